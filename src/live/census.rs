@@ -1,0 +1,52 @@
+//! Who is connected to a room: counts that every stage writes and everybody reads.
+
+use super::{ByRole, Role};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Counts of peers. All orderings are relaxed: each count stands alone, and nothing else is read on the strength of it.
+#[derive(Debug, Default)]
+pub struct Census {
+    /// Written by the stages when an admitted peer comes or goes.
+    connected: ByRole<AtomicU32>,
+    /// Peers that owe the kernel something: their outbox is not empty. Written by the stages.
+    pub behind: AtomicU32,
+    /// Peers evicted because they were too slow, silent or too talkative, since the start. Written by the stages.
+    pub evicted: AtomicU64,
+    /// When a display was last seen leaving, in milliseconds since 1970. Written by the stages, and by the sequencer at start.
+    display_left_at: AtomicI64,
+}
+
+impl Census {
+    /// Counts a peer in.
+    pub fn enter(&self, role: Role) {
+        self.connected[role].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a peer out.
+    pub fn leave(&self, role: Role, now_ms: i64) {
+        self.connected[role].fetch_sub(1, Relaxed);
+        if role == Role::Display {
+            self.note_display(now_ms);
+        }
+    }
+
+    /// Notes that a display was connected at `now_ms`. A restart counts as one having been.
+    pub fn note_display(&self, now_ms: i64) {
+        self.display_left_at.fetch_max(now_ms, Relaxed);
+    }
+
+    /// How many peers of a role are connected.
+    pub fn connected(&self, role: Role) -> u32 {
+        self.connected[role].load(Relaxed)
+    }
+
+    /// How many peers are connected.
+    pub fn total(&self) -> u32 {
+        Role::ALL.into_iter().map(|role| self.connected(role)).sum()
+    }
+
+    /// Whether a display is connected, or was within the last `within_ms`.
+    pub fn has_display(&self, now_ms: i64, within_ms: i64) -> bool {
+        self.connected(Role::Display) > 0 || now_ms - self.display_left_at.load(Relaxed) < within_ms
+    }
+}

@@ -1,0 +1,51 @@
+//! What is shared of one event: its snapshot, the watch on its frames, and who is connected.
+
+use super::census::Census;
+use super::delivery::Delivery;
+use super::snapshot::Snapshot;
+use crate::draw::EventId;
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// One event as threads share it. Dropping it frees its snapshot; its sockets hold it, and are closed before it goes.
+#[derive(Debug)]
+pub struct Room {
+    pub id: EventId,
+    snapshot: ArcSwap<Snapshot>,
+    seq: watch::Sender<u64>,
+    /// Who is connected.
+    pub census: Census,
+    /// How the last announcement travelled.
+    pub delivery: Delivery,
+}
+
+impl Room {
+    /// A room that shows `snapshot`.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            id: snapshot.event.id.clone(),
+            seq: watch::Sender::new(snapshot.ring.last_seq()),
+            snapshot: ArcSwap::new(snapshot),
+            census: Census::default(),
+            delivery: Delivery::default(),
+        }
+    }
+
+    /// The event as it stands. Load once a unit of work, so that an answer is of one piece.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Shows a newer snapshot and wakes who waits for its frames. Called by the sequencer alone.
+    pub fn show(&self, snapshot: Arc<Snapshot>) {
+        let seq = snapshot.ring.last_seq();
+        self.snapshot.store(snapshot);
+        self.seq.send_if_modified(|last| std::mem::replace(last, seq) != seq);
+    }
+
+    /// A watch on the `seq` of the event's last frame.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.seq.subscribe()
+    }
+}

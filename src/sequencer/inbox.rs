@@ -1,0 +1,109 @@
+//! The door to the sequencer: a bounded queue of orders, and the two ways an answer goes back.
+
+use crate::draw::command::Command;
+use crate::draw::fact::Settings;
+use crate::draw::{Actor, EventId, Outcome, Prize, Refusal};
+use crate::live::PeerId;
+use crate::live::snapshot::Snapshot;
+use crate::store::{AuditLine, Details};
+use bytes::Bytes;
+use crossbeam::channel::{Sender, TrySendError};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// What is ordered.
+#[derive(Debug)]
+pub enum Order {
+    /// A command to an event.
+    Command { event: EventId, actor: Actor, command: Command, details: Option<Details>, reply: Reply },
+    /// Open a new event.
+    Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Reply },
+    /// Remove an event's rows.
+    Delete { event: EventId, actor: Actor, reply: Reply },
+    /// Read the winners' details.
+    ReadDetails { event: EventId, reply: oneshot::Sender<Result<Vec<Details>, Denial>> },
+    /// Read the audit trail, newest first, below `before`.
+    ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Denial>> },
+}
+
+/// A command's answer, once its facts are committed and published.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub outcome: Outcome,
+    /// The event with the command's facts in it.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// Why a command did nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Denial {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("no such event")]
+    NoSuchEvent,
+    #[error("an event of that name exists")]
+    EventExists,
+    #[error("this server holds at most {max} events")]
+    TooManyEvents { max: u32 },
+    /// A display or console is connected to the event that was to be deleted.
+    #[error("the event is in use")]
+    EventInUse,
+    /// The facts could not be committed; nothing changed.
+    #[error("the journal cannot be written")]
+    NotDurable,
+    /// The inbox is full, or the server is stopping.
+    #[error("the server is busy")]
+    Overloaded,
+}
+
+/// How an answer goes back.
+#[derive(Debug)]
+pub enum Reply {
+    /// To a handler that waits.
+    Handler(oneshot::Sender<Result<Granted, Denial>>),
+    /// To a peer, as the frames that `encode` makes of it.
+    Peer { peer: PeerId, encode: fn(&Result<Granted, Denial>) -> Bytes },
+    /// Nobody waits.
+    Nobody,
+}
+
+/// The door. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    orders: Sender<Order>,
+}
+
+impl Inbox {
+    /// A door onto `orders`.
+    pub fn new(orders: Sender<Order>) -> Self {
+        Self { orders }
+    }
+
+    /// Puts an order in, or says at once that there is no room.
+    ///
+    /// # Errors
+    /// [`Denial::Overloaded`] when the queue is full or the sequencer has stopped.
+    pub fn post(&self, order: Order) -> Result<(), Denial> {
+        self.orders.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => Denial::Overloaded,
+        })
+    }
+
+    /// Submits a command and waits until it is committed and published, or denied. Dropping the future abandons the answer, not the command.
+    ///
+    /// # Errors
+    /// Whatever the sequencer denies it for.
+    pub async fn submit(&self, event: EventId, actor: Actor, command: Command) -> Result<Granted, Denial> {
+        self.ask(|reply| Order::Command { event, actor, command, details: None, reply: Reply::Handler(reply) }).await
+    }
+
+    /// Puts in the order that `make` builds around a reply, and waits for the answer.
+    ///
+    /// # Errors
+    /// Whatever the sequencer denies it for.
+    pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Denial>>) -> Order) -> Result<T, Denial> {
+        let (reply, answer) = oneshot::channel();
+        self.post(make(reply))?;
+        answer.await.unwrap_or(Err(Denial::Overloaded))
+    }
+}

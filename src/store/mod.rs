@@ -1,0 +1,51 @@
+//! The journal: an append-only log of facts in one SQLite file, and what has to lie beside it.
+//!
+//! [`journal`] commits, replays, backs up and deletes; [`record`] is the layout of a fact at rest; [`details`] keeps the winners'
+//! details, encrypted and apart from the facts; [`keys`] is the one secret of a data folder and what is derived from it; [`schema`]
+//! is the SQL, with the views a person reads. This room knows no tokio, no hyper and nothing live. One thread uses it: the sequencer's.
+
+pub mod details;
+pub mod journal;
+pub mod keys;
+pub mod record;
+pub mod schema;
+
+use crate::draw::fact::Stamped;
+use crate::draw::{DrawId, EventId, Moment, Number};
+
+/// One row to commit: a fact of an event, with a winner's details where it brings some.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub event: EventId,
+    pub stamped: Stamped,
+    pub details: Option<Details>,
+}
+
+/// What a winner handed in. Never printed: `Debug` shows no field.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Details {
+    pub draw: DrawId,
+    pub number: Number,
+    pub name: String,
+    pub phone: String,
+    pub address: Option<String>,
+    pub submitted_at: Moment,
+}
+
+impl std::fmt::Debug for Details {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Details(..)")
+    }
+}
+
+/// A line of the audit trail: what was done, when and by whom, and nothing that is not yet to be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Rising; the place to go on reading from.
+    pub id: i64,
+    pub at: Moment,
+    pub actor: String,
+    pub kind: String,
+    /// The fact as a JSON object, without entropy, picks or key hashes.
+    pub summary: String,
+}

@@ -1,0 +1,131 @@
+//! What a handler answers: the contract's envelope, and every way to say no.
+
+use crate::draw::Refusal;
+use crate::sequencer::inbox::Denial;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use std::borrow::Cow;
+
+/// A whole response.
+pub type Reply = Response<Full<Bytes>>;
+
+/// What a handler comes back with.
+pub type Answer = Result<Reply, Failure>;
+
+/// A no, with its status and stable code.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: StatusCode,
+    pub code: &'static str,
+    /// For people; carries nothing from inside.
+    pub message: Cow<'static, str>,
+    /// Seconds after which asking again makes sense.
+    pub retry_after: Option<u32>,
+    /// The methods a path does have, for a 405.
+    pub allow: Option<&'static str>,
+    /// Whether the connection is closed after it: what follows on it cannot be trusted to be a request.
+    pub closes: bool,
+}
+
+impl Failure {
+    /// A plain no.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None, allow: None, closes: false }
+    }
+
+    /// 422 for a field that is missing or wrong.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_REQUEST", message)
+    }
+
+    /// 404 for an event that is not there.
+    pub fn no_event() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "EVENT_NOT_FOUND", "no such event")
+    }
+
+    /// 503 with Retry-After.
+    pub fn overloaded() -> Self {
+        Self { retry_after: Some(1), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is busy") }
+    }
+
+    /// 401: these rights want a token.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "this needs the admin token")
+    }
+
+    /// The response that says it.
+    pub fn into_reply(self) -> Reply {
+        let detail = serde_json::json!({"success": false, "detail": {"code": self.code, "message": self.message}});
+        let mut reply = json(self.status, detail.to_string());
+        if let Some(seconds) = self.retry_after {
+            reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(methods) = self.allow {
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if self.closes {
+            reply.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        use StatusCode as S;
+        let message = denial.to_string();
+        match denial {
+            Denial::Refused(refusal) => Self::from(refusal),
+            Denial::NoSuchEvent => Self::no_event(),
+            Denial::EventExists => Self::new(S::CONFLICT, "EVENT_EXISTS", message),
+            Denial::TooManyEvents { .. } => Self::new(S::CONFLICT, "TOO_MANY_EVENTS", message),
+            Denial::EventInUse => Self::new(S::CONFLICT, "EVENT_IN_USE", message),
+            Denial::NotDurable => Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, "NOT_DURABLE", message) },
+            Denial::Overloaded => Self::overloaded(),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        use StatusCode as S;
+        let status = match refusal {
+            Refusal::RegistrationClosed | Refusal::NotAWinner => S::FORBIDDEN,
+            Refusal::EventClosed | Refusal::EventFull { .. } | Refusal::DrawInProgress(_) | Refusal::TooMany { .. } => {
+                S::CONFLICT
+            }
+            Refusal::StaleSession => S::SERVICE_UNAVAILABLE,
+            Refusal::NobodyRegistered
+            | Refusal::NobodyLeft
+            | Refusal::TooFewLeft { .. }
+            | Refusal::TooManyWinners { .. }
+            | Refusal::PrizeExhausted { .. }
+            | Refusal::NothingToReveal
+            | Refusal::NothingToComplete
+            | Refusal::NothingToCancel => S::BAD_REQUEST,
+            Refusal::ParticipantNotFound | Refusal::NotFound(_) => S::NOT_FOUND,
+            Refusal::Invalid { .. } => S::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, refusal.code(), refusal.to_string())
+    }
+}
+
+/// 200 in the contract's envelope; `data` is JSON text.
+pub fn success(data: &str, message: &str) -> Answer {
+    Ok(envelope(StatusCode::OK, data, message))
+}
+
+/// A success of any status in the contract's envelope; `data` is JSON text, `message` plain text without quotes or control characters.
+pub fn envelope(status: StatusCode, data: &str, message: &str) -> Reply {
+    json(status, format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#))
+}
+
+/// A response of JSON text.
+pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(text.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}

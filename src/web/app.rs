@@ -1,0 +1,43 @@
+//! What every handler may reach: the doors to the other rooms, and what the operator settled.
+
+use crate::live::directory::Directory;
+use crate::live::stage::Stages;
+use crate::sequencer::inbox::Inbox;
+use std::sync::Arc;
+
+/// What the operator settled about the street side.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Trust every client, as the server before this one did. Only ever on loopback.
+    pub open: bool,
+    /// Origins beside the server's own, as `scheme://host[:port]`.
+    pub allowed_origins: Vec<String>,
+    /// The name this server goes by.
+    pub domain: Option<String>,
+    /// The event of an address that names none.
+    pub default_event: Option<String>,
+    /// The most participants of an event that does not say.
+    pub participants_max: u32,
+    /// The most connections at once, HTTP and WebSocket together.
+    pub connections_max: usize,
+    /// The most long-polls at once.
+    pub long_polls_max: usize,
+    /// The token that opens every admin call.
+    pub admin_token: String,
+    /// Where images are kept.
+    pub images_dir: std::path::PathBuf,
+}
+
+/// The street side's view of the house.
+pub struct App {
+    pub settings: Settings,
+    pub directory: Arc<Directory>,
+    pub inbox: Inbox,
+    pub stages: Stages,
+    pub tokens: crate::token::Tokens,
+    /// Whether the server takes new work; false while it starts and once it stops.
+    pub ready: std::sync::atomic::AtomicBool,
+    /// Whether the last commit succeeded.
+    pub durable: Arc<std::sync::atomic::AtomicBool>,
+    pub long_polls: tokio::sync::Semaphore,
+}

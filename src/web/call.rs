@@ -1,0 +1,73 @@
+//! One request on its way through: its head, its path's parameters, its body still to be read.
+
+use super::answer::Failure;
+use super::app::App;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a body may take to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The largest body of an ordinary call.
+pub const BODY_MAX: usize = 64 << 10;
+
+/// The largest body of a draw call: an old console sends the prize's image in it.
+pub const BODY_WITH_IMAGE_MAX: usize = 4 << 20;
+
+/// A request.
+pub struct Call {
+    pub app: Arc<App>,
+    pub head: Parts,
+    /// What stood in the path where the route has a `{…}`, percent-decoded is not needed: ids hold no such character. In the route's order.
+    pub params: Vec<String>,
+    pub body: Option<Incoming>,
+}
+
+impl Call {
+    /// The path's parameter at `index`.
+    pub fn param(&self, index: usize) -> &str {
+        self.params.get(index).map_or("", String::as_str)
+    }
+
+    /// A query parameter, percent-decoded; the first, if it stands there twice.
+    pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
+        super::query::find(self.head.uri.query()?, name)
+    }
+
+    /// The token of `Authorization: Bearer …`.
+    pub fn bearer(&self) -> Option<&str> {
+        let value = self.head.headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// Reads the body whole. Cancel safe in that a dropped call loses its body.
+    ///
+    /// # Errors
+    /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off.
+    pub async fn read_body(&mut self, max: usize) -> Result<Bytes, Failure> {
+        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        let whole = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, max).collect()).await;
+        match whole {
+            Ok(Ok(whole)) => Ok(whole.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure {
+                closes: true,
+                ..Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large")
+            }),
+            Ok(Err(_)) => {
+                Err(Failure { closes: true, ..Failure::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off") })
+            }
+            Err(_) => Err(Failure {
+                closes: true,
+                ..Failure::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "the body took too long")
+            }),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The street side: connections, HTTP, who may do what, and the hand-over of sockets to their stage.
+//!
+//! [`listener`] accepts and deals out; a [`worker`] speaks HTTP (hyper) on a runtime of its own; [`guard`] turns away what is not
+//! proper HTTP or comes from a foreign page; [`router`] is the table of every path; the handlers are in [`participants`], [`admin`] and their neighbours;
+//! [`upgrade`] makes a socket of a connection and gives it to its stage; [`messages`] understands what sockets say.
+//! This room knows no SQL and no rule of the draw.
+
+pub mod answer;
+pub mod app;
+pub mod call;
+pub mod query;
