@@ -12,7 +12,6 @@ use std::time::Duration;
 /// A socket that has shaken hands and comes to its stage.
 #[derive(Debug)]
 pub struct Join {
-    pub room: Arc<Room>,
     /// Non-blocking, and no longer known to any other readiness loop.
     pub socket: std::net::TcpStream,
     /// What hyper had read beyond the handshake.
@@ -21,12 +20,12 @@ pub struct Join {
 }
 
 /// How a socket enters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Entry {
     /// It is this role, and a phone may have proved a number.
-    Admitted { role: Role, number: Option<Number>, since: Option<Since> },
+    Admitted { room: Arc<Room>, role: Role, number: Option<Number>, since: Option<Since> },
     /// It has 5 seconds to prove this role by its first message.
-    Awaiting { role: Role },
+    Awaiting { room: Arc<Room>, role: Role, since: Option<Since> },
     /// It is told this code and closed: a browser sees no reason in a refused handshake.
     Turned { code: CloseCode },
 }

@@ -1,0 +1,70 @@
+//! The small print: times as text, numbers as they are shown, and a text as a whole WebSocket frame.
+
+use crate::draw::{Moment, Number};
+use bytes::{Bytes, BytesMut};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+const RFC_3339_MILLIS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// A time as RFC 3339 in UTC with milliseconds, `2026-11-22T15:06:51.042Z`.
+pub fn rfc3339(at: Moment) -> String {
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(RFC_3339_MILLIS).expect("the format names only what every time has")
+}
+
+/// A number as people read it, with at least three digits.
+pub fn display_number(number: Number) -> String {
+    format!("{:03}", number.0)
+}
+
+/// A text as one whole, final, unmasked WebSocket frame (RFC 6455 section 5.2), ready to be written to any number of sockets.
+pub fn text_frame(text: &str) -> Bytes {
+    let mut frame = Vec::with_capacity(text.len() + 10);
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    header.format(text.len() as u64, &mut frame).expect("a vector takes every byte");
+    frame.extend_from_slice(text.as_bytes());
+    frame.into()
+}
+
+/// The text inside a frame that [`text_frame`] made.
+pub fn frame_text(frame: &Bytes) -> Bytes {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.slice(header.min(frame.len())..)
+}
+
+/// Several whole frames as one buffer, for one write.
+pub fn join_frames<'a>(frames: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
+    let mut joined = BytesMut::new();
+    frames.into_iter().for_each(|frame| joined.extend_from_slice(frame));
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_milliseconds_and_a_z() {
+        assert_eq!(rfc3339(Moment(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(Moment(1_795_360_011_042)), "2026-11-22T15:06:51.042Z");
+    }
+
+    #[test]
+    fn a_frame_gives_back_its_text_at_every_header_length() {
+        for len in [0, 1, 125, 126, 65_535, 65_536] {
+            let text = "x".repeat(len);
+            let frame = text_frame(&text);
+            assert_eq!(frame[0], 0x81, "final text");
+            assert_eq!(frame_text(&frame), text.as_bytes(), "{len} bytes");
+        }
+    }
+}
