@@ -57,7 +57,8 @@ impl<'r> Host<'r> {
         self.name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
     }
 
-    fn is_ip(&self) -> bool {
+    /// Whether the name is an address.
+    pub fn is_ip(&self) -> bool {
         self.name.parse::<Ipv4Addr>().is_ok() || self.ip_v6().is_some()
     }
 }
