@@ -181,7 +181,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "CONNECTIONS_MAX",
         flag: "connections-max",
         kind: Kind::Number { unit: "connections", min: 16, max: 1_000_000 },
-        default: Default::Value("25000"),
+        default: Default::Value("16000"),
         help: "The most connections at once, HTTP and WebSocket together; one above is closed",
     },
     Setting {

@@ -59,6 +59,10 @@ pub fn find(method: &Method, path: &str) -> Result<Found, Failure> {
 }
 
 fn find_in(routes: &[Route], method: &Method, path: &str) -> Result<Found, Failure> {
+    if method == Method::OPTIONS && path == "*" {
+        // Asks about the server as a whole (RFC 9110, section 9.3.7).
+        return Ok(Found::Options { allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into() });
+    }
     let inner = path.strip_prefix(PREFIX).filter(|inner| inner.starts_with('/'));
     let place = |route: &Route| match (route.scope(), inner) {
         (Scope::Root, None) | (Scope::Both, None) => Some(path),
@@ -174,6 +178,7 @@ mod tests {
         assert_eq!(refusal("TRACE", "/health"), (405, Some("GET, HEAD, OPTIONS".into())));
         let options = find_in(TABLE, &Method::OPTIONS, "/api/luckydraw/register").unwrap();
         assert_eq!(options, Found::Options { allow: "POST, OPTIONS".into() });
+        assert!(matches!(find_in(TABLE, &Method::OPTIONS, "*"), Ok(Found::Options { .. })), "the server as a whole");
     }
 
     #[test]
