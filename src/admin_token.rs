@@ -1,7 +1,7 @@
 //! The admin token: given by the operator, read from a file of theirs, or made at the first start and kept.
 //!
-//! A made token is written whole or not at all, readable by its owner only. The token itself is printed by nobody but the banner, and only on a
-//! terminal.
+//! A made token is written whole or not at all, readable by its owner only. The token itself is printed by nobody but the
+//! banner, and only on a terminal.
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::rand::{SecureRandom, SystemRandom};

@@ -1,6 +1,7 @@
 //! The few lines a start prints: where to join, with a QR code to point a phone at, and where the stage and the console are.
 //!
-//! The admin token is shown on a terminal only. Elsewhere stdout is most likely kept in a log, and a log must not open the console.
+//! The admin token is shown on a terminal only. Elsewhere stdout is most likely kept in a log, and a log must not open the
+//! console.
 
 use crate::admin_token::AdminToken;
 use crate::draw::EventId;
@@ -50,7 +51,8 @@ impl fmt::Display for Banner<'_> {
 }
 
 impl Banner<'_> {
-    /// The QR code of `text`, two rows of modules a line, within its quiet zone. A text too long for any code (beyond 2 kB) gets none.
+    /// The QR code of `text`, two rows of modules a line, within its quiet zone. A text too long for any code (beyond 2 kB)
+    /// gets none.
     fn write_code(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else { return Ok(()) };
         let drawn = code.render::<Dense1x2>().quiet_zone(true).build();

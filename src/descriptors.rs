@@ -1,9 +1,10 @@
-//! How many files and sockets this process may hold. The usual soft limit is 1,024, which a hall of phones exceeds; the hard one is
-//! ours to take without asking anybody.
+//! How many files and sockets this process may hold. The usual soft limit is 1,024, which a hall of phones exceeds; the hard
+//! one is ours to take without asking anybody.
 
 use std::io;
 
-/// What the house needs beside its connections: the journal, readiness queues, listening sockets, standard streams, images on their way.
+/// What the house needs beside its connections: the journal, readiness queues, listening sockets, standard streams, images on
+/// their way.
 const RESERVED: u64 = 128;
 
 /// Raises the limit as far as `connections_max` needs, and tells how many connections there may really be.

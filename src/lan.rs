@@ -1,7 +1,8 @@
 //! How phones in the hall reach this machine: the address that goes into the QR code.
 //!
-//! A server that listens on every address does not know which one the hall can see. The kernel does: asked for a route to the outside, it
-//! names the address it would send from, and asking sends nothing. A machine without a route shows its loopback address, which is true if of little use.
+//! A server that listens on every address does not know which one the hall can see. The kernel does: asked for a route to the
+//! outside, it names the address it would send from, and asking sends nothing. A machine without a route shows its loopback
+//! address, which is true if of little use.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 

@@ -1,7 +1,7 @@
 //! What the operator reads: text on a terminal, a JSON object a line elsewhere, always on stderr.
 //!
-//! A bare level concerns this program alone: what libraries tell at `debug` or `trace` may hold what they were given, and so names and tokens. What this program logs
-//! holds no name, phone, token, query string or unrevealed winner, at no level.
+//! A bare level concerns this program alone: what libraries tell at `debug` or `trace` may hold what they were given, and so
+//! names and tokens. What this program logs holds no name, phone, token, query string or unrevealed winner, at no level.
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;

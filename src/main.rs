@@ -1,6 +1,7 @@
 //! The server's binary: settings, logs, the house, and the signals that close it.
 //!
-//! Exit codes: 0 after a stop, 64 when what was asked for is wrong, 1 when the house could not be opened or closed, 130 when a second signal cuts a stop short.
+//! Exit codes: 0 after a stop, 64 when what was asked for is wrong, 1 when the house could not be opened or closed, 130 when a
+//! second signal cuts a stop short.
 
 use luckydraw::banner::Banner;
 use luckydraw::config::{self, Config, Wish};

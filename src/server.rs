@@ -1,8 +1,8 @@
 //! The house as a whole: opens the rooms in order, and closes them in reverse.
 //!
-//! The doors are opened first, though nobody is let in yet: a port in use is told before anything is touched, and phones that come back while the journal is
-//! replayed wait in the kernel's queue instead of being refused. A stop goes the other way round: nobody new, then the sockets, then the requests under way, and the
-//! writer last, since all of them may still need it.
+//! The doors are opened first, though nobody is let in yet: a port in use is told before anything is touched, and phones that
+//! come back while the journal is replayed wait in the kernel's queue instead of being refused. A stop goes the other way
+//! round: nobody new, then the sockets, then the requests under way, and the writer last, since all of them may still need it.
 
 use crate::admin_token::{AdminToken, AdminTokenError};
 use crate::config::Config;
@@ -94,8 +94,9 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
     made.map_err(|source| StartError::Folder { path, source })
 }
 
-/// Opens what lies behind the street, in this order: the keys of the data folder and what is derived from them; the journal; the stages, which need somebody to
-/// understand what peers say; the sequencer, which replays the journal into the directory and then writes, publishes and answers.
+/// Opens what lies behind the street, in this order: the keys of the data folder and what is derived from them; the journal;
+/// the stages, which need somebody to understand what peers say; the sequencer, which replays the journal into the directory
+/// and then writes, publishes and answers.
 fn open_rooms(config: &Config) -> Result<Rooms, StartError> {
     let directory = Arc::new(Directory::default());
     let (orders, _) = crossbeam::channel::bounded(config.inbox_max);
@@ -163,7 +164,7 @@ impl Running {
         &self.admin_token
     }
 
-    /// Closes the house: blocks until everybody has gone and everything is kept, some twelve seconds at most.
+    /// Closes the house: blocks until everybody has gone and everything is kept, bounded by the patience with them.
     pub fn stop(self) {
         self.app.ready.store(false, Relaxed);
         self.listener.stop();

@@ -1,8 +1,9 @@
 //! What the operator settles: read once at the start, from flags and `LUCKYDRAW_*` variables, into types that cannot be wrong.
 //!
-//! [`table`] lists every setting once, and `--help`, `--print-config` and the check for unknown variables are made of it. Everything
-//! that is wrong is reported together: an operator who mends one mistake a start gives up at the third. clap reads the flags as plain texts for
-//! that reason, since it would stop at the first bad value. An empty variable counts as one that is not set. Nothing here opens a file or a socket.
+//! [`table`] lists every setting once, and `--help`, `--print-config` and the check for unknown variables are made of it.
+//! Everything that is wrong is reported together: an operator who mends one mistake a start gives up at the third. clap reads
+//! the flags as plain texts for that reason, since it would stop at the first bad value. An empty variable counts as one that
+//! is not set. Nothing here opens a file or a socket.
 
 pub mod table;
 

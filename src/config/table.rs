@@ -84,7 +84,8 @@ pub const SETTINGS: &[Setting] = &[
         flag: "admin-token",
         kind: Kind::Secret,
         default: Default::Nothing,
-        help: "What opens every admin call, 16 to 256 visible ASCII characters. Not set: one is made at the first start and kept in admin.token in the data folder",
+        help: "What opens every admin call, 16 to 256 visible ASCII characters. Not set: one is made at the first start and kept \
+               in admin.token in the data folder",
     },
     Setting {
         name: "ADMIN_TOKEN_FILE",

@@ -117,7 +117,8 @@ pub fn success(data: &str, message: &str) -> Answer {
     Ok(envelope(StatusCode::OK, data, message))
 }
 
-/// A success of any status in the contract's envelope; `data` is JSON text, `message` plain text without quotes or control characters.
+/// A success of any status in the contract's envelope; `data` is JSON text, `message` plain text without quotes or control
+/// characters.
 pub fn envelope(status: StatusCode, data: &str, message: &str) -> Reply {
     json(status, format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#))
 }

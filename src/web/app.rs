@@ -37,7 +37,8 @@ pub struct App {
     pub inbox: Inbox,
     pub stages: Stages,
     pub tokens: crate::token::Tokens,
-    /// Whether the server takes new work; false while it starts and once it stops. Written by the server, read relaxed: it stands alone.
+    /// Whether the server takes new work; false while it starts and once it stops. Written by the server, read relaxed: it
+    /// stands alone.
     pub ready: std::sync::atomic::AtomicBool,
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,

@@ -1,7 +1,8 @@
 //! Opening the doors: from `address:port` as the operator wrote it to sockets that listen.
 //!
-//! Apart from accepting, so that sockets handed over by a supervisor can take the place of these. What every connection needs is set here on the
-//! listening socket, since on Linux an accepted socket inherits it: no system call is then spent on it while 10,000 phones arrive.
+//! Apart from accepting, so that sockets handed over by a supervisor can take the place of these. What every connection needs
+//! is set here on the listening socket, since on Linux an accepted socket inherits it: no system call is then spent on it while
+//! 10,000 phones arrive.
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::fmt;
@@ -65,7 +66,8 @@ pub enum BindError {
 /// Opens every address of every place; a name opens all its addresses, on one port. With `loopback_only`, nothing else is opened.
 ///
 /// # Errors
-/// When a place cannot be found or opened. An address of a name that this machine has not got (often `::1`) is passed over as long as another opens.
+/// When a place cannot be found or opened. An address of a name that this machine has not got (often `::1`) is passed over as
+/// long as another opens.
 pub fn bind(places: &[Place], loopback_only: bool) -> Result<Vec<TcpListener>, BindError> {
     let mut found = Vec::with_capacity(places.len());
     for place in places {

@@ -1,9 +1,10 @@
-//! What is turned away before anything else is looked at: requests that are not proper HTTP, and requests to a name that is not ours.
+//! What is turned away before anything else is looked at: requests that are not proper HTTP, and requests to a name that is not
+//! ours.
 //!
-//! hyper reads HTTP as liberally as proxies do. Between a liberal reader and another one a second request can hide in the body of the first, and
-//! a page of another site can reach this server under a name of its own (DNS rebinding). So the framing must be plain, there must be exactly one
-//! valid `Host`, and it must be one this server goes by. Whatever is refused here closes its connection: what follows on it cannot be trusted
-//! to be a request. The guard reads heads only, and knows no path.
+//! hyper reads HTTP as liberally as proxies do. Between a liberal reader and another one a second request can hide in the body
+//! of the first, and a page of another site can reach this server under a name of its own (DNS rebinding). So the framing must
+//! be plain, there must be exactly one valid `Host`, and it must be one this server goes by. Whatever is refused here closes
+//! its connection: what follows on it cannot be trusted to be a request. The guard reads heads only, and knows no path.
 
 use super::answer::Failure;
 use super::app::Settings;

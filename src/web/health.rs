@@ -1,6 +1,7 @@
 //! What machines ask about the server: whether it lives, whether it can work, and which language it speaks.
 //!
-//! Living and being ready are apart: a server whose disk is full still shows everybody the results, and must not be restarted for it.
+//! Living and being ready are apart: a server whose disk is full still shows everybody the results, and must not be restarted
+//! for it.
 
 use super::answer::{Answer, Failure, json};
 use super::app::App;

@@ -1,8 +1,9 @@
 //! A connection that says goodbye properly: after the last answer it reads on for a while before it closes.
 //!
-//! When a socket is closed while bytes of its peer lie unread, the kernel resets the connection, and the peer may lose the very answer that tells
-//! why (RFC 9112, section 9.6): a phone that sends too large a body would see a broken connection and not a 413. So shutting down means: no
-//! more writing, then read and throw away until the peer is done too, within bounds. Nothing is spent on connections that just talk.
+//! When a socket is closed while bytes of its peer lie unread, the kernel resets the connection, and the peer may lose the very
+//! answer that tells why (RFC 9112, section 9.6): a phone that sends too large a body would see a broken connection and not a
+//! 413. So shutting down means: no more writing, then read and throw away until the peer is done too, within bounds. Nothing is
+//! spent on connections that just talk.
 
 use hyper::rt::ReadBufCursor;
 use hyper_util::rt::TokioIo;

@@ -1,7 +1,9 @@
-//! The one thread that accepts, and does nothing else: it takes every connection at once and deals them out to the workers in turn.
+//! The one thread that accepts, and does nothing else: it takes every connection at once and deals them out to the workers in
+//! turn.
 //!
-//! Accepting on the workers would let a busy one leave phones waiting in the kernel, whose queue is the only place where they can be
-//! refused without a word. Connections are bounded here, before anything is spent on them. This thread never reads from a connection.
+//! Accepting on the workers would let a busy one leave phones waiting in the kernel, whose queue is the only place where they
+//! can be refused without a word. Connections are bounded here, before anything is spent on them. This thread never reads from
+//! a connection.
 
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -27,10 +29,12 @@ pub struct Arrival {
     pub seat: Seat,
 }
 
-/// One connection's place in the count; dropping it gives it back. A socket that leaves for its stage gives it back too: from then on it is counted there.
+/// One connection's place in the count; dropping it gives it back. A socket that leaves for its stage gives it back too: from
+/// then on it is counted there.
 #[derive(Debug)]
 pub struct Seat {
-    /// Written by the listener, and by whoever drops a seat. Relaxed: the count stands alone, and nothing is read on the strength of it.
+    /// Written by the listener, and by whoever drops a seat. Relaxed: the count stands alone, and nothing is read on the
+    /// strength of it.
     taken: Arc<AtomicUsize>,
 }
 
@@ -52,7 +56,8 @@ pub struct Bound {
 #[derive(Debug)]
 pub struct Listener {
     addresses: Vec<SocketAddr>,
-    /// Written once, by [`Listener::stop`], and read by the thread. Relaxed: the waker's system call after it makes the thread look again.
+    /// Written once, by [`Listener::stop`], and read by the thread. Relaxed: the waker's system call after it makes the thread
+    /// look again.
     stopping: Arc<AtomicBool>,
     waker: Waker,
     thread: JoinHandle<()>,

@@ -1,6 +1,7 @@
 //! Counts for a monitoring system, in Prometheus's text format (version 0.0.4).
 //!
-//! Written by hand: a handful of numbers that are counted anyway need no registry. Nothing here tells of a draw, since anybody may read it.
+//! Written by hand: a handful of numbers that are counted anyway need no registry. Nothing here tells of a draw, since anybody
+//! may read it.
 
 use super::answer::{Answer, Reply};
 use super::app::App;

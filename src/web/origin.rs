@@ -1,7 +1,8 @@
 //! Which pages may call: this server's own, those the operator listed, and in open mode those of this very machine.
 //!
-//! A page of any other site is refused outright rather than merely denied the answer, since a request that changes something has done so before a
-//! browser hides its answer. No `Origin` means that no page is calling; it gives no rights. What a caller may do is for the handlers to decide.
+//! A page of any other site is refused outright rather than merely denied the answer, since a request that changes something
+//! has done so before a browser hides its answer. No `Origin` means that no page is calling; it gives no rights. What a caller
+//! may do is for the handlers to decide.
 
 use super::answer::{Failure, Reply};
 use super::app::Settings;
@@ -84,8 +85,8 @@ pub fn preflight(head: &Parts) -> Option<Reply> {
     Some(reply)
 }
 
-/// What a page may send: the headers this server reads, and whatever it asks for beside them, since an allowed page is trusted. Requests
-/// with credentials forbid the wildcard.
+/// What a page may send: the headers this server reads, and whatever it asks for beside them, since an allowed page is trusted.
+/// Requests with credentials forbid the wildcard.
 fn headers_allowed(asked: Option<&HeaderValue>) -> HeaderValue {
     let read = HeaderValue::from_static(HEADERS_READ);
     let Some(asked) = asked.and_then(|asked| asked.to_str().ok()) else { return read };

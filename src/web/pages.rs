@@ -1,7 +1,7 @@
 //! The pages people open. Until the real ones are built, each says in two languages what will be there.
 //!
-//! Plain HTML, no script, nothing from another host. Nothing of a request is written into a page but an event's id, which is of a plain alphabet,
-//! and a host that the guard has let in.
+//! Plain HTML, no script, nothing from another host. Nothing of a request is written into a page but an event's id, which is of
+//! a plain alphabet, and a host that the guard has let in.
 
 use super::answer::{Answer, Failure, Reply};
 use super::call::Call;
@@ -13,8 +13,9 @@ use hyper::{Response, StatusCode};
 /// Nothing may be loaded, run, sent or framed; the page's own style is all there is.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const STYLE: &str = "body{font:1.25rem/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 1.5rem;color:#1a1a2e;\
-background:#fdfcf7;overflow-wrap:anywhere;word-break:keep-all}h1{font-size:1.75rem}@media(prefers-color-scheme:dark){body{color:#eee;background:#14141f}a{color:#9cf}}";
+const STYLE: &str = "body{font:1.25rem/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 1.5rem;\
+                     color:#1a1a2e;background:#fdfcf7;overflow-wrap:anywhere;word-break:keep-all}h1{font-size:1.75rem}\
+                     @media(prefers-color-scheme:dark){body{color:#eee;background:#14141f}a{color:#9cf}}";
 
 /// What a page says of itself.
 struct Page<'p> {
@@ -140,7 +141,8 @@ fn show(page: &Page<'_>) -> Reply {
     let Page { title_ko, title_en, about_ko, about_en, link } = page;
     let link = link.map_or(String::new(), |link| format!("<p><a href=\"{link}\">{link}</a></p>"));
     let html = format!(
-        "<!doctype html><html lang=\"ko\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+        "<!doctype html><html lang=\"ko\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{title_ko} · {title_en}</title><style>{STYLE}</style></head><body><main><h1>{title_ko}</h1><p>{about_ko}</p>\
          <section lang=\"en\"><h1>{title_en}</h1><p>{about_en}</p></section>{link}</main></body></html>"
     );

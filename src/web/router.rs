@@ -1,8 +1,8 @@
 //! Finding who answers a path: a walk through the table in [`routes`](super::routes).
 //!
-//! Walking some sixty patterns costs about a microsecond, and the table stays one that a person can read; a tree of prefixes would buy nothing here.
-//! The first pattern that fits a path decides, so literal segments stand above `{…}` ones in the table, which a test makes sure of.
-//! The router knows methods and paths, and calls nobody.
+//! Walking some sixty patterns costs about a microsecond, and the table stays one that a person can read; a tree of prefixes
+//! would buy nothing here. The first pattern that fits a path decides, so literal segments stand above `{…}` ones in the table,
+//! which a test makes sure of. The router knows methods and paths, and calls nobody.
 
 use super::answer::Failure;
 use super::routes::{Endpoint, ROUTES, Route};

@@ -20,6 +20,7 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Health,
+    Healthz,
     Ready,
     Metrics,
     OpenApi,
@@ -37,7 +38,7 @@ pub enum Endpoint {
 /// The table.
 pub static ROUTES: &[Route] = &[
     Route { method: Method::GET, pattern: "/health", endpoint: Endpoint::Health },
-    Route { method: Method::GET, pattern: "/healthz", endpoint: Endpoint::Health },
+    Route { method: Method::GET, pattern: "/healthz", endpoint: Endpoint::Healthz },
     Route { method: Method::GET, pattern: "/readyz", endpoint: Endpoint::Ready },
     Route { method: Method::GET, pattern: "/metrics", endpoint: Endpoint::Metrics },
     Route { method: Method::GET, pattern: "/openapi.json", endpoint: Endpoint::OpenApi },
@@ -55,7 +56,7 @@ pub static ROUTES: &[Route] = &[
 /// Answers a call.
 pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
     match endpoint {
-        Endpoint::Health => health::health(),
+        Endpoint::Health | Endpoint::Healthz => health::health(),
         Endpoint::Ready => health::ready(&call.app),
         Endpoint::Metrics => metrics::metrics(&call.app),
         Endpoint::OpenApi => health::openapi(),

@@ -1,8 +1,9 @@
 //! From a request to a socket: the handshake, and the hand-over of the connection to its stage.
 //!
-//! The handshake's checks are tungstenite's (RFC 6455, section 4.2). A socket that is accepted leaves hyper and tokio for good: the connection's own task, once hyper
-//! is through with the 101, takes the bare socket out and gives it to a stage. No second task waits for the upgrade, so a handshake that
-//! breaks off midway leaves nothing behind. Extensions and subprotocols are not spoken, and what a socket says is not for this file.
+//! The handshake's checks are tungstenite's (RFC 6455, section 4.2). A socket that is accepted leaves hyper and tokio for good:
+//! the connection's own task, once hyper is through with the 101, takes the bare socket out and gives it to a stage. No second
+//! task waits for the upgrade, so a handshake that breaks off midway leaves nothing behind. Extensions and subprotocols are not
+//! spoken, and what a socket says is not for this file.
 
 use super::answer::{Answer, Failure, Reply};
 use super::call::Call;
