@@ -220,3 +220,63 @@ fn is_allowed_when_closed(command: &Command) -> bool {
             | Command::ChangePhase(Phase::Closed)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Evening, prize};
+    use super::*;
+
+    #[test]
+    fn a_phone_keeps_its_number() {
+        let mut evening = Evening::with(2);
+        assert_eq!(evening.register(2), Ok(Outcome::Registered { number: Number(2), existing: true }));
+        assert_eq!(
+            evening.register(5),
+            Ok(Outcome::Registered { number: Number(5), existing: false }),
+            "3 and 4 are still on their way"
+        );
+        assert_eq!(evening.register(3), Ok(Outcome::Registered { number: Number(3), existing: false }));
+        let numbers: Vec<_> = evening.event.participants_after(1).map(|(number, _)| number.0).collect();
+        assert_eq!((numbers, evening.event.participant_count()), (vec![2, 3, 5], 4));
+        assert_eq!(evening.register(1_001), Err(Refusal::EventFull { max: 1_000 }));
+    }
+
+    #[test]
+    fn the_list_of_prizes_is_kept_drawable() {
+        let mut evening = Evening::with(0);
+        let (tv, mug) = (evening.list("TV", 1, |_| {}), evening.list("Mug", 9, |_| {}));
+        let refused = |evening: &mut Evening, command| evening.order(command).unwrap_err().code();
+        assert_eq!(refused(&mut evening, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
+        assert_eq!(refused(&mut evening, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
+        assert_eq!(refused(&mut evening, Command::ChangePrize(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
+        assert_eq!(refused(&mut evening, Command::OrderPrizes([tv].into())), "INVALID_REQUEST");
+        assert_eq!(refused(&mut evening, Command::OrderPrizes([tv, tv].into())), "INVALID_REQUEST");
+        evening.order(Command::OrderPrizes([mug, tv].into())).unwrap();
+        evening.order(Command::ChangePrize(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
+        assert_eq!(evening.event.prizes.iter().map(|prize| &*prize.name).collect::<Vec<_>>(), ["Cup", "TV"]);
+        evening.order(Command::RemovePrize(mug)).unwrap();
+        assert_eq!(evening.list("Cup", 1, |_| {}), PrizeId(3), "ids are never used again");
+    }
+
+    #[test]
+    fn an_event_opens_only_within_its_bounds() {
+        let open = |max, prizes: &[Prize]| {
+            let settings = Settings { title: "t".into(), participants_max: max, groups: false, weights: false };
+            opening(EventId::parse("e").unwrap(), settings, SessionId([0; 16]), Epoch([0; 8]), prizes).map(|facts| facts.len())
+        };
+        assert_eq!(open(300, &[prize("a", 1), prize("b", 1)]), Ok(3));
+        assert!(open(0, &[]).is_err() && open(PARTICIPANTS_MAX + 1, &[]).is_err());
+        assert!(open(300, &[prize("a", 1), prize("a", 1)]).is_err());
+    }
+
+    #[test]
+    fn links_stand_until_they_are_revoked() {
+        let mut evening = Evening::with(0);
+        let Ok(Outcome::LinkMade(link)) = evening.order(Command::MakeLink(LinkRole::Staff)) else { panic!("no link") };
+        assert_eq!(evening.event.link_role(link), Some(LinkRole::Staff));
+        evening.order(Command::RevokeLink(link)).unwrap();
+        evening.order(Command::RevokeLink(link)).unwrap();
+        assert_eq!(evening.event.link_role(link), None);
+        assert_eq!(evening.order(Command::RevokeLink(LinkId(9))), Err(Refusal::NotFound("link")));
+    }
+}

@@ -166,3 +166,170 @@ impl Draw {
         !self.seats.is_empty() && self.seats.len() == winners.len() && self.winners().all(|number| winners.contains(&number))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Mode::{Card, List, Network, Slot};
+    use super::super::command::{Command, Scope};
+    use super::super::event::Audience;
+    use super::super::testing::{Evening, wish};
+    use super::super::{Phase, SessionId};
+    use super::*;
+
+    #[test]
+    fn a_double_click_on_start_picks_once() {
+        let mut evening = Evening::with(50);
+        let first = evening.start("TV", Slot, 1).unwrap();
+        let picks = evening.event.pending().unwrap().sealed.picks.clone();
+        assert_eq!(evening.start("TV", Slot, 1), Ok(first));
+        assert_eq!(evening.event.pending().unwrap().sealed.picks, picks);
+        assert_eq!(evening.start("Car", Slot, 1), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(evening.order(Command::Standby(wish("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(evening.order(Command::DrawAtOnce(wish("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_refused_and_changes_nothing() {
+        let mut nobody = Evening::with(0);
+        assert_eq!(nobody.start("TV", Slot, 1), Err(Refusal::NobodyRegistered));
+        let mut evening = Evening::with(3);
+        evening.list("Mug", 2, |_| {});
+        for (mode, count, refusal) in [
+            (Slot, 2, Refusal::TooManyWinners { mode: Slot, max: 1 }),
+            (Card, 6, Refusal::TooManyWinners { mode: Card, max: 5 }),
+            (Network, 11, Refusal::TooManyWinners { mode: Network, max: 10 }),
+            (List, 501, Refusal::TooManyWinners { mode: List, max: 500 }),
+            (List, 0, Refusal::Invalid { field: "winner_count", why: "must be at least 1" }),
+            (Card, 3, Refusal::PrizeExhausted { left: 2 }),
+        ] {
+            assert_eq!(evening.start("Mug", mode, count), Err(refusal), "{mode:?} {count}");
+        }
+        assert_eq!(evening.start("Sock", Card, 4), Err(Refusal::TooFewLeft { left: 3 }));
+        evening.draw("Sock", Card, 3).unwrap();
+        assert_eq!(evening.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
+        assert_eq!(evening.order(Command::Reveal), Err(Refusal::NothingToReveal));
+        assert_eq!(evening.order(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
+        assert_eq!(Evening::with(1).order(Command::Complete(Which::Latest)), Err(Refusal::NothingToComplete));
+    }
+
+    #[test]
+    fn a_draw_is_public_only_once_it_is_announced() {
+        let mut evening = Evening::with(9);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        let knows = |evening: &Evening, audience| evening.event.draw(id).unwrap().is_known_to(audience);
+        assert!(!knows(&evening, Audience::Stage));
+        assert!(evening.event.draw(id).unwrap().opened().is_none(), "a pick is sealed before its reveal");
+        evening.order(Command::Reveal).unwrap();
+        assert!(knows(&evening, Audience::Stage) && !knows(&evening, Audience::Public));
+        evening.order(Command::Complete(Which::Latest)).unwrap();
+        assert!(knows(&evening, Audience::Public));
+    }
+
+    #[test]
+    fn completing_again_changes_nothing_and_says_the_same() {
+        let mut evening = Evening::with(9);
+        let draw = evening.draw("TV", Card, 3).unwrap();
+        let facts = evening.facts.len();
+        let backwards: Vec<_> = draw.winners().collect::<Vec<_>>().into_iter().rev().collect();
+        for which in [Which::Latest, Which::Draw(draw.id), Which::Winners(backwards)] {
+            assert_eq!(evening.order(Command::Complete(which)), Ok(Outcome::Completed(draw.id)));
+        }
+        assert_eq!(evening.facts.len(), facts);
+        assert_eq!(evening.order(Command::Complete(Which::Winners(vec![]))), Err(Refusal::NothingToComplete));
+        assert_eq!(evening.order(Command::Complete(Which::Draw(DrawId(99)))), Err(Refusal::NothingToComplete));
+    }
+
+    #[test]
+    fn the_next_draw_announces_the_last_one_first() {
+        let next: [fn() -> Command; 3] = [
+            || Command::Standby(wish("Mug", Slot, 1)),
+            || Command::Start(wish("Mug", Slot, 1)),
+            || Command::DrawAtOnce(wish("Mug", List, 1)),
+        ];
+        for command in next {
+            let mut evening = Evening::with(9);
+            let id = evening.start("TV", Slot, 1).unwrap();
+            evening.order(Command::Reveal).unwrap();
+            let before = evening.facts.len();
+            evening.order(command()).unwrap();
+            assert_eq!(evening.facts[before], Fact::Announced { draw: id, cause: Cause::NextDraw });
+        }
+    }
+
+    #[test]
+    fn a_cancelled_pick_stays_on_record_and_its_numbers_in_the_pool() {
+        let mut evening = Evening::with(1);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        assert_eq!(evening.order(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
+        assert_eq!(evening.event.draw(id).unwrap().opened().unwrap().picks[..], [Number(1)]);
+        evening.draw("TV", Slot, 1).unwrap();
+        evening.order(Command::Standby(wish("Mug", Slot, 1))).unwrap();
+        assert_eq!(evening.order(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
+        assert_eq!(evening.event.standby, None);
+    }
+
+    #[test]
+    fn an_absent_winners_seat_is_drawn_again_for_somebody_else() {
+        let mut evening = Evening::with(2);
+        let prize = evening.list("TV", 1, |_| {});
+        let draw = evening.draw("TV", Slot, 1).unwrap();
+        let absent = draw.winners().next().unwrap();
+        assert_eq!(evening.start("TV", Slot, 1), Err(Refusal::PrizeExhausted { left: 0 }));
+        let Ok(Outcome::Voided { redraw: Some(redraw) }) = evening.void(&draw, absent, VoidReason::Absent, Redraw::Yes) else {
+            panic!("not drawn again")
+        };
+        assert_eq!(evening.event.draw(redraw).unwrap().redraw_of, Some((draw.id, absent)));
+        evening.order(Command::Reveal).unwrap();
+        evening.order(Command::Complete(Which::Latest)).unwrap();
+        let lucky = evening.event.draw(redraw).unwrap().winners().next().unwrap();
+        assert_ne!(lucky, absent);
+        assert_eq!(evening.event.remaining(evening.event.prize(prize).unwrap(), Audience::Public), 0);
+        assert_eq!(evening.void(&draw, absent, VoidReason::Absent, Redraw::Yes), Err(Refusal::NotAWinner), "a second click");
+        assert_eq!(evening.event.draw(draw.id).unwrap().seats.len(), 1, "the voided row stays");
+    }
+
+    #[test]
+    fn voiding_is_all_or_nothing() {
+        let mut evening = Evening::with(1);
+        let draw = evening.draw("TV", Slot, 1).unwrap();
+        assert_eq!(evening.void(&draw, Number(1), VoidReason::Absent, Redraw::Yes), Err(Refusal::NobodyLeft));
+        assert!(evening.event.draw(draw.id).unwrap().seats[0].voided.is_none());
+        assert_eq!(evening.void(&draw, Number(7), VoidReason::Absent, Redraw::No), Err(Refusal::NotAWinner));
+        evening.void(&draw, Number(1), VoidReason::OperatorError, Redraw::Yes).unwrap();
+        assert_eq!(
+            evening.event.pending().unwrap().sealed.picks[..],
+            [Number(1)],
+            "an operator's error costs nobody their chance"
+        );
+    }
+
+    #[test]
+    fn a_reset_voids_what_is_pending_and_begins_anew() {
+        let mut evening = Evening::with(5);
+        let draw = evening.draw("TV", Slot, 1).unwrap();
+        let pending = evening.start("Mug", Slot, 1).unwrap();
+        evening.order(Command::Reset(Scope::Draws)).unwrap();
+        assert!(evening.facts.iter().any(|fact| matches!(fact, Fact::Cancelled { draw, .. } if *draw == pending)));
+        assert_eq!((evening.event.draws().len(), evening.event.participant_count()), (0, 5));
+        let next = evening.draw("TV", Card, 5).unwrap();
+        assert!(next.id > pending && pending > draw.id, "draw ids are never used again");
+        evening.order(Command::Reset(Scope::Participants(SessionId([9; 16])))).unwrap();
+        assert_eq!((evening.event.participant_count(), evening.event.highest_number()), (0, 0));
+        let old = Command::Register { number: Number(1), key: [0; 32], session: SessionId([1; 16]) };
+        assert_eq!(evening.order(old), Err(Refusal::StaleSession));
+        evening.register(1).unwrap();
+    }
+
+    #[test]
+    fn closing_an_event_announces_what_was_revealed_and_ends_drawing() {
+        let mut evening = Evening::with(5);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        assert_eq!(evening.order(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
+        evening.order(Command::Reveal).unwrap();
+        evening.order(Command::ChangePhase(Phase::Closed)).unwrap();
+        assert_eq!(evening.event.draw(id).unwrap().status(), Status::Announced);
+        assert_eq!(evening.start("Mug", Slot, 1), Err(Refusal::EventClosed));
+        assert_eq!(evening.register(6), Err(Refusal::EventClosed));
+        assert_eq!(evening.order(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
+    }
+}

@@ -18,6 +18,8 @@ pub mod pool;
 pub mod prize;
 
 pub mod refusal;
+#[cfg(test)]
+pub(crate) mod testing;
 mod winning;
 
 pub use command::{Command, Decision, Outcome, Pick};
