@@ -10,6 +10,7 @@ pub mod chunked;
 pub mod command;
 pub mod event;
 pub mod fact;
+pub mod pick;
 pub mod pool;
 pub mod prize;
 
