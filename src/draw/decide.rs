@@ -92,10 +92,10 @@ impl Event {
         if session != self.session {
             return Err(Refusal::StaleSession);
         }
-        if !(1..=self.settings.participants_max).contains(&number.0) {
+        let existing = self.participant(number).is_some();
+        if !existing && self.registered >= self.settings.participants_max {
             return Err(Refusal::EventFull { max: self.settings.participants_max });
         }
-        let existing = self.participant(number).is_some();
         let facts = if existing { vec![] } else { vec![Fact::Registered { number, key }] };
         Ok(Decision::new(facts, Outcome::Registered { number, existing }))
     }
@@ -238,7 +238,9 @@ mod tests {
         assert_eq!(evening.register(3), Ok(Outcome::Registered { number: Number(3), existing: false }));
         let numbers: Vec<_> = evening.event.participants_after(1).map(|(number, _)| number.0).collect();
         assert_eq!((numbers, evening.event.participant_count()), (vec![2, 3, 5], 4));
-        assert_eq!(evening.register(1_001), Err(Refusal::EventFull { max: 1_000 }));
+        let mut full = Evening::with(1_000);
+        assert_eq!(full.register(1_001), Err(Refusal::EventFull { max: 1_000 }));
+        assert_eq!(full.register(7), Ok(Outcome::Registered { number: Number(7), existing: true }));
     }
 
     #[test]

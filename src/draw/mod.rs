@@ -19,6 +19,8 @@ pub mod prize;
 
 pub mod refusal;
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 pub(crate) mod testing;
 mod winning;
 

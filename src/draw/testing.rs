@@ -8,7 +8,7 @@ use super::{Draw, DrawId, Entropy, Epoch, Event, EventId, Fact, Moment, Number, 
 pub struct Evening {
     pub event: Event,
     pub facts: Vec<Fact>,
-    tick: u8,
+    tick: u32,
 }
 
 impl Evening {
@@ -25,7 +25,7 @@ impl Evening {
     /// Decides and applies.
     pub fn order(&mut self, command: Command) -> Result<Outcome, Refusal> {
         self.tick += 1;
-        let (at, entropy) = (Moment(i64::from(self.tick)), Entropy([self.tick; 32]));
+        let (at, entropy) = (Moment(i64::from(self.tick)), Entropy([self.tick as u8; 32]));
         let decision = self.event.decide(at, &command, &mut || entropy)?;
         decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
         self.facts.extend(decision.facts);

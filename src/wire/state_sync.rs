@@ -4,7 +4,8 @@
 //! started. A phone that proved its number is also told about itself.
 
 use super::frame::{Outcome, Prize, Started, typed_text};
-use super::text::{display_number, rfc3339};
+use super::text::display_number;
+use super::view::people::{WinView, wins};
 use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Number, Phase};
 use serde::Serialize;
@@ -149,38 +150,12 @@ struct You<'a> {
     draw_number: u32,
     display_number: String,
     won: bool,
-    prizes: Vec<Win<'a>>,
-}
-
-/// A win of one's own. Its shape is that of `check-winner`.
-#[derive(Serialize)]
-pub struct Win<'a> {
-    draw_id: u32,
-    prize_name: &'a str,
-    prize_rank: u32,
-    prize_image: Option<&'a str>,
-    drawn_at: Option<String>,
-    claimed: bool,
+    prizes: Vec<WinView<'a>>,
 }
 
 impl<'a> You<'a> {
     fn of(event: &'a Event, number: Number) -> Self {
-        let prizes = wins(event, number);
+        let prizes = wins(event, number, Audience::Public);
         Self { draw_number: number.0, display_number: display_number(number), won: !prizes.is_empty(), prizes }
     }
-}
-
-/// The announced wins of a number that were not voided, the oldest first.
-pub fn wins(event: &Event, number: Number) -> Vec<Win<'_>> {
-    event
-        .wins(number, Audience::Public)
-        .map(|(draw, seat)| Win {
-            draw_id: draw.id.0,
-            prize_name: &draw.spec.prize_name,
-            prize_rank: draw.spec.prize_rank,
-            prize_image: draw.spec.prize_image.as_deref(),
-            drawn_at: draw.revealed_at.map(rfc3339),
-            claimed: seat.details_at.is_some(),
-        })
-        .collect()
 }
