@@ -1,12 +1,15 @@
--- The journal. One row a fact, only ever added: what an event is, is what its rows add up to, in the order of their ids. A reset is
--- a row like any other and clears nothing here; so whatever it clears from the event is archived already, with current = 0.
+-- Comments stand inside the statements, since SQLite keeps only those: `.schema` shows them.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- A name that was deleted may come again, under another key.
-CREATE TABLE event (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+CREATE TABLE event (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE -- a name that was deleted may come again, under another key
+);
 
 CREATE TABLE fact (
+    -- One row a fact, only ever added: what an event is, is what its rows add up to, in the order of their ids. A reset is a row
+    -- like any other and clears nothing here; so whatever it clears from the event is archived already.
     id INTEGER PRIMARY KEY,
     event INTEGER NOT NULL,
     at INTEGER NOT NULL,    -- milliseconds since 1970-01-01T00:00:00Z
@@ -16,11 +19,12 @@ CREATE TABLE fact (
     body TEXT NOT NULL      -- a JSON object
 );
 
--- The audit trail. Partial, so that a registration costs no second tree: an index on all rows takes more of a spike than the rows do.
-CREATE INDEX fact_audit ON fact (event) WHERE kind <> 'registered';
+CREATE INDEX fact_audit ON fact (event)
+    -- The audit trail. Partial, so that a registration costs no second tree.
+    WHERE kind <> 'registered';
 
--- What winners handed in, encrypted, apart from the facts, and gone after LUCKYDRAW_PII_DAYS.
 CREATE TABLE details (
+    -- What winners handed in, encrypted, apart from the facts, and gone after LUCKYDRAW_PII_DAYS.
     event INTEGER NOT NULL,
     draw INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -29,10 +33,8 @@ CREATE TABLE details (
     PRIMARY KEY (event, draw, number)
 ) WITHOUT ROWID;
 
--- For people. Every view has round and current: participants come in rounds that end when participants are reset, draws in rounds
--- that end with any reset; the rows of the last round are current. Nothing here shows a pick before its reveal.
-
 CREATE VIEW participants AS
+-- One row a registration. A round ends when participants are reset; the rows of the last round are current.
 WITH resets AS MATERIALIZED (
     SELECT id, event FROM fact
     WHERE kind <> 'registered' AND kind = 'reset' AND json_extract(body, '$.session') IS NOT NULL
@@ -46,8 +48,8 @@ SELECT
 FROM fact JOIN event ON event.key = fact.event
 WHERE fact.kind = 'registered';
 
--- One row a drawn number; a draw whose numbers nobody knows, or that was called off, has one row without.
 CREATE VIEW draws AS
+-- One row a drawn number; a draw that is not revealed, or was called off, has one row without. A round ends with any reset.
 WITH
     resets AS MATERIALIZED (SELECT id, event FROM fact WHERE kind <> 'registered' AND kind = 'reset'),
     revealed AS MATERIALIZED (
@@ -89,8 +91,8 @@ FROM started JOIN event ON event.key = started.event
     LEFT JOIN json_each(revealed.picks) AS pick
 ORDER BY started.id, pick.key;
 
--- One row a seat, in the order of picking, voided or not.
 CREATE VIEW winners AS
+-- One row a seat, in the order of picking, voided or not.
 WITH
     voided AS MATERIALIZED (
         SELECT event, json_extract(body, '$.draw') AS draw, json_extract(body, '$.number') AS number, at,
