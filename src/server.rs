@@ -11,6 +11,7 @@ use crate::lan;
 use crate::live::directory::Directory;
 use crate::live::stage::Stages;
 use crate::sequencer::inbox::Inbox;
+use crate::store::keys::{Keys, KeysError};
 use crate::token::Tokens;
 use crate::web::app::{App, Settings};
 use crate::web::bind::{self, BindError};
@@ -40,6 +41,8 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("the data folder {} cannot be made", path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     #[error(transparent)]
     AdminToken(#[from] AdminTokenError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
@@ -98,10 +101,11 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
 /// the stages, which need somebody to understand what peers say; the sequencer, which replays the journal into the directory
 /// and then writes, publishes and answers.
 fn open_rooms(config: &Config) -> Result<Rooms, StartError> {
+    let keys = Keys::open(&config.data_dir)?;
     let directory = Arc::new(Directory::default());
     let (orders, _) = crossbeam::channel::bounded(config.inbox_max);
     let inbox = Inbox::new(orders);
-    Ok(Rooms { directory, inbox, stages: Stages, tokens: Tokens, durable: Arc::new(AtomicBool::new(true)) })
+    Ok(Rooms { directory, inbox, stages: Stages, tokens: Tokens::new(&keys), durable: Arc::new(AtomicBool::new(true)) })
 }
 
 /// What the street side goes by.
