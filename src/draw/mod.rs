@@ -14,6 +14,8 @@ pub mod pool;
 pub mod prize;
 
 pub mod refusal;
+#[cfg(test)]
+pub(crate) mod sample;
 
 pub use command::{Command, Decision, Outcome, Pick};
 pub use event::{Draw, Event, Participant, Seat, Status};
