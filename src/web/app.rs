@@ -34,7 +34,11 @@ pub struct App {
     pub directory: Arc<Directory>,
     pub inbox: Inbox,
     pub stages: Stages,
-    pub tokens: crate::token::Tokens,
+    pub tokens: Arc<crate::token::Tokens>,
+    /// How often recovery and entry codes may be guessed.
+    pub patience: super::patience::Patience,
+    /// The images that were asked for last.
+    pub images: super::images::Shelf,
     /// Whether the server takes new work; false while it starts and once it stops.
     pub ready: std::sync::atomic::AtomicBool,
     /// Whether the last commit succeeded.

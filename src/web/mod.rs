@@ -7,5 +7,22 @@
 
 pub mod answer;
 pub mod app;
+pub mod auth;
 pub mod call;
+pub mod clock;
+pub mod desk;
+pub mod draws;
+pub mod entrance;
+pub mod events;
+pub mod figures;
+pub mod images;
+pub mod links;
+pub mod messages;
+pub mod participants;
+pub mod patience;
+pub mod prizes;
+pub mod public;
 pub mod query;
+pub mod routes;
+pub mod state;
+pub mod upgrade;
