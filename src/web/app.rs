@@ -34,7 +34,7 @@ pub struct App {
     pub directory: Arc<Directory>,
     pub inbox: Inbox,
     pub stages: Stages,
-    pub tokens: Arc<crate::token::Tokens>,
+    pub tokens: crate::token::Tokens,
     /// How often recovery and entry codes may be guessed.
     pub patience: super::patience::Patience,
     /// The images that were asked for last.

@@ -25,7 +25,7 @@ const LOGIN_MS: i64 = 12 * 3600 * 1000;
 /// The login's cookie.
 const LOGIN_COOKIE: &str = "ld_admin";
 /// How late a wrong token is answered.
-const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(500);
+const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(250);
 
 /// What a caller has proved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub async fn admit(call: &Call, room: Option<&Room>, rank: Rank) -> Result<Prove
         Some(token) => {
             Shown::Token(prove(settings, &call.app.tokens, room.map(Room::snapshot).as_deref().map(|s| &s.event), token))
         }
-        None if has_login(&call.app.tokens, &call.head.headers) => {
+        None if has_login(settings, &call.app.tokens, &call.head.headers) => {
             Shown::Cookie { ours: matches!(call.head.method, Method::GET | Method::HEAD) || is_own_page(&call.head.headers) }
         }
         None => Shown::Nothing,
@@ -144,9 +144,9 @@ pub async fn login(mut call: Call) -> Answer {
         slow_down().await;
         return Err(Failure::unauthorized());
     }
-    let expires_at = now().0 + LOGIN_MS;
-    let cookie = call.app.tokens.login_cookie(expires_at);
-    let data = format!(r#"{{"expires_at":"{}"}}"#, rfc3339(Moment(expires_at)));
+    let expires_at = Moment(now().0 + LOGIN_MS);
+    let cookie = call.app.tokens.login_cookie(&hash(&call.app.settings.admin_token), expires_at);
+    let data = format!(r#"{{"expires_at":"{}"}}"#, rfc3339(expires_at));
     with_login_cookie(success(&data, "logged in")?, &cookie, LOGIN_MS / 1000)
 }
 
@@ -161,13 +161,13 @@ pub fn prove(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token:
         return Some(Proved::Admin);
     }
     let event = event?;
-    let id = tokens.verify_link(&event.id, token)?;
+    let id = tokens.verify_link(&event.id, &event.links, token)?;
     event.link_role(id).map(|role| Proved::Link(id, role))
 }
 
 /// Whether a request carries a login that has not ended.
-pub fn has_login(tokens: &Tokens, headers: &HeaderMap) -> bool {
-    cookie(headers, LOGIN_COOKIE).is_some_and(|value| tokens.verify_login(value, now().0))
+pub fn has_login(settings: &Settings, tokens: &Tokens, headers: &HeaderMap) -> bool {
+    cookie(headers, LOGIN_COOKIE).is_some_and(|value| tokens.verify_login(&hash(&settings.admin_token), value, now()))
 }
 
 /// Whether the page that sent a request came from the very host it asks.
@@ -206,10 +206,13 @@ fn is_own_page(headers: &HeaderMap) -> bool {
 }
 
 fn same_secret(right: &str, shown: &str) -> bool {
-    let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    let (right, shown) = (digest(right), digest(shown));
-    let differing = right.as_ref().iter().zip(shown.as_ref()).fold(0, |bits, (a, b)| bits | (a ^ b));
+    let differing = hash(right).iter().zip(hash(shown)).fold(0, |bits, (a, b)| bits | (a ^ b));
     differing == 0
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    let hash = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
+    hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
 fn with_login_cookie(mut reply: Reply, value: &str, max_age_s: i64) -> Answer {

@@ -8,12 +8,13 @@ use super::call::{BODY_MAX, BODY_WITH_IMAGE_MAX, Call};
 use super::images::store_data_url;
 use crate::chance;
 use crate::draw::command::{Scope, Which};
-use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SessionId, SpecWish};
+use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SpecWish};
 use crate::live::room::Room;
 use crate::sequencer::inbox::Granted;
 use crate::wire::parse::parse;
 use crate::wire::request::{Cancel, DrawAtOnce, Nothing, Reset, Spec, Void};
 use crate::wire::view::draws;
+use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
 /// `POST draw/standby`
@@ -94,12 +95,12 @@ pub async fn reset(mut call: Call) -> Answer {
     let (room, proved) = enter(&call, Rank::Admin).await?;
     let body: Reset = parse(&call.read_body(BODY_MAX).await?)?;
     let scope = match (body.reset_participants, body.reset_draws) {
-        (true, _) => Scope::Participants(new_session()),
+        (true, _) => Scope::Participants(chance::session_id()),
         (false, true) => Scope::Draws,
         (false, false) => Scope::Nothing,
     };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::Reset(scope)).await?;
-    let session = chance::hex(&granted.snapshot.event.session.0);
+    let session = HEXLOWER.encode(&granted.snapshot.event.session.0);
     let participants = body.reset_participants;
     let draws = body.reset_draws || participants;
     let data = format!(r#"{{"reset_participants":{participants},"reset_draws":{draws},"event_session_id":"{session}"}}"#);
@@ -133,10 +134,4 @@ fn draw_of(granted: &Granted) -> Result<&Arc<Draw>, Failure> {
 
 fn number_or_null(draw: Option<DrawId>) -> String {
     draw.map_or_else(|| "null".to_owned(), |id| id.0.to_string())
-}
-
-/// The first half of 32 random bytes: 128 bits name a session for good.
-fn new_session() -> SessionId {
-    let random = chance::request_key();
-    SessionId(std::array::from_fn(|place| random[place]))
 }

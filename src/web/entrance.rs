@@ -64,7 +64,7 @@ async fn entry(call: &Call) -> Entry {
             number: number_of(tokens, &snapshot.event, &token),
             proved: prove(settings, tokens, Some(&snapshot.event), &token),
         },
-        None if has_login(tokens, headers) && is_same_origin(headers) => Shown::Login,
+        None if has_login(settings, tokens, headers) && is_same_origin(headers) => Shown::Login,
         None => Shown::Nothing,
     };
     let wanted = wanted(call.query("role").as_deref(), call.query("client_type").as_deref());

@@ -4,7 +4,6 @@ use super::answer::{Answer, Failure, envelope, success};
 use super::app::App;
 use super::auth::{Rank, admit, enter};
 use super::call::{BODY_MAX, Call};
-use crate::chance;
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
 use crate::live::room::Room;
@@ -66,9 +65,8 @@ pub async fn change(mut call: Call) -> Answer {
 
 /// `DELETE /admin/events/{event_id}`
 pub async fn remove(call: Call) -> Answer {
-    let (room, proved) = enter(&call, Rank::Admin).await?;
-    let (event, actor) = (room.id.clone(), proved.actor());
-    call.app.inbox.ask(|reply| Order::Delete { event, actor, reply: Reply::Handler(reply) }).await?;
+    let (room, _) = enter(&call, Rank::Admin).await?;
+    call.app.inbox.ask(|reply| Order::Delete { event: room.id.clone(), reply }).await?;
     success("{}", "removed")
 }
 
@@ -80,19 +78,12 @@ pub async fn phase(mut call: Call) -> Answer {
     success(&events::event(&granted.snapshot.event), "changed")
 }
 
-/// `POST entry-code`: asks phones for this code, or for one by chance.
-pub async fn set_entry_code(mut call: Call) -> Answer {
+/// `POST entry-code`: asks phones for four digits; `null` lets everybody register again.
+pub async fn entry_code(mut call: Call) -> Answer {
     let (room, proved) = enter(&call, Rank::Host).await?;
     let body: EntryCode = parse(&call.read_body(BODY_MAX).await?)?;
-    let code = body.entry_code.as_deref().map_or_else(|| Ok(code_by_chance()), request::entry_code)?;
-    let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::SetEntryCode(Some(code))).await?;
-    success(&events::event(&granted.snapshot.event), "changed")
-}
-
-/// `DELETE entry-code`: everybody may register again.
-pub async fn clear_entry_code(call: Call) -> Answer {
-    let (room, proved) = enter(&call, Rank::Host).await?;
-    let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::SetEntryCode(None)).await?;
+    let code = body.entry_code.as_deref().map(request::entry_code).transpose()?;
+    let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::SetEntryCode(code)).await?;
     success(&events::event(&granted.snapshot.event), "changed")
 }
 
@@ -117,11 +108,4 @@ pub async fn first_use(app: &App, name: &str) -> Result<Arc<Room>, Failure> {
 
 async fn open(app: &App, event: EventId, settings: Settings, prizes: Vec<Prize>) -> Result<Granted, Denial> {
     app.inbox.ask(|reply| Order::Open { event, settings, prizes, reply: Reply::Handler(reply) }).await
-}
-
-/// Four random digits. Ten to the fourth does not divide 2^64: the difference is far below what a guesser could use.
-fn code_by_chance() -> [u8; 4] {
-    let random = chance::request_key();
-    let wide = u64::from_le_bytes(std::array::from_fn(|place| random[place]));
-    std::array::from_fn(|place| b'0' + (wide / 10_u64.pow(place as u32) % 10) as u8)
 }

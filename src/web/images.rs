@@ -4,7 +4,7 @@
 //! same picture in the same second, so the last few are kept as one buffer each that every answer shares: a copy for each phone would not fit the
 //! box. Storing, which ends in a flush to the disk, happens on a blocking thread.
 
-use super::answer::{Answer, Failure, envelope};
+use super::answer::{Answer, Failure, success};
 use super::app::App;
 use super::auth::{Rank, enter};
 use super::call::Call;
@@ -93,7 +93,7 @@ pub async fn upload(mut call: Call) -> Answer {
     enter(&call, Rank::Host).await?;
     let image = call.read_body(IMAGE_BYTES_MAX).await?;
     let path = store(&call.app, image).await?;
-    Ok(envelope(StatusCode::CREATED, &format!(r#"{{"prize_image":"{path}"}}"#), "stored"))
+    success(&format!(r#"{{"prize_image":"{path}"}}"#), "stored")
 }
 
 /// `GET /images/{name}`
@@ -220,7 +220,7 @@ mod tests {
         assert!(name.len() == 68 && name.ends_with(".png"));
         assert_eq!(format_of(&name), Some(Format::Png));
         assert_eq!(name_of(&png(64, 64)).unwrap(), name, "the same image has the same name");
-        for wrong in [&b"<svg onload='x'/>"[..], b"", b"\x89PNG\r\n\x1a\n", &vec![0; 100]] {
+        for wrong in [&b"<svg onload='x'/>"[..], b"", b"\x89PNG\r\n\x1a\n", &[0; 100]] {
             assert!(name_of(wrong).is_err());
         }
         assert_eq!(name_of(&png(60_000, 60_000)), Err("has too many pixels"));
@@ -269,6 +269,6 @@ mod tests {
             shelf.get(dir.path(), &name).unwrap();
         }
         let held: usize = shelf.recent.lock().unwrap().iter().map(|(_, image)| image.len()).sum();
-        assert!(held <= SHELF_BYTES_MAX && held >= 3 << 20, "{held} bytes");
+        assert!((3 << 20..=SHELF_BYTES_MAX).contains(&held), "{held} bytes");
     }
 }

@@ -45,7 +45,7 @@ pub async fn revoke(call: Call) -> Answer {
 fn view(app: &App, event: &EventId, link: &Link) -> LinkView {
     let mut view = events::link(link);
     if link.revoked_at.is_none() {
-        let token = app.tokens.link_token(event, link.id, link.role);
+        let token = app.tokens.link_token(event, link);
         let page = match link.role {
             LinkRole::Display => "main",
             LinkRole::Staff => "staff",

@@ -31,14 +31,14 @@ const HERE_ACK: &str = "im_here_ack";
 /// Understands what peers say.
 pub struct Messages {
     settings: Settings,
-    tokens: Arc<Tokens>,
+    tokens: Tokens,
     directory: Arc<Directory>,
     inbox: Inbox,
 }
 
 impl Messages {
     /// An interpreter for one stage.
-    pub fn new(settings: Settings, tokens: Arc<Tokens>, directory: Arc<Directory>, inbox: Inbox) -> Self {
+    pub fn new(settings: Settings, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
         Self { settings, tokens, directory, inbox }
     }
 }
@@ -54,13 +54,15 @@ impl Protocol for Messages {
     }
 
     fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Answer {
-        let message = match parse(message) {
-            Ok(message) => message,
-            Err(invalid) => return error("INVALID_REQUEST", &invalid.to_string()),
+        let message = match (parse(message), speaker.standing) {
+            (Ok(message), _) => message,
+            (Err(_), Standing::Awaiting(_)) => return Answer::Close(CloseCode::BadToken),
+            (Err(invalid), Standing::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
         };
         match (speaker.standing, message) {
             (Standing::Awaiting(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
-            (Standing::Awaiting(_), _) => error("UNAUTHORIZED", "the first message has to be auth"),
+            // The first message proves, or nothing does.
+            (Standing::Awaiting(_), _) => Answer::Close(CloseCode::BadToken),
             (Standing::Admitted(_), Message::Ping) => Answer::Reply(reply::pong()),
             (Standing::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
                 error("FORBIDDEN", "this is not a phone's to say")

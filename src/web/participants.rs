@@ -21,6 +21,7 @@ use crate::wire::view::people::{self, Registered};
 use crate::{chance, token};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, SET_COOKIE};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// How often a claim is made anew because a reset came between claim and commit.
@@ -36,10 +37,10 @@ pub async fn register(mut call: Call) -> Answer {
     let room = first_use(&call.app, id.as_str()).await?;
     let snapshot = room.snapshot();
     if let Some(number) = number_shown(&call, &body, &snapshot.event) {
-        return answer_registered(&call.app, &id, snapshot.event.session, number, true);
+        return hand_out(&call.app, StatusCode::CREATED, &id, snapshot.event.session, number, true);
     }
     let (session, number, existing) = claim(&call.app, &room, &key, body.entry_code.as_deref()).await?;
-    answer_registered(&call.app, &id, session, number, existing)
+    hand_out(&call.app, StatusCode::CREATED, &id, session, number, existing)
 }
 
 /// `POST /recover`: the token again, for a number and the code that was shown beside it.
@@ -52,16 +53,20 @@ pub async fn recover(mut call: Call) -> Answer {
         return Err(participant_not_found());
     }
     call.app.patience.try_recovery(&event.id, number, now().0)?;
-    if !call.app.tokens.check_recovery(event.session, number, body.recovery_code.trim()) {
-        return Err(Failure::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the recovery code is wrong"));
+    if !call.app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
+        return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the recovery code is wrong"));
     }
-    answer_registered(&call.app, &event.id, event.session, number, true)
+    hand_out(&call.app, StatusCode::OK, &event.id, event.session, number, true)
 }
 
 /// `GET /my-number`
 pub async fn my_number(call: Call) -> Answer {
     let snapshot = find(&call.app, &event_named(&call)?)?.snapshot();
-    let (number, event) = (number_of_caller(&call, &snapshot.event)?, &snapshot.event);
+    let event = &snapshot.event;
+    let query = call.query("session_token").filter(|token| !token.is_empty());
+    let token = query.as_deref().or(call.bearer());
+    let token = token.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
+    let number = number_of(&call.app.tokens, event, token).ok_or_else(participant_not_found)?;
     let participant = event.participant(number).ok_or_else(participant_not_found)?;
     success(&people::my_number(event, number, participant), "your number")
 }
@@ -70,15 +75,16 @@ pub async fn my_number(call: Call) -> Answer {
 pub async fn check_winner(call: Call) -> Answer {
     let snapshot = find(&call.app, &event_named(&call)?)?.snapshot();
     let number = call.query("draw_number").ok_or_else(|| Failure::invalid("draw_number: is missing"))?;
-    let number = number.parse().map_err(|_| Failure::invalid("draw_number: must be a number"))?;
-    success(&people::check_winner(&snapshot.event, Number(number)), "checked")
+    let number: NonZeroU32 = number.parse().map_err(|_| Failure::invalid("draw_number: must be a number from 1"))?;
+    success(&people::check_winner(&snapshot.event, Number(number.get())), "checked")
 }
 
 /// `POST /winner-info`
 pub async fn winner_info(mut call: Call) -> Answer {
     let body: WinnerInfo = parse(&call.read_body(BODY_MAX).await?)?;
     let snapshot = find(&call.app, &body.event_id)?.snapshot();
-    let number = number_of_caller(&call, &snapshot.event)?;
+    let number = call.bearer().and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
+    let number = number.ok_or_else(|| Failure::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "this needs the winner's token"))?;
     let contact = body.contact.check(call.app.settings.open)?;
     let order =
         |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(body.draw_id)), contact, Wait::Handler(reply));
@@ -125,8 +131,8 @@ pub fn hand_in(event: EventId, number: Number, pick: Pick, contact: Contact, rep
 fn registration_key(call: &Call, body: &Register) -> Result<[u8; 32], Failure> {
     let header = call.head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     match body.request_id.as_deref().or(header) {
-        Some(id) => Ok(token::request_key(request::request_id(id)?)),
-        None => Ok(chance::request_key()),
+        Some(id) => Ok(token::new_request_key(request::request_id(id)?)),
+        None => Ok(chance::bytes()),
     }
 }
 
@@ -135,14 +141,6 @@ fn number_shown(call: &Call, body: &Register, event: &Event) -> Option<Number> {
     let kept = cookie(&call.head.headers, &cookie_name(&event.id));
     let tokens = [body.session_token.as_deref(), call.bearer(), kept];
     tokens.into_iter().flatten().find_map(|token| number_of(&call.app.tokens, event, token))
-}
-
-/// The number of whoever calls, by a token in the query or the header.
-fn number_of_caller(call: &Call, event: &Event) -> Result<Number, Failure> {
-    let query = call.query("session_token").filter(|token| !token.is_empty());
-    let token = query.as_deref().or(call.bearer());
-    let token = token.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
-    number_of(&call.app.tokens, event, token).ok_or_else(participant_not_found)
 }
 
 /// Claims a number and has it committed. A found claim is a retry and is honoured whatever has been closed since.
@@ -190,7 +188,7 @@ fn claimed_number(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, Failure
 async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Result<(), Failure> {
     let Some(code) = event.entry_code.filter(|_| event.phase == Phase::Open) else { return Ok(()) };
     let Some(shown) = shown else {
-        return Err(Failure::new(StatusCode::FORBIDDEN, "ENTRY_CODE_REQUIRED", "this event asks for the code on the screen"));
+        return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this event asks for the code on the screen"));
     };
     let wait = app.patience.guess_turn(&event.id, now().0)?;
     if !wait.is_zero() {
@@ -200,15 +198,16 @@ async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Resu
         return Ok(());
     }
     app.patience.note_wrong_guess(&event.id, now().0);
-    Err(Failure::new(StatusCode::FORBIDDEN, "ENTRY_CODE_WRONG", "that is not the code on the screen"))
+    Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "that is not the code on the screen"))
 }
 
-fn answer_registered(app: &App, event: &EventId, session: SessionId, number: Number, existing: bool) -> Answer {
+/// A number with all that proves it, and a cookie that keeps it in this browser.
+fn hand_out(app: &App, status: StatusCode, event: &EventId, session: SessionId, number: Number, existing: bool) -> Answer {
     let session_token = app.tokens.session_token(session, number);
     let recovery_code = app.tokens.recovery_code(session, number);
     let kept = format!("{}={session_token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax", cookie_name(event));
     let data = people::registered(&Registered { event, session, number, session_token, recovery_code, existing });
-    let mut reply = envelope(StatusCode::CREATED, &data, if existing { "already registered" } else { "registered" });
+    let mut reply = envelope(status, &data, if existing { "already registered" } else { "registered" });
     if let Ok(kept) = HeaderValue::try_from(kept) {
         reply.headers_mut().append(SET_COOKIE, kept);
     }

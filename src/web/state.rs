@@ -12,7 +12,7 @@ use crate::live::protocol::Since;
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
 use crate::wire::request;
-use crate::wire::state_sync::{self, Counts, Voice};
+use crate::wire::state_sync::{self, Voice};
 use crate::wire::text::frame_text;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -30,7 +30,9 @@ pub async fn state(call: Call) -> Answer {
         wait_for_news(&room, since).await;
     }
     let snapshot = room.snapshot();
-    let number = call.bearer().and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
+    let query = call.query("token").or_else(|| call.query("session_token"));
+    let token = call.bearer().or(query.as_deref());
+    let number = token.and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
     success(&answer(&room, &snapshot, since, number), "the state")
 }
 
@@ -45,8 +47,7 @@ pub fn since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, Fa
 
 /// The personal `state_sync` text of one phone.
 pub fn personal(room: &Room, snapshot: &Snapshot, voice: Voice, number: Number) -> String {
-    let counts = Counts { participants: snapshot.event.participant_count(), connections: room.census.total() };
-    state_sync::personal(&snapshot.event, snapshot.ring.last_seq(), counts, voice, Some(number))
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), voice, Some(number))
 }
 
 async fn wait_for_news(room: &Room, since: Option<Since>) {
@@ -94,7 +95,7 @@ mod tests {
     fn snapshot(frames: u64) -> Snapshot {
         let mut ring = Ring::default();
         (1..=frames).for_each(|seq| ring.push(text_frame(&format!(r#"{{"seq":{seq}}}"#))));
-        let roster = std::sync::Arc::new(Roster);
+        let roster = std::sync::Arc::new(Roster::new(10, 1));
         let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
         Snapshot { revision: 1, event: sample::event().build(), roster, ring, sync }
     }

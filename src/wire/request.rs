@@ -149,7 +149,7 @@ pub struct PhaseChange {
     pub phase: String,
 }
 
-/// `POST entry-code`: none lets the server choose one.
+/// `POST entry-code`: none asks for none.
 #[derive(Deserialize)]
 pub struct EntryCode {
     pub entry_code: Option<String>,
