@@ -15,7 +15,9 @@ use crate::store::keys::{Keys, KeysError};
 use crate::token::Tokens;
 use crate::web::app::{App, Settings};
 use crate::web::bind::{self, BindError};
+use crate::web::images::Shelf;
 use crate::web::listener::{Bound, Listener};
+use crate::web::patience::Patience;
 use crate::web::worker::Workers;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -142,6 +144,8 @@ fn open_street(
         inbox: rooms.inbox,
         stages: rooms.stages,
         tokens: rooms.tokens,
+        patience: Patience::default(),
+        images: Shelf::default(),
         ready: AtomicBool::new(false),
         durable: rooms.durable,
     });

@@ -30,14 +30,14 @@ fn draw(id: u32, count: u32, through: u32, out: &[u32], weights: &[(u32, u16)]) 
         "draw_id": id, "prize_name": "상품", "prize_rank": 1, "draw_mode": "list", "winner_count": count, "status": "announced",
         "pool": pool.ranges, "pool_size": pool.size, "registered_through": through, "excluded": pool.excluded(),
         "weights": pool.weights, "entropy": HEXLOWER.encode(&entropy.0), "commitment": HEXLOWER.encode(&pick::commitment(&entropy)),
-        "winners": winners, "redraw_of": null, "voided": [],
+        "picks": winners, "redraw_of": null, "voided": [],
     })
 }
 
 /// Three draws: plain, weighted, and one seat of the first drawn again.
 fn honest() -> Value {
     let mut first = draw(1, 5, 300, &[58, 59, 300], &[]);
-    let number = first["winners"][2].clone();
+    let number = first["picks"][2].clone();
     first["voided"] = json!([{ "draw_number": number, "reason": "absent", "voided_at": "2026-01-01T00:00:00Z" }]);
     let second = draw(2, 10, 300, &[1, 7], &[(8, 3), (200, 65535)]);
     let mut third = draw(3, 1, 301, &[7], &[]);
@@ -57,9 +57,9 @@ fn an_honest_proof_holds() {
 fn whatever_is_changed_in_a_draw_is_noticed_in_that_draw() {
     type Change = fn(&mut Value);
     let changes: [(&str, usize, Change); 17] = [
-        ("another winner", 0, |draw| draw["winners"][4] = json!(299)),
-        ("another order", 0, |draw| draw["winners"].as_array_mut().unwrap().swap(0, 1)),
-        ("a winner less", 0, |draw| drop(draw["winners"].as_array_mut().unwrap().pop())),
+        ("another winner", 0, |draw| draw["picks"][4] = json!(299)),
+        ("another order", 0, |draw| draw["picks"].as_array_mut().unwrap().swap(0, 1)),
+        ("a winner less", 0, |draw| drop(draw["picks"].as_array_mut().unwrap().pop())),
         ("another count", 1, |draw| draw["winner_count"] = json!(9)),
         ("more winners than numbers", 2, |draw| draw["winner_count"] = json!(302)),
         ("other entropy", 0, |draw| draw["entropy"] = json!("ab".repeat(32))),

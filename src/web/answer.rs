@@ -2,6 +2,7 @@
 
 use crate::draw::Refusal;
 use crate::sequencer::inbox::Denial;
+use crate::wire::parse::Invalid;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -107,6 +108,12 @@ impl From<Refusal> for Failure {
             Refusal::Invalid { .. } | Refusal::TooMany { .. } => S::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, refusal.code(), refusal.to_string())
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid(invalid.to_string())
     }
 }
 

@@ -37,6 +37,10 @@ pub struct App {
     pub inbox: Inbox,
     pub stages: Stages,
     pub tokens: crate::token::Tokens,
+    /// How often recovery and entry codes may be guessed.
+    pub patience: super::patience::Patience,
+    /// The images that were asked for last.
+    pub images: super::images::Shelf,
     /// Whether the server takes new work; false while it starts and once it stops. Written by the server, read relaxed: it
     /// stands alone.
     pub ready: std::sync::atomic::AtomicBool,

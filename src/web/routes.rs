@@ -1,22 +1,26 @@
-//! Every path of the server: the table, and who answers each row.
+//! The table of calls: every method and path, and the handler behind it. What is not here is not there.
 //!
-//! A pattern is written without the prefix; [`Route::scope`] tells where it is served. Literal segments stand above `{…}` ones.
+//! Patterns stand without the prefix `/api/luckydraw`; [`Route::scope`] tells where each is served. Where two match, the one
+//! further up counts: `/admin/events/{event_id}` before `/admin/{event_id}/stats`.
 
 use super::answer::Answer;
 use super::call::Call;
-use super::{health, metrics, pages};
+use super::{
+    auth, desk, draws, entrance, events, figures, health, images, links, metrics, pages, participants, prizes, public,
+    state as long_poll,
+};
 use hyper::Method;
 
-/// A row of the table.
+/// One line of the table.
 #[derive(Debug)]
 pub struct Route {
     pub method: Method,
-    /// `/admin/{event_id}/draw/standby`.
+    /// Literal segments, and `{name}` for any one segment.
     pub pattern: &'static str,
     pub endpoint: Endpoint,
 }
 
-/// What a path is for.
+/// What a call comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Health,
@@ -33,27 +37,111 @@ pub enum Endpoint {
     StaffPage,
     VerifyPage,
     JoinPage,
+    Register,
+    Recover,
+    MyNumber,
+    CheckWinner,
+    WinnerInfo,
+    State,
+    Results,
+    Proof,
+    ShowImage,
+    Connect,
+    Login,
+    Logout,
+    ListEvents,
+    CreateEvent,
+    ShowEvent,
+    ChangeEvent,
+    RemoveEvent,
+    ChangePhase,
+    EntryCode,
+    Standby,
+    Start,
+    Reveal,
+    Complete,
+    Cancel,
+    Void,
+    DrawAtOnce,
+    History,
+    Reset,
+    Participants,
+    MarkParticipant,
+    Winners,
+    ListPrizes,
+    AddPrize,
+    OrderPrizes,
+    ChangePrize,
+    RemovePrize,
+    UploadImage,
+    ListLinks,
+    MakeLink,
+    RevokeLink,
+    Stats,
+    Audit,
 }
 
 /// The table.
 pub static ROUTES: &[Route] = &[
-    Route { method: Method::GET, pattern: "/health", endpoint: Endpoint::Health },
-    Route { method: Method::GET, pattern: "/healthz", endpoint: Endpoint::Healthz },
-    Route { method: Method::GET, pattern: "/readyz", endpoint: Endpoint::Ready },
-    Route { method: Method::GET, pattern: "/metrics", endpoint: Endpoint::Metrics },
-    Route { method: Method::GET, pattern: "/openapi.json", endpoint: Endpoint::OpenApi },
-    Route { method: Method::GET, pattern: "/asyncapi.json", endpoint: Endpoint::AsyncApi },
-    Route { method: Method::GET, pattern: "/", endpoint: Endpoint::Home },
-    Route { method: Method::GET, pattern: "/lottery", endpoint: Endpoint::LobbyPage },
-    Route { method: Method::GET, pattern: "/lottery/main", endpoint: Endpoint::StagePage },
-    Route { method: Method::GET, pattern: "/lottery/waiting", endpoint: Endpoint::PhonePage },
-    Route { method: Method::GET, pattern: "/lottery/admin", endpoint: Endpoint::AdminPage },
-    Route { method: Method::GET, pattern: "/lottery/staff", endpoint: Endpoint::StaffPage },
-    Route { method: Method::GET, pattern: "/lottery/verify", endpoint: Endpoint::VerifyPage },
-    Route { method: Method::GET, pattern: "/j/{event_id}", endpoint: Endpoint::JoinPage },
+    route(Method::GET, "/health", Endpoint::Health),
+    route(Method::GET, "/healthz", Endpoint::Healthz),
+    route(Method::GET, "/readyz", Endpoint::Ready),
+    route(Method::GET, "/metrics", Endpoint::Metrics),
+    route(Method::GET, "/openapi.json", Endpoint::OpenApi),
+    route(Method::GET, "/asyncapi.json", Endpoint::AsyncApi),
+    route(Method::GET, "/", Endpoint::Home),
+    route(Method::GET, "/lottery", Endpoint::LobbyPage),
+    route(Method::GET, "/lottery/main", Endpoint::StagePage),
+    route(Method::GET, "/lottery/waiting", Endpoint::PhonePage),
+    route(Method::GET, "/lottery/admin", Endpoint::AdminPage),
+    route(Method::GET, "/lottery/staff", Endpoint::StaffPage),
+    route(Method::GET, "/lottery/verify", Endpoint::VerifyPage),
+    route(Method::GET, "/j/{event_id}", Endpoint::JoinPage),
+    route(Method::POST, "/register", Endpoint::Register),
+    route(Method::POST, "/recover", Endpoint::Recover),
+    route(Method::GET, "/my-number", Endpoint::MyNumber),
+    route(Method::GET, "/check-winner", Endpoint::CheckWinner),
+    route(Method::POST, "/winner-info", Endpoint::WinnerInfo),
+    route(Method::GET, "/state", Endpoint::State),
+    route(Method::GET, "/results", Endpoint::Results),
+    route(Method::GET, "/proof", Endpoint::Proof),
+    route(Method::GET, "/images/{name}", Endpoint::ShowImage),
+    route(Method::GET, "/ws/{event_id}", Endpoint::Connect),
+    route(Method::POST, "/admin/login", Endpoint::Login),
+    route(Method::POST, "/admin/logout", Endpoint::Logout),
+    route(Method::GET, "/admin/events", Endpoint::ListEvents),
+    route(Method::POST, "/admin/events", Endpoint::CreateEvent),
+    route(Method::GET, "/admin/events/{event_id}", Endpoint::ShowEvent),
+    route(Method::PATCH, "/admin/events/{event_id}", Endpoint::ChangeEvent),
+    route(Method::DELETE, "/admin/events/{event_id}", Endpoint::RemoveEvent),
+    route(Method::POST, "/admin/{event_id}/phase", Endpoint::ChangePhase),
+    route(Method::POST, "/admin/{event_id}/entry-code", Endpoint::EntryCode),
+    route(Method::POST, "/admin/{event_id}/draw/standby", Endpoint::Standby),
+    route(Method::POST, "/admin/{event_id}/draw/start-animation", Endpoint::Start),
+    route(Method::POST, "/admin/{event_id}/draw/reveal", Endpoint::Reveal),
+    route(Method::POST, "/admin/{event_id}/draw/complete", Endpoint::Complete),
+    route(Method::POST, "/admin/{event_id}/draw/cancel", Endpoint::Cancel),
+    route(Method::POST, "/admin/{event_id}/draw/void", Endpoint::Void),
+    route(Method::POST, "/admin/{event_id}/draw", Endpoint::DrawAtOnce),
+    route(Method::GET, "/admin/{event_id}/draws", Endpoint::History),
+    route(Method::POST, "/admin/{event_id}/reset", Endpoint::Reset),
+    route(Method::GET, "/admin/{event_id}/participants", Endpoint::Participants),
+    route(Method::PATCH, "/admin/{event_id}/participants/{draw_number}", Endpoint::MarkParticipant),
+    route(Method::GET, "/admin/{event_id}/winners", Endpoint::Winners),
+    route(Method::GET, "/admin/{event_id}/prizes", Endpoint::ListPrizes),
+    route(Method::POST, "/admin/{event_id}/prizes", Endpoint::AddPrize),
+    route(Method::POST, "/admin/{event_id}/prizes/order", Endpoint::OrderPrizes),
+    route(Method::PUT, "/admin/{event_id}/prizes/{prize_id}", Endpoint::ChangePrize),
+    route(Method::DELETE, "/admin/{event_id}/prizes/{prize_id}", Endpoint::RemovePrize),
+    route(Method::POST, "/admin/{event_id}/images", Endpoint::UploadImage),
+    route(Method::GET, "/admin/{event_id}/links", Endpoint::ListLinks),
+    route(Method::POST, "/admin/{event_id}/links", Endpoint::MakeLink),
+    route(Method::DELETE, "/admin/{event_id}/links/{link_id}", Endpoint::RevokeLink),
+    route(Method::GET, "/admin/{event_id}/stats", Endpoint::Stats),
+    route(Method::GET, "/admin/{event_id}/audit", Endpoint::Audit),
 ];
 
-/// Answers a call.
+/// Hands a call to its handler.
 pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
     match endpoint {
         Endpoint::Health | Endpoint::Healthz => health::health(),
@@ -69,5 +157,81 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::StaffPage => pages::staff(),
         Endpoint::VerifyPage => pages::verify(),
         Endpoint::JoinPage => pages::join(&call),
+        Endpoint::Register => participants::register(call).await,
+        Endpoint::Recover => participants::recover(call).await,
+        Endpoint::MyNumber => participants::my_number(call).await,
+        Endpoint::CheckWinner => participants::check_winner(call).await,
+        Endpoint::WinnerInfo => participants::winner_info(call).await,
+        Endpoint::State => long_poll::state(call).await,
+        Endpoint::Results => public::results(call).await,
+        Endpoint::Proof => public::proof(call).await,
+        Endpoint::ShowImage => images::show(call).await,
+        Endpoint::Connect => entrance::connect(call).await,
+        Endpoint::Login => auth::login(call).await,
+        Endpoint::Logout => auth::logout(call).await,
+        Endpoint::ListEvents => events::list(call).await,
+        Endpoint::CreateEvent => events::create(call).await,
+        Endpoint::ShowEvent => events::show(call).await,
+        Endpoint::ChangeEvent => events::change(call).await,
+        Endpoint::RemoveEvent => events::remove(call).await,
+        Endpoint::ChangePhase => events::phase(call).await,
+        Endpoint::EntryCode => events::entry_code(call).await,
+        Endpoint::Standby => draws::standby(call).await,
+        Endpoint::Start => draws::start(call).await,
+        Endpoint::Reveal => draws::reveal(call).await,
+        Endpoint::Complete => draws::complete(call).await,
+        Endpoint::Cancel => draws::cancel(call).await,
+        Endpoint::Void => draws::void(call).await,
+        Endpoint::DrawAtOnce => draws::at_once(call).await,
+        Endpoint::History => draws::history(call).await,
+        Endpoint::Reset => draws::reset(call).await,
+        Endpoint::Participants => desk::participants(call).await,
+        Endpoint::MarkParticipant => desk::mark(call).await,
+        Endpoint::Winners => desk::winners(call).await,
+        Endpoint::ListPrizes => prizes::list(call).await,
+        Endpoint::AddPrize => prizes::add(call).await,
+        Endpoint::OrderPrizes => prizes::order(call).await,
+        Endpoint::ChangePrize => prizes::change(call).await,
+        Endpoint::RemovePrize => prizes::remove(call).await,
+        Endpoint::UploadImage => images::upload(call).await,
+        Endpoint::ListLinks => links::list(call).await,
+        Endpoint::MakeLink => links::make(call).await,
+        Endpoint::RevokeLink => links::revoke(call).await,
+        Endpoint::Stats => figures::stats(call).await,
+        Endpoint::Audit => figures::audit(call).await,
+    }
+}
+
+const fn route(method: Method, pattern: &'static str, endpoint: Endpoint) -> Route {
+    Route { method, pattern, endpoint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_stands_once_and_every_endpoint_has_a_line_of_its_own() {
+        for (place, route) in ROUTES.iter().enumerate() {
+            for other in &ROUTES[place + 1..] {
+                assert!((&route.method, route.pattern) != (&other.method, other.pattern), "{route:?} twice");
+                assert_ne!(route.endpoint, other.endpoint, "{route:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_are_of_one_form() {
+        for Route { pattern, .. } in ROUTES {
+            let mut segments = pattern.split('/');
+            if *pattern == "/" {
+                continue;
+            }
+            assert_eq!(segments.next(), Some(""), "{pattern} begins with a slash");
+            for segment in segments {
+                let name = segment.strip_prefix('{').map_or(segment, |rest| rest.strip_suffix('}').expect("closed"));
+                assert!(!name.is_empty() && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'-' | b'_' | b'.')), "{pattern}");
+            }
+        }
     }
 }

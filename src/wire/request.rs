@@ -6,7 +6,8 @@
 use super::parse::Invalid;
 use crate::draw::command::{Pick, Redraw};
 use crate::draw::fact::VoidReason;
-use crate::draw::{DrawId, EventId, Mode, Number, Phase, Prize, PrizeId, SpecWish};
+use crate::draw::{DrawId, Epoch, EventId, Mode, Number, Phase, Prize, PrizeId, SpecWish};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -148,7 +149,7 @@ pub struct PhaseChange {
     pub phase: String,
 }
 
-/// `POST entry-code`: none lets the server choose one.
+/// `POST entry-code`: none asks for none.
 #[derive(Deserialize)]
 pub struct EntryCode {
     pub entry_code: Option<String>,
@@ -357,6 +358,11 @@ pub fn pick(draw_id: Option<u32>, prize_name: Option<String>) -> Result<Pick, In
         (None, Some(name)) => Ok(Pick::PrizeNamed(text("prize_name", &name, NAME_CHARS_MAX)?)),
         (None, None) => Err(Invalid::field("prize_name", "is missing")),
     }
+}
+
+/// An event's epoch, 16 hexadecimal digits; none for anything else, which matches no event.
+pub fn epoch(text: &str) -> Option<Epoch> {
+    HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok().map(Epoch)
 }
 
 /// A text of 1 to `chars_max` characters, none of them a control character.

@@ -5,6 +5,7 @@ use super::prizes::{PrizeView, prizes};
 use crate::draw::event::Audience;
 use crate::draw::{Draw, DrawSpec, Event, Seat, Status};
 use crate::wire::text::rfc3339;
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 /// A prize as it is drawn: the fields that every draw shows.
@@ -91,9 +92,16 @@ pub fn started(draw: &Draw) -> String {
         #[serde(flatten)]
         spec: SpecView<'a>,
         started_at: String,
+        commitment: String,
         status: &'static str,
     }
-    json(&Started { draw_id: draw.id.0, spec: spec_view(&draw.spec), started_at: rfc3339(draw.started_at), status: "started" })
+    json(&Started {
+        draw_id: draw.id.0,
+        spec: spec_view(&draw.spec),
+        started_at: rfc3339(draw.started_at),
+        commitment: HEXLOWER.encode(&draw.commitment()),
+        status: "started",
+    })
 }
 
 /// A draw with its winners, for the console that revealed or completed it.

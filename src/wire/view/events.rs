@@ -2,7 +2,8 @@
 
 use super::json;
 use crate::draw::event::Audience;
-use crate::draw::{Event, Link, LinkRole, Phase};
+use crate::draw::{Event, Link, LinkRole};
+use crate::wire::state_sync::phase_name;
 use crate::wire::text::rfc3339;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -162,14 +163,6 @@ fn view(event: &Event) -> EventView<'_> {
         weights: event.settings.weights,
         opened_at: rfc3339(event.opened_at),
         changed_at: rfc3339(event.changed_at),
-    }
-}
-
-fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Open => "open",
-        Phase::Drawing => "drawing",
-        Phase::Closed => "closed",
     }
 }
 

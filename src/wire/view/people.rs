@@ -3,8 +3,9 @@
 use super::json;
 use crate::draw::event::Audience;
 use crate::draw::fact::Mark;
-use crate::draw::{Draw, DrawId, Event, Moment, Number, Participant, Seat};
-use crate::wire::text::rfc3339;
+use crate::draw::{Draw, DrawId, Event, EventId, Moment, Number, Participant, Seat, SessionId};
+use crate::wire::text::{display_number, rfc3339};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -36,6 +37,17 @@ pub struct Reached<'a> {
     pub submitted_at: Moment,
 }
 
+/// A participant's number with all that proves it.
+pub struct Registered<'a> {
+    pub event: &'a EventId,
+    pub session: SessionId,
+    pub number: Number,
+    pub session_token: String,
+    pub recovery_code: String,
+    /// Whether it had the number before it asked.
+    pub existing: bool,
+}
+
 #[derive(Serialize)]
 struct WinnerView<'a> {
     draw_id: u32,
@@ -52,6 +64,50 @@ struct WinnerView<'a> {
 /// The wins of a number that `audience` may know, voided ones left out.
 pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_>> {
     event.wins(number, audience).map(|(draw, seat)| win(draw, seat)).collect()
+}
+
+/// What a phone gets when it registers or recovers its number.
+pub fn registered(registered: &Registered<'_>) -> String {
+    #[derive(Serialize)]
+    struct RegisteredView<'a> {
+        draw_number: u32,
+        participant_number: u32,
+        display_number: String,
+        session_token: &'a str,
+        recovery_code: &'a str,
+        event_id: &'a str,
+        event_session_id: String,
+        is_existing: bool,
+    }
+    json(&RegisteredView {
+        draw_number: registered.number.0,
+        participant_number: registered.number.0,
+        display_number: display_number(registered.number),
+        session_token: &registered.session_token,
+        recovery_code: &registered.recovery_code,
+        event_id: registered.event.as_str(),
+        event_session_id: HEXLOWER.encode(&registered.session.0),
+        is_existing: registered.existing,
+    })
+}
+
+/// A phone's own number.
+pub fn my_number(event: &Event, number: Number, participant: &Participant) -> String {
+    #[derive(Serialize)]
+    struct MyNumber<'a> {
+        draw_number: u32,
+        event_id: &'a str,
+        created_at: String,
+        participant_number: u32,
+        display_number: String,
+    }
+    json(&MyNumber {
+        draw_number: number.0,
+        event_id: event.id.as_str(),
+        created_at: rfc3339(participant.registered_at),
+        participant_number: number.0,
+        display_number: display_number(number),
+    })
 }
 
 /// Whether a number won, and what: what the public may know of it.

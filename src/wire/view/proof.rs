@@ -29,6 +29,7 @@ struct ProofView<'a> {
     excluded: Vec<(u32, u32)>,
     weights: &'a [(u32, u16)],
     entropy: String,
+    commitment: String,
     picks: Vec<u32>,
     voided: Vec<VoidedView>,
 }
@@ -86,6 +87,7 @@ fn view(draw: &Draw) -> Option<ProofView<'_>> {
         excluded: draw.pool.excluded(),
         weights: &draw.pool.weights,
         entropy: HEXLOWER.encode(&sealed.entropy.0),
+        commitment: HEXLOWER.encode(&draw.commitment()),
         picks: sealed.picks.iter().map(|number| number.0).collect(),
         voided: voided.collect(),
     })

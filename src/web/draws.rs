@@ -1,0 +1,137 @@
+//! The show itself: standing ready, starting, revealing, completing, calling off, voiding, the whole draw in one call, the history, the reset.
+//!
+//! Every handler is the same three steps: who asks, what is wished, what came of it. What may follow what is the rules' to say.
+
+use super::answer::{Answer, Failure, success};
+use super::auth::{Rank, enter};
+use super::call::{BODY_MAX, BODY_WITH_IMAGE_MAX, Call};
+use super::images::store_data_url;
+use crate::chance;
+use crate::draw::command::{Scope, Which};
+use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SpecWish};
+use crate::live::room::Room;
+use crate::sequencer::inbox::Granted;
+use crate::wire::parse::parse;
+use crate::wire::request::{Cancel, DrawAtOnce, Nothing, Reset, Spec, Void};
+use crate::wire::view::draws;
+use data_encoding::HEXLOWER;
+use std::sync::Arc;
+
+/// `POST draw/standby`
+pub async fn standby(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    let wish = read_spec(&mut call).await?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Standby(wish)).await?;
+    // Another console may have started the draw in the same moment: then nothing stands ready any more.
+    let data = granted.snapshot.event.standby.as_deref().map_or_else(|| "null".to_owned(), draws::standby);
+    success(&data, "standing by")
+}
+
+/// `POST draw/start-animation`
+pub async fn start(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    let wish = read_spec(&mut call).await?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Start(wish)).await?;
+    success(&draws::started(draw_of(&granted)?), "started")
+}
+
+/// `POST draw/reveal`
+pub async fn reveal(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    parse::<Nothing>(&call.read_body(BODY_MAX).await?)?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Reveal).await?;
+    success(&draws::revealed(draw_of(&granted)?), "revealed")
+}
+
+/// `POST draw/complete`
+pub async fn complete(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    parse::<Nothing>(&call.read_body(BODY_MAX).await?)?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Complete(Which::Latest)).await?;
+    success(&draws::revealed(draw_of(&granted)?), "announced")
+}
+
+/// `POST draw/cancel`
+pub async fn cancel(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    let reason = parse::<Cancel>(&call.read_body(BODY_MAX).await?)?.reason()?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Cancel { reason }).await?;
+    let Outcome::Cancelled(draw) = granted.outcome else { return success("{}", "called off") };
+    success(&format!(r#"{{"draw_id":{}}}"#, number_or_null(draw)), "called off")
+}
+
+/// `POST draw/void`
+pub async fn void(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    let (draw, number, reason, redraw) = parse::<Void>(&call.read_body(BODY_MAX).await?)?.parts()?;
+    let command = Command::Void { draw, number, reason, redraw };
+    let granted = call.app.inbox.submit(room.id.clone(), actor, command).await?;
+    let redraw = if let Outcome::Voided { redraw } = granted.outcome { redraw } else { None };
+    let (draw_id, draw_number, reason) = (draw.0, number.0, reason.name());
+    let redraw = number_or_null(redraw);
+    let data = format!(r#"{{"draw_id":{draw_id},"draw_number":{draw_number},"reason":"{reason}","redraw_draw_id":{redraw}}}"#);
+    success(&data, "voided")
+}
+
+/// `POST draw`: started and revealed in one call.
+pub async fn at_once(mut call: Call) -> Answer {
+    let (room, actor) = host(&call).await?;
+    let mut body: DrawAtOnce = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
+    if let Some(url) = body.take_data_url() {
+        body.prize_image = Some(store_data_url(&call.app, &url).await?);
+    }
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::DrawAtOnce(body.wish()?)).await?;
+    success(&draws::revealed(draw_of(&granted)?), "drawn")
+}
+
+/// `GET draws`
+pub async fn history(call: Call) -> Answer {
+    let (room, _) = enter(&call, Rank::Staff).await?;
+    success(&draws::history(&room.snapshot().event), "the draws so far")
+}
+
+/// `POST reset`
+pub async fn reset(mut call: Call) -> Answer {
+    let (room, proved) = enter(&call, Rank::Admin).await?;
+    let body: Reset = parse(&call.read_body(BODY_MAX).await?)?;
+    let scope = match (body.reset_participants, body.reset_draws) {
+        (true, _) => Scope::Participants(chance::session_id()),
+        (false, true) => Scope::Draws,
+        (false, false) => Scope::Nothing,
+    };
+    let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::Reset(scope)).await?;
+    let session = HEXLOWER.encode(&granted.snapshot.event.session.0);
+    let participants = body.reset_participants;
+    let draws = body.reset_draws || participants;
+    let data = format!(r#"{{"reset_participants":{participants},"reset_draws":{draws},"event_session_id":"{session}"}}"#);
+    success(&data, "reset")
+}
+
+/// Who runs the show of the event in the path.
+async fn host(call: &Call) -> Result<(Arc<Room>, Actor), Failure> {
+    let (room, proved) = enter(call, Rank::Host).await?;
+    Ok((room, proved.actor()))
+}
+
+/// What is to be drawn; an image that came in the body is stored, and its path takes its place.
+async fn read_spec(call: &mut Call) -> Result<SpecWish, Failure> {
+    let mut body: Spec = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
+    if let Some(url) = body.take_data_url() {
+        body.prize_image = Some(store_data_url(&call.app, &url).await?);
+    }
+    Ok(body.wish()?)
+}
+
+/// The draw that a granted wish was about.
+fn draw_of(granted: &Granted) -> Result<&Arc<Draw>, Failure> {
+    let id = match granted.outcome {
+        Outcome::Started(id) | Outcome::Revealed(id) | Outcome::Completed(id) => Some(id),
+        _ => None,
+    };
+    // A reset in the same batch may have taken it away again.
+    id.and_then(|id| granted.snapshot.event.draw(id)).ok_or_else(|| Refusal::NotFound("draw").into())
+}
+
+fn number_or_null(draw: Option<DrawId>) -> String {
+    draw.map_or_else(|| "null".to_owned(), |id| id.0.to_string())
+}
