@@ -84,6 +84,11 @@ impl Draw {
         (self.revealed_at.is_some() || self.cancelled.is_some()).then_some(&self.sealed)
     }
 
+    /// The hash of its entropy, which may be shown before the pick is known.
+    pub fn commitment(&self) -> [u8; 32] {
+        super::pick::commitment(&self.sealed.entropy)
+    }
+
     /// The numbers it drew, in the order of picking; empty before the reveal.
     pub fn winners(&self) -> impl Iterator<Item = Number> + Clone + '_ {
         self.seats.iter().map(|seat| seat.number)

@@ -6,14 +6,23 @@
 //!
 //! Read [`event`] first, then [`decide`], then [`pick`].
 
+pub mod apply;
 pub mod chunked;
 pub mod command;
+pub mod decide;
+mod drawing;
 pub mod event;
 pub mod fact;
+pub mod pick;
 pub mod pool;
 pub mod prize;
 
 pub mod refusal;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+pub(crate) mod testing;
+mod winning;
 
 pub use command::{Command, Decision, Outcome, Pick};
 pub use event::{Draw, Event, Participant, Seat, Status};

@@ -64,8 +64,7 @@ impl Refusal {
             Refusal::NotAWinner => "NOT_A_WINNER",
             Refusal::ParticipantNotFound => "PARTICIPANT_NOT_FOUND",
             Refusal::NotFound(_) => "NOT_FOUND",
-            Refusal::Invalid { .. } => "INVALID_REQUEST",
-            Refusal::TooMany { .. } => "TOO_MANY",
+            Refusal::Invalid { .. } | Refusal::TooMany { .. } => "INVALID_REQUEST",
         }
     }
 }

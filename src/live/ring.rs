@@ -45,6 +45,11 @@ impl Ring {
         }
     }
 
+    /// Lets the frames go, and keeps the count.
+    pub fn forget(&mut self) {
+        *self = Self { last_seq: self.last_seq, ..Self::default() };
+    }
+
     /// The frames after `seq`, oldest first; none when `seq` lies ahead or they are no longer held.
     pub fn after(&self, seq: u64) -> Option<impl Iterator<Item = &Bytes>> {
         let missed = self.last_seq.checked_sub(seq)? as usize;

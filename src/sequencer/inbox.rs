@@ -19,11 +19,13 @@ pub enum Order {
     /// Open a new event.
     Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Reply },
     /// Remove an event's rows.
-    Delete { event: EventId, actor: Actor, reply: Reply },
+    Delete { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
     /// Read the winners' details.
     ReadDetails { event: EventId, reply: oneshot::Sender<Result<Vec<Details>, Denial>> },
     /// Read the audit trail, newest first, below `before`.
     ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Denial>> },
+    /// Serve what came before, then end.
+    Stop,
 }
 
 /// A command's answer, once its facts are committed and published.

@@ -1,5 +1,144 @@
 //! The one writer: it takes commands in batches, lets the rules decide, commits the facts, publishes, and then answers.
 //!
-//! [`inbox`] is the door: how a command comes in and its answer goes out.
+//! One thread does all of it, so that an event has one history and needs no lock. While a commit waits for the disk, the next batch
+//! gathers in the [`inbox`]; that is the group commit. [`batch`] is one such round; [`hall`] is an event as the writer holds it;
+//! [`deadlines`] is what falls due without anybody asking; [`tally`] are the merged counts; [`recovery`] rebuilds it all from the journal.
+//!
+//! The order of a round is the product's promise: decide, commit, show, tell, reply. Nobody hears of a fact that could still be lost. This room
+//! holds the clock and the chance, and no rule, no byte layout and no socket.
 
+pub mod batch;
+pub mod deadlines;
+pub mod hall;
 pub mod inbox;
+pub mod recovery;
+pub mod tally;
+
+use crate::draw::{EventId, Moment};
+use crate::live::directory::Directory;
+use crate::live::stage::Stages;
+use crate::store::journal::Journal;
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use hall::Hall;
+use inbox::Order;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The most orders one commit carries.
+const BATCH_ORDERS_MAX: usize = 512;
+/// The longest a batch goes on gathering.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
+/// How often deadlines and counts are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the operator settled about the writer.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub events_max: u32,
+    /// How long a revealed draw waits for its completion.
+    pub announce_after: Duration,
+    /// How long an event is kept after its last fact.
+    pub event_ttl: Duration,
+    /// How long winners' details are kept.
+    pub details_ttl: Duration,
+    /// Where the copy goes that is made before rows are deleted.
+    pub backups_dir: PathBuf,
+}
+
+/// The writer, with everything it writes.
+pub struct Sequencer {
+    journal: Journal,
+    halls: BTreeMap<EventId, Hall>,
+    directory: Arc<Directory>,
+    stages: Stages,
+    orders: Receiver<Order>,
+    limits: Limits,
+    /// Written here alone; read by the health paths. Relaxed: it stands alone.
+    durable: Arc<AtomicBool>,
+    clock: Clock,
+    /// When this process began. A restart counts as a display having been there: the screen is about to come back.
+    started_at: Moment,
+    deadlines: deadlines::Deadlines,
+}
+
+impl Sequencer {
+    /// Writes until it is told to stop, then folds the journal's log into its file.
+    pub fn run(mut self) {
+        let _guard = EndProcessOnPanic;
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            let first = match self.orders.recv_deadline(next_tick) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if let Some(first) = first {
+                let (orders, stop) = self.gather(first);
+                self.round(orders);
+                if stop {
+                    break;
+                }
+            }
+            if Instant::now() >= next_tick {
+                self.tick();
+                next_tick = Instant::now() + TICK;
+            }
+        }
+        self.close();
+    }
+
+    /// The first order and those that came while the last commit was under way. Says whether to stop after them.
+    fn gather(&self, first: Order) -> (Vec<Order>, bool) {
+        let until = Instant::now() + BATCH_TIME_MAX;
+        let mut orders = Vec::new();
+        let mut next = Some(first);
+        while let Some(order) = next {
+            if matches!(order, Order::Stop) {
+                return (orders, true);
+            }
+            orders.push(order);
+            let more = orders.len() < BATCH_ORDERS_MAX && Instant::now() < until;
+            next = if more { self.orders.try_recv().ok() } else { None };
+        }
+        (orders, false)
+    }
+
+    fn close(&mut self) {
+        if let Err(error) = self.journal.checkpoint() {
+            tracing::warn!(%error, "the journal's log stays beside its file; the next start folds it in");
+        }
+    }
+}
+
+/// The wall clock, held to never step back: facts of an event carry times that rise.
+#[derive(Debug, Default)]
+struct Clock {
+    last: Moment,
+}
+
+impl Clock {
+    fn now(&mut self) -> Moment {
+        self.last = self.last.max(wall_clock());
+        self.last
+    }
+}
+
+/// The wall clock.
+pub fn wall_clock() -> Moment {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(since_epoch.as_millis() as i64)
+}
+
+/// A writer that panicked may hold half a truth; the process ends, and the next one begins from the journal.
+struct EndProcessOnPanic;
+
+impl Drop for EndProcessOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

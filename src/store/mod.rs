@@ -1,14 +1,24 @@
 //! The journal: an append-only log of facts in one SQLite file, and what has to lie beside it.
 //!
-//! [`journal`] commits, replays, backs up and deletes; [`record`] is the layout of a fact at rest; [`details`] keeps the winners'
-//! details, encrypted and apart from the facts; [`keys`] is the one secret of a data folder and what is derived from it; [`schema`]
-//! is the SQL, with the views a person reads. This room knows no tokio, no hyper and nothing live. One thread uses it: the sequencer's.
+//! [`journal`] commits, replays, backs up and deletes; `record` is the layout of a fact at rest; `details` keeps the winners'
+//! details, encrypted and apart from the facts; `schema` is the SQL, with the views a person reads; `error` says what can go
+//! wrong and how bad it is. [`keys`] is the one secret of a data folder and what is derived from it, `seal` what closes a pick,
+//! `folder` the data folder itself. This room knows no tokio, no hyper and nothing live. One thread uses it: the sequencer's.
 
-pub mod details;
+mod details;
+mod error;
+mod folder;
 pub mod journal;
 pub mod keys;
-pub mod record;
-pub mod schema;
+mod record;
+mod schema;
+mod seal;
+
+pub use error::{CommitError, JournalError};
+pub use folder::LockError;
+pub use journal::Journal;
+pub use keys::{Keys, KeysError};
+pub use record::RecordError;
 
 use crate::draw::fact::Stamped;
 use crate::draw::{DrawId, EventId, Moment, Number};

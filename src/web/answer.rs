@@ -93,9 +93,7 @@ impl From<Refusal> for Failure {
         use StatusCode as S;
         let status = match refusal {
             Refusal::RegistrationClosed | Refusal::NotAWinner => S::FORBIDDEN,
-            Refusal::EventClosed | Refusal::EventFull { .. } | Refusal::DrawInProgress(_) | Refusal::TooMany { .. } => {
-                S::CONFLICT
-            }
+            Refusal::EventClosed | Refusal::EventFull { .. } | Refusal::DrawInProgress(_) => S::CONFLICT,
             Refusal::StaleSession => S::SERVICE_UNAVAILABLE,
             Refusal::NobodyRegistered
             | Refusal::NobodyLeft
@@ -106,7 +104,7 @@ impl From<Refusal> for Failure {
             | Refusal::NothingToComplete
             | Refusal::NothingToCancel => S::BAD_REQUEST,
             Refusal::ParticipantNotFound | Refusal::NotFound(_) => S::NOT_FOUND,
-            Refusal::Invalid { .. } => S::UNPROCESSABLE_ENTITY,
+            Refusal::Invalid { .. } | Refusal::TooMany { .. } => S::UNPROCESSABLE_ENTITY,
         };
         Self::new(status, refusal.code(), refusal.to_string())
     }

@@ -4,4 +4,11 @@
 //! to one peer; [`request`] is what clients send over HTTP and [`message`] over a socket, both read by [`parse`]; [`view`] is
 //! how draws, prizes and participants look in answers; [`text`] holds times and the WebSocket envelope.
 
+pub mod frame;
+pub mod message;
+pub mod parse;
+pub mod reply;
+pub mod request;
+pub mod state_sync;
 pub mod text;
+pub mod view;

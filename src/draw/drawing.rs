@@ -1,0 +1,335 @@
+//! The rules of one draw's way: standby, start, reveal, completion, announcement; and how it is called off or a seat drawn again.
+//!
+//! Two promises are kept here. A pick is made once: whoever starts the same draw again gets the same draw, and calling one off leaves it in the
+//! proof. And the next draw never begins before everybody was told of the last.
+
+use super::command::{Chance, Decision, Outcome, Redraw, Which};
+use super::decide::Verdict;
+use super::fact::{Cause, Sealed, VoidReason};
+use super::pick::pick;
+use super::{Draw, DrawId, DrawSpec, Event, Fact, Mode, Moment, Number, Refusal, SpecWish, Status};
+use std::sync::Arc;
+
+/// The most draws of an event between resets.
+pub const DRAWS_MAX: u32 = 10_000;
+
+impl Event {
+    pub(super) fn stand_by(&self, wish: &SpecWish) -> Verdict {
+        self.refuse_pending()?;
+        let spec = wish.settle(&self.prizes)?;
+        let mut facts: Vec<_> = self.announcing_the_last().into_iter().collect();
+        facts.push(Fact::StandbyShown { spec: Arc::new(spec) });
+        Ok(Decision::new(facts, Outcome::Standby))
+    }
+
+    /// Picks the winners in secret. Asked again for the same while it is pending, it answers with the draw there is.
+    pub(super) fn start(&self, at: Moment, wish: &SpecWish, chance: Chance<'_>) -> Verdict {
+        let spec = wish.settle(&self.prizes)?;
+        if let Some(pending) = self.pending() {
+            let same = *pending.spec == spec;
+            return if same {
+                Ok(Decision::new([], Outcome::Started(pending.id)))
+            } else {
+                Err(Refusal::DrawInProgress(pending.id))
+            };
+        }
+        let (facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
+        Ok(Decision::new(facts, Outcome::Started(draw)))
+    }
+
+    pub(super) fn reveal(&self) -> Verdict {
+        let pending = self.pending().ok_or(Refusal::NothingToReveal)?;
+        Ok(Decision::new([pending.revealing()], Outcome::Revealed(pending.id)))
+    }
+
+    pub(super) fn complete(&self, which: &Which) -> Verdict {
+        let draw = match which {
+            Which::Latest => self.latest_revealed(),
+            Which::Draw(id) => self.draw(*id).filter(|draw| draw.revealed_at.is_some()),
+            Which::Winners(winners) => self.draws().rev().find(|draw| draw.drew_exactly(winners)),
+        };
+        self.announce(draw.ok_or(Refusal::NothingToComplete)?.id, Cause::Completed)
+    }
+
+    /// Tells everybody, once: a draw that is announced already is left as it is.
+    pub(super) fn announce(&self, id: DrawId, cause: Cause) -> Verdict {
+        let facts = match self.draw(id).map(|draw| draw.status()) {
+            Some(Status::Revealed) => vec![Fact::Announced { draw: id, cause }],
+            Some(Status::Announced) => vec![],
+            Some(Status::Started | Status::Cancelled) | None => return Err(Refusal::NothingToComplete),
+        };
+        Ok(Decision::new(facts, Outcome::Completed(id)))
+    }
+
+    pub(super) fn cancel(&self, reason: &Arc<str>) -> Verdict {
+        if let Some(pending) = self.pending() {
+            return Ok(Decision::new([pending.calling_off(reason.clone())], Outcome::Cancelled(Some(pending.id))));
+        }
+        self.standby.as_ref().ok_or(Refusal::NothingToCancel)?;
+        Ok(Decision::new([Fact::StandbyEnded], Outcome::Cancelled(None)))
+    }
+
+    /// Voids an announced seat, and with `redraw` starts a draw of that one seat. All or nothing: where nobody is left to redraw from, the
+    /// seat is not voided either.
+    pub(super) fn void(
+        &self,
+        at: Moment,
+        seat: (DrawId, Number),
+        reason: VoidReason,
+        redraw: Redraw,
+        chance: Chance<'_>,
+    ) -> Verdict {
+        let (id, number) = seat;
+        let draw = self.draw(id).ok_or(Refusal::NotFound("draw"))?;
+        if draw.status() != Status::Announced {
+            return Err(Refusal::DrawInProgress(id));
+        }
+        draw.seat(number).filter(|seat| seat.voided.is_none()).ok_or(Refusal::NotAWinner)?;
+        let voided = Fact::SeatVoided { draw: id, number, reason };
+        if redraw == Redraw::No {
+            return Ok(Decision::new([voided], Outcome::Voided { redraw: None }));
+        }
+        self.refuse_pending()?;
+        let first: Vec<_> = self.announcing_the_last().into_iter().chain([voided]).collect();
+        let spec = DrawSpec { winner_count: 1, ..DrawSpec::clone(&draw.spec) };
+        let (facts, redraw) = self.begin(at, first, spec, Some(seat), chance)?;
+        Ok(Decision::new(facts, Outcome::Voided { redraw: Some(redraw) }))
+    }
+
+    /// The whole draw in one call.
+    pub(super) fn draw_at_once(&self, at: Moment, wish: &SpecWish, chance: Chance<'_>) -> Verdict {
+        self.refuse_pending()?;
+        let spec = SpecWish { mode: Some(Mode::List), ..wish.clone() }.settle(&self.prizes)?;
+        let (mut facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
+        let Some(Fact::Started { sealed, .. }) = facts.last() else { unreachable!("a beginning ends with its start") };
+        facts.push(Fact::Revealed { draw, sealed: sealed.clone() });
+        Ok(Decision::new(facts, Outcome::Revealed(draw)))
+    }
+
+    /// `first` and then the start of a draw of `spec`, picked from the pool as it stands once `first` is true.
+    fn begin(
+        &self,
+        at: Moment,
+        first: Vec<Fact>,
+        spec: DrawSpec,
+        redraw_of: Option<(DrawId, Number)>,
+        chance: Chance<'_>,
+    ) -> Result<(Vec<Fact>, DrawId), Refusal> {
+        let mut event = self.clone();
+        first.iter().for_each(|fact| event.apply(at, fact));
+        if event.draws.len() as u32 >= DRAWS_MAX {
+            return Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX });
+        }
+        let prize = spec.prize_id.and_then(|id| event.prize(id));
+        if let Some(prize) = prize {
+            let left = prize.quantity.saturating_sub(event.seats_taken(prize.id, |_| true));
+            if left < spec.winner_count {
+                return Err(Refusal::PrizeExhausted { left });
+            }
+        }
+        let pool = event.eligible(prize);
+        match pool.size {
+            _ if event.registered == 0 => return Err(Refusal::NobodyRegistered),
+            0 => return Err(Refusal::NobodyLeft),
+            left if left < spec.winner_count => return Err(Refusal::TooFewLeft { left }),
+            _ => {}
+        }
+        let entropy = chance();
+        let picks = pick(&pool, spec.winner_count, &entropy).into();
+        let draw = DrawId(event.next_draw);
+        let sealed = Sealed { entropy, picks };
+        let started = Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of };
+        Ok((first.into_iter().chain([started]).collect(), draw))
+    }
+
+    /// The announcement of the draw that is revealed and not announced, if there is one: it goes before whatever comes next.
+    pub(super) fn announcing_the_last(&self) -> Option<Fact> {
+        self.unannounced().map(|draw| Fact::Announced { draw: draw.id, cause: Cause::NextDraw })
+    }
+
+    pub(super) fn refuse_pending(&self) -> Result<(), Refusal> {
+        self.pending().map_or(Ok(()), |draw| Err(Refusal::DrawInProgress(draw.id)))
+    }
+}
+
+impl Draw {
+    fn revealing(&self) -> Fact {
+        Fact::Revealed { draw: self.id, sealed: self.sealed.clone() }
+    }
+
+    pub(super) fn calling_off(&self, reason: Arc<str>) -> Fact {
+        Fact::Cancelled { draw: self.id, sealed: self.sealed.clone(), reason }
+    }
+
+    /// Whether it drew exactly these, in any order.
+    fn drew_exactly(&self, winners: &[Number]) -> bool {
+        !self.seats.is_empty() && self.seats.len() == winners.len() && self.winners().all(|number| winners.contains(&number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Mode::{Card, List, Network, Slot};
+    use super::super::command::{Command, Scope};
+    use super::super::event::Audience;
+    use super::super::testing::{Evening, wish};
+    use super::super::{Phase, SessionId};
+    use super::*;
+
+    #[test]
+    fn a_double_click_on_start_picks_once() {
+        let mut evening = Evening::with(50);
+        let first = evening.start("TV", Slot, 1).unwrap();
+        let picks = evening.event.pending().unwrap().sealed.picks.clone();
+        assert_eq!(evening.start("TV", Slot, 1), Ok(first));
+        assert_eq!(evening.event.pending().unwrap().sealed.picks, picks);
+        assert_eq!(evening.start("Car", Slot, 1), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(evening.order(Command::Standby(wish("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(evening.order(Command::DrawAtOnce(wish("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_refused_and_changes_nothing() {
+        let mut nobody = Evening::with(0);
+        assert_eq!(nobody.start("TV", Slot, 1), Err(Refusal::NobodyRegistered));
+        let mut evening = Evening::with(3);
+        evening.list("Mug", 2, |_| {});
+        for (mode, count, refusal) in [
+            (Slot, 2, Refusal::TooManyWinners { mode: Slot, max: 1 }),
+            (Card, 6, Refusal::TooManyWinners { mode: Card, max: 5 }),
+            (Network, 11, Refusal::TooManyWinners { mode: Network, max: 10 }),
+            (List, 501, Refusal::TooManyWinners { mode: List, max: 500 }),
+            (List, 0, Refusal::Invalid { field: "winner_count", why: "must be at least 1" }),
+            (Card, 3, Refusal::PrizeExhausted { left: 2 }),
+        ] {
+            assert_eq!(evening.start("Mug", mode, count), Err(refusal), "{mode:?} {count}");
+        }
+        assert_eq!(evening.start("Sock", Card, 4), Err(Refusal::TooFewLeft { left: 3 }));
+        evening.draw("Sock", Card, 3).unwrap();
+        assert_eq!(evening.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
+        assert_eq!(evening.order(Command::Reveal), Err(Refusal::NothingToReveal));
+        assert_eq!(evening.order(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
+        assert_eq!(Evening::with(1).order(Command::Complete(Which::Latest)), Err(Refusal::NothingToComplete));
+    }
+
+    #[test]
+    fn a_draw_is_public_only_once_it_is_announced() {
+        let mut evening = Evening::with(9);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        let knows = |evening: &Evening, audience| evening.event.draw(id).unwrap().is_known_to(audience);
+        assert!(!knows(&evening, Audience::Stage));
+        assert!(evening.event.draw(id).unwrap().opened().is_none(), "a pick is sealed before its reveal");
+        evening.order(Command::Reveal).unwrap();
+        assert!(knows(&evening, Audience::Stage) && !knows(&evening, Audience::Public));
+        evening.order(Command::Complete(Which::Latest)).unwrap();
+        assert!(knows(&evening, Audience::Public));
+    }
+
+    #[test]
+    fn completing_again_changes_nothing_and_says_the_same() {
+        let mut evening = Evening::with(9);
+        let draw = evening.draw("TV", Card, 3).unwrap();
+        let facts = evening.facts.len();
+        let backwards: Vec<_> = draw.winners().collect::<Vec<_>>().into_iter().rev().collect();
+        for which in [Which::Latest, Which::Draw(draw.id), Which::Winners(backwards)] {
+            assert_eq!(evening.order(Command::Complete(which)), Ok(Outcome::Completed(draw.id)));
+        }
+        assert_eq!(evening.facts.len(), facts);
+        assert_eq!(evening.order(Command::Complete(Which::Winners(vec![]))), Err(Refusal::NothingToComplete));
+        assert_eq!(evening.order(Command::Complete(Which::Draw(DrawId(99)))), Err(Refusal::NothingToComplete));
+    }
+
+    #[test]
+    fn the_next_draw_announces_the_last_one_first() {
+        let next: [fn() -> Command; 3] = [
+            || Command::Standby(wish("Mug", Slot, 1)),
+            || Command::Start(wish("Mug", Slot, 1)),
+            || Command::DrawAtOnce(wish("Mug", List, 1)),
+        ];
+        for command in next {
+            let mut evening = Evening::with(9);
+            let id = evening.start("TV", Slot, 1).unwrap();
+            evening.order(Command::Reveal).unwrap();
+            let before = evening.facts.len();
+            evening.order(command()).unwrap();
+            assert_eq!(evening.facts[before], Fact::Announced { draw: id, cause: Cause::NextDraw });
+        }
+    }
+
+    #[test]
+    fn a_cancelled_pick_stays_on_record_and_its_numbers_in_the_pool() {
+        let mut evening = Evening::with(1);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        assert_eq!(evening.order(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
+        assert_eq!(evening.event.draw(id).unwrap().opened().unwrap().picks[..], [Number(1)]);
+        evening.draw("TV", Slot, 1).unwrap();
+        evening.order(Command::Standby(wish("Mug", Slot, 1))).unwrap();
+        assert_eq!(evening.order(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
+        assert_eq!(evening.event.standby, None);
+    }
+
+    #[test]
+    fn an_absent_winners_seat_is_drawn_again_for_somebody_else() {
+        let mut evening = Evening::with(2);
+        let prize = evening.list("TV", 1, |_| {});
+        let draw = evening.draw("TV", Slot, 1).unwrap();
+        let absent = draw.winners().next().unwrap();
+        assert_eq!(evening.start("TV", Slot, 1), Err(Refusal::PrizeExhausted { left: 0 }));
+        let Ok(Outcome::Voided { redraw: Some(redraw) }) = evening.void(&draw, absent, VoidReason::Absent, Redraw::Yes) else {
+            panic!("not drawn again")
+        };
+        assert_eq!(evening.event.draw(redraw).unwrap().redraw_of, Some((draw.id, absent)));
+        evening.order(Command::Reveal).unwrap();
+        evening.order(Command::Complete(Which::Latest)).unwrap();
+        let lucky = evening.event.draw(redraw).unwrap().winners().next().unwrap();
+        assert_ne!(lucky, absent);
+        assert_eq!(evening.event.remaining(evening.event.prize(prize).unwrap(), Audience::Public), 0);
+        assert_eq!(evening.void(&draw, absent, VoidReason::Absent, Redraw::Yes), Err(Refusal::NotAWinner), "a second click");
+        assert_eq!(evening.event.draw(draw.id).unwrap().seats.len(), 1, "the voided row stays");
+    }
+
+    #[test]
+    fn voiding_is_all_or_nothing() {
+        let mut evening = Evening::with(1);
+        let draw = evening.draw("TV", Slot, 1).unwrap();
+        assert_eq!(evening.void(&draw, Number(1), VoidReason::Absent, Redraw::Yes), Err(Refusal::NobodyLeft));
+        assert!(evening.event.draw(draw.id).unwrap().seats[0].voided.is_none());
+        assert_eq!(evening.void(&draw, Number(7), VoidReason::Absent, Redraw::No), Err(Refusal::NotAWinner));
+        evening.void(&draw, Number(1), VoidReason::OperatorError, Redraw::Yes).unwrap();
+        assert_eq!(
+            evening.event.pending().unwrap().sealed.picks[..],
+            [Number(1)],
+            "an operator's error costs nobody their chance"
+        );
+    }
+
+    #[test]
+    fn a_reset_voids_what_is_pending_and_begins_anew() {
+        let mut evening = Evening::with(5);
+        let draw = evening.draw("TV", Slot, 1).unwrap();
+        let pending = evening.start("Mug", Slot, 1).unwrap();
+        evening.order(Command::Reset(Scope::Draws)).unwrap();
+        assert!(evening.facts.iter().any(|fact| matches!(fact, Fact::Cancelled { draw, .. } if *draw == pending)));
+        assert_eq!((evening.event.draws().len(), evening.event.participant_count()), (0, 5));
+        let next = evening.draw("TV", Card, 5).unwrap();
+        assert!(next.id > pending && pending > draw.id, "draw ids are never used again");
+        evening.order(Command::Reset(Scope::Participants(SessionId([9; 16])))).unwrap();
+        assert_eq!((evening.event.participant_count(), evening.event.highest_number()), (0, 0));
+        let old = Command::Register { number: Number(1), key: [0; 32], session: SessionId([1; 16]) };
+        assert_eq!(evening.order(old), Err(Refusal::StaleSession));
+        evening.register(1).unwrap();
+    }
+
+    #[test]
+    fn closing_an_event_announces_what_was_revealed_and_ends_drawing() {
+        let mut evening = Evening::with(5);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        assert_eq!(evening.order(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
+        evening.order(Command::Reveal).unwrap();
+        evening.order(Command::ChangePhase(Phase::Closed)).unwrap();
+        assert_eq!(evening.event.draw(id).unwrap().status(), Status::Announced);
+        assert_eq!(evening.start("Mug", Slot, 1), Err(Refusal::EventClosed));
+        assert_eq!(evening.register(6), Err(Refusal::EventClosed));
+        assert_eq!(evening.order(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
+    }
+}

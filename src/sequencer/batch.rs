@@ -1,0 +1,208 @@
+//! One round of the writer: decide, commit, show, tell, reply.
+//!
+//! Every answer waits for the commit, refusals too: what refused a command may itself be a fact of this batch, and nobody is to hear of it
+//! before it is kept.
+
+use super::Sequencer;
+use super::hall::{Hall, State, Tellings};
+use super::inbox::{Denial, Granted, Order, Reply};
+use crate::chance;
+use crate::draw::command::{Command, Decision, Outcome};
+use crate::draw::decide::opening;
+use crate::draw::fact::{Settings, Stamped};
+use crate::draw::{Actor, Event, EventId, Fact, Moment, Prize};
+use crate::live::snapshot::Snapshot;
+use crate::store::CommitError;
+use crate::store::{Details, Entry};
+use crate::wire::frame;
+use crate::wire::view::people::masked;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a round has decided and not yet committed.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    touched: BTreeMap<EventId, Touched>,
+    answers: Vec<(Reply, EventId, Result<Outcome, Denial>)>,
+}
+
+/// An event this batch has changed.
+struct Touched {
+    /// What to go back to; none: the event is new in this batch.
+    before: Option<State>,
+    tellings: Tellings,
+}
+
+impl Sequencer {
+    /// Serves a batch of orders.
+    pub(super) fn round(&mut self, orders: Vec<Order>) {
+        let at = self.clock.now();
+        let mut batch = Batch::default();
+        for order in orders {
+            match order {
+                Order::Command { event, actor, command, details, reply } => {
+                    let result = self.decide(&mut batch, at, &event, actor, &command, details);
+                    batch.answers.push((reply, event, result));
+                }
+                Order::Open { event, settings, prizes, reply } => {
+                    let result = self.open(&mut batch, at, &event, settings, &prizes);
+                    batch.answers.push((reply, event, result));
+                }
+                // What is not a command is done between two batches, on committed state.
+                other => {
+                    self.settle(std::mem::take(&mut batch));
+                    self.serve_aside(other);
+                }
+            }
+        }
+        self.settle(batch);
+    }
+
+    fn decide(
+        &mut self,
+        batch: &mut Batch,
+        at: Moment,
+        id: &EventId,
+        actor: Actor,
+        command: &Command,
+        details: Option<Details>,
+    ) -> Result<Outcome, Denial> {
+        let hall = self.halls.get_mut(id).ok_or(Denial::NoSuchEvent)?;
+        let Decision { facts, outcome } = hall.state.event.decide(at, command, &mut chance::entropy)?;
+        if facts.is_empty() {
+            return Ok(outcome);
+        }
+        let touched = batch.touched.entry(id.clone()).or_insert_with(|| Touched::since(Some(hall.state.clone())));
+        for fact in &facts {
+            hall.state.take(at, fact, &mut touched.tellings);
+        }
+        let details = belonging(details, &outcome);
+        if let Some(details) = &details {
+            touched.tellings.for_consoles(received(&hall.state.event, details));
+        }
+        batch.enter(id, at, actor, facts, details);
+        Ok(outcome)
+    }
+
+    fn open(
+        &mut self,
+        batch: &mut Batch,
+        at: Moment,
+        id: &EventId,
+        settings: Settings,
+        prizes: &[Prize],
+    ) -> Result<Outcome, Denial> {
+        if self.halls.contains_key(id) {
+            return Err(Denial::EventExists);
+        }
+        if self.halls.len() as u32 >= self.limits.events_max {
+            return Err(Denial::TooManyEvents { max: self.limits.events_max });
+        }
+        let (session, epoch) = (chance::session_id(), chance::epoch());
+        let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
+        let mut touched = Touched::since(None);
+        let mut state = State::new(Event::opened(id.clone(), settings, session, epoch, at));
+        facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
+        self.halls.insert(id.clone(), Hall::new(state));
+        batch.touched.insert(id.clone(), touched);
+        batch.enter(id, at, Actor::Admin, facts, None);
+        Ok(Outcome::Done)
+    }
+
+    /// Commits a batch, publishes it and answers everybody in it; or, where it cannot be kept, forgets it and says so to everybody.
+    fn settle(&mut self, batch: Batch) {
+        let Batch { entries, touched, answers } = batch;
+        let committed = if entries.is_empty() { Ok(()) } else { self.journal.commit(&entries) };
+        match committed {
+            Ok(()) => {
+                self.note_commit(!entries.is_empty());
+                touched.into_iter().for_each(|(id, touched)| self.publish(&id, touched.tellings));
+                for (reply, event, result) in answers {
+                    let granted = result.and_then(|outcome| Ok(Granted { outcome, snapshot: self.shown(&event)? }));
+                    self.answer(reply, granted);
+                }
+            }
+            Err(CommitError::Fatal(error)) => die(&error),
+            Err(CommitError::NotDurable(error)) => {
+                tracing::error!(%error, facts = entries.len(), "not committed: nobody was told, and nothing changed");
+                self.durable.store(false, Relaxed);
+                touched.into_iter().for_each(|(id, touched)| self.go_back(&id, touched.before));
+                answers.into_iter().for_each(|(reply, ..)| self.answer(reply, Err(Denial::NotDurable)));
+            }
+        }
+    }
+
+    fn publish(&mut self, id: &EventId, tellings: Tellings) {
+        let hall = self.halls.get_mut(id).expect("a touched event is held");
+        let is_new = hall.room.is_none();
+        let publication = hall.publish(tellings);
+        if is_new {
+            publication.room.census.note_display(self.started_at.0);
+            self.directory.insert(publication.room.clone());
+        }
+        let closes = publication.closes.is_some();
+        if closes || publication.frames.0.iter().any(Option::is_some) {
+            self.stages.publish(Arc::new(publication));
+        }
+    }
+
+    fn go_back(&mut self, id: &EventId, before: Option<State>) {
+        match (self.halls.get_mut(id), before) {
+            (Some(hall), Some(before)) => hall.state = before,
+            _ => drop(self.halls.remove(id)),
+        }
+    }
+
+    /// The committed state of an event, as its room shows it.
+    fn shown(&self, event: &EventId) -> Result<Arc<Snapshot>, Denial> {
+        let room = self.halls.get(event).and_then(|hall| hall.room.as_ref());
+        room.map(|room| room.snapshot()).ok_or(Denial::NoSuchEvent)
+    }
+
+    fn answer(&self, reply: Reply, answer: Result<Granted, Denial>) {
+        match reply {
+            // Whoever asked may have gone; the facts stand all the same.
+            Reply::Handler(waiting) => drop(waiting.send(answer)),
+            Reply::Peer { peer, encode } => self.stages.whisper(peer, encode(&answer)),
+            Reply::Nobody => {}
+        }
+    }
+}
+
+impl Batch {
+    fn enter(&mut self, event: &EventId, at: Moment, actor: Actor, facts: Vec<Fact>, mut details: Option<Details>) {
+        let stamped = facts.into_iter().map(|fact| Stamped { at, actor, fact });
+        self.entries.extend(stamped.map(|stamped| Entry { event: event.clone(), stamped, details: details.take() }));
+    }
+}
+
+impl Touched {
+    fn since(before: Option<State>) -> Self {
+        Self { before, tellings: Tellings::default() }
+    }
+}
+
+/// The details to keep: only a first hand-in, and under the draw that the rules found.
+fn belonging(details: Option<Details>, outcome: &Outcome) -> Option<Details> {
+    match (details, outcome) {
+        (Some(details), Outcome::Details { draw, number, first: true }) => {
+            Some(Details { draw: *draw, number: *number, ..details })
+        }
+        _ => None,
+    }
+}
+
+fn received(event: &Event, details: &Details) -> bytes::Bytes {
+    let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
+    let phone = masked(&details.phone);
+    frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
+}
+
+/// After a failed fsync nobody knows what the disk holds, and asking again may be answered from memory. The process ends; the next one
+/// reads what is really there.
+pub(super) fn die(error: &dyn std::error::Error) -> ! {
+    tracing::error!(%error, "the disk did not keep a commit; ending the process");
+    std::process::exit(74)
+}

@@ -1,0 +1,145 @@
+//! An event as the writer holds it: the working state that is ahead of its room by at most one batch.
+
+use super::tally::Tally;
+use crate::draw::fact::Fact;
+use crate::draw::{Event, Number, Phase};
+use crate::live::ring::Ring;
+use crate::live::room::Room;
+use crate::live::roster::Roster;
+use crate::live::snapshot::{Publication, Snapshot};
+use crate::live::{ByRole, CloseCode, Role};
+use crate::wire::frame::{self, Telling};
+use crate::wire::state_sync::{self, Voice};
+use crate::wire::text::{join_frames, text_frame};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One event in the writer's hands.
+pub struct Hall {
+    pub state: State,
+    /// Shared with everybody once the event is committed.
+    pub room: Option<Arc<Room>>,
+    pub tally: Tally,
+    revision: u64,
+    /// When the draw that is revealed and not announced was, or when this process found it so.
+    pub unannounced_since: Option<Instant>,
+}
+
+/// What a batch changes, and what is put back when it cannot be committed. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    pub event: Event,
+    pub ring: Ring,
+    pub roster: Arc<Roster>,
+}
+
+/// What the facts of a batch sound like, role by role, until they are told.
+#[derive(Default)]
+pub struct Tellings {
+    frames: ByRole<Vec<Bytes>>,
+    announced: Option<crate::draw::DrawId>,
+    joined: Vec<Number>,
+    reset: bool,
+    closed: bool,
+}
+
+impl State {
+    /// The state of an event that was just opened.
+    pub fn new(event: Event) -> Self {
+        let roster = Arc::new(Roster::new(event.settings.participants_max, event.highest_number() + 1));
+        Self { event, ring: Ring::default(), roster }
+    }
+
+    /// Makes a fact true, and keeps what it sounds like. Recovery and live traffic both come through here, so a `seq` means the same after a restart.
+    pub fn take(&mut self, at: crate::draw::Moment, fact: &Fact, tellings: &mut Tellings) {
+        self.event.apply(at, fact);
+        for telling in frame::tell(&self.event, fact, self.ring.last_seq()) {
+            match telling {
+                Telling::Everybody(frame) => {
+                    self.ring.push(frame.clone());
+                    tellings.frames.0.iter_mut().for_each(|frames| frames.push(frame.clone()));
+                }
+                Telling::Stage(frame) => {
+                    tellings.frames[Role::Display].push(frame.clone());
+                    tellings.frames[Role::Admin].push(frame);
+                }
+            }
+        }
+        match fact {
+            Fact::Registered { number, .. } => tellings.joined.push(*number),
+            Fact::Announced { draw, .. } => tellings.announced = Some(*draw),
+            Fact::Reset { session: Some(_) } => {
+                self.roster = Arc::new(Roster::new(self.event.settings.participants_max, 1));
+                tellings.joined.clear();
+                tellings.reset = true;
+            }
+            Fact::PhaseChanged { phase: Phase::Closed } => {
+                self.roster = Arc::new(Roster::new(0, 1));
+                self.ring.forget();
+                tellings.closed = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Tellings {
+    /// Adds a frame that only consoles hear.
+    pub fn for_consoles(&mut self, frame: Bytes) {
+        self.frames[Role::Admin].push(frame);
+    }
+}
+
+impl Hall {
+    /// A hall whose room is not open yet.
+    pub fn new(state: State) -> Self {
+        let tally = Tally::new(state.event.participant_count(), Instant::now());
+        Self { state, room: None, tally, revision: 0, unannounced_since: None }
+    }
+
+    /// Shows the committed state and makes the publication that tells of it. The room shows it before any stage walks it, so that
+    /// a stage that meets the room in between begins with it and skips the publication.
+    pub fn publish(&mut self, tellings: Tellings) -> Publication {
+        let snapshot = self.snapshot();
+        let room = match &self.room {
+            Some(room) => {
+                if let Some(draw) = tellings.announced {
+                    room.delivery.begin(draw);
+                }
+                room.show(snapshot.clone());
+                room.clone()
+            }
+            None => self.room.insert(Arc::new(Room::new(snapshot.clone()))).clone(),
+        };
+        if tellings.reset {
+            self.tally.clear();
+        }
+        tellings.joined.iter().for_each(|number| self.tally.note(*number));
+        let waits = self.state.event.unannounced().is_some();
+        self.unannounced_since = waits.then(|| self.unannounced_since.unwrap_or_else(Instant::now));
+        Publication {
+            room,
+            snapshot,
+            frames: ByRole(tellings.frames.0.map(|frames| (!frames.is_empty()).then(|| join_frames(&frames)))),
+            announces: tellings.announced,
+            closes: tellings.closed.then_some(CloseCode::NoSuchEvent),
+        }
+    }
+
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        self.revision += 1;
+        let State { event, ring, roster } = self.state.clone();
+        let connections = self.room.as_ref().map_or(0, |room| room.census.total());
+        let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, voice(role), None)));
+        Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })
+    }
+}
+
+fn voice(role: Role) -> Voice {
+    match role {
+        Role::Phone => Voice::Phone,
+        Role::Display => Voice::Display,
+        Role::Admin => Voice::Admin,
+    }
+}

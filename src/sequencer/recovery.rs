@@ -1,0 +1,86 @@
+//! The way back: from the journal's facts to the halls, the directory and the rosters, through the same `apply` that serves live traffic.
+
+use super::deadlines::Deadlines;
+use super::hall::{Hall, State, Tellings};
+use super::inbox::Order;
+use super::{Clock, Limits, Sequencer};
+use crate::draw::fact::{Fact, Stamped};
+use crate::draw::{Event, EventId, Number, Phase};
+use crate::live::directory::Directory;
+use crate::live::roster::Roster;
+use crate::live::stage::Stages;
+use crate::store::JournalError;
+use crate::store::journal::Journal;
+use crossbeam::channel::Receiver;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+impl Sequencer {
+    /// Replays the journal, opens a room for every event in it, and is ready to run.
+    ///
+    /// # Errors
+    /// When the journal cannot be read to its end.
+    pub fn recover(
+        mut journal: Journal,
+        directory: Arc<Directory>,
+        stages: Stages,
+        orders: Receiver<Order>,
+        limits: Limits,
+        durable: Arc<AtomicBool>,
+    ) -> Result<Self, JournalError> {
+        let mut found = BTreeMap::new();
+        journal.replay(|id, stamped| take(&mut found, id, &stamped))?;
+        let mut clock = Clock::default();
+        let started_at = clock.now();
+        let mut halls = BTreeMap::new();
+        for (id, found) in found {
+            let mut hall = Hall::new(found.with_roster());
+            let room = hall.publish(Tellings::default()).room;
+            room.census.note_display(started_at.0);
+            directory.insert(room);
+            halls.insert(id, hall);
+        }
+        let deadlines = Deadlines::new(Instant::now());
+        Ok(Self { journal, halls, directory, stages, orders, limits, durable, clock, started_at, deadlines })
+    }
+}
+
+/// An event on its way back.
+struct Found {
+    state: State,
+    /// The numbers of its present session, with their keys.
+    numbers: Vec<(Number, [u8; 32])>,
+}
+
+impl Found {
+    /// The state with a roster that knows every number of the session, and gives the next.
+    fn with_roster(self) -> State {
+        let Self { mut state, numbers } = self;
+        if state.event.phase != Phase::Closed {
+            let roster = Roster::new(state.event.settings.participants_max, state.event.highest_number() + 1);
+            numbers.iter().for_each(|(number, key)| roster.restore(key, number.0));
+            state.roster = Arc::new(roster);
+        }
+        state
+    }
+}
+
+/// Makes one fact of the journal true again.
+fn take(found: &mut BTreeMap<EventId, Found>, id: EventId, stamped: &Stamped) {
+    let Stamped { at, fact, .. } = stamped;
+    if let Fact::Opened { settings, session, epoch, .. } = fact {
+        let state = State::new(Event::opened(id.clone(), settings.clone(), *session, *epoch, *at));
+        found.insert(id, Found { state, numbers: Vec::new() });
+        return;
+    }
+    let found = found.get_mut(&id).expect("an event's first fact is its opening");
+    // Nobody is connected yet: what these facts sounded like is kept for those who come back, and told to nobody.
+    found.state.take(*at, fact, &mut Tellings::default());
+    match fact {
+        Fact::Registered { number, key } => found.numbers.push((*number, *key)),
+        Fact::Reset { session: Some(_) } => found.numbers.clear(),
+        _ => {}
+    }
+}

@@ -1,0 +1,163 @@
+//! Counts on their way to the hall: how many registered, how many are connected.
+//!
+//! Told one by one, 300 phones arriving cost 300 × 300 frames; so they are merged, and what they cost is bounded by a budget of frames a
+//! second whatever the number of sockets. Displays, which are few, hear each number by itself while they come slowly.
+
+use crate::draw::Number;
+use crate::live::{ByRole, Role};
+use crate::wire::frame;
+use crate::wire::text::join_frames;
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// Count frames a second that all sockets of a role share.
+const FRAMES_PER_S: u32 = 1_000;
+/// The shortest time between two tellings, which a single socket meets: for phones calm, for a stage lively.
+const PHONE_EVERY_MIN: Duration = Duration::from_secs(1);
+const STAGE_EVERY_MIN: Duration = Duration::from_millis(50);
+/// So many new numbers go to displays one by one; more go as one list.
+const SINGLY_MAX: usize = 4;
+/// The most new numbers a list names. Who came before them is in the count.
+const NUMBERS_MAX: usize = 64;
+
+/// What each role has been told, and when it may be told more.
+#[derive(Debug)]
+pub struct Tally {
+    told: ByRole<Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    participants: u32,
+    connections: u32,
+    /// Numbers registered since the last telling, the latest [`NUMBERS_MAX`].
+    joined: Vec<Number>,
+    next_at: Instant,
+}
+
+impl Tally {
+    /// A tally of an event with so many participants, of which everybody knows.
+    pub fn new(participants: u32, now: Instant) -> Self {
+        Self { told: ByRole::from_fn(|_| Told { participants, connections: 0, joined: Vec::new(), next_at: now }) }
+    }
+
+    /// Notes a new number.
+    pub fn note(&mut self, number: Number) {
+        for told in &mut self.told.0 {
+            if told.joined.len() == NUMBERS_MAX {
+                told.joined.remove(0);
+            }
+            told.joined.push(number);
+        }
+    }
+
+    /// Forgets the noted numbers: a reset made them void.
+    pub fn clear(&mut self) {
+        self.told.0.iter_mut().for_each(|told| told.joined.clear());
+    }
+
+    /// What is due at `now`: frames for each role whose time has come and which has not heard of these counts.
+    pub fn due(
+        &mut self,
+        now: Instant,
+        participants: u32,
+        connections: u32,
+        sockets: impl Fn(Role) -> u32,
+    ) -> ByRole<Option<Bytes>> {
+        ByRole::from_fn(|role| {
+            let told = &mut self.told[role];
+            if now < told.next_at {
+                return None;
+            }
+            let frames = told.catch_up(participants, connections, role);
+            if !frames.is_empty() {
+                told.next_at = now + spacing(role, sockets(role), frames.len() as u32);
+            }
+            (!frames.is_empty() && sockets(role) > 0).then(|| join_frames(&frames))
+        })
+    }
+}
+
+impl Told {
+    fn catch_up(&mut self, participants: u32, connections: u32, role: Role) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        if self.participants != participants || !self.joined.is_empty() {
+            match self.joined.len() {
+                few @ 1..=SINGLY_MAX if role != Role::Phone => {
+                    let before = participants.saturating_sub(few as u32);
+                    let singly = self.joined.iter().zip(before + 1..);
+                    frames.extend(singly.map(|(number, total)| frame::participant_joined(total, &[*number])));
+                }
+                _ => frames.push(frame::participant_joined(participants, &self.joined)),
+            }
+            self.joined.clear();
+            self.participants = participants;
+        }
+        if self.connections != connections {
+            frames.push(frame::connection_count(connections));
+            self.connections = connections;
+        }
+        frames
+    }
+}
+
+/// How long a role is left in peace after so many frames to so many sockets.
+fn spacing(role: Role, sockets: u32, frames: u32) -> Duration {
+    let least = if role == Role::Phone { PHONE_EVERY_MIN } else { STAGE_EVERY_MIN };
+    let budgeted = Duration::from_secs(1) * sockets * frames / FRAMES_PER_S;
+    budgeted.max(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets one number register every `gap` for a minute, and counts the frames that `sockets` phones and two displays receive.
+    fn frames_in_a_minute(sockets: u32, gap: Duration) -> (usize, usize) {
+        let start = Instant::now();
+        let mut tally = Tally::new(0, start);
+        let (mut phones, mut displays) = (0, 0);
+        for step in 1..(60_000 / gap.as_millis() as u32) {
+            tally.note(Number(step));
+            let due = tally.due(start + gap * step, step, step, |role| if role == Role::Phone { sockets } else { 2 });
+            let count = |frames: &Option<Bytes>| frames.as_ref().map_or(0, |b| b.windows(6).filter(|w| w == b"\"type\"").count());
+            phones += count(&due[Role::Phone]) * sockets as usize;
+            displays += count(&due[Role::Display]);
+        }
+        (phones, displays)
+    }
+
+    #[test]
+    fn the_cost_is_bounded_whatever_the_number_of_sockets() {
+        for sockets in [1, 300, 3_000, 100_000] {
+            let (phones, displays) = frames_in_a_minute(sockets, Duration::from_millis(10));
+            let budget = 60 * FRAMES_PER_S as usize + 2 * sockets as usize;
+            assert!(phones <= budget, "{sockets} sockets heard {phones} frames in a minute");
+            assert!(displays <= 60 * 20 * 3, "a display heard {displays}");
+        }
+    }
+
+    #[test]
+    fn a_display_hears_each_number_while_they_come_slowly() {
+        let start = Instant::now();
+        let mut tally = Tally::new(0, start);
+        for number in 1..=3 {
+            tally.note(Number(number));
+            let at = start + Duration::from_secs(u64::from(number));
+            let frames = tally.due(at, number, 0, |_| 1);
+            let text = String::from_utf8_lossy(frames[Role::Display].as_ref().unwrap()).into_owned();
+            assert!(
+                text.contains(&format!(r#""total_count":{number},"draw_number":{number},"draw_numbers":[{number}]"#)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_is_told_nothing_new_is_told_nothing() {
+        let start = Instant::now();
+        let mut tally = Tally::new(7, start);
+        assert!(tally.due(start, 7, 0, |_| 1).0.iter().all(Option::is_none));
+        assert!(tally.due(start, 7, 1, |_| 1).0.iter().all(Option::is_some));
+    }
+}

@@ -1,0 +1,102 @@
+//! What can go wrong with the journal, and how bad it is.
+//!
+//! The one question that matters after a failed commit is whether the file is still what it was. [`CommitError::NotDurable`]: it
+//! is; nothing was taken, and the next try may work. [`CommitError::Fatal`]: nobody can say. After a failed fsync the kernel may
+//! have dropped the pages it could not write and call the next fsync a success (Rebello et al., "Can Applications Recover from
+//! fsync Failures?", USENIX ATC 2020), so going on would acknowledge what is lost: the process ends, and the next one reads what
+//! is really there.
+
+use super::folder::LockError;
+use super::record::RecordError;
+use crate::draw::{DrawId, Number};
+use rusqlite::ffi;
+use std::io;
+use std::path::PathBuf;
+
+/// Why the journal cannot be opened, read or copied.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("{} cannot be used", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(
+        "the data folder is of schema {found} and this program knows up to {known}: \
+         start the newer program again, or restore a backup that this one made"
+    )]
+    NewerSchema { found: i64, known: i64 },
+    #[error("{} is a database, but no journal of luckydraw: choose another data folder", path.display())]
+    Foreign { path: PathBuf },
+    #[error("secret.key does not belong to this journal: put back the one that was backed up with it")]
+    OtherKeys,
+    #[error("{name:?} in the journal is no event's name")]
+    EventName { name: String },
+    #[error("row {row} of the journal belongs to no event")]
+    Orphan { row: i64 },
+    #[error("row {row} of the journal cannot be read")]
+    Record { row: i64, source: RecordError },
+    #[error("the details of {} in draw {} do not open: they were closed with another secret.key or in another place", number.0, draw.0)]
+    Details { draw: DrawId, number: Number },
+    #[error("the journal cannot be read")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Why something was not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing of it is kept, and the journal is as it was: no space, no permission, somebody else is writing.
+    #[error("the journal could not be written")]
+    NotDurable(#[source] rusqlite::Error),
+    /// What is on the disk is not known any more. The process has to end.
+    #[error("the journal can no longer be trusted")]
+    Fatal(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for CommitError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error() {
+            Some(failure) if is_fatal(failure.extended_code) => CommitError::Fatal(error),
+            _ => CommitError::NotDurable(error),
+        }
+    }
+}
+
+/// Whether the disk may hold something else than the journal believes. The low byte of an extended code is its primary code.
+fn is_fatal(extended_code: i32) -> bool {
+    let primary_code = extended_code & 0xff;
+    matches!(extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_READONLY_DBMOVED)
+        || matches!(primary_code, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(extended_code: i32, fatal: bool) {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(extended_code), None);
+        assert_eq!(matches!(CommitError::from(error), CommitError::Fatal(_)), fatal, "{extended_code}");
+    }
+
+    #[test]
+    fn after_a_failed_fsync_or_on_a_torn_file_nothing_is_certain() {
+        check(ffi::SQLITE_IOERR_FSYNC, true);
+        check(ffi::SQLITE_IOERR_DIR_FSYNC, true);
+        check(ffi::SQLITE_CORRUPT, true);
+        check(ffi::SQLITE_CORRUPT_INDEX, true);
+        check(ffi::SQLITE_NOTADB, true);
+        check(ffi::SQLITE_READONLY_DBMOVED, true);
+    }
+
+    #[test]
+    fn a_write_that_did_not_happen_may_be_tried_again() {
+        check(ffi::SQLITE_FULL, false);
+        check(ffi::SQLITE_IOERR_WRITE, false);
+        check(ffi::SQLITE_IOERR_READ, false);
+        check(ffi::SQLITE_IOERR_LOCK, false);
+        check(ffi::SQLITE_BUSY, false);
+        check(ffi::SQLITE_LOCKED, false);
+        check(ffi::SQLITE_READONLY, false);
+        check(ffi::SQLITE_CANTOPEN, false);
+        check(ffi::SQLITE_CONSTRAINT_UNIQUE, false);
+    }
+}

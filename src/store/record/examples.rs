@@ -1,0 +1,175 @@
+//! One example of each fact with its record, spelled out: what the journals out there look like.
+
+use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
+use crate::draw::{DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Moment, Number, Phase, Pool};
+use crate::draw::{Prize, PrizeId, SessionId};
+
+pub fn gala() -> EventId {
+    EventId::parse("gala").unwrap()
+}
+
+fn prize() -> Prize {
+    Prize {
+        id: PrizeId(3),
+        name: "자전거 \"A\"".into(),
+        rank: 1,
+        grade: Some("1등".into()),
+        quantity: 2,
+        mode: Some(Mode::Network),
+        winner_count: Some(2),
+        image: Some("/images/b.png".into()),
+        repeat_winners: true,
+        group: Some("staff".into()),
+    }
+}
+
+fn plain_prize() -> Prize {
+    Prize { grade: None, mode: None, winner_count: None, image: None, repeat_winners: false, group: None, ..prize() }
+}
+
+fn spec(mode: Mode) -> DrawSpec {
+    let (prize_id, prize_image) = (Some(PrizeId(3)), Some("/images/b.png".into()));
+    DrawSpec { prize_id, prize_name: "자전거".into(), prize_rank: 1, prize_image, mode, winner_count: 2 }
+}
+
+fn pool() -> Pool {
+    Pool { ranges: vec![(1, 3), (5, 5)], size: 4, through: 5, weights: vec![(2, 7)] }
+}
+
+fn sealed() -> Sealed {
+    Sealed { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
+}
+
+fn settings() -> Settings {
+    Settings { title: "송년회".into(), participants_max: 20_000, groups: true, weights: false }
+}
+
+/// Facts and their `kind body`, in the order of the kinds; several of a kind where it has several faces.
+pub fn examples() -> Vec<(Fact, &'static str)> {
+    [about_the_event(), about_people(), about_draws()].concat().into_iter().inspect(|(fact, _)| has_example(fact)).collect()
+}
+
+/// Does not compile when there is a new fact: give it an example below, and a name among the kinds.
+fn has_example(fact: &Fact) {
+    match fact {
+        Fact::Opened { .. } | Fact::SettingsChanged { .. } | Fact::PhaseChanged { .. } | Fact::EntryCodeSet { .. } => {}
+        Fact::PrizeAdded { .. } | Fact::PrizeChanged { .. } | Fact::PrizeRemoved { .. } | Fact::PrizesOrdered { .. } => {}
+        Fact::Registered { .. } | Fact::ParticipantMarked { .. } | Fact::StandbyShown { .. } | Fact::StandbyEnded => {}
+        Fact::Started { .. } | Fact::Revealed { .. } | Fact::Announced { .. } | Fact::Cancelled { .. } => {}
+        Fact::SeatVoided { .. } | Fact::DetailsReceived { .. } | Fact::Arrived { .. } | Fact::Reset { .. } => {}
+        Fact::LinkMade { .. } | Fact::LinkRevoked { .. } | Fact::DetailsUnmasked => {}
+    }
+}
+
+fn about_the_event() -> Vec<(Fact, &'static str)> {
+    let (session, epoch) = (SessionId([0x11; 16]), Epoch([0x22; 8]));
+    vec![
+        (
+            Fact::Opened { id: gala(), settings: settings(), session, epoch },
+            r#"opened {"id":"gala","settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false},"session":"11111111111111111111111111111111","epoch":"2222222222222222"}"#,
+        ),
+        (
+            Fact::SettingsChanged { settings: settings() },
+            r#"settings_changed {"settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false}}"#,
+        ),
+        (Fact::PhaseChanged { phase: Phase::Open }, r#"phase_changed {"phase":"open"}"#),
+        (Fact::PhaseChanged { phase: Phase::Drawing }, r#"phase_changed {"phase":"drawing"}"#),
+        (Fact::PhaseChanged { phase: Phase::Closed }, r#"phase_changed {"phase":"closed"}"#),
+        (Fact::EntryCodeSet { code: Some([0, 4, 1, 7]) }, r#"entry_code_set {"code":[0,4,1,7]}"#),
+        (Fact::EntryCodeSet { code: None }, r#"entry_code_set {"code":null}"#),
+        (
+            Fact::PrizeAdded { prize: prize() },
+            r#"prize_added {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":"1등","quantity":2,"mode":"network","winner_count":2,"image":"/images/b.png","repeat_winners":true,"group":"staff"}}"#,
+        ),
+        (
+            Fact::PrizeChanged { prize: plain_prize() },
+            r#"prize_changed {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":null,"quantity":2,"mode":null,"winner_count":null,"image":null,"repeat_winners":false,"group":null}}"#,
+        ),
+        (Fact::PrizeRemoved { prize: PrizeId(3) }, r#"prize_removed {"prize":3}"#),
+        (Fact::PrizesOrdered { order: [2, 1].map(PrizeId).into() }, r#"prizes_ordered {"order":[2,1]}"#),
+    ]
+}
+
+fn about_people() -> Vec<(Fact, &'static str)> {
+    let number = Number(17);
+    vec![
+        (
+            Fact::Registered { number, key: [0xcd; 32] },
+            r#"registered {"number":17,"key":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}"#,
+        ),
+        (
+            Fact::ParticipantMarked { number, mark: Mark { eligible: false, group: Some("staff".into()), weight: 3 } },
+            r#"participant_marked {"number":17,"mark":{"eligible":false,"group":"staff","weight":3}}"#,
+        ),
+    ]
+}
+
+fn about_draws() -> Vec<(Fact, &'static str)> {
+    let (draw, number) = (DrawId(4), Number(5));
+    let mut facts = vec![
+        (
+            Fact::StandbyShown { spec: spec(Mode::List).into() },
+            r#"standby_shown {"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"list","winner_count":2}}"#,
+        ),
+        (
+            Fact::StandbyShown { spec: DrawSpec { prize_id: None, prize_image: None, ..spec(Mode::Slot) }.into() },
+            r#"standby_shown {"spec":{"prize_id":null,"prize_name":"자전거","prize_rank":1,"prize_image":null,"mode":"slot","winner_count":2}}"#,
+        ),
+        (Fact::StandbyEnded, "standby_ended {}"),
+        (
+            Fact::Started {
+                draw,
+                spec: spec(Mode::Card).into(),
+                pool: pool().into(),
+                sealed: sealed(),
+                redraw_of: Some((DrawId(1), Number(9))),
+            },
+            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":"…","redraw_of":[1,9]}"#,
+        ),
+        (
+            Fact::Revealed { draw, sealed: sealed() },
+            r#"revealed {"draw":4,"sealed":{"entropy":"abababababababababababababababababababababababababababababababab","picks":[5,2]}}"#,
+        ),
+        (Fact::Announced { draw, cause: Cause::Completed }, r#"announced {"draw":4,"cause":"completed"}"#),
+        (Fact::Announced { draw, cause: Cause::Deadline }, r#"announced {"draw":4,"cause":"deadline"}"#),
+        (Fact::Announced { draw, cause: Cause::NoDisplay }, r#"announced {"draw":4,"cause":"no_display"}"#),
+        (Fact::Announced { draw, cause: Cause::NextDraw }, r#"announced {"draw":4,"cause":"next_draw"}"#),
+        (
+            Fact::Cancelled { draw, sealed: sealed(), reason: "wrong prize".into() },
+            r#"cancelled {"draw":4,"sealed":{"entropy":"abababababababababababababababababababababababababababababababab","picks":[5,2]},"reason":"wrong prize"}"#,
+        ),
+    ];
+    let golden = [
+        r#"seat_voided {"draw":4,"number":5,"reason":"absent"}"#,
+        r#"seat_voided {"draw":4,"number":5,"reason":"declined"}"#,
+        r#"seat_voided {"draw":4,"number":5,"reason":"ineligible"}"#,
+        r#"seat_voided {"draw":4,"number":5,"reason":"duplicate_person"}"#,
+        r#"seat_voided {"draw":4,"number":5,"reason":"operator_error"}"#,
+        r#"seat_voided {"draw":4,"number":5,"reason":"other"}"#,
+    ];
+    facts.extend(VoidReason::ALL.into_iter().map(|reason| Fact::SeatVoided { draw, number, reason }).zip(golden));
+    facts.extend(after_a_draw(draw, number));
+    facts
+}
+
+fn after_a_draw(draw: DrawId, number: Number) -> Vec<(Fact, &'static str)> {
+    let link = |role, revoked_at| Link { id: LinkId(2), role, made_at: Moment(1_795_360_011_042), revoked_at };
+    let made = |role, revoked_at| Fact::LinkMade { link: link(role, revoked_at) };
+    vec![
+        (Fact::DetailsReceived { draw, number }, r#"details_received {"draw":4,"number":5}"#),
+        (Fact::Arrived { draw, number }, r#"arrived {"draw":4,"number":5}"#),
+        (Fact::Reset { session: None }, r#"reset {"session":null}"#),
+        (Fact::Reset { session: Some(SessionId([0x33; 16])) }, r#"reset {"session":"33333333333333333333333333333333"}"#),
+        (
+            made(LinkRole::Display, None),
+            r#"link_made {"link":{"id":2,"role":"display","made_at":1795360011042,"revoked_at":null}}"#,
+        ),
+        (
+            made(LinkRole::Staff, Some(Moment(-1))),
+            r#"link_made {"link":{"id":2,"role":"staff","made_at":1795360011042,"revoked_at":-1}}"#,
+        ),
+        (made(LinkRole::Host, None), r#"link_made {"link":{"id":2,"role":"host","made_at":1795360011042,"revoked_at":null}}"#),
+        (Fact::LinkRevoked { link: LinkId(2) }, r#"link_revoked {"link":2}"#),
+        (Fact::DetailsUnmasked, "details_unmasked {}"),
+    ]
+}

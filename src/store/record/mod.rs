@@ -1,0 +1,258 @@
+//! A record: a fact as it lies in the journal, as a kind, a version and a JSON object.
+//!
+//! JSON, so that a person with `sqlite3` can read an evening without this program; a binary layout would save a third of the bytes
+//! of a file of a few megabytes. [`layout`] says which fields each kind has, [`at_rest`] how they are spelled. The one thing that
+//! is not for reading is the pick of a draw that has started: nothing at rest shows it before its reveal, so it is closed under
+//! the folder's pick key and for its place, and comes again in the open with the reveal.
+
+mod at_rest;
+#[cfg(test)]
+mod examples;
+mod layout;
+
+use super::seal::Seal;
+use crate::draw::fact::Sealed;
+use crate::draw::{Actor, DrawId, Entropy, EventId, Fact, LinkId, Number};
+use data_encoding::BASE64URL_NOPAD;
+use layout::{FactLayout, StartedLayout};
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// The version of every layout today. When one changes, it gets the next, and this program goes on reading this one.
+pub(super) const VERSION: i64 = 1;
+
+/// Every kind there is.
+const KINDS: [&str; 23] = [
+    "opened",
+    "settings_changed",
+    "phase_changed",
+    "entry_code_set",
+    "prize_added",
+    "prize_changed",
+    "prize_removed",
+    "prizes_ordered",
+    "registered",
+    "participant_marked",
+    "standby_shown",
+    "standby_ended",
+    "started",
+    "revealed",
+    "announced",
+    "cancelled",
+    "seat_voided",
+    "details_received",
+    "arrived",
+    "reset",
+    "link_made",
+    "link_revoked",
+    "details_unmasked",
+];
+
+/// A fact at rest, without its time and actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub kind: &'a str,
+    pub version: i64,
+    /// A JSON object.
+    pub body: &'a str,
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("there is no fact of the kind {kind:?}: a newer program may have written it")]
+    Kind { kind: String },
+    #[error(
+        "a {kind} of version {version} is unknown, this program reads version {VERSION}: a newer program may have written it"
+    )]
+    Version { kind: String, version: i64 },
+    #[error("not a {kind}")]
+    Body { kind: String, source: serde_json::Error },
+    #[error("the sealed pick does not open: it was closed with another secret.key or in another place")]
+    Pick,
+    #[error("there is no actor {actor:?}")]
+    Actor { actor: String },
+}
+
+/// Writes a fact of `event` as a record, using `text` for room.
+pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a mut Vec<u8>) -> Record<'a> {
+    text.clear();
+    let mut json = serde_json::Serializer::new(&mut *text);
+    let written = match fact {
+        Fact::Started { draw, spec, pool, sealed, redraw_of } => {
+            let sealed = close(picks, event, *draw, sealed);
+            let started = StartedLayout { draw: *draw, spec: spec.clone(), pool: pool.clone(), sealed, redraw_of: *redraw_of };
+            Tagged { started }.serialize(&mut json)
+        }
+        fact => FactLayout::serialize(fact, &mut json),
+    };
+    written.expect("a fact is plain data, and a vector takes every byte");
+    let text = std::str::from_utf8(text).expect("JSON is written as UTF-8");
+    let tagged = text.strip_prefix("{\"").and_then(|text| text.strip_suffix('}'));
+    let (kind, body) = tagged.and_then(|text| text.split_once("\":")).expect("a layout is an object of one field, its kind");
+    Record { kind, version: VERSION, body }
+}
+
+/// Reads a record of `event`, using `text` for room.
+pub(super) fn decode(event: &EventId, record: Record<'_>, picks: &Seal, text: &mut String) -> Result<Fact, RecordError> {
+    let Record { kind, version, body } = record;
+    if !KINDS.contains(&kind) {
+        return Err(RecordError::Kind { kind: kind.to_owned() });
+    }
+    if version != VERSION {
+        return Err(RecordError::Version { kind: kind.to_owned(), version });
+    }
+    let misshapen = |source| RecordError::Body { kind: kind.to_owned(), source };
+    if kind == "started" {
+        let StartedLayout { draw, spec, pool, sealed, redraw_of } = serde_json::from_str(body).map_err(misshapen)?;
+        let sealed = open(picks, event, draw, &sealed).ok_or(RecordError::Pick)?;
+        return Ok(Fact::Started { draw, spec, pool, sealed, redraw_of });
+    }
+    text.clear();
+    text.extend(["{\"", kind, "\":", body, "}"]);
+    let mut json = serde_json::Deserializer::from_str(text);
+    FactLayout::deserialize(&mut json).and_then(|fact| json.end().map(|()| fact)).map_err(misshapen)
+}
+
+/// An actor as text.
+pub(super) fn encode_actor(actor: Actor) -> Cow<'static, str> {
+    match actor {
+        Actor::Phone => "phone".into(),
+        Actor::Display => "display".into(),
+        Actor::Admin => "admin".into(),
+        Actor::Clock => "clock".into(),
+        Actor::Link(LinkId(id)) => format!("link:{id}").into(),
+    }
+}
+
+/// An actor from its text.
+pub(super) fn decode_actor(text: &str) -> Result<Actor, RecordError> {
+    let link = || text.strip_prefix("link:")?.parse().ok();
+    match text {
+        "phone" => Ok(Actor::Phone),
+        "display" => Ok(Actor::Display),
+        "admin" => Ok(Actor::Admin),
+        "clock" => Ok(Actor::Clock),
+        _ => link().map(|id| Actor::Link(LinkId(id))).ok_or_else(|| RecordError::Actor { actor: text.to_owned() }),
+    }
+}
+
+/// A start with its kind before it, as serde writes the other facts.
+#[derive(Serialize)]
+struct Tagged {
+    started: StartedLayout,
+}
+
+/// A pick, closed: its entropy and then its numbers, four bytes each.
+fn close(picks: &Seal, event: &EventId, draw: DrawId, sealed: &Sealed) -> String {
+    let mut text = sealed.entropy.0.to_vec();
+    sealed.picks.iter().for_each(|number| text.extend_from_slice(&number.0.to_le_bytes()));
+    BASE64URL_NOPAD.encode(&picks.close(&place(event, draw), &text))
+}
+
+/// A pick that was closed for that draw.
+fn open(picks: &Seal, event: &EventId, draw: DrawId, closed: &str) -> Option<Sealed> {
+    let closed = BASE64URL_NOPAD.decode(closed.as_bytes()).ok()?;
+    let text = picks.open(&place(event, draw), &closed)?;
+    let (entropy, numbers) = text.split_first_chunk()?;
+    let (numbers, rest) = numbers.as_chunks();
+    let picks = numbers.iter().map(|number| Number(u32::from_le_bytes(*number))).collect();
+    rest.is_empty().then_some(Sealed { entropy: Entropy(*entropy), picks })
+}
+
+/// The draw as a seal knows it. An event's id holds no nought byte, so no two draws have the same place.
+fn place(event: &EventId, draw: DrawId) -> Vec<u8> {
+    [event.as_str().as_bytes(), &[0], &draw.0.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::examples::{examples, gala};
+    use super::*;
+
+    fn seal() -> Seal {
+        Seal::new(&[7; 32])
+    }
+
+    fn written(fact: &Fact) -> (String, String) {
+        let mut text = Vec::new();
+        let record = encode(&gala(), fact, &seal(), &mut text);
+        (record.kind.to_owned(), record.body.to_owned())
+    }
+
+    fn read(event: &EventId, kind: &str, version: i64, body: &str) -> Result<Fact, RecordError> {
+        decode(event, Record { kind, version, body }, &seal(), &mut String::new())
+    }
+
+    #[test]
+    fn every_fact_comes_back_as_it_was() {
+        for (fact, _) in examples() {
+            let (kind, body) = written(&fact);
+            assert_eq!(read(&gala(), &kind, VERSION, &body).unwrap(), fact, "{kind} {body}");
+        }
+    }
+
+    #[test]
+    fn no_layout_drifts() {
+        for (fact, golden) in examples() {
+            let (kind, mut body) = written(&fact);
+            if let Fact::Started { .. } = fact {
+                let start = body.find("\"sealed\":\"").unwrap() + 10;
+                let len = body[start..].find('"').unwrap();
+                assert_eq!(len, (12 + 32 + 2 * 4 + 16_usize).div_ceil(3) * 4 - 1, "nonce, entropy, two numbers and tag");
+                body.replace_range(start..start + len, "…");
+            }
+            assert_eq!(format!("{kind} {body}"), golden);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_an_example() {
+        let mut kinds: Vec<_> = examples().iter().map(|(fact, _)| written(fact).0).collect();
+        kinds.dedup();
+        assert_eq!(kinds, KINDS);
+    }
+
+    #[test]
+    fn a_pick_is_not_to_be_seen_and_opens_only_in_its_place() {
+        let (started, _) = examples().into_iter().find(|(fact, _)| matches!(fact, Fact::Started { .. })).unwrap();
+        let (kind, body) = written(&started);
+        assert_ne!(written(&started).1, body, "a fresh nonce each time");
+        let moved = body.replace("\"draw\":4", "\"draw\":5");
+        assert!(matches!(read(&gala(), &kind, VERSION, &moved), Err(RecordError::Pick)), "in another draw");
+        let elsewhere = EventId::parse("other").unwrap();
+        assert!(matches!(read(&elsewhere, &kind, VERSION, &body), Err(RecordError::Pick)), "in another event");
+        let Fact::Started { sealed, .. } = started else { unreachable!() };
+        let entropy = data_encoding::HEXLOWER.encode(&sealed.entropy.0);
+        assert!(!body.contains(&entropy) && !body.contains("picks"), "{body}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let check = |kind: &str, version, body: &str, says: &str| {
+            let refusal = read(&gala(), kind, version, body).unwrap_err();
+            assert!(refusal.to_string().contains(says), "{kind} {version} {body}: {refusal}");
+        };
+        check("levitated", 1, "{}", "the kind \"levitated\"");
+        check("standby_ended", 2, "{}", "standby_ended of version 2");
+        check("standby_ended", 1, "{\"more\":1}", "not a standby_ended");
+        check("standby_ended", 1, "{}}", "not a standby_ended");
+        check("registered", 1, "{\"number\":1}", "not a registered");
+        check("registered", 1, "{\"number\":1,\"key\":\"00\"}", "not a registered");
+        check("registered", 1, "{\"number\":-1,\"key\":\"\"}", "not a registered");
+        check("phase_changed", 1, "{\"phase\":\"later\"}", "not a phase_changed");
+        check("started", 1, "{}", "not a started");
+    }
+
+    #[test]
+    fn every_actor_comes_back() {
+        for actor in
+            [Actor::Phone, Actor::Display, Actor::Admin, Actor::Clock, Actor::Link(LinkId(0)), Actor::Link(LinkId(u32::MAX))]
+        {
+            assert_eq!(decode_actor(&encode_actor(actor)).unwrap(), actor);
+        }
+        for strange in ["", "Admin", "link:", "link:x", "link:-1"] {
+            assert!(matches!(decode_actor(strange), Err(RecordError::Actor { .. })), "{strange}");
+        }
+    }
+}

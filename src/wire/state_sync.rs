@@ -1,0 +1,161 @@
+//! The frame that says how things stand: what a socket hears first, and what a long-poll answers.
+//!
+//! There is one for each voice, never one for all: until a draw is announced, a phone's says of it what is known of a draw that was only
+//! started. A phone that proved its number is also told about itself.
+
+use super::frame::{Outcome, Prize, Started, typed_text};
+use super::text::display_number;
+use super::view::people::{WinView, wins};
+use crate::draw::event::Audience;
+use crate::draw::{Draw, Event, Number, Phase};
+use serde::Serialize;
+
+/// How many of the last results are told.
+const RESULTS_MAX: usize = 10;
+
+/// Who is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    Phone,
+    Display,
+    Admin,
+}
+
+impl Voice {
+    /// What this voice may know.
+    pub fn audience(self) -> Audience {
+        match self {
+            Voice::Phone => Audience::Public,
+            Voice::Display | Voice::Admin => Audience::Stage,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Voice::Phone => "phone",
+            Voice::Display => "display",
+            Voice::Admin => "admin",
+        }
+    }
+}
+
+/// The JSON text of `event` as it stands for `voice`, covering every frame up to `seq`; `number` is the phone's own, if it proved one.
+pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, number: Option<Number>) -> String {
+    let audience = voice.audience();
+    let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
+    let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw)).collect();
+    results.reverse();
+    let entry_code = event.entry_code.filter(|_| voice != Voice::Phone);
+    typed_text(
+        "state_sync",
+        StateSync {
+            role: voice.name(),
+            event_id: event.id.as_str(),
+            title: &event.settings.title,
+            phase: phase_name(event.phase),
+            event_session_id: data_encoding::HEXLOWER.encode(&event.session.0),
+            registration_open: event.phase == Phase::Open,
+            entry_code_required: event.entry_code.is_some(),
+            entry_code: entry_code.map(|digits| digits.iter().map(|digit| char::from(*digit)).collect()),
+            participant_count: event.participant_count(),
+            connection_count: connections,
+            draw_count: draws().count(),
+            current: current(event, audience),
+            results,
+            you: number.map(|number| You::of(event, number)),
+            seq,
+            epoch: data_encoding::HEXLOWER.encode(&event.epoch.0),
+        },
+    )
+}
+
+/// A phase's name on the wire.
+pub fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Open => "open",
+        Phase::Drawing => "drawing",
+        Phase::Closed => "closed",
+    }
+}
+
+#[derive(Serialize)]
+struct StateSync<'a> {
+    role: &'static str,
+    event_id: &'a str,
+    title: &'a str,
+    phase: &'static str,
+    event_session_id: String,
+    registration_open: bool,
+    entry_code_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_code: Option<String>,
+    participant_count: u32,
+    connection_count: u32,
+    draw_count: usize,
+    current: Option<Current<'a>>,
+    results: Vec<ResultView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    you: Option<You<'a>>,
+    seq: u64,
+    epoch: String,
+}
+
+/// What is on the stage.
+#[derive(Serialize)]
+struct Current<'a> {
+    status: &'static str,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What<'a> {
+    Standby(Prize<'a>),
+    Started(Started<'a>),
+    Revealed(Outcome<'a>),
+}
+
+/// A revealed draw is still going on until it is announced; to the public it has only started.
+fn current(event: &Event, audience: Audience) -> Option<Current<'_>> {
+    let going_on = event.pending().or(event.unannounced());
+    match (going_on, &event.standby) {
+        (Some(draw), _) if draw.is_known_to(audience) => {
+            Some(Current { status: "revealed", what: What::Revealed(Outcome::of(draw)) })
+        }
+        (Some(draw), _) => Some(Current { status: "started", what: What::Started(Started::of(draw)) }),
+        (None, Some(spec)) => Some(Current { status: "standby", what: What::Standby(Prize::of(spec)) }),
+        (None, None) => None,
+    }
+}
+
+#[derive(Serialize)]
+struct ResultView<'a> {
+    #[serde(flatten)]
+    outcome: Outcome<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    voided: Vec<u32>,
+}
+
+impl<'a> ResultView<'a> {
+    fn of(draw: &'a Draw) -> Self {
+        let voided = draw.seats.iter().filter(|seat| seat.voided.is_some());
+        Self { outcome: Outcome::of(draw), voided: voided.map(|seat| seat.number.0).collect() }
+    }
+}
+
+/// What a phone is told about itself.
+#[derive(Serialize)]
+struct You<'a> {
+    draw_number: u32,
+    display_number: String,
+    won: bool,
+    prizes: Vec<WinView<'a>>,
+}
+
+impl<'a> You<'a> {
+    fn of(event: &'a Event, number: Number) -> Self {
+        let prizes = wins(event, number, Audience::Public);
+        Self { draw_number: number.0, display_number: display_number(number), won: !prizes.is_empty(), prizes }
+    }
+}

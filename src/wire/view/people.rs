@@ -1,0 +1,199 @@
+//! People: who takes part, who won what, and how winners can be reached.
+
+use super::json;
+use crate::draw::event::Audience;
+use crate::draw::fact::Mark;
+use crate::draw::{Draw, DrawId, Event, Moment, Number, Participant, Seat};
+use crate::wire::text::rfc3339;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// A win as its winner sees it.
+#[derive(Serialize)]
+pub struct WinView<'a> {
+    draw_id: u32,
+    prize_name: &'a str,
+    prize_rank: u32,
+    prize_image: Option<&'a str>,
+    drawn_at: Option<String>,
+    claimed: bool,
+}
+
+/// Whether telephone numbers are hidden in part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mask {
+    On,
+    Off,
+}
+
+/// A winner's details on their way to the console.
+pub struct Reached<'a> {
+    pub draw: DrawId,
+    pub number: Number,
+    pub name: &'a str,
+    pub phone: &'a str,
+    pub address: Option<&'a str>,
+    pub submitted_at: Moment,
+}
+
+#[derive(Serialize)]
+struct WinnerView<'a> {
+    draw_id: u32,
+    draw_number: u32,
+    prize_name: &'a str,
+    name: &'a str,
+    phone: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<&'a str>,
+    submitted_at: String,
+    voided: bool,
+}
+
+/// The wins of a number that `audience` may know, voided ones left out.
+pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_>> {
+    event.wins(number, audience).map(|(draw, seat)| win(draw, seat)).collect()
+}
+
+/// Whether a number won, and what: what the public may know of it.
+pub fn check_winner(event: &Event, number: Number) -> String {
+    #[derive(Serialize)]
+    struct CheckWinner<'a> {
+        draw_number: u32,
+        won: bool,
+        prizes: Vec<WinView<'a>>,
+    }
+    let prizes = wins(event, number, Audience::Public);
+    json(&CheckWinner { draw_number: number.0, won: !prizes.is_empty(), prizes })
+}
+
+/// Participants above `after`, at most `limit`, by number. Written by hand into one text: a hall of 300,000 is listed whole when no limit is given.
+pub fn participants(event: &Event, after: u32, limit: usize) -> String {
+    let mut text = format!(r#"{{"total_count":{},"participants":["#, event.participant_count());
+    for (place, (number, participant)) in event.participants_after(after).take(limit).enumerate() {
+        text.push_str(if place == 0 { "" } else { "," });
+        push_participant(&mut text, event, number, participant);
+    }
+    text.push_str("]}");
+    text
+}
+
+/// One participant, with what staff noted.
+pub fn participant(event: &Event, number: Number, participant: &Participant) -> String {
+    let mut text = String::new();
+    push_participant(&mut text, event, number, participant);
+    text
+}
+
+/// The winners who handed in their details. With the mask on, nobody can be called.
+pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = Reached<'a>>, mask: Mask) -> String {
+    #[derive(Serialize)]
+    struct Winners<'a> {
+        winners: Vec<WinnerView<'a>>,
+        total_count: usize,
+    }
+    let view = |reached: Reached<'a>| {
+        let draw = event.draw(reached.draw)?;
+        Some(WinnerView {
+            draw_id: reached.draw.0,
+            draw_number: reached.number.0,
+            prize_name: &draw.spec.prize_name,
+            name: reached.name,
+            phone: if mask == Mask::On { masked(reached.phone) } else { reached.phone.to_owned() },
+            address: reached.address.filter(|_| mask == Mask::Off),
+            submitted_at: rfc3339(reached.submitted_at),
+            voided: draw.seat(reached.number).is_some_and(|seat| seat.voided.is_some()),
+        })
+    };
+    let winners: Vec<_> = details.filter_map(view).collect();
+    json(&Winners { total_count: winners.len(), winners })
+}
+
+/// A telephone number that its owner recognises and nobody can call: `010-****-5678`. Of a short one only the last four digits stay.
+pub fn masked(phone: &str) -> String {
+    let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+    let last = &digits[digits.len().saturating_sub(4)..];
+    match digits.len() {
+        0..=6 => "****".to_owned(),
+        7..=9 => format!("****-{last}"),
+        _ => format!("{}-****-{last}", &digits[..3]),
+    }
+}
+
+fn win<'a>(draw: &'a Draw, seat: &Seat) -> WinView<'a> {
+    WinView {
+        draw_id: draw.id.0,
+        prize_name: &draw.spec.prize_name,
+        prize_rank: draw.spec.prize_rank,
+        prize_image: draw.spec.prize_image.as_deref(),
+        drawn_at: draw.revealed_at.map(rfc3339),
+        claimed: seat.details_at.is_some(),
+    }
+}
+
+fn push_participant(text: &mut String, event: &Event, number: Number, participant: &Participant) {
+    let created_at = rfc3339(participant.registered_at);
+    write!(text, r#"{{"draw_number":{},"created_at":"{created_at}""#, number.0).expect("a string takes every byte");
+    if let Some(Mark { eligible, group, weight }) = event.mark(participant) {
+        let group = json(&group.as_deref());
+        write!(text, r#","eligible":{eligible},"group":{group},"weight":{weight}"#).expect("a string takes every byte");
+    }
+    text.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::fact::VoidReason;
+    use crate::draw::sample;
+
+    #[test]
+    fn a_masked_number_cannot_be_called() {
+        for (phone, shown) in [
+            ("010-1234-5678", "010-****-5678"),
+            ("01012345678", "010-****-5678"),
+            ("+82 10-1234-5678", "821-****-5678"),
+            ("123-4567", "****-4567"),
+            ("김", "****"),
+        ] {
+            assert_eq!(masked(phone), shown, "{phone}");
+        }
+    }
+
+    #[test]
+    fn a_win_shows_once_it_is_announced_and_while_it_is_not_voided() {
+        let won = |event: &Event| check_winner(event, Number(3)).contains(r#""won":true"#);
+        assert!(!won(&sample::event().started("TV", &[3]).build()));
+        assert!(!won(&sample::event().revealed("TV", &[3]).build()));
+        assert!(won(&sample::event().announced("TV", &[3]).build()));
+        assert!(!won(&sample::event().announced("TV", &[3]).voided(VoidReason::Declined).build()));
+    }
+
+    #[test]
+    fn participants_are_listed_by_number_and_page() {
+        let event = sample::event().build();
+        let page: serde_json::Value = serde_json::from_str(&participants(&event, 3, 2)).unwrap();
+        assert_eq!(page["total_count"], 10);
+        let created_at = "1970-01-01T00:00:04.000Z";
+        assert_eq!(page["participants"][0], serde_json::json!({"draw_number": 4, "created_at": created_at}));
+        assert_eq!(page["participants"].as_array().unwrap().len(), 2);
+        assert_eq!(participants(&event, 10, 5), r#"{"total_count":10,"participants":[]}"#);
+    }
+
+    #[test]
+    fn winners_are_masked_unless_somebody_asked_on_record() {
+        let event = sample::event().announced("TV", &[3]).build();
+        let reached = |draw| Reached {
+            draw: DrawId(draw),
+            number: Number(3),
+            name: "김철수",
+            phone: "010-1234-5678",
+            address: Some("Seoul"),
+            submitted_at: Moment(0),
+        };
+        let hidden = winners(&event, [reached(1)].into_iter(), Mask::On);
+        assert!(hidden.contains("010-****-5678") && !hidden.contains("1234") && !hidden.contains("Seoul"), "{hidden}");
+        let shown = winners(&event, [reached(1), reached(9)].into_iter(), Mask::Off);
+        assert!(shown.contains("010-1234-5678") && shown.contains("Seoul"));
+        assert!(shown.contains(r#""total_count":1"#), "a draw that was reset has no winners");
+    }
+}

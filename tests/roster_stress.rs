@@ -1,0 +1,194 @@
+//! The roster under load: real threads, let loose at once by a barrier. What loom cannot reach for size is looked for here.
+
+use luckydraw::live::roster::Roster;
+use ring::digest::{SHA256, digest};
+use std::collections::BTreeSet;
+use std::sync::Barrier;
+use std::thread;
+
+/// The roster once more, beside atomics that count what it does to them.
+#[path = "../src/live/roster.rs"]
+mod counted;
+
+mod sync {
+    use std::sync::atomic;
+    pub use std::sync::atomic::Ordering;
+    pub use std::thread::yield_now;
+
+    /// Slots that found an owner.
+    pub static SLOTS_TAKEN: atomic::AtomicU32 = atomic::AtomicU32::new(0);
+    /// Numbers asked for.
+    pub static NUMBERS_TAKEN: atomic::AtomicU32 = atomic::AtomicU32::new(0);
+
+    #[derive(Debug)]
+    pub struct AtomicU64(atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub fn new(value: u64) -> Self {
+            Self(atomic::AtomicU64::new(value))
+        }
+        pub fn load(&self, ordering: Ordering) -> u64 {
+            self.0.load(ordering)
+        }
+        pub fn store(&self, value: u64, ordering: Ordering) {
+            self.0.store(value, ordering);
+        }
+        pub fn compare_exchange(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+            let result = self.0.compare_exchange(current, new, success, failure);
+            SLOTS_TAKEN.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
+            result
+        }
+    }
+
+    #[derive(Debug)]
+    pub struct AtomicU32(atomic::AtomicU32);
+
+    impl AtomicU32 {
+        pub fn new(value: u32) -> Self {
+            Self(atomic::AtomicU32::new(value))
+        }
+        pub fn load(&self, ordering: Ordering) -> u32 {
+            self.0.load(ordering)
+        }
+        pub fn store(&self, value: u32, ordering: Ordering) {
+            self.0.store(value, ordering);
+        }
+        pub fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
+            NUMBERS_TAKEN.fetch_add(1, Ordering::Relaxed);
+            self.0.fetch_add(value, ordering)
+        }
+    }
+}
+
+const THREADS: usize = 8;
+
+fn key(phone: usize) -> [u8; 32] {
+    digest(&SHA256, &phone.to_be_bytes()).as_ref().try_into().unwrap()
+}
+
+/// Runs `work` on every thread at once, and gives what each came back with.
+fn at_once<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let barrier = Barrier::new(THREADS);
+    thread::scope(|scope| {
+        let start = |thread| {
+            let (work, barrier) = (&work, &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                work(thread)
+            })
+        };
+        let running: Vec<_> = (0..THREADS).map(start).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_twin() {
+    const PHONES: usize = 100_000;
+    let keys: Vec<_> = (0..PHONES).map(key).collect();
+    let roster = Roster::new(PHONES as u32, 1);
+    let claims = at_once(|thread| {
+        let mut claims = Vec::new();
+        for (phone, key) in keys.iter().enumerate() {
+            // Two in three come once. One in six is sent by two threads that go through the hall in step, one in six again by its
+            // own.
+            let mine = phone % THREADS == thread;
+            let doubled = phone % 6 == 0 && (phone + 1) % THREADS == thread;
+            let retried = phone % 6 == 3 && mine;
+            for _ in 0..usize::from(mine) + usize::from(doubled) + usize::from(retried) {
+                claims.push((phone, roster.claim(key).unwrap()));
+            }
+        }
+        claims
+    });
+    let claims: Vec<_> = claims.into_iter().flatten().collect();
+    let pairs: BTreeSet<_> = claims.iter().copied().collect();
+    let numbers: BTreeSet<_> = pairs.iter().map(|&(_, number)| number).collect();
+    assert!(claims.len() > PHONES * 4 / 3 - 2, "a third came twice");
+    assert_eq!(pairs.len(), PHONES, "each key has one number");
+    assert!(numbers.into_iter().eq(1..=PHONES as u32), "the numbers are exactly 1 to N");
+    assert_eq!(roster.next(), PHONES as u32 + 1);
+    assert!(pairs.iter().all(|&(phone, number)| roster.find(&keys[phone]) == Some(number)));
+}
+
+#[test]
+fn one_hall_sent_whole_by_every_thread_still_gets_one_number_each() {
+    let keys: Vec<_> = (0..20_000).map(key).collect();
+    let roster = Roster::new(20_000, 1);
+    let claims = at_once(|_| keys.iter().map(|key| roster.claim(key)).collect::<Vec<_>>());
+    assert!(claims.iter().all(|claim| *claim == claims[0]), "every thread was told the same");
+    assert_eq!(claims[0].iter().flatten().collect::<BTreeSet<_>>().len(), 20_000);
+    assert_eq!(roster.next(), 20_001);
+}
+
+#[test]
+fn a_full_roster_gave_every_seat_and_knows_its_own() {
+    const SEATS: u32 = 1_000;
+    let roster = Roster::new(SEATS, 1);
+    let claims = at_once(|thread| {
+        (0..1_000).map(|i| (i * THREADS + thread, roster.claim(&key(i * THREADS + thread)))).collect::<Vec<_>>()
+    });
+    let seated: BTreeSet<_> = claims.iter().flatten().filter_map(|&(phone, claim)| Some((claim?, phone))).collect();
+    assert!(seated.iter().map(|&(number, _)| number).eq(1..=SEATS));
+    assert_eq!(roster.next(), SEATS + 1);
+    for &(phone, claim) in claims.iter().flatten() {
+        assert_eq!((roster.find(&key(phone)), roster.claim(&key(phone))), (claim, claim), "phone {phone}");
+    }
+}
+
+#[test]
+fn refusals_take_at_most_one_slot_a_thread_and_retries_take_nothing() {
+    use std::sync::atomic::Ordering::Relaxed;
+    const SEATS: u32 = 2_000;
+    let roster = counted::Roster::new(SEATS, 1);
+    at_once(|thread| {
+        for i in 0..2_000 {
+            let _ = roster.claim(&key(i));
+            let _ = roster.claim(&key(2_000 + i * THREADS + thread));
+        }
+    });
+    let (slots, numbers) = (sync::SLOTS_TAKEN.load(Relaxed), sync::NUMBERS_TAKEN.load(Relaxed));
+    assert_eq!(slots, numbers, "one fetch_add a slot, and none for a key that has one");
+    assert!((SEATS..=SEATS + THREADS as u32).contains(&slots), "{slots} slots for {SEATS} seats");
+    assert!(roster.find(&key(usize::MAX)).is_none() && roster.next() == SEATS + 1, "{roster:?}");
+}
+
+#[test]
+fn committed_keys_come_back_with_their_numbers_and_their_seats() {
+    // Numbers 3 and 5 were claimed and never committed: the holes stay, and their seats are given again.
+    let roster = Roster::new(6, 7);
+    for number in [1, 2, 4, 6] {
+        roster.restore(&key(number as usize), number);
+    }
+    assert_eq!([1, 2, 4, 6].map(|phone| roster.claim(&key(phone))), [1, 2, 4, 6].map(Some));
+    assert_eq!([10, 11, 12].map(|phone| roster.claim(&key(phone))), [Some(7), Some(8), None]);
+    assert_eq!(roster.next(), 9);
+}
+
+#[test]
+fn a_bound_lowered_below_the_registered_refuses_only_the_new() {
+    let roster = Roster::new(1, 1_001);
+    (1..=1_000).for_each(|number| roster.restore(&key(number as usize), number));
+    assert!((1..=1_000).all(|number| roster.claim(&key(number as usize)) == Some(number)));
+    assert_eq!((roster.claim(&key(0)), roster.next()), (None, 1_001));
+}
+
+#[test]
+fn a_key_of_zeroes_is_a_key() {
+    let roster = Roster::new(2, 1);
+    assert_eq!(roster.find(&[0; 32]), None);
+    assert_eq!((roster.claim(&[0; 32]), roster.claim(&[0; 32]), roster.find(&[0; 32])), (Some(1), Some(1), Some(1)));
+}
+
+#[test]
+#[should_panic(expected = "lies below the first")]
+fn a_number_that_would_be_given_again_is_not_restored() {
+    Roster::new(10, 5).restore(&key(1), 5);
+}
+
+#[test]
+fn debug_output_holds_no_key() {
+    let roster = Roster::new(10, 1);
+    roster.claim(&key(1));
+    assert_eq!(format!("{roster:?}"), "Roster { next: 2, slots: 16, .. }");
+}
