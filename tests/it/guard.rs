@@ -218,9 +218,9 @@ async fn the_login_cookie_changes_things_only_from_a_page_of_ours() {
         .ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/draw/standby"))
         .json(&prize("TV"))
         .header("Cookie", &cookie);
-    standby.clone().await.refused(403, "FORBIDDEN");
-    standby.clone().header("Origin", &own).await.refused(403, "FORBIDDEN");
-    standby.clone().header("X-Luckydraw", "1").await.refused(403, "FORBIDDEN");
+    standby.clone().await.refused(403, "FORBIDDEN_ORIGIN");
+    standby.clone().header("Origin", &own).await.refused(403, "FORBIDDEN_ORIGIN");
+    standby.clone().header("X-Luckydraw", "1").await.refused(403, "FORBIDDEN_ORIGIN");
     standby.clone().header("X-Luckydraw", "1").header("Origin", "https://evil.example").await.refused(403, "FORBIDDEN_ORIGIN");
     standby.header("X-Luckydraw", "1").header("Origin", &own).await.ok();
     let mut console = house.socket_with(EVENT, "?role=admin", &[("cookie", &cookie), ("origin", &own)]).await;

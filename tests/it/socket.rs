@@ -42,7 +42,7 @@ impl Socket {
         query: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, Box<Error>> {
-        let mut request = format!("ws://{address}/ws/{event}{query}").into_client_request().unwrap();
+        let mut request = format!("ws://{address}/api/luckydraw/ws/{event}{query}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
@@ -158,7 +158,7 @@ impl RawSocket {
     pub async fn connect(address: SocketAddr, event: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "GET /ws/{event} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET /api/luckydraw/ws/{event} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
