@@ -42,10 +42,17 @@
 //!
 //! There is deliberately no thread pool, no lock on a hot path, no task a socket, no cache beside the snapshots, and no second place where a fact is kept.
 
+pub mod admin_token;
+pub mod banner;
 pub mod chance;
+pub mod config;
+pub mod descriptors;
 pub mod draw;
+pub mod lan;
 pub mod live;
+pub mod logs;
 pub mod sequencer;
+pub mod server;
 pub mod store;
 pub mod token;
 pub mod web;

@@ -25,7 +25,7 @@ pub struct Failure {
     /// Seconds after which asking again makes sense.
     pub retry_after: Option<u32>,
     /// The methods a path does have, for a 405.
-    pub allow: Option<&'static str>,
+    pub allow: Option<String>,
     /// Whether the connection is closed after it: what follows on it cannot be trusted to be a request.
     pub closes: bool,
 }
@@ -63,8 +63,8 @@ impl Failure {
         if let Some(seconds) = self.retry_after {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(methods) = self.allow {
-            reply.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        if let Some(methods) = self.allow.and_then(|methods| HeaderValue::try_from(methods).ok()) {
+            reply.headers_mut().insert(ALLOW, methods);
         }
         if self.closes {
             reply.headers_mut().insert(hyper::header::CONNECTION, HeaderValue::from_static("close"));
@@ -122,7 +122,8 @@ pub fn success(data: &str, message: &str) -> Answer {
     Ok(envelope(StatusCode::OK, data, message))
 }
 
-/// A success of any status in the contract's envelope; `data` is JSON text, `message` plain text without quotes or control characters.
+/// A success of any status in the contract's envelope; `data` is JSON text, `message` plain text without quotes or control
+/// characters.
 pub fn envelope(status: StatusCode, data: &str, message: &str) -> Reply {
     json(status, format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#))
 }

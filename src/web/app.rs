@@ -26,6 +26,8 @@ pub struct Settings {
     pub admin_token: String,
     /// Where images are kept.
     pub images_dir: std::path::PathBuf,
+    /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
+    pub join_base: String,
 }
 
 /// The street side's view of the house.
@@ -39,9 +41,27 @@ pub struct App {
     pub patience: super::patience::Patience,
     /// The images that were asked for last.
     pub images: super::images::Shelf,
-    /// Whether the server takes new work; false while it starts and once it stops.
+    /// Whether the server takes new work; false while it starts and once it stops. Written by the server, read relaxed: it
+    /// stands alone.
     pub ready: std::sync::atomic::AtomicBool,
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
+}
+
+/// Settings for tests of single rooms: nothing listed, nothing open.
+#[cfg(test)]
+pub fn sample_settings() -> Settings {
+    Settings {
+        open: false,
+        allowed_origins: Vec::new(),
+        domain: None,
+        default_event: Some("demo".into()),
+        participants_max: 20_000,
+        connections_max: 100,
+        long_polls_max: 10,
+        admin_token: "a token for tests".into(),
+        images_dir: std::path::PathBuf::from("images"),
+        join_base: "http://192.168.0.7:8000".into(),
+    }
 }

@@ -1,11 +1,14 @@
 //! The table of calls: every method and path, and the handler behind it. What is not here is not there.
 //!
-//! Patterns stand without the prefix `/api/luckydraw`. Where two match, the one further up counts: `/admin/events/{event_id}` before
-//! `/admin/{event_id}/stats`.
+//! Patterns stand without the prefix `/api/luckydraw`; [`Route::scope`] tells where each is served. Where two match, the one
+//! further up counts: `/admin/events/{event_id}` before `/admin/{event_id}/stats`.
 
 use super::answer::Answer;
 use super::call::Call;
-use super::{auth, desk, draws, entrance, events, figures, images, links, participants, prizes, public, state as long_poll};
+use super::{
+    auth, desk, draws, entrance, events, figures, health, images, links, metrics, pages, participants, prizes, public,
+    state as long_poll,
+};
 use hyper::Method;
 
 /// One line of the table.
@@ -20,6 +23,20 @@ pub struct Route {
 /// What a call comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
+    Health,
+    Healthz,
+    Ready,
+    Metrics,
+    OpenApi,
+    AsyncApi,
+    Home,
+    LobbyPage,
+    StagePage,
+    PhonePage,
+    AdminPage,
+    StaffPage,
+    VerifyPage,
+    JoinPage,
     Register,
     Recover,
     MyNumber,
@@ -66,6 +83,20 @@ pub enum Endpoint {
 
 /// The table.
 pub static ROUTES: &[Route] = &[
+    route(Method::GET, "/health", Endpoint::Health),
+    route(Method::GET, "/healthz", Endpoint::Healthz),
+    route(Method::GET, "/readyz", Endpoint::Ready),
+    route(Method::GET, "/metrics", Endpoint::Metrics),
+    route(Method::GET, "/openapi.json", Endpoint::OpenApi),
+    route(Method::GET, "/asyncapi.json", Endpoint::AsyncApi),
+    route(Method::GET, "/", Endpoint::Home),
+    route(Method::GET, "/lottery", Endpoint::LobbyPage),
+    route(Method::GET, "/lottery/main", Endpoint::StagePage),
+    route(Method::GET, "/lottery/waiting", Endpoint::PhonePage),
+    route(Method::GET, "/lottery/admin", Endpoint::AdminPage),
+    route(Method::GET, "/lottery/staff", Endpoint::StaffPage),
+    route(Method::GET, "/lottery/verify", Endpoint::VerifyPage),
+    route(Method::GET, "/j/{event_id}", Endpoint::JoinPage),
     route(Method::POST, "/register", Endpoint::Register),
     route(Method::POST, "/recover", Endpoint::Recover),
     route(Method::GET, "/my-number", Endpoint::MyNumber),
@@ -113,6 +144,19 @@ pub static ROUTES: &[Route] = &[
 /// Hands a call to its handler.
 pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
     match endpoint {
+        Endpoint::Health | Endpoint::Healthz => health::health(),
+        Endpoint::Ready => health::ready(&call.app),
+        Endpoint::Metrics => metrics::metrics(&call.app),
+        Endpoint::OpenApi => health::openapi(),
+        Endpoint::AsyncApi => health::asyncapi(),
+        Endpoint::Home => pages::home(),
+        Endpoint::LobbyPage => pages::lobby(&call),
+        Endpoint::StagePage => pages::stage(),
+        Endpoint::PhonePage => pages::phone(),
+        Endpoint::AdminPage => pages::admin(),
+        Endpoint::StaffPage => pages::staff(),
+        Endpoint::VerifyPage => pages::verify(),
+        Endpoint::JoinPage => pages::join(&call),
         Endpoint::Register => participants::register(call).await,
         Endpoint::Recover => participants::recover(call).await,
         Endpoint::MyNumber => participants::my_number(call).await,
@@ -180,10 +224,13 @@ mod tests {
     fn patterns_are_of_one_form() {
         for Route { pattern, .. } in ROUTES {
             let mut segments = pattern.split('/');
+            if *pattern == "/" {
+                continue;
+            }
             assert_eq!(segments.next(), Some(""), "{pattern} begins with a slash");
             for segment in segments {
                 let name = segment.strip_prefix('{').map_or(segment, |rest| rest.strip_suffix('}').expect("closed"));
-                assert!(!name.is_empty() && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'-' | b'_')), "{pattern}");
+                assert!(!name.is_empty() && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'-' | b'_' | b'.')), "{pattern}");
             }
         }
     }

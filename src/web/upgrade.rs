@@ -1,10 +1,105 @@
-//! (to come)
+//! From a request to a socket: the handshake, and the hand-over of the connection to its stage.
+//!
+//! The handshake's checks are tungstenite's (RFC 6455, section 4.2). A socket that is accepted leaves hyper and tokio for good:
+//! the connection's own task, once hyper is through with the 101, takes the bare socket out and gives it to a stage. No second
+//! task waits for the upgrade, so a handshake that breaks off midway leaves nothing behind. Extensions and subprotocols are not
+//! spoken, and what a socket says is not for this file.
 
-use super::answer::{Answer, Failure};
+use super::answer::{Answer, Failure, Reply};
 use super::call::Call;
-use crate::live::stage::Entry;
+use super::linger::Lingering;
+use crate::live::stage::{Entry, Join, Stages};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::upgrade::{OnUpgrade, Parts};
+use hyper::{Request, StatusCode};
+use std::io;
+use tokio_tungstenite::tungstenite::Error;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
-pub fn accept(call: Call, entry: Entry) -> Answer {
-    let _ = (call.params, entry);
-    Err(Failure::overloaded())
+/// Travels with the 101 to the connection's task: what comes of the connection, and how its socket enters.
+#[derive(Clone)]
+pub struct Handover {
+    upgrade: OnUpgrade,
+    entry: Entry,
+}
+
+/// Whether a request asks for a socket.
+pub fn is_asked(headers: &HeaderMap) -> bool {
+    headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Answers a handshake: 101 for a proper one, and its socket will enter as `entry` says; 426 or 400 for any other.
+pub fn accept(mut call: Call, entry: Entry) -> Answer {
+    let upgrade = call.head.extensions.remove::<OnUpgrade>();
+    let has_body = call.body.take().is_some_and(|body| !body.is_end_stream());
+    let request = Request::from_parts(call.head, ());
+    let refusal = match (create_response_with_body(&request, Full::<Bytes>::default), upgrade) {
+        (Ok(_), _) if has_body => Failure::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "a handshake has no body"),
+        (Ok(mut reply), Some(upgrade)) => {
+            reply.extensions_mut().insert(Handover { upgrade, entry });
+            return Ok(reply);
+        }
+        (Ok(_), None) => upgrade_required("this connection cannot become a socket".into()),
+        (Err(error), _) => refuse(&error),
+    };
+    tracing::info!(path = request.uri().path(), reason = %refusal.message, "upgrade refused");
+    Ok(reply_to(refusal))
+}
+
+/// Gives the socket of an accepted handshake to its stage. To be called once hyper is through with the connection.
+pub async fn hand_over(stages: &Stages, handover: Handover) {
+    let upgraded = match handover.upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::info!(%error, "upgrade broke off"),
+    };
+    let Ok(parts) = upgraded.downcast::<Lingering>() else {
+        return tracing::error!("upgrade lost: the connection is of another kind than it was made of");
+    };
+    match take_out(parts) {
+        Ok((socket, read_ahead)) => stages.join(Join { socket, read_ahead, entry: handover.entry }),
+        Err(error) => tracing::warn!(%error, "upgrade lost: the socket cannot leave its runtime"),
+    }
+}
+
+/// The bare socket, no longer known to tokio, and what was read beyond the handshake.
+fn take_out(parts: Parts<Lingering>) -> io::Result<(std::net::TcpStream, Bytes)> {
+    let socket = parts.io.into_socket().into_std()?;
+    // An empty slice would still hold on to hyper's whole read buffer.
+    let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
+    Ok((socket, read_ahead))
+}
+
+/// The no to a handshake that `error` was found in.
+fn refuse(error: &Error) -> Failure {
+    use ProtocolError as P;
+    match error {
+        Error::Protocol(
+            P::WrongHttpMethod
+            | P::MissingConnectionUpgradeHeader
+            | P::MissingUpgradeWebSocketHeader
+            | P::MissingSecWebSocketVersionHeader,
+        ) => upgrade_required(error.to_string()),
+        _ => Failure::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", error.to_string()),
+    }
+}
+
+fn upgrade_required(message: String) -> Failure {
+    Failure::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", message)
+}
+
+/// The refusal as it is sent: a 426 says what to upgrade to (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
+fn reply_to(refusal: Failure) -> Reply {
+    let status = refusal.status;
+    let mut reply = refusal.into_reply();
+    if status == StatusCode::UPGRADE_REQUIRED {
+        let headers = reply.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    reply
 }

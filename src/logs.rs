@@ -1,0 +1,53 @@
+//! What the operator reads: text on a terminal, a JSON object a line elsewhere, always on stderr.
+//!
+//! A bare level concerns this program alone: what libraries tell at `debug` or `trace` may hold what they were given, and so
+//! names and tokens. What this program logs holds no name, phone, token, query string or unrevealed winner, at no level.
+
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
+
+/// Takes `LUCKYDRAW_LOG`: a level, or directives as [`EnvFilter`] reads them.
+///
+/// # Errors
+/// When it is neither.
+pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    match text.parse::<LevelFilter>() {
+        Ok(level) => EnvFilter::builder().parse(format!("{},luckydraw={level}", level.min(LevelFilter::WARN))),
+        Err(_) => EnvFilter::builder().parse(text),
+    }
+}
+
+/// Begins to log. To be called once; a second call changes nothing.
+pub fn start(filter: EnvFilter) {
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let outcome = if std::io::stderr().is_terminal() {
+        logs.with_target(false).try_init()
+    } else {
+        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "logging had begun already");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_level_is_for_this_program_alone() {
+        let text = filter("trace").unwrap().to_string();
+        assert!(text.contains("luckydraw=trace") && text.contains("warn"), "{text}");
+        let quiet = filter("error").unwrap().to_string();
+        assert!(quiet.contains("luckydraw=error") && !quiet.contains("warn"), "{quiet}");
+    }
+
+    #[test]
+    fn directives_are_taken_as_they_stand_and_nonsense_is_refused() {
+        assert_eq!(filter("luckydraw::web=debug").unwrap().to_string(), "luckydraw::web=debug");
+        for nonsense in ["luckydraw=loud", "a=b=c"] {
+            assert!(filter(nonsense).is_err(), "{nonsense}");
+        }
+    }
+}

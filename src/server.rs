@@ -1,0 +1,184 @@
+//! The house as a whole: opens the rooms in order, and closes them in reverse.
+//!
+//! The doors are opened first, though nobody is let in yet: a port in use is told before anything is touched, and phones that
+//! come back while the journal is replayed wait in the kernel's queue instead of being refused. A stop goes the other way
+//! round: nobody new, then the sockets, then the requests under way, and the writer last, since all of them may still need it.
+
+use crate::admin_token::{AdminToken, AdminTokenError};
+use crate::config::Config;
+use crate::descriptors;
+use crate::lan;
+use crate::live::directory::Directory;
+use crate::live::stage::Stages;
+use crate::sequencer::inbox::Inbox;
+use crate::store::keys::{Keys, KeysError};
+use crate::token::Tokens;
+use crate::web::app::{App, Settings};
+use crate::web::bind::{self, BindError};
+use crate::web::images::Shelf;
+use crate::web::listener::{Bound, Listener};
+use crate::web::patience::Patience;
+use crate::web::worker::Workers;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Over how long the sockets are told to come back, so that they do not come back as one.
+const GOODBYE_SPREAD: Duration = Duration::from_secs(1);
+
+/// How long sockets, and then requests, may take to end once they are told.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where images are kept within the data folder.
+const IMAGES: &str = "images";
+
+/// Why the house could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("the data folder {} cannot be made", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
+    #[error("the operating system gives no threads, descriptors or readiness queues")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    /// Whether the operator asked for what is never done, rather than something having failed.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, StartError::Bind(BindError::OpenToOthers { .. }))
+    }
+}
+
+/// A house that is open.
+pub struct Running {
+    app: Arc<App>,
+    listener: Listener,
+    workers: Workers,
+    admin_token: AdminToken,
+}
+
+/// What lies behind the street.
+struct Rooms {
+    directory: Arc<Directory>,
+    inbox: Inbox,
+    stages: Stages,
+    tokens: Tokens,
+    durable: Arc<AtomicBool>,
+}
+
+/// Opens the house. When this returns, it takes connections and is ready.
+///
+/// # Errors
+/// Whatever keeps a room from opening; those opened before are closed again.
+pub fn start(config: &Config) -> Result<Running, StartError> {
+    let connections_max = descriptors::make_room(config.connections_max).map_err(StartError::Threads)?;
+    if connections_max < config.connections_max {
+        tracing::warn!(connections_max, wanted = config.connections_max, "the limit on open files bounds connections");
+    }
+    let sockets = bind::bind(&config.bind, config.open)?;
+    make_folders(config)?;
+    let admin_token = AdminToken::obtain(&config.admin_token, &config.data_dir)?;
+    let rooms = open_rooms(config)?;
+    let settings = settle(config, &sockets, &admin_token, connections_max).map_err(StartError::Threads)?;
+    open_street(config, sockets, settings, rooms, admin_token).map_err(StartError::Threads)
+}
+
+/// The folders, for their owner alone.
+fn make_folders(config: &Config) -> Result<(), StartError> {
+    let path = config.data_dir.join(IMAGES);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    made.map_err(|source| StartError::Folder { path, source })
+}
+
+/// Opens what lies behind the street, in this order: the keys of the data folder and what is derived from them; the journal;
+/// the stages, which need somebody to understand what peers say; the sequencer, which replays the journal into the directory
+/// and then writes, publishes and answers.
+fn open_rooms(config: &Config) -> Result<Rooms, StartError> {
+    let keys = Keys::open(&config.data_dir)?;
+    let directory = Arc::new(Directory::default());
+    let (orders, _) = crossbeam::channel::bounded(config.inbox_max);
+    let inbox = Inbox::new(orders);
+    Ok(Rooms { directory, inbox, stages: Stages, tokens: Tokens::new(&keys), durable: Arc::new(AtomicBool::new(true)) })
+}
+
+/// What the street side goes by.
+fn settle(config: &Config, sockets: &[TcpListener], token: &AdminToken, connections_max: usize) -> io::Result<Settings> {
+    let listening = sockets.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    Ok(Settings {
+        open: config.open,
+        allowed_origins: config.allowed_origins.clone(),
+        domain: config.domain.clone(),
+        default_event: Some(config.default_event.to_string()),
+        participants_max: config.participants_max,
+        connections_max,
+        long_polls_max: config.long_polls_max,
+        admin_token: token.secret.expose().to_owned(),
+        images_dir: config.data_dir.join(IMAGES),
+        join_base: lan::join_base(&listening, config.domain.as_deref()),
+    })
+}
+
+/// Opens the street side: workers, then the listener, then the word that all is ready.
+fn open_street(
+    config: &Config,
+    sockets: Vec<TcpListener>,
+    settings: Settings,
+    rooms: Rooms,
+    admin_token: AdminToken,
+) -> io::Result<Running> {
+    let directory = Arc::clone(&rooms.directory);
+    let connections_max = settings.connections_max;
+    let app = Arc::new(App {
+        long_polls: tokio::sync::Semaphore::new(settings.long_polls_max),
+        settings,
+        directory: rooms.directory,
+        inbox: rooms.inbox,
+        stages: rooms.stages,
+        tokens: rooms.tokens,
+        patience: Patience::default(),
+        images: Shelf::default(),
+        ready: AtomicBool::new(false),
+        durable: rooms.durable,
+    });
+    let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
+    let peers = move || directory.all().iter().map(|room| room.census.total() as usize).sum();
+    let listener = Listener::start(sockets, workers.doors(), Bound { connections_max, peers: Box::new(peers) })?;
+    app.ready.store(true, Relaxed);
+    Ok(Running { app, listener, workers, admin_token })
+}
+
+impl Running {
+    /// Where it listens, with the ports that were given.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.listener.addresses()
+    }
+
+    /// The address phones reach it by, without a path.
+    pub fn join_base(&self) -> &str {
+        &self.app.settings.join_base
+    }
+
+    /// What opens the admin calls.
+    pub fn admin_token(&self) -> &AdminToken {
+        &self.admin_token
+    }
+
+    /// Closes the house: blocks until everybody has gone and everything is kept, bounded by the patience with them.
+    pub fn stop(self) {
+        self.app.ready.store(false, Relaxed);
+        self.listener.stop();
+        self.workers.begin_stop();
+        self.app.stages.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);
+        // The writer goes after the last request that may wait for it.
+        self.workers.stop();
+    }
+}

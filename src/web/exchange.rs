@@ -1,0 +1,102 @@
+//! One request and its answer: looked over, routed, answered, and dressed in the headers that every answer wears.
+//!
+//! The order matters: the guard first, since an ill-formed request has no origin to trust; the origin before the route, so that a
+//! foreign page learns nothing about paths. Nothing here looks into a body. The log has paths and never query strings: tokens
+//! travel in those.
+
+use super::answer::{Answer, Failure, Reply};
+use super::app::App;
+use super::call::Call;
+use super::router::Found;
+use super::{guard, origin, router, routes, upgrade};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What an answer wears unless its handler chose otherwise.
+const WORN: [(HeaderName, &str); 3] =
+    [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store")];
+
+/// Answers a request.
+pub async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Reply {
+    let began = Instant::now();
+    let (head, body) = request.into_parts();
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    let asks_socket = upgrade::is_asked(&head.headers);
+
+    let settings = &app.settings;
+    let caller = guard::check(settings, &head).and_then(|host| origin::check(settings, host.as_ref(), &head.headers));
+    let (caller, answer) = match caller {
+        Ok(caller) => (Some(caller), route(app, head, body).await),
+        Err(failure) => (None, Err(failure)),
+    };
+    let mut reply = answer.unwrap_or_else(|failure| {
+        if asks_socket {
+            tracing::info!(path = uri.path(), reason = %failure.message, "upgrade refused");
+        }
+        failure.into_reply()
+    });
+    if let Some(caller) = caller {
+        origin::share(&caller, reply.headers_mut());
+    }
+    dress(reply.headers_mut());
+    let took_us = began.elapsed().as_micros() as u64;
+    tracing::debug!(%method, path = uri.path(), status = reply.status().as_u16(), took_us, "answered");
+    reply
+}
+
+/// Finds who answers, and lets them.
+async fn route(app: &Arc<App>, head: Parts, body: Incoming) -> Answer {
+    if let Some(reply) = origin::preflight(&head) {
+        return Ok(reply);
+    }
+    match router::find(&head.method, head.uri.path()) {
+        Ok(Found::Endpoint { endpoint, params }) => {
+            routes::serve(endpoint, Call { app: Arc::clone(app), head, params, body: Some(body) }).await
+        }
+        Ok(Found::Options { allow }) => Ok(options(&allow)),
+        Err(failure) => Err(Failure { closes: failure.closes || !guard::knows(&head.method), ..failure }),
+    }
+}
+
+/// The answer to OPTIONS.
+fn options(allow: &str) -> Reply {
+    let mut reply = Response::new(Default::default());
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    if let Ok(allow) = HeaderValue::from_str(allow) {
+        reply.headers_mut().insert(ALLOW, allow);
+    }
+    reply
+}
+
+/// Puts on the headers that every answer wears. All depend on the origin, since a foreign one is refused.
+fn dress(headers: &mut HeaderMap) {
+    for (name, value) in WORN {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_may_choose_how_its_answer_is_cached() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+        dress(&mut headers);
+        assert_eq!(headers[CACHE_CONTROL], "public, max-age=31536000, immutable");
+        assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers[VARY], "Origin");
+    }
+
+    #[test]
+    fn options_tells_the_methods_of_a_path() {
+        let reply = options("GET, HEAD, OPTIONS");
+        assert_eq!((reply.status().as_u16(), reply.headers()[ALLOW].to_str().unwrap()), (204, "GET, HEAD, OPTIONS"));
+    }
+}

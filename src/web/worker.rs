@@ -1,0 +1,152 @@
+//! The threads that speak HTTP: each with a runtime of its own, so that a connection never leaves the core it came to.
+//!
+//! One runtime for all cores would steal tasks back and forth and wake a thread for each request; here the listener deals
+//! connections out evenly and nothing is shared but the house itself. Every connection is a tracked task: a stop lets what is
+//! under way finish, for a bounded time. A panic in a handler ends its connection and no other. A worker knows no path:
+//! [`exchange`](super::exchange) answers.
+
+use super::app::App;
+use super::exchange;
+use super::linger::Lingering;
+use super::listener::Arrival;
+use super::upgrade::{self, Handover};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a head may take to arrive, and how long a connection may idle between requests.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The most that hyper buffers of a connection, and so the longest head.
+const BUFFER_MAX: usize = 16 << 10;
+
+/// Connections that wait for a worker to take them; the listener tries the next worker when it is full.
+const ARRIVALS_MAX: usize = 4096;
+
+/// The workers.
+#[derive(Debug)]
+pub struct Workers {
+    doors: Vec<mpsc::Sender<Arrival>>,
+    threads: Vec<JoinHandle<()>>,
+    stopping: CancellationToken,
+}
+
+impl Workers {
+    /// Starts `count` workers. After [`Workers::begin_stop`] each gives what is under way at most `patience`.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or readiness queue.
+    pub fn start(count: usize, app: &Arc<App>, patience: Duration) -> io::Result<Self> {
+        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), stopping: CancellationToken::new() };
+        for index in 0..count {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
+            let worker = Worker { app: Arc::clone(app), stopping: workers.stopping.clone(), patience };
+            let run = move || LocalSet::new().block_on(&runtime, worker.run(arrivals));
+            workers.threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
+            workers.doors.push(door);
+        }
+        Ok(workers)
+    }
+
+    /// Where the listener puts connections, one door a worker.
+    pub fn doors(&self) -> Vec<mpsc::Sender<Arrival>> {
+        self.doors.clone()
+    }
+
+    /// Closes idle connections, and lets each other one finish the request it is at.
+    pub fn begin_stop(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Stops, and waits until every worker has gone: bounded by the patience they were started with.
+    pub fn stop(self) {
+        self.begin_stop();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+    }
+}
+
+/// What each connection of a worker needs.
+#[derive(Clone)]
+struct Worker {
+    app: Arc<App>,
+    stopping: CancellationToken,
+    patience: Duration,
+}
+
+impl Worker {
+    /// Takes connections until the stop, then waits for those it has.
+    async fn run(self, mut arrivals: mpsc::Receiver<Arrival>) {
+        let connections = TaskTracker::new();
+        loop {
+            // Both arms are cancel safe.
+            tokio::select! {
+                () = self.stopping.cancelled() => break,
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => drop(connections.spawn_local(self.clone().speak(arrival))),
+                    None => break,
+                },
+            }
+        }
+        connections.close();
+        if tokio::time::timeout(self.patience, connections.wait()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "cut off: they did not finish in time");
+        }
+    }
+
+    /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
+    async fn speak(self, arrival: Arrival) {
+        let Arrival { socket, seat } = arrival;
+        let socket = match TcpStream::from_std(socket) {
+            Ok(socket) => Lingering::new(socket),
+            Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
+        };
+        let handover: Cell<Option<Handover>> = Cell::new(None);
+        let answer = service_fn(|request| async {
+            let mut reply = exchange::answer(&self.app, request).await;
+            handover.set(reply.extensions_mut().remove());
+            Ok::<_, Infallible>(reply)
+        });
+        {
+            let mut connection = pin!(http().serve_connection(socket, answer).with_upgrades());
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = self.stopping.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended");
+            }
+        }
+        if let Some(handover) = handover.take() {
+            upgrade::hand_over(&self.app.stages, handover).await;
+        }
+        drop(seat);
+    }
+}
+
+/// How HTTP/1.1 is spoken.
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // Without a timer the head's time limit would panic.
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(BUFFER_MAX).half_close(false).keep_alive(true);
+    http
+}

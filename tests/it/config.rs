@@ -1,0 +1,81 @@
+//! Settings: all that is wrong is said at once, secrets are never shown, open mode stays at home.
+
+use crate::house::{ADMIN_TOKEN, House, run_to_end};
+
+#[tokio::test]
+async fn everything_wrong_is_reported_at_once_and_the_start_refused() {
+    let wrong = [("LUCKYDRAW_WOKERS", "2"), ("LUCKYDRAW_ANNOUNCE_AFTER_MS", "soon"), ("LUCKYDRAW_MAX_EVENTS", "-1")];
+    let (status, printed) = run_to_end(&[], &wrong).await;
+    assert_eq!(status.code(), Some(64), "{printed}");
+    for (name, _) in wrong {
+        assert!(printed.contains(name), "{name} is named: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_value_out_of_its_bounds_is_refused() {
+    for (name, value) in [("LUCKYDRAW_ANNOUNCE_AFTER_MS", "120001"), ("LUCKYDRAW_WORKERS", "0"), ("LUCKYDRAW_BIND", "nonsense")] {
+        let (status, printed) = run_to_end(&[], &[(name, value)]).await;
+        assert_eq!(status.code(), Some(64), "{name}={value}: {printed}");
+        assert!(printed.contains(name), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn open_mode_is_refused_on_an_address_that_others_reach() {
+    for bind in ["0.0.0.0:0", "[::]:0", "127.0.0.1:0,0.0.0.0:0"] {
+        let (status, printed) = run_to_end(&[], &[("LUCKYDRAW_OPEN", "1"), ("LUCKYDRAW_BIND", bind)]).await;
+        assert!(!status.success(), "{bind}: {printed}");
+        assert!(printed.to_lowercase().contains("loopback"), "and it says why: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn help_names_every_setting_and_print_config_hides_secrets() {
+    let (status, help) = run_to_end(&["--help"], &[]).await;
+    assert!(status.success());
+    for name in [
+        "BIND",
+        "DATA_DIR",
+        "ADMIN_TOKEN",
+        "ADMIN_TOKEN_FILE",
+        "OPEN",
+        "DEFAULT_EVENT",
+        "WORKERS",
+        "ALLOWED_ORIGINS",
+        "ANNOUNCE_AFTER_MS",
+        "EVENT_TTL_S",
+        "MAX_EVENTS",
+        "PII_DAYS",
+        "LOG",
+    ] {
+        assert!(help.contains(&format!("LUCKYDRAW_{name}")), "{name} is in the help");
+    }
+    let (status, config) = run_to_end(&["--print-config"], &[]).await;
+    assert!(status.success(), "{config}");
+    assert!(!config.contains(ADMIN_TOKEN), "{config}");
+}
+
+#[tokio::test]
+async fn a_second_server_does_not_touch_a_folder_in_use() {
+    let house = House::start().await;
+    house.open_event().await;
+    let folder = house.data_dir();
+    let (status, printed) = run_to_end(&[], &[("LUCKYDRAW_DATA_DIR", folder.to_str().unwrap())]).await;
+    assert!(!status.success(), "{printed}");
+    house.register(1).await;
+}
+
+#[tokio::test]
+async fn the_first_start_makes_an_admin_token_of_its_own() {
+    let house = House::start_with(&[("LUCKYDRAW_ADMIN_TOKEN", "")]).await;
+    let mut made = std::fs::read_dir(house.data_dir()).unwrap().map(|entry| entry.unwrap().path());
+    let file = made.find(|path| path.to_string_lossy().contains("token")).expect("a token's file lies in the data folder");
+    let token = std::fs::read_to_string(&file).unwrap();
+    let events = house.get("/admin/events");
+    events.clone().bearer(token.trim()).await.ok();
+    events.bearer(ADMIN_TOKEN).await.refused(401, "UNAUTHORIZED");
+    let printed = house.printed();
+    assert!(printed.contains(file.file_name().unwrap().to_str().unwrap()), "off a terminal the file is named: {printed}");
+    assert!(!printed.contains(token.trim()), "and the token is not");
+}

@@ -1,0 +1,167 @@
+//! HTTP as a client speaks it: hyper's client for what is proper, raw bytes for what is not.
+
+use crate::house::{ADMIN_TOKEN, PATIENCE};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::future::{Future, IntoFuture};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A request to be sent by awaiting it.
+#[derive(Clone)]
+pub struct Ask {
+    address: SocketAddr,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl Ask {
+    /// A request without a body.
+    pub fn new(address: SocketAddr, method: Method, path: &str) -> Self {
+        Self { address, method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
+    }
+
+    /// With one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// With a token of one's own.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
+    }
+
+    /// With the admin token.
+    pub fn admin(self) -> Self {
+        self.bearer(ADMIN_TOKEN)
+    }
+
+    /// With a JSON body.
+    pub fn json(self, body: &Value) -> Self {
+        self.body(CONTENT_TYPE_JSON, body.to_string())
+    }
+
+    /// With any body.
+    pub fn body(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self.header(CONTENT_TYPE.as_str(), content_type)
+    }
+
+    /// Sends it and reads the whole answer; an error when the server is not there or goes away.
+    pub async fn try_send(self) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder().method(self.method.clone()).uri(&self.path);
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            request = request.header(HOST, self.address.to_string());
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let (head, body) = sender.send_request(request.body(Full::new(self.body.clone()))?).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        Ok(Answer { asked: format!("{} {}", self.method, self.path), status: head.status, headers: head.headers, body })
+    }
+}
+
+const CONTENT_TYPE_JSON: &str = "application/json";
+
+impl IntoFuture for Ask {
+    type Output = Answer;
+    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let asked = format!("{} {}", self.method, self.path);
+        Box::pin(async move {
+            let answer = timeout(PATIENCE, self.try_send()).await.unwrap_or_else(|_| panic!("{asked}: no answer"));
+            answer.unwrap_or_else(|error| panic!("{asked}: {error}"))
+        })
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    asked: String,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: not JSON: {:?}", self.asked, self.body))
+    }
+
+    /// The `data` of a success with this status, in the contract's envelope.
+    pub fn granted(&self, status: u16) -> Value {
+        let body = self.json();
+        assert_eq!(self.status.as_u16(), status, "{}: {body}", self.asked);
+        assert_eq!(body["success"], true, "{}: {body}", self.asked);
+        assert!(body["message"].is_string(), "{}: a success has a message: {body}", self.asked);
+        body["data"].clone()
+    }
+
+    /// The `data` of a plain success.
+    pub fn ok(&self) -> Value {
+        self.granted(200)
+    }
+
+    /// Insists on a refusal with this status and code, in the contract's envelope.
+    pub fn refused(&self, status: u16, code: &str) {
+        let body = self.json();
+        assert_eq!((self.status.as_u16(), body["detail"]["code"].as_str()), (status, Some(code)), "{}: {body}", self.asked);
+        assert_eq!(body["success"], false, "{}: {body}", self.asked);
+        assert!(body["detail"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{}: {body}", self.asked);
+    }
+
+    /// A header's value; empty when it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The `name=value` of the cookie it sets.
+    pub fn cookie(&self) -> Option<String> {
+        let cookie = self.headers.get("set-cookie")?.to_str().unwrap();
+        Some(cookie.split(';').next().unwrap().to_owned())
+    }
+}
+
+/// Sends bytes as they are and reads until the server closes or has sent one whole answer; gives back all it said.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut said = Vec::new();
+    let reading = async {
+        let mut chunk = [0; 4096];
+        while !holds_answer(&said) {
+            match stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => break,
+                Ok(length) => said.extend_from_slice(&chunk[..length]),
+            }
+        }
+    };
+    timeout(PATIENCE, reading).await.expect("the server answers or closes");
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Whether these bytes are one whole answer, by its Content-Length.
+fn holds_answer(said: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(said);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
+}

@@ -1,0 +1,154 @@
+//! Clients of the server this one replaces, as they are, against open mode.
+
+use crate::house::{House, PATIENCE};
+use crate::show::numbers;
+use crate::socket::Socket;
+use hyper::Method;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+const EVENT: &str = "old-event";
+const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/// An old page's registration: an event and nothing else, or the token it was given.
+async fn register(house: &House, token: Option<&str>) -> Value {
+    let mut body = json!({"event_id": EVENT});
+    if let Some(token) = token {
+        body["session_token"] = json!(token);
+    }
+    house.post("/register").json(&body).await.granted(201)
+}
+
+fn order(house: &House, path: &str) -> crate::http::Ask {
+    house.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}"))
+}
+
+#[tokio::test]
+async fn an_old_phone_s_evening() {
+    let house = House::start_open().await;
+    let first = register(&house, None).await;
+    assert_eq!(
+        (first["draw_number"].as_u64(), first["is_existing"].as_bool()),
+        (Some(1), Some(false)),
+        "events come on first use"
+    );
+    let token = first["session_token"].as_str().unwrap();
+    assert_eq!(register(&house, Some(token)).await["draw_number"], 1);
+    assert_eq!(register(&house, None).await["draw_number"], 2);
+
+    let mut script = house.socket(EVENT, "").await;
+    script.say(&json!({"type": "identify", "draw_number": 1})).await;
+    assert_eq!(script.until("identify_ack").await["won"], false);
+    script.say(&json!({"type": "ping"})).await;
+    script.until("pong").await;
+
+    let spec = json!({"prize_name": "TV", "prize_rank": 1, "draw_mode": "slot", "winner_count": 1});
+    order(&house, "draw/start-animation").json(&spec).await.ok();
+    let revealed = order(&house, "draw/reveal").await.ok();
+    order(&house, "draw/complete").body("text/plain", "").await.ok();
+    let announced = script.until("winner_announced").await;
+    assert_eq!(announced["winners"], revealed["winners"]);
+    script.until("draw_complete").await;
+
+    let winner = numbers(&revealed["winners"])[0];
+    script.say(&json!({"type": "identify", "draw_number": winner})).await;
+    assert_eq!(script.until("already_won").await["prizes"][0]["prize_name"], "TV");
+    let form = |number: u64| {
+        json!({"type": "submit_winner_info", "event_id": EVENT, "draw_number": number, "prize_name": "TV",
+               "name": "Kim", "phone": "010-1234-5678"})
+    };
+    script.say(&form(3 - winner)).await;
+    assert_eq!(script.until("submit_winner_info_ack").await["success"], false, "still a win is needed");
+    script.say(&form(winner)).await;
+    assert_eq!(script.until("submit_winner_info_ack").await["success"], true);
+    let winners = house.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/winners")).await.ok();
+    assert_eq!((winners["total_count"].as_u64(), winners["winners"][0]["phone"].as_str()), (Some(1), Some("010-****-5678")));
+}
+
+#[tokio::test]
+async fn an_old_page_cannot_be_told_from_a_projector() {
+    let house = House::start_open().await;
+    register(&house, None).await;
+    let mut page = house.socket_with(EVENT, "", &[("origin", "http://localhost:3000")]).await;
+    let mut script = house.socket(EVENT, "").await;
+    let mut console = house.socket(EVENT, "?client_type=admin").await;
+    script.until("state_sync").await;
+    let spec = json!({"prize_name": "TV", "prize_rank": 1});
+    order(&house, "draw/start-animation").json(&spec).await.ok();
+    let revealed = order(&house, "draw/reveal").json(&json!({})).await.ok();
+    for stage in [&mut page, &mut console] {
+        assert_eq!(stage.until("winner_revealed").await["winners"], revealed["winners"]);
+    }
+    page.say(&json!({"type": "draw_complete", "winners": revealed["winners"]})).await;
+    assert_eq!(page.until("draw_complete_ack").await["success"], true);
+    script.until("draw_complete").await;
+    assert!(script.heard("winner_revealed").is_empty(), "a script is a phone");
+}
+
+#[tokio::test]
+async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
+    let house = House::start_open().await;
+    for _ in 0..5 {
+        register(&house, None).await;
+    }
+    let mut phone = house.socket(EVENT, "").await;
+    phone.until("state_sync").await;
+    let mut won = Vec::new();
+    for index in 0..5 {
+        let spec = json!({"prize_name": format!("Prize {index}"), "prize_rank": 1, "draw_mode": "slot", "winner_count": 1});
+        let path = format!("/admin/{EVENT}/draw/start-animation");
+        house.ask(Method::POST, &path).json(&spec).await.ok();
+        won.extend(numbers(&order(&house, "draw/reveal").await.ok()["winners"]));
+    }
+    won.sort_unstable();
+    assert_eq!(won, [1, 2, 3, 4, 5], "every reveal is in the history, and nobody won twice");
+    let draws = house.ask(Method::GET, &format!("/admin/{EVENT}/draws")).await.ok();
+    assert_eq!(draws["total_count"], 5);
+    while phone.heard("winner_announced").len() < 4 {
+        phone.hear().await;
+    }
+}
+
+#[tokio::test]
+async fn an_old_console_s_picture_arrives_as_a_path() {
+    let house = House::start_open().await;
+    register(&house, None).await;
+    let mut page = house.socket_with(EVENT, "", &[("origin", "http://127.0.0.1:8080")]).await;
+    let image = format!("data:image/png;base64,{PIXEL}");
+    let spec = json!({"prize_name": "TV", "prize_rank": 1, "prize_image": image, "draw_mode": "slot", "winner_count": 1});
+    order(&house, "draw/standby").json(&spec).await.ok();
+    let standby = page.until("draw_standby").await;
+    let path = standby["prize_image"].as_str().unwrap();
+    assert!(path.starts_with('/') && path.len() < 200, "{path}");
+    assert_eq!(house.ask(Method::GET, path).await.header("content-type"), "image/png");
+}
+
+#[tokio::test]
+async fn old_pages_come_from_local_origins_and_no_others() {
+    let house = House::start_open().await;
+    register(&house, None).await;
+    let draws = house.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/draws"));
+    for origin in ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5173"] {
+        let answer = draws.clone().header("Origin", origin).await;
+        answer.ok();
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        Socket::try_connect(house.address, EVENT, "", &[("origin", origin)]).await.unwrap();
+    }
+    for origin in ["https://evil.example", "http://localhost.evil.example", "null", "http://192.168.0.9"] {
+        draws.clone().header("Origin", origin).await.refused(403, "FORBIDDEN_ORIGIN");
+        assert!(Socket::try_connect(house.address, EVENT, "", &[("origin", origin)]).await.is_err(), "{origin}");
+    }
+    assert_eq!(draws.clone().header("Host", "evil.example").await.status, 403);
+    assert!(house.printed().to_lowercase().contains("open mode"), "and it says loudly that it trusts everybody");
+}
+
+#[tokio::test]
+async fn a_ping_every_thirty_seconds_is_enough_to_stay() {
+    let house = House::start_open().await;
+    register(&house, None).await;
+    let mut socket = house.socket(EVENT, "").await;
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE / 10 {
+        socket.settle().await;
+    }
+}

@@ -1,0 +1,134 @@
+//! An evening in few words: an event, its phones, its consoles, and the plan's steps of a draw.
+
+use crate::house::{ADMIN_TOKEN, House};
+use crate::http::{Answer, Ask};
+use crate::socket::Socket;
+use hyper::Method;
+use serde_json::{Value, json};
+
+/// The event that tests play with.
+pub const EVENT: &str = "gala-2026";
+
+/// A phone that has registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phone {
+    pub number: u64,
+    pub token: String,
+    pub recovery_code: String,
+}
+
+impl Phone {
+    /// What the registration's answer says.
+    pub fn from_answer(data: &Value) -> Self {
+        Self {
+            number: data["draw_number"].as_u64().unwrap(),
+            token: data["session_token"].as_str().unwrap().to_owned(),
+            recovery_code: data["recovery_code"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// A `request_id` as a phone makes one: 32 hex digits.
+pub fn request_id(index: u64) -> String {
+    format!("{:016x}{:016x}", index.wrapping_mul(0x9e37_79b9_7f4a_7c15), index)
+}
+
+/// What a console asks to draw: one winner by slot machine.
+pub fn prize(name: &str) -> Value {
+    json!({"prize_name": name, "prize_rank": 1, "draw_mode": "slot", "winner_count": 1})
+}
+
+/// The numbers in a JSON array.
+pub fn numbers(value: &Value) -> Vec<u64> {
+    value.as_array().unwrap_or_else(|| panic!("an array of numbers: {value}")).iter().map(|n| n.as_u64().unwrap()).collect()
+}
+
+impl House {
+    /// Opens [`EVENT`].
+    pub async fn open_event(&self) {
+        self.open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": []})).await;
+    }
+
+    /// Opens an event as described.
+    pub async fn open_event_with(&self, event: Value) {
+        self.post("/admin/events").admin().json(&event).await.granted(201);
+    }
+
+    /// An admin call to [`EVENT`].
+    pub fn admin(&self, method: Method, path: &str) -> Ask {
+        self.ask(method, &format!("/api/luckydraw/admin/{EVENT}/{path}")).admin()
+    }
+
+    /// An admin POST to [`EVENT`].
+    pub async fn order(&self, path: &str, body: &Value) -> Answer {
+        self.admin(Method::POST, path).json(body).await
+    }
+
+    /// An admin GET of [`EVENT`]; gives back its `data`.
+    pub async fn look(&self, path: &str) -> Value {
+        self.admin(Method::GET, path).await.ok()
+    }
+
+    /// Registers a phone with a `request_id` made of `index`.
+    pub async fn register(&self, index: u64) -> Phone {
+        let answer = self.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)})).await;
+        Phone::from_answer(&answer.granted(201))
+    }
+
+    /// Registers so many phones, one after the other.
+    pub async fn register_many(&self, count: u64) -> Vec<Phone> {
+        let mut phones = Vec::new();
+        for index in 1..=count {
+            phones.push(self.register(index).await);
+        }
+        phones
+    }
+
+    /// A projector that has proved itself and was greeted.
+    pub async fn display(&self) -> Socket {
+        self.proved("display").await
+    }
+
+    /// A console that has proved itself and was greeted.
+    pub async fn console(&self) -> Socket {
+        self.proved("admin").await
+    }
+
+    async fn proved(&self, role: &str) -> Socket {
+        let mut socket = self.socket(EVENT, &format!("?role={role}")).await;
+        socket.say(&json!({"type": "auth", "token": ADMIN_TOKEN})).await;
+        socket.until("state_sync").await;
+        socket
+    }
+
+    /// A phone's socket, which its token proves, greeted.
+    pub async fn phone_socket(&self, phone: &Phone) -> Socket {
+        let mut socket = self.socket(EVENT, &format!("?token={}", phone.token)).await;
+        socket.until("state_sync").await;
+        socket
+    }
+
+    /// Starts a draw; gives back its id.
+    pub async fn start_draw(&self, spec: &Value) -> u64 {
+        self.order("draw/start-animation", spec).await.ok()["draw_id"].as_u64().expect("a started draw has an id")
+    }
+
+    /// Starts and reveals a draw; gives back the reveal's data.
+    pub async fn reveal_draw(&self, spec: &Value) -> Value {
+        self.start_draw(spec).await;
+        self.order("draw/reveal", &json!({})).await.ok()
+    }
+
+    /// Starts, reveals and completes a draw; gives back its id and winners.
+    pub async fn whole_draw(&self, spec: &Value) -> (u64, Vec<u64>) {
+        let revealed = self.reveal_draw(spec).await;
+        self.order("draw/complete", &json!({})).await.ok();
+        (revealed["draw_id"].as_u64().unwrap(), numbers(&revealed["winners"]))
+    }
+
+    /// What anybody may read of a path, with the event in its query.
+    pub async fn public(&self, path: &str) -> Value {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        self.get(&format!("{path}{mark}event_id={EVENT}")).await.ok()
+    }
+}
