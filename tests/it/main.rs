@@ -6,6 +6,7 @@
 mod admin;
 mod bad_input;
 mod config;
+mod docs;
 mod draws;
 mod guard;
 mod house;
