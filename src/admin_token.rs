@@ -3,8 +3,7 @@
 //! A made token is written whole or not at all, readable by its owner only. The token itself is printed by nobody but the
 //! banner, and only on a terminal.
 
-use data_encoding::BASE64URL_NOPAD;
-use ring::rand::{SecureRandom, SystemRandom};
+use crate::chance;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 /// The made token's file within the data folder.
 const FILE: &str = "admin.token";
+
+/// What a made token is made of, in bytes.
+const RANDOM_LEN: usize = 20;
 
 /// The shortest token, in characters: 16 are beyond guessing at the slowed pace of wrong ones.
 pub const LEN_MIN: usize = 16;
@@ -84,7 +86,7 @@ impl AdminToken {
         let failed = |source| AdminTokenError::Io { path: path.clone(), source };
         if *source == Source::Kept {
             if !path.exists() {
-                keep(&path, &make()).map_err(failed)?;
+                keep(&path, &chance::hex(RANDOM_LEN)).map_err(failed)?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         }
@@ -92,13 +94,6 @@ impl AdminToken {
         let secret = Secret::parse(text.trim()).ok_or_else(|| AdminTokenError::Misshapen { path: path.clone() })?;
         Ok(Self { secret, file: Some(path) })
     }
-}
-
-/// 192 random bits as 32 characters.
-fn make() -> String {
-    let mut random = [0; 24];
-    SystemRandom::new().fill(&mut random).expect("the kernel gives random bytes to every process once it has booted");
-    BASE64URL_NOPAD.encode(&random)
 }
 
 /// Writes the token beside its place and then moves it there, so that a crash leaves none rather than half a one.
@@ -121,7 +116,7 @@ mod tests {
         let first = AdminToken::obtain(&Source::Kept, folder.path()).unwrap();
         let again = AdminToken::obtain(&Source::Kept, folder.path()).unwrap();
         assert_eq!(first.secret, again.secret);
-        assert_eq!(first.secret.expose().len(), 32);
+        assert_eq!(first.secret.expose().len(), 2 * RANDOM_LEN);
         let file = first.file.unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let elsewhere = tempfile::tempdir().unwrap();

@@ -40,28 +40,34 @@ fn serve(config: &Config) -> ExitCode {
     if let Ok(filter) = logs::filter(&config.log) {
         logs::start(filter);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.map_err(StartError::Threads).and_then(|runtime| runtime.block_on(serve_until_signal(config)));
-    outcome.unwrap_or_else(|error| {
+    serve_until_signal(config).unwrap_or_else(|error| {
         eprintln!("luckydraw: {}", with_causes(&error));
         ExitCode::from(if error.is_usage() { USAGE } else { 1 })
     })
 }
 
 /// The signals are taken before the house opens, so that one that comes meanwhile closes it properly.
-async fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
-    let mut signals = Signals::take().map_err(StartError::Threads)?;
+fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::take().map_err(StartError::Threads)?
+    };
     let house = server::start(config)?;
     greet(config, &house);
-    signals.next().await;
-    tracing::info!("stopping; a second signal ends at once");
+    Ok(runtime.block_on(async {
+        signals.next().await;
+        tracing::info!("stopping; a second signal ends at once");
+        close(house, signals).await
+    }))
+}
+
+/// Closes the house, unless a second signal ends the process before.
+async fn close(house: Running, mut signals: Signals) -> ExitCode {
     let closing = tokio::task::spawn_blocking(|| house.stop());
     // Both arms are cancel safe.
     tokio::select! {
-        closed = closing => Ok(match closed {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        }),
+        closed = closing => closed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         // Not returned: the runtime would wait for the closing thread.
         () = signals.next() => std::process::exit(i32::from(CUT_SHORT)),
     }

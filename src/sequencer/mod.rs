@@ -14,13 +14,14 @@ pub mod inbox;
 pub mod recovery;
 pub mod tally;
 
-use crate::draw::{EventId, Moment};
+use crate::draw::fact::Settings;
+use crate::draw::{EventId, Moment, Prize};
 use crate::live::directory::Directory;
 use crate::live::stage::Stages;
 use crate::store::journal::Journal;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use hall::Hall;
-use inbox::Order;
+use inbox::{Order, Reply};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,6 +66,13 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
+    /// Opens a first event where the journal has none.
+    pub fn begin_with(&mut self, event: EventId, settings: Settings, prizes: Vec<Prize>) {
+        if self.halls.is_empty() {
+            self.round(vec![Order::Open { event, settings, prizes, reply: Reply::Nobody }]);
+        }
+    }
+
     /// Writes until it is told to stop, then folds the journal's log into its file.
     pub fn run(mut self) {
         let _guard = EndProcessOnPanic;

@@ -7,10 +7,10 @@
 use super::answer::{Answer, Failure, Reply, success};
 use super::app::Settings;
 use super::call::{BODY_MAX, Call};
-use super::clock::now;
 use crate::draw::{Actor, Event, LinkId, LinkRole, Moment};
 use crate::live::Role;
 use crate::live::room::Room;
+use crate::sequencer::wall_clock;
 use crate::token::Tokens;
 use crate::wire::parse::parse;
 use crate::wire::request::Login;
@@ -144,7 +144,7 @@ pub async fn login(mut call: Call) -> Answer {
         slow_down().await;
         return Err(Failure::unauthorized());
     }
-    let expires_at = Moment(now().0 + LOGIN_MS);
+    let expires_at = Moment(wall_clock().0 + LOGIN_MS);
     let cookie = call.app.tokens.login_cookie(&hash(&call.app.settings.admin_token), expires_at);
     let data = format!(r#"{{"expires_at":"{}"}}"#, rfc3339(expires_at));
     with_login_cookie(success(&data, "logged in")?, &cookie, LOGIN_MS / 1000)
@@ -167,7 +167,7 @@ pub fn prove(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token:
 
 /// Whether a request carries a login that has not ended.
 pub fn has_login(settings: &Settings, tokens: &Tokens, headers: &HeaderMap) -> bool {
-    cookie(headers, LOGIN_COOKIE).is_some_and(|value| tokens.verify_login(&hash(&settings.admin_token), value, now()))
+    cookie(headers, LOGIN_COOKIE).is_some_and(|value| tokens.verify_login(&hash(&settings.admin_token), value, wall_clock()))
 }
 
 /// Whether the page that sent a request came from the very host it asks.

@@ -12,7 +12,7 @@ use super::state::since;
 use super::upgrade;
 use crate::draw::{Number, Phase};
 use crate::live::stage::Entry;
-use crate::live::{CloseCode, Role};
+use crate::live::{CloseCode, Identity, Role};
 use hyper::StatusCode;
 use hyper::header::ORIGIN;
 
@@ -71,7 +71,10 @@ async fn entry(call: &Call) -> Entry {
     // A `since` that is no number misses nothing that a state sync would not tell.
     let since = since(call.query("since").as_deref(), call.query("epoch").as_deref()).unwrap_or(None);
     match judge(settings.open, wanted, headers.contains_key(ORIGIN), shown) {
-        Verdict::Admitted(role, number) => Entry::Admitted { room, role, number, since },
+        Verdict::Admitted(role, number) => {
+            let session = snapshot.event.session;
+            Entry::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
+        }
         Verdict::Awaiting(role) => Entry::Awaiting { room, role, since },
         Verdict::BadToken => Entry::Turned { code: CloseCode::BadToken },
     }

@@ -11,7 +11,6 @@ pub mod app;
 pub mod auth;
 pub mod bind;
 pub mod call;
-pub mod clock;
 pub mod desk;
 pub mod draws;
 pub mod entrance;

@@ -7,13 +7,13 @@ use super::answer::{Answer, Failure, envelope, success};
 use super::app::App;
 use super::auth::{cookie, slow_down};
 use super::call::{BODY_MAX, Call};
-use super::clock::now;
 use super::events::first_use;
 use super::patience::TooMany;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Pick, Refusal, SessionId};
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::{Denial, Order, Reply as Wait};
+use crate::sequencer::wall_clock;
 use crate::store::Details;
 use crate::wire::parse::parse;
 use crate::wire::request::{self, Contact, Recover, Register, WinnerInfo};
@@ -52,7 +52,7 @@ pub async fn recover(mut call: Call) -> Answer {
         slow_down().await;
         return Err(participant_not_found());
     }
-    call.app.patience.try_recovery(&event.id, number, now().0)?;
+    call.app.patience.try_recovery(&event.id, number, wall_clock().0)?;
     if !call.app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
         return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the recovery code is wrong"));
     }
@@ -122,7 +122,7 @@ pub fn number_of(tokens: &token::Tokens, event: &Event, token: &str) -> Option<N
 pub fn hand_in(event: EventId, number: Number, pick: Pick, contact: Contact, reply: Wait) -> Order {
     let Contact { name, phone, address } = contact;
     let draw = if let Pick::Draw(id) = pick { id } else { DrawId(0) };
-    let details = Details { draw, number, name, phone, address, submitted_at: now() };
+    let details = Details { draw, number, name, phone, address, submitted_at: wall_clock() };
     let command = Command::ReceiveDetails { pick, number };
     Order::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
 }
@@ -190,14 +190,14 @@ async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Resu
     let Some(shown) = shown else {
         return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this event asks for the code on the screen"));
     };
-    let wait = app.patience.guess_turn(&event.id, now().0)?;
+    let wait = app.patience.guess_turn(&event.id, wall_clock().0)?;
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
     if shown.as_bytes() == code {
         return Ok(());
     }
-    app.patience.note_wrong_guess(&event.id, now().0);
+    app.patience.note_wrong_guess(&event.id, wall_clock().0);
     Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "that is not the code on the screen"))
 }
 

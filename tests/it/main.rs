@@ -19,6 +19,7 @@ mod recovery;
 mod secrecy;
 mod show;
 mod shutdown;
+mod simulation;
 mod socket;
 mod sockets;
 mod tidy;

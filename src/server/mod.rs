@@ -4,21 +4,21 @@
 //! come back while the journal is replayed wait in the kernel's queue instead of being refused. A stop goes the other way
 //! round: nobody new, then the sockets, then the requests under way, and the writer last, since all of them may still need it.
 
+mod rooms;
+
 use crate::admin_token::{AdminToken, AdminTokenError};
 use crate::config::Config;
 use crate::descriptors;
 use crate::lan;
-use crate::live::directory::Directory;
-use crate::live::stage::Stages;
-use crate::sequencer::inbox::Inbox;
-use crate::store::keys::{Keys, KeysError};
-use crate::token::Tokens;
+use crate::store::JournalError;
+use crate::store::keys::KeysError;
 use crate::web::app::{App, Settings};
 use crate::web::bind::{self, BindError};
 use crate::web::images::Shelf;
 use crate::web::listener::{Bound, Listener};
 use crate::web::patience::Patience;
 use crate::web::worker::Workers;
+use rooms::{Archive, Rooms, Writer};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
@@ -41,10 +41,12 @@ const IMAGES: &str = "images";
 pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
-    #[error("the data folder {} cannot be made", path.display())]
+    #[error("the folder {} cannot be made", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     AdminToken(#[from] AdminTokenError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
@@ -63,51 +65,36 @@ pub struct Running {
     app: Arc<App>,
     listener: Listener,
     workers: Workers,
+    writer: Writer,
     admin_token: AdminToken,
-}
-
-/// What lies behind the street.
-struct Rooms {
-    directory: Arc<Directory>,
-    inbox: Inbox,
-    stages: Stages,
-    tokens: Tokens,
-    durable: Arc<AtomicBool>,
 }
 
 /// Opens the house. When this returns, it takes connections and is ready.
 ///
 /// # Errors
-/// Whatever keeps a room from opening; those opened before are closed again.
+/// Whatever keeps a room from opening.
+///
+/// # Panics
+/// On a thread that runs async tasks, since it blocks.
 pub fn start(config: &Config) -> Result<Running, StartError> {
     let connections_max = descriptors::make_room(config.connections_max).map_err(StartError::Threads)?;
     if connections_max < config.connections_max {
         tracing::warn!(connections_max, wanted = config.connections_max, "the limit on open files bounds connections");
     }
     let sockets = bind::bind(&config.bind, config.open)?;
-    make_folders(config)?;
+    let archive = Archive::take(&config.data_dir)?;
+    make_images_folder(config)?;
     let admin_token = AdminToken::obtain(&config.admin_token, &config.data_dir)?;
-    let rooms = open_rooms(config)?;
     let settings = settle(config, &sockets, &admin_token, connections_max).map_err(StartError::Threads)?;
+    let rooms = Rooms::open(config, &settings, archive)?;
     open_street(config, sockets, settings, rooms, admin_token).map_err(StartError::Threads)
 }
 
-/// The folders, for their owner alone.
-fn make_folders(config: &Config) -> Result<(), StartError> {
+/// The images' folder, for its owner alone.
+fn make_images_folder(config: &Config) -> Result<(), StartError> {
     let path = config.data_dir.join(IMAGES);
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
     made.map_err(|source| StartError::Folder { path, source })
-}
-
-/// Opens what lies behind the street, in this order: the keys of the data folder and what is derived from them; the journal;
-/// the stages, which need somebody to understand what peers say; the sequencer, which replays the journal into the directory
-/// and then writes, publishes and answers.
-fn open_rooms(config: &Config) -> Result<Rooms, StartError> {
-    let keys = Keys::open(&config.data_dir)?;
-    let directory = Arc::new(Directory::default());
-    let (orders, _) = crossbeam::channel::bounded(config.inbox_max);
-    let inbox = Inbox::new(orders);
-    Ok(Rooms { directory, inbox, stages: Stages, tokens: Tokens::new(&keys), durable: Arc::new(AtomicBool::new(true)) })
 }
 
 /// What the street side goes by.
@@ -153,7 +140,7 @@ fn open_street(
     let peers = move || directory.all().iter().map(|room| room.census.total() as usize).sum();
     let listener = Listener::start(sockets, workers.doors(), Bound { connections_max, peers: Box::new(peers) })?;
     app.ready.store(true, Relaxed);
-    Ok(Running { app, listener, workers, admin_token })
+    Ok(Running { app, listener, workers, writer: rooms.writer, admin_token })
 }
 
 impl Running {
@@ -178,7 +165,8 @@ impl Running {
         self.listener.stop();
         self.workers.begin_stop();
         self.app.stages.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);
-        // The writer goes after the last request that may wait for it.
         self.workers.stop();
+        // After the last request that may have waited for it.
+        self.writer.stop();
     }
 }

@@ -1,0 +1,138 @@
+//! What lies behind the street: the journal, the stages and the writer between them, opened in the order in which they need
+//! each other.
+//!
+//! The journal comes first, since opening it takes the data folder's lock: a second server is turned away before it touches
+//! anything. The writer comes last of all, when everybody it tells of facts is there; closing it is the last thing a stop does.
+
+use super::StartError;
+use crate::config::Config;
+use crate::draw::EventId;
+use crate::draw::fact;
+use crate::live::directory::Directory;
+use crate::live::stage::Stages;
+use crate::sequencer::inbox::{Denial, Inbox, Order, Reply};
+use crate::sequencer::{Limits, Sequencer};
+use crate::store::journal::Journal;
+use crate::store::keys::Keys;
+use crate::token::Tokens;
+use crate::web::app::Settings;
+use crate::web::messages::Messages;
+use crossbeam::channel::{Sender, bounded};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Where copies go that are made before rows are deleted, within the data folder.
+const BACKUPS: &str = "backups";
+
+/// How long the writer may take to have room for the order to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The rooms behind the street, open.
+pub struct Rooms {
+    pub directory: Arc<Directory>,
+    pub inbox: Inbox,
+    pub stages: Stages,
+    pub tokens: Tokens,
+    pub durable: Arc<AtomicBool>,
+    pub writer: Writer,
+}
+
+/// The journal and its keys, held but not yet written.
+pub struct Archive {
+    keys: Keys,
+    journal: Journal,
+}
+
+impl Archive {
+    /// Takes the data folder for this server alone.
+    ///
+    /// # Errors
+    /// When another server holds it, or it is not to be used as it is.
+    pub fn take(data_dir: &Path) -> Result<Self, StartError> {
+        let keys = Keys::open(data_dir)?;
+        let journal = Journal::open(data_dir, &keys)?;
+        Ok(Self { keys, journal })
+    }
+}
+
+impl Rooms {
+    /// Opens the rooms, replays the journal into them, and makes the default event if it is not there.
+    ///
+    /// # Errors
+    /// When the journal cannot be read to its end, or the operating system gives no threads.
+    ///
+    /// # Panics
+    /// On a thread that runs async tasks, since it blocks.
+    pub fn open(config: &Config, settings: &Settings, archive: Archive) -> Result<Self, StartError> {
+        let Archive { keys, journal } = archive;
+        let tokens = Tokens::new(&keys);
+        let directory = Arc::new(Directory::default());
+        let durable = Arc::new(AtomicBool::new(true));
+        let (orders, taken) = bounded(config.inbox_max);
+        let inbox = Inbox::new(orders.clone());
+        let interpreter = || -> Box<dyn crate::live::protocol::Protocol> {
+            Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
+        };
+        let stages = Stages::start(config.stages, interpreter).map_err(StartError::Threads)?;
+        let writer = || -> Result<Writer, StartError> {
+            let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
+            let sequencer = Sequencer::recover(journal, directory, stages.clone(), taken, limits(config), durable)?;
+            let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
+            Ok(Writer { orders, thread: thread.map_err(StartError::Threads)? })
+        };
+        let writer = writer().inspect_err(|_| stages.stop(Duration::ZERO, Duration::ZERO))?;
+        let rooms = Self { directory, inbox, stages, tokens, durable, writer };
+        rooms.make_default_event(&config.default_event, config.participants_max);
+        Ok(rooms)
+    }
+
+    /// Makes the event of addresses that name none. A server that cannot (it is full, or its disk is) shows the others all the
+    /// same.
+    fn make_default_event(&self, id: &EventId, participants_max: u32) {
+        if self.directory.find(id.as_str()).is_some() {
+            return;
+        }
+        let title = "경품 추첨 · Lucky draw".into();
+        let settings = fact::Settings { title, participants_max, groups: false, weights: false };
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Open { event: id.clone(), settings, prizes: Vec::new(), reply: Reply::Handler(reply) };
+        let made = self.inbox.post(order).and_then(|()| answer.blocking_recv().unwrap_or(Err(Denial::Overloaded)));
+        match made {
+            Ok(_) => tracing::info!(event = %id, "the default event is made"),
+            Err(denial) => tracing::warn!(event = %id, reason = %denial, "the default event is not made"),
+        }
+    }
+}
+
+/// The writer's thread.
+pub struct Writer {
+    orders: Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Lets it serve what has come in, fold the journal's log into its file, and end.
+    pub fn stop(self) {
+        if self.orders.send_timeout(Order::Stop, STOP_PATIENCE).is_err() {
+            return tracing::error!("the writer does not take the order to stop; the next start reads the journal's log");
+        }
+        if self.thread.join().is_err() {
+            tracing::error!("the writer had panicked");
+        }
+    }
+}
+
+/// What the operator settled about the writer.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        events_max: config.events_max,
+        announce_after: Duration::from_millis(config.announce_after_ms.into()),
+        event_ttl: Duration::from_secs(config.event_ttl_s),
+        details_ttl: Duration::from_secs(u64::from(config.pii_days) * 86_400),
+        backups_dir: config.data_dir.join(BACKUPS),
+    }
+}
