@@ -335,8 +335,13 @@ async fn a_reset_of_participants_begins_again_at_one_and_voids_old_tokens() {
     house.open_event().await;
     let before = house.post("/register").json(&json!({"event_id": EVENT})).await.granted(201);
     house.register_many(2).await;
-    house.start_draw(&prize("TV")).await;
+    let mut display = house.display().await;
+    let draw = house.start_draw(&prize("TV")).await;
     house.order("reset", &json!({"reset_participants": true})).await.ok();
+    let reset = display.until("event_reset").await;
+    assert!(reset["reset_participants"] == true && reset["event_session_id"].is_string(), "{reset}");
+    let voided = display.heard("draw_voided");
+    assert!(voided.len() == 1 && voided[0]["draw_id"] == draw, "the pending draw is voided first: {:?}", display.kinds());
     house.order("draw/reveal", &json!({})).await.refused(400, "REVEAL_FAILED");
     let stats = house.look("stats").await;
     assert_eq!((stats["participant_count"].as_u64(), stats["draw_count"].as_u64()), (Some(0), Some(0)));

@@ -8,6 +8,7 @@ use crate::socket::{RawSocket, Socket};
 use hyper::Method;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -81,6 +82,15 @@ impl House {
     /// Asks the process to stop.
     pub fn terminate(&self) {
         signal(&self.child, libc::SIGTERM);
+    }
+
+    /// Lets no file grow beyond so many bytes, as a full disk would; none: as large as they like again.
+    pub fn limit_files(&self, bytes_max: Option<u64>) {
+        let pid = libc::pid_t::try_from(self.child.id()).unwrap();
+        let limit = libc::rlimit { rlim_cur: bytes_max.unwrap_or(libc::RLIM_INFINITY), rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: prlimit reads one rlimit that lives until it returns, and writes none. The child is not reaped yet.
+        let result = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut()) };
+        assert_eq!(result, 0, "the limit on file sizes can be set");
     }
 
     /// Waits until the process has ended.
@@ -238,6 +248,14 @@ fn command(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, st
         .stdin(std::process::Stdio::null())
         .stdout(output("stdout"))
         .stderr(output("stderr"));
+    // SAFETY: signal is async-signal-safe, and nothing else runs between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            // A write beyond a file's limit fails then, as on a full disk, and does not end the process.
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            Ok(())
+        });
+    }
     for (name, value) in settings {
         match value.is_empty() {
             true => command.env_remove(name),
