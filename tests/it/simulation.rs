@@ -124,7 +124,7 @@ impl House {
 
     fn stop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            self.inbox.stop();
+            self.inbox.post(Order::Stop).unwrap();
             writer.join().unwrap();
             self.stages.stop(Duration::ZERO, Duration::ZERO);
         }
@@ -249,6 +249,7 @@ impl Evening {
             assert!(self.model.numbers.len() >= 60, "only a full event gives no number");
             return;
         };
+        let number = Number(number);
         let command = Command::Register { number, key, session: snapshot.event.session };
         let Outcome::Registered { number: given, existing } = self.house.order(command).unwrap().outcome else {
             panic!("no number")
