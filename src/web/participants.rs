@@ -54,7 +54,7 @@ pub async fn recover(mut call: Call) -> Answer {
     }
     call.app.patience.try_recovery(&event.id, number, wall_clock().0)?;
     if !call.app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
-        return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the recovery code is wrong"));
+        return Err(Failure::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the recovery code is wrong"));
     }
     hand_out(&call.app, StatusCode::OK, &event.id, event.session, number, true)
 }
@@ -63,10 +63,7 @@ pub async fn recover(mut call: Call) -> Answer {
 pub async fn my_number(call: Call) -> Answer {
     let snapshot = find(&call.app, &event_named(&call)?)?.snapshot();
     let event = &snapshot.event;
-    let query = call.query("session_token").filter(|token| !token.is_empty());
-    let token = query.as_deref().or(call.bearer());
-    let token = token.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
-    let number = number_of(&call.app.tokens, event, token).ok_or_else(participant_not_found)?;
+    let number = number_of_caller(&call, event)?;
     let participant = event.participant(number).ok_or_else(participant_not_found)?;
     success(&people::my_number(event, number, participant), "your number")
 }
@@ -83,8 +80,7 @@ pub async fn check_winner(call: Call) -> Answer {
 pub async fn winner_info(mut call: Call) -> Answer {
     let body: WinnerInfo = parse(&call.read_body(BODY_MAX).await?)?;
     let snapshot = find(&call.app, &body.event_id)?.snapshot();
-    let number = call.bearer().and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
-    let number = number.ok_or_else(|| Failure::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "this needs the winner's token"))?;
+    let number = number_of_caller(&call, &snapshot.event)?;
     let contact = body.contact.check(call.app.settings.open)?;
     let order =
         |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(body.draw_id)), contact, Wait::Handler(reply));
@@ -143,6 +139,14 @@ fn number_shown(call: &Call, body: &Register, event: &Event) -> Option<Number> {
     tokens.into_iter().flatten().find_map(|token| number_of(&call.app.tokens, event, token))
 }
 
+/// The number of whoever calls, by a token in the query or the header.
+fn number_of_caller(call: &Call, event: &Event) -> Result<Number, Failure> {
+    let query = call.query("session_token").filter(|token| !token.is_empty());
+    let token = query.as_deref().or(call.bearer());
+    let token = token.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
+    number_of(&call.app.tokens, event, token).ok_or_else(participant_not_found)
+}
+
 /// Claims a number and has it committed. A found claim is a retry and is honoured whatever has been closed since.
 async fn claim(app: &App, room: &Room, key: &[u8; 32], code: Option<&str>) -> Result<(SessionId, Number, bool), Failure> {
     for _ in 0..CLAIMS_MAX {
@@ -188,7 +192,7 @@ fn claimed_number(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, Failure
 async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Result<(), Failure> {
     let Some(code) = event.entry_code.filter(|_| event.phase == Phase::Open) else { return Ok(()) };
     let Some(shown) = shown else {
-        return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this event asks for the code on the screen"));
+        return Err(Failure::new(StatusCode::FORBIDDEN, "ENTRY_CODE_REQUIRED", "this event asks for the code on the screen"));
     };
     let wait = app.patience.guess_turn(&event.id, wall_clock().0)?;
     if !wait.is_zero() {
@@ -198,7 +202,7 @@ async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Resu
         return Ok(());
     }
     app.patience.note_wrong_guess(&event.id, wall_clock().0);
-    Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "that is not the code on the screen"))
+    Err(Failure::new(StatusCode::FORBIDDEN, "ENTRY_CODE_WRONG", "that is not the code on the screen"))
 }
 
 /// A number with all that proves it, and a cookie that keeps it in this browser.
