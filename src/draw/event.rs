@@ -124,6 +124,30 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event of which nothing is known but that it was opened.
+    pub fn opened(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Moment) -> Self {
+        Self {
+            id,
+            settings: Arc::new(settings),
+            phase: Phase::Open,
+            session,
+            epoch,
+            entry_code: None,
+            prizes: Arc::default(),
+            standby: None,
+            links: Arc::default(),
+            opened_at: at,
+            changed_at: at,
+            participants: Chunked::default(),
+            registered: 0,
+            marks: Arc::default(),
+            draws: Arc::default(),
+            next_draw: 1,
+            next_prize: 1,
+            next_link: 1,
+        }
+    }
+
     /// How many are registered.
     pub fn participant_count(&self) -> u32 {
         self.registered
