@@ -2,17 +2,23 @@
 //! socket from its handshake to its close.
 //!
 //! An event is a *room* here. [`directory`] finds it, [`room`] holds what is shared of it, [`snapshot`] is its unmoving picture,
-//! [`roster`] gives numbers. A [`stage`] is a thread with one readiness loop that owns its [`peer`]s; [`outbox`] is what a slow one is
-//! owed, [`inbound`] what came in, [`heartbeat`] when a silent one is asked and let go. This room knows no HTTP, no SQL and no JSON: frames come
-//! in ready-made, and what a peer says is for the [`protocol`] to understand.
+//! [`roster`] gives numbers, `holders` says which sockets hold one. A [`stage`] is a thread with one readiness loop that owns its `peer`s,
+//! listed by room in a `crowd`; `line` is a peer's socket, `outbox` what a slow one is owed, `inbound` what came in, `heartbeat` when a silent
+//! one is asked and let go; [`limits`] bounds them all. This room knows no HTTP, no SQL and no JSON: frames come in ready-made, and what a
+//! peer says is for the [`protocol`] to understand.
 
 pub mod census;
+mod crowd;
 pub mod delivery;
 pub mod directory;
-pub mod heartbeat;
-pub mod inbound;
-pub mod outbox;
-pub mod peer;
+mod heartbeat;
+mod holders;
+mod inbound;
+mod jitter;
+pub mod limits;
+mod line;
+mod outbox;
+mod peer;
 pub mod protocol;
 pub mod ring;
 pub mod room;
@@ -20,6 +26,9 @@ pub mod roster;
 pub mod snapshot;
 pub mod stage;
 pub mod sync;
+mod tick;
+
+use crate::draw::{Number, SessionId};
 
 /// What a socket is told. Whoever listens is one of these three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +73,13 @@ pub struct PeerId {
     pub stage: u16,
     pub slot: u32,
     pub generation: u32,
+}
+
+/// A number that was proved by a token: a number of one session is nobody in the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub session: SessionId,
+    pub number: Number,
 }
 
 /// Why a socket is closed, as its close frame says (RFC 6455 section 7.4; 44xx are this product's own).

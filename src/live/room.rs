@@ -1,11 +1,13 @@
 //! What is shared of one event: its snapshot, the watch on its frames, and who is connected.
 
+use super::CloseCode;
 use super::census::Census;
 use super::delivery::Delivery;
+use super::holders::Holders;
 use super::snapshot::Snapshot;
 use crate::draw::EventId;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
 /// One event as threads share it. Dropping it frees its snapshot; its sockets hold it, and are closed before it goes.
@@ -18,6 +20,10 @@ pub struct Room {
     pub census: Census,
     /// How the last announcement travelled.
     pub delivery: Delivery,
+    /// Which sockets hold a number.
+    pub(super) holders: Holders,
+    /// Set once the room is closed for good. Written by the stages when they walk the publication that closes it.
+    shut: OnceLock<CloseCode>,
 }
 
 impl Room {
@@ -29,7 +35,20 @@ impl Room {
             snapshot: ArcSwap::new(snapshot),
             census: Census::default(),
             delivery: Delivery::default(),
+            holders: Holders::default(),
+            shut: OnceLock::new(),
         }
+    }
+
+    /// Closes the room for good: a socket that was on its way when everybody was sent out is sent after them with the same code.
+    pub(super) fn shut(&self, code: CloseCode) {
+        // Each stage says the same; the first is as good as the others.
+        let _ = self.shut.set(code);
+    }
+
+    /// With which code the room was closed, if it is.
+    pub(super) fn is_shut(&self) -> Option<CloseCode> {
+        self.shut.get().copied()
     }
 
     /// The event as it stands. Load once a unit of work, so that an answer is of one piece.

@@ -1,19 +1,40 @@
-//! (to come: the thread that owns sockets)
+//! The stages: threads that own sockets from the handshake to the close, and the doors through which they are told what to do.
+//!
+//! A stage is one thread, one readiness loop, one slab of peers and one inbox. Joining and broadcasting happen on the thread that owns the peer, so
+//! they never race and need no lock; a task a socket, or a lock around a shared list of them, would cost each broadcast a wake-up or a wait a peer.
+//! The thread's work is in [`floor`]: what comes in at the doors (`entrance`, `broadcast`), what peers say (`ear`), and how they leave (`exit`).
+//! A stage never waits for a peer or for another stage, and knows no JSON.
 
+mod broadcast;
+mod ear;
+mod entrance;
+mod exit;
+mod floor;
+#[cfg(test)]
+mod rehearsal;
+
+use super::limits::Limits;
+use super::peer::close_frame;
 use super::protocol::{Protocol, Since};
 use super::room::Room;
 use super::snapshot::Publication;
-use super::{CloseCode, PeerId, Role};
-use crate::draw::Number;
+use super::{CloseCode, Identity, PeerId, Role};
 use bytes::Bytes;
-use std::sync::Arc;
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use floor::Floor;
+use mio::{Poll, Token, Waker};
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A socket that has shaken hands and comes to its stage.
 #[derive(Debug)]
 pub struct Join {
-    /// Non-blocking, and no longer known to any other readiness loop.
-    pub socket: std::net::TcpStream,
+    /// No longer known to any other readiness loop.
+    pub socket: TcpStream,
     /// What hyper had read beyond the handshake.
     pub read_ahead: Bytes,
     pub entry: Entry,
@@ -22,8 +43,8 @@ pub struct Join {
 /// How a socket enters.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// It is this role, and a phone may have proved a number.
-    Admitted { room: Arc<Room>, role: Role, number: Option<Number>, since: Option<Since> },
+    /// It is this role, and a phone may have proved a number; one of an older session is turned away with 4401.
+    Admitted { room: Arc<Room>, role: Role, identity: Option<Identity>, since: Option<Since> },
     /// It has 5 seconds to prove this role by its first message.
     Awaiting { room: Arc<Room>, role: Role, since: Option<Since> },
     /// It is told this code and closed: a browser sees no reason in a refused handshake.
@@ -32,35 +53,166 @@ pub enum Entry {
 
 /// The doors to all stages. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Stages;
+pub struct Stages {
+    doors: Arc<[Door]>,
+    /// Which stage the next socket goes to. Relaxed: it only has to spread them.
+    next: Arc<AtomicUsize>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What a stage is told.
+#[derive(Debug)]
+enum Order {
+    Publish(Arc<Publication>),
+    Whisper(PeerId, Bytes),
+    Join(Box<Join>),
+    /// Close a peer whose number has one socket too many: the newest is on another stage.
+    Replace(PeerId),
+    Stop {
+        spread: Duration,
+        patience: Duration,
+    },
+}
+
+/// The way into one stage.
+#[derive(Debug)]
+struct Door {
+    orders: Sender<Order>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes a stage, once for a burst of orders: a wake-up is a system call.
+#[derive(Debug)]
+struct Bell {
+    /// Whether the stage has been woken and has not yet begun to empty its inbox. Set by who orders, cleared by the stage.
+    rung: AtomicBool,
+    waker: Waker,
+}
 
 impl Stages {
-    /// Starts `count` stage threads; `interpreter` makes each its own protocol.
+    /// Starts `count` stage threads, at least one; `interpreter` makes each its own protocol.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
     pub fn start(count: usize, interpreter: impl Fn() -> Box<dyn Protocol>) -> std::io::Result<Self> {
-        let _ = (count, interpreter);
-        unimplemented!()
+        Self::start_within(Limits::default(), count, interpreter)
+    }
+
+    /// The same, with bounds and waits of one's own.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or readiness queue.
+    pub fn start_within(limits: Limits, count: usize, interpreter: impl Fn() -> Box<dyn Protocol>) -> std::io::Result<Self> {
+        let (mut doors, mut insides) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for _ in 0..count.max(1) {
+            let poll = Poll::new()?;
+            let bell = Arc::new(Bell { rung: AtomicBool::new(false), waker: Waker::new(poll.registry(), floor::WAKER)? });
+            let (orders, inbox) = bounded(limits.inbox_orders_max);
+            doors.push(Door { orders, bell: bell.clone() });
+            insides.push((poll, bell, inbox));
+        }
+        let stages = Self { doors: doors.into(), next: Arc::default(), threads: Arc::default() };
+        for (index, (poll, bell, inbox)) in insides.into_iter().enumerate() {
+            let mailbox = Mailbox { inbox, bell, doors: stages.doors.clone() };
+            let floor = Floor::new(index as u16, limits.clone(), poll, mailbox, interpreter());
+            let thread = std::thread::Builder::new().name(format!("stage-{index}")).spawn(move || floor.run())?;
+            stages.threads().push(thread);
+        }
+        Ok(stages)
     }
 
     /// Hands a publication to every stage; waits where an inbox is full. Called by the sequencer alone.
     pub fn publish(&self, publication: Arc<Publication>) {
-        let _ = publication;
+        self.doors.iter().for_each(|door| door.put(Order::Publish(publication.clone())));
     }
 
     /// Sends whole frames to one peer, after everything published before. Called by the sequencer alone; waits where the inbox is full.
     pub fn whisper(&self, peer: PeerId, frames: Bytes) {
-        let _ = (peer, frames);
+        if let Some(door) = self.doors.get(usize::from(peer.stage)) {
+            door.put(Order::Whisper(peer, frames));
+        }
     }
 
-    /// Hands a socket to the next stage, or closes it with 1013 when that stage's inbox is full.
+    /// Hands a socket to the next stage, or closes it with 1013 when that stage's inbox is full, and with 1012 when it has stopped.
     pub fn join(&self, join: Join) {
-        let _ = join;
+        let door = &self.doors[self.next.fetch_add(1, Ordering::Relaxed) % self.doors.len()];
+        match door.try_put(Order::Join(Box::new(join))) {
+            Ok(()) => {}
+            Err(TrySendError::Full(order)) => order.turn_away(CloseCode::Overloaded),
+            Err(TrySendError::Disconnected(order)) => order.turn_away(CloseCode::Restarting),
+        }
     }
 
     /// Tells every peer 1012, spread over `spread`, waits at most `patience` for them to go, and ends the threads.
     pub fn stop(&self, spread: Duration, patience: Duration) {
-        let _ = (spread, patience);
+        let threads = std::mem::take(&mut *self.threads());
+        if threads.is_empty() {
+            return;
+        }
+        self.doors.iter().for_each(|door| door.put(Order::Stop { spread, patience }));
+        for thread in threads {
+            // A stage that panicked has said so on standard error, and its sockets are closed all the same.
+            let _ = thread.join();
+        }
     }
+
+    fn threads(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
+        // It guards a list that is pushed to and taken: never half done.
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Door {
+    /// Puts an order in, and waits while the inbox is full. One to a stage that has ended is dropped: it has no peers left.
+    fn put(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            self.bell.ring();
+        }
+    }
+
+    /// Puts an order in, or gives it back at once.
+    fn try_put(&self, order: Order) -> Result<(), TrySendError<Order>> {
+        self.orders.try_send(order)?;
+        self.bell.ring();
+        Ok(())
+    }
+}
+
+impl Bell {
+    /// Wakes the stage unless somebody has just done so. Called after the order is in the inbox: release pairs with the acquire of
+    /// [`Bell::answer`], so whoever finds the bell rung already knows that the stage will look after this order came in.
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // It can fail only when the descriptor is gone, and then so is the stage.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Notes that the stage begins to empty its inbox: an order from now on has to ring again.
+    fn answer(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// The inner side of a stage's door, and its way to the other stages.
+struct Mailbox {
+    inbox: Receiver<Order>,
+    bell: Arc<Bell>,
+    doors: Arc<[Door]>,
+}
+
+impl Order {
+    /// Closes a socket that cannot join.
+    fn turn_away(self, code: CloseCode) {
+        let Order::Join(mut join) = self else { return };
+        // As far as the kernel takes it at once: there is no stage to care for this socket.
+        let _ = join.socket.set_nonblocking(true);
+        let _ = join.socket.write(&close_frame(Some(code as u16)));
+        let _ = join.socket.shutdown(Shutdown::Write);
+    }
+}
+
+/// A peer's slot as the readiness queue names it.
+fn token(slot: u32) -> Token {
+    Token(slot as usize)
 }

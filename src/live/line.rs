@@ -1,0 +1,122 @@
+//! One socket's bytes, in and out, without waiting.
+//!
+//! Alone in its file so that a line under TLS can take its place: the rest of the stage knows neither descriptors nor system calls. A line
+//! never blocks, never retries later and keeps no buffer.
+
+use super::limits::Limits;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use socket2::{SockRef, TcpKeepalive};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+/// How long what was sent may stay unacknowledged before the kernel gives the peer up.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(12);
+
+/// A socket that belongs to a stage. Dropping it hangs up and ends its registration, since the descriptor has no twin.
+#[derive(Debug)]
+pub struct Line {
+    socket: TcpStream,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// So many bytes.
+    Bytes(usize),
+    /// Nothing for now.
+    Nothing,
+    /// The peer has shut down its side.
+    End,
+}
+
+impl Line {
+    /// Takes a socket over: it no longer blocks, sends at once, is watched for a dead peer, and pins little kernel memory.
+    ///
+    /// # Errors
+    /// When the kernel refuses a setting; a socket whose peer has gone may.
+    pub fn open(socket: TcpStream, limits: &Limits) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let settings = SockRef::from(&socket);
+        settings.set_tcp_nodelay(true)?;
+        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5));
+        settings.set_tcp_keepalive(&keepalive.with_retries(3))?;
+        settings.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))?;
+        settings.set_send_buffer_size(limits.send_buffer_bytes)?;
+        Ok(Self { socket })
+    }
+
+    /// Has `registry` tell of every change from now on, once each, for both directions: it need never be asked again.
+    ///
+    /// # Errors
+    /// When the kernel has no memory for it.
+    pub fn watch(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
+        loop {
+            match self.socket.read(buffer) {
+                Ok(0) => return Ok(Heard::End),
+                Ok(count) => return Ok(Heard::Bytes(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Heard::Nothing),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes as much as the kernel takes, possibly nothing. When it is less than all, the registry tells when to go on.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.write(bytes) {
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) {
+        // It fails only where the connection is gone, and then there is nobody to tell.
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_line_keeps_to_its_settings_and_never_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let limits = Limits::default();
+        let mut line = Line::open(listener.accept().unwrap().0, &limits).unwrap();
+
+        let settings = SockRef::from(&line.socket);
+        assert!(settings.tcp_nodelay().unwrap() && settings.keepalive().unwrap());
+        assert_eq!(settings.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(settings.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_MAX));
+        assert!(settings.send_buffer_size().unwrap() <= 64 << 10, "what a peer that never reads may pin");
+
+        let mut buffer = [0; 16];
+        assert_eq!(line.read(&mut buffer).unwrap(), Heard::Nothing);
+        while line.write(&[7; 4096]).unwrap() > 0 {}
+        line.finish();
+        io::copy(&mut far, &mut io::sink()).unwrap();
+        drop(far);
+    }
+}
