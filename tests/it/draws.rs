@@ -37,7 +37,7 @@ async fn the_plan_s_steps_reach_everybody_in_their_turn() {
     let ack = display.until("draw_complete_ack").await;
     assert_eq!((&ack["success"], &ack["winners"]), (&json!(true), &revealed["winners"]));
     for socket in [&mut phone, &mut display, &mut console] {
-        socket.until("draw_complete").await;
+        socket.settle().await;
         let (announced, complete) = (socket.heard("winner_announced")[0].clone(), socket.heard("draw_complete")[0].clone());
         assert_eq!(without_seq(&announced), without_seq(&complete), "one payload");
         assert_eq!((&announced["draw_id"], &announced["winners"]), (&json!(draw), &revealed["winners"]));

@@ -86,7 +86,7 @@ async fn a_lost_number_comes_back_by_its_recovery_code_but_not_by_guessing() {
     assert_eq!((data["session_token"].as_str(), data["draw_number"].as_u64()), (Some(phone.token.as_str()), Some(1)));
 
     let mut refused = 0;
-    while recover(phone.number, &other.recovery_code).await.status == 401 {
+    while recover(phone.number, &other.recovery_code).await.status == 403 {
         refused += 1;
         assert!(refused <= 5, "guessing goes on for ever");
     }
