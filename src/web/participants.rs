@@ -54,7 +54,7 @@ pub async fn recover(mut call: Call) -> Answer {
     }
     call.app.patience.try_recovery(&event.id, number, wall_clock().0)?;
     if !call.app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
-        return Err(Failure::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "the recovery code is wrong"));
+        return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the recovery code is wrong"));
     }
     hand_out(&call.app, StatusCode::OK, &event.id, event.session, number, true)
 }
@@ -192,7 +192,7 @@ fn claimed_number(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, Failure
 async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Result<(), Failure> {
     let Some(code) = event.entry_code.filter(|_| event.phase == Phase::Open) else { return Ok(()) };
     let Some(shown) = shown else {
-        return Err(Failure::new(StatusCode::FORBIDDEN, "ENTRY_CODE_REQUIRED", "this event asks for the code on the screen"));
+        return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this event asks for the code on the screen"));
     };
     let wait = app.patience.guess_turn(&event.id, wall_clock().0)?;
     if !wait.is_zero() {
@@ -202,7 +202,7 @@ async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Resu
         return Ok(());
     }
     app.patience.note_wrong_guess(&event.id, wall_clock().0);
-    Err(Failure::new(StatusCode::FORBIDDEN, "ENTRY_CODE_WRONG", "that is not the code on the screen"))
+    Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "that is not the code on the screen"))
 }
 
 /// A number with all that proves it, and a cookie that keeps it in this browser.
