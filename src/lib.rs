@@ -46,6 +46,7 @@ pub mod admin_token;
 pub mod banner;
 pub mod chance;
 pub mod config;
+pub mod demo;
 pub mod descriptors;
 pub mod draw;
 pub mod lan;

@@ -72,15 +72,8 @@ impl Sequencer {
     }
 
     fn tell_counts(&mut self, now: Instant) {
-        for hall in self.halls.values_mut() {
-            let Some(room) = &hall.room else { continue };
-            let participants = hall.state.event.participant_count();
-            let frames = hall.tally.due(now, participants, room.census.total(), |role| room.census.connected(role));
-            if frames.0.iter().any(Option::is_some) {
-                let snapshot = room.snapshot();
-                let publication = Publication { room: room.clone(), snapshot, frames, announces: None, closes: None };
-                self.stages.publish(Arc::new(publication));
-            }
+        for publication in self.halls.values_mut().filter_map(|hall| hall.publish_counts(now)) {
+            self.stages.publish(Arc::new(publication));
         }
     }
 

@@ -127,6 +127,18 @@ impl Hall {
         }
     }
 
+    /// The publication of the counts that are due, if any are. It is a revision of its own, since stages walk nothing twice.
+    pub fn publish_counts(&mut self, now: Instant) -> Option<Publication> {
+        let room = self.room.clone()?;
+        let (participants, census) = (self.state.event.participant_count(), &room.census);
+        let frames = self.tally.due(now, participants, census.total(), |role| census.connected(role));
+        frames.0.iter().any(Option::is_some).then(|| {
+            let snapshot = self.snapshot();
+            room.show(snapshot.clone());
+            Publication { room, snapshot, frames, announces: None, closes: None }
+        })
+    }
+
     fn snapshot(&mut self) -> Arc<Snapshot> {
         self.revision += 1;
         let State { event, ring, roster } = self.state.clone();

@@ -6,11 +6,10 @@
 
 use super::StartError;
 use crate::config::Config;
-use crate::draw::EventId;
-use crate::draw::fact;
+use crate::demo::{self, Opening};
 use crate::live::directory::Directory;
 use crate::live::stage::Stages;
-use crate::sequencer::inbox::{Denial, Inbox, Order, Reply};
+use crate::sequencer::inbox::{Inbox, Order};
 use crate::sequencer::{Limits, Sequencer};
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
@@ -23,7 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// Where copies go that are made before rows are deleted, within the data folder.
 const BACKUPS: &str = "backups";
@@ -60,13 +58,10 @@ impl Archive {
 }
 
 impl Rooms {
-    /// Opens the rooms, replays the journal into them, and makes the default event if it is not there.
+    /// Opens the rooms and replays the journal into them; one that holds no event yet begins with the demonstration.
     ///
     /// # Errors
     /// When the journal cannot be read to its end, or the operating system gives no threads.
-    ///
-    /// # Panics
-    /// On a thread that runs async tasks, since it blocks.
     pub fn open(config: &Config, settings: &Settings, archive: Archive) -> Result<Self, StartError> {
         let Archive { keys, journal } = archive;
         let tokens = Tokens::new(&keys);
@@ -80,31 +75,14 @@ impl Rooms {
         let stages = Stages::start(config.stages, interpreter).map_err(StartError::Threads)?;
         let writer = || -> Result<Writer, StartError> {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
-            let sequencer = Sequencer::recover(journal, directory, stages.clone(), taken, limits(config), durable)?;
+            let mut sequencer = Sequencer::recover(journal, directory, stages.clone(), taken, limits(config), durable)?;
+            let Opening { event, settings, prizes } = demo::event(config);
+            sequencer.begin_with(event, settings, prizes);
             let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
             Ok(Writer { orders, thread: thread.map_err(StartError::Threads)? })
         };
         let writer = writer().inspect_err(|_| stages.stop(Duration::ZERO, Duration::ZERO))?;
-        let rooms = Self { directory, inbox, stages, tokens, durable, writer };
-        rooms.make_default_event(&config.default_event, config.participants_max);
-        Ok(rooms)
-    }
-
-    /// Makes the event of addresses that name none. A server that cannot (it is full, or its disk is) shows the others all the
-    /// same.
-    fn make_default_event(&self, id: &EventId, participants_max: u32) {
-        if self.directory.find(id.as_str()).is_some() {
-            return;
-        }
-        let title = "경품 추첨 · Lucky draw".into();
-        let settings = fact::Settings { title, participants_max, groups: false, weights: false };
-        let (reply, answer) = oneshot::channel();
-        let order = Order::Open { event: id.clone(), settings, prizes: Vec::new(), reply: Reply::Handler(reply) };
-        let made = self.inbox.post(order).and_then(|()| answer.blocking_recv().unwrap_or(Err(Denial::Overloaded)));
-        match made {
-            Ok(_) => tracing::info!(event = %id, "the default event is made"),
-            Err(denial) => tracing::warn!(event = %id, reason = %denial, "the default event is not made"),
-        }
+        Ok(Self { directory, inbox, stages, tokens, durable, writer })
     }
 }
 

@@ -173,6 +173,7 @@ impl Journal {
     /// When there is no space, or `path` is not UTF-8.
     pub fn backup(&self, path: &Path) -> Result<(), JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
+        path.parent().map_or(Ok(()), folder::make).map_err(io)?;
         let beside = folder::beside(path);
         let name = beside.to_str().ok_or_else(|| io(io::ErrorKind::InvalidFilename.into()))?;
         // Made first, since SQLite takes an empty file as it is, and would make one for all to read.
@@ -549,7 +550,7 @@ mod tests {
         assert!(!folder::beside(&path).exists());
         fs::copy(temp.path().join("secret.key"), copy.path().join("secret.key")).unwrap();
         assert_eq!(replayed(&mut open(copy.path())), as_replayed(&entries));
-        journal.backup(&copy.path().join("no/such/folder")).unwrap_err();
+        journal.backup(&copy.path().join("secret.key/is/no/folder")).unwrap_err();
     }
 
     #[test]

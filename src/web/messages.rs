@@ -212,3 +212,183 @@ fn voice(role: Role) -> Voice {
         Role::Admin => Voice::Admin,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::app::sample_settings;
+    use super::*;
+    use crate::draw::{Event, Pick, sample};
+    use crate::live::ByRole;
+    use crate::live::ring::Ring;
+    use crate::live::room::Room;
+    use crate::live::roster::Roster;
+    use crate::store::keys::Keys;
+    use crate::wire::text::frame_text;
+    use crossbeam::channel::{Receiver, bounded};
+    use serde_json::{Value, json};
+
+    const TV: &str = "TV";
+    const PHONE: Standing = Standing::Admitted(Role::Phone);
+    const DISPLAY: Standing = Standing::Admitted(Role::Display);
+
+    /// An event, an interpreter, and where its orders arrive.
+    struct Hall {
+        messages: Messages,
+        room: Arc<Room>,
+        orders: Receiver<Order>,
+        token: String,
+    }
+
+    impl Hall {
+        fn new(event: Event, open: bool, inbox_max: usize) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let tokens = Tokens::new(&Keys::open(folder.path()).unwrap());
+            let token = tokens.session_token(event.session, Number(3));
+            let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
+            let roster = Arc::new(Roster::new(10, 11));
+            let room = Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })));
+            let directory = Arc::new(Directory::default());
+            directory.insert(Arc::clone(&room));
+            let (sender, orders) = bounded(inbox_max);
+            let settings = Settings { open, ..sample_settings() };
+            Self { messages: Messages::new(settings, tokens, directory, Inbox::new(sender)), room, orders, token }
+        }
+
+        fn hear(&mut self, standing: Standing, number: Option<u32>, message: &Value) -> Answer {
+            self.hear_bytes(standing, number, message.to_string().as_bytes())
+        }
+
+        fn hear_bytes(&mut self, standing: Standing, number: Option<u32>, message: &[u8]) -> Answer {
+            let (room, snapshot) = (Arc::clone(&self.room), self.room.snapshot());
+            let id = PeerId { stage: 0, slot: 0, generation: 0 };
+            let speaker = Speaker { id, standing, number: number.map(Number), room: &room, snapshot: &snapshot };
+            self.messages.hear(&speaker, &mut message.to_vec())
+        }
+
+        /// The one command that was ordered, and by whom.
+        fn ordered(&self) -> (Actor, Command) {
+            match self.orders.try_recv() {
+                Ok(Order::Command { actor, command, .. }) => (actor, command),
+                other => panic!("no command: {other:?}"),
+            }
+        }
+    }
+
+    fn hall() -> Hall {
+        Hall::new(sample::event().announced(TV, &[3]).build(), false, 8)
+    }
+
+    fn said(answer: &Answer) -> Value {
+        match answer {
+            Answer::Reply(frame) => serde_json::from_slice(&frame_text(frame)).unwrap(),
+            other => panic!("no reply: {other:?}"),
+        }
+    }
+
+    fn details(number: u32) -> Value {
+        json!({"type": "submit_winner_info", "event_id": "gala", "draw_number": number, "prize_name": TV,
+               "name": "Kim", "phone": "010-1234-5678", "consent": true})
+    }
+
+    #[test]
+    fn the_first_message_proves_a_role_or_nothing_does() {
+        let mut hall = hall();
+        let awaiting = Standing::Awaiting(Role::Admin);
+        let right = hall.messages.settings.admin_token.clone();
+        assert_eq!(hall.hear(awaiting, None, &json!({"type": "auth", "token": right})), Answer::Admit(Role::Admin));
+        let phones = hall.token.clone();
+        for message in
+            [json!({"type": "auth", "token": "wrong"}), json!({"type": "auth", "token": phones}), json!({"type": "ping"})]
+        {
+            assert_eq!(hall.hear(awaiting, None, &message), Answer::Close(CloseCode::BadToken), "{message}");
+        }
+        assert_eq!(hall.hear_bytes(awaiting, None, b"{"), Answer::Close(CloseCode::BadToken));
+    }
+
+    #[test]
+    fn a_phone_can_do_nothing_but_be_a_phone() {
+        let mut hall = hall();
+        for message in [json!({"type": "draw_complete"}), json!({"type": "auth", "token": "a token for tests"})] {
+            assert_eq!(said(&hall.hear(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
+        }
+        assert!(hall.orders.is_empty());
+        assert_eq!(said(&hall.hear(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
+        assert_eq!(hall.hear(PHONE, None, &json!({"type": "ping", "at": 1})), Answer::Reply(reply::pong()));
+    }
+
+    #[test]
+    fn a_number_that_is_only_said_proves_nothing() {
+        let mut hall = hall();
+        let answer = hall.hear(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
+        assert_eq!((said(&answer)["type"].clone(), said(&answer)["won"].clone()), (json!("already_won"), json!(true)));
+        let proof = json!({"type": "identify", "session_token": hall.token, "since": 7, "epoch": "0202020202020202"});
+        let since = Some(Since { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
+        let Answer::Identify { number, since: from, .. } = hall.hear(PHONE, None, &proof) else { panic!("not identified") };
+        assert_eq!((number, from), (Number(3), since));
+        let forged = json!({"type": "identify", "session_token": "3.forged"});
+        assert_eq!(hall.hear(PHONE, None, &forged), Answer::Close(CloseCode::BadToken));
+    }
+
+    #[test]
+    fn a_revealed_draw_is_nobody_s_win_yet_whoever_asks() {
+        let mut hall = Hall::new(sample::event().revealed(TV, &[3]).build(), true, 8);
+        for standing in [PHONE, DISPLAY] {
+            let answer = hall.hear(standing, None, &json!({"type": "identify", "draw_number": 3}));
+            assert_eq!(said(&answer)["type"], "identify_ack");
+        }
+    }
+
+    #[test]
+    fn a_completion_names_its_draw_in_three_ways() {
+        let mut hall = hall();
+        let ways = [
+            (json!({"type": "draw_complete", "draw_id": 7, "winners": [1]}), Which::Draw(DrawId(7))),
+            (json!({"type": "draw_complete", "winners": [4, 2]}), Which::Winners(vec![Number(4), Number(2)])),
+            (json!({"type": "draw_complete", "winners": []}), Which::Latest),
+        ];
+        for (message, which) in ways {
+            assert_eq!(hall.hear(DISPLAY, None, &message), Answer::Nothing);
+            assert_eq!(hall.ordered(), (Actor::Display, Command::Complete(which)));
+        }
+    }
+
+    #[test]
+    fn details_are_the_speaker_s_own_except_in_open_mode() {
+        let mut hall = hall();
+        assert_eq!(hall.hear(PHONE, Some(3), &details(3)), Answer::Nothing);
+        let pick = Pick::PrizeNamed(TV.into());
+        assert_eq!(hall.ordered(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3) }));
+        for (number, message, code) in [
+            (None, details(3), "UNAUTHORIZED"),
+            (Some(4), details(3), "NOT_A_WINNER"),
+            (
+                Some(3),
+                json!({"type": "submit_winner_info", "prize_name": TV, "name": "Kim", "phone": "010-1234-5678"}),
+                "INVALID_REQUEST",
+            ),
+        ] {
+            let answer = said(&hall.hear(PHONE, number, &message));
+            assert_eq!((&answer["success"], &answer["code"]), (&json!(false), &json!(code)), "{answer}");
+        }
+        let mut open = Hall::new(sample::event().announced(TV, &[3]).build(), true, 8);
+        let mut old = details(3);
+        old.as_object_mut().unwrap().remove("consent");
+        assert_eq!(open.hear(DISPLAY, None, &old), Answer::Nothing, "an old page is trusted");
+        assert!(hall.orders.is_empty() && !open.orders.is_empty());
+    }
+
+    #[test]
+    fn a_full_inbox_is_said_to_be_full() {
+        let mut hall = Hall::new(sample::event().build(), false, 1);
+        assert_eq!(hall.hear(DISPLAY, None, &json!({"type": "draw_complete"})), Answer::Nothing);
+        assert_eq!(said(&hall.hear(DISPLAY, None, &json!({"type": "draw_complete"})))["code"], "OVERLOADED");
+    }
+
+    #[test]
+    fn a_state_sync_is_ready_made_unless_it_is_somebody_s_own() {
+        let hall = hall();
+        let snapshot = hall.room.snapshot();
+        assert_eq!(hall.messages.state_sync(&snapshot, Role::Admin, None), snapshot.sync[Role::Admin]);
+        assert_ne!(hall.messages.state_sync(&snapshot, Role::Phone, Some(Number(3))), snapshot.sync[Role::Phone]);
+    }
+}

@@ -63,10 +63,7 @@ pub async fn recover(mut call: Call) -> Answer {
 pub async fn my_number(call: Call) -> Answer {
     let snapshot = find(&call.app, &event_named(&call)?)?.snapshot();
     let event = &snapshot.event;
-    let query = call.query("session_token").filter(|token| !token.is_empty());
-    let token = query.as_deref().or(call.bearer());
-    let token = token.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
-    let number = number_of(&call.app.tokens, event, token).ok_or_else(participant_not_found)?;
+    let number = number_of_caller(&call, event)?;
     let participant = event.participant(number).ok_or_else(participant_not_found)?;
     success(&people::my_number(event, number, participant), "your number")
 }
@@ -83,8 +80,7 @@ pub async fn check_winner(call: Call) -> Answer {
 pub async fn winner_info(mut call: Call) -> Answer {
     let body: WinnerInfo = parse(&call.read_body(BODY_MAX).await?)?;
     let snapshot = find(&call.app, &body.event_id)?.snapshot();
-    let number = call.bearer().and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
-    let number = number.ok_or_else(|| Failure::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "this needs the winner's token"))?;
+    let number = number_of_caller(&call, &snapshot.event)?;
     let contact = body.contact.check(call.app.settings.open)?;
     let order =
         |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(body.draw_id)), contact, Wait::Handler(reply));
@@ -141,6 +137,14 @@ fn number_shown(call: &Call, body: &Register, event: &Event) -> Option<Number> {
     let kept = cookie(&call.head.headers, &cookie_name(&event.id));
     let tokens = [body.session_token.as_deref(), call.bearer(), kept];
     tokens.into_iter().flatten().find_map(|token| number_of(&call.app.tokens, event, token))
+}
+
+/// The number of whoever calls, by a token in the query or the header.
+fn number_of_caller(call: &Call, event: &Event) -> Result<Number, Failure> {
+    let query = call.query("session_token").filter(|token| !token.is_empty());
+    let token = query.as_deref().or(call.bearer());
+    let token = token.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
+    number_of(&call.app.tokens, event, token).ok_or_else(participant_not_found)
 }
 
 /// Claims a number and has it committed. A found claim is a retry and is honoured whatever has been closed since.

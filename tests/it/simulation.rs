@@ -124,7 +124,7 @@ impl House {
 
     fn stop(&mut self) {
         if let Some(writer) = self.writer.take() {
-            self.inbox.stop();
+            self.inbox.post(Order::Stop).unwrap();
             writer.join().unwrap();
             self.stages.stop(Duration::ZERO, Duration::ZERO);
         }
@@ -168,6 +168,8 @@ struct Model {
     /// Winners of announced and revealed draws, by prize, with whether they lost their seat for a reason that keeps them out.
     seats: Vec<(u32, &'static str, u32, Option<VoidReason>)>,
     pending: Option<(u32, &'static str, u32)>,
+    /// Who could win the pending draw when it was started: a seat voided since changes nothing about a sealed pick.
+    pool: BTreeSet<u32>,
     unannounced: Option<u32>,
     announced: BTreeSet<u32>,
     standby: bool,
@@ -249,6 +251,7 @@ impl Evening {
             assert!(self.model.numbers.len() >= 60, "only a full event gives no number");
             return;
         };
+        let number = Number(number);
         let command = Command::Register { number, key, session: snapshot.event.session };
         let Outcome::Registered { number: given, existing } = self.house.order(command).unwrap().outcome else {
             panic!("no number")
@@ -271,6 +274,8 @@ impl Evening {
                     return;
                 }
                 self.model.announce_last();
+                self.model.pool =
+                    self.model.numbers.values().copied().filter(|number| !self.model.is_out(*number, prize)).collect();
                 self.model.pending = Some((draw.0, prize, count));
                 self.model.standby = false;
             }
@@ -289,8 +294,7 @@ impl Evening {
         let winners: BTreeSet<_> = revealed.winners().map(|number| number.0).collect();
         assert_eq!(winners.len() as u32, count, "as many as were asked for, and nobody twice");
         for number in winners {
-            assert!(self.model.numbers.values().any(|registered| *registered == number), "{number} is registered");
-            assert!(!self.model.is_out(number, prize), "{number} may win {prize}");
+            assert!(self.model.pool.contains(&number), "{number} is registered, and might win {prize}");
             self.model.seats.push((draw, prize, number, None));
         }
         self.model.unannounced = Some(draw);

@@ -61,8 +61,8 @@ async fn reading_details_unmasked_leaves_a_trace() {
 async fn details_are_taken_from_nobody_but_the_winner_with_consent() {
     let house = House::start().await;
     let (draw, winner, loser) = with_winner(&house).await;
-    house.post("/winner-info").json(&form(draw)).await.refused(401, "UNAUTHORIZED");
-    house.post("/winner-info").bearer("not-a-token").json(&form(draw)).await.refused(401, "UNAUTHORIZED");
+    house.post("/winner-info").json(&form(draw)).await.refused(400, "TOKEN_REQUIRED");
+    house.post("/winner-info").bearer("not-a-token").json(&form(draw)).await.refused(404, "PARTICIPANT_NOT_FOUND");
     house.post("/winner-info").bearer(&loser.token).json(&form(draw)).await.refused(403, "NOT_A_WINNER");
     house.post("/winner-info").bearer(&winner.token).json(&form(draw + 1)).await.refused(403, "NOT_A_WINNER");
     for (field, value) in [("consent", json!(false)), ("consent", Value::Null), ("name", json!("")), ("phone", json!(12))] {

@@ -176,8 +176,7 @@ mod tests {
     #[test]
     fn a_goodbye_is_answered_and_the_peer_counted_out() {
         let house = House::open(patient(), 1);
-        let mut display = house.join(house.admitted(Role::Display));
-        display.hear();
+        let mut display = house.greeted(house.admitted(Role::Display));
         assert!(house.room.census.has_display(unix_ms(), 0));
         display.send(Message::Close(None));
         assert_eq!(display.until_closed(), (vec![], 0));
@@ -227,7 +226,6 @@ mod tests {
         let house = House::open(patient(), 2);
         let mut peers: Vec<_> = (0..20).map(|_| house.phone()).collect();
         peers.push(house.join(house.awaiting(0)));
-        peers[..20].iter_mut().for_each(|peer| drop(peer.hear()));
         let stages = house.stages.clone();
         let stopper = std::thread::spawn(move || stages.stop(Duration::from_millis(100), Duration::from_secs(60)));
         for peer in &mut peers {
@@ -236,14 +234,13 @@ mod tests {
         drop(peers);
         stopper.join().unwrap();
         assert_eq!(house.room.census.total(), 0);
-        assert_eq!(house.phone().until_closed(), (vec![], 1012));
+        assert_eq!(house.join(house.admitted(Role::Phone)).until_closed(), (vec![], 1012));
     }
 
     #[test]
     fn a_stop_does_not_wait_for_ever() {
         let house = House::open(patient(), 1);
-        let mut deaf = house.phone();
-        deaf.hear();
+        let _deaf = house.phone();
         house.stages.stop(Duration::from_secs(600), Duration::from_millis(50));
         assert_eq!(house.room.census.total(), 0);
     }

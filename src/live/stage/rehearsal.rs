@@ -36,6 +36,7 @@ pub fn patient() -> Limits {
         admission_max: long,
         scan: Duration::from_millis(10),
         scan_closing: Duration::from_millis(10),
+        inbox_orders_max: 4096,
         ..Limits::default()
     }
 }
@@ -106,8 +107,16 @@ impl House {
         Entry::Awaiting { room: self.room.clone(), role: Role::Display, since: Some(Since { epoch: EPOCH, seq }) }
     }
 
+    /// A phone whose `state_sync` was heard: what is published from now on comes to it.
     pub fn phone(&self) -> Client {
-        self.join(self.admitted(Role::Phone))
+        self.greeted(self.admitted(Role::Phone))
+    }
+
+    /// Somebody whose first word was heard.
+    pub fn greeted(&self, entry: Entry) -> Client {
+        let mut client = self.join(entry);
+        client.hear();
+        client
     }
 
     /// Sends the next frame to everybody, and says its `seq`.
@@ -211,7 +220,9 @@ impl Client {
 
     /// The next message that is no ping.
     pub fn next(&mut self) -> Message {
+        let start = Instant::now();
         loop {
+            assert!(start.elapsed() < DEADLINE, "waited in vain for a message");
             match self.0.read().unwrap() {
                 Message::Ping(_) => {}
                 message => return message,
@@ -221,7 +232,10 @@ impl Client {
 
     /// The next text.
     pub fn hear(&mut self) -> String {
-        self.next().into_text().unwrap().as_str().to_owned()
+        match self.next() {
+            Message::Text(text) => text.as_str().to_owned(),
+            message => panic!("{message:?} is no text"),
+        }
     }
 
     pub fn expect(&mut self, texts: &[&str]) {
