@@ -295,3 +295,18 @@ async fn counts_are_merged_whatever_the_number_of_sockets() {
     }
     assert!(heard < CROWD * CROWD / 4, "{CROWD} sockets heard {heard} counts: the cost grows with the square");
 }
+
+#[tokio::test]
+async fn a_phone_is_known_by_its_token_the_moment_it_has_one() {
+    let house = House::start().await;
+    house.open_event().await;
+    // Keeps the stages at a publication from before the registrations.
+    let mut early = house.socket(EVENT, "").await;
+    early.until("state_sync").await;
+    for index in 1..=20 {
+        let phone = house.register(index).await;
+        let mut socket = house.socket(EVENT, "").await;
+        socket.say(&json!({"type": "identify", "session_token": phone.token})).await;
+        assert_eq!(socket.until("identify_ack").await["draw_number"], phone.number);
+    }
+}
