@@ -240,7 +240,7 @@ async fn a_display_or_console_completes_the_draw_it_names_and_a_phone_does_not()
     house.open_event().await;
     house.register_many(9).await;
     let mut display = house.display().await;
-    let (mut console, mut phone) = (house.console().await, house.socket(EVENT, "").await);
+    let (mut console, mut phone) = (house.console().await, house.socket(EVENT, "").await.greeted().await);
     for (index, by_winners) in [false, true, false].into_iter().enumerate() {
         let revealed = house.reveal_draw(&prize(&format!("Prize {index}"))).await;
         phone.say(&json!({"type": "draw_complete", "draw_id": revealed["draw_id"]})).await;
