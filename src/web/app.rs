@@ -4,6 +4,7 @@ use crate::live::directory::Directory;
 use crate::live::stage::Stages;
 use crate::sequencer::inbox::Inbox;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What the operator settled about the street side.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
+    /// Cancelled when the server stops: whoever only waits is to wait no longer.
+    pub stopping: CancellationToken,
 }
 
 /// Settings for tests of single rooms: nothing listed, nothing open.

@@ -49,7 +49,7 @@ impl Workers {
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
     pub fn start(count: usize, app: &Arc<App>, patience: Duration) -> io::Result<Self> {
-        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), stopping: CancellationToken::new() };
+        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), stopping: app.stopping.clone() };
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);

@@ -3,6 +3,7 @@
 use crate::house::House;
 use crate::show::{EVENT, prize};
 use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a_stop_tells_sockets_to_come_back_and_ends_cleanly() {
@@ -27,6 +28,26 @@ async fn a_stop_tells_sockets_to_come_back_and_ends_cleanly() {
     assert_eq!(house.public(&format!("/check-winner?draw_number={}", winners[0])).await["won"], true);
     let mut back = house.phone_socket(&phones[0]).await;
     back.settle().await;
+}
+
+#[tokio::test]
+async fn a_stop_answers_who_waits_for_news() {
+    let mut house = House::start().await;
+    house.open_event().await;
+    let state = house.public("/state").await;
+    let waiting =
+        house.get(&format!("/state?event_id={EVENT}&since={}&epoch={}", state["seq"], state["epoch"].as_str().unwrap()));
+    let waiting = tokio::spawn(async { waiting.await.ok() });
+    // The permit is taken before the wait; that it waits shows in nothing else than that it is not answered.
+    let mut phone = house.socket(EVENT, "").await;
+    phone.until("connection_count").await;
+    assert!(!waiting.is_finished());
+    let begun = Instant::now();
+    house.terminate();
+    assert_eq!(waiting.await.unwrap()["seq"], state["seq"], "it is told how things stand, and not cut off");
+    drop(phone);
+    assert_eq!(house.ended().await.code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(4), "nothing is waited for in vain: {:?}", begun.elapsed());
 }
 
 #[tokio::test]
