@@ -151,7 +151,7 @@ impl Stages {
         }
         self.doors.iter().for_each(|door| door.put(Order::Stop { spread, patience }));
         for thread in threads {
-            // A stage that panicked has said so on standard error, and its sockets are closed all the same.
+            // It has not panicked: that would have ended the process.
             let _ = thread.join();
         }
     }

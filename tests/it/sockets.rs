@@ -3,6 +3,7 @@
 use crate::house::{ADMIN_TOKEN, House};
 use crate::show::{EVENT, prize};
 use crate::socket::{Heard, gapless, masked};
+use hyper::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -47,6 +48,24 @@ async fn a_phone_says_its_number_or_proves_it() {
     let mut known = house.phone_socket(winner).await;
     known.settle().await;
     assert!(known.heard("state_sync")[0].to_string().contains("\"TV\""));
+}
+
+#[tokio::test]
+async fn who_connects_is_told_how_things_stand_now() {
+    let house = House::start_with(&[("LUCKYDRAW_STAGES", "1")]).await;
+    house.open_event().await;
+    let mut early = house.socket(EVENT, "").await;
+    early.until("connection_count").await;
+    house.order("entry-code", &json!({"entry_code": "0427"})).await.ok();
+    let link = house.admin(Method::POST, "links").json(&json!({"role": "display"})).await.granted(201);
+    let auth = json!({"type": "auth", "token": link["token"]});
+    let mut display = house.socket(EVENT, "?role=display").await;
+    display.say(&auth).await;
+    assert_eq!(display.until("state_sync").await["entry_code"], "0427", "though no frame told of it");
+    house.admin(Method::DELETE, &format!("links/{}", link["link_id"])).await.ok();
+    let mut late = house.socket(EVENT, "?role=display").await;
+    late.say(&auth).await;
+    assert_eq!(late.closed().await, 4401, "a revoked link opens nothing");
 }
 
 #[tokio::test]
