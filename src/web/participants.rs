@@ -23,6 +23,7 @@ use hyper::StatusCode;
 use hyper::header::{HeaderValue, SET_COOKIE};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// How often a claim is made anew because a reset came between claim and commit.
 const CLAIMS_MAX: u32 = 4;
@@ -152,6 +153,10 @@ async fn claim(app: &App, room: &Room, key: &[u8; 32], code: Option<&str>) -> Re
     for _ in 0..CLAIMS_MAX {
         let mut snapshot = room.snapshot();
         if snapshot.roster.find(key).is_none() {
+            // A claim is never given back: phones that ask again and again while the disk is full would take every seat.
+            if !app.durable.load(Relaxed) {
+                return Err(Denial::NotDurable.into());
+            }
             check_entry_code(app, &snapshot.event, code).await?;
             // Checking may have waited for its turn: what is claimed from is what stands now.
             snapshot = room.snapshot();

@@ -18,6 +18,9 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
     refused.refused(503, "NOT_DURABLE");
     assert!(refused.header("retry-after").parse::<u32>().is_ok(), "it says when to come back: {:?}", refused.headers);
     house.order("draw/start-animation", &prize("TV")).await.refused(503, "NOT_DURABLE");
+    for _ in 0..5 {
+        house.post("/register").json(&json!({"event_id": EVENT})).await.refused(503, "NOT_DURABLE");
+    }
     assert_eq!(house.ask(Method::GET, "/readyz").await.status, 503);
     assert_eq!(house.ask(Method::GET, "/health").await.status, 200);
     assert_eq!(house.register(1).await, phones[0], "who is known is answered");
@@ -29,11 +32,12 @@ async fn a_full_disk_refuses_and_recovers_unaided() {
     let number = house.register(4).await.number;
     assert_eq!(number, 4, "the claim that could not be kept is kept now, and no number is lost");
     assert_eq!(house.ask(Method::GET, "/readyz").await.status, 200);
+    assert_eq!(house.register(5).await.number, 5, "who was sent away without a number took none");
     let (_, winners) = house.whole_draw(&prize("TV")).await;
     phone.until("draw_complete").await;
     assert_eq!(phone.numbered()[0]["seq"], 1, "what was refused took no frame's number");
     house.kill();
     house.restart().await;
-    assert_eq!(house.look("stats").await["participant_count"], 4);
+    assert_eq!(house.look("stats").await["participant_count"], 5);
     assert_eq!(house.look("draws").await["draws"][0]["draw_number"], winners[0]);
 }
