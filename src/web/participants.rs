@@ -16,7 +16,7 @@ use crate::sequencer::inbox::{Denial, Order, Reply as Wait};
 use crate::sequencer::wall_clock;
 use crate::store::Details;
 use crate::wire::parse::parse;
-use crate::wire::request::{self, Contact, Recover, Register, WinnerInfo};
+use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::people::{self, Registered};
 use crate::{chance, token};
 use hyper::StatusCode;
@@ -78,12 +78,13 @@ pub async fn check_winner(call: Call) -> Answer {
 
 /// `POST /winner-info`
 pub async fn winner_info(mut call: Call) -> Answer {
-    let body: WinnerInfo = parse(&call.read_body(BODY_MAX).await?)?;
-    let snapshot = find(&call.app, &body.event_id)?.snapshot();
+    let body = call.read_body(BODY_MAX).await?;
+    let (info, contact): (WinnerInfo, ContactBody) = (parse(&body)?, parse(&body)?);
+    let snapshot = find(&call.app, &info.event_id)?.snapshot();
     let number = number_of_caller(&call, &snapshot.event)?;
-    let contact = body.contact.check(call.app.settings.open)?;
+    let contact = contact.check(call.app.settings.open)?;
     let order =
-        |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(body.draw_id)), contact, Wait::Handler(reply));
+        |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(info.draw_id)), contact, Wait::Handler(reply));
     let granted = call.app.inbox.ask(order).await?;
     let Outcome::Details { draw, number, first } = granted.outcome else {
         return success("{}", "received");

@@ -48,16 +48,15 @@ pub struct Recover {
     pub recovery_code: String,
 }
 
-/// `POST /winner-info`
+/// `POST /winner-info`, beside the [`ContactBody`] in the same object.
 #[derive(Deserialize)]
 pub struct WinnerInfo {
     pub event_id: String,
     pub draw_id: u32,
-    #[serde(flatten)]
-    pub contact: ContactBody,
 }
 
-/// How a winner can be reached, as it is handed in.
+/// How a winner can be reached, as it is handed in. Read by itself from the same text as what it stands beside: serde forgets where it is in
+/// flattened fields, and could not say which of them is wrong.
 #[derive(Deserialize)]
 pub struct ContactBody {
     pub name: String,
