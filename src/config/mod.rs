@@ -11,6 +11,7 @@ use crate::admin_token::{self, Secret, Source};
 use crate::draw::EventId;
 use crate::logs;
 use crate::web::bind::Place;
+use crate::web::events::NAME_TAKEN;
 use crate::web::guard::Host;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -245,8 +246,11 @@ impl Reader {
 
     fn default_event(&mut self) -> EventId {
         let text = self.text("DEFAULT_EVENT");
-        EventId::parse(&text).unwrap_or_else(|| {
-            self.wrong("DEFAULT_EVENT", format!("{text:?} is not 1 to 64 of A-Z a-z 0-9 _ -"));
+        EventId::parse(&text).filter(|id| id.as_str() != NAME_TAKEN).unwrap_or_else(|| {
+            self.wrong(
+                "DEFAULT_EVENT",
+                format!("{text:?} is not 1 to 64 of A-Z a-z 0-9 _ -, or a name the server keeps for itself"),
+            );
             EventId::parse("demo").expect("this one is")
         })
     }
@@ -349,6 +353,11 @@ mod tests {
         let mut expected: Vec<_> = env.iter().map(|(name, _)| name.to_string()).chain(["arguments".into()]).collect();
         expected.sort();
         assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn no_event_can_be_called_as_the_list_of_events_is() {
+        assert_eq!(wrong(&[], &[("LUCKYDRAW_DEFAULT_EVENT", "events")]), ["LUCKYDRAW_DEFAULT_EVENT"]);
     }
 
     #[test]
