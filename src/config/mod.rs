@@ -264,7 +264,7 @@ impl Reader {
         for origin in origins.iter().filter(|origin| !is_origin(origin)) {
             self.wrong("ALLOWED_ORIGINS", format!("{origin:?} is not http(s)://host or http(s)://host:port"));
         }
-        origins
+        origins.iter().map(|origin| as_browsers_say(origin).to_owned()).collect()
     }
 
     fn domain(&mut self) -> Option<String> {
@@ -287,6 +287,12 @@ impl Reader {
 fn is_origin(text: &str) -> bool {
     let place = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
     place.is_some_and(|(_, place)| Host::parse(place).is_some())
+}
+
+/// An origin without the port that its scheme implies: browsers leave it out.
+fn as_browsers_say(origin: &str) -> &str {
+    let port = if origin.starts_with("https:") { ":443" } else { ":80" };
+    origin.strip_suffix(port).unwrap_or(origin)
 }
 
 /// The arguments and environment of this process, understood.
@@ -388,6 +394,14 @@ mod tests {
     fn a_flag_outweighs_its_variable() {
         let config = config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_STAGES", "4")]);
         assert_eq!((config.workers, config.stages, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
+    }
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_say_it() {
+        let listed = "https://Stage.example:443, http://a.example:80,http://b.example:443,https://[::1]:443";
+        let config = config(&[], &[("LUCKYDRAW_ALLOWED_ORIGINS", listed)]);
+        let kept = ["https://stage.example", "http://a.example", "http://b.example:443", "https://[::1]"];
+        assert_eq!(config.allowed_origins, kept);
     }
 
     #[test]
