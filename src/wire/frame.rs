@@ -102,7 +102,7 @@ pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone:
     )
 }
 
-/// A prize as draw frames show it.
+/// A prize as it is drawn: the fields that every draw shows, in frames and in answers.
 #[derive(Serialize)]
 pub(super) struct Prize<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
