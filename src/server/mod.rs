@@ -136,6 +136,7 @@ fn open_street(
         patience: Patience::default(),
         images: Shelf::default(),
         ready: AtomicBool::new(false),
+        stopping: tokio_util::sync::CancellationToken::new(),
         durable: rooms.durable,
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;

@@ -47,6 +47,8 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
+    /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
+    pub stopping: tokio_util::sync::CancellationToken,
 }
 
 /// Settings for tests of single rooms: nothing listed, nothing open.

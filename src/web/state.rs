@@ -27,7 +27,11 @@ pub async fn state(call: Call) -> Answer {
     let since = since(call.query("since").as_deref(), call.query("epoch").as_deref())?;
     if is_up_to_date(&room.snapshot(), since) {
         let _permit = call.app.long_polls.try_acquire().map_err(|_| Failure::overloaded())?;
-        wait_for_news(&room, since).await;
+        // Both arms are cancel safe.
+        tokio::select! {
+            () = wait_for_news(&room, since) => {}
+            () = call.app.stopping.cancelled() => {}
+        }
     }
     let snapshot = room.snapshot();
     let query = call.query("token").or_else(|| call.query("session_token"));

@@ -2,6 +2,8 @@
 
 use crate::house::House;
 use crate::show::{EVENT, prize};
+use futures_util::future::select;
+use std::future::IntoFuture;
 use std::os::unix::process::ExitStatusExt;
 
 #[tokio::test]
@@ -27,6 +29,21 @@ async fn a_stop_tells_sockets_to_come_back_and_ends_cleanly() {
     assert_eq!(house.public(&format!("/check-winner?draw_number={}", winners[0])).await["won"], true);
     let mut back = house.phone_socket(&phones[0]).await;
     back.settle().await;
+}
+
+#[tokio::test]
+async fn a_stop_answers_phones_that_wait_for_news() {
+    let mut house = House::start_with(&[("LUCKYDRAW_LONG_POLLS_MAX", "1")]).await;
+    house.open_event().await;
+    let state = house.public("/state").await;
+    let path = format!("/state?event_id={EVENT}&since={}&epoch={}", state["seq"], state["epoch"].as_str().unwrap());
+    let [one, other] = [(); 2].map(|()| tokio::spawn(house.get(&path).into_future()));
+    // One may wait: once it has its place, the other is refused.
+    let (refused, waiting) = select(one, other).await.factor_first();
+    refused.unwrap().refused(503, "OVERLOADED");
+    house.terminate();
+    assert_eq!(waiting.await.unwrap().ok()["seq"], state["seq"], "it is answered, not cut off");
+    assert_eq!(house.ended().await.code(), Some(0));
 }
 
 #[tokio::test]
