@@ -77,10 +77,11 @@ fn greet(config: &Config, house: &Running) {
     if config.open {
         tracing::warn!("open mode: every client is trusted");
     }
+    let event = house.event().unwrap_or_else(|| config.default_event.clone());
     let banner = Banner {
         listening: house.addresses(),
         join_base: house.join_base(),
-        event: &config.default_event,
+        event: &event,
         admin_token: house.admin_token(),
         open: config.open,
         on_terminal: io::stdout().is_terminal(),

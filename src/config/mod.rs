@@ -11,6 +11,7 @@ use crate::admin_token::{self, Secret, Source};
 use crate::draw::EventId;
 use crate::logs;
 use crate::web::bind::Place;
+use crate::web::events::NAME_TAKEN;
 use crate::web::guard::Host;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -245,8 +246,11 @@ impl Reader {
 
     fn default_event(&mut self) -> EventId {
         let text = self.text("DEFAULT_EVENT");
-        EventId::parse(&text).unwrap_or_else(|| {
-            self.wrong("DEFAULT_EVENT", format!("{text:?} is not 1 to 64 of A-Z a-z 0-9 _ -"));
+        EventId::parse(&text).filter(|id| id.as_str() != NAME_TAKEN).unwrap_or_else(|| {
+            self.wrong(
+                "DEFAULT_EVENT",
+                format!("{text:?} is not 1 to 64 of A-Z a-z 0-9 _ -, or a name the server keeps for itself"),
+            );
             EventId::parse("demo").expect("this one is")
         })
     }
@@ -260,7 +264,7 @@ impl Reader {
         for origin in origins.iter().filter(|origin| !is_origin(origin)) {
             self.wrong("ALLOWED_ORIGINS", format!("{origin:?} is not http(s)://host or http(s)://host:port"));
         }
-        origins
+        origins.iter().map(|origin| as_browsers_say(origin).to_owned()).collect()
     }
 
     fn domain(&mut self) -> Option<String> {
@@ -283,6 +287,12 @@ impl Reader {
 fn is_origin(text: &str) -> bool {
     let place = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
     place.is_some_and(|(_, place)| Host::parse(place).is_some())
+}
+
+/// An origin without the port that its scheme implies: browsers leave it out.
+fn as_browsers_say(origin: &str) -> &str {
+    let port = if origin.starts_with("https:") { ":443" } else { ":80" };
+    origin.strip_suffix(port).unwrap_or(origin)
 }
 
 /// The arguments and environment of this process, understood.
@@ -352,6 +362,11 @@ mod tests {
     }
 
     #[test]
+    fn no_event_can_be_called_as_the_list_of_events_is() {
+        assert_eq!(wrong(&[], &[("LUCKYDRAW_DEFAULT_EVENT", "events")]), ["LUCKYDRAW_DEFAULT_EVENT"]);
+    }
+
+    #[test]
     fn a_number_is_held_to_its_bounds() {
         for (name, value) in [
             ("LUCKYDRAW_ANNOUNCE_AFTER_MS", "120001"),
@@ -379,6 +394,14 @@ mod tests {
     fn a_flag_outweighs_its_variable() {
         let config = config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_STAGES", "4")]);
         assert_eq!((config.workers, config.stages, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
+    }
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_say_it() {
+        let listed = "https://Stage.example:443, http://a.example:80,http://b.example:443,https://[::1]:443";
+        let config = config(&[], &[("LUCKYDRAW_ALLOWED_ORIGINS", listed)]);
+        let kept = ["https://stage.example", "http://a.example", "http://b.example:443", "https://[::1]"];
+        assert_eq!(config.allowed_origins, kept);
     }
 
     #[test]

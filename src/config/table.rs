@@ -106,7 +106,7 @@ pub const SETTINGS: &[Setting] = &[
         flag: "default-event",
         kind: Kind::Text("EVENT_ID"),
         default: Default::Value("demo"),
-        help: "The event of an address that names none, made at the start; 1 to 64 of A-Z a-z 0-9 _ -",
+        help: "The event of an address that names none, while it goes on; a first start makes it. 1 to 64 of A-Z a-z 0-9 _ -",
     },
     Setting {
         name: "WORKERS",

@@ -9,6 +9,7 @@ mod rooms;
 use crate::admin_token::{AdminToken, AdminTokenError};
 use crate::config::Config;
 use crate::descriptors;
+use crate::draw::EventId;
 use crate::lan;
 use crate::store::JournalError;
 use crate::store::keys::KeysError;
@@ -16,6 +17,7 @@ use crate::web::app::{App, Settings};
 use crate::web::bind::{self, BindError};
 use crate::web::images::Shelf;
 use crate::web::listener::{Bound, Listener};
+use crate::web::pages;
 use crate::web::patience::Patience;
 use crate::web::worker::Workers;
 use rooms::{Archive, Rooms, Writer};
@@ -154,6 +156,11 @@ impl Running {
     /// The address phones reach it by, without a path.
     pub fn join_base(&self) -> &str {
         &self.app.settings.join_base
+    }
+
+    /// The event of an address that names none: often the operator's, if it still goes on.
+    pub fn event(&self) -> Option<EventId> {
+        pages::event_meant(&self.app)
     }
 
     /// What opens the admin calls.

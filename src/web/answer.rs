@@ -5,7 +5,7 @@ use crate::sequencer::inbox::Denial;
 use crate::wire::parse::Invalid;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use std::borrow::Cow;
 
@@ -60,6 +60,10 @@ impl Failure {
     pub fn into_reply(self) -> Reply {
         let detail = serde_json::json!({"success": false, "detail": {"code": self.code, "message": self.message}});
         let mut reply = json(self.status, detail.to_string());
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 15.5.2. No browser asks its user for a bearer token.
+            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -95,7 +99,8 @@ impl From<Refusal> for Failure {
         let status = match refusal {
             Refusal::RegistrationClosed | Refusal::NotAWinner => S::FORBIDDEN,
             Refusal::EventClosed | Refusal::EventFull { .. } | Refusal::DrawInProgress(_) => S::CONFLICT,
-            Refusal::StaleSession => S::SERVICE_UNAVAILABLE,
+            // The web claims again; should it ever give up, asking again is right.
+            Refusal::StaleSession => return Self::overloaded(),
             Refusal::NobodyRegistered
             | Refusal::NobodyLeft
             | Refusal::TooFewLeft { .. }

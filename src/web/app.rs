@@ -48,7 +48,7 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
-    /// Cancelled when the server stops: whoever only waits is to wait no longer.
+    /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
     pub stopping: CancellationToken,
 }
 

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 /// How long a login lasts: an evening and the morning after.
 const LOGIN_MS: i64 = 12 * 3600 * 1000;
-/// The login's cookie.
-const LOGIN_COOKIE: &str = "ld_admin";
+/// The login's cookie; no event's, which begin with `ld_`.
+const LOGIN_COOKIE: &str = "luckydraw_login";
 /// How late a wrong token is answered.
 const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(250);
 

@@ -5,7 +5,7 @@ use super::app::App;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::StatusCode;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 use std::borrow::Cow;
@@ -25,7 +25,8 @@ pub const BODY_WITH_IMAGE_MAX: usize = 4 << 20;
 pub struct Call {
     pub app: Arc<App>,
     pub head: Parts,
-    /// What stood in the path where the route has a `{…}`, percent-decoded is not needed: ids hold no such character. In the route's order.
+    /// What stood in the path where the route has a `{…}`, in the route's order. Not percent-decoded: no id holds a character that
+    /// needs it.
     pub params: Vec<String>,
     pub body: Option<Incoming>,
 }
@@ -54,20 +55,17 @@ impl Call {
     /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off.
     pub async fn read_body(&mut self, max: usize) -> Result<Bytes, Failure> {
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
-        let whole = tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, max).collect()).await;
-        match whole {
+        let failed = |status, code, message: &'static str| Failure { closes: true, ..Failure::new(status, code, message) };
+        let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large");
+        // Before the first read, which would tell a client that asks first (`Expect: 100-continue`) to send it all.
+        if body.size_hint().lower() > max as u64 {
+            return Err(too_large());
+        }
+        match tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, max).collect()).await {
             Ok(Ok(whole)) => Ok(whole.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure {
-                closes: true,
-                ..Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large")
-            }),
-            Ok(Err(_)) => {
-                Err(Failure { closes: true, ..Failure::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off") })
-            }
-            Err(_) => Err(Failure {
-                closes: true,
-                ..Failure::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "the body took too long")
-            }),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(failed(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off")),
+            Err(_) => Err(failed(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "the body took too long")),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every handler is the same three steps: who asks, what is wished, what came of it. What may follow what is the rules' to say.
 
 use super::answer::{Answer, Failure, success};
+use super::app::App;
 use super::auth::{Rank, enter};
 use super::call::{BODY_MAX, BODY_WITH_IMAGE_MAX, Call};
 use super::images::store_data_url;
@@ -20,7 +21,8 @@ use std::sync::Arc;
 /// `POST draw/standby`
 pub async fn standby(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
-    let wish = read_spec(&mut call).await?;
+    let body = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
+    let wish = settle(&call.app, body).await?;
     let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Standby(wish)).await?;
     // Another console may have started the draw in the same moment: then nothing stands ready any more.
     let data = granted.snapshot.event.standby.as_deref().map_or_else(|| "null".to_owned(), draws::standby);
@@ -30,7 +32,8 @@ pub async fn standby(mut call: Call) -> Answer {
 /// `POST draw/start-animation`
 pub async fn start(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
-    let wish = read_spec(&mut call).await?;
+    let body = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
+    let wish = settle(&call.app, body).await?;
     let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Start(wish)).await?;
     success(&draws::started(draw_of(&granted)?), "started")
 }
@@ -76,11 +79,9 @@ pub async fn void(mut call: Call) -> Answer {
 /// `POST draw`: started and revealed in one call.
 pub async fn at_once(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
-    let mut body: DrawAtOnce = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
-    if let Some(url) = body.take_data_url() {
-        body.prize_image = Some(store_data_url(&call.app, &url).await?);
-    }
-    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::DrawAtOnce(body.wish()?)).await?;
+    let body: DrawAtOnce = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
+    let wish = settle(&call.app, body.spec()).await?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::DrawAtOnce(wish)).await?;
     success(&draws::revealed(draw_of(&granted)?), "drawn")
 }
 
@@ -114,12 +115,11 @@ async fn host(call: &Call) -> Result<(Arc<Room>, Actor), Failure> {
 }
 
 /// What is to be drawn; an image that came in the body is stored, and its path takes its place.
-async fn read_spec(call: &mut Call) -> Result<SpecWish, Failure> {
-    let mut body: Spec = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
-    if let Some(url) = body.take_data_url() {
-        body.prize_image = Some(store_data_url(&call.app, &url).await?);
+async fn settle(app: &App, mut spec: Spec) -> Result<SpecWish, Failure> {
+    if let Some(url) = spec.take_data_url() {
+        spec.prize_image = Some(store_data_url(app, &url).await?);
     }
-    Ok(body.wish()?)
+    Ok(spec.wish()?)
 }
 
 /// The draw that a granted wish was about.

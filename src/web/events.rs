@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use std::sync::Arc;
 
 /// A name that no event can have: `/admin/events/…` means the list.
-const NAME_TAKEN: &str = "events";
+pub const NAME_TAKEN: &str = "events";
 
 /// `GET /admin/events`
 pub async fn list(call: Call) -> Answer {

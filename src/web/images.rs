@@ -189,6 +189,8 @@ fn keep(dir: &Path, name: &str, image: &[u8]) -> std::io::Result<Kept> {
     file.write_all(image)?;
     file.sync_all()?;
     std::fs::rename(&beside, &place)?;
+    // The journal is about to name it: the move must outlast a power cut as well.
+    std::fs::File::open(dir)?.sync_all()?;
     Ok(Kept::Yes)
 }
 

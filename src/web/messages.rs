@@ -17,10 +17,11 @@ use crate::live::{CloseCode, PeerId, Role};
 use crate::sequencer::inbox::{Denial, Granted, Inbox, Order, Reply};
 use crate::token::Tokens;
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
-use crate::wire::parse::{Invalid, parse};
+use crate::wire::parse::Invalid;
+use crate::wire::reply;
+use crate::wire::request::{self, ContactBody};
 use crate::wire::state_sync::Voice;
 use crate::wire::text::text_frame;
-use crate::wire::{reply, request};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -54,7 +55,7 @@ impl Protocol for Messages {
     }
 
     fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Answer {
-        let message = match (parse(message), speaker.standing) {
+        let message = match (Message::read(message), speaker.standing) {
             (Ok(message), _) => message,
             (Err(_), Standing::Awaiting(_)) => return Answer::Close(CloseCode::BadToken),
             (Err(invalid), Standing::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
@@ -71,8 +72,8 @@ impl Protocol for Messages {
             (Standing::Admitted(_), Message::Auth(_)) => Answer::Nothing,
             (Standing::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
             (Standing::Admitted(role), Message::DrawComplete(complete)) => self.complete(speaker, role, complete),
-            (Standing::Admitted(_), Message::SubmitWinnerInfo(info)) => {
-                self.take_details(speaker, info).unwrap_or_else(|denied| denied)
+            (Standing::Admitted(_), Message::SubmitWinnerInfo(info, contact)) => {
+                self.take_details(speaker, info, contact).unwrap_or_else(|denied| denied)
             }
             (Standing::Admitted(_), Message::ImHere(here)) => self.note_arrival(speaker, &here),
         }
@@ -128,7 +129,7 @@ impl Messages {
     }
 
     /// The number is the speaker's own; in open mode, as before, the one that the message says.
-    fn take_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo) -> Result<Answer, Answer> {
+    fn take_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Answer, Answer> {
         let denied = |code, why: &str| Answer::Reply(reply::denied(DETAILS_ACK, code, why));
         let invalid = |invalid: Invalid| denied("INVALID_REQUEST", &invalid.to_string());
         if info.event_id.is_some_and(|event| event != speaker.room.id.as_str()) {
@@ -142,7 +143,7 @@ impl Messages {
             (false, None) => return Err(denied("UNAUTHORIZED", "this phone has not proved its number")),
         };
         let pick = request::pick(info.draw_id, info.prize_name).map_err(invalid)?;
-        let contact = info.contact.check(self.settings.open).map_err(invalid)?;
+        let contact = contact.check(self.settings.open).map_err(invalid)?;
         let whisper = Reply::Peer { peer: speaker.id, encode: details_received };
         Ok(self.post(hand_in(speaker.room.id.clone(), number, pick, contact, whisper)))
     }

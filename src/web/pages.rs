@@ -4,6 +4,7 @@
 //! a plain alphabet, and a host that the guard has let in.
 
 use super::answer::{Answer, Failure, Reply};
+use super::app::App;
 use super::call::Call;
 use super::guard::Host;
 use crate::draw::{EventId, Phase};
@@ -115,19 +116,22 @@ pub fn verify() -> Answer {
     }))
 }
 
-/// The event an address means: the one it names, else the operator's, else the newest that is open.
+/// The event an address means: the one it names, else the one meant by all that name none.
 fn event_of(call: &Call) -> Result<EventId, Failure> {
-    if let Some(named) = call.query("event") {
-        return EventId::parse(&named).ok_or_else(Failure::no_event);
-    }
-    let default = call.app.settings.default_event.as_deref().and_then(EventId::parse);
-    default.or_else(|| newest_open(call)).ok_or_else(Failure::no_event)
+    let named = call.query("event");
+    let event = named.map_or_else(|| event_meant(&call.app), |named| EventId::parse(&named));
+    event.ok_or_else(Failure::no_event)
 }
 
-fn newest_open(call: &Call) -> Option<EventId> {
-    let events = call.app.directory.all().into_iter().map(|room| room.snapshot());
-    let open = events.filter(|snapshot| snapshot.event.phase != Phase::Closed);
-    open.max_by_key(|snapshot| snapshot.event.opened_at).map(|snapshot| snapshot.event.id.clone())
+/// The event of an address that names none: the operator's while it goes on, else the newest that does. In open mode the operator's comes into
+/// being when it is used, so that it always is the one.
+pub fn event_meant(app: &App) -> Option<EventId> {
+    let default = app.settings.default_event.as_deref().and_then(EventId::parse);
+    let events = app.directory.all().into_iter().map(|room| room.snapshot());
+    let going_on: Vec<_> = events.filter(|snapshot| snapshot.event.phase != Phase::Closed).collect();
+    let stands = |id: &EventId| app.settings.open || going_on.iter().any(|snapshot| snapshot.event.id == *id);
+    let newest = || going_on.iter().max_by_key(|snapshot| snapshot.event.opened_at).map(|snapshot| snapshot.event.id.clone());
+    default.clone().filter(stands).or_else(newest).or(default)
 }
 
 /// The address phones join by: as this page was asked for, unless that name means this machine only.

@@ -16,11 +16,11 @@ use crate::sequencer::inbox::{Denial, Order, Reply as Wait};
 use crate::sequencer::wall_clock;
 use crate::store::Details;
 use crate::wire::parse::parse;
-use crate::wire::request::{self, Contact, Recover, Register, WinnerInfo};
+use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::people::{self, Registered};
 use crate::{chance, token};
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, SET_COOKIE};
+use hyper::header::{HeaderValue, ORIGIN, SET_COOKIE};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -79,12 +79,13 @@ pub async fn check_winner(call: Call) -> Answer {
 
 /// `POST /winner-info`
 pub async fn winner_info(mut call: Call) -> Answer {
-    let body: WinnerInfo = parse(&call.read_body(BODY_MAX).await?)?;
-    let snapshot = find(&call.app, &body.event_id)?.snapshot();
+    let body = call.read_body(BODY_MAX).await?;
+    let (info, contact): (WinnerInfo, ContactBody) = (parse(&body)?, parse(&body)?);
+    let snapshot = find(&call.app, &info.event_id)?.snapshot();
     let number = number_of_caller(&call, &snapshot.event)?;
-    let contact = body.contact.check(call.app.settings.open)?;
+    let contact = contact.check(call.app.settings.open)?;
     let order =
-        |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(body.draw_id)), contact, Wait::Handler(reply));
+        |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(info.draw_id)), contact, Wait::Handler(reply));
     let granted = call.app.inbox.ask(order).await?;
     let Outcome::Details { draw, number, first } = granted.outcome else {
         return success("{}", "received");
@@ -126,16 +127,26 @@ pub fn hand_in(event: EventId, number: Number, pick: Pick, contact: Contact, rep
 
 /// The key under which a registration claims its number: of the phone's own making, so that its retry finds the claim again, else by chance.
 fn registration_key(call: &Call, body: &Register) -> Result<[u8; 32], Failure> {
-    let header = call.head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
-    match body.request_id.as_deref().or(header) {
+    match key_named(call, body) {
         Some(id) => Ok(token::new_request_key(request::request_id(id)?)),
         None => Ok(chance::bytes()),
     }
 }
 
+/// The `request_id`, in the body or the header.
+fn key_named<'c>(call: &'c Call, body: &'c Register) -> Option<&'c str> {
+    let header = call.head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
+    body.request_id.as_deref().or(header)
+}
+
 /// The number that the request proves to have already: by the body's token, the header's or the cookie's, the first that is good.
+///
+/// A page's cookie speaks for its phone. A script may play many phones out of one jar: its cookie does not count where it names each phone by a
+/// key, nor in open mode, whose old scripts know no keys. Only pages send an `Origin`.
 fn number_shown(call: &Call, body: &Register, event: &Event) -> Option<Number> {
-    let kept = cookie(&call.head.headers, &cookie_name(&event.id));
+    let is_page = call.head.headers.contains_key(ORIGIN);
+    let counts = is_page || !(call.app.settings.open || key_named(call, body).is_some());
+    let kept = cookie(&call.head.headers, &cookie_name(&event.id)).filter(|_| counts);
     let tokens = [body.session_token.as_deref(), call.bearer(), kept];
     tokens.into_iter().flatten().find_map(|token| number_of(&call.app.tokens, event, token))
 }

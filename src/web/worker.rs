@@ -53,7 +53,7 @@ impl Workers {
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
-            let worker = Worker { app: Arc::clone(app), stopping: workers.stopping.clone(), patience };
+            let worker = Worker { app: Arc::clone(app), patience };
             let run = move || LocalSet::new().block_on(&runtime, worker.run(arrivals));
             workers.threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
             workers.doors.push(door);
@@ -86,7 +86,6 @@ impl Workers {
 #[derive(Clone)]
 struct Worker {
     app: Arc<App>,
-    stopping: CancellationToken,
     patience: Duration,
 }
 
@@ -97,7 +96,7 @@ impl Worker {
         loop {
             // Both arms are cancel safe.
             tokio::select! {
-                () = self.stopping.cancelled() => break,
+                () = self.app.stopping.cancelled() => break,
                 arrival = arrivals.recv() => match arrival {
                     Some(arrival) => drop(connections.spawn_local(self.clone().speak(arrival))),
                     None => break,
@@ -127,7 +126,7 @@ impl Worker {
             let mut connection = pin!(http().serve_connection(socket, answer).with_upgrades());
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = self.stopping.cancelled() => {
+                () = self.app.stopping.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     connection.as_mut().await
                 }

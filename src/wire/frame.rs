@@ -3,7 +3,7 @@
 //! Frames for everybody are numbered by `seq`. The numbering is a function of the committed facts alone, so replaying the journal gives
 //! every frame its old number and its old bytes.
 
-use super::text::{rfc3339, text_frame};
+use super::text::{entry_code, rfc3339, text_frame};
 use crate::draw::fact::{Fact, VoidReason};
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Moment, Number, Phase};
 use bytes::Bytes;
@@ -47,10 +47,10 @@ pub fn tell(event: &Event, fact: &Fact, last_seq: u64) -> Vec<Telling> {
             let reset = Reset { reset_participants: session.is_some(), reset_draws: true, event_session_id };
             vec![numbered.frame("event_reset", reset)]
         }
+        Fact::EntryCodeSet { code } => vec![Telling::Stage(entry_code_set(code.as_ref()))],
         Fact::PhaseChanged { phase } => vec![numbered.frame("notice", notice(*phase))],
         Fact::Opened { .. }
         | Fact::SettingsChanged { .. }
-        | Fact::EntryCodeSet { .. }
         | Fact::PrizeAdded { .. }
         | Fact::PrizeChanged { .. }
         | Fact::PrizeRemoved { .. }
@@ -102,7 +102,7 @@ pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone:
     )
 }
 
-/// A prize as draw frames show it.
+/// A prize as it is drawn: the fields that every draw shows, in frames and in answers.
 #[derive(Serialize)]
 pub(super) struct Prize<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -212,6 +212,15 @@ fn notice(phase: Phase) -> Notice {
 
 fn revealed(draw: &Draw) -> Bytes {
     typed("winner_revealed", Outcome::of(draw))
+}
+
+/// The code that displays show to the hall; none: everybody may register.
+fn entry_code_set(code: Option<&[u8; 4]>) -> Bytes {
+    #[derive(Serialize)]
+    struct EntryCodeSet<'a> {
+        entry_code: Option<&'a str>,
+    }
+    typed("entry_code", EntryCodeSet { entry_code: code.map(entry_code) })
 }
 
 /// Numbers frames as they are made.

@@ -108,8 +108,19 @@ fn explain(path: &str, error: &serde_json::Error) -> Invalid {
         }
     }
     let expected = text.rsplit_once(", expected ").map(|(_, rest)| rest.split(" at line ").next().unwrap_or(rest));
-    let why = expected.map_or("is not valid".into(), |expected| format!("must be {expected}"));
+    let why = expected.map_or("is not valid".into(), |expected| format!("must be {}", in_json(expected)));
     Invalid::Field { field: root.to_owned().into(), why: why.into() }
+}
+
+/// What serde expected, in JSON's words: our types' names say nothing to a client.
+fn in_json(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" => "a whole number in range",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        _ if expected.starts_with("struct ") => "an object",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -142,9 +153,15 @@ mod tests {
         assert_eq!(refusal("{}"), "name: is missing");
         assert_eq!(refusal(r#"{"name":7}"#), "name: must be a string");
         assert_eq!(refusal(r#"{"name":"a","name":"b"}"#), "name: stands there twice");
-        assert_eq!(refusal(r#"{"name":"a","prizes":[{},{"rank":"010-1234-5678"}]}"#), "prizes[1].rank: must be u16");
-        assert_eq!(refusal(r#"{"name":"a","prizes":[{"tags":[1,300]}]}"#), "prizes[0].tags[1]: must be u8");
-
+        assert_eq!(
+            refusal(r#"{"name":"a","prizes":[{},{"rank":"010-1234-5678"}]}"#),
+            "prizes[1].rank: must be a whole number in range"
+        );
+        assert_eq!(refusal(r#"{"name":"a","prizes":[{"tags":[1,300]}]}"#), "prizes[0].tags[1]: must be a whole number in range");
+        assert_eq!(refusal(r#"{"name":"a","prizes":{}}"#), "prizes: must be an array");
+        for body in ["5", "null", r#""name""#, "[]"] {
+            assert_eq!(refusal(body), "body: must be an object");
+        }
         assert!(!refusal(r#"{"name":{"secret, expected 김철수":1}}"#).contains("김철수"));
     }
 
@@ -195,6 +212,6 @@ mod tests {
         let many = format!(r#"{{"name":"가","prizes":[{}]}}"#, [r#"{"name":"나","rank":7}"#; 100].join(","));
         assert_eq!(parse::<Named>(many.as_bytes()), Ok(serde_json::from_str(&many).unwrap()));
         let wrong = many.replace("\"rank\":7}]", "\"rank\":\"7\"}]");
-        assert_eq!(refusal(&wrong), "prizes[99].rank: must be u16");
+        assert_eq!(refusal(&wrong), "prizes[99].rank: must be a whole number in range");
     }
 }

@@ -48,16 +48,15 @@ pub struct Recover {
     pub recovery_code: String,
 }
 
-/// `POST /winner-info`
+/// `POST /winner-info`, beside the [`ContactBody`] in the same object.
 #[derive(Deserialize)]
 pub struct WinnerInfo {
     pub event_id: String,
     pub draw_id: u32,
-    #[serde(flatten)]
-    pub contact: ContactBody,
 }
 
-/// How a winner can be reached, as it is handed in.
+/// How a winner can be reached, as it is handed in. Read by itself from the same text as what it stands beside: serde forgets where it is in
+/// flattened fields, and could not say which of them is wrong.
 #[derive(Deserialize)]
 pub struct ContactBody {
     pub name: String,
@@ -219,7 +218,7 @@ impl ContactBody {
 impl Spec {
     /// Takes out an image that came as a `data:` URL, to be kept elsewhere before the wish is made.
     pub fn take_data_url(&mut self) -> Option<String> {
-        take_data_url(&mut self.prize_image)
+        self.prize_image.take_if(|image| is_data_url(image))
     }
 
     /// The wish it is.
@@ -236,28 +235,18 @@ impl Spec {
 }
 
 impl DrawAtOnce {
-    /// Takes out an image that came as a `data:` URL, to be kept elsewhere before the wish is made.
-    pub fn take_data_url(&mut self) -> Option<String> {
-        take_data_url(&mut self.prize_image)
-    }
-
-    /// The wish it is.
-    pub fn wish(self) -> Result<SpecWish, Invalid> {
-        Ok(SpecWish {
-            prize_id: self.prize_id.map(PrizeId),
-            prize_name: optional("prize_name", self.prize_name)?,
-            prize_rank: self.prize_rank,
-            prize_image: image(self.prize_image)?,
-            mode: Some(Mode::List),
-            winner_count: Some(self.count),
-        })
+    /// The same as the other draw calls say it.
+    pub fn spec(self) -> Spec {
+        let Self { prize_id, prize_name, prize_rank, prize_image, count } = self;
+        let draw_mode = Some(Mode::List.name().into());
+        Spec { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count: Some(count) }
     }
 }
 
 impl Cancel {
-    /// The reason; empty, if none is given.
+    /// The reason, which everybody will read; a plain word, if none is given.
     pub fn reason(self) -> Result<Arc<str>, Invalid> {
-        Ok(optional("reason", self.reason)?.unwrap_or_default())
+        Ok(optional("reason", self.reason)?.unwrap_or_else(|| "cancelled".into()))
     }
 }
 
@@ -384,12 +373,17 @@ fn optional(field: &'static str, value: Option<String>) -> Result<Option<Arc<str
     value.filter(|value| !value.is_empty()).map(|value| text(field, &value, NAME_CHARS_MAX)).transpose()
 }
 
+/// An image's path. However short, image data never travels in a frame.
 fn image(path: Option<String>) -> Result<Option<Arc<str>>, Invalid> {
-    path.filter(|path| !path.is_empty()).map(|path| text("prize_image", &path, IMAGE_CHARS_MAX)).transpose()
+    let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
+    if is_data_url(&path) {
+        return Err(Invalid::field("prize_image", "must be a path, as the call `images` gives it"));
+    }
+    text("prize_image", &path, IMAGE_CHARS_MAX).map(Some)
 }
 
-fn take_data_url(image: &mut Option<String>) -> Option<String> {
-    image.take_if(|image| image.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")))
+fn is_data_url(image: &str) -> bool {
+    image.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }
 
 fn mode(name: Option<String>) -> Result<Option<Mode>, Invalid> {
@@ -466,6 +460,19 @@ mod tests {
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":6}"#).is_err());
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":0}"#).is_err());
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":500,"winner_count":500}"#).is_ok());
+    }
+
+    #[test]
+    fn a_listed_prize_has_its_image_at_a_path() {
+        let prize = |image: &str| {
+            let body = format!(r#"{{"prize_name":"TV","prize_rank":1,"quantity":5,"prize_image":"{image}"}}"#);
+            parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1)).map(|prize| prize.image)
+        };
+        assert_eq!(prize("/api/luckydraw/images/a.png"), Ok(Some("/api/luckydraw/images/a.png".into())));
+        assert_eq!(prize(""), Ok(None));
+        for data in ["data:image/png;base64,AA", "DATA:,"] {
+            assert!(prize(data).unwrap_err().to_string().starts_with("prize_image"), "no frame carries {data}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! started. A phone that proved its number is also told about itself.
 
 use super::frame::{Outcome, Prize, Started, typed_text};
-use super::text::display_number;
+use super::text::{display_number, entry_code};
 use super::view::people::{WinView, wins};
 use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Number, Phase};
@@ -45,7 +45,7 @@ pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, number: Opt
     let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
     let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw)).collect();
     results.reverse();
-    let entry_code = event.entry_code.filter(|_| voice != Voice::Phone);
+    let shown_code = event.entry_code.as_ref().filter(|_| voice != Voice::Phone);
     typed_text(
         "state_sync",
         StateSync {
@@ -56,7 +56,7 @@ pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, number: Opt
             event_session_id: data_encoding::HEXLOWER.encode(&event.session.0),
             registration_open: event.phase == Phase::Open,
             entry_code_required: event.entry_code.is_some(),
-            entry_code: entry_code.map(|digits| digits.iter().map(|digit| char::from(*digit)).collect()),
+            entry_code: shown_code.map(entry_code),
             participant_count: event.participant_count(),
             connection_count: connections,
             draw_count: draws().count(),
@@ -88,7 +88,7 @@ struct StateSync<'a> {
     registration_open: bool,
     entry_code_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    entry_code: Option<String>,
+    entry_code: Option<&'a str>,
     participant_count: u32,
     connection_count: u32,
     draw_count: usize,

@@ -22,6 +22,11 @@ pub fn display_number(number: Number) -> String {
     format!("{:03}", number.0)
 }
 
+/// An entry code as it is shown.
+pub fn entry_code(digits: &[u8; 4]) -> &str {
+    std::str::from_utf8(digits).expect("an entry code is of ASCII digits")
+}
+
 /// A text as one whole, final, unmasked WebSocket frame (RFC 6455 section 5.2), ready to be written to any number of sockets.
 pub fn text_frame(text: &str) -> Bytes {
     let mut frame = Vec::with_capacity(text.len() + 10);

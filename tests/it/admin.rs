@@ -113,6 +113,20 @@ async fn an_entry_code_keeps_out_who_is_not_in_the_hall() {
 }
 
 #[tokio::test]
+async fn the_stage_hears_of_a_new_entry_code_and_phones_do_not() {
+    let house = House::start().await;
+    house.open_event().await;
+    let (mut display, mut console, mut phone) = (house.display().await, house.console().await, house.socket(EVENT, "").await);
+    for code in [json!("0427"), Value::Null] {
+        house.order("entry-code", &json!({"entry_code": code})).await.ok();
+        assert_eq!(display.until("entry_code").await["entry_code"], code);
+        assert_eq!(console.until("entry_code").await["entry_code"], code);
+    }
+    phone.settle().await;
+    assert!(phone.heard("entry_code").is_empty(), "who can read the screen is in the hall");
+}
+
+#[tokio::test]
 async fn a_picture_is_stored_once_and_never_travels_in_a_frame() {
     let house = House::start().await;
     house.open_event().await;

@@ -59,6 +59,12 @@ async fn a_refusal_says_which_field_is_wrong() {
     assert!(say(house.order("draw/standby", &spec).await).contains("winner_count"));
     let void = json!({"draw_id": 1, "draw_number": 1, "reason": "absent", "redraw": "yes"});
     assert!(say(house.order("draw/void", &void).await).contains("redraw"));
+    let info = json!({"event_id": EVENT, "draw_id": 1, "name": "Kim", "phone": 1012345678, "consent": true});
+    assert_eq!(say(house.post("/winner-info").bearer("any").json(&info).await), "phone: must be a string");
+    assert_eq!(say(house.post("/register").json(&json!([])).await), "body: must be an object", "no word of our types");
+    let mut phone = house.socket(EVENT, "").await;
+    phone.say(&json!({"type": "identify", "draw_number": "7"})).await;
+    assert!(phone.until("error").await["message"].as_str().unwrap().starts_with("draw_number"));
 }
 
 #[tokio::test]
@@ -97,6 +103,15 @@ async fn a_body_too_large_is_413_by_length_and_by_chunks() {
     spec["x"] = json!("x".repeat(5 << 20));
     house.order("draw/standby", &spec).await.refused(413, "BODY_TOO_LARGE");
     house.register(1).await;
+}
+
+#[tokio::test]
+async fn who_asks_first_is_not_told_to_send_a_body_that_is_too_large() {
+    let house = House::start().await;
+    let ask =
+        "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n";
+    let answer = exchange(house.address, ask.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
 #[tokio::test]

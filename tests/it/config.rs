@@ -1,6 +1,8 @@
 //! Settings: all that is wrong is said at once, secrets are never shown, open mode stays at home.
 
 use crate::house::{ADMIN_TOKEN, House, run_to_end};
+use crate::show::EVENT;
+use hyper::Method;
 
 #[tokio::test]
 async fn everything_wrong_is_reported_at_once_and_the_start_refused() {
@@ -88,4 +90,19 @@ async fn the_readme_s_table_has_every_setting_and_no_other() {
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `LUCKYDRAW_")?.split_once('`')).map(|(name, _)| name);
     let known: std::collections::BTreeSet<_> = settings.filter_map(|name| name.strip_prefix("LUCKYDRAW_")).collect();
     assert_eq!(known, rows.collect());
+}
+
+#[tokio::test]
+async fn the_code_at_the_start_leads_to_an_event_that_is_there() {
+    let mut house = House::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
+    house.open_event().await;
+    let lobby = house.ask(Method::GET, "/lottery");
+    assert!(String::from_utf8_lossy(&lobby.clone().await.body).contains("/j/gone"), "a first start makes the default event");
+    house.ask(Method::DELETE, "/admin/events/gone").admin().await.ok();
+    assert!(String::from_utf8_lossy(&lobby.await.body).contains(&format!("/j/{EVENT}")));
+    house.kill();
+    house.restart().await;
+    let starts: Vec<_> = house.printed().lines().filter(|line| line.contains("/j/")).map(str::to_owned).collect();
+    assert_eq!(starts.len(), 2, "{starts:?}");
+    assert!(starts[0].ends_with("/j/gone") && starts[1].ends_with(&format!("/j/{EVENT}")), "{starts:?}");
 }

@@ -12,6 +12,7 @@ const SAID: &[&str] = &[
     "state_sync",
     "draw_standby",
     "draw_started",
+    "entry_code",
     "winner_revealed",
     "winner_announced",
     "draw_complete",

@@ -23,6 +23,19 @@ fn order(house: &House, path: &str) -> crate::http::Ask {
 }
 
 #[tokio::test]
+async fn a_script_that_keeps_cookies_is_still_many_phones() {
+    let house = House::start_open().await;
+    let body = json!({"event_id": EVENT});
+    let first = house.post("/register").json(&body).await;
+    let jar = first.cookie().unwrap();
+    assert_eq!(first.granted(201)["draw_number"], 1);
+    let again = house.post("/register").json(&body).header("Cookie", &jar);
+    assert_eq!(again.clone().await.granted(201)["draw_number"], 2, "one session plays the whole hall");
+    let page = again.header("Origin", "http://localhost:3000").await.granted(201);
+    assert_eq!((&page["draw_number"], &page["is_existing"]), (&json!(1), &json!(true)), "a page is one phone");
+}
+
+#[tokio::test]
 async fn an_old_phone_s_evening() {
     let house = House::start_open().await;
     let first = register(&house, None).await;

@@ -43,8 +43,13 @@ async fn a_phone_keeps_its_number_by_token_request_id_key_and_cookie() {
     again(house.post("/register").json(&body)).await;
     again(house.post("/register").json(&bare).header("Idempotency-Key", &request_id(7))).await;
     again(house.post("/register").json(&json!({"event_id": EVENT, "session_token": phone.token}))).await;
-    again(house.post("/register").json(&bare).header("Cookie", &first.cookie().unwrap())).await;
+    let jar = first.cookie().unwrap();
+    again(house.post("/register").json(&bare).header("Cookie", &jar)).await;
+    let anew = house.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(9)})).header("Cookie", &jar);
+    let own = format!("http://{}", house.address);
+    again(anew.clone().header("Origin", &own)).await;
     assert_eq!(house.look("stats").await["participant_count"], 2);
+    assert_eq!(anew.await.granted(201)["draw_number"], 3, "a script that names another phone means another phone");
 }
 
 #[tokio::test]

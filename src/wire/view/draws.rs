@@ -4,21 +4,10 @@ use super::json;
 use super::prizes::{PrizeView, prizes};
 use crate::draw::event::Audience;
 use crate::draw::{Draw, DrawSpec, Event, Seat, Status};
+use crate::wire::frame::Prize;
 use crate::wire::text::rfc3339;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-
-/// A prize as it is drawn: the fields that every draw shows.
-#[derive(Serialize)]
-struct SpecView<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prize_id: Option<u32>,
-    prize_name: &'a str,
-    prize_rank: u32,
-    prize_image: Option<&'a str>,
-    draw_mode: &'static str,
-    winner_count: u32,
-}
 
 /// A whole draw, its winners in the open.
 #[derive(Serialize)]
@@ -26,7 +15,7 @@ struct RevealedView<'a> {
     success: bool,
     draw_id: u32,
     #[serde(flatten)]
-    spec: SpecView<'a>,
+    spec: Prize<'a>,
     winners: Vec<u32>,
     drawn_at: Option<String>,
     status: &'static str,
@@ -54,7 +43,7 @@ struct RowView<'a> {
 struct ResultView<'a> {
     draw_id: u32,
     #[serde(flatten)]
-    spec: SpecView<'a>,
+    spec: Prize<'a>,
     drawn_at: Option<String>,
     announced_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,10 +67,10 @@ pub fn standby(spec: &DrawSpec) -> String {
     #[derive(Serialize)]
     struct Standby<'a> {
         #[serde(flatten)]
-        spec: SpecView<'a>,
+        spec: Prize<'a>,
         status: &'static str,
     }
-    json(&Standby { spec: spec_view(spec), status: "standby" })
+    json(&Standby { spec: Prize::of(spec), status: "standby" })
 }
 
 /// A draw whose winners are picked and known to nobody; the same answer whatever has become of it since.
@@ -90,14 +79,14 @@ pub fn started(draw: &Draw) -> String {
     struct Started<'a> {
         draw_id: u32,
         #[serde(flatten)]
-        spec: SpecView<'a>,
+        spec: Prize<'a>,
         started_at: String,
         commitment: String,
         status: &'static str,
     }
     json(&Started {
         draw_id: draw.id.0,
-        spec: spec_view(&draw.spec),
+        spec: Prize::of(&draw.spec),
         started_at: rfc3339(draw.started_at),
         commitment: HEXLOWER.encode(&draw.commitment()),
         status: "started",
@@ -109,7 +98,7 @@ pub fn revealed(draw: &Draw) -> String {
     json(&RevealedView {
         success: true,
         draw_id: draw.id.0,
-        spec: spec_view(&draw.spec),
+        spec: Prize::of(&draw.spec),
         winners: draw.winners().map(|number| number.0).collect(),
         drawn_at: draw.revealed_at.map(rfc3339),
         status: status_name(draw.status()),
@@ -154,17 +143,6 @@ pub(super) fn status_name(status: Status) -> &'static str {
     }
 }
 
-fn spec_view(spec: &DrawSpec) -> SpecView<'_> {
-    SpecView {
-        prize_id: spec.prize_id.map(|id| id.0),
-        prize_name: &spec.prize_name,
-        prize_rank: spec.prize_rank,
-        prize_image: spec.prize_image.as_deref(),
-        draw_mode: spec.mode.name(),
-        winner_count: spec.winner_count,
-    }
-}
-
 fn row<'a>(draw: &'a Draw, seat: &Seat) -> RowView<'a> {
     RowView {
         draw_id: draw.id.0,
@@ -189,7 +167,7 @@ fn result(draw: &Draw) -> ResultView<'_> {
     };
     ResultView {
         draw_id: draw.id.0,
-        spec: spec_view(&draw.spec),
+        spec: Prize::of(&draw.spec),
         drawn_at: draw.revealed_at.map(rfc3339),
         announced_at: draw.announced_at.map(rfc3339),
         redraw_of: draw.redraw_of.map(|(of, _)| of.0),

@@ -4,7 +4,7 @@ use super::json;
 use crate::draw::event::Audience;
 use crate::draw::{Event, Link, LinkRole};
 use crate::wire::state_sync::phase_name;
-use crate::wire::text::rfc3339;
+use crate::wire::text::{entry_code, rfc3339};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -154,7 +154,7 @@ fn view(event: &Event) -> EventView<'_> {
         phase: phase_name(event.phase),
         event_session_id: HEXLOWER.encode(&event.session.0),
         epoch: HEXLOWER.encode(&event.epoch.0),
-        entry_code: event.entry_code.as_ref().and_then(|code| std::str::from_utf8(code).ok()),
+        entry_code: event.entry_code.as_ref().map(entry_code),
         participant_count: event.participant_count(),
         participants_max: event.settings.participants_max,
         draw_count: draw_count(event),
