@@ -8,6 +8,7 @@ use std::thread;
 
 /// The roster once more, beside atomics that count what it does to them.
 #[path = "../src/live/roster.rs"]
+#[allow(dead_code, reason = "only claims are counted here")]
 mod counted;
 
 mod sync {

@@ -1,6 +1,6 @@
 //! The door of the rules: which facts a command comes to, or why it comes to none.
 //!
-//! What concerns draws is decided in [`super::drawing`], what concerns winners in [`super::winning`]; the rest is here.
+//! What concerns draws is decided in `drawing`, what concerns winners in `winning`; the rest is here.
 
 use super::command::{Chance, Command, Decision, Outcome, Scope};
 use super::fact::{Mark, Settings};

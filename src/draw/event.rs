@@ -146,7 +146,9 @@ impl Event {
 
     /// Participants above `after`, by number.
     pub fn participants_after(&self, after: u32) -> impl Iterator<Item = (Number, &Participant)> {
-        (after + 1..).map(Number).zip(self.participants.iter_from(after as usize)).filter_map(|(n, p)| Some((n, p.as_ref()?)))
+        // The list first: counting on from the highest number there is would overflow.
+        let listed = self.participants.iter_from(after as usize).zip(after..);
+        listed.filter_map(|(participant, before)| Some((Number(before + 1), participant.as_ref()?)))
     }
 
     /// What staff noted about a participant; none: eligible, of no group, weight 1.
@@ -208,5 +210,17 @@ impl Event {
     pub(super) fn seats_taken(&self, prize: PrizeId, counts: impl Fn(&Draw) -> bool) -> u32 {
         let of_prize = self.draws.iter().filter(|draw| draw.spec.prize_id == Some(prize) && counts(draw));
         of_prize.map(|draw| draw.seats.iter().filter(|seat| seat.voided.is_none()).count() as u32).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Evening;
+
+    #[test]
+    fn a_list_begins_after_any_number_there_can_be() {
+        let evening = Evening::with(3);
+        let after = |after| evening.event.participants_after(after).map(|(number, _)| number.0).collect::<Vec<_>>();
+        assert_eq!((after(0), after(2), after(3), after(u32::MAX)), (vec![1, 2, 3], vec![3], vec![], vec![]));
     }
 }

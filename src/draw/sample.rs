@@ -1,60 +1,32 @@
-//! Events as tests of the other rooms need them: put together by hand, since those tests are about how an event looks, not how it came about.
+//! Events as tests of the other rooms need them: told by facts alone, with chosen winners, since those tests are about how an event looks and not
+//! how it came about.
 
-use super::chunked::Chunked;
-use super::event::{Draw, Event, Participant, Seat};
-use super::fact::{Sealed, Settings, VoidReason};
+use super::fact::{Cause, Sealed, Settings, VoidReason};
+use super::testing::prize;
 use super::*;
 use std::sync::Arc;
 
 /// Puts an event together.
 pub(crate) struct Sample {
     event: Event,
+    last: Option<(DrawId, Sealed)>,
 }
 
 /// An open event `gala` with ten participants, two televisions on its list of prizes, and no draw.
 pub(crate) fn event() -> Sample {
-    let mut participants = Chunked::default();
-    (1..=10).for_each(|second| participants.push(Some(Participant { registered_at: Moment(second * 1000), mark: 0 })));
-    let prize = Prize {
-        id: PrizeId(1),
-        name: "TV".into(),
-        rank: 1,
-        grade: None,
-        quantity: 2,
-        mode: None,
-        winner_count: None,
-        image: None,
-        repeat_winners: false,
-        group: None,
-    };
     let settings = Settings { title: "Gala".into(), participants_max: 20_000, groups: false, weights: false };
-    let event = Event {
-        id: EventId::parse("gala").expect("a plain name"),
-        settings: Arc::new(settings),
-        phase: Phase::Open,
-        session: SessionId([1; 16]),
-        epoch: Epoch([2; 8]),
-        entry_code: None,
-        prizes: Arc::new(vec![prize]),
-        standby: None,
-        links: Arc::default(),
-        opened_at: Moment(0),
-        changed_at: Moment(0),
-        participants,
-        registered: 10,
-        marks: Arc::default(),
-        draws: Arc::default(),
-        next_draw: 1,
-        next_prize: 2,
-        next_link: 1,
-    };
-    Sample { event }
+    let id = EventId::parse("gala").expect("a plain name");
+    let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Moment(0));
+    let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
+    let sample = Sample { event, last: None }.tell(0, television);
+    (1..=10).fold(sample, |sample, number| {
+        sample.tell(i64::from(number) * 1000, Fact::Registered { number: Number(number), key: [number as u8; 32] })
+    })
 }
 
 impl Sample {
     /// Adds a draw that is picked and not revealed.
     pub(crate) fn started(mut self, prize: &str, picks: &[u32]) -> Self {
-        let id = DrawId(self.event.next_draw);
         let mut pool = Pool::new(10);
         (1..=10).for_each(|number| pool.push(Number(number), 1));
         let spec = DrawSpec {
@@ -65,45 +37,30 @@ impl Sample {
             mode: Mode::List,
             winner_count: picks.len() as u32,
         };
-        let draw = Draw {
-            id,
-            spec: Arc::new(spec),
-            pool: Arc::new(pool),
-            sealed: Sealed { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() },
-            redraw_of: None,
-            started_at: Moment(20_000),
-            revealed_at: None,
-            announced_at: None,
-            cancelled: None,
-            seats: Vec::new(),
-        };
-        Arc::make_mut(&mut self.event.draws).push(Arc::new(draw));
-        self.event.next_draw += 1;
-        self
+        let draw = DrawId(self.event.next_draw);
+        let sealed = Sealed { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() };
+        self.last = Some((draw, sealed.clone()));
+        self.tell(20_000, Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of: None })
     }
 
     /// Adds a draw that displays and consoles know.
     pub(crate) fn revealed(self, prize: &str, picks: &[u32]) -> Self {
-        let seat = |&number: &u32| Seat { number: Number(number), voided: None, details_at: None, arrived_at: None };
-        self.started(prize, picks).last(|draw| {
-            draw.revealed_at = Some(Moment(30_000));
-            draw.seats = picks.iter().map(seat).collect();
-        })
+        self.started(prize, picks).tell_of_last(30_000, |draw, sealed| Fact::Revealed { draw, sealed })
     }
 
     /// Adds a draw that everybody knows.
     pub(crate) fn announced(self, prize: &str, picks: &[u32]) -> Self {
-        self.revealed(prize, picks).last(|draw| draw.announced_at = Some(Moment(40_000)))
+        self.revealed(prize, picks).tell_of_last(40_000, |draw, _| Fact::Announced { draw, cause: Cause::Completed })
     }
 
     /// Calls off the last draw.
     pub(crate) fn cancelled(self, reason: &str) -> Self {
-        self.last(|draw| draw.cancelled = Some((Moment(35_000), reason.into())))
+        self.tell_of_last(35_000, |draw, sealed| Fact::Cancelled { draw, sealed, reason: reason.into() })
     }
 
     /// Voids the first seat of the last draw.
     pub(crate) fn voided(self, reason: VoidReason) -> Self {
-        self.last(|draw| draw.seats[0].voided = Some((Moment(50_000), reason)))
+        self.tell_of_last(50_000, |draw, sealed| Fact::SeatVoided { draw, number: sealed.picks[0], reason })
     }
 
     /// The event.
@@ -111,9 +68,13 @@ impl Sample {
         self.event
     }
 
-    fn last(mut self, change: impl FnOnce(&mut Draw)) -> Self {
-        let draw = Arc::make_mut(&mut self.event.draws).last_mut().expect("a draw was added");
-        change(Arc::make_mut(draw));
+    fn tell_of_last(self, at_ms: i64, fact: impl FnOnce(DrawId, Sealed) -> Fact) -> Self {
+        let (draw, sealed) = self.last.clone().expect("a draw was started");
+        self.tell(at_ms, fact(draw, sealed))
+    }
+
+    fn tell(mut self, at_ms: i64, fact: Fact) -> Self {
+        self.event.apply(Moment(at_ms), &fact);
         self
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A stage is one thread, one readiness loop, one slab of peers and one inbox. Joining and broadcasting happen on the thread that owns the peer, so
 //! they never race and need no lock; a task a socket, or a lock around a shared list of them, would cost each broadcast a wake-up or a wait a peer.
-//! The thread's work is in [`floor`]: what comes in at the doors (`entrance`, `broadcast`), what peers say (`ear`), and how they leave (`exit`).
+//! The thread's work is in `floor`: what comes in at the doors (`entrance`, `broadcast`), what peers say (`ear`), and how they leave (`exit`).
 //! A stage never waits for a peer or for another stage, and knows no JSON.
 
 mod broadcast;
@@ -151,7 +151,7 @@ impl Stages {
         }
         self.doors.iter().for_each(|door| door.put(Order::Stop { spread, patience }));
         for thread in threads {
-            // A stage that panicked has said so on standard error, and its sockets are closed all the same.
+            // It has not panicked: that would have ended the process.
             let _ = thread.join();
         }
     }

@@ -17,8 +17,12 @@ use crate::store::{Details, Entry};
 use crate::wire::frame;
 use crate::wire::view::people::masked;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// The exit code of a process that can no longer trust its journal (EX_IOERR of sysexits.h).
+const JOURNAL_LOST: i32 = 74;
 
 /// What a round has decided and not yet committed.
 #[derive(Default)]
@@ -115,7 +119,7 @@ impl Sequencer {
     fn settle(&mut self, batch: Batch) {
         let Batch { entries, touched, answers } = batch;
         let committed = if entries.is_empty() { Ok(()) } else { self.journal.commit(&entries) };
-        match committed {
+        match unless_fatal(committed) {
             Ok(()) => {
                 self.note_commit(!entries.is_empty());
                 touched.into_iter().for_each(|(id, touched)| self.publish(&id, touched.tellings));
@@ -124,26 +128,33 @@ impl Sequencer {
                     self.answer(reply, granted);
                 }
             }
-            Err(CommitError::Fatal(error)) => die(&error),
-            Err(CommitError::NotDurable(error)) => {
-                tracing::error!(%error, facts = entries.len(), "not committed: nobody was told, and nothing changed");
-                self.durable.store(false, Relaxed);
+            Err(error) => {
+                self.note_failure(&error, entries.len());
                 touched.into_iter().for_each(|(id, touched)| self.go_back(&id, touched.before));
                 answers.into_iter().for_each(|(reply, ..)| self.answer(reply, Err(Denial::NotDurable)));
             }
         }
     }
 
+    /// Something was not committed: nobody was told, and nothing changed. Said once, and not for each that comes while the disk is full.
+    pub(super) fn note_failure(&self, error: &CommitError, facts: usize) {
+        let cause = error.source().map(ToString::to_string);
+        if self.durable.swap(false, Relaxed) {
+            tracing::error!(%error, cause, facts, "not committed; trying again every second");
+        } else {
+            tracing::debug!(%error, cause, facts, "not committed");
+        }
+    }
+
     fn publish(&mut self, id: &EventId, tellings: Tellings) {
         let hall = self.halls.get_mut(id).expect("a touched event is held");
-        let is_new = hall.room.is_none();
+        let (is_new, are_news) = (hall.room.is_none(), tellings.are_news());
         let publication = hall.publish(tellings);
         if is_new {
             publication.room.census.note_display(self.started_at.0);
             self.directory.insert(publication.room.clone());
         }
-        let closes = publication.closes.is_some();
-        if closes || publication.frames.0.iter().any(Option::is_some) {
+        if are_news {
             self.stages.publish(Arc::new(publication));
         }
     }
@@ -200,9 +211,91 @@ fn received(event: &Event, details: &Details) -> bytes::Bytes {
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
 }
 
-/// After a failed fsync nobody knows what the disk holds, and asking again may be answered from memory. The process ends; the next one
-/// reads what is really there.
-pub(super) fn die(error: &dyn std::error::Error) -> ! {
-    tracing::error!(%error, "the disk did not keep a commit; ending the process");
-    std::process::exit(74)
+/// What became of a write to the journal, if the journal can still be trusted. After a failed fsync nobody knows what the disk holds, and asking again
+/// may be answered from memory: the process ends, and the next one reads what is really there.
+pub(super) fn unless_fatal<T>(done: Result<T, CommitError>) -> Result<T, CommitError> {
+    if let Err(CommitError::Fatal(cause)) = &done {
+        tracing::error!(%cause, "the disk did not keep what was written; ending the process");
+        std::process::exit(JOURNAL_LOST);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rehearsal::*;
+    use super::*;
+    use crate::draw::SessionId;
+    use crate::draw::command::Scope;
+
+    #[test]
+    fn a_batch_that_cannot_be_kept_changes_nothing_and_nobody_hears_of_it() {
+        let mut desk = Desk::open();
+        let mut phone = desk.phone();
+        let registration = desk.claim(1);
+        desk.writer.journal.limit_pages(1);
+        let before = desk.room().snapshot();
+        let answers = desk.serve([
+            order(GALA, registration.clone()),
+            order(GALA, Command::Standby(wish("TV"))),
+            order(GALA, Command::Reset(Scope::Participants(SessionId([9; 16])))),
+            opens("other"),
+            order("other", Command::AddPrize(bulky("a"))),
+            order("other", Command::AddPrize(bulky("b"))),
+            order(GALA, Command::Reveal),
+            order("nowhere", Command::Reveal),
+        ]);
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Denial::NotDurable))), "refusals too: {answers:?}");
+        assert!(!desk.writer.durable.load(Relaxed));
+        assert!(Arc::ptr_eq(&before, &desk.room().snapshot()) && desk.directory.find("other").is_none());
+        let state = &desk.hall().state;
+        assert_eq!((state.event.session, state.event.participant_count(), state.ring.last_seq()), (before.event.session, 0, 0));
+        assert!(state.event.standby.is_none() && Arc::ptr_eq(&state.roster, &before.roster), "claims go on where they were");
+
+        desk.writer.journal.limit_pages(u32::MAX >> 1);
+        let answers = desk.serve([order(GALA, registration), opens("other"), order(GALA, Command::Standby(wish("Car")))]);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(answers[0].as_ref().unwrap().outcome, Outcome::Registered { number: crate::draw::Number(1), existing: false });
+        assert!(desk.writer.durable.load(Relaxed));
+        phone.until(b"\"Car\"");
+        assert!(phone.has_heard(b"\"seq\":1,") && !phone.has_heard(b"\"TV\"") && !phone.has_heard(b"event_reset"));
+    }
+
+    #[test]
+    fn an_event_is_opened_and_played_with_in_one_batch() {
+        let mut desk = Desk::open();
+        let answers = desk.serve([
+            order("new", Command::Reveal),
+            opens("new"),
+            opens("new"),
+            order("new", Command::Standby(wish("TV"))),
+            opens("third"),
+            opens("one-too-many"),
+        ]);
+        let said: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(ToString::to_string)).collect();
+        let denied = |denial: Denial| Some(denial.to_string());
+        let too_many = denied(Denial::TooManyEvents { max: 3 });
+        assert_eq!(said, [denied(Denial::NoSuchEvent), None, denied(Denial::EventExists), None, None, too_many]);
+        let snapshot = desk.directory.find("new").unwrap().snapshot();
+        assert!(snapshot.event.standby.is_some() && snapshot.revision == 1, "it is shown once, as it is in the end");
+        assert!(Arc::ptr_eq(&snapshot, &answers[1].as_ref().unwrap().snapshot), "every answer comes with the batch's end");
+    }
+
+    #[test]
+    fn a_deletion_falls_between_the_commands_around_it() {
+        let mut desk = Desk::open();
+        let (mut phone, old) = (desk.phone(), desk.room());
+        let (before, mut kept) = order(GALA, Command::Standby(wish("TV")));
+        let (reply, mut deleted) = tokio::sync::oneshot::channel();
+        let (after, mut refused) = order(GALA, Command::Standby(wish("Car")));
+        let (again, mut opened) = opens(GALA);
+        desk.writer.round(vec![before, Order::Delete { event: id(GALA), reply }, after, again]);
+        assert!(kept.try_recv().unwrap().is_ok() && deleted.try_recv().unwrap().is_ok());
+        assert!(matches!(refused.try_recv().unwrap(), Err(Denial::NoSuchEvent)));
+        let anew = opened.try_recv().unwrap().unwrap().snapshot;
+        assert!(!Arc::ptr_eq(&old, &desk.room()) && anew.event.epoch != old.snapshot().event.epoch);
+        phone.until(&[0x88, 2, 0x11, 0x34]);
+        assert!(phone.has_heard(b"\"TV\""), "it heard what came before, and then 4404");
+        desk.phone();
+    }
 }

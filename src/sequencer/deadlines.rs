@@ -1,14 +1,14 @@
 //! What falls due without anybody asking: announcements, counts, the journal's upkeep, and the end of old events.
 
 use super::Sequencer;
-use super::batch::die;
+use super::batch::unless_fatal;
 use super::inbox::{Denial, Order, Reply};
 use crate::draw::command::Command;
 use crate::draw::fact::Cause;
 use crate::draw::{Actor, EventId, Moment};
 use crate::live::snapshot::Publication;
 use crate::live::{CloseCode, Role};
-use crate::store::CommitError;
+use crate::store::JournalError;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -50,13 +50,16 @@ impl Sequencer {
         }
     }
 
-    /// Announces every draw that has waited long enough, or that has no display to wait for.
+    /// Announces every draw that has waited long enough, or that has no display to wait for. While nothing can be committed it waits for the probe.
     fn announce_due(&mut self, now: Instant) {
+        if !self.durable.load(Relaxed) {
+            return;
+        }
         let now_ms = super::wall_clock().0;
         let due = self.halls.iter().filter_map(|(id, hall)| {
-            let draw = hall.state.event.unannounced()?.id;
+            let (draw, since) = hall.unannounced?;
             let has_display = hall.room.as_ref()?.census.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
-            let waited = now.duration_since(hall.unannounced_since?);
+            let waited = now.saturating_duration_since(since);
             let cause = match has_display {
                 false => Cause::NoDisplay,
                 true if waited >= self.limits.announce_after => Cause::Deadline,
@@ -80,15 +83,13 @@ impl Sequencer {
     fn look_after_journal(&mut self, now: Instant) {
         if !self.durable.load(Relaxed) && now >= self.deadlines.probe_at {
             self.deadlines.probe_at = now + PROBE_EVERY;
-            match self.journal.probe() {
-                Ok(()) => self.note_commit(true),
-                Err(CommitError::Fatal(error)) => die(&error),
-                Err(CommitError::NotDurable(_)) => {}
+            if unless_fatal(self.journal.probe()).is_ok() {
+                self.note_commit(true);
             }
         }
         if self.deadlines.fold_at.is_some_and(|fold_at| now >= fold_at) {
             self.deadlines.fold_at = None;
-            if let Err(error) = self.journal.checkpoint() {
+            if let Err(error) = unless_fatal(self.journal.checkpoint()) {
                 tracing::warn!(%error, "the journal's log could not be folded in");
             }
         }
@@ -108,7 +109,7 @@ impl Sequencer {
     fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |age: Duration| Moment(now.0.saturating_sub(age.as_millis() as i64));
-        if let Err(error) = self.journal.purge_details(before(self.limits.details_ttl)) {
+        if let Err(error) = unless_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
             tracing::warn!(%error, "old winner details could not be purged");
         }
         let bound = before(self.limits.event_ttl);
@@ -142,15 +143,15 @@ impl Sequencer {
     /// Deletes an event and its rows, with a copy of the journal made first. Never under a connected display or console.
     fn delete(&mut self, id: &EventId) -> Result<(), Denial> {
         let hall = self.halls.get(id).ok_or(Denial::NoSuchEvent)?;
-        let in_use =
-            |room: &crate::live::room::Room| room.census.connected(Role::Display) + room.census.connected(Role::Admin) > 0;
         let Some(room) = hall.room.clone() else { return Err(Denial::NoSuchEvent) };
-        if in_use(&room) {
+        if room.census.connected(Role::Display) + room.census.connected(Role::Admin) > 0 {
             return Err(Denial::EventInUse);
         }
-        let copy = self.limits.backups_dir.join(format!("before-delete-{id}-{}.sqlite", self.clock.now().0));
-        self.journal.backup(&copy).map_err(unwritable)?;
-        self.journal.delete_event(id).map_err(unwritable)?;
+        self.journal.copy_before_deletion(&self.limits.backups_dir, id, self.clock.now()).map_err(uncopied)?;
+        unless_fatal(self.journal.delete_event(id)).map_err(|error| {
+            self.note_failure(&error, 0);
+            Denial::NotDurable
+        })?;
         self.halls.remove(id);
         self.directory.remove(id.as_str());
         let snapshot = room.snapshot();
@@ -164,12 +165,61 @@ impl Sequencer {
     }
 }
 
-fn unwritable(error: impl std::error::Error) -> Denial {
-    tracing::error!(%error, "the journal could not be written");
+fn uncopied(error: JournalError) -> Denial {
+    tracing::error!(%error, "nothing is deleted without a copy, and none could be made");
     Denial::NotDurable
 }
 
 fn unreadable(error: impl std::error::Error) -> Denial {
     tracing::error!(%error, "the journal could not be read");
     Denial::NotDurable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rehearsal::*;
+    use super::*;
+    use crate::draw::Status;
+
+    #[test]
+    fn counts_are_told_though_nothing_else_happens() {
+        let mut desk = Desk::open();
+        let mut phone = desk.phone();
+        desk.writer.tick();
+        phone.until(br#""connection_count","count":1}"#);
+    }
+
+    #[test]
+    fn each_draw_waits_its_own_time_for_its_announcement() {
+        let mut desk = Desk::open();
+        let registrations = [desk.claim(1), desk.claim(2)].map(|command| order(GALA, command));
+        desk.serve(registrations);
+        let start = Instant::now();
+        desk.serve([order(GALA, Command::DrawAtOnce(wish("TV")))]).remove(0).unwrap();
+        let (first, _) = desk.hall().unannounced.unwrap();
+        desk.hall().unannounced = Some((first, start - Duration::from_secs(9)));
+        desk.serve([order(GALA, Command::DrawAtOnce(wish("Car")))]).remove(0).unwrap();
+        let announced = |desk: &Desk| {
+            let drawn = desk.room().snapshot();
+            drawn.event.draws().map(|draw| draw.status() == Status::Announced).collect::<Vec<_>>()
+        };
+        desk.writer.announce_due(start + Duration::from_secs(5));
+        assert_eq!(announced(&desk), [true, false], "the first by the second, which has not waited yet");
+        desk.writer.announce_due(Instant::now() + Duration::from_secs(10));
+        assert_eq!(announced(&desk), [true, true]);
+    }
+
+    #[test]
+    fn an_announcement_that_cannot_be_kept_waits_for_the_disk() {
+        let mut desk = Desk::open();
+        let registration = order(GALA, desk.claim(1));
+        desk.serve([registration, order(GALA, Command::DrawAtOnce(wish("TV")))]);
+        desk.writer.durable.store(false, Relaxed);
+        let due = Instant::now() + Duration::from_secs(20);
+        desk.writer.announce_due(due);
+        assert!(desk.hall().unannounced.is_some());
+        desk.writer.look_after_journal(due);
+        desk.writer.announce_due(due);
+        assert!(desk.hall().unannounced.is_none(), "the journal was found to take writes again, without anybody's help");
+    }
 }

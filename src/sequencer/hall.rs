@@ -2,7 +2,7 @@
 
 use super::tally::Tally;
 use crate::draw::fact::Fact;
-use crate::draw::{Event, Number, Phase};
+use crate::draw::{DrawId, Event, Number, Phase};
 use crate::live::ring::Ring;
 use crate::live::room::Room;
 use crate::live::roster::Roster;
@@ -22,8 +22,8 @@ pub struct Hall {
     pub room: Option<Arc<Room>>,
     pub tally: Tally,
     revision: u64,
-    /// When the draw that is revealed and not announced was, or when this process found it so.
-    pub unannounced_since: Option<Instant>,
+    /// The draw that is revealed and not announced, and since when, or since when this process has found it so.
+    pub unannounced: Option<(DrawId, Instant)>,
 }
 
 /// What a batch changes, and what is put back when it cannot be committed. Cheap to clone.
@@ -38,8 +38,10 @@ pub struct State {
 #[derive(Default)]
 pub struct Tellings {
     frames: ByRole<Vec<Bytes>>,
-    announced: Option<crate::draw::DrawId>,
+    announced: Option<DrawId>,
     joined: Vec<Number>,
+    /// Whether anything came true but that numbers were given, of which the counts tell.
+    more_than_numbers: bool,
     reset: bool,
     closed: bool,
 }
@@ -66,6 +68,7 @@ impl State {
                 }
             }
         }
+        tellings.more_than_numbers |= !matches!(fact, Fact::Registered { .. });
         match fact {
             Fact::Registered { number, .. } => tellings.joined.push(*number),
             Fact::Announced { draw, .. } => tellings.announced = Some(*draw),
@@ -89,13 +92,18 @@ impl Tellings {
     pub fn for_consoles(&mut self, frame: Bytes) {
         self.frames[Role::Admin].push(frame);
     }
+
+    /// Whether stages have to turn the page at once, though it may bring nobody a frame: whoever joins is told what is on theirs.
+    pub fn are_news(&self) -> bool {
+        self.more_than_numbers
+    }
 }
 
 impl Hall {
     /// A hall whose room is not open yet.
     pub fn new(state: State) -> Self {
         let tally = Tally::new(state.event.participant_count(), Instant::now());
-        Self { state, room: None, tally, revision: 0, unannounced_since: None }
+        Self { state, room: None, tally, revision: 0, unannounced: None }
     }
 
     /// Shows the committed state and makes the publication that tells of it. The room shows it before any stage walks it, so that
@@ -116,8 +124,10 @@ impl Hall {
             self.tally.clear();
         }
         tellings.joined.iter().for_each(|number| self.tally.note(*number));
-        let waits = self.state.event.unannounced().is_some();
-        self.unannounced_since = waits.then(|| self.unannounced_since.unwrap_or_else(Instant::now));
+        // By its id: one batch may announce a draw and reveal the next, whose wait begins anew.
+        let known = self.unannounced;
+        let unannounced = self.state.event.unannounced().map(|draw| draw.id);
+        self.unannounced = unannounced.map(|id| known.filter(|(known, _)| *known == id).unwrap_or((id, Instant::now())));
         Publication {
             room,
             snapshot,

@@ -12,10 +12,13 @@ pub mod deadlines;
 pub mod hall;
 pub mod inbox;
 pub mod recovery;
+#[cfg(test)]
+mod rehearsal;
 pub mod tally;
 
 use crate::draw::fact::Settings;
 use crate::draw::{EventId, Moment, Prize};
+use crate::fail_stop::EndProcessOnPanic;
 use crate::live::directory::Directory;
 use crate::live::stage::Stages;
 use crate::store::journal::Journal;
@@ -75,6 +78,7 @@ impl Sequencer {
 
     /// Writes until it is told to stop, then folds the journal's log into its file.
     pub fn run(mut self) {
+        // A writer that panicked may hold half a truth.
         let _guard = EndProcessOnPanic;
         let mut next_tick = Instant::now() + TICK;
         loop {
@@ -115,13 +119,14 @@ impl Sequencer {
     }
 
     fn close(&mut self) {
-        if let Err(error) = self.journal.checkpoint() {
+        if let Err(error) = batch::unless_fatal(self.journal.checkpoint()) {
             tracing::warn!(%error, "the journal's log stays beside its file; the next start folds it in");
         }
     }
 }
 
-/// The wall clock, held to never step back: facts of an event carry times that rise.
+/// The wall clock, held to never step back while this process lives. Across a restart it may: a start that went by a clock set wrong must not
+/// bind every later one, and what came first is said by the journal's order, never by its times.
 #[derive(Debug, Default)]
 struct Clock {
     last: Moment,
@@ -138,15 +143,4 @@ impl Clock {
 pub fn wall_clock() -> Moment {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Moment(since_epoch.as_millis() as i64)
-}
-
-/// A writer that panicked may hold half a truth; the process ends, and the next one begins from the journal.
-struct EndProcessOnPanic;
-
-impl Drop for EndProcessOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
-    }
 }

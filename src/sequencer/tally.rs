@@ -65,15 +65,16 @@ impl Tally {
         sockets: impl Fn(Role) -> u32,
     ) -> ByRole<Option<Bytes>> {
         ByRole::from_fn(|role| {
-            let told = &mut self.told[role];
-            if now < told.next_at {
+            let (told, sockets) = (&mut self.told[role], sockets(role));
+            // Where nobody listens nobody is told: whoever joins this moment was greeted with what its stage knew, which may be less.
+            if now < told.next_at || sockets == 0 {
                 return None;
             }
             let frames = told.catch_up(participants, connections, role);
-            if !frames.is_empty() {
-                told.next_at = now + spacing(role, sockets(role), frames.len() as u32);
-            }
-            (!frames.is_empty() && sockets(role) > 0).then(|| join_frames(&frames))
+            (!frames.is_empty()).then(|| {
+                told.next_at = now + spacing(role, sockets, frames.len() as u32);
+                join_frames(&frames)
+            })
         })
     }
 }
@@ -151,6 +152,17 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_nobody_was_there_to_hear_is_told_to_the_first_who_comes() {
+        let start = Instant::now();
+        let mut tally = Tally::new(0, start);
+        tally.note(Number(1));
+        assert!(tally.due(start, 1, 0, |_| 0)[Role::Phone].is_none());
+        let later = tally.due(start, 1, 1, |_| 1);
+        let text = String::from_utf8_lossy(later[Role::Phone].as_ref().unwrap()).into_owned();
+        assert!(text.contains(r#""total_count":1"#), "{text}");
     }
 
     #[test]

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Over how long the sockets are told to come back, so that they do not come back as one.
 const GOODBYE_SPREAD: Duration = Duration::from_secs(1);
@@ -136,8 +137,8 @@ fn open_street(
         patience: Patience::default(),
         images: Shelf::default(),
         ready: AtomicBool::new(false),
-        stopping: tokio_util::sync::CancellationToken::new(),
         durable: rooms.durable,
+        stopping: CancellationToken::new(),
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
     let peers = move || directory.all().iter().map(|room| room.census.total() as usize).sum();

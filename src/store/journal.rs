@@ -208,9 +208,9 @@ impl Journal {
         })
     }
 
-    /// Lets the file grow to `pages` of 4 KiB and no further, as a full disk would.
+    /// Lets the file grow to `pages` of 4 KiB and no further, as a full disk would; what it has already it keeps.
     #[cfg(test)]
-    fn limit_pages(&mut self, pages: u32) {
+    pub(crate) fn limit_pages(&mut self, pages: u32) {
         self.db.pragma_update(None, "max_page_count", pages).unwrap();
     }
 }

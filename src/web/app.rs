@@ -4,6 +4,7 @@ use crate::live::directory::Directory;
 use crate::live::stage::Stages;
 use crate::sequencer::inbox::Inbox;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What the operator settled about the street side.
 #[derive(Clone, Debug)]
@@ -48,7 +49,7 @@ pub struct App {
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
     /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
-    pub stopping: tokio_util::sync::CancellationToken,
+    pub stopping: CancellationToken,
 }
 
 /// Settings for tests of single rooms: nothing listed, nothing open.

@@ -5,6 +5,7 @@
 //! can be refused without a word. Connections are bounded here, before anything is spent on them. This thread never reads from
 //! a connection.
 
+use crate::fail_stop::EndProcessOnPanic;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{self, ErrorKind};
@@ -78,7 +79,11 @@ impl Listener {
         }
         let stopping = Arc::new(AtomicBool::new(false));
         let dealer = Dealer { doors, next: 0, taken: Arc::default(), bound, stopping: Arc::clone(&stopping) };
-        let run = move || accept_all(poll, listeners, dealer);
+        let run = move || {
+            // Without it nobody would be let in any more, and nobody told.
+            let _guard = EndProcessOnPanic;
+            accept_all(poll, listeners, dealer);
+        };
         let thread = std::thread::Builder::new().name("listener".into()).spawn(run)?;
         Ok(Self { addresses, stopping, waker, thread })
     }
@@ -95,9 +100,8 @@ impl Listener {
             tracing::error!(%error, "the listener cannot be woken, and is left behind");
             return;
         }
-        if self.thread.join().is_err() {
-            tracing::error!("the listener had panicked");
-        }
+        // It has not panicked: that would have ended the process.
+        let _ = self.thread.join();
     }
 }
 

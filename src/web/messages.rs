@@ -82,7 +82,8 @@ impl Protocol for Messages {
 
 impl Messages {
     fn admit(&self, speaker: &Speaker<'_>, role: Role, auth: &Auth) -> Answer {
-        let proved = prove(&self.settings, &self.tokens, Some(&speaker.snapshot.event), &auth.token);
+        // Of the room as it is: a link may be younger than any frame.
+        let proved = prove(&self.settings, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
         match proved.filter(|proved| proved.may_be(role)) {
             Some(_) => Answer::Admit(role),
             None => Answer::Close(CloseCode::BadToken),
@@ -98,7 +99,14 @@ impl Messages {
                 None => error("INVALID_REQUEST", "draw_number: is missing"),
             };
         };
-        match (number_of(&self.tokens, event, token), role) {
+        // Asked of the room, not of what the stage last walked: a number is committed, and its phone may be here, before any frame tells of it.
+        let present = speaker.room.snapshot();
+        if present.event.session != event.session {
+            // A reset is on its way to this stage, and would take the number away again. Whoever comes back finds it done.
+            return Answer::Close(CloseCode::Restarting);
+        }
+        let number = number_of(&self.tokens, &present.event, token);
+        match (number, role) {
             (Some(number), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });

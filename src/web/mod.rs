@@ -3,7 +3,7 @@
 //! [`bind`] opens the doors, [`listener`] accepts and deals out; a [`worker`] speaks HTTP (hyper) on a runtime of its own, over
 //! connections that [`linger`] for a proper goodbye. One request is an [`exchange`]: [`guard`] turns away what is not proper
 //! HTTP, [`origin`] what comes from a foreign page; [`routes`] is the table of every path, which [`router`] walks; the handlers
-//! are in [`participants`], [`admin`] and their neighbours; [`upgrade`] makes a socket of a connection and gives it to its
+//! are in [`participants`], [`draws`], [`events`] and their neighbours; [`upgrade`] makes a socket of a connection and gives it to its
 //! stage; [`messages`] understands what sockets say. This room knows no SQL and no rule of the draw.
 
 pub mod answer;

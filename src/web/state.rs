@@ -4,6 +4,7 @@
 //! permits and hold nothing but a watch: the answer is made from the snapshot that stands when it is given.
 
 use super::answer::{Answer, Failure, success};
+use super::app::App;
 use super::call::Call;
 use super::participants::{event_named, find, number_of};
 use crate::draw::Number;
@@ -29,11 +30,7 @@ pub async fn state(call: Call) -> Answer {
     let since = since(call.query("since").as_deref(), Some(&epoch))?;
     if is_up_to_date(&room.snapshot(), since) {
         let _permit = call.app.long_polls.try_acquire().map_err(|_| Failure::overloaded())?;
-        // Both arms are cancel safe.
-        tokio::select! {
-            () = wait_for_news(&room, since) => {}
-            () = call.app.stopping.cancelled() => {}
-        }
+        wait_for_news(&call.app, &room, since).await;
     }
     let snapshot = room.snapshot();
     let query = call.query("token").or_else(|| call.query("session_token"));
@@ -56,11 +53,15 @@ pub fn personal(room: &Room, snapshot: &Snapshot, voice: Voice, number: Number) 
     state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), voice, Some(number))
 }
 
-async fn wait_for_news(room: &Room, since: Option<Since>) {
+/// Waits for news, for the longest wait, or for the server to stop. In any case the answer is what stands then: a wait that ran out is no failure.
+async fn wait_for_news(app: &App, room: &Room, since: Option<Since>) {
     let mut watch = room.watch();
-    let news = watch.wait_for(|seq| since.is_none_or(|since| *seq != since.seq));
-    // Either way the answer is what stands then: a wait that ran out is not a failure.
-    let _ = tokio::time::timeout(WAIT_MAX, news).await;
+    // All arms are cancel safe.
+    tokio::select! {
+        _ = watch.wait_for(|seq| since.is_none_or(|since| *seq != since.seq)) => {}
+        () = tokio::time::sleep(WAIT_MAX) => {}
+        () = app.stopping.cancelled() => {}
+    }
 }
 
 fn is_up_to_date(snapshot: &Snapshot, since: Option<Since>) -> bool {

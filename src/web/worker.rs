@@ -3,7 +3,7 @@
 //! One runtime for all cores would steal tasks back and forth and wake a thread for each request; here the listener deals
 //! connections out evenly and nothing is shared but the house itself. Every connection is a tracked task: a stop lets what is
 //! under way finish, for a bounded time. A panic in a handler ends its connection and no other. A worker knows no path:
-//! [`exchange`](super::exchange) answers.
+//! [`exchange`] answers.
 
 use super::app::App;
 use super::exchange;

@@ -135,7 +135,7 @@ async fn a_picture_is_stored_once_and_never_travels_in_a_frame() {
     let stored = house.admin(Method::POST, "images").body("image/png", bytes.clone()).await.ok();
     let path = stored["prize_image"].as_str().unwrap().to_owned();
     assert!(path.starts_with('/'), "{path}");
-    let mut phone = house.socket(EVENT, "").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
     let mut spec = prize("TV");
     spec["prize_image"] = json!(format!("data:image/png;base64,{PIXEL}"));
     house.order("draw/standby", &spec).await.ok();

@@ -168,7 +168,7 @@ async fn hostile_text_comes_back_as_text() {
     house.open_event().await;
     house.register(1).await;
     let name = "\"},\"success\":false,\u{2028}</script><b>경품 🎁\\";
-    let mut phone = house.socket(EVENT, "").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
     let revealed = house.reveal_draw(&prize(name)).await;
     assert_eq!(revealed["prize_name"], name);
     house.order("draw/complete", &json!({})).await.ok();

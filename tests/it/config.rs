@@ -83,6 +83,16 @@ async fn the_first_start_makes_an_admin_token_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_readme_s_table_has_every_setting_and_no_other() {
+    let (_, printed) = run_to_end(&["--print-config"], &[]).await;
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let settings = printed.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name);
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `LUCKYDRAW_")?.split_once('`')).map(|(name, _)| name);
+    let known: std::collections::BTreeSet<_> = settings.filter_map(|name| name.strip_prefix("LUCKYDRAW_")).collect();
+    assert_eq!(known, rows.collect());
+}
+
+#[tokio::test]
 async fn the_code_at_the_start_leads_to_an_event_that_is_there() {
     let mut house = House::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
     house.open_event().await;

@@ -11,8 +11,8 @@ async fn the_plan_s_steps_reach_everybody_in_their_turn() {
     let house = House::start().await;
     house.open_event().await;
     house.register_many(5).await;
-    let (mut phone, mut display, mut console) = (house.socket(EVENT, "").await, house.display().await, house.console().await);
-    phone.until("state_sync").await;
+    let (mut phone, mut display, mut console) =
+        (house.socket(EVENT, "").await.greeted().await, house.display().await, house.console().await);
 
     house.order("draw/standby", &prize("TV")).await.ok();
     let standby = phone.until("draw_standby").await;
@@ -149,8 +149,7 @@ async fn the_next_step_announces_the_draw_before() {
     let house = House::start().await;
     house.open_event().await;
     house.register_many(9).await;
-    let mut phone = house.socket(EVENT, "").await;
-    phone.until("state_sync").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
     for (path, body) in [
         ("draw/standby", prize("Next")),
         ("draw/start-animation", prize("Next")),
@@ -170,8 +169,7 @@ async fn an_announcement_goes_out_when_its_time_has_come() {
     let house = House::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "150")]).await;
     house.open_event().await;
     house.register_many(3).await;
-    let (mut phone, _display) = (house.socket(EVENT, "").await, house.display().await);
-    phone.until("state_sync").await;
+    let (mut phone, _display) = (house.socket(EVENT, "").await.greeted().await, house.display().await);
     let revealed = house.reveal_draw(&prize("TV")).await;
     let announced = phone.until("draw_complete").await;
     assert_eq!(announced["winners"], revealed["winners"]);
@@ -210,7 +208,7 @@ async fn a_cancelled_draw_is_public_so_that_no_reroll_is_silent() {
     let house = House::start().await;
     house.open_event().await;
     house.register_many(5).await;
-    let mut phone = house.socket(EVENT, "").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
     let draw = house.start_draw(&prize("TV")).await;
     house.order("draw/cancel", &json!({"reason": "the beamer failed"})).await.ok();
     let voided = phone.until("draw_voided").await;
@@ -233,8 +231,7 @@ async fn a_voided_seat_is_drawn_again_without_its_number() {
     let spec = json!({"prize_name": "TV", "prize_rank": 1, "draw_mode": "card", "winner_count": 2});
     let (draw, winners) = house.whole_draw(&spec).await;
     let last = (1..=3).find(|number| !winners.contains(number)).unwrap();
-    let mut phone = house.socket(EVENT, "").await;
-    phone.until("state_sync").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
 
     let void = json!({"draw_id": draw, "draw_number": winners[0], "reason": "absent", "redraw": true});
     house.order("draw/void", &void).await.ok();
@@ -316,8 +313,7 @@ async fn a_reset_of_draws_keeps_the_phones_and_clears_the_wins() {
     house.open_event().await;
     let phones = house.register_many(2).await;
     let (_, winners) = house.whole_draw(&prize("TV")).await;
-    let mut phone = house.socket(EVENT, "").await;
-    phone.until("state_sync").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
     house.order("reset", &json!({})).await.ok();
     let reset = phone.until("event_reset").await;
     assert_eq!((&reset["reset_participants"], &reset["reset_draws"]), (&json!(false), &json!(true)), "{reset}");

@@ -48,7 +48,7 @@ async fn an_old_phone_s_evening() {
     assert_eq!(register(&house, Some(token)).await["draw_number"], 1);
     assert_eq!(register(&house, None).await["draw_number"], 2);
 
-    let mut script = house.socket(EVENT, "").await;
+    let mut script = house.socket(EVENT, "").await.greeted().await;
     script.say(&json!({"type": "identify", "draw_number": 1})).await;
     assert_eq!(script.until("identify_ack").await["won"], false);
     script.say(&json!({"type": "ping"})).await;
@@ -81,10 +81,9 @@ async fn an_old_phone_s_evening() {
 async fn an_old_page_cannot_be_told_from_a_projector() {
     let house = House::start_open().await;
     register(&house, None).await;
-    let mut page = house.socket_with(EVENT, "", &[("origin", "http://localhost:3000")]).await;
-    let mut script = house.socket(EVENT, "").await;
-    let mut console = house.socket(EVENT, "?client_type=admin").await;
-    script.until("state_sync").await;
+    let mut page = house.socket_with(EVENT, "", &[("origin", "http://localhost:3000")]).await.greeted().await;
+    let mut script = house.socket(EVENT, "").await.greeted().await;
+    let mut console = house.socket(EVENT, "?client_type=admin").await.greeted().await;
     let spec = json!({"prize_name": "TV", "prize_rank": 1});
     order(&house, "draw/start-animation").json(&spec).await.ok();
     let revealed = order(&house, "draw/reveal").json(&json!({})).await.ok();
@@ -103,8 +102,7 @@ async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
     for _ in 0..5 {
         register(&house, None).await;
     }
-    let mut phone = house.socket(EVENT, "").await;
-    phone.until("state_sync").await;
+    let mut phone = house.socket(EVENT, "").await.greeted().await;
     let mut won = Vec::new();
     for index in 0..5 {
         let spec = json!({"prize_name": format!("Prize {index}"), "prize_rank": 1, "draw_mode": "slot", "winner_count": 1});
@@ -125,7 +123,7 @@ async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
 async fn an_old_console_s_picture_arrives_as_a_path() {
     let house = House::start_open().await;
     register(&house, None).await;
-    let mut page = house.socket_with(EVENT, "", &[("origin", "http://127.0.0.1:8080")]).await;
+    let mut page = house.socket_with(EVENT, "", &[("origin", "http://127.0.0.1:8080")]).await.greeted().await;
     let image = format!("data:image/png;base64,{PIXEL}");
     let spec = json!({"prize_name": "TV", "prize_rank": 1, "prize_image": image, "draw_mode": "slot", "winner_count": 1});
     order(&house, "draw/standby").json(&spec).await.ok();

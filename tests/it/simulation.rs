@@ -3,29 +3,21 @@
 //!
 //! A crash is a copy of the data folder taken between two answers: whatever was answered has to be in it. `SIM_SEEDS=10000` runs more evenings.
 
-use bytes::Bytes;
-use crossbeam::channel::bounded;
+mod house;
+mod model;
+
+use house::{House, SEATS};
 use luckydraw::draw::command::{Command, Redraw, Scope, Which};
 use luckydraw::draw::event::Audience;
-use luckydraw::draw::fact::{Settings, VoidReason};
-use luckydraw::draw::{Actor, DrawId, EventId, Mode, Number, Outcome, Prize, PrizeId, SessionId, SpecWish, Status};
-use luckydraw::live::Role;
-use luckydraw::live::directory::Directory;
-use luckydraw::live::protocol::{Answer, Protocol, Speaker};
+use luckydraw::draw::fact::{Mark, VoidReason};
+use luckydraw::draw::{DrawId, Mode, Number, Outcome, Phase, Pick, SessionId, SpecWish, Status};
 use luckydraw::live::snapshot::Snapshot;
-use luckydraw::live::stage::Stages;
-use luckydraw::sequencer::inbox::{Denial, Granted, Inbox, Order, Reply};
-use luckydraw::sequencer::{Limits, Sequencer};
-use luckydraw::store::journal::Journal;
-use luckydraw::store::keys::Keys;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
-use tempfile::TempDir;
+use luckydraw::sequencer::inbox::{Denial, Granted};
+use luckydraw::sequencer::wall_clock;
+use luckydraw::store::Details;
+use model::{Model, Place};
+use std::collections::BTreeSet;
 
-const EVENT: &str = "evening";
 const STEPS: u32 = 120;
 
 /// A small generator of chance whose seed is printed when a run fails (SplitMix64, Steele et al. 2014).
@@ -49,171 +41,6 @@ impl Dice {
     }
 }
 
-/// Nobody is connected in these evenings, so nothing is ever heard.
-struct Mute;
-
-impl Protocol for Mute {
-    fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
-        snapshot.sync[role].clone()
-    }
-
-    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Answer {
-        Answer::Nothing
-    }
-}
-
-/// The real thing: a writer on its thread, and the doors to it.
-struct House {
-    dir: TempDir,
-    inbox: Inbox,
-    directory: Arc<Directory>,
-    stages: Stages,
-    writer: Option<JoinHandle<()>>,
-}
-
-impl House {
-    fn open(dir: TempDir) -> Self {
-        let keys = Keys::open(dir.path()).unwrap();
-        let journal = Journal::open(dir.path(), &keys).unwrap();
-        let directory = Arc::new(Directory::default());
-        let (sender, orders) = bounded(64);
-        let limits = Limits {
-            events_max: 4,
-            announce_after: Duration::from_secs(3_600),
-            event_ttl: Duration::from_secs(3_600),
-            details_ttl: Duration::from_secs(3_600),
-            backups_dir: dir.path().join("backups"),
-        };
-        let stages = Stages::start(1, || Box::new(Mute)).unwrap();
-        let writer = Sequencer::recover(journal, directory.clone(), stages.clone(), orders, limits, Default::default()).unwrap();
-        let writer = Some(std::thread::spawn(|| writer.run()));
-        Self { dir, inbox: Inbox::new(sender), directory, stages, writer }
-    }
-
-    fn begin() -> Self {
-        let house = Self::open(tempfile::tempdir().unwrap());
-        let settings = Settings { title: "t".into(), participants_max: 60, groups: false, weights: false };
-        let prizes = vec![listed("TV", 2, false), listed("Mug", 40, true)];
-        let event = EventId::parse(EVENT).unwrap();
-        house.wait(|reply| Order::Open { event, settings, prizes, reply: Reply::Handler(reply) }).unwrap();
-        house
-    }
-
-    fn wait<T>(&self, make: impl FnOnce(tokio::sync::oneshot::Sender<Result<T, Denial>>) -> Order) -> Result<T, Denial> {
-        let (reply, answer) = tokio::sync::oneshot::channel();
-        self.inbox.post(make(reply)).unwrap();
-        answer.blocking_recv().unwrap()
-    }
-
-    fn order(&self, command: Command) -> Result<Granted, Denial> {
-        let event = EventId::parse(EVENT).unwrap();
-        self.wait(|reply| Order::Command { event, actor: Actor::Admin, command, details: None, reply: Reply::Handler(reply) })
-    }
-
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.directory.find(EVENT).unwrap().snapshot()
-    }
-
-    /// The power goes off: the next house has what the disk had, and nothing was closed properly.
-    fn crash(mut self) -> Self {
-        let image = tempfile::tempdir().unwrap();
-        copy_files(self.dir.path(), image.path());
-        self.stop();
-        Self::open(image)
-    }
-
-    fn stop(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            self.inbox.post(Order::Stop).unwrap();
-            writer.join().unwrap();
-            self.stages.stop(Duration::ZERO, Duration::ZERO);
-        }
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.stop();
-        }
-    }
-}
-
-fn copy_files(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file()) {
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
-
-fn listed(name: &str, quantity: u32, repeat_winners: bool) -> Prize {
-    Prize {
-        id: PrizeId(0),
-        name: name.into(),
-        rank: 1,
-        grade: None,
-        quantity,
-        mode: None,
-        winner_count: None,
-        image: None,
-        repeat_winners,
-        group: None,
-    }
-}
-
-/// What has to be true, kept as simply as it can be said.
-#[derive(Default)]
-struct Model {
-    /// What each registration was answered, by its key.
-    numbers: BTreeMap<[u8; 32], u32>,
-    /// Winners of announced and revealed draws, by prize, with whether they lost their seat for a reason that keeps them out.
-    seats: Vec<(u32, &'static str, u32, Option<VoidReason>)>,
-    pending: Option<(u32, &'static str, u32)>,
-    /// Who could win the pending draw when it was started: a seat voided since changes nothing about a sealed pick.
-    pool: BTreeSet<u32>,
-    unannounced: Option<u32>,
-    announced: BTreeSet<u32>,
-    standby: bool,
-    announcements: u64,
-}
-
-impl Model {
-    fn taken(&self, prize: &str) -> u32 {
-        self.seats.iter().filter(|(_, of, _, voided)| *of == prize && voided.is_none()).count() as u32
-    }
-
-    fn is_out(&self, number: u32, prize: &str) -> bool {
-        self.seats.iter().filter(|(_, _, won, _)| *won == number).any(|(_, of, _, voided)| match voided {
-            Some(reason) => *reason != VoidReason::OperatorError,
-            None => prize != "Mug" || *of == "Mug",
-        })
-    }
-
-    fn free(&self, prize: &str) -> u32 {
-        self.numbers.values().filter(|number| !self.is_out(**number, prize)).count() as u32
-    }
-
-    /// The code a start is refused with, if it is.
-    fn refuses_start(&self, prize: &'static str, count: u32) -> Option<&'static str> {
-        if let Some((_, of, wanted)) = self.pending {
-            return (of != prize || wanted != count).then_some("DRAW_IN_PROGRESS");
-        }
-        let quantity = match prize {
-            "TV" => 2,
-            "Mug" => 40,
-            _ => u32::MAX,
-        };
-        let exhausted = quantity - self.taken(prize).min(quantity) < count;
-        (exhausted || self.free(prize) < count).then_some("DRAW_FAILED")
-    }
-
-    fn announce_last(&mut self) {
-        if let Some(draw) = self.unannounced.take() {
-            self.announced.insert(draw);
-            self.announcements += 1;
-        }
-    }
-}
-
 /// One evening of one seed.
 struct Evening {
     house: House,
@@ -225,21 +52,25 @@ struct Evening {
 impl Evening {
     fn step(mut self) -> Self {
         match self.dice.below(100) {
-            0..30 => self.register(),
-            30..48 => self.start(),
-            48..62 => self.reveal(),
-            62..72 => self.complete(),
-            72..76 => self.cancel(),
-            76..84 => self.void(),
-            84..88 => self.stand_by(),
-            88..91 => self.reset(),
-            _ => self.house = self.house.crash(),
+            0..28 => self.register(),
+            28..43 => self.start(),
+            43..55 => self.reveal(),
+            55..60 => self.draw_at_once(),
+            60..68 => self.complete(),
+            68..71 => self.cancel(),
+            71..79 => self.void(),
+            79..82 => self.stand_by(),
+            82..85 => self.mark(),
+            85..88 => self.hand_in(),
+            88..90 => self.change_phase(),
+            90..92 => self.reset(),
+            _ => self.crash(),
         }
         self.check();
         self
     }
 
-    /// A new phone, or one whose answer was lost and that asks again.
+    /// A new phone, or one whose answer was lost and that asks again. Whether the door is open is asked before a number is claimed, so not here.
     fn register(&mut self) {
         let retry = self.dice.below(3) == 0 && self.keys > 0;
         let id = if retry { self.dice.below(self.keys) } else { self.keys };
@@ -248,7 +79,7 @@ impl Evening {
         key[..8].copy_from_slice(&(id * 7 + 1).to_le_bytes());
         let snapshot = self.house.snapshot();
         let Some(number) = snapshot.roster.claim(&key) else {
-            assert!(self.model.numbers.len() >= 60, "only a full event gives no number");
+            assert!(self.model.numbers.len() >= SEATS as usize, "only a full event gives no number");
             return;
         };
         let number = Number(number);
@@ -269,15 +100,10 @@ impl Evening {
             Ok(granted) => {
                 assert_eq!(refused, None, "{prize} should have been refused");
                 let Outcome::Started(draw) = granted.outcome else { panic!("not started") };
-                if let Some((pending, ..)) = self.model.pending {
-                    assert_eq!(pending, draw.0, "a second click starts nothing");
-                    return;
+                match &self.model.pending {
+                    Some(pending) => assert_eq!(pending.draw, draw.0, "a second click starts nothing"),
+                    None => self.model.begin(draw.0, prize, count),
                 }
-                self.model.announce_last();
-                self.model.pool =
-                    self.model.numbers.values().copied().filter(|number| !self.model.is_out(*number, prize)).collect();
-                self.model.pending = Some((draw.0, prize, count));
-                self.model.standby = false;
             }
             Err(denial) => assert_eq!(refused, code(&denial), "{prize}: {denial}"),
         }
@@ -285,19 +111,25 @@ impl Evening {
 
     fn reveal(&mut self) {
         let answer = self.house.order(Command::Reveal);
-        let Some((draw, prize, count)) = self.model.pending.take() else {
-            assert_eq!(answer.err().as_ref().and_then(code), Some("REVEAL_FAILED"));
-            return;
-        };
-        let snapshot = answer.unwrap().snapshot;
-        let revealed = snapshot.event.draw(DrawId(draw)).unwrap();
-        let winners: BTreeSet<_> = revealed.winners().map(|number| number.0).collect();
-        assert_eq!(winners.len() as u32, count, "as many as were asked for, and nobody twice");
-        for number in winners {
-            assert!(self.model.pool.contains(&number), "{number} is registered, and might win {prize}");
-            self.model.seats.push((draw, prize, number, None));
+        match &self.model.pending {
+            Some(pending) => self.model.reveal(&winners(&answer.unwrap(), DrawId(pending.draw))),
+            None => assert_eq!(answer.err().as_ref().and_then(code), Some("REVEAL_FAILED")),
         }
-        self.model.unannounced = Some(draw);
+    }
+
+    fn draw_at_once(&mut self) {
+        let (prize, count) = self.dice.one_of(&[("Mug", 2), ("Sock", 3)]);
+        let lacking = || self.model.lacks(prize, count).then_some("DRAW_FAILED");
+        let refused = self.model.pending.as_ref().map_or_else(lacking, |_| Some("DRAW_IN_PROGRESS"));
+        match self.house.order(Command::DrawAtOnce(wish(prize, Mode::List, count))) {
+            Ok(granted) => {
+                assert_eq!(refused, None, "{prize} should have been refused");
+                let Outcome::Revealed(draw) = granted.outcome else { panic!("not drawn") };
+                self.model.begin(draw.0, prize, count);
+                self.model.reveal(&winners(&granted, draw));
+            }
+            Err(denial) => assert_eq!(refused, code(&denial), "{prize}: {denial}"),
+        }
     }
 
     fn complete(&mut self) {
@@ -316,31 +148,86 @@ impl Evening {
         }
     }
 
+    /// Voids a seat, and perhaps draws it again: both or neither.
     fn void(&mut self) {
-        let standing: Vec<_> = (0..self.model.seats.len()).filter(|index| self.model.seats[*index].3.is_none()).collect();
-        if standing.is_empty() {
-            return;
-        }
-        let index = self.dice.one_of(&standing);
-        let (draw, _, number, _) = self.model.seats[index];
-        let reason = self.dice.one_of(&VoidReason::ALL);
-        let void = Command::Void { draw: DrawId(draw), number: Number(number), reason, redraw: Redraw::No };
-        let answer = self.house.order(void);
-        if self.model.announced.contains(&draw) {
-            answer.unwrap();
-            self.model.seats[index].3 = Some(reason);
-        } else {
-            assert_eq!(answer.err().as_ref().and_then(code), Some("DRAW_IN_PROGRESS"));
+        let Some(index) = self.standing_place() else { return };
+        let Place { draw, prize, number, .. } = self.model.places[index].clone();
+        let (reason, redraw) = (self.dice.one_of(&VoidReason::ALL), self.dice.one_of(&[Redraw::Yes, Redraw::No]));
+        let answer = self.house.order(Command::Void { draw: DrawId(draw), number: Number(number), reason, redraw });
+        let mut after = self.model.clone();
+        after.places[index].voided = Some(reason);
+        let refused = match redraw {
+            _ if !self.model.announced.contains(&draw) => Some("DRAW_IN_PROGRESS"),
+            Redraw::Yes if self.model.pending.is_some() => Some("DRAW_IN_PROGRESS"),
+            Redraw::Yes => after.lacks(prize, 1).then_some("DRAW_FAILED"),
+            Redraw::No => None,
+        };
+        match answer {
+            Ok(granted) => {
+                assert_eq!(refused, None, "{number} of draw {draw} should have been refused");
+                let Outcome::Voided { redraw: again } = granted.outcome else { panic!("not voided") };
+                assert_eq!(again.is_some(), redraw == Redraw::Yes);
+                self.model = after;
+                if let Some(again) = again {
+                    self.model.begin(again.0, prize, 1);
+                }
+            }
+            Err(denial) => assert_eq!(refused, code(&denial), "{number} of draw {draw}: {denial}"),
         }
     }
 
     fn stand_by(&mut self) {
         let answer = self.house.order(Command::Standby(wish("Sock", Mode::List, 4)));
-        assert_eq!(answer.err().as_ref().and_then(code), self.model.pending.map(|_| "DRAW_IN_PROGRESS"));
-        if self.model.pending.is_none() {
+        let refused = self.model.pending.as_ref().map(|_| "DRAW_IN_PROGRESS");
+        assert_eq!(answer.err().as_ref().and_then(code), refused);
+        if refused.is_none() {
             self.model.announce_last();
             self.model.standby = true;
         }
+    }
+
+    /// The desk bars somebody from winning, or lets them win again.
+    fn mark(&mut self) {
+        let number = 1 + self.dice.below(self.model.numbers.len() as u64 + 1) as u32;
+        let eligible = self.dice.below(2) == 0;
+        let mark = Mark { eligible, group: None, weight: 1 };
+        let answer = self.house.order(Command::MarkParticipant { number: Number(number), mark });
+        let known = self.model.numbers.values().any(|registered| *registered == number);
+        assert_eq!(answer.err().as_ref().and_then(code), (!known).then_some("PARTICIPANT_NOT_FOUND"));
+        self.model.barred.remove(&number);
+        if known && !eligible {
+            self.model.barred.insert(number);
+        }
+    }
+
+    /// A winner hands in details, for the first time or again.
+    fn hand_in(&mut self) {
+        if self.model.places.is_empty() {
+            return;
+        }
+        let Place { draw, number, voided, .. } = self.dice.one_of(&self.model.places);
+        let name = format!("{number} of {draw}");
+        let (draw, number) = (DrawId(draw), Number(number));
+        let details = Details { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
+        let answer = self.house.order_with(Command::ReceiveDetails { pick: Pick::Draw(draw), number }, Some(details));
+        match answer {
+            Ok(granted) => {
+                assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");
+                let first = self.model.details_now.insert((draw.0, number.0));
+                self.model.details.insert((draw.0, number.0));
+                assert_eq!(granted.outcome, Outcome::Details { draw, number, first });
+            }
+            Err(denial) => {
+                assert_eq!(code(&denial), Some("NOT_A_WINNER"));
+                assert!(!self.model.announced.contains(&draw.0) || voided.is_some(), "{number:?} has won {draw:?}");
+            }
+        }
+    }
+
+    fn change_phase(&mut self) {
+        let phase = self.dice.one_of(&[Phase::Open, Phase::Drawing]);
+        self.house.order(Command::ChangePhase(phase)).unwrap();
+        self.model.phase = phase;
     }
 
     fn reset(&mut self) {
@@ -348,34 +235,78 @@ impl Evening {
         let session = SessionId([self.dice.next() as u8; 16]);
         let scope = if everybody { Scope::Participants(session) } else { Scope::Draws };
         self.house.order(Command::Reset(scope)).unwrap();
-        let numbers = if everybody { BTreeMap::new() } else { std::mem::take(&mut self.model.numbers) };
-        self.model = Model { numbers, announcements: self.model.announcements, ..Model::default() };
+        self.model.reset(everybody);
+    }
+
+    fn crash(&mut self) {
+        self.house.crash();
+        let kept = self.house.details();
+        assert!(kept.iter().all(|details| details.name == format!("{} of {}", details.number.0, details.draw.0)));
+        let kept: BTreeSet<_> = kept.iter().map(|details| (details.draw.0, details.number.0)).collect();
+        assert_eq!(kept, self.model.details, "exactly the acknowledged details");
+    }
+
+    /// The event is closed for good: the last draw is announced, and nothing is given or drawn any more, now and after a crash.
+    fn close(mut self) {
+        let closing = || Command::ChangePhase(Phase::Closed);
+        if self.model.pending.is_some() {
+            assert_eq!(self.house.order(closing()).err().as_ref().and_then(code), Some("DRAW_IN_PROGRESS"));
+            self.cancel();
+        }
+        self.house.order(closing()).unwrap();
+        self.model.announce_last();
+        for _ in 0..2 {
+            let snapshot = self.house.snapshot();
+            assert_eq!((snapshot.event.phase, snapshot.roster.claim(&[9; 32])), (Phase::Closed, None));
+            let answer = self.house.order(Command::Start(wish("TV", Mode::Slot, 1)));
+            assert_eq!(answer.err().as_ref().and_then(code), Some("EVENT_CLOSED"));
+            self.check_facts(&snapshot);
+            self.crash();
+        }
+    }
+
+    fn standing_place(&mut self) -> Option<usize> {
+        let places = self.model.places.iter().enumerate();
+        let standing: Vec<_> = places.filter(|(_, place)| place.voided.is_none()).map(|(index, _)| index).collect();
+        (!standing.is_empty()).then(|| self.dice.one_of(&standing))
     }
 
     /// What everybody can read agrees with the model, whether the house just came back or not.
     fn check(&self) {
         let snapshot = self.house.snapshot();
+        assert_eq!(snapshot.event.phase, self.model.phase);
+        self.check_facts(&snapshot);
+        check_frames(&snapshot, self.model.announcements);
+    }
+
+    fn check_facts(&self, snapshot: &Snapshot) {
         let (event, model) = (&snapshot.event, &self.model);
         let numbers: BTreeSet<_> = event.participants_after(0).map(|(number, _)| number.0).collect();
         assert_eq!(numbers, model.numbers.values().copied().collect(), "exactly the acknowledged numbers");
         assert_eq!(numbers, (1..=numbers.len() as u32).collect(), "without a gap");
-        assert_eq!(event.pending().map(|draw| draw.id.0), model.pending.map(|(draw, ..)| draw));
+        assert_eq!(event.pending().map(|draw| draw.id.0), model.pending.as_ref().map(|pending| pending.draw));
         assert_eq!(event.unannounced().map(|draw| draw.id.0), model.unannounced);
         assert_eq!(event.standby.is_some(), model.standby);
-        let seats: Vec<_> = event
-            .draws()
-            .flat_map(|draw| draw.seats.iter().map(|seat| (draw.id.0, seat.number.0, seat.voided.map(|v| v.1))))
+        let places = event.draws().flat_map(|draw| draw.seats.iter().map(|seat| (draw.id.0, seat)));
+        let mut places: Vec<_> = places
+            .map(|(draw, seat)| (draw, seat.number.0, seat.voided.map(|voided| voided.1), seat.details_at.is_some()))
             .collect();
-        let mut expected: Vec<_> = model.seats.iter().map(|(draw, _, number, voided)| (*draw, *number, *voided)).collect();
-        let mut sorted = seats;
-        sorted.sort_by_key(|seat| (seat.0, seat.1));
-        expected.sort_by_key(|seat| (seat.0, seat.1));
-        assert_eq!(sorted, expected);
+        let handed_in = |place: &Place| model.details_now.contains(&(place.draw, place.number));
+        let expected = model.places.iter().map(|place| (place.draw, place.number, place.voided, handed_in(place)));
+        let mut expected: Vec<_> = expected.collect();
+        places.sort_by_key(|place| (place.0, place.1));
+        expected.sort_by_key(|place| (place.0, place.1));
+        assert_eq!(places, expected);
         let public: BTreeSet<_> = event.draws().filter(|draw| draw.is_known_to(Audience::Public)).map(|draw| draw.id.0).collect();
         assert_eq!(public, model.announced, "the public knows the announced draws and no other");
         assert!(event.draws().all(|draw| draw.status() != Status::Started || draw.opened().is_none()));
-        check_frames(&snapshot, model.announcements);
     }
+}
+
+fn winners(granted: &Granted, draw: DrawId) -> BTreeSet<u32> {
+    let draw = granted.snapshot.event.draw(draw).unwrap();
+    assert_eq!(draw.winners().count() as u32, draw.spec.winner_count, "nobody twice");
+    draw.winners().map(|number| number.0).collect()
 }
 
 /// The frames that are held are numbered without a gap, and every announcement is among them once.
@@ -415,5 +346,6 @@ fn every_evening_comes_out_as_the_model_says() {
         for _ in 0..STEPS {
             evening = evening.step();
         }
+        evening.close();
     }
 }

@@ -51,6 +51,12 @@ impl Socket {
         Ok(Self { stream, heard: Vec::new() })
     }
 
+    /// The same socket once it was greeted: what happens from now on is told by a frame, and not by the greeting.
+    pub async fn greeted(mut self) -> Self {
+        self.until("state_sync").await;
+        self
+    }
+
     /// Says a message.
     pub async fn say(&mut self, message: &Value) {
         self.send(Message::text(message.to_string())).await;

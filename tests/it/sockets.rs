@@ -3,6 +3,7 @@
 use crate::house::{ADMIN_TOKEN, House};
 use crate::show::{EVENT, prize};
 use crate::socket::{Heard, gapless, masked};
+use hyper::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -47,6 +48,24 @@ async fn a_phone_says_its_number_or_proves_it() {
     let mut known = house.phone_socket(winner).await;
     known.settle().await;
     assert!(known.heard("state_sync")[0].to_string().contains("\"TV\""));
+}
+
+#[tokio::test]
+async fn who_connects_is_told_how_things_stand_now() {
+    let house = House::start_with(&[("LUCKYDRAW_STAGES", "1")]).await;
+    house.open_event().await;
+    let mut early = house.socket(EVENT, "").await;
+    early.until("connection_count").await;
+    house.order("entry-code", &json!({"entry_code": "0427"})).await.ok();
+    let link = house.admin(Method::POST, "links").json(&json!({"role": "display"})).await.granted(201);
+    let auth = json!({"type": "auth", "token": link["token"]});
+    let mut display = house.socket(EVENT, "?role=display").await;
+    display.say(&auth).await;
+    assert_eq!(display.until("state_sync").await["entry_code"], "0427", "though no frame told of it");
+    house.admin(Method::DELETE, &format!("links/{}", link["link_id"])).await.ok();
+    let mut late = house.socket(EVENT, "?role=display").await;
+    late.say(&auth).await;
+    assert_eq!(late.closed().await, 4401, "a revoked link opens nothing");
 }
 
 #[tokio::test]
@@ -240,7 +259,7 @@ async fn a_display_or_console_completes_the_draw_it_names_and_a_phone_does_not()
     house.open_event().await;
     house.register_many(9).await;
     let mut display = house.display().await;
-    let (mut console, mut phone) = (house.console().await, house.socket(EVENT, "").await);
+    let (mut console, mut phone) = (house.console().await, house.socket(EVENT, "").await.greeted().await);
     for (index, by_winners) in [false, true, false].into_iter().enumerate() {
         let revealed = house.reveal_draw(&prize(&format!("Prize {index}"))).await;
         phone.say(&json!({"type": "draw_complete", "draw_id": revealed["draw_id"]})).await;
@@ -294,4 +313,19 @@ async fn counts_are_merged_whatever_the_number_of_sockets() {
         heard += socket.heard("connection_count").len() + socket.heard("participant_joined").len();
     }
     assert!(heard < CROWD * CROWD / 4, "{CROWD} sockets heard {heard} counts: the cost grows with the square");
+}
+
+#[tokio::test]
+async fn a_phone_is_known_by_its_token_the_moment_it_has_one() {
+    let house = House::start().await;
+    house.open_event().await;
+    // Keeps the stages at a publication from before the registrations.
+    let mut early = house.socket(EVENT, "").await;
+    early.until("state_sync").await;
+    for index in 1..=20 {
+        let phone = house.register(index).await;
+        let mut socket = house.socket(EVENT, "").await;
+        socket.say(&json!({"type": "identify", "session_token": phone.token})).await;
+        assert_eq!(socket.until("identify_ack").await["draw_number"], phone.number);
+    }
 }

@@ -176,9 +176,10 @@ mod tests {
         let mut house = House::open(limits, 1);
         let mut stalled = house.phone();
         let is_evicted = |house: &House| house.room.census.evicted.load(Relaxed) == 1;
+        // Being behind once is not enough: the kernel may yet take what waits. It does not take 80 MB.
         for _ in 0..20_000 {
             house.say(&"x".repeat(4_000));
-            if is_evicted(&house) || house.room.census.behind.load(Relaxed) == 1 {
+            if is_evicted(&house) {
                 break;
             }
         }
@@ -191,7 +192,8 @@ mod tests {
         let mut house = House::open(patient(), 1);
         let mut slow = house.phone();
         let mut said = 0;
-        while house.room.census.behind.load(Relaxed) == 0 {
+        // More than a kernel holds for one socket, so that the announcement cannot slip through while it makes room.
+        while said < 5_000 || house.room.census.behind.load(Relaxed) == 0 {
             said += 1;
             house.say(&format!("{said} {}", "x".repeat(4_000)));
         }

@@ -14,6 +14,7 @@ use super::super::room::Room;
 use super::super::tick::{Clock, Tick};
 use super::super::{CloseCode, PeerId};
 use super::{Mailbox, Order};
+use crate::fail_stop::EndProcessOnPanic;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 use slab::Slab;
@@ -100,6 +101,8 @@ impl Floor {
 
     /// Runs the stage until it is told to stop and its peers have gone, or its patience is over.
     pub fn run(mut self) {
+        // Its peers would be gone, and whoever comes after them turned away.
+        let _guard = EndProcessOnPanic;
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_over() {
             // The only error that a valid queue gives is an interruption, and then there are no events.
@@ -249,5 +252,28 @@ fn judge(
                 Pulse::Dead => Some(Verdict::Close(CloseCode::Silent)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rehearsal::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    /// In its environment, the test below is the process that is to end.
+    const DOOMED: &str = "DOOMED";
+
+    #[test]
+    fn a_stage_that_panics_takes_the_process_with_it() {
+        if std::env::var_os(DOOMED).is_some() {
+            let house = House::open(patient(), 2);
+            house.phone().say("panic");
+            eventually("the process ends", || false);
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let name = format!("{module}::a_stage_that_panics_takes_the_process_with_it");
+        let doomed = Command::new(std::env::current_exe().unwrap()).args(["--exact", &name]).env(DOOMED, "1").output().unwrap();
+        assert_eq!(doomed.status.signal(), Some(libc::SIGABRT), "{}", String::from_utf8_lossy(&doomed.stdout));
     }
 }

@@ -191,6 +191,7 @@ impl Protocol for Plain {
                 let _ = self.blocked.lock().unwrap().recv();
                 Answer::Nothing
             }
+            ["panic"] => panic!("as it was told to"),
             ["quiet", ..] => Answer::Nothing,
             _ => Answer::Reply(text_frame(&format!("heard {text}"))),
         }
