@@ -1,5 +1,6 @@
 //! Every setting, once: its name, what it is counted in, what it is when nothing is said, and how far it goes.
 
+use crate::draw::decide::PARTICIPANTS_MAX;
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, Command};
 
@@ -174,7 +175,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "PARTICIPANTS_MAX",
         flag: "participants-max",
-        kind: Kind::Number { unit: "participants", min: 1, max: 300_000 },
+        kind: Kind::Number { unit: "participants", min: 1, max: PARTICIPANTS_MAX as u64 },
         default: Default::Value("20000"),
         help: "The most participants of an event that does not say",
     },

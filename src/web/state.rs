@@ -25,7 +25,9 @@ const WAIT_MAX: Duration = Duration::from_secs(25);
 /// `GET /state`
 pub async fn state(call: Call) -> Answer {
     let room = find(&call.app, &event_named(&call)?)?;
-    let since = since(call.query("since").as_deref(), call.query("epoch").as_deref())?;
+    // Whoever names no epoch means the event as it is: taken as another history, it would be answered at once each time.
+    let epoch = call.query("epoch").unwrap_or_else(|| HEXLOWER.encode(&room.snapshot().event.epoch.0).into());
+    let since = since(call.query("since").as_deref(), Some(&epoch))?;
     if is_up_to_date(&room.snapshot(), since) {
         let _permit = call.app.long_polls.try_acquire().map_err(|_| Failure::overloaded())?;
         wait_for_news(&call.app, &room, since).await;

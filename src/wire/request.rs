@@ -5,6 +5,7 @@
 
 use super::parse::Invalid;
 use crate::draw::command::{Pick, Redraw};
+use crate::draw::decide::PARTICIPANTS_MAX;
 use crate::draw::fact::VoidReason;
 use crate::draw::{DrawId, Epoch, EventId, Mode, Number, Phase, Prize, PrizeId, SpecWish};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -19,8 +20,6 @@ const IMAGE_CHARS_MAX: usize = 500;
 const QUANTITY_MAX: u32 = 100_000;
 /// The most prizes that come with a new event.
 const PRIZES_MAX: usize = 500;
-/// The most participants an event may be settled for.
-const PARTICIPANTS_MAX: u32 = 300_000;
 /// How long a `request_id` is: long enough to hold 128 random bits, short enough to be hashed at no cost.
 const REQUEST_ID_LEN: std::ops::RangeInclusive<usize> = 16..=128;
 

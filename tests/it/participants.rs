@@ -163,11 +163,14 @@ async fn state_answers_at_once_what_was_missed_and_waits_for_what_is_to_come() {
     let state = house.public("/state").await;
     let (seq, epoch) = cursor(&state);
     let path = format!("/state?since={seq}&epoch={epoch}");
-    let (waited, ()) = tokio::join!(house.public(&path), async {
+    let bare = format!("/state?since={seq}");
+    let (waited, without_epoch, ()) = tokio::join!(house.public(&path), house.public(&bare), async {
         house.order("draw/standby", &prize("Radio")).await.ok();
     });
-    assert!(waited.to_string().contains("draw_standby"), "the wait ends with the frame: {waited}");
-    assert!(cursor(&waited).0 > seq);
+    for waited in [waited, without_epoch] {
+        assert!(waited.to_string().contains("draw_standby"), "the wait ends with the frame: {waited}");
+        assert!(cursor(&waited).0 > seq);
+    }
     let missed = house.public(&path).await;
     assert!(missed.to_string().contains("draw_standby"), "what was missed comes at once: {missed}");
 }
