@@ -12,6 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -37,6 +38,9 @@ fn main() -> ExitCode {
 
 /// Serves until a signal.
 fn serve(config: &Config) -> ExitCode {
+    // A huge page for each thread's heap and stack is most of what a small box has, and the broadcast gains nothing by it. Where
+    // the kernel cannot be told, it stays as it is.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     if let Ok(filter) = logs::filter(&config.log) {
         logs::start(filter);
     }

@@ -42,7 +42,8 @@ pub struct Config {
     /// As [`logs::filter`] takes it.
     pub log: String,
     pub participants_max: u32,
-    pub connections_max: usize,
+    /// None: as many as there may be.
+    pub connections_max: Option<usize>,
     pub long_polls_max: usize,
     pub inbox_max: usize,
 }
@@ -171,7 +172,7 @@ impl Reader {
             pii_days: self.number("PII_DAYS") as u32,
             log: self.log(),
             participants_max: self.number("PARTICIPANTS_MAX") as u32,
-            connections_max: self.number("CONNECTIONS_MAX") as usize,
+            connections_max: self.number_if_set("CONNECTIONS_MAX").map(|number| number as usize),
             long_polls_max: self.number("LONG_POLLS_MAX") as usize,
             inbox_max: self.number("INBOX_MAX") as usize,
         };
@@ -199,6 +200,11 @@ impl Reader {
             self.wrong(name, format!("{text:?} is not a number of {unit} from {min} to {max}"));
             min
         })
+    }
+
+    /// A number whose default is nothing.
+    fn number_if_set(&mut self, name: &str) -> Option<u64> {
+        (!self.text(name).is_empty()).then(|| self.number(name))
     }
 
     fn switch(&mut self, name: &str) -> bool {

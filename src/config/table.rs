@@ -183,8 +183,9 @@ pub const SETTINGS: &[Setting] = &[
         name: "CONNECTIONS_MAX",
         flag: "connections-max",
         kind: Kind::Number { unit: "connections", min: 16, max: 1_000_000 },
-        default: Default::Value("16000"),
-        help: "The most connections at once, HTTP and WebSocket together; one above is closed",
+        default: Default::Nothing,
+        help: "The most connections at once, HTTP and WebSocket together; one above is closed. Not set: as many as the limit on \
+               open files allows",
     },
     Setting {
         name: "LONG_POLLS_MAX",

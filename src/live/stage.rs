@@ -51,6 +51,16 @@ pub enum Entry {
     Turned { code: CloseCode },
 }
 
+impl Join {
+    /// Closes a socket that cannot join.
+    pub fn turn_away(mut self, code: CloseCode) {
+        // As far as the kernel takes it at once: there is no stage to care for this socket.
+        let _ = self.socket.set_nonblocking(true);
+        let _ = self.socket.write(&close_frame(Some(code as u16)));
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
 /// The doors to all stages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stages {
@@ -133,13 +143,26 @@ impl Stages {
         }
     }
 
-    /// Hands a socket to the next stage, or closes it with 1013 when that stage's inbox is full, and with 1012 when it has stopped.
-    pub fn join(&self, join: Join) {
+    /// Hands a socket to the next stage, or closes it with 1012 when that has stopped.
+    ///
+    /// # Errors
+    /// The socket comes back when the stage's inbox is full: another try may find room, and [`Join::turn_away`] says no.
+    pub fn try_join(&self, join: Box<Join>) -> Result<(), Box<Join>> {
         let door = &self.doors[self.next.fetch_add(1, Ordering::Relaxed) % self.doors.len()];
-        match door.try_put(Order::Join(Box::new(join))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(order)) => order.turn_away(CloseCode::Overloaded),
-            Err(TrySendError::Disconnected(order)) => order.turn_away(CloseCode::Restarting),
+        match door.try_put(Order::Join(join)) {
+            Err(TrySendError::Full(Order::Join(join))) => Err(join),
+            Err(TrySendError::Disconnected(order)) => {
+                order.turn_away(CloseCode::Restarting);
+                Ok(())
+            }
+            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+        }
+    }
+
+    /// The same, and a stage that is full closes it with 1013.
+    pub fn join(&self, join: Join) {
+        if let Err(join) = self.try_join(Box::new(join)) {
+            join.turn_away(CloseCode::Overloaded);
         }
     }
 
@@ -204,11 +227,9 @@ struct Mailbox {
 impl Order {
     /// Closes a socket that cannot join.
     fn turn_away(self, code: CloseCode) {
-        let Order::Join(mut join) = self else { return };
-        // As far as the kernel takes it at once: there is no stage to care for this socket.
-        let _ = join.socket.set_nonblocking(true);
-        let _ = join.socket.write(&close_frame(Some(code as u16)));
-        let _ = join.socket.shutdown(Shutdown::Write);
+        if let Order::Join(join) = self {
+            join.turn_away(code);
+        }
     }
 }
 

@@ -69,15 +69,15 @@ pub enum Reply {
     Nobody,
 }
 
-/// The door. Cheap to clone.
+/// The door. Cheap to clone. Orders are boxed: the queue makes every place at once, and a place of an order's own size costs 2 MB of them.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    orders: Sender<Order>,
+    orders: Sender<Box<Order>>,
 }
 
 impl Inbox {
     /// A door onto `orders`.
-    pub fn new(orders: Sender<Order>) -> Self {
+    pub fn new(orders: Sender<Box<Order>>) -> Self {
         Self { orders }
     }
 
@@ -86,7 +86,7 @@ impl Inbox {
     /// # Errors
     /// [`Denial::Overloaded`] when the queue is full or the sequencer has stopped.
     pub fn post(&self, order: Order) -> Result<(), Denial> {
-        self.orders.try_send(order).map_err(|error| match error {
+        self.orders.try_send(Box::new(order)).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Denial::Overloaded,
         })
     }

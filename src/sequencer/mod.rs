@@ -58,7 +58,7 @@ pub struct Sequencer {
     halls: BTreeMap<EventId, Hall>,
     directory: Arc<Directory>,
     stages: Stages,
-    orders: Receiver<Order>,
+    orders: Receiver<Box<Order>>,
     limits: Limits,
     /// Written here alone; read by the health paths. Relaxed: it stands alone.
     durable: Arc<AtomicBool>,
@@ -103,15 +103,15 @@ impl Sequencer {
     }
 
     /// The first order and those that came while the last commit was under way. Says whether to stop after them.
-    fn gather(&self, first: Order) -> (Vec<Order>, bool) {
+    fn gather(&self, first: Box<Order>) -> (Vec<Order>, bool) {
         let until = Instant::now() + BATCH_TIME_MAX;
         let mut orders = Vec::new();
         let mut next = Some(first);
         while let Some(order) = next {
-            if matches!(order, Order::Stop) {
+            if matches!(*order, Order::Stop) {
                 return (orders, true);
             }
-            orders.push(order);
+            orders.push(*order);
             let more = orders.len() < BATCH_ORDERS_MAX && Instant::now() < until;
             next = if more { self.orders.try_recv().ok() } else { None };
         }

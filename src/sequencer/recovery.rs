@@ -26,7 +26,7 @@ impl Sequencer {
         mut journal: Journal,
         directory: Arc<Directory>,
         stages: Stages,
-        orders: Receiver<Order>,
+        orders: Receiver<Box<Order>>,
         limits: Limits,
         durable: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {

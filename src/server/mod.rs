@@ -36,6 +36,9 @@ const GOODBYE_SPREAD: Duration = Duration::from_secs(1);
 /// How long sockets, and then requests, may take to end once they are told.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// The most connections where neither the operator nor the limit on open files says less.
+const CONNECTIONS_MAX: usize = 1_000_000;
+
 /// Where images are kept within the data folder.
 const IMAGES: &str = "images";
 
@@ -80,10 +83,7 @@ pub struct Running {
 /// # Panics
 /// On a thread that runs async tasks, since it blocks.
 pub fn start(config: &Config) -> Result<Running, StartError> {
-    let connections_max = descriptors::make_room(config.connections_max).map_err(StartError::Threads)?;
-    if connections_max < config.connections_max {
-        tracing::warn!(connections_max, wanted = config.connections_max, "the limit on open files bounds connections");
-    }
+    let connections_max = count_connections(config);
     let sockets = bind::bind(&config.bind, config.open)?;
     let archive = Archive::take(&config.data_dir)?;
     make_images_folder(config)?;
@@ -91,6 +91,19 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let settings = settle(config, &sockets, &admin_token, connections_max).map_err(StartError::Threads)?;
     let rooms = Rooms::open(config, &settings, archive)?;
     open_street(config, sockets, settings, rooms, admin_token).map_err(StartError::Threads)
+}
+
+/// How many connections there may be: as many as the operator asked for, as far as the limit on open files goes.
+fn count_connections(config: &Config) -> usize {
+    let wanted = config.connections_max.unwrap_or(CONNECTIONS_MAX);
+    let connections_max = descriptors::make_room(wanted, config.workers + config.stages);
+    match config.connections_max {
+        Some(wanted) if connections_max < wanted => {
+            tracing::warn!(connections_max, wanted, "the limit on open files bounds connections");
+        }
+        _ => tracing::info!(connections_max, "room is made for connections"),
+    }
+    connections_max
 }
 
 /// The images' folder, for its owner alone.

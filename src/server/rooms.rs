@@ -88,14 +88,14 @@ impl Rooms {
 
 /// The writer's thread.
 pub struct Writer {
-    orders: Sender<Order>,
+    orders: Sender<Box<Order>>,
     thread: JoinHandle<()>,
 }
 
 impl Writer {
     /// Lets it serve what has come in, fold the journal's log into its file, and end.
     pub fn stop(self) {
-        if self.orders.send_timeout(Order::Stop, STOP_PATIENCE).is_err() {
+        if self.orders.send_timeout(Box::new(Order::Stop), STOP_PATIENCE).is_err() {
             return tracing::error!("the writer does not take the order to stop; the next start reads the journal's log");
         }
         if self.thread.join().is_err() {

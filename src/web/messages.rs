@@ -244,7 +244,7 @@ mod tests {
     struct Hall {
         messages: Messages,
         room: Arc<Room>,
-        orders: Receiver<Order>,
+        orders: Receiver<Box<Order>>,
         token: String,
     }
 
@@ -276,7 +276,7 @@ mod tests {
 
         /// The one command that was ordered, and by whom.
         fn ordered(&self) -> (Actor, Command) {
-            match self.orders.try_recv() {
+            match self.orders.try_recv().map(|order| *order) {
                 Ok(Order::Command { actor, command, .. }) => (actor, command),
                 other => panic!("no command: {other:?}"),
             }

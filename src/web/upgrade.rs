@@ -8,6 +8,7 @@
 use super::answer::{Answer, Failure, Reply};
 use super::call::Call;
 use super::linger::Lingering;
+use crate::live::CloseCode;
 use crate::live::stage::{Entry, Join, Stages};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,9 +17,14 @@ use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, U
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Request, StatusCode};
 use std::io;
+use std::time::Duration;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+/// How often, and how far apart, room is sought for a socket on the stages: for 2 seconds, then it is told 1013.
+const ROOM_TRIES_MAX: u32 = 400;
+const ROOM_TRY_GAP: Duration = Duration::from_millis(5);
 
 /// Travels with the 101 to the connection's task: what comes of the connection, and how its socket enters.
 #[derive(Clone)]
@@ -60,9 +66,23 @@ pub async fn hand_over(stages: &Stages, handover: Handover) {
         return tracing::error!("upgrade lost: the connection is of another kind than it was made of");
     };
     match take_out(parts) {
-        Ok((socket, read_ahead)) => stages.join(Join { socket, read_ahead, entry: handover.entry }),
+        Ok((socket, read_ahead)) => bring_in(stages, Join { socket, read_ahead, entry: handover.entry }).await,
         Err(error) => tracing::warn!(%error, "upgrade lost: the socket cannot leave its runtime"),
     }
+}
+
+/// Brings a socket to a stage that has room for it. When a hall of phones comes at one instant, handshakes are done faster than a stage
+/// on the same core takes them in; those who are through wait here, at their worker, and are not sent home.
+async fn bring_in(stages: &Stages, join: Join) {
+    let mut join = Box::new(join);
+    for _ in 0..ROOM_TRIES_MAX {
+        match stages.try_join(join) {
+            Ok(()) => return,
+            Err(full) => join = full,
+        }
+        tokio::time::sleep(ROOM_TRY_GAP).await;
+    }
+    join.turn_away(CloseCode::Overloaded);
 }
 
 /// The bare socket, no longer known to tokio, and what was read beyond the handshake.
