@@ -15,7 +15,7 @@ use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::token::Tokens;
 use crate::web::app::Settings;
-use crate::web::messages::Messages;
+use crate::web::handlers::messages::Messages;
 use crossbeam::channel::{Sender, bounded};
 use std::path::Path;
 use std::sync::Arc;

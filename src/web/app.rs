@@ -39,9 +39,9 @@ pub struct App {
     pub stages: Stages,
     pub tokens: crate::token::Tokens,
     /// How often recovery and entry codes may be guessed.
-    pub patience: super::patience::Patience,
+    pub patience: super::handlers::patience::Patience,
     /// The images that were asked for last.
-    pub images: super::images::Shelf,
+    pub images: super::handlers::images::Shelf,
     /// Whether the server takes new work; false while it starts and once it stops. Written by the server, read relaxed: it
     /// stands alone.
     pub ready: std::sync::atomic::AtomicBool,

@@ -5,10 +5,10 @@
 
 use super::answer::Answer;
 use super::call::Call;
-use super::{
-    auth, desk, draws, entrance, events, figures, health, images, links, metrics, pages, participants, prizes, public,
-    state as long_poll,
+use super::handlers::{
+    auth, draws, entrance, events, figures, images, links, participants, people, prizes, public, state as long_poll,
 };
+use super::{health, metrics, pages};
 use hyper::Method;
 
 /// One line of the table.
@@ -185,9 +185,9 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::DrawAtOnce => draws::at_once(call).await,
         Endpoint::History => draws::history(call).await,
         Endpoint::Reset => draws::reset(call).await,
-        Endpoint::Participants => desk::participants(call).await,
-        Endpoint::MarkParticipant => desk::mark(call).await,
-        Endpoint::Winners => desk::winners(call).await,
+        Endpoint::Participants => people::participants(call).await,
+        Endpoint::MarkParticipant => people::mark(call).await,
+        Endpoint::Winners => people::winners(call).await,
         Endpoint::ListPrizes => prizes::list(call).await,
         Endpoint::AddPrize => prizes::add(call).await,
         Endpoint::OrderPrizes => prizes::order(call).await,

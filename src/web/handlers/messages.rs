@@ -3,8 +3,6 @@
 //! Runs on a stage's thread, so that nothing here waits: where the sequencer's inbox is full the peer hears so. A phone can do nothing but be a
 //! phone, and what it asks is answered as to the public. An order's answer comes back through the stage, after every frame that was published before.
 
-use super::answer::Failure;
-use super::app::Settings;
 use super::auth::prove;
 use super::participants::{hand_in, number_of};
 use super::state::personal;
@@ -16,6 +14,8 @@ use crate::live::snapshot::Snapshot;
 use crate::live::{CloseCode, PeerId, Role};
 use crate::sequencer::inbox::{Denial, Granted, Inbox, Order, Reply};
 use crate::token::Tokens;
+use crate::web::answer::Failure;
+use crate::web::app::Settings;
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
 use crate::wire::reply;
@@ -224,7 +224,6 @@ fn voice(role: Role) -> Voice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::app::sample_settings;
     use super::*;
     use crate::draw::{Event, Pick, sample};
     use crate::live::ByRole;
@@ -232,6 +231,7 @@ mod tests {
     use crate::live::room::Room;
     use crate::live::roster::Roster;
     use crate::store::keys::Keys;
+    use crate::web::app::sample_settings;
     use crate::wire::text::frame_text;
     use crossbeam::channel::{Receiver, bounded};
     use serde_json::{Value, json};

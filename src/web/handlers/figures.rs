@@ -1,12 +1,12 @@
 //! What an event's host watches: who is connected, how the last announcement travelled, and the audit trail.
 
-use super::answer::{Answer, Failure, success};
 use super::auth::{Rank, enter};
-use super::call::Call;
-use super::desk::number_in_query;
+use super::people::number_in_query;
 use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::inbox::Order;
+use crate::web::answer::{Answer, Failure, success};
+use crate::web::call::Call;
 use crate::wire::text::rfc3339;
 use crate::wire::view::events::{self, AuditView, ConnectionsByRole, DeliveryView, Figures};
 use crate::wire::view::json;

@@ -1,8 +1,8 @@
 //! What everybody may read: the announced results and the proof of how they came about.
 
-use super::answer::{Answer, success};
-use super::call::Call;
 use super::participants::{event_named, find};
+use crate::web::answer::{Answer, success};
+use crate::web::call::Call;
 use crate::wire::view::{draws, proof};
 
 /// `GET /results`

@@ -1,9 +1,9 @@
 //! The list of prizes: read, added to, changed, put in order, cut.
 
-use super::answer::{Answer, Failure, envelope, success};
 use super::auth::{Rank, enter};
-use super::call::{BODY_MAX, Call};
 use crate::draw::{Command, Outcome, PrizeId, Refusal};
+use crate::web::answer::{Answer, Failure, envelope, success};
+use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::parse;
 use crate::wire::request::{PrizeBody, PrizeOrder};
 use crate::wire::view::prizes;

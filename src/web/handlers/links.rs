@@ -2,11 +2,11 @@
 //!
 //! A link's token is derived from its event and id, so that the console can show it again, and nothing secret is stored.
 
-use super::answer::{Answer, Failure, envelope, success};
-use super::app::App;
 use super::auth::{Rank, enter};
-use super::call::{BODY_MAX, Call};
 use crate::draw::{Command, EventId, Link, LinkId, LinkRole, Outcome, Refusal};
+use crate::web::answer::{Answer, Failure, envelope, success};
+use crate::web::app::App;
+use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::{Invalid, parse};
 use crate::wire::request::NewLink;
 use crate::wire::view::events::{self, LinkView, role_named};

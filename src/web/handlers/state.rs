@@ -3,15 +3,15 @@
 //! A phone that is up to date waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting ones are bounded by the app's
 //! permits and hold nothing but a watch: the answer is made from the snapshot that stands when it is given.
 
-use super::answer::{Answer, Failure, success};
-use super::app::App;
-use super::call::Call;
 use super::participants::{event_named, find, number_of};
 use crate::draw::Number;
 use crate::live::Role;
 use crate::live::protocol::Since;
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
+use crate::web::answer::{Answer, Failure, success};
+use crate::web::app::App;
+use crate::web::call::Call;
 use crate::wire::request;
 use crate::wire::state_sync::{self, Voice};
 use crate::wire::text::frame_text;

@@ -4,11 +4,11 @@
 //! same picture in the same second, so the last few are kept as one buffer each that every answer shares: a copy for each phone would not fit the
 //! box. Storing, which ends in a flush to the disk, happens on a blocking thread.
 
-use super::answer::{Answer, Failure, success};
-use super::app::App;
 use super::auth::{Rank, enter};
-use super::call::Call;
 use crate::draw::Refusal;
+use crate::web::answer::{Answer, Failure, success};
+use crate::web::app::App;
+use crate::web::call::Call;
 use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER};
 use http_body_util::Full;

@@ -3,16 +3,16 @@
 //! A browser sees no reason in a refused handshake, so that every socket that can shake hands does, and is told then why it may not stay. A phone
 //! proves its number by its token; a display or console its role by a token, the login cookie, or else within 5 seconds by its first message.
 
-use super::answer::Answer;
 use super::auth::{Proved, has_login, is_same_origin, prove, slow_down};
-use super::call::Call;
 use super::events::first_use;
 use super::participants::number_of;
 use super::state::since;
-use super::upgrade;
 use crate::draw::{Number, Phase};
 use crate::live::stage::Entry;
 use crate::live::{CloseCode, Identity, Role};
+use crate::web::answer::Answer;
+use crate::web::call::Call;
+use crate::web::upgrade;
 use hyper::StatusCode;
 use hyper::header::ORIGIN;
 

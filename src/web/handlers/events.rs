@@ -1,13 +1,13 @@
 //! Events as such: which there are, making one, changing how it is settled and how far it is, removing it.
 
-use super::answer::{Answer, Failure, envelope, success};
-use super::app::App;
 use super::auth::{Rank, admit, enter};
-use super::call::{BODY_MAX, Call};
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Denial, Granted, Order, Reply};
+use crate::web::answer::{Answer, Failure, envelope, success};
+use crate::web::app::App;
+use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::{Invalid, parse};
 use crate::wire::request::{self, EntryCode, EventChange, NewEvent, PhaseChange};
 use crate::wire::view::events;

@@ -2,16 +2,16 @@
 //!
 //! Every handler is the same three steps: who asks, what is wished, what came of it. What may follow what is the rules' to say.
 
-use super::answer::{Answer, Failure, success};
-use super::app::App;
 use super::auth::{Rank, enter};
-use super::call::{BODY_MAX, BODY_WITH_IMAGE_MAX, Call};
 use super::images::store_data_url;
 use crate::chance;
 use crate::draw::command::{Scope, Which};
 use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SpecWish};
 use crate::live::room::Room;
 use crate::sequencer::inbox::Granted;
+use crate::web::answer::{Answer, Failure, success};
+use crate::web::app::App;
+use crate::web::call::{BODY_MAX, BODY_WITH_IMAGE_MAX, Call};
 use crate::wire::parse::parse;
 use crate::wire::request::{Cancel, DrawAtOnce, Nothing, Reset, Spec, Void};
 use crate::wire::view::draws;

@@ -4,14 +4,14 @@
 //! comparison takes says nothing of the secret. A wrong token is answered late, each on its own: a lock after so many wrong ones would let
 //! anybody lock out the right one. In open mode everybody is admin, as with the server before this one.
 
-use super::answer::{Answer, Failure, Reply, success};
-use super::app::Settings;
-use super::call::{BODY_MAX, Call};
 use crate::draw::{Actor, Event, LinkId, LinkRole, Moment};
 use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::wall_clock;
 use crate::token::Tokens;
+use crate::web::answer::{Answer, Failure, Reply, success};
+use crate::web::app::Settings;
+use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::parse;
 use crate::wire::request::Login;
 use crate::wire::text::rfc3339;

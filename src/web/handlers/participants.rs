@@ -3,10 +3,7 @@
 //! A number is claimed from the roster under the key of the phone's `request_id`, and answered only once it is committed: a retry
 //! finds the same claim, so that an answer lost on the way costs no number. A token presented here is checked and never adopted.
 
-use super::answer::{Answer, Failure, envelope, success};
-use super::app::App;
 use super::auth::{cookie, slow_down};
-use super::call::{BODY_MAX, Call};
 use super::events::first_use;
 use super::patience::TooMany;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Pick, Refusal, SessionId};
@@ -15,6 +12,9 @@ use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::{Denial, Order, Reply as Wait};
 use crate::sequencer::wall_clock;
 use crate::store::Details;
+use crate::web::answer::{Answer, Failure, envelope, success};
+use crate::web::app::App;
+use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::parse;
 use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::people::{self, Registered};

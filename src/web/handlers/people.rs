@@ -2,12 +2,12 @@
 //!
 //! Telephone numbers leave here masked. To see them whole is asked for, allowed to hosts, and on record before the first one is read.
 
-use super::answer::{Answer, Failure, success};
 use super::auth::{Rank, enter};
-use super::call::{BODY_MAX, Call};
 use crate::draw::fact::Mark;
 use crate::draw::{Command, Number, Refusal};
 use crate::sequencer::inbox::Order;
+use crate::web::answer::{Answer, Failure, success};
+use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::{Invalid, parse};
 use crate::wire::request::{self, MarkChange};
 use crate::wire::view::people::{self, Mask, Reached};
