@@ -3,6 +3,8 @@
 //! Exit codes: 0 after a stop, 64 when what was asked for is wrong, 1 when the house could not be opened or closed, 130 when a
 //! second signal cuts a stop short.
 
+mod memory;
+
 use luckydraw::banner::Banner;
 use luckydraw::config::{self, Config, Wish};
 use luckydraw::server::{self, Running};
@@ -11,10 +13,6 @@ use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Wrong arguments or settings (EX_USAGE of sysexits.h).
 const USAGE: u8 = 64;
@@ -38,9 +36,7 @@ fn main() -> ExitCode {
 
 /// Serves until a signal.
 fn serve(config: &Config) -> ExitCode {
-    // A huge page for each thread's heap and stack is most of what a small box has, and the broadcast gains nothing by it. Where
-    // the kernel cannot be told, it stays as it is.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    memory::be_frugal();
     if let Ok(filter) = logs::filter(&config.log) {
         logs::start(filter);
     }

@@ -1,0 +1,249 @@
+/*
+ * floor: the cheapest WebSocket fan-out server that plain epoll and send(2) allow. No product: it keeps one byte for each
+ * connection, trusts every request to arrive in one piece, and forgets a peer whose buffer is full. It is what the real
+ * server is measured against, so whatever it costs is what the kernel costs.
+ *
+ *   GET  any path, with Upgrade   101, and from then on a socket; what it says is ignored
+ *   POST /trigger                 the body as one text frame to every socket
+ *   POST any other path           {"number":N,"token":"..."}: a fixed answer with a rising number, nothing parsed or kept
+ *
+ *   -p PORT      where to listen (9000)
+ *   -t THREADS   that many event loops, each with its own listening socket (SO_REUSEPORT) and, from the second on, its own
+ *                table of descriptors, so that more sockets fit than RLIMIT_NOFILE allows one table (1)
+ *   -s BYTES     SO_SNDBUF of the sockets (the system's)
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+#define DESCRIPTORS_MAX 65536
+#define EVENTS_MAX 256
+#define BODY_MAX 65535
+
+enum state { FREE, LISTENER, HTTP, SOCKET, BELL };
+
+/* One event loop and the connections it accepted. */
+struct loop {
+    int index, epoll, bell, highest;
+    unsigned char state[DESCRIPTORS_MAX]; /* by descriptor: the one byte a connection costs */
+};
+
+static struct loop *loops[THREADS_MAX];
+static int port = 9000, thread_count = 1, send_buffer = 0;
+
+/* The frame that is being sent. A trigger comes only after everybody has the frame before it. */
+static unsigned char frame[BODY_MAX + 4];
+static size_t frame_len;
+static unsigned long long number;
+static __thread char buffer[1 << 16];
+
+/* SHA-1 of a short text (FIPS 180-4), for the handshake alone. */
+static uint32_t rotate(uint32_t x, int n) { return x << n | x >> (32 - n); }
+
+static void sha1(const unsigned char *text, size_t len, unsigned char digest[20]) {
+    uint32_t h[5] = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0};
+    unsigned char padded[128] = {0};
+    size_t blocks = len + 9 > 64 ? 2 : 1;
+    memcpy(padded, text, len);
+    padded[len] = 0x80;
+    for (int i = 0; i < 8; i++) padded[blocks * 64 - 1 - i] = (uint64_t)len * 8 >> (8 * i);
+    for (size_t block = 0; block < blocks; block++) {
+        uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
+        for (int i = 0; i < 16; i++) {
+            const unsigned char *p = padded + block * 64 + 4 * i;
+            w[i] = (uint32_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3];
+        }
+        for (int i = 16; i < 80; i++) w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+        for (int i = 0; i < 80; i++) {
+            uint32_t f, k;
+            if (i < 20) f = (b & c) | (~b & d), k = 0x5A827999;
+            else if (i < 40) f = b ^ c ^ d, k = 0x6ED9EBA1;
+            else if (i < 60) f = (b & c) | (b & d) | (c & d), k = 0x8F1BBCDC;
+            else f = b ^ c ^ d, k = 0xCA62C1D6;
+            uint32_t next = rotate(a, 5) + f + e + k + w[i];
+            e = d, d = c, c = rotate(b, 30), b = a, a = next;
+        }
+        h[0] += a, h[1] += b, h[2] += c, h[3] += d, h[4] += e;
+    }
+    for (int i = 0; i < 20; i++) digest[i] = h[i / 4] >> (24 - 8 * (i % 4));
+}
+
+static void base64(const unsigned char *bytes, int len, char *text) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (int i = 0; i < len; i += 3) {
+        uint32_t v = bytes[i] << 16 | (i + 1 < len ? bytes[i + 1] << 8 : 0) | (i + 2 < len ? bytes[i + 2] : 0);
+        *text++ = letters[v >> 18];
+        *text++ = letters[v >> 12 & 63];
+        *text++ = i + 1 < len ? letters[v >> 6 & 63] : '=';
+        *text++ = i + 2 < len ? letters[v & 63] : '=';
+    }
+    *text = 0;
+}
+
+static void watch(struct loop *loop, int fd, enum state state) {
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+    loop->state[fd] = state;
+    if (fd > loop->highest) loop->highest = fd;
+    epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
+}
+
+static void hang_up(struct loop *loop, int fd) {
+    loop->state[fd] = FREE;
+    close(fd);
+}
+
+static void answer(int fd, const char *more, const char *body) {
+    char text[600];
+    int len = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s",
+                       more, strlen(body), body);
+    (void)!send(fd, text, len, MSG_NOSIGNAL);
+}
+
+/* The hot path. A send that comes up short is not made up for: the client would count the frame as missing. */
+static void send_to_all(struct loop *loop) {
+    for (int fd = 0; fd <= loop->highest; fd++)
+        if (loop->state[fd] == SOCKET) (void)!send(fd, frame, frame_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void broadcast(struct loop *loop, const char *body, size_t len) {
+    size_t head = 0;
+    uint64_t one = 1;
+    frame[head++] = 0x81; /* final, text (RFC 6455 section 5.2) */
+    if (len < 126) frame[head++] = len;
+    else frame[head++] = 126, frame[head++] = len >> 8, frame[head++] = len;
+    memcpy(frame + head, body, len);
+    frame_len = head + len;
+    for (int i = 0; i < thread_count; i++)
+        if (loops[i] != loop) (void)!write(loops[i]->bell, &one, sizeof one);
+    send_to_all(loop);
+}
+
+static void shake_hands(struct loop *loop, int fd) {
+    static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char *key = strcasestr(buffer, "sec-websocket-key: ");
+    if (!key) return answer(fd, "", "{}");
+    key += strlen("sec-websocket-key: ");
+    char keyed[128], accept[40], text[256];
+    unsigned char digest[20];
+    size_t len = strcspn(key, "\r");
+    if (len > 64) len = 64;
+    memcpy(keyed, key, len);
+    memcpy(keyed + len, guid, sizeof guid - 1);
+    sha1((unsigned char *)keyed, len + sizeof guid - 1, digest);
+    base64(digest, sizeof digest, accept);
+    int text_len = snprintf(text, sizeof text,
+                            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            "Sec-WebSocket-Accept: %s\r\n\r\n", accept);
+    (void)!send(fd, text, text_len, MSG_NOSIGNAL);
+    loop->state[fd] = SOCKET;
+}
+
+static void give_number(struct loop *loop, int fd) {
+    static const char digits[] = "0123456789abcdef";
+    unsigned char chance[16];
+    char token[33] = "", body[160];
+    (void)!getrandom(chance, sizeof chance, 0);
+    for (int i = 0; i < 32; i++) token[i] = digits[chance[i / 2] >> (i % 2 ? 0 : 4) & 15];
+    snprintf(body, sizeof body, "{\"number\":%llu,\"token\":\"%s\"}", __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED), token);
+    int closes = strcasestr(buffer, "connection: close") != NULL;
+    answer(fd, closes ? "Connection: close\r\n" : "", body);
+    if (closes) hang_up(loop, fd);
+}
+
+static void hear(struct loop *loop, int fd) {
+    ssize_t len = recv(fd, buffer, sizeof buffer - 1, MSG_DONTWAIT);
+    if (len < 0 && errno == EAGAIN) return;
+    if (len <= 0) return hang_up(loop, fd);
+    if (loop->state[fd] == SOCKET) return;
+    buffer[len] = 0;
+    char *head_end = strstr(buffer, "\r\n\r\n");
+    if (!head_end) return;
+    if (!memcmp(buffer, "GET ", 4)) shake_hands(loop, fd);
+    else if (!memcmp(buffer, "POST /trigger", 13)) {
+        char *body = head_end + 4;
+        broadcast(loop, body, len - (body - buffer));
+        answer(fd, "", "{\"ok\":true}");
+    } else give_number(loop, fd);
+}
+
+static int listen_on_port(void) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (thread_count > 1) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+    if (send_buffer) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4096)) {
+        perror("floor: listen");
+        exit(1);
+    }
+    return fd;
+}
+
+static void *run(void *argument) {
+    struct loop *loop = argument;
+    if (loop->index && unshare(CLONE_FILES)) perror("floor: unshare");
+    loop->epoll = epoll_create1(0);
+    watch(loop, loop->bell, BELL);
+    watch(loop, listen_on_port(), LISTENER);
+    struct epoll_event events[EVENTS_MAX];
+    for (;;) {
+        int count = epoll_wait(loop->epoll, events, EVENTS_MAX, -1);
+        for (int i = 0; i < count; i++) {
+            int fd = events[i].data.fd, accepted;
+            uint64_t rung;
+            switch (loop->state[fd]) {
+            case LISTENER:
+                while ((accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK)) >= 0) watch(loop, accepted, HTTP);
+                break;
+            case BELL:
+                (void)!read(fd, &rung, sizeof rung);
+                send_to_all(loop);
+                break;
+            default:
+                hear(loop, fd);
+            }
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    int option;
+    while ((option = getopt(argc, argv, "p:t:s:")) != -1) {
+        if (option == 'p') port = atoi(optarg);
+        else if (option == 't') thread_count = atoi(optarg);
+        else if (option == 's') send_buffer = atoi(optarg);
+        else return 64;
+    }
+    if (thread_count < 1 || thread_count > THREADS_MAX) return 64;
+    signal(SIGPIPE, SIG_IGN);
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (int i = 0; i < thread_count; i++) {
+        loops[i] = calloc(1, sizeof *loops[i]);
+        loops[i]->index = i;
+        loops[i]->bell = eventfd(0, EFD_NONBLOCK);
+    }
+    for (int i = 1; i < thread_count; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, run, loops[i]);
+    }
+    run(loops[0]);
+}

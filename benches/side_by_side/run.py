@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Measures the server beside the floor, and prints one Markdown table.
+
+    benches/side_by_side/run.py                       everything, five rounds: some ten minutes
+    benches/side_by_side/run.py --rounds 3 --only fan,register
+    benches/side_by_side/run.py --peer 'bun=bun app.js {port}'
+
+The floor (floor.c) is the cheapest server that plain system calls allow, so what it costs is what the kernel costs. A peer is any other
+server that speaks the floor's language: sockets at /ws, POST /trigger broadcasts its body, POST /register answers {"number":N}. Each
+run starts a fresh process over a fresh data folder, the server on one core and the client on another. Rounds are interleaved, every
+system once and then again, and ratios are taken within a round: what another process does to the machine meets both. CPU is the process's
+own time, never the clock on the wall. Memory is Rss of smaps_rollup. Traffic stays on 127.0.0.1, and every run is bounded.
+
+Memory groups and CPU shares want cgroups that may be written; where they may not, those rows are left out and named.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import resource
+import shlex
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILT = REPOSITORY / "target" / "side_by_side"
+SERVER_CORE, CLIENT_CORE = 0, 1
+RUN_S = 120  # no run lasts longer
+PORTS = itertools.count(28_200)
+
+EVENT = "bench"
+FLOOR_FRAME = '{"type":"draw_standby","prize_name":"%s","seq":{SEQ},"epoch":"0123456789abcdef"}'
+STANDBY = '{"prize_name":"{SEQ} %s","prize_rank":1,"draw_mode":"slot","winner_count":1}'
+# The longest name and image path that a prize may have, in letters of four bytes: the largest frame a standby makes.
+LARGE = '{"prize_name":"{SEQ} %s","prize_image":"/%s","prize_rank":1,"draw_mode":"slot","winner_count":1}' % ("🎁" * 190, "🎁" * 490)
+
+
+# ------------------------------------------------------------------------------------------------------------------- systems
+
+
+class System:
+    """A server program: how it is started, and how the client drives it."""
+
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+
+    def environment(self, port, folder):
+        return {}
+
+    def arguments(self, port):
+        return [part.format(port=port) for part in shlex.split(self.command)]
+
+    def socket_options(self):
+        return ["--path", "/ws"]
+
+    def fan_options(self):
+        return ["-d", FLOOR_FRAME % ("x" * 200)]
+
+    def large_fan_options(self):
+        return ["-d", FLOOR_FRAME % "x", "--pad", "2900"]
+
+    def register_options(self):
+        return ["-d", '{"event_id":"bench","request_id":"bench-request-{N}-0123456789"}']
+
+
+class Luckydraw(System):
+    """Our server in open mode; a standby is its broadcast, and its longest answers are what a draw's frames are."""
+
+    def __init__(self, binary, **settings):
+        super().__init__("luckydraw", shlex.quote(str(binary)))
+        self.settings = settings
+
+    def environment(self, port, folder):
+        settings = dict(BIND=f"127.0.0.1:{port}", DATA_DIR=folder, OPEN=1, DEFAULT_EVENT=EVENT, WORKERS=1, STAGES=1, LOG="warn",
+                        PARTICIPANTS_MAX=300_000, **self.settings)
+        return {f"LUCKYDRAW_{name}": str(value) for name, value in settings.items()}
+
+    def socket_options(self):
+        return ["--path", f"/api/luckydraw/ws/{EVENT}"]
+
+    def fan_options(self):
+        return ["--trigger", f"/api/luckydraw/admin/{EVENT}/draw/standby", "--seq-key", '"prize_name":"', "-d", STANDBY % ("x" * 120)]
+
+    def large_fan_options(self):
+        return [*self.fan_options()[:-1], LARGE]
+
+    def register_options(self):
+        return ["--rpath", "/api/luckydraw/register", "--id-key", '"draw_number":', *super().register_options()]
+
+
+class Cage:
+    """A group of processes with a bound on their memory or CPU, by cgroups of either version."""
+
+    def __init__(self, memory_mib=None, cpu_share=None):
+        root, name = pathlib.Path("/sys/fs/cgroup"), f"luckydraw-bench-{os.getpid()}"
+        one = (root / "cgroup.controllers").exists()
+        self.folders = []
+        if memory_mib:
+            limit = "memory.max" if one else "memory.limit_in_bytes"
+            self._make(root / name if one else root / "memory" / name, {limit: memory_mib << 20})
+        if cpu_share:
+            files = {"cpu.max": f"{int(cpu_share * 100_000)} 100000"} if one else {"cpu.cfs_period_us": 100_000, "cpu.cfs_quota_us": int(cpu_share * 100_000)}
+            self._make(root / name if one else root / "cpu" / name, files)
+
+    def _make(self, folder, files):
+        folder.mkdir(exist_ok=True)
+        self.folders.append(folder)
+        for file, value in files.items():
+            (folder / file).write_text(str(value))
+
+    def enter(self):
+        for folder in self.folders:
+            (folder / "cgroup.procs").write_text(str(os.getpid()))
+
+    def peak_mib(self):
+        for folder, file in itertools.product(self.folders, ("memory.peak", "memory.max_usage_in_bytes")):
+            if (folder / file).exists():
+                return int((folder / file).read_text()) / 2**20
+        return None
+
+    def close(self):
+        for folder in self.folders:
+            for _ in range(50):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+                    break
+                time.sleep(0.05)
+
+
+class Running:
+    """A started system. Leaving the context ends it."""
+
+    def __init__(self, system, folder, cage=None):
+        self.system, self.folder, self.cage, self.port = system, folder, cage, next(PORTS)
+
+    def __enter__(self):
+        def prepare():
+            os.sched_setaffinity(0, {SERVER_CORE})
+            if self.cage:
+                self.cage.enter()
+
+        environment = {**os.environ, **self.system.environment(self.port, self.folder)}
+        began = time.monotonic()
+        with open(pathlib.Path(self.folder) / "output", "w") as output:
+            self.process = subprocess.Popen(self.system.arguments(self.port), env=environment, stdout=output, stderr=output, preexec_fn=prepare)
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                break
+            if self.process.poll() is not None or time.monotonic() - began > 20:
+                self.__exit__()
+                raise RuntimeError(f"{self.system.name} did not start: " + (pathlib.Path(self.folder) / "output").read_text()[-500:])
+            time.sleep(0.005)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def rss_kib(self):
+        rollup = pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Rss:"))
+
+    def client(self, mode, *options):
+        """Runs the client to its end and gives what it measured."""
+        command = [BUILT / "wsfan", mode, "-P", str(self.port), "-p", str(self.process.pid), "-c", str(CLIENT_CORE), *map(str, options)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S)
+        if done.returncode:
+            raise RuntimeError(f"{self.system.name}: {done.stderr[-500:]}")
+        return {**json.loads(done.stdout), "alive": self.process.poll() is None}
+
+
+@contextlib.contextmanager
+def started(system, cage=None):
+    with tempfile.TemporaryDirectory() as folder, Running(system, folder, cage) as running:
+        time.sleep(0.3)
+        yield running
+
+
+# ------------------------------------------------------------------------------------------------------------------ the table
+
+
+class Table:
+    """Figures by row and system, one a round."""
+
+    def __init__(self):
+        self.rows = {}
+
+    def note(self, row, system, value, unit):
+        self.rows.setdefault((row, unit), {}).setdefault(system, []).append(value)
+
+    def markdown(self):
+        lines = ["| figure | system | median | from – to | ratio to the floor |", "|---|---|--:|--:|--:|"]
+        for (row, unit), systems in self.rows.items():
+            for system, values in systems.items():
+                lines.append(f"| {row} | {system} | {shown(statistics.median(values))} {unit} | {shown(min(values))} – {shown(max(values))} | {self.ratio(systems, system)} |")
+        return "\n".join(lines)
+
+    @staticmethod
+    def ratio(systems, system):
+        floor = systems.get("floor")
+        if system == "floor" or not floor or not all(floor):
+            return ""
+        ratios = [value / base for value, base in zip(systems[system], floor)]
+        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
+
+
+def shown(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+# --------------------------------------------------------------------------------------------------------------- measurements
+
+
+def measure_fan(table, systems, sockets, broadcasts):
+    for system in systems:
+        with started(system) as running:
+            seen = running.client("fan", "-n", sockets, "-b", broadcasts, "-g", 20, *system.socket_options(), *system.fan_options())
+        whole(system, seen, sockets)
+        table.note(f"{sockets:,} sockets: server CPU a delivered frame", system.name, seen["cpu_us_per_frame"], "µs")
+        table.note(f"{sockets:,} sockets: the last one has it", system.name, seen["last_ms_p50"], "ms")
+        table.note(f"{sockets:,} sockets: memory a socket", system.name, seen["rss_per_socket"], "B")
+
+
+def whole(system, seen, sockets):
+    """A figure of a run that lost something is no figure."""
+    if not (seen["alive"] and seen["open"] + seen["stalled"] == sockets and seen["delivered"] == seen["expected"]):
+        raise RuntimeError(f"{system.name} lost sockets or frames: {seen}")
+
+
+def measure_register(table, systems, requests, new_connections):
+    how = "a connection each" if new_connections else "keep-alive"
+    for system in systems:
+        with started(system) as running:
+            more = ["--newconn"] if new_connections else []
+            seen = running.client("http", "-k", 64, "-R", requests, *more, *system.register_options())
+        if seen["answered"] != requests or seen["bad"] or seen["twice"]:
+            raise RuntimeError(f"{system.name} did not answer everybody: {seen}")
+        table.note(f"register, 64 at once, {how}: CPU a request", system.name, seen["cpu_us_per_request"], "µs")
+        table.note(f"register, 64 at once, {how}: p99", system.name, seen["ms_p99"], "ms")
+    table.note(f"register, 64 at once, {how}: p99", "the disk's fsync", fsync_p99_ms(), "ms")
+
+
+def fsync_p99_ms(writes=300):
+    """What the disk itself takes to keep 4 KB, where the data folders lie."""
+    times = []
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(writes):
+            file.write(os.urandom(4096))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - began) * 1e3)
+    return sorted(times)[int(0.99 * writes)]
+
+
+def measure_rush(table, systems, sockets):
+    for system in systems:
+        with started(system) as running:
+            seen = running.client("hold", "-n", sockets, "-w", sockets, "-T", 1, *system.socket_options())
+        if seen["open"] != sockets or seen["dropped"]:
+            raise RuntimeError(f"{system.name} lost sockets: {seen}")
+        table.note(f"{sockets:,} connects at one instant: handshake p99", system.name, seen["handshake_ms_p99"], "ms")
+        table.note(f"{sockets:,} connects at one instant: CPU a handshake", system.name, seen["cpu_us_per_handshake"], "µs")
+
+
+def measure_stalled(table, systems, broadcasts):
+    for stalled_pct, system in itertools.product((0, 10), systems):
+        with started(system) as running:
+            options = ["-n", 300, "-b", broadcasts, "-g", 1, "--stall-pct", stalled_pct, *system.socket_options(), *system.large_fan_options()]
+            seen = running.client("fan", *options)
+        whole(system, seen, 300)
+        table.note(f"300 sockets, {stalled_pct} % never read, {broadcasts:,} frames of 2.8 KB: p99", system.name, seen["p99_ms_p50"], "ms")
+
+
+def measure_caged(table, ours):
+    with caged(memory_mib=64) as cage, started(ours, cage) as running:
+        seen = running.client("fan", "-n", 19_900, "-b", 10, *ours.socket_options(), *ours.fan_options())
+        whole(ours, seen, 19_900)
+        table.note("19,900 sockets in a 64 MiB memory group: its peak", ours.name, cage.peak_mib(), "MiB")
+    with caged(cpu_share=0.1) as cage, started(ours, cage) as running:
+        seen = running.client("fan", "-n", 3_000, "-b", 10, "-g", 2_000, *ours.socket_options(), *ours.fan_options())
+        whole(ours, seen, 3_000)
+        table.note("3,000 sockets on a tenth of one core: all connected", ours.name, seen["connect_ms"], "ms")
+        table.note("3,000 sockets on a tenth of one core: the last one has it", ours.name, seen["last_ms_p50"], "ms")
+
+
+@contextlib.contextmanager
+def caged(**bounds):
+    cage = Cage(**bounds)
+    try:
+        yield cage
+    finally:
+        cage.close()
+
+
+def measure_start(table, ours, participants):
+    """An empty server's memory; then the start over a journal of many, and the memory after it."""
+    with tempfile.TemporaryDirectory() as folder:
+        with Running(ours, folder) as running:
+            time.sleep(2)
+            table.note("empty server: memory", ours.name, running.rss_kib() / 1024, "MiB")
+            seen = running.client("http", "-k", 64, "-R", participants, *ours.register_options())
+            if seen["bad"]:
+                raise RuntimeError(f"not everybody was registered: {seen}")
+        began = time.monotonic()
+        with Running(ours, folder) as running:
+            while True:
+                with contextlib.suppress(OSError):
+                    urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz", timeout=5).read()
+                    break
+                time.sleep(0.005)
+            table.note(f"journal of {participants:,}: start", ours.name, time.monotonic() - began, "s")
+            time.sleep(3)
+            table.note(f"journal of {participants:,}: memory", ours.name, running.rss_kib() / 1024, "MiB")
+
+
+# ----------------------------------------------------------------------------------------------------------------------- main
+
+
+def machine():
+    model = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+    commit = subprocess.run(["git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    return f"{model}, {os.cpu_count()} threads, Linux {os.uname().release}, commit {commit}"
+
+
+def main():
+    kinds = ["fan", "register", "rush", "stalled", "caged", "start"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default=",".join(kinds), help="of " + ", ".join(kinds))
+    parser.add_argument("--sockets", default="300,3000,19900", help="for fan")
+    parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another server; {port} in it is its port")
+    asked = parser.parse_args()
+
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    ours = Luckydraw(asked.binary)
+    peers = [System(*peer.split("=", 1)) for peer in asked.peer]
+    systems = [System("floor", f"{shlex.quote(str(BUILT / 'floor'))} -p {{port}}"), ours, *peers]
+    tasks = {
+        "fan": lambda table: [measure_fan(table, systems, int(n), 40 if int(n) < 10_000 else 15) for n in asked.sockets.split(",")],
+        "register": lambda table: [measure_register(table, systems, 20_000, False), measure_register(table, systems, 10_000, True)],
+        "rush": lambda table: measure_rush(table, systems[:2], 10_000),
+        "stalled": lambda table: measure_stalled(table, [ours], 1_500),
+        "caged": lambda table: measure_caged(table, ours),
+        "start": lambda table: measure_start(table, ours, 100_000),
+    }
+    table, left_out = Table(), []
+    for number, name in itertools.product(range(asked.rounds), asked.only.split(",")):
+        print(f"round {number + 1}: {name}", file=sys.stderr, flush=True)
+        try:
+            tasks[name](table)
+        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+            left_out.append(f"round {number + 1}, {name}: {error}")
+    table.note("binary", ours.name, asked.binary.stat().st_size / 2**20, "MiB")
+    print(f"{machine()}; {asked.rounds} rounds.\n\n{table.markdown()}")
+    for reason in left_out:
+        print(f"\nNot whole, so not counted: {reason}")
+
+
+if __name__ == "__main__":
+    main()
