@@ -8,10 +8,11 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{DrawId, Epoch, Event, EventId, Moment, Number, SessionId};
 use luckydraw::live::protocol::{Answer, Protocol, Speaker};
+use luckydraw::live::publication::Publication;
 use luckydraw::live::ring::Ring;
 use luckydraw::live::room::Room;
 use luckydraw::live::roster::Roster;
-use luckydraw::live::snapshot::{Publication, Snapshot};
+use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::stage::{Entry, Join, Stages};
 use luckydraw::live::{ByRole, Role};
 use luckydraw::wire::text::text_frame;
@@ -83,7 +84,14 @@ impl Hall {
         let snapshot = Arc::new(snapshot);
         self.room.show(snapshot.clone());
         let frames = ByRole::from_fn(|_| Some(self.frame.clone()));
-        let publication = Publication { room: self.room.clone(), snapshot, frames, announces: Some(draw), closes: None };
+        let publication = Publication {
+            room: self.room.clone(),
+            snapshot,
+            frames,
+            announces: Some(draw),
+            closes: None,
+            doubts: ByRole::default(),
+        };
         let publication = Arc::new(publication);
         let start = Instant::now();
         self.room.delivery.begin(draw);

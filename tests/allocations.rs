@@ -6,10 +6,11 @@ use bytes::Bytes;
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{DrawId, Epoch, Event, EventId, Moment, Number, SessionId};
 use luckydraw::live::protocol::{Answer, Protocol, Speaker};
+use luckydraw::live::publication::Publication;
 use luckydraw::live::ring::Ring;
 use luckydraw::live::room::Room;
 use luckydraw::live::roster::Roster;
-use luckydraw::live::snapshot::{Publication, Snapshot};
+use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::stage::{Entry, Join, Stages};
 use luckydraw::live::{ByRole, Role};
 use luckydraw::wire::text::{join_frames, text_frame};
@@ -115,7 +116,8 @@ impl Hall {
         let frames = ByRole::from_fn(|_| Some(self.frames.clone()));
         let announces = Some(DrawId(self.draws));
         self.room.delivery.begin(DrawId(self.draws));
-        self.stages.publish(Arc::new(Publication { room: self.room.clone(), snapshot, frames, announces, closes: None }));
+        let (room, doubts) = (self.room.clone(), ByRole::default());
+        self.stages.publish(Arc::new(Publication { room, snapshot, frames, announces, closes: None, doubts }));
         let mut heard = [0; 2048];
         for phone in &mut self.phones {
             let count = phone.read(&mut heard).unwrap();

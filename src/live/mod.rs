@@ -20,6 +20,7 @@ mod line;
 mod outbox;
 mod peer;
 pub mod protocol;
+pub mod publication;
 pub mod ring;
 pub mod room;
 pub mod roster;

@@ -1,8 +1,8 @@
 //! An event as everybody reads it: one whole, unmoving picture, swapped for the next at every publication.
 
+use super::ByRole;
 use super::ring::Ring;
 use super::roster::Roster;
-use super::{ByRole, CloseCode};
 use crate::draw::Event;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -19,17 +19,4 @@ pub struct Snapshot {
     pub ring: Ring,
     /// The ready-made `state_sync` of each role, as whole WebSocket frames.
     pub sync: ByRole<Bytes>,
-}
-
-/// What a stage is told: the new picture, and the frames for those who are connected.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    pub room: Arc<super::room::Room>,
-    pub snapshot: Arc<Snapshot>,
-    /// Whole WebSocket frames, one or several back to back; none: nothing is sent to that role.
-    pub frames: ByRole<Option<Bytes>>,
-    /// Whether these frames announce a draw, so that their delivery is counted.
-    pub announces: Option<crate::draw::DrawId>,
-    /// Whether the room closes after these frames, and with which code.
-    pub closes: Option<CloseCode>,
 }

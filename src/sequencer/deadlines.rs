@@ -6,7 +6,7 @@ use super::inbox::{Denial, Order, Reply};
 use crate::draw::command::Command;
 use crate::draw::fact::Cause;
 use crate::draw::{Actor, EventId, Moment};
-use crate::live::snapshot::Publication;
+use crate::live::publication::Publication;
 use crate::live::{CloseCode, Role};
 use crate::store::JournalError;
 use std::sync::Arc;
@@ -156,7 +156,14 @@ impl Sequencer {
         self.directory.remove(id.as_str());
         let snapshot = room.snapshot();
         let closes = Some(CloseCode::NoSuchEvent);
-        self.stages.publish(Arc::new(Publication { room, snapshot, frames: Default::default(), announces: None, closes }));
+        self.stages.publish(Arc::new(Publication {
+            room,
+            snapshot,
+            frames: Default::default(),
+            announces: None,
+            closes,
+            doubts: Default::default(),
+        }));
         Ok(())
     }
 

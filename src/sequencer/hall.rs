@@ -2,11 +2,12 @@
 
 use super::tally::Tally;
 use crate::draw::fact::Fact;
-use crate::draw::{DrawId, Event, Number, Phase};
+use crate::draw::{DrawId, Event, LinkRole, Number, Phase};
+use crate::live::publication::Publication;
 use crate::live::ring::Ring;
 use crate::live::room::Room;
 use crate::live::roster::Roster;
-use crate::live::snapshot::{Publication, Snapshot};
+use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, CloseCode, Role};
 use crate::wire::frame::{self, Telling};
 use crate::wire::state_sync::{self, Voice};
@@ -44,6 +45,7 @@ pub struct Tellings {
     more_than_numbers: bool,
     reset: bool,
     closed: bool,
+    doubts: ByRole<bool>,
 }
 
 impl State {
@@ -81,6 +83,11 @@ impl State {
                 self.roster = Arc::new(Roster::new(0, 1));
                 self.ring.forget();
                 tellings.closed = true;
+            }
+            Fact::LinkRevoked { link } => {
+                let revoked = self.event.links.iter().find(|made| made.id == *link);
+                tellings.doubts[Role::Display] |= revoked.is_some_and(|link| link.role != LinkRole::Staff);
+                tellings.doubts[Role::Admin] |= revoked.is_some_and(|link| link.role == LinkRole::Host);
             }
             _ => {}
         }
@@ -134,6 +141,7 @@ impl Hall {
             frames: ByRole(tellings.frames.0.map(|frames| (!frames.is_empty()).then(|| join_frames(&frames)))),
             announces: tellings.announced,
             closes: tellings.closed.then_some(CloseCode::NoSuchEvent),
+            doubts: tellings.doubts,
         }
     }
 
@@ -145,7 +153,7 @@ impl Hall {
         frames.0.iter().any(Option::is_some).then(|| {
             let snapshot = self.snapshot();
             room.show(snapshot.clone());
-            Publication { room, snapshot, frames, announces: None, closes: None }
+            Publication { room, snapshot, frames, announces: None, closes: None, doubts: ByRole::default() }
         })
     }
 

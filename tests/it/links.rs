@@ -69,3 +69,21 @@ async fn a_link_is_of_one_event_and_ends_when_it_is_revoked() {
     assert!(listed["links"][0]["revoked_at"].is_string() && listed["links"][0].get("token").is_none(), "{listed}");
     house.admin(Method::DELETE, "links/77").await.refused(404, "NOT_FOUND");
 }
+
+#[tokio::test]
+async fn whoever_holds_a_revoked_link_is_sent_out_and_whoever_does_not_comes_back() {
+    let house = House::start().await;
+    house.open_event().await;
+    let (link, token) = make(&house, "display").await;
+    let mut guest = house.socket(EVENT, &format!("?role=display&token={token}")).await;
+    guest.until("state_sync").await;
+    let (mut own, mut console, mut phone) = (house.display().await, house.console().await, house.socket(EVENT, "").await);
+    phone.until("state_sync").await;
+    house.admin(Method::DELETE, &format!("links/{link}")).await.ok();
+    assert_eq!(guest.closed().await, 1012);
+    assert_eq!(own.closed().await, 1012, "nobody remembers which display came by which link, so that each proves itself again");
+    assert_eq!(house.socket(EVENT, &format!("?role=display&token={token}")).await.closed().await, 4401);
+    house.display().await.settle().await;
+    console.settle().await;
+    phone.settle().await;
+}

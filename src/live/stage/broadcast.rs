@@ -7,7 +7,8 @@ use super::super::Role;
 use super::super::crowd::Crowd;
 use super::super::outbox::Kind;
 use super::super::peer::Sent;
-use super::super::snapshot::{Publication, Snapshot};
+use super::super::publication::Publication;
+use super::super::snapshot::Snapshot;
 use super::super::{CloseCode, PeerId};
 use super::floor::Floor;
 use bytes::Bytes;
@@ -25,6 +26,7 @@ impl Floor {
             self.turn_page(key, &publication.snapshot);
             Role::ALL.into_iter().for_each(|role| self.broadcast(key, role, publication));
             self.carry_out_verdicts();
+            self.send_out_doubted(key, publication);
         }
         if let Some(code) = publication.closes {
             self.send_everybody_out(key, code);
@@ -80,6 +82,14 @@ impl Floor {
                 crowd.room.holders.release(number, PeerId { stage: self.index, slot, generation: peer.generation });
                 peer.set_number(None);
             }
+        }
+    }
+
+    fn send_out_doubted(&mut self, key: u32, publication: &Publication) {
+        for role in Role::ALL.into_iter().filter(|&role| publication.doubts[role]) {
+            // The last of those before may have emptied the crowd.
+            let slots = self.crowds.get(key as usize).map_or_else(Vec::new, |crowd| crowd.admitted[role].clone());
+            slots.into_iter().for_each(|slot| self.close(slot, CloseCode::Restarting));
         }
     }
 

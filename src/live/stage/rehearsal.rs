@@ -2,10 +2,11 @@
 
 use super::super::limits::Limits;
 use super::super::protocol::{Answer, Protocol, Since, Speaker, Standing};
+use super::super::publication::Publication;
 use super::super::ring::Ring;
 use super::super::room::Room;
 use super::super::roster::Roster;
-use super::super::snapshot::{Publication, Snapshot};
+use super::super::snapshot::Snapshot;
 use super::super::{ByRole, CloseCode, Identity, PeerId, Role};
 use super::{Entry, Join, Stages};
 use crate::draw::fact::Settings;
@@ -135,7 +136,7 @@ impl House {
         self.room.show(self.snapshot.clone());
         let frames = ByRole::from_fn(|_| Some(frame.clone()));
         let (room, snapshot) = (self.room.clone(), self.snapshot.clone());
-        let mut publication = Publication { room, snapshot, frames, announces: None, closes: None };
+        let mut publication = Publication { room, snapshot, frames, announces: None, closes: None, doubts: ByRole::default() };
         publish(&mut publication);
         self.stages.publish(Arc::new(publication));
         self.snapshot.ring.last_seq()

@@ -53,7 +53,7 @@ pub async fn recover(mut call: Call) -> Answer {
         slow_down().await;
         return Err(participant_not_found());
     }
-    call.app.patience.try_recovery(&event.id, number, wall_clock().0)?;
+    call.app.patience.try_recovery(&event.id, number, call.app.patience.now_ms())?;
     if !call.app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
         return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "the recovery code is wrong"));
     }
@@ -210,14 +210,14 @@ async fn check_entry_code(app: &App, event: &Event, shown: Option<&str>) -> Resu
     let Some(shown) = shown else {
         return Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this event asks for the code on the screen"));
     };
-    let wait = app.patience.guess_turn(&event.id, wall_clock().0)?;
+    let wait = app.patience.guess_turn(&event.id, app.patience.now_ms())?;
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
     if shown.as_bytes() == code {
         return Ok(());
     }
-    app.patience.note_wrong_guess(&event.id, wall_clock().0);
+    app.patience.note_wrong_guess(&event.id, app.patience.now_ms());
     Err(Failure::new(StatusCode::FORBIDDEN, "FORBIDDEN", "that is not the code on the screen"))
 }
 

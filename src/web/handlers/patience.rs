@@ -7,7 +7,7 @@
 use crate::draw::{EventId, Number};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Tries of a number's recovery code in one window.
 const TRIES_MAX: u32 = 5;
@@ -34,8 +34,9 @@ pub struct TooMany {
 }
 
 /// Counts tries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Patience {
+    began: Instant,
     recoveries: Mutex<HashMap<(EventId, Number), Window>>,
     guesses: Mutex<HashMap<EventId, Guesses>>,
 }
@@ -53,7 +54,18 @@ struct Guesses {
     turn_ms: i64,
 }
 
+impl Default for Patience {
+    fn default() -> Self {
+        Self { began: Instant::now(), recoveries: Mutex::default(), guesses: Mutex::default() }
+    }
+}
+
 impl Patience {
+    /// The time that its calls take, in milliseconds since it began: not the wall clock's, which may be set back while somebody waits.
+    pub fn now_ms(&self) -> i64 {
+        self.began.elapsed().as_millis() as i64
+    }
+
     /// Counts a try of a number's recovery code.
     ///
     /// # Errors
