@@ -106,7 +106,7 @@ impl Hall {
         Self { stages, room, phones, frames, draws: 0 }
     }
 
-    /// Announces a draw, and reads it at every phone: both frames come by one read, so they left by one write.
+    /// Announces a draw, and reads it at every phone: both frames come by one read, as one buffer that left by one write.
     fn announce(&mut self) {
         self.draws += 1;
         let mut snapshot = Snapshot::clone(&self.room.snapshot());

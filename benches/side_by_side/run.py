@@ -81,7 +81,7 @@ class Luckydraw(System):
 
     def environment(self, port, folder):
         settings = dict(BIND=f"127.0.0.1:{port}", DATA_DIR=folder, OPEN=1, DEFAULT_EVENT=EVENT, WORKERS=1, STAGES=1, LOG="warn",
-                        PARTICIPANTS_MAX=300_000, **self.settings)
+                        **self.settings)
         return {f"LUCKYDRAW_{name}": str(value) for name, value in settings.items()}
 
     def socket_options(self):
@@ -306,12 +306,14 @@ def caged(**bounds):
         cage.close()
 
 
-def measure_start(table, ours, participants):
+def measure_start(table, binary, participants):
     """An empty server's memory; then the start over a journal of many, and the memory after it."""
+    with started(Luckydraw(binary)) as running:
+        time.sleep(2)
+        table.note("empty server: memory", running.system.name, running.rss_kib() / 1024, "MiB")
+    ours = Luckydraw(binary, PARTICIPANTS_MAX=participants)
     with tempfile.TemporaryDirectory() as folder:
         with Running(ours, folder) as running:
-            time.sleep(2)
-            table.note("empty server: memory", ours.name, running.rss_kib() / 1024, "MiB")
             seen = running.client("http", "-k", 64, "-R", participants, *ours.register_options())
             if seen["bad"]:
                 raise RuntimeError(f"not everybody was registered: {seen}")
@@ -357,7 +359,7 @@ def main():
         "rush": lambda table: measure_rush(table, systems[:2], 10_000),
         "stalled": lambda table: measure_stalled(table, [ours], 1_500),
         "caged": lambda table: measure_caged(table, ours),
-        "start": lambda table: measure_start(table, ours, 100_000),
+        "start": lambda table: measure_start(table, asked.binary, 100_000),
     }
     table, left_out = Table(), []
     for number, name in itertools.product(range(asked.rounds), asked.only.split(",")):
