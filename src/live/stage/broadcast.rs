@@ -176,9 +176,10 @@ mod tests {
         let mut house = House::open(limits, 1);
         let mut stalled = house.phone();
         let is_evicted = |house: &House| house.room.census.evicted.load(Relaxed) == 1;
+        // More than the kernel ever takes: one that is behind for a moment may still catch up while the far end's window grows.
         for _ in 0..20_000 {
             house.say(&"x".repeat(4_000));
-            if is_evicted(&house) || house.room.census.behind.load(Relaxed) == 1 {
+            if is_evicted(&house) {
                 break;
             }
         }
