@@ -75,7 +75,10 @@ impl House {
     pub fn connection(&self) -> (TcpStream, TcpStream) {
         let far = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         far.set_read_timeout(Some(DEADLINE)).unwrap();
-        (self.listener.accept().unwrap().0, far)
+        let near = self.listener.accept().unwrap().0;
+        // As the street's listening sockets have it set for all they accept.
+        near.set_nodelay(true).unwrap();
+        (near, far)
     }
 
     pub fn join(&self, entry: Entry) -> Client {
