@@ -1,0 +1,105 @@
+//! The command line, in the words of the plan that this tester was built for.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A load tester for luckydraw that accounts for every frame of every phone.
+#[derive(Parser)]
+#[command(name = "drawload", version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Plays the plan's scenarios: a registration spike, b 100 draws, c a mixed evening, d idle sockets
+    FullScenario(FullScenario),
+}
+
+/// Which scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    A,
+    B,
+    C,
+    D,
+    All,
+}
+
+/// `full-scenario`
+#[derive(Args)]
+pub struct FullScenario {
+    #[arg(long, value_enum, default_value = "all")]
+    pub scenario: Which,
+    #[command(flatten)]
+    pub door: Door,
+    /// How many people there are
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub users: u32,
+    /// How many prizes are drawn in b and c; at most as many as users
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub prizes: u32,
+    /// Seconds from one draw to the next
+    #[arg(long, default_value_t = 3.0, value_parser = positive)]
+    pub draw_interval: f64,
+    /// All times of the plan times this; other than 1, nothing that is measured in time, memory or CPU is judged, unless --threshold asks
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub time_scale: f64,
+    /// Percentage of phones that vanish without a word in d
+    #[arg(long, default_value = "2%", value_parser = percentage)]
+    pub dead_clients: f64,
+    /// Makes arrivals repeatable
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The server's process on this machine, to measure its memory and CPU
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// One criterion more, as in draw.spread.p99<100ms; may be given several times
+    #[arg(long = "threshold", value_name = "METRIC<LIMIT")]
+    pub thresholds: Vec<String>,
+    /// A folder for summary.json; made if it is not there
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// How to reach the server.
+#[derive(Args)]
+pub struct Door {
+    /// http://…, ws://… or just address:port, with or without a path
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    pub host: String,
+    /// The event to play in; without it one is made for each scenario and removed afterwards
+    #[arg(long)]
+    pub event_id: Option<String>,
+    /// What opens admin calls; not needed in open mode
+    #[arg(long, env = "LUCKYDRAW_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+    /// A file that holds the admin token
+    #[arg(long, env = "LUCKYDRAW_ADMIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "admin_token")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value > 0.0 && value <= 3600.0).then_some(value).ok_or_else(|| "must be above 0 and at most 3600".to_owned())
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    let value: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a percentage".to_owned())?;
+    (0.0..=100.0).contains(&value).then_some(value / 100.0).ok_or_else(|| "must be 0% to 100%".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+        assert_eq!((percentage("2%"), percentage("50")), (Ok(0.02), Ok(0.5)));
+        assert!(percentage("101%").is_err() && positive("0").is_err() && positive("NaN").is_err());
+    }
+}
