@@ -20,6 +20,9 @@ struct Run {
     code: Option<i32>,
     said: String,
     summary: Value,
+    /// `report.html`
+    page: String,
+    files: Vec<String>,
 }
 
 impl Run {
@@ -47,7 +50,11 @@ async fn drawload(address: SocketAddr, arguments: &[&str]) -> Run {
         let schema = serde_json::from_str(include_str!("../../src/bin/drawload/summary.schema.json")).unwrap();
         assert_eq!(misfits(&schema, &schema, &summary, "summary"), Vec::<String>::new());
     }
-    Run { code: status.code(), said, summary }
+    let page = std::fs::read_to_string(out.path().join("report.html")).unwrap_or_default();
+    let mut files: Vec<_> =
+        std::fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    files.sort();
+    Run { code: status.code(), said, summary, page, files }
 }
 
 /// A run with somebody on the line.
@@ -90,11 +97,23 @@ async fn a_line_that_nobody_meddles_with_passes() {
     let run = meddled(Mischief::None, MIXED).await;
     assert_eq!(run.code, Some(0), "{}", run.said);
     assert_eq!(run.summary["scenarios"][0]["faults"], serde_json::json!([]));
+    for file in
+        ["c.api.hgrm", "c.draw.delivery.hgrm", "env.json", "failures.csv", "report.html", "summary.json", "timeseries.csv"]
+    {
+        assert!(run.files.iter().any(|name| name == file), "{file} is among {:?}", run.files);
+    }
+    assert!(run.page.contains("통과 PASS") && run.page.contains("<polyline"));
+    assert_eq!(run.page.matches("<circle").count(), 0, "nothing was lost");
+    for outside in ["src=", "href=", "url(", "@import", "<script"] {
+        assert!(!run.page.contains(outside), "the page asks for nothing: {outside}");
+    }
 }
 
 #[tokio::test]
 async fn one_lost_frame_is_named() {
-    meddled(Mischief::DropFrame(601), DRAWS).await.names("delivery.lost", "never heard seq");
+    let run = meddled(Mischief::DropFrame(601), DRAWS).await;
+    run.names("delivery.lost", "never heard seq");
+    assert_eq!(run.page.matches("<circle").count(), 1, "one lost frame is one visible dot");
 }
 
 #[tokio::test]

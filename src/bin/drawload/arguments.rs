@@ -59,7 +59,7 @@ pub struct FullScenario {
     /// One criterion more, as in draw.spread.p99<100ms; may be given several times
     #[arg(long = "threshold", value_name = "METRIC<LIMIT")]
     pub thresholds: Vec<String>,
-    /// A folder for summary.json; made if it is not there
+    /// A folder for report.html, summary.json, tables and distributions; made if it is not there
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 }

@@ -8,6 +8,7 @@ use crate::measure::oneself::Myself;
 use crate::measure::process::{Reading, vcpus};
 use crate::plan::Plan;
 use crate::verdict::{Judgement, Verdict};
+use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -50,6 +51,9 @@ pub struct Outcome {
     /// Every figure that a threshold can name; null where it was not measured.
     pub metrics: BTreeMap<String, Option<f64>>,
     pub latencies: BTreeMap<&'static str, Times>,
+    /// Response times as they are, for the distributions.
+    #[serde(skip)]
+    pub histograms: BTreeMap<&'static str, Histogram<u64>>,
     /// What went wrong, in words: frames first, then winners, numbers and answers.
     pub faults: Vec<String>,
     pub lost: Vec<Lost>,
@@ -66,6 +70,12 @@ pub struct Outcome {
 pub struct Times {
     pub response: Figures,
     pub service: Figures,
+}
+
+impl Times {
+    fn of(latency: &Latency) -> Self {
+        Self { response: Figures::of(&latency.response), service: Figures::of(&latency.service) }
+    }
 }
 
 /// A draw as the hall saw it.
@@ -185,7 +195,9 @@ impl Outcome {
         let balance = book.ledger.balance(memory.seq.unwrap_or(0));
         let draws = note_spreads(book);
         let server = empty.zip(end).map(|(empty, end)| server(book, empty, end));
-        let latencies = latencies(book);
+        let histograms = with_api(book);
+        let latencies = histograms.iter().map(|(name, latency)| (*name, Times::of(latency))).collect::<BTreeMap<_, _>>();
+        let histograms = histograms.into_iter().map(|(name, latency)| (name, latency.response)).collect();
         let mut metrics: BTreeMap<String, Option<f64>> = BTreeMap::new();
         for (name, times) in &latencies {
             for (figure, value) in FIGURES.iter().zip(times.response.values()) {
@@ -242,6 +254,7 @@ impl Outcome {
             judgements: Vec::new(),
             metrics,
             latencies,
+            histograms,
             faults: faults(book, &balance.listed, findings),
             lost: balance.listed,
             draws,
@@ -290,8 +303,7 @@ fn note_spreads(book: &mut Book) -> Vec<DrawLine> {
 }
 
 /// Those waits that there were, and all API calls together.
-fn latencies(book: &Book) -> BTreeMap<&'static str, Times> {
-    let times = |latency: &Latency| Times { response: Figures::of(&latency.response), service: Figures::of(&latency.service) };
+fn with_api(book: &Book) -> BTreeMap<&'static str, Latency> {
     let mut api = Latency::new();
     for wait in Wait::ALL.into_iter().filter(|wait| wait.is_api()) {
         let of_wait = book.latency(wait);
@@ -299,8 +311,8 @@ fn latencies(book: &Book) -> BTreeMap<&'static str, Times> {
         api.response.add(&of_wait.response).expect(same_bounds);
         api.service.add(&of_wait.service).expect(same_bounds);
     }
-    let each = Wait::ALL.into_iter().map(|wait| (wait.name(), times(book.latency(wait))));
-    each.chain([(API, times(&api))]).filter(|(_, times)| times.response.count > 0).collect()
+    let each = Wait::ALL.into_iter().map(|wait| (wait.name(), book.latency(wait).clone()));
+    each.chain([(API, api)]).filter(|(_, latency)| !latency.response.is_empty()).collect()
 }
 
 fn server(book: &Book, empty: Reading, end: Reading) -> Server {
