@@ -174,6 +174,25 @@ async fn what_cannot_run_says_why() {
     assert_eq!(greedy.code, Some(64), "{}", greedy.said);
 }
 
+#[tokio::test]
+async fn a_process_is_watched_for_as_long_as_was_asked() {
+    let house = House::start().await;
+    let watch = async |pid: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
+        command.env_clear().kill_on_drop(true).args(["memory-monitor", "--duration", "0.3", "--interval", "0.1", "--pid", pid]);
+        let output = timeout(RUN_MAX, command.output()).await.expect("the monitor ends").unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = watch(&house.pid().to_string()).await;
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() >= 5 && lines[0].starts_with("at_s,rss_mb"), "{said}");
+    let rss: f64 = lines[1].split(',').nth(1).unwrap().parse().unwrap();
+    assert!(rss > 1.0 && lines.last().unwrap().contains("steady"), "{said}");
+    let (code, said) = watch("4294967295").await;
+    assert_eq!(code, Some(3), "{said}");
+}
+
 /// Where a value does not fit a schema; as much of JSON Schema as ours uses.
 fn misfits(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(name) = schema["$ref"].as_str() {

@@ -16,6 +16,8 @@ pub struct Arguments {
 pub enum Command {
     /// Plays the plan's scenarios: a registration spike, b 100 draws, c a mixed evening, d idle sockets
     FullScenario(FullScenario),
+    /// Watches a process's memory, CPU and descriptors
+    MemoryMonitor(MemoryMonitor),
 }
 
 /// Which scenario.
@@ -64,6 +66,35 @@ pub struct FullScenario {
     pub out: Option<PathBuf>,
 }
 
+/// `memory-monitor`
+#[derive(Args)]
+pub struct MemoryMonitor {
+    /// The process
+    #[arg(long, conflicts_with_all = ["name", "auto"])]
+    pub pid: Option<u32>,
+    /// The one process that is called so
+    #[arg(long, conflicts_with = "auto")]
+    pub name: Option<String>,
+    /// The one process that is called luckydraw; so it is when nothing is said
+    #[arg(long)]
+    pub auto: bool,
+    /// Seconds
+    #[arg(long, default_value_t = 60.0, value_parser = duration)]
+    pub duration: f64,
+    /// Seconds between two lines
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub interval: f64,
+    /// MB an hour that memory may rise; it grows when it rises faster and by more than --growth-max
+    #[arg(long, default_value_t = 5.0)]
+    pub slope_max: f64,
+    /// MB that the end may be above the start
+    #[arg(long, default_value_t = 2.0)]
+    pub growth_max: f64,
+    /// A file for the table, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// How to reach the server.
 #[derive(Args)]
 pub struct Door {
@@ -84,6 +115,11 @@ pub struct Door {
 fn positive(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     (value > 0.0 && value <= 3600.0).then_some(value).ok_or_else(|| "must be above 0 and at most 3600".to_owned())
+}
+
+fn duration(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value > 0.0 && value <= 604_800.0).then_some(value).ok_or_else(|| "must be above 0 and at most a week".to_owned())
 }
 
 fn percentage(text: &str) -> Result<f64, String> {

@@ -18,6 +18,7 @@ mod clock;
 mod evening;
 mod http;
 mod measure;
+mod monitor;
 mod outcome;
 mod phone;
 mod plan;
@@ -40,9 +41,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return could_not_run(&format!("no runtime: {error}")),
     };
-    let Command::FullScenario(scenario) = arguments.command;
     let hall = tokio::task::LocalSet::new();
-    match hall.block_on(&runtime, evening::full_scenario(&scenario)) {
+    let ended = hall.block_on(&runtime, async {
+        match arguments.command {
+            Command::FullScenario(asked) => evening::full_scenario(&asked).await,
+            Command::MemoryMonitor(asked) => monitor::watch(&asked).await,
+        }
+    });
+    match ended {
         Ok(code) => ExitCode::from(code),
         Err(evening::Stopped::Usage(why)) => {
             eprintln!("drawload: {why}");

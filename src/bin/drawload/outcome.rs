@@ -331,7 +331,7 @@ fn server(book: &Book, empty: Reading, end: Reading) -> Server {
 
 /// Bytes in mebibytes.
 #[expect(clippy::cast_precision_loss, reason = "memory fits 53 bits")]
-fn megabytes(bytes: u64) -> f64 {
+pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 

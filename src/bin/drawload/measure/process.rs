@@ -17,9 +17,13 @@ pub struct Reading {
     pub rss_peak: u64,
     /// Its fair share of what it shares with others; 0 where that may not be read.
     pub pss: u64,
+    /// What it shares with nobody.
+    pub uss: u64,
     pub swap: u64,
     pub threads: u64,
     pub descriptors: u64,
+    /// Descriptors that are sockets.
+    pub sockets: u64,
     /// User and system time since it started.
     pub cpu_s: f64,
 }
@@ -37,16 +41,28 @@ impl Reading {
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
         // SAFETY: sysconf takes no pointers.
         let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1);
+        let (descriptors, sockets) = descriptors(pid);
         Ok(Self {
             rss: field(&status, "VmRSS:") << 10,
             rss_peak: field(&status, "VmHWM:") << 10,
             pss: field(&rollup, "Pss:") << 10,
+            uss: (field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:")) << 10,
             swap: field(&status, "VmSwap:") << 10,
             threads: field(&status, "Threads:"),
-            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |files| files.count() as u64),
+            descriptors,
+            sockets,
             cpu_s: (ticks(11) + ticks(12)) as f64 / ticks_per_s as f64,
         })
     }
+}
+
+/// How many descriptors are open, and how many of them are sockets; none where that may not be looked at.
+fn descriptors(pid: u32) -> (u64, u64) {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.fold((0, 0), |(all, sockets), file| {
+        let socket = fs::read_link(file.path()).is_ok_and(|to| to.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
+        (all + 1, sockets + u64::from(socket))
+    })
 }
 
 /// The number behind a name at the beginning of a line.
