@@ -36,11 +36,16 @@ impl Run {
     }
 }
 
+/// `full-scenario`
 async fn drawload(address: SocketAddr, arguments: &[&str]) -> Run {
+    drawload_as("full-scenario", address, arguments).await
+}
+
+async fn drawload_as(subcommand: &str, address: SocketAddr, arguments: &[&str]) -> Run {
     let out = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
     command.env_clear().env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).kill_on_drop(true);
-    command.arg("full-scenario").args(["--host", &address.to_string()]);
+    command.arg(subcommand).args(["--host", &address.to_string()]);
     command.arg("--out").arg(out.path()).args(arguments);
     let Output { status, stdout, stderr } = timeout(RUN_MAX, command.output()).await.expect("the tester ends").unwrap();
     let said = String::from_utf8([stdout, stderr].concat()).unwrap();
@@ -172,6 +177,50 @@ async fn what_cannot_run_says_why() {
     assert_eq!((no_metric.code, no_metric.said.contains("no metric speed")), (Some(64), true), "{}", no_metric.said);
     let greedy = drawload(house.address, &["--users", "3", "--prizes", "4"]).await;
     assert_eq!(greedy.code, Some(64), "{}", greedy.said);
+}
+
+#[tokio::test]
+async fn sockets_alone_and_calls_alone_are_judged_by_what_they_do() {
+    let house = House::start().await;
+    let tests: [(&[&str], &str, f64, &str); 4] = [
+        (&["websocket-test", "--ramp-up", "0.5"], "ws.handshake.p95", 0.0, "ws.ungreeted"),
+        (&["http-test", "--scenario", "registration"], "register.p95", 20.0, "numbers.lost"),
+        (&["http-test", "--scenario", "draw", "--prizes", "5"], "draw.complete.p95", 20.0, "winners.wrong"),
+        (&["http-test", "--scenario", "mixed", "--prizes", "5"], "winner_info.p95", 20.0, "answers.wrong"),
+    ];
+    for (words, measured, registered, judged) in tests {
+        let arguments = [&words[1..], &["--users", "20", "--duration", "2"]].concat();
+        let run = drawload_as(words[0], house.address, &arguments).await;
+        let scenario = &run.summary["scenarios"][0];
+        assert!(scenario["metrics"][measured].as_f64().is_some_and(|ms| ms > 0.0), "{words:?}: {}", run.said);
+        assert_eq!(scenario["metrics"]["register.count"], registered, "{words:?}");
+        let judgements = scenario["judgements"].as_array().unwrap();
+        assert!(judgements.iter().any(|judgement| judgement["metric"] == judged), "{words:?}: {}", run.said);
+        // At the plan's own pace its times are judged as well, and this machine may be busy: what is asserted does not hang on them.
+        assert!(judgements.iter().all(|judgement| judgement["origin"] != "must" || judgement["grade"] == "good"), "{}", run.said);
+        assert_eq!(scenario["failures"], serde_json::json!([]), "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_there_is_tested_without_the_admin_token() {
+    let house = House::start().await;
+    let arguments = [
+        "--event-id",
+        "demo",
+        "--admin-token",
+        "not-the-token-of-this-house",
+        "--users",
+        "5",
+        "--duration",
+        "1",
+        "--ramp-up",
+        "0.2",
+    ];
+    let run = drawload_as("websocket-test", house.address, &arguments).await;
+    let judgements = run.summary["scenarios"][0]["judgements"].as_array().unwrap_or_else(|| panic!("{}", run.said));
+    assert!(judgements.iter().all(|judgement| judgement["origin"] != "must" || judgement["grade"] == "good"), "{}", run.said);
+    assert_eq!(run.summary["scenarios"][0]["event_id"], "demo");
 }
 
 #[tokio::test]

@@ -16,6 +16,10 @@ pub struct Arguments {
 pub enum Command {
     /// Plays the plan's scenarios: a registration spike, b 100 draws, c a mixed evening, d idle sockets
     FullScenario(FullScenario),
+    /// Opens sockets and holds them, with pings
+    WebsocketTest(WebsocketTest),
+    /// Calls over HTTP alone: registrations, draws, or both and the results
+    HttpTest(HttpTest),
     /// Watches a process's memory, CPU and descriptors
     MemoryMonitor(MemoryMonitor),
 }
@@ -36,7 +40,7 @@ pub struct FullScenario {
     #[arg(long, value_enum, default_value = "all")]
     pub scenario: Which,
     #[command(flatten)]
-    pub door: Door,
+    pub common: Common,
     /// How many people there are
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub users: u32,
@@ -52,6 +56,55 @@ pub struct FullScenario {
     /// Percentage of phones that vanish without a word in d
     #[arg(long, default_value = "2%", value_parser = percentage)]
     pub dead_clients: f64,
+}
+
+/// `websocket-test`
+#[derive(Args)]
+pub struct WebsocketTest {
+    #[command(flatten)]
+    pub common: Common,
+    /// How many sockets there are
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub users: u32,
+    /// Seconds in all
+    #[arg(long, default_value_t = 120.0, value_parser = duration)]
+    pub duration: f64,
+    /// Seconds in which they connect
+    #[arg(long, default_value_t = 10.0, value_parser = positive)]
+    pub ramp_up: f64,
+}
+
+/// What is called in `http-test`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Calls {
+    Registration,
+    Draw,
+    Mixed,
+}
+
+/// `http-test`
+#[derive(Args)]
+pub struct HttpTest {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long, value_enum, default_value = "mixed")]
+    pub scenario: Calls,
+    /// How many people there are
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub users: u32,
+    /// How many prizes are drawn in draw and mixed; at most as many as users
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub prizes: u32,
+    /// Seconds in all
+    #[arg(long, default_value_t = 60.0, value_parser = duration)]
+    pub duration: f64,
+}
+
+/// What every test takes.
+#[derive(Args)]
+pub struct Common {
+    #[command(flatten)]
+    pub door: Door,
     /// Makes arrivals repeatable
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -62,7 +115,7 @@ pub struct FullScenario {
     #[arg(long = "threshold", value_name = "METRIC<LIMIT")]
     pub thresholds: Vec<String>,
     /// A folder for report.html, summary.json, tables and distributions; made if it is not there
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, visible_alias = "output", value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 }
 

@@ -1,9 +1,9 @@
 //! One scenario from the first question to the last: the event, the baseline, everybody's evening, the audit.
 
-use crate::arguments::{FullScenario, Which};
+use crate::arguments::{Common, FullScenario, HttpTest, WebsocketTest, Which};
 use crate::audit::{self, insist};
 use crate::book::{Book, Moment};
-use crate::clock::{Chance, Clock, micros};
+use crate::clock::{Chance, Clock, Span, micros};
 use crate::http::{Ask, Failure};
 use crate::measure::latency::{Wait, in_ms};
 use crate::measure::process::Reading;
@@ -52,30 +52,59 @@ pub struct Evening {
     pub over: CancellationToken,
 }
 
-/// Plays what was asked for, reports it and gives back the exit code.
+/// What the scenarios of one run have in common.
+struct Run<'a> {
+    common: &'a Common,
+    time_scale: f64,
+    rules: Vec<Rule>,
+}
+
+/// `full-scenario`
 ///
 /// # Errors
 /// When it could not begin.
 pub async fn full_scenario(asked: &FullScenario) -> Result<u8, Stopped> {
+    run(plans(asked), &asked.common, asked.time_scale).await
+}
+
+/// `websocket-test`
+///
+/// # Errors
+/// When it could not begin.
+pub async fn websocket_test(asked: &WebsocketTest) -> Result<u8, Stopped> {
+    run(vec![Plan::websocket(asked.users, asked.ramp_up, asked.duration)], &asked.common, 1.0).await
+}
+
+/// `http-test`
+///
+/// # Errors
+/// When it could not begin.
+pub async fn http_test(asked: &HttpTest) -> Result<u8, Stopped> {
+    run(vec![Plan::http(asked.scenario, asked.users, asked.prizes, asked.duration)], &asked.common, 1.0).await
+}
+
+/// Plays scenarios, reports them and gives back the exit code.
+async fn run(plans: Vec<Plan>, common: &Common, time_scale: f64) -> Result<u8, Stopped> {
     let mut rules = verdict::standing_rules();
-    for text in &asked.thresholds {
+    for text in &common.thresholds {
         rules.push(Rule::parse(text).map_err(Stopped::Usage)?);
     }
-    let draws = matches!(asked.scenario, Which::B | Which::C | Which::All);
-    if draws && asked.prizes > asked.users {
-        return Err(Stopped::Usage(format!("--prizes {}: there are only {} users to win them", asked.prizes, asked.users)));
+    let run = Run { common, time_scale, rules };
+    if let Some(plan) = plans.iter().find(|plan| plan.draw_count() as usize > plan.users) {
+        return Err(Stopped::Usage(format!("--prizes {}: there are only {} users to win them", plan.draw_count(), plan.users)));
     }
-    let target = Target::of(&asked.door).map_err(Stopped::Usage)?;
-    raise_descriptors(u64::from(asked.users) + SPARE_DESCRIPTORS).map_err(Stopped::CouldNotRun)?;
-    if let Some(pid) = asked.pid {
+    let target = Target::of(&common.door).map_err(Stopped::Usage)?;
+    let users = plans.iter().map(|plan| plan.users as u64).max().unwrap_or(0);
+    raise_descriptors(users + SPARE_DESCRIPTORS).map_err(Stopped::CouldNotRun)?;
+    if let Some(pid) = common.pid {
         Reading::of(pid).map_err(|error| Stopped::CouldNotRun(format!("--pid {pid}: {error}")))?;
     }
-    if let Some(folder) = &asked.out {
+    if let Some(folder) = &common.out {
         std::fs::create_dir_all(folder).map_err(|error| Stopped::CouldNotRun(format!("--out {}: {error}", folder.display())))?;
     }
-    let mut summary = Summary::new(&asked.door.host, asked.seed, asked.time_scale);
-    for plan in plans(asked) {
-        let outcome = play(plan, target.clone(), asked, &rules).await?;
+    let mut summary = Summary::new(&common.door.host, common.seed, time_scale);
+    for plan in plans {
+        let outcome = play(plan, target.clone(), &run).await?;
         print!("{}", report::text::of(&outcome));
         let interrupted = outcome.verdict == Verdict::Interrupted;
         summary.add(outcome);
@@ -84,7 +113,7 @@ pub async fn full_scenario(asked: &FullScenario) -> Result<u8, Stopped> {
         }
     }
     println!("{}", report::text::last_line(&summary));
-    if let Some(folder) = &asked.out {
+    if let Some(folder) = &common.out {
         report::write(&summary, folder).map_err(|error| Stopped::CouldNotRun(format!("the report: {error}")))?;
     }
     Ok(summary.exit_code)
@@ -108,26 +137,26 @@ fn plans(asked: &FullScenario) -> Vec<Plan> {
 }
 
 /// One scenario.
-async fn play(plan: Plan, mut target: Target, asked: &FullScenario, rules: &[Rule]) -> Result<Outcome, Stopped> {
-    let made = asked.door.event_id.is_none();
+async fn play(plan: Plan, mut target: Target, run: &Run<'_>) -> Result<Outcome, Stopped> {
+    let made = run.common.door.event_id.is_none();
     open_event(&mut target, &plan, made).await.map_err(Stopped::CouldNotRun)?;
-    let empty = asked.pid.and_then(|pid| Reading::of(pid).ok());
+    let empty = run.common.pid.and_then(|pid| Reading::of(pid).ok());
     let mut book = Book::new(plan.users);
     measure_baseline(&mut book, &target).await.map_err(Stopped::CouldNotRun)?;
     book.clock = Clock::starting_now();
     let clock = book.clock;
     let evening = Rc::new(Evening { plan, target, clock, book: RefCell::new(book), over: CancellationToken::new() });
     let observers = [
-        tokio::task::spawn_local(sample(evening.clone(), asked.pid, asked.time_scale)),
+        tokio::task::spawn_local(sample(evening.clone(), run.common.pid, run.time_scale)),
         tokio::task::spawn_local(watch_timers(evening.clone())),
         tokio::task::spawn_local(tell_progress(evening.clone())),
     ];
-    let (people, show) = invite(&evening, asked.seed);
+    let (people, show) = invite(&evening, run.common.seed);
     let interrupted = wait_for_end(&evening, show).await;
     let lasted_s = clock.now().as_secs_f64();
     settle(&evening).await;
     let memory = audit::remember(&evening.target).await;
-    let end = asked.pid.and_then(|pid| Reading::of(pid).ok());
+    let end = run.common.pid.and_then(|pid| Reading::of(pid).ok());
     {
         let mut book = evening.book.borrow_mut();
         book.sockets_at_end = book.sockets;
@@ -152,7 +181,7 @@ async fn play(plan: Plan, mut target: Target, asked: &FullScenario, rules: &[Rul
         };
         Outcome::of(evidence)
     };
-    verdict::speak(&mut outcome, rules, asked.time_scale, interrupted);
+    verdict::speak(&mut outcome, &evening.plan, &run.rules, run.time_scale, interrupted);
     if made {
         let path = evening.target.path(&format!("/admin/events/{}", evening.target.event));
         if let Err(failure) = insist(|| Ask::delete(&evening.target, path.clone()).admin()).await {
@@ -167,6 +196,13 @@ async fn open_event(target: &mut Target, plan: &Plan, made: bool) -> Result<(), 
     if made {
         let word = micros(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default());
         target.event = format!("drawload-{}-{word:x}", plan.name);
+    }
+    if !made {
+        // One that is there needs no admin token to be found.
+        let path = target.path(&format!("/state?event_id={}", target.event));
+        if insist(|| Ask::get(target, path.clone())).await.is_ok() {
+            return Ok(());
+        }
     }
     let body = json!({"event_id": target.event, "title": "drawload", "participants_max": (plan.users * 2).max(100)});
     match insist(|| Ask::post(target, target.path("/admin/events"), body.clone()).admin()).await {
@@ -197,15 +233,15 @@ async fn measure_baseline(book: &mut Book, target: &Target) -> Result<(), String
 fn invite(evening: &Rc<Evening>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
     let plan = &evening.plan;
     let mut chance = Chance(seed);
-    let register = plan.registrations.arrivals(plan.users, &mut chance);
-    let connect = plan.sockets.arrivals(plan.users, &mut chance);
-    let aftermath = plan.aftermath.map(|span| span.arrivals(plan.users, &mut chance));
+    let mut arrivals = |span: Option<Span>| span.map(|span| span.arrivals(plan.users, &mut chance));
+    let [register, connect, aftermath] = [plan.registrations, plan.sockets, plan.aftermath].map(&mut arrivals);
+    let at = |moments: &Option<Vec<Duration>>, index: usize| moments.as_ref().map(|moments| moments[index]);
     let (mut people, mut show) = (Vec::new(), Vec::new());
     for index in 0..plan.users {
         let moments = Moments {
-            register: register[index],
-            connect: connect[index],
-            aftermath: aftermath.as_ref().map(|moments| moments[index]),
+            register: at(&register, index),
+            connect: at(&connect, index),
+            aftermath: at(&aftermath, index),
             vanishes: index < plan.dead,
         };
         let own_chance = Chance(chance.next());
@@ -215,8 +251,11 @@ fn invite(evening: &Rc<Evening>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHan
         }
     }
     if let Some(draws) = plan.draws {
-        let (cues, cued) = mpsc::channel(1);
-        people.push(tokio::task::spawn_local(stage_hand::display(evening.clone(), cued)));
+        let cues = plan.sockets.map(|_| {
+            let (cues, cued) = mpsc::channel(1);
+            people.push(tokio::task::spawn_local(stage_hand::display(evening.clone(), cued)));
+            cues
+        });
         show.push(tokio::task::spawn_local(stage_hand::host(evening.clone(), draws, cues)));
     }
     (people, show)

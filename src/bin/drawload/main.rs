@@ -45,6 +45,8 @@ fn main() -> ExitCode {
     let ended = hall.block_on(&runtime, async {
         match arguments.command {
             Command::FullScenario(asked) => evening::full_scenario(&asked).await,
+            Command::WebsocketTest(asked) => evening::websocket_test(&asked).await,
+            Command::HttpTest(asked) => evening::http_test(&asked).await,
             Command::MemoryMonitor(asked) => monitor::watch(&asked).await,
         }
     });

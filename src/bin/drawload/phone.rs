@@ -1,7 +1,7 @@
 //! Somebody in the hall: registers, opens a socket, holds it, comes back when it is cut off, looks up the results.
 
 use crate::book::{Acknowledged, Book};
-use crate::clock::{Chance, micros};
+use crate::clock::{Chance, Span, micros};
 use crate::evening::Evening;
 use crate::http::{Ask, PATIENCE};
 use crate::measure::latency::Wait;
@@ -24,8 +24,8 @@ const NO_WORD: u16 = 1006;
 /// When one phone does what.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
-    pub register: Duration,
-    pub connect: Duration,
+    pub register: Option<Duration>,
+    pub connect: Option<Duration>,
     pub aftermath: Option<Duration>,
     pub vanishes: bool,
 }
@@ -123,10 +123,13 @@ pub fn account<'a>(book: &mut Book, ear: usize, text: &'a str) -> Option<Frame<'
 
 /// A phone's whole evening.
 pub async fn attend(evening: std::rc::Rc<Evening>, index: usize, moments: Moments, mut chance: Chance) {
-    evening.clock.wait_for(moments.register).await;
-    register(&evening, index, moments.register, &mut chance).await;
-    evening.clock.wait_for(moments.connect).await;
-    let mut planned_us = micros(moments.connect);
+    if let Some(moment) = moments.register {
+        evening.clock.wait_for(moment).await;
+        register(&evening, index, moment, &mut chance).await;
+    }
+    let Some(moment) = moments.connect else { return };
+    evening.clock.wait_for(moment).await;
+    let mut planned_us = micros(moment);
     while !evening.over.is_cancelled() {
         let query = query(&evening.book.borrow(), index);
         if let Some(line) = connect(&evening, index, &query, planned_us).await {
@@ -171,7 +174,7 @@ async fn hold(evening: &Evening, index: usize, mut line: Line, vanishes: bool, c
     let mut pings = interval_at(Instant::now() + every.mul_f64(chance.fraction()), every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pinged_us = None;
-    let vanishing = evening.clock.wait_for(evening.plan.sockets.end());
+    let vanishing = evening.clock.wait_for(evening.plan.sockets.map_or(evening.plan.end, Span::end));
     tokio::pin!(vanishing);
     let code = loop {
         tokio::select! {

@@ -2,6 +2,7 @@
 //!
 //! A scenario is data, not code, so that what differs between them can be read at a glance, and a phone does not know which one it is in.
 
+use crate::arguments::Calls;
 use crate::clock::Span;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ pub struct Plan {
     pub name: &'static str,
     pub what: &'static str,
     pub users: usize,
-    /// When they register.
-    pub registrations: Span,
-    /// When they open their sockets.
-    pub sockets: Span,
+    /// When they register, if they do.
+    pub registrations: Option<Span>,
+    /// When they open their sockets, if they do. Without sockets there is no display, and the host completes the draws.
+    pub sockets: Option<Span>,
     pub draws: Option<Draws>,
     /// When everybody looks up the results, and winners hand in their details.
     pub aftermath: Option<Span>,
@@ -40,6 +41,13 @@ pub struct Size {
     pub draw_interval_s: f64,
     pub scale: f64,
     pub dead_fraction: f64,
+}
+
+impl Size {
+    /// People and nothing else, in the plan's time.
+    fn of(users: u32) -> Self {
+        Self { users, prizes: 0, draw_interval_s: 1.0, scale: 1.0, dead_fraction: 0.0 }
+    }
 }
 
 impl Plan {
@@ -71,13 +79,40 @@ impl Plan {
         Self { dead, ..base }
     }
 
+    /// Sockets alone: all within `ramp_up_s`, held until the end.
+    pub fn websocket(users: u32, ramp_up_s: f64, duration_s: f64) -> Self {
+        Self {
+            registrations: None,
+            ..Self::base("websocket", "sockets", Size::of(users), 0.0, Span::seconds(0.0, ramp_up_s, 1.0), duration_s)
+        }
+    }
+
+    /// Calls alone, as `calls` says, within `duration_s`.
+    pub fn http(calls: Calls, users: u32, prizes: u32, duration_s: f64) -> Self {
+        // The shares of the time that registrations, draws and results get.
+        let (name, what, [registrations, draws, results]) = match calls {
+            Calls::Registration => ("http-registration", "registrations", [1.0, 0.0, 0.0]),
+            Calls::Draw => ("http-draw", "draws over HTTP", [0.1, 0.9, 0.0]),
+            Calls::Mixed => ("http-mixed", "mixed calls", [0.3, 0.4, 0.3]),
+        };
+        let size = Size { prizes, draw_interval_s: draws * duration_s / f64::from(prizes), ..Size::of(users) };
+        let base = Self::base(name, what, size, registrations * duration_s, Span::seconds(0.0, 0.0, 1.0), duration_s);
+        let from_s = (registrations + draws) * duration_s;
+        Self {
+            sockets: None,
+            draws: (draws > 0.0).then(|| Draws::of(registrations * duration_s, size)),
+            aftermath: (results > 0.0).then(|| Span::seconds(from_s, results * duration_s, 1.0)),
+            ..base
+        }
+    }
+
     fn base(name: &'static str, what: &'static str, size: Size, registrations_s: f64, sockets: Span, end_s: f64) -> Self {
         Self {
             name,
             what,
             users: size.users as usize,
-            registrations: Span::seconds(0.0, registrations_s, size.scale),
-            sockets,
+            registrations: Some(Span::seconds(0.0, registrations_s, size.scale)),
+            sockets: Some(sockets),
             draws: None,
             aftermath: None,
             end: Duration::from_secs_f64(end_s * size.scale),
@@ -109,8 +144,12 @@ mod tests {
         let ends = [Plan::a(size), Plan::b(size), Plan::c(size), Plan::d(size)].map(|plan| plan.end.as_secs());
         assert_eq!(ends, [120, 320, 600, 3_670], "b and d with the arrivals before their 300 and 3,600 s");
         let c = Plan::c(size);
-        assert_eq!((c.registrations.end().as_secs(), c.sockets.end().as_secs()), (60, 120));
+        assert_eq!([c.registrations, c.sockets].map(|span| span.map(|span| span.end().as_secs())), [Some(60), Some(120)]);
         assert_eq!(c.aftermath.map(|span| (span.from.as_secs(), span.end().as_secs())), Some((420, 600)));
+        let http = Plan::http(Calls::Mixed, 300, 20, 60.0);
+        assert_eq!((http.sockets, http.draw_count(), http.aftermath.map(|span| span.end().as_secs())), (None, 20, Some(60)));
+        assert_eq!(Plan::http(Calls::Registration, 300, 20, 60.0).draw_count(), 0);
+        assert_eq!(Plan::websocket(300, 10.0, 120.0).registrations, None);
         assert_eq!(Plan::d(size).dead, 6);
         assert_eq!(Plan::a(Size { scale: 0.5, ..size }).end.as_secs(), 60);
     }

@@ -25,17 +25,17 @@ const COMPLETE_AT: f64 = 0.75;
 pub type Cue = (Option<u32>, oneshot::Sender<bool>);
 
 /// Plays every draw.
-pub async fn host(evening: Rc<Evening>, draws: Draws, cues: mpsc::Sender<Cue>) {
+pub async fn host(evening: Rc<Evening>, draws: Draws, cues: Option<mpsc::Sender<Cue>>) {
     for index in 0..draws.count {
         let from = draws.from + draws.interval * index;
         if evening.over.is_cancelled() {
             return;
         }
-        play(&evening, index, from, draws.interval, &cues).await;
+        play(&evening, index, from, draws.interval, cues.as_ref()).await;
     }
 }
 
-async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration, cues: &mpsc::Sender<Cue>) {
+async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration, cues: Option<&mpsc::Sender<Cue>>) {
     let prize = format!("Prize {}", index + 1);
     let spec = json!({"prize_name": prize, "prize_rank": index % 5 + 1, "draw_mode": "slot", "winner_count": 1});
     step(evening, Wait::Standby, from, "draw/standby", spec.clone()).await;
@@ -53,7 +53,11 @@ async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration,
         seen.reveal_asked_us = Some(asked_us);
         seen.revealed = revealed.as_ref().map(winners);
     }
-    complete(evening, draw, from + interval.mul_f64(COMPLETE_AT), cues).await;
+    let complete_at = from + interval.mul_f64(COMPLETE_AT);
+    match cues {
+        Some(cues) => complete(evening, draw, complete_at, cues).await,
+        None => complete_alone(evening, draw, complete_at).await,
+    }
 }
 
 /// Has the display say that the show is over.
@@ -73,6 +77,15 @@ async fn complete(evening: &Evening, draw: Option<u32>, planned: Duration, cues:
     if !success {
         book.errors += 1;
         book.mishap(Wait::Complete.name(), &"the display's word was not acknowledged");
+    }
+}
+
+/// Without a display the host says it; and nobody else hears the announcement.
+async fn complete_alone(evening: &Evening, draw: Option<u32>, planned: Duration) {
+    let answer = step(evening, Wait::Complete, planned, "draw/complete", json!({})).await;
+    if let Some((draw, answer)) = draw.zip(answer) {
+        let mut book = evening.book.borrow_mut();
+        book.ledger.draws.entry(draw).or_default().announced = Some(winners(&answer));
     }
 }
 

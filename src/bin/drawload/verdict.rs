@@ -5,6 +5,7 @@
 
 use crate::measure::oneself::Myself;
 use crate::outcome::{CRITERION_MISSED, INTERRUPTED, Outcome, VOID, is_metric, is_timed};
+use crate::plan::Plan;
 use serde::Serialize;
 use std::fmt;
 
@@ -156,6 +157,17 @@ impl Rule {
         }
     }
 
+    /// Whether a plan does at all what this rule speaks of; what the caller asked for always counts.
+    fn concerns(&self, plan: &Plan) -> bool {
+        self.origin == Origin::Asked
+            || match self.metric.split('.').next().unwrap_or_default() {
+                "ws" | "delivery" => plan.sockets.is_some(),
+                "api" | "errors" | "numbers" => plan.registrations.is_some(),
+                "winners" | "history" | "draws" => plan.draws.is_some(),
+                _ => true,
+            }
+    }
+
     fn judge(&self, outcome: &Outcome, time_scale: f64) -> Judgement {
         let value = outcome.metrics.get(&self.metric).copied().flatten();
         let scaled = time_scale != 1.0 && self.origin == Origin::Plan && is_timed(&self.metric);
@@ -196,8 +208,8 @@ fn read_limit(text: &str) -> Option<f64> {
 }
 
 /// Judges a scenario by all rules and writes it down.
-pub fn speak(outcome: &mut Outcome, rules: &[Rule], time_scale: f64, interrupted: bool) {
-    outcome.judgements = rules.iter().map(|rule| rule.judge(outcome, time_scale)).collect();
+pub fn speak(outcome: &mut Outcome, plan: &Plan, rules: &[Rule], time_scale: f64, interrupted: bool) {
+    outcome.judgements = rules.iter().filter(|rule| rule.concerns(plan)).map(|rule| rule.judge(outcome, time_scale)).collect();
     outcome.verdict = if interrupted { Verdict::Interrupted } else { verdict(&outcome.judgements, &outcome.tester) };
 }
 

@@ -23,7 +23,7 @@ pub enum Wait {
     Standby,
     Start,
     Reveal,
-    /// From the display's word to its acknowledgement.
+    /// From the display's word to its acknowledgement; where there is no display, the host's call.
     Complete,
     /// From the display's word to one phone's `winner_announced`.
     Delivery,
