@@ -224,6 +224,33 @@ async fn an_event_that_is_there_is_tested_without_the_admin_token() {
 }
 
 #[tokio::test]
+async fn a_run_is_held_against_an_earlier_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, p95: f64, limited_by: &[&str]| {
+        let scenario =
+            serde_json::json!({"scenario": "a", "metrics": {"register.p95": p95}, "tester": {"limited_by": limited_by}});
+        let path = folder.path().join(name);
+        std::fs::write(&path, serde_json::json!({"format": "drawload/1", "scenarios": [scenario]}).to_string()).unwrap();
+        path
+    };
+    let (early, slower, void) = (run("early", 10.0, &[]), run("slower", 13.0, &[]), run("void", 10.0, &["it was busy"]));
+    let compare = async |before: &std::path::Path, after: &std::path::Path, limit: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
+        command.env_clear().kill_on_drop(true).arg("compare").args([before, after]).args(["--fail-if", limit]);
+        let output = timeout(RUN_MAX, command.output()).await.expect("it ends").unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = compare(&early, &slower, "register.p95>+20%").await;
+    assert!(code == Some(99) && said.contains("+30.0 %  TOO MUCH"), "{code:?} {said}");
+    assert_eq!(compare(&early, &slower, "register.p95>+40%").await.0, Some(0));
+    assert_eq!(compare(&slower, &early, "register.p95>+0%").await.0, Some(0));
+    assert_eq!(compare(&early, &early, "api.p95>+1%").await.0, Some(99), "what was not measured is not taken for good");
+    assert_eq!(compare(&early, &void, "register.p95>+20%").await.0, Some(4));
+    assert_eq!(compare(&early, &early, "speed>+20%").await.0, Some(64));
+    assert_eq!(compare(&early, folder.path(), "register.p95>+20%").await.0, Some(3));
+}
+
+#[tokio::test]
 async fn a_process_is_watched_for_as_long_as_was_asked() {
     let house = House::start().await;
     let watch = async |pid: &str| {

@@ -22,6 +22,8 @@ pub enum Command {
     HttpTest(HttpTest),
     /// Watches a process's memory, CPU and descriptors
     MemoryMonitor(MemoryMonitor),
+    /// Holds a run against an earlier one
+    Compare(Compare),
 }
 
 /// Which scenario.
@@ -146,6 +148,18 @@ pub struct MemoryMonitor {
     /// A file for the table, as CSV
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// `compare`
+#[derive(Args)]
+pub struct Compare {
+    /// The summary.json of the earlier run
+    pub before: PathBuf,
+    /// The summary.json of the later run
+    pub after: PathBuf,
+    /// A change that is too much, as in register.p95>+20%; may be given several times
+    #[arg(long, value_name = "METRIC>+CHANGE")]
+    pub fail_if: Vec<String>,
 }
 
 /// How to reach the server.

@@ -15,6 +15,7 @@ mod arguments;
 mod audit;
 mod book;
 mod clock;
+mod compare;
 mod evening;
 mod http;
 mod measure;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             Command::FullScenario(asked) => evening::full_scenario(&asked).await,
             Command::WebsocketTest(asked) => evening::websocket_test(&asked).await,
             Command::HttpTest(asked) => evening::http_test(&asked).await,
+            Command::Compare(asked) => compare::compare(&asked),
             Command::MemoryMonitor(asked) => monitor::watch(&asked).await,
         }
     });

@@ -19,7 +19,7 @@ pub const USAGE: u8 = 64;
 pub const INTERRUPTED: u8 = 105;
 
 /// What the shape of `summary.json` is called; `summary.schema.json` describes it.
-const FORMAT: &str = "drawload/1";
+pub const FORMAT: &str = "drawload/1";
 
 /// All scenarios of one run.
 #[derive(Debug, Serialize)]
