@@ -73,6 +73,11 @@ impl House {
         self.read_address().await;
     }
 
+    /// The process, for whoever measures it.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the process at once, as a power cut or the kernel would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -1,7 +1,7 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
 //! One binary for all of it, each test on a server and a data folder of its own. [`house`] starts and ends the server, [`http`] and
-//! [`socket`] are the clients, [`show`] an evening in few words; the others are named for the promise they hold the server to.
+//! [`socket`] are the clients, [`meddler`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
 
 mod admin;
 mod bad_input;
@@ -13,7 +13,9 @@ mod guard;
 mod house;
 mod http;
 mod links;
+mod load;
 mod logs;
+mod meddler;
 mod numbers;
 mod old_clients;
 mod participants;

@@ -1,0 +1,208 @@
+//! The command line, in the words of the plan that this tester was built for.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A load tester for luckydraw that accounts for every frame of every phone.
+#[derive(Parser)]
+#[command(name = "drawload", version, about)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Plays the plan's scenarios: a registration spike, b 100 draws, c a mixed evening, d idle sockets
+    FullScenario(FullScenario),
+    /// Opens sockets and holds them, with pings
+    WebsocketTest(WebsocketTest),
+    /// Calls over HTTP alone: registrations, draws, or both and the results
+    HttpTest(HttpTest),
+    /// Watches a process's memory, CPU and descriptors
+    MemoryMonitor(MemoryMonitor),
+    /// Holds a run against an earlier one
+    Compare(Compare),
+}
+
+/// Which scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    A,
+    B,
+    C,
+    D,
+    All,
+}
+
+/// `full-scenario`
+#[derive(Args)]
+pub struct FullScenario {
+    #[arg(long, value_enum, default_value = "all")]
+    pub scenario: Which,
+    #[command(flatten)]
+    pub common: Common,
+    /// How many people there are
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub users: u32,
+    /// How many prizes are drawn in b and c; at most as many as users
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub prizes: u32,
+    /// Seconds from one draw to the next
+    #[arg(long, default_value_t = 3.0, value_parser = positive)]
+    pub draw_interval: f64,
+    /// All times of the plan times this; other than 1, nothing that is measured in time, memory or CPU is judged, unless --threshold asks
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub time_scale: f64,
+    /// Percentage of phones that vanish without a word in d
+    #[arg(long, default_value = "2%", value_parser = percentage)]
+    pub dead_clients: f64,
+}
+
+/// `websocket-test`
+#[derive(Args)]
+pub struct WebsocketTest {
+    #[command(flatten)]
+    pub common: Common,
+    /// How many sockets there are
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub users: u32,
+    /// Seconds in all
+    #[arg(long, default_value_t = 120.0, value_parser = duration)]
+    pub duration: f64,
+    /// Seconds in which they connect
+    #[arg(long, default_value_t = 10.0, value_parser = positive)]
+    pub ramp_up: f64,
+}
+
+/// What is called in `http-test`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Calls {
+    Registration,
+    Draw,
+    Mixed,
+}
+
+/// `http-test`
+#[derive(Args)]
+pub struct HttpTest {
+    #[command(flatten)]
+    pub common: Common,
+    #[arg(long, value_enum, default_value = "mixed")]
+    pub scenario: Calls,
+    /// How many people there are
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub users: u32,
+    /// How many prizes are drawn in draw and mixed; at most as many as users
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub prizes: u32,
+    /// Seconds in all
+    #[arg(long, default_value_t = 60.0, value_parser = duration)]
+    pub duration: f64,
+}
+
+/// What every test takes.
+#[derive(Args)]
+pub struct Common {
+    #[command(flatten)]
+    pub door: Door,
+    /// Makes arrivals repeatable
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The server's process on this machine, to measure its memory and CPU
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// One criterion more, as in draw.spread.p99<100ms; may be given several times
+    #[arg(long = "threshold", value_name = "METRIC<LIMIT")]
+    pub thresholds: Vec<String>,
+    /// A folder for report.html, summary.json, tables and distributions; made if it is not there
+    #[arg(long, visible_alias = "output", value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
+/// `memory-monitor`
+#[derive(Args)]
+pub struct MemoryMonitor {
+    /// The process
+    #[arg(long, conflicts_with_all = ["name", "auto"])]
+    pub pid: Option<u32>,
+    /// The one process that is called so
+    #[arg(long, conflicts_with = "auto")]
+    pub name: Option<String>,
+    /// The one process that is called luckydraw; so it is when nothing is said
+    #[arg(long)]
+    pub auto: bool,
+    /// Seconds
+    #[arg(long, default_value_t = 60.0, value_parser = duration)]
+    pub duration: f64,
+    /// Seconds between two lines
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub interval: f64,
+    /// MB an hour that memory may rise; it grows when it rises faster and by more than --growth-max
+    #[arg(long, default_value_t = 5.0)]
+    pub slope_max: f64,
+    /// MB that the end may be above the start
+    #[arg(long, default_value_t = 2.0)]
+    pub growth_max: f64,
+    /// A file for the table, as CSV
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `compare`
+#[derive(Args)]
+pub struct Compare {
+    /// The summary.json of the earlier run
+    pub before: PathBuf,
+    /// The summary.json of the later run
+    pub after: PathBuf,
+    /// A change that is too much, as in register.p95>+20%; may be given several times
+    #[arg(long, value_name = "METRIC>+CHANGE")]
+    pub fail_if: Vec<String>,
+}
+
+/// How to reach the server.
+#[derive(Args)]
+pub struct Door {
+    /// http://…, ws://… or just address:port, with or without a path
+    #[arg(long, default_value = "http://127.0.0.1:8000")]
+    pub host: String,
+    /// The event to play in; without it one is made for each scenario and removed afterwards
+    #[arg(long)]
+    pub event_id: Option<String>,
+    /// What opens admin calls; not needed in open mode
+    #[arg(long, env = "LUCKYDRAW_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
+    /// A file that holds the admin token
+    #[arg(long, env = "LUCKYDRAW_ADMIN_TOKEN_FILE", value_name = "FILE", conflicts_with = "admin_token")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value > 0.0 && value <= 3600.0).then_some(value).ok_or_else(|| "must be above 0 and at most 3600".to_owned())
+}
+
+fn duration(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    (value > 0.0 && value <= 604_800.0).then_some(value).ok_or_else(|| "must be above 0 and at most a week".to_owned())
+}
+
+fn percentage(text: &str) -> Result<f64, String> {
+    let value: f64 = text.trim_end_matches('%').parse().map_err(|_| "not a percentage".to_owned())?;
+    (0.0..=100.0).contains(&value).then_some(value / 100.0).ok_or_else(|| "must be 0% to 100%".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+        assert_eq!((percentage("2%"), percentage("50")), (Ok(0.02), Ok(0.5)));
+        assert!(percentage("101%").is_err() && positive("0").is_err() && positive("NaN").is_err());
+    }
+}

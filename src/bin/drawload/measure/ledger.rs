@@ -1,0 +1,343 @@
+//! Who heard what: every numbered frame of every phone, by its `seq`.
+//!
+//! A phone costs a bit a frame, whatever is said in it; what a frame held is kept once, as a fingerprint, since everybody must have heard the same bytes.
+//! Counting messages, as the forerunner did, cannot tell a lost frame from one that came twice.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Numbered frames of one run that are kept apart: 10,000 draws have 40,000.
+const FRAMES_MAX: u64 = 65_536;
+
+/// Faults that are described; the others are only counted.
+const WITNESSES_MAX: usize = 20;
+
+/// Lost frames that are listed.
+const LOST_MAX: usize = 1_000;
+
+/// A numbered frame as one socket heard it.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    pub kind: &'a str,
+    pub seq: u64,
+    pub epoch: &'a str,
+    pub draw: Option<u32>,
+    pub winners: &'a [u32],
+    pub text: &'a str,
+}
+
+/// What is known of a draw.
+#[derive(Clone, Debug, Default)]
+pub struct DrawSeen {
+    pub prize: String,
+    pub reveal_asked_us: Option<u64>,
+    pub completed_us: Option<u64>,
+    /// The answer to the reveal.
+    pub revealed: Option<Vec<u32>>,
+    /// What the display was shown.
+    pub shown: Option<Vec<u32>>,
+    /// What the first socket heard.
+    pub announced: Option<Vec<u32>>,
+    /// Of phones, not of the display.
+    pub first_us: Option<u64>,
+    pub last_us: u64,
+    pub heard: u32,
+}
+
+/// A frame that somebody should have heard.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lost {
+    pub phone: usize,
+    pub seq: u64,
+    pub kind: String,
+    pub draw: Option<u32>,
+}
+
+/// Everything that was heard.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    epoch: Option<String>,
+    frames: BTreeMap<u64, Frame>,
+    ears: Vec<Ear>,
+    pub draws: BTreeMap<u32, DrawSeen>,
+    pub received: u64,
+    pub doubled: u64,
+    pub reordered: u64,
+    /// Frames that say other than the same frame said to somebody else.
+    pub contradicted: u64,
+    /// Frames that cannot be: of another epoch, far ahead, before the greeting, or not JSON.
+    pub strange: u64,
+    pub witnesses: Vec<String>,
+}
+
+/// What was due and did not come.
+#[derive(Debug, Default)]
+pub struct Balance {
+    pub expected: u64,
+    pub lost: u64,
+    pub listed: Vec<Lost>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    fingerprint: u64,
+    kind: String,
+    draw: Option<u32>,
+}
+
+/// One socket's hearing.
+#[derive(Debug, Default)]
+struct Ear {
+    opened: bool,
+    /// What its first greeting covered; none: it was never greeted.
+    base: Option<u64>,
+    last: u64,
+    heard: Vec<u64>,
+    vanished: bool,
+}
+
+impl Ledger {
+    /// A ledger for so many sockets; the last one is the display.
+    pub fn new(sockets: usize) -> Self {
+        Self { ears: (0..sockets).map(|_| Ear::default()).collect(), ..Self::default() }
+    }
+
+    /// What a socket that comes back says about how far it got.
+    pub fn position(&self, ear: usize) -> Option<(u64, &str)> {
+        self.ears[ear].base.map(|_| (self.ears[ear].last, self.epoch.as_deref().unwrap_or_default()))
+    }
+
+    /// A socket was opened.
+    pub fn open(&mut self, ear: usize) {
+        self.ears[ear].opened = true;
+    }
+
+    /// Sockets that were opened and never greeted. Nothing can be owed to them, so that they must not be forgotten.
+    pub fn ungreeted(&self) -> u64 {
+        self.ears.iter().filter(|ear| ear.opened && ear.base.is_none() && !ear.vanished).count() as u64
+    }
+
+    /// Nothing is owed to a phone that went away on purpose.
+    pub fn vanish(&mut self, ear: usize) {
+        self.ears[ear].vanished = true;
+    }
+
+    /// A `state_sync` came. What it covers beyond what was heard stays unheard, and is lost.
+    pub fn greet(&mut self, ear: usize, seq: u64, epoch: &str) {
+        self.check_epoch(ear, epoch);
+        let ear = &mut self.ears[ear];
+        ear.base.get_or_insert(seq);
+        ear.last = ear.last.max(seq);
+    }
+
+    /// A numbered frame came; gives back whether it was an announcement heard for the first time.
+    pub fn hear(&mut self, ear: usize, told: Told<'_>, at_us: u64) -> bool {
+        self.received += 1;
+        self.check_epoch(ear, told.epoch);
+        let Some(offset) = self.ears[ear].base.and_then(|base| told.seq.checked_sub(base + 1)).filter(|at| *at < FRAMES_MAX)
+        else {
+            self.note_strange(ear, &format!("seq {} of {} before its greeting or far ahead", told.seq, told.kind));
+            return false;
+        };
+        self.compare(ear, told);
+        let first_time = self.mark(ear, told, offset);
+        let announces = first_time && told.kind == "winner_announced";
+        if let Some(id) = told.draw.filter(|_| announces) {
+            let is_phone = ear + 1 < self.ears.len();
+            let draw = self.draws.entry(id).or_default();
+            draw.announced.get_or_insert_with(|| told.winners.to_vec());
+            if is_phone {
+                draw.first_us.get_or_insert(at_us);
+                draw.last_us = draw.last_us.max(at_us);
+                draw.heard += 1;
+            }
+        }
+        announces
+    }
+
+    /// Something came that is no frame of this event.
+    pub fn note_strange(&mut self, ear: usize, what: &str) {
+        self.strange += 1;
+        self.witness(format!("{} heard {what}", self.name(ear)));
+    }
+
+    /// What everybody should have heard up to `end_seq`, and did not.
+    pub fn balance(&self, end_seq: u64) -> Balance {
+        let mut balance = Balance::default();
+        for (index, ear) in self.ears.iter().enumerate().filter(|(_, ear)| !ear.vanished) {
+            let Some(base) = ear.base else { continue };
+            for seq in base + 1..=end_seq.min(base + FRAMES_MAX) {
+                balance.expected += 1;
+                if ear.has(seq - base - 1) {
+                    continue;
+                }
+                balance.lost += 1;
+                if balance.listed.len() < LOST_MAX {
+                    let frame = self.frames.get(&seq);
+                    let kind = frame.map_or("a frame nobody heard", |frame| &frame.kind).to_owned();
+                    balance.listed.push(Lost { phone: index, seq, kind, draw: frame.and_then(|frame| frame.draw) });
+                }
+            }
+        }
+        balance
+    }
+
+    /// A socket as reports call it.
+    pub fn name(&self, ear: usize) -> String {
+        if ear + 1 == self.ears.len() { "the display".into() } else { format!("phone {ear}") }
+    }
+
+    /// Marks a frame as heard; false when it was before.
+    fn mark(&mut self, ear: usize, told: Told<'_>, offset: u64) -> bool {
+        let Told { seq, kind, .. } = told;
+        let of_draw = told.draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
+        let hearing = &mut self.ears[ear];
+        let before = hearing.last;
+        if !hearing.set(offset) {
+            self.doubled += 1;
+            self.witness(format!("{} heard seq {seq} ({kind}{of_draw}) twice", self.name(ear)));
+            return false;
+        }
+        hearing.last = before.max(seq);
+        if seq < before {
+            self.reordered += 1;
+            self.witness(format!("{} heard seq {seq} ({kind}{of_draw}) after seq {before}", self.name(ear)));
+        }
+        true
+    }
+
+    /// Everybody must hear the same bytes under the same number.
+    fn compare(&mut self, ear: usize, told: Told<'_>) {
+        let mut hasher = DefaultHasher::new();
+        told.text.hash(&mut hasher);
+        let fingerprint = hasher.finish();
+        let first = self.frames.entry(told.seq).or_insert_with(|| Frame { fingerprint, kind: told.kind.into(), draw: told.draw });
+        if first.fingerprint != fingerprint {
+            self.contradicted += 1;
+            let words = format!("{} heard seq {} as {}, others heard something else", self.name(ear), told.seq, told.text);
+            self.witness(words);
+        }
+    }
+
+    fn check_epoch(&mut self, ear: usize, epoch: &str) {
+        if self.epoch.get_or_insert_with(|| epoch.to_owned()) != epoch {
+            self.note_strange(ear, "a frame of another epoch");
+        }
+    }
+
+    fn witness(&mut self, words: String) {
+        if self.witnesses.len() < WITNESSES_MAX {
+            self.witnesses.push(words);
+        }
+    }
+}
+
+impl Ear {
+    fn has(&self, offset: u64) -> bool {
+        let (word, bit) = place(offset);
+        self.heard.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    /// Sets a bit; false when it was set.
+    fn set(&mut self, offset: u64) -> bool {
+        let (word, bit) = place(offset);
+        if self.heard.len() <= word {
+            self.heard.resize(word + 1, 0);
+        }
+        let fresh = self.heard[word] & bit == 0;
+        self.heard[word] |= bit;
+        fresh
+    }
+}
+
+/// Where a bit is; offsets are below [`FRAMES_MAX`].
+fn place(offset: u64) -> (usize, u64) {
+    (usize::try_from(offset / 64).unwrap_or(usize::MAX), 1 << (offset % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(seq: u64, text: &str) -> Told<'_> {
+        Told { kind: "winner_announced", seq, epoch: "e", draw: Some(1), winners: &[7], text }
+    }
+
+    /// Two phones and a display that were greeted at 10.
+    fn greeted() -> Ledger {
+        let mut ledger = Ledger::new(3);
+        (0..3).for_each(|ear| ledger.greet(ear, 10, "e"));
+        ledger
+    }
+
+    fn faults(ledger: &Ledger, end: u64) -> [u64; 5] {
+        [ledger.balance(end).lost, ledger.doubled, ledger.reordered, ledger.contradicted, ledger.strange]
+    }
+
+    #[test]
+    fn an_honest_hall_balances() {
+        let mut ledger = greeted();
+        for seq in 11..=14 {
+            (0..3).for_each(|ear| assert!(ledger.hear(ear, told(seq, "same"), 5)));
+        }
+        assert_eq!(faults(&ledger, 14), [0; 5]);
+        assert_eq!((ledger.balance(14).expected, ledger.received), (12, 12));
+    }
+
+    #[test]
+    fn each_fault_is_told_from_the_others() {
+        type Heard = &'static [(u64, &'static str)];
+        let cases: [(Heard, [u64; 5]); 6] = [
+            (&[(11, "a"), (13, "c")], [1, 0, 0, 0, 0]),
+            (&[(11, "a"), (12, "b"), (12, "b"), (13, "c")], [0, 1, 0, 0, 0]),
+            (&[(12, "b"), (11, "a"), (13, "c")], [0, 0, 1, 0, 0]),
+            (&[(11, "a"), (12, "x"), (13, "c")], [0, 0, 0, 1, 0]),
+            (&[(11, "a"), (12, "b"), (13, "c"), (900_000, "d")], [0, 0, 0, 0, 1]),
+            (&[(11, "a"), (12, "b")], [1, 0, 0, 0, 0]),
+        ];
+        for (heard, expected) in cases {
+            let mut ledger = greeted();
+            for honest in [0, 2] {
+                for (seq, text) in [(11, "a"), (12, "b"), (13, "c")] {
+                    ledger.hear(honest, told(seq, text), 1);
+                }
+            }
+            for (seq, text) in heard {
+                ledger.hear(1, told(*seq, text), 1);
+            }
+            assert_eq!(faults(&ledger, 13), expected, "{heard:?}");
+        }
+    }
+
+    #[test]
+    fn a_phone_owes_nothing_for_what_came_before_it_or_after_it_vanished() {
+        let mut ledger = greeted();
+        ledger.vanish(1);
+        ledger.hear(0, told(11, "a"), 1);
+        ledger.hear(2, told(11, "a"), 1);
+        assert_eq!(faults(&ledger, 11), [0; 5]);
+        assert_eq!(Ledger::new(3).balance(99).expected, 0, "nobody was greeted");
+    }
+
+    #[test]
+    fn a_socket_that_was_never_greeted_is_not_forgotten() {
+        let mut ledger = Ledger::new(3);
+        ledger.open(0);
+        ledger.open(1);
+        ledger.greet(1, 10, "e");
+        assert_eq!(ledger.ungreeted(), 1);
+    }
+
+    #[test]
+    fn what_a_second_greeting_skips_is_lost() {
+        let mut ledger = greeted();
+        for ear in [0, 2] {
+            (11..=13).for_each(|seq| assert!(ledger.hear(ear, told(seq, "a"), 1)));
+        }
+        ledger.hear(1, told(11, "a"), 1);
+        assert_eq!(ledger.position(1), Some((11, "e")));
+        ledger.greet(1, 13, "e");
+        assert_eq!(ledger.balance(13).lost, 2);
+    }
+}

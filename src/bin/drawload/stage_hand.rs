@@ -1,0 +1,165 @@
+//! The host and the projector: draws by the plan's steps, each at its planned moment.
+//!
+//! The host speaks HTTP, the display holds a socket and says `draw_complete`. A step that fails is an error and no reason to stop:
+//! the show goes on with the next one, as it would in a hall.
+
+use crate::evening::Evening;
+use crate::http::{Ask, PATIENCE};
+use crate::measure::latency::Wait;
+use crate::phone::{Heard, account, ask, connect, hear, leave};
+use crate::plan::Draws;
+use futures_util::SinkExt;
+use serde_json::{Value, json};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+
+/// Where in a draw's interval its steps are: standby at its beginning.
+const START_AT: f64 = 0.15;
+const REVEAL_AT: f64 = 0.55;
+const COMPLETE_AT: f64 = 0.75;
+
+/// "Say that this draw's show is over, and tell me when you were heard."
+pub type Cue = (Option<u32>, oneshot::Sender<bool>);
+
+/// Plays every draw.
+pub async fn host(evening: Rc<Evening>, draws: Draws, cues: Option<mpsc::Sender<Cue>>) {
+    for index in 0..draws.count {
+        let from = draws.from + draws.interval * index;
+        if evening.over.is_cancelled() {
+            return;
+        }
+        play(&evening, index, from, draws.interval, cues.as_ref()).await;
+    }
+}
+
+async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration, cues: Option<&mpsc::Sender<Cue>>) {
+    let prize = format!("Prize {}", index + 1);
+    let spec = json!({"prize_name": prize, "prize_rank": index % 5 + 1, "draw_mode": "slot", "winner_count": 1});
+    step(evening, Wait::Standby, from, "draw/standby", spec.clone()).await;
+    let started = step(evening, Wait::Start, from + interval.mul_f64(START_AT), "draw/start-animation", spec).await;
+    let reveal_at = from + interval.mul_f64(REVEAL_AT);
+    evening.clock.wait_for(reveal_at).await;
+    let asked_us = evening.clock.now_us();
+    let revealed = step(evening, Wait::Reveal, reveal_at, "draw/reveal", json!({})).await;
+    let id = |answer: &Option<Value>| answer.as_ref().and_then(draw_id);
+    let draw = id(&revealed).or(id(&started));
+    if let Some(draw) = draw {
+        let mut book = evening.book.borrow_mut();
+        let seen = book.ledger.draws.entry(draw).or_default();
+        seen.prize = prize;
+        seen.reveal_asked_us = Some(asked_us);
+        seen.revealed = revealed.as_ref().map(winners);
+    }
+    let complete_at = from + interval.mul_f64(COMPLETE_AT);
+    match cues {
+        Some(cues) => complete(evening, draw, complete_at, cues).await,
+        None => complete_alone(evening, draw, complete_at).await,
+    }
+}
+
+/// Has the display say that the show is over.
+async fn complete(evening: &Evening, draw: Option<u32>, planned: Duration, cues: &mpsc::Sender<Cue>) {
+    evening.clock.wait_for(planned).await;
+    let begun_us = evening.clock.now_us();
+    if let Some(draw) = draw {
+        evening.book.borrow_mut().ledger.draws.entry(draw).or_default().completed_us = Some(begun_us);
+    }
+    let (heard, acknowledged) = oneshot::channel();
+    let acknowledged = async { cues.send((draw, heard)).await.is_ok() && acknowledged.await.unwrap_or(false) };
+    let success = timeout(PATIENCE, acknowledged).await.unwrap_or(false);
+    let mut book = evening.book.borrow_mut();
+    book.calls += 1;
+    book.oneself.note_send(begun_us.saturating_sub(crate::clock::micros(planned)));
+    book.note(Wait::Complete, crate::clock::micros(planned), begun_us);
+    if !success {
+        book.errors += 1;
+        book.mishap(Wait::Complete.name(), &"the display's word was not acknowledged");
+    }
+}
+
+/// Without a display the host says it; and nobody else hears the announcement.
+async fn complete_alone(evening: &Evening, draw: Option<u32>, planned: Duration) {
+    let answer = step(evening, Wait::Complete, planned, "draw/complete", json!({})).await;
+    if let Some((draw, answer)) = draw.zip(answer) {
+        let mut book = evening.book.borrow_mut();
+        book.ledger.draws.entry(draw).or_default().announced = Some(winners(&answer));
+    }
+}
+
+async fn step(evening: &Evening, wait: Wait, planned: Duration, path: &str, body: Value) -> Option<Value> {
+    evening.clock.wait_for(planned).await;
+    let target = &evening.target;
+    ask(evening, wait, planned, Ask::post(target, target.admin_path(path), body).admin()).await
+}
+
+/// The draw that an answer speaks of, whether in the envelope or beside it.
+fn draw_id(answer: &Value) -> Option<u32> {
+    let id = answer["data"]["draw_id"].as_u64().or(answer["draw_id"].as_u64());
+    id.and_then(|id| u32::try_from(id).ok())
+}
+
+fn winners(answer: &Value) -> Vec<u32> {
+    let list = answer["data"]["winners"].as_array().or(answer["winners"].as_array());
+    list.into_iter().flatten().filter_map(|number| u32::try_from(number.as_u64()?).ok()).collect()
+}
+
+/// The display: holds its socket all evening and says what the host cues.
+pub async fn display(evening: Rc<Evening>, mut cues: mpsc::Receiver<Cue>) {
+    let ear = evening.plan.users;
+    while !evening.over.is_cancelled() {
+        let known = evening.book.borrow().ledger.position(ear).map(|(seq, epoch)| format!("&since={seq}&epoch={epoch}"));
+        let query = format!("?role=display{}", known.unwrap_or_default());
+        let now_us = evening.clock.now_us();
+        if let Some(mut line) = connect(&evening, ear, &query, now_us).await {
+            if let Some(token) = &evening.target.admin_token {
+                let _ = line.send(Message::text(json!({"type": "auth", "token": token}).to_string())).await;
+            }
+            show(&evening, ear, line, &mut cues).await;
+        }
+        tokio::select! {
+            () = evening.over.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+    }
+}
+
+/// Shows until the socket or the evening ends. A cue whose acknowledgement is lost with the socket counts as failed.
+async fn show(evening: &Evening, ear: usize, mut line: crate::phone::Line, cues: &mut mpsc::Receiver<Cue>) {
+    let mut waiting: Option<oneshot::Sender<bool>> = None;
+    let code = loop {
+        tokio::select! {
+            heard = hear(&mut line) => match heard {
+                Heard::Text(text) => {
+                    let mut book = evening.book.borrow_mut();
+                    let Some(frame) = account(&mut book, ear, text.to_text().unwrap_or_default()) else { continue };
+                    match (&*frame.r#type, frame.draw_id) {
+                        ("draw_complete_ack", _) => {
+                            if let Some(heard) = waiting.take() {
+                                let _ = heard.send(frame.success == Some(true));
+                            }
+                        }
+                        ("winner_revealed", Some(draw)) => {
+                            book.ledger.draws.entry(draw).or_default().shown = Some(frame.winners);
+                        }
+                        _ => {}
+                    }
+                }
+                Heard::Closed(code) => break code,
+            },
+            Some((draw, heard)) = cues.recv() => {
+                let message = draw.map_or(json!({"type": "draw_complete"}), |draw| json!({"type": "draw_complete", "draw_id": draw}));
+                waiting = Some(heard);
+                if line.send(Message::text(message.to_string())).await.is_err() {
+                    break 1006;
+                }
+            }
+            () = evening.over.cancelled() => return leave(evening, line).await,
+        }
+    };
+    let mut book = evening.book.borrow_mut();
+    book.sockets -= 1;
+    *book.drops.entry(code).or_default() += 1;
+}
