@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn joining_and_publishing_never_race() {
-        const FRAMES: u64 = 1_500;
+        // Fewer than the ring holds, so that whoever comes back late has missed nothing that is gone.
+        const FRAMES: u64 = 1_000;
         let mut house = House::open(patient(), 2);
         let is_done = AtomicBool::new(false);
         let (stages, room) = (house.stages.clone(), house.room.clone());
