@@ -251,6 +251,29 @@ async fn a_run_is_held_against_an_earlier_one() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_cut_short_says_so_and_is_reported() {
+    let house = House::start().await;
+    let out = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
+    command.env_clear().env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).kill_on_drop(true).stderr(std::process::Stdio::piped());
+    command
+        .args(["full-scenario", "--scenario", "a", "--users", "20", "--host", &house.address.to_string(), "--out"])
+        .arg(out.path());
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    // The first line of progress is said when the run has begun.
+    let mut first = [0; 1];
+    timeout(RUN_MAX, tokio::io::AsyncReadExt::read_exact(child.stderr.as_mut().unwrap(), &mut first)).await.unwrap().unwrap();
+    let pid = libc::pid_t::try_from(child.id().unwrap()).unwrap();
+    // SAFETY: kill takes no pointers, and the child is not reaped yet, so that the id is still its own.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
+    let status = timeout(RUN_MAX, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(105));
+    let summary: Value = serde_json::from_slice(&std::fs::read(out.path().join("summary.json")).unwrap()).unwrap();
+    assert_eq!((&summary["verdict"], &summary["scenarios"][0]["faults"]), (&"interrupted".into(), &serde_json::json!([])));
+    assert!(out.path().join("report.html").exists());
+}
+
+#[tokio::test]
 async fn a_process_is_watched_for_as_long_as_was_asked() {
     let house = House::start().await;
     let watch = async |pid: &str| {

@@ -55,6 +55,9 @@ pub struct FullScenario {
     /// All times of the plan times this; other than 1, nothing that is measured in time, memory or CPU is judged, unless --threshold asks
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub time_scale: f64,
+    /// Seconds that sockets idle in d
+    #[arg(long, default_value_t = 3600.0, value_parser = duration)]
+    pub idle: f64,
     /// Percentage of phones that vanish without a word in d
     #[arg(long, default_value = "2%", value_parser = percentage)]
     pub dead_clients: f64,

@@ -51,6 +51,8 @@ pub struct Book {
     pub calls: u64,
     pub errors: u64,
     pub mishaps: Vec<Mishap>,
+    /// Registrations that were asked for and are not answered.
+    pub registering: u64,
     pub handshakes: u64,
     pub handshakes_refused: u64,
     pub sockets: u64,
@@ -79,6 +81,7 @@ impl Book {
             calls: 0,
             errors: 0,
             mishaps: Vec::new(),
+            registering: 0,
             handshakes: 0,
             handshakes_refused: 0,
             sockets: 0,
@@ -115,9 +118,7 @@ impl Book {
 
     /// An API call is over, well or not. A failure counts in the error rate, and its time in the latencies all the same.
     pub fn note_call<T>(&mut self, wait: Wait, planned: Duration, begun_us: u64, answer: &Result<T, Failure>) {
-        let planned_us = crate::clock::micros(planned);
-        self.note(wait, planned_us, begun_us);
-        self.oneself.note_send(begun_us.saturating_sub(planned_us));
+        self.note(wait, crate::clock::micros(planned), begun_us);
         self.calls += 1;
         if let Err(failure) = answer {
             self.errors += 1;

@@ -71,9 +71,15 @@ impl Clock {
         self.start.elapsed()
     }
 
-    /// Waits for a moment of the plan; comes back at once when it is past.
-    pub async fn wait_for(self, moment: Duration) {
-        tokio::time::sleep_until(self.start + moment).await;
+    /// Waits for a moment of the plan and says how many microseconds too late it came back. When the moment was past already, who waits was
+    /// held up by somebody else, and the clock is not late.
+    pub async fn wait_for(self, moment: Duration) -> u64 {
+        let at = self.start + moment;
+        if at <= Instant::now() {
+            return 0;
+        }
+        tokio::time::sleep_until(at).await;
+        micros(at.elapsed())
     }
 }
 

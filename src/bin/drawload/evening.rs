@@ -1,10 +1,10 @@
 //! One scenario from the first question to the last: the event, the baseline, everybody's evening, the audit.
 
 use crate::arguments::{Common, FullScenario, HttpTest, WebsocketTest, Which};
-use crate::audit::{self, insist};
+use crate::audit::{self, Memory, insist};
 use crate::book::{Book, Moment};
 use crate::clock::{Chance, Clock, Span, micros};
-use crate::http::{Ask, Failure};
+use crate::http::{Ask, Failure, PATIENCE};
 use crate::measure::latency::{Wait, in_ms};
 use crate::measure::process::Reading;
 use crate::outcome::{Evidence, Outcome, Summary};
@@ -50,6 +50,14 @@ pub struct Evening {
     pub book: RefCell<Book>,
     /// Everybody hangs up.
     pub over: CancellationToken,
+}
+
+impl Evening {
+    /// Waits until something is to be sent, and notes how late the tester itself is.
+    pub async fn wait_to_send(&self, moment: Duration) {
+        let late_us = self.clock.wait_for(moment).await;
+        self.book.borrow_mut().oneself.note_send(late_us);
+    }
 }
 
 /// What the scenarios of one run have in common.
@@ -125,6 +133,7 @@ fn plans(asked: &FullScenario) -> Vec<Plan> {
         prizes: asked.prizes,
         draw_interval_s: asked.draw_interval,
         scale: asked.time_scale,
+        idle_s: asked.idle,
         dead_fraction: asked.dead_clients,
     };
     match asked.scenario {
@@ -154,8 +163,13 @@ async fn play(plan: Plan, mut target: Target, run: &Run<'_>) -> Result<Outcome, 
     let (people, show) = invite(&evening, run.common.seed);
     let interrupted = wait_for_end(&evening, show).await;
     let lasted_s = clock.now().as_secs_f64();
-    settle(&evening).await;
-    let memory = audit::remember(&evening.target).await;
+    // Cut short, people are still at it: whatever the server said now would be held against what they hear later.
+    let memory = if interrupted {
+        Memory::default()
+    } else {
+        settle(&evening).await;
+        audit::remember(&evening.target).await
+    };
     let end = run.common.pid.and_then(|pid| Reading::of(pid).ok());
     {
         let mut book = evening.book.borrow_mut();
@@ -280,8 +294,13 @@ async fn wait_for_end(evening: &Evening, show: Vec<JoinHandle<()>>) -> bool {
     }
 }
 
-/// Gives frames that are under way the time to arrive: what is late is not lost, and is in the latencies.
+/// Gives answers and frames that are under way the time to arrive: what is late is not lost, and is in the latencies. Nobody asks for anything
+/// any more, so that each registration has an answer or has failed when the server is asked for its list.
 async fn settle(evening: &Evening) {
+    let deadline = Instant::now() + PATIENCE;
+    while evening.book.borrow().registering > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(50)).await;
+    }
     let Some(seq) = audit::last_seq(&evening.target).await else { return };
     let deadline = Instant::now() + SETTLING;
     while evening.book.borrow().ledger.balance(seq).lost > 0 && Instant::now() < deadline {

@@ -62,7 +62,6 @@ pub async fn connect(evening: &Evening, ear: usize, query: &str, planned_us: u64
     match result {
         Ok(Ok(line)) => {
             book.note(Wait::Handshake, planned_us, begun_us);
-            book.oneself.note_send(begun_us.saturating_sub(planned_us));
             book.sockets += 1;
             book.ledger.open(ear);
             return Some(line);
@@ -124,11 +123,11 @@ pub fn account<'a>(book: &mut Book, ear: usize, text: &'a str) -> Option<Frame<'
 /// A phone's whole evening.
 pub async fn attend(evening: std::rc::Rc<Evening>, index: usize, moments: Moments, mut chance: Chance) {
     if let Some(moment) = moments.register {
-        evening.clock.wait_for(moment).await;
+        evening.wait_to_send(moment).await;
         register(&evening, index, moment, &mut chance).await;
     }
     let Some(moment) = moments.connect else { return };
-    evening.clock.wait_for(moment).await;
+    evening.wait_to_send(moment).await;
     let mut planned_us = micros(moment);
     while !evening.over.is_cancelled() {
         let query = query(&evening.book.borrow(), index);
@@ -148,8 +147,10 @@ async fn register(evening: &Evening, index: usize, planned: Duration, chance: &m
     let request_id = format!("{:016x}{:016x}{index:08x}", chance.next(), chance.next());
     let body = json!({"event_id": evening.target.event, "request_id": request_id});
     let begun_us = evening.clock.now_us();
+    evening.book.borrow_mut().registering += 1;
     let answer = Ask::post(&evening.target, evening.target.path("/register"), body).send().await;
     let mut book = evening.book.borrow_mut();
+    book.registering -= 1;
     book.note_call(Wait::Register, planned, begun_us, &answer);
     let Ok(answer) = answer else { return };
     let data = &answer["data"];
@@ -200,7 +201,7 @@ async fn hold(evening: &Evening, index: usize, mut line: Line, vanishes: bool, c
                     break NO_WORD;
                 }
             }
-            () = &mut vanishing, if vanishes => {
+            _ = &mut vanishing, if vanishes => {
                 {
                     let mut book = evening.book.borrow_mut();
                     book.ledger.vanish(index);
@@ -226,7 +227,7 @@ pub async fn leave(evening: &Evening, mut line: Line) {
 
 /// Looks up the results; a winner hands in its details.
 pub async fn look_back(evening: std::rc::Rc<Evening>, index: usize, planned: Duration) {
-    evening.clock.wait_for(planned).await;
+    evening.wait_to_send(planned).await;
     let Some(me) = evening.book.borrow().phones[index].clone() else { return };
     let target = &evening.target;
     let results =

@@ -40,13 +40,14 @@ pub struct Size {
     pub prizes: u32,
     pub draw_interval_s: f64,
     pub scale: f64,
+    pub idle_s: f64,
     pub dead_fraction: f64,
 }
 
 impl Size {
     /// People and nothing else, in the plan's time.
     fn of(users: u32) -> Self {
-        Self { users, prizes: 0, draw_interval_s: 1.0, scale: 1.0, dead_fraction: 0.0 }
+        Self { users, prizes: 0, draw_interval_s: 1.0, scale: 1.0, idle_s: 0.0, dead_fraction: 0.0 }
     }
 }
 
@@ -73,7 +74,7 @@ impl Plan {
 
     /// D: sockets within a minute, then an hour of silence but for pings; some phones vanish. Tokens are taken in the 10 s before.
     pub fn d(size: Size) -> Self {
-        let base = Self::base("d", "idle sockets", size, 10.0, Span::seconds(10.0, 60.0, size.scale), 3_670.0);
+        let base = Self::base("d", "idle sockets", size, 10.0, Span::seconds(10.0, 60.0, size.scale), 70.0 + size.idle_s);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction of at most 20,000 phones")]
         let dead = (f64::from(size.users) * size.dead_fraction).round() as usize;
         Self { dead, ..base }
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_scenarios_last_as_long_as_the_plan_says() {
-        let size = Size { users: 300, prizes: 100, draw_interval_s: 3.0, scale: 1.0, dead_fraction: 0.02 };
+        let size = Size { users: 300, prizes: 100, draw_interval_s: 3.0, scale: 1.0, idle_s: 3_600.0, dead_fraction: 0.02 };
         let ends = [Plan::a(size), Plan::b(size), Plan::c(size), Plan::d(size)].map(|plan| plan.end.as_secs());
         assert_eq!(ends, [120, 320, 600, 3_670], "b and d with the arrivals before their 300 and 3,600 s");
         let c = Plan::c(size);

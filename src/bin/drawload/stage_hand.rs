@@ -41,8 +41,6 @@ async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration,
     step(evening, Wait::Standby, from, "draw/standby", spec.clone()).await;
     let started = step(evening, Wait::Start, from + interval.mul_f64(START_AT), "draw/start-animation", spec).await;
     let reveal_at = from + interval.mul_f64(REVEAL_AT);
-    evening.clock.wait_for(reveal_at).await;
-    let asked_us = evening.clock.now_us();
     let revealed = step(evening, Wait::Reveal, reveal_at, "draw/reveal", json!({})).await;
     let id = |answer: &Option<Value>| answer.as_ref().and_then(draw_id);
     let draw = id(&revealed).or(id(&started));
@@ -50,7 +48,7 @@ async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration,
         let mut book = evening.book.borrow_mut();
         let seen = book.ledger.draws.entry(draw).or_default();
         seen.prize = prize;
-        seen.reveal_asked_us = Some(asked_us);
+        seen.reveal_asked_us = Some(crate::clock::micros(reveal_at));
         seen.revealed = revealed.as_ref().map(winners);
     }
     let complete_at = from + interval.mul_f64(COMPLETE_AT);
@@ -62,7 +60,7 @@ async fn play(evening: &Evening, index: u32, from: Duration, interval: Duration,
 
 /// Has the display say that the show is over.
 async fn complete(evening: &Evening, draw: Option<u32>, planned: Duration, cues: &mpsc::Sender<Cue>) {
-    evening.clock.wait_for(planned).await;
+    evening.wait_to_send(planned).await;
     let begun_us = evening.clock.now_us();
     if let Some(draw) = draw {
         evening.book.borrow_mut().ledger.draws.entry(draw).or_default().completed_us = Some(begun_us);
@@ -72,7 +70,6 @@ async fn complete(evening: &Evening, draw: Option<u32>, planned: Duration, cues:
     let success = timeout(PATIENCE, acknowledged).await.unwrap_or(false);
     let mut book = evening.book.borrow_mut();
     book.calls += 1;
-    book.oneself.note_send(begun_us.saturating_sub(crate::clock::micros(planned)));
     book.note(Wait::Complete, crate::clock::micros(planned), begun_us);
     if !success {
         book.errors += 1;
@@ -90,7 +87,7 @@ async fn complete_alone(evening: &Evening, draw: Option<u32>, planned: Duration)
 }
 
 async fn step(evening: &Evening, wait: Wait, planned: Duration, path: &str, body: Value) -> Option<Value> {
-    evening.clock.wait_for(planned).await;
+    evening.wait_to_send(planned).await;
     let target = &evening.target;
     ask(evening, wait, planned, Ask::post(target, target.admin_path(path), body).admin()).await
 }

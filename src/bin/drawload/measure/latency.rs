@@ -29,7 +29,7 @@ pub enum Wait {
     Delivery,
     /// From the first phone's `winner_announced` to the last one's.
     Spread,
-    /// From the reveal's request to the last phone.
+    /// From the moment at which the reveal was to be asked for to the last phone.
     RevealToLast,
     Results,
     CheckWinner,

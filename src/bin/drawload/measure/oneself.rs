@@ -45,7 +45,7 @@ impl Oneself {
         self.lag.saturating_record(us.max(1));
     }
 
-    /// Something was sent so much later than planned.
+    /// Something was to be sent, and the tester came so much too late to do it.
     pub fn note_send(&mut self, late_us: u64) {
         self.sends += 1;
         self.missed += u64::from(late_us > MISSED_US);
