@@ -230,22 +230,27 @@ pub async fn look_back(evening: std::rc::Rc<Evening>, index: usize, planned: Dur
     evening.wait_to_send(planned).await;
     let Some(me) = evening.book.borrow().phones[index].clone() else { return };
     let target = &evening.target;
+    let wins = |book: &Book| {
+        let mine = |winners: &Vec<u32>| winners.contains(&me.number);
+        book.ledger.draws.iter().find(|(_, draw)| draw.announced.as_ref().is_some_and(mine)).map(|(id, _)| *id)
+    };
+    // What was heard before a question was sent: a draw that is announced while the answer is on its way need not be in it.
+    let count = evening.book.borrow().ledger.draws.values().filter(|draw| draw.announced.is_some()).count();
     let results =
         ask(&evening, Wait::Results, planned, Ask::get(target, target.path(&format!("/results?event_id={}", target.event))))
             .await;
+    let had_won = wins(&evening.book.borrow()).is_some();
     let path = target.path(&format!("/check-winner?event_id={}&draw_number={}", target.event, me.number));
     let checked = ask(&evening, Wait::CheckWinner, evening.clock.now(), Ask::get(target, path)).await;
     let won = {
         let mut book = evening.book.borrow_mut();
-        let announced = |list: &Option<Vec<u32>>| list.as_ref().is_some_and(|winners| winners.contains(&me.number));
-        let won = book.ledger.draws.iter().find(|(_, draw)| announced(&draw.announced)).map(|(id, _)| *id);
-        let count = book.ledger.draws.values().filter(|draw| draw.announced.is_some()).count();
+        let won = wins(&book);
         if let Some(answer) = results.filter(|answer| answer["data"]["draws"].as_array().map_or(0, Vec::len) < count) {
             book.answers_wrong
                 .push(format!("phone {index}: {count} draws were announced, the results tell of fewer: {answer:.100}"));
         }
-        if checked.is_some_and(|answer| answer["data"]["won"] != json!(won.is_some())) {
-            book.answers_wrong.push(format!("phone {index}: number {} is told wrongly whether it won", me.number));
+        if checked.is_some_and(|answer| had_won && answer["data"]["won"] != json!(true)) {
+            book.answers_wrong.push(format!("phone {index}: number {} has won, and is told that it has not", me.number));
         }
         won
     };
