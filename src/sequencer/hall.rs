@@ -166,7 +166,8 @@ impl Hall {
     }
 }
 
-fn voice(role: Role) -> Voice {
+/// In which voice a role is told how things stand.
+pub fn voice(role: Role) -> Voice {
     match role {
         Role::Phone => Voice::Phone,
         Role::Display => Voice::Display,

@@ -12,6 +12,7 @@ use crate::live::directory::Directory;
 use crate::live::protocol::{Answer, Protocol, Since, Speaker, Standing};
 use crate::live::snapshot::Snapshot;
 use crate::live::{CloseCode, PeerId, Role};
+use crate::sequencer::hall::voice;
 use crate::sequencer::inbox::{Denial, Granted, Inbox, Order, Reply};
 use crate::token::Tokens;
 use crate::web::answer::Failure;
@@ -20,7 +21,6 @@ use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, Submit
 use crate::wire::parse::Invalid;
 use crate::wire::reply;
 use crate::wire::request::{self, ContactBody};
-use crate::wire::state_sync::Voice;
 use crate::wire::text::text_frame;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -212,14 +212,6 @@ fn denied(r#type: &'static str, result: &Result<Granted, Denial>) -> Bytes {
 
 fn error(code: &str, message: &str) -> Answer {
     Answer::Reply(reply::error(code, message))
-}
-
-fn voice(role: Role) -> Voice {
-    match role {
-        Role::Phone => Voice::Phone,
-        Role::Display => Voice::Display,
-        Role::Admin => Voice::Admin,
-    }
 }
 
 #[cfg(test)]
