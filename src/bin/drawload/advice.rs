@@ -5,12 +5,15 @@
 //! ten times the people that were really there. What is assumed and not measured is in constants, and is said wherever the advice is.
 //! It must never be given for a run that did not pass, or that was played in other than real time.
 
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, megabytes};
 use crate::verdict::Verdict;
 use serde::Serialize;
 
-/// Memory that is not the server's, in MB: the system, and the kernel's side of the sockets. Assumed.
+/// Memory that is not the server's, in MB: the system and what runs beside it. Assumed.
 pub const SYSTEM_MB: f64 = 200.0;
+
+/// The kernel's side of an idle socket, in KiB: it is in no process's memory. Assumed.
+pub const KERNEL_KIB: f64 = 8.0;
 
 /// Burst credit that a box is taken to have when the evening begins: what it earns in so many hours at rest. Assumed.
 pub const HOURS_AT_REST: f64 = 1.0;
@@ -47,12 +50,25 @@ const RENTED: [Rented; 4] = [
 /// The advice, or why there is none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Advice {
-    pub why_not: Option<&'static str>,
+    pub why_not: Option<WhyNot>,
     /// The price of the smallest box for as many people as were there.
     pub smallest: Option<&'static str>,
     pub people: usize,
     pub costs: Vec<Cost>,
     pub boxes: Vec<Fit>,
+}
+
+/// Why a run says nothing of boxes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyNot {
+    /// With the plan's time, what the server had to do in each second was scaled.
+    TimeScaled,
+    NotPassed,
+    /// Nobody looked at the server's process while it held sockets.
+    NotMeasured,
+    /// Fewer than [`PEOPLE_MIN`].
+    TooFewPeople,
 }
 
 /// What the people of one scenario cost the server.
@@ -61,7 +77,7 @@ pub struct Cost {
     pub scenario: String,
     pub people: usize,
     pub empty_mb: f64,
-    /// What the server grew by from empty to its peak, for each of them.
+    /// What the server grew by from its emptiest to its peak, for each of them.
     pub kib_a_person: f64,
     /// What it grew by from the last moment without sockets to the first with all of them, for each socket; none where that was not seen.
     pub kib_a_socket: Option<f64>,
@@ -103,16 +119,19 @@ pub enum Limit {
 impl Advice {
     /// From all scenarios of a run that held sockets.
     pub fn of(scenarios: &[Outcome], time_scale: f64) -> Self {
-        let observed: Vec<Observed> = scenarios.iter().filter_map(Observed::of).collect();
+        // A server keeps what it once grew to: the first scenario found it emptier than those that came after.
+        let empty_mb = scenarios.iter().filter_map(|outcome| outcome.server.as_ref()).map(|server| megabytes(server.empty.rss));
+        let empty_mb = empty_mb.fold(f64::INFINITY, f64::min);
+        let observed: Vec<Observed> = scenarios.iter().filter_map(|outcome| Observed::of(outcome, empty_mb)).collect();
         let people = observed.iter().map(|observed| observed.cost.people).max().unwrap_or(0);
         let why_not = if time_scale != 1.0 {
-            Some("the plan's time was scaled, and so is what the server had to do in each second")
+            Some(WhyNot::TimeScaled)
         } else if scenarios.iter().any(|outcome| outcome.verdict != Verdict::Pass) {
-            Some("the run did not pass")
+            Some(WhyNot::NotPassed)
         } else if observed.is_empty() {
-            Some("the server's process was not measured (--pid) while it held sockets")
+            Some(WhyNot::NotMeasured)
         } else if people < PEOPLE_MIN {
-            Some("there were too few people (50 are needed)")
+            Some(WhyNot::TooFewPeople)
         } else {
             None
         };
@@ -133,11 +152,10 @@ struct Observed {
 }
 
 impl Observed {
-    fn of(outcome: &Outcome) -> Option<Self> {
+    fn of(outcome: &Outcome, empty_mb: f64) -> Option<Self> {
         let server = outcome.server.as_ref()?;
         let sockets = outcome.series.iter().map(|moment| moment.sockets).max().filter(|most| *most > 0)?;
         let people = outcome.users;
-        let empty_mb = crate::outcome::megabytes(server.empty.rss);
         let usage: Vec<(f64, f64)> = outcome
             .series
             .windows(2)
@@ -173,7 +191,7 @@ impl Rented {
         let least = |of: &dyn Fn(&Observed) -> f64| whole(observed.iter().map(of).fold(most, f64::min));
         let by_memory = least(&|seen| {
             let room_kib = (f64::from(self.memory_mb) - SYSTEM_MB - seen.cost.empty_mb) * 1_024.0;
-            if seen.cost.kib_a_person > 0.0 { room_kib / seen.cost.kib_a_person } else { most }
+            room_kib / (seen.cost.kib_a_person + KERNEL_KIB)
         });
         let by_cpu = least(&|seen| {
             let allowed = CPU_MAX * f64::from(self.vcpus);
@@ -219,7 +237,7 @@ fn kib_a_socket(outcome: &Outcome, sockets: u64) -> Option<f64> {
     let first = outcome.series.iter().position(|moment| moment.sockets > 0)?;
     let before = outcome.series[..first].last()?.server?;
     let with = outcome.series.iter().find(|moment| moment.sockets == sockets)?.server?;
-    let grown = crate::outcome::megabytes(with.rss) - crate::outcome::megabytes(before.rss);
+    let grown = megabytes(with.rss) - megabytes(before.rss);
     Some((grown * 1_024.0 / crate::metric::number(sockets)).max(0.0))
 }
 
@@ -261,7 +279,7 @@ mod tests {
     #[test]
     fn a_box_is_for_as_many_as_it_has_memory_credit_and_time_for() {
         // 292 MB are left of 512, of 1,024 there are 804.
-        let heavy = observed(20.0, 512.0, 0.0, 600);
+        let heavy = observed(20.0, 512.0 - KERNEL_KIB, 0.0, 600);
         assert_eq!(fits(&heavy)[..2], [(584, Limit::Memory), (1_608, Limit::Memory)]);
         // 500 s at 0.3 vCPUs for 300 people: with 6 minutes of credit on the $5 box 0.82 vCPUs may be busy so long, by 820 people.
         let busy = observed(20.0, 1.0, 0.3, 500);
@@ -279,9 +297,9 @@ mod tests {
 
     #[test]
     fn there_is_no_advice_without_a_measurement_in_real_time() {
-        for (scale, words) in [(1.0, "--pid"), (0.5, "scaled")] {
+        for (scale, why_not) in [(1.0, WhyNot::NotMeasured), (0.5, WhyNot::TimeScaled)] {
             let advice = Advice::of(&[], scale);
-            assert!(advice.why_not.is_some_and(|why| why.contains(words)) && advice.boxes.is_empty(), "{advice:?}");
+            assert!(advice.why_not == Some(why_not) && advice.boxes.is_empty(), "{advice:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What is assumed stands beside what was measured, so that nobody takes one for the other.
 
 use super::words::{Words, escape, figure, words};
-use crate::advice::{Advice, CPU_MAX, EXTRAPOLATION_MAX, Fit, HOURS_AT_REST, Limit, SYSTEM_MB};
+use crate::advice::{Advice, CPU_MAX, EXTRAPOLATION_MAX, Fit, HOURS_AT_REST, KERNEL_KIB, Limit, SYSTEM_MB, WhyNot};
 use std::fmt::{self, Write};
 
 /// What a box runs out of first.
@@ -13,6 +13,24 @@ fn limit(limit: Limit) -> Words {
         Limit::Burst => words("버스트 크레딧", "burst credit"),
         Limit::Cpu => words("CPU 70 %", "CPU 70 %"),
         Limit::Extrapolation => words("더는 재지 않음", "no more was measured"),
+    }
+}
+
+fn why_not(why: WhyNot) -> Words {
+    match why {
+        WhyNot::TimeScaled => words(
+            "계획의 시간을 줄이거나 늘려서, 서버가 1초에 할 일도 달라졌습니다 (--time-scale)",
+            "the plan's time was scaled, and so is what the server had to do in each second (--time-scale)",
+        ),
+        WhyNot::NotPassed => words("통과하지 못했습니다", "the run did not pass"),
+        WhyNot::NotMeasured => words(
+            "소켓이 열려 있는 동안 서버 프로세스를 재지 않았습니다 (--pid)",
+            "the server's process was not measured while it held sockets (--pid)",
+        ),
+        WhyNot::TooFewPeople => words(
+            "사람이 너무 적어 한 명의 비용을 알 수 없습니다 (50명부터)",
+            "too few people to tell what one costs (50 are needed)",
+        ),
     }
 }
 
@@ -28,7 +46,7 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
     write!(page, "<section class=\"card\"><h2>{heading}</h2>")?;
     if let Some(why) = advice.why_not {
         let none = words("이번 실행으로는 권하지 않습니다:", "No advice from this run:");
-        return write!(page, "<p class=\"note\">{none} {}.</p></section>", escape(why));
+        return write!(page, "<p class=\"note\">{none} {}.</p></section>", why_not(why));
     }
     match advice.smallest {
         Some(price) => write!(
@@ -74,10 +92,10 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
     write_costs(page, advice)?;
     write!(
         page,
-        "<p class=\"note\"><span class=\"ko\">가정: 시스템과 커널의 소켓 버퍼에 {SYSTEM_MB} MB를 남기고, 서버는 시작 전 {HOURS_AT_REST}시간 쉬어 그만큼의 \
+        "<p class=\"note\"><span class=\"ko\">가정: 시스템에 {SYSTEM_MB} MB를 남기고, 소켓마다 커널이 {KERNEL_KIB} KiB를 더 쓰고, 서버는 시작 전 {HOURS_AT_REST}시간 쉬어 그만큼의 \
          버스트만 모았으며, 최악의 10초가 모든 vCPU의 {cpu} %를 넘지 않아야 하고, 참석 인원의 {EXTRAPOLATION_MAX}배까지만 말합니다. vCPU 하나가 이 \
          기계의 코어만큼 빠르다고 봅니다. Lightsail에서 잰 것은 아닙니다. 계획의 표는 $40에 1,000명까지라고 했습니다.</span>\
-         <span class=\"en\" lang=\"en\">Assumed: {SYSTEM_MB} MB for the system and the kernel's socket buffers; burst credit of {HOURS_AT_REST} h at rest and \
+         <span class=\"en\" lang=\"en\">Assumed: {SYSTEM_MB} MB for the system; {KERNEL_KIB} KiB a socket in the kernel; burst credit of {HOURS_AT_REST} h at rest and \
          no more; the worst ten seconds keep to {cpu} % of all vCPUs; nothing is said beyond {EXTRAPOLATION_MAX} times the people that were there. A vCPU \
          is taken to be as fast as a core of this machine; none of it was measured on Lightsail. The plan's table went on with $40 for 1,000 people.</span></p></section>",
         cpu = CPU_MAX * 100.0
@@ -117,7 +135,7 @@ fn write_costs(page: &mut String, advice: &Advice) -> fmt::Result {
 /// The same for a terminal.
 pub fn write_text(text: &mut String, advice: &Advice) -> fmt::Result {
     if let Some(why) = advice.why_not {
-        return writeln!(text, "\nadvice   none: {why}");
+        return writeln!(text, "\nadvice   none: {}", why_not(why).en);
     }
     writeln!(text, "\n== which Lightsail box for how many people")?;
     for cost in &advice.costs {
@@ -154,7 +172,7 @@ pub fn write_text(text: &mut String, advice: &Advice) -> fmt::Result {
     }
     writeln!(
         text,
-        "assumed  {SYSTEM_MB} MB for the system, burst credit of {HOURS_AT_REST} h at rest, at most {:.0} % CPU, at most {EXTRAPOLATION_MAX} times the people \
+        "assumed  {SYSTEM_MB} MB for the system, {KERNEL_KIB} KiB a socket in the kernel, burst credit of {HOURS_AT_REST} h at rest, at most {:.0} % CPU, at most {EXTRAPOLATION_MAX} times the people \
          that were there, a vCPU as fast as a core here",
         CPU_MAX * 100.0
     )

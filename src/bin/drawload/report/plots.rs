@@ -74,7 +74,7 @@ fn write_server(page: &mut String, outcome: &Outcome) -> fmt::Result {
     let below = Chart { lines: &memory, levels: &[limit], units: ("s", "MB"), ..OVER_TIME }.draw();
     let title = words("메모리와 512 MB", "Memory below 512 MB").to_string();
     figure_of(page, &title, &below, words("서버 프로세스", "the server's process"))?;
-    let near = Chart { lines: &memory, levels: &[empty], units: ("s", "MB"), ..OVER_TIME }.draw();
+    let near = Chart { lines: &memory, levels: &[empty], up: Axis::Near, units: ("s", "MB"), ..OVER_TIME }.draw();
     let title = words("메모리, 가까이", "Memory, close up").to_string();
     figure_of(page, &title, &near, words("점선은 아무도 오기 전의 서버", "the dotted line is the server before anybody came"))?;
     let cpu = [Line { name: words("CPU", "CPU"), points: cpu_percent(outcome) }];
@@ -86,7 +86,7 @@ fn write_server(page: &mut String, outcome: &Outcome) -> fmt::Result {
     let limit = Level { name: words("70 %", "70 %"), at: CPU_MAX_PERCENT, is_limit: true };
     let below = Chart { lines: &cpu, levels: &[limit], units: ("s", "%"), ..OVER_TIME }.draw();
     let title = words("CPU와 70 %", "CPU below 70 %").to_string();
-    figure_of(page, &title, &below, words("모든 vCPU에 대한 비율, 1초마다", "of all vCPUs, each second"))?;
+    figure_of(page, &title, &below, words("모든 vCPU에 대한 비율, 표본마다", "of all vCPUs, from sample to sample"))?;
     let near = Chart { lines: &cpu, levels: &[baseline()], units: ("s", "%"), ..OVER_TIME }.draw();
     let title = words("CPU, 가까이", "CPU, close up").to_string();
     figure_of(page, &title, &near, words("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent"))
@@ -174,7 +174,7 @@ fn write_curves(page: &mut String, outcome: &Outcome) -> fmt::Result {
             Line { name: words("p50", "p50"), points: curve.iter().map(|slice| (middle(slice), slice.p50_ms)).collect() },
             Line { name: words("p99", "p99"), points: curve.iter().map(|slice| (middle(slice), slice.p99_ms)).collect() },
         ];
-        let picture = Chart { lines: &lines, band: &band, units: ("s", "ms"), ..OVER_TIME }.draw();
+        let picture = Chart { lines: &lines, band: &band, until: outcome.lasted_s, units: ("s", "ms"), ..OVER_TIME }.draw();
         let each = curve.first().map_or(0.0, |slice| slice.to_s - slice.from_s);
         let title = format!("{words_of} <code>{name}</code>");
         write!(page, "<figure><h4>{title}</h4>{picture}<figcaption>")?;

@@ -35,6 +35,8 @@ pub struct Level {
 pub enum Axis {
     /// From 0, or from the first value across.
     Even,
+    /// From a little below the lowest value.
+    Near,
     /// Seconds of the run, written as minutes when it is a long one.
     Seconds,
     /// Powers of ten.
@@ -51,6 +53,8 @@ pub struct Chart<'a> {
     pub bars: &'a [(f64, f64)],
     pub levels: &'a [Level],
     pub across: Axis,
+    /// Where the axis across ends at the least.
+    pub until: f64,
     pub up: Axis,
     /// What the axes count, in short.
     pub units: (&'static str, &'static str),
@@ -58,7 +62,7 @@ pub struct Chart<'a> {
 
 /// A chart of nothing yet, over the time of the run.
 pub const OVER_TIME: Chart<'static> =
-    Chart { lines: &[], band: &[], bars: &[], levels: &[], across: Axis::Seconds, up: Axis::Even, units: ("s", "") };
+    Chart { lines: &[], band: &[], bars: &[], levels: &[], across: Axis::Seconds, until: 0.0, up: Axis::Even, units: ("s", "") };
 
 /// An axis with its ends.
 struct Scale {
@@ -118,8 +122,9 @@ impl Chart<'_> {
         let points = || points().chain(self.band.iter().map(|(across, _, to)| (*across, *to)));
         let left = points().map(|point| point.0).fold(f64::INFINITY, f64::min);
         let left = if !left.is_finite() || self.across == Axis::Seconds { 0.0 } else { left };
-        let right = points().map(|point| point.0).fold(left, f64::max);
-        let top = points().map(|point| point.1).chain(self.levels.iter().map(|level| level.at)).fold(0.0, f64::max);
+        let right = points().map(|point| point.0).fold(left.max(self.until), f64::max);
+        let heights = || points().map(|point| point.1).chain(self.levels.iter().map(|level| level.at));
+        let top = heights().fold(0.0, f64::max);
         let x = match self.across {
             Axis::Powers => powers(left, right),
             // Bars at both ends have their width.
@@ -129,6 +134,7 @@ impl Chart<'_> {
         let y = match self.up {
             Axis::Nines => Scale { axis: Axis::Nines, from: 0.0, to: 0.9995 },
             Axis::Powers => powers(0.1, top),
+            Axis::Near => near(heights().fold(f64::INFINITY, f64::min), top),
             axis => Scale { axis, from: 0.0, to: round_up(top) },
         };
         (x, y)
@@ -181,7 +187,7 @@ impl Scale {
         let place = match self.axis {
             Axis::Powers => (value.max(self.from).log10() - self.from.log10()) / (self.to.log10() - self.from.log10()),
             Axis::Nines => nines(value) / nines(self.to),
-            Axis::Even | Axis::Seconds => (value - self.from) / (self.to - self.from),
+            Axis::Even | Axis::Near | Axis::Seconds => (value - self.from) / (self.to - self.from),
         };
         place.clamp(0.0, 1.0)
     }
@@ -205,7 +211,7 @@ impl Scale {
                 }
                 ticks
             }
-            Axis::Even | Axis::Seconds => {
+            Axis::Even | Axis::Near | Axis::Seconds => {
                 let rough = (self.to - self.from) / f64::from(wanted);
                 let power = 10_f64.powf(rough.log10().floor());
                 let steps: &[f64] = match self.axis {
@@ -225,6 +231,17 @@ fn powers(from: f64, to: f64) -> Scale {
     let from = 10_f64.powf(from.max(1e-3).log10().floor());
     let to = 10_f64.powf(to.max(from).log10().ceil());
     Scale { axis: Axis::Powers, from, to: if to > from { to } else { from * 10.0 } }
+}
+
+/// From a round number below to one above, and not so near that noise looks like mountains.
+fn near(lowest: f64, highest: f64) -> Scale {
+    if !lowest.is_finite() || highest <= 0.0 {
+        return Scale { axis: Axis::Near, from: 0.0, to: 1.0 };
+    }
+    let room = (highest - lowest).max(highest * 0.1);
+    let step = 10_f64.powf(room.log10().floor());
+    let from = ((lowest - room * 0.3) / step).floor().max(0.0) * step;
+    Scale { axis: Axis::Near, from, to: ((highest + room * 0.3) / step).ceil() * step }
 }
 
 /// A number of an axis, without the noise of binary fractions.
@@ -260,7 +277,7 @@ mod tests {
         let line = |points| Line { name: words("가", "x"), points };
         for lines in [vec![], vec![line(vec![])], vec![line(vec![(1.0, 0.0)])], vec![line(vec![(0.0, 1e-9), (9e9, 1e9)])]] {
             for (across, up) in
-                [(Axis::Seconds, Axis::Even), (Axis::Powers, Axis::Nines), (Axis::Even, Axis::Powers), (Axis::Even, Axis::Even)]
+                [(Axis::Seconds, Axis::Even), (Axis::Powers, Axis::Nines), (Axis::Even, Axis::Powers), (Axis::Even, Axis::Near)]
             {
                 let picture = Chart { lines: &lines, across, up, ..OVER_TIME }.draw();
                 assert!(picture.ends_with("</svg>") && !picture.contains("NaN") && !picture.contains("inf"), "{picture}");

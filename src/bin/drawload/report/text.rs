@@ -84,11 +84,11 @@ fn write_all(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 }
 
 fn write_judgements(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
-    writeln!(text, "{:<9}{:<24}{:>12}  {:<10}{:<10}", "", "criterion", "measured", "good", "tolerable")?;
+    writeln!(text, "{:<9}{:<24}{:>12}  {:<10}{:<12}", "", "criterion", "measured", "good", "acceptable")?;
     for judgement in &outcome.judgements {
         let grade = match judgement.grade {
             Grade::Good => "good",
-            Grade::Tolerable => "MISSED (tolerable)",
+            Grade::Tolerable => "MISSED (acceptable)",
             Grade::Missed => "MISSED",
             Grade::Unjudged => "not judged",
         };
@@ -100,7 +100,7 @@ fn write_judgements(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
         let value = judgement.value.map_or("-".to_owned(), |value| format!("{:.3}", value));
         let acceptable = judgement.acceptable.as_deref().unwrap_or_default();
         let (metric, wanted) = (&judgement.metric, &judgement.wanted);
-        writeln!(text, "{origin:<9}{metric:<24}{value:>12}  {wanted:<10}{acceptable:<10}{grade} {}", judgement.note)?;
+        writeln!(text, "{origin:<9}{metric:<24}{value:>12}  {wanted:<10}{acceptable:<12}{grade} {}", judgement.note)?;
     }
     Ok(())
 }

@@ -129,8 +129,8 @@ pub fn figure(value: f64) -> String {
     let magnitude = value.abs();
     let text = match () {
         () if magnitude == 0.0 || (magnitude.fract() == 0.0 && magnitude < 1e15) => format!("{value:.0}"),
-        () if magnitude < 10.0 => format!("{value:.2}"),
-        () if magnitude < 100.0 => format!("{value:.1}"),
+        () if magnitude < 9.995 => format!("{value:.2}"),
+        () if magnitude < 99.95 => format!("{value:.1}"),
         () => format!("{value:.0}"),
     };
     let (sign, digits) = text.strip_prefix('-').map_or(("", &*text), |digits| ("−", digits));
