@@ -3,6 +3,7 @@
 use super::matrix;
 use super::svg::{Axis, Chart, Level, Line, OVER_TIME};
 use super::words::{Words, figure, wait, words};
+use crate::advice::HOURS_AT_REST;
 use crate::book::Moment;
 use crate::measure::latency::{API, in_ms};
 use crate::measure::process::vcpus;
@@ -89,7 +90,29 @@ fn write_server(page: &mut String, outcome: &Outcome) -> fmt::Result {
     figure_of(page, &title, &below, words("모든 vCPU에 대한 비율, 표본마다", "of all vCPUs, from sample to sample"))?;
     let near = Chart { lines: &cpu, levels: &[baseline()], units: ("s", "%"), ..OVER_TIME }.draw();
     let title = words("CPU, 가까이", "CPU, close up").to_string();
-    figure_of(page, &title, &near, words("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent"))
+    figure_of(page, &title, &near, words("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent"))?;
+    write_burst(page, outcome)
+}
+
+/// What a $5 box would have spent so far of what it earns in an hour at rest.
+fn write_burst(page: &mut String, outcome: &Outcome) -> fmt::Result {
+    let (mut spent, mut before_s) = (0.0, 0.0);
+    let mut points = vec![(0.0, 0.0)];
+    for (at_s, percent) in cpu_percent(outcome) {
+        let busy = percent / 100.0 * vcpus();
+        spent += (busy - BASELINE_CORES).max(0.0) * (at_s - before_s) / 60.0;
+        before_s = at_s;
+        points.push((at_s, spent));
+    }
+    let lines = [Line { name: words("버스트", "burst"), points }];
+    let credit = Level {
+        name: words("한 시간 쉬고 얻는 크레딧", "credit of an hour at rest"),
+        at: BASELINE_CORES * 60.0 * HOURS_AT_REST,
+        is_limit: true,
+    };
+    let picture = Chart { lines: &lines, levels: &[credit], units: ("s", "vCPU-min"), ..OVER_TIME }.draw();
+    let title = words("$5 서버가 쓴 버스트", "Burst spent by a $5 box").to_string();
+    figure_of(page, &title, &picture, words("기준선 위에서 쓴 vCPU-분의 누계", "vCPU-minutes above the baseline, running total"))
 }
 
 /// Between each two lines of the series, in percent of all vCPUs.
