@@ -191,12 +191,22 @@ fn write_curves(page: &mut String, outcome: &Outcome) -> fmt::Result {
         let Some(words_of) = wait(name).filter(|_| curve.iter().map(|slice| slice.count).sum::<u64>() >= CURVE_MIN) else {
             continue;
         };
-        let middle = |slice: &crate::measure::course::Slice| f64::midpoint(slice.from_s, slice.to_s);
-        let band: Vec<_> = curve.iter().map(|slice| (middle(slice), slice.p50_ms, slice.p90_ms)).collect();
-        let lines = [
-            Line { name: words("p50", "p50"), points: curve.iter().map(|slice| (middle(slice), slice.p50_ms)).collect() },
-            Line { name: words("p99", "p99"), points: curve.iter().map(|slice| (middle(slice), slice.p99_ms)).collect() },
-        ];
+        let (mut band, mut median, mut slowest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut until_s = 0.0;
+        for slice in curve {
+            let at_s = f64::midpoint(slice.from_s, slice.to_s);
+            // Between two intervals in which nothing was waited for, nothing is known.
+            if slice.from_s > until_s && !band.is_empty() {
+                band.push((at_s, f64::NAN, f64::NAN));
+                median.push((at_s, f64::NAN));
+                slowest.push((at_s, f64::NAN));
+            }
+            until_s = slice.to_s;
+            band.push((at_s, slice.p50_ms, slice.p90_ms));
+            median.push((at_s, slice.p50_ms));
+            slowest.push((at_s, slice.p99_ms));
+        }
+        let lines = [Line { name: words("p50", "p50"), points: median }, Line { name: words("p99", "p99"), points: slowest }];
         let picture = Chart { lines: &lines, band: &band, until: outcome.lasted_s, units: ("s", "ms"), ..OVER_TIME }.draw();
         let each = curve.first().map_or(0.0, |slice| slice.to_s - slice.from_s);
         let title = format!("{words_of} <code>{name}</code>");
