@@ -12,7 +12,7 @@ fn limit(limit: Limit) -> Words {
         Limit::Memory => words("메모리", "memory"),
         Limit::Burst => words("버스트 크레딧", "burst credit"),
         Limit::Cpu => words("CPU 70 %", "CPU 70 %"),
-        Limit::Extrapolation => words("더는 재지 않음", "no more was measured"),
+        Limit::Extrapolation => words("–", "–"),
     }
 }
 
@@ -66,10 +66,10 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
         words("vCPU × 기준", "vCPU × baseline"),
         words("전송량", "transfer"),
         words("계획의 표 5.2", "the plan's table 5.2"),
+        words("잰 결과", "as measured"),
         words("메모리로", "by memory"),
         words("버스트로", "by burst"),
         words("CPU로", "by CPU"),
-        words("잰 결과", "as measured"),
         words("먼저 닿는 한계", "runs out of"),
     ];
     write!(page, "<div class=\"scroll\"><table><tr><th>{}", words("월 요금", "a month"))?;
@@ -85,8 +85,9 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
             fit.vcpus,
             fit.baseline_percent
         )?;
-        write!(page, "<td>{} TB<td>{}<td>{}", fit.transfer_tb, fit.plan_says.unwrap_or("–"), count(fit.by_memory))?;
-        write!(page, "<td>{}<td>{}<td><b>{}</b><td>{}", count(fit.by_burst), count(fit.by_cpu), people(fit), limit(fit.limit))?;
+        write!(page, "<td>{} TB<td>{}<td><b>{}</b>", fit.transfer_tb, fit.plan_says.unwrap_or("–"), people(fit))?;
+        let by = [fit.by_memory, fit.by_burst, fit.by_cpu].map(count);
+        write!(page, "<td>{}<td>{}<td>{}<td>{}", by[0], by[1], by[2], limit(fit.limit))?;
     }
     write!(page, "</table></div>")?;
     write_costs(page, advice)?;
