@@ -87,12 +87,10 @@ async fn an_honest_server_passes_every_scenario() {
     for (scenario, frames) in scenarios.iter().zip([0.0, 1_240.0, 1_240.0, 0.0]) {
         let metric = |name: &str| scenario["metrics"][name].as_f64();
         assert_eq!(metric("register.count"), Some(30.0));
-        assert_eq!(
-            (metric("delivery.expected"), metric("delivery.received")),
-            (Some(frames), Some(frames)),
-            "{}",
-            scenario["what"]
-        );
+        let (expected, received) = (metric("delivery.expected").unwrap(), metric("delivery.received"));
+        assert_eq!(received, Some(expected), "{}", scenario["what"]);
+        // On a busy machine a phone comes when the show has begun, and is owed what follows.
+        assert!(expected <= frames && expected >= frames * 0.8, "{expected} frames: {}", scenario["what"]);
         assert!(metric("server.rss_peak_mb").unwrap() > 1.0);
     }
 }
