@@ -87,12 +87,10 @@ async fn an_honest_server_passes_every_scenario() {
     for (scenario, frames) in scenarios.iter().zip([0.0, 1_240.0, 1_240.0, 0.0]) {
         let metric = |name: &str| scenario["metrics"][name].as_f64();
         assert_eq!(metric("register.count"), Some(30.0));
-        assert_eq!(
-            (metric("delivery.expected"), metric("delivery.received")),
-            (Some(frames), Some(frames)),
-            "{}",
-            scenario["what"]
-        );
+        let (expected, received) = (metric("delivery.expected").unwrap(), metric("delivery.received"));
+        assert_eq!(received, Some(expected), "{}", scenario["what"]);
+        // On a busy machine a phone comes when the show has begun, and is owed what follows.
+        assert!(expected <= frames && expected >= frames * 0.8, "{expected} frames: {}", scenario["what"]);
         assert!(metric("server.rss_peak_mb").unwrap() > 1.0);
     }
 }
@@ -109,8 +107,13 @@ async fn a_line_that_nobody_meddles_with_passes() {
     }
     assert!(run.page.contains("통과 PASS") && run.page.contains("<polyline"));
     assert_eq!(run.page.matches("<circle").count(), 0, "nothing was lost");
-    for outside in ["src=", "href=", "url(", "@import", "<script"] {
+    for outside in ["src=", "url(", "@import", "<script", "<link", "http-equiv=\"refresh"] {
         assert!(!run.page.contains(outside), "the page asks for nothing: {outside}");
+    }
+    assert!(run.page.split("href=\"").skip(1).all(|link| link.starts_with('#')), "links lead within the page");
+    assert!(run.page.contains("default-src 'none'"), "and it may not ask for anything");
+    for both in ["부하 시험 보고서", "Load test report", "추첨 × 폰", "draws × phones"] {
+        assert!(run.page.contains(both), "{both}");
     }
 }
 
@@ -134,7 +137,13 @@ async fn two_swapped_frames_are_named() {
 #[tokio::test]
 async fn late_frames_miss_a_threshold_on_the_spread() {
     let arguments = [DRAWS, &["--threshold", "draw.spread.p99<500ms"]].concat();
-    meddled(Mischief::DelayEvery(20), &arguments).await.names("draw.spread.p99", "draw.spread.p99");
+    let run = meddled(Mischief::DelayEvery(20), &arguments).await;
+    // Where this machine is so busy that the tester calls itself the bottleneck, it says that the time was missed and voids it.
+    let limited = run.summary["scenarios"][0]["tester"]["limited_by"] != serde_json::json!([]);
+    assert_eq!(run.code, Some(if limited { 4 } else { 99 }), "{}", run.said);
+    let judgements = run.summary["scenarios"][0]["judgements"].as_array().unwrap();
+    let spread = judgements.iter().find(|judgement| judgement["metric"] == "draw.spread.p99").unwrap();
+    assert_eq!(spread["grade"], "missed", "{}", run.said);
 }
 
 #[tokio::test]

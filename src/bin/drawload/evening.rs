@@ -10,6 +10,7 @@ use crate::measure::process::Reading;
 use crate::outcome::{Evidence, Outcome, Summary};
 use crate::phone::{self, Moments};
 use crate::plan::{Plan, Size};
+use crate::progress::Progress;
 use crate::target::Target;
 use crate::verdict::{self, Rule, Verdict};
 use crate::{report, stage_hand};
@@ -32,9 +33,6 @@ const BASELINE_ROUNDS: u32 = 20;
 
 /// Descriptors beside those of the phones.
 const SPARE_DESCRIPTORS: u64 = 128;
-
-/// Between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Why nothing was judged.
 pub enum Stopped {
@@ -120,7 +118,7 @@ async fn run(plans: Vec<Plan>, common: &Common, time_scale: f64) -> Result<u8, S
             break;
         }
     }
-    println!("{}", report::text::last_line(&summary));
+    println!("{}", report::text::ending(&summary));
     if let Some(folder) = &common.out {
         report::write(&summary, folder).map_err(|error| Stopped::CouldNotRun(format!("the report: {error}")))?;
     }
@@ -348,20 +346,10 @@ async fn watch_timers(evening: Rc<Evening>) {
 
 /// A line on stderr now and then.
 async fn tell_progress(evening: Rc<Evening>) {
-    let mut ticks = interval(PROGRESS);
+    let progress = Progress::begin();
+    let mut ticks = interval(progress.every());
     while tick(&evening, &mut ticks).await.is_some() {
-        let book = evening.book.borrow();
-        eprintln!(
-            "[{:6.1} s] {}: {} of {} registered, {} sockets, {} of {} draws announced, {} errors",
-            evening.clock.now().as_secs_f64(),
-            evening.plan.what,
-            book.registered(),
-            evening.plan.users,
-            book.sockets,
-            book.announced(),
-            evening.plan.draw_count(),
-            book.errors
-        );
+        progress.tell(&evening.plan, &evening.book.borrow());
     }
 }
 

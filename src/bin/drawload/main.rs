@@ -11,6 +11,7 @@
 //! Exit codes: 0 all criteria met, 99 one was missed, 4 void since the tester was the bottleneck, 3 it could not run, 64 wrong
 //! arguments, 105 interrupted.
 
+mod advice;
 mod arguments;
 mod audit;
 mod book;
@@ -19,10 +20,12 @@ mod compare;
 mod evening;
 mod http;
 mod measure;
+mod metric;
 mod monitor;
 mod outcome;
 mod phone;
 mod plan;
+mod progress;
 mod report;
 mod stage_hand;
 mod target;
