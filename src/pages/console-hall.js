@@ -54,7 +54,7 @@ export function hall(desk) {
 
   function renderDelivery() {
     const delivery = stats?.delivery;
-    bar.hidden = !delivery;
+    bar.hidden = !delivery?.expected;
     if (!delivery) return void (words.textContent = t('noDelivery'));
     const { expected, delivered } = delivery;
     const percent = expected === 0 ? 100 : Math.floor((100 * delivered) / expected);

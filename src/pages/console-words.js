@@ -28,7 +28,7 @@ export const words = {
     cancelPicked: '이미 뽑힌 결과는 무효가 되고, 무효가 된 사실과 번호가 공개 검증 기록에 남습니다.', cancelYes: '취소하기', reason: '사유',
     mode: '추첨 방식', mode_slot: '슬롯머신', mode_card: '카드 뒤집기', mode_network: '네트워크', mode_list: '명단 발표', winnerCount: '당첨 인원',
     modeAndCount: (mode, count) => `${mode} · ${count}명`, left: (left, all) => `남은 수량 ${left}/${all}`,
-    hall: '행사장', fig_registered: '참가자', fig_phones: '접속 중인 휴대폰', fig_displays: '무대 화면', fig_consoles: '관리 화면', fig_behind: '전송이 밀린 기기',
+    hall: '행사장', fig_registered: '참가자', fig_phones: '접속 중인 휴대폰', fig_displays: '무대 화면', fig_consoles: '관리 화면', fig_behind: '전송 지연',
     delivery: '마지막 발표 전달률', noDelivery: '아직 발표한 추첨이 없습니다.', deliveredNobody: '접속 중인 휴대폰이 없었습니다.',
     delivered: (got, all, ms) => `마지막 발표: ${all}대 중 ${got}대 도착, 가장 늦은 기기 ${ms}ms`, noStage: '무대 화면이 연결되어 있지 않습니다. ‘링크’에서 무대를 열어 주세요.',
     drawn: '추첨 결과', noDraws: '아직 추첨하지 않았습니다.', drawn_revealed: '공개됨', drawn_announced: '발표됨', drawn_voided: '무효', drawn_cancelled: '취소됨', drawn_started: '추첨 중',
