@@ -1,8 +1,8 @@
 // Confetti: one canvas over the whole stage, and a loop that ends with the last scrap.
 
 const COLOURS = ['#ffd166', '#fff3d0', '#ff8fab', '#8ecaff', '#9b8cff', '#7ee0b8'];
-/** The most pixels of the canvas: scraps need no more, and a 4K screen has four times as many. */
-const PIXELS_MAX = 2_100_000;
+/** The most pixels of the canvas: scraps need no more, and to paint and send a whole wall of them 60 times a second costs a laptop dearly. */
+const PIXELS_MAX = 1_000_000;
 const SCRAPS_MAX = 320;
 const FALL = 0.42;
 const DRAG = 0.985;

@@ -54,6 +54,7 @@ export function makeList({ floor, count, seats, isCalm, landed, turned }) {
     // Pages of one length, so that the last one is not a lonely number.
     const parts = Math.ceil(sorted.length / held);
     const each = Math.ceil(sorted.length / parts);
+    shape(each);
     pages = Array.from({ length: parts }, (_, part) => sorted.slice(part * each, (part + 1) * each));
     sheet.dataset.pages = parts;
   }

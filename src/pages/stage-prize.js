@@ -10,9 +10,9 @@ const NAME_SIZES = [
   [60, 'long'],
 ];
 const ROWS_MAX = 5;
-const STRIP_MAX = 3;
+const STRIP_MAX = 4;
 const ROW_NUMBERS_MAX = 10;
-const STRIP_NUMBERS_MAX = 5;
+const STRIP_NUMBERS_MAX = 4;
 
 /** Gives { render(draw, t) }. */
 export function makePrize() {

@@ -7,29 +7,38 @@ const PIXELS_MAX = 3_200_000;
 /** Neighbours in a sunflower's spiral differ by one of these. */
 const FIBONACCI = [1, 2, 3, 5, 8, 13, 21, 34, 55];
 const GOLDEN_ANGLE = Math.PI * (3 - Math.sqrt(5));
+/** How much wider than high the web may become. */
+const STRETCH_MAX = 1.9;
 /** Below this a label would be dust. */
 const LABEL_PX_MIN = 7;
 
 /** The nodes of a web that fills width × height: { x, y, near, litSince, gap, scale, letters, width, height }, lengths in CSS pixels. */
 export function weave(count, width, height) {
-  const gap = Math.sqrt((width * height * 0.7) / count);
+  const [wide, tall] = [Math.min(width, height * STRETCH_MAX), height];
   const x = new Float32Array(count);
   const y = new Float32Array(count);
+  const u = new Float32Array(count);
+  const v = new Float32Array(count);
   for (let i = 0; i < count; i += 1) {
     const radius = Math.sqrt((i + 0.5) / count) * 0.48;
-    x[i] = width * (0.5 + radius * Math.cos(i * GOLDEN_ANGLE));
-    y[i] = height * (0.5 + radius * Math.sin(i * GOLDEN_ANGLE));
+    u[i] = radius * Math.cos(i * GOLDEN_ANGLE);
+    v[i] = radius * Math.sin(i * GOLDEN_ANGLE);
+    x[i] = width / 2 + wide * u[i];
+    y[i] = height / 2 + tall * v[i];
   }
+  // Neighbours are those of the round sunflower, however the wall stretches it.
+  const apart = 0.48 * Math.sqrt(Math.PI / count);
   const near = Array.from({ length: count }, () => []);
   for (let i = 0; i < count; i += 1) {
     for (const step of FIBONACCI) {
       const j = i + step;
-      if (j < count && Math.hypot(x[i] - x[j], y[i] - y[j]) < gap * 1.5) {
+      if (j < count && Math.hypot(u[i] - u[j], v[i] - v[j]) < apart * 1.5) {
         near[i].push(j);
         near[j].push(i);
       }
     }
   }
+  const gap = apart * Math.sqrt(wide * tall);
   const scale = Math.min(devicePixelRatio, Math.sqrt(PIXELS_MAX / (width * height)));
   const letters = getComputedStyle(document.documentElement).fontFamily;
   return { x, y, near, litSince: new Float64Array(count).fill(-Infinity), gap, scale, letters, width, height };
@@ -39,7 +48,7 @@ export function weave(count, width, height) {
 export function paintWeb(pen, web, labels) {
   pen.setTransform(web.scale, 0, 0, web.scale, 0, 0);
   pen.clearRect(0, 0, web.width, web.height);
-  pen.strokeStyle = 'rgb(170 176 255 / 20%)';
+  pen.strokeStyle = 'rgb(170 176 255 / 32%)';
   pen.lineWidth = 1;
   pen.beginPath();
   for (let i = 0; i < labels.length; i += 1) {
@@ -75,7 +84,7 @@ export function litAt(pen, web, labels, now, fading) {
 }
 
 /** A few numbers get beads of a hand's width at most, not plates. */
-const beadPx = (web) => Math.min(web.gap * 0.36, web.height * 0.06);
+const beadPx = (web) => Math.min(web.gap * 0.35, web.height * 0.06);
 const labelPx = (web) => beadPx(web) * 0.84;
 
 function write(pen, size, letters) {

@@ -9,7 +9,7 @@ const ordinal = (n) => {
 export const words = {
   ko: {
     page: '추첨 무대',
-    scan: '휴대전화 카메라로 QR 코드를 비춰 주세요',
+    scan: '휴대전화 카메라로 QR\u00a0코드를 비춰 주세요',
     scanned: '내 번호가 바로 나옵니다',
     late: '참가 접수가 끝났습니다',
     lateMore: '이미 받은 번호는 그대로 추첨에 들어갑니다',

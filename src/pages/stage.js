@@ -148,19 +148,16 @@ function renderSoon() {
 
 function render() {
   const scene = sceneOf(state, isMain);
-  shows.present(scene, state.participant_count, t('voidedSeat'));
-  const name = shownName(scene);
-  body.dataset.state = name;
+  // First the places, then what measures itself in them.
   body.dataset.mode = scene.draw?.draw_mode ?? '';
   body.dataset.draw = scene.draw?.draw_id ?? '';
+  setPlaces(shownName(scene));
+  shows.present(scene, state.participant_count, t('voidedSeat'));
+  const name = shownName(scene);
+  setPlaces(name);
   body.dataset.settled = shows.isSettled();
   body.dataset.role = found.isStage ? 'stage' : 'viewer';
   body.dataset.sound = sound.isMuted() ? 'muted' : sound.isLocked() ? 'locked' : 'on';
-  const isDraw = ['standby', 'running', 'revealed', 'announced'].includes(name);
-  show('draw', isDraw);
-  show('lobby', name === 'lobby');
-  show('board', name === 'between');
-  show('notice', ['connecting', 'cancelled', 'over', 'none'].includes(name));
   renderBar(name);
   if (name === 'lobby') lobby?.render(state, t);
   if (scene.draw) renderDraw(scene, name);
@@ -169,6 +166,14 @@ function render() {
   const looksBack = isMain && (name === 'standby' || (name === 'announced' && scene.draw.draw_mode !== 'list'));
   renderStrip(looksBack ? earlier(state, scene.draw) : [], t);
   renderHint();
+}
+
+function setPlaces(name) {
+  body.dataset.state = name;
+  show('draw', ['standby', 'running', 'revealed', 'announced'].includes(name));
+  show('lobby', name === 'lobby');
+  show('board', name === 'between');
+  show('notice', ['connecting', 'cancelled', 'over', 'none'].includes(name));
 }
 
 /** The scene's name as the hall sees it. */
