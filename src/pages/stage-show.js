@@ -20,7 +20,7 @@ const BURST_WAYS = ['card', 'network'];
 
 /**
  * Keeps at most one show, in `floor`. `settled()` is called when a show's winners stand, by whatever way; `turned(page, pages)` for a list.
- * Gives { present(scene, count, voidedMark), isSettled(), turn(by) }.
+ * Gives { present(scene, count), isSettled(), turn(by) }.
  */
 export function makeShows({ floor, sound, confetti, isCalm, settled, turned }) {
   let now = null;
@@ -75,8 +75,8 @@ export function makeShows({ floor, sound, confetti, isCalm, settled, turned }) {
   return {
     isSettled: () => Boolean(now?.isSettled),
     turn: (by) => now?.act.turn?.(by),
-    /** Brings the floor to a scene; `count`: how many numbers are in the hall; `voidedMark`: what stands on a withdrawn number. */
-    present({ name, draw }, count, voidedMark) {
+    /** Brings the floor to a scene; `count`: how many numbers are in the hall. */
+    present({ name, draw }, count) {
       if (!['running', 'revealed', 'announced'].includes(name)) return clear();
       if (now?.id !== draw.draw_id) {
         clear();
@@ -89,15 +89,15 @@ export function makeShows({ floor, sound, confetti, isCalm, settled, turned }) {
       } else if (name !== 'running' && !now.winners) {
         settle(now, draw.winners);
       }
-      if (now.isSettled) markVoided(floor, draw.voided ?? [], voidedMark);
+      if (now.isSettled) markVoided(floor, draw.voided ?? []);
     },
   };
 }
 
 /** Dims the numbers that were withdrawn; they stay where they stood. */
-function markVoided(floor, voided, mark) {
-  for (const place of floor.querySelectorAll('[data-winner]')) {
-    if (!voided.includes(Number(place.dataset.winner))) continue;
-    place.dataset.voided = mark;
+function markVoided(floor, voided) {
+  for (const number of voided) {
+    const place = floor.querySelector(`[data-winner="${number}"]`);
+    if (place) place.dataset.voided = '';
   }
 }

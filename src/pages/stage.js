@@ -152,7 +152,7 @@ function render() {
   body.dataset.mode = scene.draw?.draw_mode ?? '';
   body.dataset.draw = scene.draw?.draw_id ?? '';
   setPlaces(shownName(scene));
-  shows.present(scene, state.participant_count, t('voidedSeat'));
+  shows.present(scene, state.participant_count);
   const name = shownName(scene);
   setPlaces(name);
   body.dataset.settled = shows.isSettled();
