@@ -79,6 +79,7 @@ function renderJoin({ state, needsCode, isRegistering, refusal, failures, isRese
   say('join-lead', t(`${kind}Lead`, oldNumber ? digits(oldNumber) : null));
   const asks = Boolean(state.consent_required && state.consent_text);
   show('consent', asks);
+  show('teaser', !asks);
   say('consent-text', asks ? state.consent_text : '');
   show('entry', Boolean(state.entry_code_required || needsCode));
   byId('join-button').disabled = isRegistering;

@@ -6,7 +6,8 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, claim_code, draws, entrance, events, figures, images, join, links, participants, people, prizes, public, state as long_poll,
+    auth, claim_code, draws, entrance, events, figures, images, join, links, participants, people, prizes, public,
+    state as long_poll,
 };
 use super::{files, health, metrics, pages};
 use hyper::Method;
