@@ -1,10 +1,11 @@
-//! Reading bodies: serde_json against simd-json, each of which `wire/parse.rs` uses where it wins.
+//! What pages weigh, and reading bodies: serde_json against simd-json, each of which `wire/parse.rs` uses where it wins.
 //!
 //! Four real bodies: a phone's registration, a console's draw, a new event with 300 prizes, and an old console's draw with a 2 MB picture
 //! inside. simd-json gets the best case: buffers kept between bodies, at twice the largest body a thread for good, and one copy, since it
 //! scribbles over its input and the error pass needs it as it came.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use luckydraw::web::files::{File, weighed};
 use luckydraw::wire::parse::read_many_fields;
 use luckydraw::wire::request::{NewEvent, Register, Spec};
 use serde::de::DeserializeOwned;
@@ -36,5 +37,15 @@ fn read<T: DeserializeOwned>(criterion: &mut Criterion, name: &str, body: &str) 
     group.finish();
 }
 
-criterion_group!(benches, parsing);
+/// Prints what each page weighs over the wire: a size is not timed, and belongs to the figures all the same.
+fn weights(_: &mut Criterion) {
+    for page in ["phone.html", "stage.html", "console.html", "staff.html", "verify.html"] {
+        let parts = weighed(page);
+        let sum = |size: fn(&File) -> usize| parts.iter().map(|file| size(file)).sum::<usize>();
+        let (brotli, gzip, plain) = (sum(|file| file.brotli.len()), sum(|file| file.gzip.len()), sum(|file| file.plain.len()));
+        println!("web/weight/{page}: {brotli} bytes by brotli, {gzip} by gzip, {plain} plain, {} files", parts.len());
+    }
+}
+
+criterion_group!(benches, parsing, weights);
 criterion_main!(benches);

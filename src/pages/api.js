@@ -31,8 +31,8 @@ export async function call(method, path, { body, token, type, patience = PATIENC
 }
 
 /** The same for an answer that is no JSON: gives its Blob. */
-export async function fetchFile(path, { token } = {}) {
-  const reply = await ask('GET', path, { token, patience: 60_000 });
+export async function fetchFile(path, { method = 'GET', body, token } = {}) {
+  const reply = await ask(method, path, { body, token, patience: 60_000 });
   if (reply.ok) return reply.blob();
   const json = await reply.json().catch(() => ({}));
   throw new Refusal(json.detail?.code ?? 'OFFLINE', json.detail?.message ?? '', reply.status, json.detail);

@@ -24,7 +24,7 @@ const FINAL = [4401, 4404, 4409];
 /**
  * Keeps a line to an event. `role`: 'phone', 'display' or 'admin'; `token`: what proves a phone's number or a role, sent as the first message.
  * `onStatus({ line, code, isPortal })`: line is 'connecting', 'live', 'polling', 'waiting' (for the next try) or 'ended' (with the close code).
- * Gives { send(message), isLive(), again(), close() }; send says whether the message left.
+ * Gives { send(message), isLive(), prove(token), again(), close() }; send says whether the message left.
  */
 export function connect({ event, role = 'phone', token = null, onFrame, onStatus = () => {} }) {
   let socket = null;
@@ -191,6 +191,18 @@ export function connect({ event, role = 'phone', token = null, onFrame, onStatus
       return true;
     },
     isLive: () => socket?.readyState === WebSocket.OPEN,
+    /** From now on a phone proves itself by this token; null: by none. */
+    prove(another) {
+      token = another;
+      if (token && socket?.readyState === WebSocket.OPEN) {
+        socket.send(JSON.stringify({ type: 'identify', session_token: token }));
+      } else if (polling) {
+        // The poll that is under way asks for nobody.
+        stopPolling();
+        clearTimeout(timer);
+        poll();
+      }
+    },
     /** Tries at once, also after an end. */
     again() {
       isOver = false;

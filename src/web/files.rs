@@ -31,6 +31,35 @@ pub fn find(name: &str) -> Option<&'static File> {
     FILES.binary_search_by(|file| file.name.cmp(name)).ok().map(|place| &FILES[place])
 }
 
+/// A page with all that it loads before it can do anything: what its HTML names, and the modules these import, but not what they import later.
+///
+/// # Panics
+/// When there is no such page, or one names a file that is not there.
+pub fn weighed(page: &str) -> Vec<&'static File> {
+    let mut parts: Vec<&'static File> = Vec::new();
+    let mut open = vec![page.to_owned()];
+    while let Some(name) = open.pop() {
+        if parts.iter().any(|file| file.name == name) {
+            continue;
+        }
+        let file = find(&name).unwrap_or_else(|| panic!("{name} is not there"));
+        parts.push(file);
+        let text = std::str::from_utf8(file.plain).expect("pages and modules are UTF-8");
+        match file.name.rsplit_once('.') {
+            Some((_, "html")) => open.extend(named_after(text, &format!("\"/lottery/files/{VERSION}/"))),
+            Some((_, "js")) => open.extend(named_after(text, "from \"./")),
+            _ => {}
+        }
+    }
+    parts
+}
+
+/// What stands between each of these beginnings and the next quotation mark.
+fn named_after<'t>(text: &'t str, beginning: &str) -> impl Iterator<Item = String> + use<'t> {
+    let rests: Vec<_> = text.split(beginning).skip(1).collect();
+    rests.into_iter().filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned())
+}
+
 /// `GET /lottery/files/{version}/{name}`
 ///
 /// # Errors

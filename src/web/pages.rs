@@ -149,6 +149,27 @@ mod tests {
     }
 
     #[test]
+    fn a_phone_has_its_number_within_30_kb() {
+        let parts = files::weighed("phone.html");
+        let weight: usize = parts.iter().map(|file| file.brotli.len()).sum();
+        let heaviest: Vec<_> = parts.iter().map(|file| (file.name, file.brotli.len())).collect();
+        assert!(weight < 30_000, "{weight} bytes: {heaviest:?}");
+        let names: Vec<_> = parts.iter().map(|file| file.name).collect();
+        for name in ["phone.html", "base.css", "phone.css", "icon.svg", "phone.js", "line.js", "phone-words.js"] {
+            assert!(names.contains(&name), "{name} counts: {names:?}");
+        }
+        assert!(!names.contains(&"phone-win.js"), "what only winners need is loaded after a win");
+    }
+
+    #[test]
+    fn a_page_asks_at_once_for_every_module_it_begins_with() {
+        let html = text("phone.html");
+        for file in files::weighed("phone.html") {
+            assert!(file.name.ends_with(".html") || html.contains(&format!("/{}\"", file.name)), "{} is found late", file.name);
+        }
+    }
+
+    #[test]
     fn a_page_is_held_to_its_own_server() {
         let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("draw.example.kr:8443"))]);
         let policy = policy(&headers);

@@ -6,7 +6,8 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, draws, entrance, events, figures, images, join, links, participants, people, prizes, public, state as long_poll,
+    auth, claim_code, draws, entrance, events, figures, images, join, links, participants, people, prizes, public,
+    state as long_poll,
 };
 use super::{files, health, metrics, pages};
 use hyper::Method;
@@ -43,6 +44,7 @@ pub enum Endpoint {
     MyNumber,
     CheckWinner,
     WinnerInfo,
+    ClaimCode,
     State,
     Results,
     Proof,
@@ -107,6 +109,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/my-number", Endpoint::MyNumber),
     route(Method::GET, "/check-winner", Endpoint::CheckWinner),
     route(Method::POST, "/winner-info", Endpoint::WinnerInfo),
+    route(Method::POST, "/claim.svg", Endpoint::ClaimCode),
     route(Method::GET, "/state", Endpoint::State),
     route(Method::GET, "/results", Endpoint::Results),
     route(Method::GET, "/proof", Endpoint::Proof),
@@ -171,6 +174,7 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::MyNumber => participants::my_number(call).await,
         Endpoint::CheckWinner => participants::check_winner(call).await,
         Endpoint::WinnerInfo => participants::winner_info(call).await,
+        Endpoint::ClaimCode => claim_code::draw(call).await,
         Endpoint::State => long_poll::state(call).await,
         Endpoint::Results => public::results(call).await,
         Endpoint::Proof => public::proof(call).await,
