@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn opened(event: &str) -> Entry {
-        let settings = Settings { title: "송년회".into(), participants_max: 20_000, groups: false, weights: false };
+        let settings = Settings { title: "송년회".into(), participants_max: 20_000, ..Settings::default() };
         entry(event, 1, Fact::Opened { id: name(event), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) })
     }
 
@@ -294,7 +294,7 @@ mod tests {
             winner_count: 1,
         };
         let (spec, pool) = (spec.into(), Pool::new(9).into());
-        entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed(), redraw_of: None })
+        entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed(), redraw_of: None, request: None })
     }
 
     fn handed_in(event: &str, number: u32, at: i64) -> Entry {

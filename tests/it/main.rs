@@ -4,6 +4,7 @@
 //! [`socket`] are the clients, [`meddler`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
 
 mod admin;
+mod asks;
 mod bad_input;
 mod config;
 mod disk;
@@ -18,6 +19,7 @@ mod logs;
 mod meddler;
 mod numbers;
 mod old_clients;
+mod operators;
 mod participants;
 mod prizes;
 mod recovery;

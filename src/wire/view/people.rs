@@ -17,7 +17,24 @@ pub struct WinView<'a> {
     prize_rank: u32,
     prize_image: Option<&'a str>,
     drawn_at: Option<String>,
+    /// Whether the prize was handed over.
     claimed: bool,
+    handed_over_at: Option<String>,
+    details_received: bool,
+    needs_address: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim_code: Option<String>,
+}
+
+/// A phone that proved its number, with what only it is told.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    pub number: Number,
+    /// The code by which it claims what it won in a draw.
+    pub claim_code: &'a dyn Fn(DrawId) -> String,
+    /// How long winners' details are kept, in days.
+    pub details_days: u32,
+    pub now: Moment,
 }
 
 /// Whether telephone numbers are hidden in part.
@@ -63,7 +80,13 @@ struct WinnerView<'a> {
 
 /// The wins of a number that `audience` may know, voided ones left out.
 pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_>> {
-    event.wins(number, audience).map(|(draw, seat)| win(draw, seat)).collect()
+    event.wins(number, audience).map(|(draw, seat)| win(event, draw, seat)).collect()
+}
+
+/// The announced wins of a phone, with the codes that claim them.
+pub fn own_wins<'a>(event: &'a Event, own: &Own<'_>) -> Vec<WinView<'a>> {
+    let wins = event.wins(own.number, Audience::Public);
+    wins.map(|(draw, seat)| WinView { claim_code: Some((own.claim_code)(draw.id)), ..win(event, draw, seat) }).collect()
 }
 
 /// What a phone gets when it registers or recovers its number.
@@ -112,13 +135,21 @@ pub fn my_number(event: &Event, number: Number, participant: &Participant) -> St
 
 /// Whether a number won, and what: what the public may know of it.
 pub fn check_winner(event: &Event, number: Number) -> String {
+    checked(number, wins(event, number, Audience::Public))
+}
+
+/// Whether a phone's own number won, and how it claims what.
+pub fn check_own(event: &Event, own: &Own<'_>) -> String {
+    checked(own.number, own_wins(event, own))
+}
+
+fn checked(number: Number, prizes: Vec<WinView<'_>>) -> String {
     #[derive(Serialize)]
     struct CheckWinner<'a> {
         draw_number: u32,
         won: bool,
         prizes: Vec<WinView<'a>>,
     }
-    let prizes = wins(event, number, Audience::Public);
     json(&CheckWinner { draw_number: number.0, won: !prizes.is_empty(), prizes })
 }
 
@@ -175,14 +206,18 @@ pub fn masked(phone: &str) -> String {
     }
 }
 
-fn win<'a>(draw: &'a Draw, seat: &Seat) -> WinView<'a> {
+fn win<'a>(event: &Event, draw: &'a Draw, seat: &Seat) -> WinView<'a> {
     WinView {
         draw_id: draw.id.0,
         prize_name: &draw.spec.prize_name,
         prize_rank: draw.spec.prize_rank,
         prize_image: draw.spec.prize_image.as_deref(),
         drawn_at: draw.revealed_at.map(rfc3339),
-        claimed: seat.details_at.is_some(),
+        claimed: seat.handed_over.is_some(),
+        handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
+        details_received: seat.details_at.is_some(),
+        needs_address: event.needs_address(draw),
+        claim_code: None,
     }
 }
 

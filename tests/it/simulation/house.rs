@@ -68,7 +68,7 @@ impl House {
 
     pub fn begin() -> Self {
         let house = Self::open(tempfile::tempdir().unwrap());
-        let settings = Settings { title: "t".into(), participants_max: SEATS, groups: false, weights: false };
+        let settings = Settings { title: "t".into(), participants_max: SEATS, ..Settings::default() };
         let prizes = vec![listed("TV", 2, false), listed("Mug", 40, true)];
         let event = EventId::parse(EVENT).unwrap();
         house.wait(|reply| Order::Open { event, settings, prizes, reply: Reply::Handler(reply) }).unwrap();
@@ -144,5 +144,6 @@ fn listed(name: &str, quantity: u32, repeat_winners: bool) -> Prize {
         image: None,
         repeat_winners,
         group: None,
+        needs_address: false,
     }
 }
