@@ -128,8 +128,9 @@ impl Sequencer {
     pub(super) fn serve_aside(&mut self, order: Order) {
         match order {
             Order::Delete { event, reply } => drop(reply.send(self.delete(&event))),
-            Order::ReadDetails { event, reply } => {
-                let details = self.known(&event).and_then(|()| self.journal.details(&event).map_err(unreadable));
+            Order::ReadDetails { event, after, limit, reply } => {
+                let read = || self.journal.details_after(&event, after, limit).map_err(unreadable);
+                let details = self.known(&event).and_then(|()| read());
                 drop(reply.send(details));
             }
             Order::ReadAudit { event, before, limit, reply } => {

@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, draws, entrance, events, figures, images, links, participants, people, prizes, public, state as long_poll,
+    auth, claims, draws, entrance, events, figures, images, links, participants, people, prizes, public, state as long_poll,
 };
 use super::{health, metrics, pages};
 use hyper::Method;
@@ -68,6 +68,9 @@ pub enum Endpoint {
     Participants,
     MarkParticipant,
     Winners,
+    LookUpClaim,
+    HandOver,
+    UndoHandOver,
     ListPrizes,
     AddPrize,
     OrderPrizes,
@@ -128,6 +131,9 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/admin/{event_id}/participants", Endpoint::Participants),
     route(Method::PATCH, "/admin/{event_id}/participants/{draw_number}", Endpoint::MarkParticipant),
     route(Method::GET, "/admin/{event_id}/winners", Endpoint::Winners),
+    route(Method::POST, "/admin/{event_id}/claims/look-up", Endpoint::LookUpClaim),
+    route(Method::POST, "/admin/{event_id}/claims/hand-over", Endpoint::HandOver),
+    route(Method::POST, "/admin/{event_id}/claims/undo", Endpoint::UndoHandOver),
     route(Method::GET, "/admin/{event_id}/prizes", Endpoint::ListPrizes),
     route(Method::POST, "/admin/{event_id}/prizes", Endpoint::AddPrize),
     route(Method::POST, "/admin/{event_id}/prizes/order", Endpoint::OrderPrizes),
@@ -188,6 +194,9 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::Participants => people::participants(call).await,
         Endpoint::MarkParticipant => people::mark(call).await,
         Endpoint::Winners => people::winners(call).await,
+        Endpoint::LookUpClaim => claims::look_up(call).await,
+        Endpoint::HandOver => claims::hand_over(call).await,
+        Endpoint::UndoHandOver => claims::undo(call).await,
         Endpoint::ListPrizes => prizes::list(call).await,
         Endpoint::AddPrize => prizes::add(call).await,
         Endpoint::OrderPrizes => prizes::order(call).await,

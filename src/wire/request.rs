@@ -1,10 +1,12 @@
 //! What clients send over HTTP: the bodies as they lie in JSON, and the draw's own nouns made of them.
 //!
 //! A body is checked once, here, into types that cannot be wrong; behind this file nobody asks again how long a name is. Unknown
-//! fields are ignored, since old pages send some. `draws` holds the bodies of the draw calls. No body prints itself: some hold names and tokens. Nothing here knows whether the sender may ask for what it asks.
+//! fields are ignored, since old pages send some. `draws` holds the bodies of the draw calls, `desk` those of the prize desk. No body prints itself: some hold names and tokens. Nothing here knows whether the sender may ask for what it asks.
 
+mod desk;
 mod draws;
 
+pub use desk::{ClaimCode, HandOver, SeatNamed, Wipe, desk};
 pub use draws::{Cancel, DrawAtOnce, Meant, MeantDraw, Reset, Spec, Void};
 
 use super::parse::Invalid;

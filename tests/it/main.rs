@@ -6,6 +6,7 @@
 mod admin;
 mod asks;
 mod bad_input;
+mod claims;
 mod config;
 mod disk;
 mod docs;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crossbeam::channel::bounded;
 use luckydraw::draw::command::Command;
 use luckydraw::draw::fact::Settings;
-use luckydraw::draw::{Actor, EventId, Number, Prize, PrizeId};
+use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
 use luckydraw::live::directory::Directory;
 use luckydraw::live::protocol::{Answer, Protocol, Speaker};
@@ -94,7 +94,7 @@ impl House {
     /// The winners' details that are kept.
     pub fn details(&self) -> Vec<Details> {
         let event = EventId::parse(EVENT).unwrap();
-        self.wait(|reply| Order::ReadDetails { event, reply }).unwrap()
+        self.wait(|reply| Order::ReadDetails { event, after: (DrawId(0), Number(0)), limit: u32::MAX, reply }).unwrap()
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
