@@ -133,6 +133,15 @@ impl Sequencer {
                 let details = self.known(&event).and_then(|()| read());
                 drop(reply.send(details));
             }
+            Order::DropDetails { event, reply } => {
+                let dropped = self.known(&event).and_then(|()| {
+                    unless_fatal(self.journal.drop_details(&event)).map_err(|error| {
+                        self.note_failure(&error, 0);
+                        Denial::NotDurable
+                    })
+                });
+                drop(reply.send(dropped));
+            }
             Order::ReadAudit { event, before, limit, reply } => {
                 let lines = self.known(&event).and_then(|()| self.journal.audit(&event, before, limit).map_err(unreadable));
                 drop(reply.send(lines));

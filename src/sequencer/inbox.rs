@@ -22,6 +22,8 @@ pub enum Order {
     Delete { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
     /// Read winners' details after a seat, at most `limit`, by draw and number.
     ReadDetails { event: EventId, after: (DrawId, Number), limit: u32, reply: oneshot::Sender<Result<Vec<Details>, Denial>> },
+    /// Delete the winners' details of an event.
+    DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
     /// Read the audit trail, newest first, below `before`.
     ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Denial>> },
     /// Serve what came before, then end.

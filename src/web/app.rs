@@ -53,6 +53,8 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
+    /// One permit: whoever reads or writes a spreadsheet, a picture or a copy of the journal holds it.
+    pub files: tokio::sync::Semaphore,
     /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
     pub stopping: CancellationToken,
 }

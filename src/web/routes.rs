@@ -6,7 +6,8 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, claims, draws, entrance, events, figures, images, links, participants, people, prizes, public, state as long_poll,
+    auth, claims, draws, entrance, events, exports, figures, images, imports, links, participants, people, prizes, public,
+    rehearsal, state as long_poll,
 };
 use super::{health, metrics, pages};
 use hyper::Method;
@@ -74,9 +75,13 @@ pub enum Endpoint {
     ListPrizes,
     AddPrize,
     OrderPrizes,
+    ImportPrizes,
     ChangePrize,
     RemovePrize,
     UploadImage,
+    ExportCsv,
+    ExportXlsx,
+    WipeRehearsal,
     ListLinks,
     MakeLink,
     RevokeLink,
@@ -137,9 +142,13 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/admin/{event_id}/prizes", Endpoint::ListPrizes),
     route(Method::POST, "/admin/{event_id}/prizes", Endpoint::AddPrize),
     route(Method::POST, "/admin/{event_id}/prizes/order", Endpoint::OrderPrizes),
+    route(Method::POST, "/admin/{event_id}/prizes/import", Endpoint::ImportPrizes),
     route(Method::PUT, "/admin/{event_id}/prizes/{prize_id}", Endpoint::ChangePrize),
     route(Method::DELETE, "/admin/{event_id}/prizes/{prize_id}", Endpoint::RemovePrize),
     route(Method::POST, "/admin/{event_id}/images", Endpoint::UploadImage),
+    route(Method::GET, "/admin/{event_id}/export.csv", Endpoint::ExportCsv),
+    route(Method::GET, "/admin/{event_id}/export.xlsx", Endpoint::ExportXlsx),
+    route(Method::POST, "/admin/{event_id}/rehearsal/wipe", Endpoint::WipeRehearsal),
     route(Method::GET, "/admin/{event_id}/links", Endpoint::ListLinks),
     route(Method::POST, "/admin/{event_id}/links", Endpoint::MakeLink),
     route(Method::DELETE, "/admin/{event_id}/links/{link_id}", Endpoint::RevokeLink),
@@ -200,9 +209,13 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::ListPrizes => prizes::list(call).await,
         Endpoint::AddPrize => prizes::add(call).await,
         Endpoint::OrderPrizes => prizes::order(call).await,
+        Endpoint::ImportPrizes => imports::prizes(call).await,
         Endpoint::ChangePrize => prizes::change(call).await,
         Endpoint::RemovePrize => prizes::remove(call).await,
         Endpoint::UploadImage => images::upload(call).await,
+        Endpoint::ExportCsv => exports::as_csv(call).await,
+        Endpoint::ExportXlsx => exports::as_xlsx(call).await,
+        Endpoint::WipeRehearsal => rehearsal::wipe(call).await,
         Endpoint::ListLinks => links::list(call).await,
         Endpoint::MakeLink => links::make(call).await,
         Endpoint::RevokeLink => links::revoke(call).await,

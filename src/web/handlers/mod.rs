@@ -1,7 +1,7 @@
 //! What is answered on each path, and to what sockets say.
 //!
 //! A handler reads and checks once, at the edge, into the draw's own types; reads a snapshot or submits a command; and answers. For phones there are
-//! [`participants`], [`public`] and [`state`]; for consoles [`draws`], [`prizes`], [`events`], [`people`], [`claims`], [`links`], [`figures`] and [`images`]. [`details`] reads winners' details for them; [`auth`] says who may
+//! [`participants`], [`public`] and [`state`]; for consoles [`draws`], [`prizes`], [`events`], [`people`], [`claims`], [`links`], [`figures`], [`images`], [`imports`], [`exports`] and [`rehearsal`]. [`details`] reads winners' details for them; [`auth`] says who may
 //! do what, [`patience`] how often. A socket enters by [`entrance`], and [`messages`] understands what it says. Handlers know no rule, and wait for
 //! nobody but the sequencer.
 
@@ -11,8 +11,10 @@ pub mod details;
 pub mod draws;
 pub mod entrance;
 pub mod events;
+pub mod exports;
 pub mod figures;
 pub mod images;
+pub mod imports;
 pub mod links;
 pub mod messages;
 pub mod participants;
@@ -20,4 +22,5 @@ pub mod patience;
 pub mod people;
 pub mod prizes;
 pub mod public;
+pub mod rehearsal;
 pub mod state;
