@@ -112,7 +112,7 @@ impl Hall {
 }
 
 fn first_snapshot(sync: &Bytes) -> Snapshot {
-    let settings = Settings { title: "bench".into(), participants_max: 1, groups: false, weights: false };
+    let settings = Settings { title: "bench".into(), participants_max: 1, ..Settings::default() };
     let id = EventId::parse("bench").expect("it is a name");
     let event = Event::opened(id, settings, SessionId([0; 16]), Epoch([0; 8]), Moment(0));
     let roster = Arc::new(Roster::new(1, 1));

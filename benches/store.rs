@@ -20,7 +20,7 @@ fn journal(event: &EventId) -> (TempDir, Journal) {
     let folder = tempfile::tempdir().expect("a folder for the bench");
     let keys = Keys::open(folder.path()).expect("a secret");
     let mut journal = Journal::open(folder.path(), &keys).expect("a journal");
-    let settings = Settings { title: "bench".into(), participants_max: 300_000, groups: false, weights: false };
+    let settings = Settings { title: "bench".into(), participants_max: 300_000, ..Settings::default() };
     let opened = Fact::Opened { id: event.clone(), settings, session: SessionId([1; 16]), epoch: Epoch([1; 8]) };
     journal.commit(&[entry(event, Actor::Admin, opened)]).expect("the event is opened");
     (folder, journal)

@@ -16,8 +16,7 @@ pub fn event(config: &Config) -> Opening {
     let settings = Settings {
         title: "럭키드로우 데모 · Lucky draw demo".into(),
         participants_max: config.participants_max,
-        groups: false,
-        weights: false,
+        ..Settings::default()
     };
     let prizes = vec![
         prize("커피 쿠폰", 4, 20, Mode::List, 10),
@@ -41,5 +40,6 @@ fn prize(name: &str, rank: u32, quantity: u32, mode: Mode, winner_count: u32) ->
         image: None,
         repeat_winners: false,
         group: None,
+        needs_address: false,
     }
 }

@@ -14,7 +14,8 @@
 //!   └──────┬──────────────────┬──────────────┘         └─────────────────────────────┘
 //!          ▼ decide           ▼ commit
 //!     ┌─ draw/ ─┐        ┌─ store/ ─┐     beside all: wire/ (the language of bodies and frames),
-//!     │  rules  │        │ journal  │                 token, chance, config, logs, banner, fail_stop
+//!     │  rules  │        │ journal  │                 sheet (tables from and for spreadsheets),
+//!     │         │        │          │                 token, chance, config, logs, banner, fail_stop
 //!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse)
 //! ```
 //!
@@ -55,6 +56,7 @@ pub mod live;
 pub mod logs;
 pub mod sequencer;
 pub mod server;
+pub mod sheet;
 pub mod store;
 pub mod token;
 pub mod web;

@@ -5,7 +5,7 @@
 //! it, so that no two purposes and no two splittings of the same bytes share a signature. Checks take the same time whatever is
 //! wrong. A token the server did not make is never adopted, and none is ever logged.
 
-use crate::draw::{EventId, Link, LinkId, LinkRole, Moment, Number, SessionId};
+use crate::draw::{DrawId, EventId, Link, LinkId, LinkRole, Moment, Number, SessionId};
 use crate::store::keys::Keys;
 use data_encoding::BASE64URL_NOPAD;
 use ring::{digest, hmac};
@@ -13,7 +13,7 @@ use ring::{digest, hmac};
 /// Crockford's base 32: no I, L, O or U, which are misread or misheard.
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/// Characters of a recovery code: 40 bits, guessed at 5 tries a minute.
+/// Characters of a recovery code, and of a claim code: 40 bits, guessed at a few tries a minute.
 const RECOVERY_CODE_LEN: usize = 8;
 
 /// The longest text that can be a token; longer ones are not looked at.
@@ -57,6 +57,40 @@ impl Tokens {
         // Signed once more, since the constant-time comparison at hand is that of whole signatures.
         let right = hmac::sign(&self.token, self.recovery_code(session, number).as_bytes());
         hmac::verify(&self.token, &typed, right.as_ref()).is_ok()
+    }
+
+    /// What a winner shows at the desk to get what that draw gave it: 8 characters, made anew each time and never stored.
+    pub fn claim_code(&self, session: SessionId, draw: DrawId, number: Number) -> String {
+        self.claim_characters(session, draw, number).map(char::from).iter().collect()
+    }
+
+    /// The seat among `seats` whose claim code was typed, however it is spaced, hyphenated or cased. Looks at every seat, so that the time it
+    /// takes says nothing; about half a microsecond each. The tries are for the caller to bound.
+    pub fn find_claim(
+        &self,
+        session: SessionId,
+        seats: impl Iterator<Item = (DrawId, Number)>,
+        typed: &str,
+    ) -> Option<(DrawId, Number)> {
+        let typed = u64::from_be_bytes(settle_typed(typed)?);
+        let mut found = None;
+        for (draw, number) in seats {
+            let code = u64::from_be_bytes(self.claim_characters(session, draw, number));
+            if code == typed {
+                found = Some((draw, number));
+            }
+        }
+        found
+    }
+
+    fn claim_characters(&self, session: SessionId, draw: DrawId, number: Number) -> [u8; RECOVERY_CODE_LEN] {
+        let parts: [&[u8]; 3] = [&session.0, &draw.0.to_be_bytes(), &number.0.to_be_bytes()];
+        let tag = hmac::sign(&self.token, &message("claim", &parts));
+        let mut code = [0; RECOVERY_CODE_LEN];
+        for (character, byte) in code.iter_mut().zip(tag.as_ref()) {
+            *character = CROCKFORD[usize::from(byte & 31)];
+        }
+        code
     }
 
     /// What a signed link carries. Its time is signed along: an event that was deleted and made anew gives the same ids again, and
@@ -147,7 +181,7 @@ fn counting<T: std::str::FromStr>(text: &str) -> Option<T> {
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// A typed recovery code as it was made: capitals, nothing between them, and the look-alikes that Crockford's alphabet leaves out
+/// A typed code as it was made: capitals, nothing between them, and the look-alikes that Crockford's alphabet leaves out
 /// read as what they look like. None when it is no such code.
 fn settle_typed(typed: &str) -> Option<[u8; RECOVERY_CODE_LEN]> {
     let mut code = [0; RECOVERY_CODE_LEN];
@@ -177,6 +211,21 @@ mod tests {
 
     fn link(id: u32, role: LinkRole) -> Link {
         Link { id: LinkId(id), role, made_at: Moment(5), revoked_at: None }
+    }
+
+    #[test]
+    fn a_claim_code_opens_its_own_seat_and_no_other() {
+        let tokens = tokens();
+        let (session, other) = (SessionId([1; 16]), SessionId([2; 16]));
+        let seats = || (1..=50).map(|n| (DrawId(n / 10 + 1), Number(n)));
+        let code = tokens.claim_code(session, DrawId(2), Number(17));
+        assert!(code.len() == 8 && code.bytes().all(|b| CROCKFORD.contains(&b)), "{code}");
+        let typed = format!(" {}-{} ", code[..4].to_lowercase(), &code[4..]);
+        assert_eq!(tokens.find_claim(session, seats(), &typed), Some((DrawId(2), Number(17))));
+        assert_eq!(tokens.find_claim(other, seats(), &code), None, "another event's, or one from before a reset");
+        for wrong in ["", "0", &code[1..], &format!("{code}0"), &tokens.recovery_code(session, Number(17))] {
+            assert_eq!(tokens.find_claim(session, seats(), wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl Hall {
 const SYNC: &str = "hello";
 
 fn first_snapshot() -> Snapshot {
-    let settings = Settings { title: "allocations".into(), participants_max: 10, groups: false, weights: false };
+    let settings = Settings { title: "allocations".into(), participants_max: 10, ..Settings::default() };
     let id = EventId::parse("allocations").unwrap();
     let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Moment(0));
     let sync = ByRole::from_fn(|_| text_frame(SYNC));

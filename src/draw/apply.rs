@@ -79,6 +79,10 @@ impl Event {
             }
             Fact::DetailsReceived { draw, number } => self.change_seat(*draw, *number, |seat| seat.details_at = Some(at)),
             Fact::Arrived { draw, number } => self.change_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
+            Fact::HandedOver { draw, number, desk } => {
+                self.change_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
+            }
+            Fact::HandOverUndone { draw, number } => self.change_seat(*draw, *number, |seat| seat.handed_over = None),
             Fact::Reset { session } => self.reset(*session),
             Fact::LinkMade { link } => {
                 self.next_link = link.id.0 + 1;
@@ -141,19 +145,20 @@ impl Event {
 
 impl Seat {
     fn new(number: Number) -> Self {
-        Self { number, voided: None, details_at: None, arrived_at: None }
+        Self { number, voided: None, details_at: None, arrived_at: None, handed_over: None }
     }
 }
 
 /// The draw that a [`Fact::Started`] begins.
 fn started(at: Moment, fact: &Fact) -> Draw {
-    let Fact::Started { draw, spec, pool, sealed, redraw_of } = fact else { unreachable!("only a start begins a draw") };
+    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else { unreachable!("only a start begins a draw") };
     Draw {
         id: *draw,
         spec: spec.clone(),
         pool: pool.clone(),
         sealed: Sealed::clone(sealed),
         redraw_of: *redraw_of,
+        request: *request,
         started_at: at,
         revealed_at: None,
         announced_at: None,

@@ -16,8 +16,15 @@ pub enum Command {
     Standby(SpecWish),
     Start(SpecWish),
     Reveal,
+    /// Reveal this draw and no other; one that is revealed already stays so.
+    RevealDraw(DrawId),
     Complete(Which),
     Cancel {
+        reason: Arc<str>,
+    },
+    /// Call this draw off and no other.
+    CancelDraw {
+        draw: DrawId,
         reason: Arc<str>,
     },
     Void {
@@ -34,11 +41,15 @@ pub enum Command {
         cause: Cause,
     },
     Reset(Scope),
+    /// Clear a rehearsal: participants and all draws; the new session comes from outside.
+    Wipe(SessionId),
     ChangeSettings(Settings),
     ChangePhase(Phase),
     SetEntryCode(Option<[u8; 4]>),
     /// The id in it is ignored: the event gives the next.
     AddPrize(Prize),
+    /// All of them, or none.
+    AddPrizes(Arc<[Prize]>),
     ChangePrize(Prize),
     RemovePrize(PrizeId),
     OrderPrizes(Arc<[PrizeId]>),
@@ -50,8 +61,19 @@ pub enum Command {
     ReceiveDetails {
         pick: Pick,
         number: Number,
+        has_address: bool,
     },
     Arrive {
+        draw: DrawId,
+        number: Number,
+    },
+    /// The prize desk hands a prize over, once.
+    HandOver {
+        draw: DrawId,
+        number: Number,
+        desk: Arc<str>,
+    },
+    UndoHandOver {
         draw: DrawId,
         number: Number,
     },
@@ -112,11 +134,12 @@ pub enum Outcome {
     Reset,
     PrizeAdded(PrizeId),
     LinkMade(LinkId),
-    /// Whose win the details belong to, and whether they are the first.
+    /// Whose win the details belong to, whether they are the first, and whether the prize is sent to the address in them.
     Details {
         draw: DrawId,
         number: Number,
         first: bool,
+        keeps_address: bool,
     },
     Done,
 }

@@ -64,22 +64,28 @@ impl Event {
             Command::Standby(wish) => self.stand_by(wish),
             Command::Start(wish) => self.start(at, wish, chance),
             Command::Reveal => self.reveal(),
+            Command::RevealDraw(draw) => self.reveal_draw(*draw),
             Command::Complete(which) => self.complete(which),
             Command::Cancel { reason } => self.cancel(reason),
+            Command::CancelDraw { draw, reason } => self.cancel_draw(*draw, reason),
             Command::Void { draw, number, reason, redraw } => self.void(at, (*draw, *number), *reason, *redraw, chance),
             Command::DrawAtOnce(wish) => self.draw_at_once(at, wish, chance),
             Command::Announce { draw, cause } => self.announce(*draw, *cause),
             Command::Reset(scope) => Ok(self.clear(*scope)),
+            Command::Wipe(session) => self.wipe(*session),
             Command::ChangeSettings(settings) => self.change_settings(settings),
             Command::ChangePhase(phase) => self.change_phase(*phase),
             Command::SetEntryCode(code) => self.set_entry_code(*code),
             Command::AddPrize(prize) => self.add_prize(prize),
+            Command::AddPrizes(prizes) => self.add_prizes(at, prizes),
             Command::ChangePrize(prize) => self.change_prize(prize),
             Command::RemovePrize(prize) => self.remove_prize(*prize),
             Command::OrderPrizes(order) => self.order_prizes(order),
             Command::MarkParticipant { number, mark } => self.mark_participant(*number, mark),
-            Command::ReceiveDetails { pick, number } => self.receive_details(pick, *number),
+            Command::ReceiveDetails { pick, number, has_address } => self.receive_details(pick, *number, *has_address),
             Command::Arrive { draw, number } => self.arrive(*draw, *number),
+            Command::HandOver { draw, number, desk } => self.hand_over(*draw, *number, desk),
+            Command::UndoHandOver { draw, number } => self.undo_hand_over(*draw, *number),
             Command::MakeLink(role) => self.make_link(at, *role),
             Command::RevokeLink(link) => self.revoke_link(*link),
             Command::NoteUnmasking => Ok(Decision::new([Fact::DetailsUnmasked], Outcome::Done)),
@@ -112,9 +118,20 @@ impl Event {
         Decision::new(facts, Outcome::Reset)
     }
 
+    /// Clears what was practised; nothing that was real.
+    fn wipe(&self, session: SessionId) -> Verdict {
+        if !self.settings.rehearsal {
+            return Err(Refusal::NotARehearsal);
+        }
+        Ok(self.clear(Scope::Participants(session)))
+    }
+
     fn change_settings(&self, settings: &Settings) -> Verdict {
         if settings.participants_max != self.settings.participants_max {
             return Err(Refusal::Invalid { field: "participants_max", why: "is settled when the event is opened" });
+        }
+        if settings.rehearsal != self.settings.rehearsal {
+            return Err(Refusal::Invalid { field: "rehearsal", why: "is settled when the event is opened" });
         }
         Ok(Decision::new([Fact::SettingsChanged { settings: settings.clone() }], Outcome::Done))
     }
@@ -148,6 +165,17 @@ impl Event {
         self.check_prize(&prize)?;
         let outcome = Outcome::PrizeAdded(prize.id);
         Ok(Decision::new([Fact::PrizeAdded { prize }], outcome))
+    }
+
+    fn add_prizes(&self, at: Moment, prizes: &[Prize]) -> Verdict {
+        let mut event = self.clone();
+        let mut facts = Vec::with_capacity(prizes.len());
+        for prize in prizes {
+            let added = event.add_prize(prize)?.facts;
+            added.iter().for_each(|fact| event.apply(at, fact));
+            facts.extend(added);
+        }
+        Ok(Decision::new(facts, Outcome::Done))
     }
 
     fn change_prize(&self, prize: &Prize) -> Verdict {
@@ -214,6 +242,8 @@ fn is_allowed_when_closed(command: &Command) -> bool {
         Command::Complete(_)
             | Command::ReceiveDetails { .. }
             | Command::Arrive { .. }
+            | Command::HandOver { .. }
+            | Command::UndoHandOver { .. }
             | Command::RevokeLink(_)
             | Command::MakeLink(_)
             | Command::NoteUnmasking
@@ -263,12 +293,37 @@ mod tests {
     #[test]
     fn an_event_opens_only_within_its_bounds() {
         let open = |max, prizes: &[Prize]| {
-            let settings = Settings { title: "t".into(), participants_max: max, groups: false, weights: false };
+            let settings = Settings { title: "t".into(), participants_max: max, ..Settings::default() };
             opening(EventId::parse("e").unwrap(), settings, SessionId([0; 16]), Epoch([0; 8]), prizes).map(|facts| facts.len())
         };
         assert_eq!(open(300, &[prize("a", 1), prize("b", 1)]), Ok(3));
         assert!(open(0, &[]).is_err() && open(PARTICIPANTS_MAX + 1, &[]).is_err());
         assert!(open(300, &[prize("a", 1), prize("a", 1)]).is_err());
+    }
+
+    #[test]
+    fn prizes_are_added_together_or_not_at_all() {
+        let mut evening = Evening::with(0);
+        evening.list("TV", 1, |_| {});
+        let twice = [prize("Mug", 1), prize("Car", 1), prize("Mug", 1)];
+        assert!(evening.order(Command::AddPrizes(twice.into())).is_err());
+        assert_eq!(evening.event.prizes.len(), 1);
+        evening.order(Command::AddPrizes([prize("Mug", 1), prize("Car", 1)].into())).unwrap();
+        assert_eq!(evening.event.prizes.iter().map(|prize| prize.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn only_a_rehearsal_is_wiped_and_it_stays_one() {
+        let mut evening = Evening::with(3);
+        let wipe = || Command::Wipe(SessionId([7; 16]));
+        assert_eq!(evening.order(wipe()), Err(Refusal::NotARehearsal));
+        let practice = Settings { rehearsal: true, ..Settings::clone(&evening.event.settings) };
+        assert_eq!(evening.order(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
+        evening.event.apply(Moment(9), &Fact::SettingsChanged { settings: practice });
+        evening.draw("TV", crate::draw::Mode::Slot, 1).unwrap();
+        evening.order(wipe()).unwrap();
+        assert_eq!((evening.event.participant_count(), evening.event.draws().count()), (0, 0));
+        assert_eq!(evening.event.session, SessionId([7; 16]));
     }
 
     #[test]

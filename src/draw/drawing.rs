@@ -16,6 +16,7 @@ pub const DRAWS_MAX: u32 = 10_000;
 impl Event {
     pub(super) fn stand_by(&self, wish: &SpecWish) -> Verdict {
         self.refuse_pending()?;
+        self.refuse_outdated(wish)?;
         let spec = wish.settle(&self.prizes)?;
         let mut facts: Vec<_> = self.announcing_the_last().into_iter().collect();
         facts.push(Fact::StandbyShown { spec: Arc::new(spec) });
@@ -33,6 +34,7 @@ impl Event {
                 Err(Refusal::DrawInProgress(pending.id))
             };
         }
+        self.refuse_outdated(wish)?;
         let (facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
         Ok(Decision::new(facts, Outcome::Started(draw)))
     }
@@ -40,6 +42,22 @@ impl Event {
     pub(super) fn reveal(&self) -> Verdict {
         let pending = self.pending().ok_or(Refusal::NothingToReveal)?;
         Ok(Decision::new([pending.revealing()], Outcome::Revealed(pending.id)))
+    }
+
+    /// Reveals that draw and no other. One that is revealed already is answered as it is: two operators may press at once.
+    pub(super) fn reveal_draw(&self, id: DrawId) -> Verdict {
+        match self.draw(id).map(|draw| draw.status()) {
+            Some(Status::Started) => self.reveal(),
+            Some(Status::Revealed | Status::Announced) => Ok(Decision::new([], Outcome::Revealed(id))),
+            Some(Status::Cancelled) | None => Err(Refusal::Outdated),
+        }
+    }
+
+    pub(super) fn cancel_draw(&self, id: DrawId, reason: &Arc<str>) -> Verdict {
+        match self.pending() {
+            Some(pending) if pending.id == id => self.cancel(reason),
+            _ => Err(Refusal::Outdated),
+        }
     }
 
     pub(super) fn complete(&self, which: &Which) -> Verdict {
@@ -84,7 +102,8 @@ impl Event {
         if draw.status() != Status::Announced {
             return Err(Refusal::DrawInProgress(id));
         }
-        draw.seat(number).filter(|seat| seat.voided.is_none()).ok_or(Refusal::NotAWinner)?;
+        let seat_there = draw.seat(number).filter(|seat| seat.voided.is_none()).ok_or(Refusal::NotAWinner)?;
+        draw.refuse_handed_over(seat_there)?;
         let voided = Fact::SeatVoided { draw: id, number, reason };
         if redraw == Redraw::No {
             return Ok(Decision::new([voided], Outcome::Voided { redraw: None }));
@@ -96,13 +115,23 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Voided { redraw: Some(redraw) }))
     }
 
-    /// The whole draw in one call.
+    /// The whole draw in one call; asked for again with the same request, the draw there is. It is known by the journal, so that this
+    /// holds across a crash, and until a reset.
     pub(super) fn draw_at_once(&self, at: Moment, wish: &SpecWish, chance: Chance<'_>) -> Verdict {
+        let known = wish.request.and_then(|request| self.draws().find(|draw| draw.request == Some(request)));
+        if let Some(draw) = known {
+            return Ok(Decision::new([], Outcome::Revealed(draw.id)));
+        }
         self.refuse_pending()?;
+        self.refuse_outdated(wish)?;
         let spec = SpecWish { mode: Some(Mode::List), ..wish.clone() }.settle(&self.prizes)?;
         let (mut facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
-        let Some(Fact::Started { sealed, .. }) = facts.last() else { unreachable!("a beginning ends with its start") };
-        facts.push(Fact::Revealed { draw, sealed: sealed.clone() });
+        let Some(Fact::Started { sealed, request, .. }) = facts.last_mut() else {
+            unreachable!("a beginning ends with its start")
+        };
+        *request = wish.request;
+        let sealed = sealed.clone();
+        facts.push(Fact::Revealed { draw, sealed });
         Ok(Decision::new(facts, Outcome::Revealed(draw)))
     }
 
@@ -138,13 +167,19 @@ impl Event {
         let picks = pick(&pool, spec.winner_count, &entropy).into();
         let draw = DrawId(event.next_draw);
         let sealed = Sealed { entropy, picks };
-        let started = Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of };
+        let started = Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
     }
 
     /// The announcement of the draw that is revealed and not announced, if there is one: it goes before whatever comes next.
     pub(super) fn announcing_the_last(&self) -> Option<Fact> {
         self.unannounced().map(|draw| Fact::Announced { draw: draw.id, cause: Cause::NextDraw })
+    }
+
+    /// Refuses a wish that was made before the newest draw: another operator was first.
+    fn refuse_outdated(&self, wish: &SpecWish) -> Result<(), Refusal> {
+        let outdated = wish.last_draw.is_some_and(|known| known != self.last_draw());
+        if outdated { Err(Refusal::Outdated) } else { Ok(()) }
     }
 
     pub(super) fn refuse_pending(&self) -> Result<(), Refusal> {
@@ -331,5 +366,37 @@ mod tests {
         assert_eq!(evening.start("Mug", Slot, 1), Err(Refusal::EventClosed));
         assert_eq!(evening.register(6), Err(Refusal::EventClosed));
         assert_eq!(evening.order(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
+    }
+
+    #[test]
+    fn an_operator_who_is_late_acts_on_nobody_else_s_draw() {
+        let mut evening = Evening::with(9);
+        let late = |known| SpecWish { last_draw: Some(DrawId(known)), ..wish("TV", Slot, 1) };
+        let Ok(Outcome::Started(first)) = evening.order(Command::Start(late(0))) else { panic!("not started") };
+        assert_eq!(evening.order(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
+        assert_eq!(evening.order(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
+        assert_eq!(evening.order(Command::CancelDraw { draw: DrawId(9), reason: "".into() }), Err(Refusal::Outdated));
+        evening.order(Command::RevealDraw(first)).unwrap();
+        assert_eq!(evening.order(Command::RevealDraw(first)), Ok(Outcome::Revealed(first)), "both operators pressed");
+        for late_wish in [Command::Start(late(0)), Command::Standby(late(0)), Command::DrawAtOnce(late(0))] {
+            assert_eq!(evening.order(late_wish), Err(Refusal::Outdated));
+        }
+        let Ok(Outcome::Started(second)) = evening.order(Command::Start(late(1))) else { panic!("not started") };
+        evening.order(Command::CancelDraw { draw: second, reason: "".into() }).unwrap();
+        assert_eq!(evening.order(Command::RevealDraw(second)), Err(Refusal::Outdated));
+        evening.order(Command::Reset(crate::draw::command::Scope::Draws)).unwrap();
+        assert_eq!(evening.order(Command::Start(late(1))), Err(Refusal::Outdated), "a reset brings no id back");
+    }
+
+    #[test]
+    fn a_draw_in_one_call_that_is_asked_for_again_is_the_draw_there_is() {
+        let mut evening = Evening::with(9);
+        let ask = |request| SpecWish { request: Some([request; 32]), ..wish("TV", List, 2) };
+        let first = evening.order(Command::DrawAtOnce(ask(1)));
+        assert_eq!(evening.order(Command::DrawAtOnce(ask(1))), first);
+        let second = evening.order(Command::DrawAtOnce(ask(2)));
+        assert!(second.is_ok() && second != first);
+        assert_eq!(evening.order(Command::DrawAtOnce(ask(1))), first, "however much has been drawn since");
+        assert_eq!(evening.event.draws().count(), 2);
     }
 }

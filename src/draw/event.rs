@@ -23,12 +23,14 @@ pub struct Participant {
 }
 
 /// One winner's place in a draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
     pub number: Number,
     pub voided: Option<(Moment, VoidReason)>,
     pub details_at: Option<Moment>,
     pub arrived_at: Option<Moment>,
+    /// When the prize was handed over, and at which desk.
+    pub handed_over: Option<(Moment, Arc<str>)>,
 }
 
 /// How far a draw has come.
@@ -52,6 +54,8 @@ pub struct Draw {
     pub pool: Arc<Pool>,
     pub(super) sealed: Sealed,
     pub redraw_of: Option<(DrawId, Number)>,
+    /// The SHA-256 of the `request_id` it was asked for with.
+    pub request: Option<[u8; 32]>,
     pub started_at: Moment,
     pub revealed_at: Option<Moment>,
     pub announced_at: Option<Moment>,
@@ -132,6 +136,11 @@ impl Event {
     /// How many are registered.
     pub fn participant_count(&self) -> u32 {
         self.registered
+    }
+
+    /// The id of the newest draw there ever was, 0 for none: a reset does not bring it back.
+    pub fn last_draw(&self) -> DrawId {
+        DrawId(self.next_draw - 1)
     }
 
     /// The highest committed number, 0 for none. Above the count when a crash left a hole.

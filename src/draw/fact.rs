@@ -70,7 +70,7 @@ impl VoidReason {
 }
 
 /// What an event's host settles about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub title: Arc<str>,
     /// The most participants of one session.
@@ -79,6 +79,12 @@ pub struct Settings {
     pub groups: bool,
     /// Whether a participant's weight counts.
     pub weights: bool,
+    /// What a phone agrees to before it gets a number; none: nothing is asked.
+    pub consent_text: Option<Arc<str>>,
+    /// What winners' details are used for, in the host's words.
+    pub privacy_purpose: Option<Arc<str>>,
+    /// Whether it is only for practice. Settled when the event is opened: what was practised must not become real.
+    pub rehearsal: bool,
 }
 
 /// What staff noted about a participant.
@@ -148,6 +154,8 @@ pub enum Fact {
         pool: Arc<Pool>,
         sealed: Sealed,
         redraw_of: Option<(DrawId, Number)>,
+        /// The SHA-256 of the `request_id` of a draw in one call.
+        request: Option<[u8; 32]>,
     },
     /// Displays and consoles know them. Carries the pick again, now in the open, so that the journal can be read.
     Revealed {
@@ -177,6 +185,17 @@ pub enum Fact {
     },
     /// A winner said that they are in the hall.
     Arrived {
+        draw: DrawId,
+        number: Number,
+    },
+    /// A winner got the prize, at that desk.
+    HandedOver {
+        draw: DrawId,
+        number: Number,
+        desk: Arc<str>,
+    },
+    /// The prize was handed over by mistake, or not at all.
+    HandOverUndone {
         draw: DrawId,
         number: Number,
     },

@@ -1,6 +1,6 @@
 //! Prizes, and what is asked for when one is drawn.
 
-use super::{PrizeId, Refusal};
+use super::{DrawId, PrizeId, Refusal};
 use std::sync::Arc;
 
 /// How a draw is played. The mode bounds how many win at once, since a screen can only show so much.
@@ -61,6 +61,8 @@ pub struct Prize {
     pub repeat_winners: bool,
     /// Only this group may win it, where the event uses groups.
     pub group: Option<Arc<str>>,
+    /// Whether it is sent, so that its winners hand in an address.
+    pub needs_address: bool,
 }
 
 /// What a console asks to draw, before the list of prizes filled in what it left out.
@@ -72,6 +74,10 @@ pub struct SpecWish {
     pub prize_image: Option<Arc<str>>,
     pub mode: Option<Mode>,
     pub winner_count: Option<u32>,
+    /// The newest draw the asker knows of, `DrawId(0)` for none: another one means that somebody else was first.
+    pub last_draw: Option<DrawId>,
+    /// The SHA-256 of a `request_id`: asked with it again, a draw in one call is the draw there is.
+    pub request: Option<[u8; 32]>,
 }
 
 /// What is drawn: the prize as it is shown, how, and for how many. Two wishes are the same draw when their specs are equal.

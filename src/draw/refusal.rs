@@ -1,6 +1,7 @@
 //! Why a wish is not granted. Each refusal has a stable code; which HTTP status it gets is the web's to say.
 
-use super::{DrawId, Mode};
+use super::{DrawId, Mode, Moment, Number};
+use std::sync::Arc;
 
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +35,17 @@ pub enum Refusal {
     NothingToCancel,
     #[error("the number has no such win")]
     NotAWinner,
+    #[error("another draw has been started since")]
+    Outdated,
+    #[error("the win was voided")]
+    WinVoided,
+    /// With the first time it was, so that the desk can say when and where.
+    #[error("the prize was handed over already")]
+    AlreadyHandedOver { draw: DrawId, number: Number, prize: Arc<str>, at: Moment, desk: Arc<str> },
+    #[error("the prize was not handed over")]
+    NotHandedOver,
+    #[error("the event is no rehearsal")]
+    NotARehearsal,
     #[error("no such participant")]
     ParticipantNotFound,
     #[error("no such {0}")]
@@ -62,6 +74,11 @@ impl Refusal {
             Refusal::NothingToComplete => "COMPLETE_FAILED",
             Refusal::NothingToCancel => "DRAW_FAILED",
             Refusal::NotAWinner => "NOT_A_WINNER",
+            Refusal::Outdated => "DRAW_OUTDATED",
+            Refusal::WinVoided => "WIN_VOIDED",
+            Refusal::AlreadyHandedOver { .. } => "ALREADY_HANDED_OVER",
+            Refusal::NotHandedOver => "NOT_HANDED_OVER",
+            Refusal::NotARehearsal => "NOT_A_REHEARSAL",
             Refusal::ParticipantNotFound => "PARTICIPANT_NOT_FOUND",
             Refusal::NotFound(_) => "NOT_FOUND",
             Refusal::Invalid { .. } | Refusal::TooMany { .. } => "INVALID_REQUEST",

@@ -14,7 +14,7 @@ pub(crate) struct Sample {
 
 /// An open event `gala` with ten participants, two televisions on its list of prizes, and no draw.
 pub(crate) fn event() -> Sample {
-    let settings = Settings { title: "Gala".into(), participants_max: 20_000, groups: false, weights: false };
+    let settings = Settings { title: "Gala".into(), participants_max: 20_000, ..Settings::default() };
     let id = EventId::parse("gala").expect("a plain name");
     let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Moment(0));
     let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
@@ -40,7 +40,10 @@ impl Sample {
         let draw = DrawId(self.event.next_draw);
         let sealed = Sealed { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() };
         self.last = Some((draw, sealed.clone()));
-        self.tell(20_000, Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of: None })
+        self.tell(
+            20_000,
+            Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of: None, request: None },
+        )
     }
 
     /// Adds a draw that displays and consoles know.

@@ -14,7 +14,7 @@ pub struct Evening {
 impl Evening {
     /// An event in which so many have registered.
     pub fn with(participants: u32) -> Self {
-        let settings = Settings { title: "송년회".into(), participants_max: 1_000, groups: false, weights: false };
+        let settings = Settings { title: "송년회".into(), participants_max: 1_000, ..Settings::default() };
         let id = EventId::parse("demo").unwrap();
         let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Moment(0));
         let mut evening = Self { event, facts: vec![], tick: 0 };
@@ -83,6 +83,7 @@ pub fn prize(name: &str, quantity: u32) -> Prize {
         image: None,
         repeat_winners: false,
         group: None,
+        needs_address: false,
     }
 }
 

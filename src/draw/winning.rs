@@ -5,6 +5,7 @@ use super::decide::Verdict;
 use super::event::Audience;
 use super::fact::VoidReason;
 use super::{Draw, DrawId, Event, Fact, Number, Participant, Pool, Prize, Refusal, Seat};
+use std::sync::Arc;
 
 impl Event {
     /// Everybody who may win `prize` now; none: a prize that is not on the list. O(participants + winners).
@@ -49,7 +50,7 @@ impl Event {
     }
 
     /// Takes a winner's details once; handed in again, the first stay.
-    pub(super) fn receive_details(&self, pick: &Pick, number: Number) -> Verdict {
+    pub(super) fn receive_details(&self, pick: &Pick, number: Number, has_address: bool) -> Verdict {
         let (draw, seat) = match pick {
             Pick::Draw(id) => self.win(*id, number)?,
             Pick::PrizeNamed(name) => {
@@ -62,8 +63,12 @@ impl Event {
             }
         };
         let first = seat.details_at.is_none();
+        let keeps_address = self.needs_address(draw);
+        if first && keeps_address && !has_address {
+            return Err(Refusal::Invalid { field: "address", why: "is needed for this prize" });
+        }
         let facts = if first { vec![Fact::DetailsReceived { draw: draw.id, number }] } else { vec![] };
-        Ok(Decision::new(facts, Outcome::Details { draw: draw.id, number, first }))
+        Ok(Decision::new(facts, Outcome::Details { draw: draw.id, number, first, keeps_address }))
     }
 
     pub(super) fn arrive(&self, id: DrawId, number: Number) -> Verdict {
@@ -72,18 +77,54 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Done))
     }
 
+    /// Whether the prize of that draw is sent to its winners, as the list of prizes says now.
+    pub fn needs_address(&self, draw: &Draw) -> bool {
+        draw.spec.prize_id.and_then(|id| self.prize(id)).is_some_and(|prize| prize.needs_address)
+    }
+
+    /// Hands a prize over, once: whoever comes second is told when and where it was.
+    pub(super) fn hand_over(&self, id: DrawId, number: Number, desk: &Arc<str>) -> Verdict {
+        let (draw, seat) = self.announced_seat(id, number)?;
+        if seat.voided.is_some() {
+            return Err(Refusal::WinVoided);
+        }
+        draw.refuse_handed_over(seat)?;
+        Ok(Decision::new([Fact::HandedOver { draw: id, number, desk: desk.clone() }], Outcome::Done))
+    }
+
+    pub(super) fn undo_hand_over(&self, id: DrawId, number: Number) -> Verdict {
+        let (_, seat) = self.announced_seat(id, number)?;
+        if seat.handed_over.is_none() {
+            return Err(Refusal::NotHandedOver);
+        }
+        Ok(Decision::new([Fact::HandOverUndone { draw: id, number }], Outcome::Done))
+    }
+
     /// An announced win that was not voided.
     fn win(&self, id: DrawId, number: Number) -> Result<(&Draw, &Seat), Refusal> {
+        let (draw, seat) = self.announced_seat(id, number)?;
+        if seat.voided.is_some() { Err(Refusal::NotAWinner) } else { Ok((draw, seat)) }
+    }
+
+    fn announced_seat(&self, id: DrawId, number: Number) -> Result<(&Draw, &Seat), Refusal> {
         let draw = self.draw(id).filter(|draw| draw.is_known_to(Audience::Public)).ok_or(Refusal::NotAWinner)?;
-        let seat = draw.seat(number).filter(|seat| seat.voided.is_none()).ok_or(Refusal::NotAWinner)?;
-        Ok((draw, seat))
+        Ok((draw, draw.seat(number).ok_or(Refusal::NotAWinner)?))
+    }
+}
+
+impl Draw {
+    /// Lets a seat pass whose prize is still at the desk.
+    pub(super) fn refuse_handed_over(&self, seat: &Seat) -> Result<(), Refusal> {
+        let Some((at, desk)) = &seat.handed_over else { return Ok(()) };
+        let prize = self.spec.prize_name.clone();
+        Err(Refusal::AlreadyHandedOver { draw: self.id, number: seat.number, prize, at: *at, desk: desk.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::Mode::{Card, List, Slot};
-    use super::super::command::{Command, Redraw};
+    use super::super::command::{Command, Redraw, Which};
     use super::super::fact::{Mark, Settings};
     use super::super::testing::Evening;
     use super::*;
@@ -150,12 +191,12 @@ mod tests {
         let draw = evening.draw("TV", Slot, 1).unwrap();
         let (id, winner) = (draw.id, draw.winners().next().unwrap());
         let loser = Number(winner.0 % 3 + 1);
-        let hand_in = |pick, number| Command::ReceiveDetails { pick, number };
+        let hand_in = |pick, number| Command::ReceiveDetails { pick, number, has_address: false };
         assert_eq!(evening.order(hand_in(Pick::Draw(id), loser)), Err(Refusal::NotAWinner));
         assert_eq!(evening.order(hand_in(Pick::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
         for first in [true, false] {
             let outcome = evening.order(hand_in(Pick::PrizeNamed("TV".into()), winner));
-            assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, first }));
+            assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, first, keeps_address: false }));
         }
         let pending = evening.start("Mug", Slot, 1).unwrap();
         let next = evening.event.pending().unwrap().sealed.picks[0];
@@ -163,5 +204,56 @@ mod tests {
         assert_eq!(evening.order(hand_in(Pick::Draw(pending), next)), Err(Refusal::NotAWinner), "not before the announcement");
         assert_eq!(evening.order(Command::Arrive { draw: pending, number: next }), Err(Refusal::NotAWinner));
         evening.order(Command::Arrive { draw: id, number: winner }).unwrap();
+    }
+
+    #[test]
+    fn a_prize_is_handed_over_once_and_the_second_desk_hears_where() {
+        let mut evening = Evening::with(5);
+        let drawn = evening.draw("TV", List, 2).unwrap();
+        let (id, seats): (_, Vec<_>) = (drawn.id, drawn.winners().collect());
+        let hand = |number, desk: &str| Command::HandOver { draw: id, number, desk: desk.into() };
+        let undo = |number| Command::UndoHandOver { draw: id, number };
+        assert_eq!(evening.order(undo(seats[0])), Err(Refusal::NotHandedOver));
+        evening.order(hand(seats[0], "lobby")).unwrap();
+        let Err(Refusal::AlreadyHandedOver { desk, number, .. }) = evening.order(hand(seats[0], "garden")) else {
+            panic!("twice")
+        };
+        assert_eq!((&*desk, number), ("lobby", seats[0]));
+        let voided = evening.void(&drawn, seats[0], VoidReason::Absent, Redraw::No).unwrap_err();
+        assert_eq!(voided.code(), "ALREADY_HANDED_OVER", "what was handed over is not drawn again");
+        evening.order(undo(seats[0])).unwrap();
+        evening.order(hand(seats[0], "garden")).unwrap();
+        evening.void(&drawn, seats[1], VoidReason::Absent, Redraw::No).unwrap();
+        assert_eq!(evening.order(hand(seats[1], "lobby")), Err(Refusal::WinVoided));
+        evening.order(Command::ChangePhase(crate::draw::Phase::Closed)).unwrap();
+        evening.order(undo(seats[0])).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_handed_over_before_everybody_knows_the_winner() {
+        let mut evening = Evening::with(1);
+        let id = evening.start("TV", Slot, 1).unwrap();
+        let hand = || Command::HandOver { draw: id, number: Number(1), desk: "lobby".into() };
+        assert_eq!(evening.order(hand()), Err(Refusal::NotAWinner));
+        evening.order(Command::Reveal).unwrap();
+        assert_eq!(evening.order(hand()), Err(Refusal::NotAWinner));
+        evening.order(Command::Complete(Which::Latest)).unwrap();
+        evening.order(hand()).unwrap();
+    }
+
+    #[test]
+    fn an_address_is_asked_for_where_the_prize_is_sent() {
+        let mut evening = Evening::with(2);
+        evening.list("TV", 1, |prize| prize.needs_address = true);
+        let sent = evening.draw("TV", Slot, 1).unwrap();
+        let fetched = evening.draw("Mug", Slot, 1).unwrap();
+        let hand_in = |draw: &Draw, has_address| Command::ReceiveDetails {
+            pick: Pick::Draw(draw.id),
+            number: draw.seats[0].number,
+            has_address,
+        };
+        assert_eq!(evening.order(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");
+        let kept = |outcome| matches!(outcome, Ok(Outcome::Details { keeps_address: true, first: true, .. }));
+        assert!(kept(evening.order(hand_in(&sent, true))) && !kept(evening.order(hand_in(&fetched, true))));
     }
 }

@@ -195,11 +195,12 @@ impl Touched {
     }
 }
 
-/// The details to keep: only a first hand-in, and under the draw that the rules found.
+/// The details to keep: only a first hand-in, under the draw that the rules found, and an address only where the prize is sent.
 fn belonging(details: Option<Details>, outcome: &Outcome) -> Option<Details> {
     match (details, outcome) {
-        (Some(details), Outcome::Details { draw, number, first: true }) => {
-            Some(Details { draw: *draw, number: *number, ..details })
+        (Some(details), Outcome::Details { draw, number, first: true, keeps_address }) => {
+            let address = details.address.filter(|_| *keeps_address);
+            Some(Details { draw: *draw, number: *number, address, ..details })
         }
         _ => None,
     }

@@ -128,9 +128,19 @@ impl Sequencer {
     pub(super) fn serve_aside(&mut self, order: Order) {
         match order {
             Order::Delete { event, reply } => drop(reply.send(self.delete(&event))),
-            Order::ReadDetails { event, reply } => {
-                let details = self.known(&event).and_then(|()| self.journal.details(&event).map_err(unreadable));
+            Order::ReadDetails { event, after, limit, reply } => {
+                let read = || self.journal.details_after(&event, after, limit).map_err(unreadable);
+                let details = self.known(&event).and_then(|()| read());
                 drop(reply.send(details));
+            }
+            Order::DropDetails { event, reply } => {
+                let dropped = self.known(&event).and_then(|()| {
+                    unless_fatal(self.journal.drop_details(&event)).map_err(|error| {
+                        self.note_failure(&error, 0);
+                        Denial::NotDurable
+                    })
+                });
+                drop(reply.send(dropped));
             }
             Order::ReadAudit { event, before, limit, reply } => {
                 let lines = self.known(&event).and_then(|()| self.journal.audit(&event, before, limit).map_err(unreadable));

@@ -2,7 +2,7 @@
 
 use crate::draw::command::Command;
 use crate::draw::fact::Settings;
-use crate::draw::{Actor, EventId, Outcome, Prize, Refusal};
+use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
 use crate::live::snapshot::Snapshot;
 use crate::store::{AuditLine, Details};
@@ -20,8 +20,10 @@ pub enum Order {
     Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Reply },
     /// Remove an event's rows.
     Delete { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
-    /// Read the winners' details.
-    ReadDetails { event: EventId, reply: oneshot::Sender<Result<Vec<Details>, Denial>> },
+    /// Read winners' details after a seat, at most `limit`, by draw and number.
+    ReadDetails { event: EventId, after: (DrawId, Number), limit: u32, reply: oneshot::Sender<Result<Vec<Details>, Denial>> },
+    /// Delete the winners' details of an event.
+    DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
     /// Read the audit trail, newest first, below `before`.
     ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Denial>> },
     /// Serve what came before, then end.

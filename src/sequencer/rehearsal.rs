@@ -138,7 +138,7 @@ impl Protocol for Mute {
 }
 
 pub fn opens(event: &str) -> (Order, Waiting) {
-    let settings = Settings { title: "t".into(), participants_max: 100, groups: false, weights: false };
+    let settings = Settings { title: "t".into(), participants_max: 100, ..Settings::default() };
     let (reply, answer) = channel();
     (Order::Open { event: id(event), settings, prizes: vec![], reply: Reply::Handler(reply) }, answer)
 }
@@ -172,5 +172,6 @@ pub fn bulky(name: &str) -> Prize {
         image: None,
         repeat_winners: false,
         group: None,
+        needs_address: false,
     }
 }

@@ -126,6 +126,9 @@ fn settle(config: &Config, sockets: &[TcpListener], token: &AdminToken, connecti
         long_polls_max: config.long_polls_max,
         admin_token: token.secret.expose().to_owned(),
         images_dir: config.data_dir.join(IMAGES),
+        data_dir: config.data_dir.clone(),
+        backups_dir: config.data_dir.join(rooms::BACKUPS),
+        details_days: config.pii_days,
         join_base: lan::join_base(&listening, config.domain.as_deref()),
     })
 }
@@ -142,6 +145,7 @@ fn open_street(
     let connections_max = settings.connections_max;
     let app = Arc::new(App {
         long_polls: tokio::sync::Semaphore::new(settings.long_polls_max),
+        files: tokio::sync::Semaphore::new(1),
         settings,
         directory: rooms.directory,
         inbox: rooms.inbox,

@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Where copies go that are made before rows are deleted, within the data folder.
-const BACKUPS: &str = "backups";
+pub(super) const BACKUPS: &str = "backups";
 
 /// How long the writer may take to have room for the order to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);

@@ -30,14 +30,21 @@ pub(super) fn insert(db: &Connection, seal: &Seal, event: &EventId, key: i64, de
     Ok(())
 }
 
-/// All details of an event, by draw and number.
+/// The details of an event after a seat, by draw and number. O(limit).
 ///
 /// # Errors
 /// [`JournalError::Details`] when one does not open.
-pub(super) fn read(db: &Connection, seal: &Seal, event: &EventId, key: i64) -> Result<Vec<Details>, JournalError> {
-    let sql = "SELECT draw, number, at, sealed FROM details WHERE event = ?1 ORDER BY draw, number";
+pub(super) fn read(
+    db: &Connection,
+    seal: &Seal,
+    (event, key): (&EventId, i64),
+    after: (DrawId, Number),
+    limit: u32,
+) -> Result<Vec<Details>, JournalError> {
+    let sql = "SELECT draw, number, at, sealed FROM details WHERE event = ?1 AND (draw, number) > (?2, ?3)
+        ORDER BY draw, number LIMIT ?4";
     let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query([key])?;
+    let mut rows = statement.query((key, after.0.0, after.1.0, limit))?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         let (draw, number, submitted_at) = (DrawId(row.get(0)?), Number(row.get(1)?), Moment(row.get(2)?));

@@ -12,7 +12,7 @@ use super::record::{self, Record};
 use super::seal::Seal;
 use super::{AuditLine, Details, Entry, details, schema};
 use crate::draw::fact::Stamped;
-use crate::draw::{EventId, Fact, Moment};
+use crate::draw::{DrawId, EventId, Fact, Moment, Number};
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::fs;
@@ -123,7 +123,26 @@ impl Journal {
     /// # Errors
     /// When they cannot be read or opened.
     pub fn details(&self, event: &EventId) -> Result<Vec<Details>, JournalError> {
-        self.events.get(event).map_or(Ok(Vec::new()), |key| details::read(&self.db, &self.details, event, *key))
+        self.details_after(event, (DrawId(0), Number(0)), u32::MAX)
+    }
+
+    /// A page of them: those after a seat, at most `limit`. O(limit).
+    ///
+    /// # Errors
+    /// As [`Journal::details`].
+    pub fn details_after(&self, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<Details>, JournalError> {
+        let read = |key: &i64| details::read(&self.db, &self.details, (event, *key), after, limit);
+        self.events.get(event).map_or(Ok(Vec::new()), read)
+    }
+
+    /// Deletes all winners' details of an event: a rehearsal's, when it is wiped.
+    ///
+    /// # Errors
+    /// As [`Journal::commit`].
+    pub fn drop_details(&mut self, event: &EventId) -> Result<(), CommitError> {
+        let Some(key) = self.events.get(event).copied() else { return Ok(()) };
+        transaction(&mut self.db, |tx| tx.execute("DELETE FROM details WHERE event = ?1", [key]).map(drop))?;
+        self.forget()
     }
 
     /// Deletes the winners' details that were handed in before a time, and says how many.
@@ -272,7 +291,7 @@ mod tests {
     }
 
     fn opened(event: &str) -> Entry {
-        let settings = Settings { title: "송년회".into(), participants_max: 20_000, groups: false, weights: false };
+        let settings = Settings { title: "송년회".into(), participants_max: 20_000, ..Settings::default() };
         entry(event, 1, Fact::Opened { id: name(event), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) })
     }
 
@@ -294,7 +313,7 @@ mod tests {
             winner_count: 1,
         };
         let (spec, pool) = (spec.into(), Pool::new(9).into());
-        entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed(), redraw_of: None })
+        entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed(), redraw_of: None, request: None })
     }
 
     fn handed_in(event: &str, number: u32, at: i64) -> Entry {
@@ -466,6 +485,8 @@ mod tests {
         let both = [early.details.unwrap(), late.details.unwrap()];
         assert_eq!(journal.details(&name("gala")).unwrap(), both, "the first of a win stands");
         assert_eq!(journal.details(&name("nowhere")).unwrap(), []);
+        let after = |number, limit| journal.details_after(&name("gala"), (both[0].draw, Number(number)), limit).unwrap();
+        assert_eq!((after(0, 1), after(7, 9), after(8, 9)), (both[..1].to_vec(), both[1..].to_vec(), vec![]), "page by page");
         assert!(!contains(&bytes_at_rest(temp.path()), "010-1234-5678"));
         assert_eq!(journal.purge_details(Moment(2_000)).unwrap(), 1);
         assert_eq!(journal.details(&name("gala")).unwrap(), both[1..]);

@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn opened() -> Fact {
-        let settings = Settings { title: "송년회".into(), participants_max: 20_000, groups: false, weights: false };
+        let settings = Settings { title: "송년회".into(), participants_max: 20_000, ..Settings::default() };
         Fact::Opened { id: gala(), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) }
     }
 
@@ -98,7 +98,7 @@ mod tests {
         let (prize_name, mode) = (prize_name.into(), Mode::Card);
         let spec = DrawSpec { prize_id: None, prize_name, prize_rank: draw, prize_image: None, mode, winner_count };
         let (spec, pool) = (spec.into(), Pool::new(9).into());
-        Fact::Started { draw: DrawId(draw), spec, pool, sealed: sealed(picks), redraw_of: None }
+        Fact::Started { draw: DrawId(draw), spec, pool, sealed: sealed(picks), redraw_of: None, request: None }
     }
 
     fn revealed(draw: u32, picks: &[u32]) -> Fact {

@@ -3,6 +3,7 @@
 use crate::draw::Refusal;
 use crate::sequencer::inbox::Denial;
 use crate::wire::parse::Invalid;
+use crate::wire::text::rfc3339;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -28,12 +29,22 @@ pub struct Failure {
     pub allow: Option<String>,
     /// Whether the connection is closed after it: what follows on it cannot be trusted to be a request.
     pub closes: bool,
+    /// More fields of the `detail`, for a no that its reader has to act upon.
+    pub more: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Failure {
     /// A plain no.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into(), retry_after: None, allow: None, closes: false }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            retry_after: None,
+            allow: None,
+            closes: false,
+            more: serde_json::Map::new(),
+        }
     }
 
     /// 422 for a field that is missing or wrong.
@@ -58,7 +69,10 @@ impl Failure {
 
     /// The response that says it.
     pub fn into_reply(self) -> Reply {
-        let detail = serde_json::json!({"success": false, "detail": {"code": self.code, "message": self.message}});
+        let mut detail = self.more;
+        detail.insert("code".into(), self.code.into());
+        detail.insert("message".into(), self.message.into());
+        let detail = serde_json::json!({"success": false, "detail": detail});
         let mut reply = json(self.status, detail.to_string());
         if self.status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2. No browser asks its user for a bearer token.
@@ -98,7 +112,14 @@ impl From<Refusal> for Failure {
         use StatusCode as S;
         let status = match refusal {
             Refusal::RegistrationClosed | Refusal::NotAWinner => S::FORBIDDEN,
-            Refusal::EventClosed | Refusal::EventFull { .. } | Refusal::DrawInProgress(_) => S::CONFLICT,
+            Refusal::EventClosed
+            | Refusal::EventFull { .. }
+            | Refusal::DrawInProgress(_)
+            | Refusal::Outdated
+            | Refusal::WinVoided
+            | Refusal::AlreadyHandedOver { .. }
+            | Refusal::NotHandedOver
+            | Refusal::NotARehearsal => S::CONFLICT,
             // The web claims again; should it ever give up, asking again is right.
             Refusal::StaleSession => return Self::overloaded(),
             Refusal::NobodyRegistered
@@ -112,7 +133,15 @@ impl From<Refusal> for Failure {
             Refusal::ParticipantNotFound | Refusal::NotFound(_) => S::NOT_FOUND,
             Refusal::Invalid { .. } | Refusal::TooMany { .. } => S::UNPROCESSABLE_ENTITY,
         };
-        Self::new(status, refusal.code(), refusal.to_string())
+        let mut failure = Self::new(status, refusal.code(), refusal.to_string());
+        if let Refusal::AlreadyHandedOver { draw, number, prize, at, desk } = &refusal {
+            failure.more.insert("draw_id".into(), draw.0.into());
+            failure.more.insert("draw_number".into(), number.0.into());
+            failure.more.insert("prize_name".into(), (**prize).into());
+            failure.more.insert("handed_over_at".into(), rfc3339(*at).into());
+            failure.more.insert("desk".into(), (**desk).into());
+        }
+        failure
     }
 }
 

@@ -27,6 +27,11 @@ pub struct Settings {
     pub admin_token: String,
     /// Where images are kept.
     pub images_dir: std::path::PathBuf,
+    /// Where the journal lies, and where copies of it go.
+    pub data_dir: std::path::PathBuf,
+    pub backups_dir: std::path::PathBuf,
+    /// How long winners' details are kept, in days.
+    pub details_days: u32,
     /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
 }
@@ -48,6 +53,8 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
+    /// One permit: whoever reads or writes a spreadsheet, a picture or a copy of the journal holds it.
+    pub files: tokio::sync::Semaphore,
     /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
     pub stopping: CancellationToken,
 }
@@ -65,6 +72,9 @@ pub fn sample_settings() -> Settings {
         long_polls_max: 10,
         admin_token: "a token for tests".into(),
         images_dir: std::path::PathBuf::from("images"),
+        data_dir: std::path::PathBuf::from("data"),
+        backups_dir: std::path::PathBuf::from("backups"),
+        details_days: 30,
         join_base: "http://192.168.0.7:8000".into(),
     }
 }

@@ -59,6 +59,8 @@ pub fn tell(event: &Event, fact: &Fact, last_seq: u64) -> Vec<Telling> {
         | Fact::ParticipantMarked { .. }
         | Fact::DetailsReceived { .. }
         | Fact::Arrived { .. }
+        | Fact::HandedOver { .. }
+        | Fact::HandOverUndone { .. }
         | Fact::LinkMade { .. }
         | Fact::LinkRevoked { .. }
         | Fact::DetailsUnmasked => vec![],

@@ -3,7 +3,7 @@
 //! They carry no `seq`: nobody else hears them, and nobody catches up on them. What a phone learns of its wins is what the public may know.
 
 use super::text::text_frame;
-use super::view::people::{WinView, wins};
+use super::view::people::{Own, WinView, own_wins, wins};
 use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Number};
 use bytes::Bytes;
@@ -18,6 +18,15 @@ pub fn pong() -> Bytes {
 
 /// The answer to `identify`: `already_won` with the announced wins of `number`, or `identify_ack` without.
 pub fn identified(event: &Event, number: Number) -> Bytes {
+    answer_to_identify(number, wins(event, number, Audience::Public))
+}
+
+/// The same to a phone that proved its number: its wins come with the codes that claim them.
+pub fn recognized(event: &Event, own: &Own<'_>) -> Bytes {
+    answer_to_identify(own.number, own_wins(event, own))
+}
+
+fn answer_to_identify(number: Number, prizes: Vec<WinView<'_>>) -> Bytes {
     #[derive(Serialize)]
     struct Identified<'a> {
         r#type: &'static str,
@@ -26,7 +35,6 @@ pub fn identified(event: &Event, number: Number) -> Bytes {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         prizes: Vec<WinView<'a>>,
     }
-    let prizes = wins(event, number, Audience::Public);
     let won = !prizes.is_empty();
     frame(&Identified { r#type: if won { "already_won" } else { "identify_ack" }, won, draw_number: number.0, prizes })
 }

@@ -1,19 +1,27 @@
 //! What clients send over HTTP: the bodies as they lie in JSON, and the draw's own nouns made of them.
 //!
 //! A body is checked once, here, into types that cannot be wrong; behind this file nobody asks again how long a name is. Unknown
-//! fields are ignored, since old pages send some. No body prints itself: some hold names and tokens. Nothing here knows whether the sender may ask for what it asks.
+//! fields are ignored, since old pages send some. `draws` holds the bodies of the draw calls, `desk` those of the prize desk. No body prints itself: some hold names and tokens. Nothing here knows whether the sender may ask for what it asks.
+
+mod desk;
+mod draws;
+
+pub use desk::{ClaimCode, HandOver, SeatNamed, Wipe, desk};
+pub use draws::{Cancel, DrawAtOnce, Meant, MeantDraw, Reset, Spec, Void};
 
 use super::parse::Invalid;
-use crate::draw::command::{Pick, Redraw};
+use crate::draw::command::Pick;
 use crate::draw::decide::PARTICIPANTS_MAX;
-use crate::draw::fact::VoidReason;
-use crate::draw::{DrawId, Epoch, EventId, Mode, Number, Phase, Prize, PrizeId, SpecWish};
+use crate::draw::{DrawId, Epoch, EventId, Mode, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use std::sync::Arc;
 
 /// The longest name of a prize or a group, a title or a reason, in characters.
 const NAME_CHARS_MAX: usize = 200;
+/// The longest consent text and purpose of winners' details.
+const CONSENT_CHARS_MAX: usize = 2_000;
+const PURPOSE_CHARS_MAX: usize = 500;
 /// The longest path of an image.
 const IMAGE_CHARS_MAX: usize = 500;
 /// The most of one prize.
@@ -37,6 +45,8 @@ pub struct Register {
     pub session_token: Option<String>,
     pub request_id: Option<String>,
     pub entry_code: Option<String>,
+    #[serde(default)]
+    pub consent: bool,
 }
 
 /// `POST /recover`
@@ -72,52 +82,6 @@ pub struct Contact {
     pub address: Option<String>,
 }
 
-/// `POST draw/standby` and `draw/start-animation`
-#[derive(Deserialize)]
-pub struct Spec {
-    pub prize_id: Option<u32>,
-    pub prize_name: Option<String>,
-    pub prize_rank: Option<u32>,
-    pub prize_image: Option<String>,
-    pub draw_mode: Option<String>,
-    pub winner_count: Option<u32>,
-}
-
-/// `POST draw`
-#[derive(Deserialize)]
-pub struct DrawAtOnce {
-    pub prize_id: Option<u32>,
-    pub prize_name: Option<String>,
-    pub prize_rank: Option<u32>,
-    pub prize_image: Option<String>,
-    pub count: u32,
-}
-
-/// `POST draw/cancel`
-#[derive(Deserialize)]
-pub struct Cancel {
-    pub reason: Option<String>,
-}
-
-/// `POST draw/void`
-#[derive(Deserialize)]
-pub struct Void {
-    pub draw_id: u32,
-    pub draw_number: u32,
-    pub reason: String,
-    #[serde(default)]
-    pub redraw: bool,
-}
-
-/// `POST reset`
-#[derive(Deserialize)]
-pub struct Reset {
-    #[serde(default)]
-    pub reset_participants: bool,
-    #[serde(default = "yes")]
-    pub reset_draws: bool,
-}
-
 /// `POST /admin/events`
 #[derive(Deserialize)]
 pub struct NewEvent {
@@ -128,6 +92,10 @@ pub struct NewEvent {
     pub groups: bool,
     #[serde(default)]
     pub weights: bool,
+    pub consent_text: Option<String>,
+    pub privacy_purpose: Option<String>,
+    #[serde(default)]
+    pub rehearsal: bool,
     #[serde(default)]
     pub prizes: Vec<PrizeBody>,
 }
@@ -139,6 +107,9 @@ pub struct EventChange {
     pub participants_max: Option<u32>,
     pub groups: Option<bool>,
     pub weights: Option<bool>,
+    pub consent_text: Option<String>,
+    pub privacy_purpose: Option<String>,
+    pub rehearsal: Option<bool>,
 }
 
 /// `POST phase`
@@ -178,6 +149,8 @@ pub struct PrizeBody {
     #[serde(default)]
     pub repeat_winners: bool,
     pub group: Option<String>,
+    #[serde(default)]
+    pub needs_address: bool,
 }
 
 /// `POST prizes/order`
@@ -214,50 +187,6 @@ impl ContactBody {
     }
 }
 
-impl Spec {
-    /// Takes out an image that came as a `data:` URL, to be kept elsewhere before the wish is made.
-    pub fn take_data_url(&mut self) -> Option<String> {
-        self.prize_image.take_if(|image| is_data_url(image))
-    }
-
-    /// The wish it is.
-    pub fn wish(self) -> Result<SpecWish, Invalid> {
-        Ok(SpecWish {
-            prize_id: self.prize_id.map(PrizeId),
-            prize_name: optional("prize_name", self.prize_name)?,
-            prize_rank: self.prize_rank,
-            prize_image: image(self.prize_image)?,
-            mode: mode(self.draw_mode)?,
-            winner_count: self.winner_count,
-        })
-    }
-}
-
-impl DrawAtOnce {
-    /// The same as the other draw calls say it.
-    pub fn spec(self) -> Spec {
-        let Self { prize_id, prize_name, prize_rank, prize_image, count } = self;
-        let draw_mode = Some(Mode::List.name().into());
-        Spec { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count: Some(count) }
-    }
-}
-
-impl Cancel {
-    /// The reason, which everybody will read; a plain word, if none is given.
-    pub fn reason(self) -> Result<Arc<str>, Invalid> {
-        Ok(optional("reason", self.reason)?.unwrap_or_else(|| "cancelled".into()))
-    }
-}
-
-impl Void {
-    /// The draw, the number, why, and whether it is drawn again.
-    pub fn parts(self) -> Result<(DrawId, Number, VoidReason, Redraw), Invalid> {
-        let reason = VoidReason::named(&self.reason);
-        let reason = reason.ok_or_else(|| Invalid::field("reason", one_of(VoidReason::ALL.map(VoidReason::name))))?;
-        Ok((DrawId(self.draw_id), Number(self.draw_number), reason, if self.redraw { Redraw::Yes } else { Redraw::No }))
-    }
-}
-
 impl PrizeBody {
     /// The prize under that id.
     pub fn prize(self, id: PrizeId) -> Result<Prize, Invalid> {
@@ -280,6 +209,7 @@ impl PrizeBody {
             image: image(self.prize_image)?,
             repeat_winners: self.repeat_winners,
             group: optional("group", self.group)?,
+            needs_address: self.needs_address,
         })
     }
 }
@@ -314,6 +244,16 @@ pub fn event_id(name: &str) -> Result<EventId, Invalid> {
 /// An event's title.
 pub fn title(title: &str) -> Result<Arc<str>, Invalid> {
     text("title", title, NAME_CHARS_MAX)
+}
+
+/// What a phone agrees to; an empty text asks for nothing.
+pub fn consent_text(text: String) -> Result<Option<Arc<str>>, Invalid> {
+    paragraphs("consent_text", text, CONSENT_CHARS_MAX)
+}
+
+/// What winners' details are used for; an empty text says nothing.
+pub fn privacy_purpose(text: String) -> Result<Option<Arc<str>>, Invalid> {
+    paragraphs("privacy_purpose", text, PURPOSE_CHARS_MAX)
 }
 
 /// How many participants an event takes.
@@ -367,6 +307,18 @@ fn text(field: &'static str, text: &str, chars_max: usize) -> Result<Arc<str>, I
     Ok(text.into())
 }
 
+/// A text of several lines, none if it is empty.
+fn paragraphs(field: &'static str, text: String, chars_max: usize) -> Result<Option<Arc<str>>, Invalid> {
+    let text = text.replace("\r\n", "\n");
+    if text.chars().count() > chars_max {
+        return Err(Invalid::field(field, format!("must be at most {chars_max} characters")));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        return Err(Invalid::field(field, "must hold no control characters but line breaks"));
+    }
+    Ok(Some(text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()))
+}
+
 /// A text that may be left out; an empty one is none.
 fn optional(field: &'static str, value: Option<String>) -> Result<Option<Arc<str>>, Invalid> {
     value.filter(|value| !value.is_empty()).map(|value| text(field, &value, NAME_CHARS_MAX)).transpose()
@@ -402,6 +354,7 @@ fn yes() -> bool {
 mod tests {
     use super::super::parse::parse;
     use super::*;
+    use crate::draw::SpecWish;
 
     fn contact(name: &str, phone: &str, consent: bool, trusting: bool) -> Result<Contact, Invalid> {
         ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent }.check(trusting)

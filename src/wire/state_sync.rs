@@ -4,10 +4,10 @@
 //! started. A phone that proved its number is also told about itself.
 
 use super::frame::{Outcome, Prize, Started, typed_text};
-use super::text::{display_number, entry_code};
-use super::view::people::{WinView, wins};
+use super::text::{display_number, entry_code, rfc3339};
+use super::view::people::{Own, WinView, own_wins};
 use crate::draw::event::Audience;
-use crate::draw::{Draw, Event, Number, Phase};
+use crate::draw::{Draw, Event, Moment, Phase};
 use serde::Serialize;
 
 /// How many of the last results are told.
@@ -39,12 +39,14 @@ impl Voice {
     }
 }
 
-/// The JSON text of `event` as it stands for `voice`, covering every frame up to `seq`; `number` is the phone's own, if it proved one.
-pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, number: Option<Number>) -> String {
+/// The JSON text of `event` as it stands for `voice`, covering every frame up to `seq`; `own` is the phone itself, if it proved its number.
+pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, own: Option<&Own<'_>>) -> String {
     let audience = voice.audience();
     let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
     let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw)).collect();
     results.reverse();
+    // Whoever has a number has agreed to it, and a hall of them need not hear it again.
+    let consent_text = event.settings.consent_text.as_deref().filter(|_| voice == Voice::Phone && own.is_none());
     let shown_code = event.entry_code.as_ref().filter(|_| voice != Voice::Phone);
     typed_text(
         "state_sync",
@@ -57,12 +59,17 @@ pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, number: Opt
             registration_open: event.phase == Phase::Open,
             entry_code_required: event.entry_code.is_some(),
             entry_code: shown_code.map(entry_code),
+            consent_required: event.settings.consent_text.is_some(),
+            consent_text,
+            rehearsal: event.settings.rehearsal,
             participant_count: event.participant_count(),
             connection_count: connections,
             draw_count: draws().count(),
             current: current(event, audience),
             results,
-            you: number.map(|number| You::of(event, number)),
+            last_draw_id: event.last_draw().0,
+            privacy: own.map(|own| Privacy::of(event, own)),
+            you: own.map(|own| You::of(event, own)),
             seq,
             epoch: data_encoding::HEXLOWER.encode(&event.epoch.0),
         },
@@ -89,11 +96,18 @@ struct StateSync<'a> {
     entry_code_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     entry_code: Option<&'a str>,
+    consent_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consent_text: Option<&'a str>,
+    rehearsal: bool,
     participant_count: u32,
     connection_count: u32,
     draw_count: usize,
     current: Option<Current<'a>>,
     results: Vec<ResultView<'a>>,
+    last_draw_id: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    privacy: Option<Privacy<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     you: Option<You<'a>>,
     seq: u64,
@@ -144,6 +158,24 @@ impl<'a> ResultView<'a> {
     }
 }
 
+/// What a winner's details are used for, and how long they are kept if they come now.
+#[derive(Serialize)]
+struct Privacy<'a> {
+    purpose: Option<&'a str>,
+    days: u32,
+    /// The last day, in UTC.
+    until: String,
+}
+
+impl<'a> Privacy<'a> {
+    fn of(event: &'a Event, own: &Own<'_>) -> Self {
+        const DAY_MS: i64 = 86_400_000;
+        let mut until = rfc3339(Moment(own.now.0 + i64::from(own.details_days) * DAY_MS));
+        until.truncate("2026-12-31".len());
+        Self { purpose: event.settings.privacy_purpose.as_deref(), days: own.details_days, until }
+    }
+}
+
 /// What a phone is told about itself.
 #[derive(Serialize)]
 struct You<'a> {
@@ -154,8 +186,8 @@ struct You<'a> {
 }
 
 impl<'a> You<'a> {
-    fn of(event: &'a Event, number: Number) -> Self {
-        let prizes = wins(event, number, Audience::Public);
+    fn of(event: &'a Event, own: &Own<'_>) -> Self {
+        let (number, prizes) = (own.number, own_wins(event, own));
         Self { draw_number: number.0, display_number: display_number(number), won: !prizes.is_empty(), prizes }
     }
 }

@@ -4,20 +4,25 @@
 //! [`socket`] are the clients, [`meddler`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
 
 mod admin;
+mod asks;
 mod bad_input;
+mod claims;
 mod config;
 mod disk;
 mod docs;
 mod draws;
+mod exports;
 mod guard;
 mod house;
 mod http;
+mod imports;
 mod links;
 mod load;
 mod logs;
 mod meddler;
 mod numbers;
 mod old_clients;
+mod operators;
 mod participants;
 mod prizes;
 mod recovery;

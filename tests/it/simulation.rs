@@ -209,13 +209,14 @@ impl Evening {
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
         let details = Details { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
-        let answer = self.house.order_with(Command::ReceiveDetails { pick: Pick::Draw(draw), number }, Some(details));
+        let answer =
+            self.house.order_with(Command::ReceiveDetails { pick: Pick::Draw(draw), number, has_address: false }, Some(details));
         match answer {
             Ok(granted) => {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");
                 let first = self.model.details_now.insert((draw.0, number.0));
                 self.model.details.insert((draw.0, number.0));
-                assert_eq!(granted.outcome, Outcome::Details { draw, number, first });
+                assert_eq!(granted.outcome, Outcome::Details { draw, number, first, keeps_address: false });
             }
             Err(denial) => {
                 assert_eq!(code(&denial), Some("NOT_A_WINNER"));

@@ -52,6 +52,10 @@ const MATRIX: &[Rule] = &[
         room: "wire/",
         never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "hyper", "rusqlite", "mio::"],
     },
+    Rule {
+        room: "sheet/",
+        never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "tokio", "hyper", "rusqlite"],
+    },
     Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "serde", "simd_json", "crate::web"] },
 ];
 

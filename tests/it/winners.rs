@@ -44,7 +44,7 @@ async fn a_winner_hands_in_details_once_and_the_first_are_kept() {
     let unmasked = house.look("winners?unmask=1").await;
     assert_eq!(unmasked["winners"][0]["phone"], PHONE);
     let checked = house.public(&format!("/check-winner?draw_number={}", winner.number)).await;
-    assert_eq!(checked["prizes"][0]["claimed"], true);
+    assert_eq!((&checked["prizes"][0]["details_received"], &checked["prizes"][0]["claimed"]), (&json!(true), &json!(false)));
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ impl Drop for House {
 }
 
 fn first_snapshot() -> Snapshot {
-    let settings = Settings { title: "송년회".into(), participants_max: 100, groups: false, weights: false };
+    let settings = Settings { title: "송년회".into(), participants_max: 100, ..Settings::default() };
     let event = Event::opened(EventId::parse("hall").unwrap(), settings, SESSION, EPOCH, Moment(0));
     let roster = Arc::new(Roster::new(100, 1));
     Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }

@@ -20,11 +20,21 @@ fn prize() -> Prize {
         image: Some("/images/b.png".into()),
         repeat_winners: true,
         group: Some("staff".into()),
+        needs_address: true,
     }
 }
 
 fn plain_prize() -> Prize {
-    Prize { grade: None, mode: None, winner_count: None, image: None, repeat_winners: false, group: None, ..prize() }
+    Prize {
+        grade: None,
+        mode: None,
+        winner_count: None,
+        image: None,
+        repeat_winners: false,
+        group: None,
+        needs_address: false,
+        ..prize()
+    }
 }
 
 fn spec(mode: Mode) -> DrawSpec {
@@ -41,7 +51,40 @@ fn sealed() -> Sealed {
 }
 
 fn settings() -> Settings {
-    Settings { title: "송년회".into(), participants_max: 20_000, groups: true, weights: false }
+    let (consent_text, privacy_purpose) = (Some("사진을\n찍습니다".into()), Some("경품 발송".into()));
+    Settings { consent_text, privacy_purpose, rehearsal: true, ..plain_settings() }
+}
+
+fn plain_settings() -> Settings {
+    Settings { title: "송년회".into(), participants_max: 20_000, groups: true, ..Settings::default() }
+}
+
+/// What journals of the first version hold, where the layout has changed since, and what it means.
+pub fn first_version() -> Vec<(&'static str, &'static str, Fact)> {
+    let (session, epoch) = (SessionId([0x11; 16]), Epoch([0x22; 8]));
+    let settings = plain_settings;
+    vec![
+        (
+            "opened",
+            r#"{"id":"gala","settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false},"session":"11111111111111111111111111111111","epoch":"2222222222222222"}"#,
+            Fact::Opened { id: gala(), settings: settings(), session, epoch },
+        ),
+        (
+            "settings_changed",
+            r#"{"settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false}}"#,
+            Fact::SettingsChanged { settings: settings() },
+        ),
+        (
+            "prize_added",
+            r#"{"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":null,"quantity":2,"mode":null,"winner_count":null,"image":null,"repeat_winners":false,"group":null}}"#,
+            Fact::PrizeAdded { prize: plain_prize() },
+        ),
+        (
+            "prize_changed",
+            r#"{"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":null,"quantity":2,"mode":null,"winner_count":null,"image":null,"repeat_winners":false,"group":null}}"#,
+            Fact::PrizeChanged { prize: plain_prize() },
+        ),
+    ]
 }
 
 /// Facts and their `kind body`, in the order of the kinds; several of a kind where it has several faces.
@@ -57,6 +100,7 @@ fn has_example(fact: &Fact) {
         Fact::Registered { .. } | Fact::ParticipantMarked { .. } | Fact::StandbyShown { .. } | Fact::StandbyEnded => {}
         Fact::Started { .. } | Fact::Revealed { .. } | Fact::Announced { .. } | Fact::Cancelled { .. } => {}
         Fact::SeatVoided { .. } | Fact::DetailsReceived { .. } | Fact::Arrived { .. } | Fact::Reset { .. } => {}
+        Fact::HandedOver { .. } | Fact::HandOverUndone { .. } => {}
         Fact::LinkMade { .. } | Fact::LinkRevoked { .. } | Fact::DetailsUnmasked => {}
     }
 }
@@ -66,11 +110,11 @@ fn about_the_event() -> Vec<(Fact, &'static str)> {
     vec![
         (
             Fact::Opened { id: gala(), settings: settings(), session, epoch },
-            r#"opened {"id":"gala","settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false},"session":"11111111111111111111111111111111","epoch":"2222222222222222"}"#,
+            r#"opened {"id":"gala","settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false,"consent_text":"사진을\n찍습니다","privacy_purpose":"경품 발송","rehearsal":true},"session":"11111111111111111111111111111111","epoch":"2222222222222222"}"#,
         ),
         (
-            Fact::SettingsChanged { settings: settings() },
-            r#"settings_changed {"settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false}}"#,
+            Fact::SettingsChanged { settings: plain_settings() },
+            r#"settings_changed {"settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false,"consent_text":null,"privacy_purpose":null,"rehearsal":false}}"#,
         ),
         (Fact::PhaseChanged { phase: Phase::Open }, r#"phase_changed {"phase":"open"}"#),
         (Fact::PhaseChanged { phase: Phase::Drawing }, r#"phase_changed {"phase":"drawing"}"#),
@@ -79,11 +123,11 @@ fn about_the_event() -> Vec<(Fact, &'static str)> {
         (Fact::EntryCodeSet { code: None }, r#"entry_code_set {"code":null}"#),
         (
             Fact::PrizeAdded { prize: prize() },
-            r#"prize_added {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":"1등","quantity":2,"mode":"network","winner_count":2,"image":"/images/b.png","repeat_winners":true,"group":"staff"}}"#,
+            r#"prize_added {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":"1등","quantity":2,"mode":"network","winner_count":2,"image":"/images/b.png","repeat_winners":true,"group":"staff","needs_address":true}}"#,
         ),
         (
             Fact::PrizeChanged { prize: plain_prize() },
-            r#"prize_changed {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":null,"quantity":2,"mode":null,"winner_count":null,"image":null,"repeat_winners":false,"group":null}}"#,
+            r#"prize_changed {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":null,"quantity":2,"mode":null,"winner_count":null,"image":null,"repeat_winners":false,"group":null,"needs_address":false}}"#,
         ),
         (Fact::PrizeRemoved { prize: PrizeId(3) }, r#"prize_removed {"prize":3}"#),
         (Fact::PrizesOrdered { order: [2, 1].map(PrizeId).into() }, r#"prizes_ordered {"order":[2,1]}"#),
@@ -123,8 +167,9 @@ fn about_draws() -> Vec<(Fact, &'static str)> {
                 pool: pool().into(),
                 sealed: sealed(),
                 redraw_of: Some((DrawId(1), Number(9))),
+                request: Some([0xef; 32]),
             },
-            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":"…","redraw_of":[1,9]}"#,
+            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":"…","redraw_of":[1,9],"request":"efefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefef"}"#,
         ),
         (
             Fact::Revealed { draw, sealed: sealed() },
@@ -158,6 +203,8 @@ fn after_a_draw(draw: DrawId, number: Number) -> Vec<(Fact, &'static str)> {
     vec![
         (Fact::DetailsReceived { draw, number }, r#"details_received {"draw":4,"number":5}"#),
         (Fact::Arrived { draw, number }, r#"arrived {"draw":4,"number":5}"#),
+        (Fact::HandedOver { draw, number, desk: "로비 2번".into() }, r#"handed_over {"draw":4,"number":5,"desk":"로비 2번"}"#),
+        (Fact::HandOverUndone { draw, number }, r#"hand_over_undone {"draw":4,"number":5}"#),
         (Fact::Reset { session: None }, r#"reset {"session":null}"#),
         (Fact::Reset { session: Some(SessionId([0x33; 16])) }, r#"reset {"session":"33333333333333333333333333333333"}"#),
         (

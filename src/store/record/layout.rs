@@ -2,7 +2,7 @@
 //!
 //! `#[serde(remote)]` lays a layout over a type of the rules: a field added or renamed there does not compile here until somebody
 //! has decided how it is kept. Nothing here may change in silence: old journals are read by these very lines, so another layout
-//! gets another version (see [`super::VERSION`]), and the golden test in [`super`] holds the bytes fast.
+//! gets another version (see [`super::version`]), and a field that it brings has a default for the records of before; the golden test in [`super`] holds the bytes fast.
 
 use super::at_rest;
 use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
@@ -77,6 +77,7 @@ pub(super) enum FactLayout {
         pool: Arc<Pool>,
         sealed: Sealed,
         redraw_of: Option<(DrawId, Number)>,
+        request: Option<[u8; 32]>,
     },
     Revealed {
         #[serde(with = "at_rest")]
@@ -118,6 +119,20 @@ pub(super) enum FactLayout {
         #[serde(with = "at_rest")]
         number: Number,
     },
+    HandedOver {
+        #[serde(with = "at_rest")]
+        draw: DrawId,
+        #[serde(with = "at_rest")]
+        number: Number,
+        #[serde(with = "at_rest")]
+        desk: Arc<str>,
+    },
+    HandOverUndone {
+        #[serde(with = "at_rest")]
+        draw: DrawId,
+        #[serde(with = "at_rest")]
+        number: Number,
+    },
     Reset {
         #[serde(with = "at_rest")]
         session: Option<SessionId>,
@@ -147,6 +162,8 @@ pub(super) struct StartedLayout {
     pub sealed: String,
     #[serde(with = "at_rest")]
     pub redraw_of: Option<(DrawId, Number)>,
+    #[serde(default, with = "at_rest")]
+    pub request: Option<[u8; 32]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,6 +174,12 @@ pub(super) struct SettingsLayout {
     participants_max: u32,
     groups: bool,
     weights: bool,
+    #[serde(default, with = "at_rest")]
+    consent_text: Option<Arc<str>>,
+    #[serde(default, with = "at_rest")]
+    privacy_purpose: Option<Arc<str>>,
+    #[serde(default)]
+    rehearsal: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -178,6 +201,8 @@ pub(super) struct PrizeLayout {
     repeat_winners: bool,
     #[serde(with = "at_rest")]
     group: Option<Arc<str>>,
+    #[serde(default)]
+    needs_address: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -18,11 +18,21 @@ use layout::{FactLayout, StartedLayout};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// The version of every layout today. When one changes, it gets the next, and this program goes on reading this one.
-pub(super) const VERSION: i64 = 1;
+/// The version of a kind's layout today. When one changes, it gets the next, and this program goes on reading those before.
+fn version(kind: &str) -> i64 {
+    match kind {
+        // 2 brought `consent_text`, `privacy_purpose` and `rehearsal`.
+        "opened" | "settings_changed" => 2,
+        // 2 brought `needs_address`.
+        "prize_added" | "prize_changed" => 2,
+        // 2 brought `request`.
+        "started" => 2,
+        _ => 1,
+    }
+}
 
 /// Every kind there is.
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 25] = [
     "opened",
     "settings_changed",
     "phase_changed",
@@ -42,6 +52,8 @@ const KINDS: [&str; 23] = [
     "seat_voided",
     "details_received",
     "arrived",
+    "handed_over",
+    "hand_over_undone",
     "reset",
     "link_made",
     "link_revoked",
@@ -63,9 +75,9 @@ pub enum RecordError {
     #[error("there is no fact of the kind {kind:?}: a newer program may have written it")]
     Kind { kind: String },
     #[error(
-        "a {kind} of version {version} is unknown, this program reads version {VERSION}: a newer program may have written it"
+        "a {kind} of version {version} is unknown, this program reads versions up to {known}: a newer program may have written it"
     )]
-    Version { kind: String, version: i64 },
+    Version { kind: String, version: i64, known: i64 },
     #[error("not a {kind}")]
     Body { kind: String, source: serde_json::Error },
     #[error("the sealed pick does not open: it was closed with another secret.key or in another place")]
@@ -79,9 +91,10 @@ pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a m
     text.clear();
     let mut json = serde_json::Serializer::new(&mut *text);
     let written = match fact {
-        Fact::Started { draw, spec, pool, sealed, redraw_of } => {
+        Fact::Started { draw, spec, pool, sealed, redraw_of, request } => {
             let sealed = close(picks, event, *draw, sealed);
-            let started = StartedLayout { draw: *draw, spec: spec.clone(), pool: pool.clone(), sealed, redraw_of: *redraw_of };
+            let (spec, pool, redraw_of, request) = (spec.clone(), pool.clone(), *redraw_of, *request);
+            let started = StartedLayout { draw: *draw, spec, pool, sealed, redraw_of, request };
             Tagged { started }.serialize(&mut json)
         }
         fact => FactLayout::serialize(fact, &mut json),
@@ -90,7 +103,7 @@ pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a m
     let text = std::str::from_utf8(text).expect("JSON is written as UTF-8");
     let tagged = text.strip_prefix("{\"").and_then(|text| text.strip_suffix('}'));
     let (kind, body) = tagged.and_then(|text| text.split_once("\":")).expect("a layout is an object of one field, its kind");
-    Record { kind, version: VERSION, body }
+    Record { kind, version: version(kind), body }
 }
 
 /// Reads a record of `event`, using `text` for room.
@@ -99,14 +112,15 @@ pub(super) fn decode(event: &EventId, record: Record<'_>, picks: &Seal, text: &m
     if !KINDS.contains(&kind) {
         return Err(RecordError::Kind { kind: kind.to_owned() });
     }
-    if version != VERSION {
-        return Err(RecordError::Version { kind: kind.to_owned(), version });
+    let known = self::version(kind);
+    if !(1..=known).contains(&version) {
+        return Err(RecordError::Version { kind: kind.to_owned(), version, known });
     }
     let misshapen = |source| RecordError::Body { kind: kind.to_owned(), source };
     if kind == "started" {
-        let StartedLayout { draw, spec, pool, sealed, redraw_of } = serde_json::from_str(body).map_err(misshapen)?;
+        let StartedLayout { draw, spec, pool, sealed, redraw_of, request } = serde_json::from_str(body).map_err(misshapen)?;
         let sealed = open(picks, event, draw, &sealed).ok_or(RecordError::Pick)?;
-        return Ok(Fact::Started { draw, spec, pool, sealed, redraw_of });
+        return Ok(Fact::Started { draw, spec, pool, sealed, redraw_of, request });
     }
     text.clear();
     text.extend(["{\"", kind, "\":", body, "}"]);
@@ -167,7 +181,7 @@ fn place(event: &EventId, draw: DrawId) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::examples::{examples, gala};
+    use super::examples::{examples, first_version, gala};
     use super::*;
 
     fn seal() -> Seal {
@@ -188,7 +202,7 @@ mod tests {
     fn every_fact_comes_back_as_it_was() {
         for (fact, _) in examples() {
             let (kind, body) = written(&fact);
-            assert_eq!(read(&gala(), &kind, VERSION, &body).unwrap(), fact, "{kind} {body}");
+            assert_eq!(read(&gala(), &kind, version(&kind), &body).unwrap(), fact, "{kind} {body}");
         }
     }
 
@@ -207,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn what_the_first_version_wrote_is_still_read() {
+        for (kind, body, fact) in first_version() {
+            assert_eq!(read(&gala(), kind, 1, body).unwrap(), fact, "{kind} {body}");
+        }
+        let (started, _) = examples().into_iter().find(|(fact, _)| matches!(fact, Fact::Started { .. })).unwrap();
+        let Fact::Started { request: Some(_), .. } = started else { panic!("the example has a request") };
+        let (_, body) = written(&started);
+        let (before, _) = body.split_once(",\"request\"").unwrap();
+        let old = read(&gala(), "started", 1, &format!("{before}}}")).unwrap();
+        assert!(matches!(old, Fact::Started { request: None, draw: DrawId(4), .. }));
+    }
+
+    #[test]
     fn every_kind_has_an_example() {
         let mut kinds: Vec<_> = examples().iter().map(|(fact, _)| written(fact).0).collect();
         kinds.dedup();
@@ -219,9 +246,9 @@ mod tests {
         let (kind, body) = written(&started);
         assert_ne!(written(&started).1, body, "a fresh nonce each time");
         let moved = body.replace("\"draw\":4", "\"draw\":5");
-        assert!(matches!(read(&gala(), &kind, VERSION, &moved), Err(RecordError::Pick)), "in another draw");
+        assert!(matches!(read(&gala(), &kind, 2, &moved), Err(RecordError::Pick)), "in another draw");
         let elsewhere = EventId::parse("other").unwrap();
-        assert!(matches!(read(&elsewhere, &kind, VERSION, &body), Err(RecordError::Pick)), "in another event");
+        assert!(matches!(read(&elsewhere, &kind, 2, &body), Err(RecordError::Pick)), "in another event");
         let Fact::Started { sealed, .. } = started else { unreachable!() };
         let entropy = data_encoding::HEXLOWER.encode(&sealed.entropy.0);
         assert!(!body.contains(&entropy) && !body.contains("picks"), "{body}");
@@ -242,6 +269,8 @@ mod tests {
         check("registered", 1, "{\"number\":-1,\"key\":\"\"}", "not a registered");
         check("phase_changed", 1, "{\"phase\":\"later\"}", "not a phase_changed");
         check("started", 1, "{}", "not a started");
+        check("started", 3, "{}", "started of version 3");
+        check("prize_added", 0, "{}", "prize_added of version 0");
     }
 
     #[test]

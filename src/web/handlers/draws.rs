@@ -6,14 +6,15 @@ use super::auth::{Rank, enter};
 use super::images::store_data_url;
 use crate::chance;
 use crate::draw::command::{Scope, Which};
-use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SpecWish};
+use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SpecWish, Status};
 use crate::live::room::Room;
 use crate::sequencer::inbox::Granted;
+use crate::token::new_request_key;
 use crate::web::answer::{Answer, Failure, success};
 use crate::web::app::App;
 use crate::web::call::{BODY_MAX, BODY_WITH_IMAGE_MAX, Call};
 use crate::wire::parse::parse;
-use crate::wire::request::{Cancel, DrawAtOnce, Nothing, Reset, Spec, Void};
+use crate::wire::request::{Cancel, DrawAtOnce, Meant, Reset, Spec, Void, request_id};
 use crate::wire::view::draws;
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -41,24 +42,32 @@ pub async fn start(mut call: Call) -> Answer {
 /// `POST draw/reveal`
 pub async fn reveal(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
-    parse::<Nothing>(&call.read_body(BODY_MAX).await?)?;
-    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Reveal).await?;
+    let meant = parse::<Meant>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
+    let command = meant.draw_id.map_or(Command::Reveal, |id| Command::RevealDraw(DrawId(id)));
+    let granted = call.app.inbox.submit(room.id.clone(), actor, command).await?;
     success(&draws::revealed(draw_of(&granted)?), "revealed")
 }
 
 /// `POST draw/complete`
 pub async fn complete(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
-    parse::<Nothing>(&call.read_body(BODY_MAX).await?)?;
-    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Complete(Which::Latest)).await?;
+    let meant = parse::<Meant>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
+    let which = meant.draw_id.map_or(Which::Latest, |id| Which::Draw(DrawId(id)));
+    refuse_unknown(&room, &which)?;
+    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Complete(which)).await?;
     success(&draws::revealed(draw_of(&granted)?), "announced")
 }
 
 /// `POST draw/cancel`
 pub async fn cancel(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
-    let reason = parse::<Cancel>(&call.read_body(BODY_MAX).await?)?.reason()?;
-    let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Cancel { reason }).await?;
+    let body: Cancel = parse(&call.read_body(BODY_MAX).await?)?;
+    let (draw, reason) = (body.draw_id.map(DrawId), body.reason()?);
+    let command = match draw {
+        Some(draw) => Command::CancelDraw { draw, reason },
+        None => Command::Cancel { reason },
+    };
+    let granted = call.app.inbox.submit(room.id.clone(), actor, command).await?;
     let Outcome::Cancelled(draw) = granted.outcome else { return success("{}", "called off") };
     success(&format!(r#"{{"draw_id":{}}}"#, number_or_null(draw)), "called off")
 }
@@ -80,7 +89,9 @@ pub async fn void(mut call: Call) -> Answer {
 pub async fn at_once(mut call: Call) -> Answer {
     let (room, actor) = host(&call).await?;
     let body: DrawAtOnce = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
-    let wish = settle(&call.app, body.spec()).await?;
+    // The same name as a registration's: made by the caller, so that a retry after a lost answer draws nothing anew.
+    let request = request_named(&call, body.request_id.as_deref())?;
+    let wish = SpecWish { request, ..settle(&call.app, body.spec()).await? };
     let granted = call.app.inbox.submit(room.id.clone(), actor, Command::DrawAtOnce(wish)).await?;
     success(&draws::revealed(draw_of(&granted)?), "drawn")
 }
@@ -120,6 +131,21 @@ async fn settle(app: &App, mut spec: Spec) -> Result<SpecWish, Failure> {
         spec.prize_image = Some(store_data_url(app, &url).await?);
     }
     Ok(spec.wish()?)
+}
+
+/// Refuses to complete a draw that is gone or called off: the console that names it looks at an old page.
+fn refuse_unknown(room: &Room, which: &Which) -> Result<(), Failure> {
+    let Which::Draw(id) = which else { return Ok(()) };
+    let snapshot = room.snapshot();
+    let stands = snapshot.event.draw(*id).is_some_and(|draw| draw.status() != Status::Cancelled);
+    if stands { Ok(()) } else { Err(Refusal::Outdated.into()) }
+}
+
+/// The key of a `request_id`, in the body or the header, if there is one.
+fn request_named(call: &Call, body: Option<&str>) -> Result<Option<[u8; 32]>, Failure> {
+    let header = call.head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
+    let id = body.or(header).map(request_id).transpose()?;
+    Ok(id.map(new_request_key))
 }
 
 /// The draw that a granted wish was about.

@@ -37,6 +37,9 @@ pub async fn create(mut call: Call) -> Answer {
         participants_max: request::participants_max(body.participants_max.unwrap_or(call.app.settings.participants_max))?,
         groups: body.groups,
         weights: body.weights,
+        consent_text: body.consent_text.map_or(Ok(None), request::consent_text)?,
+        privacy_purpose: body.privacy_purpose.map_or(Ok(None), request::privacy_purpose)?,
+        rehearsal: body.rehearsal,
     };
     let granted = open(&call.app, id, settings, NewEvent::prizes(body.prizes)?).await?;
     Ok(envelope(StatusCode::CREATED, &events::event(&granted.snapshot.event), "created"))
@@ -58,6 +61,9 @@ pub async fn change(mut call: Call) -> Answer {
         participants_max: body.participants_max.map_or(Ok(now.participants_max), request::participants_max)?,
         groups: body.groups.unwrap_or(now.groups),
         weights: body.weights.unwrap_or(now.weights),
+        consent_text: body.consent_text.map_or(Ok(now.consent_text), request::consent_text)?,
+        privacy_purpose: body.privacy_purpose.map_or(Ok(now.privacy_purpose), request::privacy_purpose)?,
+        rehearsal: body.rehearsal.unwrap_or(now.rehearsal),
     };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::ChangeSettings(settings)).await?;
     success(&events::event(&granted.snapshot.event), "changed")
@@ -98,7 +104,7 @@ pub async fn first_use(app: &App, name: &str) -> Result<Arc<Room>, Failure> {
     let id = EventId::parse(name).filter(|id| app.settings.open && id.as_str() != NAME_TAKEN);
     let id = id.ok_or_else(Failure::no_event)?;
     let title = id.as_str().into();
-    let settings = Settings { title, participants_max: app.settings.participants_max, groups: false, weights: false };
+    let settings = Settings { title, participants_max: app.settings.participants_max, ..Settings::default() };
     match open(app, id, settings, Vec::new()).await {
         // Somebody else was first: that is the same event.
         Ok(_) | Err(Denial::EventExists) => app.directory.find(name).ok_or_else(Failure::no_event),

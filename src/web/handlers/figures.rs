@@ -5,6 +5,7 @@ use super::people::number_in_query;
 use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::inbox::Order;
+use crate::sequencer::wall_clock;
 use crate::web::answer::{Answer, Failure, success};
 use crate::web::call::Call;
 use crate::wire::text::rfc3339;
@@ -13,6 +14,8 @@ use crate::wire::view::json;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// A display that went away counts as there for so long: as long as an announcement waits for it.
+const DISPLAY_GRACE_MS: i64 = 30_000;
 /// The most lines of one page of the audit trail.
 const LINES_MAX: u32 = 200;
 
@@ -55,11 +58,13 @@ fn figures(room: &Room) -> Figures {
         // Relaxed, as the census is written: figures to look at, nothing follows from them.
         behind: census.behind.load(Relaxed),
         evicted: census.evicted.load(Relaxed),
+        display_alive: census.has_display(wall_clock().0, DISPLAY_GRACE_MS),
         delivery: room.delivery.reading().map(|reading| DeliveryView {
             draw_id: reading.draw.0,
             expected: reading.expected,
             delivered: reading.delivered,
             slowest_us: reading.slowest_us,
+            slowest_ms: reading.slowest_us as f64 / 1e3,
         }),
     }
 }

@@ -4,7 +4,7 @@
 //! phone, and what it asks is answered as to the public. An order's answer comes back through the stage, after every frame that was published before.
 
 use super::auth::prove;
-use super::participants::{hand_in, number_of};
+use super::participants::{hand_in, number_of, own};
 use super::state::personal;
 use crate::draw::command::Which;
 use crate::draw::{Actor, Command, DrawId, EventId, Number, Outcome};
@@ -48,7 +48,9 @@ impl Protocol for Messages {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes {
         let room = self.directory.find(snapshot.event.id.as_str());
         match (number, room) {
-            (Some(number), Some(room)) => text_frame(&personal(&room, snapshot, voice(role), number)),
+            (Some(number), Some(room)) => own(&self.tokens, &self.settings, &snapshot.event, number, |own| {
+                text_frame(&personal(&room, snapshot, voice(role), own))
+            }),
             // Nobody's own, or a room that is being taken down at this moment.
             _ => snapshot.sync[role].clone(),
         }
@@ -110,9 +112,12 @@ impl Messages {
             (Some(number), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });
-                Answer::Identify { number, since, reply: reply::identified(event, number) }
+                let reply = own(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own));
+                Answer::Identify { number, since, reply }
             }
-            (Some(number), _) => Answer::Reply(reply::identified(event, number)),
+            (Some(number), _) => {
+                Answer::Reply(own(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own)))
+            }
             (None, Role::Phone) => Answer::Close(CloseCode::BadToken),
             (None, _) => error("UNAUTHORIZED", "the token is not of this event"),
         }
@@ -358,7 +363,7 @@ mod tests {
         let mut hall = hall();
         assert_eq!(hall.hear(PHONE, Some(3), &details(3)), Answer::Nothing);
         let pick = Pick::PrizeNamed(TV.into());
-        assert_eq!(hall.ordered(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3) }));
+        assert_eq!(hall.ordered(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3), has_address: false }));
         for (number, message, code) in [
             (None, details(3), "UNAUTHORIZED"),
             (Some(4), details(3), "NOT_A_WINNER"),

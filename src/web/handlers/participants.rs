@@ -13,11 +13,11 @@ use crate::sequencer::inbox::{Denial, Order, Reply as Wait};
 use crate::sequencer::wall_clock;
 use crate::store::Details;
 use crate::web::answer::{Answer, Failure, envelope, success};
-use crate::web::app::App;
+use crate::web::app::{App, Settings};
 use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::parse;
 use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
-use crate::wire::view::people::{self, Registered};
+use crate::wire::view::people::{self, Own, Registered};
 use crate::{chance, token};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, ORIGIN, SET_COOKIE};
@@ -40,7 +40,7 @@ pub async fn register(mut call: Call) -> Answer {
     if let Some(number) = number_shown(&call, &body, &snapshot.event) {
         return hand_out(&call.app, StatusCode::CREATED, &id, snapshot.event.session, number, true);
     }
-    let (session, number, existing) = claim(&call.app, &room, &key, body.entry_code.as_deref()).await?;
+    let (session, number, existing) = claim(&call.app, &room, &key, &body).await?;
     hand_out(&call.app, StatusCode::CREATED, &id, session, number, existing)
 }
 
@@ -74,7 +74,16 @@ pub async fn check_winner(call: Call) -> Answer {
     let snapshot = find(&call.app, &event_named(&call)?)?.snapshot();
     let number = call.query("draw_number").ok_or_else(|| Failure::invalid("draw_number: is missing"))?;
     let number: NonZeroU32 = number.parse().map_err(|_| Failure::invalid("draw_number: must be a number from 1"))?;
-    success(&people::check_winner(&snapshot.event, Number(number.get())), "checked")
+    let (event, number) = (&snapshot.event, Number(number.get()));
+    let query = call.query("session_token");
+    let token = query.as_deref().or(call.bearer());
+    let is_own = token.and_then(|token| number_of(&call.app.tokens, event, token)) == Some(number);
+    let data = if is_own {
+        own(&call.app.tokens, &call.app.settings, event, number, |own| people::check_own(event, own))
+    } else {
+        people::check_winner(event, number)
+    };
+    success(&data, "checked")
 }
 
 /// `POST /winner-info`
@@ -87,7 +96,7 @@ pub async fn winner_info(mut call: Call) -> Answer {
     let order =
         |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(info.draw_id)), contact, Wait::Handler(reply));
     let granted = call.app.inbox.ask(order).await?;
-    let Outcome::Details { draw, number, first } = granted.outcome else {
+    let Outcome::Details { draw, number, first, .. } = granted.outcome else {
         return success("{}", "received");
     };
     let data = format!(r#"{{"draw_id":{},"draw_number":{},"first":{first}}}"#, draw.0, number.0);
@@ -116,12 +125,19 @@ pub fn number_of(tokens: &token::Tokens, event: &Event, token: &str) -> Option<N
     tokens.verify(event.session, token).filter(|number| event.participant(*number).is_some())
 }
 
+/// Does `say` with a phone that proved its number, and what only it is told.
+pub fn own<T>(tokens: &token::Tokens, settings: &Settings, event: &Event, number: Number, say: impl FnOnce(&Own<'_>) -> T) -> T {
+    let claim_code = |draw| tokens.claim_code(event.session, draw, number);
+    say(&Own { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
+}
+
 /// The order by which a winner's details are handed in. Which draw they belong to is settled when the order is granted.
 pub fn hand_in(event: EventId, number: Number, pick: Pick, contact: Contact, reply: Wait) -> Order {
     let Contact { name, phone, address } = contact;
+    let has_address = address.is_some();
     let draw = if let Pick::Draw(id) = pick { id } else { DrawId(0) };
     let details = Details { draw, number, name, phone, address, submitted_at: wall_clock() };
-    let command = Command::ReceiveDetails { pick, number };
+    let command = Command::ReceiveDetails { pick, number, has_address };
     Order::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
 }
 
@@ -160,7 +176,7 @@ fn number_of_caller(call: &Call, event: &Event) -> Result<Number, Failure> {
 }
 
 /// Claims a number and has it committed. A found claim is a retry and is honoured whatever has been closed since.
-async fn claim(app: &App, room: &Room, key: &[u8; 32], code: Option<&str>) -> Result<(SessionId, Number, bool), Failure> {
+async fn claim(app: &App, room: &Room, key: &[u8; 32], body: &Register) -> Result<(SessionId, Number, bool), Failure> {
     for _ in 0..CLAIMS_MAX {
         let mut snapshot = room.snapshot();
         if snapshot.roster.find(key).is_none() {
@@ -168,7 +184,8 @@ async fn claim(app: &App, room: &Room, key: &[u8; 32], code: Option<&str>) -> Re
             if !app.durable.load(Relaxed) {
                 return Err(Denial::NotDurable.into());
             }
-            check_entry_code(app, &snapshot.event, code).await?;
+            check_consent(&snapshot.event, body.consent)?;
+            check_entry_code(app, &snapshot.event, body.entry_code.as_deref()).await?;
             // Checking may have waited for its turn: what is claimed from is what stands now.
             snapshot = room.snapshot();
         }
@@ -202,6 +219,14 @@ fn claimed_number(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, Failure
     }
     let full = Refusal::EventFull { max: snapshot.event.settings.participants_max };
     snapshot.roster.claim(key).map(Number).ok_or(full.into())
+}
+
+/// Lets pass who agreed to what the event asks, if it asks anything.
+fn check_consent(event: &Event, given: bool) -> Result<(), Failure> {
+    if event.settings.consent_text.is_none() || given {
+        return Ok(());
+    }
+    Err(Failure::new(StatusCode::FORBIDDEN, "CONSENT_REQUIRED", "this event asks for consent before it gives a number"))
 }
 
 /// Lets pass who knows the entry code, where the event asks for one.

@@ -1,10 +1,10 @@
-//! How often somebody may guess: recovery codes by number, entry codes by event. Never by address, since a hall shares one.
+//! How often somebody may guess: recovery codes by number, entry codes by event, claim codes by link and event. Never by address, since a hall shares one.
 //!
 //! A recovery code is tried five times a minute a number. An entry code is four digits that hundreds of phones type at once, so the honest
 //! must not wait for the guesser: guesses are free while few are wrong, and once many are, every guess, right or wrong, takes its turn. Times are
 //! arguments. Both tables are bounded; when one is full of fresh entries, a new one is told to come back.
 
-use crate::draw::{EventId, Number};
+use crate::draw::{EventId, LinkId, Number};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,10 @@ const TURN_WAIT_MAX_MS: i64 = 5_000;
 /// The most events whose guesses are counted at once.
 const EVENTS_MAX: usize = 4_096;
 
+/// Wrong claim codes in one window, of one link and of a whole event.
+const CLAIMS_OF_LINK_MAX: u32 = 10;
+const CLAIMS_OF_EVENT_MAX: u32 = 60;
+
 /// Too many tries: come back after so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
@@ -39,6 +43,15 @@ pub struct Patience {
     began: Instant,
     recoveries: Mutex<HashMap<(EventId, Number), Window>>,
     guesses: Mutex<HashMap<EventId, Guesses>>,
+    claims: Mutex<HashMap<(EventId, Claimant), Window>>,
+}
+
+/// Whose wrong claim codes are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Claimant {
+    Everybody,
+    Admin,
+    Link(LinkId),
 }
 
 #[derive(Debug)]
@@ -56,7 +69,7 @@ struct Guesses {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { began: Instant::now(), recoveries: Mutex::default(), guesses: Mutex::default() }
+        Self { began: Instant::now(), recoveries: Mutex::default(), guesses: Mutex::default(), claims: Mutex::default() }
     }
 }
 
@@ -87,6 +100,42 @@ impl Patience {
         Ok(())
     }
 
+    /// Counts a try of a claim code, as if it were wrong; none stands for the admin.
+    ///
+    /// # Errors
+    /// After too many wrong ones in a minute, of this link or of the event.
+    pub fn try_claim(&self, event: &EventId, link: Option<LinkId>, now_ms: i64) -> Result<(), TooMany> {
+        let mut claims = locked(&self.claims);
+        let counted = counted_with(event, link);
+        for (key, max) in &counted {
+            if !make_room(&mut claims, key, EVENTS_MAX, |window| window.ends_ms <= now_ms) {
+                return Err(TooMany { retry_after_s: 60 });
+            }
+            let fresh = || Window { ends_ms: now_ms + WINDOW_MS, tries: 0 };
+            let window = claims.entry(key.clone()).or_insert_with(fresh);
+            if window.ends_ms <= now_ms {
+                *window = fresh();
+            }
+            if window.tries >= *max {
+                return Err(TooMany { retry_after_s: ((window.ends_ms - now_ms) / 1000 + 1) as u32 });
+            }
+        }
+        for (key, _) in &counted {
+            claims.get_mut(key).expect("both windows were just made").tries += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes a try back: the code was right.
+    pub fn forgive_claim(&self, event: &EventId, link: Option<LinkId>) {
+        let mut claims = locked(&self.claims);
+        for (key, _) in counted_with(event, link) {
+            if let Some(window) = claims.get_mut(&key) {
+                window.tries = window.tries.saturating_sub(1);
+            }
+        }
+    }
+
     /// How long a guess of an event's entry code has to wait before it is looked at.
     ///
     /// # Errors
@@ -115,6 +164,12 @@ impl Patience {
             known.forgotten_ms = ahead_ms;
         }
     }
+}
+
+/// The counts that a claim code falls under, with how far each goes.
+fn counted_with(event: &EventId, link: Option<LinkId>) -> [((EventId, Claimant), u32); 2] {
+    let claimant = link.map_or(Claimant::Admin, Claimant::Link);
+    [((event.clone(), claimant), CLAIMS_OF_LINK_MAX), ((event.clone(), Claimant::Everybody), CLAIMS_OF_EVENT_MAX)]
 }
 
 /// Whether `key` is in the table or fits in, after the stale entries of a full table went.
@@ -175,6 +230,23 @@ mod tests {
         let served = (0..1000).filter(|_| patience.guess_turn(&gala, 0).is_ok()).count();
         assert!(served <= (TURN_WAIT_MAX_MS / TURN_MS) as usize, "{served} wait at once");
         assert_eq!(patience.guess_turn(&gala, WRONG_MAX * WRONG_MS + 1), Ok(Duration::ZERO), "calm returns");
+    }
+
+    #[test]
+    fn wrong_claim_codes_are_bounded_for_a_link_and_for_the_event_and_right_ones_are_free() {
+        let (patience, gala) = (Patience::default(), event("gala"));
+        let try_claim = |link, now_ms| patience.try_claim(&gala, link, now_ms);
+        for _ in 0..500 {
+            try_claim(Some(LinkId(1)), 0).unwrap();
+            patience.forgive_claim(&gala, Some(LinkId(1)));
+        }
+        assert_eq!((0..20).filter(|_| try_claim(Some(LinkId(1)), 0).is_ok()).count(), 10);
+        assert!(try_claim(None, 0).is_ok(), "another desk goes on");
+        let rest = (2..20).flat_map(|link| [Some(LinkId(link)); 10]).filter(|link| try_claim(*link, 0).is_ok()).count();
+        assert_eq!(rest, 49, "sixty for the event");
+        assert_eq!(try_claim(None, 1_000).unwrap_err().retry_after_s, 60);
+        assert!(patience.try_claim(&event("other"), None, 0).is_ok());
+        assert!(try_claim(Some(LinkId(1)), WINDOW_MS).is_ok(), "a minute later all is forgotten");
     }
 
     #[test]

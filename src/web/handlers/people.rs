@@ -3,14 +3,14 @@
 //! Telephone numbers leave here masked. To see them whole is asked for, allowed to hosts, and on record before the first one is read.
 
 use super::auth::{Rank, enter};
+use super::details;
 use crate::draw::fact::Mark;
 use crate::draw::{Command, Number, Refusal};
-use crate::sequencer::inbox::Order;
 use crate::web::answer::{Answer, Failure, success};
 use crate::web::call::{BODY_MAX, Call};
 use crate::wire::parse::{Invalid, parse};
 use crate::wire::request::{self, MarkChange};
-use crate::wire::view::people::{self, Mask, Reached};
+use crate::wire::view::people::{self, Listing, Mask};
 use hyper::StatusCode;
 
 /// The most participants of one page.
@@ -52,16 +52,10 @@ pub async fn winners(call: Call) -> Answer {
         }
         call.app.inbox.submit(room.id.clone(), proved.actor(), Command::NoteUnmasking).await?;
     }
-    let details = call.app.inbox.ask(|reply| Order::ReadDetails { event: room.id.clone(), reply }).await?;
-    let reached = details.iter().map(|details| Reached {
-        draw: details.draw,
-        number: details.number,
-        name: &details.name,
-        phone: &details.phone,
-        address: details.address.as_deref(),
-        submitted_at: details.submitted_at,
-    });
-    success(&people::winners(&room.snapshot().event, reached, mask), "the winners")
+    let listing = if call.query("all").as_deref() == Some("1") { Listing::All } else { Listing::HandedIn };
+    let details = details::all(&call.app, &room.id).await?;
+    let reached = details.iter().map(details::reached);
+    success(&people::winners(&room.snapshot().event, reached, mask, listing), "the winners")
 }
 
 /// A number in the query, if it stands there.

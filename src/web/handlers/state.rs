@@ -3,8 +3,7 @@
 //! A phone that is up to date waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting ones are bounded by the app's
 //! permits and hold nothing but a watch: the answer is made from the snapshot that stands when it is given.
 
-use super::participants::{event_named, find, number_of};
-use crate::draw::Number;
+use super::participants::{event_named, find, number_of, own};
 use crate::live::Role;
 use crate::live::protocol::Since;
 use crate::live::room::Room;
@@ -15,6 +14,7 @@ use crate::web::call::Call;
 use crate::wire::request;
 use crate::wire::state_sync::{self, Voice};
 use crate::wire::text::frame_text;
+use crate::wire::view::people::Own;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
@@ -36,7 +36,10 @@ pub async fn state(call: Call) -> Answer {
     let query = call.query("token").or_else(|| call.query("session_token"));
     let token = call.bearer().or(query.as_deref());
     let number = token.and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
-    success(&answer(&room, &snapshot, since, number), "the state")
+    let personal = number.map(|number| {
+        own(&call.app.tokens, &call.app.settings, &snapshot.event, number, |own| personal(&room, &snapshot, Voice::Phone, own))
+    });
+    success(&answer(&snapshot, since, personal), "the state")
 }
 
 /// How far a phone had got, where it says both halves of it.
@@ -49,8 +52,8 @@ pub fn since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, Fa
 }
 
 /// The personal `state_sync` text of one phone.
-pub fn personal(room: &Room, snapshot: &Snapshot, voice: Voice, number: Number) -> String {
-    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), voice, Some(number))
+pub fn personal(room: &Room, snapshot: &Snapshot, voice: Voice, own: &Own<'_>) -> String {
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), voice, Some(own))
 }
 
 /// Waits for news, for the longest wait, or for the server to stop. In any case the answer is what stands then: a wait that ran out is no failure.
@@ -69,14 +72,11 @@ fn is_up_to_date(snapshot: &Snapshot, since: Option<Since>) -> bool {
 }
 
 /// The frames missed since then, as far as they are held, and how things stand.
-fn answer(room: &Room, snapshot: &Snapshot, since: Option<Since>, number: Option<Number>) -> String {
+fn answer(snapshot: &Snapshot, since: Option<Since>, personal: Option<String>) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();
-    let sync = match number {
-        Some(number) => Bytes::from(personal(room, snapshot, Voice::Phone, number)),
-        None => frame_text(&snapshot.sync[Role::Phone]),
-    };
+    let sync = personal.map_or_else(|| frame_text(&snapshot.sync[Role::Phone]), Bytes::from);
     let mut text = String::from(r#"{"frames":["#);
     for (place, frame) in frames.iter().enumerate() {
         text.push_str(if place == 0 { "" } else { "," });
@@ -109,9 +109,8 @@ mod tests {
 
     fn given(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {
         let snapshot = snapshot(frames);
-        let room = Room::new(std::sync::Arc::new(snapshot.clone()));
         let since = super::since(since, epoch).unwrap();
-        serde_json::from_str(&answer(&room, &snapshot, since, None)).unwrap()
+        serde_json::from_str(&answer(&snapshot, since, None)).unwrap()
     }
 
     const EPOCH: Option<&str> = Some("0202020202020202");

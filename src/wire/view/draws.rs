@@ -34,8 +34,13 @@ struct RowView<'a> {
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redraw_of: Option<u32>,
-    claimed: bool,
+    details_received: bool,
     arrived: bool,
+    arrived_at: Option<String>,
+    /// Whether the prize was handed over.
+    claimed: bool,
+    handed_over_at: Option<String>,
+    desk: Option<&'a str>,
 }
 
 /// A draw in the public's results.
@@ -143,7 +148,7 @@ pub(super) fn status_name(status: Status) -> &'static str {
     }
 }
 
-fn row<'a>(draw: &'a Draw, seat: &Seat) -> RowView<'a> {
+fn row<'a>(draw: &'a Draw, seat: &'a Seat) -> RowView<'a> {
     RowView {
         draw_id: draw.id.0,
         prize_name: &draw.spec.prize_name,
@@ -153,8 +158,12 @@ fn row<'a>(draw: &'a Draw, seat: &Seat) -> RowView<'a> {
         status: if seat.voided.is_some() { "voided" } else { status_name(draw.status()) },
         reason: seat.voided.map(|(_, reason)| reason.name()),
         redraw_of: draw.redraw_of.map(|(of, _)| of.0),
-        claimed: seat.details_at.is_some(),
+        details_received: seat.details_at.is_some(),
         arrived: seat.arrived_at.is_some(),
+        arrived_at: seat.arrived_at.map(rfc3339),
+        claimed: seat.handed_over.is_some(),
+        handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
+        desk: seat.handed_over.as_ref().map(|(_, desk)| &**desk),
     }
 }
 

@@ -24,6 +24,9 @@ pub struct EventView<'a> {
     prize_count: usize,
     groups: bool,
     weights: bool,
+    consent_text: Option<&'a str>,
+    privacy_purpose: Option<&'a str>,
+    rehearsal: bool,
     opened_at: String,
     changed_at: String,
 }
@@ -50,6 +53,8 @@ pub struct Figures {
     pub connections: ConnectionsByRole,
     pub behind: u32,
     pub evicted: u64,
+    /// Whether a display is there, or was a moment ago.
+    pub display_alive: bool,
     pub delivery: Option<DeliveryView>,
 }
 
@@ -68,6 +73,7 @@ pub struct DeliveryView {
     pub expected: u32,
     pub delivered: u32,
     pub slowest_us: u64,
+    pub slowest_ms: f64,
 }
 
 /// A line of the audit trail; `summary` is JSON text of the journal's making.
@@ -161,6 +167,9 @@ fn view(event: &Event) -> EventView<'_> {
         prize_count: event.prizes.len(),
         groups: event.settings.groups,
         weights: event.settings.weights,
+        consent_text: event.settings.consent_text.as_deref(),
+        privacy_purpose: event.settings.privacy_purpose.as_deref(),
+        rehearsal: event.settings.rehearsal,
         opened_at: rfc3339(event.opened_at),
         changed_at: rfc3339(event.changed_at),
     }

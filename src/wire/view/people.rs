@@ -7,6 +7,7 @@ use crate::draw::{Draw, DrawId, Event, EventId, Moment, Number, Participant, Sea
 use crate::wire::text::{display_number, rfc3339};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// A win as its winner sees it.
@@ -17,7 +18,24 @@ pub struct WinView<'a> {
     prize_rank: u32,
     prize_image: Option<&'a str>,
     drawn_at: Option<String>,
+    /// Whether the prize was handed over.
     claimed: bool,
+    handed_over_at: Option<String>,
+    details_received: bool,
+    needs_address: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim_code: Option<String>,
+}
+
+/// A phone that proved its number, with what only it is told.
+#[derive(Clone, Copy)]
+pub struct Own<'a> {
+    pub number: Number,
+    /// The code by which it claims what it won in a draw.
+    pub claim_code: &'a dyn Fn(DrawId) -> String,
+    /// How long winners' details are kept, in days.
+    pub details_days: u32,
+    pub now: Moment,
 }
 
 /// Whether telephone numbers are hidden in part.
@@ -48,22 +66,42 @@ pub struct Registered<'a> {
     pub existing: bool,
 }
 
+/// Which winners are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Those who handed in their details.
+    HandedIn,
+    /// Everybody whose draw is revealed.
+    All,
+}
+
 #[derive(Serialize)]
 struct WinnerView<'a> {
     draw_id: u32,
     draw_number: u32,
     prize_name: &'a str,
-    name: &'a str,
-    phone: String,
+    name: Option<&'a str>,
+    phone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
-    submitted_at: String,
+    submitted_at: Option<String>,
     voided: bool,
+    arrived_at: Option<String>,
+    /// Whether the prize was handed over.
+    claimed: bool,
+    handed_over_at: Option<String>,
+    desk: Option<&'a str>,
 }
 
 /// The wins of a number that `audience` may know, voided ones left out.
 pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_>> {
-    event.wins(number, audience).map(|(draw, seat)| win(draw, seat)).collect()
+    event.wins(number, audience).map(|(draw, seat)| win(event, draw, seat)).collect()
+}
+
+/// The announced wins of a phone, with the codes that claim them.
+pub fn own_wins<'a>(event: &'a Event, own: &Own<'_>) -> Vec<WinView<'a>> {
+    let wins = event.wins(own.number, Audience::Public);
+    wins.map(|(draw, seat)| WinView { claim_code: Some((own.claim_code)(draw.id)), ..win(event, draw, seat) }).collect()
 }
 
 /// What a phone gets when it registers or recovers its number.
@@ -112,13 +150,21 @@ pub fn my_number(event: &Event, number: Number, participant: &Participant) -> St
 
 /// Whether a number won, and what: what the public may know of it.
 pub fn check_winner(event: &Event, number: Number) -> String {
+    checked(number, wins(event, number, Audience::Public))
+}
+
+/// Whether a phone's own number won, and how it claims what.
+pub fn check_own(event: &Event, own: &Own<'_>) -> String {
+    checked(own.number, own_wins(event, own))
+}
+
+fn checked(number: Number, prizes: Vec<WinView<'_>>) -> String {
     #[derive(Serialize)]
     struct CheckWinner<'a> {
         draw_number: u32,
         won: bool,
         prizes: Vec<WinView<'a>>,
     }
-    let prizes = wins(event, number, Audience::Public);
     json(&CheckWinner { draw_number: number.0, won: !prizes.is_empty(), prizes })
 }
 
@@ -140,28 +186,48 @@ pub fn participant(event: &Event, number: Number, participant: &Participant) -> 
     text
 }
 
-/// The winners who handed in their details. With the mask on, nobody can be called.
-pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = Reached<'a>>, mask: Mask) -> String {
+/// The winners, in the order of drawing. With the mask on, nobody can be called.
+pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = Reached<'a>>, mask: Mask, listing: Listing) -> String {
     #[derive(Serialize)]
     struct Winners<'a> {
         winners: Vec<WinnerView<'a>>,
         total_count: usize,
     }
-    let view = |reached: Reached<'a>| {
-        let draw = event.draw(reached.draw)?;
-        Some(WinnerView {
-            draw_id: reached.draw.0,
-            draw_number: reached.number.0,
-            prize_name: &draw.spec.prize_name,
-            name: reached.name,
-            phone: if mask == Mask::On { masked(reached.phone) } else { reached.phone.to_owned() },
-            address: reached.address.filter(|_| mask == Mask::Off),
-            submitted_at: rfc3339(reached.submitted_at),
-            voided: draw.seat(reached.number).is_some_and(|seat| seat.voided.is_some()),
-        })
-    };
-    let winners: Vec<_> = details.filter_map(view).collect();
+    let details: BTreeMap<_, _> = details.map(|reached| ((reached.draw, reached.number), reached)).collect();
+    let known = event.draws().filter(|draw| draw.is_known_to(Audience::Stage));
+    let seats = known.flat_map(|draw| draw.seats.iter().map(move |seat| (draw, seat)));
+    let reached = seats.map(|(draw, seat)| (draw, seat, details.get(&(draw.id, seat.number))));
+    let listed = reached.filter(|(_, _, reached)| listing == Listing::All || reached.is_some());
+    let winners: Vec<_> = listed.map(|(draw, seat, reached)| winner(draw, seat, reached, mask)).collect();
     json(&Winners { total_count: winners.len(), winners })
+}
+
+fn winner<'a>(draw: &'a Draw, seat: &'a Seat, reached: Option<&Reached<'a>>, mask: Mask) -> WinnerView<'a> {
+    let phone = |phone: &str| if mask == Mask::On { masked(phone) } else { phone.to_owned() };
+    WinnerView {
+        draw_id: draw.id.0,
+        draw_number: seat.number.0,
+        prize_name: &draw.spec.prize_name,
+        name: reached.map(|reached| reached.name),
+        phone: reached.map(|reached| phone(reached.phone)),
+        address: reached.and_then(|reached| reached.address).filter(|_| mask == Mask::Off),
+        submitted_at: reached.map(|reached| rfc3339(reached.submitted_at)),
+        voided: seat.voided.is_some(),
+        arrived_at: seat.arrived_at.map(rfc3339),
+        claimed: seat.handed_over.is_some(),
+        handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
+        desk: seat.handed_over.as_ref().map(|(_, desk)| &**desk),
+    }
+}
+
+/// A name that its owner recognises: the first and the last character stay, of two only the first. `홍*동`.
+pub fn masked_name(name: &str) -> String {
+    let characters: Vec<char> = name.trim().chars().collect();
+    match characters.as_slice() {
+        [] | [_] => "*".to_owned(),
+        [first, _] => format!("{first}*"),
+        [first, between @ .., last] => format!("{first}{}{last}", "*".repeat(between.len())),
+    }
 }
 
 /// A telephone number that its owner recognises and nobody can call: `010-****-5678`. Of a short one only the last four digits stay.
@@ -175,14 +241,18 @@ pub fn masked(phone: &str) -> String {
     }
 }
 
-fn win<'a>(draw: &'a Draw, seat: &Seat) -> WinView<'a> {
+fn win<'a>(event: &Event, draw: &'a Draw, seat: &Seat) -> WinView<'a> {
     WinView {
         draw_id: draw.id.0,
         prize_name: &draw.spec.prize_name,
         prize_rank: draw.spec.prize_rank,
         prize_image: draw.spec.prize_image.as_deref(),
         drawn_at: draw.revealed_at.map(rfc3339),
-        claimed: seat.details_at.is_some(),
+        claimed: seat.handed_over.is_some(),
+        handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
+        details_received: seat.details_at.is_some(),
+        needs_address: event.needs_address(draw),
+        claim_code: None,
     }
 }
 
@@ -246,10 +316,22 @@ mod tests {
             address: Some("Seoul"),
             submitted_at: Moment(0),
         };
-        let hidden = winners(&event, [reached(1)].into_iter(), Mask::On);
+        let winners = |reached: Vec<Reached<'static>>, mask| super::winners(&event, reached.into_iter(), mask, Listing::HandedIn);
+        let hidden = winners(vec![reached(1)], Mask::On);
         assert!(hidden.contains("010-****-5678") && !hidden.contains("1234") && !hidden.contains("Seoul"), "{hidden}");
-        let shown = winners(&event, [reached(1), reached(9)].into_iter(), Mask::Off);
+        let shown = winners(vec![reached(1), reached(9)], Mask::Off);
         assert!(shown.contains("010-1234-5678") && shown.contains("Seoul"));
         assert!(shown.contains(r#""total_count":1"#), "a draw that was reset has no winners");
+        assert!(winners(vec![], Mask::On).contains(r#""total_count":0"#));
+        let all = super::winners(&event, std::iter::empty(), Mask::On, Listing::All);
+        assert!(all.contains(r#""total_count":1"#) && all.contains(r#""name":null"#), "{all}");
+    }
+
+    #[test]
+    fn a_masked_name_is_known_to_its_owner() {
+        for (name, shown) in [("홍길동", "홍*동"), ("김철", "김*"), ("김", "*"), ("Ada Lovelace", "A**********e"), ("", "*")]
+        {
+            assert_eq!(masked_name(name), shown);
+        }
     }
 }

@@ -19,6 +19,7 @@ pub struct PrizeView<'a> {
     prize_image: Option<&'a str>,
     repeat_winners: bool,
     group: Option<&'a str>,
+    needs_address: bool,
 }
 
 /// The prizes in their order.
@@ -55,6 +56,7 @@ fn view<'a>(event: &Event, prize: &'a Prize, audience: Audience) -> PrizeView<'a
         prize_image: prize.image.as_deref(),
         repeat_winners: prize.repeat_winners,
         group: prize.group.as_deref(),
+        needs_address: prize.needs_address,
     }
 }
 

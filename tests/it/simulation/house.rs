@@ -4,7 +4,7 @@ use bytes::Bytes;
 use crossbeam::channel::bounded;
 use luckydraw::draw::command::Command;
 use luckydraw::draw::fact::Settings;
-use luckydraw::draw::{Actor, EventId, Number, Prize, PrizeId};
+use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
 use luckydraw::live::directory::Directory;
 use luckydraw::live::protocol::{Answer, Protocol, Speaker};
@@ -68,7 +68,7 @@ impl House {
 
     pub fn begin() -> Self {
         let house = Self::open(tempfile::tempdir().unwrap());
-        let settings = Settings { title: "t".into(), participants_max: SEATS, groups: false, weights: false };
+        let settings = Settings { title: "t".into(), participants_max: SEATS, ..Settings::default() };
         let prizes = vec![listed("TV", 2, false), listed("Mug", 40, true)];
         let event = EventId::parse(EVENT).unwrap();
         house.wait(|reply| Order::Open { event, settings, prizes, reply: Reply::Handler(reply) }).unwrap();
@@ -94,7 +94,7 @@ impl House {
     /// The winners' details that are kept.
     pub fn details(&self) -> Vec<Details> {
         let event = EventId::parse(EVENT).unwrap();
-        self.wait(|reply| Order::ReadDetails { event, reply }).unwrap()
+        self.wait(|reply| Order::ReadDetails { event, after: (DrawId(0), Number(0)), limit: u32::MAX, reply }).unwrap()
     }
 
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -144,5 +144,6 @@ fn listed(name: &str, quantity: u32, repeat_winners: bool) -> Prize {
         image: None,
         repeat_winners,
         group: None,
+        needs_address: false,
     }
 }

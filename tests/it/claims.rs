@@ -1,0 +1,149 @@
+//! The prize desk: a winner's code opens the winner's prize, once, for staff of that event, and guessing one leads nowhere.
+
+use crate::house::House;
+use crate::http::Ask;
+use crate::show::{EVENT, Phone, prize};
+use hyper::Method;
+use serde_json::{Value, json};
+
+/// What a phone is told of its own wins by the state.
+async fn own_wins(house: &House, phone: &Phone) -> Value {
+    let state = house.get(&format!("/state?event_id={EVENT}")).bearer(&phone.token).await.ok();
+    state["state_sync"]["you"]["prizes"].clone()
+}
+
+fn code_of(wins: &Value) -> String {
+    wins[0]["claim_code"].as_str().unwrap_or_else(|| panic!("no code: {wins}")).to_owned()
+}
+
+/// A house with a few phones and one announced draw; gives back the draw, its winner and the winner's code.
+async fn with_winner(house: &House) -> (u64, Phone, String) {
+    house.open_event().await;
+    let phones = house.register_many(3).await;
+    let (draw, winners) = house.whole_draw(&prize("TV")).await;
+    let winner = phones.into_iter().find(|phone| phone.number == winners[0]).unwrap();
+    let code = code_of(&own_wins(house, &winner).await);
+    (draw, winner, code)
+}
+
+/// The desk's calls under a staff link, as the desk's tablet makes them.
+async fn desk(house: &House) -> impl Fn(&str, Value) -> Ask + use<> {
+    let made = house.order("links", &json!({"role": "staff"})).await.granted(201);
+    let token = made["token"].as_str().unwrap().to_owned();
+    let (address, path) = (house.address, format!("/api/luckydraw/admin/{EVENT}/claims/"));
+    move |call, body| Ask::new(address, Method::POST, &format!("{path}{call}")).bearer(&token).json(&body)
+}
+
+#[tokio::test]
+async fn a_prize_is_handed_over_once_and_the_second_desk_is_told() {
+    let mut house = House::start().await;
+    let (draw, winner, code) = with_winner(&house).await;
+    let form = json!({"event_id": EVENT, "draw_id": draw, "name": "홍길동", "phone": "010-1234-5678", "consent": true});
+    house.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
+    let desk = desk(&house).await;
+
+    let typed = format!("{}-{}", code[..4].to_lowercase(), &code[4..]);
+    let found = desk("look-up", json!({"code": typed})).await.ok();
+    assert_eq!((&found["prize_name"], &found["draw_number"]), (&json!("TV"), &json!(winner.number)));
+    assert_eq!((&found["name_masked"], &found["phone_masked"]), (&json!("홍*동"), &json!("010-****-5678")));
+    assert_eq!(found["handed_over"], false);
+    let given = desk("hand-over", json!({"code": code, "desk": "로비 1번"})).await.ok();
+    assert_eq!((&given["handed_over"], &given["desk"]), (&json!(true), &json!("로비 1번")));
+
+    house.kill();
+    house.restart().await;
+    let second = desk("hand-over", json!({"code": code, "desk": "정원"})).await;
+    second.refused(409, "ALREADY_HANDED_OVER");
+    let detail = &second.json()["detail"];
+    assert_eq!((&detail["desk"], &detail["handed_over_at"]), (&json!("로비 1번"), &given["handed_over_at"]), "first is first");
+    assert_eq!(own_wins(&house, &winner).await[0]["claimed"], true);
+    let row = house.look("draws").await["draws"][0].clone();
+    assert_eq!((&row["claimed"], &row["desk"]), (&json!(true), &json!("로비 1번")));
+    assert_eq!(house.look("winners").await["winners"][0]["handed_over_at"], given["handed_over_at"]);
+    let void = json!({"draw_id": draw, "draw_number": winner.number, "reason": "absent", "redraw": false});
+    house.order("draw/void", &void).await.refused(409, "ALREADY_HANDED_OVER");
+
+    let seat = json!({"draw_id": draw, "draw_number": winner.number});
+    desk("undo", seat.clone()).await.refused(403, "FORBIDDEN");
+    house.order("claims/undo", &seat).await.ok();
+    house.order("claims/undo", &seat).await.refused(409, "NOT_HANDED_OVER");
+    assert_eq!(desk("look-up", json!({"code": code})).await.ok()["handed_over"], false);
+    let audit = house.look("audit").await.to_string();
+    assert!(audit.contains("handed_over") && audit.contains("hand_over_undone") && audit.contains("로비 1번"), "{audit}");
+    assert!(!audit.contains(&code), "no code is ever written down");
+}
+
+#[tokio::test]
+async fn a_code_is_shown_to_its_own_phone_and_only_once_everybody_knows() {
+    let house = House::start().await;
+    house.open_event().await;
+    let phone = house.register(1).await;
+    let _display = house.display().await;
+    house.reveal_draw(&prize("TV")).await;
+    assert_eq!(own_wins(&house, &phone).await, json!([]), "not before the announcement");
+    house.order("draw/complete", &json!({})).await.ok();
+    let code = code_of(&own_wins(&house, &phone).await);
+
+    let mut socket = house.socket(EVENT, "").await;
+    socket.say(&json!({"type": "identify", "session_token": phone.token})).await;
+    assert_eq!(socket.until("already_won").await["prizes"][0]["claim_code"], code);
+    let path = format!("/check-winner?event_id={EVENT}&draw_number=1");
+    assert_eq!(house.get(&path).bearer(&phone.token).await.ok()["prizes"][0]["claim_code"], code);
+
+    let mut stranger = house.socket(EVENT, "").await;
+    stranger.say(&json!({"type": "identify", "draw_number": 1})).await;
+    let told = stranger.until("already_won").await.to_string();
+    let public = house.public("/check-winner?draw_number=1").await.to_string();
+    let results = house.public("/results").await.to_string() + &house.public("/proof").await.to_string();
+    let admin = house.look("draws").await.to_string() + &house.look("winners?all=1").await.to_string();
+    for text in [told, public, results, admin] {
+        assert!(!text.contains("claim_code") && !text.contains(&code), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_code_of_this_event_is_one_and_the_same_no() {
+    let house = House::start().await;
+    let (draw, winner, code) = with_winner(&house).await;
+    house.post("/admin/events").admin().json(&json!({"event_id": "other"})).await.granted(201);
+    let elsewhere = house.post("/admin/other/claims/look-up").admin().json(&json!({"code": code})).await;
+    elsewhere.refused(404, "CLAIM_NOT_FOUND");
+    let desk = desk(&house).await;
+    let mut said = vec![];
+    for wrong in ["", "AAAAAAAA", &winner.recovery_code, &winner.token, "🎁"] {
+        let answer = desk("hand-over", json!({"code": wrong, "desk": "x"})).await;
+        answer.refused(404, "CLAIM_NOT_FOUND");
+        said.push(answer.body);
+    }
+    assert!(said.windows(2).all(|pair| pair[0] == pair[1]), "{said:?}");
+    for wrong in
+        [json!({"code": code, "desk": " "}), json!({"code": code}), json!({"desk": "x"}), json!({"code": 7, "desk": "x"})]
+    {
+        desk("hand-over", wrong).await.refused(422, "INVALID_REQUEST");
+    }
+    house.post(&format!("/admin/{EVENT}/claims/look-up")).json(&json!({"code": code})).await.refused(401, "UNAUTHORIZED");
+    let as_phone = house.post(&format!("/admin/{EVENT}/claims/look-up")).bearer(&winner.token).json(&json!({"code": code})).await;
+    as_phone.refused(401, "UNAUTHORIZED");
+
+    let void = json!({"draw_id": draw, "draw_number": winner.number, "reason": "absent", "redraw": false});
+    house.order("draw/void", &void).await.ok();
+    desk("hand-over", json!({"code": code, "desk": "x"})).await.refused(409, "WIN_VOIDED");
+    house.order("reset", &json!({})).await.ok();
+    desk("look-up", json!({"code": code})).await.refused(404, "CLAIM_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn guessing_codes_ends_soon_and_stops_no_other_desk() {
+    let house = House::start().await;
+    let (_, _, code) = with_winner(&house).await;
+    let (guesser, honest) = (desk(&house).await, desk(&house).await);
+    for _ in 0..10 {
+        guesser("look-up", json!({"code": "00000000"})).await.refused(404, "CLAIM_NOT_FOUND");
+    }
+    let stopped = guesser("look-up", json!({"code": code})).await;
+    stopped.refused(429, "TOO_MANY");
+    assert!(stopped.header("retry-after").parse::<u32>().is_ok_and(|seconds| (1..=61).contains(&seconds)));
+    for _ in 0..12 {
+        honest("look-up", json!({"code": code})).await.ok();
+    }
+}

@@ -1,0 +1,79 @@
+//! Lists of prizes out of spreadsheets: shown first, taken whole or not at all, and never at the price of the server.
+
+use crate::house::House;
+use crate::http::Answer;
+use crate::show::EVENT;
+use hyper::Method;
+use serde_json::json;
+
+async fn import(house: &House, query: &str, file: impl Into<bytes::Bytes>) -> Answer {
+    house.admin(Method::POST, &format!("prizes/import{query}")).body("text/plain", file).await
+}
+
+#[tokio::test]
+async fn a_list_is_shown_and_then_taken_whole() {
+    let mut house = House::start().await;
+    house.open_event().await;
+    let list = "경품명\t수량\t방식\t당첨자 수\t주소 필요\r\n<script>alert(1)</script>\t2\t카드\t2\tO\r\n=1+1 😀\t1\t\t\t\r\n";
+    let shown = import(&house, "?preview=1", list).await.ok();
+    assert_eq!((&shown["format"], &shown["count"], &shown["imported"]), (&json!("tsv"), &json!(2), &json!(false)));
+    assert_eq!(shown["prizes"][0]["needs_address"], true);
+    assert_eq!(house.look("prizes").await["total_count"], 0, "a preview changes nothing");
+    let taken = import(&house, "", list).await.granted(201);
+    assert_eq!((&taken["count"], &taken["imported"]), (&json!(2), &json!(true)));
+    house.kill();
+    house.restart().await;
+    let listed = house.look("prizes").await;
+    assert_eq!((&listed["total_count"], &listed["prizes"][1]["prize_name"]), (&json!(2), &json!("=1+1 😀")));
+    assert_eq!(listed["prizes"][0]["draw_mode"], "card");
+}
+
+#[tokio::test]
+async fn a_list_with_mistakes_adds_nothing_and_says_which_cells() {
+    let house = House::start().await;
+    house.open_event().await;
+    let list = "name,quantity\nTV,1\nMug,many\nTV,2\n";
+    let shown = import(&house, "?preview=1", list).await.ok();
+    assert_eq!((&shown["count"], &shown["error_count"]), (&json!(1), &json!(2)));
+    let refused = import(&house, "", list).await;
+    refused.refused(422, "IMPORT_FAILED");
+    let detail = &refused.json()["detail"];
+    assert_eq!(detail["errors"][0], json!({"row": 3, "column": "quantity", "why": "must be a whole number"}));
+    assert_eq!((&detail["errors"][1]["row"], &detail["error_count"]), (&json!(4), &json!(2)));
+    assert_eq!(house.look("prizes").await["total_count"], 0);
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_refused_and_the_server_goes_on() {
+    let house = House::start().await;
+    house.open_event().await;
+    for file in [&b"\x89PNG\r\n\x1a\n\0\0"[..], b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {
+        import(&house, "?preview=1", file.to_vec()).await.refused(422, "IMPORT_FAILED");
+    }
+    import(&house, "", vec![b'a'; (2 << 20) + 1]).await.refused(413, "BODY_TOO_LARGE");
+    let path = format!("/api/luckydraw/admin/{EVENT}/prizes/import");
+    house.ask(Method::POST, &path).body("text/plain", "name\nTV").await.refused(401, "UNAUTHORIZED");
+    assert_eq!(import(&house, "", "TV").await.granted(201)["count"], 1);
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_wiped_with_one_word_and_nothing_else_is() {
+    let house = House::start().await;
+    house.open_event_with(json!({"event_id": EVENT, "rehearsal": true})).await;
+    let sync = house.public("/state").await["state_sync"].clone();
+    assert_eq!(sync["rehearsal"], true, "every page can say so");
+    let phone = house.register(1).await;
+    let (draw, _) = house.whole_draw(&crate::show::prize("TV")).await;
+    let form = json!({"event_id": EVENT, "draw_id": draw, "name": "연습", "phone": "010-1234-5678", "consent": true});
+    house.post("/winner-info").bearer(&phone.token).json(&form).await.ok();
+    house.order("rehearsal/wipe", &json!({"word": "yes"})).await.refused(422, "INVALID_REQUEST");
+    let wiped = house.order("rehearsal/wipe", &json!({"word": "리허설"})).await.ok();
+    assert_ne!(wiped["event_session_id"], sync["event_session_id"]);
+    assert_eq!(house.look("participants").await["total_count"], 0);
+    assert_eq!(house.look("winners?all=1").await["total_count"], 0);
+    assert_eq!(house.register(2).await.number, 1, "numbers begin anew");
+
+    house.post("/admin/events").admin().json(&json!({"event_id": "real"})).await.granted(201);
+    let real = house.post("/admin/real/rehearsal/wipe").admin().json(&json!({"word": "REHEARSAL"})).await;
+    real.refused(409, "NOT_A_REHEARSAL");
+}
