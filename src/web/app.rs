@@ -25,8 +25,12 @@ pub struct Settings {
     pub long_polls_max: usize,
     /// The token that opens every admin call.
     pub admin_token: String,
+    /// The token that opens the figures alone.
+    pub metrics_token: Option<String>,
     /// Where images are kept.
     pub images_dir: std::path::PathBuf,
+    /// The journal's file, to tell how large it is.
+    pub journal: std::path::PathBuf,
     /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
 }
@@ -48,6 +52,12 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     pub long_polls: tokio::sync::Semaphore,
+    /// How the writer keeps up.
+    pub pace: Arc<crate::sequencer::pace::Pace>,
+    /// What each route has answered.
+    pub traffic: super::traffic::Traffic,
+    /// What the small box's burst credit has paid for.
+    pub credit: super::metrics::process::Credit,
     /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
     pub stopping: CancellationToken,
 }
@@ -64,7 +74,9 @@ pub fn sample_settings() -> Settings {
         connections_max: 100,
         long_polls_max: 10,
         admin_token: "a token for tests".into(),
+        metrics_token: None,
         images_dir: std::path::PathBuf::from("images"),
+        journal: std::path::PathBuf::from("journal"),
         join_base: "http://192.168.0.7:8000".into(),
     }
 }

@@ -54,7 +54,7 @@ fn figures(room: &Room) -> Figures {
         connections,
         // Relaxed, as the census is written: figures to look at, nothing follows from them.
         behind: census.behind.load(Relaxed),
-        evicted: census.evicted.load(Relaxed),
+        evicted: census.evicted_total(),
         delivery: room.delivery.reading().map(|reading| DeliveryView {
             draw_id: reading.draw.0,
             expected: reading.expected,
