@@ -105,7 +105,7 @@ impl Hall {
         let frames = u64::from(self.phones) * u64::from(self.draws + 1);
         let bytes = frames * self.frame.len() as u64;
         wait_until(|| self.ears.heard.load(Ordering::Relaxed) == bytes);
-        assert_eq!(self.room.census.evicted.load(Ordering::Relaxed), 0, "nobody was let go");
+        assert_eq!(self.room.census.evicted_total(), 0, "nobody was let go");
         self.ears.stop();
         self.stages.stop(Duration::ZERO, Duration::from_secs(5));
     }

@@ -15,7 +15,7 @@
 //!          ▼ decide           ▼ commit
 //!     ┌─ draw/ ─┐        ┌─ store/ ─┐     beside all: wire/ (the language of bodies and frames),
 //!     │  rules  │        │ journal  │                 sheet (tables from and for spreadsheets),
-//!     │         │        │          │                 token, chance, config, logs, banner, fail_stop
+//!     │         │        │          │                 token, chance, config, logs, histogram, fail_stop
 //!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse)
 //! ```
 //!
@@ -51,6 +51,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod draw;
 pub mod fail_stop;
+pub mod histogram;
 pub mod lan;
 pub mod live;
 pub mod logs;

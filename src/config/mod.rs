@@ -16,6 +16,7 @@ use crate::web::handlers::events::NAME_TAKEN;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use table::{Kind, PREFIX, SETTINGS, Setting};
 
@@ -46,6 +47,10 @@ pub struct Config {
     pub connections_max: Option<usize>,
     pub long_polls_max: usize,
     pub inbox_max: usize,
+    /// A loopback address for figures without a token.
+    pub metrics_bind: Option<SocketAddr>,
+    /// What opens the figures elsewhere, beside the admin token.
+    pub metrics_token: Option<Secret>,
 }
 
 /// What was asked of the program.
@@ -175,6 +180,8 @@ impl Reader {
             connections_max: self.number_if_set("CONNECTIONS_MAX").map(|number| number as usize),
             long_polls_max: self.number("LONG_POLLS_MAX") as usize,
             inbox_max: self.number("INBOX_MAX") as usize,
+            metrics_bind: self.metrics_bind(),
+            metrics_token: self.metrics_token(),
         };
         if let Some(place) = config.bind.iter().find(|place| config.open && !place.may_be_loopback()) {
             let message = format!("trusts every client, so LUCKYDRAW_BIND may hold loopback addresses only: {place} is not one");
@@ -213,6 +220,27 @@ impl Reader {
             self.wrong(name, format!("{text:?} is neither 0 nor 1"));
         }
         text == "1"
+    }
+
+    fn metrics_bind(&mut self) -> Option<SocketAddr> {
+        let text = self.text("METRICS_BIND");
+        let address = text.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback());
+        if address.is_none() && !text.is_empty() {
+            self.wrong("METRICS_BIND", format!("{text:?} is not a loopback address with a port, such as 127.0.0.1:9100"));
+        }
+        address
+    }
+
+    fn metrics_token(&mut self) -> Option<Secret> {
+        let text = self.text("METRICS_TOKEN");
+        if text.is_empty() {
+            return None;
+        }
+        let secret = Secret::parse(&text);
+        if secret.is_none() {
+            self.wrong("METRICS_TOKEN", "must be 16 to 256 visible ASCII characters");
+        }
+        secret
     }
 
     fn places(&mut self) -> Vec<Place> {

@@ -201,6 +201,20 @@ pub const SETTINGS: &[Setting] = &[
         default: Default::Value("8192"),
         help: "The most commands that wait to be decided; one above is answered 503",
     },
+    Setting {
+        name: "METRICS_BIND",
+        flag: "metrics-bind",
+        kind: Kind::Text("ADDRESS:PORT"),
+        default: Default::Nothing,
+        help: "A loopback address where /metrics needs no token, for a collector on this machine. Not set: none",
+    },
+    Setting {
+        name: "METRICS_TOKEN",
+        flag: "metrics-token",
+        kind: Kind::Secret,
+        default: Default::Nothing,
+        help: "What opens /metrics and nothing else, 16 to 256 visible ASCII characters. Not set: the admin token alone does",
+    },
 ];
 
 impl Setting {

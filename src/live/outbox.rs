@@ -85,6 +85,11 @@ impl Outbox {
         Ok(true)
     }
 
+    /// How many buffers wait.
+    pub fn depth(&self) -> usize {
+        self.owed.len()
+    }
+
     /// When the oldest buffer was queued.
     pub fn oldest(&self) -> Option<Tick> {
         self.owed.front().map(|first| first.queued_at)

@@ -100,6 +100,8 @@ enum Order {
 struct Door {
     orders: Sender<Order>,
     bell: Arc<Bell>,
+    /// Frames queued for the peer furthest behind, at the last scan. Written by the stage; relaxed, since it is for looking at.
+    deepest: AtomicUsize,
 }
 
 /// Wakes a stage, once for a burst of orders: a wake-up is a system call.
@@ -129,7 +131,7 @@ impl Stages {
             let poll = Poll::new()?;
             let bell = Arc::new(Bell { rung: AtomicBool::new(false), waker: Waker::new(poll.registry(), floor::WAKER)? });
             let (orders, inbox) = bounded(limits.inbox_orders_max);
-            doors.push(Door { orders, bell: bell.clone() });
+            doors.push(Door { orders, bell: bell.clone(), deepest: AtomicUsize::new(0) });
             insides.push((poll, bell, inbox));
         }
         let stages = Self { doors: doors.into(), next: Arc::default(), threads: Arc::default() };
@@ -140,6 +142,16 @@ impl Stages {
             stages.threads().push(thread);
         }
         Ok(stages)
+    }
+
+    /// Orders that wait for the stage with the most of them.
+    pub fn inbox_depth(&self) -> usize {
+        self.doors.iter().map(|door| door.orders.len()).max().unwrap_or(0)
+    }
+
+    /// Frames queued for the peer furthest behind, as of each stage's last scan.
+    pub fn outbox_depth(&self) -> usize {
+        self.doors.iter().map(|door| door.deepest.load(Ordering::Relaxed)).max().unwrap_or(0)
     }
 
     /// Hands a publication to every stage; waits where an inbox is full. Called by the sequencer alone.

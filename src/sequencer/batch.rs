@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 /// The exit code of a process that can no longer trust its journal (EX_IOERR of sysexits.h).
 const JOURNAL_LOST: i32 = 74;
@@ -118,7 +119,7 @@ impl Sequencer {
     /// Commits a batch, publishes it and answers everybody in it; or, where it cannot be kept, forgets it and says so to everybody.
     fn settle(&mut self, batch: Batch) {
         let Batch { entries, touched, answers } = batch;
-        let committed = if entries.is_empty() { Ok(()) } else { self.journal.commit(&entries) };
+        let committed = if entries.is_empty() { Ok(()) } else { self.commit(&entries) };
         match unless_fatal(committed) {
             Ok(()) => {
                 self.note_commit(!entries.is_empty());
@@ -134,6 +135,13 @@ impl Sequencer {
                 answers.into_iter().for_each(|(reply, ..)| self.answer(reply, Err(Denial::NotDurable)));
             }
         }
+    }
+
+    fn commit(&mut self, entries: &[Entry]) -> Result<(), CommitError> {
+        let began = Instant::now();
+        let committed = self.journal.commit(entries);
+        self.pace.note(began.elapsed(), entries.len(), committed.is_ok());
+        committed
     }
 
     /// Something was not committed: nobody was told, and nothing changed. Said once, and not for each that comes while the disk is full.

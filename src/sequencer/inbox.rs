@@ -83,6 +83,16 @@ impl Inbox {
         Self { orders }
     }
 
+    /// How many orders wait.
+    pub fn depth(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// How many may wait.
+    pub fn limit(&self) -> usize {
+        self.orders.capacity().unwrap_or(usize::MAX)
+    }
+
     /// Puts an order in, or says at once that there is no room.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! One thread does all of it, so that an event has one history and needs no lock. While a commit waits for the disk, the next batch
 //! gathers in the [`inbox`]; that is the group commit. [`batch`] is one such round; [`hall`] is an event as the writer holds it;
-//! [`deadlines`] is what falls due without anybody asking; [`tally`] are the merged counts; [`recovery`] rebuilds it all from the journal.
+//! [`deadlines`] is what falls due without anybody asking; [`tally`] are the merged counts; [`pace`] tells how it keeps up; [`recovery`] rebuilds it all from the journal.
 //!
 //! The order of a round is the product's promise: decide, commit, show, tell, reply. Nobody hears of a fact that could still be lost. This room
 //! holds the clock and the chance, and no rule, no byte layout and no socket.
@@ -11,6 +11,7 @@ pub mod batch;
 pub mod deadlines;
 pub mod hall;
 pub mod inbox;
+pub mod pace;
 pub mod recovery;
 #[cfg(test)]
 mod rehearsal;
@@ -66,6 +67,7 @@ pub struct Sequencer {
     /// When this process began. A restart counts as a display having been there: the screen is about to come back.
     started_at: Moment,
     deadlines: deadlines::Deadlines,
+    pace: Arc<pace::Pace>,
 }
 
 impl Sequencer {
@@ -74,6 +76,11 @@ impl Sequencer {
         if self.halls.is_empty() {
             self.round(vec![Order::Open { event, settings, prizes, reply: Reply::Nobody }]);
         }
+    }
+
+    /// How it keeps up, for whoever watches.
+    pub fn pace(&self) -> Arc<pace::Pace> {
+        Arc::clone(&self.pace)
     }
 
     /// Writes until it is told to stop, then folds the journal's log into its file.

@@ -43,7 +43,19 @@ impl Sequencer {
             halls.insert(id, hall);
         }
         let deadlines = Deadlines::new(Instant::now());
-        Ok(Self { journal, halls, directory, stages, orders, limits, durable, clock, started_at, deadlines })
+        Ok(Self {
+            journal,
+            halls,
+            directory,
+            stages,
+            orders,
+            limits,
+            durable,
+            clock,
+            started_at,
+            deadlines,
+            pace: Arc::default(),
+        })
     }
 }
 

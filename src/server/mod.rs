@@ -12,13 +12,17 @@ use crate::descriptors;
 use crate::draw::EventId;
 use crate::lan;
 use crate::store::JournalError;
+use crate::store::journal::JOURNAL_FILE;
 use crate::store::keys::KeysError;
 use crate::web::app::{App, Settings};
 use crate::web::bind::{self, BindError};
 use crate::web::handlers::images::Shelf;
 use crate::web::handlers::patience::Patience;
 use crate::web::listener::{Bound, Listener};
+use crate::web::metrics::port::Port;
+use crate::web::metrics::process::Credit;
 use crate::web::pages;
+use crate::web::traffic::Traffic;
 use crate::web::worker::Workers;
 use rooms::{Archive, Rooms, Writer};
 use std::io;
@@ -73,6 +77,7 @@ pub struct Running {
     workers: Workers,
     writer: Writer,
     admin_token: AdminToken,
+    metrics: Option<Port>,
 }
 
 /// Opens the house. When this returns, it takes connections and is ready.
@@ -129,6 +134,8 @@ fn settle(config: &Config, sockets: &[TcpListener], token: &AdminToken, connecti
         data_dir: config.data_dir.clone(),
         backups_dir: config.data_dir.join(rooms::BACKUPS),
         details_days: config.pii_days,
+        metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
+        journal: config.data_dir.join(JOURNAL_FILE),
         join_base: lan::join_base(&listening, config.domain.as_deref()),
     })
 }
@@ -155,13 +162,20 @@ fn open_street(
         images: Shelf::default(),
         ready: AtomicBool::new(false),
         durable: rooms.durable,
+        pace: rooms.pace,
+        traffic: Traffic::default(),
+        credit: Credit::default(),
         stopping: CancellationToken::new(),
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
     let peers = move || directory.all().iter().map(|room| room.census.total() as usize).sum();
     let listener = Listener::start(sockets, workers.doors(), Bound { connections_max, peers: Box::new(peers) })?;
+    let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
+    if let Some(port) = &metrics {
+        tracing::info!(address = %port.address, "figures are to be had without a token");
+    }
     app.ready.store(true, Relaxed);
-    Ok(Running { app, listener, workers, writer: rooms.writer, admin_token })
+    Ok(Running { app, listener, workers, writer: rooms.writer, admin_token, metrics })
 }
 
 impl Running {
@@ -192,6 +206,7 @@ impl Running {
         self.workers.begin_stop();
         self.app.stages.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);
         self.workers.stop();
+        self.metrics.into_iter().for_each(Port::wait);
         // After the last request that may have waited for it.
         self.writer.stop();
     }

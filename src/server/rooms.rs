@@ -10,6 +10,7 @@ use crate::demo::{self, Opening};
 use crate::live::directory::Directory;
 use crate::live::stage::Stages;
 use crate::sequencer::inbox::{Inbox, Order};
+use crate::sequencer::pace::Pace;
 use crate::sequencer::{Limits, Sequencer};
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
@@ -36,6 +37,7 @@ pub struct Rooms {
     pub stages: Stages,
     pub tokens: Tokens,
     pub durable: Arc<AtomicBool>,
+    pub pace: Arc<Pace>,
     pub writer: Writer,
 }
 
@@ -73,16 +75,17 @@ impl Rooms {
             Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
         };
         let stages = Stages::start(config.stages, interpreter).map_err(StartError::Threads)?;
-        let writer = || -> Result<Writer, StartError> {
+        let writer = || -> Result<(Writer, Arc<Pace>), StartError> {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
             let mut sequencer = Sequencer::recover(journal, directory, stages.clone(), taken, limits(config), durable)?;
             let Opening { event, settings, prizes } = demo::event(config);
             sequencer.begin_with(event, settings, prizes);
+            let pace = sequencer.pace();
             let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
-            Ok(Writer { orders, thread: thread.map_err(StartError::Threads)? })
+            Ok((Writer { orders, thread: thread.map_err(StartError::Threads)? }, pace))
         };
-        let writer = writer().inspect_err(|_| stages.stop(Duration::ZERO, Duration::ZERO))?;
-        Ok(Self { directory, inbox, stages, tokens, durable, writer })
+        let (writer, pace) = writer().inspect_err(|_| stages.stop(Duration::ZERO, Duration::ZERO))?;
+        Ok(Self { directory, inbox, stages, tokens, durable, pace, writer })
     }
 }
 

@@ -19,7 +19,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-const JOURNAL_FILE: &str = "luckydraw.sqlite";
+/// The journal's file within the data folder; its log stands beside it.
+pub const JOURNAL_FILE: &str = "luckydraw.sqlite";
 
 /// What a probe writes: about as much as a full batch, so that "there is space again" means space to go on.
 const PROBE_BYTES: usize = 64 << 10;

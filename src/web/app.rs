@@ -25,6 +25,8 @@ pub struct Settings {
     pub long_polls_max: usize,
     /// The token that opens every admin call.
     pub admin_token: String,
+    /// The token that opens the figures alone.
+    pub metrics_token: Option<String>,
     /// Where images are kept.
     pub images_dir: std::path::PathBuf,
     /// Where the journal lies, and where copies of it go.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub backups_dir: std::path::PathBuf,
     /// How long winners' details are kept, in days.
     pub details_days: u32,
+    /// The journal's file, to tell how large it is.
+    pub journal: std::path::PathBuf,
     /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
 }
@@ -55,6 +59,12 @@ pub struct App {
     pub long_polls: tokio::sync::Semaphore,
     /// One permit: whoever reads or writes a spreadsheet, a picture or a copy of the journal holds it.
     pub files: tokio::sync::Semaphore,
+    /// How the writer keeps up.
+    pub pace: Arc<crate::sequencer::pace::Pace>,
+    /// What each route has answered.
+    pub traffic: super::traffic::Traffic,
+    /// What the small box's burst credit has paid for.
+    pub credit: super::metrics::process::Credit,
     /// Cancelled once, when the server stops: connections finish the request they are at, and long-polls wait no more.
     pub stopping: CancellationToken,
 }
@@ -71,10 +81,12 @@ pub fn sample_settings() -> Settings {
         connections_max: 100,
         long_polls_max: 10,
         admin_token: "a token for tests".into(),
+        metrics_token: None,
         images_dir: std::path::PathBuf::from("images"),
         data_dir: std::path::PathBuf::from("data"),
         backups_dir: std::path::PathBuf::from("backups"),
         details_days: 30,
+        journal: std::path::PathBuf::from("journal"),
         join_base: "http://192.168.0.7:8000".into(),
     }
 }

@@ -29,9 +29,9 @@ pub async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Reply {
 
     let settings = &app.settings;
     let caller = guard::check(settings, &head).and_then(|host| origin::check(settings, host.as_ref(), &head.headers));
-    let (caller, answer) = match caller {
+    let (caller, (place, answer)) = match caller {
         Ok(caller) => (Some(caller), route(app, head, body).await),
-        Err(failure) => (None, Err(failure)),
+        Err(failure) => (None, (None, Err(failure))),
     };
     let mut reply = answer.unwrap_or_else(|failure| {
         if asks_socket {
@@ -43,22 +43,24 @@ pub async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Reply {
         origin::share(&caller, reply.headers_mut());
     }
     dress(reply.headers_mut());
-    let took_us = began.elapsed().as_micros() as u64;
-    tracing::debug!(%method, path = uri.path(), status = reply.status().as_u16(), took_us, "answered");
+    let took = began.elapsed();
+    app.traffic.note(place, reply.status().as_u16(), took);
+    tracing::debug!(%method, path = uri.path(), status = reply.status().as_u16(), took_us = took.as_micros() as u64, "answered");
     reply
 }
 
-/// Finds who answers, and lets them.
-async fn route(app: &Arc<App>, head: Parts, body: Incoming) -> Answer {
+/// Finds who answers, and lets them. Says which line of the table it was.
+async fn route(app: &Arc<App>, head: Parts, body: Incoming) -> (Option<usize>, Answer) {
     if let Some(reply) = origin::preflight(&head) {
-        return Ok(reply);
+        return (None, Ok(reply));
     }
     match router::find(&head.method, head.uri.path()) {
-        Ok(Found::Endpoint { endpoint, params }) => {
-            routes::serve(endpoint, Call { app: Arc::clone(app), head, params, body: Some(body) }).await
+        Ok(Found::Endpoint { endpoint, place, params }) => {
+            let call = Call { app: Arc::clone(app), head, params, body: Some(body) };
+            (Some(place), routes::serve(endpoint, call).await)
         }
-        Ok(Found::Options { allow }) => Ok(options(&allow)),
-        Err(failure) => Err(Failure { closes: failure.closes || !guard::knows(&head.method), ..failure }),
+        Ok(Found::Options { allow }) => (None, Ok(options(&allow))),
+        Err(failure) => (None, Err(Failure { closes: failure.closes || !guard::knows(&head.method), ..failure })),
     }
 }
 

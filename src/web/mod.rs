@@ -3,7 +3,7 @@
 //! [`bind`] opens the doors, [`listener`] accepts and deals out; a [`worker`] speaks HTTP (hyper) on a runtime of its own, over
 //! connections that [`linger`] for a proper goodbye. One request is an [`exchange`]: [`guard`] turns away what is not proper
 //! HTTP, [`origin`] what comes from a foreign page; [`routes`] is the table of every path, which [`router`] walks; what is answered there is
-//! in [`handlers`], [`pages`] and the embedded [`files`]; [`upgrade`] makes a socket of a connection and gives it to its stage. This room knows no SQL and no rule of the draw.
+//! in [`handlers`], [`pages`] and the embedded [`files`]; [`upgrade`] makes a socket of a connection and gives it to its stage. [`metrics`] and [`traffic`] count what it does. This room knows no SQL and no rule of the draw.
 
 pub mod answer;
 pub mod app;
@@ -22,5 +22,6 @@ pub mod pages;
 pub mod query;
 pub mod router;
 pub mod routes;
+pub mod traffic;
 pub mod upgrade;
 pub mod worker;

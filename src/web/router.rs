@@ -30,12 +30,12 @@ pub enum Scope {
 pub enum Found {
     Endpoint {
         endpoint: Endpoint,
+        /// The route's place in the table.
+        place: usize,
         params: Vec<String>,
     },
     /// It was only asked what the path can do.
-    Options {
-        allow: String,
-    },
+    Options { allow: String },
 }
 
 impl Route {
@@ -77,7 +77,7 @@ fn find_in(routes: &[Route], method: &Method, path: &str) -> Result<Found, Failu
     let same_pattern = routes.iter().filter(|route| route.pattern == first.pattern);
     if let Some(route) = same_pattern.clone().find(|route| route.method == wanted) {
         let params = place(route).map(|path| params(route.pattern, path)).unwrap_or_default();
-        return Ok(Found::Endpoint { endpoint: route.endpoint, params });
+        return Ok(Found::Endpoint { endpoint: route.endpoint, place: place_of(routes, route), params });
     }
     let allow = allow(same_pattern);
     if method == Method::OPTIONS {
@@ -85,6 +85,11 @@ fn find_in(routes: &[Route], method: &Method, path: &str) -> Result<Found, Failu
     }
     let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this address does not take that method");
     Err(Failure { allow: Some(allow), ..failure })
+}
+
+/// Where a route stands in its table.
+fn place_of(routes: &[Route], route: &Route) -> usize {
+    routes.iter().position(|other| std::ptr::eq(other, route)).expect("the route was found in this table")
 }
 
 /// The methods of one path's routes, as `Allow` lists them.
@@ -134,7 +139,7 @@ mod tests {
 
     fn endpoint(method: Method, path: &str) -> Option<(Endpoint, Vec<String>)> {
         match find_in(TABLE, &method, path) {
-            Ok(Found::Endpoint { endpoint, params }) => Some((endpoint, params)),
+            Ok(Found::Endpoint { endpoint, params, .. }) => Some((endpoint, params)),
             _ => None,
         }
     }
@@ -192,7 +197,7 @@ mod tests {
         for route in ROUTES {
             let path = if route.scope() == Scope::Root { route.pattern.into() } else { format!("{PREFIX}{}", route.pattern) };
             match find(&route.method, &path.replace(['{', '}'], "")) {
-                Ok(Found::Endpoint { endpoint, params }) => {
+                Ok(Found::Endpoint { endpoint, params, .. }) => {
                     assert_eq!(endpoint, route.endpoint, "{path}");
                     assert_eq!(params.len(), route.pattern.matches('{').count(), "{path}");
                 }

@@ -171,7 +171,7 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
     match endpoint {
         Endpoint::Health | Endpoint::Healthz => health::health(),
         Endpoint::Ready => health::ready(&call.app),
-        Endpoint::Metrics => metrics::metrics(&call.app),
+        Endpoint::Metrics => metrics::metrics(&call).await,
         Endpoint::OpenApi => health::openapi(),
         Endpoint::AsyncApi => health::asyncapi(),
         Endpoint::Home => pages::home(),

@@ -12,9 +12,7 @@ async fn health_is_answered_and_pages_exist() {
     let house = House::start().await;
     let health = house.ask(Method::GET, "/health").await;
     assert_eq!((health.status.as_u16(), health.json()["status"].as_str()), (200, Some("healthy")));
-    for path in
-        ["/healthz", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json", "/lottery", "/lottery/main", "/lottery/waiting"]
-    {
+    for path in ["/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/lottery", "/lottery/main", "/lottery/waiting"] {
         assert_eq!(house.ask(Method::GET, path).await.status, 200, "{path}");
     }
     for path in ["/lottery/admin", "/lottery/staff", "/lottery/verify", "/lottery?event=x"] {

@@ -20,6 +20,7 @@ mod links;
 mod load;
 mod logs;
 mod meddler;
+mod metrics;
 mod numbers;
 mod old_clients;
 mod operators;

@@ -155,7 +155,6 @@ mod tests {
     use super::super::rehearsal::*;
     use std::io::{Read, Write};
     use std::net::Shutdown;
-    use std::sync::atomic::Ordering::Relaxed;
     use tokio_tungstenite::tungstenite::Message;
 
     #[test]
@@ -178,7 +177,7 @@ mod tests {
             let far = house.join_raw(house.admitted(Role::Phone));
             assert_eq!(closing_words(far, &bytes).1, code, "{what}");
         }
-        assert_eq!(house.room.census.evicted.load(Relaxed), 2, "who talks too much is evicted, who breaks a rule just closed");
+        assert_eq!(house.room.census.evicted_total(), 2, "who talks too much is evicted, who breaks a rule just closed");
         eventually("nobody is left", || house.room.census.total() == 0);
     }
 

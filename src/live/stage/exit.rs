@@ -3,6 +3,7 @@
 //! There is one way out of a room, `depart`, which takes the peer off its list and out of every count; and one way out of the stage,
 //! `remove`, which closes the socket. A peer that is told to go has departed at once, and its socket lives on for as long as it takes to say so.
 
+use super::super::census::Evicted;
 use super::super::outbox::Kind;
 use super::super::peer::{Fault, Place, Sent, State, close_frame};
 use super::super::{CloseCode, PeerId};
@@ -63,9 +64,14 @@ impl Floor {
     /// Tells a peer to go and why. One that was told already, or is gone, is left alone.
     pub fn close(&mut self, slot: u32, code: CloseCode) {
         let Some(peer) = self.peers.get(slot as usize) else { return };
-        let is_eviction = matches!(code, CloseCode::TooSlow | CloseCode::Silent | CloseCode::TooManyMessages);
-        if let Some(place) = peer.crowd.filter(|_| is_eviction) {
-            self.crowds[place.crowd as usize].room.census.evicted.fetch_add(1, Relaxed);
+        let reason = match code {
+            CloseCode::TooSlow => Some(Evicted::Slow),
+            CloseCode::Silent => Some(Evicted::Silent),
+            CloseCode::TooManyMessages => Some(Evicted::Talkative),
+            _ => None,
+        };
+        if let Some((place, reason)) = peer.crowd.zip(reason) {
+            self.crowds[place.crowd as usize].room.census.evict(reason);
         }
         self.part(slot, Some(code as u16));
     }
@@ -190,7 +196,7 @@ mod tests {
         let house = House::open(Limits { silence_min: short, silence_max: short, pong_max: short, ..patient() }, 1);
         let (heard, code) = closing_words(house.join_raw(house.admitted(Role::Phone)), b"");
         assert_eq!((code, heard.ends_with(PING)), (4408, true));
-        assert_eq!(house.room.census.evicted.load(Relaxed), 1);
+        assert_eq!(house.room.census.evicted_total(), 1);
     }
 
     #[test]

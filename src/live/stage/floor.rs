@@ -19,6 +19,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use slab::Slab;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// The token of the bell: no slot is so high.
@@ -208,12 +209,15 @@ impl Floor {
     /// Looks at every peer's deadline, and at what has waited too long to be sent.
     fn scan(&mut self) {
         self.scanned_at = self.now;
+        let mut deepest = 0;
         for (slot, peer) in &mut self.peers {
+            deepest = deepest.max(peer.outbox.as_ref().map_or(0, |outbox| outbox.depth()));
             let mut draw = || self.jitter.between(self.limits.silence_min, self.limits.silence_max);
             if let Some(verdict) = judge(peer, self.now, self.ends_at.is_some(), &mut draw, &self.limits) {
                 self.verdicts.push((slot as u32, verdict));
             }
         }
+        self.mailbox.doors[usize::from(self.index)].deepest.store(deepest, Relaxed);
         self.crowds.iter_mut().for_each(|(_, crowd)| crowd.forget_missed());
         self.carry_out_verdicts();
     }

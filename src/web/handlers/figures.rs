@@ -57,8 +57,8 @@ fn figures(room: &Room) -> Figures {
         connections,
         // Relaxed, as the census is written: figures to look at, nothing follows from them.
         behind: census.behind.load(Relaxed),
-        evicted: census.evicted.load(Relaxed),
         display_alive: census.has_display(wall_clock().0, DISPLAY_GRACE_MS),
+        evicted: census.evicted_total(),
         delivery: room.delivery.reading().map(|reading| DeliveryView {
             draw_id: reading.draw.0,
             expected: reading.expected,

@@ -1,0 +1,98 @@
+//! The figures: who may see them, that they move with what happens, and that dashboards and alerts ask for what there is.
+
+use crate::house::{House, poll};
+use crate::http::Ask;
+use crate::show::{EVENT, prize};
+use hyper::Method;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+const TOKEN: &str = "a-token-for-the-figures";
+
+/// The value of a sample, by its whole name.
+fn value(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no sample {name} in\n{text}")).parse().unwrap()
+}
+
+async fn figures(house: &House) -> String {
+    let answer = house.get("/metrics").admin().await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn figures_are_for_those_who_may_see_them() {
+    let house = House::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
+    house.get("/metrics").await.refused(401, "UNAUTHORIZED");
+    house.get("/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
+    assert_eq!(house.get("/metrics").bearer(TOKEN).await.status, 200);
+    assert_eq!(house.get("/metrics").admin().await.status, 200);
+    house.get("/admin/events").bearer(TOKEN).await.refused(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_collector_on_this_machine_needs_no_token_and_finds_nothing_else() {
+    let house = House::start_with(&[("LUCKYDRAW_METRICS_BIND", "127.0.0.1:0")]).await;
+    let address: SocketAddr = poll("the log names the port", || {
+        let printed = house.printed();
+        let (_, rest) = printed.lines().find(|line| line.contains("figures are to be had"))?.split_once("127.0.0.1:")?;
+        let port = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        format!("127.0.0.1:{port}").parse().ok()
+    })
+    .await;
+    let answer = Ask::new(address, Method::GET, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    Ask::new(address, Method::GET, "/admin/events").await.refused(404, "NOT_FOUND");
+    Ask::new(address, Method::POST, "/metrics").await.refused(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn figures_move_with_what_happens() {
+    let house = House::start().await;
+    house.open_event().await;
+    let phones = house.register_many(3).await;
+    let mut socket = house.phone_socket(&phones[0]).await;
+    house.whole_draw(&prize("TV")).await;
+    socket.until("draw_complete").await;
+
+    let text = figures(&house).await;
+    let of = |name: &str| format!("{name}{{event=\"{EVENT}\"}}");
+    assert_eq!(value(&text, &of("luckydraw_participants")), 3.0);
+    assert_eq!(value(&text, &format!("luckydraw_sockets{{event=\"{EVENT}\",role=\"phone\"}}")), 1.0);
+    assert_eq!(value(&text, &format!("luckydraw_announcement_phones{{event=\"{EVENT}\",state=\"delivered\"}}")), 1.0);
+    let register = r#"{method="POST",route="/register""#;
+    assert_eq!(value(&text, &format!("luckydraw_http_requests_total{register},code=\"201\"}}")), 3.0);
+    assert_eq!(value(&text, &format!("luckydraw_http_request_seconds_bucket{register},le=\"+Inf\"}}")), 3.0);
+    assert!(value(&text, "luckydraw_commit_seconds_count") >= 5.0 && value(&text, "luckydraw_commits_failed_total") == 0.0);
+    assert!(
+        value(&text, "process_resident_memory_bytes") > 1e6 && value(&text, "luckydraw_journal_bytes{file=\"journal\"}") > 0.0
+    );
+    house.get("/nothing-here").await.refused(404, "NOT_FOUND");
+    let text = figures(&house).await;
+    assert_eq!(value(&text, r#"luckydraw_http_requests_total{method="-",route="-",code="404"}"#), 1.0);
+}
+
+#[tokio::test]
+async fn dashboards_and_alerts_ask_for_what_there_is() {
+    let house = House::start().await;
+    let text = figures(&house).await;
+    let families: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    for file in ["scripts/monitoring/grafana.json", "scripts/monitoring/alerts.yml"] {
+        let asks = std::fs::read_to_string(file).unwrap();
+        let words = asks.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let named: BTreeSet<&str> = words.filter(|word| word.starts_with("luckydraw_") || word.starts_with("process_")).collect();
+        assert!(named.len() > 5, "{file} names figures");
+        for name in named {
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end))
+                .filter(|family| families.contains(family));
+            assert!(families.contains(name) || family.is_some(), "{file} asks for {name}, which is not there");
+        }
+    }
+    let alerts = std::fs::read_to_string("scripts/monitoring/alerts.yml").unwrap();
+    assert_eq!(alerts.matches("- alert: ").count(), 10);
+    serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string("scripts/monitoring/grafana.json").unwrap()).unwrap();
+}
