@@ -14,8 +14,8 @@
 //!   └──────┬──────────────────┬──────────────┘         └─────────────────────────────┘
 //!          ▼ decide           ▼ commit
 //!     ┌─ draw/ ─┐        ┌─ store/ ─┐     beside all: wire/ (the language of bodies and frames),
-//!     │  rules  │        │ journal  │                 token, chance, config, logs, banner, fail_stop
-//!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse)
+//!     │  rules  │        │ journal  │                 token, chance, config, logs, banner, fail_stop, roll_call
+//!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse), supervisor; doctor and healthcheck are errands
 //! ```
 //!
 //! # What holds, always
@@ -48,14 +48,18 @@ pub mod chance;
 pub mod config;
 pub mod demo;
 pub mod descriptors;
+pub mod doctor;
 pub mod draw;
 pub mod fail_stop;
+pub mod healthcheck;
 pub mod lan;
 pub mod live;
 pub mod logs;
+pub mod roll_call;
 pub mod sequencer;
 pub mod server;
 pub mod store;
+pub mod supervisor;
 pub mod token;
 pub mod web;
 pub mod wire;

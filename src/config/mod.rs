@@ -6,6 +6,7 @@
 //! is not set. Nothing here opens a file or a socket.
 
 pub mod table;
+pub mod words;
 
 use crate::admin_token::{self, Secret, Source};
 use crate::draw::EventId;
@@ -18,6 +19,13 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 use table::{Kind, PREFIX, SETTINGS, Setting};
+use words::{Errand, Healthcheck};
+
+/// The supervisor's variable that says where it put the secrets it hands over (`LoadCredential=`, systemd.exec(5)).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// What the admin token is called among them.
+const CREDENTIAL: &str = "admin-token";
 
 /// The most origins beside the server's own.
 const ORIGINS_MAX: usize = 64;
@@ -53,6 +61,10 @@ pub struct Config {
 pub enum Wish {
     /// To serve.
     Serve(Box<Config>),
+    /// To ask a running server whether it lives.
+    Healthcheck(Box<Config>, Healthcheck),
+    /// To look whether this machine is fit to serve; with `json`, for machines to read.
+    Doctor { config: Box<Config>, json: bool },
     /// To print this and end: the help, the version, or the settings.
     Say(String),
 }
@@ -80,10 +92,14 @@ pub fn understand(
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Wish, Vec<Problem>> {
     let mut problems = Vec::new();
+    let env: Vec<_> = env.into_iter().collect();
+    let credentials = credentials_in(&env);
     let mut values = from_env(env, &mut problems);
-    let mut prints = false;
+    let (mut prints, mut errand) = (false, Errand::Serve);
     match table::command().try_get_matches_from(args) {
-        Ok(mut matches) => {
+        Ok(matches) => {
+            let (asked, mut matches) = words::understood(matches);
+            errand = asked;
             prints = matches.get_flag(table::PRINT_CONFIG);
             for setting in SETTINGS {
                 values.extend(matches.remove_one::<OsString>(setting.name).map(|value| (setting.name, value)));
@@ -92,12 +108,20 @@ pub fn understand(
         Err(said) if !said.use_stderr() => return Ok(Wish::Say(said.render().to_string())),
         Err(wrong) => problems.push(Problem { name: "arguments".into(), message: first_line(&wrong) }),
     }
-    let mut reader = Reader { values: settle(values, &mut problems), problems };
+    let mut reader = Reader { values: settle(values, &mut problems), credentials, problems };
     let config = reader.read();
     match (reader.problems.is_empty(), prints) {
         (false, _) => Err(reader.problems),
         (true, true) => Ok(Wish::Say(print(&reader.values))),
-        (true, false) => Ok(Wish::Serve(Box::new(config))),
+        (true, false) => Ok(wish(errand, Box::new(config))),
+    }
+}
+
+fn wish(errand: Errand, config: Box<Config>) -> Wish {
+    match errand {
+        Errand::Serve => Wish::Serve(config),
+        Errand::Healthcheck(question) => Wish::Healthcheck(config, question),
+        Errand::Doctor { json } => Wish::Doctor { config, json },
     }
 }
 
@@ -117,6 +141,11 @@ fn from_env(
         }
     }
     values
+}
+
+fn credentials_in(env: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let folder = env.iter().find(|(name, _)| name == CREDENTIALS_DIRECTORY);
+    folder.map(|(_, folder)| PathBuf::from(folder)).filter(|folder| folder.is_absolute())
 }
 
 /// Every setting's text: what was given, else its default.
@@ -151,6 +180,8 @@ fn first_line(wrong: &clap::Error) -> String {
 /// Reads texts into types, and notes what is wrong with them. Where something is, what it gives back is never used.
 struct Reader {
     values: BTreeMap<&'static str, String>,
+    /// Where the supervisor puts the secrets it hands over.
+    credentials: Option<PathBuf>,
     problems: Vec<Problem>,
 }
 
@@ -230,7 +261,7 @@ impl Reader {
     fn admin_token(&mut self) -> Source {
         let (token, file) = (self.text("ADMIN_TOKEN"), self.text("ADMIN_TOKEN_FILE"));
         match (token.is_empty(), file.is_empty()) {
-            (true, true) => Source::Kept,
+            (true, true) => self.credentials.as_ref().map_or(Source::Kept, |folder| Source::Handed(folder.join(CREDENTIAL))),
             (true, false) => Source::File(PathBuf::from(file)),
             (false, is_alone) => {
                 if !is_alone {
@@ -310,7 +341,7 @@ pub fn of_this_process() -> Result<Wish, Vec<Problem>> {
 }
 
 fn is_ours(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+    name == CREDENTIALS_DIRECTORY || name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
 #[cfg(test)]
@@ -400,6 +431,30 @@ mod tests {
     fn a_flag_outweighs_its_variable() {
         let config = config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_STAGES", "4")]);
         assert_eq!((config.workers, config.stages, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
+    }
+
+    #[test]
+    fn a_word_reads_the_settings_on_either_side_of_it() {
+        for args in [["--workers=3", "doctor", "--json"], ["doctor", "--json", "--workers=3"]] {
+            let Ok(Wish::Doctor { config, json: true }) = wish(&args, &[("LUCKYDRAW_STAGES", "4")]) else { panic!("{args:?}") };
+            assert_eq!((config.workers, config.stages), (3, 4));
+        }
+        let args = ["healthcheck", "--ready", "--url", "http://[::1]:1/"];
+        let Ok(Wish::Healthcheck(_, question)) = wish(&args, &[]) else { panic!() };
+        assert_eq!(question, Healthcheck { url: Some("http://[::1]:1/".into()), ready: true });
+        assert_eq!(wrong(&["--json"], &[]), ["arguments"], "a word's own flag is not everybody's");
+        assert_eq!(wrong(&["heal"], &[]), ["arguments"]);
+        assert_eq!(wrong(&["doctor"], &[("LUCKYDRAW_WORKERS", "0")]), ["LUCKYDRAW_WORKERS"]);
+    }
+
+    #[test]
+    fn a_token_that_was_said_outweighs_one_that_is_handed_over() {
+        let handed = ("CREDENTIALS_DIRECTORY", "/run/credentials/luckydraw.service");
+        let source = |env: &[(&str, &str)]| config(&[], env).admin_token;
+        let path = PathBuf::from("/run/credentials/luckydraw.service/admin-token");
+        assert_eq!(source(&[handed]), Source::Handed(path));
+        assert_eq!(source(&[handed, ("LUCKYDRAW_ADMIN_TOKEN_FILE", "/x")]), Source::File("/x".into()));
+        assert_eq!(source(&[("CREDENTIALS_DIRECTORY", "")]), Source::Kept);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every setting, once: its name, what it is counted in, what it is when nothing is said, and how far it goes.
 
+use super::words;
 use crate::draw::decide::PARTICIPANTS_MAX;
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, Command};
@@ -224,6 +225,7 @@ impl Setting {
         let arg = Arg::new(self.name)
             .long(self.flag)
             .value_name(value_name)
+            .global(true)
             .value_parser(OsStringValueParser::new())
             .help(format!("{}{bound} [env: {}]{default}", self.help, self.variable()));
         if matches!(self.kind, Kind::Switch) { arg.num_args(0..=1).default_missing_value("1") } else { arg }
@@ -240,15 +242,16 @@ pub fn bounds(name: &str) -> (&'static str, u64, u64) {
     (unit, min, max)
 }
 
-/// The command line, made of the table.
+/// The command line, made of the table and the words.
 pub fn command() -> Command {
-    let print = Arg::new(PRINT_CONFIG).long(PRINT_CONFIG).action(ArgAction::SetTrue);
-    Command::new("luckydraw")
+    let print = Arg::new(PRINT_CONFIG).long(PRINT_CONFIG).action(ArgAction::SetTrue).global(true);
+    let command = Command::new("luckydraw")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A live lucky draw: numbers for everybody in the hall, prizes drawn before their eyes")
         .arg(print.help("Print the settings as NAME=value lines, secrets hidden, and end"))
         .args(SETTINGS.iter().map(Setting::arg))
         .after_help(
             "Every setting is a flag and an environment variable; the flag outweighs. An empty variable counts as not set.",
-        )
+        );
+    words::add_to(command)
 }

@@ -5,6 +5,7 @@
 //! round: nobody new, then the sockets, then the requests under way, and the writer last, since all of them may still need it.
 
 mod rooms;
+pub mod watched;
 
 use crate::admin_token::{AdminToken, AdminTokenError};
 use crate::config::Config;
@@ -13,6 +14,7 @@ use crate::draw::EventId;
 use crate::lan;
 use crate::store::JournalError;
 use crate::store::keys::KeysError;
+use crate::supervisor::sockets::{Handed, SocketsError};
 use crate::web::app::{App, Settings};
 use crate::web::bind::{self, BindError};
 use crate::web::handlers::images::Shelf;
@@ -47,6 +49,8 @@ const IMAGES: &str = "images";
 pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
     #[error("the folder {} cannot be made", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -62,7 +66,7 @@ pub enum StartError {
 impl StartError {
     /// Whether the operator asked for what is never done, rather than something having failed.
     pub fn is_usage(&self) -> bool {
-        matches!(self, StartError::Bind(BindError::OpenToOthers { .. }))
+        matches!(self, StartError::Bind(BindError::OpenToOthers { .. }) | StartError::Sockets(SocketsError::Bind(_)))
     }
 }
 
@@ -84,13 +88,19 @@ pub struct Running {
 /// On a thread that runs async tasks, since it blocks.
 pub fn start(config: &Config) -> Result<Running, StartError> {
     let connections_max = count_connections(config);
-    let sockets = bind::bind(&config.bind, config.open)?;
+    let sockets = open_doors(config)?;
     let archive = Archive::take(&config.data_dir)?;
     make_images_folder(config)?;
     let admin_token = AdminToken::obtain(&config.admin_token, &config.data_dir)?;
     let settings = settle(config, &sockets, &admin_token, connections_max).map_err(StartError::Threads)?;
     let rooms = Rooms::open(config, &settings, archive)?;
     open_street(config, sockets, settings, rooms, admin_token).map_err(StartError::Threads)
+}
+
+/// The listening sockets: the supervisor's where it holds some, else our own.
+fn open_doors(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let handed = Handed::take(config.open)?;
+    if handed.is_empty() { Ok(bind::bind(&config.bind, config.open)?) } else { Ok(handed.rest()) }
 }
 
 /// How many connections there may be: as many as the operator asked for, as far as the limit on open files goes.

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ const ARRIVALS_MAX: usize = 4096;
 pub struct Workers {
     doors: Vec<mpsc::Sender<Arrival>>,
     threads: Vec<JoinHandle<()>>,
+    runtimes: Vec<Handle>,
     stopping: CancellationToken,
 }
 
@@ -49,9 +51,10 @@ impl Workers {
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
     pub fn start(count: usize, app: &Arc<App>, patience: Duration) -> io::Result<Self> {
-        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), stopping: app.stopping.clone() };
+        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), runtimes: Vec::new(), stopping: app.stopping.clone() };
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            workers.runtimes.push(runtime.handle().clone());
             let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
             let worker = Worker { app: Arc::clone(app), patience };
             let run = move || LocalSet::new().block_on(&runtime, worker.run(arrivals));
@@ -64,6 +67,11 @@ impl Workers {
     /// Where the listener puts connections, one door a worker.
     pub fn doors(&self) -> Vec<mpsc::Sender<Arrival>> {
         self.doors.clone()
+    }
+
+    /// The workers' runtimes, to ask whether they still come round to their tasks.
+    pub fn runtimes(&self) -> &[Handle] {
+        &self.runtimes
     }
 
     /// Closes idle connections, and lets each other one finish the request it is at.
