@@ -41,6 +41,10 @@ const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// The most connections where neither the operator nor the limit on open files says less.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
+/// What the supervisor calls the sockets that speak HTTP, and what it says where it gives none a name.
+const HTTP: &str = "http";
+const UNNAMED: &str = "unknown";
+
 /// Where images are kept within the data folder.
 const IMAGES: &str = "images";
 
@@ -99,8 +103,14 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
 
 /// The listening sockets: the supervisor's where it holds some, else our own.
 fn open_doors(config: &Config) -> Result<Vec<TcpListener>, StartError> {
-    let handed = Handed::take(config.open)?;
-    if handed.is_empty() { Ok(bind::bind(&config.bind, config.open)?) } else { Ok(handed.rest()) }
+    let mut handed = Handed::take(config.open)?;
+    if handed.is_empty() {
+        return Ok(bind::bind(&config.bind, config.open)?);
+    }
+    let mut sockets = handed.named(HTTP);
+    sockets.extend(handed.named(UNNAMED));
+    handed.nothing_left()?;
+    Ok(sockets)
 }
 
 /// How many connections there may be: as many as the operator asked for, as far as the limit on open files goes.

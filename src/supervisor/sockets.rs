@@ -19,6 +19,8 @@ pub enum SocketsError {
     Strange { name: String },
     #[error("the supervisor's socket {name:?} cannot be prepared")]
     Refused { name: String, source: io::Error },
+    #[error("nothing here is served on a socket named {name:?}: see FileDescriptorName= in the socket's unit")]
+    Unserved { name: String },
     #[error(transparent)]
     Bind(#[from] BindError),
 }
@@ -60,9 +62,12 @@ impl Handed {
         wanted.into_iter().map(|(_, listener)| listener).collect()
     }
 
-    /// The sockets that are left, whatever they are called.
-    pub fn rest(self) -> Vec<TcpListener> {
-        self.sockets.into_iter().map(|(_, listener)| listener).collect()
+    /// Insists that every socket has been taken out: one that nobody accepts from would keep phones waiting for ever.
+    ///
+    /// # Errors
+    /// When one is left.
+    pub fn nothing_left(self) -> Result<(), SocketsError> {
+        self.sockets.into_iter().next().map_or(Ok(()), |(name, _)| Err(SocketsError::Unserved { name }))
     }
 }
 
@@ -118,7 +123,7 @@ mod tests {
         let socket = |name: &str| (name.to_owned(), TcpListener::bind("127.0.0.1:0").unwrap());
         let mut handed = Handed { sockets: vec![socket("https"), socket("redirect"), socket("https")] };
         assert_eq!((handed.named("https").len(), handed.named("https").len()), (2, 0));
-        assert!(!handed.is_empty());
-        assert_eq!(handed.rest().len(), 1);
+        assert!(matches!(handed.nothing_left(), Err(SocketsError::Unserved { name }) if name == "redirect"));
+        assert!(Handed::default().nothing_left().is_ok());
     }
 }

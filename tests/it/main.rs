@@ -6,6 +6,7 @@
 mod admin;
 mod bad_input;
 mod config;
+mod deploy;
 mod disk;
 mod docs;
 mod doctor;
