@@ -6,9 +6,14 @@
 //! [`exchange`] answers.
 
 use super::app::App;
+use super::carrier::Carrier;
 use super::exchange;
+use super::gate::Speech;
 use super::linger::Lingering;
 use super::listener::Arrival;
+use super::redirect;
+use super::scheme::Scheme;
+use super::tls::hello;
 use super::upgrade::{self, Handover};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -111,14 +116,27 @@ impl Worker {
 
     /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
     async fn speak(self, arrival: Arrival) {
-        let Arrival { socket, seat } = arrival;
+        let Arrival { socket, speech, seat } = arrival;
         let socket = match TcpStream::from_std(socket) {
-            Ok(socket) => Lingering::new(socket),
+            Ok(socket) => socket,
             Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
         };
+        let carrier = match (speech, &self.app.tls) {
+            (Speech::Tls, Some(config)) => self.shake_hands(socket, config).await,
+            _ => Some(Carrier::Plain(socket)),
+        };
+        let Some(carrier) = carrier else { return };
+        let socket = Lingering::new(carrier);
         let handover: Cell<Option<Handover>> = Cell::new(None);
-        let answer = service_fn(|request| async {
-            let mut reply = exchange::answer(&self.app, request).await;
+        let answer = service_fn(|mut request| async {
+            let mut reply = match speech {
+                Speech::Plain => exchange::answer(&self.app, request).await,
+                Speech::Tls => {
+                    request.extensions_mut().insert(Scheme::Https);
+                    exchange::answer(&self.app, request).await
+                }
+                Speech::Redirect => redirect::answer(&self.app.settings, request),
+            };
             handover.set(reply.extensions_mut().remove());
             Ok::<_, Infallible>(reply)
         });
@@ -139,6 +157,15 @@ impl Worker {
             upgrade::hand_over(&self.app.stages, handover).await;
         }
         drop(seat);
+    }
+
+    /// Shakes hands under TLS, on its own heap: a connection in the clear has no room for it. None when nothing came of it, or the server stops.
+    async fn shake_hands(&self, socket: TcpStream, config: &Arc<rustls::ServerConfig>) -> Option<Carrier> {
+        let handshake = Box::pin(hello::shake_hands(socket, config));
+        tokio::select! {
+            carrier = handshake => carrier,
+            () = self.app.stopping.cancelled() => None,
+        }
     }
 }
 
