@@ -3,6 +3,7 @@
 //! The address comes from the settings that the server was started with, so that nothing has to be said twice. It speaks HTTP by hand: a container
 //! without a shell or curl has this one binary, and a client of its own would have to be bounded all the same.
 
+use crate::config::Config;
 use crate::config::words::Healthcheck;
 use crate::web::bind::Place;
 use std::io::{self, Read, Write};
@@ -22,6 +23,10 @@ pub enum Unhealthy {
     Url { url: String },
     #[error("LUCKYDRAW_BIND says port 0, which is any free one: say --url")]
     AnyPort,
+    #[error(
+        "LUCKYDRAW_BIND speaks TLS: set LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000, where this machine asks in the clear, or say --url"
+    )]
+    OnlyTls,
     #[error("nobody answers at {place}")]
     Silent { place: String, source: io::Error },
     #[error("{place} answers {line:?}")]
@@ -35,7 +40,19 @@ struct Question {
     path: String,
 }
 
-/// Asks once, at `wanted`'s address or else at the first of those where the server listens; gives back what the server said.
+/// Where a server of these settings is asked: in the clear, from this machine.
+///
+/// # Errors
+/// When it speaks nothing but TLS.
+pub fn places(config: &Config) -> Result<&[Place], Unhealthy> {
+    match &config.tls {
+        None => Ok(&config.bind),
+        Some(tls) if tls.plain.is_empty() => Err(Unhealthy::OnlyTls),
+        Some(tls) => Ok(&tls.plain),
+    }
+}
+
+/// Asks once, at `wanted`'s address or else at the first of `bind`, where the server listens in the clear; gives back what the server said.
 ///
 /// # Errors
 /// When it does not answer 200 in time.

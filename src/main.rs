@@ -40,7 +40,8 @@ fn main() -> ExitCode {
 
 /// Asks the running server how it is.
 fn healthcheck(config: &Config, wanted: &words::Healthcheck) -> ExitCode {
-    match healthcheck::ask(&config.bind, wanted) {
+    let bind = if wanted.url.is_some() { Ok(&config.bind[..]) } else { healthcheck::places(config) };
+    match bind.and_then(|bind| healthcheck::ask(bind, wanted)) {
         Ok(said) => {
             say(format_args!("{said}\n"));
             ExitCode::SUCCESS
@@ -86,7 +87,9 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     greet(config, &house);
     watchdog::begin(house.watched());
     Ok(runtime.block_on(async {
-        signals.next().await;
+        while signals.next().await == Wanted::Look {
+            house.look_again();
+        }
         watchdog::stopping();
         tracing::info!("stopping; a second signal ends at once");
         close(house, signals).await
@@ -100,7 +103,7 @@ async fn close(house: Running, mut signals: Signals) -> ExitCode {
     tokio::select! {
         closed = closing => closed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         // Not returned: the runtime would wait for the closing thread.
-        () = signals.next() => std::process::exit(i32::from(CUT_SHORT)),
+        () = signals.stop() => std::process::exit(i32::from(CUT_SHORT)),
     }
 }
 
@@ -138,22 +141,42 @@ fn with_causes(error: &dyn Error) -> String {
     line
 }
 
-/// What asks for a stop: SIGTERM and Ctrl-C.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// A stop: SIGTERM and Ctrl-C.
+    Stop,
+    /// A look at the certificates: SIGHUP.
+    Look,
+}
+
+/// The signals that are heard.
 struct Signals {
+    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     fn take() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next one. Cancel safe.
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Wanted {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => Wanted::Look,
+            _ = self.terminate.recv() => Wanted::Stop,
+            _ = self.interrupt.recv() => Wanted::Stop,
         }
+    }
+
+    /// Waits for the next one that asks for a stop. Cancel safe.
+    async fn stop(&mut self) {
+        while self.next().await != Wanted::Stop {}
     }
 }

@@ -2,15 +2,16 @@
 # Makes a luckydraw server of a fresh Debian 12/13 or Ubuntu 22.04/24.04 box. Give it as user data (a launch script), or run it as root; running it
 # again changes only what is not as it should be. It is one file because user data is.
 #
-#   launch.sh [--binary FILE | --url URL --sha256 HEX] [--domain NAME] [--port N]
-#   launch.sh --print NAME      a file that it would write: luckydraw.service, luckydraw.socket, sysctl.conf
+#   launch.sh [--binary FILE | --url URL --sha256 HEX] [--domain NAME --contact MAIL | --port N]
+#   launch.sh --print NAME      a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
 #
 # As user data it gets no arguments: set the same things here instead.
 BINARY=${BINARY:-}              # the server's binary on this box
 BINARY_URL=${BINARY_URL:-}      # or where to get it, with its checksum
 BINARY_SHA256=${BINARY_SHA256:-}
-DOMAIN=${DOMAIN:-}              # the name that phones use
-PORT=${PORT:-80}
+DOMAIN=${DOMAIN:-}              # the name that phones use, and where certificates are ordered for it: both, and 443 speaks HTTPS and 80 leads on to it
+CONTACT=${CONTACT:-}
+PORT=${PORT:-80}                # without them HTTP is spoken here
 SWAP_MIB=${SWAP_MIB:-1024}
 set -eu
 
@@ -18,9 +19,14 @@ HOME_DIR=/opt/luckydraw         # releases/ID/luckydraw, and the link `current` 
 STATE_DIR=/var/lib/luckydraw    # the journal: what a backup has to hold
 SETTINGS=/etc/luckydraw/luckydraw.env
 TOKEN=/etc/luckydraw/admin-token
+CHANGED=$HOME_DIR/changed       # there while the server has yet to be started anew
 
 say() { printf 'launch: %s\n' "$*"; }
 die() { printf 'launch: %s\n' "$*" >&2; exit 1; }
+
+speaks_tls() { [ -n "$CONTACT" ]; }
+sockets() { if speaks_tls; then echo luckydraw.socket luckydraw-redirect.socket; else echo luckydraw.socket; fi; }
+main_socket() { if speaks_tls; then socket_unit 443 https; else socket_unit "$PORT" http; fi; }
 
 # A chroot or container has no systemd running, and often may not set what belongs to its host.
 has_systemd() { [ -d /run/systemd/system ]; }
@@ -49,15 +55,17 @@ EOF
 }
 
 # The socket is a unit of its own so that it stays open while the service restarts: phones wait in its queue and are not refused.
+# port, and the name by which the server knows what to speak there.
 socket_unit() { cat <<EOF
 [Unit]
-Description=luckydraw's listening socket
+Description=luckydraw's listening socket ($2)
 
 [Socket]
 # IPv6 and IPv4 in one.
-ListenStream=[::]:$PORT
+ListenStream=[::]:$1
 BindIPv6Only=both
-FileDescriptorName=http
+FileDescriptorName=$2
+Service=luckydraw.service
 # The kernel cuts it to net.core.somaxconn.
 Backlog=65535
 # A crash loop must not close the door.
@@ -71,13 +79,14 @@ EOF
 service_unit() { cat <<EOF
 [Unit]
 Description=luckydraw, a live lucky draw
-Requires=luckydraw.socket
-After=luckydraw.socket network-online.target time-sync.target
+Requires=$(sockets)
+After=$(sockets) network-online.target time-sync.target
 Wants=network-online.target
 # It is tried for as long as it takes: a limit would close the socket with it.
 StartLimitIntervalSec=0
 
 [Service]
+Sockets=$(sockets)
 Type=notify
 NotifyAccess=main
 ExecStart=$HOME_DIR/current/luckydraw
@@ -148,11 +157,13 @@ put() {
     mkdir -p "$(dirname "$2")"
     cat >"$2.new"
     chmod "$1" "$2.new"
-    if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2"; say "wrote $2"; fi
+    if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2"; : >"$CHANGED"; say "wrote $2"; fi
 }
 
 check_system() {
     [ "$(id -u)" = 0 ] || die "run it as root"
+    if speaks_tls && [ -z "$DOMAIN" ]; then die "a certificate is for a name: --domain"; fi
+    mkdir -p "$HOME_DIR"
     # shellcheck disable=SC1091
     . /etc/os-release
     case "$ID:$VERSION_ID" in
@@ -208,11 +219,17 @@ write_settings() {
         (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$TOKEN")
         say "made the admin token, in $TOKEN"
     fi
-    [ -f "$SETTINGS" ] && return
+    if [ -f "$SETTINGS" ]; then say "kept $SETTINGS as it is"; return; fi
     {
         echo "# The server's settings (luckydraw --help): systemctl restart luckydraw after a change."
-        echo "# Where luckydraw.socket listens, for healthcheck and doctor."
-        echo "LUCKYDRAW_BIND=[::]:$PORT"
+        echo "# Where the socket units listen, for healthcheck and doctor."
+        if speaks_tls; then
+            printf '%s\n' 'LUCKYDRAW_BIND=[::]:443' 'LUCKYDRAW_REDIRECT_BIND=[::]:80' "LUCKYDRAW_ACME_CONTACT=$CONTACT"
+            echo "# In the clear, for healthcheck."
+            echo "LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000"
+        else
+            echo "LUCKYDRAW_BIND=[::]:$PORT"
+        fi
         echo "LUCKYDRAW_DATA_DIR=$STATE_DIR"
         echo "LUCKYDRAW_WORKERS=2"
         if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
@@ -232,6 +249,7 @@ install_binary() {
     chmod 755 "$BINARY"
     "$BINARY" --version >/dev/null || die "$BINARY does not run here"
     release=$(sha256sum "$BINARY" | cut -c1-12)
+    [ "$(readlink "$HOME_DIR/current")" = "releases/$release" ] || : >"$CHANGED"
     mkdir -p "$HOME_DIR/releases/$release"
     install -m 755 "$BINARY" "$HOME_DIR/releases/$release/luckydraw"
     ln -sfn "releases/$release" "$HOME_DIR/current.new"
@@ -244,18 +262,22 @@ install_binary() {
 start() {
     install -d -m 700 -o luckydraw -g luckydraw "$STATE_DIR"
     service_unit | put 644 /etc/systemd/system/luckydraw.service
-    socket_unit | put 644 /etc/systemd/system/luckydraw.socket
+    main_socket | put 644 /etc/systemd/system/luckydraw.socket
+    if speaks_tls; then socket_unit 80 redirect | put 644 /etc/systemd/system/luckydraw-redirect.socket; fi
     if ! has_systemd; then
         say "left out: systemd is not running, so nothing was started; by hand:"
         say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups $HOME_DIR/current/luckydraw"
         return
     fi
     systemctl daemon-reload
-    systemctl enable --now --quiet luckydraw.socket
+    # shellcheck disable=SC2046
+    systemctl enable --now --quiet $(sockets)
     [ -e "$HOME_DIR/current" ] || return 0
     systemctl enable --quiet luckydraw.service
-    systemctl restart luckydraw.service
+    if [ -e "$CHANGED" ]; then systemctl restart luckydraw.service; else systemctl start luckydraw.service; fi
+    rm -f "$CHANGED"
     tries=0
+    # shellcheck disable=SC1090
     until (set -a && . "$SETTINGS" && /usr/local/bin/luckydraw healthcheck --ready); do
         tries=$((tries + 1))
         [ "$tries" -lt 30 ] || { journalctl -u luckydraw -n 30 --no-pager; die "the server does not become healthy"; }
@@ -264,8 +286,11 @@ start() {
 }
 
 firewall_note() {
-    say "open TCP port $PORT in the provider's firewall, for IPv4 and again for IPv6: Lightsail keeps two lists (Networking tab of the instance)"
-    if command -v ufw >/dev/null && ufw status | grep -q 'Status: active'; then say "and in this box's own: ufw allow $PORT/tcp"; fi
+    if speaks_tls; then ports="443 and 80"; else ports=$PORT; fi
+    say "open TCP port $ports in the provider's firewall, for IPv4 and again for IPv6: Lightsail keeps two lists (Networking tab of the instance)"
+    if command -v ufw >/dev/null && ufw status | grep -q 'Status: active'; then
+        for port in ${ports%% *} ${ports##* }; do say "and in this box's own: ufw allow $port/tcp"; done
+    fi
 }
 
 while [ $# -gt 0 ]; do
@@ -274,11 +299,13 @@ while [ $# -gt 0 ]; do
         --url) BINARY_URL=$2 ;;
         --sha256) BINARY_SHA256=$2 ;;
         --domain) DOMAIN=$2 ;;
+        --contact) CONTACT=$2 ;;
         --port) PORT=$2 ;;
         --print)
             case "$2" in
                 luckydraw.service) service_unit ;;
-                luckydraw.socket) socket_unit ;;
+                luckydraw.socket) main_socket ;;
+                luckydraw-redirect.socket) socket_unit 80 redirect ;;
                 sysctl.conf) sysctl_conf ;;
                 *) die "there is no $2" ;;
             esac

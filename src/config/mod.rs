@@ -6,6 +6,7 @@
 //! is not set. Nothing here opens a file or a socket.
 
 pub mod table;
+pub mod tls;
 pub mod words;
 
 use crate::admin_token::{self, Secret, Source};
@@ -19,6 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 use table::{Kind, PREFIX, SETTINGS, Setting};
+use tls::Tls;
 use words::{Errand, Healthcheck};
 
 /// The supervisor's variable that says where it put the secrets it hands over (`LoadCredential=`, systemd.exec(5)).
@@ -43,6 +45,8 @@ pub struct Config {
     /// `scheme://host[:port]`, in lower case.
     pub allowed_origins: Vec<String>,
     pub domain: Option<String>,
+    /// None: everything is spoken in the clear.
+    pub tls: Option<Tls>,
     pub announce_after_ms: u32,
     pub event_ttl_s: u64,
     pub events_max: u32,
@@ -187,8 +191,9 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self) -> Config {
+        let domain = self.domain();
         let config = Config {
-            bind: self.places(),
+            bind: self.places_of("BIND"),
             data_dir: PathBuf::from(self.text("DATA_DIR")),
             admin_token: self.admin_token(),
             open: self.switch("OPEN"),
@@ -196,7 +201,8 @@ impl Reader {
             workers: self.number("WORKERS") as usize,
             stages: self.number("STAGES") as usize,
             allowed_origins: self.origins(),
-            domain: self.domain(),
+            tls: self.tls(domain.as_deref()),
+            domain,
             announce_after_ms: self.number("ANNOUNCE_AFTER_MS") as u32,
             event_ttl_s: self.number("EVENT_TTL_S"),
             events_max: self.number("MAX_EVENTS") as u32,
@@ -207,8 +213,9 @@ impl Reader {
             long_polls_max: self.number("LONG_POLLS_MAX") as usize,
             inbox_max: self.number("INBOX_MAX") as usize,
         };
-        if let Some(place) = config.bind.iter().find(|place| config.open && !place.may_be_loopback()) {
-            let message = format!("trusts every client, so LUCKYDRAW_BIND may hold loopback addresses only: {place} is not one");
+        let beside = config.tls.iter().flat_map(|tls| tls.plain.iter().chain(&tls.redirect));
+        if let Some(place) = config.bind.iter().chain(beside).find(|place| config.open && !place.may_be_loopback()) {
+            let message = format!("trusts every client, so it listens on loopback addresses only: {place} is not one");
             self.wrong("OPEN", message);
         }
         config
@@ -246,13 +253,14 @@ impl Reader {
         text == "1"
     }
 
-    fn places(&mut self) -> Vec<Place> {
-        let text = self.text("BIND");
+    /// The places of a setting, none where it is empty.
+    fn places_of(&mut self, name: &str) -> Vec<Place> {
+        let text = self.text(name);
         let mut places = Vec::new();
-        for part in text.split(',').map(str::trim) {
+        for part in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
             match Place::parse(part) {
                 Some(place) => places.push(place),
-                None => self.wrong("BIND", format!("{part:?} is not address:port, name:port or [v6]:port")),
+                None => self.wrong(name, format!("{part:?} is not address:port, name:port or [v6]:port")),
             }
         }
         places

@@ -5,6 +5,7 @@
 //! the street, [`certificate`], [`folder`] and [`disk`] at files, the others at what the operating system grants. A doctor never mends anything itself.
 
 pub mod burst;
+pub mod certificate;
 pub mod clock;
 pub mod cloud;
 pub mod disk;
@@ -25,6 +26,7 @@ pub fn examine(config: &Config) -> Report {
     findings.extend(disk::examine(&config.data_dir));
     findings.extend(ports::examine(config));
     findings.extend(dns::examine(config.domain.as_deref()));
+    findings.extend(certificate::examine(config));
     findings.push(clock::examine(&config.data_dir));
     findings.push(files::examine(config));
     findings.extend(memory::examine());

@@ -32,9 +32,10 @@ enum Tried {
 /// Tries every address for a moment, and comes in by the public name.
 pub fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for place in &config.bind {
+    let beside = config.tls.iter().flat_map(|tls| tls.plain.iter().chain(&tls.redirect));
+    for place in config.bind.iter().chain(beside) {
         let opened = bind::bind(std::slice::from_ref(place), false);
-        findings.push(judge(place, &tried(place, &opened)));
+        findings.push(judge(place, &tried(config, place, &opened)));
         if let Some(domain) = config.domain.as_deref().filter(|_| place.port != 0 && !findings.iter().any(is_wrong)) {
             findings.push(judge_reach(domain, place.port, reaches(domain, place.port)));
         }
@@ -47,11 +48,14 @@ fn is_wrong(finding: &Finding) -> bool {
     finding.grade == super::finding::Grade::Wrong
 }
 
-fn tried(place: &Place, opened: &Result<Vec<TcpListener>, BindError>) -> Tried {
+fn tried(config: &Config, place: &Place, opened: &Result<Vec<TcpListener>, BindError>) -> Tried {
     match opened {
         Ok(_) => Tried::Free,
         Err(BindError::Refused { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
-            Tried::Taken { by_ours: healthcheck::ask(std::slice::from_ref(place), &Healthcheck::default()).is_ok() }
+            // What speaks TLS or leads on to it is asked where the same server speaks in the clear.
+            let asked = if config.tls.is_some() { healthcheck::places(config) } else { Ok(std::slice::from_ref(place)) };
+            let answer = asked.and_then(|bind| healthcheck::ask(bind, &Healthcheck::default()));
+            Tried::Taken { by_ours: answer.is_ok() }
         }
         Err(BindError::Refused { source, .. }) => Tried::Refused(source.kind()),
         Err(BindError::Unknown { .. } | BindError::OpenToOthers { .. }) => Tried::Unknown,

@@ -24,6 +24,7 @@ mod floor;
 #[cfg(test)]
 mod rehearsal;
 
+use super::cipher::Cipher;
 use super::limits::Limits;
 use super::peer::close_frame;
 use super::protocol::{Protocol, Since};
@@ -47,6 +48,8 @@ use std::time::{Duration, Instant};
 pub struct Join {
     /// No longer known to any other readiness loop.
     pub socket: TcpStream,
+    /// Its TLS, if it speaks any.
+    pub cipher: Option<Box<Cipher>>,
     /// What hyper had read beyond the handshake.
     pub read_ahead: Bytes,
     pub entry: Entry,
@@ -68,7 +71,13 @@ impl Join {
     pub fn turn_away(mut self, code: CloseCode) {
         // As far as the kernel takes it at once: there is no stage to care for this socket.
         let _ = self.socket.set_nonblocking(true);
-        let _ = self.socket.write(&close_frame(Some(code as u16)));
+        let frame = close_frame(Some(code as u16));
+        if let Some(cipher) = &mut self.cipher {
+            let _ = cipher.write(&mut self.socket, &frame);
+            cipher.finish(&mut self.socket);
+        } else {
+            let _ = self.socket.write(&frame);
+        }
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 }

@@ -5,6 +5,7 @@
 //! these too; only what cannot be changed any more (IPv6 alone or not) is the supervisor's.
 
 use crate::web::bind::{self, BindError};
+use crate::web::gate::{Gate, Speech};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::net::TcpListener;
@@ -49,17 +50,12 @@ impl Handed {
         Ok(handed)
     }
 
-    /// Whether nothing was handed over, so that the server opens its own.
-    pub fn is_empty(&self) -> bool {
-        self.sockets.is_empty()
-    }
-
-    /// Takes the sockets of this name out.
-    pub fn named(&mut self, name: &str) -> Vec<TcpListener> {
+    /// Takes the sockets of this name out, to speak so there.
+    pub fn gates(&mut self, name: &str, speech: Speech) -> Vec<Gate> {
         let (wanted, others) = std::mem::take(&mut self.sockets).into_iter().partition(|(own, _)| own == name);
         self.sockets = others;
         let wanted: Vec<_> = wanted;
-        wanted.into_iter().map(|(_, listener)| listener).collect()
+        wanted.into_iter().map(|(_, socket)| Gate { socket, speech }).collect()
     }
 
     /// Insists that every socket has been taken out: one that nobody accepts from would keep phones waiting for ever.
@@ -122,7 +118,7 @@ mod tests {
     fn sockets_are_found_by_their_names() {
         let socket = |name: &str| (name.to_owned(), TcpListener::bind("127.0.0.1:0").unwrap());
         let mut handed = Handed { sockets: vec![socket("https"), socket("redirect"), socket("https")] };
-        assert_eq!((handed.named("https").len(), handed.named("https").len()), (2, 0));
+        assert_eq!((handed.gates("https", Speech::Tls).len(), handed.gates("https", Speech::Tls).len()), (2, 0));
         assert!(matches!(handed.nothing_left(), Err(SocketsError::Unserved { name }) if name == "redirect"));
         assert!(Handed::default().nothing_left().is_ok());
     }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub images_dir: std::path::PathBuf,
     /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
+    /// The port that speaks TLS, if one does.
+    pub https_port: Option<u16>,
 }
 
 /// The street side's view of the house.
@@ -37,6 +39,8 @@ pub struct App {
     pub directory: Arc<Directory>,
     pub inbox: Inbox,
     pub stages: Stages,
+    /// How TLS is spoken, where it is.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     pub tokens: crate::token::Tokens,
     /// How often recovery and entry codes may be guessed.
     pub patience: super::handlers::patience::Patience,
@@ -66,5 +70,6 @@ pub fn sample_settings() -> Settings {
         admin_token: "a token for tests".into(),
         images_dir: std::path::PathBuf::from("images"),
         join_base: "http://192.168.0.7:8000".into(),
+        https_port: None,
     }
 }

@@ -7,6 +7,7 @@ use super::answer::{Answer, Failure, Reply};
 use super::app::App;
 use super::call::Call;
 use super::guard::Host;
+use super::scheme::Scheme;
 use crate::draw::{EventId, Phase};
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
@@ -42,7 +43,7 @@ pub fn home() -> Answer {
 /// 404 when the address names what cannot be an event.
 pub fn lobby(call: &Call) -> Answer {
     let host = call.head.headers.get(HOST).and_then(|value| value.to_str().ok());
-    let address = join_address(&call.app.settings.join_base, host, event_of(call)?.as_str());
+    let address = join_address(&call.app.settings.join_base, Scheme::of(&call.head.extensions), host, event_of(call)?.as_str());
     Ok(show(&Page {
         title_ko: "경품 추첨",
         title_en: "Lucky draw",
@@ -135,9 +136,9 @@ pub fn event_meant(app: &App) -> Option<EventId> {
 }
 
 /// The address phones join by: as this page was asked for, unless that name means this machine only.
-fn join_address(join_base: &str, host: Option<&str>, event: &str) -> String {
+fn join_address(join_base: &str, scheme: Scheme, host: Option<&str>, event: &str) -> String {
     let reachable = host.filter(|text| Host::parse(text).is_some_and(|host| !host.is_local()));
-    reachable.map_or_else(|| format!("{join_base}/j/{event}"), |host| format!("http://{host}/j/{event}"))
+    reachable.map_or_else(|| format!("{join_base}/j/{event}"), |host| format!("{scheme}://{host}/j/{event}"))
 }
 
 /// The page as it is sent.
@@ -178,8 +179,8 @@ mod tests {
     fn phones_are_never_sent_to_localhost() {
         let base = "http://192.168.0.7:8000";
         for host in [None, Some("localhost:8000"), Some("127.0.0.1:8000"), Some("[::1]:8000")] {
-            assert_eq!(join_address(base, host, "gala"), "http://192.168.0.7:8000/j/gala", "{host:?}");
+            assert_eq!(join_address(base, Scheme::Http, host, "gala"), "http://192.168.0.7:8000/j/gala", "{host:?}");
         }
-        assert_eq!(join_address(base, Some("draw.example.kr"), "gala"), "http://draw.example.kr/j/gala");
+        assert_eq!(join_address(base, Scheme::Https, Some("draw.example.kr"), "gala"), "https://draw.example.kr/j/gala");
     }
 }

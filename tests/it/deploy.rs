@@ -16,7 +16,8 @@ const BINARY: &str = env!("CARGO_BIN_EXE_luckydraw");
 
 /// A file as the launch script would write it.
 fn launched(name: &str) -> String {
-    let output = Command::new("sh").arg(format!("{SCRIPTS}/launch.sh")).args(["--print", name]).output().unwrap();
+    let arguments = ["--domain", "draw.example", "--contact", "ops@draw.example", "--print", name];
+    let output = Command::new("sh").arg(format!("{SCRIPTS}/launch.sh")).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -26,8 +27,11 @@ fn units() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let service = launched("luckydraw.service").replace("/opt/luckydraw/current/luckydraw", BINARY);
     assert!(service.contains(BINARY));
-    fs::write(folder.path().join("luckydraw.service"), service).unwrap();
-    fs::write(folder.path().join("luckydraw.socket"), launched("luckydraw.socket")).unwrap();
+    fs::write(folder.path().join("luckydraw.service"), &service).unwrap();
+    for socket in ["luckydraw.socket", "luckydraw-redirect.socket"] {
+        assert!(service.contains(socket));
+        fs::write(folder.path().join(socket), launched(socket)).unwrap();
+    }
     folder
 }
 
@@ -40,7 +44,7 @@ fn analyze(folder: &TempDir, arguments: &[&str]) -> (bool, String) {
 #[test]
 fn systemd_finds_the_units_sound() {
     let folder = units();
-    let (sound, said) = analyze(&folder, &["verify", "./luckydraw.socket", "./luckydraw.service"]);
+    let (sound, said) = analyze(&folder, &["verify", "./luckydraw.socket", "./luckydraw-redirect.socket", "./luckydraw.service"]);
     assert!(sound && !said.contains("luckydraw."), "{said}");
     let service = folder.path().join("luckydraw.service");
     fs::write(&service, fs::read_to_string(&service).unwrap().replace("WatchdogSec=", "WatchDogs=")).unwrap();

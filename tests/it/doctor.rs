@@ -121,6 +121,31 @@ fn too_few_files_for_the_connections_asked_for_is_wrong() {
 }
 
 #[test]
+fn a_certificate_has_to_be_there_and_to_fit_its_key_and_the_name() {
+    let (temp, data) = folder();
+    let file = |name: &str, text: String| {
+        let path = temp.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (own, other, foreign) = (made("localhost"), made("localhost"), made("draw.example"));
+    let cert = file("cert.pem", own.cert.pem());
+    let key = file("key.pem", own.signing_key.serialize_pem());
+    let other_key = file("other.pem", other.signing_key.serialize_pem());
+    let (foreign_cert, foreign_key) = (file("far.pem", foreign.cert.pem()), file("far.key", foreign.signing_key.serialize_pem()));
+    let look = |cert: &str, key: &str| {
+        let settings = [("LUCKYDRAW_TLS_CERT", cert), ("LUCKYDRAW_TLS_KEY", key), ("LUCKYDRAW_DOMAIN", "localhost")];
+        consult(&data, &settings, None)
+    };
+    let said = look(&cert, &key);
+    assert_eq!((trouble(&said, "certificate"), &said["healthy"]), (None, &Value::Bool(true)), "{said}");
+    is_wrong(&look(&cert, &other_key), "certificate", &["LUCKYDRAW_TLS_KEY"]);
+    is_wrong(&look(&foreign_cert, &foreign_key), "certificate", &["localhost"]);
+    is_wrong(&look("/nowhere/cert.pem", &key), "certificate", &["/nowhere/cert.pem"]);
+}
+
+#[test]
 fn a_name_that_leads_nowhere_is_wrong() {
     let (_temp, data) = folder();
     // The top-level domain .invalid never has an address (RFC 6761).

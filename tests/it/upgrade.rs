@@ -1,8 +1,10 @@
 //! An upgrade in mid-draw: the listening socket stays open, 300 phones are told to come back, and none of them loses a frame or its number.
 
 use crate::house::{House, PATIENCE};
+use crate::http::Ask;
 use crate::show::{EVENT, Phone, prize, request_id};
 use crate::socket::{Heard, Socket};
+use hyper::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +13,20 @@ use tokio::task::JoinSet;
 
 /// The phones of the plan's hall.
 const PHONES: u64 = 300;
+
+/// How many go on calling, each call on a connection of its own.
+const CALLERS: usize = 8;
+
+/// Calls over and over until it is told to end, and insists on every answer; gives back their number.
+async fn call(ask: Ask, end: watch::Receiver<bool>) -> usize {
+    let mut answered = 0;
+    while !*end.borrow() {
+        let answer = ask.clone().try_send().await.unwrap_or_else(|error| panic!("call {answered} was cut off: {error}"));
+        assert_eq!(answer.status.as_u16(), 200);
+        answered += 1;
+    }
+    answered
+}
 
 /// What a phone knows at the end.
 struct Evening {
@@ -90,12 +106,19 @@ async fn three_hundred_phones_go_through_an_upgrade_in_mid_draw_and_lose_nothing
     house.order("draw/standby", &prize("TV")).await.ok();
     let draw = house.start_draw(&prize("TV")).await;
 
+    let (calls_end, calls) = watch::channel(false);
+    let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(call(house.ask(Method::GET, "/healthz"), calls.clone()))).collect();
     house.terminate();
     // Nobody listens any more, and yet nobody is refused: this call waits in the queue for the next process.
     assert_eq!(house.ended().await.code(), Some(0));
     let waiting = house.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(9_999)}));
     let waiting = tokio::spawn(waiting.try_send());
     house.restart().await;
+    calls_end.send(true).unwrap();
+    for caller in callers {
+        let answered = tokio::time::timeout(PATIENCE, caller).await.unwrap().unwrap();
+        assert!(answered > 0, "every call is answered, by the one or by the other");
+    }
 
     let late = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap().expect("a call made in between is answered");
     assert_eq!(late.granted(201)["draw_number"], PHONES + 1);
