@@ -84,6 +84,18 @@ impl House {
         self.child.wait().unwrap();
     }
 
+    /// Tells the process to read its certificates again.
+    pub fn hang_up(&self) {
+        signal(&self.child, libc::SIGHUP);
+    }
+
+    /// Where the process says to listen under this scheme since its last start.
+    pub fn listening(&self, scheme: &str) -> SocketAddr {
+        let text = printed(self.folder.path(), self.starts);
+        let (_, rest) = text.split_once(&format!(" {scheme}://")).unwrap_or_else(|| panic!("it listens by {scheme}: {text}"));
+        rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap().parse().unwrap()
+    }
+
     /// Asks the process to stop.
     pub fn terminate(&self) {
         signal(&self.child, libc::SIGTERM);

@@ -1,0 +1,1 @@
+//! Certificates that the server orders by itself.
