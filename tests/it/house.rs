@@ -98,6 +98,18 @@ impl House {
         self.child.wait().unwrap();
     }
 
+    /// Tells the process to read its certificates again.
+    pub fn hang_up(&self) {
+        signal(&self.child, libc::SIGHUP);
+    }
+
+    /// Where the process says to listen under this scheme since its last start.
+    pub fn listening(&self, scheme: &str) -> SocketAddr {
+        let text = printed(self.folder.path(), self.starts);
+        let (_, rest) = text.split_once(&format!(" {scheme}://")).unwrap_or_else(|| panic!("it listens by {scheme}: {text}"));
+        rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap().parse().unwrap()
+    }
+
     /// Asks the process to stop.
     pub fn terminate(&self) {
         signal(&self.child, libc::SIGTERM);
@@ -261,7 +273,10 @@ const HANDED: libc::c_int = 3;
 fn handed(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32, socket: &TcpListener) -> Command {
     let wrap = ["-c", "LISTEN_PID=$$ exec \"$0\"", env!("CARGO_BIN_EXE_luckydraw")];
     let mut command = prepared("/bin/sh", folder, bind, settings, start);
-    command.args(wrap).env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "http");
+    command.args(wrap).env("LISTEN_FDS", "1");
+    if !settings.iter().any(|(name, _)| name == "LISTEN_FDNAMES") {
+        command.env("LISTEN_FDNAMES", "http");
+    }
     let socket = socket.as_raw_fd();
     // SAFETY: dup2 and fcntl are async-signal-safe, and nothing else runs between fork and exec. The socket outlives the spawn.
     unsafe {

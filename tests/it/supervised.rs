@@ -1,8 +1,11 @@
 //! The server under a supervisor, over the real protocols: readiness and pings on a datagram socket, sockets handed over, a token in a folder of credentials.
 
+use crate::credentials::{Authority, NAME, TODAY, Tunnel};
 use crate::house::{ADMIN_TOKEN, House, PATIENCE, poll};
+use crate::http::Ask;
 use crate::show::EVENT;
 use hyper::Method;
+use rustls::version::TLS13;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -121,6 +124,27 @@ async fn a_socket_that_was_handed_over_takes_the_place_of_the_server_s_own() {
     assert!(house.printed().contains("the supervisor's socket"), "{}", house.printed());
 }
 
+#[tokio::test]
+async fn a_socket_s_name_says_what_is_spoken_there() {
+    let authority = Authority::new();
+    let (cert, key) = authority.files("usual", &[NAME], TODAY);
+    let settings = [
+        ("LISTEN_FDNAMES", "https"),
+        ("LUCKYDRAW_BIND", "127.0.0.1:1"),
+        ("LUCKYDRAW_TLS_CERT", cert.to_str().unwrap()),
+        ("LUCKYDRAW_TLS_KEY", key.to_str().unwrap()),
+        ("LUCKYDRAW_PLAIN_BIND", "127.0.0.1:0"),
+    ];
+    let house = House::start_activated(&settings).await;
+    let tunnel = Tunnel::to(house.listening("https"), authority.client(&[&TLS13], &["http/1.1"])).await;
+    assert_eq!(Ask::new(tunnel.address, Method::GET, "/healthz").await.status, 200);
+    assert_eq!(
+        house.ask(Method::GET, "/healthz").await.status,
+        200,
+        "the door in the clear, which nobody handed over, is its own"
+    );
+}
+
 /// A process that is ended when the test is.
 struct Process(Child);
 
@@ -163,7 +187,7 @@ async fn systemd_s_own_activator_starts_the_server_at_the_first_call() {
         None => is_listening(address).then_some(()),
     })
     .await;
-    let answer = crate::http::Ask::new(address, Method::GET, "/api/luckydraw/admin/events").admin().await;
+    let answer = Ask::new(address, Method::GET, "/api/luckydraw/admin/events").admin().await;
     assert!(answer.ok().is_object(), "the first call starts the server, is answered, and finds the token of the credentials");
     let health = Command::new(env!("CARGO_BIN_EXE_luckydraw"))
         .env_clear()

@@ -95,6 +95,10 @@ impl Acme {
                 "there is no certificate yet: until it is obtained nobody can come in by https"
             );
         }
+        let wait = acme.attempts.wait(SystemTime::now());
+        if !wait.is_zero() {
+            tracing::warn!(wait_s = wait.as_secs(), "earlier orders have failed, and the next order waits");
+        }
         Ok(acme)
     }
 
