@@ -67,7 +67,7 @@ impl Hall {
             far.push(std::net::TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens"));
             let (socket, _) = listener.accept().expect("somebody has connected");
             let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            stages.join(Join { socket, read_ahead: Bytes::new(), entry });
+            stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
             // An inbox is bounded: a thousand joins at once would be turned away.
             wait_until(|| room.census.total() == far.len() as u32);
         }

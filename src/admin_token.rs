@@ -52,6 +52,8 @@ pub enum Source {
     Given(Secret),
     /// It is in this file, which is the operator's.
     File(PathBuf),
+    /// It is in this file, if the supervisor handed one over; else it is as [`Source::Kept`].
+    Handed(PathBuf),
     /// It is kept in the data folder, and made there at the first start.
     Kept,
 }
@@ -81,10 +83,11 @@ impl AdminToken {
         let path = match source {
             Source::Given(secret) => return Ok(Self { secret: secret.clone(), file: None }),
             Source::File(path) => path.clone(),
-            Source::Kept => data_dir.join(FILE),
+            Source::Handed(path) if path.exists() => path.clone(),
+            Source::Handed(_) | Source::Kept => data_dir.join(FILE),
         };
         let failed = |source| AdminTokenError::Io { path: path.clone(), source };
-        if *source == Source::Kept {
+        if path == data_dir.join(FILE) {
             if !path.exists() {
                 keep(&path, &chance::hex(RANDOM_LEN)).map_err(failed)?;
             }
@@ -133,6 +136,17 @@ mod tests {
         assert_eq!(token.secret.expose(), "0123456789abcdef-token");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(!folder.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn a_token_that_is_handed_over_is_taken_and_otherwise_one_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let handed = folder.path().join("credentials");
+        let kept = AdminToken::obtain(&Source::Handed(handed.clone()), folder.path()).unwrap();
+        assert_eq!(kept.file.unwrap(), folder.path().join(FILE));
+        fs::write(&handed, "a-token-that-was-handed-over\n").unwrap();
+        let token = AdminToken::obtain(&Source::Handed(handed), folder.path()).unwrap();
+        assert_eq!(token.secret.expose(), "a-token-that-was-handed-over");
     }
 
     #[test]

@@ -5,10 +5,10 @@
 
 use crate::admin_token::AdminToken;
 use crate::draw::EventId;
+use crate::web::gate::{Address, Speech};
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use std::fmt;
-use std::net::SocketAddr;
 
 /// Black on bright white, whatever the terminal's own colours are: phones look for dark on light.
 const DARK_ON_LIGHT: &str = "\x1b[30;107m";
@@ -17,7 +17,7 @@ const PLAIN: &str = "\x1b[0m";
 /// What is printed at the start.
 #[derive(Debug)]
 pub struct Banner<'b> {
-    pub listening: &'b [SocketAddr],
+    pub listening: &'b [Address],
     /// As [`lan::join_base`](crate::lan::join_base) gives it.
     pub join_base: &'b str,
     pub event: &'b EventId,
@@ -31,8 +31,9 @@ pub struct Banner<'b> {
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { join_base, event, .. } = self;
-        for address in self.listening {
-            writeln!(f, "luckydraw is listening on http://{address}")?;
+        for Address { address, speech } in self.listening {
+            let does = if *speech == Speech::Redirect { "leading on to https from" } else { "listening on" };
+            writeln!(f, "luckydraw is {does} {}://{address}", speech.scheme())?;
         }
         if self.open {
             writeln!(f, "\n*** OPEN MODE: every client is trusted, no admin token is asked for. Only for rehearsals. ***")?;
@@ -77,7 +78,10 @@ mod tests {
     fn banner(on_terminal: bool, file: Option<&str>, open: bool) -> String {
         let admin_token = AdminToken { secret: Secret::parse(TOKEN).unwrap(), file: file.map(PathBuf::from) };
         let banner = Banner {
-            listening: &["0.0.0.0:8000".parse().unwrap()],
+            listening: &[
+                Address { address: "0.0.0.0:8000".parse().unwrap(), speech: Speech::Plain },
+                Address { address: "[::]:443".parse().unwrap(), speech: Speech::Tls },
+            ],
             join_base: "http://192.168.0.7:8000",
             event: &EventId::parse("demo").unwrap(),
             admin_token: &admin_token,
@@ -90,9 +94,13 @@ mod tests {
     #[test]
     fn the_addresses_are_those_of_the_hall() {
         let text = banner(true, None, false);
-        for address in
-            ["http://0.0.0.0:8000\n", "http://192.168.0.7:8000/j/demo", "/lottery?event=demo", "/lottery/admin?event=demo"]
-        {
+        for address in [
+            "http://0.0.0.0:8000\n",
+            "https://[::]:443\n",
+            "http://192.168.0.7:8000/j/demo",
+            "/lottery?event=demo",
+            "/lottery/admin?event=demo",
+        ] {
             assert!(text.contains(address), "{address} in {text}");
         }
         assert!(!text.contains("OPEN MODE") && banner(true, None, true).contains("OPEN MODE"));

@@ -13,7 +13,7 @@ const PER_THREAD: u64 = 3;
 /// Raises the limit as far as `wanted` connections need beside so many worker and stage `threads`, and tells how many
 /// connections there may really be.
 pub fn make_room(wanted: usize, threads: usize) -> usize {
-    let reserved = RESERVED + PER_THREAD * threads as u64;
+    let reserved = reserved(threads);
     let limit = getrlimit(Resource::Nofile);
     // None: there is no limit.
     let hard = limit.maximum.unwrap_or(u64::MAX);
@@ -21,7 +21,16 @@ pub fn make_room(wanted: usize, threads: usize) -> usize {
     let soft = limit.current.unwrap_or(u64::MAX);
     let raise = || setrlimit(Resource::Nofile, Rlimit { current: Some(aim), maximum: limit.maximum });
     let granted = if aim > soft && raise().is_ok() { aim } else { soft };
-    wanted.min(granted.saturating_sub(reserved).max(1) as usize)
+    wanted.min(room_within(granted, threads))
+}
+
+/// How many connections a limit has room for, beside so many worker and stage `threads`.
+pub fn room_within(limit: u64, threads: usize) -> usize {
+    limit.saturating_sub(reserved(threads)).max(1) as usize
+}
+
+fn reserved(threads: usize) -> u64 {
+    RESERVED + PER_THREAD * threads as u64
 }
 
 #[cfg(test)]

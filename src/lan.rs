@@ -5,18 +5,19 @@
 //! route: there the kernel is asked about the networks on its links. A machine without any shows its loopback address, which is
 //! true if of little use.
 
+use crate::web::scheme::Scheme;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 /// A place outside, never sent to: TEST-NET-1 (RFC 5737).
 const OUTSIDE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// The address phones reach the server by, without a path, given where it listens and the name it goes by.
-pub fn join_base(listening: &[SocketAddr], domain: Option<&str>) -> String {
-    let port = listening.first().map_or(80, SocketAddr::port);
+/// The address phones reach the server by, without a path, given where it listens, what it speaks there, and the name it goes by.
+pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> String {
+    let port = listening.first().map_or(scheme.default_port(), SocketAddr::port);
     match domain {
-        Some(domain) if port == 80 => format!("http://{domain}"),
-        Some(domain) => format!("http://{domain}:{port}"),
-        None => format!("http://{}", reachable(listening, outward)),
+        Some(domain) if port == scheme.default_port() => format!("{scheme}://{domain}"),
+        Some(domain) => format!("{scheme}://{domain}:{port}"),
+        None => format!("{scheme}://{}", reachable(listening, outward)),
     }
 }
 
@@ -106,8 +107,9 @@ mod tests {
     #[test]
     fn a_domain_outweighs_addresses() {
         let listening = ["0.0.0.0:80".parse().unwrap()];
-        assert_eq!(join_base(&listening, Some("draw.example.kr")), "http://draw.example.kr");
+        assert_eq!(join_base(&listening, Scheme::Http, Some("draw.example.kr")), "http://draw.example.kr");
+        assert_eq!(join_base(&listening, Scheme::Https, Some("draw.example.kr")), "https://draw.example.kr:80");
         let listening = ["0.0.0.0:8000".parse().unwrap()];
-        assert_eq!(join_base(&listening, Some("draw.example.kr")), "http://draw.example.kr:8000");
+        assert_eq!(join_base(&listening, Scheme::Http, Some("draw.example.kr")), "http://draw.example.kr:8000");
     }
 }

@@ -15,8 +15,9 @@
 //!          ▼ decide           ▼ commit
 //!     ┌─ draw/ ─┐        ┌─ store/ ─┐     beside all: wire/ (the language of bodies and frames),
 //!     │  rules  │        │ journal  │                 sheet (tables from and for spreadsheets),
-//!     │         │        │          │                 token, chance, config, logs, histogram, fail_stop
-//!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse)
+//!     │         │        │          │                 token, chance, config, logs, histogram, fail_stop, roll_call
+//!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse), supervisor;
+//!                                                     doctor and healthcheck are errands
 //! ```
 //!
 //! # What holds, always
@@ -49,16 +50,20 @@ pub mod chance;
 pub mod config;
 pub mod demo;
 pub mod descriptors;
+pub mod doctor;
 pub mod draw;
 pub mod fail_stop;
+pub mod healthcheck;
 pub mod histogram;
 pub mod lan;
 pub mod live;
 pub mod logs;
+pub mod roll_call;
 pub mod sequencer;
 pub mod server;
 pub mod sheet;
 pub mod store;
+pub mod supervisor;
 pub mod token;
 pub mod web;
 pub mod wire;

@@ -1,14 +1,16 @@
 //! The server's binary: settings, logs, the house, and the signals that close it.
 //!
-//! Exit codes: 0 after a stop, 64 when what was asked for is wrong, 1 when the house could not be opened or closed, 130 when a
+//! Each errand has one function here and its work in a room or file of its own. Exit codes: 0 after a stop or when an errand found all well, 64 when what was asked for is wrong, 1 when it found something wrong or the house could not be opened or closed, 130 when a
 //! second signal cuts a stop short.
 
 mod memory;
 
 use luckydraw::banner::Banner;
+use luckydraw::config::words;
 use luckydraw::config::{self, Config, Wish};
 use luckydraw::server::{self, Running};
-use luckydraw::{logs, server::StartError};
+use luckydraw::supervisor::watchdog;
+use luckydraw::{doctor, healthcheck, logs, server::StartError};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ const CUT_SHORT: u8 = 130;
 fn main() -> ExitCode {
     match config::of_this_process() {
         Ok(Wish::Serve(config)) => serve(&config),
+        Ok(Wish::Healthcheck(config, wanted)) => healthcheck(&config, &wanted),
+        Ok(Wish::Doctor { config, json }) => see_doctor(&config, json),
         Ok(Wish::Say(text)) => {
             say(text);
             ExitCode::SUCCESS
@@ -32,6 +36,32 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Asks the running server how it is.
+fn healthcheck(config: &Config, wanted: &words::Healthcheck) -> ExitCode {
+    let bind = if wanted.url.is_some() { Ok(&config.bind[..]) } else { healthcheck::places(config) };
+    match bind.and_then(|bind| healthcheck::ask(bind, wanted)) {
+        Ok(said) => {
+            say(format_args!("{said}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("luckydraw: {}", with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says whether this machine is fit to serve.
+fn see_doctor(config: &Config, json: bool) -> ExitCode {
+    let report = doctor::examine(config);
+    if json {
+        say(report.json())
+    } else {
+        say(&report)
+    }
+    if report.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Serves until a signal.
@@ -55,8 +85,12 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     };
     let house = server::start(config)?;
     greet(config, &house);
+    watchdog::begin(house.watched());
     Ok(runtime.block_on(async {
-        signals.next().await;
+        while signals.next().await == Wanted::Look {
+            house.look_again();
+        }
+        watchdog::stopping();
         tracing::info!("stopping; a second signal ends at once");
         close(house, signals).await
     }))
@@ -69,7 +103,7 @@ async fn close(house: Running, mut signals: Signals) -> ExitCode {
     tokio::select! {
         closed = closing => closed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         // Not returned: the runtime would wait for the closing thread.
-        () = signals.next() => std::process::exit(i32::from(CUT_SHORT)),
+        () = signals.stop() => std::process::exit(i32::from(CUT_SHORT)),
     }
 }
 
@@ -107,22 +141,42 @@ fn with_causes(error: &dyn Error) -> String {
     line
 }
 
-/// What asks for a stop: SIGTERM and Ctrl-C.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// A stop: SIGTERM and Ctrl-C.
+    Stop,
+    /// A look at the certificates: SIGHUP.
+    Look,
+}
+
+/// The signals that are heard.
 struct Signals {
+    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     fn take() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next one. Cancel safe.
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Wanted {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => Wanted::Look,
+            _ = self.terminate.recv() => Wanted::Stop,
+            _ = self.interrupt.recv() => Wanted::Stop,
         }
+    }
+
+    /// Waits for the next one that asks for a stop. Cancel safe.
+    async fn stop(&mut self) {
+        while self.next().await != Wanted::Stop {}
     }
 }

@@ -98,7 +98,7 @@ impl Hall {
             phone.set_read_timeout(Some(DEADLINE)).unwrap();
             let (socket, _) = listener.accept().unwrap();
             let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            stages.join(Join { socket, read_ahead: Bytes::new(), entry });
+            stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
             phones.push(phone);
         }

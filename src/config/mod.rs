@@ -6,6 +6,8 @@
 //! is not set. Nothing here opens a file or a socket.
 
 pub mod table;
+pub mod tls;
+pub mod words;
 
 use crate::admin_token::{self, Secret, Source};
 use crate::draw::EventId;
@@ -19,6 +21,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use table::{Kind, PREFIX, SETTINGS, Setting};
+use tls::Tls;
+use words::{Errand, Healthcheck};
+
+/// The supervisor's variable that says where it put the secrets it hands over (`LoadCredential=`, systemd.exec(5)).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// What the admin token is called among them.
+const CREDENTIAL: &str = "admin-token";
 
 /// The most origins beside the server's own.
 const ORIGINS_MAX: usize = 64;
@@ -36,6 +46,8 @@ pub struct Config {
     /// `scheme://host[:port]`, in lower case.
     pub allowed_origins: Vec<String>,
     pub domain: Option<String>,
+    /// None: everything is spoken in the clear.
+    pub tls: Option<Tls>,
     pub announce_after_ms: u32,
     pub event_ttl_s: u64,
     pub events_max: u32,
@@ -58,6 +70,10 @@ pub struct Config {
 pub enum Wish {
     /// To serve.
     Serve(Box<Config>),
+    /// To ask a running server whether it lives.
+    Healthcheck(Box<Config>, Healthcheck),
+    /// To look whether this machine is fit to serve; with `json`, for machines to read.
+    Doctor { config: Box<Config>, json: bool },
     /// To print this and end: the help, the version, or the settings.
     Say(String),
 }
@@ -85,10 +101,14 @@ pub fn understand(
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Wish, Vec<Problem>> {
     let mut problems = Vec::new();
+    let env: Vec<_> = env.into_iter().collect();
+    let credentials = credentials_in(&env);
     let mut values = from_env(env, &mut problems);
-    let mut prints = false;
+    let (mut prints, mut errand) = (false, Errand::Serve);
     match table::command().try_get_matches_from(args) {
-        Ok(mut matches) => {
+        Ok(matches) => {
+            let (asked, mut matches) = words::understood(matches);
+            errand = asked;
             prints = matches.get_flag(table::PRINT_CONFIG);
             for setting in SETTINGS {
                 values.extend(matches.remove_one::<OsString>(setting.name).map(|value| (setting.name, value)));
@@ -97,12 +117,20 @@ pub fn understand(
         Err(said) if !said.use_stderr() => return Ok(Wish::Say(said.render().to_string())),
         Err(wrong) => problems.push(Problem { name: "arguments".into(), message: first_line(&wrong) }),
     }
-    let mut reader = Reader { values: settle(values, &mut problems), problems };
+    let mut reader = Reader { values: settle(values, &mut problems), credentials, problems };
     let config = reader.read();
     match (reader.problems.is_empty(), prints) {
         (false, _) => Err(reader.problems),
         (true, true) => Ok(Wish::Say(print(&reader.values))),
-        (true, false) => Ok(Wish::Serve(Box::new(config))),
+        (true, false) => Ok(wish(errand, Box::new(config))),
+    }
+}
+
+fn wish(errand: Errand, config: Box<Config>) -> Wish {
+    match errand {
+        Errand::Serve => Wish::Serve(config),
+        Errand::Healthcheck(question) => Wish::Healthcheck(config, question),
+        Errand::Doctor { json } => Wish::Doctor { config, json },
     }
 }
 
@@ -122,6 +150,11 @@ fn from_env(
         }
     }
     values
+}
+
+fn credentials_in(env: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let folder = env.iter().find(|(name, _)| name == CREDENTIALS_DIRECTORY);
+    folder.map(|(_, folder)| PathBuf::from(folder)).filter(|folder| folder.is_absolute())
 }
 
 /// Every setting's text: what was given, else its default.
@@ -156,13 +189,16 @@ fn first_line(wrong: &clap::Error) -> String {
 /// Reads texts into types, and notes what is wrong with them. Where something is, what it gives back is never used.
 struct Reader {
     values: BTreeMap<&'static str, String>,
+    /// Where the supervisor puts the secrets it hands over.
+    credentials: Option<PathBuf>,
     problems: Vec<Problem>,
 }
 
 impl Reader {
     fn read(&mut self) -> Config {
+        let domain = self.domain();
         let config = Config {
-            bind: self.places(),
+            bind: self.places_of("BIND"),
             data_dir: PathBuf::from(self.text("DATA_DIR")),
             admin_token: self.admin_token(),
             open: self.switch("OPEN"),
@@ -170,7 +206,8 @@ impl Reader {
             workers: self.number("WORKERS") as usize,
             stages: self.number("STAGES") as usize,
             allowed_origins: self.origins(),
-            domain: self.domain(),
+            tls: self.tls(domain.as_deref()),
+            domain,
             announce_after_ms: self.number("ANNOUNCE_AFTER_MS") as u32,
             event_ttl_s: self.number("EVENT_TTL_S"),
             events_max: self.number("MAX_EVENTS") as u32,
@@ -183,8 +220,9 @@ impl Reader {
             metrics_bind: self.metrics_bind(),
             metrics_token: self.metrics_token(),
         };
-        if let Some(place) = config.bind.iter().find(|place| config.open && !place.may_be_loopback()) {
-            let message = format!("trusts every client, so LUCKYDRAW_BIND may hold loopback addresses only: {place} is not one");
+        let beside = config.tls.iter().flat_map(|tls| tls.plain.iter().chain(&tls.redirect));
+        if let Some(place) = config.bind.iter().chain(beside).find(|place| config.open && !place.may_be_loopback()) {
+            let message = format!("trusts every client, so it listens on loopback addresses only: {place} is not one");
             self.wrong("OPEN", message);
         }
         config
@@ -243,13 +281,14 @@ impl Reader {
         secret
     }
 
-    fn places(&mut self) -> Vec<Place> {
-        let text = self.text("BIND");
+    /// The places of a setting, none where it is empty.
+    fn places_of(&mut self, name: &str) -> Vec<Place> {
+        let text = self.text(name);
         let mut places = Vec::new();
-        for part in text.split(',').map(str::trim) {
+        for part in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
             match Place::parse(part) {
                 Some(place) => places.push(place),
-                None => self.wrong("BIND", format!("{part:?} is not address:port, name:port or [v6]:port")),
+                None => self.wrong(name, format!("{part:?} is not address:port, name:port or [v6]:port")),
             }
         }
         places
@@ -258,7 +297,7 @@ impl Reader {
     fn admin_token(&mut self) -> Source {
         let (token, file) = (self.text("ADMIN_TOKEN"), self.text("ADMIN_TOKEN_FILE"));
         match (token.is_empty(), file.is_empty()) {
-            (true, true) => Source::Kept,
+            (true, true) => self.credentials.as_ref().map_or(Source::Kept, |folder| Source::Handed(folder.join(CREDENTIAL))),
             (true, false) => Source::File(PathBuf::from(file)),
             (false, is_alone) => {
                 if !is_alone {
@@ -338,7 +377,7 @@ pub fn of_this_process() -> Result<Wish, Vec<Problem>> {
 }
 
 fn is_ours(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+    name == CREDENTIALS_DIRECTORY || name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
 }
 
 #[cfg(test)]
@@ -428,6 +467,30 @@ mod tests {
     fn a_flag_outweighs_its_variable() {
         let config = config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_STAGES", "4")]);
         assert_eq!((config.workers, config.stages, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
+    }
+
+    #[test]
+    fn a_word_reads_the_settings_on_either_side_of_it() {
+        for args in [["--workers=3", "doctor", "--json"], ["doctor", "--json", "--workers=3"]] {
+            let Ok(Wish::Doctor { config, json: true }) = wish(&args, &[("LUCKYDRAW_STAGES", "4")]) else { panic!("{args:?}") };
+            assert_eq!((config.workers, config.stages), (3, 4));
+        }
+        let args = ["healthcheck", "--ready", "--url", "http://[::1]:1/"];
+        let Ok(Wish::Healthcheck(_, question)) = wish(&args, &[]) else { panic!() };
+        assert_eq!(question, Healthcheck { url: Some("http://[::1]:1/".into()), ready: true });
+        assert_eq!(wrong(&["--json"], &[]), ["arguments"], "a word's own flag is not everybody's");
+        assert_eq!(wrong(&["heal"], &[]), ["arguments"]);
+        assert_eq!(wrong(&["doctor"], &[("LUCKYDRAW_WORKERS", "0")]), ["LUCKYDRAW_WORKERS"]);
+    }
+
+    #[test]
+    fn a_token_that_was_said_outweighs_one_that_is_handed_over() {
+        let handed = ("CREDENTIALS_DIRECTORY", "/run/credentials/luckydraw.service");
+        let source = |env: &[(&str, &str)]| config(&[], env).admin_token;
+        let path = PathBuf::from("/run/credentials/luckydraw.service/admin-token");
+        assert_eq!(source(&[handed]), Source::Handed(path));
+        assert_eq!(source(&[handed, ("LUCKYDRAW_ADMIN_TOKEN_FILE", "/x")]), Source::File("/x".into()));
+        assert_eq!(source(&[("CREDENTIALS_DIRECTORY", "")]), Source::Kept);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Every setting, once: its name, what it is counted in, what it is when nothing is said, and how far it goes.
 
+use super::words;
 use crate::draw::decide::PARTICIPANTS_MAX;
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, Command};
@@ -138,6 +139,69 @@ pub const SETTINGS: &[Setting] = &[
         help: "The name this server goes by. Not set: addresses and localhost only",
     },
     Setting {
+        name: "TLS_CERT",
+        flag: "tls-cert",
+        kind: Kind::Text("FILE"),
+        default: Default::Nothing,
+        help: "A certificate and its chain in PEM form; with it LUCKYDRAW_BIND speaks https. Read again when it changes and on SIGHUP",
+    },
+    Setting {
+        name: "TLS_KEY",
+        flag: "tls-key",
+        kind: Kind::Text("FILE"),
+        default: Default::Nothing,
+        help: "The certificate's private key in PEM form, without a password",
+    },
+    Setting {
+        name: "PLAIN_BIND",
+        flag: "plain-bind",
+        kind: Kind::Text("ADDRESS:PORT,…"),
+        default: Default::Nothing,
+        help: "Where to listen in the clear beside LUCKYDRAW_BIND when that speaks https, as for a proxy or a probe on the same machine",
+    },
+    Setting {
+        name: "REDIRECT_BIND",
+        flag: "redirect-bind",
+        kind: Kind::Text("ADDRESS:PORT,…"),
+        default: Default::Nothing,
+        help: "Where to listen in the clear and lead everybody on to https, as 0.0.0.0:80; nothing else is answered there",
+    },
+    Setting {
+        name: "ACME_CONTACT",
+        flag: "acme-contact",
+        kind: Kind::Text("MAIL"),
+        default: Default::Nothing,
+        help: "A mail address for the certificate authority; with it a certificate for LUCKYDRAW_DOMAIN is ordered and renewed (ACME)",
+    },
+    Setting {
+        name: "ACME_DIRECTORY",
+        flag: "acme-directory",
+        kind: Kind::Text("URL"),
+        default: Default::Value("https://acme-v02.api.letsencrypt.org/directory"),
+        help: "The certificate authority",
+    },
+    Setting {
+        name: "ACME_STAGING",
+        flag: "acme-staging",
+        kind: Kind::Text("URL"),
+        default: Default::Nothing,
+        help: "A directory that an order is tried at first. Not set: Let's Encrypt's own for practice where that is the authority, else none",
+    },
+    Setting {
+        name: "ACME_CA",
+        flag: "acme-ca",
+        kind: Kind::Text("FILE"),
+        default: Default::Nothing,
+        help: "Certificates in PEM form that the authority's own is checked against. Not set: those of the web",
+    },
+    Setting {
+        name: "ACME_PORT",
+        flag: "acme-port",
+        kind: Kind::Number { unit: "port", min: 1, max: 65_535 },
+        default: Default::Value("443"),
+        help: "The port of LUCKYDRAW_DOMAIN that the authority comes in by: another than 443 in tests only",
+    },
+    Setting {
         name: "ANNOUNCE_AFTER_MS",
         flag: "announce-after-ms",
         kind: Kind::Number { unit: "ms", min: 0, max: 120_000 },
@@ -238,6 +302,7 @@ impl Setting {
         let arg = Arg::new(self.name)
             .long(self.flag)
             .value_name(value_name)
+            .global(true)
             .value_parser(OsStringValueParser::new())
             .help(format!("{}{bound} [env: {}]{default}", self.help, self.variable()));
         if matches!(self.kind, Kind::Switch) { arg.num_args(0..=1).default_missing_value("1") } else { arg }
@@ -254,15 +319,16 @@ pub fn bounds(name: &str) -> (&'static str, u64, u64) {
     (unit, min, max)
 }
 
-/// The command line, made of the table.
+/// The command line, made of the table and the words.
 pub fn command() -> Command {
-    let print = Arg::new(PRINT_CONFIG).long(PRINT_CONFIG).action(ArgAction::SetTrue);
-    Command::new("luckydraw")
+    let print = Arg::new(PRINT_CONFIG).long(PRINT_CONFIG).action(ArgAction::SetTrue).global(true);
+    let command = Command::new("luckydraw")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A live lucky draw: numbers for everybody in the hall, prizes drawn before their eyes")
         .arg(print.help("Print the settings as NAME=value lines, secrets hidden, and end"))
         .args(SETTINGS.iter().map(Setting::arg))
         .after_help(
             "Every setting is a flag and an environment variable; the flag outweighs. An empty variable counts as not set.",
-        )
+        );
+    words::add_to(command)
 }

@@ -1,8 +1,10 @@
 //! One socket's bytes, in and out, without waiting.
 //!
-//! Alone in its file so that a line under TLS can take its place: the rest of the stage knows neither descriptors nor system calls. A line
-//! never blocks, never retries later and keeps no buffer.
+//! Alone in its file: the rest of the stage knows neither descriptors nor system calls. Under TLS the bytes pass through the connection's cipher, which
+//! its peer keeps, since a line that held it would take a plain peer beyond its cache line. A line never blocks, never retries later and keeps no
+//! buffer.
 
+use super::cipher::Cipher;
 use super::limits::Limits;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -20,8 +22,10 @@ pub struct Line {
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// So many bytes.
+    /// So many bytes, and there may be more.
     Bytes(usize),
+    /// So many bytes, and that was all for now.
+    Last(usize),
     /// Nothing for now.
     Nothing,
     /// The peer has shut down its side.
@@ -48,14 +52,26 @@ impl Line {
         registry.register(&mut SourceFd(&self.socket.as_raw_fd()), token, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// Reads what is there.
+    /// Reads what is there, through its cipher if it has one.
     ///
     /// # Errors
     /// When the connection is broken.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
+    pub fn read(&mut self, cipher: Option<&mut Cipher>, buffer: &mut [u8]) -> io::Result<Heard> {
+        match cipher {
+            None => self.read_raw(buffer),
+            Some(cipher) => cipher.read(&mut self.socket, buffer),
+        }
+    }
+
+    /// Reads the bytes as they came.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
         loop {
             match self.socket.read(buffer) {
                 Ok(0) => return Ok(Heard::End),
+                Ok(count) if count < buffer.len() => return Ok(Heard::Last(count)),
                 Ok(count) => return Ok(Heard::Bytes(count)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Heard::Nothing),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -64,11 +80,15 @@ impl Line {
         }
     }
 
-    /// Writes as much as the kernel takes, possibly nothing. When it is less than all, the registry tells when to go on.
+    /// Writes as much as the kernel takes, possibly nothing, through its cipher if it has one. When it is less than all, the registry tells when to
+    /// go on, with the bytes that were not taken ([`Cipher::write`]).
     ///
     /// # Errors
     /// When the connection is broken.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn write(&mut self, cipher: Option<&mut Cipher>, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(cipher) = cipher {
+            return cipher.write(&mut self.socket, bytes);
+        }
         loop {
             match self.socket.write(bytes) {
                 Ok(count) => return Ok(count),
@@ -80,7 +100,10 @@ impl Line {
     }
 
     /// Says that nothing more will be sent.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self, cipher: Option<&mut Cipher>) {
+        if let Some(cipher) = cipher {
+            cipher.finish(&mut self.socket);
+        }
         // It fails only where the connection is gone, and then there is nobody to tell.
         let _ = self.socket.shutdown(Shutdown::Write);
     }
@@ -102,9 +125,9 @@ mod tests {
         assert!(settings.send_buffer_size().unwrap() <= 64 << 10, "what a peer that never reads may pin");
 
         let mut buffer = [0; 16];
-        assert_eq!(line.read(&mut buffer).unwrap(), Heard::Nothing);
-        while line.write(&[7; 4096]).unwrap() > 0 {}
-        line.finish();
+        assert_eq!(line.read(None, &mut buffer).unwrap(), Heard::Nothing);
+        while line.write(None, &[7; 4096]).unwrap() > 0 {}
+        line.finish(None);
         io::copy(&mut far, &mut io::sink()).unwrap();
         drop(far);
     }

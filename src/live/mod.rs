@@ -3,11 +3,12 @@
 //!
 //! An event is a *room* here. [`directory`] finds it, [`room`] holds what is shared of it, [`snapshot`] is its unmoving picture,
 //! [`roster`] gives numbers, `holders` says which sockets hold one. A [`stage`] is a thread with one readiness loop that owns its `peer`s,
-//! listed by room in a `crowd`; `line` is a peer's socket, `outbox` what a slow one is owed, `inbound` what came in, `heartbeat` when a silent
+//! listed by room in a `crowd`; `line` is a peer's socket, [`cipher`] its TLS, `outbox` what a slow one is owed, `inbound` what came in, `heartbeat` when a silent
 //! one is asked and let go; [`limits`] bounds them all. This room knows no HTTP, no SQL and no JSON: frames come in ready-made, and what a
 //! peer says is for the [`protocol`] to understand.
 
 pub mod census;
+pub mod cipher;
 mod crowd;
 pub mod delivery;
 pub mod directory;

@@ -1,21 +1,26 @@
 //! A peer: one socket on its stage, and what has to be known of it between two readiness events.
 //!
 //! There are tens of thousands of them and most are idle, so it is kept below a cache line: times are four bytes, the room is an index,
-//! the queue and the unfinished frame are a null pointer each. It decides nothing: the stage does.
+//! the queue, the unfinished frame and the cipher of a plain one are a null pointer each. It decides nothing: the stage does.
 
+use super::cipher::Cipher;
 use super::inbound::Unfinished;
 use super::limits::Limits;
-use super::line::Line;
+use super::line::{Heard, Line};
 use super::outbox::{Kind, Outbox};
 use super::tick::Tick;
 use super::{CloseCode, Role};
 use crate::draw::Number;
 use bytes::Bytes;
+use std::io;
+use std::num::NonZeroU32;
 
 /// A socket on its stage.
 #[derive(Debug)]
 pub struct Peer {
-    pub line: Line,
+    line: Line,
+    /// The TLS that its bytes pass through, if any.
+    cipher: Option<Box<Cipher>>,
     /// Which tenant of its slot it is.
     pub generation: u32,
     /// Its room's crowd on this stage, and its place in the list it is on there. None before it has entered and once it is told to go.
@@ -43,7 +48,8 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub crowd: u32,
-    pub index: u32,
+    /// Counted from 1, so that no place is none.
+    nth: NonZeroU32,
 }
 
 /// How far a peer has come.
@@ -81,11 +87,28 @@ pub enum Fault {
     Broken,
 }
 
+impl Place {
+    /// The last place of a list of `count`.
+    ///
+    /// # Panics
+    /// When the list is empty.
+    pub fn last(crowd: u32, count: usize) -> Self {
+        let nth = u32::try_from(count).ok().and_then(NonZeroU32::new);
+        Self { crowd, nth: nth.expect("a list that a peer was put on holds it") }
+    }
+
+    /// Where on the list it is.
+    pub fn index(self) -> u32 {
+        self.nth.get() - 1
+    }
+}
+
 impl Peer {
     /// A peer that has just arrived.
-    pub fn new(line: Line, generation: u32, now: Tick, due_at: Tick) -> Self {
+    pub fn new(line: Line, cipher: Option<Box<Cipher>>, generation: u32, now: Tick, due_at: Tick) -> Self {
         Self {
             line,
+            cipher,
             generation,
             crowd: None,
             from: 0,
@@ -145,7 +168,8 @@ impl Peer {
     /// [`Fault::Broken`].
     pub fn catch_up(&mut self, done: impl FnMut(Kind)) -> Result<bool, Fault> {
         let Some(outbox) = &mut self.outbox else { return Ok(true) };
-        let is_empty = outbox.flush(|bytes| self.line.write(bytes), done).map_err(|_| Fault::Broken)?;
+        let (line, cipher) = (&mut self.line, &mut self.cipher);
+        let is_empty = outbox.flush(|bytes| line.write(cipher.as_deref_mut(), bytes), done).map_err(|_| Fault::Broken)?;
         if is_empty {
             self.outbox = None;
         }
@@ -188,9 +212,44 @@ impl Peer {
         Ok(())
     }
 
-    /// How many bytes of unfinished frames it owns.
+    /// How many bytes of unfinished frames and records it owns.
     pub fn unfinished_bytes(&self) -> usize {
-        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.bytes())
+        let frames = self.unfinished.as_ref().map_or(0, |unfinished| unfinished.bytes());
+        frames + self.cipher.as_ref().map_or(0, |cipher| cipher.kept_bytes())
+    }
+
+    /// Forgets what it has said in part.
+    pub fn forget_unfinished(&mut self) {
+        self.unfinished = None;
+        if let Some(cipher) = &mut self.cipher {
+            cipher.forget();
+        }
+    }
+
+    /// Reads what it says.
+    ///
+    /// # Errors
+    /// When its connection is broken.
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
+        self.line.read(self.cipher.as_deref_mut(), buffer)
+    }
+
+    /// Reads what it still says though it was told to go, which nobody will understand.
+    ///
+    /// # Errors
+    /// When its connection is broken.
+    pub fn drain(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
+        self.line.read_raw(buffer)
+    }
+
+    /// Whether it has said what no readiness of its socket will tell of.
+    pub fn has_unread(&self) -> bool {
+        self.cipher.as_ref().is_some_and(|cipher| cipher.has_unread())
+    }
+
+    /// Tells it that nothing more will be sent.
+    pub fn finish(&mut self) {
+        self.line.finish(self.cipher.as_deref_mut());
     }
 
     /// Writes what the kernel takes, but nothing past what waits already.
@@ -198,7 +257,7 @@ impl Peer {
         if self.outbox.is_some() {
             return Ok(0);
         }
-        self.line.write(bytes).map_err(|_| Fault::Broken)
+        self.line.write(self.cipher.as_deref_mut(), bytes).map_err(|_| Fault::Broken)
     }
 
     #[cold]
@@ -234,7 +293,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let line = Line::open(listener.accept().unwrap().0, &Limits::default()).unwrap();
-        (Peer::new(line, 1, Tick::at(0), Tick::at(0)), far)
+        (Peer::new(line, None, 1, Tick::at(0), Tick::at(0)), far)
     }
 
     #[test]

@@ -24,14 +24,16 @@ mod floor;
 #[cfg(test)]
 mod rehearsal;
 
+use super::cipher::Cipher;
 use super::limits::Limits;
 use super::peer::close_frame;
 use super::protocol::{Protocol, Since};
 use super::publication::Publication;
 use super::room::Room;
 use super::{CloseCode, Identity, PeerId, Role};
+use crate::roll_call::{self, Call, Called};
 use bytes::Bytes;
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use floor::Floor;
 use mio::{Poll, Token, Waker};
 use std::io::Write;
@@ -39,13 +41,15 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A socket that has shaken hands and comes to its stage.
 #[derive(Debug)]
 pub struct Join {
     /// No longer known to any other readiness loop.
     pub socket: TcpStream,
+    /// Its TLS, if it speaks any.
+    pub cipher: Option<Box<Cipher>>,
     /// What hyper had read beyond the handshake.
     pub read_ahead: Bytes,
     pub entry: Entry,
@@ -67,7 +71,13 @@ impl Join {
     pub fn turn_away(mut self, code: CloseCode) {
         // As far as the kernel takes it at once: there is no stage to care for this socket.
         let _ = self.socket.set_nonblocking(true);
-        let _ = self.socket.write(&close_frame(Some(code as u16)));
+        let frame = close_frame(Some(code as u16));
+        if let Some(cipher) = &mut self.cipher {
+            let _ = cipher.write(&mut self.socket, &frame);
+            cipher.finish(&mut self.socket);
+        } else {
+            let _ = self.socket.write(&frame);
+        }
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 }
@@ -89,6 +99,8 @@ enum Order {
     Join(Box<Join>),
     /// Close a peer whose number has one socket too many: the newest is on another stage.
     Replace(PeerId),
+    /// Let go of this: somebody asks whether the stage still comes round to its work.
+    Answer(Call),
     Stop {
         spread: Duration,
         patience: Duration,
@@ -189,6 +201,14 @@ impl Stages {
         }
     }
 
+    /// Calls every stage; waits for room until `deadline`.
+    pub fn call(&self, deadline: Instant) -> Vec<Called> {
+        let call = |(index, door): (usize, &Door)| {
+            roll_call::call(format!("stage-{index}"), |call| door.put_by(Order::Answer(call), deadline))
+        };
+        self.doors.iter().enumerate().map(call).collect()
+    }
+
     /// Tells every peer 1012, spread over `spread`, waits at most `patience` for them to go, and ends the threads.
     pub fn stop(&self, spread: Duration, patience: Duration) {
         let threads = std::mem::take(&mut *self.threads());
@@ -214,6 +234,13 @@ impl Door {
         if self.orders.send(order).is_ok() {
             self.bell.ring();
         }
+    }
+
+    /// Puts an order in, or says that there was no room until `deadline`. A stage that has ended drops it.
+    fn put_by(&self, order: Order, deadline: Instant) -> bool {
+        let put = self.orders.send_deadline(order, deadline);
+        self.bell.ring();
+        !matches!(put, Err(SendTimeoutError::Timeout(_)))
     }
 
     /// Puts an order in, or gives it back at once.

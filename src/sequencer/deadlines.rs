@@ -146,6 +146,7 @@ impl Sequencer {
                 let lines = self.known(&event).and_then(|()| self.journal.audit(&event, before, limit).map_err(unreadable));
                 drop(reply.send(lines));
             }
+            Order::Answer(call) => drop(call),
             Order::Command { .. } | Order::Open { .. } | Order::Stop => unreachable!("a round serves these itself"),
         }
     }

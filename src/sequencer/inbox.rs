@@ -5,10 +5,12 @@ use crate::draw::fact::Settings;
 use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
 use crate::live::snapshot::Snapshot;
+use crate::roll_call::{self, Call, Called};
 use crate::store::{AuditLine, Details};
 use bytes::Bytes;
-use crossbeam::channel::{Sender, TrySendError};
+use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// What is ordered.
@@ -26,6 +28,8 @@ pub enum Order {
     DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
     /// Read the audit trail, newest first, below `before`.
     ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Denial>> },
+    /// Let go of this: somebody asks whether the writer still comes round to its work.
+    Answer(Call),
     /// Serve what came before, then end.
     Stop,
 }
@@ -101,6 +105,12 @@ impl Inbox {
         self.orders.try_send(Box::new(order)).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => Denial::Overloaded,
         })
+    }
+
+    /// Calls the writer; waits for room until `deadline`.
+    pub fn call(&self, deadline: Instant) -> Called {
+        let has_room = |order| !matches!(self.orders.send_deadline(order, deadline), Err(SendTimeoutError::Timeout(_)));
+        roll_call::call("sequencer", |call| has_room(Box::new(Order::Answer(call))))
     }
 
     /// Submits a command and waits until it is committed and published, or denied. Dropping the future abandons the answer, not the command.

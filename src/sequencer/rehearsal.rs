@@ -89,7 +89,7 @@ impl Desk {
         far.set_read_timeout(Some(DEADLINE)).unwrap();
         let (socket, _) = door.accept().unwrap();
         let entry = Entry::Admitted { room: self.room(), role: Role::Phone, identity: None, since: None };
-        self.stages.join(Join { socket, read_ahead: Bytes::new(), entry });
+        self.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
         let mut listener = Listener { far, heard: Vec::new() };
         listener.until(b"state_sync");
         listener

@@ -5,6 +5,7 @@
 //! round: nobody new, then the sockets, then the requests under way, and the writer last, since all of them may still need it.
 
 mod rooms;
+pub mod watched;
 
 use crate::admin_token::{AdminToken, AdminTokenError};
 use crate::config::Config;
@@ -14,19 +15,22 @@ use crate::lan;
 use crate::store::JournalError;
 use crate::store::journal::JOURNAL_FILE;
 use crate::store::keys::KeysError;
+use crate::supervisor::sockets::{Handed, SocketsError};
 use crate::web::app::{App, Settings};
-use crate::web::bind::{self, BindError};
+use crate::web::bind::BindError;
+use crate::web::gate::{Address, Gate, Speech};
 use crate::web::handlers::images::Shelf;
 use crate::web::handlers::patience::Patience;
 use crate::web::listener::{Bound, Listener};
 use crate::web::metrics::port::Port;
 use crate::web::metrics::process::Credit;
 use crate::web::pages;
+use crate::web::tls::{Certificates, TlsError};
 use crate::web::traffic::Traffic;
 use crate::web::worker::Workers;
 use rooms::{Archive, Rooms, Writer};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +47,12 @@ const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// The most connections where neither the operator nor the limit on open files says less.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
+/// What the supervisor calls its sockets by what is spoken there, and what it says where it gives one no name.
+const HTTPS: &str = "https";
+const HTTP: &str = "http";
+const REDIRECT: &str = "redirect";
+const UNNAMED: &str = "unknown";
+
 /// Where images are kept within the data folder.
 const IMAGES: &str = "images";
 
@@ -51,6 +61,8 @@ const IMAGES: &str = "images";
 pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
     #[error("the folder {} cannot be made", path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -59,6 +71,8 @@ pub enum StartError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     AdminToken(#[from] AdminTokenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
     Threads(#[source] io::Error),
 }
@@ -66,7 +80,11 @@ pub enum StartError {
 impl StartError {
     /// Whether the operator asked for what is never done, rather than something having failed.
     pub fn is_usage(&self) -> bool {
-        matches!(self, StartError::Bind(BindError::OpenToOthers { .. }))
+        match self {
+            StartError::Bind(BindError::OpenToOthers { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
+            StartError::Tls(error) => error.is_usage(),
+            _ => false,
+        }
     }
 }
 
@@ -78,6 +96,7 @@ pub struct Running {
     writer: Writer,
     admin_token: AdminToken,
     metrics: Option<Port>,
+    certificates: Option<Certificates>,
 }
 
 /// Opens the house. When this returns, it takes connections and is ready.
@@ -89,13 +108,39 @@ pub struct Running {
 /// On a thread that runs async tasks, since it blocks.
 pub fn start(config: &Config) -> Result<Running, StartError> {
     let connections_max = count_connections(config);
-    let sockets = bind::bind(&config.bind, config.open)?;
+    let gates = open_gates(config)?;
     let archive = Archive::take(&config.data_dir)?;
     make_images_folder(config)?;
     let admin_token = AdminToken::obtain(&config.admin_token, &config.data_dir)?;
-    let settings = settle(config, &sockets, &admin_token, connections_max).map_err(StartError::Threads)?;
+    // Before the journal is replayed: a certificate that is no good is told at once.
+    let certificates = open_certificates(config)?;
+    let settings = settle(config, &gates, &admin_token, connections_max).map_err(StartError::Threads)?;
     let rooms = Rooms::open(config, &settings, archive)?;
-    open_street(config, sockets, settings, rooms, admin_token).map_err(StartError::Threads)
+    open_street(config, gates, settings, rooms, admin_token, certificates).map_err(StartError::Threads)
+}
+
+/// Opens every door: the supervisor's where it holds some, else our own; those that phones are sent to first.
+fn open_gates(config: &Config) -> Result<Vec<Gate>, StartError> {
+    let mut handed = Handed::take(config.open)?;
+    let main = if config.tls.is_some() { Speech::Tls } else { Speech::Plain };
+    let mut gates = handed.gates(if main == Speech::Tls { HTTPS } else { HTTP }, main);
+    gates.extend(handed.gates(UNNAMED, main));
+    if gates.is_empty() {
+        gates = Gate::open(&config.bind, main, config.open)?;
+    }
+    if let Some(tls) = &config.tls {
+        for (name, speech, places) in [(HTTP, Speech::Plain, &tls.plain), (REDIRECT, Speech::Redirect, &tls.redirect)] {
+            let beside = handed.gates(name, speech);
+            gates.extend(if beside.is_empty() { Gate::open(places, speech, config.open)? } else { beside });
+        }
+    }
+    handed.nothing_left()?;
+    Ok(gates)
+}
+
+fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
+    let Some(tls) = &config.tls else { return Ok(None) };
+    Certificates::open(tls, config.domain.as_deref(), &config.data_dir).map(Some)
 }
 
 /// How many connections there may be: as many as the operator asked for, as far as the limit on open files goes.
@@ -119,8 +164,10 @@ fn make_images_folder(config: &Config) -> Result<(), StartError> {
 }
 
 /// What the street side goes by.
-fn settle(config: &Config, sockets: &[TcpListener], token: &AdminToken, connections_max: usize) -> io::Result<Settings> {
-    let listening = sockets.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+fn settle(config: &Config, gates: &[Gate], token: &AdminToken, connections_max: usize) -> io::Result<Settings> {
+    let speech = if config.tls.is_some() { Speech::Tls } else { Speech::Plain };
+    let addresses = gates.iter().map(Gate::address).collect::<io::Result<Vec<_>>>()?;
+    let listening: Vec<SocketAddr> = addresses.iter().filter(|gate| gate.speech == speech).map(|gate| gate.address).collect();
     Ok(Settings {
         open: config.open,
         allowed_origins: config.allowed_origins.clone(),
@@ -136,17 +183,19 @@ fn settle(config: &Config, sockets: &[TcpListener], token: &AdminToken, connecti
         details_days: config.pii_days,
         metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
         journal: config.data_dir.join(JOURNAL_FILE),
-        join_base: lan::join_base(&listening, config.domain.as_deref()),
+        join_base: lan::join_base(&listening, speech.scheme(), config.domain.as_deref()),
+        https_port: config.tls.as_ref().and(listening.first()).map(SocketAddr::port),
     })
 }
 
 /// Opens the street side: workers, then the listener, then the word that all is ready.
 fn open_street(
     config: &Config,
-    sockets: Vec<TcpListener>,
+    gates: Vec<Gate>,
     settings: Settings,
     rooms: Rooms,
     admin_token: AdminToken,
+    mut certificates: Option<Certificates>,
 ) -> io::Result<Running> {
     let directory = Arc::clone(&rooms.directory);
     let connections_max = settings.connections_max;
@@ -157,6 +206,7 @@ fn open_street(
         directory: rooms.directory,
         inbox: rooms.inbox,
         stages: rooms.stages,
+        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
         tokens: rooms.tokens,
         patience: Patience::default(),
         images: Shelf::default(),
@@ -169,18 +219,21 @@ fn open_street(
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
     let peers = move || directory.all().iter().map(|room| room.census.total() as usize).sum();
-    let listener = Listener::start(sockets, workers.doors(), Bound { connections_max, peers: Box::new(peers) })?;
+    let listener = Listener::start(gates, workers.doors(), Bound { connections_max, peers: Box::new(peers) })?;
     let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
     if let Some(port) = &metrics {
         tracing::info!(address = %port.address, "figures are to be had without a token");
     }
+    if let Some(certificates) = &mut certificates {
+        certificates.begin()?;
+    }
     app.ready.store(true, Relaxed);
-    Ok(Running { app, listener, workers, writer: rooms.writer, admin_token, metrics })
+    Ok(Running { app, listener, workers, writer: rooms.writer, admin_token, metrics, certificates })
 }
 
 impl Running {
     /// Where it listens, with the ports that were given.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         self.listener.addresses()
     }
 
@@ -199,9 +252,20 @@ impl Running {
         &self.admin_token
     }
 
+    /// Has certificates read again, where there are any.
+    pub fn look_again(&self) {
+        match &self.certificates {
+            Some(certificates) => certificates.look_again(),
+            None => tracing::info!("there is nothing to be read again"),
+        }
+    }
+
     /// Closes the house: blocks until everybody has gone and everything is kept, bounded by the patience with them.
     pub fn stop(self) {
         self.app.ready.store(false, Relaxed);
+        if let Some(certificates) = self.certificates {
+            certificates.stop();
+        }
         self.listener.stop();
         self.workers.begin_stop();
         self.app.stages.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);

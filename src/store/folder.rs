@@ -48,6 +48,13 @@ impl Lock {
     }
 }
 
+/// The process that holds a folder, or was the last to: the lock itself is not tried, since a server that starts at this instant would find it taken.
+pub fn last_holder(folder: &Path) -> Option<u32> {
+    let mut process = String::new();
+    File::open(folder.join(LOCK_FILE)).ok()?.take(20).read_to_string(&mut process).ok()?;
+    process.parse().ok()
+}
+
 /// Makes the folder, readable by nobody but its owner, unless it is there.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
@@ -135,6 +142,7 @@ mod tests {
         let lock = Lock::take(temp.path()).unwrap();
         let refusal = Lock::take(temp.path()).unwrap_err().to_string();
         assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+        assert_eq!(last_holder(temp.path()), Some(std::process::id()));
         drop(lock);
         Lock::take(temp.path()).unwrap();
     }

@@ -16,7 +16,7 @@ mod schema;
 mod seal;
 
 pub use error::{CommitError, JournalError};
-pub use folder::LockError;
+pub use folder::{LockError, last_holder};
 pub use journal::Journal;
 pub use keys::{Keys, KeysError};
 pub use record::RecordError;

@@ -38,6 +38,8 @@ pub struct Settings {
     pub journal: std::path::PathBuf,
     /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
+    /// The port that speaks TLS, if one does.
+    pub https_port: Option<u16>,
 }
 
 /// The street side's view of the house.
@@ -46,6 +48,8 @@ pub struct App {
     pub directory: Arc<Directory>,
     pub inbox: Inbox,
     pub stages: Stages,
+    /// How TLS is spoken, where it is.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     pub tokens: crate::token::Tokens,
     /// How often recovery and entry codes may be guessed.
     pub patience: super::handlers::patience::Patience,
@@ -88,5 +92,6 @@ pub fn sample_settings() -> Settings {
         details_days: 30,
         journal: std::path::PathBuf::from("journal"),
         join_base: "http://192.168.0.7:8000".into(),
+        https_port: None,
     }
 }

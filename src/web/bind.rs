@@ -133,14 +133,22 @@ fn listen(address: SocketAddr, v4_is_apart: bool) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(v4_is_apart)?;
     }
+    socket.bind(&address.into())?;
+    prepare(&socket)?;
+    Ok(socket.into())
+}
+
+/// Makes a bound socket listen, or one that listens already do so as ours do: with the deepest queue, and with what every connection inherits.
+///
+/// # Errors
+/// When the operating system refuses it.
+pub fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5)).with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]

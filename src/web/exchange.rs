@@ -8,9 +8,13 @@ use super::answer::{Answer, Failure, Reply};
 use super::app::App;
 use super::call::Call;
 use super::router::Found;
+use super::scheme::Scheme;
 use super::{guard, origin, router, routes, upgrade};
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use std::sync::Arc;
@@ -20,6 +24,9 @@ use std::time::Instant;
 const WORN: [(HeaderName, &str); 3] =
     [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer"), (CACHE_CONTROL, "no-store")];
 
+/// For how long a browser keeps to TLS: two years.
+const TLS_ONLY: &str = "max-age=63072000";
+
 /// Answers a request.
 pub async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Reply {
     let began = Instant::now();
@@ -27,8 +34,8 @@ pub async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Reply {
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let asks_socket = upgrade::is_asked(&head.headers);
 
-    let settings = &app.settings;
-    let caller = guard::check(settings, &head).and_then(|host| origin::check(settings, host.as_ref(), &head.headers));
+    let (settings, scheme) = (&app.settings, Scheme::of(&head.extensions));
+    let caller = guard::check(settings, &head).and_then(|host| origin::check(settings, scheme, host.as_ref(), &head.headers));
     let (caller, (place, answer)) = match caller {
         Ok(caller) => (Some(caller), route(app, head, body).await),
         Err(failure) => (None, (None, Err(failure))),
@@ -43,6 +50,9 @@ pub async fn answer(app: &Arc<App>, request: Request<Incoming>) -> Reply {
         origin::share(&caller, reply.headers_mut());
     }
     dress(reply.headers_mut());
+    if scheme == Scheme::Https {
+        secure(reply.headers_mut());
+    }
     let took = began.elapsed();
     app.traffic.note(place, reply.status().as_u16(), took);
     tracing::debug!(%method, path = uri.path(), status = reply.status().as_u16(), took_us = took.as_micros() as u64, "answered");
@@ -82,6 +92,16 @@ fn dress(headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("Origin"));
 }
 
+/// Keeps a browser to TLS: it never comes in the clear again (RFC 6797), and shows its cookies nowhere else.
+fn secure(headers: &mut HeaderMap) {
+    headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));
+    let hyper::header::Entry::Occupied(cookies) = headers.entry(SET_COOKIE) else { return };
+    let (_, cookies) = cookies.remove_entry_mult();
+    let secured: Vec<_> =
+        cookies.filter_map(|cookie| HeaderValue::try_from([cookie.as_bytes(), b"; Secure"].concat()).ok()).collect();
+    headers.extend(secured.into_iter().map(|cookie| (SET_COOKIE, cookie)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +114,19 @@ mod tests {
         assert_eq!(headers[CACHE_CONTROL], "public, max-age=31536000, immutable");
         assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
         assert_eq!(headers[VARY], "Origin");
+    }
+
+    #[test]
+    fn under_tls_every_cookie_is_kept_to_it() {
+        let mut headers = HeaderMap::new();
+        secure(&mut headers);
+        assert!(headers.contains_key(STRICT_TRANSPORT_SECURITY) && !headers.contains_key(SET_COOKIE));
+        for cookie in ["a=1; Path=/", "b=2"] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        secure(&mut headers);
+        let cookies: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; Path=/; Secure", "b=2; Secure"]);
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! can be refused without a word. Connections are bounded here, before anything is spent on them. This thread never reads from
 //! a connection.
 
+use super::gate::{Address, Gate, Speech};
 use crate::fail_stop::EndProcessOnPanic;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -27,6 +28,8 @@ const STOP: Token = Token(usize::MAX);
 pub struct Arrival {
     /// Non-blocking.
     pub socket: TcpStream,
+    /// What is spoken where it came in.
+    pub speech: Speech,
     pub seat: Seat,
 }
 
@@ -56,7 +59,7 @@ pub struct Bound {
 /// The thread that accepts. Dropping it leaves the thread running: call [`Listener::stop`].
 #[derive(Debug)]
 pub struct Listener {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     /// Written once, by [`Listener::stop`], and read by the thread. Relaxed: the waker's system call after it makes the thread
     /// look again.
     stopping: Arc<AtomicBool>,
@@ -65,16 +68,17 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Begins to accept from `sockets`, which listen and do not block, and to deal out to `doors`.
+    /// Begins to accept from `gates`, which listen and do not block, and to deal out to `doors`.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
-    pub fn start(sockets: Vec<std::net::TcpListener>, doors: Vec<mpsc::Sender<Arrival>>, bound: Bound) -> io::Result<Self> {
-        let addresses = sockets.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
+    pub fn start(gates: Vec<Gate>, doors: Vec<mpsc::Sender<Arrival>>, bound: Bound) -> io::Result<Self> {
+        let addresses = gates.iter().map(Gate::address).collect::<io::Result<_>>()?;
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), STOP)?;
-        let mut listeners: Vec<TcpListener> = sockets.into_iter().map(TcpListener::from_std).collect();
-        for (index, listener) in listeners.iter_mut().enumerate() {
+        let mut listeners: Vec<(TcpListener, Speech)> =
+            gates.into_iter().map(|gate| (TcpListener::from_std(gate.socket), gate.speech)).collect();
+        for (index, (listener, _)) in listeners.iter_mut().enumerate() {
             poll.registry().register(listener, Token(index), Interest::READABLE)?;
         }
         let stopping = Arc::new(AtomicBool::new(false));
@@ -89,7 +93,7 @@ impl Listener {
     }
 
     /// The addresses that are listened on, with the ports that were given.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -106,7 +110,7 @@ impl Listener {
 }
 
 /// The thread's loop.
-fn accept_all(mut poll: Poll, listeners: Vec<TcpListener>, mut dealer: Dealer) {
+fn accept_all(mut poll: Poll, listeners: Vec<(TcpListener, Speech)>, mut dealer: Dealer) {
     let mut events = Events::with_capacity(16);
     while !dealer.is_stopping() {
         match poll.poll(&mut events, None) {
@@ -119,7 +123,7 @@ fn accept_all(mut poll: Poll, listeners: Vec<TcpListener>, mut dealer: Dealer) {
         }
         let peers = (dealer.bound.peers)();
         // Readiness is told once, so each is accepted from until it would block.
-        listeners.iter().for_each(|listener| dealer.accept_from(listener, peers));
+        listeners.iter().for_each(|(listener, speech)| dealer.accept_from(listener, *speech, peers));
     }
 }
 
@@ -138,10 +142,10 @@ impl Dealer {
     }
 
     /// Accepts until nobody waits. `peers`: how many sockets the stages held when this began.
-    fn accept_from(&mut self, listener: &TcpListener, peers: usize) {
+    fn accept_from(&mut self, listener: &TcpListener, speech: Speech, peers: usize) {
         while !self.is_stopping() {
             match listener.accept() {
-                Ok((socket, _)) => self.deal(socket.into(), peers),
+                Ok((socket, _)) => self.deal(socket.into(), speech, peers),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // These concern the one connection that was about to be accepted (accept(2)).
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
@@ -154,12 +158,12 @@ impl Dealer {
     }
 
     /// Gives a connection to the next worker that has room; it is closed when the house or every worker is full.
-    fn deal(&mut self, socket: TcpStream, peers: usize) {
+    fn deal(&mut self, socket: TcpStream, speech: Speech, peers: usize) {
         if self.taken.load(Relaxed) + peers >= self.bound.connections_max {
             return tracing::debug!("a connection is closed: the house is full");
         }
         self.taken.fetch_add(1, Relaxed);
-        let mut arrival = Arrival { socket, seat: Seat { taken: Arc::clone(&self.taken) } };
+        let mut arrival = Arrival { socket, speech, seat: Seat { taken: Arc::clone(&self.taken) } };
         for _ in 0..self.doors.len() {
             let door = &self.doors[self.next];
             self.next = (self.next + 1) % self.doors.len();
@@ -175,19 +179,19 @@ impl Dealer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::bind::{Place, bind};
+    use crate::web::bind::Place;
     use std::io::Read;
     use std::time::Instant;
 
     fn start(connections_max: usize, doors: usize, depth: usize) -> (Listener, Vec<mpsc::Receiver<Arrival>>) {
         let (senders, receivers) = (0..doors).map(|_| mpsc::channel(depth)).unzip();
-        let sockets = bind(&[Place::parse("127.0.0.1:0").unwrap()], true).unwrap();
+        let gates = Gate::open(&[Place::parse("127.0.0.1:0").unwrap()], Speech::Plain, true).unwrap();
         let bound = Bound { connections_max, peers: Box::new(|| 0) };
-        (Listener::start(sockets, senders, bound).unwrap(), receivers)
+        (Listener::start(gates, senders, bound).unwrap(), receivers)
     }
 
     fn connect(listener: &Listener) -> TcpStream {
-        TcpStream::connect(listener.addresses()[0]).unwrap()
+        TcpStream::connect(listener.addresses()[0].address).unwrap()
     }
 
     fn is_closed(mut client: TcpStream) -> bool {
@@ -238,7 +242,7 @@ mod tests {
     #[test]
     fn a_stop_closes_the_doors_at_once() {
         let (listener, _doors) = start(100, 1, 1);
-        let address = listener.addresses()[0];
+        let address = listener.addresses()[0].address;
         let began = Instant::now();
         listener.stop();
         assert!(began.elapsed() < Duration::from_secs(2));

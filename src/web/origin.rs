@@ -7,6 +7,7 @@
 use super::answer::{Failure, Reply};
 use super::app::Settings;
 use super::guard::Host;
+use super::scheme::Scheme;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD,
@@ -14,9 +15,6 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
-
-/// How this server is spoken to. TLS will bring the other scheme.
-const SCHEME: &str = "http";
 
 /// The headers of a request that this server reads.
 const HEADERS_READ: &str = "Authorization, Content-Type, Idempotency-Key, X-Luckydraw";
@@ -32,17 +30,17 @@ pub enum Caller {
     OtherPage(HeaderValue),
 }
 
-/// Tells who is calling; `host` is the host the request was sent to.
+/// Tells who is calling; `scheme` and `host` are how the request came and where it was sent.
 ///
 /// # Errors
 /// 403 when the page calling is neither ours nor allowed.
-pub fn check(settings: &Settings, host: Option<&Host<'_>>, headers: &HeaderMap) -> Result<Caller, Failure> {
+pub fn check(settings: &Settings, scheme: Scheme, host: Option<&Host<'_>>, headers: &HeaderMap) -> Result<Caller, Failure> {
     let mut origins = headers.get_all(ORIGIN).iter();
     let (Some(value), None) = (origins.next(), origins.next()) else {
         return if headers.contains_key(ORIGIN) { Err(forbidden()) } else { Ok(Caller::Direct) };
     };
     let text = value.to_str().map_err(|_| forbidden())?;
-    if host.is_some_and(|host| is_own(text, host)) {
+    if host.is_some_and(|host| is_own(text, scheme, host)) {
         Ok(Caller::OwnPage)
     } else if is_allowed(settings, text) {
         Ok(Caller::OtherPage(value.clone()))
@@ -52,8 +50,8 @@ pub fn check(settings: &Settings, host: Option<&Host<'_>>, headers: &HeaderMap) 
 }
 
 /// Whether `origin` is `scheme://Host` of the request it came with.
-fn is_own(origin: &str, host: &Host<'_>) -> bool {
-    split(origin).is_some_and(|(scheme, place)| scheme == SCHEME && place.is_same(host, 80))
+fn is_own(origin: &str, scheme: Scheme, host: &Host<'_>) -> bool {
+    split(origin).is_some_and(|(named, place)| named == scheme.as_str() && place.is_same(host, scheme.default_port()))
 }
 
 /// Whether a page of `origin`, which is not ours, may call. Open mode trusts this machine and nobody else, listed or not.
@@ -122,7 +120,7 @@ mod tests {
     /// `own`, `other`, `direct` or `no` for a page of `origin` that calls `host`.
     fn check_origin(settings: &Settings, host: &str, origin: Option<&'static str>) -> &'static str {
         let headers = headers(&origin.map(|origin| ("origin", origin)).into_iter().collect::<Vec<_>>());
-        match check(settings, Host::parse(host).as_ref(), &headers) {
+        match check(settings, Scheme::Http, Host::parse(host).as_ref(), &headers) {
             Ok(Caller::Direct) => "direct",
             Ok(Caller::OwnPage) => "own",
             Ok(Caller::OtherPage(_)) => "other",
@@ -174,9 +172,17 @@ mod tests {
     }
 
     #[test]
+    fn a_page_in_the_clear_is_foreign_to_the_server_under_tls() {
+        let (settings, host) = (sample_settings(), Host::parse("draw.example.kr"));
+        let check = |scheme, origin| check(&settings, scheme, host.as_ref(), &headers(&[("origin", origin)])).is_ok();
+        assert!(check(Scheme::Https, "https://draw.example.kr") && check(Scheme::Https, "https://draw.example.kr:443"));
+        assert!(!check(Scheme::Https, "http://draw.example.kr") && !check(Scheme::Http, "https://draw.example.kr"));
+    }
+
+    #[test]
     fn two_origins_are_none_that_can_be_trusted() {
         let both = headers(&[("origin", "http://localhost"), ("origin", "http://localhost")]);
-        assert!(check(&sample_settings(), Host::parse("localhost").as_ref(), &both).is_err());
+        assert!(check(&sample_settings(), Scheme::Http, Host::parse("localhost").as_ref(), &both).is_err());
     }
 
     #[test]

@@ -7,8 +7,10 @@
 
 use super::answer::{Answer, Failure, Reply};
 use super::call::Call;
+use super::carrier::Carrier;
 use super::linger::Lingering;
 use crate::live::CloseCode;
+use crate::live::cipher::Cipher;
 use crate::live::stage::{Entry, Join, Stages};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -66,7 +68,7 @@ pub async fn hand_over(stages: &Stages, handover: Handover) {
         return tracing::error!("upgrade lost: the connection is of another kind than it was made of");
     };
     match take_out(parts) {
-        Ok((socket, read_ahead)) => bring_in(stages, Join { socket, read_ahead, entry: handover.entry }).await,
+        Ok((socket, cipher, read_ahead)) => bring_in(stages, Join { socket, cipher, read_ahead, entry: handover.entry }).await,
         Err(error) => tracing::warn!(%error, "upgrade lost: the socket cannot leave its runtime"),
     }
 }
@@ -85,12 +87,16 @@ async fn bring_in(stages: &Stages, join: Join) {
     join.turn_away(CloseCode::Overloaded);
 }
 
-/// The bare socket, no longer known to tokio, and what was read beyond the handshake.
-fn take_out(parts: Parts<Lingering>) -> io::Result<(std::net::TcpStream, Bytes)> {
-    let socket = parts.io.into_socket().into_std()?;
+/// The bare socket, no longer known to tokio, its TLS, and what was read beyond the handshake.
+fn take_out(parts: Parts<Lingering>) -> io::Result<(std::net::TcpStream, Option<Box<Cipher>>, Bytes)> {
+    let (socket, cipher) = match parts.io.into_carrier() {
+        Carrier::Plain(socket) => (socket, None),
+        Carrier::Tls { socket, cipher } => (socket, Some(cipher)),
+    };
+    let socket = socket.into_std()?;
     // An empty slice would still hold on to hyper's whole read buffer.
     let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    Ok((socket, read_ahead))
+    Ok((socket, cipher, read_ahead))
 }
 
 /// The no to a handshake that `error` was found in.

@@ -6,9 +6,14 @@
 //! [`exchange`] answers.
 
 use super::app::App;
+use super::carrier::Carrier;
 use super::exchange;
+use super::gate::Speech;
 use super::linger::Lingering;
 use super::listener::Arrival;
+use super::redirect;
+use super::scheme::Scheme;
+use super::tls::hello;
 use super::upgrade::{self, Handover};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +26,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +38,9 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// The most that hyper buffers of a connection, and so the longest head.
 const BUFFER_MAX: usize = 16 << 10;
 
+/// How long a connection that was accepted just before a stop has to say its first word.
+const FIRST_WORD: Duration = Duration::from_millis(300);
+
 /// Connections that wait for a worker to take them; the listener tries the next worker when it is full.
 const ARRIVALS_MAX: usize = 4096;
 
@@ -40,6 +49,7 @@ const ARRIVALS_MAX: usize = 4096;
 pub struct Workers {
     doors: Vec<mpsc::Sender<Arrival>>,
     threads: Vec<JoinHandle<()>>,
+    runtimes: Vec<Handle>,
     stopping: CancellationToken,
 }
 
@@ -49,9 +59,10 @@ impl Workers {
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
     pub fn start(count: usize, app: &Arc<App>, patience: Duration) -> io::Result<Self> {
-        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), stopping: app.stopping.clone() };
+        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), runtimes: Vec::new(), stopping: app.stopping.clone() };
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            workers.runtimes.push(runtime.handle().clone());
             let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
             let worker = Worker { app: Arc::clone(app), patience };
             let run = move || LocalSet::new().block_on(&runtime, worker.run(arrivals));
@@ -64,6 +75,11 @@ impl Workers {
     /// Where the listener puts connections, one door a worker.
     pub fn doors(&self) -> Vec<mpsc::Sender<Arrival>> {
         self.doors.clone()
+    }
+
+    /// The workers' runtimes, to ask whether they still come round to their tasks.
+    pub fn runtimes(&self) -> &[Handle] {
+        &self.runtimes
     }
 
     /// Closes idle connections, and lets each other one finish the request it is at.
@@ -103,6 +119,10 @@ impl Worker {
                 },
             }
         }
+        // Nobody is accepted any more, and who was accepted before that is still answered.
+        while let Ok(arrival) = arrivals.try_recv() {
+            connections.spawn_local(self.clone().speak(arrival));
+        }
         connections.close();
         if tokio::time::timeout(self.patience, connections.wait()).await.is_err() {
             tracing::warn!(connections = connections.len(), "cut off: they did not finish in time");
@@ -111,14 +131,29 @@ impl Worker {
 
     /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
     async fn speak(self, arrival: Arrival) {
-        let Arrival { socket, seat } = arrival;
+        let Arrival { socket, speech, seat } = arrival;
         let socket = match TcpStream::from_std(socket) {
-            Ok(socket) => Lingering::new(socket),
+            Ok(socket) => socket,
             Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
         };
+        let carrier = match (speech, &self.app.tls) {
+            (Speech::Tls, Some(config)) => self.shake_hands(socket, config).await,
+            _ => Some(Carrier::Plain(socket)),
+        };
+        let Some(carrier) = carrier else { return };
+        let socket = Lingering::new(carrier);
         let handover: Cell<Option<Handover>> = Cell::new(None);
-        let answer = service_fn(|request| async {
-            let mut reply = exchange::answer(&self.app, request).await;
+        let has_spoken = Cell::new(false);
+        let answer = service_fn(|mut request| async {
+            has_spoken.set(true);
+            let mut reply = match speech {
+                Speech::Plain => exchange::answer(&self.app, request).await,
+                Speech::Tls => {
+                    request.extensions_mut().insert(Scheme::Https);
+                    exchange::answer(&self.app, request).await
+                }
+                Speech::Redirect => redirect::answer(&self.app.settings, request),
+            };
             handover.set(reply.extensions_mut().remove());
             Ok::<_, Infallible>(reply)
         });
@@ -127,8 +162,15 @@ impl Worker {
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = self.app.stopping.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.as_mut().await
+                    // Who came in at this very instant has not said what for, and would be cut off without an answer.
+                    let first_word = if has_spoken.get() { Duration::ZERO } else { FIRST_WORD };
+                    match Box::pin(tokio::time::timeout(first_word, connection.as_mut())).await {
+                        Ok(ended) => ended,
+                        Err(_) => {
+                            connection.as_mut().graceful_shutdown();
+                            connection.as_mut().await
+                        }
+                    }
                 }
             };
             if let Err(error) = ended {
@@ -139,6 +181,21 @@ impl Worker {
             upgrade::hand_over(&self.app.stages, handover).await;
         }
         drop(seat);
+    }
+
+    /// Waits for a stop, and then for as long as a first word may take.
+    async fn stopped_a_moment_ago(&self) {
+        self.app.stopping.cancelled().await;
+        tokio::time::sleep(FIRST_WORD).await;
+    }
+
+    /// Shakes hands under TLS, on its own heap: a connection in the clear has no room for it. None when nothing came of it, or the server stops.
+    async fn shake_hands(&self, socket: TcpStream, config: &Arc<rustls::ServerConfig>) -> Option<Carrier> {
+        let handshake = Box::pin(hello::shake_hands(socket, config));
+        tokio::select! {
+            carrier = handshake => carrier,
+            () = self.stopped_a_moment_ago() => None,
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::http::Ask;
 use crate::socket::{RawSocket, Socket};
 use hyper::Method;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -30,6 +31,8 @@ pub struct House {
     folder: TempDir,
     settings: Vec<(String, String)>,
     starts: u32,
+    /// A listening socket that the test holds, and hands to each process as a supervisor would.
+    socket: Option<TcpListener>,
 }
 
 impl House {
@@ -49,10 +52,21 @@ impl House {
         Self::open(tempfile::tempdir().unwrap(), settings).await
     }
 
+    /// A server that listens on a socket of the test's, which stays open while one process makes way for the next.
+    pub async fn start_activated(settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::open_on(tempfile::tempdir().unwrap(), settings, Some(socket)).await
+    }
+
     async fn open(folder: TempDir, settings: Vec<(String, String)>) -> Self {
+        Self::open_on(folder, settings, None).await
+    }
+
+    async fn open_on(folder: TempDir, settings: Vec<(String, String)>, socket: Option<TcpListener>) -> Self {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let child = spawn(folder.path(), nowhere, &settings, 1);
-        let mut house = Self { child, address: nowhere, folder, settings, starts: 1 };
+        let child = spawn(folder.path(), nowhere, &settings, 1, socket.as_ref());
+        let mut house = Self { child, address: nowhere, folder, settings, starts: 1, socket };
         house.address = house.read_address().await;
         house
     }
@@ -69,7 +83,7 @@ impl House {
     pub async fn restart(&mut self) {
         assert!(self.child.try_wait().unwrap().is_some(), "the server is still running");
         self.starts += 1;
-        self.child = spawn(self.folder.path(), self.address, &self.settings, self.starts);
+        self.child = spawn(self.folder.path(), self.address, &self.settings, self.starts, self.socket.as_ref());
         self.read_address().await;
     }
 
@@ -82,6 +96,18 @@ impl House {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Tells the process to read its certificates again.
+    pub fn hang_up(&self) {
+        signal(&self.child, libc::SIGHUP);
+    }
+
+    /// Where the process says to listen under this scheme since its last start.
+    pub fn listening(&self, scheme: &str) -> SocketAddr {
+        let text = printed(self.folder.path(), self.starts);
+        let (_, rest) = text.split_once(&format!(" {scheme}://")).unwrap_or_else(|| panic!("it listens by {scheme}: {text}"));
+        rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap().parse().unwrap()
     }
 
     /// Asks the process to stop.
@@ -234,15 +260,46 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn spawn(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Child {
-    command(folder, bind, settings, start).spawn().expect("the binary starts")
+fn spawn(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32, socket: Option<&TcpListener>) -> Child {
+    let plain = command(folder, bind, settings, start);
+    let mut command = socket.map_or(plain, |socket| handed(folder, bind, settings, start, socket));
+    command.spawn().expect("the binary starts")
+}
+
+/// The first descriptor that a supervisor hands over (sd_listen_fds(3)).
+const HANDED: libc::c_int = 3;
+
+/// The same command line, with a socket handed over. A shell says which process it is meant for, since that is known only once there is one.
+fn handed(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32, socket: &TcpListener) -> Command {
+    let wrap = ["-c", "LISTEN_PID=$$ exec \"$0\"", env!("CARGO_BIN_EXE_luckydraw")];
+    let mut command = prepared("/bin/sh", folder, bind, settings, start);
+    command.args(wrap).env("LISTEN_FDS", "1");
+    if !settings.iter().any(|(name, _)| name == "LISTEN_FDNAMES") {
+        command.env("LISTEN_FDNAMES", "http");
+    }
+    let socket = socket.as_raw_fd();
+    // SAFETY: dup2 and fcntl are async-signal-safe, and nothing else runs between fork and exec. The socket outlives the spawn.
+    unsafe {
+        command.pre_exec(move || {
+            // A descriptor that is its own copy would keep its mark to be closed by exec.
+            match libc::dup2(socket, HANDED) >= 0 && libc::fcntl(HANDED, libc::F_SETFD, 0) >= 0 {
+                true => Ok(()),
+                false => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    command
+}
+
+fn command(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
+    prepared(env!("CARGO_BIN_EXE_luckydraw"), folder, bind, settings, start)
 }
 
 /// The server's command line. The environment is empty but for what stands here, so that no developer's setting leaks in. A test's
 /// setting overrides a usual one; an empty one takes it away.
-fn command(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
+fn prepared(program: &str, folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
     let output = |stream: &str| File::create(folder.join(format!("{stream}.{start}"))).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_luckydraw"));
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("LUCKYDRAW_BIND", bind.to_string())

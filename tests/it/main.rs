@@ -1,15 +1,19 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
 //! One binary for all of it, each test on a server and a data folder of its own. [`house`] starts and ends the server, [`http`] and
-//! [`socket`] are the clients, [`meddler`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
+//! [`socket`] are the clients, [`credentials`] makes certificates and speaks TLS, [`meddler`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
 
+mod acme;
 mod admin;
 mod asks;
 mod bad_input;
 mod claims;
 mod config;
+mod credentials;
+mod deploy;
 mod disk;
 mod docs;
+mod doctor;
 mod draws;
 mod exports;
 mod guard;
@@ -33,6 +37,9 @@ mod shutdown;
 mod simulation;
 mod socket;
 mod sockets;
+mod supervised;
 mod tidy;
+mod tls;
+mod upgrade;
 mod views;
 mod winners;

@@ -23,11 +23,16 @@ impl Floor {
                 break;
             }
             let held = peer.unfinished.as_ref().map_or(0, |unfinished| unfinished.lay_out(&mut buffer));
-            let space = buffer.len() - held;
-            match peer.line.read(&mut buffer[held..]) {
-                Ok(Heard::Bytes(count)) => {
+            let before = peer.unfinished_bytes();
+            let heard = peer.read(&mut buffer[held..]);
+            self.note_unfinished(slot, before);
+            match heard {
+                // Who brought the stage over its bound has been told to go, and is drained by the next round.
+                _ if self.is_leaving(slot) => {}
+                Ok(Heard::Bytes(count)) => self.understand(slot, &mut buffer[..held + count]),
+                Ok(Heard::Last(count)) => {
                     self.understand(slot, &mut buffer[..held + count]);
-                    if count < space && !is_ended && !self.is_leaving(slot) {
+                    if !is_ended && !self.is_leaving(slot) {
                         break;
                     }
                 }
@@ -136,8 +141,8 @@ impl Floor {
     fn drain(&mut self, slot: u32, buffer: &mut [u8]) {
         let peer = &mut self.peers[slot as usize];
         for _ in 0..DRAIN_READS_MAX {
-            match peer.line.read(buffer) {
-                Ok(Heard::Bytes(_)) => {}
+            match peer.drain(buffer) {
+                Ok(Heard::Bytes(_) | Heard::Last(_)) => {}
                 Ok(Heard::Nothing) => return,
                 // It has said its last word, but may still read ours.
                 Ok(Heard::End) if peer.state == State::Lingering => return,

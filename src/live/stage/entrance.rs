@@ -29,7 +29,9 @@ impl Floor {
             return;
         }
         self.joined = self.joined.wrapping_add(1);
-        self.peers.insert(Peer::new(line, self.joined, self.now, self.now.after(self.limits.admission_max)));
+        let peer = Peer::new(line, join.cipher, self.joined, self.now, self.now.after(self.limits.admission_max));
+        self.unfinished_bytes += peer.unfinished_bytes();
+        self.peers.insert(peer);
         match join.entry {
             _ if self.ends_at.is_some() => self.close(slot, CloseCode::Restarting),
             Entry::Turned { code } => self.close(slot, code),
@@ -37,6 +39,9 @@ impl Floor {
             Entry::Admitted { room, role, identity, since } => self.enter(slot, room, role, identity, since),
         }
         self.hear_ahead(slot, &join.read_ahead);
+        if self.peers.get(slot as usize).is_some_and(Peer::has_unread) {
+            self.listen(slot, false);
+        }
     }
 
     /// Lets a peer in that has proved the role it wanted. From one that had nothing to prove it changes nothing.
@@ -44,7 +49,7 @@ impl Floor {
         let peer = &self.peers[slot as usize];
         let (State::Awaiting(_), Some(place)) = (peer.state, peer.crowd) else { return };
         let crowd = &mut self.crowds[place.crowd as usize];
-        let (petition, moved) = crowd.settle(place.index);
+        let (petition, moved) = crowd.settle(place.index());
         self.note_moved(moved, place);
         self.list(slot, place.crowd, role);
         self.greet(slot, petition.since);
@@ -82,7 +87,7 @@ impl Floor {
         let awaiting = &mut self.crowds[key as usize].awaiting;
         awaiting.push(Petition { slot, since });
         let peer = &mut self.peers[slot as usize];
-        peer.crowd = Some(Place { crowd: key, index: awaiting.len() as u32 - 1 });
+        peer.crowd = Some(Place::last(key, awaiting.len()));
         peer.state = State::Awaiting(role);
     }
 
@@ -114,7 +119,7 @@ impl Floor {
         let list = &mut crowd.admitted[role];
         list.push(slot);
         let peer = &mut self.peers[slot as usize];
-        peer.crowd = Some(Place { crowd: key, index: list.len() as u32 - 1 });
+        peer.crowd = Some(Place::last(key, list.len()));
         peer.state = State::Admitted(role);
         peer.due_at = self.now.after(self.jitter.between(self.limits.silence_min, self.limits.silence_max));
         crowd.room.census.enter(role);
@@ -229,7 +234,7 @@ mod tests {
                     let since =
                         (clients.len() % 3 == 0).then_some(Since { epoch: EPOCH, seq: room.snapshot().ring.last_seq() / 2 });
                     let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since };
-                    stages.join(Join { socket: listener.accept().unwrap().0, read_ahead: Bytes::new(), entry });
+                    stages.join(Join { socket: listener.accept().unwrap().0, cipher: None, read_ahead: Bytes::new(), entry });
                     clients.push(scope.spawn(move || follow(Client::new(far), since, FRAMES)));
                     if was_done {
                         break;
@@ -351,7 +356,12 @@ mod tests {
         let said = [raw_frame(0x81, b"one"), raw_frame(0x81, &[b'x'; 16 << 10]), raw_frame(0x81, b"two")].concat();
         let (ahead, rest) = said.split_at(said.len() - 3);
         far.write_all(rest).unwrap();
-        house.stages.join(Join { socket, read_ahead: Bytes::copy_from_slice(ahead), entry: house.admitted(Role::Phone) });
+        house.stages.join(Join {
+            socket,
+            cipher: None,
+            read_ahead: Bytes::copy_from_slice(ahead),
+            entry: house.admitted(Role::Phone),
+        });
         let long = format!("heard {}", "x".repeat(16 << 10));
         Client::new(far).expect(&[&sync(0, Role::Phone, None), "heard one", &long, "heard two"]);
     }
@@ -390,7 +400,7 @@ mod tests {
             let (socket, mut far) = house.connection();
             far.write_all(said).unwrap();
             far.shutdown(std::net::Shutdown::Write).unwrap();
-            house.stages.join(Join { socket, read_ahead: Bytes::new(), entry: house.holding(3) });
+            house.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry: house.holding(3) });
             far.read_to_end(&mut Vec::new()).expect("the stage hangs up too");
         }
         eventually("nothing counts them", || house.room.census.total() == 0 && house.room.holders.len() == 0);

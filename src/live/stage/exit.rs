@@ -85,7 +85,7 @@ impl Floor {
         self.leaving += 1;
         let peer = &mut self.peers[slot as usize];
         self.unfinished_bytes -= peer.unfinished_bytes();
-        peer.unfinished = None;
+        peer.forget_unfinished();
         peer.abandon_outbox();
         peer.state = State::Lingering;
         peer.due_at = self.now.after(self.limits.linger_max);
@@ -129,9 +129,9 @@ impl Floor {
         let moved = match peer.state {
             State::Admitted(role) => {
                 census.leave(role, unix_ms());
-                crowd.dismiss(role, place.index)
+                crowd.dismiss(role, place.index())
             }
-            State::Awaiting(_) => crowd.settle(place.index).1,
+            State::Awaiting(_) => crowd.settle(place.index()).1,
             State::Arrived | State::Lingering | State::Draining => unreachable!("only who is listed has a place"),
         };
         if crowd.is_empty() {
@@ -157,7 +157,7 @@ impl Floor {
     /// Has said the last word: the peer may take a moment to hang up.
     fn hang_up(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
-        peer.line.finish();
+        peer.finish();
         peer.state = State::Draining;
         peer.due_at = self.now.after(self.limits.drain_max);
     }

@@ -191,6 +191,7 @@ impl Floor {
                 Order::Whisper(peer, frames) => self.whisper(peer, &frames),
                 Order::Join(join) => self.join(*join),
                 Order::Replace(peer) => self.replace(peer),
+                Order::Answer(call) => drop(call),
                 Order::Stop { spread, patience } => self.begin_to_stop(spread, patience),
             }
         }

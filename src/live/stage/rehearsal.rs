@@ -83,13 +83,13 @@ impl House {
 
     pub fn join(&self, entry: Entry) -> Client {
         let (socket, far) = self.connection();
-        self.stages.join(Join { socket, read_ahead: Bytes::new(), entry });
+        self.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
         Client::new(far)
     }
 
     pub fn join_raw(&self, entry: Entry) -> TcpStream {
         let (socket, far) = self.connection();
-        self.stages.join(Join { socket, read_ahead: Bytes::new(), entry });
+        self.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
         far
     }
 

@@ -5,6 +5,7 @@ use crate::web::answer::{Answer, Failure, success};
 use crate::web::call::Call;
 use crate::web::guard::Host;
 use crate::web::pages::event_meant;
+use crate::web::scheme::Scheme;
 use crate::wire::view::json;
 use bytes::Bytes;
 use http_body_util::Full;
@@ -59,7 +60,8 @@ fn event(call: &Call) -> Result<EventId, Failure> {
 /// The event's address, by the scheme that the asking page came by.
 fn wanted(call: &Call, event: &EventId) -> String {
     let host = call.head.headers.get(HOST).and_then(|value| value.to_str().ok());
-    let is_secure = call.query("scheme").is_some_and(|scheme| scheme == "https");
+    // Behind a proxy the page knows better than this connection.
+    let is_secure = Scheme::of(&call.head.extensions) == Scheme::Https || call.query("scheme").is_some_and(|scheme| scheme == "https");
     join_address(&call.app.settings.join_base, host, is_secure, event.as_str())
 }
 

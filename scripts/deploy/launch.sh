@@ -1,0 +1,328 @@
+#!/bin/sh
+# Makes a luckydraw server of a fresh Debian 12/13 or Ubuntu 22.04/24.04 box. Give it as user data (a launch script), or run it as root; running it
+# again changes only what is not as it should be. It is one file because user data is.
+#
+#   launch.sh [--binary FILE | --url URL --sha256 HEX] [--domain NAME --contact MAIL | --port N]
+#   launch.sh --print NAME      a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
+#
+# As user data it gets no arguments: set the same things here instead.
+BINARY=${BINARY:-}              # the server's binary on this box
+BINARY_URL=${BINARY_URL:-}      # or where to get it, with its checksum
+BINARY_SHA256=${BINARY_SHA256:-}
+DOMAIN=${DOMAIN:-}              # the name that phones use, and where certificates are ordered for it: both, and 443 speaks HTTPS and 80 leads on to it
+CONTACT=${CONTACT:-}
+PORT=${PORT:-80}                # without them HTTP is spoken here
+SWAP_MIB=${SWAP_MIB:-1024}
+set -eu
+
+HOME_DIR=/opt/luckydraw         # releases/ID/luckydraw, and the link `current` to the one that runs
+STATE_DIR=/var/lib/luckydraw    # the journal: what a backup has to hold
+SETTINGS=/etc/luckydraw/luckydraw.env
+TOKEN=/etc/luckydraw/admin-token
+CHANGED=$HOME_DIR/changed       # there while the server has yet to be started anew
+
+say() { printf 'launch: %s\n' "$*"; }
+die() { printf 'launch: %s\n' "$*" >&2; exit 1; }
+
+speaks_tls() { [ -n "$CONTACT" ]; }
+sockets() { if speaks_tls; then echo luckydraw.socket luckydraw-redirect.socket; else echo luckydraw.socket; fi; }
+main_socket() { if speaks_tls; then socket_unit 443 https; else socket_unit "$PORT" http; fi; }
+
+# A chroot or container has no systemd running, and often may not set what belongs to its host.
+has_systemd() { [ -d /run/systemd/system ]; }
+
+sysctl_conf() { cat <<'EOF'
+# luckydraw: each line is a rush of phones that it saves.
+# Phones that arrive at one instant, or while a new version starts, wait in this queue and are refused beyond it.
+net.core.somaxconn = 16384
+# The same for connections that are half open; beyond it they try again after a second.
+net.ipv4.tcp_max_syn_backlog = 16384
+# A flood of half-open connections shuts nobody out.
+net.ipv4.tcp_syncookies = 1
+# Pages that all sockets may share: pressure from 64 MiB, never more than 128 MiB, so that sockets cannot take a 512 MB box.
+net.ipv4.tcp_mem = 8192 16384 32768
+# What one socket may hold: thousands of phones get short frames, and the default of 4-6 MiB is for downloads.
+net.ipv4.tcp_rmem = 4096 16384 1048576
+# And what it may hold of what was sent: an outbox is bounded by the server, and this by the kernel.
+net.ipv4.tcp_wmem = 4096 16384 1048576
+# A hall that left does not hold half-closed sockets for a minute.
+net.ipv4.tcp_fin_timeout = 20
+# Each phone is a file; the default follows the memory and is tight on a small box.
+fs.file-max = 200000
+# Swap is for what sleeps, not for the server.
+vm.swappiness = 10
+EOF
+}
+
+# The socket is a unit of its own so that it stays open while the service restarts: phones wait in its queue and are not refused.
+# port, and the name by which the server knows what to speak there.
+socket_unit() { cat <<EOF
+[Unit]
+Description=luckydraw's listening socket ($2)
+
+[Socket]
+# IPv6 and IPv4 in one.
+ListenStream=[::]:$1
+BindIPv6Only=both
+FileDescriptorName=$2
+Service=luckydraw.service
+# The kernel cuts it to net.core.somaxconn.
+Backlog=65535
+# A crash loop must not close the door.
+TriggerLimitIntervalSec=0
+
+[Install]
+WantedBy=sockets.target
+EOF
+}
+
+service_unit() { cat <<EOF
+[Unit]
+Description=luckydraw, a live lucky draw
+Requires=$(sockets)
+After=$(sockets) network-online.target time-sync.target
+Wants=network-online.target
+# It is tried for as long as it takes: a limit would close the socket with it.
+StartLimitIntervalSec=0
+
+[Service]
+Sockets=$(sockets)
+Type=notify
+NotifyAccess=main
+ExecStart=$HOME_DIR/current/luckydraw
+User=luckydraw
+Group=luckydraw
+StateDirectory=luckydraw
+StateDirectoryMode=0700
+WorkingDirectory=$STATE_DIR
+Environment=LUCKYDRAW_DATA_DIR=$STATE_DIR
+EnvironmentFile=-$SETTINGS
+LoadCredential=admin-token:$TOKEN
+
+# The server pings after its writer, workers and stages have answered; hanging, it is ended and started anew from its journal.
+WatchdogSec=20
+Restart=always
+RestartSec=500ms
+# A replay of 100,000 participants takes a tenth of a second; a slow disk may take its time.
+TimeoutStartSec=120
+# Sockets are told to come back within 1 s, then it waits at most 5 s for them and 5 s for requests, and 5 s for the writer.
+TimeoutStopSec=25
+
+# For a box of 512 MB: reclaimed from above the first, ended at the second.
+MemoryHigh=320M
+MemoryMax=400M
+OOMScoreAdjust=-500
+LimitNOFILE=65536
+TasksMax=128
+
+# Nothing but its folder, its socket and the network.
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+DevicePolicy=closed
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+ProtectProc=invisible
+ProcSubset=pid
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+KeyringMode=private
+UMask=0077
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+EOF
+}
+
+# Writes stdin to a file unless it says so already; mode and path.
+put() {
+    mkdir -p "$(dirname "$2")"
+    cat >"$2.new"
+    chmod "$1" "$2.new"
+    if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2"; : >"$CHANGED"; say "wrote $2"; fi
+}
+
+check_system() {
+    [ "$(id -u)" = 0 ] || die "run it as root"
+    if speaks_tls && [ -z "$DOMAIN" ]; then die "a certificate is for a name: --domain"; fi
+    mkdir -p "$HOME_DIR"
+    # shellcheck disable=SC1091
+    . /etc/os-release
+    case "$ID:$VERSION_ID" in
+        debian:12 | debian:13 | ubuntu:22.04 | ubuntu:24.04) say "$PRETTY_NAME" ;;
+        *) die "this is for Debian 12/13 and Ubuntu 22.04/24.04, not for $PRETTY_NAME" ;;
+    esac
+}
+
+# Only what is missing: a box that has all of it asks no mirror.
+install_packages() {
+    missing=
+    has_systemd && ! command -v timedatectl >/dev/null && missing="$missing systemd-timesyncd"
+    [ -n "$BINARY_URL" ] && ! command -v curl >/dev/null && missing="$missing curl ca-certificates"
+    [ -z "$missing" ] && return
+    say "installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $missing
+}
+
+make_user() {
+    id luckydraw >/dev/null 2>&1 && return
+    useradd --system --user-group --home-dir "$STATE_DIR" --no-create-home --shell /usr/sbin/nologin luckydraw
+    say "made the user luckydraw"
+}
+
+# A 512 MB box swaps out what sleeps when something else (an update, above all) wants memory for a moment.
+make_swap() {
+    if [ "$(wc -l </proc/swaps)" -gt 1 ]; then return; fi
+    if [ "$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)" -gt 2500000 ]; then say "no swap made: there is memory enough"; return; fi
+    if [ ! -f /swapfile ]; then
+        fallocate -l "${SWAP_MIB}M" /swapfile || dd if=/dev/zero of=/swapfile bs=1M count="$SWAP_MIB" status=none
+        chmod 600 /swapfile
+        mkswap /swapfile >/dev/null
+    fi
+    grep -q '^/swapfile ' /etc/fstab || echo '/swapfile none swap sw 0 0' >>/etc/fstab
+    swapon /swapfile || say "left out: this box may not swap"
+}
+
+set_sysctls() {
+    sysctl_conf | put 644 /etc/sysctl.d/60-luckydraw.conf
+    if has_systemd; then
+        sysctl -q -p /etc/sysctl.d/60-luckydraw.conf || say "some sysctls are not to be set here"
+    else
+        say "left out: sysctls are written but not set, since they belong to the host"
+    fi
+}
+
+write_settings() {
+    mkdir -p /etc/luckydraw
+    if [ ! -s "$TOKEN" ]; then
+        (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$TOKEN")
+        say "made the admin token, in $TOKEN"
+    fi
+    if [ -f "$SETTINGS" ]; then say "kept $SETTINGS as it is"; return; fi
+    {
+        echo "# The server's settings (luckydraw --help): systemctl restart luckydraw after a change."
+        echo "# Where the socket units listen, for healthcheck and doctor."
+        if speaks_tls; then
+            printf '%s\n' 'LUCKYDRAW_BIND=[::]:443' 'LUCKYDRAW_REDIRECT_BIND=[::]:80' "LUCKYDRAW_ACME_CONTACT=$CONTACT"
+            echo "# In the clear, for healthcheck."
+            echo "LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000"
+        else
+            echo "LUCKYDRAW_BIND=[::]:$PORT"
+        fi
+        echo "LUCKYDRAW_DATA_DIR=$STATE_DIR"
+        echo "LUCKYDRAW_WORKERS=2"
+        if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
+    } | put 644 "$SETTINGS"
+}
+
+# Puts a first binary in its place; later ones come by push.
+install_binary() {
+    mkdir -p "$HOME_DIR/releases"
+    if [ -n "$BINARY_URL" ]; then
+        [ -n "$BINARY_SHA256" ] || die "a URL wants its SHA-256"
+        curl -fsSL --retry 5 --max-time 300 -o "$HOME_DIR/download" "$BINARY_URL"
+        echo "$BINARY_SHA256  $HOME_DIR/download" | sha256sum -c --quiet - || die "the download is not what was promised"
+        BINARY=$HOME_DIR/download
+    fi
+    [ -n "$BINARY" ] || { [ -e "$HOME_DIR/current" ] || say "no binary yet: scripts/deploy/push brings one"; return; }
+    chmod 755 "$BINARY"
+    "$BINARY" --version >/dev/null || die "$BINARY does not run here"
+    release=$(sha256sum "$BINARY" | cut -c1-12)
+    [ "$(readlink "$HOME_DIR/current")" = "releases/$release" ] || : >"$CHANGED"
+    mkdir -p "$HOME_DIR/releases/$release"
+    install -m 755 "$BINARY" "$HOME_DIR/releases/$release/luckydraw"
+    ln -sfn "releases/$release" "$HOME_DIR/current.new"
+    mv -T "$HOME_DIR/current.new" "$HOME_DIR/current"
+    ln -sfn "$HOME_DIR/current/luckydraw" /usr/local/bin/luckydraw
+    rm -f "$HOME_DIR/download"
+    say "the binary is release $release"
+}
+
+start() {
+    install -d -m 700 -o luckydraw -g luckydraw "$STATE_DIR"
+    service_unit | put 644 /etc/systemd/system/luckydraw.service
+    main_socket | put 644 /etc/systemd/system/luckydraw.socket
+    if speaks_tls; then socket_unit 80 redirect | put 644 /etc/systemd/system/luckydraw-redirect.socket; fi
+    if ! has_systemd; then
+        say "left out: systemd is not running, so nothing was started; by hand:"
+        say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups $HOME_DIR/current/luckydraw"
+        return
+    fi
+    systemctl daemon-reload
+    # shellcheck disable=SC2046
+    systemctl enable --now --quiet $(sockets)
+    [ -e "$HOME_DIR/current" ] || return 0
+    systemctl enable --quiet luckydraw.service
+    if [ -e "$CHANGED" ]; then systemctl restart luckydraw.service; else systemctl start luckydraw.service; fi
+    rm -f "$CHANGED"
+    tries=0
+    # shellcheck disable=SC1090
+    until (set -a && . "$SETTINGS" && /usr/local/bin/luckydraw healthcheck --ready); do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || { journalctl -u luckydraw -n 30 --no-pager; die "the server does not become healthy"; }
+        sleep 1
+    done
+}
+
+firewall_note() {
+    if speaks_tls; then ports="443 and 80"; else ports=$PORT; fi
+    say "open TCP port $ports in the provider's firewall, for IPv4 and again for IPv6: Lightsail keeps two lists (Networking tab of the instance)"
+    if command -v ufw >/dev/null && ufw status | grep -q 'Status: active'; then
+        for port in ${ports%% *} ${ports##* }; do say "and in this box's own: ufw allow $port/tcp"; done
+    fi
+}
+
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --binary) BINARY=$2 ;;
+        --url) BINARY_URL=$2 ;;
+        --sha256) BINARY_SHA256=$2 ;;
+        --domain) DOMAIN=$2 ;;
+        --contact) CONTACT=$2 ;;
+        --port) PORT=$2 ;;
+        --print)
+            case "$2" in
+                luckydraw.service) service_unit ;;
+                luckydraw.socket) main_socket ;;
+                luckydraw-redirect.socket) socket_unit 80 redirect ;;
+                sysctl.conf) sysctl_conf ;;
+                *) die "there is no $2" ;;
+            esac
+            exit
+            ;;
+        *) die "what is $1? See the head of this file" ;;
+    esac
+    shift 2
+done
+
+check_system
+install_packages
+make_user
+make_swap
+set_sysctls
+write_settings
+install_binary
+start
+firewall_note
+say "done"

@@ -1,0 +1,198 @@
+//! Certificates that the server orders by itself, from a real authority: Debian's pebble, on loopback.
+
+use crate::credentials::{Authority, NAME, TODAY, Tunnel, client_trusting, connect, shown};
+use crate::house::{House, PATIENCE, poll};
+use crate::http::Ask;
+use hyper::Method;
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::version::{TLS12, TLS13};
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A running pebble, whose own certificate is of the tests' authority. Dropping it ends it.
+struct Pebble {
+    child: Child,
+    authority: Authority,
+    port: u16,
+    /// Where its roots are to be had.
+    management: SocketAddr,
+    log: PathBuf,
+}
+
+impl Pebble {
+    /// One that comes in by `tls_port` to look for a proof, and whose certificates are good for so many seconds.
+    async fn start(tls_port: u16, validity_s: u32) -> Self {
+        let authority = Authority::new();
+        let (cert, key) = authority.files("pebble", &[NAME, "127.0.0.1"], TODAY);
+        let (port, management) = (free_port(), SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())));
+        let config = serde_json::json!({"pebble": {
+            "listenAddress": format!("127.0.0.1:{port}"), "managementListenAddress": management.to_string(), "certificate": cert,
+            "privateKey": key, "httpPort": 1, "tlsPort": tls_port, "ocspResponderURL": "",
+            "externalAccountBindingRequired": false, "certificateValidityPeriod": validity_s,
+        }});
+        let (config_file, log) = (authority.path("pebble.json"), authority.path("pebble.log"));
+        std::fs::write(&config_file, config.to_string()).unwrap();
+        let output = File::create(&log).unwrap();
+        let mut command = Command::new("pebble");
+        command.arg("-config").arg(&config_file).env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+        command.stdout(output.try_clone().unwrap()).stderr(output).stdin(std::process::Stdio::null());
+        let child = command.env("PEBBLE_WFE_NONCEREJECT", "0").spawn().expect("Debian's package pebble is installed");
+        let pebble = Self { child, authority, port, management, log };
+        poll("pebble listens", || pebble.said().contains("ACME directory available").then_some(())).await;
+        pebble
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// How many orders it was given.
+    fn orders(&self) -> usize {
+        self.said().matches("orders in the db").count()
+    }
+
+    /// A client that trusts what it issues.
+    async fn client(&self) -> Arc<ClientConfig> {
+        let tunnel = Tunnel::to(self.management, self.authority.client(&[&TLS13, &TLS12], &[])).await;
+        let root = Ask::new(tunnel.address, Method::GET, "/roots/0").await;
+        client_trusting([CertificateDer::from_pem_slice(&root.body).unwrap()], &[&TLS13, &TLS12], &[])
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- pebble said:\n{}", self.said());
+        }
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A server that orders its certificate there; it speaks TLS at `port`.
+async fn order(pebble: &Pebble, port: u16, more: &[(&str, &str)]) -> House {
+    let (bind, port) = (format!("127.0.0.1:{port}"), port.to_string());
+    let (directory, root) = (format!("https://{NAME}:{}/dir", pebble.port), pebble.authority.root_file());
+    let usual = [
+        ("LUCKYDRAW_BIND", bind.as_str()),
+        ("LUCKYDRAW_PLAIN_BIND", "127.0.0.1:0"),
+        ("LUCKYDRAW_DOMAIN", NAME),
+        ("LUCKYDRAW_ACME_CONTACT", "ops@example.kr"),
+        ("LUCKYDRAW_ACME_DIRECTORY", &directory),
+        ("LUCKYDRAW_ACME_CA", root.to_str().unwrap()),
+        ("LUCKYDRAW_ACME_PORT", &port),
+    ];
+    House::start_with(&[&usual[..], more].concat()).await
+}
+
+/// Waits until the server shows a certificate other than this one.
+async fn until_shown(
+    address: SocketAddr,
+    client: &Arc<ClientConfig>,
+    but: Option<&CertificateDer<'_>>,
+) -> CertificateDer<'static> {
+    let deadline = Instant::now() + 2 * PATIENCE;
+    loop {
+        match shown(address, client).await {
+            Some(cert) if Some(&cert) != but => return cert,
+            _ => assert!(Instant::now() < deadline, "no certificate came"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_is_practised_then_ordered_and_kept_over_a_restart() {
+    let port = free_port();
+    let pebble = Pebble::start(port, 90 * 86_400).await;
+    let practice = format!("https://127.0.0.1:{}/dir", pebble.port);
+    let mut house = order(&pebble, port, &[("LUCKYDRAW_ACME_STAGING", &practice)]).await;
+    let (address, client) = (house.listening("https"), pebble.client().await);
+    let first = until_shown(address, &client, None).await;
+    assert_eq!(pebble.orders(), 2, "one for practice, one that counts");
+    let (practised, ordered) = (house.printed().find(&practice), house.printed().rfind(&format!("{NAME}:{}/dir", pebble.port)));
+    assert!(practised.is_some() && practised < ordered, "in this order");
+
+    let folder = house.data_dir().join("acme");
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "pem")).count() == 1, "{files:?}");
+    for path in files.iter().chain([&folder]) {
+        let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & 0o077, 0, "{} is for the server alone: {mode:o}", path.display());
+    }
+
+    let with_proof = Arc::new({
+        let mut config = ClientConfig::clone(&client);
+        config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+        config
+    });
+    assert!(connect(address, &with_proof).await.is_err(), "a proof is shown while an order is under way, and to nobody else");
+
+    house.kill();
+    house.restart().await;
+    assert_eq!(until_shown(address, &client, None).await, first, "the one that was kept is shown at once");
+    assert_eq!(pebble.orders(), 2, "nothing is ordered anew");
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_when_a_third_of_its_time_is_left() {
+    let port = free_port();
+    let pebble = Pebble::start(port, 15).await;
+    let house = order(&pebble, port, &[]).await;
+    let (address, client) = (house.listening("https"), pebble.client().await);
+    let first = until_shown(address, &client, None).await;
+    until_shown(address, &client, Some(&first)).await;
+}
+
+#[tokio::test]
+async fn a_proof_that_fails_is_not_tried_again_at_once_not_even_after_a_restart() {
+    let port = free_port();
+    // It looks for the proof where nobody listens.
+    let pebble = Pebble::start(free_port(), 90 * 86_400).await;
+    let mut house = order(&pebble, port, &[]).await;
+    poll("the order has failed", || house.printed().contains("no certificate was obtained").then_some(())).await;
+    assert_eq!(pebble.orders(), 1);
+    house.hang_up();
+    house.kill();
+    house.restart().await;
+    poll("it says that it waits", || house.printed().contains("the next order waits").then_some(())).await;
+    house.hang_up();
+    assert_eq!(Ask::new(house.listening("http"), Method::GET, "/health").await.status, 200, "and serves meanwhile");
+    house.terminate();
+    house.ended().await;
+    assert_eq!(pebble.orders(), 1, "and does");
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_while_the_way_leads_elsewhere() {
+    let (port, elsewhere) = (free_port(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let pebble = Pebble::start(port, 90 * 86_400).await;
+    let closed = free_port().to_string();
+    let house = order(&pebble, port, &[("LUCKYDRAW_ACME_PORT", &closed)]).await;
+    poll("it says that nobody answers there", || house.printed().contains("does not answer").then_some(())).await;
+    drop(house);
+
+    let other = elsewhere.local_addr().unwrap().port().to_string();
+    let answering = std::thread::spawn(move || drop(elsewhere.accept()));
+    let house = order(&pebble, port, &[("LUCKYDRAW_ACME_PORT", &other)]).await;
+    let is_told = || house.printed().contains("another server than this one") || house.printed().contains("does not answer");
+    poll("it says that another server answers there", || is_told().then_some(())).await;
+    drop(house);
+    answering.join().unwrap();
+
+    let house = order(&pebble, port, &[("LUCKYDRAW_DOMAIN", "no-such-host.invalid")]).await;
+    poll("it says that the name has no address", || house.printed().contains("has no address in DNS").then_some(())).await;
+    assert_eq!(pebble.orders(), 0);
+}

@@ -1,0 +1,217 @@
+//! The deployment scripts: units that systemd finds sound and tight, sysctls that content the doctor, and a push that goes back by itself.
+//!
+//! The push runs as it is, over an `ssh` and an `scp` that mean a folder, and a `systemctl` that ends and starts the real binary.
+
+use crate::house::PATIENCE;
+use luckydraw::doctor::sysctls::{WANTED, value};
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deploy");
+const BINARY: &str = env!("CARGO_BIN_EXE_luckydraw");
+
+/// A file as the launch script would write it.
+fn launched(name: &str) -> String {
+    let arguments = ["--domain", "draw.example", "--contact", "ops@draw.example", "--print", name];
+    let output = Command::new("sh").arg(format!("{SCRIPTS}/launch.sh")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The units in a folder, with the binary where it is here.
+fn units() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let service = launched("luckydraw.service").replace("/opt/luckydraw/current/luckydraw", BINARY);
+    assert!(service.contains(BINARY));
+    fs::write(folder.path().join("luckydraw.service"), &service).unwrap();
+    for socket in ["luckydraw.socket", "luckydraw-redirect.socket"] {
+        assert!(service.contains(socket));
+        fs::write(folder.path().join(socket), launched(socket)).unwrap();
+    }
+    folder
+}
+
+fn analyze(folder: &TempDir, arguments: &[&str]) -> (bool, String) {
+    let output =
+        Command::new("systemd-analyze").args(arguments).current_dir(folder.path()).output().expect("systemd is installed");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn systemd_finds_the_units_sound() {
+    let folder = units();
+    let (sound, said) = analyze(&folder, &["verify", "./luckydraw.socket", "./luckydraw-redirect.socket", "./luckydraw.service"]);
+    assert!(sound && !said.contains("luckydraw."), "{said}");
+    let service = folder.path().join("luckydraw.service");
+    fs::write(&service, fs::read_to_string(&service).unwrap().replace("WatchdogSec=", "WatchDogs=")).unwrap();
+    let (_, said) = analyze(&folder, &["verify", "./luckydraw.service"]);
+    assert!(said.contains("WatchDogs"), "a mistake would be found: {said}");
+}
+
+#[test]
+fn the_service_is_exposed_to_two_at_most() {
+    let folder = units();
+    // The threshold is in tenths.
+    let (tight, said) = analyze(&folder, &["security", "--offline=true", "--threshold=20", "./luckydraw.service"]);
+    assert!(tight, "{said}");
+    let (too_tight, said) = analyze(&folder, &["security", "--offline=true", "--threshold=5", "./luckydraw.service"]);
+    assert!(!too_tight, "the threshold is one: {said}");
+}
+
+#[test]
+fn the_doctor_has_nothing_to_say_of_the_sysctls_that_are_set() {
+    let text = launched("sysctl.conf");
+    for wanted in WANTED {
+        let line = text.lines().find_map(|line| line.strip_prefix(wanted.name)?.trim().strip_prefix('='));
+        let set = line.and_then(|line| value(line, wanted.field));
+        assert!(set.is_some_and(|set| set >= wanted.least), "{} is set to {set:?}", wanted.name);
+    }
+    let lines: Vec<_> = text.lines().collect();
+    let unexplained = lines.windows(2).find(|pair| !pair[1].starts_with('#') && !pair[0].starts_with('#'));
+    assert_eq!(unexplained, None, "each has its reason");
+}
+
+#[test]
+fn the_scripts_are_shell() {
+    for (shell, script) in [("sh", "launch.sh"), ("bash", "push")] {
+        let output = Command::new(shell).args(["-n", &format!("{SCRIPTS}/{script}")]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+/// A box that is a folder, and the words that reach it. The server on it is ended with it.
+struct Box {
+    folder: TempDir,
+    port: u16,
+}
+
+const SSH: &str = r#"#!/bin/sh
+shift
+exec sh -c "$*"
+"#;
+
+const SCP: &str = r#"#!/bin/sh
+[ "$1" = -q ] && shift
+exec cp "$1" "${2#*:}"
+"#;
+
+/// Ends the server that runs, and starts the linked one, as systemd would: it is not told what becomes of it.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+[ "$1 $2" = "restart luckydraw.service" ] || exit 1
+if [ -f "$BOX/pid" ]; then
+    kill "$(cat "$BOX/pid")" 2>/dev/null
+    while kill -0 "$(cat "$BOX/pid")" 2>/dev/null; do sleep 0.02; done
+fi
+(set -a; . "$BOX/settings"; exec setsid "$BOX/home/current/luckydraw" >>"$BOX/log" 2>&1 </dev/null) &
+echo $! >"$BOX/pid"
+echo restart >>"$BOX/restarts"
+"#;
+
+impl Box {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        let this = Self { folder, port };
+        fs::create_dir(this.path("bin")).unwrap();
+        for (name, text) in [("ssh", SSH), ("scp", SCP), ("systemctl", SYSTEMCTL)] {
+            this.program(&format!("bin/{name}"), text);
+        }
+        let data = this.path("data");
+        fs::write(this.path("settings"), format!("LUCKYDRAW_BIND=127.0.0.1:{port}\nLUCKYDRAW_DATA_DIR={}\n", data.display()))
+            .unwrap();
+        this
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn push(&self, binary: &Path) -> Output {
+        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("timeout");
+        command.arg((4 * PATIENCE.as_secs()).to_string()).arg(format!("{SCRIPTS}/push")).arg("box");
+        command.arg("--binary").arg(binary).arg("--home").arg(self.path("home")).arg("--settings").arg(self.path("settings"));
+        command.env("PATH", path).env("BOX", self.folder.path()).output().unwrap()
+    }
+
+    /// The release that is linked.
+    fn current(&self) -> PathBuf {
+        fs::read_link(self.path("home/current")).unwrap()
+    }
+
+    fn restarts(&self) -> usize {
+        fs::read_to_string(self.path("restarts")).unwrap_or_default().lines().count()
+    }
+
+    fn is_healthy(&self) -> bool {
+        let bind = format!("127.0.0.1:{}", self.port);
+        Command::new(BINARY).env_clear().args(["healthcheck", "--ready", "--bind", &bind]).output().unwrap().status.success()
+    }
+
+    /// Insists that the program that runs is the linked release.
+    fn runs(&self, release: &Path) {
+        assert!(self.is_healthy(), "{}", fs::read_to_string(self.path("log")).unwrap_or_default());
+        let pid = fs::read_to_string(self.path("pid")).unwrap();
+        let program = fs::read_link(format!("/proc/{}/exe", pid.trim())).unwrap();
+        assert_eq!(program, self.path("home").join(release).join("luckydraw").canonicalize().unwrap());
+    }
+}
+
+impl Drop for Box {
+    fn drop(&mut self) {
+        let pid = fs::read_to_string(self.path("pid")).ok().and_then(|pid| pid.trim().parse::<libc::pid_t>().ok());
+        if let Some(pid) = pid {
+            // SAFETY: kill takes no pointers; the process was started by this test's own systemctl.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+    }
+}
+
+#[test]
+fn a_push_switches_once_and_goes_back_by_itself() {
+    let there = Box::new();
+    let first = there.push(Path::new(BINARY));
+    assert!(first.status.success(), "{first:?}");
+    let one = there.current();
+    there.runs(&one);
+
+    let again = there.push(Path::new(BINARY));
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("runs already"), "{again:?}");
+    assert_eq!((there.current(), there.restarts()), (one.clone(), 1), "the same again changes nothing");
+
+    // Another binary by its bytes: what follows an executable's end is nothing to it.
+    let next = there.path("next");
+    fs::copy(BINARY, &next).unwrap();
+    let mut bytes = fs::OpenOptions::new().append(true).open(&next).unwrap();
+    std::io::Write::write_all(&mut bytes, b"another build").unwrap();
+    drop(bytes);
+    let second = there.push(&next);
+    assert!(second.status.success(), "{second:?}");
+    let two = there.current();
+    assert_ne!(one, two);
+    there.runs(&two);
+
+    let sick = there.program("sick", "#!/bin/sh\ncase \"$1\" in --*) exit 0 ;; *) exit 1 ;; esac\n");
+    let third = there.push(&sick);
+    let said = String::from_utf8_lossy(&third.stdout).into_owned();
+    assert!(third.status.code() == Some(1) && said.contains("is not healthy") && said.contains("went back to"), "{third:?}");
+    assert_eq!(there.current(), two);
+    there.runs(&two);
+
+    let foreign = there.program("foreign", "#!/bin/sh\nexit 126\n");
+    let restarts = there.restarts();
+    let fourth = there.push(&foreign);
+    assert!(fourth.status.code() == Some(1) && String::from_utf8_lossy(&fourth.stdout).contains("does not run"), "{fourth:?}");
+    assert_eq!((there.current(), there.restarts()), (two, restarts), "what does not run is not switched to");
+}

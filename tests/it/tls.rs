@@ -1,0 +1,357 @@
+//! TLS in the process: https and wss through a real client, resumption, reloads, and everything that can be wrong with a certificate.
+
+use crate::credentials::{Authority, NAME, TODAY, Tunnel, connect, first_of, shown};
+use crate::house::{House, PATIENCE, poll, run_to_end};
+use crate::http::{Ask, exchange};
+use crate::show::{EVENT, numbers, prize};
+use crate::socket::{RawSocket, Socket, gapless};
+use hyper::Method;
+use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, SupportedProtocolVersion};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+
+/// A server with a certificate of the authority's, which speaks TLS, and beside it in the clear.
+async fn start(cert: &Path, key: &Path) -> House {
+    start_with(cert, key, &[]).await
+}
+
+async fn start_with(cert: &Path, key: &Path, more: &[(&str, &str)]) -> House {
+    let usual = [
+        ("LUCKYDRAW_TLS_CERT", cert.to_str().unwrap()),
+        ("LUCKYDRAW_TLS_KEY", key.to_str().unwrap()),
+        ("LUCKYDRAW_PLAIN_BIND", "127.0.0.1:0"),
+    ];
+    House::start_with(&[&usual[..], more].concat()).await
+}
+
+/// An authority, a server that has a certificate of it, and where that speaks TLS.
+async fn usual() -> (Authority, House, SocketAddr) {
+    let authority = Authority::new();
+    let (cert, key) = authority.files("usual", &[NAME], TODAY);
+    let house = start(&cert, &key).await;
+    let address = house.listening("https");
+    (authority, house, address)
+}
+
+#[tokio::test]
+async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_kept_to_them() {
+    let (authority, house, address) = usual().await;
+    house.open_event().await;
+    for version in BOTH {
+        let tunnel = Tunnel::to(address, authority.client(&[version], &["http/1.1"])).await;
+        let page = Ask::new(tunnel.address, Method::GET, "/lottery").await;
+        assert_eq!(page.status, 200);
+        assert!(page.header("strict-transport-security").starts_with("max-age=63072000"), "{:?}", page.headers);
+        let join = format!("https://localhost:{}/j/{EVENT}", address.port());
+        let lobby = Ask::new(tunnel.address, Method::GET, &format!("/lottery?event={EVENT}"));
+        let lobby = lobby.header("host", &format!("localhost:{}", address.port())).await;
+        let text = String::from_utf8_lossy(&lobby.body).into_owned();
+        assert!(text.contains("https://") && !text.contains("http://"), "phones are led to https, as {join}: {text}");
+        let body = json!({"event_id": EVENT, "request_id": crate::show::request_id(u64::from(u16::from(version.version)))});
+        let register = Ask::new(tunnel.address, Method::POST, "/api/luckydraw/register").json(&body).await;
+        register.granted(201);
+        assert!(register.header("set-cookie").ends_with("; Secure"), "{:?}", register.headers);
+        let login = Ask::new(tunnel.address, Method::POST, "/api/luckydraw/admin/login");
+        let login = login.json(&json!({"token": crate::house::ADMIN_TOKEN})).await;
+        assert!(login.header("set-cookie").ends_with("; Secure"), "{:?}", login.headers);
+        let page = |origin: String| Ask::new(tunnel.address, Method::GET, "/health").header("origin", &origin);
+        assert_eq!(page(format!("https://{}", tunnel.address)).await.status, 200);
+        page(format!("http://{}", tunnel.address)).await.refused(403, "FORBIDDEN_ORIGIN");
+    }
+    let plain = house.ask(Method::GET, "/health").await;
+    assert_eq!(plain.header("strict-transport-security"), "", "a connection in the clear promises nothing");
+    let plain = house.post("/register").json(&json!({"event_id": EVENT})).await;
+    assert!(!plain.header("set-cookie").contains("Secure"), "or its cookie would be lost");
+    assert!(house.printed().contains(&format!("https://{address}")), "{}", house.printed());
+}
+
+#[tokio::test]
+async fn only_http_1_1_is_offered_and_a_caller_who_asks_for_nothing_gets_it() {
+    let (authority, _house, address) = usual().await;
+    for version in BOTH {
+        for (asked, agreed) in [(&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])), (&[], None)] {
+            let stream = connect(address, &authority.client(&[version], asked)).await.unwrap();
+            assert_eq!(stream.get_ref().1.alpn_protocol(), agreed);
+            assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
+        }
+        for asked in ["h2", "acme-tls/1"] {
+            assert!(connect(address, &authority.client(&[version], &[asked])).await.is_err(), "{asked} is not spoken");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_phone_that_comes_back_resumes_by_its_ticket() {
+    let (authority, _house, address) = usual().await;
+    for version in BOTH {
+        let client = authority.client(&[version], &["http/1.1"]);
+        let mut kinds = Vec::new();
+        for _ in 0..3 {
+            let mut stream = connect(address, &client).await.unwrap();
+            // The ticket of TLS 1.3 comes with the first answer.
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.expect("it ends with a proper goodbye");
+            assert!(answer.starts_with(b"HTTP/1.1 200"));
+            kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+        }
+        assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed], "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_evening_over_wss_is_that_in_the_clear() {
+    let (authority, house, address) = usual().await;
+    house.open_event().await;
+    let phones = house.register_many(20).await;
+    let tunnels = [
+        Tunnel::to(address, authority.client(&[&TLS13], &[])).await,
+        Tunnel::to(address, authority.client(&[&TLS12], &[])).await,
+    ];
+    let mut sockets = Vec::new();
+    for (index, phone) in phones.iter().enumerate() {
+        let query = format!("?token={}", phone.token);
+        let door = [tunnels[0].address, tunnels[1].address, house.address][index % 3];
+        sockets.push(Socket::connect(door, EVENT, &query, &[]).await.greeted().await);
+    }
+    let mut winners = Vec::new();
+    for name in ["TV", "자전거"] {
+        winners.push(house.whole_draw(&prize(name)).await.1);
+    }
+    for socket in &mut sockets {
+        socket.until("draw_complete").await;
+        socket.until("draw_complete").await;
+        socket.settle().await;
+        let told: Vec<_> = socket.heard("winner_announced").iter().map(|frame| numbers(&frame["winners"])).collect();
+        assert_eq!(told, winners);
+        gapless(&socket.numbered()).unwrap();
+    }
+    // One that was away gets what it missed, however much that is.
+    let seq = gapless(&sockets[0].numbered()).unwrap();
+    let long = "x".repeat(150);
+    for n in 0..200 {
+        house.order("draw/standby", &prize(&format!("{n} {long}"))).await.ok();
+    }
+    let epoch = sockets[0].numbered()[0]["epoch"].as_str().unwrap().to_owned();
+    let query = format!("?token={}&since={seq}&epoch={epoch}", phones[0].token);
+    for tunnel in &tunnels {
+        let mut back = Socket::connect(tunnel.address, EVENT, &query, &[]).await.greeted().await;
+        assert_eq!(back.heard("draw_standby").len(), 200);
+        assert_eq!(back.numbered()[0]["seq"], seq + 1);
+        gapless(&back.numbered()).unwrap();
+        back.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn close_codes_come_through() {
+    let (authority, house, address) = usual().await;
+    house.open_event().await;
+    for version in BOTH {
+        let tunnel = Tunnel::to(address, authority.client(&[version], &[])).await;
+        let mut nowhere = Socket::connect(tunnel.address, "no-such-event", "", &[]).await;
+        assert_eq!(nowhere.closed().await, 4404);
+        let mut impostor = Socket::connect(tunnel.address, EVENT, "?token=made-up", &[]).await;
+        assert_eq!(impostor.closed().await, 4401);
+        let mut rude = RawSocket::connect(tunnel.address, EVENT).await;
+        rude.write(&[0x82, 0x80, 0, 0, 0, 0]).await;
+        assert_eq!(rude.closed().await, 1003);
+    }
+    let tunnel = Tunnel::to(address, authority.client(&[&TLS13], &[])).await;
+    let mut last = Socket::connect(tunnel.address, EVENT, "", &[]).await.greeted().await;
+    house.terminate();
+    assert_eq!(last.closed().await, 1012);
+}
+
+#[tokio::test]
+async fn a_phone_that_stops_reading_is_let_go_and_the_others_hear_everything() {
+    let (authority, house, address) = usual().await;
+    house.open_event().await;
+    house.register(1).await;
+    let tunnel = Tunnel::to(address, authority.client(&[&TLS13], &[])).await;
+    let mut reader = Socket::connect(tunnel.address, EVENT, "", &[]).await.greeted().await;
+    let mut stalled = stall(address, &authority).await;
+    let long = "x".repeat(150);
+    let mut said = 0;
+    loop {
+        for _ in 0..50 {
+            said += 1;
+            house.order("draw/standby", &prize(&format!("{said} {long}"))).await.ok();
+        }
+        if house.look("stats").await["evicted"] == 1 {
+            break;
+        }
+        assert!(said < 10_000, "it was never let go");
+    }
+    for _ in 0..said {
+        reader.until("draw_standby").await;
+    }
+    gapless(&reader.numbered()).unwrap();
+    // What had been begun is finished: records are whole, and after the last comes the reason.
+    let mut heard = Vec::new();
+    timeout(PATIENCE, stalled.read_to_end(&mut heard)).await.unwrap().expect("the stream ends as TLS wants it");
+    assert_eq!(heard[heard.len() - 4..], [0x88, 2, 0x11, 0x4e], "4430");
+}
+
+/// A socket that shakes hands and never reads again, with next to no room in its own kernel.
+async fn stall(address: SocketAddr, authority: &Authority) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let tcp = socket.connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(authority.client(&[&TLS13], &[]));
+    let name = rustls::pki_types::ServerName::try_from(NAME).unwrap();
+    let mut stream = connector.connect(name, tcp).await.unwrap();
+    let request = format!(
+        "GET /api/luckydraw/ws/{EVENT} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 101");
+    stream
+}
+
+#[tokio::test]
+async fn half_a_hello_is_not_waited_for() {
+    let (_authority, house, address) = usual().await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut half = TcpStream::connect(address).await.unwrap();
+    half.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.unwrap();
+    for stream in [&mut silent, &mut half] {
+        let mut said = Vec::new();
+        // Whether it ends or breaks: the seat is free again.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the server hangs up");
+    }
+    assert_eq!(house.ask(Method::GET, "/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn plain_http_at_the_door_of_tls_is_told_where_to_go() {
+    let (_authority, _house, address) = usual().await;
+    let answer = exchange(address, b"GET /lottery HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https"), "{answer}");
+    let answer = exchange(address, b"\x00\x01\x02 nonsense that is neither").await;
+    assert!(!answer.starts_with("HTTP/"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_up_on_the_signal_and_by_itself_and_a_bad_one_is_not() {
+    let authority = Authority::new();
+    let (cert, key) = authority.files("shown", &[NAME], TODAY);
+    let house = start(&cert, &key).await;
+    let (address, client) = (house.listening("https"), authority.client(&BOTH, &[]));
+    let first = first_of(&cert);
+    assert_eq!(shown(address, &client).await, Some(first.clone()));
+
+    std::fs::write(&cert, authority.make(&[NAME], TODAY).0).unwrap();
+    poll("the log says that the pair does not fit", || house.printed().contains("not that of the certificate").then_some(()))
+        .await;
+    assert_eq!(shown(address, &client).await, Some(first.clone()), "the old one stays in use");
+
+    let (cert_text, key_text) = authority.make(&[NAME], TODAY);
+    std::fs::write(&key, key_text).unwrap();
+    std::fs::write(&cert, cert_text).unwrap();
+    let second = first_of(&cert);
+    until_shown(address, &client, &second).await;
+
+    let third = authority.files("third", &[NAME], TODAY);
+    std::fs::rename(third.1, &key).unwrap();
+    std::fs::rename(third.0, &cert).unwrap();
+    house.hang_up();
+    until_shown(address, &client, &first_of(&cert)).await;
+
+    std::fs::write(&cert, "nothing of the kind").unwrap();
+    house.hang_up();
+    poll("the log says what is wrong", || house.printed().contains("holds no certificate").then_some(())).await;
+    assert!(shown(address, &client).await.is_some());
+}
+
+async fn until_shown(
+    address: SocketAddr,
+    client: &std::sync::Arc<rustls::ClientConfig>,
+    expected: &rustls::pki_types::CertificateDer<'static>,
+) {
+    let waiting = async {
+        while shown(address, client).await.as_ref() != Some(expected) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.expect("the new certificate is shown");
+}
+
+#[tokio::test]
+async fn the_signal_ends_no_server_that_has_nothing_to_read() {
+    let house = House::start().await;
+    house.hang_up();
+    poll("it is said in the log", || house.printed().contains("nothing to be read again").then_some(())).await;
+    assert_eq!(house.ask(Method::GET, "/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
+    let authority = Authority::new();
+    let good = authority.files("good", &[NAME], TODAY);
+    let other = authority.files("other", &[NAME], TODAY);
+    let past = authority.files("past", &[NAME], (-90, -1));
+    let future = authority.files("future", &[NAME], (1, 90));
+    let (text, absent) = (authority.path("text"), authority.path("absent"));
+    std::fs::write(&text, "a shopping list\n").unwrap();
+    let damaged = authority.path("damaged");
+    std::fs::write(&damaged, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    for (cert, key, domain, said) in [
+        (&good.0, &other.1, "", "is not that of the certificate"),
+        (&past.0, &past.1, "", "ended on"),
+        (&future.0, &future.1, "", "clock says"),
+        (&text, &good.1, "", "holds no certificate"),
+        (&good.0, &text, "", "holds no private key"),
+        (&good.0, &good.0, "", "holds no private key"),
+        (&absent, &good.1, "", "cannot be read"),
+        (&good.0, &absent, "", "cannot be read"),
+        (&damaged, &good.1, "", "is damaged"),
+        (&good.0, &good.1, "draw.example.kr", "is not for draw.example.kr"),
+    ] {
+        let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+        let settings = [("LUCKYDRAW_TLS_CERT", cert), ("LUCKYDRAW_TLS_KEY", key), ("LUCKYDRAW_DOMAIN", domain)];
+        let (status, printed) = run_to_end(&[], &settings).await;
+        assert_eq!(status.code(), Some(64), "{said}: {printed}");
+        let lines: Vec<_> = printed.lines().filter(|line| line.starts_with("luckydraw: ")).collect();
+        assert!(lines.len() == 1 && lines[0].contains(said), "one line says {said:?}: {printed}");
+    }
+}
+
+#[tokio::test]
+async fn the_door_in_the_clear_leads_on_and_answers_nothing_else() {
+    let authority = Authority::new();
+    let (cert, key) = authority.files("usual", &[NAME], TODAY);
+    let more = [("LUCKYDRAW_REDIRECT_BIND", "127.0.0.1:0"), ("LUCKYDRAW_DOMAIN", NAME)];
+    let house = start_with(&cert, &key, &more).await;
+    house.open_event().await;
+    let printed = house.printed();
+    let (_, rest) = printed.split_once("leading on to https from http://").expect("it says where");
+    let door: SocketAddr = rest.lines().next().unwrap().parse().unwrap();
+    let port = house.listening("https").port();
+    for (method, path) in
+        [(Method::GET, "/lottery?event=a"), (Method::POST, "/api/luckydraw/register"), (Method::GET, "/nowhere")]
+    {
+        let answer = Ask::new(door, method, path).header("host", NAME).admin().json(&json!({"event_id": EVENT})).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (308, &*format!("https://{NAME}:{port}{path}")));
+        assert_eq!((answer.header("connection"), answer.body.len()), ("close", 0));
+    }
+    assert_eq!(Ask::new(door, Method::GET, "/").header("host", "evil.example").await.status, 403);
+    let refused = Socket::try_connect(door, EVENT, "", &[]).await;
+    assert!(refused.is_err(), "no socket is opened there");
+    assert_eq!(house.look("participants").await["total_count"], 0);
+    let mut silent = TcpStream::connect(door).await.unwrap();
+    silent.write_all(b"GET / HTT").await.unwrap();
+    let mut said = Vec::new();
+    let _ = timeout(PATIENCE, silent.read_to_end(&mut said)).await.expect("half a request is not waited for");
+}
