@@ -14,6 +14,7 @@ mod house;
 mod http;
 mod links;
 mod load;
+mod load_scenarios;
 mod logs;
 mod meddler;
 mod numbers;

@@ -2,6 +2,7 @@
 
 use crate::audit::{Findings, Memory};
 use crate::book::{Book, Mishap, Moment};
+use crate::ceiling::Ceiling;
 use crate::measure::latency::{API, FIGURES, Figures, Latency, Wait, in_ms};
 use crate::measure::ledger::Lost;
 use crate::measure::oneself::Myself;
@@ -34,13 +35,15 @@ pub struct Summary {
     pub verdict: Verdict,
     pub exit_code: u8,
     pub scenarios: Vec<Outcome>,
+    /// What the climb came to, if this was one; `scenarios` are then the highest step that held and the lowest that did not.
+    pub ceiling: Option<Ceiling>,
 }
 
 /// One scenario.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     pub scenario: &'static str,
-    pub what: &'static str,
+    pub what: String,
     pub event_id: String,
     pub users: usize,
     pub draws_planned: u32,
@@ -124,6 +127,13 @@ const COUNTS: &[&str] = &[
     "ws.ungreeted",
     // Sockets that the server still counts at the end although their phones vanished; it lets a silent one go within a minute.
     "ws.ghosts",
+    // Slow phones that the server let go of, and those that read nothing and that it kept to the end.
+    "ws.slow_evicted",
+    "ws.slow_kept",
+    // Sockets that broke off in the storm, those of them that never came back, and frames that the others were told afterwards.
+    "storm.departed",
+    "storm.absent",
+    "storm.caught_up",
     "register.count",
     "draws.announced",
     // Revealed and never announced.
@@ -177,6 +187,7 @@ impl Summary {
             verdict: Verdict::Pass,
             exit_code: 0,
             scenarios: Vec::new(),
+            ceiling: None,
         }
     }
 
@@ -185,6 +196,13 @@ impl Summary {
         self.verdict = self.verdict.max(outcome.verdict);
         self.exit_code = self.verdict.exit_code();
         self.scenarios.push(outcome);
+    }
+
+    /// A climb is over: its own verdict counts, and not that of the step that broke.
+    pub fn conclude(&mut self, verdict: Verdict, ceiling: Ceiling) {
+        self.verdict = verdict;
+        self.exit_code = verdict.exit_code();
+        self.ceiling = Some(ceiling);
     }
 }
 
@@ -217,6 +235,11 @@ impl Outcome {
             Some(number(book.pings.saturating_sub(book.pongs))),
             Some(number(book.ledger.ungreeted())),
             memory.connections.map(|counted| number(counted.saturating_sub(book.sockets_at_end))),
+            Some(number(book.slow_evicted)),
+            Some(number(book.slow_kept)),
+            Some(number(book.ledger.departed)),
+            Some(number(book.ledger.absent())),
+            Some(number(book.ledger.caught_up)),
             Some(number(book.registered())),
             Some(number(book.announced())),
             Some(number(book.unannounced())),
@@ -244,7 +267,7 @@ impl Outcome {
         metrics.extend(COUNTS.iter().map(|name| (*name).to_owned()).zip(values));
         Self {
             scenario: plan.name,
-            what: plan.what,
+            what: plan.what.clone(),
             event_id,
             users: plan.users,
             draws_planned: plan.draw_count(),

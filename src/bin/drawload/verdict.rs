@@ -8,6 +8,7 @@ use crate::outcome::{CRITERION_MISSED, INTERRUPTED, Outcome, VOID, is_metric, is
 use crate::plan::Plan;
 use serde::Serialize;
 use std::fmt;
+use std::time::Duration;
 
 /// The judgement on a scenario or a run; a later one is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -95,9 +96,14 @@ const PLAN: [(&str, Side, f64, f64); 6] = [
     ("server.cpu_percent", Side::Below, 70.0, 90.0),
 ];
 
+/// A phone that reads nothing for so long must be gone.
+const SLOW_JUDGED: Duration = Duration::from_secs(75);
+
 /// What must be nothing.
-const MUST: [&str; 14] = [
+const MUST: [&str; 16] = [
     "ws.ungreeted",
+    "ws.slow_kept",
+    "storm.absent",
     "draws.unannounced",
     "delivery.lost",
     "delivery.doubled",
@@ -161,9 +167,12 @@ impl Rule {
     fn concerns(&self, plan: &Plan) -> bool {
         self.origin == Origin::Asked
             || match self.metric.split('.').next().unwrap_or_default() {
+                // The server lets go of a silent socket within a minute, and not at once.
+                "ws" if self.metric == "ws.slow_kept" => plan.slow_for() >= SLOW_JUDGED,
+                "storm" => plan.storm.is_some(),
                 "ws" | "delivery" => plan.sockets.is_some(),
                 "api" | "errors" | "numbers" => plan.registrations.is_some(),
-                "winners" | "history" | "draws" => plan.draws.is_some(),
+                "winners" | "history" | "draws" => plan.draw_count() > 0,
                 _ => true,
             }
     }
