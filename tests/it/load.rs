@@ -109,8 +109,13 @@ async fn a_line_that_nobody_meddles_with_passes() {
     }
     assert!(run.page.contains("통과 PASS") && run.page.contains("<polyline"));
     assert_eq!(run.page.matches("<circle").count(), 0, "nothing was lost");
-    for outside in ["src=", "href=", "url(", "@import", "<script"] {
+    for outside in ["src=", "url(", "@import", "<script", "<link", "http-equiv=\"refresh"] {
         assert!(!run.page.contains(outside), "the page asks for nothing: {outside}");
+    }
+    assert!(run.page.split("href=\"").skip(1).all(|link| link.starts_with('#')), "links lead within the page");
+    assert!(run.page.contains("default-src 'none'"), "and it may not ask for anything");
+    for both in ["부하 시험 보고서", "Load test report", "추첨 × 폰", "draws × phones"] {
+        assert!(run.page.contains(both), "{both}");
     }
 }
 

@@ -135,14 +135,14 @@ async fn everybody_catches_up_after_a_storm_and_exactly_once() {
 #[tokio::test]
 async fn slow_phones_are_let_go_of_and_nobody_else_notices() {
     let house = House::start().await;
-    // 600 frames of some 250 bytes: more than the server's kernel and its queue hold for one who does not read.
-    let size = ["--users", "150", "--prizes", "150", "--time-scale", "0.007"];
-    let slow = ["--slow-clients", "4%", "--threshold", "ws.slow_kept<=0", "--threshold", "ws.slow_evicted>=3"];
+    // 400 frames of some 250 bytes: more than the server's kernel and its queue hold for one who does not read.
+    let size = ["--users", "100", "--prizes", "100", "--time-scale", "0.007"];
+    let slow = ["--slow-clients", "4%", "--threshold", "ws.slow_kept<=0", "--threshold", "ws.slow_evicted>=2"];
     let run = full_scenario(&house, &[&["--scenario", "b"], &size[..], &slow].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.said);
     run.keeps_all_musts();
-    // 144 phones and the display; nothing is owed to the 6.
-    run.heard_everything(145.0 * 600.0);
+    // 96 phones and the display; nothing is owed to the 4.
+    run.heard_everything(97.0 * 400.0);
 }
 
 #[tokio::test]

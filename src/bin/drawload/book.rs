@@ -2,7 +2,8 @@
 
 use crate::clock::Clock;
 use crate::http::Failure;
-use crate::measure::latency::{Latency, Wait, histogram};
+use crate::measure::course::{Course, Curves, Slice};
+use crate::measure::latency::{API, Latency, Wait, histogram};
 use crate::measure::ledger::Ledger;
 use crate::measure::oneself::Oneself;
 use crate::measure::process::{Cpu, Reading};
@@ -47,10 +48,14 @@ pub struct Moment {
 pub struct Book {
     pub clock: Clock,
     latencies: Vec<Latency>,
+    /// The same over time, and all API calls together behind them.
+    course: Course,
     pub recent: Histogram<u64>,
     pub calls: u64,
     pub errors: u64,
     pub mishaps: Vec<Mishap>,
+    /// How many more there were than are described.
+    pub mishaps_unlisted: u64,
     /// Registrations that were asked for and are not answered.
     pub registering: u64,
     pub handshakes: u64,
@@ -80,10 +85,12 @@ impl Book {
         Self {
             clock: Clock::starting_now(),
             latencies: Wait::ALL.map(|_| Latency::new()).to_vec(),
+            course: Course::new(Wait::ALL.len() + 1),
             recent: histogram(),
             calls: 0,
             errors: 0,
             mishaps: Vec::new(),
+            mishaps_unlisted: 0,
             registering: 0,
             handshakes: 0,
             handshakes_refused: 0,
@@ -116,9 +123,26 @@ impl Book {
     /// A wait in microseconds.
     pub fn record(&mut self, wait: Wait, response_us: u64, service_us: u64) {
         self.latencies[wait as usize].record(response_us, service_us);
+        let at_us = self.clock.now_us();
+        if wait.is_over_time() {
+            self.course.record(wait as usize, at_us, response_us);
+        }
         if wait.is_api() {
+            self.course.record(Wait::ALL.len(), at_us, response_us);
             self.recent.saturating_record(response_us.max(1));
         }
+    }
+
+    /// Response times over time, of everything that was waited for at all.
+    pub fn curves(&self) -> Curves {
+        let names = Wait::ALL.iter().map(|wait| wait.name()).chain([API]);
+        let curves = names.enumerate().map(|(kind, name)| (name, self.course.curve(kind)));
+        curves.filter(|(_, curve)| !curve.is_empty()).collect()
+    }
+
+    /// The API calls of the newest interval in which there were any.
+    pub fn api_lately(&self) -> Option<Slice> {
+        self.course.latest(Wait::ALL.len())
     }
 
     /// An API call is over, well or not. A failure counts in the error rate, and its time in the latencies all the same.
@@ -132,7 +156,9 @@ impl Book {
     }
 
     pub fn mishap(&mut self, what: &str, why: &impl std::fmt::Display) {
-        if self.mishaps.len() < FAILURES_MAX {
+        if self.mishaps.len() >= FAILURES_MAX {
+            self.mishaps_unlisted += 1;
+        } else {
             #[expect(clippy::cast_precision_loss, reason = "a run in microseconds fits 53 bits")]
             let at_s = self.clock.now_us() as f64 / 1e6;
             self.mishaps.push(Mishap { at_s, what: what.to_owned(), why: why.to_string() });

@@ -4,7 +4,8 @@
 
 use crate::arguments::Compare;
 use crate::evening::Stopped;
-use crate::outcome::{CRITERION_MISSED, VOID, is_metric};
+use crate::metric::is_metric;
+use crate::outcome::{CRITERION_MISSED, VOID};
 use serde_json::Value;
 use std::path::Path;
 

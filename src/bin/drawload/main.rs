@@ -12,6 +12,7 @@
 //! Exit codes: 0 all criteria met, 99 one was missed, 4 void since the tester was the bottleneck, 3 it could not run, 64 wrong
 //! arguments, 105 interrupted.
 
+mod advice;
 mod arguments;
 mod audit;
 mod book;
@@ -24,11 +25,13 @@ mod http;
 mod limits;
 mod line;
 mod measure;
+mod metric;
 mod monitor;
 mod observers;
 mod outcome;
 mod phone;
 mod plan;
+mod progress;
 mod report;
 mod run;
 mod screenplay;

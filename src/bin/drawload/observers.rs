@@ -7,13 +7,11 @@ use crate::clock::micros;
 use crate::evening::Evening;
 use crate::measure::latency::in_ms;
 use crate::measure::process::Reading;
+use crate::progress::Progress;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-
-/// Between two lines of progress.
-const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Starts them; they end with the evening.
 pub fn post(evening: &Rc<Evening>, pid: Option<u32>, scale: f64) -> [JoinHandle<()>; 3] {
@@ -68,20 +66,10 @@ async fn watch_timers(evening: Rc<Evening>) {
 
 /// A line on stderr now and then.
 async fn tell_progress(evening: Rc<Evening>) {
-    let mut ticks = interval(PROGRESS);
+    let progress = Progress::begin();
+    let mut ticks = interval(progress.every());
     while tick(&evening, &mut ticks).await.is_some() {
-        let book = evening.book.borrow();
-        eprintln!(
-            "[{:6.1} s] {}: {} of {} registered, {} sockets, {} of {} draws announced, {} errors",
-            evening.clock.now().as_secs_f64(),
-            evening.plan.what,
-            book.registered(),
-            evening.plan.users,
-            book.sockets,
-            book.announced(),
-            evening.plan.draw_count(),
-            book.errors
-        );
+        progress.tell(&evening.plan, &evening.book.borrow());
     }
 }
 

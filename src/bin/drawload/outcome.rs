@@ -1,12 +1,15 @@
 //! The one result that every report is written from, and that the verdict is spoken over.
 
+use crate::advice::Advice;
 use crate::audit::{Findings, Memory};
 use crate::book::{Book, Mishap, Moment};
 use crate::ceiling::Ceiling;
+use crate::measure::course::Curves;
 use crate::measure::latency::{API, FIGURES, Figures, Latency, Wait, in_ms};
-use crate::measure::ledger::Lost;
+use crate::measure::ledger::{Gaps, Lost};
 use crate::measure::oneself::Myself;
 use crate::measure::process::{Reading, vcpus};
+use crate::metric::{METRICS, Seen};
 use crate::plan::Plan;
 use crate::verdict::{Judgement, Verdict};
 use hdrhistogram::Histogram;
@@ -37,6 +40,7 @@ pub struct Summary {
     pub scenarios: Vec<Outcome>,
     /// What the climb came to, if this was one; `scenarios` are then the highest step that held and the lowest that did not.
     pub ceiling: Option<Ceiling>,
+    pub advice: Advice,
 }
 
 /// One scenario.
@@ -57,12 +61,19 @@ pub struct Outcome {
     /// Response times as they are, for the distributions.
     #[serde(skip)]
     pub histograms: BTreeMap<&'static str, Histogram<u64>>,
+    /// Response times over time.
+    pub curves: Curves,
     /// What went wrong, in words: frames first, then winners, numbers and answers.
     pub faults: Vec<String>,
     pub lost: Vec<Lost>,
+    /// The same as a grid, for the picture.
+    #[serde(skip)]
+    pub gaps: Gaps,
     pub draws: Vec<DrawLine>,
     pub socket_closes: BTreeMap<u16, u64>,
     pub failures: Vec<Mishap>,
+    /// How many more failures there were than are listed.
+    pub failures_unlisted: u64,
     pub server: Option<Server>,
     pub tester: Myself,
     pub series: Vec<Moment>,
@@ -117,62 +128,6 @@ pub struct Evidence<'a> {
     pub end: Option<Reading>,
 }
 
-/// Figures of a run that are no latencies: name, and what it is.
-const COUNTS: &[&str] = &[
-    "errors.percent",
-    "ws.success.percent",
-    "ws.drops",
-    "ws.pongs_missing",
-    // Sockets that were opened and never heard a state_sync: nothing would be owed to them.
-    "ws.ungreeted",
-    // Sockets that the server still counts at the end although their phones vanished; it lets a silent one go within a minute.
-    "ws.ghosts",
-    // Slow phones that the server let go of, and those that read nothing and that it kept to the end.
-    "ws.slow_evicted",
-    "ws.slow_kept",
-    // Sockets that broke off in the storm, those of them that never came back, and frames that the others were told afterwards.
-    "storm.departed",
-    "storm.absent",
-    "storm.caught_up",
-    "register.count",
-    "draws.announced",
-    // Revealed and never announced.
-    "draws.unannounced",
-    "delivery.expected",
-    "delivery.received",
-    "delivery.lost",
-    "delivery.doubled",
-    "delivery.reordered",
-    "delivery.contradicted",
-    "delivery.strange",
-    "winners.repeated",
-    "winners.wrong",
-    "history.missing",
-    "numbers.doubled",
-    "numbers.lost",
-    "numbers.holes",
-    "answers.wrong",
-    "server.rss_peak_mb",
-    "server.pss_peak_mb",
-    "server.cpu_percent",
-    "server.cpu_s",
-    "server.burst_minutes",
-    "server.growth_mb",
-];
-
-/// Whether there is such a metric.
-pub fn is_metric(name: &str) -> bool {
-    let of_latency = |wait: &str| {
-        name.strip_prefix(wait).and_then(|rest| rest.strip_prefix('.')).is_some_and(|figure| FIGURES.contains(&figure))
-    };
-    COUNTS.contains(&name) || of_latency(API) || Wait::ALL.iter().any(|wait| of_latency(wait.name()))
-}
-
-/// Whether it depends on how fast things were, and so on the tester and the scale of time.
-pub fn is_timed(name: &str) -> bool {
-    !COUNTS.contains(&name) || name.starts_with("server.")
-}
-
 impl Summary {
     pub fn new(host: &str, seed: u64, time_scale: f64) -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -188,6 +143,7 @@ impl Summary {
             exit_code: 0,
             scenarios: Vec::new(),
             ceiling: None,
+            advice: Advice::of(&[], time_scale),
         }
     }
 
@@ -196,6 +152,7 @@ impl Summary {
         self.verdict = self.verdict.max(outcome.verdict);
         self.exit_code = self.verdict.exit_code();
         self.scenarios.push(outcome);
+        self.advice = Advice::of(&self.scenarios, self.time_scale);
     }
 
     /// A climb is over: its own verdict counts, and not that of the step that broke.
@@ -222,49 +179,8 @@ impl Outcome {
                 metrics.insert(format!("{name}.{figure}"), Some(value));
             }
         }
-        let ledger_is_whole = memory.seq.is_some();
-        let found = |list: &Option<Vec<String>>| list.as_ref().map(|list| number(list.len() as u64));
-        let percent = |part: u64, whole: u64| (whole > 0).then(|| 100.0 * number(part) / number(whole));
-        let ended: u64 = book.drops.values().sum();
-        let steady = book.handshakes.saturating_sub(book.handshakes_refused).saturating_sub(ended);
-        let of_server = |figure: fn(&Server) -> f64| server.as_ref().map(figure);
-        let values = [
-            percent(book.errors, book.calls),
-            percent(steady, book.handshakes),
-            Some(number(ended)),
-            Some(number(book.pings.saturating_sub(book.pongs))),
-            Some(number(book.ledger.ungreeted())),
-            memory.connections.map(|counted| number(counted.saturating_sub(book.sockets_at_end))),
-            Some(number(book.slow_evicted)),
-            Some(number(book.slow_kept)),
-            Some(number(book.ledger.departed)),
-            Some(number(book.ledger.absent())),
-            Some(number(book.ledger.caught_up)),
-            Some(number(book.registered())),
-            Some(number(book.announced())),
-            Some(number(book.unannounced())),
-            ledger_is_whole.then(|| number(balance.expected)),
-            Some(number(book.ledger.received)),
-            ledger_is_whole.then(|| number(balance.lost)),
-            Some(number(book.ledger.doubled)),
-            Some(number(book.ledger.reordered)),
-            Some(number(book.ledger.contradicted)),
-            Some(number(book.ledger.strange)),
-            found(&findings.winners_repeated),
-            found(&findings.winners_wrong),
-            found(&findings.history_missing),
-            found(&findings.numbers_doubled),
-            found(&findings.numbers_lost),
-            found(&findings.numbers_holes),
-            Some(number(book.answers_wrong.len() as u64)),
-            of_server(|server| server.rss_peak_mb),
-            of_server(|server| server.pss_peak_mb),
-            server.as_ref().and_then(|server| server.cpu_worst_10s_percent),
-            of_server(|server| server.cpu_s),
-            of_server(|server| server.burst_minutes),
-            of_server(|server| megabytes(server.end.rss) - megabytes(server.empty.rss)),
-        ];
-        metrics.extend(COUNTS.iter().map(|name| (*name).to_owned()).zip(values));
+        let seen = Seen { book, balance: memory.seq.is_some().then_some(&balance), findings, memory, server: server.as_ref() };
+        metrics.extend(METRICS.iter().map(|metric| (metric.name.to_owned(), (metric.of)(&seen))));
         Self {
             scenario: plan.name,
             what: plan.what.clone(),
@@ -278,11 +194,14 @@ impl Outcome {
             metrics,
             latencies,
             histograms,
+            curves: book.curves(),
             faults: faults(book, &balance.listed, findings),
             lost: balance.listed,
+            gaps: book.ledger.gaps(memory.seq.unwrap_or(0)),
             draws,
             socket_closes: book.drops.clone(),
             failures: std::mem::take(&mut book.mishaps),
+            failures_unlisted: book.mishaps_unlisted,
             server,
             tester: book.oneself.myself(),
             series: std::mem::take(&mut book.series),
@@ -356,27 +275,4 @@ fn server(book: &Book, empty: Reading, end: Reading) -> Server {
 #[expect(clippy::cast_precision_loss, reason = "memory fits 53 bits")]
 pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run fit 53 bits")]
-fn number(count: u64) -> f64 {
-    count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_metric_is_known_by_its_name() {
-        for name in ["api.p95", "register.p99.9", "draw.spread.p99", "delivery.lost", "ws.handshake.max", "server.rss_peak_mb"] {
-            assert!(is_metric(name), "{name}");
-        }
-        for name in ["", "api", "api.p96", "api.p95.x", "delivery", "draw.spreads.p99"] {
-            assert!(!is_metric(name), "{name}");
-        }
-        assert!(
-            is_timed("api.p95") && is_timed("server.cpu_percent") && !is_timed("delivery.lost") && !is_timed("errors.percent")
-        );
-    }
 }

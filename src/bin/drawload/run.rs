@@ -122,7 +122,7 @@ fn prepare(common: &Common, time_scale: f64) -> Result<(Run<'_>, Target), Stoppe
 
 /// Says and writes what came of it.
 fn finish(summary: &Summary, common: &Common) -> Result<u8, Stopped> {
-    println!("{}", report::text::last_line(summary));
+    println!("{}", report::text::ending(summary));
     if let Some(folder) = &common.out {
         report::write(summary, folder).map_err(|error| Stopped::CouldNotRun(format!("the report: {error}")))?;
     }

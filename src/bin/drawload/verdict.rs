@@ -4,10 +4,10 @@
 //! that would be judged by its times is void; what went wrong with frames, winners and numbers counts all the same.
 
 use crate::measure::oneself::Myself;
-use crate::outcome::{CRITERION_MISSED, INTERRUPTED, Outcome, VOID, is_metric, is_timed};
+use crate::metric::{Held, METRICS, PLAN_TIMES, is_metric, is_timed};
+use crate::outcome::{CRITERION_MISSED, INTERRUPTED, Outcome, VOID};
 use crate::plan::Plan;
 use serde::Serialize;
-use std::fmt;
 use std::time::Duration;
 
 /// The judgement on a scenario or a run; a later one is worse.
@@ -80,57 +80,41 @@ pub enum Grade {
 pub struct Judgement {
     pub origin: Origin,
     pub metric: String,
+    /// The limit with its side, as in `< 500`.
     pub wanted: String,
+    /// The plan's second column, as in `< 1000`; none where there is no second one.
+    pub acceptable: Option<String>,
     pub value: Option<f64>,
     pub grade: Grade,
     pub note: &'static str,
 }
 
-/// The plan's table: the metric, its target and what is tolerable.
-const PLAN: [(&str, Side, f64, f64); 6] = [
-    ("api.p95", Side::Below, 500.0, 1_000.0),
-    ("api.p99", Side::Below, 1_000.0, 2_000.0),
-    ("errors.percent", Side::Below, 1.0, 5.0),
-    ("ws.success.percent", Side::Above, 99.0, 95.0),
-    ("server.rss_peak_mb", Side::Below, 512.0, 1_024.0),
-    ("server.cpu_percent", Side::Below, 70.0, 90.0),
-];
-
 /// A phone that reads nothing for so long must be gone.
 const SLOW_JUDGED: Duration = Duration::from_secs(75);
 
-/// What must be nothing.
-const MUST: [&str; 16] = [
-    "ws.ungreeted",
-    "ws.slow_kept",
-    "storm.absent",
-    "draws.unannounced",
-    "delivery.lost",
-    "delivery.doubled",
-    "delivery.reordered",
-    "delivery.contradicted",
-    "delivery.strange",
-    "winners.repeated",
-    "winners.wrong",
-    "history.missing",
-    "numbers.doubled",
-    "numbers.lost",
-    "numbers.holes",
-    "answers.wrong",
-];
-
-/// The rules that every run is held to.
+/// The rules that every run is held to: what must be nothing, then the plan's table.
 pub fn standing_rules() -> Vec<Rule> {
-    let must =
-        MUST.map(|metric| Rule { origin: Origin::Must, metric: metric.into(), side: Side::AtMost, limit: 0.0, tolerable: None });
-    let plan = PLAN.map(|(metric, side, limit, tolerable)| Rule {
-        origin: Origin::Plan,
-        metric: metric.into(),
-        side,
-        limit,
-        tolerable: Some(tolerable),
-    });
-    must.into_iter().chain(plan).collect()
+    let times = PLAN_TIMES.into_iter().map(|(metric, limit, tolerable)| of_plan(metric, Side::Below, limit, tolerable));
+    let (mut must, mut plan) = (Vec::new(), times.collect::<Vec<_>>());
+    for metric in METRICS {
+        match metric.held {
+            Held::Told => {}
+            Held::Nothing => must.push(Rule {
+                origin: Origin::Must,
+                metric: metric.name.into(),
+                side: Side::AtMost,
+                limit: 0.0,
+                tolerable: None,
+            }),
+            Held::Plan(side, limit, tolerable) => plan.push(of_plan(metric.name, side, limit, tolerable)),
+        }
+    }
+    must.append(&mut plan);
+    must
+}
+
+fn of_plan(metric: &str, side: Side, limit: f64, tolerable: f64) -> Rule {
+    Rule { origin: Origin::Plan, metric: metric.into(), side, limit, tolerable: Some(tolerable) }
 }
 
 impl Rule {
@@ -191,20 +175,21 @@ impl Rule {
             }
             Some(_) => (Grade::Missed, ""),
         };
-        Judgement { origin: self.origin, metric: self.metric.clone(), wanted: self.to_string(), value, grade, note }
+        let metric = self.metric.clone();
+        let acceptable = self.tolerable.map(|limit| self.side.of(limit));
+        Judgement { origin: self.origin, metric, wanted: self.side.of(self.limit), acceptable, value, grade, note }
     }
 }
 
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = match self.side {
+impl Side {
+    fn of(self, limit: f64) -> String {
+        let side = match self {
             Side::Below => "<",
             Side::AtMost => "<=",
             Side::Above => ">",
             Side::AtLeast => ">=",
         };
-        write!(f, "{side} {}", self.limit)?;
-        self.tolerable.map_or(Ok(()), |tolerable| write!(f, " (tolerable {side} {tolerable})"))
+        format!("{side} {limit}")
     }
 }
 
@@ -239,7 +224,15 @@ mod tests {
     use super::*;
 
     fn judgement(metric: &str, grade: Grade) -> Judgement {
-        Judgement { origin: Origin::Plan, metric: metric.into(), wanted: String::new(), value: None, grade, note: "" }
+        Judgement {
+            origin: Origin::Plan,
+            metric: metric.into(),
+            wanted: String::new(),
+            acceptable: None,
+            value: None,
+            grade,
+            note: "",
+        }
     }
 
     fn tester(limited: bool) -> Myself {
@@ -273,6 +266,9 @@ mod tests {
 
     #[test]
     fn every_standing_rule_names_a_metric() {
-        assert!(standing_rules().iter().all(|rule| is_metric(&rule.metric)));
+        let rules = standing_rules();
+        assert!(rules.iter().all(|rule| is_metric(&rule.metric)));
+        let of = |origin| rules.iter().filter(|rule| rule.origin == origin).count();
+        assert_eq!((of(Origin::Must), of(Origin::Plan)), (14, 6), "the plan's table has six lines");
     }
 }

@@ -89,6 +89,11 @@ impl Wait {
         use Wait::{CheckWinner, Details, Register, Results, Reveal, Standby, Start};
         matches!(self, Register | Standby | Start | Reveal | Results | CheckWinner | Details)
     }
+
+    /// Whether it is waited for throughout, so that it can be told over time; the rest is known once, at the beginning or the end.
+    pub fn is_over_time(self) -> bool {
+        !matches!(self, Wait::Connect | Wait::Health | Wait::Spread | Wait::RevealToLast)
+    }
 }
 
 /// The name of all API calls together.

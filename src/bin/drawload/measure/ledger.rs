@@ -83,6 +83,31 @@ pub struct Balance {
     pub listed: Vec<Lost>,
 }
 
+/// Most columns and rows of [`Gaps`]: beyond that, neighbours share one.
+const GRID_MAX: usize = 400;
+
+/// What is missing, by draw and by phone: a column for each draw and one for frames of no draw, a row for each phone and one for the display. Where
+/// there are more than a grid has room for, some share a cell; none is left out.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps {
+    /// In the order of their ids.
+    pub draws: Vec<u32>,
+    pub draws_per_column: usize,
+    pub sockets: usize,
+    pub sockets_per_row: usize,
+    pub columns: usize,
+    pub rows: usize,
+    /// Row by row.
+    pub cells: Vec<Cell>,
+}
+
+/// Frames that were owed to a cell, and those of them that did not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cell {
+    pub owed: u64,
+    pub lost: u64,
+}
+
 #[derive(Debug)]
 struct Frame {
     fingerprint: u64,
@@ -207,6 +232,33 @@ impl Ledger {
         balance
     }
 
+    /// What is missing up to `end_seq`, as a grid. Looks at every frame of every socket.
+    pub fn gaps(&self, end_seq: u64) -> Gaps {
+        let draws: Vec<u32> = self.draws.keys().copied().collect();
+        let (draws_per_column, sockets_per_row) = (share(draws.len()), share(self.ears.len()));
+        // The last column is for frames of no draw, and for those that nobody heard, of which nothing is known.
+        let columns = draws.len().div_ceil(draws_per_column) + 1;
+        let rows = self.ears.len().div_ceil(sockets_per_row);
+        let column_of = |seq| {
+            let draw = self.frames.get(&seq).and_then(|frame: &Frame| frame.draw);
+            let place = draw.and_then(|draw| draws.binary_search(&draw).ok());
+            place.map_or(columns - 1, |place| place / draws_per_column)
+        };
+        let first = self.ears.iter().filter_map(|ear| ear.base).min().map_or(end_seq, |base| base.min(end_seq));
+        let column_of: Vec<usize> = (first + 1..=end_seq.min(first + FRAMES_MAX)).map(column_of).collect();
+        let mut cells = vec![Cell::default(); rows * columns];
+        for (index, ear) in self.ears.iter().enumerate().filter(|(_, ear)| !ear.vanished) {
+            let Some(base) = ear.base else { continue };
+            let row = index / sockets_per_row * columns;
+            for (seq, column) in (first + 1..).zip(&column_of).skip_while(|(seq, _)| *seq <= base) {
+                let cell = &mut cells[row + column];
+                cell.owed += 1;
+                cell.lost += u64::from(!ear.has(seq - base - 1));
+            }
+        }
+        Gaps { draws, draws_per_column, sockets: self.ears.len(), sockets_per_row, columns, rows, cells }
+    }
+
     /// A socket as reports call it.
     pub fn name(&self, ear: usize) -> String {
         if ear + 1 == self.ears.len() { "the display".into() } else { format!("phone {ear}") }
@@ -273,6 +325,11 @@ impl Ear {
         self.heard[word] |= bit;
         fresh
     }
+}
+
+/// How many of so many things share a line of a grid.
+fn share(things: usize) -> usize {
+    things.div_ceil(GRID_MAX).max(1)
 }
 
 /// Where a bit is; offsets are below [`FRAMES_MAX`].
@@ -342,6 +399,39 @@ mod tests {
         ledger.hear(2, told(11, "a"), 1);
         assert_eq!(faults(&ledger, 11), [0; 5]);
         assert_eq!(Ledger::new(3).balance(99).expected, 0, "nobody was greeted");
+    }
+
+    #[test]
+    fn one_gap_among_two_million_is_in_the_grid_and_at_its_place() {
+        let (phones, draws) = (19_900, 100);
+        let mut ledger = Ledger::new(phones + 1);
+        (0..=phones).for_each(|ear| ledger.greet(ear, 0, "e"));
+        for draw in 1..=draws {
+            let told = Told { draw: Some(draw), seq: draw.into(), ..told(0, "same") };
+            for ear in (0..=phones).filter(|ear| (*ear, draw) != (12_345, 67)) {
+                ledger.hear(ear, told, 1);
+            }
+        }
+        let gaps = ledger.gaps(draws.into());
+        assert!(gaps.rows <= GRID_MAX && gaps.columns == 101, "{} × {}", gaps.rows, gaps.columns);
+        assert_eq!(gaps.cells.iter().map(|cell| cell.owed).sum::<u64>(), 19_901 * 100);
+        let lost: Vec<usize> = (0..gaps.cells.len()).filter(|at| gaps.cells[*at].lost > 0).collect();
+        assert_eq!(lost, [12_345 / gaps.sockets_per_row * gaps.columns + 66]);
+        assert_eq!(gaps.cells[lost[0]].lost, 1);
+    }
+
+    #[test]
+    fn the_grid_and_the_balance_tell_of_the_same_gaps() {
+        let mut ledger = greeted();
+        ledger.hear(0, told(11, "a"), 1);
+        ledger.hear(1, told(12, "b"), 1);
+        ledger.vanish(2);
+        let sum = |gaps: &Gaps| gaps.cells.iter().fold((0, 0), |(owed, lost), cell| (owed + cell.owed, lost + cell.lost));
+        for end in [0, 10, 11, 14] {
+            let Balance { expected, lost, .. } = ledger.balance(end);
+            assert_eq!(sum(&ledger.gaps(end)), (expected, lost), "up to {end}");
+        }
+        assert_eq!(sum(&Ledger::new(0).gaps(9)), (0, 0));
     }
 
     #[test]

@@ -6,11 +6,11 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// Timers that come later than this make the tester the bottleneck: a tenth of the strictest criterion would already be noise.
-const LAG_P99_MS_MAX: f64 = 50.0;
+pub const LAG_P99_MS_MAX: f64 = 50.0;
 /// One thread that is busier than this has no room left.
-const CPU_MAX: f64 = 0.90;
+pub const CPU_MAX: f64 = 0.90;
 /// The share of sends that may miss their time by more than [`MISSED_US`].
-const MISSED_MAX: f64 = 0.01;
+pub const MISSED_MAX: f64 = 0.01;
 /// A send so late has missed its time.
 pub const MISSED_US: u64 = 100_000;
 

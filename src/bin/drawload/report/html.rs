@@ -1,18 +1,19 @@
-//! `report.html`: one file that asks for nothing else, in Korean and English, readable on paper.
+//! `report.html`: one file that asks for nothing else, in Korean and English, for a screen of any width and for paper.
 //!
-//! The verdict comes first, the figures second, the pictures third. Whatever came from the server or the command line is escaped.
+//! The verdict comes first, the figures second, the pictures third. It has no script: the switch of languages is two radio buttons and a style. A policy
+//! in the page forbids whatever is not that one style, so that even something that slipped through the escaping could load and run nothing. Whatever
+//! came from the server or the command line is escaped.
 
-use super::svg::{Line, chart, matrix};
-use crate::measure::latency::Figures;
-use crate::outcome::{Outcome, Server, Summary};
-use crate::verdict::{Grade, Origin, Verdict};
+use super::words::{Words, escape, figure, verdict, words};
+use super::{boxes, section};
+use crate::outcome::Summary;
+use crate::verdict::{Grade, Verdict};
+use data_encoding::BASE64;
 use std::fmt::{self, Write};
+use time::OffsetDateTime;
+use time::macros::format_description;
 
-/// The page has no script and asks for no font or picture.
-const STYLE: &str = "body{font:15px/1.5 system-ui,'Noto Sans KR',sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1b1f;background:#fff}\
-h1,h2{line-height:1.2}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}td,th{border-bottom:1px solid #ddd;padding:.25rem .5rem;text-align:right}\
-td:first-child,th:first-child{text-align:left}.pass,.good{color:#086b2c}.fail,.missed,.tolerable,.interrupted{color:#b00020;font-weight:700}.void,.unjudged{color:#8a5a00}\
-figure{margin:1.5rem 0}figcaption{color:#555}svg{width:100%;height:auto;background:#fafafa}@media(max-width:40rem){table{font-size:12px}}";
+const STYLE: &str = include_str!("report.css");
 
 /// Writes the page.
 pub fn write(summary: &Summary) -> String {
@@ -22,164 +23,122 @@ pub fn write(summary: &Summary) -> String {
 }
 
 fn write_page(page: &mut String, summary: &Summary) -> fmt::Result {
-    let verdict = verdict_name(summary.verdict);
+    let (class, name) = verdict(summary.verdict);
+    let style = BASE64.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()).as_ref());
     write!(
         page,
-        "<!doctype html><html lang=\"ko\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+        "<!doctype html><html lang=\"ko\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" \
+         content=\"default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">"
     )?;
-    write!(page, "<title>drawload {}</title><style>{STYLE}</style>", verdict.1)?;
-    let class = verdict.0;
-    write!(page, "<h1>부하 시험 결과 <small>Load test</small>: <span class=\"{class}\">{}</span></h1>", verdict.1)?;
-    let (host, seed, scale) = (escape(&summary.host), summary.seed, summary.time_scale);
+    write!(page, "<title>{} {} · drawload</title><style>{STYLE}</style></head><body>", name.ko, name.en)?;
     write!(
         page,
-        "<p>{host} · seed {seed} · 시간 배율 time scale {scale} · {} vCPU · drawload {}</p>",
-        summary.vcpus, summary.version
+        "<input type=\"radio\" name=\"language\" id=\"ko\" aria-label=\"한국어\" checked>\
+         <input type=\"radio\" name=\"language\" id=\"en\" aria-label=\"English\"><header><div class=\"top\"><h1>{}</h1>\
+         <div class=\"switch\"><label for=\"ko\">한국어</label><label for=\"en\" lang=\"en\">English</label></div></div>",
+        words("부하 시험 보고서", "Load test report")
     )?;
-    for outcome in &summary.scenarios {
-        write_scenario(page, outcome)?;
+    write_facts(page, summary)?;
+    write!(page, "<div class=\"verdict {class}\"><b>{name}</b><div><p>{}</p>", meaning(summary.verdict))?;
+    write_counts(page, summary)?;
+    write!(page, "</div></div></header><main>")?;
+    if summary.scenarios.len() > 1 {
+        write_overview(page, summary)?;
     }
-    write!(page, "</html>")
-}
-
-fn write_scenario(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    let (class, name) = verdict_name(outcome.verdict);
-    let Outcome { scenario, what, users, draws_planned, lasted_s, .. } = outcome;
-    write!(page, "<section><h2>{} · {what}: <span class=\"{class}\">{name}</span></h2>", scenario.to_uppercase())?;
-    write!(page, "<p>{users}명 users · 추첨 {draws_planned} draws · {lasted_s:.1} s</p>")?;
-    for why in &outcome.tester.limited_by {
-        write!(page, "<p class=\"void\">시험기가 병목 generator-limited: {}</p>", escape(why))?;
-    }
-    write_judgements(page, outcome)?;
-    write_faults(page, outcome)?;
-    write_latencies(page, outcome)?;
-    write_server(page, outcome.server.as_ref())?;
-    write_charts(page, outcome)?;
-    write!(page, "</section>")
-}
-
-fn write_judgements(page: &mut String, outcome: &Outcome) -> fmt::Result {
+    boxes::write(page, &summary.advice)?;
+    summary.scenarios.iter().try_for_each(|outcome| section::write(page, outcome))?;
     write!(
         page,
-        "<h3>판정 <small>Criteria</small></h3><table><tr><th>기준 criterion<th>from<th>목표 wanted<th>측정 measured<th>"
-    )?;
-    for judgement in &outcome.judgements {
-        let (class, grade) = match judgement.grade {
-            Grade::Good => ("good", "충족 met"),
-            Grade::Tolerable => ("tolerable", "목표 미달, 허용 범위 missed, tolerable"),
-            Grade::Missed => ("missed", "미달 missed"),
-            Grade::Unjudged => ("unjudged", "판정 안 함 not judged"),
-        };
-        let origin = match judgement.origin {
-            Origin::Must => "must",
-            Origin::Plan => "계획 plan",
-            Origin::Asked => "asked",
-        };
-        let value = judgement.value.map_or("–".to_owned(), |value| format!("{value:.3}"));
-        let (metric, wanted) = (escape(&judgement.metric), escape(&judgement.wanted));
-        write!(page, "<tr><td>{metric}<td>{origin}<td>{wanted}<td>{value}<td class=\"{class}\">{grade} {}", judgement.note)?;
-    }
-    write!(page, "</table>")
-}
-
-fn write_faults(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    if outcome.faults.is_empty() && outcome.failures.is_empty() {
-        return Ok(());
-    }
-    write!(page, "<h3>결함과 오류 <small>Faults and failures</small></h3><ul>")?;
-    outcome.faults.iter().try_for_each(|fault| write!(page, "<li class=\"missed\">{}", escape(fault)))?;
-    for failure in outcome.failures.iter().take(20) {
-        write!(page, "<li>{:.2} s {}: {}", failure.at_s, escape(&failure.what), escape(&failure.why))?;
-    }
-    write!(page, "</ul>")
-}
-
-fn write_latencies(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    write!(
-        page,
-        "<h3>지연 시간 <small>Latency from the planned moment, ms</small></h3><table><tr><th><th>count<th>p50<th>p90<th>p95<th>p99<th>p99.9<th>max<th>service p99"
-    )?;
-    for (name, times) in &outcome.latencies {
-        let Figures { count, p50_ms, p90_ms, p95_ms, p99_ms, p999_ms, max_ms } = &times.response;
-        write!(
-            page,
-            "<tr><td>{name}<td>{count}<td>{p50_ms:.2}<td>{p90_ms:.2}<td>{p95_ms:.2}<td>{p99_ms:.2}<td>{p999_ms:.2}<td>{max_ms:.2}"
-        )?;
-        write!(page, "<td>{:.2}", times.service.p99_ms)?;
-    }
-    write!(page, "</table>")
-}
-
-fn write_server(page: &mut String, server: Option<&Server>) -> fmt::Result {
-    let Some(server) = server else {
-        return write!(page, "<p>서버 프로세스는 측정하지 않음 · the server's process was not measured (--pid)</p>");
-    };
-    let worst = server.cpu_worst_10s_percent.map_or("–".to_owned(), |percent| format!("{percent:.1} %"));
-    write!(
-        page,
-        "<h3>서버 <small>Server</small></h3><p>RSS {:.1} MB, PSS {:.1} MB 최대 peak · ",
-        server.rss_peak_mb, server.pss_peak_mb
-    )?;
-    write!(
-        page,
-        "CPU {:.2} s, 최악 10초 worst 10 s {worst} · 버스트 {:.2}분 burst vCPU-minutes above 5 %</p>",
-        server.cpu_s, server.burst_minutes
+        "</main><footer>{} <code>summary.json</code> · <code>timeseries.csv</code> · <code>failures.csv</code> · \
+         <code>*.hgrm</code> · <code>env.json</code></footer></body></html>",
+        words("같은 결과의 다른 형식:", "The same results in other forms:")
     )
 }
 
-fn write_charts(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    let series = &outcome.series;
-    let line = |name, of: &dyn Fn(&crate::book::Moment) -> Option<f64>| Line {
-        name,
-        points: series.iter().filter_map(|moment| Some((moment.at_s, of(moment)?))).collect(),
-    };
-    #[expect(clippy::cast_precision_loss, reason = "counts of a run fit 53 bits")]
-    let count = |count: u64| Some(count as f64);
-    let registered = line("등록 registered", &|moment| count(moment.registered));
-    let sockets = line("소켓 sockets", &|moment| count(moment.sockets));
-    figure(page, "등록과 소켓 · registrations and sockets over time (s)", &chart(&[registered, sockets], None))?;
-    let asked = |ms: f64| (ms > 0.0).then_some(ms);
-    let (p50, p95) = (line("p50", &|moment| asked(moment.api_p50_ms)), line("p95", &|moment| asked(moment.api_p95_ms)));
-    figure(page, "API 지연 · API latency over time (ms)", &chart(&[p50, p95], None))?;
-    if outcome.server.is_some() {
-        let rss = line("RSS MB", &|moment| count(moment.server?.rss >> 20));
-        let pss = line("PSS MB", &|moment| count(moment.server?.pss >> 20));
-        figure(page, "메모리 · memory over time (MB), the line is 512 MB", &chart(&[rss, pss], Some(512.0)))?;
-    }
-    if !outcome.draws.is_empty() {
-        let spread = outcome.draws.iter().filter_map(|draw| Some((f64::from(draw.draw_id), draw.spread_ms?))).collect();
-        figure(
-            page,
-            "추첨별 편차 · spread first to last phone, by draw (ms)",
-            &chart(&[Line { name: "spread", points: spread }], None),
-        )?;
-        let draws: Vec<u32> = outcome.draws.iter().map(|draw| draw.draw_id).collect();
-        let lost: Vec<(u32, usize)> = outcome.lost.iter().filter_map(|lost| Some((lost.draw?, lost.phone))).collect();
-        figure(
-            page,
-            "전달 행렬 · draws × phones: a red dot is a frame that never came",
-            &matrix(&draws, outcome.users + 1, &lost),
-        )?;
-    }
-    Ok(())
+/// Where, when and how it was run.
+fn write_facts(page: &mut String, summary: &Summary) -> fmt::Result {
+    let began = i64::try_from(summary.started_unix_s).ok().and_then(|at| OffsetDateTime::from_unix_timestamp(at).ok());
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
+    let began = began.and_then(|began| began.format(&format).ok()).unwrap_or_default();
+    let facts = [
+        escape(&summary.host),
+        began,
+        format!("{} {}", words("시간 배율", "time scale"), summary.time_scale),
+        format!("seed {}", summary.seed),
+        format!("{} vCPU", summary.vcpus),
+        format!("drawload {}", summary.version),
+    ];
+    write!(page, "<p class=\"facts\">")?;
+    facts.iter().try_for_each(|fact| write!(page, "<span class=\"fact\">{fact}</span>"))?;
+    write!(page, "</p>")
 }
 
-fn figure(page: &mut String, caption: &str, picture: &str) -> fmt::Result {
-    write!(page, "<figure>{picture}<figcaption>{caption}</figcaption></figure>")
-}
-
-/// A verdict's class and its name in both languages.
-fn verdict_name(verdict: Verdict) -> (&'static str, &'static str) {
+/// What a verdict means to somebody who reads one for the first time.
+fn meaning(verdict: Verdict) -> Words {
     match verdict {
-        Verdict::Pass => ("pass", "통과 PASS"),
-        Verdict::Void => ("void", "무효 VOID"),
-        Verdict::Fail => ("fail", "실패 FAIL"),
-        Verdict::Interrupted => ("interrupted", "중단 INTERRUPTED"),
+        Verdict::Pass => words(
+            "판정한 기준을 모두 지켰습니다. 재지 못한 것을 좋다고 친 것은 없습니다.",
+            "Every criterion that was judged was met. Nothing that was not measured was taken for good.",
+        ),
+        Verdict::Void => words(
+            "시험기 자신이 느려서 서버의 시간을 잴 수 없었습니다. 좋다고도 나쁘다고도 할 수 없으니, 더 한가한 기계에서 다시 하십시오.",
+            "The tester itself was the bottleneck (generator-limited), so its times say nothing of the server, good or bad. Run it again on a quieter machine.",
+        ),
+        Verdict::Fail => words(
+            "지키지 못한 기준이 있습니다. 아래의 판정표와 결함 목록에 무엇이 왜 그런지 있습니다.",
+            "A criterion was missed. The tables and the list of faults below say which, and why.",
+        ),
+        Verdict::Interrupted => words(
+            "도중에 멈추었습니다. 그때까지 본 것만 있으며, 합격이 아닙니다.",
+            "The run was cut short. What was seen until then is here; it is no pass.",
+        ),
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// How many criteria came out how, and of how many frames.
+fn write_counts(page: &mut String, summary: &Summary) -> fmt::Result {
+    let grades = || summary.scenarios.iter().flat_map(|outcome| &outcome.judgements).map(|judgement| judgement.grade);
+    let of = |wanted: fn(&Grade) -> bool| grades().filter(wanted).count();
+    let good = of(|grade| *grade == Grade::Good);
+    let unjudged = of(|grade| *grade == Grade::Unjudged);
+    let missed = grades().count() - good - unjudged;
+    let sum = |name: &str| summary.scenarios.iter().filter_map(|outcome| *outcome.metrics.get(name)?).sum::<f64>();
+    let frames = (figure(sum("delivery.received")), figure(sum("delivery.expected")));
+    write!(
+        page,
+        "<p class=\"facts\"><span class=\"ko\">기준 {good}개 충족 · {missed}개 미달 · {unjudged}개 판정 안 함 · 프레임 {1}개 중 {0}개 도착</span>\
+         <span class=\"en\" lang=\"en\">{good} criteria met · {missed} missed · {unjudged} not judged · {0} of {1} frames heard</span></p>",
+        frames.0, frames.1
+    )
+}
+
+/// One line a scenario.
+fn write_overview(page: &mut String, summary: &Summary) -> fmt::Result {
+    let columns = [
+        words("인원", "people"),
+        words("추첨", "draws"),
+        words("도착한 프레임", "frames heard"),
+        words("잃음", "lost"),
+        words("API 95 %", "API p95"),
+        words("메모리 최대", "peak memory"),
+        words("CPU 최악 10초", "CPU worst 10 s"),
+    ];
+    write!(page, "<section class=\"card\"><h2>{}</h2><div class=\"scroll\"><table><tr><th>", words("한눈에", "At a glance"))?;
+    columns.iter().try_for_each(|column| write!(page, "<th>{column}"))?;
+    write!(page, "<th>")?;
+    for outcome in &summary.scenarios {
+        let metric = |name: &str, unit: &str| {
+            outcome.metrics.get(name).copied().flatten().map_or("–".to_owned(), |value| figure(value) + unit)
+        };
+        let (class, name) = verdict(outcome.verdict);
+        write!(page, "<tr><td><a href=\"#{}\">{}</a>", escape(outcome.scenario), section::title(outcome))?;
+        write!(page, "<td>{}<td>{}", figure(crate::metric::number(outcome.users as u64)), figure(outcome.draws_planned.into()))?;
+        write!(page, "<td>{}<td>{}", metric("delivery.received", ""), metric("delivery.lost", ""))?;
+        write!(page, "<td>{}<td>{}", metric("api.p95", " ms"), metric("server.rss_peak_mb", " MB"))?;
+        write!(page, "<td>{}<td><span class=\"badge {class}\">{name}</span>", metric("server.cpu_percent", " %"))?;
+    }
+    write!(page, "</table></div></section>")
 }
 
 #[cfg(test)]
@@ -193,5 +152,15 @@ mod tests {
         let page = write(&summary);
         assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
         assert!(page.contains("실패 FAIL"));
+    }
+
+    #[test]
+    fn nothing_in_the_page_needs_what_its_policy_forbids() {
+        let page = write(&Summary::new("h", 1, 1.0));
+        let tags: Vec<&str> = page.split('<').filter_map(|rest| rest.split_once('>')).map(|(tag, _)| tag).collect();
+        for forbidden in ["script", " style=", " src=", " onclick=", " onload=", "http:", "https:"] {
+            assert!(!tags.iter().any(|tag| tag.contains(forbidden)), "{forbidden}");
+        }
+        assert!(!STYLE.contains("url(") && !STYLE.contains("@import"));
     }
 }

@@ -1,12 +1,17 @@
 //! What is told of a run: words for the terminal, and in a folder a page for people, `summary.json` for programs, tables for spreadsheets,
 //! distributions for the HDR tools, and where it was. All of it is written from one [`Summary`].
 
+mod boxes;
 mod csv;
 mod environment;
 mod hgrm;
 mod html;
+mod matrix;
+mod plots;
+mod section;
 mod svg;
 pub mod text;
+mod words;
 
 use crate::outcome::Summary;
 use environment::Environment;

@@ -14,14 +14,16 @@ pub fn of(outcome: &Outcome) -> String {
     text
 }
 
-/// The run in one line.
-pub fn last_line(summary: &Summary) -> String {
+/// The end of a run: the advice, and the verdict in one line.
+pub fn ending(summary: &Summary) -> String {
+    let mut text = String::new();
+    super::boxes::write_text(&mut text, &summary.advice).expect("a String takes everything");
     let each: Vec<String> = summary
         .scenarios
         .iter()
         .map(|outcome| format!("{} {}", outcome.scenario.to_uppercase(), name(outcome.verdict)))
         .collect();
-    format!("drawload: {} ({}), exit {}", name(summary.verdict), each.join(", "), summary.exit_code)
+    text + &format!("drawload: {} ({}), exit {}", name(summary.verdict), each.join(", "), summary.exit_code)
 }
 
 fn write_all(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
@@ -82,10 +84,11 @@ fn write_all(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 }
 
 fn write_judgements(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    writeln!(text, "{:<9}{:<24}{:>12}  {:<10}{:<12}", "", "criterion", "measured", "good", "acceptable")?;
     for judgement in &outcome.judgements {
         let grade = match judgement.grade {
             Grade::Good => "good",
-            Grade::Tolerable => "MISSED (tolerable)",
+            Grade::Tolerable => "MISSED (acceptable)",
             Grade::Missed => "MISSED",
             Grade::Unjudged => "not judged",
         };
@@ -95,7 +98,9 @@ fn write_judgements(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             Origin::Asked => "asked",
         };
         let value = judgement.value.map_or("-".to_owned(), |value| format!("{:.3}", value));
-        writeln!(text, "{origin:<9}{:<24}{value:>12}  {:<30}{grade} {}", judgement.metric, judgement.wanted, judgement.note)?;
+        let acceptable = judgement.acceptable.as_deref().unwrap_or_default();
+        let (metric, wanted) = (&judgement.metric, &judgement.wanted);
+        writeln!(text, "{origin:<9}{metric:<24}{value:>12}  {wanted:<10}{acceptable:<12}{grade} {}", judgement.note)?;
     }
     Ok(())
 }
