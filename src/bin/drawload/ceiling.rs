@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 const GAP: u32 = 20;
 
 /// What is told of each step.
-const FIGURES: [&str; 9] = [
+pub const FIGURES: [&str; 9] = [
     "register.p95",
     "api.p95",
     "api.p99",

@@ -1,7 +1,7 @@
 //! How many sockets this machine lets the tester have: descriptors and ports.
 
 /// Descriptors beside those of the phones.
-const SPARE_DESCRIPTORS: u64 = 128;
+const SPARE_DESCRIPTORS: u64 = 80;
 
 /// Ports left to everybody else on this machine, and to the calls beside the sockets.
 const SPARE_PORTS: u64 = 256;

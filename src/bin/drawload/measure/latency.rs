@@ -92,7 +92,7 @@ impl Wait {
 
     /// Whether it is waited for throughout, so that it can be told over time; the rest is known once, at the beginning or the end.
     pub fn is_over_time(self) -> bool {
-        !matches!(self, Wait::Connect | Wait::Health | Wait::Spread | Wait::RevealToLast)
+        !matches!(self, Wait::Connect | Wait::Tls | Wait::Health | Wait::Spread | Wait::RevealToLast)
     }
 }
 
