@@ -139,7 +139,13 @@ async fn two_swapped_frames_are_named() {
 #[tokio::test]
 async fn late_frames_miss_a_threshold_on_the_spread() {
     let arguments = [DRAWS, &["--threshold", "draw.spread.p99<500ms"]].concat();
-    meddled(Mischief::DelayEvery(20), &arguments).await.names("draw.spread.p99", "draw.spread.p99");
+    let run = meddled(Mischief::DelayEvery(20), &arguments).await;
+    // Where this machine is so busy that the tester calls itself the bottleneck, it says that the time was missed and voids it.
+    let limited = run.summary["scenarios"][0]["tester"]["limited_by"] != serde_json::json!([]);
+    assert_eq!(run.code, Some(if limited { 4 } else { 99 }), "{}", run.said);
+    let judgements = run.summary["scenarios"][0]["judgements"].as_array().unwrap();
+    let spread = judgements.iter().find(|judgement| judgement["metric"] == "draw.spread.p99").unwrap();
+    assert_eq!(spread["grade"], "missed", "{}", run.said);
 }
 
 #[tokio::test]

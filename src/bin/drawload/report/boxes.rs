@@ -12,7 +12,7 @@ fn limit(limit: Limit) -> Words {
         Limit::Memory => words("메모리", "memory"),
         Limit::Burst => words("버스트 크레딧", "burst credit"),
         Limit::Cpu => words("CPU 70 %", "CPU 70 %"),
-        Limit::Extrapolation => words("더는 재지 않음", "no more was measured"),
+        Limit::Extrapolation => words("–", "–"),
     }
 }
 
@@ -66,10 +66,10 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
         words("vCPU × 기준", "vCPU × baseline"),
         words("전송량", "transfer"),
         words("계획의 표 5.2", "the plan's table 5.2"),
+        words("잰 결과", "as measured"),
         words("메모리로", "by memory"),
         words("버스트로", "by burst"),
         words("CPU로", "by CPU"),
-        words("잰 결과", "as measured"),
         words("먼저 닿는 한계", "runs out of"),
     ];
     write!(page, "<div class=\"scroll\"><table><tr><th>{}", words("월 요금", "a month"))?;
@@ -85,8 +85,9 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
             fit.vcpus,
             fit.baseline_percent
         )?;
-        write!(page, "<td>{} TB<td>{}<td>{}", fit.transfer_tb, fit.plan_says.unwrap_or("–"), count(fit.by_memory))?;
-        write!(page, "<td>{}<td>{}<td><b>{}</b><td>{}", count(fit.by_burst), count(fit.by_cpu), people(fit), limit(fit.limit))?;
+        write!(page, "<td>{} TB<td>{}<td><b>{}</b>", fit.transfer_tb, fit.plan_says.unwrap_or("–"), people(fit))?;
+        let by = [fit.by_memory, fit.by_burst, fit.by_cpu].map(count);
+        write!(page, "<td>{}<td>{}<td>{}<td>{}", by[0], by[1], by[2], limit(fit.limit))?;
     }
     write!(page, "</table></div>")?;
     write_costs(page, advice)?;
@@ -94,10 +95,10 @@ pub fn write(page: &mut String, advice: &Advice) -> fmt::Result {
         page,
         "<p class=\"note\"><span class=\"ko\">가정: 시스템에 {SYSTEM_MB} MB를 남기고, 소켓마다 커널이 {KERNEL_KIB} KiB를 더 쓰고, 서버는 시작 전 {HOURS_AT_REST}시간 쉬어 그만큼의 \
          버스트만 모았으며, 최악의 10초가 모든 vCPU의 {cpu} %를 넘지 않아야 하고, 참석 인원의 {EXTRAPOLATION_MAX}배까지만 말합니다. vCPU 하나가 이 \
-         기계의 코어만큼 빠르다고 봅니다. Lightsail에서 잰 것은 아닙니다. 계획의 표는 $40에 1,000명까지라고 했습니다.</span>\
+         기계의 코어만큼 빠르다고 봅니다. Lightsail에서 잰 것은 아닙니다. 갓 시작한 서버여야 한 명당 메모리가 맞습니다. 계획의 표는 $40에 1,000명까지라고 했습니다.</span>\
          <span class=\"en\" lang=\"en\">Assumed: {SYSTEM_MB} MB for the system; {KERNEL_KIB} KiB a socket in the kernel; burst credit of {HOURS_AT_REST} h at rest and \
          no more; the worst ten seconds keep to {cpu} % of all vCPUs; nothing is said beyond {EXTRAPOLATION_MAX} times the people that were there. A vCPU \
-         is taken to be as fast as a core of this machine; none of it was measured on Lightsail. The plan's table went on with $40 for 1,000 people.</span></p></section>",
+         is taken to be as fast as a core of this machine; none of it was measured on Lightsail. Memory a person is right for a server that was started for the run. The plan's table went on with $40 for 1,000 people.</span></p></section>",
         cpu = CPU_MAX * 100.0
     )
 }
@@ -173,7 +174,7 @@ pub fn write_text(text: &mut String, advice: &Advice) -> fmt::Result {
     writeln!(
         text,
         "assumed  {SYSTEM_MB} MB for the system, {KERNEL_KIB} KiB a socket in the kernel, burst credit of {HOURS_AT_REST} h at rest, at most {:.0} % CPU, at most {EXTRAPOLATION_MAX} times the people \
-         that were there, a vCPU as fast as a core here",
+         that were there, a vCPU as fast as a core here, a server started for this run",
         CPU_MAX * 100.0
     )
 }

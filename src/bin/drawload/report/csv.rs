@@ -1,5 +1,6 @@
 //! Tables for a spreadsheet: the run over time, and what failed. UTF-8 with a byte order mark, since Excel takes it for something else without.
 
+use crate::measure::process::Reading;
 use crate::outcome::Summary;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,13 +9,14 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// The run over time, one line a second of each scenario.
 pub fn write_timeseries(summary: &Summary, file: &mut impl Write) -> io::Result<()> {
-    let columns =
-        "scenario,at_s,registered,sockets,announced,errors,api_p50_ms,api_p95_ms,rss_bytes,pss_bytes,cpu_s,threads,descriptors";
+    let columns = "scenario,at_s,registered,sockets,announced,errors,api_p50_ms,api_p95_ms,\
+         rss_bytes,pss_bytes,uss_bytes,swap_bytes,cpu_s,threads,descriptors,server_sockets";
     writeln!(file, "{BYTE_ORDER_MARK}{columns}")?;
     for outcome in &summary.scenarios {
         for moment in &outcome.series {
-            let server = moment.server.map_or(",,,,".to_owned(), |server| {
-                format!("{},{},{:.2},{},{}", server.rss, server.pss, server.cpu_s, server.threads, server.descriptors)
+            let server = moment.server.map_or(",,,,,,,".to_owned(), |server| {
+                let Reading { rss, pss, uss, swap, cpu_s, threads, descriptors, sockets, .. } = server;
+                format!("{rss},{pss},{uss},{swap},{cpu_s:.2},{threads},{descriptors},{sockets}")
             });
             writeln!(
                 file,
@@ -39,6 +41,9 @@ pub fn write_failures(summary: &Summary, file: &mut impl Write) -> io::Result<()
     for outcome in &summary.scenarios {
         for failure in &outcome.failures {
             writeln!(file, "{},{:.3},{},{}", outcome.scenario, failure.at_s, cell(&failure.what), cell(&failure.why))?;
+        }
+        if outcome.failures_unlisted > 0 {
+            writeln!(file, "{},,unlisted,{} more failures", outcome.scenario, outcome.failures_unlisted)?;
         }
         for fault in &outcome.faults {
             writeln!(file, "{},,fault,{}", outcome.scenario, cell(fault))?;

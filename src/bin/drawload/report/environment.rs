@@ -13,6 +13,7 @@ pub struct Environment {
     pub memory_kib: u64,
     /// What an administrator allows this group of processes; "max" for everything.
     pub memory_limit: String,
+    pub drawload: &'static str,
     pub build: &'static str,
     pub arguments: Vec<String>,
 }
@@ -31,11 +32,18 @@ impl Environment {
             cpu: field(&text("/proc/cpuinfo"), "model name"),
             vcpus: vcpus(),
             memory_kib: memory.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0),
-            memory_limit: text("/sys/fs/cgroup/memory.max").trim().to_owned(),
+            memory_limit: memory_limit(&text),
+            drawload: env!("CARGO_PKG_VERSION"),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             arguments: without_token(std::env::args().skip(1)),
         }
     }
+}
+
+/// Version 2 of memory groups, or version 1, which writes a very large number for no limit.
+fn memory_limit(text: &impl Fn(&str) -> String) -> String {
+    let of = |path| Some(text(path).trim().to_owned()).filter(|limit| !limit.is_empty());
+    of("/sys/fs/cgroup/memory.max").or_else(|| of("/sys/fs/cgroup/memory/memory.limit_in_bytes")).unwrap_or_default()
 }
 
 /// The arguments without what opens the server.

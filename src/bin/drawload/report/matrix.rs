@@ -3,19 +3,22 @@
 //! A mark has a size of its own, whatever the number of phones: among two million deliveries the one that is missing must be seen at a glance. It must
 //! never leave one out, so that it is drawn from the grid of all gaps and not from the list, which ends somewhere.
 
-use super::words::{figure, words};
+use super::words::{escape, figure};
 use crate::measure::ledger::{Gaps, Lost};
 use std::fmt::{self, Write};
 
 const WIDTH: f64 = 1_000.0;
-const LEFT: f64 = 96.0;
+const LEFT: f64 = 14.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 40.0;
+const BOTTOM: f64 = 44.0;
 const FIELD: f64 = 300.0;
 
 /// A mark is at least so large, in the units of a picture that is a thousand wide.
 const DOT_MIN: f64 = 6.0;
+
+/// So many are called by their names beside them.
+const NAMED_MAX: usize = 5;
 
 /// More missing cells than this are drawn as strokes, since each would hide its neighbours' names anyhow.
 const DOTS_MAX: usize = 200;
@@ -60,7 +63,10 @@ fn write_all(out: &mut String, gaps: &Gaps, listed: &[Lost]) -> fmt::Result {
     write_quiet(out, gaps, columns, &field)?;
     write_names(out, gaps, &field, of_no_draw.then_some(columns - 1))?;
     if missing.len() <= DOTS_MAX {
-        missing.iter().try_for_each(|(row, column)| write_dot(out, gaps, listed, &field, (*row, *column)))?;
+        missing.iter().try_for_each(|place| write_dot(out, gaps, listed, &field, *place))?;
+        if missing.len() <= NAMED_MAX {
+            missing.iter().try_for_each(|place| write_name(out, gaps, listed, &field, *place))?;
+        }
     } else {
         write_strokes(out, &missing, &field)?;
     }
@@ -86,7 +92,7 @@ fn write_quiet(out: &mut String, gaps: &Gaps, columns: usize, field: &Field) -> 
 
 /// Which draws and which phones.
 fn write_names(out: &mut String, gaps: &Gaps, field: &Field, of_no_draw: Option<usize>) -> fmt::Result {
-    let below = TOP + FIELD + 24.0;
+    let below = TOP + FIELD + 30.0;
     let named = [0, gaps.draws.len() / 2, gaps.draws.len().saturating_sub(1)];
     for (index, place) in named.into_iter().enumerate().filter(|(index, place)| *index == 0 || *place != named[index - 1]) {
         let Some(draw) = gaps.draws.get(place) else { continue };
@@ -100,12 +106,13 @@ fn write_names(out: &mut String, gaps: &Gaps, field: &Field, of_no_draw: Option<
         let x = field.x(column);
         write!(out, "<path class=\"axis\" d=\"M{:.1} {TOP}v{FIELD}\"/>", x - field.across / 2.0)?;
     }
+    // Within the field, and under the marks: a picture on a phone has no room beside it.
     let last = gaps.sockets.saturating_sub(2);
-    for (phone, y) in [(0, TOP + 12.0), (last, TOP + FIELD - 2.0)] {
+    for (phone, y) in [(0, TOP + 26.0), (last, TOP + FIELD - 10.0)] {
         for (language, name) in [("ko", "폰"), ("en", "phone")] {
             let phone = figure(count(phone));
-            let x = LEFT - 8.0;
-            write!(out, "<text class=\"{language}\" x=\"{x}\" y=\"{y}\" text-anchor=\"end\">{name} {phone}</text>")?;
+            let x = LEFT + 10.0;
+            write!(out, "<text class=\"{language}\" x=\"{x}\" y=\"{y}\">{name} {phone}</text>")?;
         }
     }
     Ok(())
@@ -118,21 +125,41 @@ fn write_dot(out: &mut String, gaps: &Gaps, listed: &[Lost], field: &Field, (row
     let radius = (field.across.min(field.down) / 2.0).clamp(DOT_MIN, 2.0 * DOT_MIN);
     write!(out, "<path class=\"losts\" stroke-width=\"2\" d=\"M{x:.1} {:.1}v7M{:.1} {y:.1}h6\"/>", TOP + FIELD, LEFT - 6.0)?;
     write!(out, "<circle class=\"lost\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\"><title>")?;
-    let here = |lost: &&Lost| {
-        let place = lost.draw.and_then(|draw| gaps.draws.binary_search(&draw).ok());
-        lost.phone / gaps.sockets_per_row == row
-            && place.map_or(gaps.columns - 1, |place| place / gaps.draws_per_column) == column
-    };
-    match listed.iter().find(here) {
+    match find(gaps, listed, (row, column)) {
         Some(lost) => {
             let draw = lost.draw.map_or(String::new(), |draw| format!(", draw {draw}"));
             // The kind came from the server.
-            write!(out, "phone {}{draw}, seq {}, {}", lost.phone, lost.seq, super::words::escape(&lost.kind))?;
+            write!(out, "phone {}{draw}, seq {}, {}", lost.phone, lost.seq, escape(&lost.kind))?;
             if cell.lost > 1 { write!(out, " (+{})", cell.lost - 1) } else { Ok(()) }?;
         }
-        None => write!(out, "{} × {}", cell.lost, words("잃은 프레임", "lost").en)?,
+        None => write!(out, "{} frames lost", cell.lost)?,
     }
     write!(out, "</title></circle>")
+}
+
+/// Whose it is, beside its mark, on the side where there is room.
+fn write_name(out: &mut String, gaps: &Gaps, listed: &[Lost], field: &Field, (row, column): (usize, usize)) -> fmt::Result {
+    let Some(lost) = find(gaps, listed, (row, column)) else { return Ok(()) };
+    let (x, y) = (field.x(column), field.y(row).clamp(TOP + 16.0, TOP + FIELD - 6.0));
+    let (x, anchor) = if x > WIDTH / 2.0 { (x - 14.0, "end") } else { (x + 14.0, "start") };
+    let (phone, draw) = (figure(count(lost.phone)), lost.draw.map_or("–".to_owned(), |draw| draw.to_string()));
+    // The display has the last row.
+    let is_display = lost.phone + 1 == gaps.sockets;
+    for (language, who, display, of) in [("ko", "폰", "무대 화면", "추첨"), ("en", "phone", "the display", "draw")] {
+        let who = if is_display { display.to_owned() } else { format!("{who} {phone}") };
+        write!(out, "<text class=\"{language}\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">", y + 5.0)?;
+        write!(out, "{who} · {of} {draw}</text>")?;
+    }
+    Ok(())
+}
+
+/// The first listed gap of a cell.
+fn find<'a>(gaps: &Gaps, listed: &'a [Lost], (row, column): (usize, usize)) -> Option<&'a Lost> {
+    listed.iter().find(|lost| {
+        let place = lost.draw.and_then(|draw| gaps.draws.binary_search(&draw).ok());
+        let of_draw = place.map_or(gaps.columns - 1, |place| place / gaps.draws_per_column);
+        lost.phone / gaps.sockets_per_row == row && of_draw == column
+    })
 }
 
 /// Many marks as one path: neighbours in a row are one stroke.
@@ -168,7 +195,7 @@ mod tests {
         assert_eq!(draw(&gaps(11, 2, 1, &[]), &[]).matches("<circle").count(), 0);
         let picture = draw(&gaps(11, 2, 1, &[(9, 1)]), &[]);
         assert_eq!(picture.matches("<circle").count(), 1);
-        assert!(picture.contains("cx=\"763.5\""), "in the right half: {picture}");
+        assert!(picture.contains("cx=\"743.0\""), "in the right half: {picture}");
     }
 
     #[test]
@@ -185,6 +212,6 @@ mod tests {
         assert_eq!(draw(&gaps(11, 2, 1, &[(3, 2)]), &[]).matches("<circle").count(), 1);
         let all: Vec<_> = (0..398).flat_map(|row| (0..100).map(move |column| (row, column))).collect();
         let flood = draw(&gaps(19_900, 100, 50, &all), &[]);
-        assert!(flood.len() < 40_000 && flood.contains("h8"), "{} bytes", flood.len());
+        assert!(flood.len() < 40_000 && flood.contains("h962"), "{} bytes", flood.len());
     }
 }

@@ -3,6 +3,7 @@
 use super::matrix;
 use super::svg::{Axis, Chart, Level, Line, OVER_TIME};
 use super::words::{Words, figure, wait, words};
+use crate::advice::HOURS_AT_REST;
 use crate::book::Moment;
 use crate::measure::latency::{API, in_ms};
 use crate::measure::process::vcpus;
@@ -89,7 +90,29 @@ fn write_server(page: &mut String, outcome: &Outcome) -> fmt::Result {
     figure_of(page, &title, &below, words("모든 vCPU에 대한 비율, 표본마다", "of all vCPUs, from sample to sample"))?;
     let near = Chart { lines: &cpu, levels: &[baseline()], units: ("s", "%"), ..OVER_TIME }.draw();
     let title = words("CPU, 가까이", "CPU, close up").to_string();
-    figure_of(page, &title, &near, words("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent"))
+    figure_of(page, &title, &near, words("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent"))?;
+    write_burst(page, outcome)
+}
+
+/// What a $5 box would have spent so far of what it earns in an hour at rest.
+fn write_burst(page: &mut String, outcome: &Outcome) -> fmt::Result {
+    let (mut spent, mut before_s) = (0.0, 0.0);
+    let mut points = vec![(0.0, 0.0)];
+    for (at_s, percent) in cpu_percent(outcome) {
+        let busy = percent / 100.0 * vcpus();
+        spent += (busy - BASELINE_CORES).max(0.0) * (at_s - before_s) / 60.0;
+        before_s = at_s;
+        points.push((at_s, spent));
+    }
+    let lines = [Line { name: words("버스트", "burst"), points }];
+    let credit = Level {
+        name: words("한 시간 쉬고 얻는 크레딧", "credit of an hour at rest"),
+        at: BASELINE_CORES * 60.0 * HOURS_AT_REST,
+        is_limit: true,
+    };
+    let picture = Chart { lines: &lines, levels: &[credit], units: ("s", "vCPU-min"), ..OVER_TIME }.draw();
+    let title = words("$5 서버가 쓴 버스트", "Burst spent by a $5 box").to_string();
+    figure_of(page, &title, &picture, words("기준선 위에서 쓴 vCPU-분의 누계", "vCPU-minutes above the baseline, running total"))
 }
 
 /// Between each two lines of the series, in percent of all vCPUs.
@@ -168,12 +191,22 @@ fn write_curves(page: &mut String, outcome: &Outcome) -> fmt::Result {
         let Some(words_of) = wait(name).filter(|_| curve.iter().map(|slice| slice.count).sum::<u64>() >= CURVE_MIN) else {
             continue;
         };
-        let middle = |slice: &crate::measure::course::Slice| f64::midpoint(slice.from_s, slice.to_s);
-        let band: Vec<_> = curve.iter().map(|slice| (middle(slice), slice.p50_ms, slice.p90_ms)).collect();
-        let lines = [
-            Line { name: words("p50", "p50"), points: curve.iter().map(|slice| (middle(slice), slice.p50_ms)).collect() },
-            Line { name: words("p99", "p99"), points: curve.iter().map(|slice| (middle(slice), slice.p99_ms)).collect() },
-        ];
+        let (mut band, mut median, mut slowest) = (Vec::new(), Vec::new(), Vec::new());
+        let mut until_s = 0.0;
+        for slice in curve {
+            let at_s = f64::midpoint(slice.from_s, slice.to_s);
+            // Between two intervals in which nothing was waited for, nothing is known.
+            if slice.from_s > until_s && !band.is_empty() {
+                band.push((at_s, f64::NAN, f64::NAN));
+                median.push((at_s, f64::NAN));
+                slowest.push((at_s, f64::NAN));
+            }
+            until_s = slice.to_s;
+            band.push((at_s, slice.p50_ms, slice.p90_ms));
+            median.push((at_s, slice.p50_ms));
+            slowest.push((at_s, slice.p99_ms));
+        }
+        let lines = [Line { name: words("p50", "p50"), points: median }, Line { name: words("p99", "p99"), points: slowest }];
         let picture = Chart { lines: &lines, band: &band, until: outcome.lasted_s, units: ("s", "ms"), ..OVER_TIME }.draw();
         let each = curve.first().map_or(0.0, |slice| slice.to_s - slice.from_s);
         let title = format!("{words_of} <code>{name}</code>");

@@ -5,7 +5,7 @@ use super::words::{Words, escape, figure, grade, metric, scenario, unit, verdict
 use crate::measure::latency::Figures;
 use crate::measure::oneself::{CPU_MAX, LAG_P99_MS_MAX, MISSED_MAX, MISSED_US};
 use crate::measure::process::Reading;
-use crate::metric::number;
+use crate::metric::{is_timed, number};
 use crate::outcome::{Outcome, megabytes};
 use crate::verdict::{Grade, Judgement, Origin};
 use std::fmt::{self, Write};
@@ -24,7 +24,7 @@ pub fn title(outcome: &Outcome) -> String {
 pub fn write(page: &mut String, outcome: &Outcome) -> fmt::Result {
     let (class, name) = verdict(outcome.verdict);
     write!(page, "<section class=\"card\" id=\"{}\"><div class=\"head\"><h2>{}</h2>", escape(outcome.scenario), title(outcome))?;
-    write!(page, "<span class=\"badge {class}\">{name}</span></div>")?;
+    write!(page, "<span class=\"badge {class}\">{name}</span><span class=\"note\">{} s</span></div>", figure(outcome.lasted_s))?;
     for why in &outcome.tester.limited_by {
         let limited = words("시험기가 병목:", "generator-limited:");
         write!(page, "<p><span class=\"badge void\">{limited}</span> {}</p>", escape(why))?;
@@ -51,7 +51,7 @@ fn write_headline(page: &mut String, outcome: &Outcome) -> fmt::Result {
         format!("{}<small> / {whole}</small>", value(part).map_or("–".to_owned(), figure))
     };
     let planned = |count: u64| format!("<small> / {}</small>", figure(number(count)));
-    let figures: [(Words, String); 7] = [
+    let figures: [(Words, String); 6] = [
         (
             words("등록한 사람", "registered"),
             value("register.count").map_or("–".to_owned(), figure) + &planned(outcome.users as u64),
@@ -64,7 +64,6 @@ fn write_headline(page: &mut String, outcome: &Outcome) -> fmt::Result {
         (words("API 응답 95 %", "API p95"), with_unit("api.p95")),
         (words("메모리 최대", "peak memory"), with_unit("server.rss_peak_mb")),
         (words("CPU 최악 10초", "CPU worst 10 s"), with_unit("server.cpu_percent")),
-        (words("걸린 시간", "it lasted"), format!("{}<small> s</small>", figure(outcome.lasted_s))),
     ];
     write!(page, "<dl class=\"figures\">")?;
     figures.iter().try_for_each(|(name, value)| write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>"))?;
@@ -99,8 +98,10 @@ fn write_plan(page: &mut String, outcome: &Outcome) -> fmt::Result {
     write!(page, "<h3>{heading}</h3><div class=\"scroll\"><table><tr><th>{}", words("기준", "criterion"))?;
     let columns = [words("좋음", "good"), words("허용", "acceptable"), words("측정", "measured"), words("판정", "grade")];
     columns.iter().try_for_each(|column| write!(page, "<th>{column}"))?;
+    let limited = !outcome.tester.limited_by.is_empty();
     for judgement in judged {
-        let (class, grade) = grade(judgement.grade);
+        let void = limited && is_timed(&judgement.metric) && judgement.grade != Grade::Unjudged;
+        let (class, grade) = if void { ("void", words("무효", "void")) } else { grade(judgement.grade) };
         let id = escape(&judgement.metric);
         let name = metric(&judgement.metric).map_or(String::new(), |words| format!("{words} "));
         let asked = if judgement.origin == Origin::Asked {

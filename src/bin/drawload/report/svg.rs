@@ -16,7 +16,7 @@ const BOTTOM: f64 = 34.0;
 /// Colours that there are.
 const COLOURS: usize = 10;
 
-/// A line of a chart.
+/// A line of a chart. A height that is no number breaks it: nothing was measured there.
 pub struct Line {
     pub name: Words,
     pub points: Vec<(f64, f64)>,
@@ -48,7 +48,7 @@ pub enum Axis {
 /// A picture to be.
 pub struct Chart<'a> {
     pub lines: &'a [Line],
-    /// Across, from and to.
+    /// Across, from and to; broken as lines are.
     pub band: &'a [(f64, f64, f64)],
     pub bars: &'a [(f64, f64)],
     pub levels: &'a [Level],
@@ -86,7 +86,7 @@ impl Chart<'_> {
                 write!(out, "<li class=\"k0 area\">p50–p90")?;
             }
             for (index, line) in self.lines.iter().enumerate() {
-                write!(out, "<li class=\"k{}\">{}", index % COLOURS, line.name)?;
+                write!(out, "<li class=\"{}\">{}", class(index), line.name)?;
             }
             write!(out, "</ul>")?;
         }
@@ -96,9 +96,9 @@ impl Chart<'_> {
         write!(out, "\">")?;
         self.write_axes(out, &x, &y)?;
         let at = |point: &(f64, f64)| format!("{:.1},{:.1}", x.across(point.0), y.up(point.1));
-        if !self.band.is_empty() {
-            let upper = self.band.iter().map(|(across, _, to)| at(&(*across, *to)));
-            let lower = self.band.iter().rev().map(|(across, from, _)| at(&(*across, *from)));
+        for run in self.band.split(|(_, _, to)| to.is_nan()).filter(|run| run.len() > 1) {
+            let upper = run.iter().map(|(across, _, to)| at(&(*across, *to)));
+            let lower = run.iter().rev().map(|(across, from, _)| at(&(*across, *from)));
             write!(out, "<polygon class=\"band\" points=\"{}\"/>", upper.chain(lower).collect::<Vec<_>>().join(" "))?;
         }
         if !self.bars.is_empty() {
@@ -110,8 +110,11 @@ impl Chart<'_> {
             write!(out, "\"/>")?;
         }
         for (index, line) in self.lines.iter().enumerate() {
-            let points: Vec<_> = line.points.iter().map(at).collect();
-            write!(out, "<polyline class=\"k{}\" points=\"{}\"/>", index % COLOURS, points.join(" "))?;
+            for run in line.points.split(|point| point.1.is_nan()).filter(|run| !run.is_empty()) {
+                // One point alone is drawn to itself, and so a dot.
+                let points: Vec<_> = run.iter().chain(run.first().filter(|_| run.len() == 1)).map(at).collect();
+                write!(out, "<polyline class=\"{}\" points=\"{}\"/>", class(index), points.join(" "))?;
+            }
         }
         self.levels.iter().try_for_each(|level| write_level(out, level, y.up(level.at)))?;
         write!(out, "</svg>")
@@ -166,6 +169,11 @@ impl Chart<'_> {
         write!(out, "<text x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{unit_across}</text>", HEIGHT - 10.0)?;
         write!(out, "<text x=\"{:.1}\" y=\"12\">{unit_up}</text>", LEFT + 6.0)
     }
+}
+
+/// The colour of a line; when there are no more of them, they come again with dashes.
+fn class(index: usize) -> String {
+    format!("k{}{}", index % COLOURS, if index < COLOURS { "" } else { " dashed" })
 }
 
 fn write_level(out: &mut String, level: &Level, at: f64) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! The report for a terminal: the verdict first, then what it rests on.
 
+use crate::metric::is_timed;
 use crate::outcome::{Outcome, Summary};
 use crate::verdict::{Grade, Origin, Verdict};
 use std::fmt::Write;
@@ -85,8 +86,10 @@ fn write_all(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 
 fn write_judgements(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(text, "{:<9}{:<24}{:>12}  {:<10}{:<12}", "", "criterion", "measured", "good", "acceptable")?;
+    let limited = !outcome.tester.limited_by.is_empty();
     for judgement in &outcome.judgements {
         let grade = match judgement.grade {
+            Grade::Good | Grade::Tolerable | Grade::Missed if limited && is_timed(&judgement.metric) => "void",
             Grade::Good => "good",
             Grade::Tolerable => "MISSED (acceptable)",
             Grade::Missed => "MISSED",

@@ -67,7 +67,6 @@ pub fn wait(name: &str) -> Option<Words> {
     Some(match name {
         "api" => words("API 전체", "all API calls"),
         "baseline.connect" => words("기준선: 연결", "baseline: connect"),
-        "baseline.tls" => words("기준선: TLS", "baseline: TLS handshake"),
         "ws.return" => words("재접속과 따라잡기", "coming back, all caught up"),
         "baseline.tls" => words("기준선: TLS", "baseline: TLS"),
         "baseline.health" => words("기준선: 빈 GET", "baseline: empty GET"),
