@@ -6,8 +6,8 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, claim_code, claims, draws, entrance, events, exports, figures, images, imports, join, links, participants, people, prizes,
-    public, rehearsal, state as long_poll,
+    auth, claim_code, claims, draws, entrance, events, exports, figures, images, imports, join, links, participants, people,
+    prizes, public, rehearsal, state as long_poll,
 };
 use super::{files, health, metrics, pages};
 use hyper::Method;

@@ -302,7 +302,7 @@ async fn a_process_is_watched_for_as_long_as_was_asked() {
 }
 
 /// Where a value does not fit a schema; as much of JSON Schema as ours uses.
-fn misfits(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+pub fn misfits(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(name) = schema["$ref"].as_str() {
         let schema = root.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("{name} is in the schema"));
         return misfits(root, schema, value, at);

@@ -22,6 +22,7 @@ mod http;
 mod imports;
 mod links;
 mod load;
+mod load_scenarios;
 mod logs;
 mod meddler;
 mod metrics;

@@ -65,6 +65,9 @@ pub struct Book {
     pub sockets_at_end: u64,
     /// Sockets that ended on their own, by close code; 1006 for those that ended without one.
     pub drops: BTreeMap<u16, u64>,
+    /// Slow phones that the server let go of, and those among them that read nothing and that it kept.
+    pub slow_evicted: u64,
+    pub slow_kept: u64,
     pub pings: u64,
     pub pongs: u64,
     pub phones: Vec<Option<Acknowledged>>,
@@ -94,6 +97,8 @@ impl Book {
             sockets: 0,
             sockets_at_end: 0,
             drops: BTreeMap::new(),
+            slow_evicted: 0,
+            slow_kept: 0,
             pings: 0,
             pongs: 0,
             phones: vec![None; phones],

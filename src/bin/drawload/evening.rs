@@ -1,28 +1,27 @@
 //! One scenario from the first question to the last: the event, the baseline, everybody's evening, the audit.
 
-use crate::arguments::{Common, FullScenario, HttpTest, WebsocketTest, Which};
 use crate::audit::{self, Memory, insist};
-use crate::book::{Book, Moment};
+use crate::book::Book;
 use crate::clock::{Chance, Clock, Span, micros};
+use crate::connection::{Connection, Window};
 use crate::http::{Ask, Failure, PATIENCE};
-use crate::measure::latency::{Wait, in_ms};
+use crate::measure::latency::Wait;
 use crate::measure::process::Reading;
-use crate::outcome::{Evidence, Outcome, Summary};
-use crate::phone::{self, Moments};
-use crate::plan::{Plan, Size};
-use crate::progress::Progress;
+use crate::outcome::{Evidence, Outcome};
+use crate::phone::{self, Fate, Moments};
+use crate::plan::Plan;
+use crate::run::Run;
 use crate::target::Target;
-use crate::verdict::{self, Rule, Verdict};
-use crate::{report, stage_hand};
+use crate::{observers, stage_hand, verdict};
 use serde_json::json;
 use std::cell::RefCell;
+use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long frames that are still under way at the end are waited for.
@@ -31,10 +30,8 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// Connections and requests of the baseline.
 const BASELINE_ROUNDS: u32 = 20;
 
-/// Descriptors beside those of the phones.
-const SPARE_DESCRIPTORS: u64 = 128;
-
 /// Why nothing was judged.
+#[derive(Debug)]
 pub enum Stopped {
     Usage(String),
     CouldNotRun(String),
@@ -56,95 +53,21 @@ impl Evening {
         let late_us = self.clock.wait_for(moment).await;
         self.book.borrow_mut().oneself.note_send(late_us);
     }
-}
 
-/// What the scenarios of one run have in common.
-struct Run<'a> {
-    common: &'a Common,
-    time_scale: f64,
-    rules: Vec<Rule>,
-}
-
-/// `full-scenario`
-///
-/// # Errors
-/// When it could not begin.
-pub async fn full_scenario(asked: &FullScenario) -> Result<u8, Stopped> {
-    run(plans(asked), &asked.common, asked.time_scale).await
-}
-
-/// `websocket-test`
-///
-/// # Errors
-/// When it could not begin.
-pub async fn websocket_test(asked: &WebsocketTest) -> Result<u8, Stopped> {
-    run(vec![Plan::websocket(asked.users, asked.ramp_up, asked.duration)], &asked.common, 1.0).await
-}
-
-/// `http-test`
-///
-/// # Errors
-/// When it could not begin.
-pub async fn http_test(asked: &HttpTest) -> Result<u8, Stopped> {
-    run(vec![Plan::http(asked.scenario, asked.users, asked.prizes, asked.duration)], &asked.common, 1.0).await
-}
-
-/// Plays scenarios, reports them and gives back the exit code.
-async fn run(plans: Vec<Plan>, common: &Common, time_scale: f64) -> Result<u8, Stopped> {
-    let mut rules = verdict::standing_rules();
-    for text in &common.thresholds {
-        rules.push(Rule::parse(text).map_err(Stopped::Usage)?);
-    }
-    let run = Run { common, time_scale, rules };
-    if let Some(plan) = plans.iter().find(|plan| plan.draw_count() as usize > plan.users) {
-        return Err(Stopped::Usage(format!("--prizes {}: there are only {} users to win them", plan.draw_count(), plan.users)));
-    }
-    let target = Target::of(&common.door).map_err(Stopped::Usage)?;
-    let users = plans.iter().map(|plan| plan.users as u64).max().unwrap_or(0);
-    raise_descriptors(users + SPARE_DESCRIPTORS).map_err(Stopped::CouldNotRun)?;
-    if let Some(pid) = common.pid {
-        Reading::of(pid).map_err(|error| Stopped::CouldNotRun(format!("--pid {pid}: {error}")))?;
-    }
-    if let Some(folder) = &common.out {
-        std::fs::create_dir_all(folder).map_err(|error| Stopped::CouldNotRun(format!("--out {}: {error}", folder.display())))?;
-    }
-    let mut summary = Summary::new(&common.door.host, common.seed, time_scale);
-    for plan in plans {
-        let outcome = play(plan, target.clone(), &run).await?;
-        print!("{}", report::text::of(&outcome));
-        let interrupted = outcome.verdict == Verdict::Interrupted;
-        summary.add(outcome);
-        if interrupted {
-            break;
+    /// Comes when all sockets drop; never when the storm is over or there is none.
+    pub async fn storm(&self) {
+        match self.plan.storm.filter(|at| *at > self.clock.now()) {
+            Some(at) => drop(self.clock.wait_for(at).await),
+            None => pending().await,
         }
-    }
-    println!("{}", report::text::ending(&summary));
-    if let Some(folder) = &common.out {
-        report::write(&summary, folder).map_err(|error| Stopped::CouldNotRun(format!("the report: {error}")))?;
-    }
-    Ok(summary.exit_code)
-}
-
-fn plans(asked: &FullScenario) -> Vec<Plan> {
-    let size = Size {
-        users: asked.users,
-        prizes: asked.prizes,
-        draw_interval_s: asked.draw_interval,
-        scale: asked.time_scale,
-        idle_s: asked.idle,
-        dead_fraction: asked.dead_clients,
-    };
-    match asked.scenario {
-        Which::A => vec![Plan::a(size)],
-        Which::B => vec![Plan::b(size)],
-        Which::C => vec![Plan::c(size)],
-        Which::D => vec![Plan::d(size)],
-        Which::All => vec![Plan::a(size), Plan::b(size), Plan::c(size), Plan::d(size)],
     }
 }
 
 /// One scenario.
-async fn play(plan: Plan, mut target: Target, run: &Run<'_>) -> Result<Outcome, Stopped> {
+///
+/// # Errors
+/// When it could not begin.
+pub async fn play(plan: Plan, mut target: Target, run: &Run<'_>) -> Result<Outcome, Stopped> {
     let made = run.common.door.event_id.is_none();
     open_event(&mut target, &plan, made).await.map_err(Stopped::CouldNotRun)?;
     let empty = run.common.pid.and_then(|pid| Reading::of(pid).ok());
@@ -153,11 +76,7 @@ async fn play(plan: Plan, mut target: Target, run: &Run<'_>) -> Result<Outcome, 
     book.clock = Clock::starting_now();
     let clock = book.clock;
     let evening = Rc::new(Evening { plan, target, clock, book: RefCell::new(book), over: CancellationToken::new() });
-    let observers = [
-        tokio::task::spawn_local(sample(evening.clone(), run.common.pid, run.time_scale)),
-        tokio::task::spawn_local(watch_timers(evening.clone())),
-        tokio::task::spawn_local(tell_progress(evening.clone())),
-    ];
+    let observers = observers::post(&evening, run.common.pid, run.time_scale);
     let (people, show) = invite(&evening, run.common.seed);
     let interrupted = wait_for_end(&evening, show).await;
     let lasted_s = clock.now().as_secs_f64();
@@ -177,30 +96,35 @@ async fn play(plan: Plan, mut target: Target, run: &Run<'_>) -> Result<Outcome, 
     for task in people.into_iter().chain(observers) {
         let _ = task.await;
     }
-    let mut outcome = {
-        let mut book = evening.book.borrow_mut();
-        let findings = audit::compare(&memory, &book);
-        let event_id = evening.target.event.clone();
-        let evidence = Evidence {
-            plan: &evening.plan,
-            event_id,
-            lasted_s,
-            book: &mut book,
-            memory: &memory,
-            findings: &findings,
-            empty,
-            end,
-        };
-        Outcome::of(evidence)
-    };
+    let mut outcome = conclude(&evening, &memory, lasted_s, (empty, end));
     verdict::speak(&mut outcome, &evening.plan, &run.rules, run.time_scale, interrupted);
     if made {
-        let path = evening.target.path(&format!("/admin/events/{}", evening.target.event));
-        if let Err(failure) = insist(|| Ask::delete(&evening.target, path.clone()).admin()).await {
-            eprintln!("drawload: the event {} was left behind: {failure}", evening.target.event);
-        }
+        remove_event(&evening.target).await;
     }
     Ok(outcome)
+}
+
+/// Everything but the verdict; `readings` are of the server's process, before and after.
+fn conclude(evening: &Evening, memory: &Memory, lasted_s: f64, readings: (Option<Reading>, Option<Reading>)) -> Outcome {
+    let mut book = evening.book.borrow_mut();
+    let findings = audit::compare(memory, &book);
+    Outcome::of(Evidence {
+        plan: &evening.plan,
+        event_id: evening.target.event.clone(),
+        lasted_s,
+        book: &mut book,
+        memory,
+        findings: &findings,
+        empty: readings.0,
+        end: readings.1,
+    })
+}
+
+async fn remove_event(target: &Target) {
+    let path = target.path(&format!("/admin/events/{}", target.event));
+    if let Err(failure) = insist(|| Ask::delete(target, path.clone()).admin()).await {
+        eprintln!("drawload: the event {} was left behind: {failure}", target.event);
+    }
 }
 
 /// Makes an event of its own, or makes sure that the named one is there.
@@ -226,12 +150,20 @@ async fn open_event(target: &mut Target, plan: &Plan, made: bool) -> Result<(), 
     }
 }
 
-/// What a connection and an empty answer cost while nothing is going on.
+/// What a connection, its TLS and an empty answer cost while nothing is going on.
 async fn measure_baseline(book: &mut Book, target: &Target) -> Result<(), String> {
+    let unreached = |error: std::io::Error| format!("no connection to {}: {error}", target.authority);
+    let late = |_| format!("no connection to {} within {} s", target.authority, PATIENCE.as_secs());
     for _ in 0..BASELINE_ROUNDS {
         let begun_us = book.clock.now_us();
-        TcpStream::connect(target.address).await.map_err(|error| format!("no connection to {}: {error}", target.authority))?;
+        let stream = timeout(PATIENCE, Connection::connect(target, Window::Usual)).await.map_err(late)?.map_err(unreached)?;
         book.note(Wait::Connect, begun_us, begun_us);
+        if target.trust.is_some() {
+            let begun_us = book.clock.now_us();
+            let secured = timeout(PATIENCE, Connection::secure(target, stream)).await.map_err(late)?;
+            drop(secured.map_err(|error| format!("no TLS with {}: {error}", target.authority))?);
+            book.note(Wait::Tls, begun_us, begun_us);
+        }
         let begun_us = book.clock.now_us();
         // A refused one is no measurement, and the scenario that follows counts errors.
         if Ask::get(target, "/health".into()).send().await.is_ok() {
@@ -254,7 +186,7 @@ fn invite(evening: &Rc<Evening>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHan
             register: at(&register, index),
             connect: at(&connect, index),
             aftermath: at(&aftermath, index),
-            vanishes: index < plan.dead,
+            fate: fate(plan, index),
         };
         let own_chance = Chance(chance.next());
         people.push(tokio::task::spawn_local(phone::attend(evening.clone(), index, moments, own_chance)));
@@ -262,15 +194,30 @@ fn invite(evening: &Rc<Evening>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHan
             show.push(tokio::task::spawn_local(phone::look_back(evening.clone(), index, moment)));
         }
     }
-    if let Some(draws) = plan.draws {
+    if plan.draw_count() > 0 {
         let cues = plan.sockets.map(|_| {
             let (cues, cued) = mpsc::channel(1);
-            people.push(tokio::task::spawn_local(stage_hand::display(evening.clone(), cued)));
+            people.push(tokio::task::spawn_local(stage_hand::display(evening.clone(), cued, Chance(chance.next()))));
             cues
         });
-        show.push(tokio::task::spawn_local(stage_hand::host(evening.clone(), draws, cues)));
+        show.push(tokio::task::spawn_local(stage_hand::host(evening.clone(), cues)));
     }
     (people, show)
+}
+
+/// The dead come first, then the slow, of whom every other reads nothing at all.
+fn fate(plan: &Plan, index: usize) -> Fate {
+    match index.checked_sub(plan.dead) {
+        None => Fate::Vanishes,
+        Some(place) if place < plan.slow => {
+            if place % 2 == 0 {
+                Fate::ReadsNothing
+            } else {
+                Fate::ReadsLittle
+            }
+        }
+        Some(_) => Fate::Stays,
+    }
 }
 
 /// Waits until the plan is played; true when a signal cut it short.
@@ -293,10 +240,11 @@ async fn wait_for_end(evening: &Evening, show: Vec<JoinHandle<()>>) -> bool {
 }
 
 /// Gives answers and frames that are under way the time to arrive: what is late is not lost, and is in the latencies. Nobody asks for anything
-/// any more, so that each registration has an answer or has failed when the server is asked for its list.
+/// any more, so that each registration has an answer or has failed when the server is asked for its list, and everybody is back from the storm.
 async fn settle(evening: &Evening) {
     let deadline = Instant::now() + PATIENCE;
-    while evening.book.borrow().registering > 0 && Instant::now() < deadline {
+    let waited_for = |book: &Book| book.registering + book.ledger.absent();
+    while waited_for(&evening.book.borrow()) > 0 && Instant::now() < deadline {
         sleep(Duration::from_millis(50)).await;
     }
     let Some(seq) = audit::last_seq(&evening.target).await else { return };
@@ -304,78 +252,4 @@ async fn settle(evening: &Evening) {
     while evening.book.borrow().ledger.balance(seq).lost > 0 && Instant::now() < deadline {
         sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// Writes a line of the run each second of the plan, at most ten a second.
-async fn sample(evening: Rc<Evening>, pid: Option<u32>, scale: f64) {
-    let mut ticks = interval(Duration::from_secs_f64(scale.clamp(0.1, 1.0)));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    while tick(&evening, &mut ticks).await.is_some() {
-        let server = pid.and_then(|pid| Reading::of(pid).ok());
-        let at_s = evening.clock.now().as_secs_f64();
-        let mut book = evening.book.borrow_mut();
-        book.oneself.sample(at_s);
-        if let Some(server) = server {
-            book.server_cpu.note(at_s, server.cpu_s);
-        }
-        let moment = Moment {
-            at_s,
-            registered: book.registered(),
-            sockets: book.sockets,
-            announced: book.announced(),
-            errors: book.errors,
-            api_p50_ms: in_ms(book.recent.value_at_quantile(0.5)),
-            api_p95_ms: in_ms(book.recent.value_at_quantile(0.95)),
-            server,
-        };
-        book.recent.reset();
-        book.series.push(moment);
-    }
-}
-
-/// Looks how late the tester's own timers are.
-async fn watch_timers(evening: Rc<Evening>) {
-    let mut ticks = interval(Duration::from_millis(20));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while let Some(planned) = tick(&evening, &mut ticks).await {
-        // Timers are kept in whole milliseconds; what is below two is no delay.
-        let late_us = micros(planned.elapsed()).saturating_sub(2_000);
-        evening.book.borrow_mut().oneself.note_lag(late_us);
-    }
-}
-
-/// A line on stderr now and then.
-async fn tell_progress(evening: Rc<Evening>) {
-    let progress = Progress::begin();
-    let mut ticks = interval(progress.every());
-    while tick(&evening, &mut ticks).await.is_some() {
-        progress.tell(&evening.plan, &evening.book.borrow());
-    }
-}
-
-/// The next tick, or none when the evening is over.
-async fn tick(evening: &Evening, ticks: &mut tokio::time::Interval) -> Option<Instant> {
-    tokio::select! {
-        planned = ticks.tick() => Some(planned),
-        () = evening.over.cancelled() => None,
-    }
-}
-
-/// Lifts the soft limit on descriptors as far as is needed.
-fn raise_descriptors(needed: u64) -> Result<(), String> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: getrlimit writes one rlimit, which lives until it returns.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return Err("RLIMIT_NOFILE cannot be read".into());
-    }
-    if limit.rlim_cur >= needed {
-        return Ok(());
-    }
-    limit.rlim_cur = needed.min(limit.rlim_max);
-    // SAFETY: setrlimit reads one rlimit, which lives until it returns.
-    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    if result != 0 || limit.rlim_cur < needed {
-        return Err(format!("{needed} descriptors are needed, RLIMIT_NOFILE allows {}", limit.rlim_max));
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! One request on a connection of its own, as a phone makes its first.
 
+use crate::connection::{Connection, Window};
 use crate::target::Target;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -8,7 +9,6 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How long an answer may take. Later is an error.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -75,9 +75,27 @@ impl<'a> Ask<'a> {
     }
 
     async fn exchange(self) -> Result<Value, Failure> {
-        let stream = TcpStream::connect(self.target.address).await?;
-        stream.set_nodelay(true)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (head, body) = self.answer().await?;
+        let json = || serde_json::from_slice(&body).map_err(|error| Failure::Body(error.into()));
+        if head.is_success() { json() } else { Err(refusal(head, json().ok())) }
+    }
+
+    /// Sends it; gives back whatever text comes with a success, as `/metrics` has it.
+    ///
+    /// # Errors
+    /// As for [`Ask::send`].
+    pub async fn text(self) -> Result<String, Failure> {
+        let (head, body) = tokio::time::timeout(PATIENCE, self.answer()).await.unwrap_or(Err(Failure::Late))?;
+        if !head.is_success() {
+            return Err(refusal(head, None));
+        }
+        String::from_utf8(body.into()).map_err(|error| Failure::Body(error.into()))
+    }
+
+    /// The answer's status and its whole body.
+    async fn answer(self) -> Result<(StatusCode, Bytes), Failure> {
+        let connection = Connection::open(self.target, Window::Usual).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
         // Ends by itself when the sender is dropped, at the end of this exchange.
         tokio::task::spawn_local(connection);
         let mut request = Request::builder().method(self.method).uri(self.path).header(HOST, &self.target.authority);
@@ -90,8 +108,7 @@ impl<'a> Ask<'a> {
         let body = self.body.map_or_else(Bytes::new, |body| body.to_string().into());
         let (head, body) = sender.send_request(request.body(Full::new(body))?).await?.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(Failure::Body)?.to_bytes();
-        let json = || serde_json::from_slice(&body).map_err(|error| Failure::Body(error.into()));
-        if head.status.is_success() { json() } else { Err(refusal(head.status, json().ok())) }
+        Ok((head.status, body))
     }
 }
 

@@ -4,8 +4,9 @@
 //! built because its forerunner said PASS while most messages never arrived; so every frame of every phone is accounted for, and a
 //! measurement that is missing is never taken for a good one.
 //!
-//! [`plan`] says what happens when, [`evening`] plays it with [`phone`]s and a [`stage_hand`], [`audit`] asks the server afterwards,
-//! [`measure`] keeps what was seen, [`verdict`] judges it, [`report`] tells it. One thread does it all, so that nothing here needs a lock and a
+//! [`plan`] says what happens when, or a [`screenplay`] does; a [`run`] plays one after the other, or climbs to the [`ceiling`]. An [`evening`] is
+//! played with [`phone`]s, some of them [`slow`], and a [`stage_hand`], who hold a [`line`] each on a [`connection`] to the [`target`]. [`audit`] asks the
+//! server afterwards, [`measure`] keeps what was seen, [`verdict`] judges it, [`report`] tells it. One thread does it all, so that nothing here needs a lock and a
 //! tester that is too slow shows as one: its timers lag.
 //!
 //! Exit codes: 0 all criteria met, 99 one was missed, 4 void since the tester was the bottleneck, 3 it could not run, 64 wrong
@@ -15,21 +16,32 @@ mod advice;
 mod arguments;
 mod audit;
 mod book;
+mod ceiling;
 mod clock;
 mod compare;
+mod connection;
 mod evening;
 mod http;
+mod limits;
+mod line;
 mod measure;
 mod metric;
 mod monitor;
+mod observers;
 mod outcome;
 mod phone;
 mod plan;
 mod progress;
 mod report;
+mod run;
+mod screenplay;
+mod slow;
+mod sources;
 mod stage_hand;
 mod target;
+mod trust;
 mod verdict;
+mod watched;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
@@ -48,9 +60,9 @@ fn main() -> ExitCode {
     let hall = tokio::task::LocalSet::new();
     let ended = hall.block_on(&runtime, async {
         match arguments.command {
-            Command::FullScenario(asked) => evening::full_scenario(&asked).await,
-            Command::WebsocketTest(asked) => evening::websocket_test(&asked).await,
-            Command::HttpTest(asked) => evening::http_test(&asked).await,
+            Command::FullScenario(asked) => run::full_scenario(&asked).await,
+            Command::WebsocketTest(asked) => run::websocket_test(&asked).await,
+            Command::HttpTest(asked) => run::http_test(&asked).await,
             Command::Compare(asked) => compare::compare(&asked),
             Command::MemoryMonitor(asked) => monitor::watch(&asked).await,
         }

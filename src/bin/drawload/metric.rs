@@ -54,6 +54,10 @@ const fn plan(name: &'static str, side: Side, good: f64, acceptable: f64, of: fn
 pub const METRICS: &[Metric] = &[
     // Sockets that were opened and never heard a state_sync: nothing would be owed to them.
     nothing("ws.ungreeted", |seen| Some(number(seen.book.ledger.ungreeted()))),
+    // Phones that read nothing and that the server kept to the end.
+    nothing("ws.slow_kept", |seen| Some(number(seen.book.slow_kept))),
+    // Sockets that broke off in the storm and never came back.
+    nothing("storm.absent", |seen| Some(number(seen.book.ledger.absent()))),
     // Revealed and never announced.
     nothing("draws.unannounced", |seen| Some(number(seen.book.unannounced()))),
     nothing("delivery.lost", |seen| seen.balance.map(|balance| number(balance.lost))),
@@ -79,6 +83,11 @@ pub const METRICS: &[Metric] = &[
     told("ws.pongs_missing", |seen| Some(number(seen.book.pings.saturating_sub(seen.book.pongs)))),
     // Sockets that the server still counts at the end although their phones vanished; it lets a silent one go within a minute.
     told("ws.ghosts", |seen| seen.memory.connections.map(|counted| number(counted.saturating_sub(seen.book.sockets_at_end)))),
+    // Slow phones that the server let go of.
+    told("ws.slow_evicted", |seen| Some(number(seen.book.slow_evicted))),
+    told("storm.departed", |seen| Some(number(seen.book.ledger.departed))),
+    // Frames that were told after the storm to those that were away.
+    told("storm.caught_up", |seen| Some(number(seen.book.ledger.caught_up))),
     told("register.count", |seen| Some(number(seen.book.registered()))),
     told("draws.announced", |seen| Some(number(seen.book.announced()))),
     told("delivery.expected", |seen| seen.balance.map(|balance| number(balance.expected))),

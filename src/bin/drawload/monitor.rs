@@ -1,19 +1,18 @@
-//! `memory-monitor`: a process watched from the outside for as long as one likes, in constant memory.
+//! `memory-monitor`: a process watched from the outside for as long as one likes, in constant memory; one elsewhere by what its server says of it.
 //!
 //! Memory that rises is no leak until it rises steadily and by an amount that matters: the verdict needs both the slope and the difference
 //! between end and start, since a short run has a steep slope of nothing, and a long one a difference that came at the beginning.
 
 use crate::arguments::MemoryMonitor;
 use crate::evening::Stopped;
-use crate::measure::process::{Cpu, Reading, vcpus};
+use crate::measure::exposition::Told;
+use crate::measure::process::{Cpu, Reading};
 use crate::outcome::{CRITERION_MISSED, INTERRUPTED, megabytes};
+use crate::watched::Watched;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-
-/// The name of the server's process.
-const SERVER: &str = "luckydraw";
 
 /// The plan's limit.
 const RSS_MB_MAX: f64 = 512.0;
@@ -49,7 +48,7 @@ impl Slope {
 /// # Errors
 /// When there is no such process, or it ends meanwhile.
 pub async fn watch(asked: &MemoryMonitor) -> Result<u8, Stopped> {
-    let pid = find(asked)?;
+    let watched = Watched::of(asked).await?;
     let mut file = match &asked.output {
         None => None,
         Some(path) => {
@@ -63,6 +62,7 @@ pub async fn watch(asked: &MemoryMonitor) -> Result<u8, Stopped> {
     let mut ticks = interval(Duration::from_secs_f64(asked.interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut slope, mut cpu, mut first, mut last) = (Slope::default(), Cpu::default(), None, Reading::default());
+    let mut peak = 0;
     let mut before: Option<(f64, f64)> = None;
     let interrupted = loop {
         tokio::select! {
@@ -70,13 +70,16 @@ pub async fn watch(asked: &MemoryMonitor) -> Result<u8, Stopped> {
             _ = tokio::signal::ctrl_c() => break true,
         }
         let at_s = begun.elapsed().as_secs_f64();
-        last = Reading::of(pid).map_err(|error| Stopped::CouldNotRun(format!("process {pid} after {at_s:.0} s: {error}")))?;
+        last =
+            watched.read().await.map_err(|why| Stopped::CouldNotRun(format!("{} after {at_s:.0} s: {why}", watched.name())))?;
+        last.rss_peak = last.rss_peak.max(peak);
+        peak = last.rss_peak;
         first.get_or_insert(last);
         slope.note(at_s / 3_600.0, megabytes(last.rss));
         cpu.note(at_s, last.cpu_s);
         let used = before.map_or(0.0, |(then_s, used_s)| (last.cpu_s - used_s) / (at_s - then_s).max(1e-9));
         before = Some((at_s, last.cpu_s));
-        say(&mut file, &line(at_s, &last, 100.0 * used / vcpus()))?;
+        say(&mut file, &watched.line(at_s, &last, used))?;
         if at_s >= asked.duration {
             break false;
         }
@@ -88,13 +91,14 @@ pub async fn watch(asked: &MemoryMonitor) -> Result<u8, Stopped> {
     let leaks = leaks(slope.value(), growth_mb, asked);
     let large = megabytes(last.rss_peak) >= RSS_MB_MAX;
     println!(
-        "memory-monitor: process {pid}, {:.0} s: peak {:.1} MB (limit {RSS_MB_MAX} MB: {}), end minus start {growth_mb:+.2} MB, slope {} MB/h: {}; {:.2} CPU-seconds",
+        "memory-monitor: {}, {:.0} s: peak {:.1} MB (limit {RSS_MB_MAX} MB: {}), end minus start {growth_mb:+.2} MB, slope {} MB/h: {}; {}",
+        watched.name(),
         begun.elapsed().as_secs_f64(),
         megabytes(last.rss_peak),
         if large { "MISSED" } else { "good" },
         slope.value().map_or("-".to_owned(), |slope| format!("{slope:+.2}")),
         if leaks { "GROWS" } else { "steady" },
-        cpu.total_s()
+        if watched.tells(Told::Cpu) { format!("{:.2} CPU-seconds", cpu.total_s()) } else { "its CPU time is not told".into() }
     );
     Ok(if interrupted {
         INTERRUPTED
@@ -110,12 +114,6 @@ fn leaks(slope: Option<f64>, growth_mb: f64, asked: &MemoryMonitor) -> bool {
     slope.is_some_and(|slope| slope > asked.slope_max) && growth_mb > asked.growth_max
 }
 
-fn line(at_s: f64, reading: &Reading, cpu_percent: f64) -> String {
-    let [rss, peak, pss, uss, swap] = [reading.rss, reading.rss_peak, reading.pss, reading.uss, reading.swap].map(megabytes);
-    let Reading { threads, descriptors, sockets, .. } = reading;
-    format!("{at_s:.1},{rss:.2},{peak:.2},{pss:.2},{uss:.2},{swap:.2},{cpu_percent:.1},{threads},{descriptors},{sockets}")
-}
-
 /// To the terminal, and to the file if there is one.
 fn say(file: &mut Option<BufWriter<fs::File>>, line: &str) -> Result<(), Stopped> {
     println!("{line}");
@@ -123,32 +121,18 @@ fn say(file: &mut Option<BufWriter<fs::File>>, line: &str) -> Result<(), Stopped
     written.map_err(|error| Stopped::CouldNotRun(error.to_string()))
 }
 
-/// The one process that is meant.
-fn find(asked: &MemoryMonitor) -> Result<u32, Stopped> {
-    if let Some(pid) = asked.pid {
-        return Ok(pid);
-    }
-    let name = asked.name.as_deref().unwrap_or(SERVER);
-    let entries = fs::read_dir("/proc").map_err(|error| Stopped::CouldNotRun(format!("/proc: {error}")))?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let found: Vec<u32> =
-        pids.filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)).collect();
-    match found[..] {
-        [pid] => Ok(pid),
-        [] => Err(Stopped::CouldNotRun(format!("no process is called {name}"))),
-        _ => Err(Stopped::Usage(format!("several processes are called {name}: {found:?}; give the --pid of one"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Vouching;
 
     fn asked() -> MemoryMonitor {
         MemoryMonitor {
             pid: None,
             name: None,
             auto: true,
+            metrics_url: None,
+            vouching: Vouching { ca: None, insecure: false },
             duration: 1.0,
             interval: 1.0,
             slope_max: 5.0,

@@ -3,6 +3,7 @@
 use crate::advice::Advice;
 use crate::audit::{Findings, Memory};
 use crate::book::{Book, Mishap, Moment};
+use crate::ceiling::Ceiling;
 use crate::measure::course::Curves;
 use crate::measure::latency::{API, FIGURES, Figures, Latency, Wait, in_ms};
 use crate::measure::ledger::{Gaps, Lost};
@@ -37,6 +38,8 @@ pub struct Summary {
     pub verdict: Verdict,
     pub exit_code: u8,
     pub scenarios: Vec<Outcome>,
+    /// What the climb came to, if this was one; `scenarios` are then the highest step that held and the lowest that did not.
+    pub ceiling: Option<Ceiling>,
     pub advice: Advice,
 }
 
@@ -44,7 +47,7 @@ pub struct Summary {
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     pub scenario: &'static str,
-    pub what: &'static str,
+    pub what: String,
     pub event_id: String,
     pub users: usize,
     pub draws_planned: u32,
@@ -139,6 +142,7 @@ impl Summary {
             verdict: Verdict::Pass,
             exit_code: 0,
             scenarios: Vec::new(),
+            ceiling: None,
             advice: Advice::of(&[], time_scale),
         }
     }
@@ -149,6 +153,13 @@ impl Summary {
         self.exit_code = self.verdict.exit_code();
         self.scenarios.push(outcome);
         self.advice = Advice::of(&self.scenarios, self.time_scale);
+    }
+
+    /// A climb is over: its own verdict counts, and not that of the step that broke.
+    pub fn conclude(&mut self, verdict: Verdict, ceiling: Ceiling) {
+        self.verdict = verdict;
+        self.exit_code = verdict.exit_code();
+        self.ceiling = Some(ceiling);
     }
 }
 
@@ -172,7 +183,7 @@ impl Outcome {
         metrics.extend(METRICS.iter().map(|metric| (metric.name.to_owned(), (metric.of)(&seen))));
         Self {
             scenario: plan.name,
-            what: plan.what,
+            what: plan.what.clone(),
             event_id,
             users: plan.users,
             draws_planned: plan.draw_count(),

@@ -1,25 +1,29 @@
 //! Somebody in the hall: registers, opens a socket, holds it, comes back when it is cut off, looks up the results.
 
 use crate::book::{Acknowledged, Book};
-use crate::clock::{Chance, Span, micros};
+use crate::clock::{Chance, micros};
+use crate::connection::Window;
 use crate::evening::Evening;
-use crate::http::{Ask, PATIENCE};
+use crate::http::Ask;
+use crate::line::{Heard, Line, account, break_off, connect, hear, leave, note_drop, say};
 use crate::measure::latency::Wait;
-use crate::measure::ledger::Told;
-use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use crate::slow;
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// How a socket ended that ended without a word.
-const NO_WORD: u16 = 1006;
+/// What becomes of a phone once all are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It listens to the end.
+    Stays,
+    /// It leaves the hall without a word.
+    Vanishes,
+    /// It reads a little now and then.
+    ReadsLittle,
+    /// It reads nothing and says nothing, and is there all the same.
+    ReadsNothing,
+}
 
 /// When one phone does what.
 #[derive(Clone, Copy, Debug)]
@@ -27,120 +31,48 @@ pub struct Moments {
     pub register: Option<Duration>,
     pub connect: Option<Duration>,
     pub aftermath: Option<Duration>,
-    pub vanishes: bool,
+    pub fate: Fate,
 }
 
-/// A frame from the server, as much of it as is accounted for.
-#[derive(Deserialize)]
-pub struct Frame<'a> {
-    #[serde(borrow)]
-    pub r#type: Cow<'a, str>,
-    seq: Option<u64>,
-    #[serde(borrow)]
-    epoch: Option<Cow<'a, str>>,
-    pub draw_id: Option<u32>,
-    #[serde(default)]
-    pub winners: Vec<u32>,
-    pub success: Option<bool>,
-}
-
-/// A WebSocket.
-pub type Line = WebSocketStream<TcpStream>;
-
-/// What came over one.
-pub enum Heard {
-    Text(Message),
-    Closed(u16),
-}
-
-/// Opens a socket and says hello to the book; `planned_us` is when it should have been tried.
-pub async fn connect(evening: &Evening, ear: usize, query: &str, planned_us: u64) -> Option<Line> {
-    let begun_us = evening.clock.now_us();
-    evening.book.borrow_mut().handshakes += 1;
-    let result = timeout(PATIENCE, shake_hands(evening, query)).await;
-    let mut book = evening.book.borrow_mut();
-    match result {
-        Ok(Ok(line)) => {
-            book.note(Wait::Handshake, planned_us, begun_us);
-            book.sockets += 1;
-            book.ledger.open(ear);
-            return Some(line);
-        }
-        Ok(Err(error)) => {
-            let who = book.ledger.name(ear);
-            book.mishap("ws.handshake", &format!("{who}: {error}"));
-        }
-        Err(_) => book.mishap("ws.handshake", &"no answer in time"),
-    }
-    book.handshakes_refused += 1;
-    None
-}
-
-async fn shake_hands(evening: &Evening, query: &str) -> Result<Line, Box<Error>> {
-    let request = evening.target.socket_url(query).into_client_request()?;
-    let tcp = TcpStream::connect(evening.target.address).await.map_err(Error::Io)?;
-    tcp.set_nodelay(true).map_err(Error::Io)?;
-    // The defaults would cost 128 KiB a phone.
-    let config = WebSocketConfig::default().read_buffer_size(4 << 10).write_buffer_size(0).max_message_size(Some(1 << 20));
-    Ok(client_async_with_config(request, tcp, Some(config)).await?.0)
-}
-
-/// The next text or the end. Cancel safe.
-pub async fn hear(line: &mut Line) -> Heard {
-    loop {
-        match line.next().await {
-            Some(Ok(text @ Message::Text(_))) => return Heard::Text(text),
-            Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map_or(1005, |frame| frame.code.into())),
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return Heard::Closed(NO_WORD),
-        }
-    }
-}
-
-/// Writes a frame into the book, and gives it back for whoever wants more of it.
-pub fn account<'a>(book: &mut Book, ear: usize, text: &'a str) -> Option<Frame<'a>> {
-    let at_us = book.clock.now_us();
-    let Ok(frame) = serde_json::from_str::<Frame<'a>>(text) else {
-        book.ledger.note_strange(ear, "something that is no frame");
-        return None;
-    };
-    if frame.r#type == "winner_revealed" && ear < book.phones.len() {
-        book.ledger.note_strange(ear, "of a reveal, before its announcement");
-    }
-    match (frame.seq, frame.epoch.as_deref()) {
-        (Some(seq), Some(epoch)) if frame.r#type == "state_sync" => book.ledger.greet(ear, seq, epoch),
-        (Some(seq), Some(epoch)) => {
-            let told = Told { kind: &frame.r#type, seq, epoch, draw: frame.draw_id, winners: &frame.winners, text };
-            if book.ledger.hear(ear, told, at_us) && ear < book.phones.len() {
-                book.note_delivery(frame.draw_id);
-            }
-        }
-        _ => {}
-    }
-    Some(frame)
+/// Why a phone has no socket any more.
+enum Gone {
+    /// It was cut off, and comes back after a pause.
+    For(Duration),
+    ForGood,
 }
 
 /// A phone's whole evening.
 pub async fn attend(evening: std::rc::Rc<Evening>, index: usize, moments: Moments, mut chance: Chance) {
+    let mut arrived = Duration::ZERO;
     if let Some(moment) = moments.register {
         evening.wait_to_send(moment).await;
-        register(&evening, index, moment, &mut chance).await;
+        // On the heap, and gone afterwards: most of an evening is spent listening.
+        Box::pin(register(&evening, index, moment, &mut chance)).await;
+        arrived = moment;
     }
     let Some(moment) = moments.connect else { return };
+    // Who registers later than others connect cannot have connected before.
+    let moment = if moment < arrived { evening.clock.now() } else { moment };
     evening.wait_to_send(moment).await;
     let mut planned_us = micros(moment);
     while !evening.over.is_cancelled() {
         let query = query(&evening.book.borrow(), index);
-        if let Some(line) = connect(&evening, index, &query, planned_us).await {
-            hold(&evening, index, line, moments.vanishes, &mut chance).await;
+        let window = if matches!(moments.fate, Fate::Stays | Fate::Vanishes) { Window::Usual } else { Window::Small };
+        let mut gone = Gone::For(jitter(&mut chance));
+        if let Some(line) = connect(&evening, index, &query, window, planned_us).await {
+            gone = hold(&evening, index, line, moments.fate, &mut chance).await;
         }
-        // It comes back with jitter, as the pages do.
-        let pause = Duration::from_secs_f64(0.1 + 0.4 * chance.fraction());
+        let Gone::For(pause) = gone else { return };
         tokio::select! {
             () = evening.over.cancelled() => {}
             () = tokio::time::sleep(pause) => planned_us = evening.clock.now_us(),
         }
     }
+}
+
+/// How long a phone waits before it comes back, as the pages do.
+pub fn jitter(chance: &mut Chance) -> Duration {
+    Duration::from_secs_f64(0.1 + 0.4 * chance.fraction())
 }
 
 async fn register(evening: &Evening, index: usize, planned: Duration, chance: &mut Chance) {
@@ -169,27 +101,19 @@ fn query(book: &Book, index: usize) -> String {
     if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
 }
 
-/// Listens and pings until the socket or the evening ends.
-async fn hold(evening: &Evening, index: usize, mut line: Line, vanishes: bool, chance: &mut Chance) {
+/// Listens and pings until the socket or the evening ends, or the phone meets its fate.
+async fn hold(evening: &Evening, index: usize, mut line: Line, fate: Fate, chance: &mut Chance) -> Gone {
     let every = evening.plan.ping_every;
     let mut pings = interval_at(Instant::now() + every.mul_f64(chance.fraction()), every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pinged_us = None;
-    let vanishing = evening.clock.wait_for(evening.plan.sockets.map_or(evening.plan.end, Span::end));
-    tokio::pin!(vanishing);
+    let assembled = evening.clock.wait_for(evening.plan.assembled());
+    let storm = evening.storm();
+    tokio::pin!(assembled, storm);
     let code = loop {
         tokio::select! {
             heard = hear(&mut line) => match heard {
-                Heard::Text(text) => {
-                    let mut book = evening.book.borrow_mut();
-                    let frame = account(&mut book, index, text.to_text().unwrap_or_default());
-                    if frame.is_some_and(|frame| frame.r#type == "pong") {
-                        book.pongs += 1;
-                        if let Some(at_us) = pinged_us.take() {
-                            book.note(Wait::Ping, at_us, at_us);
-                        }
-                    }
-                }
+                Heard::Text(text) => note(evening, index, text.to_text().unwrap_or_default(), &mut pinged_us),
                 Heard::Closed(code) => break code,
             },
             planned = pings.tick() => {
@@ -197,32 +121,54 @@ async fn hold(evening: &Evening, index: usize, mut line: Line, vanishes: bool, c
                 let now_us = evening.clock.now_us();
                 pinged_us.get_or_insert(now_us.saturating_sub(late_us));
                 evening.book.borrow_mut().pings += 1;
-                if line.send(Message::text(r#"{"type":"ping"}"#)).await.is_err() {
-                    break NO_WORD;
+                if let Err(code) = say(&mut line, r#"{"type":"ping"}"#.into()).await {
+                    break code;
                 }
             }
-            _ = &mut vanishing, if vanishes => {
-                {
-                    let mut book = evening.book.borrow_mut();
-                    book.ledger.vanish(index);
-                    book.sockets -= 1;
-                }
-                // The socket stays open and nobody looks at it, as when a phone leaves the hall.
-                evening.over.cancelled().await;
-                return;
+            _ = &mut assembled, if fate != Fate::Stays => {
+                Box::pin(meet(evening, index, line, fate)).await;
+                return Gone::ForGood;
             }
-            () = evening.over.cancelled() => return leave(evening, line).await,
+            () = &mut storm => {
+                let pause = jitter(chance);
+                break_off(evening, index, line, pause);
+                return Gone::For(pause);
+            }
+            () = evening.over.cancelled() => {
+                leave(evening, line).await;
+                return Gone::ForGood;
+            }
         }
     };
-    let mut book = evening.book.borrow_mut();
-    book.sockets -= 1;
-    *book.drops.entry(code).or_default() += 1;
+    note_drop(evening, code);
+    Gone::For(jitter(chance))
 }
 
-/// Hangs up at the end of the evening.
-pub async fn leave(evening: &Evening, mut line: Line) {
-    evening.book.borrow_mut().sockets -= 1;
-    let _ = timeout(Duration::from_secs(1), line.close(None)).await;
+/// A frame came; an awaited pong is timed.
+fn note(evening: &Evening, index: usize, text: &str, pinged_us: &mut Option<u64>) {
+    let mut book = evening.book.borrow_mut();
+    let frame = account(&mut book, index, text);
+    if frame.is_some_and(|frame| frame.r#type == "pong") {
+        book.pongs += 1;
+        if let Some(at_us) = pinged_us.take() {
+            book.note(Wait::Ping, at_us, at_us);
+        }
+    }
+}
+
+/// Nothing is owed to it from now on.
+async fn meet(evening: &Evening, index: usize, line: Line, fate: Fate) {
+    {
+        let mut book = evening.book.borrow_mut();
+        book.ledger.vanish(index);
+        book.sockets -= 1;
+    }
+    match fate {
+        // The socket stays open and nobody looks at it, as when a phone leaves the hall.
+        Fate::Stays | Fate::Vanishes => evening.over.cancelled().await,
+        Fate::ReadsLittle => slow::read_little(evening, line).await,
+        Fate::ReadsNothing => slow::read_nothing(evening, line).await,
+    }
 }
 
 /// Looks up the results; a winner hands in its details.

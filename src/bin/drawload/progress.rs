@@ -68,18 +68,14 @@ fn line(plan: &Plan, book: &Book, now: Duration) -> String {
 
 /// What the plan has people do now.
 fn phase(plan: &Plan, now: Duration) -> &'static str {
-    let draws = plan.draws.map(|draws| (draws.from, draws.from + draws.interval * draws.count));
+    let blocks = plan.draws.iter().map(|draws| (Some((draws.from, draws.from + draws.interval * draws.count)), "draws"));
     let span = |span: Option<crate::clock::Span>| span.map(|span| (span.from, span.end()));
-    let phases = [
-        (span(plan.registrations), "registrations"),
-        (span(plan.sockets), "sockets"),
-        (draws, "draws"),
-        (span(plan.aftermath), "results"),
-    ];
+    let phases =
+        [(span(plan.registrations), "registrations"), (span(plan.sockets), "sockets"), (span(plan.aftermath), "results")];
     if now >= plan.end {
         return "settling";
     }
-    let within = phases.iter().find(|(span, _)| span.is_some_and(|(from, to)| from <= now && now < to));
+    let within = phases.into_iter().chain(blocks).find(|(span, _)| span.is_some_and(|(from, to)| from <= now && now < to));
     within.map_or("holding", |(_, name)| name)
 }
 

@@ -3,18 +3,18 @@
 //! The host speaks HTTP, the display holds a socket and says `draw_complete`. A step that fails is an error and no reason to stop:
 //! the show goes on with the next one, as it would in a hall.
 
+use crate::clock::Chance;
+use crate::connection::Window;
 use crate::evening::Evening;
 use crate::http::{Ask, PATIENCE};
+use crate::line::{Heard, Line, account, break_off, connect, hear, leave, note_drop, say};
 use crate::measure::latency::Wait;
-use crate::phone::{Heard, account, ask, connect, hear, leave};
-use crate::plan::Draws;
-use futures_util::SinkExt;
+use crate::phone::{ask, jitter};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 
 /// Where in a draw's interval its steps are: standby at its beginning.
 const START_AT: f64 = 0.15;
@@ -25,13 +25,14 @@ const COMPLETE_AT: f64 = 0.75;
 pub type Cue = (Option<u32>, oneshot::Sender<bool>);
 
 /// Plays every draw.
-pub async fn host(evening: Rc<Evening>, draws: Draws, cues: Option<mpsc::Sender<Cue>>) {
-    for index in 0..draws.count {
-        let from = draws.from + draws.interval * index;
+pub async fn host(evening: Rc<Evening>, cues: Option<mpsc::Sender<Cue>>) {
+    let blocks = evening.plan.draws.iter();
+    let draws = blocks.flat_map(|block| (0..block.count).map(|index| (block.from + block.interval * index, block.interval)));
+    for ((from, interval), index) in draws.zip(0..) {
         if evening.over.is_cancelled() {
             return;
         }
-        play(&evening, index, from, draws.interval, cues.as_ref()).await;
+        play(&evening, index, from, interval, cues.as_ref()).await;
     }
 }
 
@@ -103,60 +104,89 @@ fn winners(answer: &Value) -> Vec<u32> {
     list.into_iter().flatten().filter_map(|number| u32::try_from(number.as_u64()?).ok()).collect()
 }
 
-/// The display: holds its socket all evening and says what the host cues.
-pub async fn display(evening: Rc<Evening>, mut cues: mpsc::Receiver<Cue>) {
+/// The display: holds its socket all evening and says what the host cues. What was not acknowledged when a socket broke is said again on the next
+/// one, as the projector's page does; the server acknowledges a draw that it has announced already.
+pub async fn display(evening: Rc<Evening>, mut cues: mpsc::Receiver<Cue>, mut chance: Chance) {
     let ear = evening.plan.users;
+    let mut said: Option<Cue> = None;
     while !evening.over.is_cancelled() {
         let known = evening.book.borrow().ledger.position(ear).map(|(seq, epoch)| format!("&since={seq}&epoch={epoch}"));
         let query = format!("?role=display{}", known.unwrap_or_default());
         let now_us = evening.clock.now_us();
-        if let Some(mut line) = connect(&evening, ear, &query, now_us).await {
+        let mut pause = Duration::from_millis(100);
+        if let Some(mut line) = connect(&evening, ear, &query, Window::Usual, now_us).await {
             if let Some(token) = &evening.target.admin_token {
-                let _ = line.send(Message::text(json!({"type": "auth", "token": token}).to_string())).await;
+                // A socket that broke meanwhile is noticed when it is listened to.
+                let _ = say(&mut line, json!({"type": "auth", "token": token}).to_string()).await;
             }
-            show(&evening, ear, line, &mut cues).await;
+            pause = show(&evening, line, &mut cues, &mut said, jitter(&mut chance)).await;
         }
         tokio::select! {
             () = evening.over.cancelled() => {}
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// Shows until the socket or the evening ends. A cue whose acknowledgement is lost with the socket counts as failed.
-async fn show(evening: &Evening, ear: usize, mut line: crate::phone::Line, cues: &mut mpsc::Receiver<Cue>) {
-    let mut waiting: Option<oneshot::Sender<bool>> = None;
+/// Shows until the socket or the evening ends; gives back how long to wait before the next one.
+async fn show(
+    evening: &Evening,
+    mut line: Line,
+    cues: &mut mpsc::Receiver<Cue>,
+    said: &mut Option<Cue>,
+    pause: Duration,
+) -> Duration {
+    let ear = evening.plan.users;
+    let storm = evening.storm();
+    tokio::pin!(storm);
+    if let Some((draw, _)) = said {
+        // As above.
+        let _ = say(&mut line, word(*draw)).await;
+    }
     let code = loop {
         tokio::select! {
             heard = hear(&mut line) => match heard {
-                Heard::Text(text) => {
-                    let mut book = evening.book.borrow_mut();
-                    let Some(frame) = account(&mut book, ear, text.to_text().unwrap_or_default()) else { continue };
-                    match (&*frame.r#type, frame.draw_id) {
-                        ("draw_complete_ack", _) => {
-                            if let Some(heard) = waiting.take() {
-                                let _ = heard.send(frame.success == Some(true));
-                            }
-                        }
-                        ("winner_revealed", Some(draw)) => {
-                            book.ledger.draws.entry(draw).or_default().shown = Some(frame.winners);
-                        }
-                        _ => {}
-                    }
-                }
+                Heard::Text(text) => note(evening, text.to_text().unwrap_or_default(), said),
                 Heard::Closed(code) => break code,
             },
-            Some((draw, heard)) = cues.recv() => {
-                let message = draw.map_or(json!({"type": "draw_complete"}), |draw| json!({"type": "draw_complete", "draw_id": draw}));
-                waiting = Some(heard);
-                if line.send(Message::text(message.to_string())).await.is_err() {
-                    break 1006;
+            Some(cue) = cues.recv() => {
+                let draw = cue.0;
+                *said = Some(cue);
+                if let Err(code) = say(&mut line, word(draw)).await {
+                    break code;
                 }
             }
-            () = evening.over.cancelled() => return leave(evening, line).await,
+            () = &mut storm => {
+                break_off(evening, ear, line, pause);
+                return pause;
+            }
+            () = evening.over.cancelled() => {
+                leave(evening, line).await;
+                return Duration::ZERO;
+            }
         }
     };
+    note_drop(evening, code);
+    Duration::from_millis(100)
+}
+
+/// "The show of this draw is over."
+fn word(draw: Option<u32>) -> String {
+    draw.map_or(json!({"type": "draw_complete"}), |draw| json!({"type": "draw_complete", "draw_id": draw})).to_string()
+}
+
+/// A frame came; an acknowledgement is passed on to the host.
+fn note(evening: &Evening, text: &str, said: &mut Option<Cue>) {
     let mut book = evening.book.borrow_mut();
-    book.sockets -= 1;
-    *book.drops.entry(code).or_default() += 1;
+    let Some(frame) = account(&mut book, evening.plan.users, text) else { return };
+    match (&*frame.r#type, frame.draw_id) {
+        ("draw_complete_ack", _) => {
+            if let Some((_, heard)) = said.take() {
+                // The host has given up on it when it took too long.
+                let _ = heard.send(frame.success == Some(true));
+            }
+        }
+        ("winner_revealed", Some(draw)) => book.ledger.draws.entry(draw).or_default().shown = Some(frame.winners),
+        _ => {}
+    }
 }

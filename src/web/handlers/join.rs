@@ -61,7 +61,8 @@ fn event(call: &Call) -> Result<EventId, Failure> {
 fn wanted(call: &Call, event: &EventId) -> String {
     let host = call.head.headers.get(HOST).and_then(|value| value.to_str().ok());
     // Behind a proxy the page knows better than this connection.
-    let is_secure = Scheme::of(&call.head.extensions) == Scheme::Https || call.query("scheme").is_some_and(|scheme| scheme == "https");
+    let is_secure =
+        Scheme::of(&call.head.extensions) == Scheme::Https || call.query("scheme").is_some_and(|scheme| scheme == "https");
     join_address(&call.app.settings.join_base, host, is_secure, event.as_str())
 }
 

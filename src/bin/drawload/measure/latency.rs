@@ -14,12 +14,16 @@ const LONGEST_US: u64 = 3_600_000_000;
 pub enum Wait {
     /// A TCP connection to the server at rest.
     Connect,
+    /// The TLS handshake on it, where the server speaks TLS.
+    Tls,
     /// `GET /health` of the server at rest.
     Health,
     Register,
     /// From the planned moment to the 101.
     Handshake,
     Ping,
+    /// From the moment at which a phone was to come back after the storm to its greeting, everything it had missed before it.
+    Return,
     Standby,
     Start,
     Reveal,
@@ -37,12 +41,14 @@ pub enum Wait {
 }
 
 impl Wait {
-    pub const ALL: [Wait; 15] = [
+    pub const ALL: [Wait; 17] = [
         Wait::Connect,
+        Wait::Tls,
         Wait::Health,
         Wait::Register,
         Wait::Handshake,
         Wait::Ping,
+        Wait::Return,
         Wait::Standby,
         Wait::Start,
         Wait::Reveal,
@@ -59,10 +65,12 @@ impl Wait {
     pub fn name(self) -> &'static str {
         match self {
             Wait::Connect => "baseline.connect",
+            Wait::Tls => "baseline.tls",
             Wait::Health => "baseline.health",
             Wait::Register => "register",
             Wait::Handshake => "ws.handshake",
             Wait::Ping => "ws.ping",
+            Wait::Return => "ws.return",
             Wait::Standby => "draw.standby",
             Wait::Start => "draw.start",
             Wait::Reveal => "draw.reveal",
@@ -84,7 +92,7 @@ impl Wait {
 
     /// Whether it is waited for throughout, so that it can be told over time; the rest is known once, at the beginning or the end.
     pub fn is_over_time(self) -> bool {
-        !matches!(self, Wait::Connect | Wait::Health | Wait::Spread | Wait::RevealToLast)
+        !matches!(self, Wait::Connect | Wait::Tls | Wait::Health | Wait::Spread | Wait::RevealToLast)
     }
 }
 

@@ -68,6 +68,10 @@ pub struct Ledger {
     pub contradicted: u64,
     /// Frames that cannot be: of another epoch, far ahead, before the greeting, or not JSON.
     pub strange: u64,
+    /// Sockets that broke off on their own, in a storm.
+    pub departed: u64,
+    /// Frames that came to those that were back, before their greeting: what they had missed.
+    pub caught_up: u64,
     pub witnesses: Vec<String>,
 }
 
@@ -120,6 +124,8 @@ struct Ear {
     last: u64,
     heard: Vec<u64>,
     vanished: bool,
+    /// It broke off on its own, is due back then, and was not greeted again.
+    due_back_us: Option<u64>,
 }
 
 impl Ledger {
@@ -148,6 +154,22 @@ impl Ledger {
         self.ears[ear].vanished = true;
     }
 
+    /// A socket breaks off on its own and comes back. What it misses it is told later than others, through no fault of the server.
+    pub fn depart(&mut self, ear: usize, due_back_us: u64) {
+        self.departed += 1;
+        self.ears[ear].due_back_us = Some(due_back_us);
+    }
+
+    /// It was greeted again; gives back when it was due, if it had broken off.
+    pub fn come_back(&mut self, ear: usize) -> Option<u64> {
+        self.ears[ear].due_back_us.take()
+    }
+
+    /// Those that broke off and were not greeted again.
+    pub fn absent(&self) -> u64 {
+        self.ears.iter().filter(|ear| ear.due_back_us.is_some() && !ear.vanished).count() as u64
+    }
+
     /// A `state_sync` came. What it covers beyond what was heard stays unheard, and is lost.
     pub fn greet(&mut self, ear: usize, seq: u64, epoch: &str) {
         self.check_epoch(ear, epoch);
@@ -156,7 +178,7 @@ impl Ledger {
         ear.last = ear.last.max(seq);
     }
 
-    /// A numbered frame came; gives back whether it was an announcement heard for the first time.
+    /// A numbered frame came; gives back whether it was an announcement heard for the first time, by one who was there.
     pub fn hear(&mut self, ear: usize, told: Told<'_>, at_us: u64) -> bool {
         self.received += 1;
         self.check_epoch(ear, told.epoch);
@@ -168,17 +190,19 @@ impl Ledger {
         self.compare(ear, told);
         let first_time = self.mark(ear, told, offset);
         let announces = first_time && told.kind == "winner_announced";
+        let was_there = self.ears[ear].due_back_us.is_none();
+        self.caught_up += u64::from(!was_there && first_time);
         if let Some(id) = told.draw.filter(|_| announces) {
             let is_phone = ear + 1 < self.ears.len();
             let draw = self.draws.entry(id).or_default();
             draw.announced.get_or_insert_with(|| told.winners.to_vec());
-            if is_phone {
+            draw.heard += u32::from(is_phone);
+            if is_phone && was_there {
                 draw.first_us.get_or_insert(at_us);
                 draw.last_us = draw.last_us.max(at_us);
-                draw.heard += 1;
             }
         }
-        announces
+        announces && was_there
     }
 
     /// Something came that is no frame of this event.
@@ -417,6 +441,23 @@ mod tests {
         ledger.open(1);
         ledger.greet(1, 10, "e");
         assert_eq!(ledger.ungreeted(), 1);
+    }
+
+    #[test]
+    fn who_broke_off_is_told_later_and_counts_in_no_time() {
+        let mut ledger = greeted();
+        ledger.depart(1, 100);
+        for ear in [0, 2] {
+            assert!(ledger.hear(ear, told(11, "a"), 50));
+        }
+        assert!(!ledger.hear(1, told(11, "a"), 300), "it was not there");
+        assert_eq!((ledger.absent(), ledger.caught_up), (1, 1));
+        ledger.greet(1, 11, "e");
+        assert_eq!((ledger.come_back(1), ledger.absent(), ledger.departed), (Some(100), 0, 1));
+        let draw = &ledger.draws[&1];
+        assert_eq!((draw.first_us, draw.last_us, draw.heard), (Some(50), 50, 2));
+        assert_eq!(faults(&ledger, 11), [0; 5]);
+        assert!(ledger.hear(1, told(12, "b"), 400), "it is there again");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! came from the server or the command line is escaped.
 
 use super::words::{Words, escape, figure, verdict, words};
-use super::{boxes, section};
+use super::{boxes, section, steps};
 use crate::outcome::Summary;
 use crate::verdict::{Grade, Verdict};
 use data_encoding::BASE64;
@@ -43,6 +43,9 @@ fn write_page(page: &mut String, summary: &Summary) -> fmt::Result {
     write!(page, "<div class=\"verdict {class}\"><b>{name}</b><div><p>{}</p>", meaning(summary.verdict))?;
     write_counts(page, summary)?;
     write!(page, "</div></div></header><main>")?;
+    if let Some(ceiling) = &summary.ceiling {
+        steps::write(page, ceiling)?;
+    }
     if summary.scenarios.len() > 1 {
         write_overview(page, summary)?;
     }

@@ -9,6 +9,7 @@ mod html;
 mod matrix;
 mod plots;
 mod section;
+mod steps;
 mod svg;
 pub mod text;
 mod words;

@@ -15,7 +15,7 @@ const SHOWN_MAX: usize = 20;
 
 /// A scenario as a heading: `A · registration spike`.
 pub fn title(outcome: &Outcome) -> String {
-    let what = scenario(outcome.scenario).map_or_else(|| escape(outcome.what), |words| words.to_string());
+    let what = scenario(outcome.scenario).map_or_else(|| escape(&outcome.what), |words| words.to_string());
     let name = escape(&outcome.scenario.to_uppercase());
     if outcome.scenario.len() == 1 { format!("{name} · {what}") } else { what }
 }

@@ -56,6 +56,8 @@ pub fn scenario(name: &str) -> Option<Words> {
         "http-registration" => words("HTTP 등록", "registrations over HTTP"),
         "http-draw" => words("HTTP 추첨", "draws over HTTP"),
         "http-mixed" => words("HTTP 복합", "mixed calls over HTTP"),
+        "ceiling" => words("한계: 버틴 단계", "ceiling: the step that held"),
+        "ceiling-broken" => words("한계: 버티지 못한 단계", "ceiling: the step that did not"),
         _ => return None,
     })
 }
@@ -65,6 +67,7 @@ pub fn wait(name: &str) -> Option<Words> {
     Some(match name {
         "api" => words("API 전체", "all API calls"),
         "baseline.connect" => words("기준선: 연결", "baseline: connect"),
+        "ws.return" => words("재접속과 따라잡기", "coming back, all caught up"),
         "baseline.tls" => words("기준선: TLS", "baseline: TLS"),
         "baseline.health" => words("기준선: 빈 GET", "baseline: empty GET"),
         "register" => words("등록", "registration"),
@@ -99,6 +102,8 @@ pub fn metric(name: &str) -> Option<Words> {
         "delivery.doubled" => words("두 번 온 프레임", "frames doubled"),
         "delivery.reordered" => words("순서가 바뀐 프레임", "frames reordered"),
         "delivery.contradicted" => words("서로 다른 내용", "frames that contradict"),
+        "ws.slow_kept" => words("느린 소켓을 끊지 않음", "slow sockets kept"),
+        "storm.absent" => words("돌아오지 못한 소켓", "sockets that never came back"),
         "delivery.strange" => words("있을 수 없는 프레임", "frames that cannot be"),
         "winners.repeated" => words("중복 당첨", "winners repeated"),
         "winners.wrong" => words("기록과 다른 당첨", "winners not as recorded"),

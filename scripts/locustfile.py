@@ -1,0 +1,174 @@
+"""A hall full of phones for people who live in Locust.
+
+    pip install locust websocket-client
+    locust -f scripts/locustfile.py --headless -u 300 -r 30 -t 2m --host http://127.0.0.1:8000 --event-id demo
+
+Each user is a phone: it registers, opens a socket, and then asks now and then for its number and whether it has won. --host takes what drawload's
+does: http, https, ws or wss, with or without a path, or just address:port. Draws are the host's to make, in the console or with drawload.
+
+Locust counts requests. What it cannot know is counted here as well, as requests of the type WS: every numbered frame that was skipped, doubled or out of
+order is a failure, so that a run in which messages are lost does not look like a good one. For verdicts, latencies from the planned moment and proof of every
+frame, use drawload.
+"""
+
+import json
+import secrets
+import time
+from urllib.parse import urlsplit
+
+import gevent
+import websocket
+from locust import HttpUser, between, events, task
+
+PREFIX = "/api/luckydraw"
+PING_EVERY_S = 30
+RETRY_AFTER_S = 0.5
+
+
+@events.init_command_line_parser.add_listener
+def add_arguments(parser):
+    parser.add_argument("--event-id", default="demo", env_var="LUCKYDRAW_EVENT_ID", help="The event to play in; it has to be there")
+
+
+def split_host(host):
+    """The addresses of the calls and of the sockets, whatever form --host has."""
+    parts = urlsplit(host if "://" in host else f"http://{host}")
+    secure = "s" if parts.scheme in ("https", "wss") else ""
+    return f"http{secure}://{parts.netloc}", f"ws{secure}://{parts.netloc}"
+
+
+class Phone(HttpUser):
+    """Somebody in the hall."""
+
+    wait_time = between(2, 10)
+
+    def __init__(self, environment):
+        self.http_base, self.socket_base = split_host(environment.host or "http://127.0.0.1:8000")
+        self.host = self.http_base
+        super().__init__(environment)
+        self.event_id = environment.parsed_options.event_id
+        self.number = None
+        self.token = None
+        self.socket = None
+        self.listener = None
+        self.epoch = None
+        self.seq = None
+
+    def on_start(self):
+        self.register()
+        self.listener = gevent.spawn(self.listen)
+
+    def on_stop(self):
+        if self.listener:
+            self.listener.kill()
+        if self.socket:
+            self.socket.close()
+
+    def register(self):
+        """Asks for a number until there is one; the request_id gives a retry the same one."""
+        body = {"event_id": self.event_id, "request_id": secrets.token_hex(20)}
+        while self.number is None:
+            with self.client.post(f"{PREFIX}/register", json=body, name="register", catch_response=True) as answer:
+                data = read(answer)
+                if data is not None:
+                    self.number, self.token = data.get("draw_number"), data.get("session_token")
+                    if not self.number or not self.token:
+                        answer.failure("registered without a number or a token")
+            if self.number is None:
+                gevent.sleep(RETRY_AFTER_S)
+
+    @task(1)
+    def my_number(self):
+        headers = {"Authorization": f"Bearer {self.token}"}
+        path = f"{PREFIX}/my-number?event_id={self.event_id}"
+        with self.client.get(path, headers=headers, name="my-number", catch_response=True) as answer:
+            data = read(answer)
+            if data is not None and data.get("draw_number") != self.number:
+                answer.failure(f"number {self.number} is told that it is {data.get('draw_number')}")
+
+    @task(3)
+    def check_winner(self):
+        path = f"{PREFIX}/check-winner?event_id={self.event_id}&draw_number={self.number}"
+        with self.client.get(path, name="check-winner", catch_response=True) as answer:
+            data = read(answer)
+            if data is not None and not isinstance(data.get("won"), bool):
+                answer.failure("does not say whether it has won")
+
+    def listen(self):
+        """Holds a socket all evening, and comes back when it is cut off."""
+        while True:
+            known = f"&since={self.seq}&epoch={self.epoch}" if self.epoch else ""
+            url = f"{self.socket_base}{PREFIX}/ws/{self.event_id}?token={self.token}{known}"
+            begun = time.perf_counter()
+            try:
+                self.socket = websocket.create_connection(url, timeout=PING_EVERY_S, enable_multithread=True)
+            except Exception as error:  # whatever it is, it is a failure of this handshake and no reason to stop
+                self.fire("connect", begun, error)
+                gevent.sleep(RETRY_AFTER_S)
+                continue
+            self.fire("connect", begun)
+            try:
+                self.hear()
+            except Exception as error:
+                self.fire("cut off", time.perf_counter(), error)
+            gevent.sleep(RETRY_AFTER_S)
+
+    def hear(self):
+        pinged = None
+        while True:
+            try:
+                text = self.socket.recv()
+            except websocket.WebSocketTimeoutException:
+                # Nothing was heard for a while: is anybody there?
+                if pinged is not None:
+                    raise
+                pinged = time.perf_counter()
+                self.socket.send('{"type":"ping"}')
+                continue
+            if not text:
+                raise ConnectionError("the server closed the socket")
+            frame = json.loads(text)
+            if frame.get("type") == "pong" and pinged is not None:
+                self.fire("ping", pinged)
+                pinged = None
+            else:
+                self.account(frame)
+
+    def account(self, frame):
+        """Frames with a number come once and in order; a greeting says where they begin, and covers nothing that was missed."""
+        seq = frame.get("seq")
+        if seq is None:
+            return
+        kind = frame.get("type")
+        if kind == "state_sync":
+            if self.epoch == frame.get("epoch") and seq != self.seq:
+                self.fire("frame", time.perf_counter(), ValueError(f"greeted at seq {seq} after seq {self.seq}"))
+            self.seq, self.epoch = seq, frame.get("epoch")
+            return
+        wrong = None if seq == self.seq + 1 else ValueError(f"{kind} is seq {seq} after seq {self.seq}")
+        self.fire("frame", time.perf_counter(), wrong)
+        self.seq = max(seq, self.seq)
+
+    def fire(self, name, begun, error=None):
+        """Tells Locust of something that it does not see."""
+        self.environment.events.request.fire(
+            request_type="WS",
+            name=name,
+            response_time=(time.perf_counter() - begun) * 1000,
+            response_length=0,
+            exception=error,
+            context={},
+        )
+
+
+def read(answer):
+    """The data of a success; marks everything else as a failure."""
+    try:
+        body = answer.json()
+    except ValueError:
+        answer.failure(f"{answer.status_code} and no JSON")
+        return None
+    if not answer.ok or body.get("success") is not True:
+        answer.failure(f"{answer.status_code} {(body.get('detail') or {}).get('code', '')}")
+        return None
+    return body.get("data") or {}
