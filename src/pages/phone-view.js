@@ -79,9 +79,10 @@ function renderJoin({ state, needsCode, isRegistering, refusal, failures, isRese
   say('join-lead', t(`${kind}Lead`, oldNumber ? digits(oldNumber) : null));
   const asks = Boolean(state.consent_required && state.consent_text);
   show('consent', asks);
-  show('teaser', !asks);
   say('consent-text', asks ? state.consent_text : '');
-  show('entry', Boolean(state.entry_code_required || needsCode));
+  const isGuarded = Boolean(state.entry_code_required || needsCode);
+  show('entry', isGuarded);
+  show('teaser', !asks && !isGuarded);
   byId('join-button').disabled = isRegistering;
   say('join-button', t(isRegistering ? 'joining' : asks ? 'joinAgree' : 'joinButton'));
   say('join-slow', isRegistering && failures > 0 ? t('joinSlow') : '');
@@ -141,8 +142,8 @@ function renderNow({ state, ticket }, view, t) {
   } else {
     const isOver = view === 'over';
     const isWinner = !isOver && announced && hasWon(announced, ticket);
-    say('now-title', t(isOver ? 'overTitle' : 'waitingTitle'));
-    say('now-text', isWinner ? t('wonMore') : t(isOver ? 'overText' : 'waitingText'));
+    say('now-title', t(isOver ? 'overTitle' : isWinner ? 'wonMore' : 'waitingTitle'));
+    say('now-text', t(isOver ? 'overText' : 'waitingText'));
   }
 }
 

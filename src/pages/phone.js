@@ -163,10 +163,6 @@ function hear(frame) {
       model.isHeard = true;
       if (model.ticket && frame.event_session_id !== model.ticket.session) return startOver();
       takeOwn(frame);
-      if (frame.current) noteCommitment(frame.current);
-      break;
-    case 'draw_started':
-      noteCommitment(frame);
       break;
     case 'winner_announced':
       if (model.ticket && frame.winners.includes(model.ticket.number)) model.wins.announced(frame);
@@ -186,6 +182,7 @@ function hear(frame) {
       break;
   }
   model.state = after(model.state, frame);
+  if (model.state.current) noteCommitment(model.state.current);
   show();
 }
 
@@ -211,8 +208,12 @@ function loseWins(draw, reason) {
 /** A promise made before the draw, so that the proof can be held against it afterwards. */
 function noteCommitment({ draw_id: id, commitment }) {
   if (!commitment || !id) return;
-  const heard = Object.entries(recall(`commitments.${model.event}`) ?? {}).filter(([known]) => known !== String(id));
-  remember(`commitments.${model.event}`, Object.fromEntries([...heard, [id, commitment]].slice(-COMMITMENTS_MAX)));
+  const name = `commitments.${model.event}`;
+  const { event_session_id: session } = model.state;
+  const kept = recall(name);
+  // The first word counts: whatever comes later may know the winners.
+  const heard = { [id]: commitment, ...(kept?.session === session ? kept.heard : {}) };
+  remember(name, { session, heard: Object.fromEntries(Object.entries(heard).slice(-COMMITMENTS_MAX)) });
 }
 
 /** The event began anew, or the server does not know this number: the phone may take another. */
