@@ -37,11 +37,12 @@ function viewOfTicket({ voided, wins, page, picked, isSkipped, state, ticket }) 
   if (state.phase === 'closed') return 'over';
   if (state.current) return state.current.status === 'standby' ? 'standby' : 'suspense';
   // Whoever came after a draw had no part in it.
-  if (state.announced && state.announced.draw_id > ticket.since) return hasWon(state.announced, ticket) ? 'waiting' : 'lost';
+  if (state.announced && state.announced.draw_id > ticket.since) return state.announced.winners.includes(ticket.number) ? 'waiting' : 'lost';
   return 'waiting';
 }
 
-const hasWon = (draw, ticket) => draw.winners.includes(ticket.number);
+/** The winners of a draw who were not voided. */
+const standing = ({ winners, voided = [] }) => winners.filter((number) => !voided.includes(number));
 
 /** Shows the model. Gives the state it is in. */
 export function render(model, t) {
@@ -138,10 +139,10 @@ function renderNow({ state, ticket }, view, t) {
     say('now-title', t('lostTitle'));
     say('now-text', t('lostText'));
     more.hidden = false;
-    say('now-more', t('lostMore', announced.prize_name, announced.winners.map(digits)));
+    say('now-more', t('lostMore', announced.prize_name, standing(announced).map(digits)));
   } else {
     const isOver = view === 'over';
-    const isWinner = !isOver && announced && hasWon(announced, ticket);
+    const isWinner = !isOver && announced && standing(announced).includes(ticket.number);
     say('now-title', t(isOver ? 'overTitle' : isWinner ? 'wonMore' : 'waitingTitle'));
     say('now-text', t(isOver ? 'overText' : 'waitingText'));
   }

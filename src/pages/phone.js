@@ -255,6 +255,7 @@ async function getNumber(entryCode, begun = null) {
   }
   model.isRegistering = false;
   show();
+  if (model.needsCode && !model.ticket) byId('entry-code').select();
 }
 
 async function refused(code, entryCode) {
@@ -342,7 +343,8 @@ async function ended(code) {
   lineStatus = { line: 'ended', isPortal: false };
   if (code === 4409) model.ending = 'replaced';
   else if (code === 4401) {
-    startOver();
+    // A reset may have been heard already, before the server answered to the token.
+    if (model.ticket) startOver();
     line.again();
   } else await lookAgain();
   show();
