@@ -61,19 +61,6 @@ export function render(model, t) {
   return view;
 }
 
-/** The strip that says how the line is; nothing while all is well. */
-export function renderLine({ line, isPortal }, isBack, t) {
-  const isDown = line === 'waiting' || line === 'connecting';
-  const key = isPortal
-    ? 'linePortal'
-    : isDown && navigator.onLine === false
-      ? 'lineOffline'
-      : { waiting: 'lineWaiting', connecting: 'lineConnecting', polling: 'linePolling', live: 'lineLive' }[line];
-  document.body.dataset.line = isPortal ? 'portal' : line;
-  show('line', isDown || isPortal || line === 'polling' || isBack);
-  if (key) say('line', t(key));
-}
-
 function renderJoin({ state, needsCode, isRegistering, refusal, failures, isReset, isForgotten, oldNumber }, t) {
   const kind = !isReset ? 'join' : isForgotten ? 'forgotten' : 'reset';
   say('join-title', t(`${kind}Title`));

@@ -6,18 +6,15 @@ import { Refusal, call } from "./api.js";
 import { after, unknown } from "./event.js";
 import { speak } from "./language.js";
 import { connect } from "./line.js";
-import { recall, remember } from "./memory.js";
 import { byId, digits, eventOfPage, say } from "./page.js";
+import { hearPromise } from "./phone-promise.js";
 import { allowSound, fanfare, shake, stayAwake } from "./phone-senses.js";
+import { lineStrip } from "./phone-strip.js";
 import { dropTicket, begunTry, keptTicket, recover, register } from "./phone-ticket.js";
-import { render, renderLine } from "./phone-view.js";
+import { render } from "./phone-view.js";
 import { Wins, whyGone } from "./phone-wins.js";
 import { words } from "./phone-words.js";
 
-const COMMITMENTS_MAX = 100;
-const BACK_SHOWN_MS = 2_500;
-/** A line that opens at once needs no word about it. */
-const CONNECTING_SHOWN_MS = 2_000;
 const LOAD_RETRY_MS = 3_000;
 
 const model = {
@@ -46,10 +43,8 @@ const model = {
 };
 
 const t = speak(words, show);
+const strip = lineStrip(t);
 let line = null;
-let lineStatus = { line: 'opening', isPortal: false };
-let wasLost = false;
-let lineTimer = null;
 let desk = null;
 let shown = null;
 let celebrated = null;
@@ -59,7 +54,7 @@ function show() {
   if (model.event === null && model.ending === null) return;
   const view = render(model, t);
   document.title = model.ticket ? `${digits(model.ticket.number)} · ${model.state.title ?? ''}` : model.state.title || t('yourNumber');
-  showLine();
+  strip.show();
   if (view === 'won') celebrate(model.wins.unseen());
   if (['form', 'claim', 'handed-over'].includes(view)) showDesk();
   else desk?.rest();
@@ -83,10 +78,6 @@ function moveTo(view) {
   if (isAtHome.includes(view) && isAtHome.includes(shown)) return;
   part?.querySelector('[tabindex="-1"]')?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
-}
-
-function showLine() {
-  renderLine(lineStatus, lineStatus.line === 'live' && wasLost, t);
 }
 
 function celebrate(win) {
@@ -182,7 +173,7 @@ function hear(frame) {
       break;
   }
   model.state = after(model.state, frame);
-  if (model.state.current) noteCommitment(model.state.current);
+  if (model.state.current) hearPromise(model.event, model.state.event_session_id, model.state.current);
   show();
 }
 
@@ -203,17 +194,6 @@ function loseWins(draw, reason) {
   if (!win) return;
   model.voided = { draw_id: win.draw_id, prize_name: win.prize_name, reason };
   if (model.picked && !model.wins.all.includes(model.picked)) model.picked = null;
-}
-
-/** A promise made before the draw, so that the proof can be held against it afterwards. */
-function noteCommitment({ draw_id: id, commitment }) {
-  if (!commitment || !id) return;
-  const name = `commitments.${model.event}`;
-  const { event_session_id: session } = model.state;
-  const kept = recall(name);
-  // The first word counts: whatever comes later may know the winners.
-  const heard = { [id]: commitment, ...(kept?.session === session ? kept.heard : {}) };
-  remember(name, { session, heard: Object.fromEntries(Object.entries(heard).slice(-COMMITMENTS_MAX)) });
 }
 
 /** The event began anew, or the server does not know this number: the phone may take another. */
@@ -322,25 +302,14 @@ function goTo(page) {
 }
 
 function onStatus(status) {
-  const isDown = status.line === 'waiting' || status.line === 'connecting';
-  clearTimeout(lineTimer);
-  if (status.line === 'ended') return ended(status.code);
-  if (status.line === 'live') {
-    if (wasLost) lineTimer = setTimeout(() => { wasLost = false; showLine(); }, BACK_SHOWN_MS);
-    for (const draw of model.here) line?.send({ type: 'im_here', draw_id: draw });
-  }
-  if (status.line === 'waiting' || status.line === 'polling') wasLost = true;
-  if (status.line === 'connecting' && !wasLost) {
-    lineTimer = setTimeout(() => { wasLost = true; lineStatus = status; showLine(); }, CONNECTING_SHOWN_MS);
-    return;
-  }
-  lineStatus = isDown && wasLost && status.line === 'connecting' ? { ...lineStatus, line: 'waiting' } : status;
-  showLine();
+  strip.take(status);
+  if (status.line === 'ended') ended(status.code);
+  if (status.line !== 'live') return;
+  for (const draw of model.here) line?.send({ type: 'im_here', draw_id: draw });
 }
 
 /** The server wants no coming back. Only it knows why: an event that is over still tells how it ended. */
 async function ended(code) {
-  lineStatus = { line: 'ended', isPortal: false };
   if (code === 4409) model.ending = 'replaced';
   else if (code === 4401) {
     // A reset may have been heard already, before the server answered to the token.
@@ -409,7 +378,7 @@ function listen() {
   byId('won-here').addEventListener('click', () => lookAt(model.wins.unseen(), sayHere));
   byId('won-next').addEventListener('click', () => lookAt(model.wins.unseen()));
   window.addEventListener('storage', adoptOther);
-  for (const name of ['online', 'offline']) window.addEventListener(name, showLine);
+  for (const name of ['online', 'offline']) window.addEventListener(name, strip.show);
 }
 
 function lookAt(win, first = () => {}) {

@@ -6,6 +6,7 @@ import { call } from "./api.js";
 import { moment, speak } from "./language.js";
 import { recall } from "./memory.js";
 import { byId, digits, eventOfPage, make, say, show } from "./page.js";
+import { promiseOf } from "./phone-promise.js";
 import { checkAll, partOf } from "./verify-draws.js";
 import { hashedBy } from "./verify-sha256.js";
 import { words } from "./verify-words.js";
@@ -76,8 +77,7 @@ function numbersUsed({ entropy, commitment, excluded }) {
 
 /** Whether this browser had heard the draw's commitment before: 'promised', 'broken', or null when it had heard none. */
 function promise({ draw_id: id, commitment }) {
-  const kept = model.file ? null : recall(`commitments.${model.event}`);
-  const heard = kept?.session === model.session ? kept?.heard[id] : null;
+  const heard = model.file ? null : promiseOf(model.event, model.session, id);
   return heard ? (heard === commitment ? 'promised' : 'broken') : null;
 }
 
