@@ -61,6 +61,24 @@ export function render(model, t) {
   return view;
 }
 
+/** What a screen reader says when the page comes into a state; `from`: the one before. */
+export function spokenOf({ ticket, wins, state }, view, from, t) {
+  switch (view) {
+    case 'won':
+      return t('wonSpoken', digits(ticket.number), wins.unseen().prize_name);
+    case 'lost':
+      return `${t('lostTitle')}. ${t('lostText')}`;
+    case 'standby':
+      return `${state.current.prize_name}. ${t('standbyText', state.current.winner_count)}`;
+    case 'suspense':
+      return `${t('suspenseTitle')}. ${t('suspenseText')}`;
+    case 'waiting':
+      return from === 'registering' || from === 'recover' ? t('numberSpoken', digits(ticket.number)) : '';
+    default:
+      return '';
+  }
+}
+
 function renderJoin({ state, needsCode, isRegistering, refusal, failures, isReset, isForgotten, oldNumber }, t) {
   const kind = !isReset ? 'join' : isForgotten ? 'forgotten' : 'reset';
   say('join-title', t(`${kind}Title`));

@@ -7,15 +7,14 @@ import { after, unknown } from "./event.js";
 import { speak } from "./language.js";
 import { connect } from "./line.js";
 import { byId, digits, eventOfPage, say } from "./page.js";
+import { prizeDesk } from "./phone-load.js";
 import { hearPromise } from "./phone-promise.js";
 import { allowSound, fanfare, shake, stayAwake } from "./phone-senses.js";
 import { lineStrip } from "./phone-strip.js";
 import { dropTicket, begunTry, keptTicket, recover, register } from "./phone-ticket.js";
-import { render } from "./phone-view.js";
+import { render, spokenOf } from "./phone-view.js";
 import { Wins, whyGone } from "./phone-wins.js";
 import { words } from "./phone-words.js";
-
-const LOAD_RETRY_MS = 3_000;
 
 const model = {
   event: null,
@@ -64,14 +63,7 @@ function show() {
 
 /** Speaks the news, and puts the keyboard where they are. */
 function moveTo(view) {
-  const spoken = {
-    won: () => t('wonSpoken', digits(model.ticket.number), model.wins.unseen().prize_name),
-    lost: () => `${t('lostTitle')}. ${t('lostText')}`,
-    standby: () => `${model.state.current.prize_name}. ${t('standbyText', model.state.current.winner_count)}`,
-    suspense: () => `${t('suspenseTitle')}. ${t('suspenseText')}`,
-    waiting: () => (shown === 'registering' || shown === 'recover' ? t('numberSpoken', digits(model.ticket.number)) : ''),
-  }[view];
-  say('spoken', spoken ? spoken() : '');
+  say('spoken', spokenOf(model, view, shown, t));
   if (shown === null || shown === 'opening') return;
   const part = [...document.querySelectorAll('[data-when]')].find((each) => !each.hidden && !each.contains(document.activeElement));
   const isAtHome = ['waiting', 'standby', 'suspense', 'lost', 'over'];
@@ -89,18 +81,9 @@ function celebrate(win) {
   refresh();
 }
 
-/** What only winners need. A network that fails in this very moment is tried again. */
 async function loadDesk() {
-  for (let tries = 0; !desk; tries += 1) {
-    try {
-      // A browser may remember that a module did not load: another address is another try.
-      const module = tries === 0 ? await import("./phone-win.js") : await import(`./phone-win.js?again=${tries}`);
-      desk ??= module.prizeDesk({ model, refresh, heardWins, sayHere, leave: () => goTo('home'), pick, changed: show });
-    } catch {
-      say('spoken', t('loadFailed'));
-      await new Promise((done) => setTimeout(done, LOAD_RETRY_MS));
-    }
-  }
+  const parts = { model, refresh, heardWins, sayHere, leave: () => goTo('home'), pick, changed: show };
+  desk = await prizeDesk(parts, () => say('spoken', t('loadFailed')));
   return desk;
 }
 
