@@ -37,11 +37,12 @@ function viewOfTicket({ voided, wins, page, picked, isSkipped, state, ticket }) 
   if (state.phase === 'closed') return 'over';
   if (state.current) return state.current.status === 'standby' ? 'standby' : 'suspense';
   // Whoever came after a draw had no part in it.
-  if (state.announced && state.announced.draw_id > ticket.since) return hasWon(state.announced, ticket) ? 'waiting' : 'lost';
+  if (state.announced && state.announced.draw_id > ticket.since) return state.announced.winners.includes(ticket.number) ? 'waiting' : 'lost';
   return 'waiting';
 }
 
-const hasWon = (draw, ticket) => draw.winners.includes(ticket.number);
+/** The winners of a draw who were not voided. */
+const standing = ({ winners, voided = [] }) => winners.filter((number) => !voided.includes(number));
 
 /** Shows the model. Gives the state it is in. */
 export function render(model, t) {
@@ -60,17 +61,22 @@ export function render(model, t) {
   return view;
 }
 
-/** The strip that says how the line is; nothing while all is well. */
-export function renderLine({ line, isPortal }, isBack, t) {
-  const isDown = line === 'waiting' || line === 'connecting';
-  const key = isPortal
-    ? 'linePortal'
-    : isDown && navigator.onLine === false
-      ? 'lineOffline'
-      : { waiting: 'lineWaiting', connecting: 'lineConnecting', polling: 'linePolling', live: 'lineLive' }[line];
-  document.body.dataset.line = isPortal ? 'portal' : line;
-  show('line', isDown || isPortal || line === 'polling' || isBack);
-  if (key) say('line', t(key));
+/** What a screen reader says when the page comes into a state; `from`: the one before. */
+export function spokenOf({ ticket, wins, state }, view, from, t) {
+  switch (view) {
+    case 'won':
+      return t('wonSpoken', digits(ticket.number), wins.unseen().prize_name);
+    case 'lost':
+      return `${t('lostTitle')}. ${t('lostText')}`;
+    case 'standby':
+      return `${state.current.prize_name}. ${t('standbyText', state.current.winner_count)}`;
+    case 'suspense':
+      return `${t('suspenseTitle')}. ${t('suspenseText')}`;
+    case 'waiting':
+      return from === 'registering' || from === 'recover' ? t('numberSpoken', digits(ticket.number)) : '';
+    default:
+      return '';
+  }
 }
 
 function renderJoin({ state, needsCode, isRegistering, refusal, failures, isReset, isForgotten, oldNumber }, t) {
@@ -79,9 +85,10 @@ function renderJoin({ state, needsCode, isRegistering, refusal, failures, isRese
   say('join-lead', t(`${kind}Lead`, oldNumber ? digits(oldNumber) : null));
   const asks = Boolean(state.consent_required && state.consent_text);
   show('consent', asks);
-  show('teaser', !asks);
   say('consent-text', asks ? state.consent_text : '');
-  show('entry', Boolean(state.entry_code_required || needsCode));
+  const isGuarded = Boolean(state.entry_code_required || needsCode);
+  show('entry', isGuarded);
+  show('teaser', !asks && !isGuarded);
   byId('join-button').disabled = isRegistering;
   say('join-button', t(isRegistering ? 'joining' : asks ? 'joinAgree' : 'joinButton'));
   say('join-slow', isRegistering && failures > 0 ? t('joinSlow') : '');
@@ -137,12 +144,12 @@ function renderNow({ state, ticket }, view, t) {
     say('now-title', t('lostTitle'));
     say('now-text', t('lostText'));
     more.hidden = false;
-    say('now-more', t('lostMore', announced.prize_name, announced.winners.map(digits)));
+    say('now-more', t('lostMore', announced.prize_name, standing(announced).map(digits)));
   } else {
     const isOver = view === 'over';
-    const isWinner = !isOver && announced && hasWon(announced, ticket);
-    say('now-title', t(isOver ? 'overTitle' : 'waitingTitle'));
-    say('now-text', isWinner ? t('wonMore') : t(isOver ? 'overText' : 'waitingText'));
+    const isWinner = !isOver && announced && standing(announced).includes(ticket.number);
+    say('now-title', t(isOver ? 'overTitle' : isWinner ? 'wonMore' : 'waitingTitle'));
+    say('now-text', t(isOver ? 'overText' : 'waitingText'));
   }
 }
 

@@ -11,7 +11,7 @@ const draft = { name: '', phone: '', address: '' };
 export function detailsForm({ event, token, win, privacy, sent }) {
   const fields = {
     name: field('name', { autocomplete: 'name', enterKeyHint: 'next' }),
-    phone: field('phone', { type: 'tel', inputMode: 'tel', autocomplete: 'tel', maxLength: 20, enterKeyHint: 'next' }),
+    phone: field('phone', { type: 'tel', inputMode: 'tel', autocomplete: 'tel', placeholder: '010-1234-5678', maxLength: 20, enterKeyHint: 'next' }),
   };
   if (win.needs_address) fields.address = field('address', { autocomplete: 'street-address', rows: 3, maxLength: 300 }, 'textarea');
   const { input: phone } = fields.phone;

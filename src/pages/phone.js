@@ -6,19 +6,15 @@ import { Refusal, call } from "./api.js";
 import { after, unknown } from "./event.js";
 import { speak } from "./language.js";
 import { connect } from "./line.js";
-import { recall, remember } from "./memory.js";
 import { byId, digits, eventOfPage, say } from "./page.js";
+import { prizeDesk } from "./phone-load.js";
+import { hearPromise } from "./phone-promise.js";
 import { allowSound, fanfare, shake, stayAwake } from "./phone-senses.js";
+import { lineStrip } from "./phone-strip.js";
 import { dropTicket, begunTry, keptTicket, recover, register } from "./phone-ticket.js";
-import { render, renderLine } from "./phone-view.js";
+import { render, spokenOf } from "./phone-view.js";
 import { Wins, whyGone } from "./phone-wins.js";
 import { words } from "./phone-words.js";
-
-const COMMITMENTS_MAX = 100;
-const BACK_SHOWN_MS = 2_500;
-/** A line that opens at once needs no word about it. */
-const CONNECTING_SHOWN_MS = 2_000;
-const LOAD_RETRY_MS = 3_000;
 
 const model = {
   event: null,
@@ -46,10 +42,8 @@ const model = {
 };
 
 const t = speak(words, show);
+const strip = lineStrip(t);
 let line = null;
-let lineStatus = { line: 'opening', isPortal: false };
-let wasLost = false;
-let lineTimer = null;
 let desk = null;
 let shown = null;
 let celebrated = null;
@@ -59,7 +53,7 @@ function show() {
   if (model.event === null && model.ending === null) return;
   const view = render(model, t);
   document.title = model.ticket ? `${digits(model.ticket.number)} · ${model.state.title ?? ''}` : model.state.title || t('yourNumber');
-  showLine();
+  strip.show();
   if (view === 'won') celebrate(model.wins.unseen());
   if (['form', 'claim', 'handed-over'].includes(view)) showDesk();
   else desk?.rest();
@@ -69,24 +63,13 @@ function show() {
 
 /** Speaks the news, and puts the keyboard where they are. */
 function moveTo(view) {
-  const spoken = {
-    won: () => t('wonSpoken', digits(model.ticket.number), model.wins.unseen().prize_name),
-    lost: () => `${t('lostTitle')}. ${t('lostText')}`,
-    standby: () => `${model.state.current.prize_name}. ${t('standbyText', model.state.current.winner_count)}`,
-    suspense: () => `${t('suspenseTitle')}. ${t('suspenseText')}`,
-    waiting: () => (shown === 'registering' || shown === 'recover' ? t('numberSpoken', digits(model.ticket.number)) : ''),
-  }[view];
-  say('spoken', spoken ? spoken() : '');
+  say('spoken', spokenOf(model, view, shown, t));
   if (shown === null || shown === 'opening') return;
   const part = [...document.querySelectorAll('[data-when]')].find((each) => !each.hidden && !each.contains(document.activeElement));
   const isAtHome = ['waiting', 'standby', 'suspense', 'lost', 'over'];
   if (isAtHome.includes(view) && isAtHome.includes(shown)) return;
   part?.querySelector('[tabindex="-1"]')?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
-}
-
-function showLine() {
-  renderLine(lineStatus, lineStatus.line === 'live' && wasLost, t);
 }
 
 function celebrate(win) {
@@ -98,18 +81,9 @@ function celebrate(win) {
   refresh();
 }
 
-/** What only winners need. A network that fails in this very moment is tried again. */
 async function loadDesk() {
-  for (let tries = 0; !desk; tries += 1) {
-    try {
-      // A browser may remember that a module did not load: another address is another try.
-      const module = tries === 0 ? await import("./phone-win.js") : await import(`./phone-win.js?again=${tries}`);
-      desk ??= module.prizeDesk({ model, refresh, heardWins, sayHere, leave: () => goTo('home'), pick, changed: show });
-    } catch {
-      say('spoken', t('loadFailed'));
-      await new Promise((done) => setTimeout(done, LOAD_RETRY_MS));
-    }
-  }
+  const parts = { model, refresh, heardWins, sayHere, leave: () => goTo('home'), pick, changed: show };
+  desk = await prizeDesk(parts, () => say('spoken', t('loadFailed')));
   return desk;
 }
 
@@ -163,10 +137,6 @@ function hear(frame) {
       model.isHeard = true;
       if (model.ticket && frame.event_session_id !== model.ticket.session) return startOver();
       takeOwn(frame);
-      if (frame.current) noteCommitment(frame.current);
-      break;
-    case 'draw_started':
-      noteCommitment(frame);
       break;
     case 'winner_announced':
       if (model.ticket && frame.winners.includes(model.ticket.number)) model.wins.announced(frame);
@@ -186,6 +156,7 @@ function hear(frame) {
       break;
   }
   model.state = after(model.state, frame);
+  if (model.state.current) hearPromise(model.event, model.state.event_session_id, model.state.current);
   show();
 }
 
@@ -206,13 +177,6 @@ function loseWins(draw, reason) {
   if (!win) return;
   model.voided = { draw_id: win.draw_id, prize_name: win.prize_name, reason };
   if (model.picked && !model.wins.all.includes(model.picked)) model.picked = null;
-}
-
-/** A promise made before the draw, so that the proof can be held against it afterwards. */
-function noteCommitment({ draw_id: id, commitment }) {
-  if (!commitment || !id) return;
-  const heard = Object.entries(recall(`commitments.${model.event}`) ?? {}).filter(([known]) => known !== String(id));
-  remember(`commitments.${model.event}`, Object.fromEntries([...heard, [id, commitment]].slice(-COMMITMENTS_MAX)));
 }
 
 /** The event began anew, or the server does not know this number: the phone may take another. */
@@ -254,6 +218,7 @@ async function getNumber(entryCode, begun = null) {
   }
   model.isRegistering = false;
   show();
+  if (model.needsCode && !model.ticket) byId('entry-code').select();
 }
 
 async function refused(code, entryCode) {
@@ -320,28 +285,18 @@ function goTo(page) {
 }
 
 function onStatus(status) {
-  const isDown = status.line === 'waiting' || status.line === 'connecting';
-  clearTimeout(lineTimer);
-  if (status.line === 'ended') return ended(status.code);
-  if (status.line === 'live') {
-    if (wasLost) lineTimer = setTimeout(() => { wasLost = false; showLine(); }, BACK_SHOWN_MS);
-    for (const draw of model.here) line?.send({ type: 'im_here', draw_id: draw });
-  }
-  if (status.line === 'waiting' || status.line === 'polling') wasLost = true;
-  if (status.line === 'connecting' && !wasLost) {
-    lineTimer = setTimeout(() => { wasLost = true; lineStatus = status; showLine(); }, CONNECTING_SHOWN_MS);
-    return;
-  }
-  lineStatus = isDown && wasLost && status.line === 'connecting' ? { ...lineStatus, line: 'waiting' } : status;
-  showLine();
+  strip.take(status);
+  if (status.line === 'ended') ended(status.code);
+  if (status.line !== 'live') return;
+  for (const draw of model.here) line?.send({ type: 'im_here', draw_id: draw });
 }
 
 /** The server wants no coming back. Only it knows why: an event that is over still tells how it ended. */
 async function ended(code) {
-  lineStatus = { line: 'ended', isPortal: false };
   if (code === 4409) model.ending = 'replaced';
   else if (code === 4401) {
-    startOver();
+    // A reset may have been heard already, before the server answered to the token.
+    if (model.ticket) startOver();
     line.again();
   } else await lookAgain();
   show();
@@ -406,7 +361,7 @@ function listen() {
   byId('won-here').addEventListener('click', () => lookAt(model.wins.unseen(), sayHere));
   byId('won-next').addEventListener('click', () => lookAt(model.wins.unseen()));
   window.addEventListener('storage', adoptOther);
-  for (const name of ['online', 'offline']) window.addEventListener(name, showLine);
+  for (const name of ['online', 'offline']) window.addEventListener(name, strip.show);
 }
 
 function lookAt(win, first = () => {}) {

@@ -6,6 +6,7 @@ import { call } from "./api.js";
 import { moment, speak } from "./language.js";
 import { recall } from "./memory.js";
 import { byId, digits, eventOfPage, make, say, show } from "./page.js";
+import { promiseOf } from "./phone-promise.js";
 import { checkAll, partOf } from "./verify-draws.js";
 import { hashedBy } from "./verify-sha256.js";
 import { words } from "./verify-words.js";
@@ -13,7 +14,7 @@ import { words } from "./verify-words.js";
 const FILE_BYTES_MAX = 64 << 20;
 
 /** `state`: opening, checking, none, holds, fails, no-proof, no-event or bad-file. */
-const model = { event: null, title: '', state: 'opening', checked: [], file: null };
+const model = { event: null, session: null, title: '', state: 'opening', checked: [], file: null };
 const t = speak(words, render);
 
 function render() {
@@ -76,7 +77,7 @@ function numbersUsed({ entropy, commitment, excluded }) {
 
 /** Whether this browser had heard the draw's commitment before: 'promised', 'broken', or null when it had heard none. */
 function promise({ draw_id: id, commitment }) {
-  const heard = model.file ? null : recall(`commitments.${model.event}`)?.[id];
+  const heard = model.file ? null : promiseOf(model.event, model.session, id);
   return heard ? (heard === commitment ? 'promised' : 'broken') : null;
 }
 
@@ -96,8 +97,9 @@ async function load() {
   model.checked = [];
   render();
   try {
-    const { draws } = await call('GET', `/proof?event_id=${model.event}`, { patience: 60_000 });
-    await verify(draws);
+    const proof = await call('GET', `/proof?event_id=${model.event}`, { patience: 60_000 });
+    model.session = proof.event_session_id;
+    await verify(proof.draws);
   } catch ({ code }) {
     model.state = code === 'EVENT_NOT_FOUND' ? 'no-event' : 'no-proof';
     render();

@@ -125,6 +125,8 @@ fn every_refusal_s_code_is_described() {
         }
     });
     assert!(spoken.contains("EVENT_NOT_FOUND"), "the source is there to be read");
+    // The folder of what is built is cargo's word, and no code of ours.
+    spoken.remove("OUT_DIR");
     let unknown: Vec<_> = spoken.difference(&codes).collect();
     assert!(unknown.is_empty(), "not described: {unknown:?}");
 }
