@@ -6,10 +6,10 @@ const FLICKER_MS = 90;
 const GATHER_MS = 900;
 const FILL_MS = 2_400;
 const POP_MS = 420;
-const PAGE_MS = 8_000;
+const PAGE_MS = 7_000;
 const LANDINGS_MAX = 12;
 
-/** How many a page holds, columns by rows: the fewer winners, the larger each. */
+/** How many a page holds, columns by rows: the fewer winners, the larger each; and never so many that the last row could not read them. */
 const SHAPES = [
   [1, 1],
   [2, 1],
@@ -21,7 +21,6 @@ const SHAPES = [
   [6, 4],
   [8, 5],
   [10, 6],
-  [10, 8],
 ];
 
 /** `landed(step)` is called as groups of numbers appear; `turned(page, pages)` when a page is shown. */
@@ -101,7 +100,6 @@ export function makeList({ floor, count, seats, isCalm, landed, turned }) {
       timer = setInterval(flicker, FLICKER_MS);
     },
     async settle(winners) {
-      if (isCalm()) return show(winners);
       await pause(GATHER_MS);
       if (isOver) return;
       clearInterval(timer);

@@ -132,7 +132,7 @@ export function makeNetwork({ floor, count, seats, isCalm, landed }) {
       frame = requestAnimationFrame(step);
     },
     async settle(winners) {
-      if (isCalm() || !woven) return show(winners);
+      if (!woven) return show(winners);
       const seated = winners.map(() => make('span', { className: 'orb' }));
       orbs.replaceChildren(...seated);
       net.dataset.settling = '';

@@ -46,7 +46,6 @@ export function makeSlot({ floor, count, isCalm, landed }) {
       for (const reel of reels) if (!isCalm()) reel.spin();
     },
     async settle(winners) {
-      if (isCalm()) return show(winners);
       const shown = [...digits(winners[0]).padStart(places, '0')];
       const stops = reels.map((reel, place) => {
         const isLast = place === places - 1;
