@@ -2,7 +2,9 @@
 
 import { digits, make } from "./page.js";
 
-const FLICKER_MS = 90;
+const FLICKER_MS = 120;
+/** One cell in so many changes at a time. */
+const FLICKERING = 10;
 const GATHER_MS = 900;
 const FILL_MS = 2_400;
 const POP_MS = 420;
@@ -18,7 +20,9 @@ const SHAPES = [
   [4, 2],
   [5, 2],
   [5, 3],
+  [5, 4],
   [6, 4],
+  [6, 5],
   [8, 5],
   [10, 6],
 ];
@@ -41,7 +45,7 @@ export function makeList({ floor, count, seats, isCalm, landed, turned }) {
   }
 
   function flicker() {
-    for (let i = 0; i < Math.max(1, sheet.childElementCount / 6); i += 1) {
+    for (let i = 0; i < Math.max(1, sheet.childElementCount / FLICKERING); i += 1) {
       const cell = sheet.children[Math.floor(Math.random() * sheet.childElementCount)];
       cell.textContent = digits(1 + Math.floor(Math.random() * count));
     }

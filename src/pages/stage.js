@@ -199,7 +199,7 @@ function shownName({ name }) {
 }
 
 function renderBar(name) {
-  say('title', name === 'lobby' ? '' : state.title);
+  say('title', state.title || t('page'));
   show('rehearsal', Boolean(state.rehearsal));
   show('figures', state.phase !== null && name !== 'lobby');
   say('bar-count', state.participant_count.toLocaleString());
@@ -224,6 +224,7 @@ function remark(draw, name) {
 
 function renderNotice(name) {
   const said = { cancelled: ['cancelled', 'cancelledMore'], over: ['over', 'overMore'], none: ['nothing', 'nothingMore'] }[name];
+  show('notice-title', Boolean(said));
   say('notice-title', said ? t(said[0]) : '');
   say('notice-more', said ? t(said[1]) : '');
 }
