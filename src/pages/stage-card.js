@@ -47,7 +47,6 @@ export function makeCards({ floor, count, seats, isCalm, landed }) {
       peeks = setInterval(peek, PEEK_GAP_MS);
     },
     async settle(winners) {
-      if (isCalm()) return show(winners);
       rest();
       await pause(GATHER_MS);
       for (const [seat, winner] of winners.entries()) {

@@ -76,6 +76,15 @@ export function wireControls({ sound, turn, changed }) {
     else if (isFirst && !button && !help.open && !document.fullscreenElement) toggleFull();
     else if (body.dataset.black !== undefined) toggleBlack();
   });
+  document.addEventListener('visibilitychange', stayAwake);
+  stayAwake();
   document.addEventListener('pointermove', stir, { passive: true });
   document.addEventListener('focusin', stir);
+}
+
+/** Asks that the screen of the stage does not go to sleep; a browser lets go of it whenever the page is hidden. */
+function stayAwake() {
+  if (document.visibilityState === 'hidden') return;
+  // Refused on a low battery or without TLS: then the operator's own settings hold.
+  navigator.wakeLock?.request('screen').catch(() => {});
 }

@@ -2,14 +2,16 @@
 
 import { digits, make } from "./page.js";
 
-const FLICKER_MS = 90;
+const FLICKER_MS = 120;
+/** One cell in so many changes at a time. */
+const FLICKERING = 10;
 const GATHER_MS = 900;
 const FILL_MS = 2_400;
 const POP_MS = 420;
-const PAGE_MS = 8_000;
+const PAGE_MS = 7_000;
 const LANDINGS_MAX = 12;
 
-/** How many a page holds, columns by rows: the fewer winners, the larger each. */
+/** How many a page holds, columns by rows: the fewer winners, the larger each; and never so many that the last row could not read them. */
 const SHAPES = [
   [1, 1],
   [2, 1],
@@ -18,10 +20,11 @@ const SHAPES = [
   [4, 2],
   [5, 2],
   [5, 3],
+  [5, 4],
   [6, 4],
+  [6, 5],
   [8, 5],
   [10, 6],
-  [10, 8],
 ];
 
 /** `landed(step)` is called as groups of numbers appear; `turned(page, pages)` when a page is shown. */
@@ -42,7 +45,7 @@ export function makeList({ floor, count, seats, isCalm, landed, turned }) {
   }
 
   function flicker() {
-    for (let i = 0; i < Math.max(1, sheet.childElementCount / 6); i += 1) {
+    for (let i = 0; i < Math.max(1, sheet.childElementCount / FLICKERING); i += 1) {
       const cell = sheet.children[Math.floor(Math.random() * sheet.childElementCount)];
       cell.textContent = digits(1 + Math.floor(Math.random() * count));
     }
@@ -101,7 +104,6 @@ export function makeList({ floor, count, seats, isCalm, landed, turned }) {
       timer = setInterval(flicker, FLICKER_MS);
     },
     async settle(winners) {
-      if (isCalm()) return show(winners);
       await pause(GATHER_MS);
       if (isOver) return;
       clearInterval(timer);

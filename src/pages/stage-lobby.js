@@ -3,6 +3,9 @@
 import { call } from "./api.js";
 import { byId, say, show } from "./page.js";
 
+/** A title of more letters is set in smaller type. */
+const TITLE_SHORT = 28;
+
 /** Gives { find(), render(state, t) }. `event`: the event's id. */
 export function makeLobby(event) {
   const scheme = location.protocol.slice(0, -1);
@@ -26,6 +29,7 @@ export function makeLobby(event) {
     render(state, t) {
       const isOpen = state.registration_open;
       say('welcome', state.title);
+      byId('welcome').dataset.size = state.title.length > TITLE_SHORT ? 'long' : 'short';
       say('lead', t(isOpen ? 'scan' : 'late'));
       say('lead-more', t(isOpen ? 'scanned' : 'lateMore'));
       count('count', state.participant_count);

@@ -23,7 +23,7 @@ export function makeNetwork({ floor, count, seats, isCalm, landed }) {
   const glow = make('canvas', { className: 'glow' });
   const orbs = make('div', { className: 'orbs' });
   orbs.dataset.count = seats;
-  const net = make('div', { className: 'network', ariaHidden: 'false' }, web, glow, orbs);
+  const net = make('div', { className: 'network' }, web, glow, orbs);
   net.style.setProperty('--digits', Math.max(3, String(count).length));
   floor.append(net);
   const labels = deal(count, Math.min(count, NODES_MAX));
@@ -132,7 +132,7 @@ export function makeNetwork({ floor, count, seats, isCalm, landed }) {
       frame = requestAnimationFrame(step);
     },
     async settle(winners) {
-      if (isCalm() || !woven) return show(winners);
+      if (!woven) return show(winners);
       const seated = winners.map(() => make('span', { className: 'orb' }));
       orbs.replaceChildren(...seated);
       net.dataset.settling = '';

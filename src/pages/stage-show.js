@@ -16,6 +16,8 @@ const WAYS = {
 };
 /** What a settling may take beyond its plan before it is cut short. */
 const GRACE_MS = 700;
+/** For people who asked for little motion the winners appear at once, after a breath. */
+const CALM_MS = 1_200;
 const BURST_WAYS = ['card', 'network'];
 
 /**
@@ -58,7 +60,8 @@ export function makeShows({ floor, sound, confetti, isCalm, settled, turned }) {
       return;
     }
     show.deadline = setTimeout(() => finish(show), show.ms + GRACE_MS);
-    show.act.settle(winners).then(() => finish(show));
+    const settling = isCalm() ? pause(CALM_MS) : show.act.settle(winners);
+    settling.then(() => finish(show));
   }
 
   function finish(show) {
@@ -101,3 +104,5 @@ function markVoided(floor, voided) {
     if (place) place.dataset.voided = '';
   }
 }
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));

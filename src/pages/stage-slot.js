@@ -23,7 +23,7 @@ const LAST_WAY = 16;
 
 /** `landed(step)` is called as each reel stops. */
 export function makeSlot({ floor, count, isCalm, landed }) {
-  const machine = make('div', { className: 'slot', role: 'img' });
+  const machine = make('div', { className: 'slot' });
   const places = Math.max(3, String(count).length);
   machine.style.setProperty('--places', places);
   const reels = Array.from({ length: places }, (_, place) => makeReel(possible(count, place, places)));
@@ -36,6 +36,7 @@ export function makeSlot({ floor, count, isCalm, landed }) {
     isStopped = true;
     [...digits(winner).padStart(places, '0')].forEach((digit, place) => reels[place].set(digit));
     machine.dataset.winner = winner;
+    machine.setAttribute('role', 'img');
     machine.setAttribute('aria-label', digits(winner));
     cabinet.dataset.settled = '';
   }
@@ -46,7 +47,6 @@ export function makeSlot({ floor, count, isCalm, landed }) {
       for (const reel of reels) if (!isCalm()) reel.spin();
     },
     async settle(winners) {
-      if (isCalm()) return show(winners);
       const shown = [...digits(winners[0]).padStart(places, '0')];
       const stops = reels.map((reel, place) => {
         const isLast = place === places - 1;
@@ -77,7 +77,7 @@ function possible(count, place, places) {
 
 function makeReel(cycle) {
   const strip = make('div', { className: 'strip' });
-  const element = make('div', { className: 'reel', ariaHidden: 'true' }, strip);
+  const element = make('div', { className: 'reel', 'aria-hidden': 'true' }, strip);
   const rows = Math.max(ROWS_MIN, cycle.length * 2);
   const place = (row) => ({ transform: `translateY(${-row * ROW_EM}em)` });
   let motion = null;

@@ -20,6 +20,8 @@ import { words } from "./stage-words.js";
 /** A line that is back within this is not worth a dot. */
 const DOT_AFTER_MS = 1_500;
 const CANCELLED_MS = 6_000;
+/** The lobby's door shows winners for so long, and then how to join again. */
+const LOBBY_WINNERS_MS = 90_000;
 const NO_SUCH_EVENT = 4404;
 
 const { body } = document;
@@ -37,6 +39,7 @@ let role = null;
 let lobby = null;
 let isGone = false;
 let cancelledUntil = 0;
+let winnersUntil = 0;
 let dot = null;
 let isRenderDue = false;
 
@@ -84,6 +87,7 @@ async function claim(event) {
 function hear(frame) {
   if (frame.type === 'notice') state = noticed(state, frame);
   else if (frame.type === 'draw_voided' && frame.draw_id && !frame.draw_number) cancelled();
+  else if (frame.type === 'winner_announced') announced();
   state = after(state, frame);
   if (frame.type === 'state_sync') isGone = false;
   if (frame.type === 'participant_joined' || frame.type === 'connection_count') renderSoon();
@@ -114,6 +118,12 @@ function follow(event, { line: how, code }) {
 function cancelled() {
   cancelledUntil = performance.now() + CANCELLED_MS;
   setTimeout(render, CANCELLED_MS + 50);
+}
+
+/** Only what is announced while the lobby is open holds it up: somebody who opens it wants the code. */
+function announced() {
+  winnersUntil = performance.now() + LOBBY_WINNERS_MS;
+  if (!isMain) setTimeout(render, LOBBY_WINNERS_MS + 50);
 }
 
 /** The winners stand: the phones may know them too. */
@@ -183,12 +193,13 @@ function shownName({ name }) {
   const isCalledOff = performance.now() < cancelledUntil && ['lobby', 'between', 'announced'].includes(name);
   if (isCalledOff) return 'cancelled';
   if (body.dataset.code !== undefined && name !== 'running' && name !== 'revealed') return 'lobby';
+  if (!isMain && name === 'announced' && shows.isSettled() && performance.now() > winnersUntil) return 'lobby';
   // The show goes on to its end, whenever the announcement comes.
   return name === 'announced' && !shows.isSettled() ? 'revealed' : name;
 }
 
 function renderBar(name) {
-  say('title', name === 'lobby' ? '' : state.title);
+  say('title', state.title || t('page'));
   show('rehearsal', Boolean(state.rehearsal));
   show('figures', state.phase !== null && name !== 'lobby');
   say('bar-count', state.participant_count.toLocaleString());
@@ -213,6 +224,7 @@ function remark(draw, name) {
 
 function renderNotice(name) {
   const said = { cancelled: ['cancelled', 'cancelledMore'], over: ['over', 'overMore'], none: ['nothing', 'nothingMore'] }[name];
+  show('notice-title', Boolean(said));
   say('notice-title', said ? t(said[0]) : '');
   say('notice-more', said ? t(said[1]) : '');
 }
