@@ -4,7 +4,7 @@
 //! connections that [`linger`] for a proper goodbye, whose bytes a [`carrier`] brings, bare or under [`tls`]: each [`gate`] says which, and one
 //! that only leads on to TLS answers by [`redirect`]. One request is an [`exchange`]: [`guard`] turns away what is not proper
 //! HTTP, [`origin`] what comes from a foreign page; [`routes`] is the table of every path, which [`router`] walks; what is answered there is
-//! in [`handlers`]; [`upgrade`] makes a socket of a connection and gives it to its stage. This room knows no SQL and no rule of the draw.
+//! in [`handlers`], [`pages`] and the embedded [`files`]; [`upgrade`] makes a socket of a connection and gives it to its stage. This room knows no SQL and no rule of the draw.
 
 pub mod answer;
 pub mod app;
@@ -12,6 +12,7 @@ pub mod bind;
 pub mod call;
 pub mod carrier;
 pub mod exchange;
+pub mod files;
 pub mod gate;
 pub mod guard;
 pub mod handlers;

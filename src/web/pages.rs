@@ -1,33 +1,24 @@
-//! The pages people open. Until the real ones are built, each says in two languages what will be there.
+//! The pages people open: which file each address shows, what a page may do, and which event is meant.
 //!
-//! Plain HTML, no script, nothing from another host. Nothing of a request is written into a page but an event's id, which is of
-//! a plain alphabet, and a host that the guard has let in.
+//! A page is the same for everybody and holds nothing of the request, so that it can stand packed in memory; what it shows it asks for itself,
+//! and which event is meant when its address names none as well.
 
-use super::answer::{Answer, Failure, Reply};
+use super::answer::{Answer, Failure};
 use super::app::App;
 use super::call::Call;
-use super::guard::Host;
-use super::scheme::Scheme;
+use super::files;
 use crate::draw::{EventId, Phase};
-use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
-use hyper::{Response, StatusCode};
+use hyper::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, LOCATION};
+use hyper::{HeaderMap, Response, StatusCode};
 
-/// Nothing may be loaded, run, sent or framed; the page's own style is all there is.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The camera is for the prize desk, the screen lock and sound for all.
+const PERMISSIONS: (HeaderName, &str) = (
+    HeaderName::from_static("permissions-policy"),
+    "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), screen-wake-lock=(self), autoplay=(self), fullscreen=(self)",
+);
 
-const STYLE: &str = "body{font:1.25rem/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 1.5rem;\
-                     color:#1a1a2e;background:#fdfcf7;overflow-wrap:anywhere;word-break:keep-all}h1{font-size:1.75rem}\
-                     @media(prefers-color-scheme:dark){body{color:#eee;background:#14141f}a{color:#9cf}}";
-
-/// What a page says of itself.
-struct Page<'p> {
-    title_ko: &'p str,
-    title_en: &'p str,
-    about_ko: &'p str,
-    about_en: &'p str,
-    /// An address to show, as a link.
-    link: Option<&'p str>,
-}
+/// No other window gets a handle on a page.
+const OPENER: (HeaderName, &str) = (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
 /// The bare address leads to the lobby.
 pub fn home() -> Answer {
@@ -37,91 +28,54 @@ pub fn home() -> Answer {
     Ok(reply)
 }
 
-/// `/lottery`: where to join.
-///
-/// # Errors
-/// 404 when the address names what cannot be an event.
+/// `/lottery`: the stage with the QR code to join.
 pub fn lobby(call: &Call) -> Answer {
-    let host = call.head.headers.get(HOST).and_then(|value| value.to_str().ok());
-    let address = join_address(&call.app.settings.join_base, Scheme::of(&call.head.extensions), host, event_of(call)?.as_str());
-    Ok(show(&Page {
-        title_ko: "경품 추첨",
-        title_en: "Lucky draw",
-        about_ko: "이곳에 참가용 QR 코드와 추첨 무대가 표시됩니다. 휴대폰으로 아래 주소를 열어 참가하세요.",
-        about_en: "The QR code to join and the stage will be here. To take part, open this address on a phone:",
-        link: Some(&address),
-    }))
+    of_an_event(call, "stage.html")
 }
 
-/// `/j/{event_id}`: the short address of the QR code.
+/// `/lottery/main`: the projector.
+pub fn stage(call: &Call) -> Answer {
+    of_an_event(call, "stage.html")
+}
+
+/// `/lottery/waiting`: the phone.
+pub fn phone(call: &Call) -> Answer {
+    of_an_event(call, "phone.html")
+}
+
+/// `/j/{event_id}`: the phone, by the short address of the QR code.
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
 pub fn join(call: &Call) -> Answer {
     EventId::parse(call.param(0)).ok_or_else(Failure::no_event)?;
-    phone()
+    show(call, "phone.html")
 }
 
-/// `/lottery/main`: the projector.
-pub fn stage() -> Answer {
-    Ok(show(&Page {
-        title_ko: "추첨 무대",
-        title_en: "The stage",
-        about_ko: "이곳에 추첨 진행 화면과 당첨 번호가 표시됩니다.",
-        about_en: "The draw and its winners will be shown here.",
-        link: None,
-    }))
-}
-
-/// `/lottery/waiting`: the phone.
-pub fn phone() -> Answer {
-    Ok(show(&Page {
-        title_ko: "내 추첨 번호",
-        title_en: "Your number",
-        about_ko: "이곳에서 추첨 번호를 받고 당첨 결과를 확인합니다.",
-        about_en: "Here you will get your number and see whether you have won.",
-        link: None,
-    }))
-}
-
-/// `/lottery/admin`: the console.
-pub fn admin() -> Answer {
-    Ok(show(&Page {
-        title_ko: "추첨 관리",
-        title_en: "The console",
-        about_ko: "이곳에서 경품을 등록하고 추첨을 진행합니다.",
-        about_en: "Prizes will be entered and drawn from here.",
-        link: None,
-    }))
+/// `/lottery/admin`: the console; it shows all events when none is named.
+pub fn admin(call: &Call) -> Answer {
+    show(call, "console.html")
 }
 
 /// `/lottery/staff`: the prize desk.
-pub fn staff() -> Answer {
-    Ok(show(&Page {
-        title_ko: "경품 전달",
-        title_en: "The prize desk",
-        about_ko: "이곳에서 당첨자를 확인하고 경품을 전달합니다.",
-        about_en: "Winners will be checked and handed their prizes here.",
-        link: None,
-    }))
+pub fn staff(call: &Call) -> Answer {
+    of_an_event(call, "staff.html")
 }
 
 /// `/lottery/verify`: the proof.
-pub fn verify() -> Answer {
-    Ok(show(&Page {
-        title_ko: "추첨 검증",
-        title_en: "The proof",
-        about_ko: "이곳에서 누구나 추첨 결과를 다시 계산해 확인할 수 있습니다.",
-        about_en: "Anybody will be able to recompute every draw here.",
-        link: None,
-    }))
+pub fn verify(call: &Call) -> Answer {
+    of_an_event(call, "verify.html")
 }
 
-/// The event an address means: the one it names, else the one meant by all that name none.
-fn event_of(call: &Call) -> Result<EventId, Failure> {
-    let named = call.query("event");
-    let event = named.map_or_else(|| event_meant(&call.app), |named| EventId::parse(&named));
-    event.ok_or_else(Failure::no_event)
+/// The page, unless the address names what cannot be an event. One that names none finds out by `GET /join`.
+///
+/// # Errors
+/// 404 when the address names what cannot be an event.
+fn of_an_event(call: &Call, name: &str) -> Answer {
+    if call.query("event").is_some_and(|named| EventId::parse(&named).is_none()) {
+        return Err(Failure::no_event());
+    }
+    show(call, name)
 }
 
 /// The event of an address that names none: the operator's while it goes on, else the newest that does. In open mode the operator's comes into
@@ -135,52 +89,70 @@ pub fn event_meant(app: &App) -> Option<EventId> {
     default.clone().filter(stands).or_else(newest).or(default)
 }
 
-/// The address phones join by: as this page was asked for, unless that name means this machine only.
-fn join_address(join_base: &str, scheme: Scheme, host: Option<&str>, event: &str) -> String {
-    let reachable = host.filter(|text| Host::parse(text).is_some_and(|host| !host.is_local()));
-    reachable.map_or_else(|| format!("{join_base}/j/{event}"), |host| format!("{scheme}://{host}/j/{event}"))
+fn show(call: &Call, name: &str) -> Answer {
+    let asked = &call.head.headers;
+    let page = files::find(name).ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "NOT_FOUND", "no such page"))?;
+    let mut reply = files::reply(page, asked, "no-cache");
+    let headers = reply.headers_mut();
+    if let Ok(policy) = HeaderValue::try_from(policy(asked)) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    for (name, value) in [PERMISSIONS, OPENER] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(reply)
 }
 
-/// The page as it is sent.
-fn show(page: &Page<'_>) -> Reply {
-    let Page { title_ko, title_en, about_ko, about_en, link } = page;
-    let link = link.map_or(String::new(), |link| format!("<p><a href=\"{link}\">{link}</a></p>"));
-    let html = format!(
-        "<!doctype html><html lang=\"ko\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{title_ko} · {title_en}</title><style>{STYLE}</style></head><body><main><h1>{title_ko}</h1><p>{about_ko}</p>\
-         <section lang=\"en\"><h1>{title_en}</h1><p>{about_en}</p></section>{link}</main></body></html>"
-    );
-    let mut reply = Response::new(html.into());
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    reply
+/// What a page may do: run and show what this server sends, speak to this server, and take no text for markup. The socket's address is named
+/// since older phones do not count it as `'self'`; the host has passed the guard.
+fn policy(asked: &HeaderMap) -> String {
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self' ws://{host} wss://{host}; \
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+         trusted-types 'none'"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt;
 
-    #[tokio::test]
-    async fn a_page_speaks_both_languages_and_runs_nothing() {
-        let pages = [stage(), phone(), admin(), staff(), verify()];
-        for page in pages {
-            let reply = page.unwrap();
-            assert!(reply.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'none'"));
-            let html = String::from_utf8(reply.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
-            assert!(html.contains("lang=\"ko\"") && html.contains("lang=\"en\"") && !html.contains("<script"), "{html}");
+    const PAGES: [&str; 5] = ["console.html", "phone.html", "staff.html", "stage.html", "verify.html"];
+
+    /// The names in `src`, `href` and `import … from` of a text.
+    fn named(text: &str) -> Vec<String> {
+        let folder = format!("/lottery/files/{}/", files::VERSION);
+        let quoted = text.split('"').skip(1).step_by(2);
+        quoted.filter_map(|value| value.strip_prefix(&folder).or_else(|| value.strip_prefix("./"))).map(str::to_owned).collect()
+    }
+
+    fn text(name: &str) -> &'static str {
+        let file = files::find(name).unwrap_or_else(|| panic!("{name} is not there"));
+        std::str::from_utf8(file.plain).unwrap()
+    }
+
+    #[test]
+    fn a_page_names_only_files_that_are_there_and_runs_nothing_inline() {
+        for page in PAGES {
+            let html = text(page);
+            let mut open: Vec<String> = named(html);
+            assert!(!open.is_empty(), "{page}");
+            while let Some(name) = open.pop() {
+                open.extend(named(text(&name)).into_iter().filter(|_| name.ends_with(".js")));
+            }
+            assert!(html.contains("<noscript>"), "{page} says so when it cannot run");
+            for inline in ["<script>", "<style", " style=", " onclick=", "javascript:", "http://", "https://"] {
+                assert!(!html.contains(inline), "{page}: {inline}");
+            }
         }
     }
 
     #[test]
-    fn phones_are_never_sent_to_localhost() {
-        let base = "http://192.168.0.7:8000";
-        for host in [None, Some("localhost:8000"), Some("127.0.0.1:8000"), Some("[::1]:8000")] {
-            assert_eq!(join_address(base, Scheme::Http, host, "gala"), "http://192.168.0.7:8000/j/gala", "{host:?}");
-        }
-        assert_eq!(join_address(base, Scheme::Https, Some("draw.example.kr"), "gala"), "https://draw.example.kr/j/gala");
+    fn a_page_is_held_to_its_own_server() {
+        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("draw.example.kr:8443"))]);
+        let policy = policy(&headers);
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
+        assert!(policy.contains("wss://draw.example.kr:8443;") && !policy.contains("unsafe"), "{policy}");
     }
 }

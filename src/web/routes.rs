@@ -6,9 +6,9 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, draws, entrance, events, figures, images, links, participants, people, prizes, public, state as long_poll,
+    auth, draws, entrance, events, figures, images, join, links, participants, people, prizes, public, state as long_poll,
 };
-use super::{health, metrics, pages};
+use super::{files, health, metrics, pages};
 use hyper::Method;
 
 /// One line of the table.
@@ -37,6 +37,7 @@ pub enum Endpoint {
     StaffPage,
     VerifyPage,
     JoinPage,
+    ShowFile,
     Register,
     Recover,
     MyNumber,
@@ -46,7 +47,10 @@ pub enum Endpoint {
     Results,
     Proof,
     ShowImage,
+    JoinAddress,
+    JoinCode,
     Connect,
+    ShowLogin,
     Login,
     Logout,
     ListEvents,
@@ -96,6 +100,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/lottery/admin", Endpoint::AdminPage),
     route(Method::GET, "/lottery/staff", Endpoint::StaffPage),
     route(Method::GET, "/lottery/verify", Endpoint::VerifyPage),
+    route(Method::GET, "/lottery/files/{version}/{name}", Endpoint::ShowFile),
     route(Method::GET, "/j/{event_id}", Endpoint::JoinPage),
     route(Method::POST, "/register", Endpoint::Register),
     route(Method::POST, "/recover", Endpoint::Recover),
@@ -106,7 +111,10 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/results", Endpoint::Results),
     route(Method::GET, "/proof", Endpoint::Proof),
     route(Method::GET, "/images/{name}", Endpoint::ShowImage),
+    route(Method::GET, "/join", Endpoint::JoinAddress),
+    route(Method::GET, "/join.svg", Endpoint::JoinCode),
     route(Method::GET, "/ws/{event_id}", Endpoint::Connect),
+    route(Method::GET, "/admin/login", Endpoint::ShowLogin),
     route(Method::POST, "/admin/login", Endpoint::Login),
     route(Method::POST, "/admin/logout", Endpoint::Logout),
     route(Method::GET, "/admin/events", Endpoint::ListEvents),
@@ -151,12 +159,13 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::AsyncApi => health::asyncapi(),
         Endpoint::Home => pages::home(),
         Endpoint::LobbyPage => pages::lobby(&call),
-        Endpoint::StagePage => pages::stage(),
-        Endpoint::PhonePage => pages::phone(),
-        Endpoint::AdminPage => pages::admin(),
-        Endpoint::StaffPage => pages::staff(),
-        Endpoint::VerifyPage => pages::verify(),
+        Endpoint::StagePage => pages::stage(&call),
+        Endpoint::PhonePage => pages::phone(&call),
+        Endpoint::AdminPage => pages::admin(&call),
+        Endpoint::StaffPage => pages::staff(&call),
+        Endpoint::VerifyPage => pages::verify(&call),
         Endpoint::JoinPage => pages::join(&call),
+        Endpoint::ShowFile => files::show(&call),
         Endpoint::Register => participants::register(call).await,
         Endpoint::Recover => participants::recover(call).await,
         Endpoint::MyNumber => participants::my_number(call).await,
@@ -166,7 +175,10 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::Results => public::results(call).await,
         Endpoint::Proof => public::proof(call).await,
         Endpoint::ShowImage => images::show(call).await,
+        Endpoint::JoinAddress => join::address(&call),
+        Endpoint::JoinCode => join::code(&call),
         Endpoint::Connect => entrance::connect(call).await,
+        Endpoint::ShowLogin => auth::show_login(&call),
         Endpoint::Login => auth::login(call).await,
         Endpoint::Logout => auth::logout(call).await,
         Endpoint::ListEvents => events::list(call).await,

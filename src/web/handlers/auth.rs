@@ -137,6 +137,13 @@ pub async fn admit(call: &Call, room: Option<&Room>, rank: Rank) -> Result<Prove
     }
 }
 
+/// `GET /admin/login`: whether this browser is logged in, so that a page need not try and be refused.
+pub fn show_login(call: &Call) -> Answer {
+    let settings = &call.app.settings;
+    let is_in = settings.open || has_login(settings, &call.app.tokens, &call.head.headers);
+    success(&format!(r#"{{"logged_in":{is_in},"open":{}}}"#, settings.open), if is_in { "logged in" } else { "not logged in" })
+}
+
 /// `POST /admin/login`: the admin token for a cookie that no script can read.
 pub async fn login(mut call: Call) -> Answer {
     let body: Login = parse(&call.read_body(BODY_MAX).await?)?;

@@ -1,7 +1,7 @@
 //! What is answered on each path, and to what sockets say.
 //!
 //! A handler reads and checks once, at the edge, into the draw's own types; reads a snapshot or submits a command; and answers. For phones there are
-//! [`participants`], [`public`] and [`state`]; for consoles [`draws`], [`prizes`], [`events`], [`people`], [`links`], [`figures`] and [`images`]. [`auth`] says who may
+//! [`participants`], [`public`], [`join`] and [`state`]; for consoles [`draws`], [`prizes`], [`events`], [`people`], [`links`], [`figures`] and [`images`]. [`auth`] says who may
 //! do what, [`patience`] how often. A socket enters by [`entrance`], and [`messages`] understands what it says. Handlers know no rule, and wait for
 //! nobody but the sequencer.
 
@@ -11,6 +11,7 @@ pub mod entrance;
 pub mod events;
 pub mod figures;
 pub mod images;
+pub mod join;
 pub mod links;
 pub mod messages;
 pub mod participants;

@@ -1,0 +1,3 @@
+import { speak } from "./language.js";
+
+speak({ ko: { title: '추첨 무대' }, en: { title: 'The stage' } });
