@@ -40,23 +40,24 @@ const MATRIX: &[Rule] = &[
             "async fn",
             "rand::",
             "ring::rand",
+            "rustls",
         ],
     },
     Rule { room: "live/", never: &["hyper", "rusqlite", "serde", "simd_json", "crate::web", "crate::store", "crate::sequencer"] },
-    Rule { room: "store/", never: &["tokio", "hyper", "mio::", "crate::live", "crate::web", "crate::sequencer"] },
+    Rule { room: "store/", never: &["tokio", "hyper", "rustls", "mio::", "crate::live", "crate::web", "crate::sequencer"] },
     Rule {
         room: "web/",
         never: &["rusqlite", "crate::store::journal", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
     },
     Rule {
         room: "wire/",
-        never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "hyper", "rusqlite", "mio::"],
+        never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "hyper", "rusqlite", "rustls", "mio::"],
     },
     Rule {
         room: "sheet/",
         never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "tokio", "hyper", "rusqlite"],
     },
-    Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "serde", "simd_json", "crate::web"] },
+    Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "rustls", "serde", "simd_json", "crate::web"] },
 ];
 
 /// Where a guest of the house lives: a program of its own, which knows of the library what the street knows.
