@@ -79,6 +79,12 @@ impl Line {
         }
     }
 
+    /// Has the kernel send what it holds back: the answer to the handshake waits there for the first frames. Only to be called when none follow.
+    pub fn push(&self) {
+        // To set it anew sends what waits (tcp(7)). It fails only where the connection is gone.
+        let _ = self.socket.set_nodelay(true);
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) {
         // It fails only where the connection is gone, and then there is nobody to tell.

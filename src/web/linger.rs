@@ -5,6 +5,7 @@
 //! 413. So shutting down means: no more writing, then read and throw away until the peer is done too, within bounds. Nothing is
 //! spent on connections that just talk.
 
+use super::eager::EagerSocket;
 use hyper::rt::ReadBufCursor;
 use hyper_util::rt::TokioIo;
 use std::future::Future;
@@ -13,7 +14,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 /// How long a peer may take to finish after the last answer.
@@ -25,7 +25,7 @@ const LINGER_BYTES_MAX: usize = 8 << 20;
 /// An accepted connection as hyper uses it.
 #[derive(Debug)]
 pub struct Lingering {
-    socket: TokioIo<TcpStream>,
+    socket: TokioIo<EagerSocket>,
     farewell: Option<Farewell>,
 }
 
@@ -38,12 +38,12 @@ struct Farewell {
 
 impl Lingering {
     /// A connection that has yet to talk.
-    pub fn new(socket: TcpStream) -> Self {
+    pub fn new(socket: EagerSocket) -> Self {
         Self { socket: TokioIo::new(socket), farewell: None }
     }
 
     /// The socket itself.
-    pub fn into_socket(self) -> TcpStream {
+    pub fn into_socket(self) -> EagerSocket {
         self.socket.into_inner()
     }
 }
@@ -99,12 +99,13 @@ mod tests {
     use hyper::rt::Write;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     async fn pair() -> (Lingering, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Lingering::new(listener.accept().await.unwrap().0), client)
+        let accepted = listener.accept().await.unwrap().0.into_std().unwrap();
+        (Lingering::new(EagerSocket::new(accepted)), client)
     }
 
     async fn say_goodbye(mut connection: Lingering) {

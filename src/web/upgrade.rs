@@ -87,7 +87,7 @@ async fn bring_in(stages: &Stages, join: Join) {
 
 /// The bare socket, no longer known to tokio, and what was read beyond the handshake.
 fn take_out(parts: Parts<Lingering>) -> io::Result<(std::net::TcpStream, Bytes)> {
-    let socket = parts.io.into_socket().into_std()?;
+    let socket = parts.io.into_socket().into_bare()?;
     // An empty slice would still hold on to hyper's whole read buffer.
     let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
     Ok((socket, read_ahead))

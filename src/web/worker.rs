@@ -6,6 +6,7 @@
 //! [`exchange`] answers.
 
 use super::app::App;
+use super::eager::EagerSocket;
 use super::exchange;
 use super::linger::Lingering;
 use super::listener::Arrival;
@@ -20,7 +21,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -112,10 +112,7 @@ impl Worker {
     /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
     async fn speak(self, arrival: Arrival) {
         let Arrival { socket, seat } = arrival;
-        let socket = match TcpStream::from_std(socket) {
-            Ok(socket) => Lingering::new(socket),
-            Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
-        };
+        let socket = Lingering::new(EagerSocket::new(socket));
         let handover: Cell<Option<Handover>> = Cell::new(None);
         let answer = service_fn(|request| async {
             let mut reply = exchange::answer(&self.app, request).await;
