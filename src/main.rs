@@ -56,7 +56,11 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     let house = server::start(config)?;
     greet(config, &house);
     Ok(runtime.block_on(async {
-        signals.next().await;
+        // Both arms are cancel safe.
+        tokio::select! {
+            () = signals.next() => {}
+            never = memory::give_back_forever() => match never {},
+        }
         tracing::info!("stopping; a second signal ends at once");
         close(house, signals).await
     }))
