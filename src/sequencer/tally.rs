@@ -40,7 +40,9 @@ struct Told {
 impl Tally {
     /// A tally of an event with so many participants, of which everybody knows.
     pub fn new(participants: u32, now: Instant) -> Self {
-        Self { told: ByRole::from_fn(|_| Told { participants, connections: 0, is_unsure: false, joined: Vec::new(), next_at: now }) }
+        Self {
+            told: ByRole::from_fn(|_| Told { participants, connections: 0, is_unsure: false, joined: Vec::new(), next_at: now }),
+        }
     }
 
     /// Notes a new number.
