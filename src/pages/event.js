@@ -30,7 +30,7 @@ export function after(state, frame) {
     case 'draw_standby':
       return { ...state, current: { ...plain(frame), status: 'standby' }, announced: null };
     case 'draw_started':
-      return { ...state, current: { ...plain(frame), status: 'started' }, announced: null };
+      return { ...state, current: { ...plain(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id };
     case 'winner_revealed':
       return { ...state, current: { ...plain(frame), status: 'revealed' } };
     case 'winner_announced':
