@@ -64,7 +64,7 @@ pub fn import(data: &Path, file: &Path, name: Option<&EventId>, events_max: u32)
 fn read(file: &Path) -> Result<(Parcel, Event), ArchiveError> {
     let parcel = Parcel::open(file)?;
     let event = parcel.reading.verify()?.into_iter().next().ok_or(ArchiveError::Empty)?;
-    parcel.images(|name, bytes| is_named_right(name, bytes))?;
+    parcel.images(is_named_right)?;
     Ok((parcel, event))
 }
 

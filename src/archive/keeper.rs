@@ -176,3 +176,62 @@ fn as_told(error: &ArchiveError) -> NotMade {
         _ => NotMade::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::fact::{Settings, Stamped};
+    use crate::draw::{Actor, Epoch, EventId, Fact, SessionId};
+    use crate::store::{Entry, Journal};
+    use tempfile::TempDir;
+
+    fn folder() -> (TempDir, Plan, Journal) {
+        let temp = tempfile::tempdir().unwrap();
+        let journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
+        let (data, to) = (temp.path().to_owned(), temp.path().join("backups"));
+        let plan = Plan { data, to, every: None, keep: 9, age_max: NEVER };
+        (temp, plan, journal)
+    }
+
+    fn opened(name: &str) -> Entry {
+        let event = EventId::parse(name).unwrap();
+        let settings = Settings { title: "t".into(), participants_max: 9, ..Settings::default() };
+        let fact = Fact::Opened { id: event.clone(), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) };
+        Entry { event, stamped: Stamped { at: Moment(1), actor: Actor::Admin, fact }, details: None }
+    }
+
+    #[test]
+    fn nothing_new_is_no_reason_for_a_backup() {
+        let (_temp, plan, mut journal) = folder();
+        let count = || backup::list(&plan.to).unwrap().len();
+        let mut last = None;
+        on_time(&plan, &mut last);
+        on_time(&plan, &mut last);
+        assert_eq!(count(), 1);
+        journal.commit(&[opened("gala")]).unwrap();
+        on_time(&plan, &mut last);
+        assert_eq!(count(), 2);
+    }
+
+    #[test]
+    fn a_backup_is_made_when_it_is_time_and_while_the_journal_is_held() {
+        let (_temp, plan, _journal) = folder();
+        let keeper = Keeper::start(Plan { every: Some(Duration::from_millis(10)), ..plan.clone() }).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while backup::list(&plan.to).unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "no backup was made");
+            std::thread::yield_now();
+        }
+        keeper.stop();
+        assert_eq!(backup::list(&plan.to).unwrap()[0].cause, Cause::Timer);
+    }
+
+    #[test]
+    fn who_finds_the_line_full_is_told_so() {
+        let (asks, _asked) = bounded(1);
+        let door = Door { asks };
+        door.note(Cause::Phase);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        assert!(matches!(runtime.block_on(door.make(Cause::Asked)), Err(NotMade::Busy)));
+    }
+}

@@ -65,8 +65,8 @@ impl Journal {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn replay(&mut self, mut take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
-        replay::facts(&self.db, &self.picks, |event, stamped| take(event, stamped))
+    pub fn replay(&mut self, take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
+        replay::facts(&self.db, &self.picks, take)
     }
 
     /// Commits a batch: when this returns, all of it is on the disk, with one fsync. Rows times microseconds, and the disk's flush.
