@@ -4,29 +4,31 @@
 //! names and tokens. What this program logs holds no name, phone, token, query string or unrevealed winner, at no level.
 
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
-/// Takes `LUCKYDRAW_LOG`: a level, or directives as [`EnvFilter`] reads them.
+/// Takes `LUCKYDRAW_LOG`: a level, or directives `target=level,…`. What reads spans and fields as well would cost a regular-expression engine, a megabyte
+/// of the binary.
 ///
 /// # Errors
 /// When it is neither.
-pub fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+pub fn filter(text: &str) -> Result<Targets, ParseError> {
     match text.parse::<LevelFilter>() {
-        Ok(level) => EnvFilter::builder().parse(format!("{},luckydraw={level}", level.min(LevelFilter::WARN))),
-        Err(_) => EnvFilter::builder().parse(text),
+        Ok(level) => Ok(Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("luckydraw", level)),
+        Err(_) => text.parse(),
     }
 }
 
 /// Begins to log. To be called once; a second call changes nothing.
-pub fn start(filter: EnvFilter) {
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let outcome = if std::io::stderr().is_terminal() {
-        logs.with_target(false).try_init()
+pub fn start(filter: Targets) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.with_target(false).boxed()
     } else {
-        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
-    if let Err(error) = outcome {
+    if let Err(error) = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init() {
         tracing::debug!(%error, "logging had begun already");
     }
 }

@@ -102,8 +102,15 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     greet(config, &house);
     watchdog::begin(house.watched());
     Ok(runtime.block_on(async {
-        while signals.next().await == Wanted::Look {
-            house.look_again();
+        loop {
+            // Both arms are cancel safe.
+            tokio::select! {
+                wanted = signals.next() => match wanted {
+                    Wanted::Look => house.look_again(),
+                    Wanted::Stop => break,
+                },
+                never = memory::give_back_forever() => match never {},
+            }
         }
         watchdog::stopping();
         tracing::info!("stopping; a second signal ends at once");

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import resource
 import shlex
 import signal
@@ -33,8 +34,8 @@ import urllib.request
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = REPOSITORY / "target" / "side_by_side"
-SERVER_CORE, CLIENT_CORE = 0, 1
-RUN_S = 120  # no run lasts longer
+SERVER_CORES, CLIENT_CORE = {0}, 1
+RUN_S = 180  # no run lasts longer
 PORTS = itertools.count(28_200)
 
 EVENT = "bench"
@@ -80,8 +81,7 @@ class Luckydraw(System):
         self.settings = settings
 
     def environment(self, port, folder):
-        settings = dict(BIND=f"127.0.0.1:{port}", DATA_DIR=folder, OPEN=1, DEFAULT_EVENT=EVENT, WORKERS=1, STAGES=1, LOG="warn",
-                        **self.settings)
+        settings = dict(BIND=f"127.0.0.1:{port}", DATA_DIR=folder, OPEN=1, DEFAULT_EVENT=EVENT, LOG="warn", **dict(WORKERS=1, STAGES=1) | self.settings)
         return {f"LUCKYDRAW_{name}": str(value) for name, value in settings.items()}
 
     def socket_options(self):
@@ -139,12 +139,12 @@ class Cage:
 class Running:
     """A started system. Leaving the context ends it."""
 
-    def __init__(self, system, folder, cage=None):
-        self.system, self.folder, self.cage, self.port = system, folder, cage, next(PORTS)
+    def __init__(self, system, folder, cage=None, cores=SERVER_CORES):
+        self.system, self.folder, self.cage, self.cores, self.port = system, folder, cage, cores, next(PORTS)
 
     def __enter__(self):
         def prepare():
-            os.sched_setaffinity(0, {SERVER_CORE})
+            os.sched_setaffinity(0, self.cores)
             if self.cage:
                 self.cage.enter()
 
@@ -173,18 +173,25 @@ class Running:
         rollup = pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Rss:"))
 
-    def client(self, mode, *options):
-        """Runs the client to its end and gives what it measured."""
+    def client(self, mode, *options, meanwhile=lambda: None):
+        """Runs the client to its end and gives what it measured. Calls `meanwhile` over and over."""
         command = [BUILT / "wsfan", mode, "-P", str(self.port), "-p", str(self.process.pid), "-c", str(CLIENT_CORE), *map(str, options)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_S)
-        if done.returncode:
-            raise RuntimeError(f"{self.system.name}: {done.stderr[-500:]}")
-        return {**json.loads(done.stdout), "alive": self.process.poll() is None}
+        began = time.monotonic()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+            while client.poll() is None:
+                meanwhile()
+                time.sleep(0.05)
+                if time.monotonic() - began > RUN_S:
+                    client.kill()
+            printed, complaint = client.communicate()
+        if client.returncode:
+            raise RuntimeError(f"{self.system.name}: {complaint[-500:]}")
+        return {**json.loads(printed), "alive": self.process.poll() is None}
 
 
 @contextlib.contextmanager
-def started(system, cage=None):
-    with tempfile.TemporaryDirectory() as folder, Running(system, folder, cage) as running:
+def started(system, cage=None, cores=SERVER_CORES):
+    with tempfile.TemporaryDirectory() as folder, Running(system, folder, cage, cores) as running:
         time.sleep(0.3)
         yield running
 
@@ -276,13 +283,49 @@ def measure_rush(table, systems, sockets):
         table.note(f"{sockets:,} connects at one instant: CPU a handshake", system.name, seen["cpu_us_per_handshake"], "µs")
 
 
+class Pinned:
+    """What the kernel holds of the server's sockets while some of their peers never read, as `ss` tells."""
+
+    def __init__(self, port, sockets, stalled):
+        self.port, self.sockets, self.stalled = port, sockets, stalled
+        self.most = 0  # bytes of one socket, whatever it has queued or set aside
+        self.stuck_at = self.gone_at = None
+
+    def look(self):
+        lines = subprocess.run(["ss", "-tanmOH", f"sport = :{self.port}"], capture_output=True, text=True).stdout.splitlines()
+        held = [sum(int(n) for n in re.findall(r"\b[rfw](\d+)", line.split("skmem:")[1])) for line in lines if "skmem:" in line and "LISTEN" not in line]
+        now, self.most = time.monotonic(), max([self.most, *held])
+        if self.stuck_at is None and sum(bytes_held > 16 << 10 for bytes_held in held) >= self.stalled:
+            self.stuck_at = now
+        # The trigger's connection comes on top of those that read.
+        if self.stuck_at and self.gone_at is None and len(held) <= self.sockets - self.stalled + 1:
+            self.gone_at = now
+
+
 def measure_stalled(table, systems, broadcasts):
+    """The peers that never read must not be felt by the others, nor by the kernel for long. With them the run goes on until they are gone."""
     for stalled_pct, system in itertools.product((0, 10), systems):
+        row = f"300 sockets, {stalled_pct} % never read, {broadcasts:,} frames of 2.8 KB"
         with started(system) as running:
-            options = ["-n", 300, "-b", broadcasts, "-g", 1, "--stall-pct", stalled_pct, *system.socket_options(), *system.large_fan_options()]
-            seen = running.client("fan", *options)
+            options = ["-n", 300, "-b", broadcasts, "-g", 10 if stalled_pct else 1, "--stall-pct", stalled_pct, *system.socket_options(), *system.large_fan_options()]
+            pinned = Pinned(running.port, 300, 300 * stalled_pct // 100)
+            seen = running.client("fan", *options, meanwhile=pinned.look if stalled_pct else lambda: None)
         whole(system, seen, 300)
-        table.note(f"300 sockets, {stalled_pct} % never read, {broadcasts:,} frames of 2.8 KB: p99", system.name, seen["p99_ms_p50"], "ms")
+        table.note(f"{row}: p99", system.name, seen["p99_ms_p50"], "ms")
+        if stalled_pct:
+            if pinned.gone_at is None:
+                raise RuntimeError(f"{system.name}: the peers that never read were still there at the end")
+            table.note(f"{row}: the kernel holds of one, at most", system.name, pinned.most / 1024, "KiB")
+            table.note(f"{row}: from stuck to gone", system.name, pinned.gone_at - pinned.stuck_at, "s")
+
+
+def measure_two_cores(table, systems, sockets):
+    """How long the last one waits when the server has both cores; the client shares one of them."""
+    for system in systems:
+        with started(system, cores={0, 1}) as running:
+            seen = running.client("fan", "-n", sockets, "-b", 20, "-g", 50, *system.socket_options(), *system.fan_options())
+        whole(system, seen, sockets)
+        table.note(f"{sockets:,} sockets, two cores and two threads: the last one has it", system.name, seen["last_ms_p50"], "ms")
 
 
 def measure_caged(table, ours):
@@ -339,7 +382,7 @@ def machine():
 
 
 def main():
-    kinds = ["fan", "register", "rush", "stalled", "caged", "start"]
+    kinds = ["fan", "register", "rush", "stalled", "two_cores", "caged", "start"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default=",".join(kinds), help="of " + ", ".join(kinds))
@@ -352,12 +395,15 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     ours = Luckydraw(asked.binary)
     peers = [System(*peer.split("=", 1)) for peer in asked.peer]
-    systems = [System("floor", f"{shlex.quote(str(BUILT / 'floor'))} -p {{port}}"), ours, *peers]
+    floor = f"{shlex.quote(str(BUILT / 'floor'))} -p {{port}}"
+    systems = [System("floor", floor), ours, *peers]
+    two_threads = [System("floor", f"{floor} -t 2"), Luckydraw(asked.binary, WORKERS=2, STAGES=2)]
     tasks = {
         "fan": lambda table: [measure_fan(table, systems, int(n), 40 if int(n) < 10_000 else 15) for n in asked.sockets.split(",")],
         "register": lambda table: [measure_register(table, systems, 20_000, False), measure_register(table, systems, 10_000, True)],
         "rush": lambda table: measure_rush(table, systems[:2], 10_000),
         "stalled": lambda table: measure_stalled(table, [ours], 1_500),
+        "two_cores": lambda table: measure_two_cores(table, two_threads, 10_000),
         "caged": lambda table: measure_caged(table, ours),
         "start": lambda table: measure_start(table, asked.binary, 100_000),
     }

@@ -220,7 +220,15 @@ static void hear_frame(struct peer *peer, const unsigned char *text, size_t len,
     latencies_us[heard++] = (at - fired_at) / 1e3;
 }
 
-/* Whole frames out of what was read; keeps the rest. A close ends the peer; pings are left unanswered, runs are short. */
+/* Gives a ping's payload back (RFC 6455 section 5.5.3), under a mask of zeros. */
+static void answer_ping(struct peer *peer, const unsigned char *payload, size_t len) {
+    unsigned char pong[131] = {0x8A, 0x80 | len};
+    if (len > 125) return;
+    memcpy(pong + 6, payload, len);
+    (void)!send(peer->fd, pong, 6 + len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Whole frames out of what was read; keeps the rest. A close ends the peer. */
 static void hear_frames(struct peer *peer, const unsigned char *from, size_t len, ns at) {
     size_t done = 0;
     while (len - done >= 2) {
@@ -230,6 +238,7 @@ static void hear_frames(struct peer *peer, const unsigned char *from, size_t len
         else if (body == 127) die("wsfan: a frame of more than 64 KiB");
         if (len - done < head + body) break;
         if ((frame[0] & 15) == 1) hear_frame(peer, frame + head, body, at);
+        else if ((frame[0] & 15) == 9) answer_ping(peer, frame + head, body);
         else if ((frame[0] & 15) == 8) return lose(peer);
         done += head + body;
     }

@@ -87,6 +87,8 @@ pub struct DrawSpec {
     pub prize_id: Option<PrizeId>,
     pub prize_name: Arc<str>,
     pub prize_rank: u32,
+    /// What a listed prize is called beside its rank: "대상".
+    pub prize_grade: Option<Arc<str>>,
     pub prize_image: Option<Arc<str>>,
     pub mode: Mode,
     pub winner_count: u32,
@@ -119,6 +121,7 @@ impl SpecWish {
             prize_id: listed.map(|prize| prize.id),
             prize_name: name.ok_or(Refusal::Invalid { field: "prize_name", why: "is missing" })?,
             prize_rank: rank.ok_or(Refusal::Invalid { field: "prize_rank", why: "is missing" })?,
+            prize_grade: listed.and_then(|prize| prize.grade.clone()),
             prize_image: image,
             mode,
             winner_count,

@@ -33,6 +33,7 @@ impl Sample {
             prize_id: (prize == "TV").then_some(PrizeId(1)),
             prize_name: prize.into(),
             prize_rank: 1,
+            prize_grade: None,
             prize_image: None,
             mode: Mode::List,
             winner_count: picks.len() as u32,

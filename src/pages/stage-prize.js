@@ -36,7 +36,7 @@ export function makePrize() {
         delete box.dataset.picture;
         picture.src = image;
       }
-      const grade = draw.prize_rank > 0 ? t('rank', draw.prize_rank) : '';
+      const grade = draw.prize_grade ?? (draw.prize_rank > 0 ? t('rank', draw.prize_rank) : '');
       say('prize-grade', grade);
       show('prize-grade', grade !== '');
       say('prize-name', draw.prize_name);

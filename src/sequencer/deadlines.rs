@@ -38,16 +38,17 @@ impl Deadlines {
 }
 
 impl Sequencer {
-    /// Looks at everything that may have fallen due.
-    pub(super) fn tick(&mut self) {
+    /// Looks at everything that may have fallen due. Says whether there is more to come: counts that move, or a draw that waits.
+    pub(super) fn tick(&mut self) -> bool {
         let now = Instant::now();
         self.announce_due(now);
-        self.tell_counts(now);
+        let has_told = self.tell_counts(now);
         self.look_after_journal(now);
         if now >= self.deadlines.sweep_at {
             self.deadlines.sweep_at = now + SWEEP_EVERY;
             self.sweep();
         }
+        has_told || self.halls.values().any(|hall| hall.unannounced.is_some())
     }
 
     /// Announces every draw that has waited long enough, or that has no display to wait for. While nothing can be committed it waits for the probe.
@@ -74,10 +75,14 @@ impl Sequencer {
         }
     }
 
-    fn tell_counts(&mut self, now: Instant) {
+    /// Tells counts that have changed. Says whether there were any.
+    fn tell_counts(&mut self, now: Instant) -> bool {
+        let mut has_told = false;
         for publication in self.halls.values_mut().filter_map(|hall| hall.publish_counts(now)) {
             self.stages.publish(Arc::new(publication));
+            has_told = true;
         }
+        has_told
     }
 
     fn look_after_journal(&mut self, now: Instant) {
@@ -203,8 +208,9 @@ mod tests {
     fn counts_are_told_though_nothing_else_happens() {
         let mut desk = Desk::open();
         let mut phone = desk.phone();
-        desk.writer.tick();
+        assert!(desk.writer.tick(), "counts that moved may move on");
         phone.until(br#""connection_count","count":1}"#);
+        assert!(!desk.writer.tick(), "all is told");
     }
 
     #[test]

@@ -163,6 +163,7 @@ impl Hall {
         self.revision += 1;
         let State { event, ring, roster } = self.state.clone();
         let connections = self.room.as_ref().map_or(0, |room| room.census.total());
+        self.tally.note_greeting(connections);
         let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, voice(role), None)));
         Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })
     }

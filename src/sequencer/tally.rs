@@ -30,6 +30,8 @@ pub struct Tally {
 struct Told {
     participants: u32,
     connections: u32,
+    /// Whether whoever joined since the last telling may have been greeted with another count of connections.
+    is_unsure: bool,
     /// Numbers registered since the last telling, the latest [`NUMBERS_MAX`].
     joined: Vec<Number>,
     next_at: Instant,
@@ -38,7 +40,9 @@ struct Told {
 impl Tally {
     /// A tally of an event with so many participants, of which everybody knows.
     pub fn new(participants: u32, now: Instant) -> Self {
-        Self { told: ByRole::from_fn(|_| Told { participants, connections: 0, joined: Vec::new(), next_at: now }) }
+        Self {
+            told: ByRole::from_fn(|_| Told { participants, connections: 0, is_unsure: false, joined: Vec::new(), next_at: now }),
+        }
     }
 
     /// Notes a new number.
@@ -49,6 +53,12 @@ impl Tally {
             }
             told.joined.push(number);
         }
+    }
+
+    /// Notes the count of connections that joiners are greeted with from now on. Somebody who leaves and comes back leaves the total as it was, and
+    /// would otherwise go on believing a greeting of between.
+    pub fn note_greeting(&mut self, connections: u32) {
+        self.told.0.iter_mut().for_each(|told| told.is_unsure |= told.connections != connections);
     }
 
     /// Forgets the noted numbers: a reset made them void.
@@ -94,9 +104,10 @@ impl Told {
             self.joined.clear();
             self.participants = participants;
         }
-        if self.connections != connections {
+        if self.connections != connections || self.is_unsure {
             frames.push(frame::connection_count(connections));
             self.connections = connections;
+            self.is_unsure = false;
         }
         frames
     }
@@ -163,6 +174,20 @@ mod tests {
         let later = tally.due(start, 1, 1, |_| 1);
         let text = String::from_utf8_lossy(later[Role::Phone].as_ref().unwrap()).into_owned();
         assert!(text.contains(r#""total_count":1"#), "{text}");
+    }
+
+    #[test]
+    fn who_leaves_and_comes_back_is_told_the_count_anew() {
+        let start = Instant::now();
+        let mut tally = Tally::new(0, start);
+        let later = |seconds| start + Duration::from_secs(seconds);
+        assert!(tally.due(later(0), 0, 1, |_| 1)[Role::Display].is_some());
+        // It leaves, something else is published meanwhile, and it comes back.
+        tally.note_greeting(0);
+        let frames = tally.due(later(9), 0, 1, |_| 1);
+        assert!(String::from_utf8_lossy(frames[Role::Display].as_ref().unwrap()).contains(r#""count":1"#));
+        tally.note_greeting(1);
+        assert!(tally.due(later(18), 0, 1, |_| 1)[Role::Display].is_none(), "the greeting and the telling agree");
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn open_street(
     let connections_max = settings.connections_max;
     let app = Arc::new(App {
         long_polls: tokio::sync::Semaphore::new(settings.long_polls_max),
-        files: tokio::sync::Semaphore::new(1),
+        files: Arc::new(tokio::sync::Semaphore::new(1)),
         settings,
         directory: rooms.directory,
         inbox: rooms.inbox,

@@ -279,6 +279,7 @@ mod tests {
             prize_id: None,
             prize_name: "자전거".into(),
             prize_rank: 1,
+            prize_grade: None,
             prize_image: None,
             mode: Mode::Slot,
             winner_count: 1,

@@ -113,7 +113,8 @@ mod tests {
     fn started(draw: u32, prize_name: &str, picks: &[u32]) -> Fact {
         let winner_count = picks.len() as u32;
         let (prize_name, mode) = (prize_name.into(), Mode::Card);
-        let spec = DrawSpec { prize_id: None, prize_name, prize_rank: draw, prize_image: None, mode, winner_count };
+        let spec =
+            DrawSpec { prize_id: None, prize_name, prize_rank: draw, prize_grade: None, prize_image: None, mode, winner_count };
         let (spec, pool) = (spec.into(), Pool::new(9).into());
         Fact::Started { draw: DrawId(draw), spec, pool, sealed: sealed(picks), redraw_of: None, request: None }
     }

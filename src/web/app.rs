@@ -64,7 +64,7 @@ pub struct App {
     pub backups: crate::archive::keeper::Door,
     pub long_polls: tokio::sync::Semaphore,
     /// One permit: whoever reads or writes a spreadsheet, a picture or a copy of the journal holds it.
-    pub files: tokio::sync::Semaphore,
+    pub files: Arc<tokio::sync::Semaphore>,
     /// How the writer keeps up.
     pub pace: Arc<crate::sequencer::pace::Pace>,
     /// What each route has answered.

@@ -3,6 +3,7 @@
 //! One type for both, so that hyper is compiled once and a plain connection pays a branch. The cipher is the very one that goes on to the
 //! stage: it asks to read and write without waiting, which is what a socket's poll does when it has noted who is to be woken.
 
+use super::eager::EagerSocket;
 use crate::live::cipher::{Cipher, Heard};
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use tokio::net::TcpStream;
 /// A connection's way.
 #[derive(Debug)]
 pub enum Carrier {
-    Plain(TcpStream),
+    Plain(EagerSocket),
     Tls { socket: TcpStream, cipher: Box<Cipher> },
 }
 

@@ -96,6 +96,7 @@ impl hyper::rt::Write for Lingering {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::eager::EagerSocket;
     use hyper::rt::Write;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,7 +105,8 @@ mod tests {
     async fn pair() -> (Lingering, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Lingering::new(Carrier::Plain(listener.accept().await.unwrap().0)), client)
+        let accepted = listener.accept().await.unwrap().0.into_std().unwrap();
+        (Lingering::new(Carrier::Plain(EagerSocket::new(accepted))), client)
     }
 
     async fn say_goodbye(mut connection: Lingering) {

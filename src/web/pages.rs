@@ -120,6 +120,9 @@ mod tests {
 
     const PAGES: [&str; 5] = ["console.html", "phone.html", "staff.html", "stage.html", "verify.html"];
 
+    /// What the head of an answer weighs, as chromium counted it.
+    const HEAD_BYTES: usize = 330;
+
     /// The names in `src`, `href` and `import … from` of a text.
     fn named(text: &str) -> Vec<String> {
         let folder = format!("/lottery/files/{}/", files::VERSION);
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_phone_has_its_number_within_30_kb() {
         let parts = files::weighed("phone.html");
-        let weight: usize = parts.iter().map(|file| file.brotli.len()).sum();
+        let weight: usize = parts.iter().map(|file| file.brotli.len() + HEAD_BYTES).sum();
         let heaviest: Vec<_> = parts.iter().map(|file| (file.name, file.brotli.len())).collect();
         assert!(weight < 30_000, "{weight} bytes: {heaviest:?}");
         let names: Vec<_> = parts.iter().map(|file| file.name).collect();

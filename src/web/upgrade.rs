@@ -90,10 +90,9 @@ async fn bring_in(stages: &Stages, join: Join) {
 /// The bare socket, no longer known to tokio, its TLS, and what was read beyond the handshake.
 fn take_out(parts: Parts<Lingering>) -> io::Result<(std::net::TcpStream, Option<Box<Cipher>>, Bytes)> {
     let (socket, cipher) = match parts.io.into_carrier() {
-        Carrier::Plain(socket) => (socket, None),
-        Carrier::Tls { socket, cipher } => (socket, Some(cipher)),
+        Carrier::Plain(socket) => (socket.into_bare()?, None),
+        Carrier::Tls { socket, cipher } => (socket.into_std()?, Some(cipher)),
     };
-    let socket = socket.into_std()?;
     // An empty slice would still hold on to hyper's whole read buffer.
     let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
     Ok((socket, cipher, read_ahead))

@@ -7,6 +7,7 @@
 
 use super::app::App;
 use super::carrier::Carrier;
+use super::eager::EagerSocket;
 use super::exchange;
 use super::gate::Speech;
 use super::linger::Lingering;
@@ -132,13 +133,12 @@ impl Worker {
     /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
     async fn speak(self, arrival: Arrival) {
         let Arrival { socket, speech, seat } = arrival;
-        let socket = match TcpStream::from_std(socket) {
-            Ok(socket) => socket,
-            Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
-        };
         let carrier = match (speech, &self.app.tls) {
-            (Speech::Tls, Some(config)) => self.shake_hands(socket, config).await,
-            _ => Some(Carrier::Plain(socket)),
+            (Speech::Tls, Some(config)) => match TcpStream::from_std(socket) {
+                Ok(socket) => self.shake_hands(socket, config).await,
+                Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
+            },
+            _ => Some(Carrier::Plain(EagerSocket::new(socket))),
         };
         let Some(carrier) = carrier else { return };
         let socket = Lingering::new(carrier);

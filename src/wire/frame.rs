@@ -112,6 +112,8 @@ pub(super) struct Prize<'a> {
     prize_id: Option<u32>,
     prize_name: &'a str,
     prize_rank: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prize_grade: Option<&'a str>,
     prize_image: Option<&'a str>,
     draw_mode: &'static str,
     winner_count: u32,
@@ -123,6 +125,7 @@ impl<'a> Prize<'a> {
             prize_id: spec.prize_id.map(|id| id.0),
             prize_name: &spec.prize_name,
             prize_rank: spec.prize_rank,
+            prize_grade: spec.prize_grade.as_deref(),
             prize_image: spec.prize_image.as_deref(),
             draw_mode: spec.mode.name(),
             winner_count: spec.winner_count,

@@ -1,12 +1,9 @@
-//! The console's calls: events, prizes, participants, pictures, figures.
+//! The console's calls: events, prizes, participants, figures.
 
 use crate::house::House;
 use crate::show::{EVENT, numbers, prize, request_id};
 use hyper::Method;
 use serde_json::{Value, json};
-
-/// A PNG of one pixel.
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 #[tokio::test]
 async fn an_event_is_made_once_listed_and_refused_when_misnamed() {
@@ -124,30 +121,6 @@ async fn the_stage_hears_of_a_new_entry_code_and_phones_do_not() {
     }
     phone.settle().await;
     assert!(phone.heard("entry_code").is_empty(), "who can read the screen is in the hall");
-}
-
-#[tokio::test]
-async fn a_picture_is_stored_once_and_never_travels_in_a_frame() {
-    let house = House::start().await;
-    house.open_event().await;
-    house.register(1).await;
-    let bytes = data_encoding::BASE64.decode(PIXEL.as_bytes()).unwrap();
-    let stored = house.admin(Method::POST, "images").body("image/png", bytes.clone()).await.ok();
-    let path = stored["prize_image"].as_str().unwrap().to_owned();
-    assert!(path.starts_with('/'), "{path}");
-    let mut phone = house.socket(EVENT, "").await.greeted().await;
-    let mut spec = prize("TV");
-    spec["prize_image"] = json!(format!("data:image/png;base64,{PIXEL}"));
-    house.order("draw/standby", &spec).await.ok();
-    let standby = phone.until("draw_standby").await;
-    assert_eq!(standby["prize_image"], path, "the same picture has the same path");
-    house.start_draw(&spec).await;
-    assert_eq!(phone.until("draw_started").await["prize_image"], path);
-    let served = house.ask(Method::GET, &path).await;
-    assert_eq!((served.status.as_u16(), served.header("content-type"), &served.body[..]), (200, "image/png", &bytes[..]));
-    assert_eq!(served.header("x-content-type-options"), "nosniff");
-    let rubbish = house.admin(Method::POST, "images").body("image/png", "<script>alert(1)</script>").await;
-    rubbish.refused(422, "INVALID_REQUEST");
 }
 
 #[tokio::test]

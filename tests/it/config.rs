@@ -96,7 +96,7 @@ async fn the_readme_s_table_has_every_setting_and_no_other() {
 async fn the_code_at_the_start_leads_to_an_event_that_is_there() {
     let mut house = House::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
     house.open_event().await;
-    let lobby = house.ask(Method::GET, "/lottery");
+    let lobby = house.get("/join");
     assert!(String::from_utf8_lossy(&lobby.clone().await.body).contains("/j/gone"), "a first start makes the default event");
     house.ask(Method::DELETE, "/admin/events/gone").admin().await.ok();
     assert!(String::from_utf8_lossy(&lobby.await.body).contains(&format!("/j/{EVENT}")));

@@ -156,9 +156,9 @@ async fn the_ceiling_is_where_the_server_has_no_more_sockets() {
     let steps: Vec<_> = ceiling["steps"].as_array().unwrap().iter().map(|step| step["users"].as_u64().unwrap()).collect();
     assert!(steps.starts_with(&[8, 16]) && steps.len() >= 4, "it doubles, and then closes the gap: {steps:?}\n{}", run.said);
     let limited = |step: &Value| step["limited_by"].as_array().is_some_and(|why| !why.is_empty());
-    if ceiling["ended_by"] == "generator" {
+    if run.code == Some(4) {
         // This machine was too busy for the tester to keep up, and it says so.
-        assert!(run.code == Some(4) && ceiling["steps"].as_array().unwrap().iter().any(limited), "{}", run.said);
+        assert!(ceiling["steps"].as_array().unwrap().iter().any(limited), "{}", run.said);
         return;
     }
     assert_eq!(

@@ -31,6 +31,7 @@ mod numbers;
 mod old_clients;
 mod operators;
 mod participants;
+mod pictures;
 mod prizes;
 mod recovery;
 mod secrecy;

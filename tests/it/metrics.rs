@@ -16,7 +16,7 @@ fn value(text: &str, name: &str) -> f64 {
 }
 
 async fn figures(house: &House) -> String {
-    let answer = house.get("/metrics").admin().await;
+    let answer = house.ask(Method::GET, "/metrics").admin().await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     String::from_utf8(answer.body.to_vec()).unwrap()
@@ -25,11 +25,11 @@ async fn figures(house: &House) -> String {
 #[tokio::test]
 async fn figures_are_for_those_who_may_see_them() {
     let house = House::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
-    house.get("/metrics").await.refused(401, "UNAUTHORIZED");
-    house.get("/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(house.get("/metrics").bearer(TOKEN).await.status, 200);
-    assert_eq!(house.get("/metrics").admin().await.status, 200);
-    house.get("/admin/events").bearer(TOKEN).await.refused(401, "UNAUTHORIZED");
+    house.ask(Method::GET, "/metrics").await.refused(401, "UNAUTHORIZED");
+    house.ask(Method::GET, "/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
+    assert_eq!(house.ask(Method::GET, "/metrics").bearer(TOKEN).await.status, 200);
+    assert_eq!(house.ask(Method::GET, "/metrics").admin().await.status, 200);
+    house.ask(Method::GET, "/admin/events").bearer(TOKEN).await.refused(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn figures_move_with_what_happens() {
     assert!(
         value(&text, "process_resident_memory_bytes") > 1e6 && value(&text, "luckydraw_journal_bytes{file=\"journal\"}") > 0.0
     );
-    house.get("/nothing-here").await.refused(404, "NOT_FOUND");
+    house.ask(Method::GET, "/nothing-here").await.refused(404, "NOT_FOUND");
     let text = figures(&house).await;
     assert_eq!(value(&text, r#"luckydraw_http_requests_total{method="-",route="-",code="404"}"#), 1.0);
 }

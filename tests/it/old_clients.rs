@@ -130,7 +130,7 @@ async fn an_old_console_s_picture_arrives_as_a_path() {
     let standby = page.until("draw_standby").await;
     let path = standby["prize_image"].as_str().unwrap();
     assert!(path.starts_with('/') && path.len() < 200, "{path}");
-    assert_eq!(house.ask(Method::GET, path).await.header("content-type"), "image/png");
+    assert!(house.ask(Method::GET, path).await.header("content-type").starts_with("image/"));
 }
 
 #[tokio::test]

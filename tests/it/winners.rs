@@ -23,6 +23,22 @@ async fn with_winner(house: &House) -> (u64, Phone, Phone) {
 }
 
 #[tokio::test]
+async fn a_claim_code_is_drawn_for_the_desk_and_kept_by_nobody() {
+    let house = House::start().await;
+    let code = |claim: &str| house.post("/claim.svg").json(&json!({"event_id": EVENT, "claim_code": claim}));
+    let drawn = code("7K3MQ2ZX").await;
+    assert_eq!((drawn.header("content-type"), drawn.header("cache-control")), ("image/svg+xml", "no-store"));
+    assert_ne!(drawn.body, code("7K3MQ2ZY").await.body, "another code is another picture");
+    code("7K3M/../Q2ZX").await.refused(422, "INVALID_REQUEST");
+    house
+        .post("/claim.svg")
+        .json(&json!({"event_id": "no/event", "claim_code": "7K3MQ2ZX"}))
+        .await
+        .refused(404, "EVENT_NOT_FOUND");
+    house.get("/claim.svg?claim_code=7K3MQ2ZX").await.refused(405, "METHOD_NOT_ALLOWED");
+}
+
+#[tokio::test]
 async fn a_winner_hands_in_details_once_and_the_first_are_kept() {
     let house = House::start().await;
     let (draw, winner, _) = with_winner(&house).await;

@@ -24,6 +24,10 @@ impl Floor {
     /// Takes a socket over. One whose peer has gone meanwhile is dropped.
     pub fn join(&mut self, join: Join) {
         let Ok(line) = Line::open(join.socket, &self.limits) else { return };
+        if let Entry::Awaiting { .. } = join.entry {
+            // It speaks first, and would wait for the answer to its handshake. Everybody else is sent something at once.
+            line.push();
+        }
         let slot = self.peers.vacant_key() as u32;
         if line.watch(self.poll.registry(), token(slot)).is_err() {
             return;

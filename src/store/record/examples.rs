@@ -39,7 +39,7 @@ fn plain_prize() -> Prize {
 
 fn spec(mode: Mode) -> DrawSpec {
     let (prize_id, prize_image) = (Some(PrizeId(3)), Some("/images/b.png".into()));
-    DrawSpec { prize_id, prize_name: "자전거".into(), prize_rank: 1, prize_image, mode, winner_count: 2 }
+    DrawSpec { prize_id, prize_name: "자전거".into(), prize_rank: 1, prize_grade: None, prize_image, mode, winner_count: 2 }
 }
 
 fn pool() -> Pool {

@@ -217,6 +217,9 @@ pub(super) struct DrawSpecLayout {
     #[serde(with = "at_rest")]
     prize_name: Arc<str>,
     prize_rank: u32,
+    // Older records hold none.
+    #[serde(with = "at_rest", default, skip_serializing_if = "Option::is_none")]
+    prize_grade: Option<Arc<str>>,
     #[serde(with = "at_rest")]
     prize_image: Option<Arc<str>>,
     #[serde(with = "at_rest")]

@@ -134,7 +134,7 @@ async fn host(call: &Call) -> Result<(Arc<Room>, Actor), Failure> {
 }
 
 /// What is to be drawn; an image that came in the body is stored, and its path takes its place.
-async fn settle(app: &App, mut spec: Spec) -> Result<SpecWish, Failure> {
+async fn settle(app: &Arc<App>, mut spec: Spec) -> Result<SpecWish, Failure> {
     if let Some(url) = spec.take_data_url() {
         spec.prize_image = Some(store_data_url(app, &url).await?);
     }

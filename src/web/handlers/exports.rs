@@ -68,13 +68,19 @@ async fn file(
 ) -> Answer {
     let (room, proved) = enter(call, Rank::Admin).await?;
     let mask = if call.query("unmask").as_deref() == Some("1") { Mask::Off } else { Mask::On };
-    let _turn = turn(&call.app)?;
+    let turn = turn(&call.app)?;
     if mask == Mask::Off {
         call.app.inbox.submit(room.id.clone(), proved.actor(), Command::NoteUnmasking).await?;
     }
     let details = details::all(&call.app, &room.id).await?;
     let hall = Hall { snapshot: room.snapshot(), details, mask };
-    let bytes = tokio::task::spawn_blocking(move || write(&hall)).await.ok().flatten();
+    let bytes = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        write(&hall)
+    })
+    .await
+    .ok()
+    .flatten();
     let mut reply = Response::new(Full::new(bytes.ok_or(Denial::NotDurable)?.into()));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -1,11 +1,16 @@
-//! Pictures of prizes: stored once under their SHA-256, sent from memory.
+//! Pictures of prizes: made anew, stored once under their SHA-256, sent from memory.
 //!
-//! A picture is known by what it holds, not by what its sender calls it; SVG is none, since it can hold scripts. All phones of a hall ask for the
-//! same picture in the same second, so the last few are kept as one buffer each that every answer shares: a copy for each phone would not fit the
-//! box. Storing, which ends in a flush to the disk, happens on a blocking thread.
+//! What is stored is never what was sent, but a [`picture`] made of it, without the place where it was taken. Making one takes much memory, so that
+//! one is made at a time, on a blocking thread that also flushes it to the disk; a few wait for their turn, and no more. An old console sends its
+//! picture with every step of a draw: what the last ones became is remembered. All phones of a hall ask for the same picture in the same second, so
+//! the last few are kept as one buffer each that every answer shares: a copy for each phone would not fit the box.
 
+mod picture;
+
+use self::picture::{Format, Unfit};
 use super::auth::{Rank, enter};
 use crate::draw::Refusal;
+use crate::sequencer::inbox::Denial;
 use crate::web::answer::{Answer, Failure, success};
 use crate::web::app::App;
 use crate::web::call::Call;
@@ -17,58 +22,59 @@ use hyper::{Response, StatusCode};
 use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The largest image that may be sent in.
 const IMAGE_BYTES_MAX: usize = 5 << 20;
-/// The most pixels of an image: what a cheap phone still decodes.
-const PIXELS_MAX: usize = 40_000_000;
 /// The most images a server keeps.
 const IMAGES_MAX: usize = 2_000;
 /// The most images, and bytes of them, that are kept in memory.
 const SHELF_IMAGES_MAX: usize = 8;
 const SHELF_BYTES_MAX: usize = 16 << 20;
+/// The most files of which it is remembered what they became.
+const MADE_MAX: usize = 64;
+/// The most images that wait for their turn to be made, and for how long.
+const WAITING_MAX: usize = 8;
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Where images are found.
 const PATH: &str = "/api/luckydraw/images/";
 
-/// A picture's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Png,
-    Jpeg,
-    Gif,
-    Webp,
+/// An image that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stored {
+    name: String,
+    /// In pixels.
+    width: u32,
+    height: u32,
 }
 
-impl Format {
-    const ALL: [Format; 4] = [Format::Png, Format::Jpeg, Format::Gif, Format::Webp];
-
-    /// Its extension and its media type.
-    fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Format::Png => ("png", "image/png"),
-            Format::Jpeg => ("jpg", "image/jpeg"),
-            Format::Gif => ("gif", "image/gif"),
-            Format::Webp => ("webp", "image/webp"),
-        }
-    }
-
-    /// The format by the first bytes of an image.
-    fn sniff(image: &[u8]) -> Option<Self> {
-        match image {
-            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Format::Png),
-            [0xff, 0xd8, 0xff, ..] => Some(Format::Jpeg),
-            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Format::Gif),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Format::Webp),
-            _ => None,
-        }
-    }
+/// Why an image is not stored.
+#[derive(Debug, thiserror::Error)]
+enum NotStored {
+    #[error("prize_image: {0}")]
+    Unfit(#[from] Unfit),
+    #[error("there are too many images")]
+    Full,
+    #[error("the image could not be written")]
+    Disk(#[from] std::io::Error),
 }
 
-/// The images that were asked for last, the latest first. Shared by all workers.
-#[derive(Debug, Default)]
+/// The images that were asked for last, and the files that came last; the latest first. Shared by all workers.
+#[derive(Debug)]
 pub struct Shelf {
     recent: Mutex<VecDeque<(String, Bytes)>>,
+    /// By the SHA-256 of the file that came, what it became.
+    made: Mutex<VecDeque<([u8; 32], Stored)>>,
+    /// Places to wait for a turn in.
+    waiting: Semaphore,
+}
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self { recent: Mutex::default(), made: Mutex::default(), waiting: Semaphore::new(WAITING_MAX) }
+    }
 }
 
 impl Shelf {
@@ -86,14 +92,35 @@ impl Shelf {
         }
         Some(image)
     }
+
+    /// Makes a picture of a file and keeps it in `dir`, unless that was done a while ago. Blocks for up to seconds.
+    fn store(&self, dir: &Path, file: &[u8]) -> Result<Stored, NotStored> {
+        let hash = sha256(file);
+        if let Some(stored) = self.made(&hash).filter(|stored| dir.join(&stored.name).exists()) {
+            return Ok(stored);
+        }
+        let made = picture::remake(file)?;
+        let name = format!("{}.{}", HEXLOWER.encode(&sha256(&made.bytes)), made.format.names().0);
+        keep(dir, &name, &made.bytes)?;
+        let stored = Stored { name, width: made.width, height: made.height };
+        let mut all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        all.truncate(MADE_MAX - 1);
+        all.push_front((hash, stored.clone()));
+        Ok(stored)
+    }
+
+    fn made(&self, hash: &[u8; 32]) -> Option<Stored> {
+        let all = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().find(|(known, _)| known == hash).map(|(_, stored)| stored.clone())
+    }
 }
 
 /// `POST images`
 pub async fn upload(mut call: Call) -> Answer {
     enter(&call, Rank::Host).await?;
     let image = call.read_body(IMAGE_BYTES_MAX).await?;
-    let path = store(&call.app, image).await?;
-    success(&format!(r#"{{"prize_image":"{path}"}}"#), "stored")
+    let Stored { name, width, height } = store(&call.app, image).await?;
+    success(&format!(r#"{{"prize_image":"{PATH}{name}","width":{width},"height":{height}}}"#), "stored")
 }
 
 /// `GET /images/{name}`
@@ -124,35 +151,39 @@ pub async fn show(call: Call) -> Answer {
 ///
 /// # Errors
 /// 422 for what is no such URL or no image.
-pub async fn store_data_url(app: &App, url: &str) -> Result<String, Failure> {
+pub async fn store_data_url(app: &Arc<App>, url: &str) -> Result<String, Failure> {
     let image = decode_data_url(url).ok_or_else(|| Failure::invalid("prize_image: must be a base64 data: URL"))?;
-    store(app, image.into()).await
+    let stored = store(app, image.into()).await?;
+    Ok(format!("{PATH}{}", stored.name))
 }
 
-async fn store(app: &App, image: Bytes) -> Result<String, Failure> {
-    let name = name_of(&image).map_err(|why| Failure::invalid(format!("prize_image: {why}")))?;
-    let (dir, path) = (app.settings.images_dir.clone(), format!("{PATH}{name}"));
-    let kept = tokio::task::spawn_blocking(move || keep(&dir, &name, &image)).await;
-    match kept {
-        Ok(Ok(Kept::Yes)) => Ok(path),
-        Ok(Ok(Kept::Full)) => Err(Refusal::TooMany { what: "images", max: IMAGES_MAX as u32 }.into()),
-        Ok(Err(error)) => {
+async fn store(app: &Arc<App>, image: Bytes) -> Result<Stored, Failure> {
+    let place = app.images.waiting.try_acquire().map_err(|_| Failure::overloaded())?;
+    let turn = tokio::time::timeout(WAIT_MAX, Arc::clone(&app.files).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else { return Err(Failure::overloaded()) };
+    drop(place);
+    let app = Arc::clone(app);
+    let work = move || {
+        // Held by who works, not by who asked: when a caller goes away, the next picture still waits until this one is made.
+        let _turn = turn;
+        app.images.store(&app.settings.images_dir, &image)
+    };
+    // What panics over a picture cannot read it.
+    let stored = tokio::task::spawn_blocking(work).await.unwrap_or(Err(NotStored::Unfit(Unfit::Broken)));
+    stored.map_err(|error| match error {
+        NotStored::Unfit(_) => Failure::invalid(error.to_string()),
+        NotStored::Full => Refusal::TooMany { what: "images", max: IMAGES_MAX as u32 }.into(),
+        NotStored::Disk(error) => {
             tracing::error!(%error, "an image could not be stored");
-            Err(not_durable())
+            Denial::NotDurable.into()
         }
-        Err(_) => Err(not_durable()),
-    }
+    })
 }
 
-/// The name an image is kept under: its SHA-256 and its format.
-fn name_of(image: &[u8]) -> Result<String, &'static str> {
-    let format = Format::sniff(image).ok_or("must be a PNG, JPEG, GIF or WebP image")?;
-    let size = imagesize::blob_size(image).map_err(|_| "is a broken image")?;
-    if size.width.saturating_mul(size.height) > PIXELS_MAX {
-        return Err("has too many pixels");
-    }
-    let hash = ring::digest::digest(&ring::digest::SHA256, image);
-    Ok(format!("{}.{}", HEXLOWER.encode(hash.as_ref()), format.names().0))
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    hash
 }
 
 /// The format of a name that this file could have given.
@@ -169,20 +200,15 @@ fn decode_data_url(url: &str) -> Option<Vec<u8>> {
     is_base64.then(|| BASE64.decode(data).or_else(|_| BASE64_NOPAD.decode(data)).ok())?
 }
 
-enum Kept {
-    Yes,
-    Full,
-}
-
 /// Writes an image whole or not at all: beside its place first, flushed, then moved. One that is there already is left as it is.
-fn keep(dir: &Path, name: &str, image: &[u8]) -> std::io::Result<Kept> {
+fn keep(dir: &Path, name: &str, image: &[u8]) -> Result<(), NotStored> {
     let place = dir.join(name);
     if place.exists() {
-        return Ok(Kept::Yes);
+        return Ok(());
     }
     std::fs::create_dir_all(dir)?;
     if std::fs::read_dir(dir)?.count() >= IMAGES_MAX {
-        return Ok(Kept::Full);
+        return Err(NotStored::Full);
     }
     let beside = half_written(&place);
     let mut file = std::fs::File::create(&beside)?;
@@ -191,7 +217,7 @@ fn keep(dir: &Path, name: &str, image: &[u8]) -> std::io::Result<Kept> {
     std::fs::rename(&beside, &place)?;
     // The journal is about to name it: the move must outlast a power cut as well.
     std::fs::File::open(dir)?.sync_all()?;
-    Ok(Kept::Yes)
+    Ok(())
 }
 
 /// A name of this thread's own, so that two uploads of one image do not write into each other.
@@ -199,33 +225,17 @@ fn half_written(place: &Path) -> PathBuf {
     place.with_extension(format!("{:?}.part", std::thread::current().id()))
 }
 
-fn not_durable() -> Failure {
-    crate::sequencer::inbox::Denial::NotDurable.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The head of a PNG of that size; nobody decodes the rest.
+    /// A picture of one colour, as a PNG.
     fn png(width: u32, height: u32) -> Vec<u8> {
-        let mut image = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
-        image.extend(width.to_be_bytes());
-        image.extend(height.to_be_bytes());
-        image.extend([8, 6, 0, 0, 0, 0, 0, 0, 0]);
-        image
-    }
-
-    #[test]
-    fn an_image_is_known_by_what_it_holds() {
-        let name = name_of(&png(64, 64)).unwrap();
-        assert!(name.len() == 68 && name.ends_with(".png"));
-        assert_eq!(format_of(&name), Some(Format::Png));
-        assert_eq!(name_of(&png(64, 64)).unwrap(), name, "the same image has the same name");
-        for wrong in [&b"<svg onload='x'/>"[..], b"", b"\x89PNG\r\n\x1a\n", &[0; 100]] {
-            assert!(name_of(wrong).is_err());
-        }
-        assert_eq!(name_of(&png(60_000, 60_000)), Err("has too many pixels"));
+        let mut file = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_pixel(width, height, image::Rgb([9, 99, 199]))
+            .write_to(&mut file, image::ImageFormat::Png)
+            .unwrap();
+        file.into_inner()
     }
 
     #[test]
@@ -248,23 +258,37 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_kept_once_and_shared() {
-        let dir = tempfile::tempdir().unwrap();
-        let image = png(1, 1);
-        let name = name_of(&image).unwrap();
-        assert!(matches!(keep(dir.path(), &name, &image), Ok(Kept::Yes)));
-        assert!(matches!(keep(dir.path(), &name, &image), Ok(Kept::Yes)));
+    fn an_image_is_kept_once_under_what_it_holds_and_shared() {
+        let (dir, shelf, file) = (tempfile::tempdir().unwrap(), Shelf::default(), png(30, 20));
+        let stored = shelf.store(dir.path(), &file).unwrap();
+        assert_eq!((stored.width, stored.height), (30, 20));
+        assert_eq!(shelf.store(dir.path(), &file).unwrap(), stored);
+        assert_eq!(Shelf::default().store(dir.path(), &file).unwrap(), stored, "the same image has the same name on every day");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-written is left");
-        let shelf = Shelf::default();
-        let (first, second) = (shelf.get(dir.path(), &name).unwrap(), shelf.get(dir.path(), &name).unwrap());
-        assert_eq!((&first[..], first.as_ptr()), (&image[..], second.as_ptr()));
+        let (first, second) = (shelf.get(dir.path(), &stored.name).unwrap(), shelf.get(dir.path(), &stored.name).unwrap());
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        assert_eq!(stored.name, format!("{}.jpg", HEXLOWER.encode(&sha256(&first))));
+        assert_eq!(format_of(&stored.name), Some(Format::Jpeg));
         assert!(shelf.get(dir.path(), "missing.png").is_none());
     }
 
     #[test]
-    fn the_shelf_is_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let shelf = Shelf::default();
+    fn an_image_that_was_deleted_is_made_again() {
+        let (dir, shelf, file) = (tempfile::tempdir().unwrap(), Shelf::default(), png(3, 2));
+        let stored = shelf.store(dir.path(), &file).unwrap();
+        std::fs::remove_file(dir.path().join(&stored.name)).unwrap();
+        assert_eq!(shelf.store(dir.path(), &file).unwrap(), stored);
+        assert!(dir.path().join(&stored.name).exists());
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let (dir, shelf) = (tempfile::tempdir().unwrap(), Shelf::default());
+        for width in 1..=MADE_MAX as u32 + 10 {
+            shelf.store(dir.path(), &png(width, 1)).unwrap();
+        }
+        assert_eq!(shelf.made.lock().unwrap().len(), MADE_MAX);
+        assert!(shelf.made(&sha256(&png(MADE_MAX as u32 + 10, 1))).is_some(), "the latest is known");
         for place in 0..20 {
             let name = format!("{place}.png");
             std::fs::write(dir.path().join(&name), vec![0; 3 << 20]).unwrap();

@@ -9,7 +9,8 @@ use crate::web::app::App;
 use crate::web::call::Call;
 use crate::wire::view::imports::{self, ErrorView, ImportView, Imported};
 use hyper::StatusCode;
-use tokio::sync::SemaphorePermit;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The largest file.
 const FILE_BYTES_MAX: usize = 2 << 20;
@@ -21,9 +22,10 @@ pub async fn prizes(mut call: Call) -> Answer {
     let (room, proved) = enter(&call, Rank::Host).await?;
     let file = call.read_body(FILE_BYTES_MAX).await?;
     let is_preview = call.query("preview").as_deref() == Some("1");
-    let _turn = turn(&call.app)?;
+    let turn = turn(&call.app)?;
     let snapshot = room.snapshot();
     let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let table = table::read(&file)?;
         let reading = prizes::read(&table, &snapshot.event);
         Ok::<_, Unreadable>((table, reading))
@@ -42,12 +44,13 @@ pub async fn prizes(mut call: Call) -> Answer {
     Ok(envelope(StatusCode::CREATED, &imported(&table, &reading, Imported::Yes, errors), "added"))
 }
 
-/// The turn of a file: one at a time is read or written, since each may take tens of megabytes.
+/// The turn of a file: one at a time is read or written, since each may take tens of megabytes. To be held by the thread that works, which goes on
+/// when the caller goes away.
 ///
 /// # Errors
 /// 429 while another has it.
-pub fn turn(app: &App) -> Result<SemaphorePermit<'_>, Failure> {
-    app.files.try_acquire().map_err(|_| {
+pub fn turn(app: &App) -> Result<OwnedSemaphorePermit, Failure> {
+    Arc::clone(&app.files).try_acquire_owned().map_err(|_| {
         let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY", "another file is being worked on");
         Failure { retry_after: Some(1), ..failure }
     })

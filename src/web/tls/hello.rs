@@ -7,6 +7,7 @@
 use super::ACME_PROTOCOL;
 use crate::live::cipher::Cipher;
 use crate::web::carrier::{Carrier, Polled};
+use crate::web::eager::EagerSocket;
 use crate::web::linger::Lingering;
 use hyper::rt::Write;
 use rustls::ServerConfig;
@@ -75,7 +76,7 @@ async fn refuse(mut socket: TcpStream, cipher: &mut Cipher, error: &io::Error) {
         false => poll_fn(|context| Poll::Ready(cipher.flush(&mut Polled { socket: &mut socket, context }).map(drop))).await,
     };
     if told.is_ok() {
-        say_goodbye(Carrier::Plain(socket)).await;
+        say_goodbye(Carrier::Plain(EagerSocket::known(socket))).await;
     }
 }
 

@@ -1,0 +1,221 @@
+//! A connection that tries before it waits: tokio learns of a socket only when there is something to wait for.
+//!
+//! Most connections bring their request along and are through with one read and one write. To have each watched first, be told that it can be
+//! read, and take it out again for its stage were two system calls, a wake-up and an allocation; a socket that is tried first needs none of them,
+//! nor the timer of its head. Only the first read is tried: who talks on is watched, so that no connection keeps its worker from the others. While
+//! a request is answered hyper reads on, to see whether its peer hangs up; that read is put off for one turn of the task, since most answers are
+//! ready by then.
+//!
+//! The answer that makes a connection a socket is held back in the kernel, for its stage to send it with the greeting: one packet and one wake-up
+//! of the phone instead of two. This file never blocks, and knows no HTTP but those first twelve bytes.
+
+use socket2::SockRef;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream as Bare};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The most that the first read brings: more than a usual head has. A stack's worth, since it is zeroed.
+const FIRST_READ_MAX: usize = 2048;
+
+/// How the answer begins that is followed by frames. Should a body's part begin so, it is 200 ms late and no worse.
+const SWITCHING: &[u8] = b"HTTP/1.1 101";
+
+/// An accepted socket that does not block.
+#[derive(Debug)]
+pub struct EagerSocket {
+    /// Not known to tokio yet. It is either this or watched, or lost where watching failed.
+    bare: Option<Bare>,
+    watched: Option<TcpStream>,
+    /// How often it was read from before it was watched.
+    reads: u8,
+}
+
+impl EagerSocket {
+    /// A connection that has just been accepted; `socket` must not block.
+    pub fn new(socket: Bare) -> Self {
+        Self { bare: Some(socket), watched: None, reads: 0 }
+    }
+
+    /// A connection that tokio knows already.
+    pub fn known(socket: TcpStream) -> Self {
+        Self { bare: None, watched: Some(socket), reads: 0 }
+    }
+
+    /// The socket itself, no longer known to tokio.
+    ///
+    /// # Errors
+    /// When it cannot leave its runtime.
+    pub fn into_bare(self) -> io::Result<Bare> {
+        match (self.bare, self.watched) {
+            (Some(socket), _) => Ok(socket),
+            (None, Some(socket)) => socket.into_std(),
+            (None, None) => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The socket as tokio knows it from now on.
+    fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        if let Some(socket) = self.bare.take() {
+            self.watched = Some(TcpStream::from_std(socket)?);
+        }
+        self.watched.as_mut().map(Pin::new).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    /// Tries a socket that nobody watches; none when it has to be waited for.
+    fn read_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
+        let socket = self.bare.as_mut()?;
+        self.reads += 1;
+        match self.reads {
+            1 => {
+                let mut bytes = [0; FIRST_READ_MAX];
+                let room = buf.remaining().min(FIRST_READ_MAX);
+                let count = unless_waiting(socket.read(&mut bytes[..room]))?;
+                Some(Poll::Ready(count.map(|count| buf.put_slice(&bytes[..count]))))
+            }
+            2 => {
+                cx.waker().wake_by_ref();
+                Some(Poll::Pending)
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes to a socket that nobody watches, or holds back what frames will follow; none when it has to be waited for.
+    fn write_first(&mut self, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        if let Some(head) = bufs.first().filter(|head| head.starts_with(SWITCHING)) {
+            let flags = libc::MSG_MORE | libc::MSG_NOSIGNAL;
+            return match (&self.bare, &self.watched) {
+                (Some(socket), _) => unless_waiting(SockRef::from(socket).send_with_flags(head, flags)),
+                (None, Some(socket)) => unless_waiting(SockRef::from(socket).send_with_flags(head, flags)),
+                (None, None) => None,
+            };
+        }
+        unless_waiting(self.bare.as_mut()?.write_vectored(bufs))
+    }
+}
+
+/// What a call came to; none when it would have waited.
+fn unless_waiting<T>(done: io::Result<T>) -> Option<io::Result<T>> {
+    match done {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+        done => Some(done),
+    }
+}
+
+impl AsyncRead for EagerSocket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.read_first(cx, buf) {
+            Some(done) => done,
+            None => self.watched()?.poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for EagerSocket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.write_first(bufs) {
+            Some(done) => Poll::Ready(done),
+            None => self.watched()?.poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.bare {
+            Some(socket) => Poll::Ready(socket.shutdown(Shutdown::Write)),
+            None => self.watched()?.poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn pair() -> (EagerSocket, Bare) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Bare::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        (EagerSocket::new(accepted), client)
+    }
+
+    #[tokio::test]
+    async fn who_brings_its_request_along_is_never_watched() {
+        let (mut socket, mut client) = pair();
+        client.write_all(b"ask").unwrap();
+        let mut heard = [0; 16];
+        assert_eq!(socket.read(&mut heard).await.unwrap(), 3);
+        socket.write_all(b"answer").await.unwrap();
+        assert!(socket.watched.is_none());
+        client.read_exact(&mut heard[..6]).unwrap();
+        assert_eq!(&heard[..6], b"answer");
+        assert!(socket.into_bare().is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_is_waited_for_and_loses_nothing() {
+        let (mut socket, mut client) = pair();
+        let sent: Vec<u8> = (0..40_000_u32).flat_map(u32::to_le_bytes).collect();
+        let expected = sent.clone();
+        let echo = std::thread::spawn(move || {
+            client.write_all(&sent).unwrap();
+            let mut back = vec![0; sent.len()];
+            client.read_exact(&mut back).unwrap();
+            back
+        });
+        let mut heard = vec![0; expected.len()];
+        socket.read_exact(&mut heard).await.unwrap();
+        assert!(socket.watched.is_some(), "a second read is not tried");
+        socket.write_all(&heard).await.unwrap();
+        assert!(echo.join().unwrap() == expected);
+        assert!(socket.into_bare().is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_handshake_leaves_with_what_follows() {
+        for watched in [false, true] {
+            // The kernel holds it back for 200 ms; a machine that stands still for longer is given more tries.
+            let mut tries = 0..5;
+            while !is_held_back(watched).await {
+                assert!(tries.next().is_some(), "it left by itself");
+            }
+        }
+    }
+
+    async fn is_held_back(watched: bool) -> bool {
+        let (mut socket, mut client) = pair();
+        if watched {
+            socket.watched().unwrap();
+        }
+        client.set_nonblocking(true).unwrap();
+        socket.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
+        let mut heard = [0; 64];
+        let early = client.read(&mut heard);
+        client.set_nonblocking(false).unwrap();
+        let mut bare = socket.into_bare().unwrap();
+        bare.write_all(b"greeting").unwrap();
+        let seen = early.as_ref().map_or(0, |count| *count);
+        client.read_exact(&mut heard[seen..44]).unwrap();
+        assert!(heard[..44].ends_with(b"\r\n\r\ngreeting"), "it is whole and in order");
+        early.is_err()
+    }
+}
