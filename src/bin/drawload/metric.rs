@@ -10,6 +10,9 @@ use crate::measure::ledger::Balance;
 use crate::outcome::{Server, megabytes};
 use crate::verdict::Side;
 
+/// The close code of a server that restarts and wants to see the phone again.
+const RESTARTING: u16 = 1012;
+
 /// What a metric is read from. What could not be looked at is none.
 pub struct Seen<'a> {
     pub book: &'a Book,
@@ -80,6 +83,7 @@ pub const METRICS: &[Metric] = &[
     plan("server.rss_peak_mb", Side::Below, 512.0, 1_024.0, |seen| Some(seen.server?.rss_peak_mb)),
     plan("server.cpu_percent", Side::Below, 70.0, 90.0, |seen| seen.server?.cpu_worst_10s_percent),
     told("ws.drops", |seen| Some(number(ended(seen.book)))),
+    told("ws.restarts", |seen| Some(number(seen.book.drops.get(&RESTARTING).copied().unwrap_or(0)))),
     told("ws.pongs_missing", |seen| Some(number(seen.book.pings.saturating_sub(seen.book.pongs)))),
     // Sockets that the server still counts at the end although their phones vanished; it lets a silent one go within a minute.
     told("ws.ghosts", |seen| seen.memory.connections.map(|counted| number(counted.saturating_sub(seen.book.sockets_at_end)))),
@@ -118,9 +122,10 @@ fn is_count(name: &str) -> bool {
     METRICS.iter().any(|metric| metric.name == name)
 }
 
-/// Sockets that ended on their own.
+/// Sockets that ended on their own. One that was told that the server restarts is none: what its phone missed meanwhile, or that it could not come
+/// back, counts elsewhere.
 fn ended(book: &Book) -> u64 {
-    book.drops.values().sum()
+    book.drops.iter().filter(|(code, _)| **code != RESTARTING).map(|(_, count)| count).sum()
 }
 
 fn found(list: &Option<Vec<String>>) -> Option<f64> {
