@@ -14,9 +14,14 @@ use crate::store::{JournalError, copies};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What a backup is called until it is whole.
 const UNFINISHED: &str = ".tmp";
+
+/// How long a backup waits for another one, of the clock perhaps, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Why a backup was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +74,7 @@ pub fn make(data: &Path, to: &Path, cause: Cause, keep: usize) -> Result<Backup,
     }
     folder::make(to).map_err(at(to))?;
     // One at a time, and what a crash left unfinished is then nobody's.
-    let _lock = Lock::take(to).map_err(|error| match error {
-        LockError::InUse { .. } => ArchiveError::Busy { folder: to.to_owned() },
-        LockError::Io(source) => ArchiveError::Io { path: to.to_owned(), source },
-    })?;
+    let _lock = hold(to, PATIENCE)?;
     clear_unfinished(to).map_err(at(to))?;
     let made_at = Moment(now());
     let name = format!("{}-{}", cause.name(), made_at.0);
@@ -125,6 +127,19 @@ pub fn let_go(folder: &Path, before: Moment) -> Result<(), ArchiveError> {
         fs::remove_dir_all(&path).map_err(at(&path))?;
     }
     Ok(())
+}
+
+/// Holds the folder of backups, as soon as whoever makes one there is done.
+fn hold(to: &Path, patience: Duration) -> Result<Lock, ArchiveError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match Lock::take(to) {
+            Ok(lock) => return Ok(lock),
+            Err(LockError::Io(source)) => return Err(at(to)(source)),
+            Err(LockError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK_EVERY),
+            Err(LockError::InUse { .. }) => return Err(ArchiveError::Busy { folder: to.to_owned() }),
+        }
+    }
 }
 
 /// Copies everything and reads it back.
@@ -250,10 +265,14 @@ mod tests {
 
     #[test]
     fn one_is_made_at_a_time() {
-        let data = data();
-        let to = data.path().join("copies");
-        folder::make(&to).unwrap();
-        let _other = Lock::take(&to).unwrap();
-        assert!(matches!(make(data.path(), &to, Cause::Asked, 2), Err(ArchiveError::Busy { .. })));
+        let temp = tempfile::tempdir().unwrap();
+        let other = Lock::take(temp.path()).unwrap();
+        assert!(matches!(hold(temp.path(), Duration::ZERO), Err(ArchiveError::Busy { .. })));
+        let next = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| hold(temp.path(), PATIENCE).is_ok());
+            drop(other);
+            waiting.join().unwrap()
+        });
+        assert!(next, "who waits is let in");
     }
 }

@@ -1,13 +1,14 @@
 //! What is kept beside the evening, and how it comes back: backups of a data folder, and single events on their way to another server.
 //!
 //! One file an errand: [`backup`] makes copies and lets old ones go, [`keeper`] does so in a running server, [`restore`] puts one back, [`export`]
-//! and [`import`] carry one event from a server to another. None of them deletes anything that it did not make itself, and none of them
+//! and [`import`] carry one event from a server to another; `owner` sees to it that the server can go on with what root has made. None of them deletes anything that it did not make itself, and none of them
 //! believes a copy that was not read back. SQLite is `store`'s; this room only knows which files a data folder is made of.
 
 pub mod backup;
 pub mod export;
 pub mod import;
 pub mod keeper;
+mod owner;
 pub mod restore;
 
 use crate::config::Config;
@@ -84,6 +85,13 @@ impl From<ParcelError> for ArchiveError {
 /// # Errors
 /// Why it was not done, and what to do.
 pub fn run(config: &Config, errand: &Archival) -> Result<String, ArchiveError> {
+    let data = &config.data_dir;
+    let done = do_one(config, errand);
+    let settled = if data.is_dir() { owner::settle(data).map_err(at(data)) } else { Ok(()) };
+    done.and_then(|said| settled.map(|()| said))
+}
+
+fn do_one(config: &Config, errand: &Archival) -> Result<String, ArchiveError> {
     let data = &config.data_dir;
     match errand {
         Archival::Backup { to, keep } => {
