@@ -7,6 +7,7 @@ mod acme;
 mod admin;
 mod asks;
 mod bad_input;
+mod browser;
 mod claims;
 mod config;
 mod credentials;
