@@ -17,7 +17,7 @@
 //!     │  rules  │        │ journal  │                 sheet (tables from and for spreadsheets),
 //!     │         │        │          │                 token, chance, config, logs, histogram, fail_stop, roll_call
 //!     └─────────┘        └──────────┘     above all:  server (opens the rooms in order, closes in reverse), supervisor;
-//!                                                     doctor and healthcheck are errands
+//!                                                     doctor, healthcheck and archive (backups) are errands
 //! ```
 //!
 //! # What holds, always
@@ -45,6 +45,7 @@
 //! There is deliberately no thread pool, no lock on a hot path, no task a socket, no cache beside the snapshots, and no second place where a fact is kept.
 
 pub mod admin_token;
+pub mod archive;
 pub mod banner;
 pub mod chance;
 pub mod config;

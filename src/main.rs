@@ -10,7 +10,7 @@ use luckydraw::config::words;
 use luckydraw::config::{self, Config, Wish};
 use luckydraw::server::{self, Running};
 use luckydraw::supervisor::watchdog;
-use luckydraw::{doctor, healthcheck, logs, server::StartError};
+use luckydraw::{archive, doctor, healthcheck, logs, server::StartError};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Ok(Wish::Serve(config)) => serve(&config),
         Ok(Wish::Healthcheck(config, wanted)) => healthcheck(&config, &wanted),
         Ok(Wish::Doctor { config, json }) => see_doctor(&config, json),
+        Ok(Wish::Archive(config, archival)) => keep_or_bring_back(&config, &archival),
         Ok(Wish::Say(text)) => {
             say(text);
             ExitCode::SUCCESS
@@ -62,6 +63,20 @@ fn see_doctor(config: &Config, json: bool) -> ExitCode {
         say(&report)
     }
     if report.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes a backup or an export, or brings one back.
+fn keep_or_bring_back(config: &Config, archival: &words::Archival) -> ExitCode {
+    match archive::run(config, archival) {
+        Ok(said) => {
+            say(said);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("luckydraw: {}", with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Serves until a signal.

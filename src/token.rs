@@ -3,12 +3,14 @@
 //!
 //! Every text is signed with HMAC-SHA256 under a key of the data folder, over a label and its parts, each with its length before
 //! it, so that no two purposes and no two splittings of the same bytes share a signature. Checks take the same time whatever is
-//! wrong. A token the server did not make is never adopted, and none is ever logged.
+//! wrong. A token the server did not make is never adopted, and none is ever logged. An event that was imported goes on under the key that
+//! came with it, so that its phones need not notice.
 
 use crate::draw::{DrawId, EventId, Link, LinkId, LinkRole, Moment, Number, SessionId};
 use crate::store::keys::Keys;
 use data_encoding::BASE64URL_NOPAD;
 use ring::{digest, hmac};
+use std::sync::Arc;
 
 /// Crockford's base 32: no I, L, O or U, which are misread or misheard.
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -24,29 +26,42 @@ const TOKEN_LEN_MAX: usize = 96;
 pub struct Tokens {
     token: hmac::Key,
     login: hmac::Key,
+    /// Events that came from other servers, with what signs their tokens: few, so that a list does.
+    imported: Arc<[(EventId, SessionId, hmac::Key)]>,
 }
 
 impl Tokens {
     /// The tokens of a data folder.
     pub fn new(keys: &Keys) -> Self {
-        Self { token: keys.token(), login: keys.login() }
+        let imported = keys.imported().iter().map(|imported| (imported.event.clone(), imported.session, imported.token()));
+        Self { token: keys.token(), login: keys.login(), imported: imported.collect() }
+    }
+
+    /// What signs the tokens of a session.
+    fn key(&self, session: SessionId) -> &hmac::Key {
+        self.imported.iter().find(|(_, of, _)| *of == session).map_or(&self.token, |(.., key)| key)
+    }
+
+    /// What signs the links of an event.
+    fn link_key(&self, event: &EventId) -> &hmac::Key {
+        self.imported.iter().find(|(of, ..)| of == event).map_or(&self.token, |(.., key)| key)
     }
 
     /// What a phone shows to be `number` in `session`: the number, a dot, and a signature.
     pub fn session_token(&self, session: SessionId, number: Number) -> String {
-        signed(&self.token, &number.0.to_string(), &session_message(session, number))
+        signed(self.key(session), &number.0.to_string(), &session_message(session, number))
     }
 
     /// The number of a token of that session.
     pub fn verify(&self, session: SessionId, token: &str) -> Option<Number> {
         let (number, signature) = parts(token)?;
         let number = Number(counting(number)?);
-        is_signed(&self.token, &session_message(session, number), signature).then_some(number)
+        is_signed(self.key(session), &session_message(session, number), signature).then_some(number)
     }
 
     /// What a person types to get a number back on another phone: 8 characters that cannot be misread.
     pub fn recovery_code(&self, session: SessionId, number: Number) -> String {
-        let tag = hmac::sign(&self.token, &message("recovery", &[&session.0, &number.0.to_be_bytes()]));
+        let tag = hmac::sign(self.key(session), &message("recovery", &[&session.0, &number.0.to_be_bytes()]));
         let characters = tag.as_ref().iter().take(RECOVERY_CODE_LEN);
         characters.map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect()
     }
@@ -85,7 +100,7 @@ impl Tokens {
 
     fn claim_characters(&self, session: SessionId, draw: DrawId, number: Number) -> [u8; RECOVERY_CODE_LEN] {
         let parts: [&[u8]; 3] = [&session.0, &draw.0.to_be_bytes(), &number.0.to_be_bytes()];
-        let tag = hmac::sign(&self.token, &message("claim", &parts));
+        let tag = hmac::sign(self.key(session), &message("claim", &parts));
         let mut code = [0; RECOVERY_CODE_LEN];
         for (character, byte) in code.iter_mut().zip(tag.as_ref()) {
             *character = CROCKFORD[usize::from(byte & 31)];
@@ -96,7 +111,7 @@ impl Tokens {
     /// What a signed link carries. Its time is signed along: an event that was deleted and made anew gives the same ids again, and
     /// last year's links must not open it.
     pub fn link_token(&self, event: &EventId, link: &Link) -> String {
-        signed(&self.token, &link.id.0.to_string(), &link_message(event, link))
+        signed(self.link_key(event), &link.id.0.to_string(), &link_message(event, link))
     }
 
     /// The link whose token this is, if it is one of `links` and not revoked.
@@ -104,7 +119,7 @@ impl Tokens {
         let (id, signature) = parts(token)?;
         let id = LinkId(counting(id)?);
         let link = links.iter().find(|link| link.id == id && link.revoked_at.is_none())?;
-        is_signed(&self.token, &link_message(event, link), signature).then_some(id)
+        is_signed(self.link_key(event), &link_message(event, link), signature).then_some(id)
     }
 
     /// What a console's browser keeps instead of the admin token, until `expires_at`. Another admin token voids it.

@@ -20,9 +20,10 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use table::{Kind, PREFIX, SETTINGS, Setting};
 use tls::Tls;
-use words::{Errand, Healthcheck};
+use words::{Archival, Errand, Healthcheck};
 
 /// The supervisor's variable that says where it put the secrets it hands over (`LoadCredential=`, systemd.exec(5)).
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
@@ -52,6 +53,10 @@ pub struct Config {
     pub event_ttl_s: u64,
     pub events_max: u32,
     pub pii_days: u32,
+    /// None: no backup is made by the clock.
+    pub backup_every: Option<Duration>,
+    /// The most backups of a cause.
+    pub backup_keep: usize,
     /// As [`logs::filter`] takes it.
     pub log: String,
     pub participants_max: u32,
@@ -74,6 +79,8 @@ pub enum Wish {
     Healthcheck(Box<Config>, Healthcheck),
     /// To look whether this machine is fit to serve; with `json`, for machines to read.
     Doctor { config: Box<Config>, json: bool },
+    /// To keep copies, or bring them back.
+    Archive(Box<Config>, Archival),
     /// To print this and end: the help, the version, or the settings.
     Say(String),
 }
@@ -131,6 +138,7 @@ fn wish(errand: Errand, config: Box<Config>) -> Wish {
         Errand::Serve => Wish::Serve(config),
         Errand::Healthcheck(question) => Wish::Healthcheck(config, question),
         Errand::Doctor { json } => Wish::Doctor { config, json },
+        Errand::Archive(archival) => Wish::Archive(config, archival),
     }
 }
 
@@ -212,6 +220,8 @@ impl Reader {
             event_ttl_s: self.number("EVENT_TTL_S"),
             events_max: self.number("MAX_EVENTS") as u32,
             pii_days: self.number("PII_DAYS") as u32,
+            backup_every: Some(self.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
+            backup_keep: self.number("BACKUP_KEEP") as usize,
             log: self.log(),
             participants_max: self.number("PARTICIPANTS_MAX") as u32,
             connections_max: self.number_if_set("CONNECTIONS_MAX").map(|number| number as usize),

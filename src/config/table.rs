@@ -230,6 +230,20 @@ pub const SETTINGS: &[Setting] = &[
         help: "How long winners' names, telephone numbers and addresses are kept",
     },
     Setting {
+        name: "BACKUP_EVERY_MIN",
+        flag: "backup-every-min",
+        kind: Kind::Number { unit: "minutes", min: 0, max: 43_200 },
+        default: Default::Value("15"),
+        help: "How often a backup is made in the folder backups of the data folder, if anything has changed; 0: never by the clock",
+    },
+    Setting {
+        name: "BACKUP_KEEP",
+        flag: "backup-keep",
+        kind: Kind::Number { unit: "backups", min: 1, max: 1_000 },
+        default: Default::Value("10"),
+        help: "How many backups of a cause are kept: by the clock, by an event's phases, before resets, asked for",
+    },
+    Setting {
         name: "LOG",
         flag: "log",
         kind: Kind::Text("LEVEL"),

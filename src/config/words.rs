@@ -3,7 +3,10 @@
 //! Without a word it serves. A word comes with every setting too, before or after it, and reads the same variables: what looks after a server
 //! then finds it by the settings that the server was started with. An errand's flags that are no setting are listed with it, in [`command`].
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use crate::draw::EventId;
+use crate::web::handlers::events::NAME_TAKEN;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use std::path::PathBuf;
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +17,21 @@ pub enum Errand {
     Healthcheck(Healthcheck),
     /// To look whether this machine is fit to serve.
     Doctor { json: bool },
+    /// To keep copies, or bring them back.
+    Archive(Archival),
+}
+
+/// What is to be kept or brought back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Archival {
+    /// A backup of the data folder in the folder `to`, if not where the server makes its own; the newest `keep` that were asked for stay.
+    Backup { to: Option<PathBuf>, keep: Option<usize> },
+    /// The data folder out of a backup.
+    Restore { from: PathBuf },
+    /// One event in the file `to`, if not one of its name in the folder we are in.
+    Export { event: EventId, to: Option<PathBuf> },
+    /// An exported event, under another name if one is given.
+    Import { file: PathBuf, as_event: Option<EventId> },
 }
 
 /// Whom to ask, and what.
@@ -41,6 +59,34 @@ pub fn add_to(command: Command) -> Command {
                 .about("Say what is wrong with this machine and how to mend it: 0 nothing is, 1 something is")
                 .arg(json),
         )
+        .subcommands(archival())
+}
+
+fn archival() -> [Command; 4] {
+    let path = |arg: Arg, name: &'static str| arg.value_name(name).value_parser(value_parser!(PathBuf));
+    let to = |name| path(Arg::new("to").long("to"), name);
+    let keep = Arg::new("keep").long("keep").value_name("N").value_parser(value_parser!(u32).range(1..=1_000));
+    let event = Arg::new("event").value_name("EVENT").required(true).value_parser(event_id);
+    let other = Arg::new("as").long("as").value_name("EVENT").value_parser(event_id);
+    [
+        Command::new("backup").about("Copy the data folder, also while the server runs, and read the copy back").args([
+            to("FOLDER").help("Make it there; not set: in the folder backups of the data folder"),
+            keep.help("Keep so many that were asked for; not set: LUCKYDRAW_BACKUP_KEEP"),
+        ]),
+        Command::new("restore")
+            .about("Put a backup in the place of what is in the data folder, which is kept aside; the server must not run")
+            .arg(path(Arg::new("from"), "BACKUP").required(true).help("A backup's folder, or a copy of a journal")),
+        Command::new("export")
+            .about("Write one event into a file that another server can go on with; the file is a secret")
+            .args([event, to("FILE").help("Write it there; not set: EVENT.luckydraw")]),
+        Command::new("import")
+            .about("Take an exported event in; the server must not run")
+            .args([path(Arg::new("file"), "FILE").required(true), other.help("Take it in under this name; not set: its own")]),
+    ]
+}
+
+fn event_id(text: &str) -> Result<EventId, &'static str> {
+    EventId::parse(text).filter(|id| id.as_str() != NAME_TAKEN).ok_or("an event's name is 1 to 64 of A-Z a-z 0-9 _ -")
 }
 
 fn switch(name: &'static str) -> Arg {
@@ -54,7 +100,19 @@ pub fn understood(matches: ArgMatches) -> (Errand, ArgMatches) {
     let errand = match word.as_str() {
         "healthcheck" => Errand::Healthcheck(Healthcheck { url: own.remove_one("url"), ready: own.get_flag("ready") }),
         "doctor" => Errand::Doctor { json: own.get_flag("json") },
+        "backup" => {
+            let keep = own.remove_one::<u32>("keep").map(|keep| keep as usize);
+            Errand::Archive(Archival::Backup { to: own.remove_one("to"), keep })
+        }
+        "restore" => Errand::Archive(Archival::Restore { from: asked_for(&mut own, "from") }),
+        "export" => Errand::Archive(Archival::Export { event: asked_for(&mut own, "event"), to: own.remove_one("to") }),
+        "import" => Errand::Archive(Archival::Import { file: asked_for(&mut own, "file"), as_event: own.remove_one("as") }),
         other => unreachable!("{other} is not one of the words above"),
     };
     (errand, own)
+}
+
+/// What clap insists on.
+fn asked_for<T: Clone + Send + Sync + 'static>(own: &mut ArgMatches, name: &str) -> T {
+    own.remove_one(name).expect("clap lets nothing through without what is required")
 }

@@ -93,6 +93,7 @@ impl Event {
                 made.expect("a revoked link was made").revoked_at = Some(at);
             }
             Fact::DetailsUnmasked => {}
+            Fact::EpochRenewed { epoch } => self.epoch = *epoch,
         }
     }
 

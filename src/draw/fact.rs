@@ -211,6 +211,11 @@ pub enum Fact {
     },
     /// The winners' details were read unmasked: nothing changes, but it is on record.
     DetailsUnmasked,
+    /// The event came back from a backup or from another server: what was told after that copy was made may be told otherwise now, so
+    /// the frames begin a new history.
+    EpochRenewed {
+        epoch: Epoch,
+    },
 }
 
 /// A fact with its time and author, as it is committed.

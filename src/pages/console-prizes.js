@@ -5,6 +5,8 @@ import { Refusal } from "./api.js";
 import { make } from "./page.js";
 
 const IMAGE_BYTES_MAX = 5 << 20;
+/** A picture's longest side, as the server keeps it. */
+const IMAGE_SIDE_MAX = 1600;
 const MODES = ['slot', 'card', 'network', 'list'];
 
 export function build(desk) {
@@ -85,8 +87,9 @@ export function build(desk) {
     await load();
   }
 
-  /** The picture that was chosen, stored; undefined for none. */
-  async function upload(file) {
+  /** The picture that was chosen, stored. */
+  async function upload(chosen) {
+    const file = await shrunk(chosen);
     if (file.size > IMAGE_BYTES_MAX) throw new Refusal('BODY_TOO_LARGE', '', 413);
     const { prize_image: path } = await desk.call('POST', 'images', file, { type: file.type, patience: 60_000 });
     return path;
@@ -123,4 +126,19 @@ export function build(desk) {
   load();
   render();
   return { element, reworded: render, opened: load };
+}
+
+/** A photograph at the size that is kept: those of today's cameras are larger than a small box should have to open. What cannot be read is sent as it is. */
+async function shrunk(file) {
+  try {
+    const picture = await createImageBitmap(file);
+    const scale = IMAGE_SIDE_MAX / Math.max(picture.width, picture.height);
+    if (scale >= 1) return file;
+    const canvas = make('canvas', { width: Math.round(picture.width * scale), height: Math.round(picture.height * scale) });
+    canvas.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const type = file.type === 'image/jpeg' ? 'image/jpeg' : 'image/png';
+    return await new Promise((done) => canvas.toBlob((blob) => done(blob ?? file), type, 0.9));
+  } catch {
+    return file;
+  }
 }

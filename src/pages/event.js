@@ -30,9 +30,9 @@ export function after(state, frame) {
     case 'draw_standby':
       return { ...state, current: { ...plain(frame), status: 'standby' }, announced: null };
     case 'draw_started':
-      return { ...state, ...newest(state, frame), current: { ...plain(frame), status: 'started' }, announced: null };
+      return { ...state, current: { ...plain(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id };
     case 'winner_revealed':
-      return { ...state, ...newest(state, frame), current: { ...plain(frame), status: 'revealed' } };
+      return { ...state, current: { ...plain(frame), status: 'revealed' } };
     case 'winner_announced':
     case 'draw_complete':
       return announced(state, plain(frame));
@@ -50,9 +50,6 @@ export function after(state, frame) {
       return state;
   }
 }
-
-/** The newest draw there ever was: by it a console says what it knew when it asked for the next. */
-const newest = ({ last_draw_id: known = 0 }, { draw_id: id = 0 }) => ({ last_draw_id: Math.max(known, id) });
 
 function plain({ type, seq, epoch, ...draw }) {
   return draw;

@@ -87,6 +87,8 @@ impl State {
                 self.ring.forget();
                 tellings.closed = true;
             }
+            // Frames of the history before are nobody's to catch up with.
+            Fact::EpochRenewed { .. } => self.ring.forget(),
             Fact::LinkRevoked { link } => {
                 let revoked = self.event.links.iter().find(|made| made.id == *link);
                 tellings.doubts[Role::Display] |= revoked.is_some_and(|link| link.role != LinkRole::Staff);

@@ -8,6 +8,8 @@ mod rooms;
 pub mod watched;
 
 use crate::admin_token::{AdminToken, AdminTokenError};
+use crate::archive::keeper::{Keeper, Plan};
+use crate::archive::{BACKUPS, IMAGES};
 use crate::config::Config;
 use crate::descriptors;
 use crate::draw::EventId;
@@ -53,9 +55,6 @@ const HTTP: &str = "http";
 const REDIRECT: &str = "redirect";
 const UNNAMED: &str = "unknown";
 
-/// Where images are kept within the data folder.
-const IMAGES: &str = "images";
-
 /// Why the house could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -94,6 +93,7 @@ pub struct Running {
     listener: Listener,
     workers: Workers,
     writer: Writer,
+    keeper: Keeper,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -179,7 +179,7 @@ fn settle(config: &Config, gates: &[Gate], token: &AdminToken, connections_max: 
         admin_token: token.secret.expose().to_owned(),
         images_dir: config.data_dir.join(IMAGES),
         data_dir: config.data_dir.clone(),
-        backups_dir: config.data_dir.join(rooms::BACKUPS),
+        backups_dir: config.data_dir.join(BACKUPS),
         details_days: config.pii_days,
         metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
         journal: config.data_dir.join(JOURNAL_FILE),
@@ -198,6 +198,13 @@ fn open_street(
     mut certificates: Option<Certificates>,
 ) -> io::Result<Running> {
     let directory = Arc::clone(&rooms.directory);
+    let keeper = Keeper::start(Plan {
+        data: config.data_dir.clone(),
+        to: settings.backups_dir.clone(),
+        every: config.backup_every,
+        keep: config.backup_keep,
+        age_max: Duration::from_secs(u64::from(config.pii_days) * 86_400),
+    })?;
     let connections_max = settings.connections_max;
     let app = Arc::new(App {
         long_polls: tokio::sync::Semaphore::new(settings.long_polls_max),
@@ -212,6 +219,7 @@ fn open_street(
         images: Shelf::default(),
         ready: AtomicBool::new(false),
         durable: rooms.durable,
+        backups: keeper.door(),
         pace: rooms.pace,
         traffic: Traffic::default(),
         credit: Credit::default(),
@@ -228,7 +236,7 @@ fn open_street(
         certificates.begin()?;
     }
     app.ready.store(true, Relaxed);
-    Ok(Running { app, listener, workers, writer: rooms.writer, admin_token, metrics, certificates })
+    Ok(Running { app, listener, workers, writer: rooms.writer, keeper, admin_token, metrics, certificates })
 }
 
 impl Running {
@@ -271,6 +279,7 @@ impl Running {
         self.app.stages.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);
         self.workers.stop();
         self.metrics.into_iter().for_each(Port::wait);
+        self.keeper.stop();
         // After the last request that may have waited for it.
         self.writer.stop();
     }

@@ -5,6 +5,7 @@
 //! anything. The writer comes last of all, when everybody it tells of facts is there; closing it is the last thing a stop does.
 
 use super::StartError;
+use crate::archive::BACKUPS;
 use crate::config::Config;
 use crate::demo::{self, Opening};
 use crate::live::directory::Directory;
@@ -23,9 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// Where copies go that are made before rows are deleted, within the data folder.
-pub(super) const BACKUPS: &str = "backups";
 
 /// How long the writer may take to have room for the order to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);

@@ -21,7 +21,8 @@ const COLUMNS: [(&str, &[&str]); 7] = [
 ];
 
 /// What a mode may be called beside its name.
-const MODES: [(&str, Mode); 4] = [("슬롯", Mode::Slot), ("카드", Mode::Card), ("네트워크", Mode::Network), ("목록", Mode::List)];
+const MODES: [(&str, Mode); 5] =
+    [("슬롯", Mode::Slot), ("카드", Mode::Card), ("네트워크", Mode::Network), ("목록", Mode::List), ("리스트", Mode::List)];
 
 /// What a table came to.
 #[derive(Debug, Default)]

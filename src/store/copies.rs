@@ -4,8 +4,10 @@
 //! late it is noticed.
 
 use super::error::JournalError;
+use super::folder;
 use super::journal::Journal;
 use crate::draw::{EventId, Moment};
+use rusqlite::Connection;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +15,9 @@ use std::path::{Path, PathBuf};
 /// The most copies that are kept.
 const COPIES_MAX: usize = 10;
 
-const BEGINNING: &str = "before-delete-";
-const END: &str = ".sqlite";
+/// What their names begin and end with; between are the event and the time.
+pub(crate) const BEGINNING: &str = "before-delete-";
+pub(crate) const END: &str = ".sqlite";
 
 impl Journal {
     /// Copies the journal into `dir` under a name that says what is about to be deleted and when, and lets the oldest such copies go.
@@ -28,6 +31,23 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// Copies the journal that `db` reads to `path`: whole, compact and private, or not at all.
+pub(super) fn copy(db: &Connection, path: &Path) -> Result<(), JournalError> {
+    let io = |source| JournalError::Io { path: path.to_owned(), source };
+    path.parent().map_or(Ok(()), folder::make).map_err(io)?;
+    let beside = folder::beside(path);
+    let name = beside.to_str().ok_or_else(|| io(io::ErrorKind::InvalidFilename.into()))?;
+    // Made first, since SQLite takes an empty file as it is, and would make one for all to read.
+    let file = folder::make_private(&beside).map_err(io)?;
+    let copied = db.execute("VACUUM INTO ?1", [name]).map_err(JournalError::from);
+    let kept = copied.and_then(|_| folder::move_durably(&file, &beside, path).map_err(io));
+    if kept.is_err() {
+        // What cannot be removed is written over by the next copy.
+        let _ = fs::remove_file(&beside);
+    }
+    kept
 }
 
 /// Removes all but the newest copies, and what a crash left of one that was being made. Other files are left alone.

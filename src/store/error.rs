@@ -8,7 +8,7 @@
 
 use super::folder::LockError;
 use super::record::RecordError;
-use crate::draw::{DrawId, Number};
+use crate::draw::{DrawId, EventId, Number};
 use rusqlite::ffi;
 use std::io;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub enum JournalError {
     Lock(#[from] LockError),
     #[error(
         "the data folder is of schema {found} and this program knows up to {known}: \
-         start the newer program again, or restore a backup that this one made"
+         start the newer program again, or put back a backup that this one made with `luckydraw restore`"
     )]
     NewerSchema { found: i64, known: i64 },
     #[error("{} is a database, but no journal of luckydraw: choose another data folder", path.display())]
@@ -37,8 +37,28 @@ pub enum JournalError {
     Record { row: i64, source: RecordError },
     #[error("the details of {} in draw {} do not open: they were closed with another secret.key or in another place", number.0, draw.0)]
     Details { draw: DrawId, number: Number },
+    #[error("the facts of {event} contradict each other: put a backup back with `luckydraw restore`")]
+    Contradiction { event: EventId },
+    #[error("the journal is damaged ({what}): put a backup back with `luckydraw restore`, which keeps this one aside")]
+    Damaged { what: String },
+    #[error("a restore into {} was cut short: do it again with `luckydraw restore`", folder.display())]
+    HalfRestored { folder: PathBuf },
+    #[error("the copy holds other rows than the journal: it was thrown away")]
+    UnlikeCopy,
+    #[error("{} is no export of luckydraw: a backup is put back with `luckydraw restore`", path.display())]
+    NoParcel { path: PathBuf },
     #[error("the journal cannot be read")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(#[source] rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for JournalError {
+    fn from(error: rusqlite::Error) -> Self {
+        let damaged = |failure: &ffi::Error| matches!(failure.extended_code & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB);
+        match error.sqlite_error() {
+            Some(failure) if damaged(failure) => JournalError::Damaged { what: error.to_string() },
+            _ => JournalError::Sqlite(error),
+        }
+    }
 }
 
 /// Why something was not committed.

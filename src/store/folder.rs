@@ -9,7 +9,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-const LOCK_FILE: &str = "luckydraw.lock";
+/// The lock's file within a folder.
+pub(crate) const LOCK_FILE: &str = "luckydraw.lock";
 
 /// Why a folder cannot be held.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum LockError {
 
 /// Holds a data folder until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
@@ -56,7 +57,7 @@ pub fn last_holder(folder: &Path) -> Option<u32> {
 }
 
 /// Makes the folder, readable by nobody but its owner, unless it is there.
-pub(super) fn make(folder: &Path) -> io::Result<()> {
+pub(crate) fn make(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
@@ -65,7 +66,7 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
 }
 
 /// Makes a private file at `path` that is whole or not there: written beside it, flushed, and then moved to its place by name.
-pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = beside(path);
     let mut file = make_private(&beside)?;
     file.write_all(bytes)?;
@@ -73,14 +74,14 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Flushes `file`, gives it its name `to` and flushes the folder: without the last the name may be lost though the bytes are kept.
-pub(super) fn move_durably(file: &File, from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn move_durably(file: &File, from: &Path, to: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(from, to)?;
     sync(&parent(to))
 }
 
 /// An empty file at `path` that only its owner may read; one that a crash left there is removed first, whoever could read it.
-pub(super) fn make_private(path: &Path) -> io::Result<File> {
+pub(crate) fn make_private(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => private().create_new(true).open(path),
@@ -88,23 +89,25 @@ pub(super) fn make_private(path: &Path) -> io::Result<File> {
 }
 
 /// Where a file is written before it gets its name.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     name.into()
 }
 
 /// How files of this folder are opened to be written: made with mode 0600.
-pub(super) fn private() -> OpenOptions {
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     options
 }
 
-fn sync(folder: &Path) -> io::Result<()> {
+/// Flushes a folder, so that the names in it are kept.
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// The folder that `path` lies in.
 fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),

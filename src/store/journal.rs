@@ -9,25 +9,27 @@ use super::error::{CommitError, JournalError};
 use super::folder::{self, Lock};
 use super::keys::Keys;
 use super::record::{self, Record};
+use super::replay::{self, names};
 use super::seal::Seal;
-use super::{AuditLine, Details, Entry, details, schema};
+use super::{AuditLine, Details, Entry, copies, details, schema};
 use crate::draw::fact::Stamped;
 use crate::draw::{DrawId, EventId, Fact, Moment, Number};
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 /// The journal's file within the data folder; its log stands beside it.
 pub const JOURNAL_FILE: &str = "luckydraw.sqlite";
+
+/// Stands in a data folder while what a restore brings changes places with what was there.
+pub(crate) const HALF_RESTORED: &str = "restore.swap";
 
 /// What a probe writes: about as much as a full batch, so that "there is space again" means space to go on.
 const PROBE_BYTES: usize = 64 << 10;
 
 /// An open journal. Nobody else writes it until this is dropped.
 pub struct Journal {
-    db: Connection,
+    pub(super) db: Connection,
     /// The keys of the events that are in it.
     events: HashMap<EventId, i64>,
     picks: Seal,
@@ -46,10 +48,15 @@ impl Journal {
         let io = |source| JournalError::Io { path: path.clone(), source };
         folder::make(dir).map_err(io)?;
         let lock = Lock::take(dir)?;
+        if dir.join(HALF_RESTORED).exists() {
+            return Err(JournalError::HalfRestored { folder: dir.to_owned() });
+        }
         // SQLite gives its side files the mode of the main one, and that one the mode of any file.
         folder::private().create(true).truncate(false).open(&path).map_err(io)?;
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, &keys.fingerprint())?;
+        // Now and not in the middle of the evening: a replay reads the facts alone, and neither the details nor the indexes.
+        schema::see_whole(&db)?;
         let events = names(&db)?.into_iter().map(|(key, event)| (event, key)).collect();
         Ok(Self { db, events, picks: keys.picks(), details: keys.details(), _lock: lock })
     }
@@ -58,21 +65,8 @@ impl Journal {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn replay(&mut self, mut take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
-        let names = names(&self.db)?;
-        let mut statement = self.db.prepare_cached("SELECT id, event, at, actor, kind, v, body FROM fact ORDER BY id")?;
-        let mut rows = statement.query([])?;
-        let mut text = String::new();
-        while let Some(row) = rows.next()? {
-            let (id, key): (i64, i64) = (row.get(0)?, row.get(1)?);
-            let event = names.get(&key).ok_or(JournalError::Orphan { row: id })?;
-            let actor = record::decode_actor(column(row, 3)?);
-            let record = Record { kind: column(row, 4)?, version: row.get(5)?, body: column(row, 6)? };
-            let fact = record::decode(event, record, &self.picks, &mut text);
-            let in_row = |source| JournalError::Record { row: id, source };
-            take(event.clone(), Stamped { at: Moment(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? });
-        }
-        Ok(())
+    pub fn replay(&mut self, take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
+        replay::facts(&self.db, &self.picks, take)
     }
 
     /// Commits a batch: when this returns, all of it is on the disk, with one fsync. Rows times microseconds, and the disk's flush.
@@ -106,6 +100,11 @@ impl Journal {
         // Only now: the keys of a batch that was rolled back are given again.
         self.events.extend(opened);
         Ok(())
+    }
+
+    /// The events in it, by name.
+    pub fn events(&self) -> impl Iterator<Item = &EventId> {
+        self.events.keys()
     }
 
     /// Finds out whether the journal can be written again, by writing.
@@ -192,19 +191,7 @@ impl Journal {
     /// # Errors
     /// When there is no space, or `path` is not UTF-8.
     pub fn backup(&self, path: &Path) -> Result<(), JournalError> {
-        let io = |source| JournalError::Io { path: path.to_owned(), source };
-        path.parent().map_or(Ok(()), folder::make).map_err(io)?;
-        let beside = folder::beside(path);
-        let name = beside.to_str().ok_or_else(|| io(io::ErrorKind::InvalidFilename.into()))?;
-        // Made first, since SQLite takes an empty file as it is, and would make one for all to read.
-        let file = folder::make_private(&beside).map_err(io)?;
-        let copied = self.db.execute("VACUUM INTO ?1", [name]).map_err(JournalError::from);
-        let kept = copied.and_then(|_| folder::move_durably(&file, &beside, path).map_err(io));
-        if kept.is_err() {
-            // What cannot be removed is written over by the next backup.
-            let _ = fs::remove_file(&beside);
-        }
-        kept
+        copies::copy(&self.db, path)
     }
 
     /// Moves the log into the main file and empties it: when all is quiet, and at a stop. Somebody who reads with another program may
@@ -245,24 +232,6 @@ impl std::fmt::Debug for Journal {
 const AUDIT: &str = "SELECT id, at, actor, kind, json_remove(body, '$.sealed', '$.key') FROM fact
     WHERE event = ?1 AND kind <> 'registered' AND id < ?2 ORDER BY id DESC LIMIT ?3";
 
-/// The events' names by their keys.
-fn names(db: &Connection) -> Result<HashMap<i64, EventId>, JournalError> {
-    let mut statement = db.prepare_cached("SELECT key, id FROM event")?;
-    let mut rows = statement.query([])?;
-    let mut names = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let name = column(row, 1)?;
-        let event = EventId::parse(name).ok_or_else(|| JournalError::EventName { name: name.to_owned() })?;
-        names.insert(row.get(0)?, event);
-    }
-    Ok(names)
-}
-
-/// A text column, not copied.
-fn column<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<&'row str> {
-    Ok(row.get_ref(index)?.as_str()?)
-}
-
 /// Does `work` in one transaction: committed and flushed, or rolled back.
 fn transaction<T>(db: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, CommitError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -280,6 +249,7 @@ mod tests {
     use super::*;
     use crate::draw::fact::{Cause, Sealed, Settings};
     use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, Mode, Number, Pool, SessionId};
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use tempfile::TempDir;
 

@@ -1,17 +1,21 @@
 //! The journal: an append-only log of facts in one SQLite file, and what has to lie beside it.
 //!
-//! [`journal`] commits, replays, backs up and deletes; `record` is the layout of a fact at rest; `details` keeps the winners'
+//! [`journal`] commits, replays, backs up and deletes; `replay` reads facts; `record` is the layout of a fact at rest; `details` keeps the winners'
 //! details, encrypted and apart from the facts; `copies` are made before rows are deleted; `schema` is the SQL, with the views a person reads; `error` says what can go
 //! wrong and how bad it is. [`keys`] is the one secret of a data folder and what is derived from it, `seal` what closes a pick,
-//! `folder` the data folder itself. This room knows no tokio, no hyper and nothing live. One thread uses it: the sequencer's.
+//! `folder` the data folder itself. [`reading`] looks at a journal without holding it, also at one that a server writes, and [`parcel`] is one
+//! event in one file. This room knows no tokio, no hyper and nothing live. One thread writes with it: the sequencer's.
 
-mod copies;
+pub(crate) mod copies;
 mod details;
 mod error;
-mod folder;
+pub(crate) mod folder;
 pub mod journal;
 pub mod keys;
+pub mod parcel;
+pub mod reading;
 mod record;
+mod replay;
 mod schema;
 mod seal;
 

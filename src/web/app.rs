@@ -60,6 +60,8 @@ pub struct App {
     pub ready: std::sync::atomic::AtomicBool,
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
+    /// Where backups are asked for.
+    pub backups: crate::archive::keeper::Door,
     pub long_polls: tokio::sync::Semaphore,
     /// One permit: whoever reads or writes a spreadsheet, a picture or a copy of the journal holds it.
     pub files: Arc<tokio::sync::Semaphore>,

@@ -6,8 +6,8 @@
 use super::answer::Answer;
 use super::call::Call;
 use super::handlers::{
-    auth, claim_code, claims, draws, entrance, events, exports, figures, images, imports, join, links, participants, people,
-    prizes, public, rehearsal, state as long_poll,
+    auth, backups, claim_code, claims, draws, entrance, events, exports, figures, images, imports, join, links, participants,
+    people, prizes, public, rehearsal, state as long_poll,
 };
 use super::{files, health, metrics, pages};
 use hyper::Method;
@@ -87,6 +87,8 @@ pub enum Endpoint {
     ExportCsv,
     ExportXlsx,
     WipeRehearsal,
+    MakeBackup,
+    ListBackups,
     ListLinks,
     MakeLink,
     RevokeLink,
@@ -159,6 +161,8 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/admin/{event_id}/export.csv", Endpoint::ExportCsv),
     route(Method::GET, "/admin/{event_id}/export.xlsx", Endpoint::ExportXlsx),
     route(Method::POST, "/admin/{event_id}/rehearsal/wipe", Endpoint::WipeRehearsal),
+    route(Method::POST, "/admin/{event_id}/backup", Endpoint::MakeBackup),
+    route(Method::GET, "/admin/{event_id}/backup", Endpoint::ListBackups),
     route(Method::GET, "/admin/{event_id}/links", Endpoint::ListLinks),
     route(Method::POST, "/admin/{event_id}/links", Endpoint::MakeLink),
     route(Method::DELETE, "/admin/{event_id}/links/{link_id}", Endpoint::RevokeLink),
@@ -231,6 +235,8 @@ pub async fn serve(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::ExportCsv => exports::as_csv(call).await,
         Endpoint::ExportXlsx => exports::as_xlsx(call).await,
         Endpoint::WipeRehearsal => rehearsal::wipe(call).await,
+        Endpoint::MakeBackup => backups::create(call).await,
+        Endpoint::ListBackups => backups::list(call).await,
         Endpoint::ListLinks => links::list(call).await,
         Endpoint::MakeLink => links::make(call).await,
         Endpoint::RevokeLink => links::revoke(call).await,

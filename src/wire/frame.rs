@@ -63,7 +63,8 @@ pub fn tell(event: &Event, fact: &Fact, last_seq: u64) -> Vec<Telling> {
         | Fact::HandOverUndone { .. }
         | Fact::LinkMade { .. }
         | Fact::LinkRevoked { .. }
-        | Fact::DetailsUnmasked => vec![],
+        | Fact::DetailsUnmasked
+        | Fact::EpochRenewed { .. } => vec![],
     }
 }
 

@@ -29,6 +29,65 @@ async fn a_list_is_shown_and_then_taken_whole() {
 }
 
 #[tokio::test]
+async fn a_workbook_is_read_as_a_spreadsheet_shows_it() {
+    let house = House::start().await;
+    house.open_event().await;
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    for (column, heading) in (0..).zip(["경품명", "수량", "방식", "당첨자 수", "주소 필요"]) {
+        sheet.write(0, column, heading).unwrap();
+    }
+    sheet.write(1, 0, "65인치 텔레비전 📺").unwrap();
+    sheet.write(1, 1, 2).unwrap();
+    sheet.write(1, 2, "카드").unwrap();
+    sheet.write(1, 3, 2).unwrap();
+    sheet.write(1, 4, "O").unwrap();
+    // After a row that is empty, one of a name alone.
+    sheet.write(3, 0, "커피 쿠폰").unwrap();
+    let file = book.save_to_buffer().unwrap();
+    let shown = import(&house, "?preview=1", file.clone()).await.ok();
+    assert_eq!((&shown["format"], &shown["count"], &shown["error_count"]), (&json!("xlsx"), &json!(2), &json!(0)), "{shown}");
+    assert_eq!(house.look("prizes").await["total_count"], 0);
+    import(&house, "", file).await.granted(201);
+    let listed = house.look("prizes").await;
+    let tv = &listed["prizes"][0];
+    assert_eq!((&tv["prize_name"], &tv["quantity"], &tv["winner_count"]), (&json!("65인치 텔레비전 📺"), &json!(2), &json!(2)));
+    assert_eq!((&tv["draw_mode"], &tv["needs_address"]), (&json!("card"), &json!(true)));
+    assert_eq!(listed["prizes"][1]["prize_name"], "커피 쿠폰");
+}
+
+#[tokio::test]
+async fn a_workbook_s_mistake_is_told_by_its_row() {
+    let house = House::start().await;
+    house.open_event().await;
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet();
+    for (row, (name, quantity)) in (0..).zip([("경품명", "수량"), ("TV", "1"), ("머그컵", "여러 개")]) {
+        sheet.write(row, 0, name).unwrap();
+        sheet.write(row, 1, quantity).unwrap();
+    }
+    let refused = import(&house, "", book.save_to_buffer().unwrap()).await;
+    refused.refused(422, "IMPORT_FAILED");
+    let detail = &refused.json()["detail"];
+    assert_eq!((&detail["errors"][0]["row"], &detail["errors"][0]["column"]), (&json!(3), &json!("quantity")), "{detail}");
+    assert_eq!(house.look("prizes").await["total_count"], 0, "nothing of it is taken");
+}
+
+#[tokio::test]
+async fn a_text_of_korean_excel_keeps_its_letters() {
+    let house = House::start().await;
+    house.open_event().await;
+    // The last syllable is one that CP949 has and EUC-KR has not.
+    let (file, _, is_lossy) = encoding_rs::EUC_KR.encode("경품명,수량\r\n한우 선물세트,3\r\n뷁,1\r\n");
+    assert!(!is_lossy && std::str::from_utf8(&file).is_err());
+    let taken = import(&house, "", file.into_owned()).await.granted(201);
+    assert_eq!((&taken["format"], &taken["encoding"], &taken["count"]), (&json!("csv"), &json!("cp949"), &json!(2)));
+    let listed = house.look("prizes").await;
+    assert_eq!((&listed["prizes"][0]["prize_name"], &listed["prizes"][0]["quantity"]), (&json!("한우 선물세트"), &json!(3)));
+    assert_eq!(listed["prizes"][1]["prize_name"], "뷁");
+}
+
+#[tokio::test]
 async fn a_list_with_mistakes_adds_nothing_and_says_which_cells() {
     let house = House::start().await;
     house.open_event().await;

@@ -6,6 +6,7 @@
 mod acme;
 mod admin;
 mod asks;
+mod backup;
 mod bad_input;
 mod browser;
 mod claims;

@@ -57,6 +57,10 @@ const MATRIX: &[Rule] = &[
         room: "sheet/",
         never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "tokio", "hyper", "rusqlite"],
     },
+    Rule {
+        room: "archive/",
+        never: &["hyper", "rusqlite", "rustls", "mio::", "crate::live", "crate::web", ".decide(", ".apply("],
+    },
     Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "rustls", "serde", "simd_json", "crate::web"] },
 ];
 

@@ -101,7 +101,7 @@ fn has_example(fact: &Fact) {
         Fact::Started { .. } | Fact::Revealed { .. } | Fact::Announced { .. } | Fact::Cancelled { .. } => {}
         Fact::SeatVoided { .. } | Fact::DetailsReceived { .. } | Fact::Arrived { .. } | Fact::Reset { .. } => {}
         Fact::HandedOver { .. } | Fact::HandOverUndone { .. } => {}
-        Fact::LinkMade { .. } | Fact::LinkRevoked { .. } | Fact::DetailsUnmasked => {}
+        Fact::LinkMade { .. } | Fact::LinkRevoked { .. } | Fact::DetailsUnmasked | Fact::EpochRenewed { .. } => {}
     }
 }
 
@@ -218,5 +218,6 @@ fn after_a_draw(draw: DrawId, number: Number) -> Vec<(Fact, &'static str)> {
         (made(LinkRole::Host, None), r#"link_made {"link":{"id":2,"role":"host","made_at":1795360011042,"revoked_at":null}}"#),
         (Fact::LinkRevoked { link: LinkId(2) }, r#"link_revoked {"link":2}"#),
         (Fact::DetailsUnmasked, "details_unmasked {}"),
+        (Fact::EpochRenewed { epoch: Epoch([0x44; 8]) }, r#"epoch_renewed {"epoch":"4444444444444444"}"#),
     ]
 }

@@ -146,6 +146,10 @@ pub(super) enum FactLayout {
         link: LinkId,
     },
     DetailsUnmasked {},
+    EpochRenewed {
+        #[serde(with = "at_rest")]
+        epoch: Epoch,
+    },
 }
 
 /// A start: like the others, but for its pick, which is closed.

@@ -32,7 +32,7 @@ fn version(kind: &str) -> i64 {
 }
 
 /// Every kind there is.
-const KINDS: [&str; 25] = [
+const KINDS: [&str; 26] = [
     "opened",
     "settings_changed",
     "phase_changed",
@@ -58,6 +58,7 @@ const KINDS: [&str; 25] = [
     "link_made",
     "link_revoked",
     "details_unmasked",
+    "epoch_renewed",
 ];
 
 /// A fact at rest, without its time and actor.
@@ -72,13 +73,16 @@ pub(super) struct Record<'a> {
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    #[error("there is no fact of the kind {kind:?}: a newer program may have written it")]
+    #[error(
+        "there is no fact of the kind {kind:?}: a newer program may have written it; start that one, or put a backup back with `luckydraw restore`"
+    )]
     Kind { kind: String },
     #[error(
-        "a {kind} of version {version} is unknown, this program reads versions up to {known}: a newer program may have written it"
+        "a {kind} of version {version} is unknown, this program reads versions up to {known}: a newer program may have written it; \
+         start that one, or put a backup back with `luckydraw restore`"
     )]
     Version { kind: String, version: i64, known: i64 },
-    #[error("not a {kind}")]
+    #[error("not a {kind}: the journal is damaged; put a backup back with `luckydraw restore`")]
     Body { kind: String, source: serde_json::Error },
     #[error("the sealed pick does not open: it was closed with another secret.key or in another place")]
     Pick,

@@ -3,7 +3,9 @@
 //! Every handler is the same three steps: who asks, what is wished, what came of it. What may follow what is the rules' to say.
 
 use super::auth::{Rank, enter};
+use super::backups;
 use super::images::store_data_url;
+use crate::archive::backup::Cause;
 use crate::chance;
 use crate::draw::command::{Scope, Which};
 use crate::draw::{Actor, Command, Draw, DrawId, Outcome, Refusal, SpecWish, Status};
@@ -111,11 +113,17 @@ pub async fn reset(mut call: Call) -> Answer {
         (false, true) => Scope::Draws,
         (false, false) => Scope::Nothing,
     };
+    // Before it is decided whether anything is cleared: a copy too many does no harm.
+    let backup = if body.backup { Some(backups::make(&call.app, Cause::BeforeReset).await?.name) } else { None };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::Reset(scope)).await?;
     let session = HEXLOWER.encode(&granted.snapshot.event.session.0);
     let participants = body.reset_participants;
     let draws = body.reset_draws || participants;
-    let data = format!(r#"{{"reset_participants":{participants},"reset_draws":{draws},"event_session_id":"{session}"}}"#);
+    // A name of this server's own making: it needs no escapes.
+    let backup = backup.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""));
+    let data = format!(
+        r#"{{"reset_participants":{participants},"reset_draws":{draws},"event_session_id":"{session}","backup":{backup}}}"#
+    );
     success(&data, "reset")
 }
 

@@ -1,6 +1,7 @@
 //! Events as such: which there are, making one, changing how it is settled and how far it is, removing it.
 
 use super::auth::{Rank, admit, enter};
+use crate::archive::backup::Cause;
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
 use crate::live::room::Room;
@@ -81,6 +82,7 @@ pub async fn phase(mut call: Call) -> Answer {
     let (room, proved) = enter(&call, Rank::Host).await?;
     let phase = parse::<PhaseChange>(&call.read_body(BODY_MAX).await?)?.phase()?;
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::ChangePhase(phase)).await?;
+    call.app.backups.note(Cause::Phase);
     success(&events::event(&granted.snapshot.event), "changed")
 }
 

@@ -7,6 +7,7 @@
 //! nobody but the sequencer.
 
 pub mod auth;
+pub mod backups;
 pub mod claim_code;
 pub mod claims;
 pub mod details;

@@ -65,6 +65,9 @@ pub struct Reset {
     pub reset_participants: bool,
     #[serde(default = "super::yes")]
     pub reset_draws: bool,
+    /// Whether nothing is cleared before a backup is made.
+    #[serde(default)]
+    pub backup: bool,
 }
 
 impl Spec {

@@ -4,6 +4,7 @@
 //! Each view is a small struct written out by serde, so that its fields stand in the source in the order in which they are sent. Whoever builds one for
 //! the public passes `Audience::Public`, and what is not announced does not appear.
 
+pub mod backups;
 pub mod claims;
 pub mod draws;
 pub mod events;

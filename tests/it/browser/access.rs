@@ -17,7 +17,8 @@ const SETTLE: &str =
 /// Everything that keeps people out, and where; what axe cannot decide is no finding.
 const LOOK: &str = "return axe.run(document, {
     resultTypes: ['violations'], preload: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'],
-}).then(({ violations, passes }) => passes.length < 10 ? ['it looked at next to nothing'] : violations.filter(({ impact }) => ['serious', 'critical'].includes(impact))
+}).then(({ violations, passes }) => passes.length < 10 ? ['it looked at next to nothing'] : violations
+    .filter(({ impact }) => ['serious', 'critical'].includes(impact))
     .map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} (${node.any[0]?.message ?? node.html})`).join(', ')}`))";
 
 #[tokio::test]

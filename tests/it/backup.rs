@@ -1,0 +1,484 @@
+//! Backups and what they are for: made while the evening goes on, read back row by row, and put back after the worst.
+
+use crate::house::{House, PATIENCE};
+use crate::http::Answer;
+use crate::show::{EVENT, Phone, prize, request_id};
+use hyper::Method;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use tempfile::TempDir;
+
+/// What an errand said, and whether it was done.
+struct Said {
+    text: String,
+    done: bool,
+}
+
+impl Said {
+    /// Insists that it was done; gives back what was said.
+    fn done(self) -> String {
+        assert!(self.done, "{}", self.text);
+        self.text
+    }
+
+    /// Insists that it was refused, in these words.
+    fn refused(self, words: &[&str]) {
+        assert!(!self.done, "{}", self.text);
+        words.iter().for_each(|word| assert!(self.text.contains(word), "{word}: {}", self.text));
+        assert!(!self.text.contains("panicked"), "{}", self.text);
+    }
+}
+
+/// Runs the program with these words over a data folder until it ends, which it does by itself.
+fn run(data: &Path, words: &[&str]) -> Said {
+    let mut command = Command::new("timeout");
+    command.arg(PATIENCE.as_secs().to_string()).arg(env!("CARGO_BIN_EXE_luckydraw")).args(words).env_clear();
+    command.env("LUCKYDRAW_DATA_DIR", data).env("LUCKYDRAW_BIND", "127.0.0.1:0");
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    let output = command.output().unwrap();
+    assert_ne!(output.status.code(), Some(124), "{words:?} went on running");
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    Said { text, done: output.status.success() }
+}
+
+/// The same beside a running server of this test.
+async fn run_beside(data: &Path, words: &[&str]) -> Said {
+    let (data, words) = (data.to_owned(), words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let errand = move || run(&data, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(errand).await.unwrap()
+}
+
+/// Makes a backup in `to`; gives back where it is.
+async fn back_up(house: &House, to: &Path) -> PathBuf {
+    let said = run_beside(&house.data_dir(), &["backup", "--to", text(to)]).await.done();
+    PathBuf::from(said.lines().next().unwrap())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn journal(folder: &Path) -> PathBuf {
+    folder.join("luckydraw.sqlite")
+}
+
+/// Every row of every table of a journal, in the order of its key.
+fn rows(path: &Path) -> Vec<(&'static str, Vec<rusqlite::types::Value>)> {
+    let db = Connection::open(path).unwrap();
+    let mut rows = Vec::new();
+    for (table, order) in [("event", "key"), ("fact", "id"), ("details", "event, draw, number")] {
+        let mut statement = db.prepare(&format!("SELECT * FROM {table} ORDER BY {order}")).unwrap();
+        let columns = statement.column_count();
+        let read = statement.query_map([], |row| (0..columns).map(|column| row.get(column)).collect::<Result<Vec<_>, _>>());
+        rows.extend(read.unwrap().map(|row| (table, row.unwrap())));
+    }
+    rows
+}
+
+/// Runs these words of SQL in a journal that no server holds.
+fn alter(folder: &Path, sql: &str) {
+    Connection::open(journal(folder)).unwrap().execute_batch(sql).unwrap();
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn is_epoch(row: &(&'static str, Vec<rusqlite::types::Value>)) -> bool {
+    row.0 == "fact" && row.1.iter().any(|cell| *cell == rusqlite::types::Value::Text("epoch_renewed".into()))
+}
+
+/// A house with phones, an announced draw with a winner's details, and a draw that is started and not revealed.
+async fn in_mid_evening(house: &House) -> Vec<Phone> {
+    house.open_event().await;
+    let phones = house.register_many(12).await;
+    let (draw, winners) = house.whole_draw(&prize("TV")).await;
+    let winner = phones.iter().find(|phone| phone.number == winners[0]).unwrap();
+    let form = json!({"event_id": EVENT, "draw_id": draw, "name": "홍길동", "phone": "010-1234-5678", "consent": true});
+    house.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
+    house.start_draw(&prize("Car")).await;
+    phones
+}
+
+/// What a console and the public see of the event that is to be the same after it came back.
+async fn seen(house: &House) -> Vec<Value> {
+    let mut seen = Vec::new();
+    for path in ["draws", "participants", "winners?unmask=1", "winners?all=1"] {
+        seen.push(house.look(path).await);
+    }
+    for path in ["/results", "/proof"] {
+        seen.push(house.public(path).await);
+    }
+    seen
+}
+
+/// Insists that every phone has its number by its token and by its `request_id`.
+async fn phones_go_on(house: &House, phones: &[Phone]) {
+    for (phone, index) in phones.iter().zip(1..) {
+        let own = house.get(&format!("/my-number?event_id={EVENT}")).bearer(&phone.token).await.ok();
+        assert_eq!(own["draw_number"].as_u64(), Some(phone.number));
+        assert_eq!(house.register(index).await, *phone, "number, token and recovery code");
+    }
+}
+
+async fn epoch(house: &House, phone: &Phone) -> String {
+    let mut socket = house.socket(EVENT, &format!("?token={}", phone.token)).await;
+    socket.until("state_sync").await["epoch"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_brings_them_back() {
+    const PHONES: u64 = 300;
+    let mut house = House::start().await;
+    in_mid_evening(&house).await;
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut lanes = tokio::task::JoinSet::new();
+    for lane in 0..10 {
+        let ask = |index| house.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)}));
+        let asks: Vec<_> = (1_000 + lane..1_000 + PHONES).step_by(10).map(ask).collect();
+        let answered = answered.clone();
+        lanes.spawn(async move {
+            for ask in asks {
+                ask.await.granted(201);
+                answered.fetch_add(1, SeqCst);
+            }
+        });
+    }
+    crate::house::poll("some have registered", || (answered.load(SeqCst) > 20).then_some(())).await;
+    let temp = tempfile::tempdir().unwrap();
+    let backup = back_up(&house, &temp.path().join("copies")).await;
+    while let Some(lane) = lanes.join_next().await {
+        lane.unwrap();
+    }
+    assert_eq!(house.look("stats").await["participant_count"], 12 + PHONES, "nobody was refused meanwhile");
+    house.terminate();
+    house.ended().await;
+
+    let (copied, all) = (rows(&journal(&backup)), rows(&journal(&house.data_dir())));
+    let of = |rows: &[(&'static str, Vec<_>)], table| rows.iter().filter(|row| row.0 == table).cloned().collect::<Vec<_>>();
+    for table in ["event", "fact", "details"] {
+        let (copied, all) = (of(&copied, table), of(&all, table));
+        assert!(!copied.is_empty() && all.starts_with(&copied), "{table}: {} of {} rows", copied.len(), all.len());
+    }
+    assert!(of(&copied, "fact").len() > 12 + 20, "those that were answered before are there");
+
+    let fresh = temp.path().join("data");
+    run(&fresh, &["restore", text(&backup)]).done();
+    let (new, restored): (Vec<_>, Vec<_>) = rows(&journal(&fresh)).into_iter().partition(is_epoch);
+    assert_eq!(restored, copied);
+    assert_eq!(new.len(), of(&copied, "event").len(), "and one new epoch an event");
+}
+
+#[tokio::test]
+async fn after_a_kill_and_the_loss_of_the_folder_everything_is_as_it_was_but_the_epoch() {
+    let mut house = House::start().await;
+    let phones = in_mid_evening(&house).await;
+    let link = house.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
+    let (before, old_epoch) = (seen(&house).await, epoch(&house, &phones[0]).await);
+    let temp = tempfile::tempdir().unwrap();
+    let backup = back_up(&house, temp.path()).await;
+    let modes = ["", "luckydraw.sqlite", "secret.key"].map(|name| mode(&backup.join(name)));
+    assert_eq!(modes, [0o700, 0o600, 0o600]);
+    house.kill();
+    std::fs::remove_dir_all(house.data_dir()).unwrap();
+
+    let said = run(&house.data_dir(), &["restore", text(&backup)]).done();
+    assert!(said.contains(&format!("{EVENT}: 12 participants, 2 draws")), "{said}");
+    house.restart().await;
+    assert_eq!(seen(&house).await, before);
+    phones_go_on(&house, &phones).await;
+    let new_epoch = epoch(&house, &phones[0]).await;
+    assert_ne!(new_epoch, old_epoch);
+    let mut phone = house.socket(EVENT, &format!("?token={}&since=1&epoch={old_epoch}", phones[0].token)).await;
+    phone.until("state_sync").await;
+    assert!(phone.numbered().is_empty(), "frames of the history before are not told again");
+    let token = link["token"].as_str().unwrap();
+    house.get(&format!("/admin/{EVENT}/participants")).bearer(token).await.ok();
+    // What was picked before the loss is what is revealed after it.
+    house.order("draw/reveal", &json!({})).await.ok();
+    house.kill();
+    house.restart().await;
+    assert_eq!(epoch(&house, &phones[0]).await, new_epoch, "a restart changes no epoch");
+    assert!(house.look("audit").await.to_string().contains("epoch_renewed"));
+}
+
+#[tokio::test]
+async fn a_spare_machine_takes_over_with_one_file() {
+    let house = House::start().await;
+    let mut picture = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(8, 8).write_to(&mut picture, image::ImageFormat::Png).unwrap();
+    let first = picture.into_inner();
+    let phones = in_mid_evening(&house).await;
+    let stored = house.admin(Method::POST, "images").body("image/png", first).await.ok();
+    let path = stored["prize_image"].as_str().unwrap().to_owned();
+    let listed = json!({"prize_name": "Tea", "prize_rank": 3, "quantity": 1, "prize_image": path});
+    house.order("prizes", &listed).await.granted(201);
+    let link = house.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("gala.luckydraw");
+    let said = run_beside(&house.data_dir(), &["export", EVENT, "--to", text(&file)]).await.done();
+    assert!(said.contains("12 participants, 2 draws, 1 winners' details, 1 images"), "{said}");
+    assert_eq!((mode(&file), names(temp.path())), (0o600, vec!["gala.luckydraw".to_owned()]));
+    run_beside(&house.data_dir(), &["export", "nobody", "--to", text(&temp.path().join("x"))])
+        .await
+        .refused(&["no event nobody"]);
+    let (before, old_epoch, shown) = (seen(&house).await, epoch(&house, &phones[0]).await, image(&house, &path).await.body);
+    let claim = claim_code(&house, &phones).await;
+
+    let mut spare = House::start().await;
+    run_beside(&spare.data_dir(), &["import", text(&file)]).await.refused(&["in use by process", "stop it first"]);
+    spare.terminate();
+    spare.ended().await;
+    run(&spare.data_dir(), &["import", text(&file)]).done();
+    run(&spare.data_dir(), &["import", text(&file)]).refused(&[EVENT, "is there already", "--as"]);
+    run(&spare.data_dir(), &["import", text(&file), "--as", "copy"]).done();
+    spare.restart().await;
+    assert_eq!(seen(&spare).await, before, "history, proof and details");
+    phones_go_on(&spare, &phones).await;
+    assert_ne!(epoch(&spare, &phones[0]).await, old_epoch);
+    assert_eq!(image(&spare, &path).await.body, shown);
+    assert_eq!(claim_code(&spare, &phones).await, claim, "the code that a winner has on the screen goes on");
+    spare.get(&format!("/admin/{EVENT}/participants")).bearer(link["token"].as_str().unwrap()).await.ok();
+    let copied = spare.get("/admin/copy/draws").admin().await.ok();
+    assert_eq!(copied["total_count"], before[0]["total_count"], "and once more under another name");
+    let newcomer = spare.register(500).await;
+    assert_eq!((newcomer.number, spare.register(500).await), (13, newcomer.clone()));
+    spare.order("draw/reveal", &json!({})).await.ok();
+
+    // From here it may go on to yet another machine, which has never run.
+    let onward = temp.path().join("onward.luckydraw");
+    run_beside(&spare.data_dir(), &["export", EVENT, "--to", text(&onward)]).await.done();
+    spare.kill();
+    std::fs::remove_dir_all(spare.data_dir()).unwrap();
+    run(&spare.data_dir(), &["import", text(&onward)]).done();
+    spare.restart().await;
+    phones_go_on(&spare, &phones).await;
+}
+
+/// The claim code of whoever of these has won.
+async fn claim_code(house: &House, phones: &[Phone]) -> Value {
+    for phone in phones {
+        let asked = house.get(&format!("/check-winner?event_id={EVENT}&draw_number={}", phone.number)).bearer(&phone.token);
+        let checked = asked.await.ok();
+        if checked["won"] == true {
+            assert!(checked["prizes"][0]["claim_code"].is_string(), "{checked}");
+            return checked["prizes"][0]["claim_code"].clone();
+        }
+    }
+    panic!("nobody has won");
+}
+
+async fn image(house: &House, path: &str) -> Answer {
+    let answer = house.ask(Method::GET, path).await;
+    assert_eq!(answer.status, 200);
+    answer
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A house that has stopped in mid-evening, with a backup of it.
+async fn stopped() -> (House, TempDir, PathBuf) {
+    let mut house = House::start().await;
+    in_mid_evening(&house).await;
+    let temp = tempfile::tempdir().unwrap();
+    let backup = back_up(&house, temp.path()).await;
+    house.terminate();
+    house.ended().await;
+    (house, temp, backup)
+}
+
+/// Overwrites the last page of a journal: not one that is read before all else.
+fn damage(path: &Path) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    let len = file.metadata().unwrap().len();
+    file.write_all_at(&[0xff; 4_096], len - 4_096).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_refused_and_the_way_out_works() {
+    let (mut house, _temp, backup) = stopped().await;
+    let data = house.data_dir();
+    damage(&journal(&data));
+    let damaged = std::fs::read(journal(&data)).unwrap();
+    run(&data, &[]).refused(&["damaged", "luckydraw restore"]);
+    run(&data, &["backup"]).refused(&["damaged", "luckydraw restore"]);
+    assert_eq!(names(&data.join("backups")), ["luckydraw.lock"], "nothing half-made is left");
+    run(&data, &["export", EVENT]).refused(&["damaged", "luckydraw restore"]);
+    let said = run(&data, &["restore", text(&backup)]).done();
+    let aside = PathBuf::from(said.lines().last().unwrap().split(" kept in ").nth(1).unwrap());
+    assert_eq!(std::fs::read(journal(&aside)).unwrap(), damaged, "what was there is kept, damaged as it is");
+    house.restart().await;
+    assert_eq!(house.look("stats").await["participant_count"], 12);
+}
+
+#[tokio::test]
+async fn a_backup_that_is_no_good_changes_nothing() {
+    let (mut house, temp, backup) = stopped().await;
+    let data = house.data_dir();
+    let export = temp.path().join("one.luckydraw");
+    run(&data, &["export", EVENT, "--to", text(&export)]).done();
+    let before = (names(&data), rows(&journal(&data)));
+    let refuse = |from: &Path, words: &[&str]| {
+        run(&data, &["restore", text(from)]).refused(words);
+        assert_eq!((names(&data), rows(&journal(&data))), before, "{words:?}");
+    };
+    refuse(&temp.path().join("nowhere"), &["neither a backup's folder nor a copy", "choose another"]);
+    let poem = temp.path().join("poem.txt");
+    std::fs::write(&poem, "no database at all, but long enough for a header of one, and for a few lines more").unwrap();
+    refuse(&poem, &["cannot be put back", "nothing was changed", "choose another backup"]);
+    let songs = temp.path().join("songs.sqlite");
+    Connection::open(&songs).unwrap().execute_batch("CREATE TABLE songs (id)").unwrap();
+    refuse(&songs, &["choose another backup", "no journal of luckydraw"]);
+    refuse(&export, &["luckydraw import"]);
+
+    let spoilt = |name: &str, how: &dyn Fn(&Path)| {
+        let folder = temp.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        for name in ["luckydraw.sqlite", "secret.key"] {
+            std::fs::copy(backup.join(name), folder.join(name)).unwrap();
+        }
+        how(&folder);
+        folder
+    };
+    refuse(&spoilt("torn", &|folder| damage(&journal(folder))), &["choose another backup", "damaged"]);
+    refuse(
+        &spoilt("keyless", &|folder| std::fs::write(folder.join("secret.key"), [7; 32]).unwrap()),
+        &["secret.key does not belong"],
+    );
+    let newer = "UPDATE meta SET value = 99 WHERE name = 'schema'";
+    refuse(&spoilt("newer", &|folder| alter(folder, newer)), &["schema 99", "newer program"]);
+    let orphan = "UPDATE fact SET body = replace(body, '\"number\":3,', '\"number\":2,') WHERE kind = 'registered'";
+    let contradicting = spoilt("contradicting", &|folder| alter(folder, orphan));
+    assert!(!run(&data, &["restore", text(&contradicting)]).done, "two people of one number");
+    assert_eq!((names(&data), rows(&journal(&data))), before);
+
+    run(&data, &["import", text(&poem)]).refused(&["no export of luckydraw", "luckydraw restore"]);
+    damage(&export);
+    run(&data, &["import", text(&export), "--as", "other"]).refused(&["nothing was changed", "export the event again"]);
+    house.restart().await;
+    assert_eq!(house.look("stats").await["participant_count"], 12);
+}
+
+#[tokio::test]
+async fn a_folder_of_another_version_is_refused_with_what_to_do() {
+    let (mut house, _temp, backup) = stopped().await;
+    let data = house.data_dir();
+    for (change, words) in [
+        ("UPDATE meta SET value = 2 WHERE name = 'schema'", ["newer program", "luckydraw restore"]),
+        ("UPDATE fact SET v = 77 WHERE id = 2", ["version 77", "luckydraw restore"]),
+        ("UPDATE fact SET kind = 'levitated' WHERE id = 2", ["levitated", "luckydraw restore"]),
+    ] {
+        alter(&data, change);
+        run(&data, &[]).refused(&words);
+        run(&data, &["restore", text(&backup)]).done();
+    }
+    house.restart().await;
+    assert_eq!(house.look("stats").await["participant_count"], 12);
+}
+
+#[tokio::test]
+async fn a_folder_serves_one_server_and_a_backup_of_it_any_time() {
+    let house = House::start().await;
+    house.open_event().await;
+    let data = house.data_dir();
+    run_beside(&data, &[]).await.refused(&["in use by process", "stop it first, or choose another folder"]);
+    let temp = tempfile::tempdir().unwrap();
+    let backup = back_up(&house, temp.path()).await;
+    run_beside(&data, &["restore", text(&backup)]).await.refused(&["in use by process", "stop it first"]);
+    assert_eq!(house.look("stats").await["participant_count"], 0, "it goes on as if nothing had been tried");
+    run(&temp.path().join("nothing"), &["backup"]).refused(&["holds no journal", "--data-dir"]);
+}
+
+#[tokio::test]
+async fn a_restore_that_was_cut_short_is_noticed_and_done_again() {
+    let (mut house, _temp, backup) = stopped().await;
+    let data = house.data_dir();
+    // The instant at which the old journal is aside and the new one is not in its place yet.
+    std::fs::rename(journal(&data), data.join("moved-away")).unwrap();
+    std::fs::create_dir(data.join("restore.swap")).unwrap();
+    run(&data, &[]).refused(&["cut short", "luckydraw restore"]);
+    assert!(!journal(&data).exists(), "no empty evening was begun");
+    run(&data, &["restore", text(&backup)]).done();
+    house.restart().await;
+    assert_eq!(house.look("stats").await["participant_count"], 12);
+}
+
+#[tokio::test]
+async fn a_copy_from_before_a_deletion_comes_back_with_the_folder_s_own_key() {
+    let mut house = House::start().await;
+    in_mid_evening(&house).await;
+    house.ask(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin().await.ok();
+    let copies = house.get("/admin/demo/backup").admin().await.ok();
+    let copy = copies["backups"].as_array().unwrap().iter().find(|copy| copy["cause"] == "before_delete").unwrap().clone();
+    house.terminate();
+    house.ended().await;
+    let path = house.data_dir().join("backups").join(copy["name"].as_str().unwrap());
+    run(&house.data_dir(), &["restore", text(&path)]).done();
+    house.restart().await;
+    assert_eq!(house.look("winners?unmask=1").await["winners"][0]["name"], "홍길동");
+}
+
+#[tokio::test]
+async fn the_console_makes_lists_and_keeps_backups() {
+    let house = House::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
+    in_mid_evening(&house).await;
+    assert_eq!(house.look("backup").await, json!({"backups": [], "total_count": 0}));
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(house.admin(Method::POST, "backup").await.granted(201));
+    }
+    assert!(made.iter().all(|made| made["verified"] == true && made["cause"] == "asked" && made["bytes"].as_u64() > Some(4_096)));
+    let listed = house.look("backup").await;
+    let named = |list: &Value| list["backups"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
+    assert_eq!(named(&listed), [made[2]["name"].clone(), made[1]["name"].clone()], "the newest first, and two are kept");
+    house.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/backup")).await.refused(401, "UNAUTHORIZED");
+
+    let plain = house.order("reset", &json!({"reset_draws": false})).await.ok();
+    assert_eq!(plain["backup"], Value::Null);
+    let reset = house.order("reset", &json!({"reset_participants": true, "backup": true})).await.ok();
+    let copy = house.data_dir().join("backups").join(reset["backup"].as_str().unwrap());
+    let count = "SELECT count(*) FROM fact WHERE kind = 'reset'";
+    let resets: i64 = Connection::open(journal(&copy)).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(resets, 0, "it was made before anything was cleared");
+
+    house.order("phase", &json!({"phase": "drawing"})).await.ok();
+    let phase_copies = || names(&house.data_dir().join("backups")).iter().filter(|name| is_named(name, "phase")).count();
+    crate::house::poll("the new phase is backed up", || (phase_copies() == 1).then_some(())).await;
+    for _ in 0..3 {
+        run_beside(&house.data_dir(), &["backup", "--keep", "1"]).await.done();
+    }
+    let asked = names(&house.data_dir().join("backups")).into_iter().filter(|name| is_named(name, "asked")).count();
+    assert_eq!(asked, 1);
+}
+
+/// Whether this is the name of a whole backup of that cause.
+fn is_named(name: &str, cause: &str) -> bool {
+    let made_at = name.strip_prefix(cause).and_then(|rest| rest.strip_prefix('-'));
+    made_at.is_some_and(|made_at| made_at.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_leaves_nothing_and_what_waits_for_it_is_not_done() {
+    let house = House::start().await;
+    in_mid_evening(&house).await;
+    house.limit_files(Some(16_384));
+    house.admin(Method::POST, "backup").await.refused(503, "NOT_DURABLE");
+    house.order("reset", &json!({"reset_participants": true, "backup": true})).await.refused(503, "NOT_DURABLE");
+    assert_eq!(names(&house.data_dir().join("backups")), ["luckydraw.lock"]);
+    house.limit_files(None);
+    assert_eq!(house.look("stats").await["participant_count"], 12, "nothing was cleared");
+    house.admin(Method::POST, "backup").await.granted(201);
+}
