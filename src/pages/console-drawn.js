@@ -122,7 +122,7 @@ export function drawn(desk) {
   }
 
   desk.listeners.add((frame) => {
-    if (['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'winner_info_received', 'event_reset'].includes(frame.type)) refresh();
+    if (['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'winner_info_received', 'winner_updated', 'event_reset'].includes(frame.type)) refresh();
   });
   return {
     element,

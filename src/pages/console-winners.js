@@ -119,7 +119,7 @@ export function build(desk) {
   }
 
   desk.listeners.add((frame) => {
-    if (['winner_info_received', 'winner_announced', 'draw_voided', 'event_reset'].includes(frame.type)) refresh();
+    if (['winner_info_received', 'winner_updated', 'winner_announced', 'draw_voided', 'event_reset'].includes(frame.type)) refresh();
   });
   render();
   return { element, reworded: render, opened: load };

@@ -155,10 +155,12 @@ export function connect({ event, role = 'phone', token = null, onFrame, onStatus
         tell('polling');
       } catch {
         if (polling !== mine) return;
-        failures += 1;
-        tell('waiting');
-        const most = Math.min(RETRY_MAX_MS, 1_000 * 2 ** Math.min(failures, 6));
-        await new Promise((done) => setTimeout(done, RETRY_MIN_MS + Math.random() * most));
+        // Nobody answers at all, so that it is no wall against sockets: the next try is a socket again.
+        stopPolling();
+        clearTimeout(timer);
+        refusals = REFUSALS_MAX - 1;
+        lost(null);
+        return;
       }
     }
   }

@@ -74,6 +74,9 @@ impl State {
         match fact {
             Fact::Registered { number, .. } => tellings.joined.push(*number),
             Fact::Announced { draw, .. } => tellings.announced = Some(*draw),
+            Fact::Arrived { draw, number } | Fact::HandedOver { draw, number, .. } | Fact::HandOverUndone { draw, number } => {
+                tellings.for_consoles(frame::winner_updated(*draw, *number));
+            }
             Fact::Reset { session: Some(_) } => {
                 self.roster = Arc::new(Roster::new(self.event.settings.participants_max, 1));
                 tellings.joined.clear();

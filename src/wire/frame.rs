@@ -105,6 +105,16 @@ pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone:
     )
 }
 
+/// `winner_updated`, for consoles: this winner came, or the prize changed hands. What holds now is for them to ask.
+pub fn winner_updated(draw: DrawId, number: Number) -> Bytes {
+    #[derive(Serialize)]
+    struct Updated {
+        draw_id: u32,
+        draw_number: u32,
+    }
+    typed("winner_updated", Updated { draw_id: draw.0, draw_number: number.0 })
+}
+
 /// A prize as it is drawn: the fields that every draw shows, in frames and in answers.
 #[derive(Serialize)]
 pub(super) struct Prize<'a> {

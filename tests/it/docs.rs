@@ -22,6 +22,7 @@ const SAID: &[&str] = &[
     "participant_joined",
     "connection_count",
     "winner_info_received",
+    "winner_updated",
     "pong",
     "identify_ack",
     "already_won",

@@ -8,6 +8,7 @@ mod admin;
 mod asks;
 mod backup;
 mod bad_input;
+mod browser;
 mod claims;
 mod config;
 mod credentials;

@@ -1,0 +1,405 @@
+//! A real browser: Debian's Chromium, driven through ChromeDriver as a person would, each person in a context of their own.
+//!
+//! A context shares neither cookies nor storage with another, so that one browser holds a hall of phones, a stage and a console. ChromeDriver cannot
+//! open one; Chromium's own protocol can, and ChromeDriver drives whatever window is there. Both processes are one group, which is killed when the
+//! test ends, however it ends. Waits look at a condition until it holds; nothing here sleeps for its own sake, and nothing leaves this machine.
+
+use crate::house::PATIENCE;
+use crate::http::Ask;
+use fantoccini::elements::Element;
+use fantoccini::wd::WindowHandle;
+use fantoccini::{Client, ClientBuilder, Locator};
+use futures_util::{SinkExt, StreamExt};
+use hyper::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex as Turn, MutexGuard, Semaphore, SemaphorePermit};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// One browser at a time, where the tests of one process run side by side.
+static ALONE: Semaphore = Semaphore::const_new(1);
+
+/// Keeps the reports of a page's own policy where the test finds them.
+const LISTEN: &str = "self.policyReports = []; addEventListener('securitypolicyviolation', \
+    (report) => self.policyReports.push(`${report.violatedDirective}: ${report.blockedURI}`));";
+
+/// A running browser. Dropping it kills and reaps it.
+pub struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    client: Client,
+    session: String,
+    /// Chromium's own protocol, and the last number of a call.
+    protocol: Turn<(WebSocketStream<TcpStream>, u64)>,
+    /// The window that the driver looks at now.
+    turn: Turn<Option<WindowHandle>>,
+    windows: Mutex<Vec<WindowHandle>>,
+    folder: TempDir,
+    _alone: SemaphorePermit<'static>,
+}
+
+/// What a window is like.
+#[derive(Clone, Copy, Debug)]
+pub enum Screen {
+    Phone,
+    Desktop,
+    Projector,
+}
+
+impl Screen {
+    /// Width and height in CSS pixels.
+    fn size(self) -> (u32, u32) {
+        match self {
+            Self::Phone => (390, 844),
+            Self::Desktop => (1280, 900),
+            Self::Projector => (1280, 720),
+        }
+    }
+}
+
+impl Browser {
+    /// A browser of somebody who reads Korean.
+    pub async fn start() -> Self {
+        Self::start_with(json!({}), "ko-KR").await
+    }
+
+    /// A browser with these preferences, whose person reads `language`.
+    pub async fn start_with(preferences: Value, language: &str) -> Self {
+        let alone = ALONE.acquire().await.expect("nobody closes it");
+        let folder = tempfile::tempdir().unwrap();
+        let driver = spawn(folder.path());
+        let address = driver_address(folder.path()).await;
+        let mut arguments = vec![
+            "--headless".to_owned(),
+            format!("--user-data-dir={}", folder.path().join("profile").display()),
+            format!("--accept-lang={language}"),
+        ];
+        arguments.extend(ARGUMENTS.iter().map(|argument| argument.to_string()));
+        // SAFETY: geteuid takes nothing and cannot fail.
+        if unsafe { libc::geteuid() } == 0 {
+            // Chromium's sandbox is not to be had by root.
+            arguments.push("--no-sandbox".to_owned());
+        }
+        let wanted = json!({
+            "goog:chromeOptions": {"args": arguments, "prefs": preferences},
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "unhandledPromptBehavior": "ignore",
+        });
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(wanted.as_object().cloned().expect("it is an object"));
+        let url = format!("http://{address}");
+        let connecting = builder.connect(&url);
+        let client = tokio::time::timeout(PATIENCE * 2, connecting).await.expect("chromium starts").expect("chromium starts");
+        let session = client.session_id().await.unwrap().expect("a session has an id");
+        let options = &client.capabilities().expect("a session has capabilities")["goog:chromeOptions"];
+        let protocol = Turn::new((protocol(options["debuggerAddress"].as_str().unwrap()).await, 0));
+        let (turn, windows) = (Turn::new(None), Mutex::new(Vec::new()));
+        Self { driver, address, client, session, protocol, turn, windows, folder, _alone: alone }
+    }
+
+    /// A new person's window at this address.
+    pub async fn open(&self, screen: Screen, address: &str) -> Page<'_> {
+        let page = self.blank(screen).await;
+        page.go(address).await;
+        page
+    }
+
+    /// A new person's window with nothing in it yet.
+    pub async fn blank(&self, screen: Screen) -> Page<'_> {
+        let context = self.ask_browser("Target.createBrowserContext", json!({})).await;
+        self.window(screen, context["browserContextId"].as_str()).await
+    }
+
+    /// A window of the browser's owner, for whom its preferences hold.
+    pub async fn open_own(&self, screen: Screen, address: &str) -> Page<'_> {
+        let page = self.window(screen, None).await;
+        page.go(address).await;
+        page
+    }
+
+    async fn window(&self, screen: Screen, context: Option<&str>) -> Page<'_> {
+        let (width, height) = screen.size();
+        let mut wanted = json!({"url": "about:blank", "newWindow": true, "width": width, "height": height});
+        if let Some(context) = context {
+            wanted["browserContextId"] = json!(context);
+        }
+        let target = self.ask_browser("Target.createTarget", wanted).await;
+        let window = WindowHandle::try_from(target["targetId"].as_str().unwrap().to_owned()).unwrap();
+        self.windows.lock().unwrap().push(window.clone());
+        let page = Page { browser: self, window, context: context.map(str::to_owned) };
+        let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        page.order("Emulation.setDeviceMetricsOverride", screen).await;
+        page.order("Page.addScriptToEvaluateOnNewDocument", json!({"source": LISTEN})).await;
+        page
+    }
+
+    /// Insists that no page had an error, broke its own policy or asked another host, but for console lines that hold one of `expected`.
+    pub async fn assert_quiet(&self, expected: &[&str]) {
+        let log = self.ask_driver("se/log", json!({"type": "browser"})).await;
+        let is_bad = |entry: &&Value| entry["level"] == "SEVERE" || entry["source"] == "security";
+        let is_new = |entry: &&Value| !expected.iter().any(|part| entry["message"].as_str().unwrap().contains(part));
+        let loud: Vec<_> = log.as_array().unwrap().iter().filter(is_bad).filter(is_new).map(|entry| &entry["message"]).collect();
+        assert!(loud.is_empty(), "the console of a page says: {loud:#?}");
+        let windows = self.windows.lock().unwrap().clone();
+        for window in windows {
+            let page = Page { browser: self, window, context: None };
+            let script =
+                "return [self.policyReports, performance.getEntriesByType('resource').map((entry) => new URL(entry.name))
+                .filter((url) => url.host !== location.host && url.protocol !== 'blob:').map(String)]";
+            assert_eq!(page.run(script, vec![]).await, json!([[], []]), "policy reports and requests to other hosts");
+        }
+    }
+
+    /// A call of Chromium's protocol to the browser itself.
+    async fn ask_browser(&self, method: &str, params: Value) -> Value {
+        let mut protocol = self.protocol.lock().await;
+        protocol.1 += 1;
+        let id = protocol.1;
+        let asking = async {
+            protocol.0.send(Message::text(json!({"id": id, "method": method, "params": params}).to_string())).await.unwrap();
+            loop {
+                let Message::Text(text) = protocol.0.next().await.expect("the browser lives").unwrap() else { continue };
+                let answer: Value = serde_json::from_str(&text).unwrap();
+                if answer["id"] == id {
+                    return answer["result"].clone();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{method}: no answer"))
+    }
+
+    /// A call that only ChromeDriver knows.
+    async fn ask_driver(&self, path: &str, body: Value) -> Value {
+        let answer = Ask::new(self.address, Method::POST, &format!("/session/{}/{path}", self.session)).json(&body).await.json();
+        assert!(answer["value"]["error"].is_null(), "{path} {body}: {}", answer["value"]["message"]);
+        answer["value"].clone()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let group = libc::pid_t::try_from(self.driver.id()).unwrap();
+        // SAFETY: kill takes no pointers, and the driver is not reaped yet, so that the group is still its own.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+        let _ = self.driver.wait();
+        // What was killed may write to its profile until it is gone.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while std::fs::remove_dir_all(self.folder.path().join("profile"))
+            .is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound)
+            && Instant::now() < deadline
+        {
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// One window; what a person sees and does in it.
+pub struct Page<'b> {
+    browser: &'b Browser,
+    window: WindowHandle,
+    /// None: the browser's own.
+    context: Option<String>,
+}
+
+impl Page<'_> {
+    /// Another window of the same person.
+    pub async fn beside(&self, screen: Screen, address: &str) -> Self {
+        let page = self.browser.window(screen, self.context.as_deref()).await;
+        page.go(address).await;
+        page
+    }
+
+    /// Types an address.
+    pub async fn go(&self, address: &str) {
+        let _turn = self.turn().await;
+        self.browser.client.goto(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
+    }
+
+    /// Loads it again.
+    pub async fn refresh(&self) {
+        let _turn = self.turn().await;
+        self.browser.client.refresh().await.unwrap();
+    }
+
+    /// Where it is.
+    pub async fn address(&self) -> String {
+        let _turn = self.turn().await;
+        self.browser.client.current_url().await.unwrap().to_string()
+    }
+
+    /// Runs a script, which sees `arguments` and returns what is given back.
+    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.try_run(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    async fn try_run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, String> {
+        let _turn = self.turn().await;
+        let running = tokio::time::timeout(PATIENCE, self.browser.client.execute(script, arguments));
+        running.await.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
+    }
+
+    /// Waits until an expression of the page is neither false nor empty, and gives it back.
+    pub async fn until(&self, expression: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let script = format!("return ({expression})");
+        loop {
+            // A page that is being loaded cannot be asked.
+            let seen = self.try_run(&script, vec![]).await;
+            match seen {
+                Ok(value) if !matches!(&value, Value::Null | Value::Bool(false)) && value != json!("") && value != json!(0) => {
+                    return value;
+                }
+                _ if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+                _ => panic!("waited in vain until {expression}: {seen:?}\nthe page is\n{}", self.described().await),
+            }
+        }
+    }
+
+    /// Waits until the page says that it is in this state.
+    pub async fn until_state(&self, state: &str) {
+        self.until(&format!("document.body.dataset.state === {}", json!(state))).await;
+    }
+
+    /// Waits until the first element of a selector holds a text.
+    pub async fn until_text(&self, selector: &str, part: &str) {
+        self.until(&format!("document.querySelector({})?.innerText.includes({})", json!(selector), json!(part))).await;
+    }
+
+    /// What can be read in the first element of a selector.
+    pub async fn text(&self, selector: &str) -> String {
+        let text = self.run("return document.querySelector(arguments[0]).innerText", vec![json!(selector)]).await;
+        text.as_str().unwrap().trim().to_owned()
+    }
+
+    /// Clicks as soon as there is something to click, nothing lies over it, and it is switched on.
+    pub async fn click(&self, selector: &str) {
+        self.act(selector, async |element| match element.is_enabled().await? {
+            true => element.click().await.map(|()| true),
+            false => Ok(false),
+        })
+        .await;
+    }
+
+    /// Puts a text into a field, in place of what stood there.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        self.act(selector, async |element| {
+            element.clear().await?;
+            element.send_keys(text).await.map(|()| true)
+        })
+        .await;
+    }
+
+    /// Chooses what a list offers under this value.
+    pub async fn choose(&self, selector: &str, value: &str) {
+        self.act(selector, async |element| element.select_by_value(value).await.map(|()| true)).await;
+    }
+
+    /// Presses keys, wherever the focus is. Special keys are the letters of WebDriver's private area.
+    pub async fn press(&self, keys: &str) {
+        let _turn = self.turn().await;
+        self.browser.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    /// A call of Chromium's protocol about this window.
+    pub async fn order(&self, command: &str, params: Value) -> Value {
+        let _turn = self.turn().await;
+        self.browser.ask_driver("goog/cdp/execute", json!({"cmd": command, "params": params})).await
+    }
+
+    /// Tries until it is done: pages render anew at any moment, and an element of before is then gone.
+    async fn act(&self, selector: &str, act: impl AsyncFn(&Element) -> Result<bool, fantoccini::error::CmdError>) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let tried = {
+                let _turn = self.turn().await;
+                match self.browser.client.find(Locator::Css(selector)).await {
+                    Ok(element) => act(&element).await,
+                    Err(error) => Err(error),
+                }
+            };
+            match tried {
+                Ok(true) => return,
+                _ if Instant::now() < deadline => tokio::time::sleep(POLL).await,
+                _ => panic!("{selector}: {tried:?}\nthe page is\n{}", self.described().await),
+            }
+        }
+    }
+
+    async fn turn(&self) -> MutexGuard<'_, Option<WindowHandle>> {
+        let mut turn = self.browser.turn.lock().await;
+        if turn.as_ref() != Some(&self.window) {
+            self.browser.client.switch_to_window(self.window.clone()).await.expect("the window is open");
+            *turn = Some(self.window.clone());
+        }
+        turn
+    }
+
+    async fn described(&self) -> String {
+        let script = "return `${location} ${JSON.stringify(document.body.dataset)}\n${document.body.innerText}`";
+        self.try_run(script, vec![]).await.map_or_else(|error| error, |text| text.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// No name but this machine's is looked up, no page sleeps because another is looked at, and nothing is asked that a person did not ask for.
+const ARGUMENTS: &[&str] = &[
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    "--disable-background-networking",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--disable-gpu",
+    "--disable-renderer-backgrounding",
+    "--disable-sync",
+    "--mute-audio",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--no-proxy-server",
+];
+
+/// ChromeDriver, the head of a process group; what it starts is of that group too.
+fn spawn(folder: &Path) -> Child {
+    let output = |name: &str| File::create(folder.join(name)).unwrap();
+    Command::new("chromedriver")
+        .args(["--port=0"])
+        .stdin(Stdio::null())
+        .stdout(output("driver.out"))
+        .stderr(output("driver.err"))
+        .process_group(0)
+        .spawn()
+        .expect("chromedriver starts: install chromium and chromium-driver, as scripts/test does")
+}
+
+async fn driver_address(folder: &Path) -> SocketAddr {
+    let port = crate::house::poll("chromedriver says where it listens", || {
+        let text = std::fs::read_to_string(folder.join("driver.out")).unwrap();
+        let (_, rest) = text.split_once("successfully on port ")?;
+        rest.split_once('.')?.0.parse().ok()
+    });
+    SocketAddr::from(([127, 0, 0, 1], port.await))
+}
+
+/// The line to the browser itself, as its address of version tells it.
+async fn protocol(debugger: &str) -> WebSocketStream<TcpStream> {
+    let port: u16 = debugger.rsplit(':').next().unwrap().parse().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let version = Ask::new(address, Method::GET, "/json/version").await.json();
+    let url = version["webSocketDebuggerUrl"].as_str().unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    tokio_tungstenite::client_async(url, stream).await.unwrap().0
+}

@@ -1,0 +1,86 @@
+//! The console in an operator's hands: by keys alone, pressed twice, and with a second operator at another one.
+
+use super::chromium::{Browser, Screen};
+use super::people::{ENTER, SPACE, TAB, console};
+use crate::house::{ADMIN_TOKEN, House};
+use crate::show::EVENT;
+
+/// Presses of Tab until the big button is reached.
+const TABS_MAX: usize = 40;
+
+/// The step that the big button says once the winners are known, and it has had its rest.
+const AFTER_REVEAL: &str = "(({ disabled, dataset: { step } }) =>
+    (step === 'exhausted' || (step === 'complete' && !disabled)) && step)(document.querySelector('#step'))";
+
+/// A network that holds back what the server says, while `isDeaf` is set.
+const DEAF: &str = "const Plain = WebSocket; self.WebSocket = class extends Plain {
+    set onmessage(hear) { super.onmessage = hear && ((event) => self.isDeaf || hear(event)); } };";
+
+#[tokio::test]
+async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
+    let house = House::start().await;
+    house.open_event().await;
+    house.register_many(3).await;
+    house.add_prize("자전거").await;
+    let browser = Browser::start().await;
+    let host = browser.open(Screen::Desktop, &house.page(&format!("/lottery/admin?event={EVENT}"))).await;
+    host.until("document.activeElement.id === 'login-token'").await;
+    host.press(ADMIN_TOKEN).await;
+    host.press(ENTER).await;
+    host.until("document.querySelector('#step[data-step=standby]:not(:disabled)') !== null").await;
+    let mut tabs = 0;
+    while host.run("return document.activeElement.id", vec![]).await != "step" {
+        assert!(tabs < TABS_MAX, "the big button is reached by Tab");
+        host.press(TAB).await;
+        tabs += 1;
+    }
+    for (keys, next) in [(SPACE.repeat(2), "start"), (ENTER.repeat(2), "reveal")] {
+        host.press(&keys).await;
+        // The button has had its rest: a second step would show by now.
+        host.until(&format!(
+            "document.querySelector('#step').dataset.step !== '{}'",
+            if next == "start" { "standby" } else { "start" }
+        ))
+        .await;
+        host.until("!document.querySelector('#step').disabled").await;
+        assert_eq!(
+            host.run("return document.querySelector('#step').dataset.step", vec![]).await,
+            next,
+            "two presses are one step"
+        );
+    }
+    host.press(SPACE).await;
+    // No stage is there, so that the console announces, or the server when it has waited long enough.
+    if host.until(AFTER_REVEAL).await == "complete" {
+        host.press(SPACE).await;
+    }
+    host.until("document.querySelector('#step').dataset.step === 'exhausted'").await;
+    assert_eq!(house.look("draws").await["draws"].as_array().unwrap().len(), 1);
+    browser.assert_quiet(&[]).await;
+}
+
+#[tokio::test]
+async fn of_two_operators_the_slower_is_told_and_nothing_is_done_twice() {
+    let house = House::start().await;
+    house.open_event().await;
+    house.register_many(3).await;
+    house.add_prize("자전거").await;
+    let browser = Browser::start().await;
+    let path = format!("/lottery/admin?event={EVENT}");
+    let fast = console(&browser, &house, &path).await;
+    let slow = browser.blank(Screen::Desktop).await;
+    slow.order("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": DEAF})).await;
+    slow.go(&house.page(&path)).await;
+    slow.fill("#login-token", ADMIN_TOKEN).await;
+    slow.press(ENTER).await;
+    fast.step("standby").await;
+    slow.until("document.querySelector('#step[data-step=start]:not(:disabled)') !== null").await;
+    slow.run("self.isDeaf = true", vec![]).await;
+    fast.step("start").await;
+    fast.step("reveal").await;
+    fast.until(AFTER_REVEAL).await;
+    slow.step("start").await;
+    slow.until_text("#notes", "다른 진행자가 먼저").await;
+    assert_eq!(house.look("draws").await["draws"].as_array().unwrap().len(), 1, "one draw, whoever pressed");
+    browser.assert_quiet(&["status of 409"]).await;
+}

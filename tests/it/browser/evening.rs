@@ -1,0 +1,181 @@
+//! A whole event in one browser, from the first login to the reset: five phones, a stage, a console and two prize desks, and not one call by hand.
+
+use super::chromium::{Browser, Page, Screen};
+use super::people::console;
+use crate::house::House;
+use std::collections::BTreeSet;
+
+const NAME: &str = "김하늘";
+
+#[tokio::test]
+async fn a_whole_event_is_run_through_the_pages() {
+    let house = House::start().await;
+    let browser = Browser::start().await;
+    let host = console(&browser, &house, "/lottery/admin").await;
+    open_event(&host).await;
+    add_prizes(&host).await;
+    host.tab("links").await;
+    let stage = browser.open(Screen::Projector, &host.make_link("display").await).await;
+    let staff_link = host.make_link("staff").await;
+    let (desk, other_desk) = (browser.open(Screen::Phone, &staff_link).await, browser.open(Screen::Phone, &staff_link).await);
+    assert!(!desk.address().await.contains("token"), "the link's secret leaves the address bar");
+    host.tab("show").await;
+
+    let phones = arrive(&house, &browser).await;
+    stage.until_state("lobby").await;
+    stage.until("document.querySelector('#count').innerText === '5'").await;
+    host.until("document.querySelector('#fig-registered').innerText === '5'").await;
+
+    // Whoever wins first is not there: the seat is drawn again.
+    let absent = draw(&host, &stage, &phones, "slot").await;
+    let (number, phone) = &phones[absent];
+    host.click(&format!("[data-absent$=\":{number}\"]")).await;
+    phone.until_state("voided").await;
+    phone.click("#notice-button").await;
+    host.step("reveal").await;
+    let winner = winner(&phones).await;
+    assert_ne!(winner, absent, "who was absent does not win the same seat");
+    stage.until_state("announced").await;
+
+    let (number, phone) = &phones[winner];
+    phone.click("#won-here").await;
+    host.until_text("#drawn", "현장 확인").await;
+    let code = phone.hand_in(NAME, "01012345678", Some("서울시 중구 세종대로 110")).await;
+    hand_over(&desk, &other_desk, &code).await;
+    phone.until_state("handed-over").await;
+    phone.click("#prize-back").await;
+
+    let mut winners = BTreeSet::from([absent, winner]);
+    for mode in ["card", "network", "list"] {
+        let winner = draw(&host, &stage, &phones, mode).await;
+        assert!(winners.insert(winner), "nobody wins twice");
+        phones[winner].1.click("#won-next").await;
+        phones[winner].1.click("#prize-back").await;
+    }
+
+    host.tab("winners").await;
+    let row = format!("#winners [data-winner=\"{number}\"]");
+    host.until_text(&row, "010-****-5678").await;
+    assert!(host.text(&row).await.contains(NAME));
+    assert!(!host.text("#winners").await.contains("010-1234-5678"), "numbers are masked until somebody asks");
+    host.click("#unmask").await;
+    host.click("[data-answer=yes]").await;
+    host.until_text(&row, "010-1234-5678").await;
+
+    reset(&host, &phones).await;
+    stage.until_state("lobby").await;
+    stage.until("document.querySelector('#count').innerText === '0'").await;
+    assert_eq!(phones[3].1.join().await, 1, "numbers begin anew");
+    // The other desk was told no.
+    browser.assert_quiet(&["status of 409"]).await;
+}
+
+async fn open_event(host: &Page<'_>) {
+    host.click("#new-event").await;
+    host.fill("[data-field=event_id]", "gala").await;
+    host.fill("[data-field=title]", "가을 체육대회").await;
+    host.click("[data-answer=yes]").await;
+    host.until_text("#event-title", "가을 체육대회").await;
+}
+
+/// One prize for each way to draw: three pasted as from a spreadsheet, one typed.
+async fn add_prizes(host: &Page<'_>) {
+    host.tab("prizes").await;
+    host.click("#import-prizes").await;
+    let table = "경품명,등급,수량,방식,주소 필요\n자전거,1등,1,슬롯,예\n무선 이어폰,2등,1,카드,\n커피 쿠폰,3등,1,네트워크,";
+    host.fill("#paste", table).await;
+    host.click("#preview").await;
+    host.until_text("#import-outcome", "3개").await;
+    host.click("#take").await;
+    host.until("document.querySelectorAll('#prizes [data-prize]').length === 3").await;
+    host.click("#add-prize").await;
+    host.fill("[data-field=prize_name]", "머그컵").await;
+    host.choose("[data-field=draw_mode]", "list").await;
+    host.click("[data-answer=yes]").await;
+    host.until("document.querySelectorAll('#prizes [data-prize]').length === 4").await;
+}
+
+/// Five people scan the code: their numbers and phones.
+async fn arrive<'b>(house: &House, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
+    let mut phones = Vec::new();
+    for expected in 1..=5 {
+        let phone = browser.open(Screen::Phone, &house.page("/j/gala")).await;
+        let number = phone.join().await;
+        assert_eq!(number, expected, "numbers go up by one");
+        phones.push((number, phone));
+    }
+    phones
+}
+
+/// Draws the prize that is next; gives the place of who won.
+async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mode: &str) -> usize {
+    host.step("standby").await;
+    stage.until_state("standby").await;
+    stage.until(&format!("document.body.dataset.mode === '{mode}'")).await;
+    all(phones, "standby").await;
+    host.step("start").await;
+    stage.until_state("running").await;
+    all(phones, "suspense").await;
+    host.step("reveal").await;
+    loop {
+        // First the phones, then the stage: what is known there by now was not known here before.
+        let mut states = Vec::new();
+        for (_, phone) in phones {
+            states.push(phone.state().await);
+        }
+        if stage.run("return document.body.dataset.settled", vec![]).await == "true" {
+            break;
+        }
+        assert!(states.iter().all(|state| state == "suspense"), "no phone tells before the stage does: {states:?}");
+    }
+    let winner = winner(phones).await;
+    let (number, _) = &phones[winner];
+    let shown = format!("document.querySelector('#floor [data-winner=\"{number}\"]')");
+    // The reels of a slot machine are read as one number.
+    stage.until(&format!("({shown}?.ariaLabel ?? {shown}?.innerText)?.includes('00{number}')")).await;
+    stage.until_state("announced").await;
+    winner
+}
+
+async fn all(phones: &[(u64, Page<'_>)], state: &str) {
+    for (_, phone) in phones {
+        phone.until_state(state).await;
+    }
+}
+
+/// The place of the one phone that says it won, once all know.
+async fn winner(phones: &[(u64, Page<'_>)]) -> usize {
+    let mut won = Vec::new();
+    for (place, (_, phone)) in phones.iter().enumerate() {
+        phone.until("['won', 'lost', 'waiting'].includes(document.body.dataset.state)").await;
+        if phone.state().await == "won" {
+            won.push(place);
+        }
+    }
+    let [winner] = won[..] else { panic!("one phone wins: {won:?}") };
+    winner
+}
+
+/// Two desks look at the same code; the first hands the prize over, and the second is told by whom.
+async fn hand_over(desk: &Page<'_>, other: &Page<'_>, code: &str) {
+    desk.look_up("1번 데스크", code).await;
+    other.look_up("2번 데스크", code).await;
+    for page in [desk, other] {
+        page.until_text("#claim-prize", "자전거").await;
+        page.until_text("#claim-name", "김*").await;
+        page.until("document.querySelector('#claim').dataset.claim === 'ready'").await;
+    }
+    desk.click("#hand-over").await;
+    desk.until("document.querySelector('#claim').dataset.claim === 'done'").await;
+    other.click("#hand-over").await;
+    other.until("document.querySelector('#claim').dataset.claim === 'handed-over'").await;
+    other.until_text("#claim-told", "1번 데스크").await;
+}
+
+async fn reset(host: &Page<'_>, phones: &[(u64, Page<'_>)]) {
+    host.tab("event").await;
+    host.click("#reset-all").await;
+    host.fill("[data-word]", "초기화").await;
+    host.click("[data-answer=yes]").await;
+    all(phones, "reset").await;
+}

@@ -1,0 +1,92 @@
+//! What people do with the pages, in few words: take a number, log in, press the next step, hand in details, hand over a prize.
+
+use super::chromium::{Browser, Page, Screen};
+use crate::house::{ADMIN_TOKEN, House};
+use serde_json::json;
+
+/// Keys as WebDriver writes them.
+pub const TAB: &str = "\u{e004}";
+pub const ENTER: &str = "\u{e007}";
+pub const SPACE: &str = " ";
+
+impl House {
+    /// The address of a page.
+    pub fn page(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Puts a prize on the console's list.
+    pub async fn add_prize(&self, name: &str) {
+        self.order("prizes", &json!({"prize_name": name, "prize_rank": 1, "quantity": 1})).await.granted(201);
+    }
+}
+
+impl Page<'_> {
+    /// Takes a number by one tap, and gives it.
+    pub async fn join(&self) -> u64 {
+        self.click("#join-button").await;
+        self.number().await
+    }
+
+    /// The number that the phone shows.
+    pub async fn number(&self) -> u64 {
+        self.until("document.body.dataset.state === 'waiting' && document.querySelector('#number').innerText")
+            .await
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .expect("a number")
+    }
+
+    /// The state it is in now.
+    pub async fn state(&self) -> String {
+        self.run("return document.body.dataset.state", vec![]).await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Opens a tab of the console.
+    pub async fn tab(&self, name: &str) {
+        self.click(&format!("#tab-{name}")).await;
+        self.until(&format!("document.querySelector('#panel').dataset.tab === {}", json!(name))).await;
+    }
+
+    /// Presses the big button, once it says this step.
+    pub async fn step(&self, name: &str) {
+        self.click(&format!("#step[data-step=\"{name}\"]:not(:disabled)")).await;
+    }
+
+    /// Makes a link on the console's page of links, and gives its address.
+    pub async fn make_link(&self, role: &str) -> String {
+        self.click(&format!("[data-make={role}]")).await;
+        self.until(&format!("document.querySelector('[data-role={role}] input')?.value")).await.as_str().unwrap().to_owned()
+    }
+
+    /// Hands in the details of a win, and gives the claim code that is shown then.
+    pub async fn hand_in(&self, name: &str, phone: &str, address: Option<&str>) -> String {
+        self.until_state("form").await;
+        self.fill("#details-name", name).await;
+        self.fill("#details-phone", phone).await;
+        if let Some(address) = address {
+            self.fill("#details-address", address).await;
+        }
+        self.click("#details-consent").await;
+        self.click("#details-send").await;
+        self.until_state("claim").await;
+        self.until("document.querySelector('#claim-code')?.innerText").await.as_str().unwrap().to_owned()
+    }
+
+    /// Looks a claim code up at the prize desk.
+    pub async fn look_up(&self, desk: &str, code: &str) {
+        self.fill("#desk", desk).await;
+        self.fill("#code", code).await;
+        self.click("#find").await;
+        self.until_state("claim").await;
+    }
+}
+
+/// A console of somebody who typed the token, at this page of it.
+pub async fn console<'b>(browser: &'b Browser, house: &House, path: &str) -> Page<'b> {
+    let page = browser.open(Screen::Desktop, &house.page(path)).await;
+    page.fill("#login-token", ADMIN_TOKEN).await;
+    page.press(ENTER).await;
+    page.until("document.body.dataset.view !== 'login'").await;
+    page
+}
