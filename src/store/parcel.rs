@@ -72,11 +72,16 @@ impl Parcel {
     /// # Errors
     /// When it is no parcel, a newer program's, or damaged.
     pub fn open(path: &Path) -> Result<Self, ParcelError> {
-        if !is_one(path) {
-            return Err(JournalError::NoParcel { path: path.to_owned() }.into());
-        }
-        let db = read_only(path).map_err(JournalError::from)?;
         let no_parcel = || JournalError::NoParcel { path: path.to_owned() };
+        let db = read_only(path).map_err(|_| no_parcel())?;
+        match db.table_exists(None, "parcel") {
+            Ok(true) => {}
+            // A database whose very list of tables is damaged may well have been one.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+                return Err(JournalError::from(error).into());
+            }
+            Ok(false) | Err(_) => return Err(no_parcel().into()),
+        }
         let value = |name: &str| -> Result<Vec<u8>, JournalError> {
             let row = db.query_row("SELECT value FROM parcel WHERE name = ?1", [name], |row| row.get(0)).optional()?;
             row.ok_or_else(no_parcel)
