@@ -457,7 +457,7 @@ def machine():
 
 
 def main():
-    global FIRST_COME
+    global FIRST_COME, PORTS
     kinds = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="five, and two with --quick")
@@ -467,11 +467,12 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")
     parser.add_argument("--system-binary", type=pathlib.Path, default=BUILT / "luckydraw-system", help="built without mimalloc, for allocators")
     parser.add_argument("--first-come", type=int, metavar="PRIORITY", help="of server and client before all else (SCHED_FIFO), as 10")
+    parser.add_argument("--first-port", type=int, default=28_200, help="of those used, one a run")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another server; {port} in it is its port")
     asked = parser.parse_args()
     rounds = asked.rounds or (2 if asked.quick else 5)
     sockets = asked.sockets or ("300,3000" if asked.quick else "300,3000,19900")
-    FIRST_COME = asked.first_come
+    FIRST_COME, PORTS = asked.first_come, itertools.count(asked.first_port)
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

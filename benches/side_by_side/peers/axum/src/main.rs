@@ -1,5 +1,5 @@
-//! The measured contract on axum and a broadcast channel, as axum's own chat example does it. Runs as `axum-peer PORT`; with `SMALL` in the environment
-//! its read buffers are of 1 KiB, without it axum's default of 128 KiB, which no box has room for.
+//! The measured contract on axum and a broadcast channel, as axum's own chat example does it. Runs as `axum-peer PORT`; its read
+//! buffers are of 1 KiB, since with axum's default of 128 KiB a hall needs gigabytes.
 
 use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -18,9 +18,7 @@ struct App {
 }
 
 async fn upgrade(upgrade: WebSocketUpgrade, State(app): State<Arc<App>>) -> impl IntoResponse {
-    let is_small = std::env::var_os("SMALL").is_some();
-    let upgrade = if is_small { upgrade.read_buffer_size(1024).write_buffer_size(0) } else { upgrade };
-    upgrade.on_upgrade(|socket| serve(socket, app))
+    upgrade.read_buffer_size(1024).write_buffer_size(0).on_upgrade(|socket| serve(socket, app))
 }
 
 async fn serve(socket: WebSocket, app: Arc<App>) {
