@@ -1,15 +1,26 @@
-//! What pages weigh, and reading bodies: serde_json against simd-json, each of which `wire/parse.rs` uses where it wins.
+//! What pages weigh; what a registration takes over a socket until it is on the disk; and reading bodies: serde_json against simd-json, each of which
+//! `wire/parse.rs` uses where it wins.
+//!
+//! Registrations go to a whole server of this process over loopback, by one phone after another and by 64 at once, who share a commit. They are bound
+//! by the disk's flush as `store/commit` is; run it on the disk that matters (`TMPDIR`).
 //!
 //! Four real bodies: a phone's registration, a console's draw, a new event with 300 prizes, and an old console's draw with a 2 MB picture
 //! inside. simd-json gets the best case: buffers kept between bodies, at twice the largest body a thread for good, and one copy, since it
 //! scribbles over its input and the error pass needs it as it came.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use luckydraw::config::{self, Config, Wish};
+use luckydraw::server;
 use luckydraw::web::files::{File, weighed};
 use luckydraw::wire::parse::read_many_fields;
 use luckydraw::wire::request::{NewEvent, Register, Spec};
 use serde::de::DeserializeOwned;
+use std::ffi::OsString;
 use std::hint::black_box;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
 
 fn parsing(criterion: &mut Criterion) {
     let register = r#"{"event_id":"gala-2026","request_id":"5f0c2a9b7e1d4c38a6b1f0d2e9c47a35"}"#;
@@ -37,6 +48,74 @@ fn read<T: DeserializeOwned>(criterion: &mut Criterion, name: &str, body: &str) 
     group.finish();
 }
 
+fn register(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("web/register");
+    for at_once in [1, 64] {
+        // A house each, so that none is full.
+        let folder = tempfile::tempdir().expect("a folder for the bench");
+        let house = server::start(&house_in(folder.path())).expect("the house opens");
+        let mut phones: Vec<_> = (0..at_once).map(|_| Phone::connect(house.addresses()[0].address)).collect();
+        let mut asked = 0;
+        group.throughput(Throughput::Elements(at_once));
+        group.bench_function(BenchmarkId::from_parameter(at_once), |bench| {
+            bench.iter(|| {
+                for phone in &mut phones {
+                    asked += 1;
+                    phone.ask(asked);
+                }
+                phones.iter_mut().for_each(Phone::hear);
+            });
+        });
+        drop(phones);
+        house.stop();
+    }
+    group.finish();
+}
+
+/// The settings of a house that trusts loopback and has seats for everybody who comes in a run.
+fn house_in(folder: &Path) -> Config {
+    let settings = [("BIND", "127.0.0.1:0"), ("OPEN", "1"), ("DEFAULT_EVENT", "bench"), ("PARTICIPANTS_MAX", "300000"), ("LOG", "error")];
+    let env = settings.map(|(name, value)| (OsString::from(format!("LUCKYDRAW_{name}")), OsString::from(value)));
+    let env = env.into_iter().chain([("LUCKYDRAW_DATA_DIR".into(), folder.into())]);
+    match config::understand(["luckydraw".into()], env) {
+        Ok(Wish::Serve(config)) => *config,
+        other => panic!("these settings are a server's: {other:?}"),
+    }
+}
+
+/// A connection that is kept.
+struct Phone {
+    line: TcpStream,
+    answer: [u8; 4096],
+}
+
+impl Phone {
+    fn connect(address: SocketAddr) -> Self {
+        let line = TcpStream::connect(address).expect("it listens");
+        line.set_nodelay(true).expect("it is open");
+        line.set_read_timeout(Some(Duration::from_secs(30))).expect("it is open");
+        Self { line, answer: [0; 4096] }
+    }
+
+    fn ask(&mut self, count: u64) {
+        let body = format!(r#"{{"event_id":"bench","request_id":"bench-request-{count:020}"}}"#);
+        let head = "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
+        let request = format!("{head}{}\r\n\r\n{body}", body.len());
+        self.line.write_all(request.as_bytes()).expect("the server reads");
+    }
+
+    /// Reads to the end of the answer, which is one small JSON object with nothing nested in it.
+    fn hear(&mut self) {
+        let mut len = 0;
+        while len == 0 || self.answer[len - 1] != b'}' {
+            let got = self.line.read(&mut self.answer[len..]).expect("the server answers");
+            assert!(got > 0, "the connection is kept");
+            len += got;
+        }
+        assert!(self.answer.starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&self.answer[..len]));
+    }
+}
+
 /// Prints what each page weighs over the wire: a size is not timed, and belongs to the figures all the same.
 fn weights(_: &mut Criterion) {
     for page in ["phone.html", "stage.html", "console.html", "staff.html", "verify.html"] {
@@ -47,5 +126,5 @@ fn weights(_: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, parsing, weights);
+criterion_group!(benches, parsing, register, weights);
 criterion_main!(benches);

@@ -17,6 +17,7 @@ use luckydraw::wire::text::{join_frames, text_frame};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -97,6 +98,8 @@ impl Hall {
             let mut phone = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             phone.set_read_timeout(Some(DEADLINE)).unwrap();
             let (socket, _) = listener.accept().unwrap();
+            // As the street's listening sockets have it: otherwise the kernel would hold a second write back, and might join it to a third.
+            socket.set_nodelay(true).unwrap();
             let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
             stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
@@ -106,9 +109,11 @@ impl Hall {
         Self { stages, room, phones, frames, draws: 0 }
     }
 
-    /// Announces a draw, and reads it at every phone: both frames come by one read, as one buffer that left by one write.
+    /// Announces a draw, and reads it at every phone: both frames come as one segment, since they left by one write. That they are read at once is
+    /// not enough: the far kernel joins what came apart, if it is read late enough.
     fn announce(&mut self) {
         self.draws += 1;
+        let segments: Vec<u32> = self.phones.iter().map(segments_of).collect();
         let mut snapshot = Snapshot::clone(&self.room.snapshot());
         snapshot.revision += 1;
         let snapshot = Arc::new(snapshot);
@@ -118,10 +123,11 @@ impl Hall {
         self.room.delivery.begin(DrawId(self.draws));
         let (room, doubts) = (self.room.clone(), ByRole::default());
         self.stages.publish(Arc::new(Publication { room, snapshot, frames, announces, closes: None, doubts }));
-        let mut heard = [0; 2048];
-        for phone in &mut self.phones {
-            let count = phone.read(&mut heard).unwrap();
-            assert!(heard[..count] == self.frames[..], "{count} bytes in one read, {} were sent", self.frames.len());
+        let mut heard = vec![0; self.frames.len()];
+        for (phone, before) in self.phones.iter_mut().zip(segments) {
+            phone.read_exact(&mut heard).unwrap();
+            assert!(heard == self.frames, "the frames come as they were sent");
+            assert_eq!(segments_of(phone) - before, 1, "an announcement is one write");
         }
         // The walk is over when it has been counted, which is after its last write.
         let start = Instant::now();
@@ -130,6 +136,18 @@ impl Hall {
             std::thread::yield_now();
         }
     }
+}
+
+/// How many segments with data have come in at a phone, as the kernel counts them.
+fn segments_of(phone: &TcpStream) -> u32 {
+    /// Where `tcpi_data_segs_in` stands in the kernel's `struct tcp_info`, which only ever grows at its end.
+    const DATA_SEGS_IN: usize = 152;
+    let mut info = [0u8; 256];
+    let mut len = info.len() as libc::socklen_t;
+    // SAFETY: the socket is open while it is borrowed; the kernel writes at most `len` bytes to `info`, which is that long, and says in `len` how many.
+    let result = unsafe { libc::getsockopt(phone.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) };
+    assert!(result == 0 && len as usize >= DATA_SEGS_IN + 4, "this kernel counts segments");
+    u32::from_ne_bytes(info[DATA_SEGS_IN..DATA_SEGS_IN + 4].try_into().unwrap())
 }
 
 /// What everybody is greeted with.

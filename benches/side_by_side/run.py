@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Measures the server beside the floor, and prints one Markdown table.
 
-    benches/side_by_side/run.py                       everything, five rounds: some ten minutes
+    benches/side_by_side/run.py                       everything, five rounds: some twenty minutes
     benches/side_by_side/run.py --rounds 3 --only fan,register
     benches/side_by_side/run.py --peer 'bun=bun app.js {port}'
 
 The floor (floor.c) is the cheapest server that plain system calls allow, so what it costs is what the kernel costs. A peer is any other
-server that speaks the floor's language: sockets at /ws, POST /trigger broadcasts its body, POST /register answers {"number":N}. Each
-run starts a fresh process over a fresh data folder, the server on one core and the client on another. Rounds are interleaved, every
-system once and then again, and ratios are taken within a round: what another process does to the machine meets both. CPU is the process's
-own time, never the clock on the wall. Memory is Rss of smaps_rollup. Traffic stays on 127.0.0.1, and every run is bounded.
+server that speaks the floor's language: sockets at /ws, POST /trigger broadcasts its body, POST /register answers {"number":N}. Every
+executable in target/side_by_side/peers (or $BENCH_PEERS) is one, started with its port as argument; peers/setup puts some there, and none
+is needed. Each run starts a fresh process over a fresh data folder, the server on one core and the client on another. Rounds are
+interleaved, every system once and then again, and ratios are taken within a round: what another process does to the machine meets both.
+CPU is the process's own time, never the clock on the wall. Memory is Rss of smaps_rollup. Traffic stays on 127.0.0.1, and every run is
+bounded.
 
-Memory groups and CPU shares want cgroups that may be written; where they may not, those rows are left out and named.
+Memory groups and CPU shares want cgroups that may be written, and TLS wants the openssl program for a certificate; what cannot be had is
+left out and named. --first-come has the kernel run server and client before anything else of the machine (SCHED_FIFO), for a busy one.
 """
 
 import argparse
@@ -34,9 +37,11 @@ import urllib.request
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = REPOSITORY / "target" / "side_by_side"
+TLS_CLIENT = pathlib.Path(__file__).resolve().parent / "tlsfan.py"
 SERVER_CORES, CLIENT_CORE = {0}, 1
 RUN_S = 180  # no run lasts longer
 PORTS = itertools.count(28_200)
+FIRST_COME = None  # the priority of server and client before all else, if they have one
 
 EVENT = "bench"
 FLOOR_FRAME = '{"type":"draw_standby","prize_name":"%s","seq":{SEQ},"epoch":"0123456789abcdef"}'
@@ -147,6 +152,8 @@ class Running:
             os.sched_setaffinity(0, self.cores)
             if self.cage:
                 self.cage.enter()
+            else:
+                go_first()
 
         environment = {**os.environ, **self.system.environment(self.port, self.folder)}
         began = time.monotonic()
@@ -176,8 +183,14 @@ class Running:
     def client(self, mode, *options, meanwhile=lambda: None):
         """Runs the client to its end and gives what it measured. Calls `meanwhile` over and over."""
         command = [BUILT / "wsfan", mode, "-P", str(self.port), "-p", str(self.process.pid), "-c", str(CLIENT_CORE), *map(str, options)]
+        return self.watched(command, meanwhile)
+
+    def tls_client(self, *options):
+        return self.watched([sys.executable, TLS_CLIENT, "--pid", str(self.process.pid), "--core", str(CLIENT_CORE), *map(str, options)], lambda: None)
+
+    def watched(self, command, meanwhile):
         began = time.monotonic()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=go_first) as client:
             while client.poll() is None:
                 meanwhile()
                 time.sleep(0.05)
@@ -187,6 +200,12 @@ class Running:
         if client.returncode:
             raise RuntimeError(f"{self.system.name}: {complaint[-500:]}")
         return {**json.loads(printed), "alive": self.process.poll() is None}
+
+
+def go_first():
+    """In a child: nothing but its like comes before it. A cage keeps no account of such a process, so it is not for caged ones."""
+    if FIRST_COME:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIRST_COME))
 
 
 @contextlib.contextmanager
@@ -200,27 +219,35 @@ def started(system, cage=None, cores=SERVER_CORES):
 
 
 class Table:
-    """Figures by row and system, one a round."""
+    """Figures by row and system, one a round; and what went wrong, which is told and not counted."""
 
     def __init__(self):
-        self.rows = {}
+        self.rows, self.round, self.left_out = {}, 0, []
 
     def note(self, row, system, value, unit):
-        self.rows.setdefault((row, unit), {}).setdefault(system, []).append(value)
+        self.rows.setdefault((row, unit), {}).setdefault(system, {})[self.round] = value
+
+    @contextlib.contextmanager
+    def forgiving(self, what):
+        try:
+            yield
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            self.left_out.append(f"round {self.round}, {what}: {error}")
 
     def markdown(self):
-        lines = ["| figure | system | median | from – to | ratio to the floor |", "|---|---|--:|--:|--:|"]
+        lines = ["| figure | system | median | from – to | ratio to the first of the row |", "|---|---|--:|--:|--:|"]
         for (row, unit), systems in self.rows.items():
-            for system, values in systems.items():
+            for system, by_round in systems.items():
+                values = by_round.values()
                 lines.append(f"| {row} | {system} | {shown(statistics.median(values))} {unit} | {shown(min(values))} – {shown(max(values))} | {self.ratio(systems, system)} |")
         return "\n".join(lines)
 
     @staticmethod
     def ratio(systems, system):
-        floor = systems.get("floor")
-        if system == "floor" or not floor or not all(floor):
+        first, base = next(iter(systems.items()))
+        ratios = [value / base[number] for number, value in systems[system].items() if base.get(number)]
+        if system == first or not ratios:
             return ""
-        ratios = [value / base for value, base in zip(systems[system], floor)]
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
 
 
@@ -233,12 +260,12 @@ def shown(value):
 
 def measure_fan(table, systems, sockets, broadcasts):
     for system in systems:
-        with started(system) as running:
+        with table.forgiving(f"fan to {sockets:,}"), started(system) as running:
             seen = running.client("fan", "-n", sockets, "-b", broadcasts, "-g", 20, *system.socket_options(), *system.fan_options())
-        whole(system, seen, sockets)
-        table.note(f"{sockets:,} sockets: server CPU a delivered frame", system.name, seen["cpu_us_per_frame"], "µs")
-        table.note(f"{sockets:,} sockets: the last one has it", system.name, seen["last_ms_p50"], "ms")
-        table.note(f"{sockets:,} sockets: memory a socket", system.name, seen["rss_per_socket"], "B")
+            whole(system, seen, sockets)
+            table.note(f"{sockets:,} sockets: server CPU a delivered frame", system.name, seen["cpu_us_per_frame"], "µs")
+            table.note(f"{sockets:,} sockets: the last one has it", system.name, seen["last_ms_p50"], "ms")
+            table.note(f"{sockets:,} sockets: memory a socket", system.name, seen["rss_per_socket"], "B")
 
 
 def whole(system, seen, sockets):
@@ -249,15 +276,15 @@ def whole(system, seen, sockets):
 
 def measure_register(table, systems, requests, new_connections):
     how = "a connection each" if new_connections else "keep-alive"
+    table.note(f"register, 64 at once, {how}: p99", "the disk's fsync", fsync_p99_ms(), "ms")
     for system in systems:
-        with started(system) as running:
+        with table.forgiving(f"register, {how}"), started(system) as running:
             more = ["--newconn"] if new_connections else []
             seen = running.client("http", "-k", 64, "-R", requests, *more, *system.register_options())
-        if seen["answered"] != requests or seen["bad"] or seen["twice"]:
-            raise RuntimeError(f"{system.name} did not answer everybody: {seen}")
-        table.note(f"register, 64 at once, {how}: CPU a request", system.name, seen["cpu_us_per_request"], "µs")
-        table.note(f"register, 64 at once, {how}: p99", system.name, seen["ms_p99"], "ms")
-    table.note(f"register, 64 at once, {how}: p99", "the disk's fsync", fsync_p99_ms(), "ms")
+            if seen["answered"] != requests or seen["bad"] or seen["twice"]:
+                raise RuntimeError(f"{system.name} did not answer everybody: {seen}")
+            table.note(f"register, 64 at once, {how}: CPU a request", system.name, seen["cpu_us_per_request"], "µs")
+            table.note(f"register, 64 at once, {how}: p99", system.name, seen["ms_p99"], "ms")
 
 
 def fsync_p99_ms(writes=300):
@@ -328,11 +355,53 @@ def measure_two_cores(table, systems, sockets):
         table.note(f"{sockets:,} sockets, two cores and two threads: the last one has it", system.name, seen["last_ms_p50"], "ms")
 
 
+def measure_allocators(table, binaries):
+    """What a socket costs the process with mimalloc and with the system's allocator."""
+    for name, binary in binaries.items():
+        if not binary.exists():
+            raise OSError(f"there is no {binary}; scripts/bench builds it")
+        system = Luckydraw(binary)
+        with started(system) as running:
+            seen = running.client("fan", "-n", 19_900, "-b", 2, *system.socket_options(), *system.fan_options())
+        whole(system, seen, 19_900)
+        table.note("19,900 sockets, an allocator each: memory a socket", name, seen["rss_per_socket"], "B")
+        table.note("19,900 sockets, an allocator each: memory with an event running", name, seen["rss_after"] / 2**20, "MiB")
+
+
+def measure_tls(table, binary):
+    """The same sockets in the clear and by TLS: what sealing adds to a frame, and what a connection's keys weigh."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(folder)
+        for sockets, (name, is_sealed) in itertools.product((3_000, 5_000), (("luckydraw in the clear", False), ("luckydraw by TLS", True))):
+            clear = next(PORTS)
+            system = Luckydraw(binary, TLS_CERT=certificate, TLS_KEY=f"{folder}/key.pem", PLAIN_BIND=f"127.0.0.1:{clear}")
+            with started(system) as running:
+                where = ["--port", running.port, "--certificate", certificate] if is_sealed else ["--port", clear]
+                seen = running.tls_client(*where, "--trigger-port", clear, "--sockets", sockets, "--broadcasts", 20 if sockets == 3_000 else 2)
+            if seen["delivered"] != seen["expected"]:
+                raise RuntimeError(f"{name} lost frames: {seen}")
+            if sockets == 3_000:
+                table.note("3,000 sockets, TLS: server CPU a delivered frame", name, seen["cpu_us_per_frame"], "µs")
+                table.note("3,000 sockets, TLS: CPU a handshake", name, seen["cpu_us_per_handshake"], "µs")
+            else:
+                table.note("5,000 sockets, TLS: memory a socket", name, seen["rss_per_socket"], "B")
+
+
+def make_certificate(folder):
+    """A certificate for localhost on a P-256 key, good for two days."""
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*command.split(), "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)
+    return f"{folder}/cert.pem"
+
+
 def measure_caged(table, ours):
     with caged(memory_mib=64) as cage, started(ours, cage) as running:
         seen = running.client("fan", "-n", 19_900, "-b", 10, *ours.socket_options(), *ours.fan_options())
         whole(ours, seen, 19_900)
         table.note("19,900 sockets in a 64 MiB memory group: its peak", ours.name, cage.peak_mib(), "MiB")
+
+
+def measure_tenth(table, ours):
     with caged(cpu_share=0.1) as cage, started(ours, cage) as running:
         seen = running.client("fan", "-n", 3_000, "-b", 10, "-g", 2_000, *ours.socket_options(), *ours.fan_options())
         whole(ours, seen, 3_000)
@@ -375,6 +444,12 @@ def measure_start(table, binary, participants):
 # ----------------------------------------------------------------------------------------------------------------------- main
 
 
+def installed_peers():
+    folder = pathlib.Path(os.environ.get("BENCH_PEERS", BUILT / "peers"))
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [System(file.name, f"{shlex.quote(str(file))} {{port}}") for file in files if file.is_file() and os.access(file, os.X_OK)]
+
+
 def machine():
     model = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
     commit = subprocess.run(["git", "-C", REPOSITORY, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
@@ -382,41 +457,52 @@ def machine():
 
 
 def main():
-    kinds = ["fan", "register", "rush", "stalled", "two_cores", "caged", "start"]
+    global FIRST_COME, PORTS
+    kinds = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="five, and two with --quick")
+    parser.add_argument("--quick", action="store_true", help="two rounds, and 300 and 3,000 sockets for fan: a look, no proof")
     parser.add_argument("--only", default=",".join(kinds), help="of " + ", ".join(kinds))
-    parser.add_argument("--sockets", default="300,3000,19900", help="for fan")
+    parser.add_argument("--sockets", help="for fan: 300,3000,19900")
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")
+    parser.add_argument("--system-binary", type=pathlib.Path, default=BUILT / "luckydraw-system", help="built without mimalloc, for allocators")
+    parser.add_argument("--first-come", type=int, metavar="PRIORITY", help="of server and client before all else (SCHED_FIFO), as 10")
+    parser.add_argument("--first-port", type=int, default=28_200, help="of those used, one a run")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another server; {port} in it is its port")
     asked = parser.parse_args()
+    rounds = asked.rounds or (2 if asked.quick else 5)
+    sockets = asked.sockets or ("300,3000" if asked.quick else "300,3000,19900")
+    FIRST_COME, PORTS = asked.first_come, itertools.count(asked.first_port)
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     ours = Luckydraw(asked.binary)
-    peers = [System(*peer.split("=", 1)) for peer in asked.peer]
+    peers = [*installed_peers(), *(System(*peer.split("=", 1)) for peer in asked.peer)]
     floor = f"{shlex.quote(str(BUILT / 'floor'))} -p {{port}}"
     systems = [System("floor", floor), ours, *peers]
     two_threads = [System("floor", f"{floor} -t 2"), Luckydraw(asked.binary, WORKERS=2, STAGES=2)]
     tasks = {
-        "fan": lambda table: [measure_fan(table, systems, int(n), 40 if int(n) < 10_000 else 15) for n in asked.sockets.split(",")],
+        "fan": lambda table: [measure_fan(table, systems, int(n), 40 if int(n) < 10_000 else 15) for n in sockets.split(",")],
         "register": lambda table: [measure_register(table, systems, 20_000, False), measure_register(table, systems, 10_000, True)],
         "rush": lambda table: measure_rush(table, systems[:2], 10_000),
         "stalled": lambda table: measure_stalled(table, [ours], 1_500),
         "two_cores": lambda table: measure_two_cores(table, two_threads, 10_000),
         "caged": lambda table: measure_caged(table, ours),
+        "tenth": lambda table: measure_tenth(table, ours),
         "start": lambda table: measure_start(table, asked.binary, 100_000),
+        "allocators": lambda table: measure_allocators(table, {"mimalloc": asked.binary, "the system's": asked.system_binary}),
+        "tls": lambda table: measure_tls(table, asked.binary),
     }
-    table, left_out = Table(), []
-    for number, name in itertools.product(range(asked.rounds), asked.only.split(",")):
-        print(f"round {number + 1}: {name}", file=sys.stderr, flush=True)
-        try:
+    table = Table()
+    for number, name in itertools.product(range(1, rounds + 1), asked.only.split(",")):
+        print(f"round {number}: {name}", file=sys.stderr, flush=True)
+        table.round = number
+        with table.forgiving(name):
             tasks[name](table)
-        except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
-            left_out.append(f"round {number + 1}, {name}: {error}")
     table.note("binary", ours.name, asked.binary.stat().st_size / 2**20, "MiB")
-    print(f"{machine()}; {asked.rounds} rounds.\n\n{table.markdown()}")
-    for reason in left_out:
+    how = ", server and client before all else" if FIRST_COME else ""
+    print(f"{machine()}; {rounds} rounds{how}.\n\n{table.markdown()}")
+    for reason in table.left_out:
         print(f"\nNot whole, so not counted: {reason}")
 
 
