@@ -494,14 +494,17 @@ def main():
         "tls": lambda table: measure_tls(table, asked.binary),
     }
     table = Table()
-    for number, name in itertools.product(range(1, rounds + 1), asked.only.split(",")):
-        print(f"round {number}: {name}", file=sys.stderr, flush=True)
-        table.round = number
-        with table.forgiving(name):
-            tasks[name](table)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever stops it gets what there is.
+    with contextlib.suppress(KeyboardInterrupt):
+        for number, name in itertools.product(range(1, rounds + 1), asked.only.split(",")):
+            print(f"round {number}: {name}", file=sys.stderr, flush=True)
+            table.round = number
+            with table.forgiving(name):
+                tasks[name](table)
     table.note("binary", ours.name, asked.binary.stat().st_size / 2**20, "MiB")
     how = ", server and client before all else" if FIRST_COME else ""
-    print(f"{machine()}; {rounds} rounds{how}.\n\n{table.markdown()}")
+    print(f"{machine()}; {table.round} rounds{how}.\n\n{table.markdown()}")
     for reason in table.left_out:
         print(f"\nNot whole, so not counted: {reason}")
 
