@@ -104,7 +104,7 @@ export function build(desk) {
       { className: winner.voided ? 'voided' : '', 'data-winner': winner.draw_number },
       make('th', { scope: 'row' }, digits(winner.draw_number)),
       make('td', {}, winner.prize_name),
-      make('td', {}, winner.name ?? '–'),
+      make('td', {}, winner.name ? (isWhole ? winner.name : masked(winner.name)) : '–'),
       make('td', {}, winner.phone ?? '–'),
       isWhole && make('td', {}, winner.address ?? ''),
       make('td', {}, state, ' ', undo),
@@ -123,4 +123,11 @@ export function build(desk) {
   });
   render();
   return { element, reworded: render, opened: load };
+}
+
+/** A name that its owner recognises: the first and the last letter stay. */
+function masked(name) {
+  const letters = [...name];
+  const last = letters.length > 2 ? letters.at(-1) : '';
+  return letters[0] + '*'.repeat(Math.max(1, letters.length - (last ? 2 : 1))) + last;
 }
