@@ -73,11 +73,6 @@ impl Screen {
 impl Browser {
     /// A browser of somebody who reads Korean.
     pub async fn start() -> Self {
-        Self::start_with(json!({}), "ko-KR").await
-    }
-
-    /// A browser with these preferences, whose person reads `language`.
-    pub async fn start_with(preferences: Value, language: &str) -> Self {
         let alone = ALONE.acquire().await.expect("nobody closes it");
         let folder = tempfile::tempdir().unwrap();
         let driver = spawn(folder.path());
@@ -85,7 +80,7 @@ impl Browser {
         let mut arguments = vec![
             "--headless".to_owned(),
             format!("--user-data-dir={}", folder.path().join("profile").display()),
-            format!("--accept-lang={language}"),
+            "--accept-lang=ko-KR".to_owned(),
         ];
         arguments.extend(ARGUMENTS.iter().map(|argument| argument.to_string()));
         // SAFETY: geteuid takes nothing and cannot fail.
@@ -94,7 +89,7 @@ impl Browser {
             arguments.push("--no-sandbox".to_owned());
         }
         let wanted = json!({
-            "goog:chromeOptions": {"args": arguments, "prefs": preferences},
+            "goog:chromeOptions": {"args": arguments},
             "goog:loggingPrefs": {"browser": "ALL"},
             "unhandledPromptBehavior": "ignore",
         });
@@ -121,13 +116,6 @@ impl Browser {
     pub async fn blank(&self, screen: Screen) -> Page<'_> {
         let context = self.ask_browser("Target.createBrowserContext", json!({})).await;
         self.window(screen, context["browserContextId"].as_str()).await
-    }
-
-    /// A window of the browser's owner, for whom its preferences hold.
-    pub async fn open_own(&self, screen: Screen, address: &str) -> Page<'_> {
-        let page = self.window(screen, None).await;
-        page.go(address).await;
-        page
     }
 
     async fn window(&self, screen: Screen, context: Option<&str>) -> Page<'_> {

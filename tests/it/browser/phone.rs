@@ -105,11 +105,17 @@ async fn a_phone_without_javascript_is_told_so_in_both_languages() {
 async fn a_phone_without_cookies_and_storage_still_gets_a_number() {
     let house = House::start().await;
     house.open_event().await;
-    let browser = Browser::start_with(json!({"profile": {"default_content_setting_values": {"cookies": 2}}}), "ko-KR").await;
-    let phone = browser.open_own(Screen::Phone, &house.page(&format!("/j/{EVENT}"))).await;
+    let browser = Browser::start().await;
+    let phone = browser.blank(Screen::Phone).await;
+    // As a browser that is told to keep nothing answers, for every page to come.
+    let denies = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw \
+                  new DOMException('denied', 'SecurityError'); } }); Object.defineProperty(navigator, 'cookieEnabled', { value: false });";
+    phone.order("Page.addScriptToEvaluateOnNewDocument", json!({"source": denies})).await;
+    phone.go(&house.page(&format!("/j/{EVENT}"))).await;
     let keeps = "try { localStorage.setItem('a', 'b'); return true } catch { return navigator.cookieEnabled }";
     assert_eq!(phone.run(keeps, vec![]).await, false, "this browser keeps nothing");
     let number = phone.join().await;
+    phone.order("Network.clearBrowserCookies", json!({})).await;
     phone.until("!document.querySelector('#not-kept').hidden").await;
     let (_, winners) = house.whole_draw(&prize("자전거")).await;
     assert_eq!(winners, [number]);
