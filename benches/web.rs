@@ -74,7 +74,8 @@ fn register(criterion: &mut Criterion) {
 
 /// The settings of a house that trusts loopback and has seats for everybody who comes in a run.
 fn house_in(folder: &Path) -> Config {
-    let settings = [("BIND", "127.0.0.1:0"), ("OPEN", "1"), ("DEFAULT_EVENT", "bench"), ("PARTICIPANTS_MAX", "300000"), ("LOG", "error")];
+    let settings =
+        [("BIND", "127.0.0.1:0"), ("OPEN", "1"), ("DEFAULT_EVENT", "bench"), ("PARTICIPANTS_MAX", "300000"), ("LOG", "error")];
     let env = settings.map(|(name, value)| (OsString::from(format!("LUCKYDRAW_{name}")), OsString::from(value)));
     let env = env.into_iter().chain([("LUCKYDRAW_DATA_DIR".into(), folder.into())]);
     match config::understand(["luckydraw".into()], env) {
@@ -99,7 +100,8 @@ impl Phone {
 
     fn ask(&mut self, count: u64) {
         let body = format!(r#"{{"event_id":"bench","request_id":"bench-request-{count:020}"}}"#);
-        let head = "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
+        let head =
+            "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
         let request = format!("{head}{}\r\n\r\n{body}", body.len());
         self.line.write_all(request.as_bytes()).expect("the server reads");
     }

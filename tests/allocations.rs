@@ -145,7 +145,8 @@ fn segments_of(phone: &TcpStream) -> u32 {
     let mut info = [0u8; 256];
     let mut len = info.len() as libc::socklen_t;
     // SAFETY: the socket is open while it is borrowed; the kernel writes at most `len` bytes to `info`, which is that long, and says in `len` how many.
-    let result = unsafe { libc::getsockopt(phone.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) };
+    let result =
+        unsafe { libc::getsockopt(phone.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) };
     assert!(result == 0 && len as usize >= DATA_SEGS_IN + 4, "this kernel counts segments");
     u32::from_ne_bytes(info[DATA_SEGS_IN..DATA_SEGS_IN + 4].try_into().unwrap())
 }
