@@ -9,6 +9,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use luckydraw::descriptors::make_room;
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{DrawId, Epoch, Event, EventId, Moment, Number, SessionId};
+use luckydraw::live::limits::Limits;
 use luckydraw::live::protocol::{Answer, Protocol, Speaker};
 use luckydraw::live::publication::Publication;
 use luckydraw::live::ring::Ring;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 const TEXT_BYTES: usize = 304;
 /// How long anything may take: all joining, or the last byte at the end of a run.
 const DEADLINE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 /// Set for the process that reads: where to connect to, and how many phones it is.
 const EARS: &str = "BENCH_EARS";
 
@@ -77,7 +79,9 @@ struct Hall {
 impl Hall {
     fn fill(phones: u32) -> Self {
         let frame = text_frame(&"x".repeat(TEXT_BYTES));
-        let stages = Stages::start(1, || Box::new(Deaf)).expect("a stage starts");
+        // Nobody here answers a ping.
+        let limits = Limits { silence_min: HOUR, silence_max: HOUR, ..Limits::default() };
+        let stages = Stages::start_within(limits, 1, || Box::new(Deaf)).expect("a stage starts");
         let room = Arc::new(Room::new(Arc::new(first_snapshot(&frame))));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let ears = Ears::start(&listener, phones);
@@ -87,8 +91,9 @@ impl Hall {
             let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
             stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
             // An inbox is bounded: a thousand joins at once would be turned away.
-            wait_until(|| room.census.total() == joined);
+            wait_until(|| room.census.total() + 500 > joined);
         }
+        wait_until(|| room.census.total() == phones);
         Self { stages, room, phones, draws: 0, frame, ears }
     }
 
