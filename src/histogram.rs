@@ -25,6 +25,14 @@ pub struct Counted {
     pub sum: u64,
 }
 
+impl Counted {
+    /// The bound that this part of the values, from 0 to 1, does not exceed; none without values, and where it is above all bounds.
+    pub fn quantile(&self, part: f64) -> Option<u64> {
+        let wanted = (self.count as f64 * part).ceil() as u64;
+        self.up_to.iter().find(|(_, count)| self.count > 0 && *count >= wanted).map(|(bound, _)| *bound)
+    }
+}
+
 impl<const N: usize> Histogram<N> {
     /// An empty one. The bounds rise.
     pub const fn new(bounds: &'static [u64; N]) -> Self {
@@ -61,6 +69,17 @@ mod tests {
             histogram.record(value);
         }
         assert_eq!(histogram.counted(), Counted { up_to: vec![(10, 2), (100, 4)], count: 5, sum: 222 });
+    }
+
+    #[test]
+    fn a_quantile_is_a_bound_that_holds() {
+        let histogram = Histogram::new(&[10, 100]);
+        assert_eq!(histogram.counted().quantile(0.99), None, "of nothing");
+        (0..99).for_each(|_| histogram.record(7));
+        histogram.record(50);
+        assert_eq!((histogram.counted().quantile(0.99), histogram.counted().quantile(1.0)), (Some(10), Some(100)));
+        histogram.record(1_000);
+        assert_eq!(histogram.counted().quantile(1.0), None, "above all bounds");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The words of the command line beside the settings: which errand the program is on, and that errand's own flags.
 //!
 //! Without a word it serves. A word comes with every setting too, before or after it, and reads the same variables: what looks after a server
-//! then finds it by the settings that the server was started with. An errand's flags that are no setting are listed with it, in [`command`].
+//! then finds it by the settings that the server was started with. An errand's flags that are no setting are listed with it, in `command`.
 
 use crate::draw::EventId;
 use crate::web::handlers::events::NAME_TAKEN;

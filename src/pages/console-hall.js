@@ -17,8 +17,9 @@ export function hall(desk) {
   const figures = make('dl', { className: 'figures' });
   const bar = make('div', { className: 'bar', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100 }, make('i'));
   const words = make('p', { id: 'delivery' });
+  const machine = make('p', { id: 'server', className: 'quiet' });
   const alarm = make('p', { id: 'stage-alarm', className: 'wrong', role: 'alert' });
-  const element = make('section', { className: 'card hall' }, heading, figures, make('div', { className: 'delivery' }, bar, words), alarm);
+  const element = make('section', { className: 'card hall' }, heading, figures, make('div', { className: 'delivery' }, bar, words), machine, alarm);
 
   async function look() {
     clearTimeout(timer);
@@ -46,10 +47,17 @@ export function hall(desk) {
     figures.replaceChildren(
       ...rows.flatMap(([key, value, id]) => [make('dt', {}, t(`fig_${key}`)), make('dd', { id: `fig-${id}` }, String(value))]),
     );
+    renderServer();
     renderDelivery();
     const isAlive = stats === null || stats.display_alive !== false;
     const text = isAlive ? '' : t('noStage');
     if (alarm.textContent !== text) alarm.textContent = text;
+  }
+
+  function renderServer() {
+    const server = stats?.server;
+    machine.textContent = server ? t('server', Math.ceil(server.memory_bytes / 1048576), server.cpu_seconds.toFixed(1), server.commit_ms_p99 ?? '–', server.inbox_depth) : '';
+    machine.classList.toggle('wrong', server?.durable === false);
   }
 
   function renderDelivery() {

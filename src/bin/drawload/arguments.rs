@@ -163,7 +163,7 @@ pub struct MemoryMonitor {
     /// The one process that is called luckydraw; so it is when nothing is said
     #[arg(long, conflicts_with = "metrics_url")]
     pub auto: bool,
-    /// A server elsewhere, by its metrics in Prometheus's text format, as in https://draw.example/metrics
+    /// A server elsewhere, by its metrics in Prometheus's text format, as in `https://draw.example/metrics`
     #[arg(long, value_name = "URL")]
     pub metrics_url: Option<String>,
     #[command(flatten)]

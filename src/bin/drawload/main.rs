@@ -5,7 +5,7 @@
 //! measurement that is missing is never taken for a good one.
 //!
 //! [`plan`] says what happens when, or a [`screenplay`] does; a [`run`] plays one after the other, or climbs to the [`ceiling`]. An [`evening`] is
-//! played with [`phone`]s, some of them [`slow`], and a [`stage_hand`], who hold a [`line`] each on a [`connection`] to the [`target`]. [`audit`] asks the
+//! played with [`phone`]s, some of them [`slow`], and a [`stage_hand`], who hold a [`mod@line`] each on a [`connection`] to the [`target`]. [`audit`] asks the
 //! server afterwards, [`measure`] keeps what was seen, [`verdict`] judges it, [`report`] tells it. One thread does it all, so that nothing here needs a lock and a
 //! tester that is too slow shows as one: its timers lag.
 //!

@@ -7,9 +7,11 @@ use crate::live::room::Room;
 use crate::sequencer::inbox::Order;
 use crate::sequencer::wall_clock;
 use crate::web::answer::{Answer, Failure, success};
+use crate::web::app::App;
 use crate::web::call::Call;
+use crate::web::metrics::process;
 use crate::wire::text::rfc3339;
-use crate::wire::view::events::{self, AuditView, ConnectionsByRole, DeliveryView, Figures};
+use crate::wire::view::events::{self, AuditView, ConnectionsByRole, DeliveryView, Figures, ServerView};
 use crate::wire::view::json;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,7 +24,7 @@ const LINES_MAX: u32 = 200;
 /// `GET stats`
 pub async fn stats(call: Call) -> Answer {
     let (room, _) = enter(&call, Rank::Staff).await?;
-    success(&json(&figures(&room)), "the figures")
+    success(&json(&figures(&call.app, &room)), "the figures")
 }
 
 /// `GET audit`: newest first, below `before`.
@@ -43,7 +45,7 @@ pub async fn audit(call: Call) -> Answer {
     success(&events::audit(views.collect()), "the audit trail")
 }
 
-fn figures(room: &Room) -> Figures {
+fn figures(app: &App, room: &Room) -> Figures {
     let (snapshot, census) = (room.snapshot(), &room.census);
     let connections = ConnectionsByRole {
         phone: census.connected(Role::Phone),
@@ -66,6 +68,18 @@ fn figures(room: &Room) -> Figures {
             slowest_us: reading.slowest_us,
             slowest_ms: reading.slowest_us as f64 / 1e3,
         }),
+        server: server(app),
+    }
+}
+
+fn server(app: &App) -> ServerView {
+    let cost = process::cost();
+    ServerView {
+        memory_bytes: cost.resident_bytes,
+        cpu_seconds: cost.cpu_s,
+        durable: app.durable.load(Relaxed),
+        inbox_depth: app.inbox.depth(),
+        commit_ms_p99: app.pace.commit_us.counted().quantile(0.99).map(|us| us as f64 / 1e3),
     }
 }
 

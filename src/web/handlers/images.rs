@@ -1,6 +1,6 @@
 //! Pictures of prizes: made anew, stored once under their SHA-256, sent from memory.
 //!
-//! What is stored is never what was sent, but a [`picture`] made of it, without the place where it was taken. Making one takes much memory, so that
+//! What is stored is never what was sent, but a `picture` made of it, without the place where it was taken. Making one takes much memory, so that
 //! one is made at a time, on a blocking thread that also flushes it to the disk; a few wait for their turn, and no more. An old console sends its
 //! picture with every step of a draw: what the last ones became is remembered. All phones of a hall ask for the same picture in the same second, so
 //! the last few are kept as one buffer each that every answer shares: a copy for each phone would not fit the box.

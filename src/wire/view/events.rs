@@ -56,6 +56,20 @@ pub struct Figures {
     /// Whether a display is there, or was a moment ago.
     pub display_alive: bool,
     pub delivery: Option<DeliveryView>,
+    pub server: ServerView,
+}
+
+/// How the server itself is: of all its events together.
+#[derive(Serialize)]
+pub struct ServerView {
+    pub memory_bytes: u64,
+    pub cpu_seconds: f64,
+    /// Whether the last commit succeeded.
+    pub durable: bool,
+    /// Commands that wait for the writer.
+    pub inbox_depth: usize,
+    /// An upper bound of 99 % of the commits so far; none before the first.
+    pub commit_ms_p99: Option<f64>,
 }
 
 /// Who is connected.
