@@ -59,25 +59,22 @@ export function build(desk) {
     renderStep();
   }
 
-  /** What is asked for when the chosen prize is drawn. */
-  function spec() {
-    const { prize_id, prize_name, prize_rank, prize_image } = show.chosen;
-    return {
-      prize_id,
-      prize_name,
-      prize_rank,
-      prize_image: prize_image ?? undefined,
-      draw_mode: mode.value,
-      winner_count: Number(count.value) || 1,
-      last_draw_id: desk.state.last_draw_id,
-    };
-  }
+  /** A prize as the draw calls take it. */
+  const asked = ({ prize_id, prize_name, prize_rank, prize_image }, draw_mode, winner_count) => ({
+    prize_id,
+    prize_name,
+    prize_rank,
+    prize_image: prize_image ?? undefined,
+    draw_mode,
+    winner_count,
+    last_draw_id: desk.state.last_draw_id,
+  });
+
+  /** What is asked for when the chosen prize is put on stage. */
+  const spec = () => asked(show.chosen, mode.value, Number(count.value) || 1);
 
   /** The prize as it stands ready: what is started is what was shown, whatever is chosen here. */
-  function standing() {
-    const { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count } = desk.state.current;
-    return { prize_id, prize_name, prize_rank, prize_image: prize_image ?? undefined, draw_mode, winner_count, last_draw_id: desk.state.last_draw_id };
-  }
+  const standing = () => asked(desk.state.current, desk.state.current.draw_mode, desk.state.current.winner_count);
 
   async function step() {
     const next = nextStep(desk.state, show.chosen);

@@ -98,7 +98,7 @@ pub fn reply(file: &'static File, asked: &HeaderMap, keep: &'static str) -> Repl
 }
 
 /// Whether the browser says that it holds what `tag` names (RFC 9110, section 13.1.2).
-fn holds(asked: &HeaderMap, tag: &str) -> bool {
+pub fn holds(asked: &HeaderMap, tag: &str) -> bool {
     let lists = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|tags| tags.split(',')).any(|held| held.trim().trim_start_matches("W/") == tag)
 }

@@ -75,22 +75,17 @@ fn find_in(routes: &[Route], method: &Method, path: &str) -> Result<Found, Failu
         return Err(Failure::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address"));
     };
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
-    let same_pattern = routes.iter().filter(|route| route.pattern == first.pattern);
-    if let Some(route) = same_pattern.clone().find(|route| route.method == wanted) {
+    let same_pattern = routes.iter().enumerate().filter(|(_, route)| route.pattern == first.pattern);
+    if let Some((index, route)) = same_pattern.clone().find(|(_, route)| route.method == wanted) {
         let params = place(route).map(|path| params(route.pattern, path)).unwrap_or_default();
-        return Ok(Found::Endpoint { endpoint: route.endpoint, place: place_of(routes, route), params });
+        return Ok(Found::Endpoint { endpoint: route.endpoint, place: index, params });
     }
-    let allow = allow(same_pattern);
+    let allow = allow(same_pattern.map(|(_, route)| route));
     if method == Method::OPTIONS {
         return Ok(Found::Options { allow });
     }
     let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this address does not take that method");
     Err(Failure { allow: Some(allow), ..failure })
-}
-
-/// Where a route stands in its table.
-fn place_of(routes: &[Route], route: &Route) -> usize {
-    routes.iter().position(|other| std::ptr::eq(other, route)).expect("the route was found in this table")
 }
 
 /// The methods of one path's routes, as `Allow` lists them.

@@ -14,10 +14,11 @@ use crate::sequencer::inbox::Denial;
 use crate::web::answer::{Answer, Failure, success};
 use crate::web::app::App;
 use crate::web::call::Call;
+use crate::web::files;
 use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER};
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::collections::VecDeque;
 use std::io::Write;
@@ -129,9 +130,8 @@ pub async fn show(call: Call) -> Answer {
     let name = call.param(0);
     let format = format_of(name).ok_or_else(not_found)?;
     let tag = format!("\"{name}\"");
-    let known = call.head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     // The name is the content: whoever holds the tag holds the image, and no file needs to be looked at.
-    let is_held = known.flat_map(|tags| tags.split(',')).any(|held| held.trim().trim_start_matches("W/") == tag);
+    let is_held = files::holds(&call.head.headers, &tag);
     let image = if is_held { Some(Bytes::new()) } else { call.app.images.get(&call.app.settings.images_dir, name) };
     let mut reply = Response::new(Full::new(image.ok_or_else(not_found)?));
     if is_held {
