@@ -114,7 +114,7 @@ impl Tellings {
 impl Hall {
     /// A hall whose room is not open yet.
     pub fn new(state: State) -> Self {
-        let tally = Tally::new(state.event.participant_count(), Instant::now());
+        let tally = Tally::new(state.event.participant_count());
         Self { state, room: None, tally, revision: 0, unannounced: None }
     }
 

@@ -34,14 +34,15 @@ struct Told {
     is_unsure: bool,
     /// Numbers registered since the last telling, the latest [`NUMBERS_MAX`].
     joined: Vec<Number>,
-    next_at: Instant,
+    /// When it was last told, and in how many frames.
+    last: Option<(Instant, u32)>,
 }
 
 impl Tally {
     /// A tally of an event with so many participants, of which everybody knows.
-    pub fn new(participants: u32, now: Instant) -> Self {
+    pub fn new(participants: u32) -> Self {
         Self {
-            told: ByRole::from_fn(|_| Told { participants, connections: 0, is_unsure: false, joined: Vec::new(), next_at: now }),
+            told: ByRole::from_fn(|_| Told { participants, connections: 0, is_unsure: false, joined: Vec::new(), last: None }),
         }
     }
 
@@ -77,12 +78,12 @@ impl Tally {
         ByRole::from_fn(|role| {
             let (told, sockets) = (&mut self.told[role], sockets(role));
             // Where nobody listens nobody is told: whoever joins this moment was greeted with what its stage knew, which may be less.
-            if now < told.next_at || sockets == 0 {
+            if sockets == 0 || told.last.is_some_and(|(at, frames)| now < at + spacing(role, sockets, frames)) {
                 return None;
             }
             let frames = told.catch_up(participants, connections, role);
             (!frames.is_empty()).then(|| {
-                told.next_at = now + spacing(role, sockets, frames.len() as u32);
+                told.last = Some((now, frames.len() as u32));
                 join_frames(&frames)
             })
         })
@@ -113,7 +114,8 @@ impl Told {
     }
 }
 
-/// How long a role is left in peace after so many frames to so many sockets.
+/// How long a role with so many sockets by now is left in peace after it was told in so many frames. Counted by who would hear the next telling:
+/// a hall that fills up in a second would otherwise be told midway, at what the few who were there had cost, while its handshakes wait.
 fn spacing(role: Role, sockets: u32, frames: u32) -> Duration {
     let least = if role == Role::Phone { PHONE_EVERY_MIN } else { STAGE_EVERY_MIN };
     let budgeted = Duration::from_secs(1) * sockets * frames / FRAMES_PER_S;
@@ -127,7 +129,7 @@ mod tests {
     /// Lets one number register every `gap` for a minute, and counts the frames that `sockets` phones and two displays receive.
     fn frames_in_a_minute(sockets: u32, gap: Duration) -> (usize, usize) {
         let start = Instant::now();
-        let mut tally = Tally::new(0, start);
+        let mut tally = Tally::new(0);
         let (mut phones, mut displays) = (0, 0);
         for step in 1..(60_000 / gap.as_millis() as u32) {
             tally.note(Number(step));
@@ -150,9 +152,19 @@ mod tests {
     }
 
     #[test]
+    fn a_hall_that_fills_up_in_a_second_is_told_when_it_can_be_afforded() {
+        let start = Instant::now();
+        let mut tally = Tally::new(0);
+        let phones = |count| move |role| if role == Role::Phone { count } else { 0 };
+        assert!(tally.due(start, 0, 5, phones(5))[Role::Phone].is_some());
+        assert!(tally.due(start + Duration::from_millis(1_100), 0, 3_000, phones(3_000))[Role::Phone].is_none());
+        assert!(tally.due(start + Duration::from_secs(3), 0, 3_000, phones(3_000))[Role::Phone].is_some());
+    }
+
+    #[test]
     fn a_display_hears_each_number_while_they_come_slowly() {
         let start = Instant::now();
-        let mut tally = Tally::new(0, start);
+        let mut tally = Tally::new(0);
         for number in 1..=3 {
             tally.note(Number(number));
             let at = start + Duration::from_secs(u64::from(number));
@@ -168,7 +180,7 @@ mod tests {
     #[test]
     fn what_nobody_was_there_to_hear_is_told_to_the_first_who_comes() {
         let start = Instant::now();
-        let mut tally = Tally::new(0, start);
+        let mut tally = Tally::new(0);
         tally.note(Number(1));
         assert!(tally.due(start, 1, 0, |_| 0)[Role::Phone].is_none());
         let later = tally.due(start, 1, 1, |_| 1);
@@ -179,7 +191,7 @@ mod tests {
     #[test]
     fn who_leaves_and_comes_back_is_told_the_count_anew() {
         let start = Instant::now();
-        let mut tally = Tally::new(0, start);
+        let mut tally = Tally::new(0);
         let later = |seconds| start + Duration::from_secs(seconds);
         assert!(tally.due(later(0), 0, 1, |_| 1)[Role::Display].is_some());
         // It leaves, something else is published meanwhile, and it comes back.
@@ -193,7 +205,7 @@ mod tests {
     #[test]
     fn who_is_told_nothing_new_is_told_nothing() {
         let start = Instant::now();
-        let mut tally = Tally::new(7, start);
+        let mut tally = Tally::new(7);
         assert!(tally.due(start, 7, 0, |_| 1).0.iter().all(Option::is_none));
         assert!(tally.due(start, 7, 1, |_| 1).0.iter().all(Option::is_some));
     }
