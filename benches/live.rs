@@ -88,8 +88,9 @@ impl Hall {
         for joined in 1..=phones {
             let (socket, _) = listener.accept().expect("somebody has connected");
             socket.set_nodelay(true).expect("it is open");
+            socket.set_nonblocking(true).expect("it is open");
             let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
+            stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
             // An inbox is bounded: a thousand joins at once would be turned away.
             wait_until(|| room.census.total() + 500 > joined);
         }

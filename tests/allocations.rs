@@ -100,8 +100,9 @@ impl Hall {
             let (socket, _) = listener.accept().unwrap();
             // As the street's listening sockets have it: otherwise the kernel would hold a second write back, and might join it to a third.
             socket.set_nodelay(true).unwrap();
+            socket.set_nonblocking(true).unwrap();
             let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
+            stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
             phones.push(phone);
         }

@@ -33,13 +33,12 @@ pub enum Heard {
 }
 
 impl Line {
-    /// Takes a socket over: it no longer blocks, and pins little kernel memory. That it sends at once and is watched for a dead peer it has from
-    /// the listening socket, which sets both for all it accepts: to say so again was six system calls, a tenth of a handshake.
+    /// Takes over a socket that does not block, and has it pin little kernel memory. That it sends at once and is watched for a dead peer it has
+    /// from the listening socket, which sets both for all it accepts: to say so again was six system calls, a tenth of a handshake.
     ///
     /// # Errors
     /// When the kernel refuses a setting; a socket whose peer has gone may.
     pub fn open(socket: TcpStream, limits: &Limits) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
         SockRef::from(&socket).set_send_buffer_size(limits.send_buffer_bytes)?;
         Ok(Self { socket })
     }
@@ -99,12 +98,6 @@ impl Line {
         }
     }
 
-    /// Has the kernel send what it holds back: the answer to the handshake waits there for the first frames. Only to be called when none follow.
-    pub fn push(&self) {
-        // To set it anew sends what waits (tcp(7)). It fails only where the connection is gone.
-        let _ = self.socket.set_nodelay(true);
-    }
-
     /// Says that nothing more will be sent.
     pub fn finish(&mut self, cipher: Option<&mut Cipher>) {
         if let Some(cipher) = cipher {
@@ -126,7 +119,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let limits = Limits::default();
-        let mut line = Line::open(listener.accept().unwrap().0, &limits).unwrap();
+        let accepted = listener.accept().unwrap().0;
+        accepted.set_nonblocking(true).unwrap();
+        let mut line = Line::open(accepted, &limits).unwrap();
 
         let mut buffer = [0; 16];
         assert_eq!(line.read(None, &mut buffer).unwrap(), Heard::Nothing);

@@ -292,7 +292,9 @@ mod tests {
     fn peer() -> (Peer, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let line = Line::open(listener.accept().unwrap().0, &Limits::default()).unwrap();
+        let accepted = listener.accept().unwrap().0;
+        accepted.set_nonblocking(true).unwrap();
+        let line = Line::open(accepted, &Limits::default()).unwrap();
         (Peer::new(line, None, 1, Tick::at(0), Tick::at(0)), far)
     }
 

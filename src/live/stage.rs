@@ -36,6 +36,7 @@ use super::publication::Publication;
 use super::room::Room;
 use super::{CloseCode, Identity, PeerId, Role};
 use crate::roll_call::{self, Call, Called};
+use crate::wire::text::join_frames;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use floor::Floor;
@@ -50,10 +51,12 @@ use std::time::{Duration, Instant};
 /// A socket that has shaken hands and comes to its stage.
 #[derive(Debug)]
 pub struct Join {
-    /// No longer known to any other readiness loop.
+    /// Does not block, and is no longer known to any other readiness loop.
     pub socket: TcpStream,
     /// Its TLS, if it speaks any.
     pub cipher: Option<Box<Cipher>>,
+    /// The answer to its handshake, as far as it has yet to be sent.
+    pub answer: Bytes,
     /// What hyper had read beyond the handshake.
     pub read_ahead: Bytes,
     pub entry: Entry,
@@ -74,13 +77,12 @@ impl Join {
     /// Closes a socket that cannot join.
     pub fn turn_away(mut self, code: CloseCode) {
         // As far as the kernel takes it at once: there is no stage to care for this socket.
-        let _ = self.socket.set_nonblocking(true);
-        let frame = close_frame(Some(code as u16));
+        let last = join_frames([&self.answer, &close_frame(Some(code as u16))]);
         if let Some(cipher) = &mut self.cipher {
-            let _ = cipher.write(&mut self.socket, &frame);
+            let _ = cipher.write(&mut self.socket, &last);
             cipher.finish(&mut self.socket);
         } else {
-            let _ = self.socket.write(&frame);
+            let _ = self.socket.write(&last);
         }
         let _ = self.socket.shutdown(Shutdown::Write);
     }

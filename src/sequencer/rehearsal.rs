@@ -88,8 +88,9 @@ impl Desk {
         let far = TcpStream::connect(door.local_addr().unwrap()).unwrap();
         far.set_read_timeout(Some(DEADLINE)).unwrap();
         let (socket, _) = door.accept().unwrap();
+        socket.set_nonblocking(true).unwrap();
         let entry = Entry::Admitted { room: self.room(), role: Role::Phone, identity: None, since: None };
-        self.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
+        self.stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
         let mut listener = Listener { far, heard: Vec::new() };
         listener.until(b"state_sync");
         listener

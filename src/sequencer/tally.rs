@@ -15,6 +15,8 @@ const FRAMES_PER_S: u32 = 1_000;
 /// The shortest time between two tellings, which a single socket meets: for phones calm, for a stage lively.
 const PHONE_EVERY_MIN: Duration = Duration::from_secs(1);
 const STAGE_EVERY_MIN: Duration = Duration::from_millis(50);
+/// What a long peace saves up: a telling that costs no more comes at once.
+const SAVED_MAX: Duration = Duration::from_secs(1);
 /// So many new numbers go to displays one by one; more go as one list.
 const SINGLY_MAX: usize = 4;
 /// The most new numbers a list names. Who came before them is in the count.
@@ -34,6 +36,8 @@ struct Told {
     is_unsure: bool,
     /// Numbers registered since the last telling, the latest [`NUMBERS_MAX`].
     joined: Vec<Number>,
+    /// Since when there has been something to tell.
+    news_since: Option<Instant>,
     /// When it was last told, and in how many frames.
     last: Option<(Instant, u32)>,
 }
@@ -42,7 +46,14 @@ impl Tally {
     /// A tally of an event with so many participants, of which everybody knows.
     pub fn new(participants: u32) -> Self {
         Self {
-            told: ByRole::from_fn(|_| Told { participants, connections: 0, is_unsure: false, joined: Vec::new(), last: None }),
+            told: ByRole::from_fn(|_| Told {
+                participants,
+                connections: 0,
+                is_unsure: false,
+                joined: Vec::new(),
+                news_since: None,
+                last: None,
+            }),
         }
     }
 
@@ -78,19 +89,28 @@ impl Tally {
         ByRole::from_fn(|role| {
             let (told, sockets) = (&mut self.told[role], sockets(role));
             // Where nobody listens nobody is told: whoever joins this moment was greeted with what its stage knew, which may be less.
-            if sockets == 0 || told.last.is_some_and(|(at, frames)| now < at + spacing(role, sockets, frames)) {
+            if sockets == 0 || !told.is_due(now, participants, connections, |frames| spacing(role, sockets, frames)) {
                 return None;
             }
             let frames = told.catch_up(participants, connections, role);
-            (!frames.is_empty()).then(|| {
-                told.last = Some((now, frames.len() as u32));
-                join_frames(&frames)
-            })
+            (told.last, told.news_since) = (Some((now, frames.len() as u32)), None);
+            Some(join_frames(&frames))
         })
     }
 }
 
 impl Told {
+    /// Whether there is something to tell, and there was peace for as long as that many frames want: as many as the last telling took.
+    fn is_due(&mut self, now: Instant, participants: u32, connections: u32, peace: impl Fn(u32) -> Duration) -> bool {
+        if self.participants == participants && self.joined.is_empty() && self.connections == connections && !self.is_unsure {
+            self.news_since = None;
+            return false;
+        }
+        let since = *self.news_since.get_or_insert(now);
+        let peace = peace(self.last.map_or(1, |(_, frames)| frames));
+        now >= since + peace.saturating_sub(SAVED_MAX) && self.last.is_none_or(|(at, _)| now >= at + peace)
+    }
+
     fn catch_up(&mut self, participants: u32, connections: u32, role: Role) -> Vec<Bytes> {
         let mut frames = Vec::new();
         if self.participants != participants || !self.joined.is_empty() {
@@ -156,9 +176,15 @@ mod tests {
         let start = Instant::now();
         let mut tally = Tally::new(0);
         let phones = |count| move |role| if role == Role::Phone { count } else { 0 };
-        assert!(tally.due(start, 0, 5, phones(5))[Role::Phone].is_some());
-        assert!(tally.due(start + Duration::from_millis(1_100), 0, 3_000, phones(3_000))[Role::Phone].is_none());
-        assert!(tally.due(start + Duration::from_secs(3), 0, 3_000, phones(3_000))[Role::Phone].is_some());
+        let mut is_told =
+            |ms, count| tally.due(start + Duration::from_millis(ms), 0, count, phones(count))[Role::Phone].is_some();
+        assert!(!is_told(0, 1_500));
+        assert!(!is_told(600, 3_000));
+        assert!(is_told(2_000, 3_000));
+        assert!(!is_told(3_000, 3_001) && !is_told(5_000, 3_001));
+        assert!(is_told(5_001, 3_001));
+        assert!(!is_told(60_000, 2_000) && is_told(61_000, 2_000));
+        assert!(is_told(70_000, 1_000), "what has been saved up pays for it");
     }
 
     #[test]

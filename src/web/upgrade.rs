@@ -10,7 +10,6 @@ use super::call::Call;
 use super::carrier::Carrier;
 use super::linger::Lingering;
 use crate::live::CloseCode;
-use crate::live::cipher::Cipher;
 use crate::live::stage::{Entry, Join, Stages};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -67,8 +66,8 @@ pub async fn hand_over(stages: &Stages, handover: Handover) {
     let Ok(parts) = upgraded.downcast::<Lingering>() else {
         return tracing::error!("upgrade lost: the connection is of another kind than it was made of");
     };
-    match take_out(parts) {
-        Ok((socket, cipher, read_ahead)) => bring_in(stages, Join { socket, cipher, read_ahead, entry: handover.entry }).await,
+    match take_out(parts, handover.entry) {
+        Ok(join) => bring_in(stages, join).await,
         Err(error) => tracing::warn!(%error, "upgrade lost: the socket cannot leave its runtime"),
     }
 }
@@ -87,15 +86,18 @@ async fn bring_in(stages: &Stages, join: Join) {
     join.turn_away(CloseCode::Overloaded);
 }
 
-/// The bare socket, no longer known to tokio, its TLS, and what was read beyond the handshake.
-fn take_out(parts: Parts<Lingering>) -> io::Result<(std::net::TcpStream, Option<Box<Cipher>>, Bytes)> {
-    let (socket, cipher) = match parts.io.into_carrier() {
-        Carrier::Plain(socket) => (socket.into_bare()?, None),
-        Carrier::Tls { socket, cipher } => (socket.into_std()?, Some(cipher)),
+/// The bare socket, no longer known to tokio, its TLS, what has yet to be sent of the handshake, and what was read beyond it.
+fn take_out(parts: Parts<Lingering>, entry: Entry) -> io::Result<Join> {
+    let (socket, cipher, answer) = match parts.io.into_carrier() {
+        Carrier::Plain(socket) => {
+            let (socket, answer) = socket.into_bare()?;
+            (socket, None, answer)
+        }
+        Carrier::Tls { socket, cipher } => (socket.into_std()?, Some(cipher), Bytes::new()),
     };
     // An empty slice would still hold on to hyper's whole read buffer.
     let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    Ok((socket, cipher, read_ahead))
+    Ok(Join { socket, cipher, answer, read_ahead, entry })
 }
 
 /// The no to a handshake that `error` was found in.

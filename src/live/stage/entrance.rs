@@ -24,10 +24,6 @@ impl Floor {
     /// Takes a socket over. One whose peer has gone meanwhile is dropped.
     pub fn join(&mut self, join: Join) {
         let Ok(line) = Line::open(join.socket, &self.limits) else { return };
-        if let Entry::Awaiting { .. } = join.entry {
-            // It speaks first, and would wait for the answer to its handshake. Everybody else is sent something at once.
-            line.push();
-        }
         let slot = self.peers.vacant_key() as u32;
         if line.watch(self.poll.registry(), token(slot)).is_err() {
             return;
@@ -36,11 +32,18 @@ impl Floor {
         let peer = Peer::new(line, join.cipher, self.joined, self.now, self.now.after(self.limits.admission_max));
         self.unfinished_bytes += peer.unfinished_bytes();
         self.peers.insert(peer);
-        match join.entry {
-            _ if self.ends_at.is_some() => self.close(slot, CloseCode::Restarting),
-            Entry::Turned { code } => self.close(slot, code),
-            Entry::Awaiting { room, role, since } => self.await_proof(slot, room, role, since),
-            Entry::Admitted { room, role, identity, since } => self.enter(slot, room, role, identity, since),
+        let (came_in, since) = match join.entry {
+            _ if self.ends_at.is_some() => (Err(CloseCode::Restarting), None),
+            Entry::Turned { code } => (Err(code), None),
+            Entry::Awaiting { room, role, since } => (self.await_proof(slot, room, role, since), None),
+            Entry::Admitted { room, role, identity, since } => (self.enter(slot, room, role, identity), since),
+        };
+        match came_in {
+            Ok(()) => self.greet(slot, since, &join.answer),
+            Err(code) => {
+                self.send_all(slot, &[&join.answer], Kind::Greeting);
+                self.close(slot, code);
+            }
         }
         self.hear_ahead(slot, &join.read_ahead);
         if self.peers.get(slot as usize).is_some_and(Peer::has_unread) {
@@ -56,13 +59,15 @@ impl Floor {
         let (petition, moved) = crowd.settle(place.index());
         self.note_moved(moved, place);
         self.list(slot, place.crowd, role);
-        self.greet(slot, petition.since);
+        self.greet(slot, petition.since, &Bytes::new());
     }
 
     /// Takes down a proved number and answers with `reply`, what was missed before the peer connected, and the peer's own `state_sync`.
     pub fn identify(&mut self, slot: u32, number: Number, since: Option<Since>, reply: &Bytes) {
         let State::Admitted(role) = self.peers[slot as usize].state else { return };
-        self.hold(slot, number);
+        if let Err(code) = self.hold(slot, number) {
+            return self.close(slot, code);
+        }
         let Some(peer) = self.peers.get(slot as usize) else { return };
         let Some(place) = peer.crowd else { return };
         let crowd = &mut self.crowds[place.crowd as usize];
@@ -86,35 +91,33 @@ impl Floor {
         }
     }
 
-    fn await_proof(&mut self, slot: u32, room: Arc<Room>, role: Role, since: Option<Since>) {
-        let Some(key) = self.find_crowd(slot, room) else { return };
+    fn await_proof(&mut self, slot: u32, room: Arc<Room>, role: Role, since: Option<Since>) -> Result<(), CloseCode> {
+        let key = self.find_crowd(room)?;
         let awaiting = &mut self.crowds[key as usize].awaiting;
         awaiting.push(Petition { slot, since });
         let peer = &mut self.peers[slot as usize];
         peer.crowd = Some(Place::last(key, awaiting.len()));
         peer.state = State::Awaiting(role);
+        Ok(())
     }
 
-    fn enter(&mut self, slot: u32, room: Arc<Room>, role: Role, identity: Option<Identity>, since: Option<Since>) {
-        let Some(key) = self.find_crowd(slot, room) else { return };
+    fn enter(&mut self, slot: u32, room: Arc<Room>, role: Role, identity: Option<Identity>) -> Result<(), CloseCode> {
+        let key = self.find_crowd(room)?;
         self.list(slot, key, role);
-        if let Some(identity) = identity {
-            // A token is given after its registration is committed, so its session is never ahead of what this stage was told.
-            if identity.session != self.crowds[key as usize].snapshot.event.session {
-                return self.close(slot, CloseCode::BadToken);
-            }
-            self.hold(slot, identity.number);
+        let Some(identity) = identity else { return Ok(()) };
+        // A token is given after its registration is committed, so its session is never ahead of what this stage was told.
+        if identity.session != self.crowds[key as usize].snapshot.event.session {
+            return Err(CloseCode::BadToken);
         }
-        self.greet(slot, since);
+        self.hold(slot, identity.number)
     }
 
-    /// The crowd of a room, which is made if this is its first peer; none, and the peer sent away, when the room is closed.
-    fn find_crowd(&mut self, slot: u32, room: Arc<Room>) -> Option<u32> {
+    /// The crowd of a room, which is made if this is its first peer.
+    fn find_crowd(&mut self, room: Arc<Room>) -> Result<u32, CloseCode> {
         if let Some(code) = room.is_shut() {
-            self.close(slot, code);
-            return None;
+            return Err(code);
         }
-        Some(self.crowd_of(&room).unwrap_or_else(|| self.crowds.insert(Crowd::new(room)) as u32))
+        Ok(self.crowd_of(&room).unwrap_or_else(|| self.crowds.insert(Crowd::new(room)) as u32))
     }
 
     /// Puts a peer on its role's list, counts it, and begins its heartbeat.
@@ -129,37 +132,40 @@ impl Floor {
         crowd.room.census.enter(role);
     }
 
-    /// Sends what was missed after `since`, if it is held, and the `state_sync`.
-    fn greet(&mut self, slot: u32, since: Option<Since>) {
+    /// Sends the `answer` to the handshake and, to whoever is let in, what was missed after `since`, if it is held, and the `state_sync`.
+    fn greet(&mut self, slot: u32, since: Option<Since>, answer: &Bytes) {
         let Some(peer) = self.peers.get_mut(slot as usize) else { return };
-        let (State::Admitted(role), Some(place)) = (peer.state, peer.crowd) else { return };
+        let (State::Admitted(role), Some(place)) = (peer.state, peer.crowd) else {
+            return self.send_all(slot, &[answer], Kind::Greeting);
+        };
         let crowd = &mut self.crowds[place.crowd as usize];
         let last = crowd.snapshot.ring.last_seq();
         let missed = since.and_then(|since| crowd.missed(since, last).map(|frames| (since.seq, frames)));
         let sync = self.protocol.state_sync(&crowd.snapshot, role, peer.number());
         peer.from = missed.as_ref().map_or(last, |(seq, _)| *seq) as u32;
         let missed = missed.map(|(_, frames)| frames).unwrap_or_default();
-        self.send_all(slot, &[&missed, &sync], Kind::Greeting);
+        self.send_all(slot, &[answer, &missed, &sync], Kind::Greeting);
     }
 
     /// Notes that a peer holds a number, and sends the oldest holder away when it is one too many.
-    fn hold(&mut self, slot: u32, number: Number) {
+    fn hold(&mut self, slot: u32, number: Number) -> Result<(), CloseCode> {
         let id = self.id(slot);
         let peer = &mut self.peers[slot as usize];
-        let Some(place) = peer.crowd else { return };
+        let Some(place) = peer.crowd else { return Ok(()) };
         let room = self.crowds[place.crowd as usize].room.clone();
         if let Some(former) = peer.number().filter(|&former| former != number) {
             room.holders.release(former, id);
         }
         peer.set_number(Some(number));
-        let Some(oldest) = room.holders.take(number, id) else { return };
+        let Some(oldest) = room.holders.take(number, id) else { return Ok(()) };
         if oldest.stage == self.index {
             self.replace(oldest);
         } else if self.mailbox.doors[usize::from(oldest.stage)].try_put(Order::Replace(oldest)).is_err() {
             // A stage never waits for another. The newcomer may try again.
             room.holders.put_back(number, oldest);
-            self.close(slot, CloseCode::Overloaded);
+            return Err(CloseCode::Overloaded);
         }
+        Ok(())
     }
 
     /// Sends several buffers of frames, as one if they are small.
@@ -238,7 +244,9 @@ mod tests {
                     let since =
                         (clients.len() % 3 == 0).then_some(Since { epoch: EPOCH, seq: room.snapshot().ring.last_seq() / 2 });
                     let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since };
-                    stages.join(Join { socket: listener.accept().unwrap().0, cipher: None, read_ahead: Bytes::new(), entry });
+                    let socket = listener.accept().unwrap().0;
+                    socket.set_nonblocking(true).unwrap();
+                    stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
                     clients.push(scope.spawn(move || follow(Client::new(far), since, FRAMES)));
                     if was_done {
                         break;
@@ -363,11 +371,44 @@ mod tests {
         house.stages.join(Join {
             socket,
             cipher: None,
+            answer: Bytes::new(),
             read_ahead: Bytes::copy_from_slice(ahead),
             entry: house.admitted(Role::Phone),
         });
         let long = format!("heard {}", "x".repeat(16 << 10));
         Client::new(far).expect(&[&sync(0, Role::Phone, None), "heard one", &long, "heard two"]);
+    }
+
+    #[test]
+    fn the_answer_to_a_handshake_comes_before_everything_else() {
+        const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        let house = House::open(patient(), 1);
+        let stale = Identity { session: SessionId([9; 16]), number: Number(1) };
+        let stranger = Entry::Admitted { room: house.room.clone(), role: Role::Phone, identity: Some(stale), since: None };
+        let entries = [
+            (house.admitted(Role::Phone), 0x81),
+            (house.holding(3), 0x81),
+            (stranger, 0x88),
+            (Entry::Turned { code: CloseCode::NoSuchEvent }, 0x88),
+            // It is told nothing until it has spoken, and its ping is answered.
+            (house.awaiting(0), 0x8a),
+        ];
+        for (entry, first) in entries {
+            let (socket, mut far) = house.connection();
+            far.write_all(&raw_frame(0x89, b"there?")).unwrap();
+            let answer = Bytes::from_static(ANSWER);
+            house.stages.join(Join { socket, cipher: None, answer, read_ahead: Bytes::new(), entry });
+            let mut heard = [0; ANSWER.len() + 1];
+            far.read_exact(&mut heard).unwrap();
+            assert_eq!((&heard[..ANSWER.len()], heard[ANSWER.len()]), (ANSWER, first));
+        }
+        let (socket, mut far) = house.connection();
+        let join =
+            Join { socket, cipher: None, answer: Bytes::from_static(ANSWER), read_ahead: Bytes::new(), entry: house.holding(3) };
+        join.turn_away(CloseCode::Overloaded);
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, [ANSWER, &close_frame(Some(1013))].concat());
     }
 
     #[test]
@@ -404,7 +445,13 @@ mod tests {
             let (socket, mut far) = house.connection();
             far.write_all(said).unwrap();
             far.shutdown(std::net::Shutdown::Write).unwrap();
-            house.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry: house.holding(3) });
+            house.stages.join(Join {
+                socket,
+                cipher: None,
+                answer: Bytes::new(),
+                read_ahead: Bytes::new(),
+                entry: house.holding(3),
+            });
             far.read_to_end(&mut Vec::new()).expect("the stage hangs up too");
         }
         eventually("nothing counts them", || house.room.census.total() == 0 && house.room.holders.len() == 0);

@@ -76,20 +76,21 @@ impl House {
         let far = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         far.set_read_timeout(Some(DEADLINE)).unwrap();
         let near = self.listener.accept().unwrap().0;
-        // As the street's listening sockets have it set for all they accept.
+        // As the street has it set for all it accepts.
         near.set_nodelay(true).unwrap();
+        near.set_nonblocking(true).unwrap();
         (near, far)
     }
 
     pub fn join(&self, entry: Entry) -> Client {
         let (socket, far) = self.connection();
-        self.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
+        self.stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
         Client::new(far)
     }
 
     pub fn join_raw(&self, entry: Entry) -> TcpStream {
         let (socket, far) = self.connection();
-        self.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry });
+        self.stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
         far
     }
 
