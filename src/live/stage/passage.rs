@@ -1,0 +1,218 @@
+//! How a socket comes from the worker that shook hands to the stage that keeps it.
+//!
+//! In the server as it is shipped there is nothing to it: all threads know the same table of open files, so a socket travels inside its order, and
+//! what stands here for that is empty. With the feature `file-tables`, for benches alone, each stage has a table of its own, so that one process
+//! holds more sockets than one table may (RLIMIT_NOFILE). Then the order goes without its socket, which goes through a pair of Unix sockets
+//! (unix(7), SCM_RIGHTS) in the same turn, and the sender's descriptor is closed at once. None of it may cost a branch or a byte without the feature.
+
+pub use way::{Giver, Passenger, Taker, open, part, reunite, spawn};
+
+#[cfg(not(feature = "file-tables"))]
+mod way {
+    use super::super::Join;
+    use super::super::floor::Floor;
+    use std::io;
+    use std::thread::{Builder, JoinHandle};
+
+    /// What travels in the inbox: all of it.
+    pub type Passenger = Join;
+
+    /// What does not: nothing.
+    pub struct Aside;
+
+    /// The end that sockets go in at, and the one where they come out.
+    #[derive(Debug)]
+    pub struct Giver;
+    pub struct Taker;
+
+    pub fn open() -> io::Result<(Giver, Taker)> {
+        Ok((Giver, Taker))
+    }
+
+    pub fn part(join: Box<Join>) -> (Box<Passenger>, Aside) {
+        (join, Aside)
+    }
+
+    pub fn reunite(passenger: Box<Passenger>, _: Aside) -> Box<Join> {
+        passenger
+    }
+
+    impl Giver {
+        pub fn begin(&self) -> &Self {
+            self
+        }
+
+        pub fn pass(&self, _: Aside) {}
+    }
+
+    impl Taker {
+        pub fn take(&self, passenger: Box<Passenger>) -> Option<Box<Join>> {
+            Some(passenger)
+        }
+    }
+
+    pub fn spawn(thread: Builder, floor: Floor) -> io::Result<JoinHandle<()>> {
+        thread.spawn(move || floor.run())
+    }
+}
+
+#[cfg(feature = "file-tables")]
+mod way {
+    use super::super::floor::Floor;
+    use super::super::{Entry, Join};
+    use crate::fail_stop::EndProcessOnPanic;
+    use crate::live::cipher::Cipher;
+    use bytes::Bytes;
+    use crossbeam::channel::bounded;
+    use rustix::cmsg_space;
+    use rustix::io::{Errno, retry_on_intr};
+    use rustix::net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+        SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    };
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    use std::fs;
+    use std::io::{self, IoSlice, IoSliceMut};
+    use std::mem::MaybeUninit;
+    use std::net::TcpStream;
+    use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+    use std::path::Path;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::thread::{Builder, JoinHandle};
+
+    /// The standard streams are kept: logs go there.
+    const STREAMS: [RawFd; 3] = [0, 1, 2];
+
+    /// What travels in the inbox: a join without its socket.
+    #[derive(Debug)]
+    pub struct Passenger {
+        cipher: Option<Box<Cipher>>,
+        read_ahead: Bytes,
+        entry: Entry,
+    }
+
+    /// What does not: the socket.
+    pub type Aside = TcpStream;
+
+    /// The end that sockets go in at. Locked from before an order is put into the inbox until its socket is on its way, so that both come out in the
+    /// same order, whichever worker put them in.
+    #[derive(Debug)]
+    pub struct Giver(Mutex<OwnedFd>);
+
+    /// The turn of one order and its socket.
+    pub struct Passing<'a>(MutexGuard<'a, OwnedFd>);
+
+    /// The end where they come out. Its twin in the process's own table, like that of the stage's readiness queue, is left open until the process
+    /// ends.
+    pub struct Taker(OwnedFd);
+
+    /// A new way to one stage.
+    ///
+    /// # Errors
+    /// When the operating system gives no descriptors.
+    pub fn open() -> io::Result<(Giver, Taker)> {
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        Ok((Giver(Mutex::new(near)), Taker(far)))
+    }
+
+    /// Takes the socket out of a join.
+    pub fn part(join: Box<Join>) -> (Box<Passenger>, Aside) {
+        let Join { socket, cipher, read_ahead, entry } = *join;
+        (Box::new(Passenger { cipher, read_ahead, entry }), socket)
+    }
+
+    /// Puts it back.
+    pub fn reunite(passenger: Box<Passenger>, socket: Aside) -> Box<Join> {
+        let Passenger { cipher, read_ahead, entry } = *passenger;
+        Box::new(Join { socket, cipher, read_ahead, entry })
+    }
+
+    impl Giver {
+        /// Waits for its turn.
+        pub fn begin(&self) -> Passing<'_> {
+            // It guards a descriptor that nobody changes.
+            Passing(self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    impl Passing<'_> {
+        /// Sends the socket after its order, which is in the inbox, and closes it here. Waits while the pair is full; the stage then has orders whose
+        /// sockets are there, so it comes to empty it. How many sockets may be under way is bounded by the inbox.
+        pub fn pass(self, socket: Aside) {
+            let _guard = EndProcessOnPanic;
+            let sent = retry_on_intr(|| {
+                let (mut space, sockets) = ([MaybeUninit::uninit(); cmsg_space!(ScmRights(1))], [socket.as_fd()]);
+                let mut beside = SendAncillaryBuffer::new(&mut space);
+                beside.push(SendAncillaryMessage::ScmRights(&sockets));
+                sendmsg(&*self.0, &[IoSlice::new(&[1])], &mut beside, SendFlags::NOSIGNAL)
+            });
+            // The stage awaits one message an order: if the socket cannot be sent, one without it, and the order is dropped there.
+            let alone = || sendmsg(&*self.0, &[IoSlice::new(&[0])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL);
+            if let Err(error) = sent.or_else(|_| retry_on_intr(alone))
+                && error != Errno::PIPE
+            {
+                // Everybody after this one would be given his neighbour's socket.
+                panic!("a stage cannot be told that a socket is lost: {error}");
+            }
+        }
+    }
+
+    impl Taker {
+        /// The join of this order, with its socket; none if that could not be sent, or this table is full and the kernel has closed it.
+        pub fn take(&self, passenger: Box<Passenger>) -> Option<Box<Join>> {
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+            let mut beside = RecvAncillaryBuffer::new(&mut space);
+            retry_on_intr(|| recvmsg(&self.0, &mut [IoSliceMut::new(&mut [0])], &mut beside, RecvFlags::CMSG_CLOEXEC)).ok()?;
+            let socket = beside.drain().find_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+                _ => None,
+            });
+            if socket.is_none() {
+                tracing::warn!("a socket is closed: its stage has no room in its table of open files");
+            }
+            Some(reunite(passenger, socket?.into()))
+        }
+    }
+
+    /// Starts a stage's thread, with its own table of open files by the time this returns.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or no table.
+    pub fn spawn(thread: Builder, floor: Floor) -> io::Result<JoinHandle<()>> {
+        let (tell, told) = bounded(1);
+        let thread = thread.spawn(move || {
+            let owned = own_table(&[floor.poll.as_raw_fd(), floor.mailbox.taker.0.as_raw_fd()]);
+            let is_owned = owned.is_ok();
+            let _ = tell.send(owned);
+            if is_owned {
+                floor.run();
+            }
+        })?;
+        told.recv().map_err(io::Error::other)??;
+        Ok(thread)
+    }
+
+    /// Gives this thread its own table of open files, which keeps of those it was copied from the standard streams, the bells and `kept`.
+    ///
+    /// All others are closed in it, or it would hold open what the house closes: listening sockets, the journal, sockets on their way. Their locks
+    /// do not end with that: one by fcntl(2), as SQLite takes them, belongs to the table it was taken by, which is the process's own and goes on;
+    /// one by flock(2) belongs to what was opened, and ends with the last descriptor of it in any table. The bells are told by what they are, since
+    /// a waker does not tell its descriptor, and a stage rings those of others: all that `eventfd` has made is kept.
+    fn own_table(kept: &[RawFd]) -> io::Result<()> {
+        // SAFETY: from here on this thread's descriptors are numbers in a table of its own. It has its queue, its end of the passage and all bells
+        // from before, under the same numbers; it uses no other descriptor that was opened elsewhere, and gives none of its own away.
+        unsafe { unshare_unsafe(UnshareFlags::FILES)? };
+        let table = Path::new("/proc/thread-self/fd");
+        let numbers = fs::read_dir(table)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        for name in numbers {
+            // The one that the list itself was read by is closed already.
+            let Ok(what) = fs::read_link(table.join(&name)) else { continue };
+            let number: RawFd = name.to_str().and_then(|name| name.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+            if what.as_os_str() != "anon_inode:[eventfd]" && !kept.contains(&number) && !STREAMS.contains(&number) {
+                // SAFETY: it is open, and a copy that nothing owns: its owners are in threads with the process's own table.
+                unsafe { rustix::io::close(number) };
+            }
+        }
+        Ok(())
+    }
+}
