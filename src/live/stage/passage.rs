@@ -216,3 +216,103 @@ mod way {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "file-tables")]
+mod tests {
+    use super::super::Join;
+    use super::super::rehearsal::*;
+    use crate::live::Role;
+    use bytes::Bytes;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use std::collections::BTreeSet;
+    use std::io::Read;
+    use std::net::TcpStream;
+    use std::process::Command;
+
+    /// In its environment, the test that changes the limit of its process is alone there.
+    const ALONE: &str = "ALONE";
+    const DONE: &str = "all of them heard it";
+
+    /// The threads of this process whose table has what is called so.
+    fn holders(name: &str) -> BTreeSet<String> {
+        let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|thread| thread.path());
+        let holds = |files: std::fs::ReadDir| {
+            files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|what| what.as_os_str() == name))
+        };
+        let holders = threads.filter(|thread| std::fs::read_dir(thread.join("fd")).is_ok_and(holds));
+        holders.filter_map(|thread| std::fs::read_to_string(thread.join("comm")).ok()).collect()
+    }
+
+    #[test]
+    fn a_socket_is_in_the_table_of_its_stage_and_in_no_other() {
+        let house = House::open(patient(), 3);
+        let (socket, far) = house.connection();
+        let name = format!("socket:[{}]", rustix::fs::fstat(&socket).unwrap().st_ino);
+        assert!(holders(&name).len() > 1, "before it joins, all but the stages know it");
+        house.stages.join(Join { socket, cipher: None, read_ahead: Bytes::new(), entry: house.admitted(Role::Phone) });
+        let mut phone = Client::new(far);
+        phone.hear();
+        assert_eq!(holders(&name), BTreeSet::from(["stage-0\n".to_owned()]));
+        drop(phone);
+        eventually("nobody holds it", || holders(&name).is_empty());
+    }
+
+    #[test]
+    fn a_socket_keeps_to_its_entry_whichever_worker_brings_it() {
+        let house = House::open(patient(), 1);
+        let (mut joins, mut phones) = (Vec::new(), Vec::new());
+        for number in 1..=60 {
+            let (socket, far) = house.connection();
+            joins.push(Join { socket, cipher: None, read_ahead: Bytes::new(), entry: house.holding(number) });
+            phones.push((number, Client::new(far)));
+        }
+        std::thread::scope(|scope| {
+            while !joins.is_empty() {
+                let some = joins.split_off(joins.len().saturating_sub(15));
+                scope.spawn(|| some.into_iter().for_each(|join| house.stages.join(join)));
+            }
+        });
+        for (number, phone) in &mut phones {
+            phone.expect(&[&sync(0, Role::Phone, Some(*number))]);
+        }
+    }
+
+    #[test]
+    fn a_process_holds_more_sockets_than_one_table_may() {
+        if std::env::var_os(ALONE).is_some() {
+            return hold_more_sockets_than_one_table_may();
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let name = format!("{module}::a_process_holds_more_sockets_than_one_table_may");
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", "--nocapture", &name]).env(ALONE, "1").output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains(DONE), "{output:?}");
+    }
+
+    fn hold_more_sockets_than_one_table_may() {
+        let limit = |files| {
+            let maximum = getrlimit(Resource::Nofile).maximum;
+            setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).unwrap();
+        };
+        limit(100);
+        let mut house = House::open(patient(), 4);
+        // Their far ends are in the process's own table.
+        let mut phones: Vec<Client> = (0..60).map(|_| house.phone()).collect();
+        house.say("news");
+        phones.iter_mut().for_each(|phone| phone.expect(&["news"]));
+
+        let knock = || {
+            let (socket, far) = house.connection();
+            (Join { socket, cipher: None, read_ahead: Bytes::new(), entry: house.admitted(Role::Phone) }, far)
+        };
+        let ((refused, closed), (taken, open)): ((_, TcpStream), _) = (knock(), knock());
+        limit(8);
+        house.stages.join(refused);
+        assert_eq!((&closed).read(&mut [0]).unwrap(), 0, "its stage has no room for it");
+        limit(100);
+        house.stages.join(taken);
+        Client::new(open).expect(&[&sync(1, Role::Phone, None)]);
+        println!("{DONE}");
+    }
+}
