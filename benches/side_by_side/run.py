@@ -403,15 +403,16 @@ def measure_caged(table, ours):
 
 
 def measure_tables(table, floor, binary):
-    """More sockets than one table of open files may hold here: each thread of a server, and each process of the client, has its own."""
+    """More sockets than one table of open files may hold here: each thread of a server, and each process of the client, has its own. Few broadcasts,
+    since what lasts beyond twenty seconds is a measure of heartbeats too, which the floor has none of."""
     if not binary.exists():
         raise OSError(f"there is no {binary}; scripts/bench builds it")
     for sockets in (50_000, 100_000):
         tables = -(-sockets // 18_000)
-        row = f"{sockets:,} sockets, {tables} threads with a table of files each, in a 512 MiB memory group"
+        row = f"{sockets:,} sockets over {tables} tables of files in a 512 MiB memory group"
         for system in (System("floor", f"{floor} -t {tables}"), Luckydraw(binary, STAGES=tables)):
             with table.forgiving(f"tables, {sockets:,}"), caged(memory_mib=512) as cage, started(system, cage) as running:
-                options = ["-n", sockets, "-t", tables, "--src", 8, "-b", 10, *system.socket_options(), *system.fan_options()]
+                options = ["-n", sockets, "-t", tables, "--src", 8, "-b", 5, *system.socket_options(), *system.fan_options()]
                 seen = running.client("fan", *options)
                 whole(system, seen, sockets)
                 table.note(f"{row}: server CPU a delivered frame", system.name, seen["cpu_us_per_frame"], "µs")
