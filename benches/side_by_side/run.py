@@ -106,6 +106,7 @@ class Cage:
     """A group of processes with a bound on their memory or CPU, by cgroups of either version."""
 
     def __init__(self, memory_mib=None, cpu_share=None):
+        self.bounds_cpu = cpu_share is not None
         root, name = pathlib.Path("/sys/fs/cgroup"), f"luckydraw-bench-{os.getpid()}"
         one = (root / "cgroup.controllers").exists()
         self.folders = []
@@ -152,7 +153,7 @@ class Running:
             os.sched_setaffinity(0, self.cores)
             if self.cage:
                 self.cage.enter()
-            else:
+            if not (self.cage and self.cage.bounds_cpu):
                 go_first()
 
         environment = {**os.environ, **self.system.environment(self.port, self.folder)}
@@ -203,7 +204,7 @@ class Running:
 
 
 def go_first():
-    """In a child: nothing but its like comes before it. A cage keeps no account of such a process, so it is not for caged ones."""
+    """In a child: nothing but its like comes before it. A bound on CPU keeps no account of such a process, so it is not for those."""
     if FIRST_COME:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIRST_COME))
 
@@ -401,6 +402,25 @@ def measure_caged(table, ours):
         table.note("19,900 sockets in a 64 MiB memory group: its peak", ours.name, cage.peak_mib(), "MiB")
 
 
+def measure_tables(table, floor, binary):
+    """More sockets than one table of open files may hold here: each thread of a server, and each process of the client, has its own. Few broadcasts,
+    since what lasts beyond twenty seconds is a measure of heartbeats too, which the floor has none of."""
+    if not binary.exists():
+        raise OSError(f"there is no {binary}; scripts/bench builds it")
+    for sockets in (50_000, 100_000):
+        tables = -(-sockets // 18_000)
+        row = f"{sockets:,} sockets over {tables} tables of files in a 512 MiB memory group"
+        for system in (System("floor", f"{floor} -t {tables}"), Luckydraw(binary, STAGES=tables)):
+            with table.forgiving(f"tables, {sockets:,}"), caged(memory_mib=512) as cage, started(system, cage) as running:
+                options = ["-n", sockets, "-t", tables, "--src", 8, "-b", 5, *system.socket_options(), *system.fan_options()]
+                seen = running.client("fan", *options)
+                whole(system, seen, sockets)
+                table.note(f"{row}: server CPU a delivered frame", system.name, seen["cpu_us_per_frame"], "µs")
+                table.note(f"{row}: the last one has it", system.name, seen["last_ms_p50"], "ms")
+                table.note(f"{row}: memory a socket", system.name, seen["rss_per_socket"], "B")
+                table.note(f"{row}: the group's peak", system.name, cage.peak_mib(), "MiB")
+
+
 def measure_tenth(table, systems):
     for system in systems:
         with caged(cpu_share=0.1) as cage, started(system, cage) as running:
@@ -459,21 +479,22 @@ def machine():
 
 def main():
     global FIRST_COME, PORTS
-    kinds = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls"]
+    kinds = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls", "tables"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="five, and two with --quick")
-    parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators and tls: a look, no proof")
+    parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators, tls and tables: a look, no proof")
     parser.add_argument("--only", help="of " + ", ".join(kinds))
     parser.add_argument("--sockets", help="for fan: 300,3000,19900")
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")
     parser.add_argument("--system-binary", type=pathlib.Path, default=BUILT / "luckydraw-system", help="built without mimalloc, for allocators")
+    parser.add_argument("--tables-binary", type=pathlib.Path, default=BUILT / "luckydraw-tables", help="built with the feature file-tables, for tables")
     parser.add_argument("--first-come", type=int, metavar="PRIORITY", help="of server and client before all else (SCHED_FIFO), as 10")
     parser.add_argument("--first-port", type=int, default=28_200, help="of those used, one a run")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="another server; {port} in it is its port")
     asked = parser.parse_args()
     rounds = asked.rounds or (2 if asked.quick else 5)
     sockets = asked.sockets or ("300,3000" if asked.quick else "300,3000,19900")
-    chosen = asked.only.split(",") if asked.only else [kind for kind in kinds if not (asked.quick and kind in ("tenth", "allocators", "tls"))]
+    chosen = asked.only.split(",") if asked.only else [kind for kind in kinds if not (asked.quick and kind in ("tenth", "allocators", "tls", "tables"))]
     FIRST_COME, PORTS = asked.first_come, itertools.count(asked.first_port)
 
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -494,6 +515,7 @@ def main():
         "start": lambda table: measure_start(table, asked.binary, 100_000),
         "allocators": lambda table: measure_allocators(table, {"mimalloc": asked.binary, "the system's": asked.system_binary}),
         "tls": lambda table: measure_tls(table, asked.binary),
+        "tables": lambda table: measure_tables(table, floor, asked.tables_binary),
     }
     table = Table()
     signal.signal(signal.SIGTERM, signal.default_int_handler)

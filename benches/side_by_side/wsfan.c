@@ -14,6 +14,7 @@
  *   -n N     sockets (300)                              -w N     handshakes under way at once (256)
  *   --path PATH  of the socket (/ws)                    --settle MS  before memory is read (1500)
  *   -T S     how long hold holds (10)                   --stall-pct P  of a hundred sockets, so many never read (0)
+ *   -t K     that many processes, each with its part of the sockets: more than RLIMIT_NOFILE allows one (1)
  * fan
  *   -b N     broadcasts that count (50)                 --warm N broadcasts before them (2)
  *   -g MS    between two (50)                           --trigger PATH, -d BODY  the request, {SEQ} in it is the count
@@ -39,14 +40,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef uint64_t ns;
 
 #define BROADCASTS_MAX 4096
+#define PROCESSES_MAX 64
 #define NUMBERS_MAX (1 << 24)
 #define READ_BYTES (1 << 18)
 #define REQUEST_BYTES 80000
@@ -55,13 +60,13 @@ typedef uint64_t ns;
 
 static struct {
     int port, pid, cpu, sources, timeout_ms;
-    int sockets, window, settle_ms, hold_s, stall_pct, broadcasts, warm, gap_ms, pad;
+    int sockets, processes, window, settle_ms, hold_s, stall_pct, broadcasts, warm, gap_ms, pad;
     int requests_at_once, new_connections;
     long requests;
     const char *socket_path, *trigger_path, *register_path, *body, *seq_key, *number_key;
 } options = {
     .port = 9000, .cpu = -1, .sources = 4, .timeout_ms = 20000,
-    .sockets = 300, .window = 256, .settle_ms = 1500, .hold_s = 10, .broadcasts = 50, .warm = 2, .gap_ms = 50,
+    .sockets = 300, .processes = 1, .window = 256, .settle_ms = 1500, .hold_s = 10, .broadcasts = 50, .warm = 2, .gap_ms = 50,
     .requests_at_once = 64, .requests = 10000,
     .socket_path = "/ws", .trigger_path = "/trigger", .register_path = "/register", .seq_key = "\"seq\":", .number_key = "\"number\":",
 };
@@ -123,6 +128,13 @@ static void *room_for(size_t count, size_t size) {
     return room;
 }
 
+/* The same, seen by the processes that are made from now on. */
+static void *shared_room_for(size_t count, size_t size) {
+    void *room = mmap(NULL, (count + 1) * size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) die("wsfan: no memory");
+    return room;
+}
+
 /* `text` with every `key` replaced by `value`. */
 static size_t fill_in(char *to, const char *text, const char *key, long value) {
     char *start = to;
@@ -147,18 +159,28 @@ struct peer {
     unsigned char *rest;
 };
 
-static struct peer *peers;
-static struct { int started, under_way, open, failed, dropped, stalled; } count;
+/* What one process has of the sockets: those from `first` on. Only it writes here. */
+struct part {
+    pid_t pid;
+    int first, sockets, is_settled;
+    int started, under_way, open, failed, dropped, stalled;
+    unsigned seq; /* the broadcast that `heard` counts */
+    size_t heard, handshakes;
+};
+
+/* What all processes of the run share. */
+static volatile struct {
+    unsigned seq; /* the broadcast under way */
+    ns fired_at;
+    struct part parts[PROCESSES_MAX];
+} *run;
+static double *latencies_us, *handshakes_us; /* each part has its own stretch */
+
+static volatile struct part *part;
+static struct peer *peers; /* of this part */
 static int queue, handshake_len;
 static char handshake[2048];
 static unsigned char bytes[READ_BYTES + 1];
-
-/* The broadcast under way. */
-static unsigned seq;
-static ns fired_at;
-static size_t heard;
-static double *latencies_us, *handshakes_us;
-static size_t handshakes;
 
 static struct sockaddr_in server_address(void) {
     return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(options.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -193,21 +215,21 @@ static void keep(struct peer *peer, const unsigned char *from, size_t len) {
 }
 
 static void lose(struct peer *peer) {
-    if (peer->state == OPEN) count.open--, count.dropped++;
-    else count.failed++, count.under_way--;
+    if (peer->state == OPEN) part->open--, part->dropped++;
+    else part->failed++, part->under_way--;
     close(peer->fd);
     keep(peer, NULL, 0);
     peer->state = GONE;
 }
 
 static void start_peer(void) {
-    struct peer *peer = &peers[count.started];
+    struct peer *peer = &peers[part->started];
     peer->began = now();
-    peer->fd = connect_one(count.started);
-    count.under_way++;
+    peer->fd = connect_one(part->first + part->started);
+    part->under_way++;
     if (peer->fd < 0) lose(peer);
-    else watch(EPOLL_CTL_ADD, peer->fd, EPOLLIN | EPOLLOUT, count.started);
-    count.started++;
+    else watch(EPOLL_CTL_ADD, peer->fd, EPOLLIN | EPOLLOUT, part->started);
+    part->started++;
 }
 
 /* One text frame: is it the broadcast under way, and is it the first of it here? */
@@ -215,9 +237,11 @@ static void hear_frame(struct peer *peer, const unsigned char *text, size_t len,
     const unsigned char *found = memmem(text, len, options.seq_key, strlen(options.seq_key));
     if (!found) return;
     unsigned value = strtoul((const char *)found + strlen(options.seq_key), NULL, 10);
-    if (value != seq || peer->last_seq == value) return;
+    if (value != run->seq || peer->last_seq == value) return;
     peer->last_seq = value;
-    latencies_us[heard++] = (at - fired_at) / 1e3;
+    if (part->seq != value) part->heard = 0, part->seq = value;
+    latencies_us[part->first + part->heard] = (at - run->fired_at) / 1e3;
+    __atomic_store_n(&part->heard, part->heard + 1, __ATOMIC_RELEASE); /* after what it counts */
 }
 
 /* Gives a ping's payload back (RFC 6455 section 5.5.3), under a mask of zeros. */
@@ -250,20 +274,20 @@ static void finish_handshake(struct peer *peer, size_t len, ns at) {
     if (!end) return keep(peer, bytes, len);
     *end = 0;
     if (strncmp((char *)bytes, "HTTP/1.1 101", 12) || !strcasestr((char *)bytes, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")) {
-        if (count.failed < 2) fprintf(stderr, "wsfan: refused: %.200s\n", bytes);
+        if (part->failed < 2) fprintf(stderr, "wsfan: refused: %.200s\n", bytes);
         return lose(peer);
     }
     keep(peer, NULL, 0);
-    count.under_way--;
+    part->under_way--;
     if ((peer - peers) % 100 < options.stall_pct) {
         watch(EPOLL_CTL_DEL, peer->fd, 0, 0);
         peer->state = STALLED;
-        count.stalled++;
+        part->stalled++;
         return;
     }
     peer->state = OPEN;
-    count.open++;
-    handshakes_us[handshakes++] = (at - peer->began) / 1e3;
+    part->open++;
+    handshakes_us[part->first + part->handshakes++] = (at - peer->began) / 1e3;
     size_t head = end + 4 - bytes;
     hear_frames(peer, bytes + head, len - head, at);
 }
@@ -302,19 +326,80 @@ static void serve_for(int ms) {
     for (ns at; (at = now()) < end;) serve_peers((end - at) / MS < 20 ? (end - at) / MS + 1 : 20);
 }
 
-/* Opens all sockets, `window` at a time; gives up when nothing moves for the timeout. */
-static void open_all(void) {
+/* Opens the sockets of a part, `window` at a time; gives up when nothing moves for the timeout. */
+static void open_part(int index) {
+    part = &run->parts[index];
+    part->pid = getpid();
+    part->first = (long)options.sockets * index / options.processes;
+    part->sockets = (long)options.sockets * (index + 1) / options.processes - part->first;
+    peers = room_for(part->sockets, sizeof *peers);
+    queue = epoll_create1(EPOLL_CLOEXEC);
     ns moved_at = now();
-    int moved = -1;
-    while (count.started < options.sockets || count.under_way > 0) {
-        while (count.started < options.sockets && count.under_way < options.window) start_peer();
+    int moved = -1, window = (options.window + options.processes - 1) / options.processes;
+    while (part->started < part->sockets || part->under_way > 0) {
+        while (part->started < part->sockets && part->under_way < window) start_peer();
         serve_peers(100);
-        int done = count.open + count.failed + count.stalled + count.dropped;
+        int done = part->open + part->failed + part->stalled + part->dropped;
         if (done != moved) moved = done, moved_at = now();
         else if (now() - moved_at > options.timeout_ms * MS) break;
     }
-    for (int i = 0; i < count.started; i++)
+    for (int i = 0; i < part->started; i++)
         if (peers[i].state == CONNECTING || peers[i].state == SHAKING) lose(&peers[i]);
+    part->is_settled = 1;
+}
+
+/* All parts together. */
+static struct part total(void) {
+    struct part all = {0};
+    for (int i = 0; i < options.processes; i++) {
+        volatile struct part *one = &run->parts[i];
+        all.is_settled += one->is_settled;
+        all.open += one->open, all.failed += one->failed, all.stalled += one->stalled, all.dropped += one->dropped;
+        all.handshakes += one->handshakes;
+        if (one->seq == run->seq) all.heard += __atomic_load_n(&one->heard, __ATOMIC_ACQUIRE);
+    }
+    return all;
+}
+
+/* Opens all sockets, here or in processes of their own, which then serve them until this one ends. It has none then, so it sleeps where it would serve. */
+static void open_all(void) {
+    if (options.processes == 1) return open_part(0);
+    for (int i = 0; i < options.processes; i++) {
+        pid_t child = fork();
+        if (child < 0) die("wsfan: fork: %s", strerror(errno));
+        if (child) continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        open_part(i);
+        for (;;) serve_peers(1000);
+    }
+    queue = epoll_create1(EPOLL_CLOEXEC);
+    while (total().is_settled < options.processes) {
+        serve_peers(5);
+        if (waitpid(-1, NULL, WNOHANG) > 0) die("wsfan: a process has ended");
+    }
+}
+
+/* The parts' values as one row, in a room that the next call uses anew. */
+static double *gather(const double *values, int handshakes) {
+    static double *row;
+    size_t len = 0;
+    if (!row) row = room_for(options.sockets, sizeof *row);
+    for (int i = 0; i < options.processes; i++) {
+        volatile struct part *one = &run->parts[i];
+        size_t count = handshakes ? one->handshakes : one->seq == run->seq ? one->heard : 0;
+        memcpy(row + len, values + one->first, count * sizeof *row);
+        len += count;
+    }
+    return row;
+}
+
+/* CPU time of the client, all its processes together. */
+static ns own_cpu(void) {
+    ns sum = 0;
+    clockid_t clock;
+    for (int i = 0; i < options.processes; i++)
+        if (!clock_getcpuclockid(run->parts[i].pid, &clock)) sum += read_clock(clock);
+    return sum;
 }
 
 /* --------------------------------------------------------------------------------------------------------------- broadcasts */
@@ -343,7 +428,7 @@ static int drain_trigger(void) {
 
 static void fire(void) {
     static char body[REQUEST_BYTES], request[REQUEST_BYTES + 1024];
-    int len = fill_in(body, options.body, "{SEQ}", seq);
+    int len = fill_in(body, options.body, "{SEQ}", run->seq);
     if (len < options.pad) { /* spaces before the last brace */
         memset(body + len - 1, ' ', options.pad - len);
         strcpy(body + options.pad - 1, "}");
@@ -353,7 +438,7 @@ static void fire(void) {
                    options.trigger_path, len, body);
     for (int attempt = 0; attempt < 3; attempt++) {
         if (trigger_fd < 0 || !drain_trigger()) open_trigger();
-        fired_at = now();
+        run->fired_at = now();
         if (send(trigger_fd, request, len, MSG_NOSIGNAL) == len) return;
         open_trigger();
     }
@@ -362,32 +447,33 @@ static void fire(void) {
 
 /* One broadcast; returns when everybody who is left has heard it, or the timeout is over. */
 static size_t broadcast(void) {
-    heard = 0;
-    seq++;
-    size_t expected = count.open;
+    run->seq++;
+    size_t expected = total().open;
     fire();
-    while (heard < (size_t)count.open && now() < fired_at + options.timeout_ms * MS) serve_peers(5);
+    for (struct part all = total(); all.heard < (size_t)all.open && now() < run->fired_at + options.timeout_ms * MS; all = total()) serve_peers(5);
     return expected;
 }
 
 static void run_broadcasts(void) {
     double *last = room_for(BROADCASTS_MAX, sizeof *last), *p99 = room_for(BROADCASTS_MAX, sizeof *p99);
     size_t delivered = 0, expected = 0, times = 0;
-    seq = 1000000;
+    run->seq = 1000000;
     for (int i = 0; i < options.warm; i++) broadcast(), serve_for(options.gap_ms);
-    ns own = read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    ns own = own_cpu();
     struct sample before = sample_server();
     for (int i = 0; i < options.broadcasts; i++) {
         expected += broadcast();
+        size_t heard = total().heard;
         delivered += heard;
         if (heard) {
-            p99[times] = quantile(latencies_us, heard, 0.99) / 1e3;
-            last[times++] = latencies_us[heard - 1] / 1e3;
+            double *latencies = gather(latencies_us, 0);
+            p99[times] = quantile(latencies, heard, 0.99) / 1e3;
+            last[times++] = latencies[heard - 1] / 1e3;
         }
         serve_for(options.gap_ms);
     }
     struct sample after = sample_server();
-    own = read_clock(CLOCK_PROCESS_CPUTIME_ID) - own;
+    own = own_cpu() - own;
     double frames = delivered ? delivered : 1;
     printf(",\"expected\":%zu,\"delivered\":%zu,\"cpu_us_per_frame\":%.4f,\"client_us_per_frame\":%.4f", expected, delivered,
            (after.cpu - before.cpu) / 1e3 / frames, own / 1e3 / frames);
@@ -396,10 +482,9 @@ static void run_broadcasts(void) {
 }
 
 static void run_sockets(int fans) {
-    peers = room_for(options.sockets, sizeof *peers);
-    latencies_us = room_for(options.sockets, sizeof *latencies_us);
-    handshakes_us = room_for(options.sockets, sizeof *handshakes_us);
-    queue = epoll_create1(EPOLL_CLOEXEC);
+    run = shared_room_for(1, sizeof *run);
+    latencies_us = shared_room_for(options.sockets, sizeof *latencies_us);
+    handshakes_us = shared_room_for(options.sockets, sizeof *handshakes_us);
     handshake_len = snprintf(handshake, sizeof handshake,
                              "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: http://localhost\r\n"
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n", options.socket_path);
@@ -410,14 +495,15 @@ static void run_sockets(int fans) {
     struct sample opened = sample_server();
     serve_for(options.settle_ms);
     struct sample idle = sample_server();
-    double all = handshakes ? handshakes : 1;
+    struct part all = total();
+    double shaken = all.handshakes ? all.handshakes : 1, *handshakes = gather(handshakes_us, 1);
     printf("{\"open\":%d,\"stalled\":%d,\"failed\":%d,\"connect_ms\":%.1f,\"handshake_ms_p50\":%.3f,\"handshake_ms_p99\":%.3f,\"cpu_us_per_handshake\":%.3f",
-           count.open, count.stalled, count.failed, connect_ms, quantile(handshakes_us, handshakes, 0.5) / 1e3,
-           quantile(handshakes_us, handshakes, 0.99) / 1e3, (opened.cpu - empty.cpu) / 1e3 / all);
-    printf(",\"rss_empty\":%zu,\"rss_idle\":%zu,\"rss_per_socket\":%.1f", empty.rss, idle.rss, ((double)idle.rss - empty.rss) / all);
+           all.open, all.stalled, all.failed, connect_ms, quantile(handshakes, all.handshakes, 0.5) / 1e3,
+           quantile(handshakes, all.handshakes, 0.99) / 1e3, (opened.cpu - empty.cpu) / 1e3 / shaken);
+    printf(",\"rss_empty\":%zu,\"rss_idle\":%zu,\"rss_per_socket\":%.1f", empty.rss, idle.rss, ((double)idle.rss - empty.rss) / shaken);
     if (fans) run_broadcasts();
     else serve_for(options.hold_s * 1000);
-    printf(",\"dropped\":%d}\n", count.dropped);
+    printf(",\"dropped\":%d}\n", total().dropped);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ registrations */
@@ -539,11 +625,12 @@ static void read_options(int argc, char **argv) {
         {"pad", 1, 0, PAD}, {"newconn", 0, 0, NEWCONN}, {"rpath", 1, 0, RPATH}, {"id-key", 1, 0, ID_KEY}, {0},
     };
     int option;
-    while ((option = getopt_long(argc, argv, "P:p:c:n:w:T:b:g:d:k:R:", names, NULL)) != -1) switch (option) {
+    while ((option = getopt_long(argc, argv, "P:p:c:n:t:w:T:b:g:d:k:R:", names, NULL)) != -1) switch (option) {
         case 'P': options.port = atoi(optarg); break;
         case 'p': options.pid = atoi(optarg); break;
         case 'c': options.cpu = atoi(optarg); break;
         case 'n': options.sockets = atoi(optarg); break;
+        case 't': options.processes = atoi(optarg); break;
         case 'w': options.window = atoi(optarg); break;
         case 'T': options.hold_s = atoi(optarg); break;
         case 'b': options.broadcasts = atoi(optarg); break;
@@ -565,6 +652,7 @@ static void read_options(int argc, char **argv) {
         case ID_KEY: options.number_key = optarg; break;
         default: exit(64);
     }
+    if (options.processes < 1 || options.processes > PROCESSES_MAX) die("wsfan: 1 to %d processes", PROCESSES_MAX);
     if (options.broadcasts > BROADCASTS_MAX) die("wsfan: at most %d broadcasts", BROADCASTS_MAX);
     if (options.pad >= REQUEST_BYTES || (options.body && strlen(options.body) > REQUEST_BYTES / 2)) die("wsfan: the body is too long");
     if (!options.body) options.body = "{}";

@@ -25,6 +25,7 @@ mod ear;
 mod entrance;
 mod exit;
 mod floor;
+mod passage;
 #[cfg(test)]
 mod rehearsal;
 
@@ -41,6 +42,7 @@ use bytes::Bytes;
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use floor::Floor;
 use mio::{Poll, Token, Waker};
+use passage::{Giver, Passenger, Taker};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -102,7 +104,7 @@ pub struct Stages {
 enum Order {
     Publish(Arc<Publication>),
     Whisper(PeerId, Bytes),
-    Join(Box<Join>),
+    Join(Box<Passenger>),
     /// Close a peer whose number has one socket too many: the newest is on another stage.
     Replace(PeerId),
     /// Let go of this: somebody asks whether the stage still comes round to its work.
@@ -117,6 +119,7 @@ enum Order {
 #[derive(Debug)]
 struct Door {
     orders: Sender<Order>,
+    giver: Giver,
     bell: Arc<Bell>,
     /// Frames queued for the peer furthest behind, at the last scan. Written by the stage; relaxed, since it is for looking at.
     deepest: AtomicUsize,
@@ -149,15 +152,16 @@ impl Stages {
             let poll = Poll::new()?;
             let bell = Arc::new(Bell { rung: AtomicBool::new(false), waker: Waker::new(poll.registry(), floor::WAKER)? });
             let (orders, inbox) = bounded(limits.inbox_orders_max);
-            doors.push(Door { orders, bell: bell.clone(), deepest: AtomicUsize::new(0) });
-            insides.push((poll, bell, inbox));
+            let (giver, taker) = passage::open()?;
+            doors.push(Door { orders, giver, bell: bell.clone(), deepest: AtomicUsize::new(0) });
+            insides.push((poll, bell, inbox, taker));
         }
         let stages = Self { doors: doors.into(), next: Arc::default(), threads: Arc::default() };
-        for (index, (poll, bell, inbox)) in insides.into_iter().enumerate() {
-            let mailbox = Mailbox { inbox, bell, doors: stages.doors.clone() };
+        for (index, (poll, bell, inbox, taker)) in insides.into_iter().enumerate() {
+            let mailbox = Mailbox { inbox, taker, bell, doors: stages.doors.clone() };
             let floor = Floor::new(index as u16, limits.clone(), poll, mailbox, interpreter());
-            let thread = std::thread::Builder::new().name(format!("stage-{index}")).spawn(move || floor.run())?;
-            stages.threads().push(thread);
+            let thread = std::thread::Builder::new().name(format!("stage-{index}"));
+            stages.threads().push(passage::spawn(thread, floor)?);
         }
         Ok(stages)
     }
@@ -190,14 +194,17 @@ impl Stages {
     /// The socket comes back when the stage's inbox is full: another try may find room, and [`Join::turn_away`] says no.
     pub fn try_join(&self, join: Box<Join>) -> Result<(), Box<Join>> {
         let door = &self.doors[self.next.fetch_add(1, Ordering::Relaxed) % self.doors.len()];
-        match door.try_put(Order::Join(join)) {
-            Err(TrySendError::Full(Order::Join(join))) => Err(join),
-            Err(TrySendError::Disconnected(order)) => {
-                order.turn_away(CloseCode::Restarting);
-                Ok(())
+        let turn = door.giver.begin();
+        let (passenger, aside) = passage::part(join);
+        match door.try_put(Order::Join(passenger)) {
+            Ok(()) => turn.pass(aside),
+            Err(TrySendError::Full(Order::Join(passenger))) => return Err(passage::reunite(passenger, aside)),
+            Err(TrySendError::Disconnected(Order::Join(passenger))) => {
+                passage::reunite(passenger, aside).turn_away(CloseCode::Restarting);
             }
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+            Err(_) => {}
         }
+        Ok(())
     }
 
     /// The same, and a stage that is full closes it with 1013.
@@ -276,17 +283,9 @@ impl Bell {
 /// The inner side of a stage's door, and its way to the other stages.
 struct Mailbox {
     inbox: Receiver<Order>,
+    taker: Taker,
     bell: Arc<Bell>,
     doors: Arc<[Door]>,
-}
-
-impl Order {
-    /// Closes a socket that cannot join.
-    fn turn_away(self, code: CloseCode) {
-        if let Order::Join(join) = self {
-            join.turn_away(code);
-        }
-    }
 }
 
 /// A peer's slot as the readiness queue names it.

@@ -23,7 +23,7 @@ use crate::web::bind::BindError;
 use crate::web::gate::{Address, Gate, Speech};
 use crate::web::handlers::images::Shelf;
 use crate::web::handlers::patience::Patience;
-use crate::web::listener::{Bound, Listener};
+use crate::web::listener::Listener;
 use crate::web::metrics::port::Port;
 use crate::web::metrics::process::Credit;
 use crate::web::pages;
@@ -146,7 +146,7 @@ fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> 
 /// How many connections there may be: as many as the operator asked for, as far as the limit on open files goes.
 fn count_connections(config: &Config) -> usize {
     let wanted = config.connections_max.unwrap_or(CONNECTIONS_MAX);
-    let connections_max = descriptors::make_room(wanted, config.workers + config.stages);
+    let connections_max = descriptors::make_room(wanted, config.workers, config.stages);
     match config.connections_max {
         Some(wanted) if connections_max < wanted => {
             tracing::warn!(connections_max, wanted, "the limit on open files bounds connections");
@@ -226,8 +226,12 @@ fn open_street(
         stopping: CancellationToken::new(),
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
-    let peers = move || directory.all().iter().map(|room| room.census.total() as usize).sum();
-    let listener = Listener::start(gates, workers.doors(), Bound { connections_max, peers: Box::new(peers) })?;
+    let threads = config.workers + config.stages;
+    let seats = move || {
+        let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
+        descriptors::seats(connections_max.saturating_sub(peers), threads)
+    };
+    let listener = Listener::start(gates, workers.doors(), Box::new(seats))?;
     let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
     if let Some(port) = &metrics {
         tracing::info!(address = %port.address, "figures are to be had without a token");

@@ -48,13 +48,8 @@ impl Drop for Seat {
     }
 }
 
-/// How many connections there may be.
-pub struct Bound {
-    /// HTTP and WebSocket together.
-    pub connections_max: usize,
-    /// How many sockets the stages hold. Asked once for each batch of arrivals.
-    pub peers: Box<dyn Fn() -> usize + Send>,
-}
+/// How many seats there are: what the sockets on the stages leave of all connections. Asked once for each batch of arrivals.
+pub type Seats = Box<dyn Fn() -> usize + Send>;
 
 /// The thread that accepts. Dropping it leaves the thread running: call [`Listener::stop`].
 #[derive(Debug)]
@@ -72,7 +67,7 @@ impl Listener {
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
-    pub fn start(gates: Vec<Gate>, doors: Vec<mpsc::Sender<Arrival>>, bound: Bound) -> io::Result<Self> {
+    pub fn start(gates: Vec<Gate>, doors: Vec<mpsc::Sender<Arrival>>, seats: Seats) -> io::Result<Self> {
         let addresses = gates.iter().map(Gate::address).collect::<io::Result<_>>()?;
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), STOP)?;
@@ -82,7 +77,7 @@ impl Listener {
             poll.registry().register(listener, Token(index), Interest::READABLE)?;
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let dealer = Dealer { doors, next: 0, taken: Arc::default(), bound, stopping: Arc::clone(&stopping) };
+        let dealer = Dealer { doors, next: 0, taken: Arc::default(), seats, stopping: Arc::clone(&stopping) };
         let run = move || {
             // Without it nobody would be let in any more, and nobody told.
             let _guard = EndProcessOnPanic;
@@ -121,9 +116,9 @@ fn accept_all(mut poll: Poll, listeners: Vec<(TcpListener, Speech)>, mut dealer:
                 std::thread::sleep(PAUSE);
             }
         }
-        let peers = (dealer.bound.peers)();
+        let seats = (dealer.seats)();
         // Readiness is told once, so each is accepted from until it would block.
-        listeners.iter().for_each(|(listener, speech)| dealer.accept_from(listener, *speech, peers));
+        listeners.iter().for_each(|(listener, speech)| dealer.accept_from(listener, *speech, seats));
     }
 }
 
@@ -132,7 +127,7 @@ struct Dealer {
     doors: Vec<mpsc::Sender<Arrival>>,
     next: usize,
     taken: Arc<AtomicUsize>,
-    bound: Bound,
+    seats: Seats,
     stopping: Arc<AtomicBool>,
 }
 
@@ -141,11 +136,11 @@ impl Dealer {
         self.stopping.load(Relaxed)
     }
 
-    /// Accepts until nobody waits. `peers`: how many sockets the stages held when this began.
-    fn accept_from(&mut self, listener: &TcpListener, speech: Speech, peers: usize) {
+    /// Accepts until nobody waits. `seats`: how many there were when this began.
+    fn accept_from(&mut self, listener: &TcpListener, speech: Speech, seats: usize) {
         while !self.is_stopping() {
             match listener.accept() {
-                Ok((socket, _)) => self.deal(socket.into(), speech, peers),
+                Ok((socket, _)) => self.deal(socket.into(), speech, seats),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // These concern the one connection that was about to be accepted (accept(2)).
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
@@ -158,8 +153,8 @@ impl Dealer {
     }
 
     /// Gives a connection to the next worker that has room; it is closed when the house or every worker is full.
-    fn deal(&mut self, socket: TcpStream, speech: Speech, peers: usize) {
-        if self.taken.load(Relaxed) + peers >= self.bound.connections_max {
+    fn deal(&mut self, socket: TcpStream, speech: Speech, seats: usize) {
+        if self.taken.load(Relaxed) >= seats {
             return tracing::debug!("a connection is closed: the house is full");
         }
         self.taken.fetch_add(1, Relaxed);
@@ -186,8 +181,7 @@ mod tests {
     fn start(connections_max: usize, doors: usize, depth: usize) -> (Listener, Vec<mpsc::Receiver<Arrival>>) {
         let (senders, receivers) = (0..doors).map(|_| mpsc::channel(depth)).unzip();
         let gates = Gate::open(&[Place::parse("127.0.0.1:0").unwrap()], Speech::Plain, true).unwrap();
-        let bound = Bound { connections_max, peers: Box::new(|| 0) };
-        (Listener::start(gates, senders, bound).unwrap(), receivers)
+        (Listener::start(gates, senders, Box::new(move || connections_max)).unwrap(), receivers)
     }
 
     fn connect(listener: &Listener) -> TcpStream {

@@ -121,7 +121,13 @@ impl Floor {
                 self.scan();
             }
         }
-        self.mailbox.inbox.try_iter().for_each(|order| order.turn_away(CloseCode::Restarting));
+        for order in self.mailbox.inbox.try_iter() {
+            if let Order::Join(passenger) = order
+                && let Some(join) = self.mailbox.taker.take(passenger)
+            {
+                join.turn_away(CloseCode::Restarting);
+            }
+        }
         let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot as u32).collect();
         slots.into_iter().for_each(|slot| self.remove(slot));
     }
@@ -189,7 +195,11 @@ impl Floor {
             match order {
                 Order::Publish(publication) => self.walk(&publication),
                 Order::Whisper(peer, frames) => self.whisper(peer, &frames),
-                Order::Join(join) => self.join(*join),
+                Order::Join(passenger) => {
+                    if let Some(join) = self.mailbox.taker.take(passenger) {
+                        self.join(*join);
+                    }
+                }
                 Order::Replace(peer) => self.replace(peer),
                 Order::Answer(call) => drop(call),
                 Order::Stop { spread, patience } => self.begin_to_stop(spread, patience),
