@@ -2,17 +2,19 @@
 //!
 //! Most connections bring their request along and are through with one read and one write. To have each watched first, be told that it can be
 //! read, and take it out again for its stage were two system calls, a wake-up and an allocation; a socket that is tried first needs none of them,
-//! nor the timer of its head. Only the first request is tried for, and once more after everybody else had a turn: in a rush it has come by then.
-//! Who talks on is watched, so that no connection keeps its worker from the others. While a request is answered hyper reads on, to see whether
-//! its peer hangs up; that read is put off for one turn of the task, since most answers are ready by then.
+//! nor the timer of its head. Only the first read is tried: who talks on is watched, so that no connection keeps its worker from the others. While
+//! a request is answered hyper reads on, to see whether its peer hangs up; that read is put off for one turn of the task, since most answers are
+//! ready by then.
 //!
 //! The answer that makes a connection a socket is kept, for its stage to send it with the greeting: one system call, one packet and one wake-up of
-//! the phone instead of two. This file never blocks, and knows no HTTP but those first twelve bytes.
+//! the phone instead of two. It is told that such an answer comes, and how that begins is all the HTTP it knows. This file never blocks.
 
 use bytes::Bytes;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream as Bare};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -20,19 +22,8 @@ use tokio::net::TcpStream;
 /// The most that the first read brings: more than a usual head has. A stack's worth, since it is zeroed.
 const FIRST_READ_MAX: usize = 2048;
 
-/// How the answer begins that is followed by frames. It is always the first thing of a write, and nothing but it is.
+/// How the answer begins that is followed by frames. Answers to earlier requests may leave before it.
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
-
-/// What a read does while nobody watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// It tries, and when nothing has come it is put off once.
-    Try,
-    TryAgain,
-    /// The request has come: whatever may follow it is put off.
-    PutOff,
-    Watch,
-}
 
 /// An accepted socket that does not block.
 #[derive(Debug)]
@@ -40,21 +31,33 @@ pub struct EagerSocket {
     /// Not known to tokio yet. It is either this or watched, or lost where watching failed.
     bare: Option<Bare>,
     watched: Option<TcpStream>,
-    /// What the next read does while it is not watched.
-    next: Turn,
+    /// How often it was read from before it was watched.
+    reads: u8,
+    switch: Switch,
     /// The answer that made it a socket, which has yet to be sent.
     switching: Bytes,
 }
 
+/// Tells a connection that its next answer makes it a socket. Relaxed: both are in one task, and hyper wants what it holds to be `Send`.
+#[derive(Clone, Debug, Default)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    /// To be called before that answer is given to hyper.
+    pub fn announce(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl EagerSocket {
     /// A connection that has just been accepted; `socket` must not block.
-    pub fn new(socket: Bare) -> Self {
-        Self { bare: Some(socket), watched: None, next: Turn::Try, switching: Bytes::new() }
+    pub fn new(socket: Bare, switch: Switch) -> Self {
+        Self { bare: Some(socket), watched: None, reads: 0, switch, switching: Bytes::new() }
     }
 
     /// A connection that tokio knows already.
     pub fn known(socket: TcpStream) -> Self {
-        Self { bare: None, watched: Some(socket), next: Turn::Try, switching: Bytes::new() }
+        Self { bare: None, watched: Some(socket), reads: 0, switch: Switch::default(), switching: Bytes::new() }
     }
 
     /// The socket itself, no longer known to tokio, and what has to be sent before anything else.
@@ -81,29 +84,27 @@ impl EagerSocket {
     /// Tries a socket that nobody watches; none when it has to be waited for.
     fn read_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
         let socket = self.bare.as_mut()?;
-        match self.next {
-            turn @ (Turn::Try | Turn::TryAgain) => {
+        self.reads += 1;
+        match self.reads {
+            1 => {
                 let mut bytes = [0; FIRST_READ_MAX];
                 let room = buf.remaining().min(FIRST_READ_MAX);
-                if let Some(count) = unless_waiting(socket.read(&mut bytes[..room])) {
-                    self.next = Turn::PutOff;
-                    return Some(Poll::Ready(count.map(|count| buf.put_slice(&bytes[..count]))));
-                }
-                if turn == Turn::TryAgain {
-                    return None;
-                }
-                self.next = Turn::TryAgain;
+                let count = unless_waiting(socket.read(&mut bytes[..room]))?;
+                Some(Poll::Ready(count.map(|count| buf.put_slice(&bytes[..count]))))
             }
-            Turn::PutOff => self.next = Turn::Watch,
-            Turn::Watch => return None,
+            2 => {
+                cx.waker().wake_by_ref();
+                Some(Poll::Pending)
+            }
+            _ => None,
         }
-        cx.waker().wake_by_ref();
-        Some(Poll::Pending)
     }
 
     /// Writes to a socket that nobody watches, or keeps what frames will follow; none when it has to be waited for.
     fn write_first(&mut self, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
-        if let Some(head) = bufs.first().filter(|head| head.starts_with(SWITCHING)) {
+        if self.switch.0.load(Ordering::Relaxed)
+            && let Some(head) = bufs.first().filter(|head| head.starts_with(SWITCHING))
+        {
             self.switching = Bytes::copy_from_slice(head);
             return Some(Ok(head.len()));
         }
@@ -169,7 +170,7 @@ mod tests {
         client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         accepted.set_nonblocking(true).unwrap();
-        (EagerSocket::new(accepted), client)
+        (EagerSocket::new(accepted, Switch::default()), client)
     }
 
     #[tokio::test]
@@ -183,26 +184,6 @@ mod tests {
         client.read_exact(&mut heard[..6]).unwrap();
         assert_eq!(&heard[..6], b"answer");
         assert!(socket.into_bare().is_ok());
-    }
-
-    #[tokio::test]
-    async fn who_talks_a_moment_later_is_never_watched_either() {
-        let (mut socket, mut client) = pair();
-        let (mut heard, mut tries) = ([0; 16], 0);
-        let count = std::future::poll_fn(|cx| {
-            let mut room = ReadBuf::new(&mut heard);
-            let read = Pin::new(&mut socket).poll_read(cx, &mut room);
-            if read.is_pending() {
-                tries += 1;
-                client.write_all(b"ask").unwrap();
-                while socket.bare.as_ref().unwrap().peek(&mut [0]).is_err() {
-                    std::thread::yield_now();
-                }
-            }
-            read.map_ok(|()| room.filled().len())
-        });
-        assert_eq!((count.await.unwrap(), tries), (3, 1));
-        assert!(socket.watched.is_none());
     }
 
     #[tokio::test]
@@ -232,13 +213,18 @@ mod tests {
             if is_watched {
                 socket.watched().unwrap();
             }
+            // What only looks like it goes out.
+            socket.write_all(ANSWER).await.unwrap();
+            client.read_exact(&mut [0; ANSWER.len()]).unwrap();
+            socket.switch.announce();
+            socket.write_all(b"before").await.unwrap();
             socket.write_all(ANSWER).await.unwrap();
             let (mut bare, switching) = socket.into_bare().unwrap();
             assert_eq!(switching, ANSWER);
-            bare.write_all(b"first").unwrap();
-            let mut heard = [0; 5];
+            bare.write_all(b"after").unwrap();
+            let mut heard = [0; 11];
             client.read_exact(&mut heard).unwrap();
-            assert_eq!(&heard, b"first", "nothing of it had been sent");
+            assert_eq!(&heard, b"beforeafter", "nothing of it was sent");
         }
     }
 }

@@ -96,7 +96,7 @@ impl hyper::rt::Write for Lingering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::eager::EagerSocket;
+    use crate::web::eager::{EagerSocket, Switch};
     use hyper::rt::Write;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,7 +106,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let accepted = listener.accept().await.unwrap().0.into_std().unwrap();
-        (Lingering::new(Carrier::Plain(EagerSocket::new(accepted))), client)
+        (Lingering::new(Carrier::Plain(EagerSocket::new(accepted, Switch::default()))), client)
     }
 
     async fn say_goodbye(mut connection: Lingering) {

@@ -7,7 +7,7 @@
 
 use super::app::App;
 use super::carrier::Carrier;
-use super::eager::EagerSocket;
+use super::eager::{EagerSocket, Switch};
 use super::exchange;
 use super::gate::Speech;
 use super::linger::Lingering;
@@ -133,12 +133,13 @@ impl Worker {
     /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
     async fn speak(self, arrival: Arrival) {
         let Arrival { socket, speech, seat } = arrival;
+        let switch = Switch::default();
         let carrier = match (speech, &self.app.tls) {
             (Speech::Tls, Some(config)) => match TcpStream::from_std(socket) {
                 Ok(socket) => self.shake_hands(socket, config).await,
                 Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
             },
-            _ => Some(Carrier::Plain(EagerSocket::new(socket))),
+            _ => Some(Carrier::Plain(EagerSocket::new(socket, switch.clone()))),
         };
         let Some(carrier) = carrier else { return };
         let socket = Lingering::new(carrier);
@@ -154,7 +155,10 @@ impl Worker {
                 }
                 Speech::Redirect => redirect::answer(&self.app.settings, request),
             };
-            handover.set(reply.extensions_mut().remove());
+            if let Some(accepted) = reply.extensions_mut().remove() {
+                switch.announce();
+                handover.set(Some(accepted));
+            }
             Ok::<_, Infallible>(reply)
         });
         {
