@@ -123,7 +123,7 @@ fn weights(_: &mut Criterion) {
     for page in ["phone.html", "stage.html", "console.html", "staff.html", "verify.html"] {
         let parts = weighed(page);
         let sum = |size: fn(&File) -> usize| parts.iter().map(|file| size(file)).sum::<usize>();
-        let (brotli, gzip, plain) = (sum(|file| file.brotli.len()), sum(|file| file.gzip.len()), sum(|file| file.plain.len()));
+        let (brotli, gzip, plain) = (sum(|file| file.brotli.len()), sum(|file| file.gzip.len()), sum(|file| file.plain().len()));
         println!("web/weight/{page}: {brotli} bytes by brotli, {gzip} by gzip, {plain} plain, {} files", parts.len());
     }
 }

@@ -8,6 +8,10 @@ mod roster;
 mod sync {
     pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub use loom::thread::yield_now;
+
+    pub fn noughts<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+        (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
+    }
 }
 
 use loom::model::Builder;

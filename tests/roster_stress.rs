@@ -41,6 +41,10 @@ mod sync {
         }
     }
 
+    pub fn noughts<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+        (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
+    }
+
     #[derive(Debug)]
     pub struct AtomicU32(atomic::AtomicU32);
 

@@ -12,6 +12,8 @@
 //! # The table
 //! Open addressing with linear steps, at most 0.65 full, made at once for every seat: a table that grows would have to move under
 //! its readers. A slot is 24 bytes, which are 128 bits of the key and the claim: 0.8 MB for 20,000 seats, 12.6 MB for 300,000.
+//! It is asked for as memory full of noughts, of which the kernel gives a page when its first key settles: the table of an empty
+//! event takes next to nothing.
 //! The key is a SHA-256, and two that agree in those bits would share a number: among 300,000 the odds are 300,000² / 2¹²⁹ ≈
 //! 10⁻²⁸. Who seeks such a pair of their own needs 2⁶⁴ tries and wins one number for two phones; hitting somebody else's takes
 //! 2¹⁰⁹.
@@ -26,16 +28,16 @@
 //! # The wait
 //! Who meets its own first word before the claim is there waits: to go on without it would need a second number or another
 //! thread's help. Between the compare-exchange and the store lie a handful of instructions, with no lock, allocation, system call
-//! or panic among them, so the wait ends as soon as the owner has run them. It happens only when two copies of one request meet
-//! within some nanoseconds on two cores; the waiter gives its core away each time, so that an owner preempted just there gets to
-//! run. [`Roster::find`] never waits.
+//! or panic among them, and at most one page to be had of the kernel, where a slot lies across two. So the wait ends as soon as
+//! the owner has run them. It happens only when two copies of one request meet within some nanoseconds on two cores; the waiter
+//! gives its core away each time, so that an owner preempted just there gets to run. [`Roster::find`] never waits.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering, yield_now};
+use super::sync::{AtomicU32, AtomicU64, Ordering, noughts, yield_now};
 use std::fmt;
 
-/// `high` of a slot that nobody owns.
+/// `high` of a slot that nobody owns: 0, as the table is made.
 const EMPTY: u64 = 0;
-/// `claim` of a slot whose owner has not said its number yet.
+/// `claim` of a slot whose owner has not said its number yet: 0 likewise.
 const UNSAID: u32 = 0;
 /// `claim` of a slot whose owner found every seat taken.
 const REFUSED: u32 = u32::MAX;
@@ -43,7 +45,7 @@ const REFUSED: u32 = u32::MAX;
 /// A session's numbers, claimed by many threads at once.
 pub struct Roster {
     /// A power of two of them, so that the walk wraps by a mask.
-    slots: Box<[Slot]>,
+    slots: Box<[[AtomicU64; 3]]>,
     /// The first number that is not committed yet.
     first: u32,
     /// One above the last number that has a seat. Written by [`Roster::restore`], before the roster is shared.
@@ -52,14 +54,14 @@ pub struct Roster {
     next: AtomicU32,
 }
 
-/// A key and its claim.
-struct Slot {
+/// A key and its claim, where they lie in the table.
+struct Slot<'a> {
     /// The key's first word, or [`EMPTY`]. Written once, by whoever thereby becomes the owner.
-    high: AtomicU64,
+    high: &'a AtomicU64,
     /// The key's second word. Written once, by the owner, and meaningless before the claim is said.
-    low: AtomicU64,
+    low: &'a AtomicU64,
     /// [`UNSAID`], a number, or [`REFUSED`]. Written once, by the owner.
-    claim: AtomicU32,
+    claim: &'a AtomicU64,
 }
 
 /// The part of a key that is kept.
@@ -79,7 +81,7 @@ impl Roster {
         // A bound that was lowered below the number of those who had registered must not keep their keys from coming back.
         let keys_max = participants_max.max(first - 1) as usize;
         Self {
-            slots: (0..slots_for(keys_max)).map(|_| Slot::empty()).collect(),
+            slots: noughts(slots_for(keys_max)),
             first,
             end: AtomicU32::new(first.saturating_add(participants_max)),
             next: AtomicU32::new(first),
@@ -111,7 +113,7 @@ impl Roster {
             // Relaxed: a caller that was told of a claim got that word by some hand-over which orders this load after it.
             match slot.high.load(Ordering::Relaxed) {
                 EMPTY => return None,
-                high if high == key.high => match slot.claim.load(Ordering::Acquire) {
+                high if high == key.high => match slot.claim() {
                     UNSAID => return None,
                     claim if slot.holds(&key) => return said(claim),
                     _ => {}
@@ -175,10 +177,13 @@ impl Roster {
     }
 
     /// The slots in which `key` may be, each once, its home first.
-    fn walk(&self, key: &Key) -> impl Iterator<Item = &Slot> {
+    fn walk(&self, key: &Key) -> impl Iterator<Item = Slot<'_>> {
         let mask = self.slots.len() - 1;
         let home = key.high as usize;
-        (0..self.slots.len()).map(move |step| &self.slots[home.wrapping_add(step) & mask])
+        (0..self.slots.len()).map(move |step| {
+            let [high, low, claim] = &self.slots[home.wrapping_add(step) & mask];
+            Slot { high, low, claim }
+        })
     }
 }
 
@@ -189,24 +194,25 @@ impl fmt::Debug for Roster {
     }
 }
 
-impl Slot {
-    fn empty() -> Self {
-        Self { high: AtomicU64::new(EMPTY), low: AtomicU64::new(0), claim: AtomicU32::new(UNSAID) }
+impl Slot<'_> {
+    /// What its owner has claimed so far.
+    fn claim(&self) -> u32 {
+        // Acquire: pairs with the release in `say`, after which `low` is compared. Only a `u32` is ever stored.
+        self.claim.load(Ordering::Acquire) as u32
     }
 
     /// Says what the owner claims.
     fn say(&self, low: u64, claim: u32) -> Option<u32> {
         self.low.store(low, Ordering::Relaxed);
-        // Release: pairs with the acquire in `wait` and `find`, after which `low` is compared.
-        self.claim.store(claim, Ordering::Release);
+        // Release: pairs with the acquire in `claim`.
+        self.claim.store(claim.into(), Ordering::Release);
         said(claim)
     }
 
     /// What the owner claims, once it is said; how long that takes, the head of this file argues.
     fn wait(&self) -> u32 {
         loop {
-            // Acquire: pairs with the release in `say`.
-            match self.claim.load(Ordering::Acquire) {
+            match self.claim() {
                 UNSAID => yield_now(),
                 claim => return claim,
             }

@@ -1,4 +1,4 @@
-//! Makes of the files beside it what the server sends: each one plain, brotli and gzip, in a table that `web/files.rs` includes.
+//! Makes of the files beside it what the server sends: each one by brotli and by gzip, in a table that `web/files.rs` includes.
 //!
 //! Run by cargo before the crate is compiled. One hash over all files names the folder they are served from, so that a module's relative imports
 //! stay inside one version, and browsers may keep it for ever. Code is not minified, so that it stays readable where it runs; only lines that are
@@ -22,15 +22,13 @@ fn main() {
     for (name, bytes) in &files {
         let bytes = with_folder(name, bytes, &version);
         let tag = &hex(&hash([bytes.as_slice()]))[..16];
-        write(&out.join(name), &bytes);
         write(&out.join(format!("{name}.br")), &brotli(&bytes));
         write(&out.join(format!("{name}.gz")), &gzip(&bytes));
         let include = |suffix: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}{suffix}\"))");
         writeln!(
             table,
-            "File {{ name: {name:?}, media_type: {:?}, tag: {tag:?}, plain: {}, brotli: {}, gzip: {} }},",
+            "File {{ name: {name:?}, media_type: {:?}, tag: {tag:?}, brotli: {}, gzip: {} }},",
             media_type(name),
-            include(""),
             include(".br"),
             include(".gz")
         )

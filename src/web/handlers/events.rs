@@ -9,7 +9,7 @@ use crate::sequencer::inbox::{Denial, Granted, Order, Reply};
 use crate::web::answer::{Answer, Failure, envelope, success};
 use crate::web::app::App;
 use crate::web::call::{BODY_MAX, Call};
-use crate::wire::parse::{Invalid, parse};
+use crate::wire::parse::{Invalid, parse, parse_many_fields};
 use crate::wire::request::{self, EntryCode, EventChange, NewEvent, PhaseChange};
 use crate::wire::view::events;
 use hyper::StatusCode;
@@ -28,7 +28,7 @@ pub async fn list(call: Call) -> Answer {
 /// `POST /admin/events`
 pub async fn create(mut call: Call) -> Answer {
     admit(&call, None, Rank::Admin).await?;
-    let body: NewEvent = parse(&call.read_body(BODY_MAX).await?)?;
+    let body: NewEvent = parse_many_fields(&call.read_body(BODY_MAX).await?)?;
     let id = request::event_id(&body.event_id)?;
     if id.as_str() == NAME_TAKEN {
         return Err(Invalid::field("event_id", "is a name this server keeps for itself").into());
