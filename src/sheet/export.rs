@@ -1,11 +1,10 @@
 //! Tables for spreadsheet programs: CSV and XLSX that open as they are meant, whatever people typed into them.
 //!
 //! A cell that begins like a formula would be one: in CSV it gets an apostrophe before it, in XLSX it is written as a text cell. A telephone number is a
-//! text that looks like a number, and loses its nought where it is taken for one. Rows are written as they come, those of XLSX packed at once, so
-//! that neither holds a hall twice.
+//! text that looks like a number, and loses its nought where it is taken for one. Rows are written as they come; a sheet of XLSX goes by
+//! way of a temporary file, so that neither holds a hall twice.
 
-use super::book;
-use zip::result::ZipError;
+use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
 
 /// What a spreadsheet program takes for the beginning of a formula.
 const FORMULA_SIGNS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
@@ -62,9 +61,31 @@ pub fn csv(sheet: Sheet<'_>) -> Vec<u8> {
 /// Sheets as a workbook.
 ///
 /// # Errors
-/// When a sheet is beyond what the format can hold.
-pub fn xlsx(sheets: Vec<Sheet<'_>>) -> Result<Vec<u8>, ZipError> {
-    book::written(sheets)
+/// When a temporary file cannot be written.
+pub fn xlsx(sheets: Vec<Sheet<'_>>) -> Result<Vec<u8>, XlsxError> {
+    let mut workbook = Workbook::new();
+    for Sheet { name, headings, rows } in sheets {
+        let worksheet = workbook.add_worksheet_with_constant_memory()?;
+        worksheet.set_name(name)?;
+        for (column, heading) in (0..).zip(headings) {
+            worksheet.write_string(0, column, *heading)?;
+        }
+        for (line, row) in (1..).zip(rows) {
+            write_row(worksheet, line, &row)?;
+        }
+    }
+    workbook.save_to_buffer()
+}
+
+fn write_row(worksheet: &mut Worksheet, line: u32, row: &[Cell]) -> Result<(), XlsxError> {
+    for (column, cell) in (0..).zip(row) {
+        match cell {
+            Cell::Text(text) | Cell::Phone(text) => worksheet.write_string(line, column, text)?,
+            Cell::Number(number) => worksheet.write_number(line, column, *number)?,
+            Cell::Empty => continue,
+        };
+    }
+    Ok(())
 }
 
 fn in_csv(cell: &Cell) -> String {
