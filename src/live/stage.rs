@@ -3,6 +3,7 @@
 //! A stage is one thread, one readiness loop, one slab of peers and one inbox. Joining and broadcasting happen on the thread that owns the peer, so
 //! they never race and need no lock; a task a socket, or a lock around a shared list of them, would cost each broadcast a wake-up or a wait a peer.
 //! The thread's work is in `floor`: what comes in at the doors (`entrance`, `broadcast`), what peers say (`ear`), and how they leave (`exit`).
+//! How a socket gets there is in `passage`.
 //! A stage never waits for a peer or for another stage, and knows no JSON.
 //!
 //! # What was tried and did not pay
