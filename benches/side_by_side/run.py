@@ -200,6 +200,7 @@ class Running:
             printed, complaint = client.communicate()
         if client.returncode:
             raise RuntimeError(f"{self.system.name}: {complaint[-500:]}")
+        print(complaint, end="", file=sys.stderr, flush=True)
         return {**json.loads(printed), "alive": self.process.poll() is None}
 
 

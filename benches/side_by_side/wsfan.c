@@ -216,7 +216,12 @@ static void keep(struct peer *peer, const unsigned char *from, size_t len) {
 
 static void lose(struct peer *peer) {
     if (peer->state == OPEN) part->open--, part->dropped++;
-    else part->failed++, part->under_way--;
+    else {
+        int why = errno, error = 0;
+        getsockopt(peer->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
+        if (part->failed < 2) fprintf(stderr, "wsfan: lost before it was open, in state %d: %s, then %s\n", peer->state, strerror(why), strerror(error));
+        part->failed++, part->under_way--;
+    }
     close(peer->fd);
     keep(peer, NULL, 0);
     peer->state = GONE;
@@ -275,6 +280,7 @@ static void finish_handshake(struct peer *peer, size_t len, ns at) {
     *end = 0;
     if (strncmp((char *)bytes, "HTTP/1.1 101", 12) || !strcasestr((char *)bytes, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")) {
         if (part->failed < 2) fprintf(stderr, "wsfan: refused: %.200s\n", bytes);
+        errno = 0;
         return lose(peer);
     }
     keep(peer, NULL, 0);
@@ -296,6 +302,7 @@ static void read_peer(struct peer *peer) {
     if (peer->kept) memcpy(bytes, peer->rest, peer->kept);
     ssize_t got = recv(peer->fd, bytes + peer->kept, READ_BYTES - peer->kept, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got == 0) errno = 0;
     if (got <= 0) return lose(peer);
     size_t len = peer->kept + got;
     bytes[len] = 0;
