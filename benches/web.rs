@@ -9,9 +9,9 @@
 //! scribbles over its input and the error pass needs it as it came.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use luckydraw::config::{self, Config, Wish};
-use luckydraw::server;
-use luckydraw::web::files::{File, weighed};
+use luckydraw::api::assets::{File, weighed};
+use luckydraw::ops::config::{self, Config, Wish};
+use luckydraw::ops::server;
 use luckydraw::wire::parse::read_many_fields;
 use luckydraw::wire::request::{NewEvent, Register, Spec};
 use serde::de::DeserializeOwned;
@@ -120,8 +120,8 @@ impl Phone {
 
 /// Prints what each page weighs over the wire: a size is not timed, and belongs to the figures all the same.
 fn weights(_: &mut Criterion) {
-    for page in ["phone", "stage", "console", "staff", "verify"] {
-        let parts = weighed(&format!("{page}/index.html"));
+    for page in ["phone.html", "stage.html", "console.html", "staff.html", "verify.html"] {
+        let parts = weighed(page);
         let sum = |size: fn(&File) -> usize| parts.iter().map(|file| size(file)).sum::<usize>();
         let (brotli, gzip, plain) = (sum(|file| file.brotli.len()), sum(|file| file.gzip.len()), sum(|file| file.plain().len()));
         println!("web/weight/{page}: {brotli} bytes by brotli, {gzip} by gzip, {plain} plain, {} files", parts.len());
