@@ -6,18 +6,18 @@
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use luckydraw::descriptors::make_room;
 use luckydraw::draw::fact::Settings;
-use luckydraw::draw::{DrawId, Epoch, Event, EventId, Moment, Number, SessionId};
+use luckydraw::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
 use luckydraw::live::limits::Limits;
-use luckydraw::live::protocol::{Answer, Protocol, Speaker};
+use luckydraw::live::protocol::{Action, MessageHandler, Speaker};
 use luckydraw::live::publication::Publication;
+use luckydraw::live::reactor::{Entry, Join, Reactors};
 use luckydraw::live::ring::Ring;
 use luckydraw::live::room::Room;
 use luckydraw::live::roster::Roster;
 use luckydraw::live::snapshot::Snapshot;
-use luckydraw::live::stage::{Entry, Join, Stages};
 use luckydraw::live::{ByRole, Role};
+use luckydraw::ops::descriptors::make_room;
 use luckydraw::wire::text::text_frame;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
@@ -68,7 +68,7 @@ fn main() {
 
 /// A room full of phones, all on one stage.
 struct Hall {
-    stages: Stages,
+    stages: Reactors,
     room: Arc<Room>,
     phones: u32,
     draws: u32,
@@ -81,7 +81,7 @@ impl Hall {
         let frame = text_frame(&"x".repeat(TEXT_BYTES));
         // Nobody here answers a ping.
         let limits = Limits { silence_min: HOUR, silence_max: HOUR, ..Limits::default() };
-        let stages = Stages::start_within(limits, 1, || Box::new(Deaf)).expect("a stage starts");
+        let stages = Reactors::start_within(limits, 1, || Box::new(Deaf)).expect("a stage starts");
         let room = Arc::new(Room::new(Arc::new(first_snapshot(&frame))));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let ears = Ears::start(&listener, phones);
@@ -136,7 +136,7 @@ impl Hall {
 fn first_snapshot(sync: &Bytes) -> Snapshot {
     let settings = Settings { title: "bench".into(), participants_max: 1, ..Settings::default() };
     let id = EventId::parse("bench").expect("it is a name");
-    let event = Event::opened(id, settings, SessionId([0; 16]), Epoch([0; 8]), Moment(0));
+    let event = Event::opened(id, settings, SessionId([0; 16]), Epoch([0; 8]), Timestamp(0));
     let roster = Arc::new(Roster::new(1, 1));
     Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::from_fn(|_| sync.clone()) }
 }
@@ -152,13 +152,13 @@ fn wait_until(holds: impl Fn() -> bool) {
 /// Nobody says anything here.
 struct Deaf;
 
-impl Protocol for Deaf {
+impl MessageHandler for Deaf {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Answer {
-        Answer::Nothing
+    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Action {
+        Action::Nothing
     }
 }
 

@@ -9,9 +9,9 @@
 //! scribbles over its input and the error pass needs it as it came.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use luckydraw::config::{self, Config, Wish};
-use luckydraw::server;
-use luckydraw::web::files::{File, weighed};
+use luckydraw::api::assets::{File, weighed};
+use luckydraw::ops::config::{self, Config, Wish};
+use luckydraw::ops::server;
 use luckydraw::wire::parse::read_many_fields;
 use luckydraw::wire::request::{NewEvent, Register, Spec};
 use serde::de::DeserializeOwned;

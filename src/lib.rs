@@ -26,7 +26,7 @@
 //! 2. **Durable before visible.** No answer, snapshot or frame tells of a fact that is not committed ([`sequencer::batch`]).
 //! 3. **Live is replay.** The same [`draw::Event::apply`] serves live traffic and recovery, in the same order ([`sequencer::recovery`]).
 //! 4. **Caught up, then in order.** A peer gets what it missed and one `state_sync` for its role, then every later frame once, in order, or it is closed
-//!    ([`live::stage`]).
+//!    ([`live::reactor`]).
 //! 5. **Nothing is unbounded.** Every queue, body, wait, table and batch says what happens when it is full: shed, evict or wait.
 //! 6. **Dropping a room frees it**: its snapshot, queues and sockets. Nothing is left to leak.
 //! 7. **The rules are pure.** Time and chance are arguments of [`draw`].
@@ -44,27 +44,15 @@
 //!
 //! There is deliberately no thread pool, no lock on a hot path, no task a socket, no cache beside the snapshots, and no second place where a fact is kept.
 
-pub mod admin_token;
-pub mod archive;
-pub mod banner;
-pub mod chance;
-pub mod config;
-pub mod demo;
-pub mod descriptors;
-pub mod doctor;
+pub mod api;
+pub mod backup;
+pub mod base;
 pub mod draw;
-pub mod fail_stop;
-pub mod healthcheck;
-pub mod histogram;
-pub mod lan;
+pub mod http;
 pub mod live;
-pub mod logs;
-pub mod roll_call;
+pub mod ops;
 pub mod sequencer;
-pub mod server;
 pub mod sheet;
 pub mod store;
-pub mod supervisor;
-pub mod token;
-pub mod web;
+pub mod tls;
 pub mod wire;

@@ -5,12 +5,16 @@
 
 mod memory;
 
-use luckydraw::banner::Banner;
-use luckydraw::config::words;
-use luckydraw::config::{self, Config, Wish};
-use luckydraw::server::{self, Running};
-use luckydraw::supervisor::watchdog;
-use luckydraw::{archive, doctor, healthcheck, logs, server::StartError};
+use luckydraw::backup;
+use luckydraw::ops::banner::Banner;
+use luckydraw::ops::config::arguments;
+use luckydraw::ops::config::{self, Config, Wish};
+use luckydraw::ops::doctor;
+use luckydraw::ops::healthcheck;
+use luckydraw::ops::logs;
+use luckydraw::ops::server::StartError;
+use luckydraw::ops::server::{self, Running};
+use luckydraw::ops::supervisor::watchdog;
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 /// Asks the running server how it is.
-fn healthcheck(config: &Config, wanted: &words::Healthcheck) -> ExitCode {
+fn healthcheck(config: &Config, wanted: &arguments::Healthcheck) -> ExitCode {
     let bind = if wanted.url.is_some() { Ok(&config.bind[..]) } else { healthcheck::places(config) };
     match bind.and_then(|bind| healthcheck::ask(bind, wanted)) {
         Ok(said) => {
@@ -66,8 +70,8 @@ fn see_doctor(config: &Config, json: bool) -> ExitCode {
 }
 
 /// Makes a backup or an export, or brings one back.
-fn keep_or_bring_back(config: &Config, archival: &words::Archival) -> ExitCode {
-    match archive::run(config, archival) {
+fn keep_or_bring_back(config: &Config, archival: &arguments::BackupCommand) -> ExitCode {
+    match backup::run(config, archival) {
         Ok(said) => {
             say(said);
             ExitCode::SUCCESS

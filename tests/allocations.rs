@@ -4,14 +4,14 @@
 
 use bytes::Bytes;
 use luckydraw::draw::fact::Settings;
-use luckydraw::draw::{DrawId, Epoch, Event, EventId, Moment, Number, SessionId};
-use luckydraw::live::protocol::{Answer, Protocol, Speaker};
+use luckydraw::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
+use luckydraw::live::protocol::{Action, MessageHandler, Speaker};
 use luckydraw::live::publication::Publication;
+use luckydraw::live::reactor::{Entry, Join, Reactors};
 use luckydraw::live::ring::Ring;
 use luckydraw::live::room::Room;
 use luckydraw::live::roster::Roster;
 use luckydraw::live::snapshot::Snapshot;
-use luckydraw::live::stage::{Entry, Join, Stages};
 use luckydraw::live::{ByRole, Role};
 use luckydraw::wire::text::{join_frames, text_frame};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -80,7 +80,7 @@ fn allocations_of_broadcasts(peers: usize) -> usize {
 
 /// A room of phones on one stage.
 struct Hall {
-    stages: Stages,
+    stages: Reactors,
     room: Arc<Room>,
     phones: Vec<TcpStream>,
     /// The two frames of an announcement as the sequencer hands them over: one buffer.
@@ -90,7 +90,7 @@ struct Hall {
 
 impl Hall {
     fn fill(peers: usize) -> Self {
-        let stages = Stages::start(1, || Box::new(Deaf)).unwrap();
+        let stages = Reactors::start(1, || Box::new(Deaf)).unwrap();
         let room = Arc::new(Room::new(Arc::new(first_snapshot())));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut phones = Vec::new();
@@ -158,7 +158,7 @@ const SYNC: &str = "hello";
 fn first_snapshot() -> Snapshot {
     let settings = Settings { title: "allocations".into(), participants_max: 10, ..Settings::default() };
     let id = EventId::parse("allocations").unwrap();
-    let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Moment(0));
+    let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let sync = ByRole::from_fn(|_| text_frame(SYNC));
     Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync }
 }
@@ -166,12 +166,12 @@ fn first_snapshot() -> Snapshot {
 /// Greets everybody alike, and hears nothing.
 struct Deaf;
 
-impl Protocol for Deaf {
+impl MessageHandler for Deaf {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _number: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _speaker: &Speaker<'_>, _message: &mut [u8]) -> Answer {
-        Answer::Nothing
+    fn hear(&mut self, _speaker: &Speaker<'_>, _message: &mut [u8]) -> Action {
+        Action::Nothing
     }
 }

@@ -3,12 +3,12 @@
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
 use super::fact::{Fact, Mark, Sealed, Settings};
-use super::{DrawId, Epoch, EventId, Moment, Number, Phase, SessionId};
+use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
 use std::sync::Arc;
 
 impl Event {
     /// An event that was just opened.
-    pub fn opened(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Moment) -> Self {
+    pub fn opened(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Timestamp) -> Self {
         let nobodys = Mark { eligible: true, group: None, weight: 1 };
         Self {
             id,
@@ -37,7 +37,7 @@ impl Event {
     /// # Panics
     /// When a fact names a draw, seat, prize, participant or link that is not there: the journal would be of another event, and going on would
     /// corrupt the draw.
-    pub fn apply(&mut self, at: Moment, fact: &Fact) {
+    pub fn apply(&mut self, at: Timestamp, fact: &Fact) {
         self.changed_at = at;
         match fact {
             Fact::Opened { id, settings, session, epoch } => {
@@ -97,7 +97,7 @@ impl Event {
         }
     }
 
-    fn register(&mut self, at: Moment, number: Number) {
+    fn register(&mut self, at: Timestamp, number: Number) {
         let index = number.0 as usize - 1;
         while self.participants.len() <= index {
             self.participants.push(None);
@@ -151,7 +151,7 @@ impl Seat {
 }
 
 /// The draw that a [`Fact::Started`] begins.
-fn started(at: Moment, fact: &Fact) -> Draw {
+fn started(at: Timestamp, fact: &Fact) -> Draw {
     let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else { unreachable!("only a start begins a draw") };
     Draw {
         id: *draw,

@@ -1,7 +1,7 @@
 //! What can be wished of an event, and what comes back.
 
 use super::fact::{Cause, Mark, Settings, VoidReason};
-use super::{DrawId, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId, SpecWish};
+use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId};
 use std::sync::Arc;
 
 /// A wish.
@@ -13,8 +13,8 @@ pub enum Command {
         key: [u8; 32],
         session: SessionId,
     },
-    Standby(SpecWish),
-    Start(SpecWish),
+    Standby(DrawRequest),
+    Start(DrawRequest),
     Reveal,
     /// Reveal this draw and no other; one that is revealed already stays so.
     RevealDraw(DrawId),
@@ -34,7 +34,7 @@ pub enum Command {
         redraw: Redraw,
     },
     /// Start and reveal at once, in `list` mode.
-    DrawAtOnce(SpecWish),
+    DrawAtOnce(DrawRequest),
     /// Announce a revealed draw, if it is not announced yet.
     Announce {
         draw: DrawId,

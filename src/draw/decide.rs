@@ -4,7 +4,7 @@
 
 use super::command::{Chance, Command, Decision, Outcome, Scope};
 use super::fact::{Mark, Settings};
-use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Moment, Number, Phase, Prize, PrizeId, Refusal, SessionId};
+use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp};
 use std::sync::Arc;
 
 /// The most listed prizes of an event.
@@ -40,11 +40,11 @@ pub fn opening(
     if !(1..=PARTICIPANTS_MAX).contains(&settings.participants_max) {
         return Err(Refusal::Invalid { field: "participants_max", why: "must be from 1 to 300000" });
     }
-    let mut event = Event::opened(id.clone(), settings.clone(), session, epoch, Moment::default());
+    let mut event = Event::opened(id.clone(), settings.clone(), session, epoch, Timestamp::default());
     let mut facts = vec![Fact::Opened { id, settings, session, epoch }];
     for prize in prizes {
         let decision = event.add_prize(prize)?;
-        decision.facts.iter().for_each(|fact| event.apply(Moment::default(), fact));
+        decision.facts.iter().for_each(|fact| event.apply(Timestamp::default(), fact));
         facts.extend(decision.facts);
     }
     Ok(facts)
@@ -55,7 +55,7 @@ impl Event {
     ///
     /// # Errors
     /// The refusal that says why nothing happens. The event is as it was.
-    pub fn decide(&self, at: Moment, command: &Command, chance: Chance<'_>) -> Verdict {
+    pub fn decide(&self, at: Timestamp, command: &Command, chance: Chance<'_>) -> Verdict {
         if self.phase == Phase::Closed && !is_allowed_when_closed(command) {
             return Err(Refusal::EventClosed);
         }
@@ -167,7 +167,7 @@ impl Event {
         Ok(Decision::new([Fact::PrizeAdded { prize }], outcome))
     }
 
-    fn add_prizes(&self, at: Moment, prizes: &[Prize]) -> Verdict {
+    fn add_prizes(&self, at: Timestamp, prizes: &[Prize]) -> Verdict {
         let mut event = self.clone();
         let mut facts = Vec::with_capacity(prizes.len());
         for prize in prizes {
@@ -220,7 +220,7 @@ impl Event {
         Ok(Decision::new([Fact::ParticipantMarked { number, mark: mark.clone() }], Outcome::Done))
     }
 
-    fn make_link(&self, at: Moment, role: LinkRole) -> Verdict {
+    fn make_link(&self, at: Timestamp, role: LinkRole) -> Verdict {
         if self.links.len() as u32 >= LINKS_MAX {
             return Err(Refusal::TooMany { what: "links", max: LINKS_MAX });
         }
@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(evening.order(wipe()), Err(Refusal::NotARehearsal));
         let practice = Settings { rehearsal: true, ..Settings::clone(&evening.event.settings) };
         assert_eq!(evening.order(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
-        evening.event.apply(Moment(9), &Fact::SettingsChanged { settings: practice });
+        evening.event.apply(Timestamp(9), &Fact::SettingsChanged { settings: practice });
         evening.draw("TV", crate::draw::Mode::Slot, 1).unwrap();
         evening.order(wipe()).unwrap();
         assert_eq!((evening.event.participant_count(), evening.event.draws().count()), (0, 0));

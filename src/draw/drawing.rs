@@ -7,14 +7,14 @@ use super::command::{Chance, Decision, Outcome, Redraw, Which};
 use super::decide::Verdict;
 use super::fact::{Cause, Sealed, VoidReason};
 use super::pick::pick;
-use super::{Draw, DrawId, DrawSpec, Event, Fact, Mode, Moment, Number, Refusal, SpecWish, Status};
+use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Refusal, Status, Timestamp};
 use std::sync::Arc;
 
 /// The most draws of an event between resets.
 pub const DRAWS_MAX: u32 = 10_000;
 
 impl Event {
-    pub(super) fn stand_by(&self, wish: &SpecWish) -> Verdict {
+    pub(super) fn stand_by(&self, wish: &DrawRequest) -> Verdict {
         self.refuse_pending()?;
         self.refuse_outdated(wish)?;
         let spec = wish.settle(&self.prizes)?;
@@ -24,7 +24,7 @@ impl Event {
     }
 
     /// Picks the winners in secret. Asked again for the same while it is pending, it answers with the draw there is.
-    pub(super) fn start(&self, at: Moment, wish: &SpecWish, chance: Chance<'_>) -> Verdict {
+    pub(super) fn start(&self, at: Timestamp, wish: &DrawRequest, chance: Chance<'_>) -> Verdict {
         let spec = wish.settle(&self.prizes)?;
         if let Some(pending) = self.pending() {
             let same = *pending.spec == spec;
@@ -91,7 +91,7 @@ impl Event {
     /// seat is not voided either.
     pub(super) fn void(
         &self,
-        at: Moment,
+        at: Timestamp,
         seat: (DrawId, Number),
         reason: VoidReason,
         redraw: Redraw,
@@ -117,14 +117,14 @@ impl Event {
 
     /// The whole draw in one call; asked for again with the same request, the draw there is. It is known by the journal, so that this
     /// holds across a crash, and until a reset.
-    pub(super) fn draw_at_once(&self, at: Moment, wish: &SpecWish, chance: Chance<'_>) -> Verdict {
+    pub(super) fn draw_at_once(&self, at: Timestamp, wish: &DrawRequest, chance: Chance<'_>) -> Verdict {
         let known = wish.request.and_then(|request| self.draws().find(|draw| draw.request == Some(request)));
         if let Some(draw) = known {
             return Ok(Decision::new([], Outcome::Revealed(draw.id)));
         }
         self.refuse_pending()?;
         self.refuse_outdated(wish)?;
-        let spec = SpecWish { mode: Some(Mode::List), ..wish.clone() }.settle(&self.prizes)?;
+        let spec = DrawRequest { mode: Some(Mode::List), ..wish.clone() }.settle(&self.prizes)?;
         let (mut facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
         let Some(Fact::Started { sealed, request, .. }) = facts.last_mut() else {
             unreachable!("a beginning ends with its start")
@@ -138,7 +138,7 @@ impl Event {
     /// `first` and then the start of a draw of `spec`, picked from the pool as it stands once `first` is true.
     fn begin(
         &self,
-        at: Moment,
+        at: Timestamp,
         first: Vec<Fact>,
         spec: DrawSpec,
         redraw_of: Option<(DrawId, Number)>,
@@ -177,7 +177,7 @@ impl Event {
     }
 
     /// Refuses a wish that was made before the newest draw: another operator was first.
-    fn refuse_outdated(&self, wish: &SpecWish) -> Result<(), Refusal> {
+    fn refuse_outdated(&self, wish: &DrawRequest) -> Result<(), Refusal> {
         let outdated = wish.last_draw.is_some_and(|known| known != self.last_draw());
         if outdated { Err(Refusal::Outdated) } else { Ok(()) }
     }
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn an_operator_who_is_late_acts_on_nobody_else_s_draw() {
         let mut evening = Evening::with(9);
-        let late = |known| SpecWish { last_draw: Some(DrawId(known)), ..wish("TV", Slot, 1) };
+        let late = |known| DrawRequest { last_draw: Some(DrawId(known)), ..wish("TV", Slot, 1) };
         let Ok(Outcome::Started(first)) = evening.order(Command::Start(late(0))) else { panic!("not started") };
         assert_eq!(evening.order(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
         assert_eq!(evening.order(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
@@ -391,7 +391,7 @@ mod tests {
     #[test]
     fn a_draw_in_one_call_that_is_asked_for_again_is_the_draw_there_is() {
         let mut evening = Evening::with(9);
-        let ask = |request| SpecWish { request: Some([request; 32]), ..wish("TV", List, 2) };
+        let ask = |request| DrawRequest { request: Some([request; 32]), ..wish("TV", List, 2) };
         let first = evening.order(Command::DrawAtOnce(ask(1)));
         assert_eq!(evening.order(Command::DrawAtOnce(ask(1))), first);
         let second = evening.order(Command::DrawAtOnce(ask(2)));

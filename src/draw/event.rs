@@ -2,7 +2,9 @@
 
 use super::chunked::Chunked;
 use super::fact::{Mark, Sealed, Settings, VoidReason};
-use super::{DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Moment, Number, Phase, Pool, Prize, PrizeId, SessionId};
+use super::{
+    DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
+};
 use std::sync::Arc;
 
 /// Who is asking: what an unannounced draw looks like depends on it.
@@ -17,7 +19,7 @@ pub enum Audience {
 /// Somebody who registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Participant {
-    pub registered_at: Moment,
+    pub registered_at: Timestamp,
     /// Where in the event's list of marks this one's is; 0: none, eligible, of no group, weight 1.
     pub(super) mark: u32,
 }
@@ -26,11 +28,11 @@ pub struct Participant {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
     pub number: Number,
-    pub voided: Option<(Moment, VoidReason)>,
-    pub details_at: Option<Moment>,
-    pub arrived_at: Option<Moment>,
+    pub voided: Option<(Timestamp, VoidReason)>,
+    pub details_at: Option<Timestamp>,
+    pub arrived_at: Option<Timestamp>,
     /// When the prize was handed over, and at which desk.
-    pub handed_over: Option<(Moment, Arc<str>)>,
+    pub handed_over: Option<(Timestamp, Arc<str>)>,
 }
 
 /// How far a draw has come.
@@ -56,10 +58,10 @@ pub struct Draw {
     pub redraw_of: Option<(DrawId, Number)>,
     /// The SHA-256 of the `request_id` it was asked for with.
     pub request: Option<[u8; 32]>,
-    pub started_at: Moment,
-    pub revealed_at: Option<Moment>,
-    pub announced_at: Option<Moment>,
-    pub cancelled: Option<(Moment, Arc<str>)>,
+    pub started_at: Timestamp,
+    pub revealed_at: Option<Timestamp>,
+    pub announced_at: Option<Timestamp>,
+    pub cancelled: Option<(Timestamp, Arc<str>)>,
     /// Filled when the draw is revealed.
     pub seats: Vec<Seat>,
 }
@@ -118,8 +120,8 @@ pub struct Event {
     /// What stands ready on the stage and is not started.
     pub standby: Option<Arc<DrawSpec>>,
     pub links: Arc<Vec<Link>>,
-    pub opened_at: Moment,
-    pub changed_at: Moment,
+    pub opened_at: Timestamp,
+    pub changed_at: Timestamp,
     /// By number, from 1 at index 0. A hole is a number that was claimed and never committed.
     pub(super) participants: Chunked<Option<Participant>>,
     pub(super) registered: u32,

@@ -1,6 +1,6 @@
 //! What has happened: the only things that change an event, and all that the journal keeps of it.
 
-use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Moment, Number, Phase, Pool, Prize, PrizeId, SessionId};
+use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
 use std::sync::Arc;
 
 /// Who brought a fact about, for the audit trail.
@@ -221,7 +221,7 @@ pub enum Fact {
 /// A fact with its time and author, as it is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamped {
-    pub at: Moment,
+    pub at: Timestamp,
     pub actor: Actor,
     pub fact: Fact,
 }

@@ -28,7 +28,7 @@ pub use command::{Command, Decision, Outcome, Pick};
 pub use event::{Draw, Event, Participant, Seat, Status};
 pub use fact::{Actor, Fact};
 pub use pool::Pool;
-pub use prize::{DrawSpec, Mode, Prize, SpecWish};
+pub use prize::{DrawRequest, DrawSpec, Mode, Prize};
 pub use refusal::Refusal;
 
 use std::fmt;
@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(pub i64);
+pub struct Timestamp(pub i64);
 
 /// A participant's number within one event session, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +133,6 @@ pub enum LinkRole {
 pub struct Link {
     pub id: LinkId,
     pub role: LinkRole,
-    pub made_at: Moment,
-    pub revoked_at: Option<Moment>,
+    pub made_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
 }

@@ -67,7 +67,7 @@ pub struct Prize {
 
 /// What a console asks to draw, before the list of prizes filled in what it left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SpecWish {
+pub struct DrawRequest {
     pub prize_id: Option<PrizeId>,
     pub prize_name: Option<Arc<str>>,
     pub prize_rank: Option<u32>,
@@ -94,7 +94,7 @@ pub struct DrawSpec {
     pub winner_count: u32,
 }
 
-impl SpecWish {
+impl DrawRequest {
     /// Settles what is drawn: a listed prize is found by id, else by exact name, and fills in what the wish left out.
     ///
     /// # Errors

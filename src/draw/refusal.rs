@@ -1,6 +1,6 @@
 //! Why a wish is not granted. Each refusal has a stable code; which HTTP status it gets is the web's to say.
 
-use super::{DrawId, Mode, Moment, Number};
+use super::{DrawId, Mode, Number, Timestamp};
 use std::sync::Arc;
 
 /// Why not.
@@ -41,7 +41,7 @@ pub enum Refusal {
     WinVoided,
     /// With the first time it was, so that the desk can say when and where.
     #[error("the prize was handed over already")]
-    AlreadyHandedOver { draw: DrawId, number: Number, prize: Arc<str>, at: Moment, desk: Arc<str> },
+    AlreadyHandedOver { draw: DrawId, number: Number, prize: Arc<str>, at: Timestamp, desk: Arc<str> },
     #[error("the prize was not handed over")]
     NotHandedOver,
     #[error("the event is no rehearsal")]

@@ -2,7 +2,9 @@
 
 use super::command::{Command, Outcome, Redraw, Which};
 use super::fact::{Mark, Settings, VoidReason};
-use super::{Draw, DrawId, Entropy, Epoch, Event, EventId, Fact, Moment, Number, Prize, PrizeId, Refusal, SessionId, SpecWish};
+use super::{
+    Draw, DrawId, DrawRequest, Entropy, Epoch, Event, EventId, Fact, Number, Prize, PrizeId, Refusal, SessionId, Timestamp,
+};
 
 /// An event, and a clock and a chance that only count.
 pub struct Evening {
@@ -16,7 +18,7 @@ impl Evening {
     pub fn with(participants: u32) -> Self {
         let settings = Settings { title: "송년회".into(), participants_max: 1_000, ..Settings::default() };
         let id = EventId::parse("demo").unwrap();
-        let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Moment(0));
+        let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
         let mut evening = Self { event, facts: vec![], tick: 0 };
         (1..=participants).for_each(|number| drop(evening.register(number)));
         evening
@@ -25,7 +27,7 @@ impl Evening {
     /// Decides and applies.
     pub fn order(&mut self, command: Command) -> Result<Outcome, Refusal> {
         self.tick += 1;
-        let (at, entropy) = (Moment(i64::from(self.tick)), Entropy([self.tick as u8; 32]));
+        let (at, entropy) = (Timestamp(i64::from(self.tick)), Entropy([self.tick as u8; 32]));
         let decision = self.event.decide(at, &command, &mut || entropy)?;
         decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
         self.facts.extend(decision.facts);
@@ -88,12 +90,12 @@ pub fn prize(name: &str, quantity: u32) -> Prize {
 }
 
 /// A wish for so many winners of a prize.
-pub fn wish(name: &str, mode: super::Mode, count: u32) -> SpecWish {
-    SpecWish {
+pub fn wish(name: &str, mode: super::Mode, count: u32) -> DrawRequest {
+    DrawRequest {
         prize_name: Some(name.into()),
         prize_rank: Some(1),
         mode: Some(mode),
         winner_count: Some(count),
-        ..SpecWish::default()
+        ..DrawRequest::default()
     }
 }

@@ -1,7 +1,7 @@
 //! Which rooms there are. Read by every request, changed only by the sequencer.
 
-use super::room::Room;
 use crate::draw::EventId;
+use crate::live::room::Room;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;

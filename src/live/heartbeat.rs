@@ -3,8 +3,8 @@
 //! Each peer has one deadline, which the stage's scan compares with the clock; a byte from the peer only notes the time, and the deadline
 //! is moved when it comes. A timer a peer would be moved at every byte. The clock is an argument: this file waits for nothing.
 
-use super::limits::Limits;
-use super::tick::Tick;
+use crate::live::limits::Limits;
+use crate::live::tick::Tick;
 use std::time::Duration;
 
 /// What to do about a peer whose deadline has come.
@@ -32,8 +32,8 @@ pub fn judge(now: Tick, heard_at: Tick, asked: bool, silence: Duration, limits: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::jitter::Jitter;
     use super::*;
+    use crate::live::jitter::Jitter;
 
     /// Runs a peer's evening at one scan a second, the first `phase_ms` after it joined; it says a byte at the seconds of `speaks`,
     /// and answers a ping `pong_ms` later, if at all. Gives the pings, and when it was let go, in milliseconds.

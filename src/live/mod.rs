@@ -7,28 +7,27 @@
 //! one is asked and let go; [`limits`] bounds them all. This room knows no HTTP, no SQL and no JSON: frames come in ready-made, and what a
 //! peer says is for the [`protocol`] to understand.
 
-pub mod census;
-pub mod cipher;
-mod crowd;
+pub mod connection_counts;
 pub mod delivery;
 pub mod directory;
 mod heartbeat;
-mod holders;
 mod inbound;
 mod jitter;
 pub mod limits;
-mod line;
 mod outbox;
 mod peer;
 pub mod protocol;
 pub mod publication;
+pub mod reactor;
 pub mod ring;
 pub mod room;
 pub mod roster;
 pub mod snapshot;
-pub mod stage;
+mod subscribers;
 pub mod sync;
 mod tick;
+mod token_sockets;
+mod transport;
 
 use crate::draw::{Number, SessionId};
 
@@ -89,7 +88,7 @@ pub struct Identity {
 #[repr(u16)]
 pub enum CloseCode {
     Normal = 1000,
-    Protocol = 1002,
+    MessageHandler = 1002,
     Unsupported = 1003,
     InvalidText = 1007,
     TooBig = 1009,

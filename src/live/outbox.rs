@@ -4,9 +4,9 @@
 //! when it is empty, so a peer that keeps up owns none. The alternative, a channel a peer, would cost every idle socket its memory. It never grows beyond
 //! its bounds: who asks for more is to be evicted.
 
-use super::limits::Limits;
-use super::tick::Tick;
 use crate::draw::DrawId;
+use crate::live::limits::Limits;
+use crate::live::tick::Tick;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io;

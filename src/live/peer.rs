@@ -3,14 +3,15 @@
 //! There are tens of thousands of them and most are idle, so it is kept below a cache line: times are four bytes, the room is an index,
 //! the queue, the unfinished frame and the cipher of a plain one are a null pointer each. It decides nothing: the stage does.
 
-use super::cipher::Cipher;
-use super::inbound::Unfinished;
-use super::limits::Limits;
-use super::line::{Heard, Line};
-use super::outbox::{Kind, Outbox};
-use super::tick::Tick;
-use super::{CloseCode, Role};
 use crate::draw::Number;
+use crate::live::inbound::Unfinished;
+use crate::live::limits::Limits;
+use crate::live::outbox::{Kind, Outbox};
+use crate::live::tick::Tick;
+use crate::live::transport::Transport;
+use crate::live::{CloseCode, Role};
+use crate::tls::session::ReadOutcome;
+use crate::tls::session::TlsSession;
 use bytes::Bytes;
 use std::io;
 use std::num::NonZeroU32;
@@ -18,9 +19,9 @@ use std::num::NonZeroU32;
 /// A socket on its stage.
 #[derive(Debug)]
 pub struct Peer {
-    line: Line,
+    line: Transport,
     /// The TLS that its bytes pass through, if any.
-    cipher: Option<Box<Cipher>>,
+    cipher: Option<Box<TlsSession>>,
     /// Which tenant of its slot it is.
     pub generation: u32,
     /// Its room's crowd on this stage, and its place in the list it is on there. None before it has entered and once it is told to go.
@@ -105,7 +106,7 @@ impl Place {
 
 impl Peer {
     /// A peer that has just arrived.
-    pub fn new(line: Line, cipher: Option<Box<Cipher>>, generation: u32, now: Tick, due_at: Tick) -> Self {
+    pub fn new(line: Transport, cipher: Option<Box<TlsSession>>, generation: u32, now: Tick, due_at: Tick) -> Self {
         Self {
             line,
             cipher,
@@ -230,7 +231,7 @@ impl Peer {
     ///
     /// # Errors
     /// When its connection is broken.
-    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<ReadOutcome> {
         self.line.read(self.cipher.as_deref_mut(), buffer)
     }
 
@@ -238,7 +239,7 @@ impl Peer {
     ///
     /// # Errors
     /// When its connection is broken.
-    pub fn drain(&mut self, buffer: &mut [u8]) -> io::Result<Heard> {
+    pub fn drain(&mut self, buffer: &mut [u8]) -> io::Result<ReadOutcome> {
         self.line.read_raw(buffer)
     }
 
@@ -294,7 +295,7 @@ mod tests {
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let accepted = listener.accept().unwrap().0;
         accepted.set_nonblocking(true).unwrap();
-        let line = Line::open(accepted, &Limits::default()).unwrap();
+        let line = Transport::open(accepted, &Limits::default()).unwrap();
         (Peer::new(line, None, 1, Tick::at(0), Tick::at(0)), far)
     }
 

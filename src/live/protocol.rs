@@ -3,10 +3,10 @@
 //! The stage could parse messages itself, but then sockets would know JSON, tokens and commands. Two implementors: the web's
 //! `messages`, and the plain one of the stage's own tests.
 
-use super::room::Room;
-use super::snapshot::Snapshot;
-use super::{CloseCode, PeerId, Role};
 use crate::draw::{Epoch, Number};
+use crate::live::room::Room;
+use crate::live::snapshot::Snapshot;
+use crate::live::{CloseCode, PeerId, Role};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub struct Speaker<'a> {
 
 /// What is to be done about a message.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Action {
     /// Nothing now. A command may be under way; its answer comes as a whisper.
     Nothing,
     /// Send these whole frames.
@@ -53,10 +53,10 @@ pub struct Since {
 }
 
 /// Understands what peers say. Each stage has one of its own.
-pub trait Protocol: Send {
+pub trait MessageHandler: Send {
     /// The `state_sync` frame for a peer. Ready-made unless it has a number of its own.
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes;
 
     /// What to do about one whole text message, valid UTF-8, of at most 16 KiB; the parser may scribble over it.
-    fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Answer;
+    fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Action;
 }

@@ -1,9 +1,9 @@
 //! What the sequencer tells the stages: once for each, whatever the number of peers.
 
-use super::room::Room;
-use super::snapshot::Snapshot;
-use super::{ByRole, CloseCode};
 use crate::draw::DrawId;
+use crate::live::room::Room;
+use crate::live::snapshot::Snapshot;
+use crate::live::{ByRole, CloseCode};
 use bytes::Bytes;
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! What is shared of one event: its snapshot, the watch on its frames, and who is connected.
 
-use super::CloseCode;
-use super::census::Census;
-use super::delivery::Delivery;
-use super::holders::Holders;
-use super::snapshot::Snapshot;
 use crate::draw::EventId;
+use crate::live::CloseCode;
+use crate::live::connection_counts::ConnectionCounts;
+use crate::live::delivery::Delivery;
+use crate::live::snapshot::Snapshot;
+use crate::live::token_sockets::TokenSockets;
 use arc_swap::ArcSwap;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -17,11 +17,11 @@ pub struct Room {
     snapshot: ArcSwap<Snapshot>,
     seq: watch::Sender<u64>,
     /// Who is connected.
-    pub census: Census,
+    pub census: ConnectionCounts,
     /// How the last announcement travelled.
     pub delivery: Delivery,
     /// Which sockets hold a number.
-    pub(super) holders: Holders,
+    pub(super) holders: TokenSockets,
     /// Set once the room is closed for good. Written by the stages when they walk the publication that closes it.
     shut: OnceLock<CloseCode>,
 }
@@ -33,9 +33,9 @@ impl Room {
             id: snapshot.event.id.clone(),
             seq: watch::Sender::new(snapshot.ring.last_seq()),
             snapshot: ArcSwap::new(snapshot),
-            census: Census::default(),
+            census: ConnectionCounts::default(),
             delivery: Delivery::default(),
-            holders: Holders::default(),
+            holders: TokenSockets::default(),
             shut: OnceLock::new(),
         }
     }

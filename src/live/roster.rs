@@ -6,7 +6,7 @@
 //!
 //! One roster serves one session of one event and lies in its snapshot, which is how a claim carries its session: the handler
 //! takes both from one load. A claim is a wish and not a registration; the sequencer commits it or refuses it. This file must
-//! never forget a key, and never know a journal, a clock or an event. It takes its atomics from `super::sync` alone, so that
+//! never forget a key, and never know a journal, a clock or an event. It takes its atomics from `crate::live::sync` alone, so that
 //! `tests/loom.rs` can prove this very text.
 //!
 //! # The table

@@ -1,9 +1,9 @@
 //! An event as everybody reads it: one whole, unmoving picture, swapped for the next at every publication.
 
-use super::ByRole;
-use super::ring::Ring;
-use super::roster::Roster;
 use crate::draw::Event;
+use crate::live::ByRole;
+use crate::live::ring::Ring;
+use crate::live::roster::Roster;
 use bytes::Bytes;
 use std::sync::Arc;
 

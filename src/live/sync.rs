@@ -1,6 +1,6 @@
 //! The atomics that this room's hand-made lock-free code is written against: the standard ones here, loom's in `tests/loom.rs`.
 //!
-//! A cfg flag would do the same, but loom's flag rebuilds every dependency; so a file that takes its atomics from `super::sync`
+//! A cfg flag would do the same, but loom's flag rebuilds every dependency; so a file that takes its atomics from `crate::live::sync`
 //! alone is compiled once more, unchanged, beside a `sync` of loom's. Only what such a file uses is here.
 
 pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

@@ -3,15 +3,15 @@
 //! Every answer waits for the commit, refusals too: what refused a command may itself be a fact of this batch, and nobody is to hear of it
 //! before it is kept.
 
-use super::Sequencer;
-use super::hall::{Hall, State, Tellings};
-use super::inbox::{Denial, Granted, Order, Reply};
-use crate::chance;
+use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
 use crate::draw::decide::opening;
 use crate::draw::fact::{Settings, Stamped};
-use crate::draw::{Actor, Event, EventId, Fact, Moment, Prize};
+use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
+use crate::sequencer::Sequencer;
+use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
+use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::store::CommitError;
 use crate::store::{Details, Entry};
 use crate::wire::frame;
@@ -30,28 +30,28 @@ const JOURNAL_LOST: i32 = 74;
 struct Batch {
     entries: Vec<Entry>,
     touched: BTreeMap<EventId, Touched>,
-    answers: Vec<(Reply, EventId, Result<Outcome, Denial>)>,
+    answers: Vec<(Responder, EventId, Result<Outcome, Rejection>)>,
 }
 
 /// An event this batch has changed.
 struct Touched {
     /// What to go back to; none: the event is new in this batch.
     before: Option<State>,
-    tellings: Tellings,
+    tellings: OutgoingFrames,
 }
 
 impl Sequencer {
     /// Serves a batch of orders.
-    pub(super) fn round(&mut self, orders: Vec<Order>) {
+    pub(super) fn round(&mut self, orders: Vec<Request>) {
         let at = self.clock.now();
         let mut batch = Batch::default();
         for order in orders {
             match order {
-                Order::Command { event, actor, command, details, reply } => {
+                Request::Command { event, actor, command, details, reply } => {
                     let result = self.decide(&mut batch, at, &event, actor, &command, details);
                     batch.answers.push((reply, event, result));
                 }
-                Order::Open { event, settings, prizes, reply } => {
+                Request::Open { event, settings, prizes, reply } => {
                     let result = self.open(&mut batch, at, &event, settings, &prizes);
                     batch.answers.push((reply, event, result));
                 }
@@ -68,13 +68,13 @@ impl Sequencer {
     fn decide(
         &mut self,
         batch: &mut Batch,
-        at: Moment,
+        at: Timestamp,
         id: &EventId,
         actor: Actor,
         command: &Command,
         details: Option<Details>,
-    ) -> Result<Outcome, Denial> {
-        let hall = self.halls.get_mut(id).ok_or(Denial::NoSuchEvent)?;
+    ) -> Result<Outcome, Rejection> {
+        let hall = self.halls.get_mut(id).ok_or(Rejection::NoSuchEvent)?;
         let Decision { facts, outcome } = hall.state.event.decide(at, command, &mut chance::entropy)?;
         if facts.is_empty() {
             return Ok(outcome);
@@ -94,23 +94,23 @@ impl Sequencer {
     fn open(
         &mut self,
         batch: &mut Batch,
-        at: Moment,
+        at: Timestamp,
         id: &EventId,
         settings: Settings,
         prizes: &[Prize],
-    ) -> Result<Outcome, Denial> {
+    ) -> Result<Outcome, Rejection> {
         if self.halls.contains_key(id) {
-            return Err(Denial::EventExists);
+            return Err(Rejection::EventExists);
         }
         if self.halls.len() as u32 >= self.limits.events_max {
-            return Err(Denial::TooManyEvents { max: self.limits.events_max });
+            return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
         let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut touched = Touched::since(None);
         let mut state = State::new(Event::opened(id.clone(), settings, session, epoch, at));
         facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
-        self.halls.insert(id.clone(), Hall::new(state));
+        self.halls.insert(id.clone(), EventState::new(state));
         batch.touched.insert(id.clone(), touched);
         batch.enter(id, at, Actor::Admin, facts, None);
         Ok(Outcome::Done)
@@ -125,14 +125,14 @@ impl Sequencer {
                 self.note_commit(!entries.is_empty());
                 touched.into_iter().for_each(|(id, touched)| self.publish(&id, touched.tellings));
                 for (reply, event, result) in answers {
-                    let granted = result.and_then(|outcome| Ok(Granted { outcome, snapshot: self.shown(&event)? }));
+                    let granted = result.and_then(|outcome| Ok(Accepted { outcome, snapshot: self.shown(&event)? }));
                     self.answer(reply, granted);
                 }
             }
             Err(error) => {
                 self.note_failure(&error, entries.len());
                 touched.into_iter().for_each(|(id, touched)| self.go_back(&id, touched.before));
-                answers.into_iter().for_each(|(reply, ..)| self.answer(reply, Err(Denial::NotDurable)));
+                answers.into_iter().for_each(|(reply, ..)| self.answer(reply, Err(Rejection::NotDurable)));
             }
         }
     }
@@ -154,7 +154,7 @@ impl Sequencer {
         }
     }
 
-    fn publish(&mut self, id: &EventId, tellings: Tellings) {
+    fn publish(&mut self, id: &EventId, tellings: OutgoingFrames) {
         let hall = self.halls.get_mut(id).expect("a touched event is held");
         let (is_new, are_news) = (hall.room.is_none(), tellings.are_news());
         let publication = hall.publish(tellings);
@@ -175,23 +175,23 @@ impl Sequencer {
     }
 
     /// The committed state of an event, as its room shows it.
-    fn shown(&self, event: &EventId) -> Result<Arc<Snapshot>, Denial> {
+    fn shown(&self, event: &EventId) -> Result<Arc<Snapshot>, Rejection> {
         let room = self.halls.get(event).and_then(|hall| hall.room.as_ref());
-        room.map(|room| room.snapshot()).ok_or(Denial::NoSuchEvent)
+        room.map(|room| room.snapshot()).ok_or(Rejection::NoSuchEvent)
     }
 
-    fn answer(&self, reply: Reply, answer: Result<Granted, Denial>) {
+    fn answer(&self, reply: Responder, answer: Result<Accepted, Rejection>) {
         match reply {
             // Whoever asked may have gone; the facts stand all the same.
-            Reply::Handler(waiting) => drop(waiting.send(answer)),
-            Reply::Peer { peer, encode } => self.stages.whisper(peer, encode(&answer)),
-            Reply::Nobody => {}
+            Responder::Handler(waiting) => drop(waiting.send(answer)),
+            Responder::Peer { peer, encode } => self.stages.whisper(peer, encode(&answer)),
+            Responder::Nobody => {}
         }
     }
 }
 
 impl Batch {
-    fn enter(&mut self, event: &EventId, at: Moment, actor: Actor, facts: Vec<Fact>, mut details: Option<Details>) {
+    fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<Details>) {
         let stamped = facts.into_iter().map(|fact| Stamped { at, actor, fact });
         self.entries.extend(stamped.map(|stamped| Entry { event: event.clone(), stamped, details: details.take() }));
     }
@@ -199,7 +199,7 @@ impl Batch {
 
 impl Touched {
     fn since(before: Option<State>) -> Self {
-        Self { before, tellings: Tellings::default() }
+        Self { before, tellings: OutgoingFrames::default() }
     }
 }
 
@@ -232,10 +232,10 @@ pub(super) fn unless_fatal<T>(done: Result<T, CommitError>) -> Result<T, CommitE
 
 #[cfg(test)]
 mod tests {
-    use super::super::rehearsal::*;
     use super::*;
     use crate::draw::SessionId;
     use crate::draw::command::Scope;
+    use crate::sequencer::testing::*;
 
     #[test]
     fn a_batch_that_cannot_be_kept_changes_nothing_and_nobody_hears_of_it() {
@@ -254,7 +254,7 @@ mod tests {
             order(GALA, Command::Reveal),
             order("nowhere", Command::Reveal),
         ]);
-        assert!(answers.iter().all(|answer| matches!(answer, Err(Denial::NotDurable))), "refusals too: {answers:?}");
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Rejection::NotDurable))), "refusals too: {answers:?}");
         assert!(!desk.writer.durable.load(Relaxed));
         assert!(Arc::ptr_eq(&before, &desk.room().snapshot()) && desk.directory.find("other").is_none());
         let state = &desk.hall().state;
@@ -282,9 +282,9 @@ mod tests {
             opens("one-too-many"),
         ]);
         let said: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(ToString::to_string)).collect();
-        let denied = |denial: Denial| Some(denial.to_string());
-        let too_many = denied(Denial::TooManyEvents { max: 3 });
-        assert_eq!(said, [denied(Denial::NoSuchEvent), None, denied(Denial::EventExists), None, None, too_many]);
+        let denied = |denial: Rejection| Some(denial.to_string());
+        let too_many = denied(Rejection::TooManyEvents { max: 3 });
+        assert_eq!(said, [denied(Rejection::NoSuchEvent), None, denied(Rejection::EventExists), None, None, too_many]);
         let snapshot = desk.directory.find("new").unwrap().snapshot();
         assert!(snapshot.event.standby.is_some() && snapshot.revision == 1, "it is shown once, as it is in the end");
         assert!(Arc::ptr_eq(&snapshot, &answers[1].as_ref().unwrap().snapshot), "every answer comes with the batch's end");
@@ -298,9 +298,9 @@ mod tests {
         let (reply, mut deleted) = tokio::sync::oneshot::channel();
         let (after, mut refused) = order(GALA, Command::Standby(wish("Car")));
         let (again, mut opened) = opens(GALA);
-        desk.writer.round(vec![before, Order::Delete { event: id(GALA), reply }, after, again]);
+        desk.writer.round(vec![before, Request::Delete { event: id(GALA), reply }, after, again]);
         assert!(kept.try_recv().unwrap().is_ok() && deleted.try_recv().unwrap().is_ok());
-        assert!(matches!(refused.try_recv().unwrap(), Err(Denial::NoSuchEvent)));
+        assert!(matches!(refused.try_recv().unwrap(), Err(Rejection::NoSuchEvent)));
         let anew = opened.try_recv().unwrap().unwrap().snapshot;
         assert!(!Arc::ptr_eq(&old, &desk.room()) && anew.event.epoch != old.snapshot().event.epoch);
         phone.until(&[0x88, 2, 0x11, 0x34]);

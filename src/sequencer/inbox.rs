@@ -1,11 +1,11 @@
 //! The door to the sequencer: a bounded queue of orders, and the two ways an answer goes back.
 
+use crate::base::threads::{LivenessProbe, PendingProbe, probe};
 use crate::draw::command::Command;
 use crate::draw::fact::Settings;
 use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
 use crate::live::snapshot::Snapshot;
-use crate::roll_call::{self, Call, Called};
 use crate::store::{AuditLine, Details};
 use bytes::Bytes;
 use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
@@ -15,28 +15,28 @@ use tokio::sync::oneshot;
 
 /// What is ordered.
 #[derive(Debug)]
-pub enum Order {
+pub enum Request {
     /// A command to an event.
-    Command { event: EventId, actor: Actor, command: Command, details: Option<Details>, reply: Reply },
+    Command { event: EventId, actor: Actor, command: Command, details: Option<Details>, reply: Responder },
     /// Open a new event.
-    Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Reply },
+    Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Responder },
     /// Remove an event's rows.
-    Delete { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
+    Delete { event: EventId, reply: oneshot::Sender<Result<(), Rejection>> },
     /// Read winners' details after a seat, at most `limit`, by draw and number.
-    ReadDetails { event: EventId, after: (DrawId, Number), limit: u32, reply: oneshot::Sender<Result<Vec<Details>, Denial>> },
+    ReadDetails { event: EventId, after: (DrawId, Number), limit: u32, reply: oneshot::Sender<Result<Vec<Details>, Rejection>> },
     /// Delete the winners' details of an event.
-    DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Denial>> },
+    DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Rejection>> },
     /// Read the audit trail, newest first, below `before`.
-    ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Denial>> },
+    ReadAudit { event: EventId, before: Option<i64>, limit: u32, reply: oneshot::Sender<Result<Vec<AuditLine>, Rejection>> },
     /// Let go of this: somebody asks whether the writer still comes round to its work.
-    Answer(Call),
+    Answer(LivenessProbe),
     /// Serve what came before, then end.
     Stop,
 }
 
 /// A command's answer, once its facts are committed and published.
 #[derive(Clone, Debug)]
-pub struct Granted {
+pub struct Accepted {
     pub outcome: Outcome,
     /// The event with the command's facts in it.
     pub snapshot: Arc<Snapshot>,
@@ -44,7 +44,7 @@ pub struct Granted {
 
 /// Why a command did nothing.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Denial {
+pub enum Rejection {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("no such event")]
@@ -66,11 +66,11 @@ pub enum Denial {
 
 /// How an answer goes back.
 #[derive(Debug)]
-pub enum Reply {
+pub enum Responder {
     /// To a handler that waits.
-    Handler(oneshot::Sender<Result<Granted, Denial>>),
+    Handler(oneshot::Sender<Result<Accepted, Rejection>>),
     /// To a peer, as the frames that `encode` makes of it.
-    Peer { peer: PeerId, encode: fn(&Result<Granted, Denial>) -> Bytes },
+    Peer { peer: PeerId, encode: fn(&Result<Accepted, Rejection>) -> Bytes },
     /// Nobody waits.
     Nobody,
 }
@@ -78,12 +78,12 @@ pub enum Reply {
 /// The door. Cheap to clone. Orders are boxed: the queue makes every place at once, and a place of an order's own size costs 2 MB of them.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    orders: Sender<Box<Order>>,
+    orders: Sender<Box<Request>>,
 }
 
 impl Inbox {
     /// A door onto `orders`.
-    pub fn new(orders: Sender<Box<Order>>) -> Self {
+    pub fn new(orders: Sender<Box<Request>>) -> Self {
         Self { orders }
     }
 
@@ -100,34 +100,34 @@ impl Inbox {
     /// Puts an order in, or says at once that there is no room.
     ///
     /// # Errors
-    /// [`Denial::Overloaded`] when the queue is full or the sequencer has stopped.
-    pub fn post(&self, order: Order) -> Result<(), Denial> {
+    /// [`Rejection::Overloaded`] when the queue is full or the sequencer has stopped.
+    pub fn post(&self, order: Request) -> Result<(), Rejection> {
         self.orders.try_send(Box::new(order)).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Denial::Overloaded,
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => Rejection::Overloaded,
         })
     }
 
     /// Calls the writer; waits for room until `deadline`.
-    pub fn call(&self, deadline: Instant) -> Called {
+    pub fn call(&self, deadline: Instant) -> PendingProbe {
         let has_room = |order| !matches!(self.orders.send_deadline(order, deadline), Err(SendTimeoutError::Timeout(_)));
-        roll_call::call("sequencer", |call| has_room(Box::new(Order::Answer(call))))
+        probe("sequencer", |call| has_room(Box::new(Request::Answer(call))))
     }
 
     /// Submits a command and waits until it is committed and published, or denied. Dropping the future abandons the answer, not the command.
     ///
     /// # Errors
     /// Whatever the sequencer denies it for.
-    pub async fn submit(&self, event: EventId, actor: Actor, command: Command) -> Result<Granted, Denial> {
-        self.ask(|reply| Order::Command { event, actor, command, details: None, reply: Reply::Handler(reply) }).await
+    pub async fn submit(&self, event: EventId, actor: Actor, command: Command) -> Result<Accepted, Rejection> {
+        self.ask(|reply| Request::Command { event, actor, command, details: None, reply: Responder::Handler(reply) }).await
     }
 
     /// Puts in the order that `make` builds around a reply, and waits for the answer.
     ///
     /// # Errors
     /// Whatever the sequencer denies it for.
-    pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Denial>>) -> Order) -> Result<T, Denial> {
+    pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
         let (reply, answer) = oneshot::channel();
         self.post(make(reply))?;
-        answer.await.unwrap_or(Err(Denial::Overloaded))
+        answer.await.unwrap_or(Err(Rejection::Overloaded))
     }
 }

@@ -8,29 +8,30 @@
 //! holds the clock and the chance, and no rule, no byte layout and no socket.
 
 pub mod batch;
-pub mod deadlines;
-pub mod hall;
+pub mod commit_metrics;
+pub mod count_updates;
+pub mod event_state;
 pub mod inbox;
-pub mod pace;
 pub mod recovery;
 #[cfg(test)]
-mod rehearsal;
-pub mod tally;
+mod testing;
+pub mod timers;
 
+use crate::base::clock::wall_clock;
+use crate::base::threads::EndProcessOnPanic;
 use crate::draw::fact::Settings;
-use crate::draw::{EventId, Moment, Prize};
-use crate::fail_stop::EndProcessOnPanic;
+use crate::draw::{EventId, Prize, Timestamp};
 use crate::live::directory::Directory;
-use crate::live::stage::Stages;
+use crate::live::reactor::Reactors;
 use crate::store::journal::Journal;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
-use hall::Hall;
-use inbox::{Order, Reply};
+use event_state::EventState;
+use inbox::{Request, Responder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// The most orders one commit carries.
 const BATCH_ORDERS_MAX: usize = 512;
@@ -58,30 +59,30 @@ pub struct Limits {
 /// The writer, with everything it writes.
 pub struct Sequencer {
     journal: Journal,
-    halls: BTreeMap<EventId, Hall>,
+    halls: BTreeMap<EventId, EventState>,
     directory: Arc<Directory>,
-    stages: Stages,
-    orders: Receiver<Box<Order>>,
+    stages: Reactors,
+    orders: Receiver<Box<Request>>,
     limits: Limits,
     /// Written here alone; read by the health paths. Relaxed: it stands alone.
     durable: Arc<AtomicBool>,
     clock: Clock,
     /// When this process began. A restart counts as a display having been there: the screen is about to come back.
-    started_at: Moment,
-    deadlines: deadlines::Deadlines,
-    pace: Arc<pace::Pace>,
+    started_at: Timestamp,
+    deadlines: timers::Timers,
+    pace: Arc<commit_metrics::CommitMetrics>,
 }
 
 impl Sequencer {
     /// Opens a first event where the journal has none.
     pub fn begin_with(&mut self, event: EventId, settings: Settings, prizes: Vec<Prize>) {
         if self.halls.is_empty() {
-            self.round(vec![Order::Open { event, settings, prizes, reply: Reply::Nobody }]);
+            self.round(vec![Request::Open { event, settings, prizes, reply: Responder::Nobody }]);
         }
     }
 
     /// How it keeps up, for whoever watches.
-    pub fn pace(&self) -> Arc<pace::Pace> {
+    pub fn pace(&self) -> Arc<commit_metrics::CommitMetrics> {
         Arc::clone(&self.pace)
     }
 
@@ -114,12 +115,12 @@ impl Sequencer {
     }
 
     /// The first order and those that came while the last commit was under way. Says whether to stop after them.
-    fn gather(&self, first: Box<Order>) -> (Vec<Order>, bool) {
+    fn gather(&self, first: Box<Request>) -> (Vec<Request>, bool) {
         let until = Instant::now() + BATCH_TIME_MAX;
         let mut orders = Vec::new();
         let mut next = Some(first);
         while let Some(order) = next {
-            if matches!(*order, Order::Stop) {
+            if matches!(*order, Request::Stop) {
                 return (orders, true);
             }
             orders.push(*order);
@@ -140,18 +141,12 @@ impl Sequencer {
 /// bind every later one, and what came first is said by the journal's order, never by its times.
 #[derive(Debug, Default)]
 struct Clock {
-    last: Moment,
+    last: Timestamp,
 }
 
 impl Clock {
-    fn now(&mut self) -> Moment {
+    fn now(&mut self) -> Timestamp {
         self.last = self.last.max(wall_clock());
         self.last
     }
-}
-
-/// The wall clock.
-pub fn wall_clock() -> Moment {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Moment(since_epoch.as_millis() as i64)
 }

@@ -1,14 +1,14 @@
 //! The way back: from the journal's facts to the halls, the directory and the rosters, through the same `apply` that serves live traffic.
 
-use super::deadlines::Deadlines;
-use super::hall::{Hall, State, Tellings};
-use super::inbox::Order;
-use super::{Clock, Limits, Sequencer};
 use crate::draw::fact::{Fact, Stamped};
 use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::directory::Directory;
+use crate::live::reactor::Reactors;
 use crate::live::roster::Roster;
-use crate::live::stage::Stages;
+use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
+use crate::sequencer::inbox::Request;
+use crate::sequencer::timers::Timers;
+use crate::sequencer::{Clock, Limits, Sequencer};
 use crate::store::JournalError;
 use crate::store::journal::Journal;
 use crossbeam::channel::Receiver;
@@ -25,8 +25,8 @@ impl Sequencer {
     pub fn recover(
         mut journal: Journal,
         directory: Arc<Directory>,
-        stages: Stages,
-        orders: Receiver<Box<Order>>,
+        stages: Reactors,
+        orders: Receiver<Box<Request>>,
         limits: Limits,
         durable: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
@@ -36,13 +36,13 @@ impl Sequencer {
         let started_at = clock.now();
         let mut halls = BTreeMap::new();
         for (id, found) in found {
-            let mut hall = Hall::new(found.with_roster());
-            let room = hall.publish(Tellings::default()).room;
+            let mut hall = EventState::new(found.with_roster());
+            let room = hall.publish(OutgoingFrames::default()).room;
             room.census.note_display(started_at.0);
             directory.insert(room);
             halls.insert(id, hall);
         }
-        let deadlines = Deadlines::new(Instant::now());
+        let deadlines = Timers::new(Instant::now());
         Ok(Self {
             journal,
             halls,
@@ -89,7 +89,7 @@ fn take(found: &mut BTreeMap<EventId, Found>, id: EventId, stamped: &Stamped) {
     }
     let found = found.get_mut(&id).expect("an event's first fact is its opening");
     // Nobody is connected yet: what these facts sounded like is kept for those who come back, and told to nobody.
-    found.state.take(*at, fact, &mut Tellings::default());
+    found.state.take(*at, fact, &mut OutgoingFrames::default());
     match fact {
         Fact::Registered { number, key } => found.numbers.push((*number, *key)),
         Fact::Reset { session: Some(_) } => found.numbers.clear(),

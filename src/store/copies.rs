@@ -3,10 +3,10 @@
 //! Without a bound they would fill the disk that the journal needs. By number and not by age: who deletes the wrong event should find the copy, however
 //! late it is noticed.
 
-use super::error::JournalError;
-use super::folder;
-use super::journal::Journal;
-use crate::draw::{EventId, Moment};
+use crate::draw::{EventId, Timestamp};
+use crate::store::error::JournalError;
+use crate::store::folder;
+use crate::store::journal::Journal;
 use rusqlite::Connection;
 use std::fs;
 use std::io;
@@ -24,7 +24,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::backup`].
-    pub fn copy_before_deletion(&self, dir: &Path, event: &EventId, at: Moment) -> Result<(), JournalError> {
+    pub fn copy_before_deletion(&self, dir: &Path, event: &EventId, at: Timestamp) -> Result<(), JournalError> {
         self.backup(&dir.join(format!("{BEGINNING}{event}-{}{END}", at.0)))?;
         if let Err(error) = prune(dir) {
             tracing::warn!(%error, "old copies of the journal could not be removed");
@@ -69,15 +69,15 @@ fn prune(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Keys;
     use super::*;
+    use crate::store::Keys;
 
     #[test]
     fn the_newest_copies_are_kept_and_nothing_else_is_touched() {
         let temp = tempfile::tempdir().unwrap();
         let journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
         let dir = temp.path().join("backups");
-        let copy = |event: &str, at| journal.copy_before_deletion(&dir, &EventId::parse(event).unwrap(), Moment(at)).unwrap();
+        let copy = |event: &str, at| journal.copy_before_deletion(&dir, &EventId::parse(event).unwrap(), Timestamp(at)).unwrap();
         copy("first-1", 9);
         fs::write(dir.join("mine.sqlite"), "").unwrap();
         fs::write(dir.join("before-delete-x-5.sqlite.tmp"), "half").unwrap();

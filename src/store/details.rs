@@ -4,10 +4,10 @@
 //! nothing else changes when they do. In the clear are only which win they belong to and when they came, to find and purge them by;
 //! both are sealed along, so that neither can be altered. This file prints and logs nothing.
 
-use super::Details;
-use super::error::JournalError;
-use super::seal::Seal;
-use crate::draw::{DrawId, EventId, Moment, Number};
+use crate::draw::{DrawId, EventId, Number, Timestamp};
+use crate::store::Details;
+use crate::store::error::JournalError;
+use crate::store::seal::Seal;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,7 @@ pub(super) fn read(
     let mut rows = statement.query((key, after.0.0, after.1.0, limit))?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        let (draw, number, submitted_at) = (DrawId(row.get(0)?), Number(row.get(1)?), Moment(row.get(2)?));
+        let (draw, number, submitted_at) = (DrawId(row.get(0)?), Number(row.get(1)?), Timestamp(row.get(2)?));
         let sealed = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
         let text = seal.open(&place(event, draw, number, submitted_at), sealed);
         let text = text.and_then(|text| serde_json::from_slice::<Text>(&text).ok());
@@ -58,11 +58,11 @@ pub(super) fn read(
 }
 
 /// Deletes the details that came before a time, and says how many.
-pub(super) fn purge(db: &Connection, before: Moment) -> rusqlite::Result<usize> {
+pub(super) fn purge(db: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
     db.prepare_cached("DELETE FROM details WHERE at < ?1")?.execute([before.0])
 }
 
 /// Where details belong, for the seal. An event's id holds no nought byte, and the rest is of fixed length.
-fn place(event: &EventId, draw: DrawId, number: Number, at: Moment) -> Vec<u8> {
+fn place(event: &EventId, draw: DrawId, number: Number, at: Timestamp) -> Vec<u8> {
     [event.as_str().as_bytes(), &[0], &draw.0.to_be_bytes(), &number.0.to_be_bytes(), &at.0.to_be_bytes()].concat()
 }

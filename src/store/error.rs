@@ -6,9 +6,9 @@
 //! fsync Failures?", USENIX ATC 2020), so going on would acknowledge what is lost: the process ends, and the next one reads what
 //! is really there.
 
-use super::folder::LockError;
-use super::record::RecordError;
 use crate::draw::{DrawId, EventId, Number};
+use crate::store::folder::LockError;
+use crate::store::record::RecordError;
 use rusqlite::ffi;
 use std::io;
 use std::path::PathBuf;

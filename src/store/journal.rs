@@ -5,15 +5,15 @@
 //! SQLite knows about torn writes; and nobody could ask it questions. There is one connection and one thread that writes. The journal
 //! takes facts for granted: it knows no rule, and never says that something is kept before it is.
 
-use super::error::{CommitError, JournalError};
-use super::folder::{self, Lock};
-use super::keys::Keys;
-use super::record::{self, Record};
-use super::replay::{self, names};
-use super::seal::Seal;
-use super::{AuditLine, Details, Entry, copies, details, schema};
 use crate::draw::fact::Stamped;
-use crate::draw::{DrawId, EventId, Fact, Moment, Number};
+use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
+use crate::store::error::{CommitError, JournalError};
+use crate::store::folder::{self, Lock};
+use crate::store::keys::Keys;
+use crate::store::record::{self, Record};
+use crate::store::replay::{self, names};
+use crate::store::seal::Seal;
+use crate::store::{AuditLine, Details, Entry, copies, details, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
@@ -149,7 +149,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::commit`].
-    pub fn purge_details(&mut self, before: Moment) -> Result<usize, CommitError> {
+    pub fn purge_details(&mut self, before: Timestamp) -> Result<usize, CommitError> {
         let purged = transaction(&mut self.db, |tx| details::purge(tx, before))?;
         if purged > 0 {
             self.forget()?;
@@ -180,7 +180,7 @@ impl Journal {
         let Some(key) = self.events.get(event) else { return Ok(Vec::new()) };
         let mut statement = self.db.prepare_cached(AUDIT)?;
         let lines = statement.query_map((key, before.unwrap_or(i64::MAX), limit), |row| {
-            let at = Moment(row.get(1)?);
+            let at = Timestamp(row.get(1)?);
             Ok(AuditLine { id: row.get(0)?, at, actor: row.get(2)?, kind: row.get(3)?, summary: row.get(4)? })
         })?;
         Ok(lines.collect::<Result<_, _>>()?)
@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn entry(event: &str, at: i64, fact: Fact) -> Entry {
-        Entry { event: name(event), stamped: Stamped { at: Moment(at), actor: Actor::Admin, fact }, details: None }
+        Entry { event: name(event), stamped: Stamped { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
     }
 
     fn opened(event: &str) -> Entry {
@@ -295,7 +295,7 @@ mod tests {
             name: "홍길동".into(),
             phone: "010-1234-5678".into(),
             address: Some("서울".into()),
-            submitted_at: Moment(at),
+            submitted_at: Timestamp(at),
         };
         let fact = Fact::DetailsReceived { draw: DrawId(1), number: Number(number) };
         Entry { details: Some(details), ..entry(event, at, fact) }
@@ -460,9 +460,9 @@ mod tests {
         let after = |number, limit| journal.details_after(&name("gala"), (both[0].draw, Number(number)), limit).unwrap();
         assert_eq!((after(0, 1), after(7, 9), after(8, 9)), (both[..1].to_vec(), both[1..].to_vec(), vec![]), "page by page");
         assert!(!contains(&bytes_at_rest(temp.path()), "010-1234-5678"));
-        assert_eq!(journal.purge_details(Moment(2_000)).unwrap(), 1);
+        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 1);
         assert_eq!(journal.details(&name("gala")).unwrap(), both[1..]);
-        assert_eq!(journal.purge_details(Moment(2_000)).unwrap(), 0);
+        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 0);
         assert_eq!(replayed(&mut journal).len(), 4, "the facts stay");
     }
 
@@ -500,7 +500,7 @@ mod tests {
         let kinds = |lines: &[AuditLine]| lines.iter().map(|line| line.kind.clone()).collect::<Vec<_>>();
         let first = journal.audit(&name("gala"), None, 2).unwrap();
         assert_eq!(kinds(&first), ["announced", "started"]);
-        assert_eq!((first[0].at, first[0].actor.as_str()), (Moment(9), "admin"));
+        assert_eq!((first[0].at, first[0].actor.as_str()), (Timestamp(9), "admin"));
         assert_eq!(first[0].summary, r#"{"draw":1,"cause":"deadline"}"#);
         let rest = journal.audit(&name("gala"), Some(first[1].id), 2).unwrap();
         assert_eq!(kinds(&rest), ["opened"]);

@@ -5,10 +5,10 @@
 //! its phones' tokens were signed with; those keys stand in a file of their own. Losing the file voids every token and shuts every sealed
 //! pick and winner's details for good: it belongs to the journal, and is backed up with it. Keys are never printed.
 
-use super::folder::{self, Lock, LockError};
-use super::seal::Seal;
-use crate::chance;
+use crate::base::chance;
 use crate::draw::{EventId, SessionId};
+use crate::store::folder::{self, Lock, LockError};
+use crate::store::seal::Seal;
 use data_encoding::HEXLOWER;
 use ring::hmac;
 use std::fs::{self, Permissions};

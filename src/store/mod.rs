@@ -9,15 +9,16 @@
 pub(crate) mod copies;
 mod details;
 mod error;
+pub mod event_export;
 pub(crate) mod folder;
 pub mod journal;
 pub mod keys;
-pub mod parcel;
 pub mod reading;
 mod record;
 mod replay;
 mod schema;
 mod seal;
+pub mod tokens;
 
 pub use error::{CommitError, JournalError};
 pub use folder::{LockError, last_holder};
@@ -26,7 +27,7 @@ pub use keys::{Keys, KeysError};
 pub use record::RecordError;
 
 use crate::draw::fact::Stamped;
-use crate::draw::{DrawId, EventId, Moment, Number};
+use crate::draw::{DrawId, EventId, Number, Timestamp};
 
 /// One row to commit: a fact of an event, with a winner's details where it brings some.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub struct Details {
     pub name: String,
     pub phone: String,
     pub address: Option<String>,
-    pub submitted_at: Moment,
+    pub submitted_at: Timestamp,
 }
 
 impl std::fmt::Debug for Details {
@@ -58,7 +59,7 @@ impl std::fmt::Debug for Details {
 pub struct AuditLine {
     /// Rising; the place to go on reading from.
     pub id: i64,
-    pub at: Moment,
+    pub at: Timestamp,
     pub actor: String,
     pub kind: String,
     /// The fact as a JSON object, without entropy, picks or key hashes.

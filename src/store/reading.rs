@@ -4,12 +4,12 @@
 //! it reads it trusts as little as a file from a stranger: [`Reading::verify`] looks at every page, lets every fact come true again by the rules
 //! and opens every sealed thing, which is all that a server would do with it.
 
-use super::error::JournalError;
-use super::keys::Keys;
-use super::seal::Seal;
-use super::{Details, copies, details, replay, schema};
 use crate::draw::fact::Stamped;
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
+use crate::store::error::JournalError;
+use crate::store::keys::Keys;
+use crate::store::seal::Seal;
+use crate::store::{Details, copies, details, replay, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::io;
@@ -134,15 +134,15 @@ fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, Stamped { at, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Entry, Journal};
     use super::*;
     use crate::draw::fact::Settings;
-    use crate::draw::{Actor, Epoch, Moment, SessionId};
+    use crate::draw::{Actor, Epoch, SessionId, Timestamp};
     use crate::store::journal::JOURNAL_FILE;
+    use crate::store::{Entry, Journal};
 
     fn entry(fact: Fact) -> Entry {
         let event = EventId::parse("gala").unwrap();
-        Entry { event, stamped: Stamped { at: Moment(1), actor: Actor::Admin, fact }, details: None }
+        Entry { event, stamped: Stamped { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
     fn opened() -> Entry {

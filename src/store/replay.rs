@@ -3,11 +3,11 @@
 //! One way to read them, for the server that opens its journal and for whoever looks at a copy of one: a copy that this reads is one
 //! that a server can start from. Nothing here writes.
 
-use super::error::JournalError;
-use super::record::{self, Record};
-use super::seal::Seal;
 use crate::draw::fact::Stamped;
-use crate::draw::{EventId, Moment};
+use crate::draw::{EventId, Timestamp};
+use crate::store::error::JournalError;
+use crate::store::record::{self, Record};
+use crate::store::seal::Seal;
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId,
         let record = Record { kind: column(row, 4)?, version: row.get(5)?, body: column(row, 6)? };
         let fact = record::decode(event, record, picks, &mut text);
         let in_row = |source| JournalError::Record { row: id, source };
-        take(event.clone(), Stamped { at: Moment(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? });
+        take(event.clone(), Stamped { at: Timestamp(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? });
     }
     Ok(())
 }

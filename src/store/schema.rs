@@ -5,7 +5,7 @@
 //! `participants`, `draws` and `winners` show them with `current = 0`. The views read the facts as they are; there are no tables
 //! beside them that a crash could leave out of step.
 
-use super::error::JournalError;
+use crate::store::error::JournalError;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::Path;
 use std::time::Duration;
@@ -87,10 +87,10 @@ pub(super) fn see_whole(db: &Connection) -> Result<(), JournalError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Entry, Journal, Keys};
     use super::*;
     use crate::draw::fact::{Cause, Sealed, Settings, Stamped, VoidReason};
-    use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Moment, Number, Pool, SessionId};
+    use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Number, Pool, SessionId, Timestamp};
+    use crate::store::{Entry, Journal, Keys};
     use tempfile::TempDir;
 
     fn gala() -> EventId {
@@ -131,7 +131,7 @@ mod tests {
     fn folder_with(facts: Vec<Fact>) -> TempDir {
         let temp = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
-        let at = (0..).map(|second| Moment(1_767_225_600_042 + second * 1_000));
+        let at = (0..).map(|second| Timestamp(1_767_225_600_042 + second * 1_000));
         let entry = |(fact, at)| Entry { event: gala(), stamped: Stamped { at, actor: Actor::Admin, fact }, details: None };
         journal.commit(&facts.into_iter().zip(at).map(entry).collect::<Vec<_>>()).unwrap();
         temp

@@ -4,7 +4,7 @@
 //! authenticated along, so that a row moved to another place does not open there. A counter for a nonce would have to survive
 //! every crash; 96 random bits do not, and a box seals thousands of times in its life, not billions.
 
-use crate::chance;
+use crate::base::chance;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 /// Closes and opens under one key.

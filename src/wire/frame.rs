@@ -3,9 +3,10 @@
 //! Frames for everybody are numbered by `seq`. The numbering is a function of the committed facts alone, so replaying the journal gives
 //! every frame its old number and its old bytes.
 
-use super::text::{entry_code, rfc3339, text_frame};
+use super::text::{entry_code, text_frame};
+use crate::base::clock::rfc3339;
 use crate::draw::fact::{Fact, VoidReason};
-use crate::draw::{Draw, DrawId, DrawSpec, Event, Moment, Number, Phase};
+use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -90,7 +91,7 @@ pub fn connection_count(count: u32) -> Bytes {
 }
 
 /// `winner_info_received`, for consoles; `phone` comes masked.
-pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone: &str, submitted_at: Moment) -> Bytes {
+pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone: &str, submitted_at: Timestamp) -> Bytes {
     #[derive(Serialize)]
     struct Received<'a> {
         draw_number: u32,

@@ -354,13 +354,13 @@ fn yes() -> bool {
 mod tests {
     use super::super::parse::parse;
     use super::*;
-    use crate::draw::SpecWish;
+    use crate::draw::DrawRequest;
 
     fn contact(name: &str, phone: &str, consent: bool, trusting: bool) -> Result<Contact, Invalid> {
         ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent }.check(trusting)
     }
 
-    fn spec(body: &str) -> Result<SpecWish, Invalid> {
+    fn spec(body: &str) -> Result<DrawRequest, Invalid> {
         parse::<Spec>(body.as_bytes()).and_then(Spec::wish)
     }
 

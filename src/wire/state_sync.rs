@@ -4,10 +4,11 @@
 //! started. A phone that proved its number is also told about itself.
 
 use super::frame::{Outcome, Prize, Started, typed_text};
-use super::text::{display_number, entry_code, rfc3339};
+use super::text::{display_number, entry_code};
 use super::view::people::{Own, WinView, own_wins};
+use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::{Draw, Event, Moment, Phase};
+use crate::draw::{Draw, Event, Phase, Timestamp};
 use serde::Serialize;
 
 /// How many of the last results are told.
@@ -170,7 +171,7 @@ struct Privacy<'a> {
 impl<'a> Privacy<'a> {
     fn of(event: &'a Event, own: &Own<'_>) -> Self {
         const DAY_MS: i64 = 86_400_000;
-        let mut until = rfc3339(Moment(own.now.0 + i64::from(own.details_days) * DAY_MS));
+        let mut until = rfc3339(Timestamp(own.now.0 + i64::from(own.details_days) * DAY_MS));
         until.truncate("2026-12-31".len());
         Self { purpose: event.settings.privacy_purpose.as_deref(), days: own.details_days, until }
     }

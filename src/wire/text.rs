@@ -1,21 +1,9 @@
 //! The small print: times as text, numbers as they are shown, and a text as a whole WebSocket frame.
 
-use crate::draw::{Moment, Number};
+use crate::draw::Number;
 use bytes::{Bytes, BytesMut};
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-
-const RFC_3339_MILLIS: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-/// A time as RFC 3339 in UTC with milliseconds, `2026-11-22T15:06:51.042Z`.
-pub fn rfc3339(at: Moment) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    time.format(RFC_3339_MILLIS).expect("the format names only what every time has")
-}
 
 /// A number as people read it, with at least three digits.
 pub fn display_number(number: Number) -> String {
@@ -56,12 +44,6 @@ pub fn join_frames<'a>(frames: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_has_milliseconds_and_a_z() {
-        assert_eq!(rfc3339(Moment(0)), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(Moment(1_795_360_011_042)), "2026-11-22T15:06:51.042Z");
-    }
 
     #[test]
     fn a_frame_gives_back_its_text_at_every_header_length() {

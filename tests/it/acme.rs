@@ -1,8 +1,8 @@
 //! Certificates that the server orders by itself, from a real authority: Debian's pebble, on loopback.
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel, client_trusting, connect, shown};
-use crate::house::{House, PATIENCE, poll};
 use crate::http::Ask;
+use crate::test_server::{PATIENCE, TestServer, poll};
 use hyper::Method;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -82,7 +82,7 @@ fn free_port() -> u16 {
 }
 
 /// A server that orders its certificate there; it speaks TLS at `port`.
-async fn order(pebble: &Pebble, port: u16, more: &[(&str, &str)]) -> House {
+async fn order(pebble: &Pebble, port: u16, more: &[(&str, &str)]) -> TestServer {
     let (bind, port) = (format!("127.0.0.1:{port}"), port.to_string());
     let (directory, root) = (format!("https://{NAME}:{}/dir", pebble.port), pebble.authority.root_file());
     let usual = [
@@ -94,7 +94,7 @@ async fn order(pebble: &Pebble, port: u16, more: &[(&str, &str)]) -> House {
         ("LUCKYDRAW_ACME_CA", root.to_str().unwrap()),
         ("LUCKYDRAW_ACME_PORT", &port),
     ];
-    House::start_with(&[&usual[..], more].concat()).await
+    TestServer::start_with(&[&usual[..], more].concat()).await
 }
 
 /// Waits until the server shows a certificate other than this one.

@@ -1,13 +1,13 @@
 //! The console's calls: events, prizes, participants, figures.
 
-use crate::house::House;
 use crate::show::{EVENT, numbers, prize, request_id};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn an_event_is_made_once_listed_and_refused_when_misnamed() {
-    let house = House::start_with(&[("LUCKYDRAW_MAX_EVENTS", "3")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_MAX_EVENTS", "3")]).await;
     let described = json!({"event_id": EVENT, "title": "경품 추첨", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "prize_grade": "gold", "quantity": 2, "draw_mode": "card", "winner_count": 2}]});
     house.open_event_with(described.clone()).await;
@@ -29,7 +29,7 @@ async fn an_event_is_made_once_listed_and_refused_when_misnamed() {
 
 #[tokio::test]
 async fn participants_come_by_number_whole_or_in_pages() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(7).await;
     let whole = house.look("participants").await;
@@ -45,7 +45,7 @@ async fn participants_come_by_number_whole_or_in_pages() {
 
 #[tokio::test]
 async fn history_has_a_row_a_winner() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(9).await;
     let spec = json!({"prize_name": "Voucher", "prize_rank": 3, "draw_mode": "card", "winner_count": 3});
@@ -63,7 +63,7 @@ async fn history_has_a_row_a_winner() {
 
 #[tokio::test]
 async fn a_closed_registration_refuses_the_new_and_knows_the_old() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let mut socket = house.phone_socket(&phone).await;
@@ -80,7 +80,7 @@ async fn a_closed_registration_refuses_the_new_and_knows_the_old() {
 
 #[tokio::test]
 async fn a_closed_event_ends_registration_drawing_and_sockets_but_keeps_its_rows() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     house.whole_draw(&prize("TV")).await;
@@ -96,7 +96,7 @@ async fn a_closed_event_ends_registration_drawing_and_sockets_but_keeps_its_rows
 
 #[tokio::test]
 async fn an_entry_code_keeps_out_who_is_not_in_the_hall() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.order("entry-code", &json!({"entry_code": "0427"})).await.ok();
     let ask =
@@ -111,7 +111,7 @@ async fn an_entry_code_keeps_out_who_is_not_in_the_hall() {
 
 #[tokio::test]
 async fn the_stage_hears_of_a_new_entry_code_and_phones_do_not() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let (mut display, mut console, mut phone) = (house.display().await, house.console().await, house.socket(EVENT, "").await);
     for code in [json!("0427"), Value::Null] {
@@ -125,7 +125,7 @@ async fn the_stage_hears_of_a_new_entry_code_and_phones_do_not() {
 
 #[tokio::test]
 async fn stats_count_by_role_and_tell_how_the_last_announcement_travelled() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(3).await;
     let (_display, _console) = (house.display().await, house.console().await);
@@ -155,7 +155,7 @@ async fn stats_count_by_role_and_tell_how_the_last_announcement_travelled() {
 
 #[tokio::test]
 async fn the_audit_says_who_did_what_newest_first() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     house.whole_draw(&prize("TV")).await;
@@ -168,7 +168,7 @@ async fn the_audit_says_who_did_what_newest_first() {
 
 #[tokio::test]
 async fn a_deleted_event_is_gone_and_one_in_use_stays() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     let delete = || house.ask(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin();

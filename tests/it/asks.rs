@@ -1,7 +1,7 @@
 //! What an event asks of its phones: consent before a number, an address where the prize is sent, and what details are for.
 
-use crate::house::House;
 use crate::show::{EVENT, prize, request_id};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn registration(index: u64, consent: Option<bool>) -> Value {
 
 #[tokio::test]
 async fn an_event_that_asks_for_consent_gives_no_number_without() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event_with(json!({"event_id": EVENT, "consent_text": CONSENT, "privacy_purpose": "경품 발송"})).await;
     let hall = house.public("/state").await["state_sync"].clone();
     assert_eq!((&hall["consent_required"], &hall["consent_text"]), (&json!(true), &json!(CONSENT)));
@@ -53,7 +53,7 @@ async fn an_event_that_asks_for_consent_gives_no_number_without() {
 
 #[tokio::test]
 async fn an_address_is_taken_where_the_prize_is_sent_and_dropped_elsewhere() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let listed = |name: &str, sent| json!({"prize_name": name, "prize_rank": 1, "quantity": 1, "needs_address": sent});
     house.open_event_with(json!({"event_id": EVENT, "prizes": [listed("Sofa", true), listed("Mug", false)]})).await;
     let phones = house.register_many(2).await;

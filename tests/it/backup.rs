@@ -1,8 +1,8 @@
 //! Backups and what they are for: made while the evening goes on, read back row by row, and put back after the worst.
 
-use crate::house::{House, PATIENCE};
 use crate::http::Answer;
 use crate::show::{EVENT, Phone, prize, request_id};
+use crate::test_server::{PATIENCE, TestServer};
 use hyper::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ async fn run_beside(data: &Path, words: &[&str]) -> Said {
 }
 
 /// Makes a backup in `to`; gives back where it is.
-async fn back_up(house: &House, to: &Path) -> PathBuf {
+async fn back_up(house: &TestServer, to: &Path) -> PathBuf {
     let said = run_beside(&house.data_dir(), &["backup", "--to", text(to)]).await.done();
     PathBuf::from(said.lines().next().unwrap())
 }
@@ -100,7 +100,7 @@ fn is_epoch(row: &(&'static str, Vec<rusqlite::types::Value>)) -> bool {
 }
 
 /// A house with phones, an announced draw with a winner's details, and a draw that is started and not revealed.
-async fn in_mid_evening(house: &House) -> Vec<Phone> {
+async fn in_mid_evening(house: &TestServer) -> Vec<Phone> {
     house.open_event().await;
     let phones = house.register_many(12).await;
     let (draw, winners) = house.whole_draw(&prize("TV")).await;
@@ -112,7 +112,7 @@ async fn in_mid_evening(house: &House) -> Vec<Phone> {
 }
 
 /// What a console and the public see of the event that is to be the same after it came back.
-async fn seen(house: &House) -> Vec<Value> {
+async fn seen(house: &TestServer) -> Vec<Value> {
     let mut seen = Vec::new();
     for path in ["draws", "participants", "winners?unmask=1", "winners?all=1"] {
         seen.push(house.look(path).await);
@@ -124,7 +124,7 @@ async fn seen(house: &House) -> Vec<Value> {
 }
 
 /// Insists that every phone has its number by its token and by its `request_id`.
-async fn phones_go_on(house: &House, phones: &[Phone]) {
+async fn phones_go_on(house: &TestServer, phones: &[Phone]) {
     for (phone, index) in phones.iter().zip(1..) {
         let own = house.get(&format!("/my-number?event_id={EVENT}")).bearer(&phone.token).await.ok();
         assert_eq!(own["draw_number"].as_u64(), Some(phone.number));
@@ -132,7 +132,7 @@ async fn phones_go_on(house: &House, phones: &[Phone]) {
     }
 }
 
-async fn epoch(house: &House, phone: &Phone) -> String {
+async fn epoch(house: &TestServer, phone: &Phone) -> String {
     let mut socket = house.socket(EVENT, &format!("?token={}", phone.token)).await;
     socket.until("state_sync").await["epoch"].as_str().unwrap().to_owned()
 }
@@ -140,7 +140,7 @@ async fn epoch(house: &House, phone: &Phone) -> String {
 #[tokio::test]
 async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_brings_them_back() {
     const PHONES: u64 = 300;
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     in_mid_evening(&house).await;
     let answered = Arc::new(AtomicU64::new(0));
     let mut lanes = tokio::task::JoinSet::new();
@@ -155,7 +155,7 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
             }
         });
     }
-    crate::house::poll("some have registered", || (answered.load(SeqCst) > 20).then_some(())).await;
+    crate::test_server::poll("some have registered", || (answered.load(SeqCst) > 20).then_some(())).await;
     let temp = tempfile::tempdir().unwrap();
     let backup = back_up(&house, &temp.path().join("copies")).await;
     while let Some(lane) = lanes.join_next().await {
@@ -182,7 +182,7 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
 
 #[tokio::test]
 async fn after_a_kill_and_the_loss_of_the_folder_everything_is_as_it_was_but_the_epoch() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     let phones = in_mid_evening(&house).await;
     let link = house.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
     let (before, old_epoch) = (seen(&house).await, epoch(&house, &phones[0]).await);
@@ -215,7 +215,7 @@ async fn after_a_kill_and_the_loss_of_the_folder_everything_is_as_it_was_but_the
 
 #[tokio::test]
 async fn a_spare_machine_takes_over_with_one_file() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let mut picture = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(8, 8).write_to(&mut picture, image::ImageFormat::Png).unwrap();
     let first = picture.into_inner();
@@ -236,7 +236,7 @@ async fn a_spare_machine_takes_over_with_one_file() {
     let (before, old_epoch, shown) = (seen(&house).await, epoch(&house, &phones[0]).await, image(&house, &path).await.body);
     let claim = claim_code(&house, &phones).await;
 
-    let mut spare = House::start().await;
+    let mut spare = TestServer::start().await;
     run_beside(&spare.data_dir(), &["import", text(&file)]).await.refused(&["in use by process", "stop it first"]);
     spare.terminate();
     spare.ended().await;
@@ -267,7 +267,7 @@ async fn a_spare_machine_takes_over_with_one_file() {
 }
 
 /// The claim code of whoever of these has won.
-async fn claim_code(house: &House, phones: &[Phone]) -> Value {
+async fn claim_code(house: &TestServer, phones: &[Phone]) -> Value {
     for phone in phones {
         let asked = house.get(&format!("/check-winner?event_id={EVENT}&draw_number={}", phone.number)).bearer(&phone.token);
         let checked = asked.await.ok();
@@ -279,7 +279,7 @@ async fn claim_code(house: &House, phones: &[Phone]) -> Value {
     panic!("nobody has won");
 }
 
-async fn image(house: &House, path: &str) -> Answer {
+async fn image(house: &TestServer, path: &str) -> Answer {
     let answer = house.ask(Method::GET, path).await;
     assert_eq!(answer.status, 200);
     answer
@@ -290,8 +290,8 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// A house that has stopped in mid-evening, with a backup of it.
-async fn stopped() -> (House, TempDir, PathBuf) {
-    let mut house = House::start().await;
+async fn stopped() -> (TestServer, TempDir, PathBuf) {
+    let mut house = TestServer::start().await;
     in_mid_evening(&house).await;
     let temp = tempfile::tempdir().unwrap();
     let backup = back_up(&house, temp.path()).await;
@@ -396,7 +396,7 @@ async fn a_folder_of_another_version_is_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn a_folder_serves_one_server_and_a_backup_of_it_any_time() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let data = house.data_dir();
     run_beside(&data, &[]).await.refused(&["in use by process", "stop it first, or choose another folder"]);
@@ -423,7 +423,7 @@ async fn a_restore_that_was_cut_short_is_noticed_and_done_again() {
 
 #[tokio::test]
 async fn a_copy_from_before_a_deletion_comes_back_with_the_folder_s_own_key() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     in_mid_evening(&house).await;
     house.ask(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin().await.ok();
     let copies = house.get("/admin/demo/backup").admin().await.ok();
@@ -438,7 +438,7 @@ async fn a_copy_from_before_a_deletion_comes_back_with_the_folder_s_own_key() {
 
 #[tokio::test]
 async fn the_console_makes_lists_and_keeps_backups() {
-    let house = House::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
     in_mid_evening(&house).await;
     assert_eq!(house.look("backup").await, json!({"backups": [], "total_count": 0}));
     let mut made = Vec::new();
@@ -461,7 +461,7 @@ async fn the_console_makes_lists_and_keeps_backups() {
 
     house.order("phase", &json!({"phase": "drawing"})).await.ok();
     let phase_copies = || names(&house.data_dir().join("backups")).iter().filter(|name| is_named(name, "phase")).count();
-    crate::house::poll("the new phase is backed up", || (phase_copies() == 1).then_some(())).await;
+    crate::test_server::poll("the new phase is backed up", || (phase_copies() == 1).then_some(())).await;
     for _ in 0..3 {
         run_beside(&house.data_dir(), &["backup", "--keep", "1"]).await.done();
     }
@@ -477,7 +477,7 @@ fn is_named(name: &str, cause: &str) -> bool {
 
 #[tokio::test]
 async fn a_backup_that_fails_leaves_nothing_and_what_waits_for_it_is_not_done() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     in_mid_evening(&house).await;
     house.limit_files(Some(16_384));
     house.admin(Method::POST, "backup").await.refused(503, "NOT_DURABLE");

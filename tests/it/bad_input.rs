@@ -1,8 +1,8 @@
 //! Bad input: each kind gets its status and code, and harms nobody else.
 
-use crate::house::{House, PATIENCE};
 use crate::http::exchange;
 use crate::show::{EVENT, prize};
+use crate::test_server::{PATIENCE, TestServer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,7 +11,7 @@ const JSON: &str = "application/json";
 
 #[tokio::test]
 async fn a_body_that_is_no_proper_json_is_refused_with_422() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let deep = format!("{{\"event_id\":{}1{}}}", "[".repeat(20_000), "]".repeat(20_000));
     let bodies: Vec<Vec<u8>> = vec![
@@ -46,7 +46,7 @@ async fn a_body_that_is_no_proper_json_is_refused_with_422() {
 
 #[tokio::test]
 async fn a_refusal_says_which_field_is_wrong() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let say = |answer: crate::http::Answer| answer.json()["detail"]["message"].as_str().unwrap().to_owned();
     let answer = house.post("/register").json(&json!({"event_id": EVENT, "request_id": 5})).await;
@@ -69,7 +69,7 @@ async fn a_refusal_says_which_field_is_wrong() {
 
 #[tokio::test]
 async fn no_body_at_all_is_422_and_an_empty_call_takes_whatever() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.post("/register").await.refused(422, "INVALID_REQUEST");
     let path = format!("/admin/{EVENT}/draw/reveal");
@@ -85,7 +85,7 @@ async fn no_body_at_all_is_422_and_an_empty_call_takes_whatever() {
 
 #[tokio::test]
 async fn a_body_too_large_is_413_by_length_and_by_chunks() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let large = json!({"event_id": EVENT, "x": "x".repeat(70 << 10)});
     house.post("/register").json(&large).await.refused(413, "BODY_TOO_LARGE");
@@ -107,7 +107,7 @@ async fn a_body_too_large_is_413_by_length_and_by_chunks() {
 
 #[tokio::test]
 async fn who_asks_first_is_not_told_to_send_a_body_that_is_too_large() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let ask =
         "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n\r\n";
     let answer = exchange(house.address, ask.as_bytes()).await;
@@ -116,7 +116,7 @@ async fn who_asks_first_is_not_told_to_send_a_body_that_is_too_large() {
 
 #[tokio::test]
 async fn half_a_body_and_half_a_head_harm_nobody() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut broken_off = TcpStream::connect(house.address).await.unwrap();
     let head = "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n";
@@ -139,7 +139,7 @@ async fn half_a_body_and_half_a_head_harm_nobody() {
 
 #[tokio::test]
 async fn a_body_of_the_wrong_type_is_still_read_as_json() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let body = json!({"event_id": EVENT}).to_string();
     let answer = house.post("/register").body("text/plain;charset=UTF-8", body).await;
@@ -148,7 +148,7 @@ async fn a_body_of_the_wrong_type_is_still_read_as_json() {
 
 #[tokio::test]
 async fn numbers_out_of_range_are_refused() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     for number in ["0", "-1", "1.5", "4294967296", "99999999999999999999", "1e3", "", "%00"] {
@@ -164,7 +164,7 @@ async fn numbers_out_of_range_are_refused() {
 
 #[tokio::test]
 async fn hostile_text_comes_back_as_text() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     let name = "\"},\"success\":false,\u{2028}</script><b>경품 🎁\\";

@@ -1,13 +1,13 @@
 //! The prize desk: a winner's code opens the winner's prize, once, for staff of that event, and guessing one leads nowhere.
 
-use crate::house::House;
 use crate::http::Ask;
 use crate::show::{EVENT, Phone, prize};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
 
 /// What a phone is told of its own wins by the state.
-async fn own_wins(house: &House, phone: &Phone) -> Value {
+async fn own_wins(house: &TestServer, phone: &Phone) -> Value {
     let state = house.get(&format!("/state?event_id={EVENT}")).bearer(&phone.token).await.ok();
     state["state_sync"]["you"]["prizes"].clone()
 }
@@ -17,7 +17,7 @@ fn code_of(wins: &Value) -> String {
 }
 
 /// A house with a few phones and one announced draw; gives back the draw, its winner and the winner's code.
-async fn with_winner(house: &House) -> (u64, Phone, String) {
+async fn with_winner(house: &TestServer) -> (u64, Phone, String) {
     house.open_event().await;
     let phones = house.register_many(3).await;
     let (draw, winners) = house.whole_draw(&prize("TV")).await;
@@ -27,7 +27,7 @@ async fn with_winner(house: &House) -> (u64, Phone, String) {
 }
 
 /// The desk's calls under a staff link, as the desk's tablet makes them.
-async fn desk(house: &House) -> impl Fn(&str, Value) -> Ask + use<> {
+async fn desk(house: &TestServer) -> impl Fn(&str, Value) -> Ask + use<> {
     let made = house.order("links", &json!({"role": "staff"})).await.granted(201);
     let token = made["token"].as_str().unwrap().to_owned();
     let (address, path) = (house.address, format!("/api/luckydraw/admin/{EVENT}/claims/"));
@@ -36,7 +36,7 @@ async fn desk(house: &House) -> impl Fn(&str, Value) -> Ask + use<> {
 
 #[tokio::test]
 async fn a_prize_is_handed_over_once_and_the_second_desk_is_told() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     let (draw, winner, code) = with_winner(&house).await;
     let form = json!({"event_id": EVENT, "draw_id": draw, "name": "홍길동", "phone": "010-1234-5678", "consent": true});
     house.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
@@ -75,7 +75,7 @@ async fn a_prize_is_handed_over_once_and_the_second_desk_is_told() {
 
 #[tokio::test]
 async fn a_code_is_shown_to_its_own_phone_and_only_once_everybody_knows() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let _display = house.display().await;
@@ -103,7 +103,7 @@ async fn a_code_is_shown_to_its_own_phone_and_only_once_everybody_knows() {
 
 #[tokio::test]
 async fn what_is_no_code_of_this_event_is_one_and_the_same_no() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (draw, winner, code) = with_winner(&house).await;
     house.post("/admin/events").admin().json(&json!({"event_id": "other"})).await.granted(201);
     let elsewhere = house.post("/admin/other/claims/look-up").admin().json(&json!({"code": code})).await;
@@ -134,7 +134,7 @@ async fn what_is_no_code_of_this_event_is_one_and_the_same_no() {
 
 #[tokio::test]
 async fn guessing_codes_ends_soon_and_stops_no_other_desk() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (_, _, code) = with_winner(&house).await;
     let (guesser, honest) = (desk(&house).await, desk(&house).await);
     for _ in 0..10 {

@@ -1,7 +1,7 @@
 //! Settings: all that is wrong is said at once, secrets are never shown, open mode stays at home.
 
-use crate::house::{ADMIN_TOKEN, House, run_to_end};
 use crate::show::EVENT;
+use crate::test_server::{ADMIN_TOKEN, TestServer, run_to_end};
 use hyper::Method;
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn help_names_every_setting_and_print_config_hides_secrets() {
 
 #[tokio::test]
 async fn a_second_server_does_not_touch_a_folder_in_use() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let folder = house.data_dir();
     let (status, printed) = run_to_end(&[], &[("LUCKYDRAW_DATA_DIR", folder.to_str().unwrap())]).await;
@@ -70,7 +70,7 @@ async fn a_second_server_does_not_touch_a_folder_in_use() {
 
 #[tokio::test]
 async fn the_first_start_makes_an_admin_token_of_its_own() {
-    let house = House::start_with(&[("LUCKYDRAW_ADMIN_TOKEN", "")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_ADMIN_TOKEN", "")]).await;
     let mut made = std::fs::read_dir(house.data_dir()).unwrap().map(|entry| entry.unwrap().path());
     let file = made.find(|path| path.to_string_lossy().contains("token")).expect("a token's file lies in the data folder");
     let token = std::fs::read_to_string(&file).unwrap();
@@ -94,7 +94,7 @@ async fn the_readme_s_table_has_every_setting_and_no_other() {
 
 #[tokio::test]
 async fn the_code_at_the_start_leads_to_an_event_that_is_there() {
-    let mut house = House::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
+    let mut house = TestServer::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
     house.open_event().await;
     let lobby = house.get("/join");
     assert!(String::from_utf8_lossy(&lobby.clone().await.body).contains("/j/gone"), "a first start makes the default event");

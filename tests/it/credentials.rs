@@ -1,6 +1,6 @@
 //! Certificates for tests, and whoever speaks TLS in them: a real rustls client, and a tunnel that lets every other client of these tests do so.
 
-use crate::house::PATIENCE;
+use crate::test_server::PATIENCE;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};

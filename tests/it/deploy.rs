@@ -2,8 +2,8 @@
 //!
 //! The push runs as it is, over an `ssh` and an `scp` that mean a folder, and a `systemctl` that ends and starts the real binary.
 
-use crate::house::PATIENCE;
-use luckydraw::doctor::sysctls::{WANTED, value};
+use crate::test_server::PATIENCE;
+use luckydraw::ops::doctor::sysctls::{WANTED, value};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

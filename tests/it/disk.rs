@@ -1,13 +1,13 @@
 //! A disk that takes no more: no answer says yes to what is not kept, everything else goes on, and nobody has to help when space returns.
 
-use crate::house::House;
 use crate::show::{EVENT, prize, request_id};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::json;
 
 #[tokio::test]
 async fn a_full_disk_refuses_and_recovers_unaided() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(3).await;
     let mut phone = house.phone_socket(&phones[0]).await;

@@ -1,11 +1,11 @@
 //! The written descriptions against the code: every route is described, nothing is described that is not there, every message is named.
 
-use luckydraw::web::routes::ROUTES;
+use luckydraw::api::routes::ROUTES;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const OPENAPI: &str = include_str!("../../src/web/docs/openapi.json");
-const ASYNCAPI: &str = include_str!("../../src/web/docs/asyncapi.json");
+const OPENAPI: &str = include_str!("../../src/api/docs/openapi.json");
+const ASYNCAPI: &str = include_str!("../../src/api/docs/asyncapi.json");
 
 /// What the server says on a socket.
 const SAID: &[&str] = &[

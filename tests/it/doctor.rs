@@ -1,6 +1,6 @@
 //! The doctor on a healthy set-up and on broken ones: what it says, and how it ends.
 
-use crate::house::{House, PATIENCE};
+use crate::test_server::{PATIENCE, TestServer};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
@@ -107,7 +107,7 @@ async fn a_port_in_use_is_wrong_unless_it_is_a_server_of_ours() {
     let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = stranger.local_addr().unwrap();
     is_wrong(&consult(&data, &[("LUCKYDRAW_BIND", &address.to_string())], None), "port", &["in use", "ss -ltnp"]);
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let said = consult(&house.data_dir(), &[("LUCKYDRAW_BIND", &house.address.to_string())], None);
     assert_eq!((trouble(&said, "port"), &said["healthy"]), (None, &Value::Bool(true)), "{said}");
     assert!(said.to_string().contains("the limit of the running server"), "{said}");

@@ -1,14 +1,14 @@
 //! The draw as the plan plays it, every way it can be refused, and every way it can be taken back.
 
-use crate::house::House;
 use crate::show::{EVENT, numbers, prize};
 use crate::socket::gapless;
+use crate::test_server::TestServer;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn the_plan_s_steps_reach_everybody_in_their_turn() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(5).await;
     let (mut phone, mut display, mut console) =
@@ -58,7 +58,7 @@ fn without_seq(frame: &Value) -> Value {
 
 #[tokio::test]
 async fn a_double_click_on_start_picks_once() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(20).await;
     let first = house.order("draw/start-animation", &prize("TV")).await.ok();
@@ -74,7 +74,7 @@ async fn a_double_click_on_start_picks_once() {
 
 #[tokio::test]
 async fn two_consoles_at_one_instant_start_one_draw() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(20).await;
     let spec = prize("TV");
@@ -85,7 +85,7 @@ async fn two_consoles_at_one_instant_start_one_draw() {
 
 #[tokio::test]
 async fn a_draw_that_cannot_be_is_refused_and_changes_nothing() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.order("draw/start-animation", &prize("TV")).await.refused(400, "DRAW_FAILED");
     house.order("draw/reveal", &json!({})).await.refused(400, "REVEAL_FAILED");
@@ -118,7 +118,7 @@ async fn a_draw_that_cannot_be_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn nobody_wins_twice_and_the_pool_runs_dry() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(12).await;
     let mut won = BTreeSet::new();
@@ -132,7 +132,7 @@ async fn nobody_wins_twice_and_the_pool_runs_dry() {
 
 #[tokio::test]
 async fn completing_again_gives_the_same_answer() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(3).await;
     house.reveal_draw(&prize("TV")).await;
@@ -146,7 +146,7 @@ async fn completing_again_gives_the_same_answer() {
 
 #[tokio::test]
 async fn the_next_step_announces_the_draw_before() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(9).await;
     let mut phone = house.socket(EVENT, "").await.greeted().await;
@@ -166,7 +166,7 @@ async fn the_next_step_announces_the_draw_before() {
 
 #[tokio::test]
 async fn an_announcement_goes_out_when_its_time_has_come() {
-    let house = House::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "150")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "150")]).await;
     house.open_event().await;
     house.register_many(3).await;
     let (mut phone, _display) = (house.socket(EVENT, "").await.greeted().await, house.display().await);
@@ -181,7 +181,7 @@ async fn an_announcement_goes_out_when_its_time_has_come() {
 
 #[tokio::test]
 async fn a_draw_in_one_call_answers_like_a_reveal() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(20).await;
     let data = house.order("draw", &json!({"prize_name": "Snacks", "prize_rank": 9, "count": 15})).await.ok();
@@ -194,7 +194,7 @@ async fn a_draw_in_one_call_answers_like_a_reveal() {
 
 #[tokio::test]
 async fn a_cancelled_standby_leaves_no_draw() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     house.order("draw/standby", &prize("TV")).await.ok();
@@ -205,7 +205,7 @@ async fn a_cancelled_standby_leaves_no_draw() {
 
 #[tokio::test]
 async fn a_cancelled_draw_is_public_so_that_no_reroll_is_silent() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(5).await;
     let mut phone = house.socket(EVENT, "").await.greeted().await;
@@ -222,7 +222,7 @@ async fn a_cancelled_draw_is_public_so_that_no_reroll_is_silent() {
 
 #[tokio::test]
 async fn a_voided_seat_is_drawn_again_without_its_number() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "quantity": 2, "draw_mode": "card", "winner_count": 2}]}))
@@ -254,7 +254,7 @@ async fn a_voided_seat_is_drawn_again_without_its_number() {
 #[tokio::test]
 async fn only_an_operator_s_error_puts_a_number_back() {
     for (reason, back) in [("operator_error", true), ("declined", false), ("ineligible", false), ("other", false)] {
-        let house = House::start().await;
+        let house = TestServer::start().await;
         house.open_event().await;
         house.register(1).await;
         let (draw, _) = house.whole_draw(&prize("TV")).await;
@@ -270,7 +270,7 @@ async fn only_an_operator_s_error_puts_a_number_back() {
 
 #[tokio::test]
 async fn only_an_announced_seat_can_be_voided() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(2).await;
     let _display = house.display().await;
@@ -292,7 +292,7 @@ async fn only_an_announced_seat_can_be_voided() {
 
 #[tokio::test]
 async fn a_listed_prize_runs_out_and_a_void_gives_one_back() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "prize_grade": "gold", "quantity": 1}]}))
@@ -309,7 +309,7 @@ async fn a_listed_prize_runs_out_and_a_void_gives_one_back() {
 
 #[tokio::test]
 async fn a_reset_of_draws_keeps_the_phones_and_clears_the_wins() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(2).await;
     let (_, winners) = house.whole_draw(&prize("TV")).await;
@@ -327,7 +327,7 @@ async fn a_reset_of_draws_keeps_the_phones_and_clears_the_wins() {
 
 #[tokio::test]
 async fn a_reset_of_participants_begins_again_at_one_and_voids_old_tokens() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let before = house.post("/register").json(&json!({"event_id": EVENT})).await.granted(201);
     house.register_many(2).await;

@@ -1,13 +1,13 @@
 //! Exports: what leaves for a spreadsheet is text where people typed it, masked unless asked on record, and for admins only.
 
-use crate::house::House;
 use crate::show::{EVENT, prize};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::json;
 
 #[tokio::test]
 async fn winners_leave_as_files_that_open_as_they_are_meant() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let (draw, _) = house.whole_draw(&prize("=cmd|'/C calc'!A0")).await;

@@ -1,15 +1,15 @@
 //! The door: what is not proper HTTP, comes from a foreign page, or has no right to what it asks.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::http::exchange;
 use crate::show::{EVENT, prize};
 use crate::socket::Socket;
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use hyper::Method;
 use serde_json::json;
 
 #[tokio::test]
 async fn health_is_answered_and_pages_exist() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let health = house.ask(Method::GET, "/health").await;
     assert_eq!((health.status.as_u16(), health.json()["status"].as_str()), (200, Some("healthy")));
     for path in ["/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/lottery", "/lottery/main", "/lottery/waiting"] {
@@ -22,7 +22,7 @@ async fn health_is_answered_and_pages_exist() {
 
 #[tokio::test]
 async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     for path in [
         "/nothing",
         "/api/luckydraw/nothing",
@@ -47,7 +47,7 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
 
 #[tokio::test]
 async fn head_answers_like_get_without_a_body_and_options_says_what_is_allowed() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let path = format!("/api/luckydraw/results?event_id={EVENT}");
     let (get, head) = (house.ask(Method::GET, &path).await, house.ask(Method::HEAD, &path).await);
@@ -61,7 +61,7 @@ async fn head_answers_like_get_without_a_body_and_options_says_what_is_allowed()
 
 #[tokio::test]
 async fn a_request_has_one_host_that_is_this_server_s() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let status = |head: String| async move { exchange(house.address, head.as_bytes()).await };
     for (what, head, expected) in [
         ("no Host", "GET /health HTTP/1.1\r\n\r\n", "400"),
@@ -101,7 +101,7 @@ async fn a_request_has_one_host_that_is_this_server_s() {
 
 #[tokio::test]
 async fn a_foreign_page_may_neither_read_nor_write_nor_listen() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let own = format!("http://{}", house.address);
     let results = house.get(&format!("/results?event_id={EVENT}"));
@@ -121,7 +121,7 @@ async fn a_foreign_page_may_neither_read_nor_write_nor_listen() {
 #[tokio::test]
 async fn a_listed_origin_is_welcome_and_its_preflight_kept_for_a_day() {
     let page = "https://draw.example";
-    let house = House::start_with(&[("LUCKYDRAW_ALLOWED_ORIGINS", page)]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_ALLOWED_ORIGINS", page)]).await;
     house.open_event().await;
     let preflight = |origin: &str| {
         house
@@ -149,7 +149,7 @@ async fn a_listed_origin_is_welcome_and_its_preflight_kept_for_a_day() {
 
 #[tokio::test]
 async fn admin_calls_want_the_admin_token_under_both_prefixes() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     for prefix in ["/api/luckydraw", ""] {
@@ -185,7 +185,7 @@ async fn admin_calls_want_the_admin_token_under_both_prefixes() {
 
 #[tokio::test]
 async fn wrong_tokens_never_lock_out_the_right_one() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let events = house.get("/admin/events");
     let guesses = (0..40).map(|index| {
@@ -200,7 +200,7 @@ async fn wrong_tokens_never_lock_out_the_right_one() {
 
 #[tokio::test]
 async fn the_login_cookie_changes_things_only_from_a_page_of_ours() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.post("/admin/login").json(&json!({"token": "wrong"})).await.refused(401, "UNAUTHORIZED");
     let login = house.post("/admin/login").json(&json!({"token": ADMIN_TOKEN})).await;
@@ -227,9 +227,9 @@ async fn the_login_cookie_changes_things_only_from_a_page_of_ours() {
 
 #[tokio::test]
 async fn the_descriptions_are_served_as_they_are_in_the_source() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let served = house.ask(Method::GET, "/openapi.json").await.json();
-    assert_eq!(served, serde_json::from_str::<serde_json::Value>(include_str!("../../src/web/docs/openapi.json")).unwrap());
+    assert_eq!(served, serde_json::from_str::<serde_json::Value>(include_str!("../../src/api/docs/openapi.json")).unwrap());
     let served = house.ask(Method::GET, "/asyncapi.json").await.json();
-    assert_eq!(served, serde_json::from_str::<serde_json::Value>(include_str!("../../src/web/docs/asyncapi.json")).unwrap());
+    assert_eq!(served, serde_json::from_str::<serde_json::Value>(include_str!("../../src/api/docs/asyncapi.json")).unwrap());
 }

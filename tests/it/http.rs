@@ -1,6 +1,6 @@
 //! HTTP as a client speaks it: hyper's client for what is proper, raw bytes for what is not.
 
-use crate::house::{ADMIN_TOKEN, PATIENCE};
+use crate::test_server::{ADMIN_TOKEN, PATIENCE};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};

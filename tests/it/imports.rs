@@ -1,18 +1,18 @@
 //! Lists of prizes out of spreadsheets: shown first, taken whole or not at all, and never at the price of the server.
 
-use crate::house::House;
 use crate::http::Answer;
 use crate::show::EVENT;
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::json;
 
-async fn import(house: &House, query: &str, file: impl Into<bytes::Bytes>) -> Answer {
+async fn import(house: &TestServer, query: &str, file: impl Into<bytes::Bytes>) -> Answer {
     house.admin(Method::POST, &format!("prizes/import{query}")).body("text/plain", file).await
 }
 
 #[tokio::test]
 async fn a_list_is_shown_and_then_taken_whole() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let list = "경품명\t수량\t방식\t당첨자 수\t주소 필요\r\n<script>alert(1)</script>\t2\t카드\t2\tO\r\n=1+1 😀\t1\t\t\t\r\n";
     let shown = import(&house, "?preview=1", list).await.ok();
@@ -30,7 +30,7 @@ async fn a_list_is_shown_and_then_taken_whole() {
 
 #[tokio::test]
 async fn a_workbook_is_read_as_a_spreadsheet_shows_it() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut book = rust_xlsxwriter::Workbook::new();
     let sheet = book.add_worksheet();
@@ -58,7 +58,7 @@ async fn a_workbook_is_read_as_a_spreadsheet_shows_it() {
 
 #[tokio::test]
 async fn a_workbook_s_mistake_is_told_by_its_row() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut book = rust_xlsxwriter::Workbook::new();
     let sheet = book.add_worksheet();
@@ -75,7 +75,7 @@ async fn a_workbook_s_mistake_is_told_by_its_row() {
 
 #[tokio::test]
 async fn a_text_of_korean_excel_keeps_its_letters() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     // The last syllable is one that CP949 has and EUC-KR has not.
     let (file, _, is_lossy) = encoding_rs::EUC_KR.encode("경품명,수량\r\n한우 선물세트,3\r\n뷁,1\r\n");
@@ -89,7 +89,7 @@ async fn a_text_of_korean_excel_keeps_its_letters() {
 
 #[tokio::test]
 async fn a_list_with_mistakes_adds_nothing_and_says_which_cells() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let list = "name,quantity\nTV,1\nMug,many\nTV,2\n";
     let shown = import(&house, "?preview=1", list).await.ok();
@@ -104,7 +104,7 @@ async fn a_list_with_mistakes_adds_nothing_and_says_which_cells() {
 
 #[tokio::test]
 async fn what_is_no_list_is_refused_and_the_server_goes_on() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     for file in [&b"\x89PNG\r\n\x1a\n\0\0"[..], b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {
         import(&house, "?preview=1", file.to_vec()).await.refused(422, "IMPORT_FAILED");
@@ -117,7 +117,7 @@ async fn what_is_no_list_is_refused_and_the_server_goes_on() {
 
 #[tokio::test]
 async fn a_rehearsal_is_wiped_with_one_word_and_nothing_else_is() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event_with(json!({"event_id": EVENT, "rehearsal": true})).await;
     let sync = house.public("/state").await["state_sync"].clone();
     assert_eq!(sync["rehearsal"], true, "every page can say so");

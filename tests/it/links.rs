@@ -1,26 +1,26 @@
 //! Signed links: each opens what its role may, in its event alone, until it is revoked.
 
-use crate::house::House;
 use crate::http::Ask;
 use crate::show::{EVENT, prize};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::json;
 
 /// A link's id and token.
-async fn make(house: &House, role: &str) -> (u64, String) {
+async fn make(house: &TestServer, role: &str) -> (u64, String) {
     let link = house.admin(Method::POST, "links").json(&json!({"role": role})).await.granted(201);
     assert_eq!(link["role"], role);
     assert!(link["path"].as_str().unwrap().starts_with("/lottery/"), "{link}");
     (link["link_id"].as_u64().unwrap(), link["token"].as_str().unwrap().to_owned())
 }
 
-fn call(house: &House, method: Method, event: &str, path: &str, token: &str) -> Ask {
+fn call(house: &TestServer, method: Method, event: &str, path: &str, token: &str) -> Ask {
     house.ask(method, &format!("/api/luckydraw/admin/{event}/{path}")).bearer(token)
 }
 
 #[tokio::test]
 async fn each_role_reaches_its_own_calls() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(2).await;
     let (display, staff, host) = (make(&house, "display").await.1, make(&house, "staff").await.1, make(&house, "host").await.1);
@@ -55,7 +55,7 @@ async fn each_role_reaches_its_own_calls() {
 
 #[tokio::test]
 async fn a_link_is_of_one_event_and_ends_when_it_is_revoked() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     house.open_event_with(json!({"event_id": "other", "title": "Other", "prizes": []})).await;
     let (id, token) = make(&house, "host").await;
@@ -72,7 +72,7 @@ async fn a_link_is_of_one_event_and_ends_when_it_is_revoked() {
 
 #[tokio::test]
 async fn whoever_holds_a_revoked_link_is_sent_out_and_whoever_does_not_comes_back() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let (link, token) = make(&house, "display").await;
     let mut guest = house.socket(EVENT, &format!("?role=display&token={token}")).await;

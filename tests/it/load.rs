@@ -3,8 +3,8 @@
 //! The tester is the real binary against the real server, at a fiftieth of the plan's times, with a [`Meddler`] between them that does one
 //! thing wrong at a time.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::meddler::{Meddler, Mischief};
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::Output;
@@ -64,7 +64,7 @@ async fn drawload_as(subcommand: &str, address: SocketAddr, arguments: &[&str]) 
 
 /// A run with somebody on the line.
 async fn meddled(mischief: Mischief, arguments: &[&str]) -> Run {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let meddler = Meddler::before(house.address, mischief).await;
     drawload(meddler.address, arguments).await
 }
@@ -77,7 +77,7 @@ const MIXED: &[&str] = &["--scenario", "c", "--users", "30", "--prizes", "10", "
 
 #[tokio::test]
 async fn an_honest_server_passes_every_scenario() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let pid = house.pid().to_string();
     let arguments = ["--scenario", "all", "--users", "30", "--prizes", "10", "--time-scale", "0.005", "--pid", &pid];
     let run = drawload(house.address, &arguments).await;
@@ -175,7 +175,7 @@ async fn sockets_on_which_nothing_is_heard_do_not_pass() {
 
 #[tokio::test]
 async fn what_cannot_run_says_why() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let nobody = drawload(SocketAddr::from(([127, 0, 0, 1], 1)), &["--scenario", "a", "--users", "1"]).await;
     assert_eq!(nobody.code, Some(3), "{}", nobody.said);
     let stranger = drawload(house.address, &["--scenario", "a", "--admin-token", "not-the-token-of-this-house"]).await;
@@ -190,7 +190,7 @@ async fn what_cannot_run_says_why() {
 
 #[tokio::test]
 async fn sockets_alone_and_calls_alone_are_judged_by_what_they_do() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let tests: [(&[&str], &str, f64, &str); 4] = [
         (&["websocket-test", "--ramp-up", "0.5"], "ws.handshake.p95", 0.0, "ws.ungreeted"),
         (&["http-test", "--scenario", "registration"], "register.p95", 20.0, "numbers.lost"),
@@ -213,7 +213,7 @@ async fn sockets_alone_and_calls_alone_are_judged_by_what_they_do() {
 
 #[tokio::test]
 async fn an_event_that_is_there_is_tested_without_the_admin_token() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let arguments = [
         "--event-id",
         "demo",
@@ -261,7 +261,7 @@ async fn a_run_is_held_against_an_earlier_one() {
 
 #[tokio::test]
 async fn a_run_that_is_cut_short_says_so_and_is_reported() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let out = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
     command.env_clear().env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).kill_on_drop(true).stderr(std::process::Stdio::piped());
@@ -284,7 +284,7 @@ async fn a_run_that_is_cut_short_says_so_and_is_reported() {
 
 #[tokio::test]
 async fn a_process_is_watched_for_as_long_as_was_asked() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let watch = async |pid: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
         command.env_clear().kill_on_drop(true).args(["memory-monitor", "--duration", "0.3", "--interval", "0.1", "--pid", pid]);

@@ -3,8 +3,8 @@
 //! The tester is the real binary against the real server. Times are small and nothing here asserts one: what is asserted is who heard what, what was counted, and
 //! what the tester says of it.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::load::misfits;
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -74,14 +74,14 @@ async fn drawload(environment: &[(&str, &str)], arguments: &[&str]) -> Run {
 }
 
 /// `full-scenario` against a house, by its host.
-async fn full_scenario(house: &House, arguments: &[&str]) -> Run {
+async fn full_scenario(house: &TestServer, arguments: &[&str]) -> Run {
     let host = house.address.to_string();
     drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &[&["full-scenario", "--host", &host], arguments].concat()).await
 }
 
 #[tokio::test]
 async fn the_example_of_a_scenario_file_is_played_as_it_is_written() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let file = "scripts/scenarios/evening.toml";
     let run = full_scenario(&house, &["--scenario-file", file, "--users", "60", "--time-scale", "0.01"]).await;
     assert_eq!(run.code, Some(0), "{}", run.said);
@@ -95,7 +95,7 @@ async fn the_example_of_a_scenario_file_is_played_as_it_is_written() {
 
 #[tokio::test]
 async fn a_scenario_file_that_makes_no_sense_is_refused_by_the_key() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("play.toml");
     let path = file.to_str().unwrap();
@@ -117,7 +117,7 @@ async fn a_scenario_file_that_makes_no_sense_is_refused_by_the_key() {
 
 #[tokio::test]
 async fn everybody_catches_up_after_a_storm_and_exactly_once() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let size = ["--users", "40", "--prizes", "40", "--time-scale", "0.02"];
     let run = full_scenario(&house, &[&["--scenario", "b", "--reconnect-storm"], &size[..]].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.said);
@@ -134,7 +134,7 @@ async fn everybody_catches_up_after_a_storm_and_exactly_once() {
 
 #[tokio::test]
 async fn slow_phones_are_let_go_of_and_nobody_else_notices() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     // 400 frames of some 250 bytes: more than the server's kernel and its queue hold for one who does not read.
     let size = ["--users", "100", "--prizes", "100", "--time-scale", "0.007"];
     let slow = ["--slow-clients", "4%", "--threshold", "ws.slow_kept<=0", "--threshold", "ws.slow_evicted>=2"];
@@ -148,7 +148,7 @@ async fn slow_phones_are_let_go_of_and_nobody_else_notices() {
 #[tokio::test]
 async fn the_ceiling_is_where_the_server_has_no_more_sockets() {
     // 33 users, their display and the calls beside them fit; a hundred do not.
-    let house = House::start_with(&[("LUCKYDRAW_CONNECTIONS_MAX", "48")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_CONNECTIONS_MAX", "48")]).await;
     let arguments = ["--scenario", "ceiling", "--users", "8", "--users-max", "100", "--prizes", "2", "--time-scale", "0.02"];
     let run = full_scenario(&house, &arguments).await;
     let ceiling = &run.summary["ceiling"];
@@ -176,7 +176,7 @@ async fn the_ceiling_is_where_the_server_has_no_more_sockets() {
 
 #[tokio::test]
 async fn a_server_that_bears_all_that_is_asked_has_no_known_ceiling() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let arguments = ["--scenario", "ceiling", "--users", "5", "--users-max", "15", "--prizes", "2", "--time-scale", "0.01"];
     let run = full_scenario(&house, &arguments).await;
     let ceiling = &run.summary["ceiling"];
@@ -193,7 +193,7 @@ async fn a_server_that_bears_all_that_is_asked_has_no_known_ceiling() {
 
 #[tokio::test]
 async fn connections_come_from_the_addresses_that_were_named() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (address, server) = (listener.local_addr().unwrap(), house.address);
     let seen = Arc::new(std::sync::Mutex::new(std::collections::BTreeSet::new()));
@@ -215,7 +215,7 @@ async fn connections_come_from_the_addresses_that_were_named() {
 
 #[tokio::test]
 async fn a_server_behind_tls_is_tested_when_its_authority_is_known() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let (port, ca, _door) = tls_before(house.address, folder.path()).await;
     let https = format!("https://localhost:{port}");
@@ -241,7 +241,7 @@ async fn a_server_behind_tls_is_tested_when_its_authority_is_known() {
 
 #[tokio::test]
 async fn a_flag_outweighs_the_token_of_the_environment() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, token: &str| {
         let path = folder.path().join(name);

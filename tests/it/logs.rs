@@ -1,13 +1,13 @@
 //! What is logged, and what never is.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::show::{EVENT, prize};
 use crate::socket::Socket;
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::json;
 
 #[tokio::test]
 async fn no_log_line_holds_a_secret_a_name_or_a_query() {
-    let mut house = House::start_with(&[("LUCKYDRAW_LOG", "trace")]).await;
+    let mut house = TestServer::start_with(&[("LUCKYDRAW_LOG", "trace")]).await;
     house.open_event().await;
     let phone = house.register(1).await;
     let (draw, _) = house.whole_draw(&prize("TV")).await;
@@ -35,7 +35,7 @@ async fn no_log_line_holds_a_secret_a_name_or_a_query() {
 
 #[tokio::test]
 async fn a_refused_upgrade_says_why_in_one_line() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let refused = Socket::try_connect(house.address, EVENT, "", &[("origin", "https://elsewhere.example")]).await;
     assert!(refused.is_err(), "a foreign page gets no socket");

@@ -1,8 +1,8 @@
 //! The figures: who may see them, that they move with what happens, and that dashboards and alerts ask for what there is.
 
-use crate::house::{House, poll};
 use crate::http::Ask;
 use crate::show::{EVENT, prize};
+use crate::test_server::{TestServer, poll};
 use hyper::Method;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ fn value(text: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no sample {name} in\n{text}")).parse().unwrap()
 }
 
-async fn figures(house: &House) -> String {
+async fn figures(house: &TestServer) -> String {
     let answer = house.ask(Method::GET, "/metrics").admin().await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
@@ -24,7 +24,7 @@ async fn figures(house: &House) -> String {
 
 #[tokio::test]
 async fn figures_are_for_those_who_may_see_them() {
-    let house = House::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
     house.ask(Method::GET, "/metrics").await.refused(401, "UNAUTHORIZED");
     house.ask(Method::GET, "/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
     assert_eq!(house.ask(Method::GET, "/metrics").bearer(TOKEN).await.status, 200);
@@ -34,7 +34,7 @@ async fn figures_are_for_those_who_may_see_them() {
 
 #[tokio::test]
 async fn a_collector_on_this_machine_needs_no_token_and_finds_nothing_else() {
-    let house = House::start_with(&[("LUCKYDRAW_METRICS_BIND", "127.0.0.1:0")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_METRICS_BIND", "127.0.0.1:0")]).await;
     let address: SocketAddr = poll("the log names the port", || {
         let printed = house.printed();
         let (_, rest) = printed.lines().find(|line| line.contains("figures are to be had"))?.split_once("127.0.0.1:")?;
@@ -50,7 +50,7 @@ async fn a_collector_on_this_machine_needs_no_token_and_finds_nothing_else() {
 
 #[tokio::test]
 async fn figures_move_with_what_happens() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(3).await;
     let mut socket = house.phone_socket(&phones[0]).await;
@@ -76,7 +76,7 @@ async fn figures_move_with_what_happens() {
 
 #[tokio::test]
 async fn dashboards_and_alerts_ask_for_what_there_is() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let text = figures(&house).await;
     let families: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     for file in ["scripts/monitoring/grafana.json", "scripts/monitoring/alerts.yml"] {

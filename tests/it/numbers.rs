@@ -1,14 +1,14 @@
 //! Numbers under a crowd: unique, rising without a gap, one for each request.
 
-use crate::house::House;
 use crate::show::{EVENT, Phone, request_id};
+use crate::test_server::TestServer;
 use serde_json::json;
 use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn a_crowd_with_retries_gets_numbers_without_a_gap() {
     const PHONES: u64 = 200;
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut asks = tokio::task::JoinSet::new();
     for index in 0..PHONES {
@@ -34,7 +34,7 @@ async fn a_crowd_with_retries_gets_numbers_without_a_gap() {
 
 #[tokio::test]
 async fn an_event_takes_no_more_than_it_was_made_for() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event_with(json!({"event_id": EVENT, "title": "Small", "prizes": [], "participants_max": 3})).await;
     let phones = house.register_many(3).await;
     let body = json!({"event_id": EVENT, "request_id": request_id(4)});

@@ -1,8 +1,8 @@
 //! Clients of the server this one replaces, as they are, against open mode.
 
-use crate::house::House;
 use crate::show::numbers;
 use crate::socket::Socket;
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const EVENT: &str = "old-event";
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// An old page's registration: an event and nothing else, or the token it was given.
-async fn register(house: &House, token: Option<&str>) -> Value {
+async fn register(house: &TestServer, token: Option<&str>) -> Value {
     let mut body = json!({"event_id": EVENT});
     if let Some(token) = token {
         body["session_token"] = json!(token);
@@ -18,13 +18,13 @@ async fn register(house: &House, token: Option<&str>) -> Value {
     house.post("/register").json(&body).await.granted(201)
 }
 
-fn order(house: &House, path: &str) -> crate::http::Ask {
+fn order(house: &TestServer, path: &str) -> crate::http::Ask {
     house.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}"))
 }
 
 #[tokio::test]
 async fn a_script_that_keeps_cookies_is_still_many_phones() {
-    let house = House::start_open().await;
+    let house = TestServer::start_open().await;
     let body = json!({"event_id": EVENT});
     let first = house.post("/register").json(&body).await;
     let jar = first.cookie().unwrap();
@@ -37,7 +37,7 @@ async fn a_script_that_keeps_cookies_is_still_many_phones() {
 
 #[tokio::test]
 async fn an_old_phone_s_evening() {
-    let house = House::start_open().await;
+    let house = TestServer::start_open().await;
     let first = register(&house, None).await;
     assert_eq!(
         (first["draw_number"].as_u64(), first["is_existing"].as_bool()),
@@ -79,7 +79,7 @@ async fn an_old_phone_s_evening() {
 
 #[tokio::test]
 async fn an_old_page_cannot_be_told_from_a_projector() {
-    let house = House::start_open().await;
+    let house = TestServer::start_open().await;
     register(&house, None).await;
     let mut page = house.socket_with(EVENT, "", &[("origin", "http://localhost:3000")]).await.greeted().await;
     let mut script = house.socket(EVENT, "").await.greeted().await;
@@ -98,7 +98,7 @@ async fn an_old_page_cannot_be_told_from_a_projector() {
 
 #[tokio::test]
 async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
-    let house = House::start_open().await;
+    let house = TestServer::start_open().await;
     for _ in 0..5 {
         register(&house, None).await;
     }
@@ -121,7 +121,7 @@ async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
 
 #[tokio::test]
 async fn an_old_console_s_picture_arrives_as_a_path() {
-    let house = House::start_open().await;
+    let house = TestServer::start_open().await;
     register(&house, None).await;
     let mut page = house.socket_with(EVENT, "", &[("origin", "http://127.0.0.1:8080")]).await.greeted().await;
     let image = format!("data:image/png;base64,{PIXEL}");
@@ -135,7 +135,7 @@ async fn an_old_console_s_picture_arrives_as_a_path() {
 
 #[tokio::test]
 async fn old_pages_come_from_local_origins_and_no_others() {
-    let house = House::start_open().await;
+    let house = TestServer::start_open().await;
     register(&house, None).await;
     let draws = house.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/draws"));
     for origin in ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5173"] {

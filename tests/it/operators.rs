@@ -1,7 +1,7 @@
 //! Two operators at one event, and one who presses twice: nobody acts on another one's draw, and nothing is drawn twice by a retry.
 
-use crate::house::House;
 use crate::show::{EVENT, prize, request_id};
+use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
 fn knowing(name: &str, last_draw: u64) -> Value {
@@ -12,7 +12,7 @@ fn knowing(name: &str, last_draw: u64) -> Value {
 
 #[tokio::test]
 async fn a_console_that_looks_at_an_old_page_changes_nothing() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(5).await;
     let last = house.public("/state").await["state_sync"]["last_draw_id"].as_u64();
@@ -38,7 +38,7 @@ async fn a_console_that_looks_at_an_old_page_changes_nothing() {
 
 #[tokio::test]
 async fn a_draw_in_one_call_is_drawn_once_however_often_it_is_asked_for() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     house.register_many(6).await;
     let mut body = json!({"prize_name": "Mug", "prize_rank": 3, "count": 2, "request_id": request_id(1)});

@@ -1,12 +1,12 @@
 //! A phone's calls: registering, coming back, asking what it has won.
 
-use crate::house::House;
 use crate::show::{EVENT, Phone, prize, request_id};
+use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_first_phone_gets_number_one_and_all_it_needs_to_come_back() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let answer = house.post("/register").json(&json!({"event_id": EVENT, "unknown_field": [1]})).await;
     let data = answer.granted(201);
@@ -24,7 +24,7 @@ async fn the_first_phone_gets_number_one_and_all_it_needs_to_come_back() {
 
 #[tokio::test]
 async fn a_phone_keeps_its_number_by_token_request_id_key_and_cookie() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let body = json!({"event_id": EVENT, "request_id": request_id(7)});
     let first = house.post("/register").json(&body).await;
@@ -54,7 +54,7 @@ async fn a_phone_keeps_its_number_by_token_request_id_key_and_cookie() {
 
 #[tokio::test]
 async fn a_token_that_the_server_did_not_make_is_never_adopted() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.open_event_with(json!({"event_id": "other", "title": "Other", "prizes": []})).await;
     let elsewhere = house.post("/register").json(&json!({"event_id": "other"})).await.granted(201);
@@ -69,7 +69,7 @@ async fn a_token_that_the_server_did_not_make_is_never_adopted() {
 
 #[tokio::test]
 async fn a_weak_request_id_is_refused() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     for id in ["short".to_owned(), "x".repeat(15), "x".repeat(129)] {
         let body = json!({"event_id": EVENT, "request_id": id});
@@ -80,7 +80,7 @@ async fn a_weak_request_id_is_refused() {
 
 #[tokio::test]
 async fn a_lost_number_comes_back_by_its_recovery_code_but_not_by_guessing() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let other = house.register(2).await;
@@ -102,7 +102,7 @@ async fn a_lost_number_comes_back_by_its_recovery_code_but_not_by_guessing() {
 
 #[tokio::test]
 async fn my_number_wants_a_token_that_verifies() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let path = format!("/my-number?event_id={EVENT}");
@@ -119,7 +119,7 @@ async fn my_number_wants_a_token_that_verifies() {
 
 #[tokio::test]
 async fn check_winner_tells_of_announced_wins() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(2).await;
     let (draw, winners) = house.whole_draw(&prize("TV")).await;
@@ -140,7 +140,7 @@ async fn check_winner_tells_of_announced_wins() {
 
 #[tokio::test]
 async fn results_and_proof_show_what_was_announced() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(9).await;
     let spec = json!({"prize_name": "Voucher", "prize_rank": 3, "draw_mode": "card", "winner_count": 4});
@@ -157,7 +157,7 @@ async fn results_and_proof_show_what_was_announced() {
 
 #[tokio::test]
 async fn state_answers_at_once_what_was_missed_and_waits_for_what_is_to_come() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(3).await;
     let state = house.public("/state").await;
@@ -186,7 +186,7 @@ fn cursor(state: &Value) -> (u64, String) {
 
 #[tokio::test]
 async fn an_unknown_event_is_said_to_be_unknown_by_every_call() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let token = "x".repeat(40);
     house.post("/register").json(&json!({"event_id": "nowhere"})).await.refused(404, "EVENT_NOT_FOUND");
     let recover = json!({"event_id": "nowhere", "draw_number": 1, "recovery_code": "ABCD2345"});

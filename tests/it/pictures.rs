@@ -1,8 +1,8 @@
 //! Pictures of prizes, from the console to the phones: made anew, kept once, never a way in.
 
-use crate::house::House;
 use crate::http::Answer;
 use crate::show::EVENT;
+use crate::test_server::TestServer;
 use data_encoding::{BASE64, HEXLOWER};
 use hyper::Method;
 use image::codecs::jpeg::JpegEncoder;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 const PATH: &str = "/api/luckydraw/images/";
 
-async fn upload(house: &House, file: impl Into<bytes::Bytes>) -> Answer {
+async fn upload(house: &TestServer, file: impl Into<bytes::Bytes>) -> Answer {
     house.admin(Method::POST, "images").body("image/png", file).await
 }
 
@@ -43,7 +43,7 @@ fn photo(place: &[u8; 12]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_prize_s_picture_reaches_the_phones_as_a_path_that_they_keep() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     let file = written(halves(), ImageFormat::Png);
@@ -77,7 +77,7 @@ async fn a_prize_s_picture_reaches_the_phones_as_a_path_that_they_keep() {
 
 #[tokio::test]
 async fn where_a_photo_was_taken_is_nowhere_on_the_server() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     let (sent, in_a_draw) = (photo(b"37.56N126.9E"), photo(b"35.17N129.0E"));
@@ -97,7 +97,7 @@ async fn where_a_photo_was_taken_is_nowhere_on_the_server() {
 
 #[tokio::test]
 async fn several_pictures_at_once_wait_for_their_turn() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let send = |shade: u8| upload(&house, written(RgbaImage::from_pixel(40, 40, Rgba([shade, 0, 0, 128])), ImageFormat::Png));
     let (one, two, three, four) = tokio::join!(send(50), send(100), send(150), send(200));
@@ -108,7 +108,7 @@ async fn several_pictures_at_once_wait_for_their_turn() {
 
 #[tokio::test]
 async fn what_is_no_picture_is_refused_and_the_server_goes_on() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register(1).await;
     let whole = written(halves(), ImageFormat::Jpeg);

@@ -1,7 +1,7 @@
 //! The list of prizes: kept in order, binding in quantity, and what staff note about who may win.
 
-use crate::house::House;
 use crate::show::{EVENT, numbers, prize};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -13,13 +13,13 @@ fn names(list: &Value) -> Vec<&str> {
     list["prizes"].as_array().unwrap().iter().map(|prize| prize["prize_name"].as_str().unwrap()).collect()
 }
 
-async fn remaining(house: &House, place: usize) -> u64 {
+async fn remaining(house: &TestServer, place: usize) -> u64 {
     house.look("prizes").await["prizes"][place]["remaining"].as_u64().unwrap()
 }
 
 #[tokio::test]
 async fn prizes_are_added_changed_put_in_order_and_removed() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let mut ids = Vec::new();
     for (name, rank) in [("TV", 1), ("Radio", 2), ("Pen", 3)] {
@@ -57,7 +57,7 @@ async fn prizes_are_added_changed_put_in_order_and_removed() {
 
 #[tokio::test]
 async fn a_draw_by_id_or_exact_name_fills_in_and_counts_down() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
             {"prize_name": "TV", "prize_rank": 1, "quantity": 3, "draw_mode": "card", "winner_count": 2}]}))
@@ -79,7 +79,7 @@ async fn a_draw_by_id_or_exact_name_fills_in_and_counts_down() {
 
 #[tokio::test]
 async fn the_console_s_count_goes_down_at_the_reveal_and_the_public_s_at_the_announcement() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [listed("TV", 1, 2)]})).await;
     house.register_many(3).await;
     let _display = house.display().await;
@@ -94,7 +94,7 @@ async fn the_console_s_count_goes_down_at_the_reveal_and_the_public_s_at_the_ann
 
 #[tokio::test]
 async fn who_is_marked_not_eligible_does_not_win() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(4).await;
     for number in [1, 2, 4] {
@@ -113,7 +113,7 @@ async fn who_is_marked_not_eligible_does_not_win() {
 
 #[tokio::test]
 async fn groups_and_repeated_winners_bind_only_where_they_are_wanted() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let mut staff_only = listed("Staff prize", 1, 9);
     staff_only["group"] = json!("staff");
     let mut again = listed("For everybody", 2, 9);

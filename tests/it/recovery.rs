@@ -1,8 +1,8 @@
 //! The real binary, killed for real, at the worst moments; and nothing is lost.
 
-use crate::house::House;
 use crate::show::{EVENT, Phone, numbers, prize, request_id};
 use crate::socket::gapless;
+use crate::test_server::TestServer;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ async fn a_kill_in_mid_spike_loses_no_acknowledged_number() {
     // So many register at a time, each as soon as the one before is answered: whenever the kill comes, it comes in the middle.
     const LANES: u64 = 50;
     const PHONES: u64 = 400;
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let answered = Arc::new(AtomicU64::new(0));
     let mut lanes = tokio::task::JoinSet::new();
@@ -31,7 +31,7 @@ async fn a_kill_in_mid_spike_loses_no_acknowledged_number() {
             acknowledged
         });
     }
-    crate::house::poll("a third of the spike is answered", || (answered.load(SeqCst) >= PHONES / 3).then_some(())).await;
+    crate::test_server::poll("a third of the spike is answered", || (answered.load(SeqCst) >= PHONES / 3).then_some(())).await;
     house.kill();
     let mut acknowledged = BTreeMap::new();
     while let Some(done) = lanes.join_next().await {
@@ -57,7 +57,7 @@ async fn a_kill_in_mid_spike_loses_no_acknowledged_number() {
 
 #[tokio::test]
 async fn a_kill_between_start_and_reveal_reveals_the_winners_that_were_picked() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     register_crowd(&house, 100).await;
     // Five of a hundred, in order: two picks are the same by luck once in nine milliards.
@@ -84,7 +84,7 @@ async fn a_kill_between_start_and_reveal_reveals_the_winners_that_were_picked() 
     assert_eq!(house.look("draws").await["total_count"], 5);
 }
 
-async fn register_crowd(house: &House, count: u64) {
+async fn register_crowd(house: &TestServer, count: u64) {
     let body = |index| json!({"event_id": EVENT, "request_id": request_id(index)});
     let asks = (0..count).map(|index| house.post("/register").json(&body(index)).try_send());
     for answer in futures_util::future::join_all(asks).await {
@@ -94,7 +94,7 @@ async fn register_crowd(house: &House, count: u64) {
 
 #[tokio::test]
 async fn a_kill_between_reveal_and_announcement_announces_exactly_once() {
-    let mut house = House::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "300")]).await;
+    let mut house = TestServer::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "300")]).await;
     house.open_event().await;
     let phones = house.register_many(5).await;
     let _display = house.display().await;
@@ -126,7 +126,7 @@ async fn a_kill_between_reveal_and_announcement_announces_exactly_once() {
 
 #[tokio::test]
 async fn frames_have_the_same_numbers_after_a_restart() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "quantity": 5}]}))
@@ -158,7 +158,7 @@ async fn frames_have_the_same_numbers_after_a_restart() {
 
 #[tokio::test]
 async fn wins_voids_and_details_survive() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(2).await;
     let (draw, winners) = house.whole_draw(&prize("TV")).await;

@@ -3,10 +3,10 @@
 //! Every public question is asked after the start and again after the reveal: the answers must be the same, to the letter. Then the
 //! announcement must change them, so that a question that never tells anything cannot pass for a discreet one.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::http::Ask;
 use crate::show::{EVENT, Phone, numbers, prize};
 use crate::socket::{Heard, Socket};
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const PHONES: u64 = 2;
 
 /// An evening up to the start of a draw of a listed prize, with a display connected, so that nothing is announced by itself.
-async fn with_started_draw(house: &House) -> (Vec<Phone>, Socket, u64) {
+async fn with_started_draw(house: &TestServer) -> (Vec<Phone>, Socket, u64) {
     house
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "quantity": 3}, {"prize_name": "Radio", "prize_rank": 2, "quantity": 3}]}))
@@ -26,7 +26,7 @@ async fn with_started_draw(house: &House) -> (Vec<Phone>, Socket, u64) {
 }
 
 /// Every question that needs no admin token, with its answer as it stands.
-async fn ask_everything(house: &House, phones: &[Phone]) -> BTreeMap<String, Value> {
+async fn ask_everything(house: &TestServer, phones: &[Phone]) -> BTreeMap<String, Value> {
     let mut answers = BTreeMap::new();
     for path in ["/results", "/proof", "/state", "/state?since=0&epoch=0000000000000000"] {
         answers.insert(path.to_owned(), house.public(path).await);
@@ -58,7 +58,7 @@ async fn refusal(ask: Ask) -> Value {
 }
 
 /// Everything that sockets without rights are told: a bare one, one that says a number, one that proves a token either way.
-async fn ask_sockets(house: &House, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
+async fn ask_sockets(house: &TestServer, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
     let mut told = BTreeMap::new();
     let mut bare = house.socket(EVENT, "").await;
     told.insert("bare".to_owned(), listen(&mut bare).await);
@@ -108,7 +108,7 @@ fn forgetting_audience(mut answers: BTreeMap<String, Value>) -> BTreeMap<String,
 
 #[tokio::test]
 async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (phones, mut display, _) = with_started_draw(&house).await;
     let mut watching = house.phone_socket(&phones[0]).await;
     let mut bystander = house.socket(EVENT, "").await;
@@ -143,7 +143,7 @@ async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
 
 #[tokio::test]
 async fn the_stage_and_the_console_see_a_revealed_draw_at_once() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (_, mut display, draw) = with_started_draw(&house).await;
     assert_eq!(house.look("draws").await["total_count"], 0, "a pick is nobody's to see before its reveal");
     let revealed = house.order("draw/reveal", &json!({})).await.ok();
@@ -159,7 +159,7 @@ async fn the_stage_and_the_console_see_a_revealed_draw_at_once() {
 
 #[tokio::test]
 async fn a_long_poll_of_a_phone_is_not_woken_by_a_reveal() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (phones, _display, _) = with_started_draw(&house).await;
     let state = house.public("/state").await;
     let seq = ["seq", "state_sync"].iter().find_map(|name| state[name].as_u64().or(state[name]["seq"].as_u64())).unwrap();
@@ -175,7 +175,7 @@ async fn a_long_poll_of_a_phone_is_not_woken_by_a_reveal() {
 
 #[tokio::test]
 async fn no_pick_is_in_the_audit_or_an_admin_answer_before_its_reveal() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(3).await;
     let spec = json!({"prize_name": "All", "prize_rank": 1, "draw_mode": "card", "winner_count": 3});
@@ -205,7 +205,7 @@ fn holds_permutation(value: &Value) -> bool {
 
 #[tokio::test]
 async fn a_phone_cannot_announce_or_reveal() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (phones, mut display, _) = with_started_draw(&house).await;
     house.order("draw/reveal", &json!({})).await.ok();
     display.until("winner_revealed").await;

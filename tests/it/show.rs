@@ -1,8 +1,8 @@
 //! An evening in few words: an event, its phones, its consoles, and the plan's steps of a draw.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::http::{Answer, Ask};
 use crate::socket::Socket;
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub fn numbers(value: &Value) -> Vec<u64> {
     value.as_array().unwrap_or_else(|| panic!("an array of numbers: {value}")).iter().map(|n| n.as_u64().unwrap()).collect()
 }
 
-impl House {
+impl TestServer {
     /// Opens [`EVENT`].
     pub async fn open_event(&self) {
         self.open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": []})).await;

@@ -1,14 +1,14 @@
 //! A stop: sockets are told to come back, everything is kept, the exit is clean.
 
-use crate::house::House;
 use crate::show::{EVENT, prize};
+use crate::test_server::TestServer;
 use futures_util::future::select;
 use std::future::IntoFuture;
 use std::os::unix::process::ExitStatusExt;
 
 #[tokio::test]
 async fn a_stop_tells_sockets_to_come_back_and_ends_cleanly() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(3).await;
     let (_, winners) = house.whole_draw(&prize("TV")).await;
@@ -33,7 +33,7 @@ async fn a_stop_tells_sockets_to_come_back_and_ends_cleanly() {
 
 #[tokio::test]
 async fn a_stop_answers_phones_that_wait_for_news() {
-    let mut house = House::start_with(&[("LUCKYDRAW_LONG_POLLS_MAX", "1")]).await;
+    let mut house = TestServer::start_with(&[("LUCKYDRAW_LONG_POLLS_MAX", "1")]).await;
     house.open_event().await;
     let state = house.public("/state").await;
     let path = format!("/state?event_id={EVENT}&since={}&epoch={}", state["seq"], state["epoch"].as_str().unwrap());
@@ -48,7 +48,7 @@ async fn a_stop_answers_phones_that_wait_for_news() {
 
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     // A request that never ends keeps the drain waiting.
     let mut lingering = house.raw_socket(EVENT).await;
@@ -61,7 +61,7 @@ async fn a_second_signal_ends_at_once() {
 
 #[tokio::test]
 async fn a_killed_server_finds_its_port_and_journal_again() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     for _ in 0..3 {

@@ -3,17 +3,17 @@
 //!
 //! A crash is a copy of the data folder taken between two answers: whatever was answered has to be in it. `SIM_SEEDS=10000` runs more evenings.
 
-mod house;
+mod harness;
 mod model;
 
-use house::{House, SEATS};
+use harness::{SEATS, TestServer};
+use luckydraw::base::clock::wall_clock;
 use luckydraw::draw::command::{Command, Redraw, Scope, Which};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::{Mark, VoidReason};
-use luckydraw::draw::{DrawId, Mode, Number, Outcome, Phase, Pick, SessionId, SpecWish, Status};
+use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, Pick, SessionId, Status};
 use luckydraw::live::snapshot::Snapshot;
-use luckydraw::sequencer::inbox::{Denial, Granted};
-use luckydraw::sequencer::wall_clock;
+use luckydraw::sequencer::inbox::{Accepted, Rejection};
 use luckydraw::store::Details;
 use model::{Model, Place};
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ impl Dice {
 
 /// One evening of one seed.
 struct Evening {
-    house: House,
+    house: TestServer,
     model: Model,
     dice: Dice,
     keys: u64,
@@ -304,7 +304,7 @@ impl Evening {
     }
 }
 
-fn winners(granted: &Granted, draw: DrawId) -> BTreeSet<u32> {
+fn winners(granted: &Accepted, draw: DrawId) -> BTreeSet<u32> {
     let draw = granted.snapshot.event.draw(draw).unwrap();
     assert_eq!(draw.winners().count() as u32, draw.spec.winner_count, "nobody twice");
     draw.winners().map(|number| number.0).collect()
@@ -321,19 +321,19 @@ fn check_frames(snapshot: &Snapshot, announcements: u64) {
     assert_eq!(announced, announcements, "an announcement goes out once");
 }
 
-fn wish(name: &str, mode: Mode, count: u32) -> SpecWish {
-    SpecWish {
+fn wish(name: &str, mode: Mode, count: u32) -> DrawRequest {
+    DrawRequest {
         prize_name: Some(name.into()),
         prize_rank: Some(1),
         mode: Some(mode),
         winner_count: Some(count),
-        ..SpecWish::default()
+        ..DrawRequest::default()
     }
 }
 
-fn code(denial: &Denial) -> Option<&'static str> {
+fn code(denial: &Rejection) -> Option<&'static str> {
     match denial {
-        Denial::Refused(refusal) => Some(refusal.code()),
+        Rejection::Refused(refusal) => Some(refusal.code()),
         _ => None,
     }
 }
@@ -343,7 +343,7 @@ fn every_evening_comes_out_as_the_model_says() {
     let seeds: u64 = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     for seed in 0..seeds {
         eprintln!("seed {seed}");
-        let mut evening = Evening { house: House::begin(), model: Model::default(), dice: Dice(seed), keys: 0 };
+        let mut evening = Evening { house: TestServer::begin(), model: Model::default(), dice: Dice(seed), keys: 0 };
         for _ in 0..STEPS {
             evening = evening.step();
         }

@@ -1,6 +1,6 @@
 //! WebSockets as a page opens them: tungstenite for what is proper, hand-made frames for what is not.
 
-use crate::house::PATIENCE;
+use crate::test_server::PATIENCE;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;

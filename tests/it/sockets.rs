@@ -1,15 +1,15 @@
 //! The WebSocket's contract: who a socket is, what it hears, how it catches up, and how it is let go.
 
-use crate::house::{ADMIN_TOKEN, House};
 use crate::show::{EVENT, prize};
 use crate::socket::{Heard, gapless, masked};
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use hyper::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn a_bare_socket_is_a_phone_and_is_greeted_with_one_state_sync() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut phone = house.socket(EVENT, "").await;
     phone.settle().await;
@@ -22,7 +22,7 @@ async fn a_bare_socket_is_a_phone_and_is_greeted_with_one_state_sync() {
 
 #[tokio::test]
 async fn a_phone_says_its_number_or_proves_it() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(2).await;
     let (_, winners) = house.whole_draw(&prize("TV")).await;
@@ -52,7 +52,7 @@ async fn a_phone_says_its_number_or_proves_it() {
 
 #[tokio::test]
 async fn who_connects_is_told_how_things_stand_now() {
-    let house = House::start_with(&[("LUCKYDRAW_STAGES", "1")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_STAGES", "1")]).await;
     house.open_event().await;
     let mut early = house.socket(EVENT, "").await;
     early.until("connection_count").await;
@@ -70,7 +70,7 @@ async fn who_connects_is_told_how_things_stand_now() {
 
 #[tokio::test]
 async fn ping_is_answered_and_nonsense_gets_an_error_frame() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut phone = house.socket(EVENT, "").await;
     for nonsense in
@@ -88,7 +88,7 @@ async fn ping_is_answered_and_nonsense_gets_an_error_frame() {
 
 #[tokio::test]
 async fn a_role_has_to_be_proved() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     for (query, token) in [("?role=display", "wrong"), ("?role=admin", phone.token.as_str()), ("?client_type=admin", "")] {
@@ -108,7 +108,7 @@ async fn a_role_has_to_be_proved() {
 
 #[tokio::test]
 async fn who_proves_nothing_within_five_seconds_is_let_go() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut silent = house.socket(EVENT, "?role=admin").await;
     let begun = std::time::Instant::now();
@@ -118,7 +118,7 @@ async fn who_proves_nothing_within_five_seconds_is_let_go() {
 
 #[tokio::test]
 async fn a_bad_token_and_an_unknown_event_are_said_after_the_handshake() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.open_event_with(json!({"event_id": "other", "title": "Other", "prizes": []})).await;
     let elsewhere = house.post("/register").json(&json!({"event_id": "other"})).await.granted(201);
@@ -133,7 +133,7 @@ async fn a_bad_token_and_an_unknown_event_are_said_after_the_handshake() {
 
 #[tokio::test]
 async fn the_oldest_of_five_sockets_of_one_token_is_replaced() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let mut sockets = Vec::new();
@@ -149,7 +149,7 @@ async fn the_oldest_of_five_sockets_of_one_token_is_replaced() {
 
 #[tokio::test]
 async fn a_chatterbox_is_let_go_and_nobody_else_is_harmed() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let (mut loud, mut quiet) = (house.socket(EVENT, "").await, house.socket(EVENT, "").await);
     let shouting = async {
@@ -164,7 +164,7 @@ async fn a_chatterbox_is_let_go_and_nobody_else_is_harmed() {
 
 #[tokio::test]
 async fn broken_frames_are_answered_with_their_close_code() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let unmasked: &[u8] = &[0x81, 0x02, b'{', b'}'];
     for (what, bytes, code) in [
@@ -197,7 +197,7 @@ fn flood_of_fragments() -> Vec<u8> {
 
 #[tokio::test]
 async fn fragments_bytes_one_by_one_and_a_clean_close_are_understood() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut raw = house.raw_socket(EVENT).await;
     let ping = [masked(0x01, b"{\"type\""), masked(0x89, b"?"), masked(0x80, b":\"ping\"}")].concat();
@@ -216,7 +216,7 @@ async fn fragments_bytes_one_by_one_and_a_clean_close_are_understood() {
 
 #[tokio::test]
 async fn who_comes_back_hears_exactly_what_it_missed() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phones = house.register_many(6).await;
     let mut phone = house.phone_socket(&phones[0]).await;
@@ -255,7 +255,7 @@ async fn who_comes_back_hears_exactly_what_it_missed() {
 
 #[tokio::test]
 async fn a_display_or_console_completes_the_draw_it_names_and_a_phone_does_not() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(9).await;
     let mut display = house.display().await;
@@ -287,7 +287,7 @@ async fn a_display_or_console_completes_the_draw_it_names_and_a_phone_does_not()
 #[tokio::test]
 async fn counts_are_merged_whatever_the_number_of_sockets() {
     const CROWD: usize = 60;
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mut display = house.display().await;
     let mut sockets = Vec::new();
@@ -317,7 +317,7 @@ async fn counts_are_merged_whatever_the_number_of_sockets() {
 
 #[tokio::test]
 async fn a_phone_is_known_by_its_token_the_moment_it_has_one() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     // Keeps the stages at a publication from before the registrations.
     let mut early = house.socket(EVENT, "").await;

@@ -1,9 +1,9 @@
 //! The server under a supervisor, over the real protocols: readiness and pings on a datagram socket, sockets handed over, a token in a folder of credentials.
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel};
-use crate::house::{ADMIN_TOKEN, House, PATIENCE, poll};
 use crate::http::Ask;
 use crate::show::EVENT;
+use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer, poll};
 use hyper::Method;
 use rustls::version::TLS13;
 use std::net::{SocketAddr, TcpListener};
@@ -81,7 +81,7 @@ impl Drop for Held {
 #[tokio::test(flavor = "current_thread")]
 async fn the_supervisor_hears_when_the_server_is_ready_how_it_fares_and_that_it_stops() {
     let ear = Ear::open();
-    let mut house = House::start_with(&[("NOTIFY_SOCKET", &ear.path()), ("WATCHDOG_USEC", "400000")]).await;
+    let mut house = TestServer::start_with(&[("NOTIFY_SOCKET", &ear.path()), ("WATCHDOG_USEC", "400000")]).await;
     let first = ear.next();
     assert!(
         first.contains("READY=1\n") && first.contains("STATUS=1 events, 0 participants, 0 sockets, journal kept\n"),
@@ -101,7 +101,7 @@ async fn the_supervisor_hears_when_the_server_is_ready_how_it_fares_and_that_it_
 async fn pings_stop_when_the_writer_a_worker_or_a_stage_hangs() {
     let ear = Ear::open();
     let house =
-        House::start_with(&[("NOTIFY_SOCKET", &ear.path()), ("WATCHDOG_USEC", "1200000"), ("LUCKYDRAW_STAGES", "1")]).await;
+        TestServer::start_with(&[("NOTIFY_SOCKET", &ear.path()), ("WATCHDOG_USEC", "1200000"), ("LUCKYDRAW_STAGES", "1")]).await;
     for name in ["sequencer", "worker-1", "stage-0"] {
         ear.until("WATCHDOG=1");
         let held = Held::hold(house.pid(), name);
@@ -117,7 +117,7 @@ async fn pings_stop_when_the_writer_a_worker_or_a_stage_hangs() {
 
 #[tokio::test]
 async fn a_socket_that_was_handed_over_takes_the_place_of_the_server_s_own() {
-    let house = House::start_activated(&[("LUCKYDRAW_BIND", "127.0.0.1:1")]).await;
+    let house = TestServer::start_activated(&[("LUCKYDRAW_BIND", "127.0.0.1:1")]).await;
     assert_ne!(house.address.port(), 1);
     house.open_event().await;
     house.register(1).await;
@@ -135,7 +135,7 @@ async fn a_socket_s_name_says_what_is_spoken_there() {
         ("LUCKYDRAW_TLS_KEY", key.to_str().unwrap()),
         ("LUCKYDRAW_PLAIN_BIND", "127.0.0.1:0"),
     ];
-    let house = House::start_activated(&settings).await;
+    let house = TestServer::start_activated(&settings).await;
     let tunnel = Tunnel::to(house.listening("https"), authority.client(&[&TLS13], &["http/1.1"])).await;
     assert_eq!(Ask::new(tunnel.address, Method::GET, "/healthz").await.status, 200);
     assert_eq!(
@@ -205,9 +205,10 @@ fn is_listening(address: SocketAddr) -> bool {
 
 #[tokio::test]
 async fn a_health_check_tells_living_from_silent_from_wrong() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let check = |arguments: Vec<String>| async move {
-        let (status, printed) = crate::house::run_to_end(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await;
+        let (status, printed) =
+            crate::test_server::run_to_end(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await;
         (status.code(), printed)
     };
     let there = ["--bind".to_owned(), house.address.to_string()];

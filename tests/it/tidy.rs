@@ -18,10 +18,10 @@ const MATRIX: &[Rule] = &[
         never: &[
             "crate::live",
             "crate::store",
-            "crate::web",
+            "crate::http",
             "crate::wire",
             "crate::sequencer",
-            "crate::token",
+            "crate::store::tokens",
             "std::time",
             "std::io",
             "std::fs",
@@ -43,25 +43,32 @@ const MATRIX: &[Rule] = &[
             "rustls",
         ],
     },
-    Rule { room: "live/", never: &["hyper", "rusqlite", "serde", "simd_json", "crate::web", "crate::store", "crate::sequencer"] },
-    Rule { room: "store/", never: &["tokio", "hyper", "rustls", "mio::", "crate::live", "crate::web", "crate::sequencer"] },
     Rule {
-        room: "web/",
+        room: "live/",
+        never: &["hyper", "rusqlite", "serde", "simd_json", "crate::http", "crate::store", "crate::sequencer"],
+    },
+    Rule { room: "store/", never: &["tokio", "hyper", "rustls", "mio::", "crate::live", "crate::http", "crate::sequencer"] },
+    Rule {
+        room: "http/",
+        never: &["rusqlite", "crate::store", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
+    },
+    Rule {
+        room: "api/",
         never: &["rusqlite", "crate::store::journal", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
     },
     Rule {
         room: "wire/",
-        never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "hyper", "rusqlite", "rustls", "mio::"],
+        never: &["crate::live", "crate::http", "crate::store", "crate::sequencer", "hyper", "rusqlite", "rustls", "mio::"],
     },
     Rule {
         room: "sheet/",
-        never: &["crate::live", "crate::web", "crate::store", "crate::sequencer", "tokio", "hyper", "rusqlite"],
+        never: &["crate::live", "crate::http", "crate::store", "crate::sequencer", "tokio", "hyper", "rusqlite"],
     },
     Rule {
-        room: "archive/",
-        never: &["hyper", "rusqlite", "rustls", "mio::", "crate::live", "crate::web", ".decide(", ".apply("],
+        room: "backup/",
+        never: &["hyper", "rusqlite", "rustls", "mio::", "crate::live", "crate::http", ".decide(", ".apply("],
     },
-    Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "rustls", "serde", "simd_json", "crate::web"] },
+    Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "rustls", "serde", "simd_json", "crate::http"] },
 ];
 
 /// Where a guest of the house lives: a program of its own, which knows of the library what the street knows.
@@ -219,7 +226,7 @@ fn every_rule_can_fail() {
     for word in NOWHERE {
         assert!(!violations("a.rs", &format!("//! Doc.\nfn f() {{ {word} }}\n")).is_empty(), "{word}");
     }
-    for planted in ["use luckydraw::draw::Event;", "use luckydraw::{wire, live};", "luckydraw::server::start();"] {
+    for planted in ["use luckydraw::draw::Event;", "use luckydraw::{wire, live};", "luckydraw::ops::server::start();"] {
         assert_eq!(violations("bin/drawload/a.rs", &format!("//! D.\n{planted}\n")).len(), 1, "{planted}");
     }
     assert!(violations("bin/drawload/a.rs", "//! D.\nuse luckydraw::wire::text;\n").is_empty());
@@ -243,10 +250,10 @@ fn every_way_to_name_a_room_is_noticed_and_no_comment_or_test_is() {
     }
     let tested = "//! D.\nfn f() {}\n\n#[cfg(test)]\nmod tests {\n use crate::live; fn g() { x.unwrap() }\n}\n";
     assert!(violations("draw/a.rs", tested).is_empty());
-    let door = "//! D.\n#[cfg(test)]\nmod testing;\nuse crate::live;\nimpl A {\n    #[cfg(test)]\n    fn f() {\n        x.unwrap()\n    }\n    use crate::web;\n}\n";
+    let door = "//! D.\n#[cfg(test)]\nmod testing;\nuse crate::live;\nimpl A {\n    #[cfg(test)]\n    fn f() {\n        x.unwrap()\n    }\n    use crate::http;\n}\n";
     assert_eq!(
         violations("draw/mod.rs", door),
-        ["draw/mod.rs:4: crate::live", "draw/mod.rs:10: crate::web"],
+        ["draw/mod.rs:4: crate::live", "draw/mod.rs:10: crate::http"],
         "what follows a test's item is read"
     );
     assert_eq!(test_modules(door).collect::<Vec<_>>(), ["testing"]);

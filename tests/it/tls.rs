@@ -1,10 +1,10 @@
 //! TLS in the process: https and wss through a real client, resumption, reloads, and everything that can be wrong with a certificate.
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel, connect, first_of, shown};
-use crate::house::{House, PATIENCE, poll, run_to_end};
 use crate::http::{Ask, exchange};
 use crate::show::{EVENT, numbers, prize};
 use crate::socket::{RawSocket, Socket, gapless};
+use crate::test_server::{PATIENCE, TestServer, poll, run_to_end};
 use hyper::Method;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, SupportedProtocolVersion};
@@ -19,21 +19,21 @@ use tokio::time::timeout;
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
 /// A server with a certificate of the authority's, which speaks TLS, and beside it in the clear.
-async fn start(cert: &Path, key: &Path) -> House {
+async fn start(cert: &Path, key: &Path) -> TestServer {
     start_with(cert, key, &[]).await
 }
 
-async fn start_with(cert: &Path, key: &Path, more: &[(&str, &str)]) -> House {
+async fn start_with(cert: &Path, key: &Path, more: &[(&str, &str)]) -> TestServer {
     let usual = [
         ("LUCKYDRAW_TLS_CERT", cert.to_str().unwrap()),
         ("LUCKYDRAW_TLS_KEY", key.to_str().unwrap()),
         ("LUCKYDRAW_PLAIN_BIND", "127.0.0.1:0"),
     ];
-    House::start_with(&[&usual[..], more].concat()).await
+    TestServer::start_with(&[&usual[..], more].concat()).await
 }
 
 /// An authority, a server that has a certificate of it, and where that speaks TLS.
-async fn usual() -> (Authority, House, SocketAddr) {
+async fn usual() -> (Authority, TestServer, SocketAddr) {
     let authority = Authority::new();
     let (cert, key) = authority.files("usual", &[NAME], TODAY);
     let house = start(&cert, &key).await;
@@ -60,7 +60,7 @@ async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_kept_
         register.granted(201);
         assert!(register.header("set-cookie").ends_with("; Secure"), "{:?}", register.headers);
         let login = Ask::new(tunnel.address, Method::POST, "/api/luckydraw/admin/login");
-        let login = login.json(&json!({"token": crate::house::ADMIN_TOKEN})).await;
+        let login = login.json(&json!({"token": crate::test_server::ADMIN_TOKEN})).await;
         assert!(login.header("set-cookie").ends_with("; Secure"), "{:?}", login.headers);
         let page = |origin: String| Ask::new(tunnel.address, Method::GET, "/health").header("origin", &origin);
         assert_eq!(page(format!("https://{}", tunnel.address)).await.status, 200);
@@ -290,7 +290,7 @@ async fn until_shown(
 
 #[tokio::test]
 async fn the_signal_ends_no_server_that_has_nothing_to_read() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.hang_up();
     poll("it is said in the log", || house.printed().contains("nothing to be read again").then_some(())).await;
     assert_eq!(house.ask(Method::GET, "/health").await.status, 200);

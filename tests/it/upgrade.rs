@@ -1,9 +1,9 @@
 //! An upgrade in mid-draw: the listening socket stays open, 300 phones are told to come back, and none of them loses a frame or its number.
 
-use crate::house::{House, PATIENCE};
 use crate::http::Ask;
 use crate::show::{EVENT, Phone, prize, request_id};
 use crate::socket::{Heard, Socket};
+use crate::test_server::{PATIENCE, TestServer};
 use hyper::Method;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -90,7 +90,7 @@ fn own_number(sync: &Value) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_hundred_phones_go_through_an_upgrade_in_mid_draw_and_lose_nothing() {
-    let mut house = House::start_activated(&[]).await;
+    let mut house = TestServer::start_activated(&[]).await;
     house.open_event().await;
     let phones = house.register_many(PHONES).await;
     let (greeted, mut greetings) = tokio::sync::mpsc::channel(4 * PHONES as usize);

@@ -1,12 +1,12 @@
 //! The journal as a person with `sqlite3` reads it: participants, draws and winners, and nothing that is not yet to be known.
 
-use crate::house::House;
 use crate::show::prize;
+use crate::test_server::TestServer;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
 /// Opens the journal for reading, beside the running server.
-fn open(house: &House) -> Connection {
+fn open(house: &TestServer) -> Connection {
     Connection::open_with_flags(house.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
@@ -34,7 +34,7 @@ fn rows(journal: &Connection, view: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_person_reads_participants_draws_and_winners() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(7).await;
     let (_, winners) = house.whole_draw(&prize("Television")).await;
@@ -51,7 +51,7 @@ async fn a_person_reads_participants_draws_and_winners() {
 
 #[tokio::test]
 async fn no_view_shows_a_pick_before_its_reveal() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(3).await;
     let before: Vec<_> = views(&open(&house)).iter().map(|view| rows(&open(&house), view)).collect();
@@ -73,7 +73,7 @@ async fn no_view_shows_a_pick_before_its_reveal() {
 #[tokio::test]
 async fn the_data_folder_is_its_owner_s_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&house.data_dir()), 0o700);

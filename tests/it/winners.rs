@@ -1,7 +1,7 @@
 //! Winner details: from winners only, after the announcement, with consent, once; masked for whoever reads them.
 
-use crate::house::House;
 use crate::show::{EVENT, Phone, prize};
+use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn form(draw: u64) -> Value {
 }
 
 /// A house with a few phones and one announced draw; gives back the draw, its winner and a phone that did not win.
-async fn with_winner(house: &House) -> (u64, Phone, Phone) {
+async fn with_winner(house: &TestServer) -> (u64, Phone, Phone) {
     house.open_event().await;
     let phones = house.register_many(3).await;
     let (draw, winners) = house.whole_draw(&prize("TV")).await;
@@ -24,7 +24,7 @@ async fn with_winner(house: &House) -> (u64, Phone, Phone) {
 
 #[tokio::test]
 async fn a_claim_code_is_drawn_for_the_desk_and_kept_by_nobody() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let code = |claim: &str| house.post("/claim.svg").json(&json!({"event_id": EVENT, "claim_code": claim}));
     let drawn = code("7K3MQ2ZX").await;
     assert_eq!((drawn.header("content-type"), drawn.header("cache-control")), ("image/svg+xml", "no-store"));
@@ -40,7 +40,7 @@ async fn a_claim_code_is_drawn_for_the_desk_and_kept_by_nobody() {
 
 #[tokio::test]
 async fn a_winner_hands_in_details_once_and_the_first_are_kept() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (draw, winner, _) = with_winner(&house).await;
     let mut console = house.console().await;
     house.post("/winner-info").bearer(&winner.token).json(&form(draw)).await.ok();
@@ -65,7 +65,7 @@ async fn a_winner_hands_in_details_once_and_the_first_are_kept() {
 
 #[tokio::test]
 async fn reading_details_unmasked_leaves_a_trace() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     with_winner(&house).await;
     let before = house.look("audit").await.to_string();
     house.look("winners?unmask=1").await;
@@ -75,7 +75,7 @@ async fn reading_details_unmasked_leaves_a_trace() {
 
 #[tokio::test]
 async fn details_are_taken_from_nobody_but_the_winner_with_consent() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (draw, winner, loser) = with_winner(&house).await;
     house.post("/winner-info").json(&form(draw)).await.refused(400, "TOKEN_REQUIRED");
     house.post("/winner-info").bearer("not-a-token").json(&form(draw)).await.refused(404, "PARTICIPANT_NOT_FOUND");
@@ -91,7 +91,7 @@ async fn details_are_taken_from_nobody_but_the_winner_with_consent() {
 
 #[tokio::test]
 async fn details_wait_for_the_announcement_and_end_with_the_seat() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let phone = house.register(1).await;
     let _display = house.display().await;
@@ -105,7 +105,7 @@ async fn details_wait_for_the_announcement_and_end_with_the_seat() {
 
 #[tokio::test]
 async fn a_socket_that_proved_its_token_may_hand_in_details() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (draw, winner, loser) = with_winner(&house).await;
     let message = |number: u64| {
         json!({"type": "submit_winner_info", "event_id": EVENT, "draw_number": number, "prize_name": "TV",
@@ -130,7 +130,7 @@ async fn a_socket_that_proved_its_token_may_hand_in_details() {
 
 #[tokio::test]
 async fn details_in_the_data_folder_are_not_in_the_clear() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let (draw, winner, _) = with_winner(&house).await;
     house.post("/winner-info").bearer(&winner.token).json(&form(draw)).await.ok();
     for secret in [NAME, PHONE, "01012345678"] {

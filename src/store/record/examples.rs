@@ -1,7 +1,9 @@
 //! One example of each fact with its record, spelled out: what the journals out there look like.
 
 use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
-use crate::draw::{DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Moment, Number, Phase, Pool};
+use crate::draw::{
+    DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
+};
 use crate::draw::{Prize, PrizeId, SessionId};
 
 pub fn gala() -> EventId {
@@ -198,7 +200,7 @@ fn about_draws() -> Vec<(Fact, &'static str)> {
 }
 
 fn after_a_draw(draw: DrawId, number: Number) -> Vec<(Fact, &'static str)> {
-    let link = |role, revoked_at| Link { id: LinkId(2), role, made_at: Moment(1_795_360_011_042), revoked_at };
+    let link = |role, revoked_at| Link { id: LinkId(2), role, made_at: Timestamp(1_795_360_011_042), revoked_at };
     let made = |role, revoked_at| Fact::LinkMade { link: link(role, revoked_at) };
     vec![
         (Fact::DetailsReceived { draw, number }, r#"details_received {"draw":4,"number":5}"#),
@@ -212,7 +214,7 @@ fn after_a_draw(draw: DrawId, number: Number) -> Vec<(Fact, &'static str)> {
             r#"link_made {"link":{"id":2,"role":"display","made_at":1795360011042,"revoked_at":null}}"#,
         ),
         (
-            made(LinkRole::Staff, Some(Moment(-1))),
+            made(LinkRole::Staff, Some(Timestamp(-1))),
             r#"link_made {"link":{"id":2,"role":"staff","made_at":1795360011042,"revoked_at":-1}}"#,
         ),
         (made(LinkRole::Host, None), r#"link_made {"link":{"id":2,"role":"host","made_at":1795360011042,"revoked_at":null}}"#),

@@ -2,12 +2,14 @@
 //!
 //! `#[serde(remote)]` lays a layout over a type of the rules: a field added or renamed there does not compile here until somebody
 //! has decided how it is kept. Nothing here may change in silence: old journals are read by these very lines, so another layout
-//! gets another version (see [`super::version`]), and a field that it brings has a default for the records of before; the golden test in [`super`] holds the bytes fast.
+//! gets another version (see [`crate::store::record::version`]), and a field that it brings has a default for the records of before; the golden test in [`super`] holds the bytes fast.
 
-use super::at_rest;
 use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
-use crate::draw::{DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Moment, Number, Phase, Pool};
+use crate::draw::{
+    DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
+};
 use crate::draw::{Prize, PrizeId, SessionId};
+use crate::store::record::at_rest;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -262,9 +264,9 @@ pub(super) struct LinkLayout {
     #[serde(with = "at_rest")]
     role: LinkRole,
     #[serde(with = "at_rest")]
-    made_at: Moment,
+    made_at: Timestamp,
     #[serde(with = "at_rest")]
-    revoked_at: Option<Moment>,
+    revoked_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -10,9 +10,9 @@ mod at_rest;
 mod examples;
 mod layout;
 
-use super::seal::Seal;
 use crate::draw::fact::Sealed;
 use crate::draw::{Actor, DrawId, Entropy, EventId, Fact, LinkId, Number};
+use crate::store::seal::Seal;
 use data_encoding::BASE64URL_NOPAD;
 use layout::{FactLayout, StartedLayout};
 use serde::Serialize;

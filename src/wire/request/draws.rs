@@ -3,7 +3,7 @@
 use super::{Invalid, image, is_data_url, mode, one_of, optional};
 use crate::draw::command::Redraw;
 use crate::draw::fact::VoidReason;
-use crate::draw::{DrawId, Mode, Number, PrizeId, SpecWish};
+use crate::draw::{DrawId, DrawRequest, Mode, Number, PrizeId};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -77,8 +77,8 @@ impl Spec {
     }
 
     /// The wish it is.
-    pub fn wish(self) -> Result<SpecWish, Invalid> {
-        Ok(SpecWish {
+    pub fn wish(self) -> Result<DrawRequest, Invalid> {
+        Ok(DrawRequest {
             prize_id: self.prize_id.map(PrizeId),
             prize_name: optional("prize_name", self.prize_name)?,
             prize_rank: self.prize_rank,

@@ -1,13 +1,13 @@
 //! Backups as the console shows them.
 
-use crate::draw::Moment;
-use crate::wire::text::rfc3339;
+use crate::base::clock::rfc3339;
+use crate::draw::Timestamp;
 use serde_json::{Value, json};
 
 /// A backup that is there.
 pub struct BackupView<'a> {
     pub name: &'a str,
-    pub made_at: Moment,
+    pub made_at: Timestamp,
     pub bytes: u64,
     pub cause: &'a str,
 }

@@ -2,8 +2,9 @@
 
 use super::json;
 use super::people::{Reached, masked, masked_name};
+use crate::base::clock::rfc3339;
 use crate::draw::{DrawId, Event, Number};
-use crate::wire::text::{display_number, rfc3339};
+use crate::wire::text::display_number;
 use serde::Serialize;
 
 /// A seat as its prize is claimed; none when it is not there.

@@ -2,10 +2,10 @@
 
 use super::json;
 use super::prizes::{PrizeView, prizes};
+use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::{Draw, DrawSpec, Event, Seat, Status};
 use crate::wire::frame::Prize;
-use crate::wire::text::rfc3339;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 

@@ -1,10 +1,11 @@
 //! Events for whoever runs them: how one is settled and how far it has come, its links, its figures and its audit trail.
 
 use super::json;
+use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::{Event, Link, LinkRole};
 use crate::wire::state_sync::phase_name;
-use crate::wire::text::{entry_code, rfc3339};
+use crate::wire::text::entry_code;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -192,7 +193,7 @@ fn view(event: &Event) -> EventView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Moment, sample};
+    use crate::draw::{Timestamp, sample};
 
     #[test]
     fn a_pending_draw_is_not_counted() {
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn an_audit_page_says_where_the_next_one_begins() {
         let summary = RawValue::from_string(r#"{"draw":1}"#.to_owned()).unwrap();
-        let line = |id| AuditView { id, at: rfc3339(Moment(0)), actor: "admin", kind: "Revealed", summary: &summary };
+        let line = |id| AuditView { id, at: rfc3339(Timestamp(0)), actor: "admin", kind: "Revealed", summary: &summary };
         let page = audit(vec![line(9), line(8)]);
         assert!(page.starts_with(r#"{"next_before":8,"lines":[{"id":9,"#) && page.contains(r#""summary":{"draw":1}"#), "{page}");
         assert_eq!(audit(Vec::new()), r#"{"next_before":null,"lines":[]}"#);

@@ -1,10 +1,11 @@
 //! People: who takes part, who won what, and how winners can be reached.
 
 use super::json;
+use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::fact::Mark;
-use crate::draw::{Draw, DrawId, Event, EventId, Moment, Number, Participant, Seat, SessionId};
-use crate::wire::text::{display_number, rfc3339};
+use crate::draw::{Draw, DrawId, Event, EventId, Number, Participant, Seat, SessionId, Timestamp};
+use crate::wire::text::display_number;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub struct Own<'a> {
     pub claim_code: &'a dyn Fn(DrawId) -> String,
     /// How long winners' details are kept, in days.
     pub details_days: u32,
-    pub now: Moment,
+    pub now: Timestamp,
 }
 
 /// Whether telephone numbers are hidden in part.
@@ -52,7 +53,7 @@ pub struct Reached<'a> {
     pub name: &'a str,
     pub phone: &'a str,
     pub address: Option<&'a str>,
-    pub submitted_at: Moment,
+    pub submitted_at: Timestamp,
 }
 
 /// A participant's number with all that proves it.
@@ -314,7 +315,7 @@ mod tests {
             name: "김철수",
             phone: "010-1234-5678",
             address: Some("Seoul"),
-            submitted_at: Moment(0),
+            submitted_at: Timestamp(0),
         };
         let winners = |reached: Vec<Reached<'static>>, mask| super::winners(&event, reached.into_iter(), mask, Listing::HandedIn);
         let hidden = winners(vec![reached(1)], Mask::On);

@@ -2,9 +2,9 @@
 
 use super::draws::status_name;
 use super::json;
+use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Status};
-use crate::wire::text::rfc3339;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 

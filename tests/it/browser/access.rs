@@ -2,8 +2,8 @@
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::console;
-use crate::house::House;
 use crate::show::EVENT;
+use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe-core/axe.min.js");
@@ -25,7 +25,7 @@ const LOOK: &str = "return axe.run(document, {
 async fn nobody_is_left_out_by_contrast_or_labels() {
     let axe =
         std::fs::read_to_string(AXE).expect("axe-core is in target/axe-core: scripts/axe fetches it, and scripts/test runs that");
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house
         .open_event_with(json!({"event_id": EVENT, "title": "가을 체육대회", "prizes": [], "consent_text": "참가에 동의합니다."}))
         .await;

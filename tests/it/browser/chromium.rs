@@ -4,8 +4,8 @@
 //! open one; Chromium's own protocol can, and ChromeDriver drives whatever window is there. Both processes are one group, which is killed when the
 //! test ends, however it ends. Waits look at a condition until it holds; nothing here sleeps for its own sake, and nothing leaves this machine.
 
-use crate::house::PATIENCE;
 use crate::http::Ask;
+use crate::test_server::PATIENCE;
 use fantoccini::elements::Element;
 use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -374,7 +374,7 @@ fn spawn(folder: &Path) -> Child {
 }
 
 async fn driver_address(folder: &Path) -> SocketAddr {
-    let port = crate::house::poll("chromedriver says where it listens", || {
+    let port = crate::test_server::poll("chromedriver says where it listens", || {
         let text = std::fs::read_to_string(folder.join("driver.out")).unwrap();
         let (_, rest) = text.split_once("successfully on port ")?;
         rest.split_once('.')?.0.parse().ok()

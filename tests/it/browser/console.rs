@@ -2,8 +2,8 @@
 
 use super::chromium::{Browser, Screen};
 use super::people::{ENTER, SPACE, TAB, console};
-use crate::house::{ADMIN_TOKEN, House};
 use crate::show::EVENT;
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 
 /// Presses of Tab until the big button is reached.
 const TABS_MAX: usize = 40;
@@ -18,7 +18,7 @@ const DEAF: &str = "const Plain = WebSocket; self.WebSocket = class extends Plai
 
 #[tokio::test]
 async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(3).await;
     house.add_prize("자전거").await;
@@ -61,7 +61,7 @@ async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
 
 #[tokio::test]
 async fn of_two_operators_the_slower_is_told_and_nothing_is_done_twice() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(3).await;
     house.add_prize("자전거").await;

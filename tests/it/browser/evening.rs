@@ -2,14 +2,14 @@
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::console;
-use crate::house::House;
+use crate::test_server::TestServer;
 use std::collections::BTreeSet;
 
 const NAME: &str = "김하늘";
 
 #[tokio::test]
 async fn a_whole_event_is_run_through_the_pages() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let browser = Browser::start().await;
     let host = console(&browser, &house, "/lottery/admin").await;
     open_event(&host).await;
@@ -97,7 +97,7 @@ async fn add_prizes(host: &Page<'_>) {
 }
 
 /// Five people scan the code: their numbers and phones.
-async fn arrive<'b>(house: &House, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
+async fn arrive<'b>(house: &TestServer, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
     let mut phones = Vec::new();
     for expected in 1..=5 {
         let phone = browser.open(Screen::Phone, &house.page("/j/gala")).await;

@@ -1,7 +1,7 @@
 //! What people do with the pages, in few words: take a number, log in, press the next step, hand in details, hand over a prize.
 
 use super::chromium::{Browser, Page, Screen};
-use crate::house::{ADMIN_TOKEN, House};
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::json;
 
 /// Keys as WebDriver writes them.
@@ -9,7 +9,7 @@ pub const TAB: &str = "\u{e004}";
 pub const ENTER: &str = "\u{e007}";
 pub const SPACE: &str = " ";
 
-impl House {
+impl TestServer {
     /// The address of a page.
     pub fn page(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -83,7 +83,7 @@ impl Page<'_> {
 }
 
 /// A console of somebody who typed the token, at this page of it.
-pub async fn console<'b>(browser: &'b Browser, house: &House, path: &str) -> Page<'b> {
+pub async fn console<'b>(browser: &'b Browser, house: &TestServer, path: &str) -> Page<'b> {
     let page = browser.open(Screen::Desktop, &house.page(path)).await;
     page.fill("#login-token", ADMIN_TOKEN).await;
     page.press(ENTER).await;

@@ -2,14 +2,14 @@
 
 use super::chromium::{Browser, Screen};
 use super::people::console;
-use crate::house::House;
 use crate::meddler::{Meddler, Mischief};
 use crate::show::{EVENT, prize};
+use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     house.register_many(4).await;
     let browser = Browser::start().await;
@@ -30,7 +30,7 @@ async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
 
 #[tokio::test]
 async fn open_pages_recover_by_themselves_from_a_killed_server() {
-    let mut house = House::start().await;
+    let mut house = TestServer::start().await;
     house.open_event().await;
     house.add_prize("자전거").await;
     let browser = Browser::start().await;
@@ -65,7 +65,7 @@ async fn open_pages_recover_by_themselves_from_a_killed_server() {
 
 #[tokio::test]
 async fn a_phone_whose_sockets_are_blocked_still_learns_the_result() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let wall = Meddler::before(house.address, Mischief::RefuseEvery(1)).await;
     let browser = Browser::start().await;
@@ -82,7 +82,7 @@ async fn a_phone_whose_sockets_are_blocked_still_learns_the_result() {
 
 #[tokio::test]
 async fn a_phone_without_javascript_is_told_so_in_both_languages() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let browser = Browser::start().await;
     for path in [&format!("/j/{EVENT}"), "/lottery", "/lottery/admin", "/lottery/staff", "/lottery/verify"] {
@@ -103,7 +103,7 @@ async fn a_phone_without_javascript_is_told_so_in_both_languages() {
 
 #[tokio::test]
 async fn a_phone_without_cookies_and_storage_still_gets_a_number() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     house.open_event().await;
     let browser = Browser::start().await;
     let phone = browser.blank(Screen::Phone).await;

@@ -2,8 +2,8 @@
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::console;
-use crate::house::House;
 use crate::show::{EVENT, prize};
+use crate::test_server::TestServer;
 use serde_json::json;
 
 /// What breaks pages that are not careful. Each becomes a prize, the first also a winner's name and the event's title.
@@ -25,7 +25,7 @@ fn texts() -> Vec<String> {
 
 #[tokio::test]
 async fn whatever_is_typed_is_shown_as_text() {
-    let house = House::start().await;
+    let house = TestServer::start().await;
     let texts = texts();
     let title = &texts[0];
     house.open_event_with(json!({"event_id": EVENT, "title": title, "prizes": [], "consent_text": texts[1]})).await;

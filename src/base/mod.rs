@@ -1,0 +1,7 @@
+//! The ground that every layer above `draw` shares: chance, clock, histogram, the watch over threads, addresses. It knows no layer.
+
+pub mod address;
+pub mod chance;
+pub mod clock;
+pub mod histogram;
+pub mod threads;

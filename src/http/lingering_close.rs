@@ -1,0 +1,150 @@
+//! A connection that says goodbye properly: after the last answer it reads on for a while before it closes.
+//!
+//! When a socket is closed while bytes of its peer lie unread, the kernel resets the connection, and the peer may lose the very
+//! answer that tells why (RFC 9112, section 9.6): a phone that sends too large a body would see a broken connection and not a
+//! 413. So shutting down means: no more writing, then read and throw away until the peer is done too, within bounds. Nothing is
+//! spent on connections that just talk.
+
+use crate::http::connection::ConnectionStream;
+use hyper::rt::ReadBufCursor;
+use hyper_util::rt::TokioIo;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// How long a peer may take to finish after the last answer.
+const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// How much is read and thrown away after the last answer.
+const LINGER_BYTES_MAX: usize = 8 << 20;
+
+/// An accepted connection as hyper uses it.
+#[derive(Debug)]
+pub struct LingeringClose {
+    socket: TokioIo<ConnectionStream>,
+    farewell: Option<Farewell>,
+}
+
+/// What is left of the time and bytes for a goodbye.
+#[derive(Debug)]
+struct Farewell {
+    deadline: Pin<Box<Sleep>>,
+    bytes_left: usize,
+}
+
+impl LingeringClose {
+    /// A connection that has yet to talk.
+    pub fn new(carrier: ConnectionStream) -> Self {
+        Self { socket: TokioIo::new(carrier), farewell: None }
+    }
+
+    /// What carries it.
+    pub fn into_carrier(self) -> ConnectionStream {
+        self.socket.into_inner()
+    }
+}
+
+impl hyper::rt::Read for LingeringClose {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        hyper::rt::Read::poll_read(Pin::new(&mut self.socket), cx, buf)
+    }
+}
+
+impl hyper::rt::Write for LingeringClose {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self.socket.inner_mut()).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.socket.inner_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, farewell } = &mut *self;
+        let mut socket = Pin::new(socket.inner_mut());
+        if farewell.is_none() {
+            ready!(socket.as_mut().poll_shutdown(cx))?;
+            let deadline = Box::pin(tokio::time::sleep(LINGER_TIME_MAX));
+            *farewell = Some(Farewell { deadline, bytes_left: LINGER_BYTES_MAX });
+        }
+        let farewell = farewell.as_mut().expect("it was just begun");
+        let mut scratch = [0; 4096];
+        while farewell.bytes_left > 0 && farewell.deadline.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut scratch);
+            let read = ready!(socket.as_mut().poll_read(cx, &mut buf));
+            if read.is_err() || buf.filled().is_empty() {
+                break;
+            }
+            farewell.bytes_left = farewell.bytes_left.saturating_sub(buf.filled().len());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.inner().is_write_vectored()
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(self.socket.inner_mut()).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::try_first::{Switch, TryFirst};
+    use hyper::rt::Write;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (LingeringClose, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let accepted = listener.accept().await.unwrap().0.into_std().unwrap();
+        (LingeringClose::new(ConnectionStream::Plain(TryFirst::new(accepted, Switch::default()))), client)
+    }
+
+    async fn say_goodbye(mut connection: LingeringClose) {
+        poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, b"no")).await.unwrap();
+        poll_fn(|cx| Pin::new(&mut connection).poll_shutdown(cx)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_still_sends_gets_the_last_answer() {
+        let (connection, mut client) = pair().await;
+        let goodbye = tokio::spawn(say_goodbye(connection));
+        client.write_all(&vec![0; 1 << 20]).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(answer, b"no");
+        goodbye.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_ends_is_left() {
+        let (connection, _client) = pair().await;
+        let bound = LINGER_TIME_MAX + Duration::from_secs(5);
+        tokio::time::timeout(bound, say_goodbye(connection)).await.expect("the deadline ends it");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_floods_is_left() {
+        let (connection, mut client) = pair().await;
+        let goodbye = tokio::spawn(say_goodbye(connection));
+        let sent = async {
+            let mut sent = 0_usize;
+            while client.write_all(&[0; 64 << 10]).await.is_ok() {
+                sent += 64 << 10;
+            }
+            sent
+        };
+        assert!(sent.await >= LINGER_BYTES_MAX / 2, "the bound is on bytes, well before the deadline");
+        goodbye.await.unwrap();
+    }
+}

@@ -1,0 +1,230 @@
+//! A connection that tries before it waits: tokio learns of a socket only when there is something to wait for.
+//!
+//! Most connections bring their request along and are through with one read and one write. To have each watched first, be told that it can be
+//! read, and take it out again for its stage were two system calls, a wake-up and an allocation; a socket that is tried first needs none of them,
+//! nor the timer of its head. Only the first read is tried: who talks on is watched, so that no connection keeps its worker from the others. While
+//! a request is answered hyper reads on, to see whether its peer hangs up; that read is put off for one turn of the task, since most answers are
+//! ready by then.
+//!
+//! The answer that makes a connection a socket is kept, for its stage to send it with the greeting: one system call, one packet and one wake-up of
+//! the phone instead of two. It is told that such an answer comes, and how that begins is all the HTTP it knows. This file never blocks.
+
+use bytes::Bytes;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream as Bare};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// The most that the first read brings: more than a usual head has. A stack's worth, since it is zeroed.
+const FIRST_READ_MAX: usize = 2048;
+
+/// How the answer begins that is followed by frames. Answers to earlier requests may leave before it.
+const SWITCHING: &[u8] = b"HTTP/1.1 101";
+
+/// An accepted socket that does not block.
+#[derive(Debug)]
+pub struct TryFirst {
+    /// Not known to tokio yet. It is either this or watched, or lost where watching failed.
+    bare: Option<Bare>,
+    watched: Option<TcpStream>,
+    /// How often it was read from before it was watched.
+    reads: u8,
+    switch: Switch,
+    /// The answer that made it a socket, which has yet to be sent.
+    switching: Bytes,
+}
+
+/// Tells a connection that its next answer makes it a socket. Relaxed: both are in one task, and hyper wants what it holds to be `Send`.
+#[derive(Clone, Debug, Default)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    /// To be called before that answer is given to hyper.
+    pub fn announce(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl TryFirst {
+    /// A connection that has just been accepted; `socket` must not block.
+    pub fn new(socket: Bare, switch: Switch) -> Self {
+        Self { bare: Some(socket), watched: None, reads: 0, switch, switching: Bytes::new() }
+    }
+
+    /// A connection that tokio knows already.
+    pub fn known(socket: TcpStream) -> Self {
+        Self { bare: None, watched: Some(socket), reads: 0, switch: Switch::default(), switching: Bytes::new() }
+    }
+
+    /// The socket itself, no longer known to tokio, and what has to be sent before anything else.
+    ///
+    /// # Errors
+    /// When it cannot leave its runtime.
+    pub fn into_bare(self) -> io::Result<(Bare, Bytes)> {
+        let socket = match (self.bare, self.watched) {
+            (Some(socket), _) => socket,
+            (None, Some(socket)) => socket.into_std()?,
+            (None, None) => return Err(ErrorKind::NotConnected.into()),
+        };
+        Ok((socket, self.switching))
+    }
+
+    /// The socket as tokio knows it from now on.
+    fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        if let Some(socket) = self.bare.take() {
+            self.watched = Some(TcpStream::from_std(socket)?);
+        }
+        self.watched.as_mut().map(Pin::new).ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+
+    /// Tries a socket that nobody watches; none when it has to be waited for.
+    fn read_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
+        let socket = self.bare.as_mut()?;
+        self.reads += 1;
+        match self.reads {
+            1 => {
+                let mut bytes = [0; FIRST_READ_MAX];
+                let room = buf.remaining().min(FIRST_READ_MAX);
+                let count = unless_waiting(socket.read(&mut bytes[..room]))?;
+                Some(Poll::Ready(count.map(|count| buf.put_slice(&bytes[..count]))))
+            }
+            2 => {
+                cx.waker().wake_by_ref();
+                Some(Poll::Pending)
+            }
+            _ => None,
+        }
+    }
+
+    /// Writes to a socket that nobody watches, or keeps what frames will follow; none when it has to be waited for.
+    fn write_first(&mut self, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        if self.switch.0.load(Ordering::Relaxed)
+            && let Some(head) = bufs.first().filter(|head| head.starts_with(SWITCHING))
+        {
+            self.switching = Bytes::copy_from_slice(head);
+            return Some(Ok(head.len()));
+        }
+        unless_waiting(self.bare.as_mut()?.write_vectored(bufs))
+    }
+}
+
+/// What a call came to; none when it would have waited.
+fn unless_waiting<T>(done: io::Result<T>) -> Option<io::Result<T>> {
+    match done {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
+        done => Some(done),
+    }
+}
+
+impl AsyncRead for TryFirst {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.read_first(cx, buf) {
+            Some(done) => done,
+            None => self.watched()?.poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for TryFirst {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.write_first(bufs) {
+            Some(done) => Poll::Ready(done),
+            None => self.watched()?.poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.bare {
+            Some(socket) => Poll::Ready(socket.shutdown(Shutdown::Write)),
+            None => self.watched()?.poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn pair() -> (TryFirst, Bare) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Bare::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        (TryFirst::new(accepted, Switch::default()), client)
+    }
+
+    #[tokio::test]
+    async fn who_brings_its_request_along_is_never_watched() {
+        let (mut socket, mut client) = pair();
+        client.write_all(b"ask").unwrap();
+        let mut heard = [0; 16];
+        assert_eq!(socket.read(&mut heard).await.unwrap(), 3);
+        socket.write_all(b"answer").await.unwrap();
+        assert!(socket.watched.is_none());
+        client.read_exact(&mut heard[..6]).unwrap();
+        assert_eq!(&heard[..6], b"answer");
+        assert!(socket.into_bare().is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_comes_late_is_waited_for_and_loses_nothing() {
+        let (mut socket, mut client) = pair();
+        let sent: Vec<u8> = (0..40_000_u32).flat_map(u32::to_le_bytes).collect();
+        let expected = sent.clone();
+        let echo = std::thread::spawn(move || {
+            client.write_all(&sent).unwrap();
+            let mut back = vec![0; sent.len()];
+            client.read_exact(&mut back).unwrap();
+            back
+        });
+        let mut heard = vec![0; expected.len()];
+        socket.read_exact(&mut heard).await.unwrap();
+        assert!(socket.watched.is_some(), "a second read is not tried");
+        socket.write_all(&heard).await.unwrap();
+        assert!(echo.join().unwrap() == expected);
+        assert!(socket.into_bare().is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_handshake_is_kept_for_the_stage() {
+        const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        for is_watched in [false, true] {
+            let (mut socket, mut client) = pair();
+            if is_watched {
+                socket.watched().unwrap();
+            }
+            // What only looks like it goes out.
+            socket.write_all(ANSWER).await.unwrap();
+            client.read_exact(&mut [0; ANSWER.len()]).unwrap();
+            socket.switch.announce();
+            socket.write_all(b"before").await.unwrap();
+            socket.write_all(ANSWER).await.unwrap();
+            let (mut bare, switching) = socket.into_bare().unwrap();
+            assert_eq!(switching, ANSWER);
+            bare.write_all(b"after").unwrap();
+            let mut heard = [0; 11];
+            client.read_exact(&mut heard).unwrap();
+            assert_eq!(&heard, b"beforeafter", "nothing of it was sent");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The event that a fresh server begins with, so that a stranger has something to draw a minute after cloning.
+
+use crate::draw::fact::Settings;
+use crate::draw::{EventId, Mode, Prize, PrizeId};
+use crate::ops::config::Config;
+
+/// An event to be opened.
+pub struct Opening {
+    pub event: EventId,
+    pub settings: Settings,
+    pub prizes: Vec<Prize>,
+}
+
+/// The demonstration: one prize for each way of drawing.
+pub fn event(config: &Config) -> Opening {
+    let settings = Settings {
+        title: "럭키드로우 데모 · Lucky draw demo".into(),
+        participants_max: config.participants_max,
+        ..Settings::default()
+    };
+    let prizes = vec![
+        prize("커피 쿠폰", 4, 20, Mode::List, 10),
+        prize("무선 이어폰", 3, 5, Mode::Card, 5),
+        prize("태블릿", 2, 2, Mode::Network, 2),
+        prize("자전거", 1, 1, Mode::Slot, 1),
+    ];
+    Opening { event: config.default_event.clone(), settings, prizes }
+}
+
+fn prize(name: &str, rank: u32, quantity: u32, mode: Mode, winner_count: u32) -> Prize {
+    Prize {
+        // Given when it is listed.
+        id: PrizeId(0),
+        name: name.into(),
+        rank,
+        grade: None,
+        quantity,
+        mode: Some(mode),
+        winner_count: Some(winner_count),
+        image: None,
+        repeat_winners: false,
+        group: None,
+        needs_address: false,
+    }
+}

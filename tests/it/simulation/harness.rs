@@ -1,0 +1,152 @@
+//! The real writer on a real journal, without the street: commands go in by its inbox, and a crash is a copy of its folder.
+
+use bytes::Bytes;
+use crossbeam::channel::bounded;
+use luckydraw::draw::command::Command;
+use luckydraw::draw::fact::Settings;
+use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
+use luckydraw::live::Role;
+use luckydraw::live::directory::Directory;
+use luckydraw::live::protocol::{Action, MessageHandler, Speaker};
+use luckydraw::live::reactor::Reactors;
+use luckydraw::live::snapshot::Snapshot;
+use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
+use luckydraw::sequencer::{Limits, Sequencer};
+use luckydraw::store::journal::Journal;
+use luckydraw::store::{Details, Keys};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tempfile::TempDir;
+
+const EVENT: &str = "evening";
+
+/// The most participants of an evening.
+pub const SEATS: u32 = 60;
+
+/// Nobody is connected in these evenings, so nothing is ever heard.
+struct Mute;
+
+impl MessageHandler for Mute {
+    fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
+        snapshot.sync[role].clone()
+    }
+
+    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Action {
+        Action::Nothing
+    }
+}
+
+/// The real thing: a writer on its thread, and the doors to it.
+pub struct TestServer {
+    dir: TempDir,
+    inbox: Inbox,
+    directory: Arc<Directory>,
+    stages: Reactors,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    fn open(dir: TempDir) -> Self {
+        let keys = Keys::open(dir.path()).unwrap();
+        let journal = Journal::open(dir.path(), &keys).unwrap();
+        let directory = Arc::new(Directory::default());
+        let (sender, orders) = bounded(64);
+        let limits = Limits {
+            events_max: 4,
+            announce_after: Duration::from_secs(3_600),
+            event_ttl: Duration::from_secs(3_600),
+            details_ttl: Duration::from_secs(3_600),
+            backups_dir: dir.path().join("backups"),
+        };
+        let stages = Reactors::start(1, || Box::new(Mute)).unwrap();
+        let writer = Sequencer::recover(journal, directory.clone(), stages.clone(), orders, limits, Default::default()).unwrap();
+        let writer = Some(std::thread::spawn(|| writer.run()));
+        Self { dir, inbox: Inbox::new(sender), directory, stages, writer }
+    }
+
+    pub fn begin() -> Self {
+        let house = Self::open(tempfile::tempdir().unwrap());
+        let settings = Settings { title: "t".into(), participants_max: SEATS, ..Settings::default() };
+        let prizes = vec![listed("TV", 2, false), listed("Mug", 40, true)];
+        let event = EventId::parse(EVENT).unwrap();
+        house.wait(|reply| Request::Open { event, settings, prizes, reply: Responder::Handler(reply) }).unwrap();
+        house
+    }
+
+    pub fn wait<T>(
+        &self,
+        make: impl FnOnce(tokio::sync::oneshot::Sender<Result<T, Rejection>>) -> Request,
+    ) -> Result<T, Rejection> {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        self.inbox.post(make(reply)).unwrap();
+        answer.blocking_recv().unwrap()
+    }
+
+    pub fn order(&self, command: Command) -> Result<Accepted, Rejection> {
+        self.order_with(command, None)
+    }
+
+    /// A command that brings a winner's details, or does not.
+    pub fn order_with(&self, command: Command, details: Option<Details>) -> Result<Accepted, Rejection> {
+        let event = EventId::parse(EVENT).unwrap();
+        self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, details, reply: Responder::Handler(reply) })
+    }
+
+    /// The winners' details that are kept.
+    pub fn details(&self) -> Vec<Details> {
+        let event = EventId::parse(EVENT).unwrap();
+        self.wait(|reply| Request::ReadDetails { event, after: (DrawId(0), Number(0)), limit: u32::MAX, reply }).unwrap()
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.directory.find(EVENT).unwrap().snapshot()
+    }
+
+    /// The power goes off: the next house has what the disk had, and nothing was closed properly.
+    pub fn crash(&mut self) {
+        let image = tempfile::tempdir().unwrap();
+        copy_files(self.dir.path(), image.path());
+        self.stop();
+        *self = Self::open(image);
+    }
+
+    fn stop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            self.inbox.post(Request::Stop).unwrap();
+            writer.join().unwrap();
+            self.stages.stop(Duration::ZERO, Duration::ZERO);
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.stop();
+        }
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_file()) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn listed(name: &str, quantity: u32, repeat_winners: bool) -> Prize {
+    Prize {
+        id: PrizeId(0),
+        name: name.into(),
+        rank: 1,
+        grade: None,
+        quantity,
+        mode: None,
+        winner_count: None,
+        image: None,
+        repeat_winners,
+        group: None,
+        needs_address: false,
+    }
+}
