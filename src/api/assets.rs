@@ -38,6 +38,24 @@ impl File {
         GzDecoder::new(self.gzip).read_to_end(&mut plain).expect("what is embedded was packed by the build");
         plain
     }
+
+    /// Names of the files that this page, module or style sheet refers to in double quotes, for which
+    /// `counts` agrees to the text before the quote. Relative names are resolved against its folder.
+    ///
+    /// # Panics
+    /// When it is not UTF-8.
+    pub fn references(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let text = String::from_utf8(self.plain()).expect("pages and modules are UTF-8");
+        let (folder, _) = self.name.split_once('/').expect("each file is in a folder");
+        let parts: Vec<_> = text.split('"').collect();
+        let quoted = parts.chunks_exact(2).filter(|pair| counts(pair[0])).map(|pair| pair[1]);
+        let root = format!("/lottery/files/{VERSION}/");
+        let resolve = |quoted: &str| {
+            let inner = quoted.strip_prefix("./").map(|name| format!("{folder}/{name}"));
+            inner.or_else(|| quoted.strip_prefix("../").or_else(|| quoted.strip_prefix(&root)).map(str::to_owned))
+        };
+        quoted.filter_map(resolve).collect()
+    }
 }
 
 /// The file of that name.
@@ -58,28 +76,18 @@ pub fn weighed(page: &str) -> Vec<&'static File> {
         }
         let file = find(&name).unwrap_or_else(|| panic!("{name} is not there"));
         parts.push(file);
-        let text = String::from_utf8(file.plain()).expect("pages and modules are UTF-8");
-        match file.name.rsplit_once('.') {
-            Some((_, "html")) => open.extend(named_after(&text, &format!("\"/lottery/files/{VERSION}/"))),
-            Some((_, "js")) => open.extend(named_after(&text, "from \"./")),
-            _ => {}
-        }
+        open.extend(file.references(|before| name.ends_with(".html") || before.ends_with("from ")));
     }
     parts
 }
 
-/// What stands between each of these beginnings and the next quotation mark.
-fn named_after<'t>(text: &'t str, beginning: &str) -> impl Iterator<Item = String> + use<'t> {
-    let rests: Vec<_> = text.split(beginning).skip(1).collect();
-    rests.into_iter().filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned())
-}
-
-/// `GET /lottery/files/{version}/{name}`
+/// `GET /lottery/files/{version}/{folder}/{name}`
 ///
 /// # Errors
 /// 404 for a name that is not there, and for a page, which has an address of its own.
 pub fn show(call: &RequestContext) -> HttpResult {
-    let file = find(call.param(1)).filter(|file| !file.name.ends_with(".html"));
+    let name = format!("{}/{}", call.param(1), call.param(2));
+    let file = find(&name).filter(|file| !file.name.ends_with(".html"));
     let file = file.ok_or_else(|| HttpError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address"))?;
     // A page that was loaded before the server was replaced still finds its files, but nobody keeps them under the old name.
     let is_current = call.param(0) == VERSION;
@@ -182,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_not_sent_again() {
-        let file = find("phone.html").unwrap();
+        let file = find("phone/index.html").unwrap();
         let first = reply(file, &asked("br"), "no-cache");
         let mut again = asked("br");
         again.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());

@@ -30,17 +30,17 @@ pub fn home() -> HttpResult {
 
 /// `/lottery`: the stage with the QR code to join.
 pub fn lobby(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "stage.html")
+    of_an_event(call, "stage/index.html")
 }
 
 /// `/lottery/main`: the projector.
 pub fn stage(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "stage.html")
+    of_an_event(call, "stage/index.html")
 }
 
 /// `/lottery/waiting`: the phone.
 pub fn phone(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "phone.html")
+    of_an_event(call, "phone/index.html")
 }
 
 /// `/j/{event_id}`: the phone, by the short address of the QR code.
@@ -49,22 +49,22 @@ pub fn phone(call: &RequestContext) -> HttpResult {
 /// 404 when the address names what cannot be an event.
 pub fn join(call: &RequestContext) -> HttpResult {
     EventId::parse(call.param(0)).ok_or_else(HttpError::no_event)?;
-    show(call, "phone.html")
+    show(call, "phone/index.html")
 }
 
 /// `/lottery/admin`: the console; it shows all events when none is named.
 pub fn admin(call: &RequestContext) -> HttpResult {
-    show(call, "console.html")
+    show(call, "console/index.html")
 }
 
 /// `/lottery/staff`: the prize desk.
 pub fn staff(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "staff.html")
+    of_an_event(call, "staff/index.html")
 }
 
 /// `/lottery/verify`: the proof.
 pub fn verify(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "verify.html")
+    of_an_event(call, "verify/index.html")
 }
 
 /// The page, unless the address names what cannot be an event. One that names none finds out by `GET /join`.
@@ -118,32 +118,40 @@ fn policy(asked: &HeaderMap) -> String {
 mod tests {
     use super::*;
 
-    const PAGES: [&str; 5] = ["console.html", "phone.html", "staff.html", "stage.html", "verify.html"];
+    const PAGES: [&str; 5] =
+        ["console/index.html", "phone/index.html", "staff/index.html", "stage/index.html", "verify/index.html"];
 
-    /// What the head of an answer weighs, as chromium counted it.
+    /// Bytes of an answer's head, as Chromium counted them.
     const HEAD_BYTES: usize = 330;
 
-    /// The names in `src`, `href` and `import … from` of a text.
-    fn named(text: &str) -> Vec<String> {
-        let folder = format!("/lottery/files/{}/", assets::VERSION);
-        let quoted = text.split('"').skip(1).step_by(2);
-        quoted.filter_map(|value| value.strip_prefix(&folder).or_else(|| value.strip_prefix("./"))).map(str::to_owned).collect()
+    fn file(name: &str) -> &'static assets::File {
+        assets::find(name).unwrap_or_else(|| panic!("there is no {name}"))
     }
 
     fn text(name: &str) -> String {
-        let file = assets::find(name).unwrap_or_else(|| panic!("{name} is not there"));
-        String::from_utf8(file.plain()).unwrap()
+        String::from_utf8(file(name).plain()).unwrap()
     }
 
     #[test]
     fn a_page_names_only_files_that_are_there_and_runs_nothing_inline() {
+        let mut seen = Vec::from(PAGES.map(str::to_owned));
+        let mut next = 0;
+        while next < seen.len() {
+            let file = file(&seen[next]);
+            let references = if file.name.ends_with(".svg") { Vec::new() } else { file.references(|_| true) };
+            assert!(!references.is_empty() || !file.name.ends_with(".html"), "{}", file.name);
+            for name in references {
+                if !seen.contains(&name) {
+                    seen.push(name);
+                }
+            }
+            next += 1;
+        }
+        let names = assets::FILES.iter().map(|file| file.name);
+        let unused: Vec<_> = names.filter(|name| !seen.iter().any(|used| used == name)).collect();
+        assert!(unused.is_empty(), "no page uses {unused:?}");
         for page in PAGES {
             let html = text(page);
-            let mut open: Vec<String> = named(&html);
-            assert!(!open.is_empty(), "{page}");
-            while let Some(name) = open.pop() {
-                open.extend(named(&text(&name)).into_iter().filter(|_| name.ends_with(".js")));
-            }
             assert!(html.contains("<noscript>"), "{page} says so when it cannot run");
             for inline in ["<script>", "<style", " style=", " onclick=", "javascript:", "http://", "https://"] {
                 assert!(!html.contains(inline), "{page}: {inline}");
@@ -153,21 +161,29 @@ mod tests {
 
     #[test]
     fn a_phone_has_its_number_within_30_kb() {
-        let parts = assets::weighed("phone.html");
+        let parts = assets::weighed("phone/index.html");
         let weight: usize = parts.iter().map(|file| file.brotli.len() + HEAD_BYTES).sum();
         let heaviest: Vec<_> = parts.iter().map(|file| (file.name, file.brotli.len())).collect();
         assert!(weight < 30_000, "{weight} bytes: {heaviest:?}");
         let names: Vec<_> = parts.iter().map(|file| file.name).collect();
-        for name in ["phone.html", "base.css", "phone.css", "icon.svg", "phone.js", "line.js", "phone-words.js"] {
+        for name in [
+            "phone/index.html",
+            "shared/base.css",
+            "phone/style.css",
+            "shared/icon.svg",
+            "phone/main.js",
+            "shared/connection.js",
+            "phone/messages.js",
+        ] {
             assert!(names.contains(&name), "{name} counts: {names:?}");
         }
-        assert!(!names.contains(&"phone-win.js"), "what only winners need is loaded after a win");
+        assert!(!names.contains(&"phone/winner.js"), "what only winners need is loaded after a win");
     }
 
     #[test]
     fn a_page_asks_at_once_for_every_module_it_begins_with() {
-        let html = text("phone.html");
-        for file in assets::weighed("phone.html") {
+        let html = text("phone/index.html");
+        for file in assets::weighed("phone/index.html") {
             assert!(file.name.ends_with(".html") || html.contains(&format!("/{}\"", file.name)), "{} is found late", file.name);
         }
     }

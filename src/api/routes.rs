@@ -114,7 +114,7 @@ pub static ROUTES: &[Route] = &[
     route(Method::GET, "/lottery/admin", Endpoint::AdminPage),
     route(Method::GET, "/lottery/staff", Endpoint::StaffPage),
     route(Method::GET, "/lottery/verify", Endpoint::VerifyPage),
-    route(Method::GET, "/lottery/files/{version}/{name}", Endpoint::ShowFile),
+    route(Method::GET, "/lottery/files/{version}/{folder}/{name}", Endpoint::ShowFile),
     route(Method::GET, "/j/{event_id}", Endpoint::JoinPage),
     route(Method::POST, "/register", Endpoint::Register),
     route(Method::POST, "/recover", Endpoint::Recover),
