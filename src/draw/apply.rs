@@ -2,7 +2,7 @@
 
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
-use super::fact::{Fact, Mark, Sealed, Settings};
+use super::fact::{Fact, Mark, SealedPick, Settings};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
 use std::sync::Arc;
 
@@ -157,7 +157,7 @@ fn started(at: Timestamp, fact: &Fact) -> Draw {
         id: *draw,
         spec: spec.clone(),
         pool: pool.clone(),
-        sealed: Sealed::clone(sealed),
+        sealed: SealedPick::clone(sealed),
         redraw_of: *redraw_of,
         request: *request,
         started_at: at,

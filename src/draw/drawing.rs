@@ -5,7 +5,7 @@
 
 use super::command::{Chance, Decision, Outcome, Redraw, Which};
 use super::decide::Verdict;
-use super::fact::{Cause, Sealed, VoidReason};
+use super::fact::{Cause, SealedPick, VoidReason};
 use super::pick::pick;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Refusal, Status, Timestamp};
 use std::sync::Arc;
@@ -166,7 +166,7 @@ impl Event {
         let entropy = chance();
         let picks = pick(&pool, spec.winner_count, &entropy).into();
         let draw = DrawId(event.next_draw);
-        let sealed = Sealed { entropy, picks };
+        let sealed = SealedPick { entropy, picks };
         let started = Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
     }

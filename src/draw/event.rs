@@ -1,7 +1,7 @@
 //! An event as it stands: the sum of its facts. Cheap to clone, and never changed but by [`Event::apply`].
 
 use super::chunked::Chunked;
-use super::fact::{Mark, Sealed, Settings, VoidReason};
+use super::fact::{Mark, SealedPick, Settings, VoidReason};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
@@ -54,7 +54,7 @@ pub struct Draw {
     pub id: DrawId,
     pub spec: Arc<DrawSpec>,
     pub pool: Arc<Pool>,
-    pub(super) sealed: Sealed,
+    pub(super) sealed: SealedPick,
     pub redraw_of: Option<(DrawId, Number)>,
     /// The SHA-256 of the `request_id` it was asked for with.
     pub request: Option<[u8; 32]>,
@@ -86,7 +86,7 @@ impl Draw {
     }
 
     /// The pick, once it is no secret: after the reveal, or when the draw was called off.
-    pub fn opened(&self) -> Option<&Sealed> {
+    pub fn opened(&self) -> Option<&SealedPick> {
         (self.revealed_at.is_some() || self.cancelled.is_some()).then_some(&self.sealed)
     }
 

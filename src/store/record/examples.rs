@@ -1,6 +1,6 @@
 //! One example of each fact with its record, spelled out: what the journals out there look like.
 
-use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
+use crate::draw::fact::{Cause, Mark, SealedPick, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -48,8 +48,8 @@ fn pool() -> Pool {
     Pool { ranges: vec![(1, 3), (5, 5)], size: 4, through: 5, weights: vec![(2, 7)] }
 }
 
-fn sealed() -> Sealed {
-    Sealed { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
+fn sealed() -> SealedPick {
+    SealedPick { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
 }
 
 fn settings() -> Settings {
