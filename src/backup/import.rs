@@ -6,7 +6,7 @@
 
 use crate::backup::{ArchiveError, IMAGES, at, now};
 use crate::base::chance;
-use crate::draw::fact::StampedFact;
+use crate::draw::fact::RecordedFact;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{Actor, DrawId, Event, EventId, Fact, Number, Timestamp};
 use crate::store::event_export::EventExport;
@@ -88,7 +88,7 @@ fn entries(parcel: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<J
         entries.push(JournalEntry { event: into.clone(), stamped, details: own });
     })?;
     let fact = Fact::EpochRenewed { epoch: chance::epoch() };
-    let stamped = StampedFact { at: Timestamp(now()), actor: Actor::Admin, fact };
+    let stamped = RecordedFact { at: Timestamp(now()), actor: Actor::Admin, fact };
     entries.push(JournalEntry { event: into.clone(), stamped, details: None });
     Ok(entries)
 }

@@ -221,7 +221,7 @@ pub enum Fact {
 
 /// A fact with its time and author, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StampedFact {
+pub struct RecordedFact {
     pub at: Timestamp,
     pub actor: Actor,
     pub fact: Fact,

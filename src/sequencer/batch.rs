@@ -6,7 +6,7 @@
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
 use crate::draw::decide::opening;
-use crate::draw::fact::{Settings, StampedFact, WinnerDetails};
+use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::Sequencer;
@@ -192,7 +192,7 @@ impl Sequencer {
 
 impl Batch {
     fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<WinnerDetails>) {
-        let stamped = facts.into_iter().map(|fact| StampedFact { at, actor, fact });
+        let stamped = facts.into_iter().map(|fact| RecordedFact { at, actor, fact });
         self.entries.extend(stamped.map(|stamped| JournalEntry { event: event.clone(), stamped, details: details.take() }));
     }
 }

@@ -5,7 +5,7 @@
 //! SQLite knows about torn writes; and nobody could ask it questions. There is one connection and one thread that writes. The journal
 //! takes facts for granted: it knows no rule, and never says that something is kept before it is.
 
-use crate::draw::fact::StampedFact;
+use crate::draw::fact::RecordedFact;
 use crate::draw::fact::{AuditLine, WinnerDetails};
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
 use crate::store::error::{CommitError, JournalError};
@@ -66,7 +66,7 @@ impl Journal {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn replay(&mut self, take: impl FnMut(EventId, StampedFact)) -> Result<(), JournalError> {
+    pub fn replay(&mut self, take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
         replay::facts(&self.db, &self.picks, take)
     }
 
@@ -84,7 +84,7 @@ impl Journal {
             let mut insert =
                 tx.prepare_cached("INSERT INTO fact (event, at, actor, kind, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
             let mut text = Vec::with_capacity(256);
-            for JournalEntry { event, stamped: StampedFact { at, actor, fact }, details } in entries {
+            for JournalEntry { event, stamped: RecordedFact { at, actor, fact }, details } in entries {
                 if let Fact::Opened { .. } = fact {
                     tx.prepare_cached("INSERT INTO event (id) VALUES (?1)")?.execute([event.as_str()])?;
                     opened.insert(event.clone(), tx.last_insert_rowid());
@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn entry(event: &str, at: i64, fact: Fact) -> JournalEntry {
-        JournalEntry { event: name(event), stamped: StampedFact { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
+        JournalEntry { event: name(event), stamped: RecordedFact { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
     }
 
     fn opened(event: &str) -> JournalEntry {
@@ -317,13 +317,13 @@ mod tests {
         (temp, journal)
     }
 
-    fn replayed(journal: &mut Journal) -> Vec<(EventId, StampedFact)> {
+    fn replayed(journal: &mut Journal) -> Vec<(EventId, RecordedFact)> {
         let mut facts = Vec::new();
         journal.replay(|event, stamped| facts.push((event, stamped))).unwrap();
         facts
     }
 
-    fn as_replayed(entries: &[JournalEntry]) -> Vec<(EventId, StampedFact)> {
+    fn as_replayed(entries: &[JournalEntry]) -> Vec<(EventId, RecordedFact)> {
         entries.iter().map(|entry| (entry.event.clone(), entry.stamped.clone())).collect()
     }
 

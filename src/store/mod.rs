@@ -27,7 +27,7 @@ pub use keys::{Keys, KeysError};
 pub use record::RecordError;
 
 use crate::draw::EventId;
-use crate::draw::fact::{StampedFact, WinnerDetails};
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 
 /// A row to commit: a fact of an event, and the winner's details where the fact brings some.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct JournalEntry {
     /// The event that the fact belongs to.
     pub event: EventId,
     /// The fact with its time and author.
-    pub stamped: StampedFact,
+    pub stamped: RecordedFact,
     /// The details that a [`Fact::DetailsReceived`](crate::draw::Fact) came with.
     pub details: Option<WinnerDetails>,
 }

@@ -4,7 +4,7 @@
 //! it reads it trusts as little as a file from a stranger: [`Reading::verify`] looks at every page, lets every fact come true again by the rules
 //! and opens every sealed thing, which is all that a server would do with it.
 
-use crate::draw::fact::StampedFact;
+use crate::draw::fact::RecordedFact;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::error::JournalError;
@@ -80,7 +80,7 @@ impl Reading {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn facts(&self, take: impl FnMut(EventId, StampedFact)) -> Result<(), JournalError> {
+    pub fn facts(&self, take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
         replay::facts(&self.db, &self.picks, take)
     }
 
@@ -123,7 +123,7 @@ impl std::fmt::Debug for Reading {
 }
 
 /// Makes a fact true again, or says that the rules do not take it after those before it.
-fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, StampedFact { at, fact, .. }: &StampedFact) -> bool {
+fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, RecordedFact { at, fact, .. }: &RecordedFact) -> bool {
     if let Fact::Opened { id: own, settings, session, epoch } = fact {
         let event = Event::opened(id.clone(), settings.clone(), *session, *epoch, *at);
         return own == id && events.insert(id.clone(), event).is_none();
@@ -143,7 +143,7 @@ mod tests {
 
     fn entry(fact: Fact) -> JournalEntry {
         let event = EventId::parse("gala").unwrap();
-        JournalEntry { event, stamped: StampedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+        JournalEntry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
     fn opened() -> JournalEntry {

@@ -3,7 +3,7 @@
 //! One way to read them, for the server that opens its journal and for whoever looks at a copy of one: a copy that this reads is one
 //! that a server can start from. Nothing here writes.
 
-use crate::draw::fact::StampedFact;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{EventId, Timestamp};
 use crate::store::error::JournalError;
 use crate::store::record::{self, Record};
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 ///
 /// # Errors
 /// At the first row that this program cannot read, which the error names.
-pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId, StampedFact)) -> Result<(), JournalError> {
+pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
     let names = names(db)?;
     let mut statement = db.prepare_cached("SELECT id, event, at, actor, kind, v, body FROM fact ORDER BY id")?;
     let mut rows = statement.query([])?;
@@ -29,7 +29,7 @@ pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId,
         let in_row = |source| JournalError::Record { row: id, source };
         take(
             event.clone(),
-            StampedFact { at: Timestamp(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? },
+            RecordedFact { at: Timestamp(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? },
         );
     }
     Ok(())
