@@ -6,8 +6,7 @@
 
 use crate::backup::{ArchiveError, IMAGES, at, now};
 use crate::base::chance;
-use crate::draw::fact::RecordedFact;
-use crate::draw::fact::WinnerDetails;
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{Actor, DrawId, Event, EventId, Fact, Number, Timestamp};
 use crate::store::event_export::EventExport;
 use crate::store::journal::Journal;

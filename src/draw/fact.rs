@@ -90,7 +90,7 @@ pub struct Settings {
 
 /// What staff noted about a participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Eligibility {
     pub eligible: bool,
     pub group: Option<Arc<str>>,
     /// Chances relative to the others', from 1.
@@ -142,7 +142,7 @@ pub enum Fact {
     },
     ParticipantMarked {
         number: Number,
-        mark: Mark,
+        mark: Eligibility,
     },
     StandbyShown {
         spec: Arc<DrawSpec>,

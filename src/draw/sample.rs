@@ -16,7 +16,7 @@ pub(crate) struct Sample {
 pub(crate) fn event() -> Sample {
     let settings = Settings { title: "Gala".into(), participants_max: 20_000, ..Settings::default() };
     let id = EventId::parse("gala").expect("a plain name");
-    let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
+    let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
     let sample = Sample { event, last: None }.tell(0, television);
     (1..=10).fold(sample, |sample, number| {

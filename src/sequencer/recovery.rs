@@ -83,7 +83,7 @@ impl Found {
 fn take(found: &mut BTreeMap<EventId, Found>, id: EventId, stamped: &RecordedFact) {
     let RecordedFact { at, fact, .. } = stamped;
     if let Fact::Opened { settings, session, epoch, .. } = fact {
-        let state = State::new(Event::opened(id.clone(), settings.clone(), *session, *epoch, *at));
+        let state = State::new(Event::new(id.clone(), settings.clone(), *session, *epoch, *at));
         found.insert(id, Found { state, numbers: Vec::new() });
         return;
     }

@@ -5,8 +5,7 @@
 //! SQLite knows about torn writes; and nobody could ask it questions. There is one connection and one thread that writes. The journal
 //! takes facts for granted: it knows no rule, and never says that something is kept before it is.
 
-use crate::draw::fact::RecordedFact;
-use crate::draw::fact::{AuditLine, WinnerDetails};
+use crate::draw::fact::{AuditLine, RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
 use crate::store::error::{CommitError, JournalError};
 use crate::store::folder::{self, Lock};

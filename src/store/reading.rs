@@ -4,8 +4,7 @@
 //! it reads it trusts as little as a file from a stranger: [`Reading::verify`] looks at every page, lets every fact come true again by the rules
 //! and opens every sealed thing, which is all that a server would do with it.
 
-use crate::draw::fact::RecordedFact;
-use crate::draw::fact::WinnerDetails;
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::error::JournalError;
 use crate::store::keys::Keys;
@@ -125,7 +124,7 @@ impl std::fmt::Debug for Reading {
 /// Makes a fact true again, or says that the rules do not take it after those before it.
 fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, RecordedFact { at, fact, .. }: &RecordedFact) -> bool {
     if let Fact::Opened { id: own, settings, session, epoch } = fact {
-        let event = Event::opened(id.clone(), settings.clone(), *session, *epoch, *at);
+        let event = Event::new(id.clone(), settings.clone(), *session, *epoch, *at);
         return own == id && events.insert(id.clone(), event).is_none();
     }
     let Some(event) = events.get_mut(id) else { return false };

@@ -4,7 +4,7 @@
 //! has decided how it is kept. Nothing here may change in silence: old journals are read by these very lines, so another layout
 //! gets another version (see [`crate::store::record::version`]), and a field that it brings has a default for the records of before; the golden test in [`super`] holds the bytes fast.
 
-use crate::draw::fact::{Cause, Mark, SealedPick, Settings, VoidReason};
+use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -64,7 +64,7 @@ pub(super) enum FactLayout {
         #[serde(with = "at_rest")]
         number: Number,
         #[serde(with = "at_rest")]
-        mark: Mark,
+        mark: Eligibility,
     },
     StandbyShown {
         #[serde(with = "at_rest")]
@@ -240,7 +240,7 @@ pub(super) struct PoolLayout {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "SealedPick", deny_unknown_fields)]
-pub(super) struct SealedPickLayout {
+pub(super) struct SealedLayout {
     #[serde(with = "at_rest")]
     entropy: Entropy,
     #[serde(with = "at_rest")]
@@ -248,8 +248,8 @@ pub(super) struct SealedPickLayout {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Mark", deny_unknown_fields)]
-pub(super) struct MarkLayout {
+#[serde(remote = "Eligibility", deny_unknown_fields)]
+pub(super) struct EligibilityLayout {
     eligible: bool,
     #[serde(with = "at_rest")]
     group: Option<Arc<str>>,
