@@ -1,7 +1,8 @@
-//! Somebody on the line between a client and the server who meddles with what passes: the load tester has to notice.
+//! A proxy between a client and the server that causes one kind of fault: the load tester must
+//! notice.
 //!
-//! A plain TCP proxy that understands as much of HTTP and WebSocket as its mischief takes. It counts over all connections, so that "one frame" is one
-//! in the whole run.
+//! A plain TCP proxy that parses only as much of HTTP and WebSocket as its fault needs. It counts
+//! over all connections, so that "one frame" is one in the whole run.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,38 +14,60 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-/// What it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mischief {
-    /// Nothing.
+pub enum Fault {
     None,
-    /// The numbered frame with this place in the run never arrives.
+    /// Drops the numbered frame with this place in the run.
     DropFrame(u64),
-    /// It arrives twice.
-    DoubleFrame(u64),
-    /// It arrives after the one that follows it on its socket.
+    /// Sends it twice.
+    DuplicateFrame(u64),
+    /// Sends it after the frame that follows it on its socket.
     SwapFrames(u64),
-    /// Of every so many announcements one is a second late.
+    /// Delays one of this many announcements by a second.
     DelayEvery(u64),
-    /// Of every so many HTTP answers one is a 500.
+    /// Turns one of this many HTTP answers into a 500.
     FailEvery(u64),
-    /// Of every so many upgrades one is refused.
+    /// Refuses one of this many upgrades.
     RefuseEvery(u64),
-    /// One phone hears another winner of the announcement with this place in the run.
+    /// Changes the winner in the announcement with this place in the run, for one phone.
     ChangeWinner(u64),
-    /// Everybody hears another winner, of all draws.
+    /// Changes the winner in every announcement.
     ChangeWinners,
-    /// Sockets are opened, and nothing is ever heard on them.
+    /// Opens sockets and never sends anything on them.
     Silence,
 }
 
-/// A proxy in front of a server. Dropping it ends it.
-pub struct Meddler {
+/// A listener on a free port that serves each connection by a closure. Dropping it ends it.
+pub struct Acceptor {
     pub address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
-/// What was counted; any thread adds, and nothing hangs on the order.
+impl Acceptor {
+    pub async fn open<F>(mut serve: impl FnMut(TcpStream, SocketAddr) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = std::io::Result<()>> + Send + 'static,
+    {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (client, peer) = listener.accept().await.unwrap();
+                // A connection that breaks is the client's to notice.
+                tokio::spawn(serve(client, peer));
+            }
+        });
+        Self { address, accepting }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Counts over all connections; any thread adds, and nothing depends on the order.
 #[derive(Default)]
 struct Counts {
     frames: AtomicU64,
@@ -53,38 +76,22 @@ struct Counts {
     upgrades: AtomicU64,
 }
 
-impl Meddler {
-    pub async fn before(server: SocketAddr, mischief: Mischief) -> Self {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let counts = Arc::new(Counts::default());
-        let accepting = tokio::spawn(async move {
-            loop {
-                let (client, _) = listener.accept().await.unwrap();
-                // A connection that breaks is the client's to notice.
-                tokio::spawn(pass(client, server, mischief, counts.clone()));
-            }
-        });
-        Self { address, accepting }
-    }
+/// Opens a proxy in front of a server.
+pub async fn faulty_proxy(server: SocketAddr, fault: Fault) -> Acceptor {
+    let counts = Arc::new(Counts::default());
+    Acceptor::open(move |client, _| proxy(client, server, fault, counts.clone())).await
 }
 
-impl Drop for Meddler {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-/// Carries one connection to its end.
-async fn pass(mut client: TcpStream, server: SocketAddr, mischief: Mischief, counts: Arc<Counts>) -> std::io::Result<()> {
+/// Proxies one connection to its end.
+async fn proxy(mut client: TcpStream, server: SocketAddr, fault: Fault, counts: Arc<Counts>) -> std::io::Result<()> {
     let mut server = TcpStream::connect(server).await?;
     let request = read_head(&mut client).await?;
     server.write_all(&request).await?;
     if !holds(&request.to_ascii_lowercase(), b"upgrade: websocket") {
-        return answer(client, server, mischief, &counts).await;
+        return proxy_answer(client, server, fault, &counts).await;
     }
     let upgrades = counts.upgrades.fetch_add(1, Relaxed) + 1;
-    if matches!(mischief, Mischief::RefuseEvery(every) if upgrades.is_multiple_of(every)) {
+    if matches!(fault, Fault::RefuseEvery(every) if upgrades.is_multiple_of(every)) {
         return client.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
     }
     let head = read_head(&mut server).await?;
@@ -92,13 +99,13 @@ async fn pass(mut client: TcpStream, server: SocketAddr, mischief: Mischief, cou
     let (mut from_client, to_client) = client.into_split();
     let (from_server, mut to_server) = server.into_split();
     let up = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-    let down = frames(from_server, to_client, mischief, &counts).await;
+    let down = proxy_frames(from_server, to_client, fault, &counts).await;
     up.abort();
     down
 }
 
-/// One HTTP exchange, the request's head already sent.
-async fn answer(client: TcpStream, server: TcpStream, mischief: Mischief, counts: &Counts) -> std::io::Result<()> {
+/// Proxies one HTTP exchange whose request head has been sent.
+async fn proxy_answer(client: TcpStream, server: TcpStream, fault: Fault, counts: &Counts) -> std::io::Result<()> {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let up = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
@@ -110,7 +117,7 @@ async fn answer(client: TcpStream, server: TcpStream, mischief: Mischief, counts
             break;
         }
         let answers = if begun { 0 } else { counts.answers.fetch_add(1, Relaxed) + 1 };
-        if matches!(mischief, Mischief::FailEvery(every) if !begun && answers.is_multiple_of(every)) {
+        if matches!(fault, Fault::FailEvery(every) if !begun && answers.is_multiple_of(every)) {
             to_client
                 .write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
                 .await?;
@@ -123,11 +130,11 @@ async fn answer(client: TcpStream, server: TcpStream, mischief: Mischief, counts
     Ok(())
 }
 
-/// Carries the server's frames to a client, meddling.
-async fn frames(
+/// Proxies the server's frames to a client, with the fault.
+async fn proxy_frames(
     mut server: OwnedReadHalf,
     mut client: OwnedWriteHalf,
-    mischief: Mischief,
+    fault: Fault,
     counts: &Counts,
 ) -> std::io::Result<()> {
     let mut held: Option<Vec<u8>> = None;
@@ -137,17 +144,17 @@ async fn frames(
         let place = if numbered { counts.frames.fetch_add(1, Relaxed) + 1 } else { 0 };
         let announces = holds(&frame, b"\"type\":\"winner_announced\"");
         let announcement = if announces { counts.announcements.fetch_add(1, Relaxed) + 1 } else { 0 };
-        match mischief {
-            Mischief::Silence => continue,
-            Mischief::DropFrame(at) if place == at => continue,
-            Mischief::DoubleFrame(at) if place == at => client.write_all(&frame).await?,
-            Mischief::SwapFrames(at) if place == at => {
+        match fault {
+            Fault::Silence => continue,
+            Fault::DropFrame(at) if place == at => continue,
+            Fault::DuplicateFrame(at) if place == at => client.write_all(&frame).await?,
+            Fault::SwapFrames(at) if place == at => {
                 held = Some(frame);
                 continue;
             }
-            Mischief::DelayEvery(every) if announces && announcement.is_multiple_of(every) => sleep(Duration::from_secs(1)).await,
-            Mischief::ChangeWinner(at) if announcement == at => change_winner(&mut frame),
-            Mischief::ChangeWinners => change_winner(&mut frame),
+            Fault::DelayEvery(every) if announces && announcement.is_multiple_of(every) => sleep(Duration::from_secs(1)).await,
+            Fault::ChangeWinner(at) if announcement == at => change_winner(&mut frame),
+            Fault::ChangeWinners => change_winner(&mut frame),
             _ => {}
         }
         client.write_all(&frame).await?;
@@ -157,7 +164,7 @@ async fn frames(
     }
 }
 
-/// Makes another number of the first digit of the winner, and leaves the length as it is.
+/// Changes the first digit of the winner, and keeps the length.
 fn change_winner(frame: &mut [u8]) {
     if let Some(at) = frame.windows(11).position(|window| window == b"\"winners\":[")
         && let Some(digit) = frame.get_mut(at + 11).filter(|digit| digit.is_ascii_digit())
@@ -166,7 +173,7 @@ fn change_winner(frame: &mut [u8]) {
     }
 }
 
-/// A whole frame of the server's: unmasked, so that its header is 2, 4 or 10 bytes.
+/// Reads a whole frame of the server: unmasked, so its header has 2, 4 or 10 bytes.
 async fn read_frame(server: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
     let mut frame = vec![0; 2];
     server.read_exact(&mut frame).await?;
@@ -181,8 +188,8 @@ async fn read_frame(server: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Bytes up to the empty line; what comes with them and belongs to the body stays unread.
-async fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+/// Reads up to the empty line; the body stays unread.
+pub async fn read_head(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(timeout(Duration::from_secs(30), stream.read_u8()).await??);
