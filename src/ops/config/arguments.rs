@@ -86,10 +86,8 @@ fn backup_commands() -> [Command; 4] {
     ]
 }
 
-fn parse_event(text: &str) -> Result<EventId, &'static str> {
-    EventId::parse(text)
-        .filter(|id| id.as_str() != crate::api::events::NAME_TAKEN)
-        .ok_or("an event's name is 1 to 64 of A-Z a-z 0-9 _ -")
+fn parse_event(text: &str) -> Result<EventId, String> {
+    EventId::parse(text).ok_or_else(|| format!("an event's name is {}", EventId::RULE))
 }
 
 fn switch(name: &'static str) -> Arg {

@@ -88,7 +88,7 @@ impl Config {
             admin_token: reader.admin_token(),
             default_event: reader.default_event(),
             workers: reader.number("WORKERS") as usize,
-            socket_threads: reader.number("STAGES") as usize,
+            socket_threads: reader.number("SOCKET_THREADS") as usize,
             connections_max: reader.number_if_set("CONNECTIONS_MAX").map(|number| number as usize),
             inbox_max: reader.number("INBOX_MAX") as usize,
             metrics_bind: reader.metrics_bind(),
@@ -207,7 +207,13 @@ fn settings_in(
         match SETTINGS.iter().find(|setting| setting.name == short) {
             Some(_) if value.is_empty() => {}
             Some(setting) => drop(values.insert(setting.name, value)),
-            None => problems.push(Problem { name: name.into_owned(), message: "there is no such setting (see --help)".into() }),
+            None => {
+                let message = match table::RENAMED.iter().find(|(old, _)| *old == short) {
+                    Some((_, new)) => format!("this setting is now called {PREFIX}{new}"),
+                    None => "there is no such setting (see --help)".into(),
+                };
+                problems.push(Problem { name: name.into_owned(), message });
+            }
         }
     }
     values
@@ -334,14 +340,15 @@ mod tests {
 
     #[test]
     fn a_flag_takes_precedence_over_its_variable() {
-        let config = config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_STAGES", "4")]);
+        let config =
+            config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_SOCKET_THREADS", "4")]);
         assert_eq!((config.workers, config.socket_threads, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
     }
 
     #[test]
     fn a_subcommand_takes_settings_on_either_side_of_it() {
         for args in [["--workers=3", "doctor", "--json"], ["doctor", "--json", "--workers=3"]] {
-            let Ok(Invocation::Run { subcommand, config }) = parsed(&args, &[("LUCKYDRAW_STAGES", "4")]) else {
+            let Ok(Invocation::Run { subcommand, config }) = parsed(&args, &[("LUCKYDRAW_SOCKET_THREADS", "4")]) else {
                 panic!("{args:?}")
             };
             assert_eq!(subcommand, Subcommand::Doctor { json: true });

@@ -140,9 +140,8 @@ impl Reader {
     /// The event of addresses that name none.
     pub fn default_event(&mut self) -> EventId {
         let text = self.text("DEFAULT_EVENT");
-        EventId::parse(&text).filter(|id| id.as_str() != crate::api::events::NAME_TAKEN).unwrap_or_else(|| {
-            let message = format!("{text:?} is not 1 to 64 of A-Z a-z 0-9 _ -, or a name that the server reserves");
-            self.refuse("DEFAULT_EVENT", message);
+        EventId::parse(&text).unwrap_or_else(|| {
+            self.refuse("DEFAULT_EVENT", format!("{text:?} is not an event's name: it must be {}", EventId::RULE));
             EventId::parse("demo").expect("the default is an event id")
         })
     }

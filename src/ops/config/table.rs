@@ -8,6 +8,9 @@ use clap::builder::OsStringValueParser;
 /// Prefix of every variable.
 pub const PREFIX: &str = "LUCKYDRAW_";
 
+/// Settings of earlier versions: their old name, and the present one.
+pub const RENAMED: &[(&str, &str)] = &[("STAGES", "SOCKET_THREADS")];
+
 /// Workers or socket threads, at most.
 const THREADS_MAX: u64 = 64;
 
@@ -64,7 +67,7 @@ pub const SETTINGS: &[Setting] = &[
         .default("demo")
         .help("The event of an address that names none; a first start creates it. 1 to 64 of A-Z a-z 0-9 _ -"),
     number("WORKERS", "workers", "threads", 1, THREADS_MAX).default_cores().help("Threads that speak HTTP"),
-    number("STAGES", "stages", "threads", 1, THREADS_MAX).default_cores().help("Threads that own the WebSockets"),
+    number("SOCKET_THREADS", "socket-threads", "threads", 1, THREADS_MAX).default_cores().help("Threads that own the WebSockets"),
     text("ALLOWED_ORIGINS", "allowed-origins", "ORIGIN,…")
         .help("Other origins whose pages may call, as https://host or https://host:port, at most 64. Not set: none"),
     text("DOMAIN", "domain", "NAME").help("The server's domain name. Not set: it answers to addresses and localhost only"),
