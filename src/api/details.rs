@@ -4,7 +4,7 @@ use crate::api::app::App;
 use crate::draw::{DrawId, EventId, Number};
 use crate::sequencer::inbox::{Rejection, Request};
 use crate::store::Details;
-use crate::wire::view::people::Reached;
+use crate::wire::view::people::WinnerContact;
 
 /// How many are opened at a time: well under a millisecond of the writer's.
 const PAGE: u32 = 256;
@@ -37,8 +37,8 @@ pub async fn of_seat(app: &App, event: &EventId, draw: DrawId, number: Number) -
 }
 
 /// As a view shows them.
-pub fn reached(details: &Details) -> Reached<'_> {
-    Reached {
+pub fn reached(details: &Details) -> WinnerContact<'_> {
+    WinnerContact {
         draw: details.draw,
         number: details.number,
         name: &details.name,

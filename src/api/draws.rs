@@ -8,7 +8,7 @@ use crate::api::backups;
 use crate::api::images::store_data_url;
 use crate::backup::copy::Cause;
 use crate::base::chance;
-use crate::draw::command::{Scope, Which};
+use crate::draw::command::{DrawSelector, ResetScope};
 use crate::draw::{Actor, Command, Draw, DrawId, DrawRequest, Outcome, Refusal, Status};
 use crate::http::request::{BODY_MAX, BODY_WITH_IMAGE_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, success};
@@ -54,7 +54,7 @@ pub async fn reveal(mut call: RequestContext) -> HttpResult {
 pub async fn complete(mut call: RequestContext) -> HttpResult {
     let (room, actor) = host(&call).await?;
     let meant = parse::<Meant>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
-    let which = meant.draw_id.map_or(Which::Latest, |id| Which::Draw(DrawId(id)));
+    let which = meant.draw_id.map_or(DrawSelector::Latest, |id| DrawSelector::Draw(DrawId(id)));
     refuse_unknown(&room, &which)?;
     let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Complete(which)).await?;
     success(&draws::revealed(draw_of(&granted)?), "announced")
@@ -109,9 +109,9 @@ pub async fn reset(mut call: RequestContext) -> HttpResult {
     let (room, proved) = enter(&call, Rank::Admin).await?;
     let body: Reset = parse(&call.read_body(BODY_MAX).await?)?;
     let scope = match (body.reset_participants, body.reset_draws) {
-        (true, _) => Scope::Participants(chance::session_id()),
-        (false, true) => Scope::Draws,
-        (false, false) => Scope::Nothing,
+        (true, _) => ResetScope::Participants(chance::session_id()),
+        (false, true) => ResetScope::Draws,
+        (false, false) => ResetScope::Nothing,
     };
     // Before it is decided whether anything is cleared: a copy too many does no harm.
     let backup = if body.backup { Some(backups::make(&call.app, Cause::BeforeReset).await?.name) } else { None };
@@ -142,8 +142,8 @@ async fn settle(app: &Arc<App>, mut spec: Spec) -> Result<DrawRequest, HttpError
 }
 
 /// Refuses to complete a draw that is gone or called off: the console that names it looks at an old page.
-fn refuse_unknown(room: &Room, which: &Which) -> Result<(), HttpError> {
-    let Which::Draw(id) = which else { return Ok(()) };
+fn refuse_unknown(room: &Room, which: &DrawSelector) -> Result<(), HttpError> {
+    let DrawSelector::Draw(id) = which else { return Ok(()) };
     let snapshot = room.snapshot();
     let stands = snapshot.event.draw(*id).is_some_and(|draw| draw.status() != Status::Cancelled);
     if stands { Ok(()) } else { Err(Refusal::Outdated.into()) }

@@ -9,14 +9,11 @@ use crate::http::request::{BODY_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
-use crate::wire::parse::{Invalid, parse, parse_many_fields};
+use crate::wire::parse::{parse, parse_many_fields};
 use crate::wire::request::{self, EntryCode, EventChange, NewEvent, PhaseChange};
 use crate::wire::view::events;
 use hyper::StatusCode;
 use std::sync::Arc;
-
-/// A name that no event can have: `/admin/events/…` means the list.
-pub const NAME_TAKEN: &str = "events";
 
 /// `GET /admin/events`
 pub async fn list(call: RequestContext) -> HttpResult {
@@ -30,9 +27,6 @@ pub async fn create(mut call: RequestContext) -> HttpResult {
     admit(&call, None, Rank::Admin).await?;
     let body: NewEvent = parse_many_fields(&call.read_body(BODY_MAX).await?)?;
     let id = request::event_id(&body.event_id)?;
-    if id.as_str() == NAME_TAKEN {
-        return Err(Invalid::field("event_id", "is a name this server keeps for itself").into());
-    }
     let settings = Settings {
         title: request::title(body.title.as_deref().unwrap_or(id.as_str()))?,
         participants_max: request::participants_max(body.participants_max.unwrap_or(call.app.settings.participants_max))?,
@@ -103,7 +97,7 @@ pub async fn first_use(app: &App, name: &str) -> Result<Arc<Room>, HttpError> {
     if let Some(room) = app.directory.find(name) {
         return Ok(room);
     }
-    let id = EventId::parse(name).filter(|id| app.settings.open && id.as_str() != NAME_TAKEN);
+    let id = EventId::parse(name).filter(|_| app.settings.open);
     let id = id.ok_or_else(HttpError::no_event)?;
     let title = id.as_str().into();
     let settings = Settings { title, participants_max: app.settings.participants_max, ..Settings::default() };

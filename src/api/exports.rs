@@ -107,7 +107,7 @@ impl Hall {
 
     fn winners(&self) -> Sheet<'_> {
         let details: BTreeMap<_, _> = self.details.iter().map(|details| ((details.draw, details.number), details)).collect();
-        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Stage));
+        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Operators));
         let seats = known.flat_map(|draw| draw.seats.iter().map(move |seat| (draw, seat)));
         let row = move |(draw, seat): (&Arc<crate::draw::Draw>, &crate::draw::Seat)| {
             let reached = details.get(&(draw.id, seat.number));
@@ -164,7 +164,7 @@ impl Hall {
     }
 
     fn draws(&self) -> Sheet<'_> {
-        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Stage));
+        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Operators));
         let row = |draw: &Arc<crate::draw::Draw>| {
             let winners: Vec<_> = draw.winners().map(|number| number.0.to_string()).collect();
             vec![

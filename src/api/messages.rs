@@ -7,27 +7,22 @@ use crate::api::app::Settings;
 use crate::api::auth::prove;
 use crate::api::participants::{hand_in, number_of, own};
 use crate::api::state::personal;
-use crate::draw::command::Which;
-use crate::draw::{Actor, Command, DrawId, EventId, Number, Outcome};
+use crate::draw::command::DrawSelector;
+use crate::draw::{Actor, Command, DrawId, EventId, Number};
 use crate::http::response::HttpError;
 use crate::live::directory::Directory;
 use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
 use crate::live::snapshot::Snapshot;
 use crate::live::{CloseCode, PeerId, Role};
-use crate::sequencer::event_state::voice;
 use crate::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use crate::store::tokens::Tokens;
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
-use crate::wire::reply;
+use crate::wire::reply::{self, Acknowledged};
 use crate::wire::request::{self, ContactBody};
-use crate::wire::text::text_frame;
+use crate::wire::text_frame;
 use bytes::Bytes;
 use std::sync::Arc;
-
-const COMPLETE_ACK: &str = "draw_complete_ack";
-const DETAILS_ACK: &str = "submit_winner_info_ack";
-const HERE_ACK: &str = "im_here_ack";
 
 /// Understands what peers say.
 pub struct Messages {
@@ -49,7 +44,7 @@ impl MessageHandler for Messages {
         let room = self.directory.find(snapshot.event.id.as_str());
         match (number, room) {
             (Some(number), Some(room)) => own(&self.tokens, &self.settings, &snapshot.event, number, |own| {
-                text_frame(&personal(&room, snapshot, voice(role), own))
+                text_frame(&personal(&room, snapshot, role, own))
             }),
             // Nobody's own, or a room that is being taken down at this moment.
             _ => snapshot.sync[role].clone(),
@@ -125,9 +120,9 @@ impl Messages {
 
     fn complete(&self, speaker: &Speaker<'_>, role: Role, complete: DrawComplete) -> Action {
         let which = match (complete.draw_id, complete.winners) {
-            (Some(id), _) => Which::Draw(DrawId(id)),
-            (None, Some(winners)) if !winners.is_empty() => Which::Winners(winners.into_iter().map(Number).collect()),
-            _ => Which::Latest,
+            (Some(id), _) => DrawSelector::Draw(DrawId(id)),
+            (None, Some(winners)) if !winners.is_empty() => DrawSelector::Winners(winners.into_iter().map(Number).collect()),
+            _ => DrawSelector::Latest,
         };
         let actor = if role == Role::Admin { Actor::Admin } else { Actor::Display };
         self.order(speaker, actor, Command::Complete(which), completed)
@@ -135,7 +130,7 @@ impl Messages {
 
     /// The number is the speaker's own; in open mode, as before, the one that the message says.
     fn take_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
-        let denied = |code, why: &str| Action::Reply(reply::denied(DETAILS_ACK, code, why));
+        let denied = |code, why: &str| Action::Reply(Acknowledged::SubmitWinnerInfo.refuse(code, why));
         let invalid = |invalid: Invalid| denied("INVALID_REQUEST", &invalid.to_string());
         if info.event_id.is_some_and(|event| event != speaker.room.id.as_str()) {
             return Err(denied("EVENT_NOT_FOUND", "this socket is another event's"));
@@ -155,7 +150,7 @@ impl Messages {
 
     fn note_arrival(&self, speaker: &Speaker<'_>, here: &ImHere) -> Action {
         let Some(number) = speaker.number else {
-            return Action::Reply(reply::denied(HERE_ACK, "UNAUTHORIZED", "this phone has not proved its number"));
+            return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not proved its number"));
         };
         self.order(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, arrived)
     }
@@ -180,38 +175,24 @@ impl Messages {
 type Encode = fn(&Result<Accepted, Rejection>) -> Bytes;
 
 fn completed(result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(Accepted { outcome: Outcome::Completed(id), snapshot }) => match snapshot.event.draw(*id) {
-            Some(draw) => reply::completed(draw),
-            // A reset in the same batch took it away.
-            None => reply::denied(COMPLETE_ACK, "COMPLETE_FAILED", "the draw was reset"),
-        },
-        other => denied(COMPLETE_ACK, other),
-    }
+    acknowledge(Acknowledged::DrawComplete, result)
 }
 
 fn details_received(result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(Accepted { outcome: Outcome::Details { draw, .. }, .. }) => reply::details_received(*draw),
-        other => denied(DETAILS_ACK, other),
-    }
+    acknowledge(Acknowledged::SubmitWinnerInfo, result)
 }
 
 fn arrived(result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(_) => reply::arrived(),
-        other => denied(HERE_ACK, other),
-    }
+    acknowledge(Acknowledged::ImHere, result)
 }
 
-/// The frame for an order that was denied, or granted with an outcome that is not its own, which the rules rule out.
-fn denied(r#type: &'static str, result: &Result<Accepted, Rejection>) -> Bytes {
+fn acknowledge(message: Acknowledged, result: &Result<Accepted, Rejection>) -> Bytes {
     match result {
-        Err(denial) => {
-            let HttpError { code, message, .. } = denial.clone().into();
-            reply::denied(r#type, code, &message)
+        Ok(Accepted { outcome, snapshot }) => message.encode(Ok((outcome, &snapshot.event))),
+        Err(rejection) => {
+            let HttpError { code, message: why, .. } = rejection.clone().into();
+            message.encode(Err((code, &why)))
         }
-        Ok(_) => reply::denied(r#type, "INTERNAL_ERROR", "the server lost its way"),
     }
 }
 
@@ -223,13 +204,13 @@ fn error(code: &str, message: &str) -> Action {
 mod tests {
     use super::*;
     use crate::api::app::sample_settings;
-    use crate::draw::{Event, Pick, sample};
+    use crate::draw::{Event, WinSelector, sample};
     use crate::live::ByRole;
     use crate::live::ring::Ring;
     use crate::live::room::Room;
     use crate::live::roster::Roster;
     use crate::store::keys::Keys;
-    use crate::wire::text::frame_text;
+    use crate::wire::frame_text;
     use crossbeam::channel::{Receiver, bounded};
     use serde_json::{Value, json};
 
@@ -348,9 +329,9 @@ mod tests {
     fn a_completion_names_its_draw_in_three_ways() {
         let mut hall = hall();
         let ways = [
-            (json!({"type": "draw_complete", "draw_id": 7, "winners": [1]}), Which::Draw(DrawId(7))),
-            (json!({"type": "draw_complete", "winners": [4, 2]}), Which::Winners(vec![Number(4), Number(2)])),
-            (json!({"type": "draw_complete", "winners": []}), Which::Latest),
+            (json!({"type": "draw_complete", "draw_id": 7, "winners": [1]}), DrawSelector::Draw(DrawId(7))),
+            (json!({"type": "draw_complete", "winners": [4, 2]}), DrawSelector::Winners(vec![Number(4), Number(2)])),
+            (json!({"type": "draw_complete", "winners": []}), DrawSelector::Latest),
         ];
         for (message, which) in ways {
             assert_eq!(hall.hear(DISPLAY, None, &message), Action::Nothing);
@@ -362,7 +343,7 @@ mod tests {
     fn details_are_the_speaker_s_own_except_in_open_mode() {
         let mut hall = hall();
         assert_eq!(hall.hear(PHONE, Some(3), &details(3)), Action::Nothing);
-        let pick = Pick::PrizeNamed(TV.into());
+        let pick = WinSelector::PrizeNamed(TV.into());
         assert_eq!(hall.ordered(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3), has_address: false }));
         for (number, message, code) in [
             (None, details(3), "UNAUTHORIZED"),

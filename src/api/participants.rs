@@ -9,7 +9,7 @@ use crate::api::events::first_use;
 use crate::api::patience::TooMany;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
-use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Pick, Refusal, SessionId};
+use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
 use crate::http::request::{BODY_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::Room;
@@ -19,7 +19,7 @@ use crate::store::Details;
 use crate::store::tokens;
 use crate::wire::parse::parse;
 use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
-use crate::wire::view::people::{self, Own, Registered};
+use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, ORIGIN, SET_COOKIE};
 use std::num::NonZeroU32;
@@ -94,8 +94,9 @@ pub async fn winner_info(mut call: RequestContext) -> HttpResult {
     let snapshot = find(&call.app, &info.event_id)?.snapshot();
     let number = number_of_caller(&call, &snapshot.event)?;
     let contact = contact.check(call.app.settings.open)?;
-    let order =
-        |reply| hand_in(snapshot.event.id.clone(), number, Pick::Draw(DrawId(info.draw_id)), contact, Wait::Handler(reply));
+    let order = |reply| {
+        hand_in(snapshot.event.id.clone(), number, WinSelector::Draw(DrawId(info.draw_id)), contact, Wait::Handler(reply))
+    };
     let granted = call.app.inbox.ask(order).await?;
     let Outcome::Details { draw, number, first, .. } = granted.outcome else {
         return success("{}", "received");
@@ -127,16 +128,22 @@ pub fn number_of(tokens: &tokens::Tokens, event: &Event, token: &str) -> Option<
 }
 
 /// Does `say` with a phone that proved its number, and what only it is told.
-pub fn own<T>(tokens: &tokens::Tokens, settings: &Settings, event: &Event, number: Number, say: impl FnOnce(&Own<'_>) -> T) -> T {
+pub fn own<T>(
+    tokens: &tokens::Tokens,
+    settings: &Settings,
+    event: &Event,
+    number: Number,
+    say: impl FnOnce(&AuthenticatedPhone<'_>) -> T,
+) -> T {
     let claim_code = |draw| tokens.claim_code(event.session, draw, number);
-    say(&Own { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
+    say(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
 }
 
 /// The order by which a winner's details are handed in. Which draw they belong to is settled when the order is granted.
-pub fn hand_in(event: EventId, number: Number, pick: Pick, contact: Contact, reply: Wait) -> Request {
+pub fn hand_in(event: EventId, number: Number, pick: WinSelector, contact: Contact, reply: Wait) -> Request {
     let Contact { name, phone, address } = contact;
     let has_address = address.is_some();
-    let draw = if let Pick::Draw(id) = pick { id } else { DrawId(0) };
+    let draw = if let WinSelector::Draw(id) = pick { id } else { DrawId(0) };
     let details = Details { draw, number, name, phone, address, submitted_at: wall_clock() };
     let command = Command::ReceiveDetails { pick, number, has_address };
     Request::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
@@ -252,7 +259,7 @@ fn hand_out(app: &App, status: StatusCode, event: &EventId, session: SessionId, 
     let session_token = app.tokens.session_token(session, number);
     let recovery_code = app.tokens.recovery_code(session, number);
     let kept = format!("{}={session_token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax", cookie_name(event));
-    let data = people::registered(&Registered { event, session, number, session_token, recovery_code, existing });
+    let data = people::registered(&Registration { event, session, number, session_token, recovery_code, existing });
     let mut reply = envelope(status, &data, if existing { "already registered" } else { "registered" });
     if let Ok(kept) = HeaderValue::try_from(kept) {
         reply.headers_mut().append(SET_COOKIE, kept);

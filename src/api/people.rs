@@ -4,12 +4,12 @@
 
 use crate::api::auth::{Rank, enter};
 use crate::api::details;
-use crate::draw::fact::Mark;
+use crate::draw::fact::Eligibility;
 use crate::draw::{Command, Number, Refusal};
 use crate::http::request::{BODY_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::wire::parse::{Invalid, parse};
-use crate::wire::request::{self, MarkChange};
+use crate::wire::request::{self, EligibilityChange};
 use crate::wire::view::people::{self, Listing, Mask};
 use hyper::StatusCode;
 
@@ -28,13 +28,13 @@ pub async fn participants(call: RequestContext) -> HttpResult {
 pub async fn mark(mut call: RequestContext) -> HttpResult {
     let (room, proved) = enter(&call, Rank::Staff).await?;
     let number = call.param(1).parse().map(Number).map_err(|_| HttpError::from(Refusal::ParticipantNotFound))?;
-    let body: MarkChange = parse(&call.read_body(BODY_MAX).await?)?;
+    let body: EligibilityChange = parse(&call.read_body(BODY_MAX).await?)?;
     if (body.group.is_some() || body.weight.is_some()) && !proved.reaches(Rank::Host) {
         return Err(HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN", "groups and weights are the host's to give"));
     }
     let snapshot = room.snapshot();
     let participant = snapshot.event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
-    let noted = snapshot.event.mark(participant).cloned().unwrap_or(Mark { eligible: true, group: None, weight: 1 });
+    let noted = snapshot.event.mark(participant).cloned().unwrap_or(Eligibility { eligible: true, group: None, weight: 1 });
     let command = Command::MarkParticipant { number, mark: changed(noted, body)? };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), command).await?;
     let event = &granted.snapshot.event;
@@ -67,8 +67,8 @@ pub fn number_in_query(call: &RequestContext, name: &'static str) -> Result<Opti
     value.transpose().map_err(|_| HttpError::invalid(format!("{name}: must be a number")))
 }
 
-fn changed(mark: Mark, change: MarkChange) -> Result<Mark, Invalid> {
-    Ok(Mark {
+fn changed(mark: Eligibility, change: EligibilityChange) -> Result<Eligibility, Invalid> {
+    Ok(Eligibility {
         eligible: change.eligible.unwrap_or(mark.eligible),
         group: change.group.map_or(Ok(mark.group), request::group)?,
         weight: match change.weight {
@@ -83,17 +83,17 @@ fn changed(mark: Mark, change: MarkChange) -> Result<Mark, Invalid> {
 mod tests {
     use super::*;
 
-    fn change(eligible: Option<bool>, group: Option<&str>, weight: Option<u16>) -> Result<Mark, Invalid> {
-        let noted = Mark { eligible: true, group: Some("blue".into()), weight: 3 };
-        changed(noted, MarkChange { eligible, group: group.map(str::to_owned), weight })
+    fn change(eligible: Option<bool>, group: Option<&str>, weight: Option<u16>) -> Result<Eligibility, Invalid> {
+        let noted = Eligibility { eligible: true, group: Some("blue".into()), weight: 3 };
+        changed(noted, EligibilityChange { eligible, group: group.map(str::to_owned), weight })
     }
 
     #[test]
     fn what_is_left_out_of_a_mark_stays() {
         let group = Some("blue".into());
-        assert_eq!(change(Some(false), None, None), Ok(Mark { eligible: false, group: group.clone(), weight: 3 }));
-        assert_eq!(change(None, Some(""), None), Ok(Mark { eligible: true, group: None, weight: 3 }));
-        assert_eq!(change(None, None, Some(7)), Ok(Mark { eligible: true, group, weight: 7 }));
+        assert_eq!(change(Some(false), None, None), Ok(Eligibility { eligible: false, group: group.clone(), weight: 3 }));
+        assert_eq!(change(None, Some(""), None), Ok(Eligibility { eligible: true, group: None, weight: 3 }));
+        assert_eq!(change(None, None, Some(7)), Ok(Eligibility { eligible: true, group, weight: 7 }));
         assert!(change(None, None, Some(0)).is_err(), "nobody is excluded by weight unseen");
     }
 }

@@ -11,10 +11,10 @@ use crate::live::Role;
 use crate::live::protocol::Since;
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
+use crate::wire::frame_text;
 use crate::wire::request;
-use crate::wire::state_sync::{self, Voice};
-use crate::wire::text::frame_text;
-use crate::wire::view::people::Own;
+use crate::wire::state_sync;
+use crate::wire::view::people::AuthenticatedPhone;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub async fn state(call: RequestContext) -> HttpResult {
     let token = call.bearer().or(query.as_deref());
     let number = token.and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
     let personal = number.map(|number| {
-        own(&call.app.tokens, &call.app.settings, &snapshot.event, number, |own| personal(&room, &snapshot, Voice::Phone, own))
+        own(&call.app.tokens, &call.app.settings, &snapshot.event, number, |own| personal(&room, &snapshot, Role::Phone, own))
     });
     success(&answer(&snapshot, since, personal), "the state")
 }
@@ -52,8 +52,8 @@ pub fn since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, Ht
 }
 
 /// The personal `state_sync` text of one phone.
-pub fn personal(room: &Room, snapshot: &Snapshot, voice: Voice, own: &Own<'_>) -> String {
-    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), voice, Some(own))
+pub fn personal(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), role, Some(own))
 }
 
 /// Waits for news, for the longest wait, or for the server to stop. In any case the answer is what stands then: a wait that ran out is no failure.
@@ -96,7 +96,7 @@ mod tests {
     use crate::live::ByRole;
     use crate::live::ring::Ring;
     use crate::live::roster::Roster;
-    use crate::wire::text::text_frame;
+    use crate::wire::text_frame;
     use serde_json::{Value, json};
 
     fn snapshot(frames: u64) -> Snapshot {

@@ -6,7 +6,7 @@
 
 use crate::backup::{ArchiveError, IMAGES, at, now};
 use crate::base::chance;
-use crate::draw::fact::Stamped;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{Actor, DrawId, Event, EventId, Fact, Number, Timestamp};
 use crate::store::event_export::EventExport;
 use crate::store::journal::Journal;
@@ -87,7 +87,7 @@ fn entries(parcel: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<E
         entries.push(Entry { event: into.clone(), stamped, details: own });
     })?;
     let fact = Fact::EpochRenewed { epoch: chance::epoch() };
-    let stamped = Stamped { at: Timestamp(now()), actor: Actor::Admin, fact };
+    let stamped = RecordedFact { at: Timestamp(now()), actor: Actor::Admin, fact };
     entries.push(Entry { event: into.clone(), stamped, details: None });
     Ok(entries)
 }

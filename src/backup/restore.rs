@@ -6,7 +6,7 @@
 
 use crate::backup::{ArchiveError, BESIDE, IMAGES, at, copy_file, copy_images, now};
 use crate::base::chance;
-use crate::draw::fact::Stamped;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{Actor, Event, Fact, Timestamp};
 use crate::store::folder::{self, LOCK_FILE, Lock};
 use crate::store::journal::{HALF_RESTORED, JOURNAL_FILE, Journal};
@@ -131,7 +131,7 @@ fn renew(folder: &Path, keys: &Keys) -> Result<Vec<Event>, ArchiveError> {
 /// The fact that an event goes on from a copy.
 fn renewal(event: &Event, at: Timestamp) -> Entry {
     let fact = Fact::EpochRenewed { epoch: chance::epoch() };
-    Entry { event: event.id.clone(), stamped: Stamped { at, actor: Actor::Admin, fact }, details: None }
+    Entry { event: event.id.clone(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None }
 }
 
 /// Moves what is in `staging` to its places in `data`, and what stands there to a folder of its own, which it gives.

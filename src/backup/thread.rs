@@ -180,7 +180,7 @@ fn as_told(error: &ArchiveError) -> NotMade {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::{Settings, Stamped};
+    use crate::draw::fact::{RecordedFact, Settings};
     use crate::draw::{Actor, Epoch, EventId, Fact, SessionId};
     use crate::store::{Entry, Journal};
     use tempfile::TempDir;
@@ -197,7 +197,7 @@ mod tests {
         let event = EventId::parse(name).unwrap();
         let settings = Settings { title: "t".into(), participants_max: 9, ..Settings::default() };
         let fact = Fact::Opened { id: event.clone(), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) };
-        Entry { event, stamped: Stamped { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+        Entry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
     #[test]

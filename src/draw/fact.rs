@@ -89,7 +89,7 @@ pub struct Settings {
 
 /// What staff noted about a participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Eligibility {
     pub eligible: bool,
     pub group: Option<Arc<str>>,
     /// Chances relative to the others', from 1.
@@ -98,7 +98,7 @@ pub struct Mark {
 
 /// A pick that is not to be known before its reveal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedPick {
     pub entropy: Entropy,
     pub picks: Arc<[Number]>,
 }
@@ -141,7 +141,7 @@ pub enum Fact {
     },
     ParticipantMarked {
         number: Number,
-        mark: Mark,
+        mark: Eligibility,
     },
     StandbyShown {
         spec: Arc<DrawSpec>,
@@ -152,7 +152,7 @@ pub enum Fact {
         draw: DrawId,
         spec: Arc<DrawSpec>,
         pool: Arc<Pool>,
-        sealed: Sealed,
+        sealed: SealedPick,
         redraw_of: Option<(DrawId, Number)>,
         /// The SHA-256 of the `request_id` of a draw in one call.
         request: Option<[u8; 32]>,
@@ -160,7 +160,7 @@ pub enum Fact {
     /// Displays and consoles know them. Carries the pick again, now in the open, so that the journal can be read.
     Revealed {
         draw: DrawId,
-        sealed: Sealed,
+        sealed: SealedPick,
     },
     /// Everybody may know them.
     Announced {
@@ -170,7 +170,7 @@ pub enum Fact {
     /// An unrevealed draw was called off. Its pick is shown in the proof.
     Cancelled {
         draw: DrawId,
-        sealed: Sealed,
+        sealed: SealedPick,
         reason: Arc<str>,
     },
     SeatVoided {
@@ -220,7 +220,7 @@ pub enum Fact {
 
 /// A fact with its time and author, as it is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamped {
+pub struct RecordedFact {
     pub at: Timestamp,
     pub actor: Actor,
     pub fact: Fact,

@@ -6,7 +6,7 @@
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
 use crate::draw::decide::opening;
-use crate::draw::fact::{Settings, Stamped};
+use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::Sequencer;
@@ -108,7 +108,7 @@ impl Sequencer {
         let (session, epoch) = (chance::session_id(), chance::epoch());
         let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut touched = Touched::since(None);
-        let mut state = State::new(Event::opened(id.clone(), settings, session, epoch, at));
+        let mut state = State::new(Event::new(id.clone(), settings, session, epoch, at));
         facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
         self.halls.insert(id.clone(), EventState::new(state));
         batch.touched.insert(id.clone(), touched);
@@ -192,7 +192,7 @@ impl Sequencer {
 
 impl Batch {
     fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<Details>) {
-        let stamped = facts.into_iter().map(|fact| Stamped { at, actor, fact });
+        let stamped = facts.into_iter().map(|fact| RecordedFact { at, actor, fact });
         self.entries.extend(stamped.map(|stamped| Entry { event: event.clone(), stamped, details: details.take() }));
     }
 }
@@ -234,7 +234,7 @@ pub(super) fn unless_fatal<T>(done: Result<T, CommitError>) -> Result<T, CommitE
 mod tests {
     use super::*;
     use crate::draw::SessionId;
-    use crate::draw::command::Scope;
+    use crate::draw::command::ResetScope;
     use crate::sequencer::testing::*;
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         let answers = desk.serve([
             order(GALA, registration.clone()),
             order(GALA, Command::Standby(wish("TV"))),
-            order(GALA, Command::Reset(Scope::Participants(SessionId([9; 16])))),
+            order(GALA, Command::Reset(ResetScope::Participants(SessionId([9; 16])))),
             opens("other"),
             order("other", Command::AddPrize(bulky("a"))),
             order("other", Command::AddPrize(bulky("b"))),

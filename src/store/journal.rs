@@ -5,7 +5,7 @@
 //! SQLite knows about torn writes; and nobody could ask it questions. There is one connection and one thread that writes. The journal
 //! takes facts for granted: it knows no rule, and never says that something is kept before it is.
 
-use crate::draw::fact::Stamped;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
 use crate::store::error::{CommitError, JournalError};
 use crate::store::folder::{self, Lock};
@@ -65,7 +65,7 @@ impl Journal {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn replay(&mut self, take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
+    pub fn replay(&mut self, take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
         replay::facts(&self.db, &self.picks, take)
     }
 
@@ -83,7 +83,7 @@ impl Journal {
             let mut insert =
                 tx.prepare_cached("INSERT INTO fact (event, at, actor, kind, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
             let mut text = Vec::with_capacity(256);
-            for Entry { event, stamped: Stamped { at, actor, fact }, details } in entries {
+            for Entry { event, stamped: RecordedFact { at, actor, fact }, details } in entries {
                 if let Fact::Opened { .. } = fact {
                     tx.prepare_cached("INSERT INTO event (id) VALUES (?1)")?.execute([event.as_str()])?;
                     opened.insert(event.clone(), tx.last_insert_rowid());
@@ -247,7 +247,7 @@ fn transaction<T>(db: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> ru
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::{Cause, Sealed, Settings};
+    use crate::draw::fact::{Cause, SealedPick, Settings};
     use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, Mode, Number, Pool, SessionId};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn entry(event: &str, at: i64, fact: Fact) -> Entry {
-        Entry { event: name(event), stamped: Stamped { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
+        Entry { event: name(event), stamped: RecordedFact { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
     }
 
     fn opened(event: &str) -> Entry {
@@ -270,8 +270,8 @@ mod tests {
         entry(event, 2, Fact::Registered { number: Number(number), key: [number as u8; 32] })
     }
 
-    fn sealed() -> Sealed {
-        Sealed { entropy: Entropy([0xab; 32]), picks: [70_707].map(Number).into() }
+    fn sealed() -> SealedPick {
+        SealedPick { entropy: Entropy([0xab; 32]), picks: [70_707].map(Number).into() }
     }
 
     fn started(event: &str) -> Entry {
@@ -311,13 +311,13 @@ mod tests {
         (temp, journal)
     }
 
-    fn replayed(journal: &mut Journal) -> Vec<(EventId, Stamped)> {
+    fn replayed(journal: &mut Journal) -> Vec<(EventId, RecordedFact)> {
         let mut facts = Vec::new();
         journal.replay(|event, stamped| facts.push((event, stamped))).unwrap();
         facts
     }
 
-    fn as_replayed(entries: &[Entry]) -> Vec<(EventId, Stamped)> {
+    fn as_replayed(entries: &[Entry]) -> Vec<(EventId, RecordedFact)> {
         entries.iter().map(|entry| (entry.event.clone(), entry.stamped.clone())).collect()
     }
 

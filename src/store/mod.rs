@@ -26,14 +26,14 @@ pub use journal::Journal;
 pub use keys::{Keys, KeysError};
 pub use record::RecordError;
 
-use crate::draw::fact::Stamped;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{DrawId, EventId, Number, Timestamp};
 
 /// One row to commit: a fact of an event, with a winner's details where it brings some.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub event: EventId,
-    pub stamped: Stamped,
+    pub stamped: RecordedFact,
     pub details: Option<Details>,
 }
 

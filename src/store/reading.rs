@@ -4,7 +4,7 @@
 //! it reads it trusts as little as a file from a stranger: [`Reading::verify`] looks at every page, lets every fact come true again by the rules
 //! and opens every sealed thing, which is all that a server would do with it.
 
-use crate::draw::fact::Stamped;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::error::JournalError;
 use crate::store::keys::Keys;
@@ -79,7 +79,7 @@ impl Reading {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn facts(&self, take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
+    pub fn facts(&self, take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
         replay::facts(&self.db, &self.picks, take)
     }
 
@@ -122,9 +122,9 @@ impl std::fmt::Debug for Reading {
 }
 
 /// Makes a fact true again, or says that the rules do not take it after those before it.
-fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, Stamped { at, fact, .. }: &Stamped) -> bool {
+fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, RecordedFact { at, fact, .. }: &RecordedFact) -> bool {
     if let Fact::Opened { id: own, settings, session, epoch } = fact {
-        let event = Event::opened(id.clone(), settings.clone(), *session, *epoch, *at);
+        let event = Event::new(id.clone(), settings.clone(), *session, *epoch, *at);
         return own == id && events.insert(id.clone(), event).is_none();
     }
     let Some(event) = events.get_mut(id) else { return false };
@@ -142,7 +142,7 @@ mod tests {
 
     fn entry(fact: Fact) -> Entry {
         let event = EventId::parse("gala").unwrap();
-        Entry { event, stamped: Stamped { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+        Entry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
     fn opened() -> Entry {

@@ -1,6 +1,6 @@
 //! Who may win, and what winners may do afterwards.
 
-use super::command::{Decision, Outcome, Pick};
+use super::command::{Decision, Outcome, WinSelector};
 use super::decide::Verdict;
 use super::event::Audience;
 use super::fact::VoidReason;
@@ -50,10 +50,10 @@ impl Event {
     }
 
     /// Takes a winner's details once; handed in again, the first stay.
-    pub(super) fn receive_details(&self, pick: &Pick, number: Number, has_address: bool) -> Verdict {
+    pub(super) fn receive_details(&self, pick: &WinSelector, number: Number, has_address: bool) -> Verdict {
         let (draw, seat) = match pick {
-            Pick::Draw(id) => self.win(*id, number)?,
-            Pick::PrizeNamed(name) => {
+            WinSelector::Draw(id) => self.win(*id, number)?,
+            WinSelector::PrizeNamed(name) => {
                 let named = || {
                     self.wins(number, Audience::Public)
                         .filter(|(draw, _)| draw.spec.prize_name == *name)
@@ -124,136 +124,140 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::super::Mode::{Card, List, Slot};
-    use super::super::command::{Command, Redraw, Which};
-    use super::super::fact::{Mark, Settings};
-    use super::super::testing::Evening;
+    use super::super::command::{Command, DrawSelector, Redraw};
+    use super::super::fact::{Eligibility, Settings};
+    use super::super::testing::EventFixture;
     use super::*;
     use std::collections::BTreeSet;
 
-    fn pool(evening: &Evening, prize: Option<super::super::PrizeId>) -> Vec<u32> {
-        let prize = prize.and_then(|id| evening.event.prize(id));
-        evening.event.eligible(prize).numbers().map(|number| number.0).collect()
+    fn pool(fixture: &EventFixture, prize: Option<super::super::PrizeId>) -> Vec<u32> {
+        let prize = prize.and_then(|id| fixture.event.prize(id));
+        fixture.event.eligible(prize).numbers().map(|number| number.0).collect()
     }
 
     #[test]
     fn nobody_wins_twice() {
-        let mut evening = Evening::with(40);
+        let mut fixture = EventFixture::with(40);
         let mut winners = BTreeSet::new();
         for round in 0..8 {
-            let draw = evening.draw(&format!("prize {round}"), Card, 5).unwrap();
+            let draw = fixture.draw(&format!("prize {round}"), Card, 5).unwrap();
             draw.winners().for_each(|number| assert!(winners.insert(number), "{number:?} won again"));
         }
-        assert_eq!(evening.draw("one more", Slot, 1).unwrap_err(), Refusal::NobodyLeft);
+        assert_eq!(fixture.draw("one more", Slot, 1).unwrap_err(), Refusal::NobodyLeft);
     }
 
     #[test]
     fn a_voided_number_stays_out_unless_the_operator_erred() {
         for (reason, stays_out) in VoidReason::ALL.map(|reason| (reason, reason != VoidReason::OperatorError)) {
-            let mut evening = Evening::with(3);
-            let draw = evening.draw("TV", Slot, 1).unwrap();
+            let mut fixture = EventFixture::with(3);
+            let draw = fixture.draw("TV", Slot, 1).unwrap();
             let number = draw.winners().next().unwrap();
-            evening.void(&draw, number, reason, Redraw::No).unwrap();
-            assert_eq!(!pool(&evening, None).contains(&number.0), stays_out, "{reason:?}");
+            fixture.void(&draw, number, reason, Redraw::No).unwrap();
+            assert_eq!(!pool(&fixture, None).contains(&number.0), stays_out, "{reason:?}");
         }
     }
 
     #[test]
     fn a_prize_for_repeat_winners_still_goes_to_nobody_twice() {
-        let mut evening = Evening::with(4);
-        let open = evening.list("Mug", 9, |prize| prize.repeat_winners = true);
-        evening.draw("TV", List, 4).unwrap();
-        assert_eq!(pool(&evening, None), [0u32; 0]);
-        assert_eq!(pool(&evening, Some(open)), [1, 2, 3, 4]);
-        let mug = evening.draw("Mug", Slot, 1).unwrap();
-        assert_eq!(pool(&evening, Some(open)).len(), 3);
-        evening.void(&mug, mug.winners().next().unwrap(), VoidReason::Absent, Redraw::No).unwrap();
-        assert_eq!(pool(&evening, Some(open)).len(), 3, "whoever was absent stays out of it");
+        let mut fixture = EventFixture::with(4);
+        let open = fixture.list("Mug", 9, |prize| prize.repeat_winners = true);
+        fixture.draw("TV", List, 4).unwrap();
+        assert_eq!(pool(&fixture, None), [0u32; 0]);
+        assert_eq!(pool(&fixture, Some(open)), [1, 2, 3, 4]);
+        let mug = fixture.draw("Mug", Slot, 1).unwrap();
+        assert_eq!(pool(&fixture, Some(open)).len(), 3);
+        fixture.void(&mug, mug.winners().next().unwrap(), VoidReason::Absent, Redraw::No).unwrap();
+        assert_eq!(pool(&fixture, Some(open)).len(), 3, "whoever was absent stays out of it");
     }
 
     #[test]
     fn marks_groups_and_weights_count_only_where_they_are_on() {
-        let mut evening = Evening::with(3);
-        let prize = evening.list("Wine", 1, |prize| prize.group = Some("adults".into()));
-        evening.mark(1, Mark { eligible: false, group: Some("adults".into()), weight: 1 });
-        evening.mark(2, Mark { eligible: true, group: Some("adults".into()), weight: 7 });
-        assert_eq!(pool(&evening, Some(prize)), [2, 3]);
-        assert_eq!(evening.event.eligible(None).weights, []);
-        let settings = Settings { groups: true, weights: true, ..Settings::clone(&evening.event.settings) };
-        evening.order(Command::ChangeSettings(settings)).unwrap();
-        assert_eq!(pool(&evening, Some(prize)), [2]);
-        assert_eq!(pool(&evening, None), [2, 3]);
-        assert_eq!(evening.event.eligible(None).weights, [(2, 7)]);
+        let mut fixture = EventFixture::with(3);
+        let prize = fixture.list("Wine", 1, |prize| prize.group = Some("adults".into()));
+        fixture.mark(1, Eligibility { eligible: false, group: Some("adults".into()), weight: 1 });
+        fixture.mark(2, Eligibility { eligible: true, group: Some("adults".into()), weight: 7 });
+        assert_eq!(pool(&fixture, Some(prize)), [2, 3]);
+        assert_eq!(fixture.event.eligible(None).weights, []);
+        let settings = Settings { groups: true, weights: true, ..Settings::clone(&fixture.event.settings) };
+        fixture.order(Command::ChangeSettings(settings)).unwrap();
+        assert_eq!(pool(&fixture, Some(prize)), [2]);
+        assert_eq!(pool(&fixture, None), [2, 3]);
+        assert_eq!(fixture.event.eligible(None).weights, [(2, 7)]);
     }
 
     #[test]
     fn details_are_taken_once_and_from_winners_only() {
-        let mut evening = Evening::with(3);
-        let draw = evening.draw("TV", Slot, 1).unwrap();
+        let mut fixture = EventFixture::with(3);
+        let draw = fixture.draw("TV", Slot, 1).unwrap();
         let (id, winner) = (draw.id, draw.winners().next().unwrap());
         let loser = Number(winner.0 % 3 + 1);
         let hand_in = |pick, number| Command::ReceiveDetails { pick, number, has_address: false };
-        assert_eq!(evening.order(hand_in(Pick::Draw(id), loser)), Err(Refusal::NotAWinner));
-        assert_eq!(evening.order(hand_in(Pick::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
+        assert_eq!(fixture.order(hand_in(WinSelector::Draw(id), loser)), Err(Refusal::NotAWinner));
+        assert_eq!(fixture.order(hand_in(WinSelector::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
         for first in [true, false] {
-            let outcome = evening.order(hand_in(Pick::PrizeNamed("TV".into()), winner));
+            let outcome = fixture.order(hand_in(WinSelector::PrizeNamed("TV".into()), winner));
             assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, first, keeps_address: false }));
         }
-        let pending = evening.start("Mug", Slot, 1).unwrap();
-        let next = evening.event.pending().unwrap().sealed.picks[0];
-        evening.order(Command::Reveal).unwrap();
-        assert_eq!(evening.order(hand_in(Pick::Draw(pending), next)), Err(Refusal::NotAWinner), "not before the announcement");
-        assert_eq!(evening.order(Command::Arrive { draw: pending, number: next }), Err(Refusal::NotAWinner));
-        evening.order(Command::Arrive { draw: id, number: winner }).unwrap();
+        let pending = fixture.start("Mug", Slot, 1).unwrap();
+        let next = fixture.event.pending().unwrap().sealed.picks[0];
+        fixture.order(Command::Reveal).unwrap();
+        assert_eq!(
+            fixture.order(hand_in(WinSelector::Draw(pending), next)),
+            Err(Refusal::NotAWinner),
+            "not before the announcement"
+        );
+        assert_eq!(fixture.order(Command::Arrive { draw: pending, number: next }), Err(Refusal::NotAWinner));
+        fixture.order(Command::Arrive { draw: id, number: winner }).unwrap();
     }
 
     #[test]
     fn a_prize_is_handed_over_once_and_the_second_desk_hears_where() {
-        let mut evening = Evening::with(5);
-        let drawn = evening.draw("TV", List, 2).unwrap();
+        let mut fixture = EventFixture::with(5);
+        let drawn = fixture.draw("TV", List, 2).unwrap();
         let (id, seats): (_, Vec<_>) = (drawn.id, drawn.winners().collect());
         let hand = |number, desk: &str| Command::HandOver { draw: id, number, desk: desk.into() };
         let undo = |number| Command::UndoHandOver { draw: id, number };
-        assert_eq!(evening.order(undo(seats[0])), Err(Refusal::NotHandedOver));
-        evening.order(hand(seats[0], "lobby")).unwrap();
-        let Err(Refusal::AlreadyHandedOver { desk, number, .. }) = evening.order(hand(seats[0], "garden")) else {
+        assert_eq!(fixture.order(undo(seats[0])), Err(Refusal::NotHandedOver));
+        fixture.order(hand(seats[0], "lobby")).unwrap();
+        let Err(Refusal::AlreadyHandedOver { desk, number, .. }) = fixture.order(hand(seats[0], "garden")) else {
             panic!("twice")
         };
         assert_eq!((&*desk, number), ("lobby", seats[0]));
-        let voided = evening.void(&drawn, seats[0], VoidReason::Absent, Redraw::No).unwrap_err();
+        let voided = fixture.void(&drawn, seats[0], VoidReason::Absent, Redraw::No).unwrap_err();
         assert_eq!(voided.code(), "ALREADY_HANDED_OVER", "what was handed over is not drawn again");
-        evening.order(undo(seats[0])).unwrap();
-        evening.order(hand(seats[0], "garden")).unwrap();
-        evening.void(&drawn, seats[1], VoidReason::Absent, Redraw::No).unwrap();
-        assert_eq!(evening.order(hand(seats[1], "lobby")), Err(Refusal::WinVoided));
-        evening.order(Command::ChangePhase(crate::draw::Phase::Closed)).unwrap();
-        evening.order(undo(seats[0])).unwrap();
+        fixture.order(undo(seats[0])).unwrap();
+        fixture.order(hand(seats[0], "garden")).unwrap();
+        fixture.void(&drawn, seats[1], VoidReason::Absent, Redraw::No).unwrap();
+        assert_eq!(fixture.order(hand(seats[1], "lobby")), Err(Refusal::WinVoided));
+        fixture.order(Command::ChangePhase(crate::draw::Phase::Closed)).unwrap();
+        fixture.order(undo(seats[0])).unwrap();
     }
 
     #[test]
     fn nothing_is_handed_over_before_everybody_knows_the_winner() {
-        let mut evening = Evening::with(1);
-        let id = evening.start("TV", Slot, 1).unwrap();
+        let mut fixture = EventFixture::with(1);
+        let id = fixture.start("TV", Slot, 1).unwrap();
         let hand = || Command::HandOver { draw: id, number: Number(1), desk: "lobby".into() };
-        assert_eq!(evening.order(hand()), Err(Refusal::NotAWinner));
-        evening.order(Command::Reveal).unwrap();
-        assert_eq!(evening.order(hand()), Err(Refusal::NotAWinner));
-        evening.order(Command::Complete(Which::Latest)).unwrap();
-        evening.order(hand()).unwrap();
+        assert_eq!(fixture.order(hand()), Err(Refusal::NotAWinner));
+        fixture.order(Command::Reveal).unwrap();
+        assert_eq!(fixture.order(hand()), Err(Refusal::NotAWinner));
+        fixture.order(Command::Complete(DrawSelector::Latest)).unwrap();
+        fixture.order(hand()).unwrap();
     }
 
     #[test]
     fn an_address_is_asked_for_where_the_prize_is_sent() {
-        let mut evening = Evening::with(2);
-        evening.list("TV", 1, |prize| prize.needs_address = true);
-        let sent = evening.draw("TV", Slot, 1).unwrap();
-        let fetched = evening.draw("Mug", Slot, 1).unwrap();
+        let mut fixture = EventFixture::with(2);
+        fixture.list("TV", 1, |prize| prize.needs_address = true);
+        let sent = fixture.draw("TV", Slot, 1).unwrap();
+        let fetched = fixture.draw("Mug", Slot, 1).unwrap();
         let hand_in = |draw: &Draw, has_address| Command::ReceiveDetails {
-            pick: Pick::Draw(draw.id),
+            pick: WinSelector::Draw(draw.id),
             number: draw.seats[0].number,
             has_address,
         };
-        assert_eq!(evening.order(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");
+        assert_eq!(fixture.order(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");
         let kept = |outcome| matches!(outcome, Ok(Outcome::Details { keeps_address: true, first: true, .. }));
-        assert!(kept(evening.order(hand_in(&sent, true))) && !kept(evening.order(hand_in(&fetched, true))));
+        assert!(kept(fixture.order(hand_in(&sent, true))) && !kept(fixture.order(hand_in(&fetched, true))));
     }
 }

@@ -3,9 +3,9 @@
 //! Two promises are kept here. A pick is made once: whoever starts the same draw again gets the same draw, and calling one off leaves it in the
 //! proof. And the next draw never begins before everybody was told of the last.
 
-use super::command::{Chance, Decision, Outcome, Redraw, Which};
+use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw};
 use super::decide::Verdict;
-use super::fact::{Cause, Sealed, VoidReason};
+use super::fact::{Cause, SealedPick, VoidReason};
 use super::pick::pick;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Refusal, Status, Timestamp};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ impl Event {
     }
 
     /// Picks the winners in secret. Asked again for the same while it is pending, it answers with the draw there is.
-    pub(super) fn start(&self, at: Timestamp, wish: &DrawRequest, chance: Chance<'_>) -> Verdict {
+    pub(super) fn start(&self, at: Timestamp, wish: &DrawRequest, chance: EntropySource<'_>) -> Verdict {
         let spec = wish.settle(&self.prizes)?;
         if let Some(pending) = self.pending() {
             let same = *pending.spec == spec;
@@ -60,11 +60,11 @@ impl Event {
         }
     }
 
-    pub(super) fn complete(&self, which: &Which) -> Verdict {
+    pub(super) fn complete(&self, which: &DrawSelector) -> Verdict {
         let draw = match which {
-            Which::Latest => self.latest_revealed(),
-            Which::Draw(id) => self.draw(*id).filter(|draw| draw.revealed_at.is_some()),
-            Which::Winners(winners) => self.draws().rev().find(|draw| draw.drew_exactly(winners)),
+            DrawSelector::Latest => self.latest_revealed(),
+            DrawSelector::Draw(id) => self.draw(*id).filter(|draw| draw.revealed_at.is_some()),
+            DrawSelector::Winners(winners) => self.draws().rev().find(|draw| draw.drew_exactly(winners)),
         };
         self.announce(draw.ok_or(Refusal::NothingToComplete)?.id, Cause::Completed)
     }
@@ -95,7 +95,7 @@ impl Event {
         seat: (DrawId, Number),
         reason: VoidReason,
         redraw: Redraw,
-        chance: Chance<'_>,
+        chance: EntropySource<'_>,
     ) -> Verdict {
         let (id, number) = seat;
         let draw = self.draw(id).ok_or(Refusal::NotFound("draw"))?;
@@ -117,7 +117,7 @@ impl Event {
 
     /// The whole draw in one call; asked for again with the same request, the draw there is. It is known by the journal, so that this
     /// holds across a crash, and until a reset.
-    pub(super) fn draw_at_once(&self, at: Timestamp, wish: &DrawRequest, chance: Chance<'_>) -> Verdict {
+    pub(super) fn draw_at_once(&self, at: Timestamp, wish: &DrawRequest, chance: EntropySource<'_>) -> Verdict {
         let known = wish.request.and_then(|request| self.draws().find(|draw| draw.request == Some(request)));
         if let Some(draw) = known {
             return Ok(Decision::new([], Outcome::Revealed(draw.id)));
@@ -142,7 +142,7 @@ impl Event {
         first: Vec<Fact>,
         spec: DrawSpec,
         redraw_of: Option<(DrawId, Number)>,
-        chance: Chance<'_>,
+        chance: EntropySource<'_>,
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
         let mut event = self.clone();
         first.iter().for_each(|fact| event.apply(at, fact));
@@ -166,7 +166,7 @@ impl Event {
         let entropy = chance();
         let picks = pick(&pool, spec.winner_count, &entropy).into();
         let draw = DrawId(event.next_draw);
-        let sealed = Sealed { entropy, picks };
+        let sealed = SealedPick { entropy, picks };
         let started = Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
     }
@@ -205,30 +205,30 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::super::Mode::{Card, List, Network, Slot};
-    use super::super::command::{Command, Scope};
+    use super::super::command::{Command, ResetScope};
     use super::super::event::Audience;
-    use super::super::testing::{Evening, wish};
+    use super::super::testing::{EventFixture, wish};
     use super::super::{Phase, SessionId};
     use super::*;
 
     #[test]
     fn a_double_click_on_start_picks_once() {
-        let mut evening = Evening::with(50);
-        let first = evening.start("TV", Slot, 1).unwrap();
-        let picks = evening.event.pending().unwrap().sealed.picks.clone();
-        assert_eq!(evening.start("TV", Slot, 1), Ok(first));
-        assert_eq!(evening.event.pending().unwrap().sealed.picks, picks);
-        assert_eq!(evening.start("Car", Slot, 1), Err(Refusal::DrawInProgress(first)));
-        assert_eq!(evening.order(Command::Standby(wish("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
-        assert_eq!(evening.order(Command::DrawAtOnce(wish("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
+        let mut fixture = EventFixture::with(50);
+        let first = fixture.start("TV", Slot, 1).unwrap();
+        let picks = fixture.event.pending().unwrap().sealed.picks.clone();
+        assert_eq!(fixture.start("TV", Slot, 1), Ok(first));
+        assert_eq!(fixture.event.pending().unwrap().sealed.picks, picks);
+        assert_eq!(fixture.start("Car", Slot, 1), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(fixture.order(Command::Standby(wish("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(fixture.order(Command::DrawAtOnce(wish("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
     }
 
     #[test]
     fn what_cannot_be_drawn_is_refused_and_changes_nothing() {
-        let mut nobody = Evening::with(0);
+        let mut nobody = EventFixture::with(0);
         assert_eq!(nobody.start("TV", Slot, 1), Err(Refusal::NobodyRegistered));
-        let mut evening = Evening::with(3);
-        evening.list("Mug", 2, |_| {});
+        let mut fixture = EventFixture::with(3);
+        fixture.list("Mug", 2, |_| {});
         for (mode, count, refusal) in [
             (Slot, 2, Refusal::TooManyWinners { mode: Slot, max: 1 }),
             (Card, 6, Refusal::TooManyWinners { mode: Card, max: 5 }),
@@ -237,41 +237,41 @@ mod tests {
             (List, 0, Refusal::Invalid { field: "winner_count", why: "must be at least 1" }),
             (Card, 3, Refusal::PrizeExhausted { left: 2 }),
         ] {
-            assert_eq!(evening.start("Mug", mode, count), Err(refusal), "{mode:?} {count}");
+            assert_eq!(fixture.start("Mug", mode, count), Err(refusal), "{mode:?} {count}");
         }
-        assert_eq!(evening.start("Sock", Card, 4), Err(Refusal::TooFewLeft { left: 3 }));
-        evening.draw("Sock", Card, 3).unwrap();
-        assert_eq!(evening.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
-        assert_eq!(evening.order(Command::Reveal), Err(Refusal::NothingToReveal));
-        assert_eq!(evening.order(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
-        assert_eq!(Evening::with(1).order(Command::Complete(Which::Latest)), Err(Refusal::NothingToComplete));
+        assert_eq!(fixture.start("Sock", Card, 4), Err(Refusal::TooFewLeft { left: 3 }));
+        fixture.draw("Sock", Card, 3).unwrap();
+        assert_eq!(fixture.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
+        assert_eq!(fixture.order(Command::Reveal), Err(Refusal::NothingToReveal));
+        assert_eq!(fixture.order(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
+        assert_eq!(EventFixture::with(1).order(Command::Complete(DrawSelector::Latest)), Err(Refusal::NothingToComplete));
     }
 
     #[test]
     fn a_draw_is_public_only_once_it_is_announced() {
-        let mut evening = Evening::with(9);
-        let id = evening.start("TV", Slot, 1).unwrap();
-        let knows = |evening: &Evening, audience| evening.event.draw(id).unwrap().is_known_to(audience);
-        assert!(!knows(&evening, Audience::Stage));
-        assert!(evening.event.draw(id).unwrap().opened().is_none(), "a pick is sealed before its reveal");
-        evening.order(Command::Reveal).unwrap();
-        assert!(knows(&evening, Audience::Stage) && !knows(&evening, Audience::Public));
-        evening.order(Command::Complete(Which::Latest)).unwrap();
-        assert!(knows(&evening, Audience::Public));
+        let mut fixture = EventFixture::with(9);
+        let id = fixture.start("TV", Slot, 1).unwrap();
+        let knows = |fixture: &EventFixture, audience| fixture.event.draw(id).unwrap().is_known_to(audience);
+        assert!(!knows(&fixture, Audience::Operators));
+        assert!(fixture.event.draw(id).unwrap().disclosed_pick().is_none(), "a pick is sealed before its reveal");
+        fixture.order(Command::Reveal).unwrap();
+        assert!(knows(&fixture, Audience::Operators) && !knows(&fixture, Audience::Public));
+        fixture.order(Command::Complete(DrawSelector::Latest)).unwrap();
+        assert!(knows(&fixture, Audience::Public));
     }
 
     #[test]
     fn completing_again_changes_nothing_and_says_the_same() {
-        let mut evening = Evening::with(9);
-        let draw = evening.draw("TV", Card, 3).unwrap();
-        let facts = evening.facts.len();
+        let mut fixture = EventFixture::with(9);
+        let draw = fixture.draw("TV", Card, 3).unwrap();
+        let facts = fixture.facts.len();
         let backwards: Vec<_> = draw.winners().collect::<Vec<_>>().into_iter().rev().collect();
-        for which in [Which::Latest, Which::Draw(draw.id), Which::Winners(backwards)] {
-            assert_eq!(evening.order(Command::Complete(which)), Ok(Outcome::Completed(draw.id)));
+        for which in [DrawSelector::Latest, DrawSelector::Draw(draw.id), DrawSelector::Winners(backwards)] {
+            assert_eq!(fixture.order(Command::Complete(which)), Ok(Outcome::Completed(draw.id)));
         }
-        assert_eq!(evening.facts.len(), facts);
-        assert_eq!(evening.order(Command::Complete(Which::Winners(vec![]))), Err(Refusal::NothingToComplete));
-        assert_eq!(evening.order(Command::Complete(Which::Draw(DrawId(99)))), Err(Refusal::NothingToComplete));
+        assert_eq!(fixture.facts.len(), facts);
+        assert_eq!(fixture.order(Command::Complete(DrawSelector::Winners(vec![]))), Err(Refusal::NothingToComplete));
+        assert_eq!(fixture.order(Command::Complete(DrawSelector::Draw(DrawId(99)))), Err(Refusal::NothingToComplete));
     }
 
     #[test]
@@ -282,57 +282,57 @@ mod tests {
             || Command::DrawAtOnce(wish("Mug", List, 1)),
         ];
         for command in next {
-            let mut evening = Evening::with(9);
-            let id = evening.start("TV", Slot, 1).unwrap();
-            evening.order(Command::Reveal).unwrap();
-            let before = evening.facts.len();
-            evening.order(command()).unwrap();
-            assert_eq!(evening.facts[before], Fact::Announced { draw: id, cause: Cause::NextDraw });
+            let mut fixture = EventFixture::with(9);
+            let id = fixture.start("TV", Slot, 1).unwrap();
+            fixture.order(Command::Reveal).unwrap();
+            let before = fixture.facts.len();
+            fixture.order(command()).unwrap();
+            assert_eq!(fixture.facts[before], Fact::Announced { draw: id, cause: Cause::NextDraw });
         }
     }
 
     #[test]
     fn a_cancelled_pick_stays_on_record_and_its_numbers_in_the_pool() {
-        let mut evening = Evening::with(1);
-        let id = evening.start("TV", Slot, 1).unwrap();
-        assert_eq!(evening.order(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
-        assert_eq!(evening.event.draw(id).unwrap().opened().unwrap().picks[..], [Number(1)]);
-        evening.draw("TV", Slot, 1).unwrap();
-        evening.order(Command::Standby(wish("Mug", Slot, 1))).unwrap();
-        assert_eq!(evening.order(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
-        assert_eq!(evening.event.standby, None);
+        let mut fixture = EventFixture::with(1);
+        let id = fixture.start("TV", Slot, 1).unwrap();
+        assert_eq!(fixture.order(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
+        assert_eq!(fixture.event.draw(id).unwrap().disclosed_pick().unwrap().picks[..], [Number(1)]);
+        fixture.draw("TV", Slot, 1).unwrap();
+        fixture.order(Command::Standby(wish("Mug", Slot, 1))).unwrap();
+        assert_eq!(fixture.order(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
+        assert_eq!(fixture.event.standby, None);
     }
 
     #[test]
     fn an_absent_winners_seat_is_drawn_again_for_somebody_else() {
-        let mut evening = Evening::with(2);
-        let prize = evening.list("TV", 1, |_| {});
-        let draw = evening.draw("TV", Slot, 1).unwrap();
+        let mut fixture = EventFixture::with(2);
+        let prize = fixture.list("TV", 1, |_| {});
+        let draw = fixture.draw("TV", Slot, 1).unwrap();
         let absent = draw.winners().next().unwrap();
-        assert_eq!(evening.start("TV", Slot, 1), Err(Refusal::PrizeExhausted { left: 0 }));
-        let Ok(Outcome::Voided { redraw: Some(redraw) }) = evening.void(&draw, absent, VoidReason::Absent, Redraw::Yes) else {
+        assert_eq!(fixture.start("TV", Slot, 1), Err(Refusal::PrizeExhausted { left: 0 }));
+        let Ok(Outcome::Voided { redraw: Some(redraw) }) = fixture.void(&draw, absent, VoidReason::Absent, Redraw::Yes) else {
             panic!("not drawn again")
         };
-        assert_eq!(evening.event.draw(redraw).unwrap().redraw_of, Some((draw.id, absent)));
-        evening.order(Command::Reveal).unwrap();
-        evening.order(Command::Complete(Which::Latest)).unwrap();
-        let lucky = evening.event.draw(redraw).unwrap().winners().next().unwrap();
+        assert_eq!(fixture.event.draw(redraw).unwrap().redraw_of, Some((draw.id, absent)));
+        fixture.order(Command::Reveal).unwrap();
+        fixture.order(Command::Complete(DrawSelector::Latest)).unwrap();
+        let lucky = fixture.event.draw(redraw).unwrap().winners().next().unwrap();
         assert_ne!(lucky, absent);
-        assert_eq!(evening.event.remaining(evening.event.prize(prize).unwrap(), Audience::Public), 0);
-        assert_eq!(evening.void(&draw, absent, VoidReason::Absent, Redraw::Yes), Err(Refusal::NotAWinner), "a second click");
-        assert_eq!(evening.event.draw(draw.id).unwrap().seats.len(), 1, "the voided row stays");
+        assert_eq!(fixture.event.remaining(fixture.event.prize(prize).unwrap(), Audience::Public), 0);
+        assert_eq!(fixture.void(&draw, absent, VoidReason::Absent, Redraw::Yes), Err(Refusal::NotAWinner), "a second click");
+        assert_eq!(fixture.event.draw(draw.id).unwrap().seats.len(), 1, "the voided row stays");
     }
 
     #[test]
     fn voiding_is_all_or_nothing() {
-        let mut evening = Evening::with(1);
-        let draw = evening.draw("TV", Slot, 1).unwrap();
-        assert_eq!(evening.void(&draw, Number(1), VoidReason::Absent, Redraw::Yes), Err(Refusal::NobodyLeft));
-        assert!(evening.event.draw(draw.id).unwrap().seats[0].voided.is_none());
-        assert_eq!(evening.void(&draw, Number(7), VoidReason::Absent, Redraw::No), Err(Refusal::NotAWinner));
-        evening.void(&draw, Number(1), VoidReason::OperatorError, Redraw::Yes).unwrap();
+        let mut fixture = EventFixture::with(1);
+        let draw = fixture.draw("TV", Slot, 1).unwrap();
+        assert_eq!(fixture.void(&draw, Number(1), VoidReason::Absent, Redraw::Yes), Err(Refusal::NobodyLeft));
+        assert!(fixture.event.draw(draw.id).unwrap().seats[0].voided.is_none());
+        assert_eq!(fixture.void(&draw, Number(7), VoidReason::Absent, Redraw::No), Err(Refusal::NotAWinner));
+        fixture.void(&draw, Number(1), VoidReason::OperatorError, Redraw::Yes).unwrap();
         assert_eq!(
-            evening.event.pending().unwrap().sealed.picks[..],
+            fixture.event.pending().unwrap().sealed.picks[..],
             [Number(1)],
             "an operator's error costs nobody their chance"
         );
@@ -340,63 +340,63 @@ mod tests {
 
     #[test]
     fn a_reset_voids_what_is_pending_and_begins_anew() {
-        let mut evening = Evening::with(5);
-        let draw = evening.draw("TV", Slot, 1).unwrap();
-        let pending = evening.start("Mug", Slot, 1).unwrap();
-        evening.order(Command::Reset(Scope::Draws)).unwrap();
-        assert!(evening.facts.iter().any(|fact| matches!(fact, Fact::Cancelled { draw, .. } if *draw == pending)));
-        assert_eq!((evening.event.draws().len(), evening.event.participant_count()), (0, 5));
-        let next = evening.draw("TV", Card, 5).unwrap();
+        let mut fixture = EventFixture::with(5);
+        let draw = fixture.draw("TV", Slot, 1).unwrap();
+        let pending = fixture.start("Mug", Slot, 1).unwrap();
+        fixture.order(Command::Reset(ResetScope::Draws)).unwrap();
+        assert!(fixture.facts.iter().any(|fact| matches!(fact, Fact::Cancelled { draw, .. } if *draw == pending)));
+        assert_eq!((fixture.event.draws().len(), fixture.event.participant_count()), (0, 5));
+        let next = fixture.draw("TV", Card, 5).unwrap();
         assert!(next.id > pending && pending > draw.id, "draw ids are never used again");
-        evening.order(Command::Reset(Scope::Participants(SessionId([9; 16])))).unwrap();
-        assert_eq!((evening.event.participant_count(), evening.event.highest_number()), (0, 0));
+        fixture.order(Command::Reset(ResetScope::Participants(SessionId([9; 16])))).unwrap();
+        assert_eq!((fixture.event.participant_count(), fixture.event.highest_number()), (0, 0));
         let old = Command::Register { number: Number(1), key: [0; 32], session: SessionId([1; 16]) };
-        assert_eq!(evening.order(old), Err(Refusal::StaleSession));
-        evening.register(1).unwrap();
+        assert_eq!(fixture.order(old), Err(Refusal::StaleSession));
+        fixture.register(1).unwrap();
     }
 
     #[test]
     fn closing_an_event_announces_what_was_revealed_and_ends_drawing() {
-        let mut evening = Evening::with(5);
-        let id = evening.start("TV", Slot, 1).unwrap();
-        assert_eq!(evening.order(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
-        evening.order(Command::Reveal).unwrap();
-        evening.order(Command::ChangePhase(Phase::Closed)).unwrap();
-        assert_eq!(evening.event.draw(id).unwrap().status(), Status::Announced);
-        assert_eq!(evening.start("Mug", Slot, 1), Err(Refusal::EventClosed));
-        assert_eq!(evening.register(6), Err(Refusal::EventClosed));
-        assert_eq!(evening.order(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
+        let mut fixture = EventFixture::with(5);
+        let id = fixture.start("TV", Slot, 1).unwrap();
+        assert_eq!(fixture.order(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
+        fixture.order(Command::Reveal).unwrap();
+        fixture.order(Command::ChangePhase(Phase::Closed)).unwrap();
+        assert_eq!(fixture.event.draw(id).unwrap().status(), Status::Announced);
+        assert_eq!(fixture.start("Mug", Slot, 1), Err(Refusal::EventClosed));
+        assert_eq!(fixture.register(6), Err(Refusal::EventClosed));
+        assert_eq!(fixture.order(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
     }
 
     #[test]
     fn an_operator_who_is_late_acts_on_nobody_else_s_draw() {
-        let mut evening = Evening::with(9);
+        let mut fixture = EventFixture::with(9);
         let late = |known| DrawRequest { last_draw: Some(DrawId(known)), ..wish("TV", Slot, 1) };
-        let Ok(Outcome::Started(first)) = evening.order(Command::Start(late(0))) else { panic!("not started") };
-        assert_eq!(evening.order(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
-        assert_eq!(evening.order(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
-        assert_eq!(evening.order(Command::CancelDraw { draw: DrawId(9), reason: "".into() }), Err(Refusal::Outdated));
-        evening.order(Command::RevealDraw(first)).unwrap();
-        assert_eq!(evening.order(Command::RevealDraw(first)), Ok(Outcome::Revealed(first)), "both operators pressed");
+        let Ok(Outcome::Started(first)) = fixture.order(Command::Start(late(0))) else { panic!("not started") };
+        assert_eq!(fixture.order(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
+        assert_eq!(fixture.order(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
+        assert_eq!(fixture.order(Command::CancelDraw { draw: DrawId(9), reason: "".into() }), Err(Refusal::Outdated));
+        fixture.order(Command::RevealDraw(first)).unwrap();
+        assert_eq!(fixture.order(Command::RevealDraw(first)), Ok(Outcome::Revealed(first)), "both operators pressed");
         for late_wish in [Command::Start(late(0)), Command::Standby(late(0)), Command::DrawAtOnce(late(0))] {
-            assert_eq!(evening.order(late_wish), Err(Refusal::Outdated));
+            assert_eq!(fixture.order(late_wish), Err(Refusal::Outdated));
         }
-        let Ok(Outcome::Started(second)) = evening.order(Command::Start(late(1))) else { panic!("not started") };
-        evening.order(Command::CancelDraw { draw: second, reason: "".into() }).unwrap();
-        assert_eq!(evening.order(Command::RevealDraw(second)), Err(Refusal::Outdated));
-        evening.order(Command::Reset(crate::draw::command::Scope::Draws)).unwrap();
-        assert_eq!(evening.order(Command::Start(late(1))), Err(Refusal::Outdated), "a reset brings no id back");
+        let Ok(Outcome::Started(second)) = fixture.order(Command::Start(late(1))) else { panic!("not started") };
+        fixture.order(Command::CancelDraw { draw: second, reason: "".into() }).unwrap();
+        assert_eq!(fixture.order(Command::RevealDraw(second)), Err(Refusal::Outdated));
+        fixture.order(Command::Reset(crate::draw::command::ResetScope::Draws)).unwrap();
+        assert_eq!(fixture.order(Command::Start(late(1))), Err(Refusal::Outdated), "a reset brings no id back");
     }
 
     #[test]
     fn a_draw_in_one_call_that_is_asked_for_again_is_the_draw_there_is() {
-        let mut evening = Evening::with(9);
+        let mut fixture = EventFixture::with(9);
         let ask = |request| DrawRequest { request: Some([request; 32]), ..wish("TV", List, 2) };
-        let first = evening.order(Command::DrawAtOnce(ask(1)));
-        assert_eq!(evening.order(Command::DrawAtOnce(ask(1))), first);
-        let second = evening.order(Command::DrawAtOnce(ask(2)));
+        let first = fixture.order(Command::DrawAtOnce(ask(1)));
+        assert_eq!(fixture.order(Command::DrawAtOnce(ask(1))), first);
+        let second = fixture.order(Command::DrawAtOnce(ask(2)));
         assert!(second.is_ok() && second != first);
-        assert_eq!(evening.order(Command::DrawAtOnce(ask(1))), first, "however much has been drawn since");
-        assert_eq!(evening.event.draws().count(), 2);
+        assert_eq!(fixture.order(Command::DrawAtOnce(ask(1))), first, "however much has been drawn since");
+        assert_eq!(fixture.event.draws().count(), 2);
     }
 }
