@@ -10,11 +10,11 @@ use harness::{SEATS, TestServer};
 use luckydraw::base::clock::wall_clock;
 use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
+use luckydraw::draw::fact::WinnerDetails;
 use luckydraw::draw::fact::{Eligibility, VoidReason};
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status, WinSelector};
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
-use luckydraw::store::Details;
 use model::{Model, Place};
 use std::collections::BTreeSet;
 
@@ -208,7 +208,7 @@ impl Evening {
         let Place { draw, number, voided, .. } = self.dice.one_of(&self.model.places);
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
-        let details = Details { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
+        let details = WinnerDetails { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
         let answer = self
             .house
             .order_with(Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false }, Some(details));
