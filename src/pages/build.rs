@@ -2,8 +2,9 @@
 //!
 //! Cargo runs it before it compiles the crate. One hash over all files names the folder they are
 //! served from: a module's relative imports stay inside one version, and browsers may cache it for
-//! ever. Code is not minified, so that it stays readable where it runs. Only lines that hold nothing
-//! but a comment are dropped, since prose compresses badly: they were a sixth of what a phone loads.
+//! ever. Code is not minified, so that it stays readable where it runs. Only lines that hold
+//! nothing but a comment are dropped, since prose compresses badly: they were a sixth of what a
+//! phone loads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -73,7 +74,8 @@ fn read_all(source: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// Fills in the head and the files' address of a page; drops the comments of a module or style sheet.
+/// Fills in the head and the files' address of a page; drops the comments of a module or style
+/// sheet.
 fn prepare(name: &str, bytes: &[u8], files: &BTreeMap<String, Vec<u8>>, version: &str) -> Vec<u8> {
     match std::str::from_utf8(bytes) {
         Ok(text) if name.ends_with(".html") => {

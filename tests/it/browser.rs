@@ -1,7 +1,7 @@
 //! The pages in a real browser, used as people use them: by clicks, keys and visible text.
 //!
-//! [`chromium`] drives the browser, [`people`] has the actions of phones, consoles and desks. Each other
-//! module is named for what it tests.
+//! [`chromium`] drives the browser, [`people`] has the actions of phones, consoles and desks. Each
+//! other module is named for what it tests.
 
 mod access;
 mod chromium;

@@ -103,7 +103,7 @@ export class ListAnimation {
     }
   }
 
-  /** Sets the smallest shape that holds so many cells; gives how many it holds. */
+  /** Sets the smallest shape with room for `wanted` cells; gives its capacity. */
   setShape(wanted) {
     const [columns, rows] = SHAPES.find(([columns, rows]) => columns * rows >= wanted) ?? SHAPES.at(-1);
     this.sheet.style.setProperty('--columns', columns);

@@ -1,5 +1,5 @@
-//! Accessibility as axe-core checks it, contrast and labels above all: every page, in both languages,
-//! in light and dark.
+//! Accessibility as axe-core checks it, contrast and labels above all: every page, in both
+//! languages, in light and dark.
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::open_console;
@@ -94,7 +94,8 @@ async fn every_page_passes_the_accessibility_check() {
 /// Violations of a page in its current state, in both languages, in light and dark.
 async fn findings(page: &Page<'_>, what: &str, axe: &str) -> Vec<String> {
     if page.run("return typeof axe", vec![]).await == "undefined" {
-        // The page's policy does not apply to a driver's script. The library must be a property of window.
+        // The page's policy does not apply to a driver's script. The library must be a property of
+        // window.
         page.run(&format!("{axe}\nwindow.axe = axe;"), vec![]).await;
     }
     let mut found = Vec::new();

@@ -1,10 +1,11 @@
 //! A real browser: Debian's Chromium, driven through ChromeDriver as a person would, one browser
 //! context per person.
 //!
-//! Contexts share neither cookies nor storage, so that one browser holds a hall of phones, a stage and
-//! a console. ChromeDriver cannot open a context; Chromium's own protocol can, and ChromeDriver drives
-//! any window. Both processes form one group, which is killed however the test ends. Waits poll a
-//! condition until it holds; nothing sleeps for a fixed time, and no request leaves this machine.
+//! Contexts share neither cookies nor storage, so that one browser holds a hall of phones, a stage
+//! and a console. ChromeDriver cannot open a context; Chromium's own protocol can, and ChromeDriver
+//! drives any window. Both processes form one group, which is killed however the test ends. Waits
+//! poll a condition until it holds; nothing sleeps for a fixed time, and no request leaves this
+//! machine.
 
 use crate::http::Ask;
 use crate::test_server::PATIENCE;
@@ -136,8 +137,8 @@ impl Browser {
         page
     }
 
-    /// Asserts that no page had an error, violated its policy or sent a request to another host. Console
-    /// lines that contain one of `expected` are allowed.
+    /// Asserts that no page had an error, violated its policy or sent a request to another host.
+    /// Console lines that contain one of `expected` are allowed.
     pub async fn assert_no_errors(&self, expected: &[&str]) {
         let log = self.call_driver("se/log", json!({"type": "browser"})).await;
         let is_bad = |entry: &&Value| entry["level"] == "SEVERE" || entry["source"] == "security";
@@ -183,7 +184,8 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let group = libc::pid_t::try_from(self.driver.id()).unwrap();
-        // SAFETY: kill takes no pointers, and the driver is not reaped yet, so the group id is still its own.
+        // SAFETY: kill takes no pointers, and the driver is not reaped yet, so the group id is
+        // still its own.
         unsafe { libc::kill(-group, libc::SIGKILL) };
         let _ = self.driver.wait();
         // The killed processes may write to their profile until they are gone.
@@ -298,7 +300,8 @@ impl Page<'_> {
         self.act(selector, async |element| element.select_by_value(value).await.map(|()| true)).await;
     }
 
-    /// Presses keys at the focused element. Special keys are characters of WebDriver's private use area.
+    /// Presses keys at the focused element. Special keys are characters of WebDriver's private use
+    /// area.
     pub async fn press(&self, keys: &str) {
         let _focus = self.focus().await;
         self.browser.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
@@ -310,7 +313,8 @@ impl Page<'_> {
         self.browser.call_driver("goog/cdp/execute", json!({"cmd": command, "params": params})).await
     }
 
-    /// Retries an action until it succeeds: a page may render at any moment and replace the element.
+    /// Retries an action until it succeeds: a page may render at any moment and replace the
+    /// element.
     async fn act(&self, selector: &str, act: impl AsyncFn(&Element) -> Result<bool, fantoccini::error::CmdError>) {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -1,5 +1,5 @@
-//! Actions of people on the pages: take a number, log in, press the next step, submit details, look up
-//! a claim code.
+//! Actions of people on the pages: take a number, log in, press the next step, submit details, look
+//! up a claim code.
 
 use super::chromium::{Browser, Page, Screen};
 use crate::test_server::{ADMIN_TOKEN, TestServer};

@@ -1,5 +1,5 @@
-//! A phone keeps its number and learns its result, whatever happens to the page, the server, the network
-//! or the browser's settings.
+//! A phone keeps its number and learns its result, whatever happens to the page, the server, the
+//! network or the browser's settings.
 
 use super::chromium::{Browser, Screen};
 use super::people::open_console;

@@ -1,5 +1,5 @@
-//! Text that people type is shown unchanged on every page, in every script, and never interpreted as
-//! markup.
+//! Text that people type is shown unchanged on every page, in every script, and never interpreted
+//! as markup.
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::open_console;
@@ -7,8 +7,8 @@ use crate::show::{EVENT, prize};
 use crate::test_server::TestServer;
 use serde_json::json;
 
-/// Texts that break careless pages. Each becomes a prize, the first also a winner's name and the event's
-/// title.
+/// Texts that break careless pages. Each becomes a prize, the first also a winner's name and the
+/// event's title.
 fn texts() -> Vec<String> {
     [
         "<script>self.broken = 1</script>",

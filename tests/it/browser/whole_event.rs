@@ -1,5 +1,5 @@
-//! A whole event in one browser, from the first login to the reset: five phones, a stage, a console and
-//! two prize desks, and no direct API call.
+//! A whole event in one browser, from the first login to the reset: five phones, a stage, a console
+//! and two prize desks, and no direct API call.
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::open_console;
@@ -120,7 +120,8 @@ async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mod
     wait_for_all(phones, "suspense").await;
     host.press_step("reveal").await;
     loop {
-        // Phones before the stage: a phone that knew the result earlier than the stage would be caught.
+        // Phones before the stage: a phone that knew the result earlier than the stage would be
+        // caught.
         let mut states = Vec::new();
         for (_, phone) in phones {
             states.push(phone.state().await);
