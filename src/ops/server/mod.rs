@@ -8,19 +8,20 @@ mod rooms;
 pub mod watchdog;
 
 use crate::api::app::{App, Settings};
-use crate::api::images::ImageCache;
 use crate::api::metrics::port::Port;
-use crate::api::metrics::process::Credit;
-use crate::api::pages;
-use crate::api::patience::RateLimiter;
+use crate::api::metrics::process::BurstCredit;
+use crate::api::pictures::ImageCache;
+use crate::api::rate_limiter::RateLimiter;
+use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::{BackupThread, Plan};
 use crate::backup::{BACKUPS, IMAGES};
 use crate::draw::EventId;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
-use crate::http::listener::{Address, Listener, Protocol};
+use crate::http::bind::{ListenAddress, Listener, Protocol};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
+use crate::http::{HttpServer, HttpSettings};
 use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
 use crate::ops::descriptors;
@@ -80,7 +81,7 @@ impl StartError {
     /// Whether the operator asked for what is never done, rather than something having failed.
     pub fn is_usage(&self) -> bool {
         match self {
-            StartError::Bind(BindError::OpenToOthers { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
+            StartError::Bind(BindError::NotLoopback { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
             StartError::Tls(error) => error.is_usage(),
             _ => false,
         }
@@ -90,10 +91,10 @@ impl StartError {
 /// A house that is open.
 pub struct Running {
     app: Arc<App>,
-    listener: Acceptor,
+    acceptor: Acceptor,
     workers: Workers,
     writer: Writer,
-    keeper: BackupThread,
+    backups: BackupThread,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -114,9 +115,9 @@ pub fn start(config: &Config) -> Result<Running, StartError> {
     let admin_token = AdminToken::obtain(&config.admin_token, &config.data_dir)?;
     // Before the journal is replayed: a certificate that is no good is told at once.
     let certificates = open_certificates(config)?;
-    let settings = settle(config, &gates, &admin_token, connections_max).map_err(StartError::Threads)?;
+    let settings = settings(config, &gates, &admin_token).map_err(StartError::Threads)?;
     let rooms = Rooms::open(config, &settings, archive)?;
-    open_street(config, gates, settings, rooms, admin_token, certificates).map_err(StartError::Threads)
+    start_http(config, gates, settings, connections_max, rooms, admin_token, certificates).map_err(StartError::Threads)
 }
 
 /// Opens every door: the supervisor's where it holds some, else our own; those that phones are sent to first.
@@ -163,75 +164,86 @@ fn make_images_folder(config: &Config) -> Result<(), StartError> {
     made.map_err(|source| StartError::Folder { path, source })
 }
 
-/// What the street side goes by.
-fn settle(config: &Config, gates: &[Listener], token: &AdminToken, connections_max: usize) -> io::Result<Settings> {
-    let speech = if config.tls.is_some() { Protocol::Tls } else { Protocol::Plain };
-    let addresses = gates.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
-    let listening: Vec<SocketAddr> = addresses.iter().filter(|gate| gate.speech == speech).map(|gate| gate.address).collect();
+/// Settings of the handlers and of the HTTP layer.
+fn settings(config: &Config, listeners: &[Listener], token: &AdminToken) -> io::Result<Settings> {
+    let protocol = if config.tls.is_some() { Protocol::Tls } else { Protocol::Plain };
+    let addresses = listeners.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
+    let listening: Vec<SocketAddr> =
+        addresses.iter().filter(|listener| listener.protocol == protocol).map(|listener| listener.address).collect();
     Ok(Settings {
-        open: config.open,
-        allowed_origins: config.allowed_origins.clone(),
-        domain: config.domain.clone(),
+        http: HttpSettings {
+            open: config.open,
+            allowed_origins: config.allowed_origins.clone(),
+            domain: config.domain.clone(),
+            https_port: config.tls.as_ref().and(listening.first()).map(SocketAddr::port),
+        },
         default_event: Some(config.default_event.to_string()),
         participants_max: config.participants_max,
-        connections_max,
         long_polls_max: config.long_polls_max,
         admin_token: token.secret.expose().to_owned(),
+        metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
         images_dir: config.data_dir.join(IMAGES),
-        data_dir: config.data_dir.clone(),
         backups_dir: config.data_dir.join(BACKUPS),
         details_days: config.pii_days,
-        metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
         journal: config.data_dir.join(JOURNAL_FILE),
-        join_base: lan::join_base(&listening, speech.scheme(), config.domain.as_deref()),
-        https_port: config.tls.as_ref().and(listening.first()).map(SocketAddr::port),
+        join_base: lan::join_base(&listening, protocol.scheme(), config.domain.as_deref()),
     })
 }
 
-/// Opens the street side: workers, then the listener, then the word that all is ready.
-fn open_street(
+/// Starts the HTTP layer: workers, then the acceptor, then readiness.
+fn start_http(
     config: &Config,
-    gates: Vec<Listener>,
+    listeners: Vec<Listener>,
     settings: Settings,
+    connections_max: usize,
     rooms: Rooms,
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
 ) -> io::Result<Running> {
     let directory = Arc::clone(&rooms.directory);
-    let keeper = BackupThread::start(Plan {
+    let backups = BackupThread::start(Plan {
         data: config.data_dir.clone(),
         to: settings.backups_dir.clone(),
         every: config.backup_every,
         keep: config.backup_keep,
         age_max: Duration::from_secs(u64::from(config.pii_days) * 86_400),
     })?;
-    let connections_max = settings.connections_max;
+    let requests = Arc::new(RequestMetrics::new(ROUTES));
+    let stopping = CancellationToken::new();
+    let http_settings = settings.http.clone();
     let app = Arc::new(App {
         long_polls: tokio::sync::Semaphore::new(settings.long_polls_max),
         files: Arc::new(tokio::sync::Semaphore::new(1)),
         settings,
         directory: rooms.directory,
         inbox: rooms.inbox,
-        stages: rooms.stages,
-        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
+        reactors: rooms.stages,
         tokens: rooms.tokens,
-        patience: RateLimiter::default(),
+        rate_limiter: RateLimiter::default(),
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: rooms.durable,
-        backups: keeper.door(),
-        pace: rooms.pace,
-        traffic: RequestMetrics::default(),
-        credit: Credit::default(),
-        stopping: CancellationToken::new(),
+        backups: backups.door(),
+        commits: rooms.pace,
+        requests: Arc::clone(&requests),
+        credit: BurstCredit::default(),
+        stopping: stopping.clone(),
     });
-    let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
+    let server = Arc::new(HttpServer {
+        settings: http_settings,
+        router: &ROUTER,
+        app: Arc::clone(&app),
+        metrics: requests,
+        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
+        stopping,
+    });
+    let workers = Workers::start(config.workers, &server, GOODBYE_PATIENCE)?;
     let threads = config.workers + config.stages;
-    let seats = move || {
+    let budget = move || {
         let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
         descriptors::seats(connections_max.saturating_sub(peers), threads)
     };
-    let listener = Acceptor::start(gates, workers.doors(), Box::new(seats))?;
+    let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(budget))?;
     let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
     if let Some(port) = &metrics {
         tracing::info!(address = %port.address, "figures are to be had without a token");
@@ -240,13 +252,13 @@ fn open_street(
         certificates.begin()?;
     }
     app.ready.store(true, Relaxed);
-    Ok(Running { app, listener, workers, writer: rooms.writer, keeper, admin_token, metrics, certificates })
+    Ok(Running { app, acceptor, workers, writer: rooms.writer, backups, admin_token, metrics, certificates })
 }
 
 impl Running {
     /// Where it listens, with the ports that were given.
-    pub fn addresses(&self) -> &[Address] {
-        self.listener.addresses()
+    pub fn addresses(&self) -> &[ListenAddress] {
+        self.acceptor.addresses()
     }
 
     /// The address phones reach it by, without a path.
@@ -256,7 +268,7 @@ impl Running {
 
     /// The event of an address that names none: often the operator's, if it still goes on.
     pub fn event(&self) -> Option<EventId> {
-        pages::event_meant(&self.app)
+        self.app.event_by_default()
     }
 
     /// What opens the admin calls.
@@ -278,12 +290,12 @@ impl Running {
         if let Some(certificates) = self.certificates {
             certificates.stop();
         }
-        self.listener.stop();
+        self.acceptor.stop();
         self.workers.begin_stop();
-        self.app.stages.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);
+        self.app.reactors.stop(GOODBYE_SPREAD, GOODBYE_PATIENCE);
         self.workers.stop();
         self.metrics.into_iter().for_each(Port::wait);
-        self.keeper.stop();
+        self.backups.stop();
         // After the last request that may have waited for it.
         self.writer.stop();
     }

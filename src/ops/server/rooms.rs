@@ -5,7 +5,7 @@
 //! anything. The writer comes last of all, when everybody it tells of facts is there; closing it is the last thing a stop does.
 
 use crate::api::app::Settings;
-use crate::api::messages::Messages;
+use crate::api::socket::SocketMessages;
 use crate::backup::BACKUPS;
 use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
@@ -70,7 +70,7 @@ impl Rooms {
         let (orders, taken) = bounded(config.inbox_max);
         let inbox = Inbox::new(orders.clone());
         let interpreter = || -> Box<dyn crate::live::protocol::MessageHandler> {
-            Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
+            Box::new(SocketMessages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
         };
         let stages = Reactors::start(config.stages, interpreter).map_err(StartError::Threads)?;
         let writer = || -> Result<(Writer, Arc<CommitMetrics>), StartError> {

@@ -35,7 +35,7 @@ impl Watched for House {
         };
         let mut called: Vec<PendingProbe> = self.workers.iter().enumerate().map(worker).collect();
         called.push(self.inbox.call(deadline));
-        called.extend(self.app.stages.call(deadline));
+        called.extend(self.app.reactors.call(deadline));
         called.into_iter().filter(|called| !called.answers_by(deadline)).map(|called| called.name).collect()
     }
 

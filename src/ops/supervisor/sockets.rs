@@ -5,7 +5,7 @@
 //! these too; only what cannot be changed any more (IPv6 alone or not) is the supervisor's.
 
 use crate::http::bind::{self, BindError};
-use crate::http::listener::{Listener, Protocol};
+use crate::http::bind::{Listener, Protocol};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
 use std::net::TcpListener;
@@ -51,11 +51,11 @@ impl Handed {
     }
 
     /// Takes the sockets of this name out, to speak so there.
-    pub fn gates(&mut self, name: &str, speech: Protocol) -> Vec<Listener> {
+    pub fn gates(&mut self, name: &str, protocol: Protocol) -> Vec<Listener> {
         let (wanted, others) = std::mem::take(&mut self.sockets).into_iter().partition(|(own, _)| own == name);
         self.sockets = others;
         let wanted: Vec<_> = wanted;
-        wanted.into_iter().map(|(_, socket)| Listener { socket, speech }).collect()
+        wanted.into_iter().map(|(_, socket)| Listener { socket, protocol }).collect()
     }
 
     /// Insists that every socket has been taken out: one that nobody accepts from would keep phones waiting for ever.
@@ -76,7 +76,7 @@ fn adopt(socket: Socket, name: &str, loopback_only: bool) -> Result<TcpListener,
         return Err(strange());
     }
     if loopback_only && !address.ip().is_loopback() {
-        return Err(BindError::OpenToOthers { address }.into());
+        return Err(BindError::NotLoopback { address }.into());
     }
     bind::prepare(&socket).map_err(|source| SocketsError::Refused { name: name.to_owned(), source })?;
     tracing::info!(%address, name, "listening on the supervisor's socket");
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn open_mode_takes_no_socket_that_others_reach() {
         let error = adopt(listening("0.0.0.0:0"), "http", true).unwrap_err();
-        assert!(matches!(error, SocketsError::Bind(BindError::OpenToOthers { .. })), "{error}");
+        assert!(matches!(error, SocketsError::Bind(BindError::NotLoopback { .. })), "{error}");
     }
 
     #[test]
