@@ -18,7 +18,7 @@ use luckydraw::live::roster::Roster;
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::{ByRole, Role};
 use luckydraw::ops::descriptors::make_room;
-use luckydraw::wire::text::text_frame;
+use luckydraw::wire::text_frame;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
@@ -136,7 +136,7 @@ impl Hall {
 fn first_snapshot(sync: &Bytes) -> Snapshot {
     let settings = Settings { title: "bench".into(), participants_max: 1, ..Settings::default() };
     let id = EventId::parse("bench").expect("it is a name");
-    let event = Event::opened(id, settings, SessionId([0; 16]), Epoch([0; 8]), Timestamp(0));
+    let event = Event::new(id, settings, SessionId([0; 16]), Epoch([0; 8]), Timestamp(0));
     let roster = Arc::new(Roster::new(1, 1));
     Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::from_fn(|_| sync.clone()) }
 }

@@ -120,8 +120,8 @@ impl Phone {
 
 /// Prints what each page weighs over the wire: a size is not timed, and belongs to the figures all the same.
 fn weights(_: &mut Criterion) {
-    for page in ["phone.html", "stage.html", "console.html", "staff.html", "verify.html"] {
-        let parts = files_of(page);
+    for page in ["phone", "stage", "console", "staff", "verify"] {
+        let parts = files_of(&format!("{page}/index.html"));
         let sum = |size: fn(&File) -> usize| parts.iter().map(|file| size(file)).sum::<usize>();
         let (brotli, gzip, plain) = (sum(|file| file.brotli.len()), sum(|file| file.gzip.len()), sum(|file| file.plain().len()));
         println!("web/weight/{page}: {brotli} bytes by brotli, {gzip} by gzip, {plain} plain, {} files", parts.len());

@@ -13,7 +13,7 @@ use luckydraw::live::room::Room;
 use luckydraw::live::roster::Roster;
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::{ByRole, Role};
-use luckydraw::wire::text::{join_frames, text_frame};
+use luckydraw::wire::{join_frames, text_frame};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
@@ -158,7 +158,7 @@ const SYNC: &str = "hello";
 fn first_snapshot() -> Snapshot {
     let settings = Settings { title: "allocations".into(), participants_max: 10, ..Settings::default() };
     let id = EventId::parse("allocations").unwrap();
-    let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
+    let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let sync = ByRole::from_fn(|_| text_frame(SYNC));
     Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync }
 }

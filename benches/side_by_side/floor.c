@@ -1,16 +1,16 @@
 /*
- * floor: the cheapest WebSocket fan-out server that plain epoll and send(2) allow. No product: it keeps one byte for each
- * connection, trusts every request to arrive in one piece, and forgets a peer whose buffer is full. It is what the real
- * server is measured against, so whatever it costs is what the kernel costs.
+ * floor: the cheapest WebSocket fan-out server that plain epoll and send(2) allow, as the baseline of every ratio. It is no
+ * product: it keeps one byte per connection, trusts every request to arrive in one piece, and drops the rest of a frame that
+ * a full socket buffer cuts short. Its cost is therefore the kernel's cost.
  *
- *   GET  any path, with Upgrade   101, and from then on a socket; what it says is ignored
- *   POST /trigger                 the body as one text frame to every socket
- *   POST any other path           {"number":N,"token":"..."}: a fixed answer with a rising number, nothing parsed or kept
+ *   GET  any path, with Upgrade   101, then a socket whose messages are ignored
+ *   POST /trigger                 sends the body as one text frame to every socket
+ *   POST any other path           {"number":N,"token":"..."}: a fixed answer with a rising number; nothing is parsed or kept
  *
- *   -p PORT      where to listen (9000)
- *   -t THREADS   that many event loops, each with its own listening socket (SO_REUSEPORT) and, from the second on, its own
- *                table of descriptors, so that more sockets fit than RLIMIT_NOFILE allows one table (1)
- *   -s BYTES     SO_SNDBUF of the sockets (the system's)
+ *   -p PORT      the port to listen on (9000)
+ *   -t THREADS   event loops, each with its own listening socket (SO_REUSEPORT) and, from the second on, its own table of
+ *                descriptors, which saves the kernel the reference counts of a shared one (1)
+ *   -s BYTES     SO_SNDBUF of the sockets (the system's default)
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,24 +35,24 @@
 #define EVENTS_MAX 256
 #define BODY_MAX 65535
 
-enum state { FREE, LISTENER, HTTP, SOCKET, BELL };
+enum state { FREE, LISTENER, HTTP, SOCKET, WAKEUP };
 
-/* One event loop and the connections it accepted. */
+/* One event loop and the connections that it accepted. */
 struct loop {
-    int index, epoll, bell, highest;
-    unsigned char state[DESCRIPTORS_MAX]; /* by descriptor: the one byte a connection costs */
+    int index, epoll, wakeup, highest;
+    unsigned char state[DESCRIPTORS_MAX]; /* by descriptor: one byte per connection */
 };
 
 static struct loop *loops[THREADS_MAX];
 static int port = 9000, thread_count = 1, send_buffer = 0;
 
-/* The frame that is being sent. A trigger comes only after everybody has the frame before it. */
+/* The frame that is being sent. The client triggers the next one only after every socket has this one. */
 static unsigned char frame[BODY_MAX + 4];
 static size_t frame_len;
 static unsigned long long number;
 static __thread char buffer[1 << 16];
 
-/* SHA-1 of a short text (FIPS 180-4), for the handshake alone. */
+/* SHA-1 of a short text (FIPS 180-4); only the handshake uses it. */
 static uint32_t rotate(uint32_t x, int n) { return x << n | x >> (32 - n); }
 
 static void sha1(const unsigned char *text, size_t len, unsigned char digest[20]) {
@@ -102,41 +102,41 @@ static void watch(struct loop *loop, int fd, enum state state) {
     epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void hang_up(struct loop *loop, int fd) {
+static void close_connection(struct loop *loop, int fd) {
     loop->state[fd] = FREE;
     close(fd);
 }
 
-static void answer(int fd, const char *more, const char *body) {
+static void respond(int fd, const char *extra_header, const char *body) {
     char text[600];
     int len = snprintf(text, sizeof text, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n%s",
-                       more, strlen(body), body);
+                       extra_header, strlen(body), body);
     (void)!send(fd, text, len, MSG_NOSIGNAL);
 }
 
-/* The hot path. A send that comes up short is not made up for: the client would count the frame as missing. */
+/* The hot path. A short send is not completed: the client would count the frame as missing. */
 static void send_to_all(struct loop *loop) {
     for (int fd = 0; fd <= loop->highest; fd++)
         if (loop->state[fd] == SOCKET) (void)!send(fd, frame, frame_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void broadcast(struct loop *loop, const char *body, size_t len) {
-    size_t head = 0;
+    size_t header_len = 0;
     uint64_t one = 1;
-    frame[head++] = 0x81; /* final, text (RFC 6455 section 5.2) */
-    if (len < 126) frame[head++] = len;
-    else frame[head++] = 126, frame[head++] = len >> 8, frame[head++] = len;
-    memcpy(frame + head, body, len);
-    frame_len = head + len;
+    frame[header_len++] = 0x81; /* final, text (RFC 6455 section 5.2) */
+    if (len < 126) frame[header_len++] = len;
+    else frame[header_len++] = 126, frame[header_len++] = len >> 8, frame[header_len++] = len;
+    memcpy(frame + header_len, body, len);
+    frame_len = header_len + len;
     for (int i = 0; i < thread_count; i++)
-        if (loops[i] != loop) (void)!write(loops[i]->bell, &one, sizeof one);
+        if (loops[i] != loop) (void)!write(loops[i]->wakeup, &one, sizeof one);
     send_to_all(loop);
 }
 
-static void shake_hands(struct loop *loop, int fd) {
+static void upgrade(struct loop *loop, int fd) {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     char *key = strcasestr(buffer, "sec-websocket-key: ");
-    if (!key) return answer(fd, "", "{}");
+    if (!key) return respond(fd, "", "{}");
     key += strlen("sec-websocket-key: ");
     char keyed[128], accept[40], text[256];
     unsigned char digest[20];
@@ -153,32 +153,32 @@ static void shake_hands(struct loop *loop, int fd) {
     loop->state[fd] = SOCKET;
 }
 
-static void give_number(struct loop *loop, int fd) {
+static void register_participant(struct loop *loop, int fd) {
     static const char digits[] = "0123456789abcdef";
-    unsigned char chance[16];
+    unsigned char random[16];
     char token[33] = "", body[160];
-    (void)!getrandom(chance, sizeof chance, 0);
-    for (int i = 0; i < 32; i++) token[i] = digits[chance[i / 2] >> (i % 2 ? 0 : 4) & 15];
+    (void)!getrandom(random, sizeof random, 0);
+    for (int i = 0; i < 32; i++) token[i] = digits[random[i / 2] >> (i % 2 ? 0 : 4) & 15];
     snprintf(body, sizeof body, "{\"number\":%llu,\"token\":\"%s\"}", __atomic_add_fetch(&number, 1, __ATOMIC_RELAXED), token);
-    int closes = strcasestr(buffer, "connection: close") != NULL;
-    answer(fd, closes ? "Connection: close\r\n" : "", body);
-    if (closes) hang_up(loop, fd);
+    int is_last = strcasestr(buffer, "connection: close") != NULL;
+    respond(fd, is_last ? "Connection: close\r\n" : "", body);
+    if (is_last) close_connection(loop, fd);
 }
 
-static void hear(struct loop *loop, int fd) {
+static void read_connection(struct loop *loop, int fd) {
     ssize_t len = recv(fd, buffer, sizeof buffer - 1, MSG_DONTWAIT);
     if (len < 0 && errno == EAGAIN) return;
-    if (len <= 0) return hang_up(loop, fd);
+    if (len <= 0) return close_connection(loop, fd);
     if (loop->state[fd] == SOCKET) return;
     buffer[len] = 0;
-    char *head_end = strstr(buffer, "\r\n\r\n");
-    if (!head_end) return;
-    if (!memcmp(buffer, "GET ", 4)) shake_hands(loop, fd);
+    char *header_end = strstr(buffer, "\r\n\r\n");
+    if (!header_end) return;
+    if (!memcmp(buffer, "GET ", 4)) upgrade(loop, fd);
     else if (!memcmp(buffer, "POST /trigger", 13)) {
-        char *body = head_end + 4;
+        char *body = header_end + 4;
         broadcast(loop, body, len - (body - buffer));
-        answer(fd, "", "{\"ok\":true}");
-    } else give_number(loop, fd);
+        respond(fd, "", "{\"ok\":true}");
+    } else register_participant(loop, fd);
 }
 
 static int listen_on_port(void) {
@@ -198,24 +198,24 @@ static void *run(void *argument) {
     struct loop *loop = argument;
     if (loop->index && unshare(CLONE_FILES)) perror("floor: unshare");
     loop->epoll = epoll_create1(0);
-    watch(loop, loop->bell, BELL);
+    watch(loop, loop->wakeup, WAKEUP);
     watch(loop, listen_on_port(), LISTENER);
     struct epoll_event events[EVENTS_MAX];
     for (;;) {
         int count = epoll_wait(loop->epoll, events, EVENTS_MAX, -1);
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd, accepted;
-            uint64_t rung;
+            uint64_t wakeups;
             switch (loop->state[fd]) {
             case LISTENER:
                 while ((accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK)) >= 0) watch(loop, accepted, HTTP);
                 break;
-            case BELL:
-                (void)!read(fd, &rung, sizeof rung);
+            case WAKEUP:
+                (void)!read(fd, &wakeups, sizeof wakeups);
                 send_to_all(loop);
                 break;
             default:
-                hear(loop, fd);
+                read_connection(loop, fd);
             }
         }
     }
@@ -239,7 +239,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < thread_count; i++) {
         loops[i] = calloc(1, sizeof *loops[i]);
         loops[i]->index = i;
-        loops[i]->bell = eventfd(0, EFD_NONBLOCK);
+        loops[i]->wakeup = eventfd(0, EFD_NONBLOCK);
     }
     for (int i = 1; i < thread_count; i++) {
         pthread_t thread;

@@ -37,6 +37,24 @@ impl File {
         GzDecoder::new(self.gzip).read_to_end(&mut plain).expect("embedded files were compressed by the build");
         plain
     }
+
+    /// Names of the files that this page, module or style sheet refers to in double quotes, for which `counts` agrees to the
+    /// text before the quote. Relative names are resolved against its folder.
+    ///
+    /// # Panics
+    /// When it is not UTF-8.
+    pub fn references(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
+        let text = String::from_utf8(self.plain()).expect("pages and modules are UTF-8");
+        let (folder, _) = self.name.split_once('/').expect("each file is in a folder");
+        let parts: Vec<_> = text.split('"').collect();
+        let quoted = parts.chunks_exact(2).filter(|pair| counts(pair[0])).map(|pair| pair[1]);
+        let root = format!("/lottery/files/{VERSION}/");
+        let resolve = |quoted: &str| {
+            let inner = quoted.strip_prefix("./").map(|name| format!("{folder}/{name}"));
+            inner.or_else(|| quoted.strip_prefix("../").or_else(|| quoted.strip_prefix(&root)).map(str::to_owned))
+        };
+        quoted.filter_map(resolve).collect()
+    }
 }
 
 /// The file of that name.
@@ -57,28 +75,18 @@ pub fn files_of(page: &str) -> Vec<&'static File> {
         }
         let file = find(&name).unwrap_or_else(|| panic!("{name} does not exist"));
         parts.push(file);
-        let text = String::from_utf8(file.plain()).expect("pages and modules are UTF-8");
-        match file.name.rsplit_once('.') {
-            Some((_, "html")) => open.extend(between(&text, &format!("\"/lottery/files/{VERSION}/"))),
-            Some((_, "js")) => open.extend(between(&text, "from \"./")),
-            _ => {}
-        }
+        open.extend(file.references(|before| name.ends_with(".html") || before.ends_with("from ")));
     }
     parts
 }
 
-/// The texts between `beginning` and the next quotation mark.
-fn between<'t>(text: &'t str, beginning: &str) -> impl Iterator<Item = String> + use<'t> {
-    let rests: Vec<_> = text.split(beginning).skip(1).collect();
-    rests.into_iter().filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned())
-}
-
-/// `GET /lottery/files/{version}/{name}`
+/// `GET /lottery/files/{version}/{folder}/{name}`
 ///
 /// # Errors
 /// 404 for an unknown name, and for a page, which has an address of its own.
 pub async fn show(request: ApiRequest) -> HttpResult {
-    let file = find(request.param(1)).filter(|file| !file.name.ends_with(".html"));
+    let name = format!("{}/{}", request.param(1), request.param(2));
+    let file = find(&name).filter(|file| !file.name.ends_with(".html"));
     let file = file.ok_or_else(|| HttpError::not_found("there is nothing at this address"))?;
     // A page loaded before the server was replaced still finds its files, but no cache keeps them under the old name.
     let is_current = request.param(0) == VERSION;
@@ -183,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_held_file_is_not_sent_again() {
-        let file = find("phone.html").unwrap();
+        let file = find("phone/index.html").unwrap();
         let first = response(file, &request_headers("br"), "no-cache");
         let mut again = request_headers("br");
         again.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());

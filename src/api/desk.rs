@@ -11,16 +11,15 @@ use crate::api::app::App;
 use crate::api::auth::{AccessLevel, Credential};
 use crate::api::context::{ApiRequest, EventAccess};
 use crate::draw::event::Audience;
-use crate::draw::fact::Mark;
+use crate::draw::fact::{Eligibility, WinnerDetails};
 use crate::draw::{Command, DrawId, EventId, Number, Refusal};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request};
-use crate::store::Details;
 use crate::wire::parse::Invalid;
-use crate::wire::request::{self, ClaimCode, HandOver, MarkChange, SeatNamed};
+use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, SeatNamed};
 use crate::wire::view::claims;
-use crate::wire::view::people::{self, Listing, Mask, Reached};
+use crate::wire::view::people::{self, Listing, Mask, WinnerContact};
 use hyper::StatusCode;
 
 /// Participants of one page, at most.
@@ -40,13 +39,13 @@ pub async fn participants(request: ApiRequest) -> HttpResult {
 pub async fn mark(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Staff).await?;
     let number = request.param(1).parse().map(Number).map_err(|_| HttpError::from(Refusal::ParticipantNotFound))?;
-    let body: MarkChange = request.json().await?;
+    let body: EligibilityChange = request.json().await?;
     if (body.group.is_some() || body.weight.is_some()) && !access.credential.grants(AccessLevel::Host) {
         return Err(HttpError::forbidden("groups and weights are the host's to give"));
     }
     let snapshot = access.room.snapshot();
     let participant = snapshot.event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
-    let present = snapshot.event.mark(participant).cloned().unwrap_or(Mark { eligible: true, group: None, weight: 1 });
+    let present = snapshot.event.mark(participant).cloned().unwrap_or(Eligibility { eligible: true, group: None, weight: 1 });
     let command = Command::MarkParticipant { number, mark: changed(present, body)? };
     let accepted = request.submit(&access, command).await?;
     let event = &accepted.snapshot.event;
@@ -113,8 +112,8 @@ pub async fn requested_mask(request: &ApiRequest, access: &EventAccess) -> Resul
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn all_details(app: &App, event: &EventId) -> Result<Vec<Details>, Rejection> {
-    let mut all: Vec<Details> = Vec::new();
+pub async fn all_details(app: &App, event: &EventId) -> Result<Vec<WinnerDetails>, Rejection> {
+    let mut all: Vec<WinnerDetails> = Vec::new();
     loop {
         let after = all.last().map_or((DrawId(0), Number(0)), |last| (last.draw, last.number));
         let page = details_page(app, event, after, DETAILS_PAGE).await?;
@@ -127,18 +126,18 @@ pub async fn all_details(app: &App, event: &EventId) -> Result<Vec<Details>, Rej
 }
 
 /// The details of one seat, if its winner has submitted them.
-async fn details_of(app: &App, event: &EventId, draw: DrawId, number: Number) -> Result<Option<Details>, Rejection> {
+async fn details_of(app: &App, event: &EventId, draw: DrawId, number: Number) -> Result<Option<WinnerDetails>, Rejection> {
     let before = (draw, Number(number.0.saturating_sub(1)));
     let page = details_page(app, event, before, 1).await?;
     Ok(page.into_iter().find(|details| (details.draw, details.number) == (draw, number)))
 }
 
-async fn details_page(app: &App, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<Details>, Rejection> {
+async fn details_page(app: &App, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<WinnerDetails>, Rejection> {
     app.inbox.ask(|reply| Request::ReadDetails { event: event.clone(), after, limit, reply }).await
 }
 
-fn contact(details: &Details) -> Reached<'_> {
-    Reached {
+fn contact(details: &WinnerDetails) -> WinnerContact<'_> {
+    WinnerContact {
         draw: details.draw,
         number: details.number,
         name: &details.name,
@@ -182,8 +181,8 @@ fn claim_not_found() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "CLAIM_NOT_FOUND", "this code claims nothing here")
 }
 
-fn changed(mark: Mark, change: MarkChange) -> Result<Mark, Invalid> {
-    Ok(Mark {
+fn changed(mark: Eligibility, change: EligibilityChange) -> Result<Eligibility, Invalid> {
+    Ok(Eligibility {
         eligible: change.eligible.unwrap_or(mark.eligible),
         group: change.group.map_or(Ok(mark.group), request::group)?,
         weight: match change.weight {
@@ -198,17 +197,17 @@ fn changed(mark: Mark, change: MarkChange) -> Result<Mark, Invalid> {
 mod tests {
     use super::*;
 
-    fn change(eligible: Option<bool>, group: Option<&str>, weight: Option<u16>) -> Result<Mark, Invalid> {
-        let present = Mark { eligible: true, group: Some("blue".into()), weight: 3 };
-        changed(present, MarkChange { eligible, group: group.map(str::to_owned), weight })
+    fn change(eligible: Option<bool>, group: Option<&str>, weight: Option<u16>) -> Result<Eligibility, Invalid> {
+        let present = Eligibility { eligible: true, group: Some("blue".into()), weight: 3 };
+        changed(present, EligibilityChange { eligible, group: group.map(str::to_owned), weight })
     }
 
     #[test]
     fn fields_left_out_of_a_mark_stay() {
         let group = Some("blue".into());
-        assert_eq!(change(Some(false), None, None), Ok(Mark { eligible: false, group: group.clone(), weight: 3 }));
-        assert_eq!(change(None, Some(""), None), Ok(Mark { eligible: true, group: None, weight: 3 }));
-        assert_eq!(change(None, None, Some(7)), Ok(Mark { eligible: true, group, weight: 7 }));
+        assert_eq!(change(Some(false), None, None), Ok(Eligibility { eligible: false, group: group.clone(), weight: 3 }));
+        assert_eq!(change(None, Some(""), None), Ok(Eligibility { eligible: true, group: None, weight: 3 }));
+        assert_eq!(change(None, None, Some(7)), Ok(Eligibility { eligible: true, group, weight: 7 }));
         assert!(change(None, None, Some(0)).is_err(), "nobody is excluded by weight unseen");
     }
 }

@@ -10,7 +10,7 @@ use crate::api::context::ApiRequest;
 use crate::api::pictures::store_data_url;
 use crate::backup::copy::Cause;
 use crate::base::chance;
-use crate::draw::command::{Scope, Which};
+use crate::draw::command::{DrawSelector, ResetScope};
 use crate::draw::{Command, Draw, DrawId, DrawRequest, Outcome, Refusal, Status};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
@@ -54,7 +54,7 @@ pub async fn reveal(mut request: ApiRequest) -> HttpResult {
 pub async fn complete(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let meant = request.json::<Meant>().await?.unwrap_or_default();
-    let which = meant.draw_id.map_or(Which::Latest, |id| Which::Draw(DrawId(id)));
+    let which = meant.draw_id.map_or(DrawSelector::Latest, |id| DrawSelector::Draw(DrawId(id)));
     refuse_outdated(&access.room, &which)?;
     let accepted = request.submit(&access, Command::Complete(which)).await?;
     success(&draws::revealed(draw_of(&accepted)?), "announced")
@@ -109,9 +109,9 @@ pub async fn reset(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Admin).await?;
     let body: Reset = request.json().await?;
     let scope = match (body.reset_participants, body.reset_draws) {
-        (true, _) => Scope::Participants(chance::session_id()),
-        (false, true) => Scope::Draws,
-        (false, false) => Scope::Nothing,
+        (true, _) => ResetScope::Participants(chance::session_id()),
+        (false, true) => ResetScope::Draws,
+        (false, false) => ResetScope::Nothing,
     };
     // Before it is decided whether anything is cleared: a copy too many does no harm.
     let backup = if body.backup { Some(backups::make(&request.app, Cause::BeforeReset).await?.name) } else { None };
@@ -147,8 +147,8 @@ async fn draw_request(app: &Arc<App>, mut spec: Spec) -> Result<DrawRequest, Htt
 }
 
 /// Refuses to complete a draw that is gone or cancelled: the console that names it shows an old state.
-fn refuse_outdated(room: &Room, which: &Which) -> Result<(), HttpError> {
-    let Which::Draw(id) = which else { return Ok(()) };
+fn refuse_outdated(room: &Room, which: &DrawSelector) -> Result<(), HttpError> {
+    let DrawSelector::Draw(id) = which else { return Ok(()) };
     let snapshot = room.snapshot();
     let is_valid = snapshot.event.draw(*id).is_some_and(|draw| draw.status() != Status::Cancelled);
     if is_valid { Ok(()) } else { Err(Refusal::Outdated.into()) }

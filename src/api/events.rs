@@ -10,13 +10,9 @@ use crate::draw::{Command, EventId, Prize};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
-use crate::wire::parse::Invalid;
 use crate::wire::request::{self, EntryCode, EventChange, NewEvent, PhaseChange};
 use crate::wire::view::events;
 use std::sync::Arc;
-
-/// A name that no event can have: `/admin/events/…` means the list.
-pub const NAME_TAKEN: &str = "events";
 
 /// `GET /admin/events`
 pub async fn list(request: ApiRequest) -> HttpResult {
@@ -30,9 +26,6 @@ pub async fn create(mut request: ApiRequest) -> HttpResult {
     request.require(AccessLevel::Admin).await?;
     let body: NewEvent = request.json_of_many_fields().await?;
     let id = request::event_id(&body.event_id)?;
-    if id.as_str() == NAME_TAKEN {
-        return Err(Invalid::field("event_id", "is a name this server keeps for itself").into());
-    }
     let participants_max = body.participants_max.unwrap_or(request.app.settings.participants_max);
     let settings = Settings {
         title: request::title(body.title.as_deref().unwrap_or(id.as_str()))?,
@@ -105,7 +98,7 @@ impl App {
         if let Some(room) = self.directory.find(name) {
             return Ok(room);
         }
-        let id = EventId::parse(name).filter(|id| self.settings.http.open && id.as_str() != NAME_TAKEN);
+        let id = EventId::parse(name).filter(|_| self.settings.http.open);
         let id = id.ok_or_else(event_not_found)?;
         let title = id.as_str().into();
         let settings = Settings { title, participants_max: self.settings.participants_max, ..Settings::default() };

@@ -11,10 +11,10 @@ use crate::live::Role;
 use crate::live::protocol::Since;
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
+use crate::wire::frame_text;
 use crate::wire::request;
-use crate::wire::state_sync::{self, Voice};
-use crate::wire::text::frame_text;
-use crate::wire::view::people::Own;
+use crate::wire::state_sync;
+use crate::wire::view::people::AuthenticatedPhone;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     let number = token.and_then(|token| verify_number(&app.tokens, &snapshot.event, token));
     let personal = number.map(|number| {
         with_private_view(&app.tokens, &app.settings, &snapshot.event, number, |own| {
-            personal_sync(&room, &snapshot, Voice::Phone, own)
+            personal_sync(&room, &snapshot, Role::Phone, own)
         })
     });
     success(&body(&snapshot, since, personal), "the state")
@@ -54,8 +54,8 @@ pub fn parse_since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Sinc
 }
 
 /// The `state_sync` text of one phone.
-pub fn personal_sync(room: &Room, snapshot: &Snapshot, voice: Voice, own: &Own<'_>) -> String {
-    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), voice, Some(own))
+pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), role, Some(own))
 }
 
 /// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no failure.
@@ -98,7 +98,7 @@ mod tests {
     use crate::live::ByRole;
     use crate::live::ring::Ring;
     use crate::live::roster::Roster;
-    use crate::wire::text::text_frame;
+    use crate::wire::text_frame;
     use serde_json::{Value, json};
 
     fn snapshot(frames: u64) -> Snapshot {

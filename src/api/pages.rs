@@ -31,17 +31,17 @@ pub async fn home(_request: ApiRequest) -> HttpResult {
 
 /// `/lottery`: the stage with the QR code to join.
 pub async fn lobby(request: ApiRequest) -> HttpResult {
-    event_page(&request, "stage.html")
+    event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/main`: the projector.
 pub async fn stage(request: ApiRequest) -> HttpResult {
-    event_page(&request, "stage.html")
+    event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/waiting`: the phone.
 pub async fn phone(request: ApiRequest) -> HttpResult {
-    event_page(&request, "phone.html")
+    event_page(&request, "phone/index.html")
 }
 
 /// `/j/{event_id}`: the phone, by the short address of the QR code.
@@ -50,22 +50,22 @@ pub async fn phone(request: ApiRequest) -> HttpResult {
 /// 404 when the address names what cannot be an event.
 pub async fn join(request: ApiRequest) -> HttpResult {
     EventId::parse(request.param(0)).ok_or_else(event_not_found)?;
-    page(&request, "phone.html")
+    page(&request, "phone/index.html")
 }
 
 /// `/lottery/admin`: the console; it shows all events when none is named.
 pub async fn admin(request: ApiRequest) -> HttpResult {
-    page(&request, "console.html")
+    page(&request, "console/index.html")
 }
 
 /// `/lottery/staff`: the prize desk.
 pub async fn staff(request: ApiRequest) -> HttpResult {
-    event_page(&request, "staff.html")
+    event_page(&request, "staff/index.html")
 }
 
 /// `/lottery/verify`: the proof.
 pub async fn verify(request: ApiRequest) -> HttpResult {
-    event_page(&request, "verify.html")
+    event_page(&request, "verify/index.html")
 }
 
 /// The page, unless the address names what cannot be an event. One that names none finds out by `GET /join`.
@@ -119,32 +119,40 @@ fn policy(host: &str) -> String {
 mod tests {
     use super::*;
 
-    const PAGES: [&str; 5] = ["console.html", "phone.html", "staff.html", "stage.html", "verify.html"];
+    const PAGES: [&str; 5] =
+        ["console/index.html", "phone/index.html", "staff/index.html", "stage/index.html", "verify/index.html"];
 
-    /// What the head of an answer weighs, as chromium counted it.
+    /// Bytes of an answer's head, as Chromium counted them.
     const HEAD_BYTES: usize = 330;
 
-    /// The names in `src`, `href` and `import … from` of a text.
-    fn named(text: &str) -> Vec<String> {
-        let folder = format!("/lottery/files/{}/", assets::VERSION);
-        let quoted = text.split('"').skip(1).step_by(2);
-        quoted.filter_map(|value| value.strip_prefix(&folder).or_else(|| value.strip_prefix("./"))).map(str::to_owned).collect()
+    fn file(name: &str) -> &'static assets::File {
+        assets::find(name).unwrap_or_else(|| panic!("there is no {name}"))
     }
 
     fn text(name: &str) -> String {
-        let file = assets::find(name).unwrap_or_else(|| panic!("{name} is not there"));
-        String::from_utf8(file.plain()).unwrap()
+        String::from_utf8(file(name).plain()).unwrap()
     }
 
     #[test]
     fn a_page_names_only_files_that_are_there_and_runs_nothing_inline() {
+        let mut seen = Vec::from(PAGES.map(str::to_owned));
+        let mut next = 0;
+        while next < seen.len() {
+            let file = file(&seen[next]);
+            let references = if file.name.ends_with(".svg") { Vec::new() } else { file.references(|_| true) };
+            assert!(!references.is_empty() || !file.name.ends_with(".html"), "{}", file.name);
+            for name in references {
+                if !seen.contains(&name) {
+                    seen.push(name);
+                }
+            }
+            next += 1;
+        }
+        let names = assets::FILES.iter().map(|file| file.name);
+        let unused: Vec<_> = names.filter(|name| !seen.iter().any(|used| used == name)).collect();
+        assert!(unused.is_empty(), "no page uses {unused:?}");
         for page in PAGES {
             let html = text(page);
-            let mut open: Vec<String> = named(&html);
-            assert!(!open.is_empty(), "{page}");
-            while let Some(name) = open.pop() {
-                open.extend(named(&text(&name)).into_iter().filter(|_| name.ends_with(".js")));
-            }
             assert!(html.contains("<noscript>"), "{page} says so when it cannot run");
             for inline in ["<script>", "<style", " style=", " onclick=", "javascript:", "http://", "https://"] {
                 assert!(!html.contains(inline), "{page}: {inline}");
@@ -154,21 +162,29 @@ mod tests {
 
     #[test]
     fn a_phone_has_its_number_within_30_kb() {
-        let parts = assets::files_of("phone.html");
+        let parts = assets::files_of("phone/index.html");
         let weight: usize = parts.iter().map(|file| file.brotli.len() + HEAD_BYTES).sum();
         let heaviest: Vec<_> = parts.iter().map(|file| (file.name, file.brotli.len())).collect();
         assert!(weight < 30_000, "{weight} bytes: {heaviest:?}");
         let names: Vec<_> = parts.iter().map(|file| file.name).collect();
-        for name in ["phone.html", "base.css", "phone.css", "icon.svg", "phone.js", "line.js", "phone-words.js"] {
+        for name in [
+            "phone/index.html",
+            "shared/base.css",
+            "phone/style.css",
+            "shared/icon.svg",
+            "phone/main.js",
+            "shared/connection.js",
+            "phone/messages.js",
+        ] {
             assert!(names.contains(&name), "{name} counts: {names:?}");
         }
-        assert!(!names.contains(&"phone-win.js"), "what only winners need is loaded after a win");
+        assert!(!names.contains(&"phone/winner.js"), "what only winners need is loaded after a win");
     }
 
     #[test]
     fn a_page_asks_at_once_for_every_module_it_begins_with() {
-        let html = text("phone.html");
-        for file in assets::files_of("phone.html") {
+        let html = text("phone/index.html");
+        for file in assets::files_of("phone/index.html") {
             assert!(file.name.ends_with(".html") || html.contains(&format!("/{}\"", file.name)), "{} is found late", file.name);
         }
     }

@@ -10,16 +10,16 @@ use crate::api::context::{ApiRequest, BODY_MAX};
 use crate::api::rate_limiter::RetryAfter;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
-use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Pick, Refusal, SessionId};
+use crate::draw::fact::WinnerDetails;
+use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder};
-use crate::store::Details;
 use crate::store::tokens::{Tokens, new_request_key};
 use crate::wire::parse::parse;
 use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
-use crate::wire::view::people::{self, Own, Registered};
+use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
 use crate::wire::view::{draws, proof as proofs};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, SET_COOKIE};
@@ -95,7 +95,7 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let snapshot = request.app.find_room(&info.event_id)?.snapshot();
     let number = require_number(&request, &snapshot.event)?;
     let contact = contact.check(request.app.settings.http.open)?;
-    let (event, pick) = (snapshot.event.id.clone(), Pick::Draw(DrawId(info.draw_id)));
+    let (event, pick) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
     let accepted =
         request.app.inbox.ask(|reply| details_request(event, number, pick, contact, Responder::Handler(reply))).await?;
     let Outcome::Details { draw, number, first, .. } = accepted.outcome else {
@@ -127,18 +127,18 @@ pub fn with_private_view<T>(
     settings: &Settings,
     event: &Event,
     number: Number,
-    render: impl FnOnce(&Own<'_>) -> T,
+    render: impl FnOnce(&AuthenticatedPhone<'_>) -> T,
 ) -> T {
     let claim_code = |draw| tokens.claim_code(event.session, draw, number);
-    render(&Own { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
+    render(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
 }
 
 /// The request by which a winner submits details. Which draw they belong to is decided when the request is served.
-pub fn details_request(event: EventId, number: Number, pick: Pick, contact: Contact, reply: Responder) -> Request {
+pub fn details_request(event: EventId, number: Number, pick: WinSelector, contact: Contact, reply: Responder) -> Request {
     let Contact { name, phone, address } = contact;
     let has_address = address.is_some();
-    let draw = if let Pick::Draw(id) = pick { id } else { DrawId(0) };
-    let details = Details { draw, number, name, phone, address, submitted_at: wall_clock() };
+    let draw = if let WinSelector::Draw(id) = pick { id } else { DrawId(0) };
+    let details = WinnerDetails { draw, number, name, phone, address, submitted_at: wall_clock() };
     let command = Command::ReceiveDetails { pick, number, has_address };
     Request::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
 }
@@ -265,7 +265,7 @@ fn number_response(
     let session_token = app.tokens.session_token(session, number);
     let recovery_code = app.tokens.recovery_code(session, number);
     let cookie = format!("{}={session_token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax", cookie_name(event));
-    let data = people::registered(&Registered { event, session, number, session_token, recovery_code, existing });
+    let data = people::registered(&Registration { event, session, number, session_token, recovery_code, existing });
     let mut response = envelope(status, &data, if existing { "already registered" } else { "registered" });
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);

@@ -14,8 +14,8 @@ use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::context::ApiRequest;
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::{details_request, verify_number, with_private_view};
-use crate::draw::command::Which;
-use crate::draw::{Actor, Command, DrawId, EventId, Number, Outcome, Phase};
+use crate::draw::command::DrawSelector;
+use crate::draw::{Actor, Command, DrawId, EventId, Number, Phase};
 use crate::http::response::{HttpError, HttpResult};
 use crate::http::upgrade::{self, UpgradedSocket};
 use crate::live::directory::Directory;
@@ -23,14 +23,13 @@ use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
 use crate::live::reactor::{Entry, Join, Reactors};
 use crate::live::snapshot::Snapshot;
 use crate::live::{CloseCode, Identity, PeerId, Role};
-use crate::sequencer::event_state::voice;
 use crate::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use crate::store::tokens::Tokens;
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
-use crate::wire::reply;
+use crate::wire::reply::{self, Acknowledged};
 use crate::wire::request::{self, ContactBody};
-use crate::wire::text::text_frame;
+use crate::wire::text_frame;
 use bytes::Bytes;
 use hyper::StatusCode;
 use std::sync::Arc;
@@ -150,10 +149,6 @@ fn admission(open: bool, wanted: Option<Role>, is_page: bool, presented: Present
     }
 }
 
-const COMPLETE_ACK: &str = "draw_complete_ack";
-const DETAILS_ACK: &str = "submit_winner_info_ack";
-const HERE_ACK: &str = "im_here_ack";
-
 /// Handles the messages of peers. Each reactor has one.
 pub struct SocketMessages {
     settings: Settings,
@@ -174,7 +169,7 @@ impl MessageHandler for SocketMessages {
         let room = self.directory.find(snapshot.event.id.as_str());
         match (number, room) {
             (Some(number), Some(room)) => with_private_view(&self.tokens, &self.settings, &snapshot.event, number, |own| {
-                text_frame(&personal_sync(&room, snapshot, voice(role), own))
+                text_frame(&personal_sync(&room, snapshot, role, own))
             }),
             // No number, or a room that is being removed at this moment.
             _ => snapshot.sync[role].clone(),
@@ -250,9 +245,9 @@ impl SocketMessages {
 
     fn complete(&self, speaker: &Speaker<'_>, role: Role, complete: DrawComplete) -> Action {
         let which = match (complete.draw_id, complete.winners) {
-            (Some(id), _) => Which::Draw(DrawId(id)),
-            (None, Some(winners)) if !winners.is_empty() => Which::Winners(winners.into_iter().map(Number).collect()),
-            _ => Which::Latest,
+            (Some(id), _) => DrawSelector::Draw(DrawId(id)),
+            (None, Some(winners)) if !winners.is_empty() => DrawSelector::Winners(winners.into_iter().map(Number).collect()),
+            _ => DrawSelector::Latest,
         };
         let actor = if role == Role::Admin { Actor::Admin } else { Actor::Display };
         self.submit(speaker, actor, Command::Complete(which), completed)
@@ -260,7 +255,7 @@ impl SocketMessages {
 
     /// The number is the speaker's own; in open mode, as with the old server, the one that the message names.
     fn submit_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
-        let refuse = |code, why: &str| Action::Reply(reply::denied(DETAILS_ACK, code, why));
+        let refuse = |code, why: &str| Action::Reply(Acknowledged::SubmitWinnerInfo.refuse(code, why));
         let invalid = |invalid: Invalid| refuse("INVALID_REQUEST", &invalid.to_string());
         if info.event_id.is_some_and(|event| event != speaker.room.id.as_str()) {
             return Err(refuse("EVENT_NOT_FOUND", "this socket is another event's"));
@@ -280,7 +275,7 @@ impl SocketMessages {
 
     fn report_arrival(&self, speaker: &Speaker<'_>, here: &ImHere) -> Action {
         let Some(number) = speaker.number else {
-            return Action::Reply(reply::denied(HERE_ACK, "UNAUTHORIZED", "this phone has not credential its number"));
+            return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not credential its number"));
         };
         self.submit(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, arrived)
     }
@@ -305,38 +300,24 @@ impl SocketMessages {
 type Encode = fn(&Result<Accepted, Rejection>) -> Bytes;
 
 fn completed(result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(Accepted { outcome: Outcome::Completed(id), snapshot }) => match snapshot.event.draw(*id) {
-            Some(draw) => reply::completed(draw),
-            // A reset in the same batch removed it.
-            None => reply::denied(COMPLETE_ACK, "COMPLETE_FAILED", "the draw was reset"),
-        },
-        other => rejected(COMPLETE_ACK, other),
-    }
+    acknowledge(Acknowledged::DrawComplete, result)
 }
 
 fn details_received(result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(Accepted { outcome: Outcome::Details { draw, .. }, .. }) => reply::details_received(*draw),
-        other => rejected(DETAILS_ACK, other),
-    }
+    acknowledge(Acknowledged::SubmitWinnerInfo, result)
 }
 
 fn arrived(result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(_) => reply::arrived(),
-        other => rejected(HERE_ACK, other),
-    }
+    acknowledge(Acknowledged::ImHere, result)
 }
 
-/// The frame of a rejected command, or of one with a foreign outcome, which the rules rule out.
-fn rejected(r#type: &'static str, result: &Result<Accepted, Rejection>) -> Bytes {
+fn acknowledge(message: Acknowledged, result: &Result<Accepted, Rejection>) -> Bytes {
     match result {
+        Ok(Accepted { outcome, snapshot }) => message.encode(Ok((outcome, &snapshot.event))),
         Err(rejection) => {
-            let HttpError { code, message, .. } = rejection.clone().into();
-            reply::denied(r#type, code, &message)
+            let HttpError { code, message: why, .. } = rejection.clone().into();
+            message.encode(Err((code, &why)))
         }
-        Ok(_) => reply::denied(r#type, "INTERNAL_ERROR", "the server lost its way"),
     }
 }
 
@@ -348,7 +329,7 @@ fn error(code: &str, message: &str) -> Action {
 mod tests {
     use super::*;
     use crate::api::app::sample_settings;
-    use crate::draw::{Event, Pick, sample};
+    use crate::draw::{Event, WinSelector, sample};
     use crate::draw::{LinkId, LinkRole};
     use crate::http::HttpSettings;
     use crate::live::ByRole;
@@ -356,7 +337,7 @@ mod tests {
     use crate::live::room::Room;
     use crate::live::roster::Roster;
     use crate::store::keys::Keys;
-    use crate::wire::text::frame_text;
+    use crate::wire::frame_text;
     use crossbeam::channel::{Receiver, bounded};
     use serde_json::{Value, json};
 
@@ -475,9 +456,9 @@ mod tests {
     fn a_completion_names_its_draw_in_three_ways() {
         let mut fixture = fixture();
         let ways = [
-            (json!({"type": "draw_complete", "draw_id": 7, "winners": [1]}), Which::Draw(DrawId(7))),
-            (json!({"type": "draw_complete", "winners": [4, 2]}), Which::Winners(vec![Number(4), Number(2)])),
-            (json!({"type": "draw_complete", "winners": []}), Which::Latest),
+            (json!({"type": "draw_complete", "draw_id": 7, "winners": [1]}), DrawSelector::Draw(DrawId(7))),
+            (json!({"type": "draw_complete", "winners": [4, 2]}), DrawSelector::Winners(vec![Number(4), Number(2)])),
+            (json!({"type": "draw_complete", "winners": []}), DrawSelector::Latest),
         ];
         for (message, which) in ways {
             assert_eq!(fixture.hear(DISPLAY, None, &message), Action::Nothing);
@@ -489,7 +470,7 @@ mod tests {
     fn details_are_the_speaker_s_own_except_in_open_mode() {
         let mut fixture = fixture();
         assert_eq!(fixture.hear(PHONE, Some(3), &details(3)), Action::Nothing);
-        let pick = Pick::PrizeNamed(TV.into());
+        let pick = WinSelector::PrizeNamed(TV.into());
         assert_eq!(fixture.command(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3), has_address: false }));
         for (number, message, code) in [
             (None, details(3), "UNAUTHORIZED"),

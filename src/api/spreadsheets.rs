@@ -9,6 +9,7 @@ use crate::api::context::ApiRequest;
 use crate::api::desk::{all_details, requested_mask};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, Draw, Event, Number, Participant, Seat};
 use crate::http::response::{HttpError, HttpResult, created, success, with_type};
 use crate::live::snapshot::Snapshot;
@@ -16,7 +17,6 @@ use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
 use crate::sheet::prizes::{self, Reading};
 use crate::sheet::table::{self, Table, Unreadable};
-use crate::store::Details;
 use crate::wire::view::imports::{self, ErrorView, ImportView, Imported};
 use crate::wire::view::people::{Mask, masked};
 use hyper::StatusCode;
@@ -119,7 +119,7 @@ enum Kind {
 /// An event with the details that its winners submitted.
 struct ExportData {
     snapshot: Arc<Snapshot>,
-    details: Vec<Details>,
+    details: Vec<WinnerDetails>,
     mask: Mask,
 }
 
@@ -165,7 +165,7 @@ impl ExportData {
 
     fn winners(&self) -> Sheet<'_> {
         let details: BTreeMap<_, _> = self.details.iter().map(|details| ((details.draw, details.number), details)).collect();
-        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Stage));
+        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Operators));
         let seats = known.flat_map(|draw| draw.seats.iter().map(move |seat| (draw, seat)));
         let row = move |(draw, seat): (&Arc<Draw>, &Seat)| {
             let contact = details.get(&(draw.id, seat.number));
@@ -222,7 +222,7 @@ impl ExportData {
     }
 
     fn draws(&self) -> Sheet<'_> {
-        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Stage));
+        let known = self.event().draws().filter(|draw| draw.is_known_to(Audience::Operators));
         let row = |draw: &Arc<Draw>| {
             let winners: Vec<_> = draw.winners().map(|number| number.0.to_string()).collect();
             vec![

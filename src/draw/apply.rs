@@ -2,14 +2,14 @@
 
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
-use super::fact::{Fact, Mark, Sealed, Settings};
+use super::fact::{Eligibility, Fact, SealedPick, Settings};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
 use std::sync::Arc;
 
 impl Event {
     /// An event that was just opened.
-    pub fn opened(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Timestamp) -> Self {
-        let nobodys = Mark { eligible: true, group: None, weight: 1 };
+    pub fn new(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Timestamp) -> Self {
+        let nobodys = Eligibility { eligible: true, group: None, weight: 1 };
         Self {
             id,
             settings: Arc::new(settings),
@@ -41,7 +41,7 @@ impl Event {
         self.changed_at = at;
         match fact {
             Fact::Opened { id, settings, session, epoch } => {
-                *self = Self::opened(id.clone(), settings.clone(), *session, *epoch, at)
+                *self = Self::new(id.clone(), settings.clone(), *session, *epoch, at)
             }
             Fact::SettingsChanged { settings } => self.settings = Arc::new(settings.clone()),
             Fact::PhaseChanged { phase } => self.phase = *phase,
@@ -108,7 +108,7 @@ impl Event {
         self.registered += 1;
     }
 
-    fn set_mark(&mut self, number: Number, mark: &Mark) {
+    fn set_mark(&mut self, number: Number, mark: &Eligibility) {
         let place = self.participants.get_mut(number.0 as usize - 1).and_then(Option::as_mut);
         let participant = place.expect("a marked participant is registered");
         let marks = Arc::make_mut(&mut self.marks);
@@ -157,7 +157,7 @@ fn started(at: Timestamp, fact: &Fact) -> Draw {
         id: *draw,
         spec: spec.clone(),
         pool: pool.clone(),
-        sealed: Sealed::clone(sealed),
+        sealed: SealedPick::clone(sealed),
         redraw_of: *redraw_of,
         request: *request,
         started_at: at,

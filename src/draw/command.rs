@@ -1,6 +1,6 @@
 //! What can be wished of an event, and what comes back.
 
-use super::fact::{Cause, Mark, Settings, VoidReason};
+use super::fact::{Cause, Eligibility, Settings, VoidReason};
 use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub enum Command {
     Reveal,
     /// Reveal this draw and no other; one that is revealed already stays so.
     RevealDraw(DrawId),
-    Complete(Which),
+    Complete(DrawSelector),
     Cancel {
         reason: Arc<str>,
     },
@@ -40,7 +40,7 @@ pub enum Command {
         draw: DrawId,
         cause: Cause,
     },
-    Reset(Scope),
+    Reset(ResetScope),
     /// Clear a rehearsal: participants and all draws; the new session comes from outside.
     Wipe(SessionId),
     ChangeSettings(Settings),
@@ -55,11 +55,11 @@ pub enum Command {
     OrderPrizes(Arc<[PrizeId]>),
     MarkParticipant {
         number: Number,
-        mark: Mark,
+        mark: Eligibility,
     },
     /// A winner hands in details.
     ReceiveDetails {
-        pick: Pick,
+        pick: WinSelector,
         number: Number,
         has_address: bool,
     },
@@ -84,7 +84,7 @@ pub enum Command {
 
 /// Which draw a completion means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum DrawSelector {
     Draw(DrawId),
     /// The one that drew exactly these, in any order; the latest, if several did.
     Winners(Vec<Number>),
@@ -93,7 +93,7 @@ pub enum Which {
 
 /// Which win is meant: an old phone knows only the prize's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pick {
+pub enum WinSelector {
     Draw(DrawId),
     PrizeNamed(Arc<str>),
 }
@@ -107,7 +107,7 @@ pub enum Redraw {
 
 /// What a reset clears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum ResetScope {
     Nothing,
     Draws,
     /// Participants, and with them all draws; the new session comes from outside.
@@ -151,5 +151,5 @@ pub struct Decision {
     pub outcome: Outcome,
 }
 
-/// Chance, as an argument: asked for at most once a command.
-pub type Chance<'a> = &'a mut dyn FnMut() -> Entropy;
+/// EntropySource, as an argument: asked for at most once a command.
+pub type EntropySource<'a> = &'a mut dyn FnMut() -> Entropy;

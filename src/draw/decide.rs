@@ -1,9 +1,9 @@
 //! The door of the rules: which facts a command comes to, or why it comes to none.
 //!
-//! What concerns draws is decided in `drawing`, what concerns winners in `winning`; the rest is here.
+//! What concerns draws is decided in `lifecycle`, what concerns winners in `winners`; the rest is here.
 
-use super::command::{Chance, Command, Decision, Outcome, Scope};
-use super::fact::{Mark, Settings};
+use super::command::{Command, Decision, EntropySource, Outcome, ResetScope};
+use super::fact::{Eligibility, Settings};
 use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub fn opening(
     if !(1..=PARTICIPANTS_MAX).contains(&settings.participants_max) {
         return Err(Refusal::Invalid { field: "participants_max", why: "must be from 1 to 300000" });
     }
-    let mut event = Event::opened(id.clone(), settings.clone(), session, epoch, Timestamp::default());
+    let mut event = Event::new(id.clone(), settings.clone(), session, epoch, Timestamp::default());
     let mut facts = vec![Fact::Opened { id, settings, session, epoch }];
     for prize in prizes {
         let decision = event.add_prize(prize)?;
@@ -55,7 +55,7 @@ impl Event {
     ///
     /// # Errors
     /// The refusal that says why nothing happens. The event is as it was.
-    pub fn decide(&self, at: Timestamp, command: &Command, chance: Chance<'_>) -> Verdict {
+    pub fn decide(&self, at: Timestamp, command: &Command, chance: EntropySource<'_>) -> Verdict {
         if self.phase == Phase::Closed && !is_allowed_when_closed(command) {
             return Err(Refusal::EventClosed);
         }
@@ -107,11 +107,11 @@ impl Event {
     }
 
     /// Clears what a scope names. What is cleared stays in the journal, which only ever grows.
-    fn clear(&self, scope: Scope) -> Decision {
+    fn clear(&self, scope: ResetScope) -> Decision {
         let session = match scope {
-            Scope::Nothing => return Decision::new([], Outcome::Reset),
-            Scope::Draws => None,
-            Scope::Participants(session) => Some(session),
+            ResetScope::Nothing => return Decision::new([], Outcome::Reset),
+            ResetScope::Draws => None,
+            ResetScope::Participants(session) => Some(session),
         };
         let mut facts: Vec<_> = self.pending().map(|draw| draw.calling_off("reset".into())).into_iter().collect();
         facts.push(Fact::Reset { session });
@@ -123,7 +123,7 @@ impl Event {
         if !self.settings.rehearsal {
             return Err(Refusal::NotARehearsal);
         }
-        Ok(self.clear(Scope::Participants(session)))
+        Ok(self.clear(ResetScope::Participants(session)))
     }
 
     fn change_settings(&self, settings: &Settings) -> Verdict {
@@ -212,7 +212,7 @@ impl Event {
         Ok(Decision::new([Fact::PrizesOrdered { order: order.clone() }], Outcome::Done))
     }
 
-    fn mark_participant(&self, number: Number, mark: &Mark) -> Verdict {
+    fn mark_participant(&self, number: Number, mark: &Eligibility) -> Verdict {
         self.participant(number).ok_or(Refusal::ParticipantNotFound)?;
         if !(1..=WEIGHT_MAX).contains(&mark.weight) {
             return Err(Refusal::Invalid { field: "weight", why: "must be from 1 to 100" });
@@ -253,41 +253,41 @@ fn is_allowed_when_closed(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Evening, prize};
+    use super::super::testing::{EventFixture, prize};
     use super::*;
 
     #[test]
     fn a_phone_keeps_its_number() {
-        let mut evening = Evening::with(2);
-        assert_eq!(evening.register(2), Ok(Outcome::Registered { number: Number(2), existing: true }));
+        let mut fixture = EventFixture::with(2);
+        assert_eq!(fixture.register(2), Ok(Outcome::Registered { number: Number(2), existing: true }));
         assert_eq!(
-            evening.register(5),
+            fixture.register(5),
             Ok(Outcome::Registered { number: Number(5), existing: false }),
             "3 and 4 are still on their way"
         );
-        assert_eq!(evening.register(3), Ok(Outcome::Registered { number: Number(3), existing: false }));
-        let numbers: Vec<_> = evening.event.participants_after(1).map(|(number, _)| number.0).collect();
-        assert_eq!((numbers, evening.event.participant_count()), (vec![2, 3, 5], 4));
-        let mut full = Evening::with(1_000);
+        assert_eq!(fixture.register(3), Ok(Outcome::Registered { number: Number(3), existing: false }));
+        let numbers: Vec<_> = fixture.event.participants_after(1).map(|(number, _)| number.0).collect();
+        assert_eq!((numbers, fixture.event.participant_count()), (vec![2, 3, 5], 4));
+        let mut full = EventFixture::with(1_000);
         assert_eq!(full.register(1_001), Err(Refusal::EventFull { max: 1_000 }));
         assert_eq!(full.register(7), Ok(Outcome::Registered { number: Number(7), existing: true }));
     }
 
     #[test]
     fn the_list_of_prizes_is_kept_drawable() {
-        let mut evening = Evening::with(0);
-        let (tv, mug) = (evening.list("TV", 1, |_| {}), evening.list("Mug", 9, |_| {}));
-        let refused = |evening: &mut Evening, command| evening.order(command).unwrap_err().code();
-        assert_eq!(refused(&mut evening, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
-        assert_eq!(refused(&mut evening, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
-        assert_eq!(refused(&mut evening, Command::ChangePrize(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
-        assert_eq!(refused(&mut evening, Command::OrderPrizes([tv].into())), "INVALID_REQUEST");
-        assert_eq!(refused(&mut evening, Command::OrderPrizes([tv, tv].into())), "INVALID_REQUEST");
-        evening.order(Command::OrderPrizes([mug, tv].into())).unwrap();
-        evening.order(Command::ChangePrize(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
-        assert_eq!(evening.event.prizes.iter().map(|prize| &*prize.name).collect::<Vec<_>>(), ["Cup", "TV"]);
-        evening.order(Command::RemovePrize(mug)).unwrap();
-        assert_eq!(evening.list("Cup", 1, |_| {}), PrizeId(3), "ids are never used again");
+        let mut fixture = EventFixture::with(0);
+        let (tv, mug) = (fixture.list("TV", 1, |_| {}), fixture.list("Mug", 9, |_| {}));
+        let refused = |fixture: &mut EventFixture, command| fixture.order(command).unwrap_err().code();
+        assert_eq!(refused(&mut fixture, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
+        assert_eq!(refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
+        assert_eq!(refused(&mut fixture, Command::ChangePrize(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
+        assert_eq!(refused(&mut fixture, Command::OrderPrizes([tv].into())), "INVALID_REQUEST");
+        assert_eq!(refused(&mut fixture, Command::OrderPrizes([tv, tv].into())), "INVALID_REQUEST");
+        fixture.order(Command::OrderPrizes([mug, tv].into())).unwrap();
+        fixture.order(Command::ChangePrize(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
+        assert_eq!(fixture.event.prizes.iter().map(|prize| &*prize.name).collect::<Vec<_>>(), ["Cup", "TV"]);
+        fixture.order(Command::RemovePrize(mug)).unwrap();
+        assert_eq!(fixture.list("Cup", 1, |_| {}), PrizeId(3), "ids are never used again");
     }
 
     #[test]
@@ -303,37 +303,37 @@ mod tests {
 
     #[test]
     fn prizes_are_added_together_or_not_at_all() {
-        let mut evening = Evening::with(0);
-        evening.list("TV", 1, |_| {});
+        let mut fixture = EventFixture::with(0);
+        fixture.list("TV", 1, |_| {});
         let twice = [prize("Mug", 1), prize("Car", 1), prize("Mug", 1)];
-        assert!(evening.order(Command::AddPrizes(twice.into())).is_err());
-        assert_eq!(evening.event.prizes.len(), 1);
-        evening.order(Command::AddPrizes([prize("Mug", 1), prize("Car", 1)].into())).unwrap();
-        assert_eq!(evening.event.prizes.iter().map(|prize| prize.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(fixture.order(Command::AddPrizes(twice.into())).is_err());
+        assert_eq!(fixture.event.prizes.len(), 1);
+        fixture.order(Command::AddPrizes([prize("Mug", 1), prize("Car", 1)].into())).unwrap();
+        assert_eq!(fixture.event.prizes.iter().map(|prize| prize.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
     fn only_a_rehearsal_is_wiped_and_it_stays_one() {
-        let mut evening = Evening::with(3);
+        let mut fixture = EventFixture::with(3);
         let wipe = || Command::Wipe(SessionId([7; 16]));
-        assert_eq!(evening.order(wipe()), Err(Refusal::NotARehearsal));
-        let practice = Settings { rehearsal: true, ..Settings::clone(&evening.event.settings) };
-        assert_eq!(evening.order(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
-        evening.event.apply(Timestamp(9), &Fact::SettingsChanged { settings: practice });
-        evening.draw("TV", crate::draw::Mode::Slot, 1).unwrap();
-        evening.order(wipe()).unwrap();
-        assert_eq!((evening.event.participant_count(), evening.event.draws().count()), (0, 0));
-        assert_eq!(evening.event.session, SessionId([7; 16]));
+        assert_eq!(fixture.order(wipe()), Err(Refusal::NotARehearsal));
+        let practice = Settings { rehearsal: true, ..Settings::clone(&fixture.event.settings) };
+        assert_eq!(fixture.order(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
+        fixture.event.apply(Timestamp(9), &Fact::SettingsChanged { settings: practice });
+        fixture.draw("TV", crate::draw::Mode::Slot, 1).unwrap();
+        fixture.order(wipe()).unwrap();
+        assert_eq!((fixture.event.participant_count(), fixture.event.draws().count()), (0, 0));
+        assert_eq!(fixture.event.session, SessionId([7; 16]));
     }
 
     #[test]
     fn links_stand_until_they_are_revoked() {
-        let mut evening = Evening::with(0);
-        let Ok(Outcome::LinkMade(link)) = evening.order(Command::MakeLink(LinkRole::Staff)) else { panic!("no link") };
-        assert_eq!(evening.event.link_role(link), Some(LinkRole::Staff));
-        evening.order(Command::RevokeLink(link)).unwrap();
-        evening.order(Command::RevokeLink(link)).unwrap();
-        assert_eq!(evening.event.link_role(link), None);
-        assert_eq!(evening.order(Command::RevokeLink(LinkId(9))), Err(Refusal::NotFound("link")));
+        let mut fixture = EventFixture::with(0);
+        let Ok(Outcome::LinkMade(link)) = fixture.order(Command::MakeLink(LinkRole::Staff)) else { panic!("no link") };
+        assert_eq!(fixture.event.link_role(link), Some(LinkRole::Staff));
+        fixture.order(Command::RevokeLink(link)).unwrap();
+        fixture.order(Command::RevokeLink(link)).unwrap();
+        assert_eq!(fixture.event.link_role(link), None);
+        assert_eq!(fixture.order(Command::RevokeLink(LinkId(9))), Err(Refusal::NotFound("link")));
     }
 }

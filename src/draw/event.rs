@@ -1,19 +1,19 @@
 //! An event as it stands: the sum of its facts. Cheap to clone, and never changed but by [`Event::apply`].
 
 use super::chunked::Chunked;
-use super::fact::{Mark, Sealed, Settings, VoidReason};
+use super::fact::{Eligibility, SealedPick, Settings, VoidReason};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
 use std::sync::Arc;
 
-/// Who is asking: what an unannounced draw looks like depends on it.
+/// The readers of an event, by how early they learn a draw's winners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Phones and everybody else: a draw is not revealed before it is announced.
+    /// Phones and everybody else: from the announcement on.
     Public,
-    /// Displays and consoles: a draw is known once it is revealed.
-    Stage,
+    /// Displays and consoles: from the reveal on.
+    Operators,
 }
 
 /// Somebody who registered.
@@ -54,7 +54,7 @@ pub struct Draw {
     pub id: DrawId,
     pub spec: Arc<DrawSpec>,
     pub pool: Arc<Pool>,
-    pub(super) sealed: Sealed,
+    pub(super) sealed: SealedPick,
     pub redraw_of: Option<(DrawId, Number)>,
     /// The SHA-256 of the `request_id` it was asked for with.
     pub request: Option<[u8; 32]>,
@@ -81,12 +81,12 @@ impl Draw {
     pub fn is_known_to(&self, audience: Audience) -> bool {
         match audience {
             Audience::Public => self.announced_at.is_some(),
-            Audience::Stage => self.revealed_at.is_some(),
+            Audience::Operators => self.revealed_at.is_some(),
         }
     }
 
-    /// The pick, once it is no secret: after the reveal, or when the draw was called off.
-    pub fn opened(&self) -> Option<&Sealed> {
+    /// The pick, once it is no longer secret: after the reveal, or after a cancellation.
+    pub fn disclosed_pick(&self) -> Option<&SealedPick> {
         (self.revealed_at.is_some() || self.cancelled.is_some()).then_some(&self.sealed)
     }
 
@@ -106,7 +106,7 @@ impl Draw {
     }
 }
 
-/// An event: one lucky draw evening.
+/// An event: one lucky draw, from its opening to its end.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub id: EventId,
@@ -126,7 +126,7 @@ pub struct Event {
     pub(super) participants: Chunked<Option<Participant>>,
     pub(super) registered: u32,
     /// Marks by their index from 1; index 0 is nobody's.
-    pub(super) marks: Arc<Vec<Mark>>,
+    pub(super) marks: Arc<Vec<Eligibility>>,
     /// The draws since the last reset, by rising id.
     pub(super) draws: Arc<Vec<Arc<Draw>>>,
     pub(super) next_draw: u32,
@@ -163,7 +163,7 @@ impl Event {
     }
 
     /// What staff noted about a participant; none: eligible, of no group, weight 1.
-    pub fn mark(&self, participant: &Participant) -> Option<&Mark> {
+    pub fn mark(&self, participant: &Participant) -> Option<&Eligibility> {
         self.marks.get(participant.mark as usize).filter(|_| participant.mark > 0)
     }
 
@@ -226,12 +226,12 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Evening;
+    use super::super::testing::EventFixture;
 
     #[test]
     fn a_list_begins_after_any_number_there_can_be() {
-        let evening = Evening::with(3);
-        let after = |after| evening.event.participants_after(after).map(|(number, _)| number.0).collect::<Vec<_>>();
+        let fixture = EventFixture::with(3);
+        let after = |after| fixture.event.participants_after(after).map(|(number, _)| number.0).collect::<Vec<_>>();
         assert_eq!((after(0), after(2), after(3), after(u32::MAX)), (vec![1, 2, 3], vec![3], vec![], vec![]));
     }
 }

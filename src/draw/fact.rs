@@ -1,6 +1,7 @@
 //! What has happened: the only things that change an event, and all that the journal keeps of it.
 
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
+use std::fmt;
 use std::sync::Arc;
 
 /// Who brought a fact about, for the audit trail.
@@ -89,7 +90,7 @@ pub struct Settings {
 
 /// What staff noted about a participant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Eligibility {
     pub eligible: bool,
     pub group: Option<Arc<str>>,
     /// Chances relative to the others', from 1.
@@ -98,7 +99,7 @@ pub struct Mark {
 
 /// A pick that is not to be known before its reveal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
+pub struct SealedPick {
     pub entropy: Entropy,
     pub picks: Arc<[Number]>,
 }
@@ -141,7 +142,7 @@ pub enum Fact {
     },
     ParticipantMarked {
         number: Number,
-        mark: Mark,
+        mark: Eligibility,
     },
     StandbyShown {
         spec: Arc<DrawSpec>,
@@ -152,7 +153,7 @@ pub enum Fact {
         draw: DrawId,
         spec: Arc<DrawSpec>,
         pool: Arc<Pool>,
-        sealed: Sealed,
+        sealed: SealedPick,
         redraw_of: Option<(DrawId, Number)>,
         /// The SHA-256 of the `request_id` of a draw in one call.
         request: Option<[u8; 32]>,
@@ -160,7 +161,7 @@ pub enum Fact {
     /// Displays and consoles know them. Carries the pick again, now in the open, so that the journal can be read.
     Revealed {
         draw: DrawId,
-        sealed: Sealed,
+        sealed: SealedPick,
     },
     /// Everybody may know them.
     Announced {
@@ -170,7 +171,7 @@ pub enum Fact {
     /// An unrevealed draw was called off. Its pick is shown in the proof.
     Cancelled {
         draw: DrawId,
-        sealed: Sealed,
+        sealed: SealedPick,
         reason: Arc<str>,
     },
     SeatVoided {
@@ -218,10 +219,41 @@ pub enum Fact {
     },
 }
 
-/// A fact with its time and author, as it is committed.
+/// A fact with its time and author, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamped {
+pub struct RecordedFact {
     pub at: Timestamp,
     pub actor: Actor,
     pub fact: Fact,
+}
+
+/// A winner's name and address for the delivery of the prize. The rules never read them: a fact says only that they came. `Debug` prints no field.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WinnerDetails {
+    pub draw: DrawId,
+    pub number: Number,
+    pub name: String,
+    pub phone: String,
+    pub address: Option<String>,
+    pub submitted_at: Timestamp,
+}
+
+impl fmt::Debug for WinnerDetails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WinnerDetails(..)")
+    }
+}
+
+/// A line of the audit trail: a fact as text, without anything that is still secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Rises with each fact; a page ends here and the next one begins below it.
+    pub id: i64,
+    pub at: Timestamp,
+    /// The actor's name in the journal: `phone`, `admin`, `link:7`.
+    pub actor: String,
+    /// The fact's kind in the journal: `revealed`.
+    pub kind: String,
+    /// The fact as a JSON object, without entropy, sealed picks or key hashes.
+    pub summary: String,
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure. A [`Command`] is a wish; [`Event::decide`] answers it with the [`Fact`]s that would make it true, or
 //! a [`Refusal`]; [`Event::apply`] takes a fact for granted. Time and chance come in as arguments, so that a test, a
-//! replay and a live evening run the very same code. This room knows no I/O, no clock, no lock, no JSON and no hash order.
+//! replay and a live event run the very same code. This room knows no I/O, no clock, no lock, no JSON and no hash order.
 //!
 //! Read [`event`] first, then [`decide`], then [`pick`].
 
@@ -10,9 +10,9 @@ pub mod apply;
 pub mod chunked;
 pub mod command;
 pub mod decide;
-mod drawing;
 pub mod event;
 pub mod fact;
+mod lifecycle;
 pub mod pick;
 pub mod pool;
 pub mod prize;
@@ -22,9 +22,9 @@ pub mod refusal;
 pub(crate) mod sample;
 #[cfg(test)]
 pub(crate) mod testing;
-mod winning;
+mod winners;
 
-pub use command::{Command, Decision, Outcome, Pick};
+pub use command::{Command, Decision, Outcome, WinSelector};
 pub use event::{Draw, Event, Participant, Seat, Status};
 pub use fact::{Actor, Fact};
 pub use pool::Pool;
@@ -73,7 +73,7 @@ pub struct SessionId(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub [u8; 8]);
 
-/// An event's name in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`.
+/// An event's name in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`, and not `events`, which names the list of events there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Arc<str>);
 
@@ -81,11 +81,17 @@ impl EventId {
     /// The longest id, in bytes.
     pub const LEN_MAX: usize = 64;
 
-    /// Takes a text as an event id, if it is one.
+    /// The rule of [`EventId::parse`], to be quoted in an error message.
+    pub const RULE: &str = "1 to 64 of A-Z a-z 0-9 _ -, and not `events`";
+
+    /// The name that addresses use for the list of events: `/admin/events/…`.
+    const RESERVED: &str = "events";
+
+    /// Parses an event id; `None` for a text that breaks [`EventId::RULE`].
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=Self::LEN_MAX).contains(&text.len());
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        (fits && plain).then(|| Self(text.into()))
+        let is_plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        (fits && is_plain && text != Self::RESERVED).then(|| Self(text.into()))
     }
 
     /// The id as text.
@@ -135,4 +141,19 @@ pub struct Link {
     pub role: LinkRole,
     pub made_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_id_is_safe_in_a_path_and_never_the_list_of_events() {
+        for id in ["a", "demo", "Year-End_2026", "EVENTS", "event", "events2", &"x".repeat(EventId::LEN_MAX)] {
+            assert_eq!(EventId::parse(id).as_ref().map(EventId::as_str), Some(id));
+        }
+        for text in ["", "events", "a b", "a/b", "..", "a.b", "%41", "송년회", "a\n", &"x".repeat(EventId::LEN_MAX + 1)] {
+            assert_eq!(EventId::parse(text), None, "{text}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Events as tests of the other rooms need them: told by facts alone, with chosen winners, since those tests are about how an event looks and not
 //! how it came about.
 
-use super::fact::{Cause, Sealed, Settings, VoidReason};
+use super::fact::{Cause, SealedPick, Settings, VoidReason};
 use super::testing::prize;
 use super::*;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 /// Puts an event together.
 pub(crate) struct Sample {
     event: Event,
-    last: Option<(DrawId, Sealed)>,
+    last: Option<(DrawId, SealedPick)>,
 }
 
 /// An open event `gala` with ten participants, two televisions on its list of prizes, and no draw.
 pub(crate) fn event() -> Sample {
     let settings = Settings { title: "Gala".into(), participants_max: 20_000, ..Settings::default() };
     let id = EventId::parse("gala").expect("a plain name");
-    let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
+    let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
     let sample = Sample { event, last: None }.tell(0, television);
     (1..=10).fold(sample, |sample, number| {
@@ -39,7 +39,7 @@ impl Sample {
             winner_count: picks.len() as u32,
         };
         let draw = DrawId(self.event.next_draw);
-        let sealed = Sealed { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() };
+        let sealed = SealedPick { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() };
         self.last = Some((draw, sealed.clone()));
         self.tell(
             20_000,
@@ -72,7 +72,7 @@ impl Sample {
         self.event
     }
 
-    fn tell_of_last(self, at_ms: i64, fact: impl FnOnce(DrawId, Sealed) -> Fact) -> Self {
+    fn tell_of_last(self, at_ms: i64, fact: impl FnOnce(DrawId, SealedPick) -> Fact) -> Self {
         let (draw, sealed) = self.last.clone().expect("a draw was started");
         self.tell(at_ms, fact(draw, sealed))
     }

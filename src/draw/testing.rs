@@ -1,27 +1,27 @@
 //! An event in a test's hands: commands go in, facts are applied, refusals come back.
 
-use super::command::{Command, Outcome, Redraw, Which};
-use super::fact::{Mark, Settings, VoidReason};
+use super::command::{Command, DrawSelector, Outcome, Redraw};
+use super::fact::{Eligibility, Settings, VoidReason};
 use super::{
     Draw, DrawId, DrawRequest, Entropy, Epoch, Event, EventId, Fact, Number, Prize, PrizeId, Refusal, SessionId, Timestamp,
 };
 
 /// An event, and a clock and a chance that only count.
-pub struct Evening {
+pub struct EventFixture {
     pub event: Event,
     pub facts: Vec<Fact>,
     tick: u32,
 }
 
-impl Evening {
+impl EventFixture {
     /// An event in which so many have registered.
     pub fn with(participants: u32) -> Self {
         let settings = Settings { title: "송년회".into(), participants_max: 1_000, ..Settings::default() };
         let id = EventId::parse("demo").unwrap();
-        let event = Event::opened(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
-        let mut evening = Self { event, facts: vec![], tick: 0 };
-        (1..=participants).for_each(|number| drop(evening.register(number)));
-        evening
+        let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
+        let mut fixture = Self { event, facts: vec![], tick: 0 };
+        (1..=participants).for_each(|number| drop(fixture.register(number)));
+        fixture
     }
 
     /// Decides and applies.
@@ -39,7 +39,7 @@ impl Evening {
         self.order(Command::Register { number: Number(number), key: [number as u8; 32], session })
     }
 
-    pub fn mark(&mut self, number: u32, mark: Mark) {
+    pub fn mark(&mut self, number: u32, mark: Eligibility) {
         self.order(Command::MarkParticipant { number: Number(number), mark }).unwrap();
     }
 
@@ -63,7 +63,7 @@ impl Evening {
     pub fn draw(&mut self, name: &str, mode: super::Mode, count: u32) -> Result<Draw, Refusal> {
         let id = self.start(name, mode, count)?;
         self.order(Command::Reveal).unwrap();
-        self.order(Command::Complete(Which::Draw(id))).unwrap();
+        self.order(Command::Complete(DrawSelector::Draw(id))).unwrap();
         Ok(Draw::clone(self.event.draw(id).unwrap()))
     }
 

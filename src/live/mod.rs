@@ -30,19 +30,7 @@ mod token_sockets;
 mod transport;
 
 use crate::draw::{Number, SessionId};
-
-/// What a socket is told. Whoever listens is one of these three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    Phone,
-    Display,
-    Admin,
-}
-
-impl Role {
-    /// Every role, in the order of [`ByRole`].
-    pub const ALL: [Role; 3] = [Role::Phone, Role::Display, Role::Admin];
-}
+pub use crate::wire::Role;
 
 /// One of something for each role.
 #[derive(Clone, Debug, Default)]

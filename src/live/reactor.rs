@@ -39,7 +39,7 @@ use crate::live::publication::Publication;
 use crate::live::room::Room;
 use crate::live::{CloseCode, Identity, PeerId, Role};
 use crate::tls::session::TlsSession;
-use crate::wire::text::join_frames;
+use crate::wire::join_frames;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use event_loop::EventLoop;

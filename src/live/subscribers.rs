@@ -8,7 +8,7 @@ use crate::live::protocol::Since;
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, Role};
-use crate::wire::text::join_frames;
+use crate::wire::join_frames;
 use bytes::Bytes;
 use std::sync::Arc;
 

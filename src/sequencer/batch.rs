@@ -6,14 +6,15 @@
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
 use crate::draw::decide::opening;
-use crate::draw::fact::{Settings, Stamped};
+use crate::draw::fact::WinnerDetails;
+use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::Sequencer;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::store::CommitError;
-use crate::store::{Details, Entry};
+use crate::store::JournalEntry;
 use crate::wire::frame;
 use crate::wire::view::people::masked;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ const JOURNAL_LOST: i32 = 74;
 /// What a round has decided and not yet committed.
 #[derive(Default)]
 struct Batch {
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     touched: BTreeMap<EventId, Touched>,
     answers: Vec<(Responder, EventId, Result<Outcome, Rejection>)>,
 }
@@ -72,7 +73,7 @@ impl Sequencer {
         id: &EventId,
         actor: Actor,
         command: &Command,
-        details: Option<Details>,
+        details: Option<WinnerDetails>,
     ) -> Result<Outcome, Rejection> {
         let hall = self.halls.get_mut(id).ok_or(Rejection::NoSuchEvent)?;
         let Decision { facts, outcome } = hall.state.event.decide(at, command, &mut chance::entropy)?;
@@ -108,7 +109,7 @@ impl Sequencer {
         let (session, epoch) = (chance::session_id(), chance::epoch());
         let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut touched = Touched::since(None);
-        let mut state = State::new(Event::opened(id.clone(), settings, session, epoch, at));
+        let mut state = State::new(Event::new(id.clone(), settings, session, epoch, at));
         facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
         self.halls.insert(id.clone(), EventState::new(state));
         batch.touched.insert(id.clone(), touched);
@@ -137,7 +138,7 @@ impl Sequencer {
         }
     }
 
-    fn commit(&mut self, entries: &[Entry]) -> Result<(), CommitError> {
+    fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
         let began = Instant::now();
         let committed = self.journal.commit(entries);
         self.pace.note(began.elapsed(), entries.len(), committed.is_ok());
@@ -191,9 +192,9 @@ impl Sequencer {
 }
 
 impl Batch {
-    fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<Details>) {
-        let stamped = facts.into_iter().map(|fact| Stamped { at, actor, fact });
-        self.entries.extend(stamped.map(|stamped| Entry { event: event.clone(), stamped, details: details.take() }));
+    fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<WinnerDetails>) {
+        let stamped = facts.into_iter().map(|fact| RecordedFact { at, actor, fact });
+        self.entries.extend(stamped.map(|stamped| JournalEntry { event: event.clone(), stamped, details: details.take() }));
     }
 }
 
@@ -204,17 +205,17 @@ impl Touched {
 }
 
 /// The details to keep: only a first hand-in, under the draw that the rules found, and an address only where the prize is sent.
-fn belonging(details: Option<Details>, outcome: &Outcome) -> Option<Details> {
+fn belonging(details: Option<WinnerDetails>, outcome: &Outcome) -> Option<WinnerDetails> {
     match (details, outcome) {
         (Some(details), Outcome::Details { draw, number, first: true, keeps_address }) => {
             let address = details.address.filter(|_| *keeps_address);
-            Some(Details { draw: *draw, number: *number, address, ..details })
+            Some(WinnerDetails { draw: *draw, number: *number, address, ..details })
         }
         _ => None,
     }
 }
 
-fn received(event: &Event, details: &Details) -> bytes::Bytes {
+fn received(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
     let phone = masked(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
@@ -234,7 +235,7 @@ pub(super) fn unless_fatal<T>(done: Result<T, CommitError>) -> Result<T, CommitE
 mod tests {
     use super::*;
     use crate::draw::SessionId;
-    use crate::draw::command::Scope;
+    use crate::draw::command::ResetScope;
     use crate::sequencer::testing::*;
 
     #[test]
@@ -247,7 +248,7 @@ mod tests {
         let answers = desk.serve([
             order(GALA, registration.clone()),
             order(GALA, Command::Standby(wish("TV"))),
-            order(GALA, Command::Reset(Scope::Participants(SessionId([9; 16])))),
+            order(GALA, Command::Reset(ResetScope::Participants(SessionId([9; 16])))),
             opens("other"),
             order("other", Command::AddPrize(bulky("a"))),
             order("other", Command::AddPrize(bulky("b"))),

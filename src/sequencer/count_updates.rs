@@ -6,7 +6,7 @@
 use crate::draw::Number;
 use crate::live::{ByRole, Role};
 use crate::wire::frame;
-use crate::wire::text::join_frames;
+use crate::wire::join_frames;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 

@@ -9,9 +9,9 @@ use crate::live::roster::Roster;
 use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, CloseCode, Role};
 use crate::sequencer::count_updates::CountUpdates;
-use crate::wire::frame::{self, Telling};
-use crate::wire::state_sync::{self, Voice};
-use crate::wire::text::{join_frames, text_frame};
+use crate::wire::frame::{self, OutgoingFrame};
+use crate::wire::state_sync;
+use crate::wire::{join_frames, text_frame};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,13 +58,13 @@ impl State {
     /// Makes a fact true, and keeps what it sounds like. Recovery and live traffic both come through here, so a `seq` means the same after a restart.
     pub fn take(&mut self, at: crate::draw::Timestamp, fact: &Fact, tellings: &mut OutgoingFrames) {
         self.event.apply(at, fact);
-        for telling in frame::tell(&self.event, fact, self.ring.last_seq()) {
+        for telling in frame::frames_for(&self.event, fact, self.ring.last_seq()) {
             match telling {
-                Telling::Everybody(frame) => {
+                OutgoingFrame::Everyone(frame) => {
                     self.ring.push(frame.clone());
                     tellings.frames.0.iter_mut().for_each(|frames| frames.push(frame.clone()));
                 }
-                Telling::Stage(frame) => {
+                OutgoingFrame::Operators(frame) => {
                     tellings.frames[Role::Display].push(frame.clone());
                     tellings.frames[Role::Admin].push(frame);
                 }
@@ -167,16 +167,7 @@ impl EventState {
         let State { event, ring, roster } = self.state.clone();
         let connections = self.room.as_ref().map_or(0, |room| room.census.total());
         self.tally.note_greeting(connections);
-        let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, voice(role), None)));
+        let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, role, None)));
         Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })
-    }
-}
-
-/// In which voice a role is told how things stand.
-pub fn voice(role: Role) -> Voice {
-    match role {
-        Role::Phone => Voice::Phone,
-        Role::Display => Voice::Display,
-        Role::Admin => Voice::Admin,
     }
 }

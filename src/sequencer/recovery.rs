@@ -1,6 +1,6 @@
 //! The way back: from the journal's facts to the halls, the directory and the rosters, through the same `apply` that serves live traffic.
 
-use crate::draw::fact::{Fact, Stamped};
+use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
@@ -80,10 +80,10 @@ impl Found {
 }
 
 /// Makes one fact of the journal true again.
-fn take(found: &mut BTreeMap<EventId, Found>, id: EventId, stamped: &Stamped) {
-    let Stamped { at, fact, .. } = stamped;
+fn take(found: &mut BTreeMap<EventId, Found>, id: EventId, stamped: &RecordedFact) {
+    let RecordedFact { at, fact, .. } = stamped;
     if let Fact::Opened { settings, session, epoch, .. } = fact {
-        let state = State::new(Event::opened(id.clone(), settings.clone(), *session, *epoch, *at));
+        let state = State::new(Event::new(id.clone(), settings.clone(), *session, *epoch, *at));
         found.insert(id, Found { state, numbers: Vec::new() });
         return;
     }

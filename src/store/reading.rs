@@ -4,12 +4,12 @@
 //! it reads it trusts as little as a file from a stranger: [`Reading::verify`] looks at every page, lets every fact come true again by the rules
 //! and opens every sealed thing, which is all that a server would do with it.
 
-use crate::draw::fact::Stamped;
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::error::JournalError;
 use crate::store::keys::Keys;
 use crate::store::seal::Seal;
-use crate::store::{Details, copies, details, replay, schema};
+use crate::store::{copies, details, replay, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::io;
@@ -79,7 +79,7 @@ impl Reading {
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
-    pub fn facts(&self, take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
+    pub fn facts(&self, take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
         replay::facts(&self.db, &self.picks, take)
     }
 
@@ -87,7 +87,7 @@ impl Reading {
     ///
     /// # Errors
     /// When they cannot be read or opened.
-    pub fn details(&self, event: &EventId) -> Result<Vec<Details>, JournalError> {
+    pub fn details(&self, event: &EventId) -> Result<Vec<WinnerDetails>, JournalError> {
         let names = replay::names(&self.db)?;
         let Some((key, _)) = names.iter().find(|(_, name)| *name == event) else { return Ok(Vec::new()) };
         details::read(&self.db, &self.details, (event, *key), (DrawId(0), Number(0)), u32::MAX)
@@ -122,9 +122,9 @@ impl std::fmt::Debug for Reading {
 }
 
 /// Makes a fact true again, or says that the rules do not take it after those before it.
-fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, Stamped { at, fact, .. }: &Stamped) -> bool {
+fn come_true(events: &mut BTreeMap<EventId, Event>, id: &EventId, RecordedFact { at, fact, .. }: &RecordedFact) -> bool {
     if let Fact::Opened { id: own, settings, session, epoch } = fact {
-        let event = Event::opened(id.clone(), settings.clone(), *session, *epoch, *at);
+        let event = Event::new(id.clone(), settings.clone(), *session, *epoch, *at);
         return own == id && events.insert(id.clone(), event).is_none();
     }
     let Some(event) = events.get_mut(id) else { return false };
@@ -138,14 +138,14 @@ mod tests {
     use crate::draw::fact::Settings;
     use crate::draw::{Actor, Epoch, SessionId, Timestamp};
     use crate::store::journal::JOURNAL_FILE;
-    use crate::store::{Entry, Journal};
+    use crate::store::{Journal, JournalEntry};
 
-    fn entry(fact: Fact) -> Entry {
+    fn entry(fact: Fact) -> JournalEntry {
         let event = EventId::parse("gala").unwrap();
-        Entry { event, stamped: Stamped { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+        JournalEntry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
-    fn opened() -> Entry {
+    fn opened() -> JournalEntry {
         let settings = Settings { title: "t".into(), participants_max: 9, ..Settings::default() };
         let id = EventId::parse("gala").unwrap();
         entry(Fact::Opened { id, settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) })

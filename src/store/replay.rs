@@ -3,7 +3,7 @@
 //! One way to read them, for the server that opens its journal and for whoever looks at a copy of one: a copy that this reads is one
 //! that a server can start from. Nothing here writes.
 
-use crate::draw::fact::Stamped;
+use crate::draw::fact::RecordedFact;
 use crate::draw::{EventId, Timestamp};
 use crate::store::error::JournalError;
 use crate::store::record::{self, Record};
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 ///
 /// # Errors
 /// At the first row that this program cannot read, which the error names.
-pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId, Stamped)) -> Result<(), JournalError> {
+pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
     let names = names(db)?;
     let mut statement = db.prepare_cached("SELECT id, event, at, actor, kind, v, body FROM fact ORDER BY id")?;
     let mut rows = statement.query([])?;
@@ -27,7 +27,10 @@ pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId,
         let record = Record { kind: column(row, 4)?, version: row.get(5)?, body: column(row, 6)? };
         let fact = record::decode(event, record, picks, &mut text);
         let in_row = |source| JournalError::Record { row: id, source };
-        take(event.clone(), Stamped { at: Timestamp(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? });
+        take(
+            event.clone(),
+            RecordedFact { at: Timestamp(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? },
+        );
     }
     Ok(())
 }

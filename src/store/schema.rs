@@ -88,9 +88,9 @@ pub(super) fn see_whole(db: &Connection) -> Result<(), JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::{Cause, Sealed, Settings, Stamped, VoidReason};
+    use crate::draw::fact::{Cause, RecordedFact, SealedPick, Settings, VoidReason};
     use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Number, Pool, SessionId, Timestamp};
-    use crate::store::{Entry, Journal, Keys};
+    use crate::store::{Journal, JournalEntry, Keys};
     use tempfile::TempDir;
 
     fn gala() -> EventId {
@@ -106,8 +106,8 @@ mod tests {
         Fact::Registered { number: Number(number), key: [1; 32] }
     }
 
-    fn sealed(picks: &[u32]) -> Sealed {
-        Sealed { entropy: Entropy([3; 32]), picks: picks.iter().copied().map(Number).collect() }
+    fn sealed(picks: &[u32]) -> SealedPick {
+        SealedPick { entropy: Entropy([3; 32]), picks: picks.iter().copied().map(Number).collect() }
     }
 
     fn started(draw: u32, prize_name: &str, picks: &[u32]) -> Fact {
@@ -132,7 +132,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
         let at = (0..).map(|second| Timestamp(1_767_225_600_042 + second * 1_000));
-        let entry = |(fact, at)| Entry { event: gala(), stamped: Stamped { at, actor: Actor::Admin, fact }, details: None };
+        let entry =
+            |(fact, at)| JournalEntry { event: gala(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None };
         journal.commit(&facts.into_iter().zip(at).map(entry).collect::<Vec<_>>()).unwrap();
         temp
     }

@@ -3,7 +3,7 @@
 //! Frames for everybody are numbered by `seq`. The numbering is a function of the committed facts alone, so replaying the journal gives
 //! every frame its old number and its old bytes.
 
-use super::text::{entry_code, text_frame};
+use super::{entry_code, text_frame};
 use crate::base::clock::rfc3339;
 use crate::draw::fact::{Fact, VoidReason};
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
@@ -12,15 +12,15 @@ use serde::Serialize;
 
 /// A frame and who hears it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Telling {
+pub enum OutgoingFrame {
     /// Phones, displays and consoles; takes the next `seq`.
-    Everybody(Bytes),
+    Everyone(Bytes),
     /// Displays and consoles.
-    Stage(Bytes),
+    Operators(Bytes),
 }
 
 /// The frames that tell of `fact`, which `event` has just applied; `last_seq` is the number of the last frame before them.
-pub fn tell(event: &Event, fact: &Fact, last_seq: u64) -> Vec<Telling> {
+pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFrame> {
     let mut numbered = Numbered { epoch: data_encoding::HEXLOWER.encode(&event.epoch.0), seq: last_seq };
     let of_draw = |id: &DrawId| event.draw(*id).expect("a fact names a draw of its event");
     match fact {
@@ -31,7 +31,7 @@ pub fn tell(event: &Event, fact: &Fact, last_seq: u64) -> Vec<Telling> {
             vec![numbered.frame("draw_voided", Voided { draw_id: None, draw_number: None, reason: "cancelled" })]
         }
         Fact::Started { draw, .. } => vec![numbered.frame("draw_started", Started::of(of_draw(draw)))],
-        Fact::Revealed { draw, .. } => vec![Telling::Stage(revealed(of_draw(draw)))],
+        Fact::Revealed { draw, .. } => vec![OutgoingFrame::Operators(revealed(of_draw(draw)))],
         Fact::Announced { draw, .. } => {
             let result = Outcome::of(of_draw(draw));
             vec![numbered.frame("winner_announced", &result), numbered.frame("draw_complete", &result)]
@@ -48,7 +48,7 @@ pub fn tell(event: &Event, fact: &Fact, last_seq: u64) -> Vec<Telling> {
             let reset = Reset { reset_participants: session.is_some(), reset_draws: true, event_session_id };
             vec![numbered.frame("event_reset", reset)]
         }
-        Fact::EntryCodeSet { code } => vec![Telling::Stage(entry_code_set(code.as_ref()))],
+        Fact::EntryCodeSet { code } => vec![OutgoingFrame::Operators(entry_code_set(code.as_ref()))],
         Fact::PhaseChanged { phase } => vec![numbered.frame("notice", notice(*phase))],
         Fact::Opened { .. }
         | Fact::SettingsChanged { .. }
@@ -247,7 +247,7 @@ struct Numbered {
 }
 
 impl Numbered {
-    fn frame(&mut self, kind: &'static str, body: impl Serialize) -> Telling {
+    fn frame(&mut self, kind: &'static str, body: impl Serialize) -> OutgoingFrame {
         #[derive(Serialize)]
         struct WithSeq<'a, B> {
             #[serde(flatten)]
@@ -256,7 +256,7 @@ impl Numbered {
             epoch: &'a str,
         }
         self.seq += 1;
-        Telling::Everybody(typed(kind, WithSeq { body, seq: self.seq, epoch: &self.epoch }))
+        OutgoingFrame::Everyone(typed(kind, WithSeq { body, seq: self.seq, epoch: &self.epoch }))
     }
 }
 

@@ -1,8 +1,8 @@
-//! The language of the street: every body and frame, encoded once. It knows the draw's nouns and nothing of who sends or reads.
+//! The wire format: each body and frame, encoded once. It knows the draw's nouns and nothing of who sends or reads.
 //!
-//! [`frame`] are the frames that announce what happened, [`state_sync`] the one that says how things stand, [`reply`] the answers
-//! to one peer; [`request`] is what clients send over HTTP and [`message`] over a socket, both read by [`parse`]; [`view`] is
-//! how draws, prizes and participants look in answers; [`text`] holds times and the WebSocket envelope.
+//! Outgoing: [`frame`] announces what happened, [`state_sync`] describes the current state, [`reply`] answers one peer, and
+//! [`view`] shows draws, prizes and participants in HTTP answers. Incoming: [`request`] holds HTTP bodies and [`message`] what
+//! sockets send; [`parse`] reads both. The encoding that all of them share is in this file.
 
 pub mod frame;
 pub mod message;
@@ -10,5 +10,94 @@ pub mod parse;
 pub mod reply;
 pub mod request;
 pub mod state_sync;
-pub mod text;
 pub mod view;
+
+use crate::draw::Number;
+use crate::draw::event::Audience;
+use bytes::{Bytes, BytesMut};
+use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// The role of a connection: decides which frames it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A participant's phone.
+    Phone,
+    /// The projector's page.
+    Display,
+    /// A console of the event's host or of the administrator.
+    Admin,
+}
+
+impl Role {
+    /// Every role, by its discriminant.
+    pub const ALL: [Role; 3] = [Role::Phone, Role::Display, Role::Admin];
+
+    /// The audience whose view of a draw this role gets.
+    pub fn audience(self) -> Audience {
+        match self {
+            Role::Phone => Audience::Public,
+            Role::Display | Role::Admin => Audience::Operators,
+        }
+    }
+
+    /// The role's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Phone => "phone",
+            Role::Display => "display",
+            Role::Admin => "admin",
+        }
+    }
+}
+
+/// A number as people read it, with at least three digits.
+pub fn display_number(number: Number) -> String {
+    format!("{:03}", number.0)
+}
+
+/// An entry code as it is shown.
+pub fn entry_code(digits: &[u8; 4]) -> &str {
+    std::str::from_utf8(digits).expect("an entry code is of ASCII digits")
+}
+
+/// A text as one whole, final, unmasked WebSocket frame (RFC 6455 section 5.2), ready to be written to any number of sockets.
+pub fn text_frame(text: &str) -> Bytes {
+    let mut frame = Vec::with_capacity(text.len() + 10);
+    let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+    header.format(text.len() as u64, &mut frame).expect("a vector takes every byte");
+    frame.extend_from_slice(text.as_bytes());
+    frame.into()
+}
+
+/// The text inside a frame that [`text_frame`] made.
+pub fn frame_text(frame: &Bytes) -> Bytes {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.slice(header.min(frame.len())..)
+}
+
+/// Several whole frames as one buffer, for one write.
+pub fn join_frames<'a>(frames: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
+    let mut joined = BytesMut::new();
+    frames.into_iter().for_each(|frame| joined.extend_from_slice(frame));
+    joined.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_gives_back_its_text_at_every_header_length() {
+        for len in [0, 1, 125, 126, 65_535, 65_536] {
+            let text = "x".repeat(len);
+            let frame = text_frame(&text);
+            assert_eq!(frame[0], 0x81, "final text");
+            assert_eq!(frame_text(&frame), text.as_bytes(), "{len} bytes");
+        }
+    }
+}

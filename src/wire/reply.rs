@@ -2,10 +2,10 @@
 //!
 //! They carry no `seq`: nobody else hears them, and nobody catches up on them. What a phone learns of its wins is what the public may know.
 
-use super::text::text_frame;
-use super::view::people::{Own, WinView, own_wins, wins};
+use super::text_frame;
+use super::view::people::{AuthenticatedPhone, WinView, own_wins, wins};
 use crate::draw::event::Audience;
-use crate::draw::{Draw, Event, Number};
+use crate::draw::{Event, Number, Outcome};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ pub fn identified(event: &Event, number: Number) -> Bytes {
 }
 
 /// The same to a phone that proved its number: its wins come with the codes that claim them.
-pub fn recognized(event: &Event, own: &Own<'_>) -> Bytes {
+pub fn recognized(event: &Event, own: &AuthenticatedPhone<'_>) -> Bytes {
     answer_to_identify(own.number, own_wins(event, own))
 }
 
@@ -39,51 +39,81 @@ fn answer_to_identify(number: Number, prizes: Vec<WinView<'_>>) -> Bytes {
     frame(&Identified { r#type: if won { "already_won" } else { "identify_ack" }, won, draw_number: number.0, prizes })
 }
 
-/// The answer to a `draw_complete` that was granted.
-pub fn completed(draw: &Draw) -> Bytes {
-    #[derive(Serialize)]
-    struct Completed {
-        r#type: &'static str,
-        success: bool,
-        draw_id: u32,
-        winners: Vec<u32>,
-    }
-    let winners = draw.winners().map(|number| number.0).collect();
-    frame(&Completed { r#type: "draw_complete_ack", success: true, draw_id: draw.id.0, winners })
+/// A message whose answer waits for a commit. Its encoder is here, since the writer's thread answers it and knows no layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    DrawComplete,
+    SubmitWinnerInfo,
+    ImHere,
 }
 
-/// The answer to a `submit_winner_info` that was granted, for the first time or again.
-pub fn details_received(draw: crate::draw::DrawId) -> Bytes {
-    #[derive(Serialize)]
-    struct Received {
-        r#type: &'static str,
-        success: bool,
-        draw_id: u32,
-        message: &'static str,
-    }
-    frame(&Received { r#type: "submit_winner_info_ack", success: true, draw_id: draw.0, message: "received" })
-}
+/// The result of a command as a reply tells it: its outcome and the event that holds its facts, or an error code and message.
+pub type CommandResult<'a> = Result<(&'a Outcome, &'a Event), (&'a str, &'a str)>;
 
-/// The answer to an `im_here` that was granted.
-pub fn arrived() -> Bytes {
-    #[derive(Serialize)]
-    struct Arrived {
-        r#type: &'static str,
-        success: bool,
+impl Acknowledged {
+    /// The frame that answers the message with the result of its command.
+    pub fn encode(self, result: CommandResult<'_>) -> Bytes {
+        #[derive(Serialize)]
+        struct DrawCompleted {
+            r#type: &'static str,
+            success: bool,
+            draw_id: u32,
+            winners: Vec<u32>,
+        }
+        #[derive(Serialize)]
+        struct DetailsReceived {
+            r#type: &'static str,
+            success: bool,
+            draw_id: u32,
+            message: &'static str,
+        }
+        #[derive(Serialize)]
+        struct Arrived {
+            r#type: &'static str,
+            success: bool,
+        }
+        let (outcome, event) = match result {
+            Ok(accepted) => accepted,
+            Err((code, message)) => return self.refuse(code, message),
+        };
+        let (r#type, success) = (self.type_name(), true);
+        match (self, outcome) {
+            (Self::DrawComplete, Outcome::Completed(id)) => match event.draw(*id) {
+                Some(draw) => {
+                    let winners = draw.winners().map(|number| number.0).collect();
+                    frame(&DrawCompleted { r#type, success, draw_id: draw.id.0, winners })
+                }
+                // A reset in the same batch removed it.
+                None => self.refuse("COMPLETE_FAILED", "the draw was reset"),
+            },
+            (Self::SubmitWinnerInfo, Outcome::Details { draw, .. }) => {
+                frame(&DetailsReceived { r#type, success, draw_id: draw.0, message: "received" })
+            }
+            (Self::ImHere, _) => frame(&Arrived { r#type, success }),
+            // The rules give no such outcome to these commands.
+            (Self::DrawComplete | Self::SubmitWinnerInfo, _) => self.refuse("INTERNAL_ERROR", "the server lost its way"),
+        }
     }
-    frame(&Arrived { r#type: "im_here_ack", success: true })
-}
 
-/// The answer of that type to a wish that was not granted.
-pub fn denied(r#type: &'static str, code: &str, error: &str) -> Bytes {
-    #[derive(Serialize)]
-    struct Denied<'a> {
-        r#type: &'static str,
-        success: bool,
-        code: &'a str,
-        error: &'a str,
+    /// The frame that refuses the message.
+    pub fn refuse(self, code: &str, error: &str) -> Bytes {
+        #[derive(Serialize)]
+        struct Refused<'a> {
+            r#type: &'static str,
+            success: bool,
+            code: &'a str,
+            error: &'a str,
+        }
+        frame(&Refused { r#type: self.type_name(), success: false, code, error })
     }
-    frame(&Denied { r#type, success: false, code, error })
+
+    fn type_name(self) -> &'static str {
+        match self {
+            Self::DrawComplete => "draw_complete_ack",
+            Self::SubmitWinnerInfo => "submit_winner_info_ack",
+            Self::ImHere => "im_here_ack",
+        }
+    }
 }
 
 /// The answer to what is no message, or not this peer's to say.
@@ -103,9 +133,9 @@ fn frame(reply: &impl Serialize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::frame_text;
+    use super::super::frame_text;
     use super::*;
-    use crate::draw::sample;
+    use crate::draw::{DrawId, sample};
 
     fn text(frame: Bytes) -> String {
         String::from_utf8(frame_text(&frame).to_vec()).unwrap()
@@ -129,12 +159,37 @@ mod tests {
     }
 
     #[test]
-    fn a_denial_says_why_in_words_and_in_a_code() {
-        let frame = denied("draw_complete_ack", "COMPLETE_FAILED", "there is \"nothing\"");
-        let text = text(frame);
+    fn a_refusal_has_a_code_and_a_message() {
+        let event = sample::event().build();
+        let frame = Acknowledged::DrawComplete.encode(Err(("COMPLETE_FAILED", "there is \"nothing\"")));
         assert_eq!(
-            text,
+            text(frame),
             r#"{"type":"draw_complete_ack","success":false,"code":"COMPLETE_FAILED","error":"there is \"nothing\""}"#
         );
+        let gone = Acknowledged::DrawComplete.encode(Ok((&Outcome::Completed(DrawId(1)), &event)));
+        assert!(text(gone).contains(r#""code":"COMPLETE_FAILED","error":"the draw was reset""#));
+        let odd = Acknowledged::SubmitWinnerInfo.encode(Ok((&Outcome::Done, &event)));
+        assert!(text(odd).contains(r#""code":"INTERNAL_ERROR""#));
+    }
+
+    #[test]
+    fn an_accepted_message_is_acknowledged_by_its_own_frame() {
+        let event = sample::event().announced("TV", &[3, 9]).build();
+        let details = Outcome::Details { draw: DrawId(1), number: Number(3), first: true, keeps_address: false };
+        for (message, outcome, expected) in [
+            (
+                Acknowledged::DrawComplete,
+                Outcome::Completed(DrawId(1)),
+                r#"{"type":"draw_complete_ack","success":true,"draw_id":1,"winners":[3,9]}"#,
+            ),
+            (
+                Acknowledged::SubmitWinnerInfo,
+                details,
+                r#"{"type":"submit_winner_info_ack","success":true,"draw_id":1,"message":"received"}"#,
+            ),
+            (Acknowledged::ImHere, Outcome::Done, r#"{"type":"im_here_ack","success":true}"#),
+        ] {
+            assert_eq!(text(message.encode(Ok((&outcome, &event)))), expected);
+        }
     }
 }

@@ -10,7 +10,7 @@ pub use desk::{ClaimCode, HandOver, SeatNamed, Wipe, desk};
 pub use draws::{Cancel, DrawAtOnce, Meant, MeantDraw, Reset, Spec, Void};
 
 use super::parse::Invalid;
-use crate::draw::command::Pick;
+use crate::draw::command::WinSelector;
 use crate::draw::decide::PARTICIPANTS_MAX;
 use crate::draw::{DrawId, Epoch, EventId, Mode, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -161,7 +161,7 @@ pub struct PrizeOrder {
 
 /// `PATCH participants/{draw_number}`: what is left out stays; `group: ""` takes the group away.
 #[derive(Deserialize)]
-pub struct MarkChange {
+pub struct EligibilityChange {
     pub eligible: Option<bool>,
     pub group: Option<String>,
     pub weight: Option<u16>,
@@ -238,7 +238,7 @@ impl PhaseChange {
 
 /// An event's name in a body.
 pub fn event_id(name: &str) -> Result<EventId, Invalid> {
-    EventId::parse(name).ok_or_else(|| Invalid::field("event_id", "must be 1 to 64 of A-Z a-z 0-9 _ -"))
+    EventId::parse(name).ok_or_else(|| Invalid::field("event_id", format!("must be {}", EventId::RULE)))
 }
 
 /// An event's title.
@@ -280,10 +280,10 @@ pub fn entry_code(code: &str) -> Result<[u8; 4], Invalid> {
 }
 
 /// Which win a winner means: the draw by its id, as new pages know it, else the prize's name, which is all that old ones know.
-pub fn pick(draw_id: Option<u32>, prize_name: Option<String>) -> Result<Pick, Invalid> {
+pub fn pick(draw_id: Option<u32>, prize_name: Option<String>) -> Result<WinSelector, Invalid> {
     match (draw_id, prize_name) {
-        (Some(id), _) => Ok(Pick::Draw(DrawId(id))),
-        (None, Some(name)) => Ok(Pick::PrizeNamed(text("prize_name", &name, NAME_CHARS_MAX)?)),
+        (Some(id), _) => Ok(WinSelector::Draw(DrawId(id))),
+        (None, Some(name)) => Ok(WinSelector::PrizeNamed(text("prize_name", &name, NAME_CHARS_MAX)?)),
         (None, None) => Err(Invalid::field("prize_name", "is missing")),
     }
 }
@@ -445,6 +445,6 @@ mod tests {
             assert!(entry_code(code).is_err(), "{code}");
         }
         assert!(pick(None, None).is_err());
-        assert_eq!(pick(Some(7), Some("TV".into())), Ok(Pick::Draw(DrawId(7))));
+        assert_eq!(pick(Some(7), Some("TV".into())), Ok(WinSelector::Draw(DrawId(7))));
     }
 }

@@ -1,11 +1,11 @@
 //! The frame that says how things stand: what a socket hears first, and what a long-poll answers.
 //!
-//! There is one for each voice, never one for all: until a draw is announced, a phone's says of it what is known of a draw that was only
+//! There is one for each role, never one for all: until a draw is announced, a phone's says of it what is known of a draw that was only
 //! started. A phone that proved its number is also told about itself.
 
 use super::frame::{Outcome, Prize, Started, typed_text};
-use super::text::{display_number, entry_code};
-use super::view::people::{Own, WinView, own_wins};
+use super::view::people::{AuthenticatedPhone, WinView, own_wins};
+use super::{Role, display_number, entry_code};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Phase, Timestamp};
@@ -14,45 +14,19 @@ use serde::Serialize;
 /// How many of the last results are told.
 const RESULTS_MAX: usize = 10;
 
-/// Who is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
-    Phone,
-    Display,
-    Admin,
-}
-
-impl Voice {
-    /// What this voice may know.
-    pub fn audience(self) -> Audience {
-        match self {
-            Voice::Phone => Audience::Public,
-            Voice::Display | Voice::Admin => Audience::Stage,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Voice::Phone => "phone",
-            Voice::Display => "display",
-            Voice::Admin => "admin",
-        }
-    }
-}
-
-/// The JSON text of `event` as it stands for `voice`, covering every frame up to `seq`; `own` is the phone itself, if it proved its number.
-pub fn text(event: &Event, seq: u64, connections: u32, voice: Voice, own: Option<&Own<'_>>) -> String {
-    let audience = voice.audience();
+/// The JSON text of `event` as it stands for `role`, covering every frame up to `seq`; `own` is the phone itself, if it proved its number.
+pub fn text(event: &Event, seq: u64, connections: u32, role: Role, own: Option<&AuthenticatedPhone<'_>>) -> String {
+    let audience = role.audience();
     let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
     let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw)).collect();
     results.reverse();
     // Whoever has a number has agreed to it, and a hall of them need not hear it again.
-    let consent_text = event.settings.consent_text.as_deref().filter(|_| voice == Voice::Phone && own.is_none());
-    let shown_code = event.entry_code.as_ref().filter(|_| voice != Voice::Phone);
+    let consent_text = event.settings.consent_text.as_deref().filter(|_| role == Role::Phone && own.is_none());
+    let shown_code = event.entry_code.as_ref().filter(|_| role != Role::Phone);
     typed_text(
         "state_sync",
         StateSync {
-            role: voice.name(),
+            role: role.name(),
             event_id: event.id.as_str(),
             title: &event.settings.title,
             phase: phase_name(event.phase),
@@ -169,7 +143,7 @@ struct Privacy<'a> {
 }
 
 impl<'a> Privacy<'a> {
-    fn of(event: &'a Event, own: &Own<'_>) -> Self {
+    fn of(event: &'a Event, own: &AuthenticatedPhone<'_>) -> Self {
         const DAY_MS: i64 = 86_400_000;
         let mut until = rfc3339(Timestamp(own.now.0 + i64::from(own.details_days) * DAY_MS));
         until.truncate("2026-12-31".len());
@@ -187,7 +161,7 @@ struct You<'a> {
 }
 
 impl<'a> You<'a> {
-    fn of(event: &'a Event, own: &Own<'_>) -> Self {
+    fn of(event: &'a Event, own: &AuthenticatedPhone<'_>) -> Self {
         let (number, prizes) = (own.number, own_wins(event, own));
         Self { draw_number: number.0, display_number: display_number(number), won: !prizes.is_empty(), prizes }
     }

@@ -8,13 +8,13 @@ mod model;
 
 use harness::{SEATS, TestServer};
 use luckydraw::base::clock::wall_clock;
-use luckydraw::draw::command::{Command, Redraw, Scope, Which};
+use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
-use luckydraw::draw::fact::{Mark, VoidReason};
-use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, Pick, SessionId, Status};
+use luckydraw::draw::fact::WinnerDetails;
+use luckydraw::draw::fact::{Eligibility, VoidReason};
+use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status, WinSelector};
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
-use luckydraw::store::Details;
 use model::{Model, Place};
 use std::collections::BTreeSet;
 
@@ -133,7 +133,7 @@ impl Evening {
     }
 
     fn complete(&mut self) {
-        let answer = self.house.order(Command::Complete(Which::Latest));
+        let answer = self.house.order(Command::Complete(DrawSelector::Latest));
         let nothing = self.model.unannounced.is_none() && self.model.announced.is_empty();
         assert_eq!(answer.err().as_ref().and_then(code), nothing.then_some("COMPLETE_FAILED"));
         self.model.announce_last();
@@ -190,7 +190,7 @@ impl Evening {
     fn mark(&mut self) {
         let number = 1 + self.dice.below(self.model.numbers.len() as u64 + 1) as u32;
         let eligible = self.dice.below(2) == 0;
-        let mark = Mark { eligible, group: None, weight: 1 };
+        let mark = Eligibility { eligible, group: None, weight: 1 };
         let answer = self.house.order(Command::MarkParticipant { number: Number(number), mark });
         let known = self.model.numbers.values().any(|registered| *registered == number);
         assert_eq!(answer.err().as_ref().and_then(code), (!known).then_some("PARTICIPANT_NOT_FOUND"));
@@ -208,9 +208,10 @@ impl Evening {
         let Place { draw, number, voided, .. } = self.dice.one_of(&self.model.places);
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
-        let details = Details { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
-        let answer =
-            self.house.order_with(Command::ReceiveDetails { pick: Pick::Draw(draw), number, has_address: false }, Some(details));
+        let details = WinnerDetails { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
+        let answer = self
+            .house
+            .order_with(Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false }, Some(details));
         match answer {
             Ok(granted) => {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");
@@ -234,7 +235,7 @@ impl Evening {
     fn reset(&mut self) {
         let everybody = self.dice.below(3) == 0;
         let session = SessionId([self.dice.next() as u8; 16]);
-        let scope = if everybody { Scope::Participants(session) } else { Scope::Draws };
+        let scope = if everybody { ResetScope::Participants(session) } else { ResetScope::Draws };
         self.house.order(Command::Reset(scope)).unwrap();
         self.model.reset(everybody);
     }
@@ -300,7 +301,7 @@ impl Evening {
         assert_eq!(places, expected);
         let public: BTreeSet<_> = event.draws().filter(|draw| draw.is_known_to(Audience::Public)).map(|draw| draw.id.0).collect();
         assert_eq!(public, model.announced, "the public knows the announced draws and no other");
-        assert!(event.draws().all(|draw| draw.status() != Status::Started || draw.opened().is_none()));
+        assert!(event.draws().all(|draw| draw.status() != Status::Started || draw.disclosed_pick().is_none()));
     }
 }
 

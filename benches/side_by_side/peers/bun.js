@@ -1,5 +1,5 @@
-// The measured contract on Bun, whose WebSockets are uWebSockets' C++: its own topics, nothing by hand. Runs as `bun bun.js PORT`.
-let given = 0;
+// The bench's peer on Bun, whose WebSockets are uWebSockets' C++; it uses Bun's own topics. Runs as `bun bun.js PORT`.
+let lastNumber = 0;
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: Number(process.argv[2]),
@@ -7,15 +7,15 @@ const server = Bun.serve({
   async fetch(request, self) {
     switch (new URL(request.url).pathname) {
       case "/ws":
-        return self.upgrade(request) ? undefined : new Response("no", { status: 400 });
+        return self.upgrade(request) ? undefined : new Response("refused", { status: 400 });
       case "/trigger":
         self.publish("all", await request.text());
         return Response.json({ ok: true });
       case "/register":
         await request.json();
-        return Response.json({ number: ++given });
+        return Response.json({ number: ++lastNumber });
       default:
-        return new Response("no", { status: 404 });
+        return new Response("refused", { status: 404 });
     }
   },
   websocket: {

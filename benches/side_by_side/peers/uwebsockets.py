@@ -1,4 +1,4 @@
-"""The measured contract on uWebSockets by way of socketify: its own topics, nothing by hand. Runs as `python uwebsockets.py PORT`."""
+"""The bench's peer on uWebSockets through socketify; it uses uWebSockets' own topics. Runs as `python uwebsockets.py PORT`."""
 
 import itertools
 import sys

@@ -108,7 +108,7 @@ mod tests {
     use crate::draw::{DrawId, Epoch};
     use crate::live::limits::Limits;
     use crate::live::reactor::testing::*;
-    use crate::wire::text::text_frame;
+    use crate::wire::text_frame;
     use std::time::Duration;
 
     #[test]

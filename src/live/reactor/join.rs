@@ -13,7 +13,7 @@ use crate::live::room::Room;
 use crate::live::subscribers::{PendingAuth, Subscribers};
 use crate::live::transport::Transport;
 use crate::live::{CloseCode, Identity, PeerId, Role};
-use crate::wire::text::join_frames;
+use crate::wire::join_frames;
 use bytes::Bytes;
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::live::room::Room;
 use crate::live::roster::Roster;
 use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, CloseCode, Identity, PeerId, Role};
-use crate::wire::text::text_frame;
+use crate::wire::text_frame;
 use bytes::Bytes;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -161,7 +161,7 @@ impl Drop for House {
 
 fn first_snapshot() -> Snapshot {
     let settings = Settings { title: "송년회".into(), participants_max: 100, ..Settings::default() };
-    let event = Event::opened(EventId::parse("hall").unwrap(), settings, SESSION, EPOCH, Timestamp(0));
+    let event = Event::new(EventId::parse("hall").unwrap(), settings, SESSION, EPOCH, Timestamp(0));
     let roster = Arc::new(Roster::new(100, 1));
     Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
 }

@@ -3,7 +3,6 @@
 //! Without a word it serves. A word comes with every setting too, before or after it, and reads the same variables: what looks after a server
 //! then finds it by the settings that the server was started with. An errand's flags that are no setting are listed with it, in `command`.
 
-use crate::api::events::NAME_TAKEN;
 use crate::draw::EventId;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -85,8 +84,8 @@ fn archival() -> [Command; 4] {
     ]
 }
 
-fn event_id(text: &str) -> Result<EventId, &'static str> {
-    EventId::parse(text).filter(|id| id.as_str() != NAME_TAKEN).ok_or("an event's name is 1 to 64 of A-Z a-z 0-9 _ -")
+fn event_id(text: &str) -> Result<EventId, String> {
+    EventId::parse(text).ok_or_else(|| format!("an event's name is {}", EventId::RULE))
 }
 
 fn switch(name: &'static str) -> Arg {

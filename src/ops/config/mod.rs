@@ -9,7 +9,6 @@ pub mod arguments;
 pub mod table;
 pub mod tls;
 
-use crate::api::events::NAME_TAKEN;
 use crate::base::address::BindAddress;
 use crate::draw::EventId;
 use crate::http::guard::Host;
@@ -329,11 +328,8 @@ impl Reader {
 
     fn default_event(&mut self) -> EventId {
         let text = self.text("DEFAULT_EVENT");
-        EventId::parse(&text).filter(|id| id.as_str() != NAME_TAKEN).unwrap_or_else(|| {
-            self.wrong(
-                "DEFAULT_EVENT",
-                format!("{text:?} is not 1 to 64 of A-Z a-z 0-9 _ -, or a name the server keeps for itself"),
-            );
+        EventId::parse(&text).unwrap_or_else(|| {
+            self.wrong("DEFAULT_EVENT", format!("{text:?} is no event's name: it must be {}", EventId::RULE));
             EventId::parse("demo").expect("this one is")
         })
     }

@@ -3,14 +3,14 @@
 //! The rules know no serde, and this room may not teach it to them: serde's derive reaches them through `#[serde(remote)]` in
 //! [`crate::store::record::layout`], and the fields in them by `#[serde(with = "at_rest")]`, which is this file.
 
-use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
+use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Prize, Timestamp,
 };
 use crate::draw::{PrizeId, SessionId};
 use crate::store::record::layout::{CauseLayout, LinkRoleLayout, PhaseLayout, VoidReasonLayout};
 use crate::store::record::layout::{
-    DrawSpecLayout, LinkLayout, MarkLayout, ModeLayout, PoolLayout, PrizeLayout, SealedLayout, SettingsLayout,
+    DrawSpecLayout, EligibilityLayout, LinkLayout, ModeLayout, PoolLayout, PrizeLayout, SealedLayout, SettingsLayout,
 };
 use data_encoding::HEXLOWER;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -193,5 +193,5 @@ macro_rules! as_its_layout {
 as_serde_does!(u32, i64);
 as_its_content!(Number, DrawId, PrizeId, LinkId, Timestamp, SessionId, Epoch, Entropy);
 as_its_layout!(Phase PhaseLayout, Cause CauseLayout, VoidReason VoidReasonLayout, Mode ModeLayout, LinkRole LinkRoleLayout);
-as_its_layout!(Settings SettingsLayout, Prize PrizeLayout, DrawSpec DrawSpecLayout, Pool PoolLayout, Mark MarkLayout);
-as_its_layout!(Sealed SealedLayout, Link LinkLayout);
+as_its_layout!(Settings SettingsLayout, Prize PrizeLayout, DrawSpec DrawSpecLayout, Pool PoolLayout, Eligibility EligibilityLayout);
+as_its_layout!(SealedPick SealedLayout, Link LinkLayout);

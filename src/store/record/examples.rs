@@ -1,6 +1,6 @@
 //! One example of each fact with its record, spelled out: what the journals out there look like.
 
-use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
+use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -48,8 +48,8 @@ fn pool() -> Pool {
     Pool { ranges: vec![(1, 3), (5, 5)], size: 4, through: 5, weights: vec![(2, 7)] }
 }
 
-fn sealed() -> Sealed {
-    Sealed { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
+fn sealed() -> SealedPick {
+    SealedPick { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
 }
 
 fn settings() -> Settings {
@@ -144,7 +144,7 @@ fn about_people() -> Vec<(Fact, &'static str)> {
             r#"registered {"number":17,"key":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}"#,
         ),
         (
-            Fact::ParticipantMarked { number, mark: Mark { eligible: false, group: Some("staff".into()), weight: 3 } },
+            Fact::ParticipantMarked { number, mark: Eligibility { eligible: false, group: Some("staff".into()), weight: 3 } },
             r#"participant_marked {"number":17,"mark":{"eligible":false,"group":"staff","weight":3}}"#,
         ),
     ]

@@ -4,7 +4,7 @@
 //! has decided how it is kept. Nothing here may change in silence: old journals are read by these very lines, so another layout
 //! gets another version (see [`crate::store::record::version`]), and a field that it brings has a default for the records of before; the golden test in [`super`] holds the bytes fast.
 
-use crate::draw::fact::{Cause, Mark, Sealed, Settings, VoidReason};
+use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -64,7 +64,7 @@ pub(super) enum FactLayout {
         #[serde(with = "at_rest")]
         number: Number,
         #[serde(with = "at_rest")]
-        mark: Mark,
+        mark: Eligibility,
     },
     StandbyShown {
         #[serde(with = "at_rest")]
@@ -77,7 +77,7 @@ pub(super) enum FactLayout {
         draw: DrawId,
         spec: Arc<DrawSpec>,
         pool: Arc<Pool>,
-        sealed: Sealed,
+        sealed: SealedPick,
         redraw_of: Option<(DrawId, Number)>,
         request: Option<[u8; 32]>,
     },
@@ -85,7 +85,7 @@ pub(super) enum FactLayout {
         #[serde(with = "at_rest")]
         draw: DrawId,
         #[serde(with = "at_rest")]
-        sealed: Sealed,
+        sealed: SealedPick,
     },
     Announced {
         #[serde(with = "at_rest")]
@@ -97,7 +97,7 @@ pub(super) enum FactLayout {
         #[serde(with = "at_rest")]
         draw: DrawId,
         #[serde(with = "at_rest")]
-        sealed: Sealed,
+        sealed: SealedPick,
         #[serde(with = "at_rest")]
         reason: Arc<str>,
     },
@@ -239,7 +239,7 @@ pub(super) struct PoolLayout {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Sealed", deny_unknown_fields)]
+#[serde(remote = "SealedPick", deny_unknown_fields)]
 pub(super) struct SealedLayout {
     #[serde(with = "at_rest")]
     entropy: Entropy,
@@ -248,8 +248,8 @@ pub(super) struct SealedLayout {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Mark", deny_unknown_fields)]
-pub(super) struct MarkLayout {
+#[serde(remote = "Eligibility", deny_unknown_fields)]
+pub(super) struct EligibilityLayout {
     eligible: bool,
     #[serde(with = "at_rest")]
     group: Option<Arc<str>>,

@@ -10,7 +10,7 @@ mod at_rest;
 mod examples;
 mod layout;
 
-use crate::draw::fact::Sealed;
+use crate::draw::fact::SealedPick;
 use crate::draw::{Actor, DrawId, Entropy, EventId, Fact, LinkId, Number};
 use crate::store::seal::Seal;
 use data_encoding::BASE64URL_NOPAD;
@@ -162,20 +162,20 @@ struct Tagged {
 }
 
 /// A pick, closed: its entropy and then its numbers, four bytes each.
-fn close(picks: &Seal, event: &EventId, draw: DrawId, sealed: &Sealed) -> String {
+fn close(picks: &Seal, event: &EventId, draw: DrawId, sealed: &SealedPick) -> String {
     let mut text = sealed.entropy.0.to_vec();
     sealed.picks.iter().for_each(|number| text.extend_from_slice(&number.0.to_le_bytes()));
     BASE64URL_NOPAD.encode(&picks.close(&place(event, draw), &text))
 }
 
 /// A pick that was closed for that draw.
-fn open(picks: &Seal, event: &EventId, draw: DrawId, closed: &str) -> Option<Sealed> {
+fn open(picks: &Seal, event: &EventId, draw: DrawId, closed: &str) -> Option<SealedPick> {
     let closed = BASE64URL_NOPAD.decode(closed.as_bytes()).ok()?;
     let text = picks.open(&place(event, draw), &closed)?;
     let (entropy, numbers) = text.split_first_chunk()?;
     let (numbers, rest) = numbers.as_chunks();
     let picks = numbers.iter().map(|number| Number(u32::from_le_bytes(*number))).collect();
-    rest.is_empty().then_some(Sealed { entropy: Entropy(*entropy), picks })
+    rest.is_empty().then_some(SealedPick { entropy: Entropy(*entropy), picks })
 }
 
 /// The draw as a seal knows it. An event's id holds no nought byte, so no two draws have the same place.

@@ -1,14 +1,14 @@
 //! What the prize desk sees of a winner who shows a code: the prize, and just enough of the person to know them by.
 
 use super::json;
-use super::people::{Reached, masked, masked_name};
+use super::people::{WinnerContact, masked, masked_name};
 use crate::base::clock::rfc3339;
 use crate::draw::{DrawId, Event, Number};
-use crate::wire::text::display_number;
+use crate::wire::display_number;
 use serde::Serialize;
 
 /// A seat as its prize is claimed; none when it is not there.
-pub fn claim(event: &Event, draw: DrawId, number: Number, reached: Option<&Reached<'_>>) -> Option<String> {
+pub fn claim(event: &Event, draw: DrawId, number: Number, reached: Option<&WinnerContact<'_>>) -> Option<String> {
     #[derive(Serialize)]
     struct ClaimView<'a> {
         draw_id: u32,

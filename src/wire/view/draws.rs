@@ -117,7 +117,7 @@ pub fn history(event: &Event) -> String {
         draws: Vec<RowView<'a>>,
         total_count: usize,
     }
-    let known = event.draws().filter(|draw| draw.is_known_to(Audience::Stage));
+    let known = event.draws().filter(|draw| draw.is_known_to(Audience::Operators));
     let draws: Vec<_> = known.flat_map(|draw| draw.seats.iter().map(move |seat| row(draw, seat))).collect();
     json(&History { total_count: draws.len(), draws })
 }

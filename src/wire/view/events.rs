@@ -4,8 +4,8 @@ use super::json;
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::{Event, Link, LinkRole};
+use crate::wire::entry_code;
 use crate::wire::state_sync::phase_name;
-use crate::wire::text::entry_code;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -151,7 +151,7 @@ pub fn audit(lines: Vec<AuditView<'_>>) -> String {
 
 /// How many draws of an event its console knows of.
 pub fn draw_count(event: &Event) -> usize {
-    event.draws().filter(|draw| draw.is_known_to(Audience::Stage)).count()
+    event.draws().filter(|draw| draw.is_known_to(Audience::Operators)).count()
 }
 
 /// A link's role on the wire.

@@ -3,9 +3,9 @@
 use super::json;
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::fact::Mark;
+use crate::draw::fact::Eligibility;
 use crate::draw::{Draw, DrawId, Event, EventId, Number, Participant, Seat, SessionId, Timestamp};
-use crate::wire::text::display_number;
+use crate::wire::display_number;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub struct WinView<'a> {
 
 /// A phone that proved its number, with what only it is told.
 #[derive(Clone, Copy)]
-pub struct Own<'a> {
+pub struct AuthenticatedPhone<'a> {
     pub number: Number,
     /// The code by which it claims what it won in a draw.
     pub claim_code: &'a dyn Fn(DrawId) -> String,
@@ -47,7 +47,7 @@ pub enum Mask {
 }
 
 /// A winner's details on their way to the console.
-pub struct Reached<'a> {
+pub struct WinnerContact<'a> {
     pub draw: DrawId,
     pub number: Number,
     pub name: &'a str,
@@ -57,7 +57,7 @@ pub struct Reached<'a> {
 }
 
 /// A participant's number with all that proves it.
-pub struct Registered<'a> {
+pub struct Registration<'a> {
     pub event: &'a EventId,
     pub session: SessionId,
     pub number: Number,
@@ -100,13 +100,13 @@ pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_
 }
 
 /// The announced wins of a phone, with the codes that claim them.
-pub fn own_wins<'a>(event: &'a Event, own: &Own<'_>) -> Vec<WinView<'a>> {
+pub fn own_wins<'a>(event: &'a Event, own: &AuthenticatedPhone<'_>) -> Vec<WinView<'a>> {
     let wins = event.wins(own.number, Audience::Public);
     wins.map(|(draw, seat)| WinView { claim_code: Some((own.claim_code)(draw.id)), ..win(event, draw, seat) }).collect()
 }
 
 /// What a phone gets when it registers or recovers its number.
-pub fn registered(registered: &Registered<'_>) -> String {
+pub fn registered(registered: &Registration<'_>) -> String {
     #[derive(Serialize)]
     struct RegisteredView<'a> {
         draw_number: u32,
@@ -155,7 +155,7 @@ pub fn check_winner(event: &Event, number: Number) -> String {
 }
 
 /// Whether a phone's own number won, and how it claims what.
-pub fn check_own(event: &Event, own: &Own<'_>) -> String {
+pub fn check_own(event: &Event, own: &AuthenticatedPhone<'_>) -> String {
     checked(own.number, own_wins(event, own))
 }
 
@@ -188,14 +188,14 @@ pub fn participant(event: &Event, number: Number, participant: &Participant) -> 
 }
 
 /// The winners, in the order of drawing. With the mask on, nobody can be called.
-pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = Reached<'a>>, mask: Mask, listing: Listing) -> String {
+pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = WinnerContact<'a>>, mask: Mask, listing: Listing) -> String {
     #[derive(Serialize)]
     struct Winners<'a> {
         winners: Vec<WinnerView<'a>>,
         total_count: usize,
     }
     let details: BTreeMap<_, _> = details.map(|reached| ((reached.draw, reached.number), reached)).collect();
-    let known = event.draws().filter(|draw| draw.is_known_to(Audience::Stage));
+    let known = event.draws().filter(|draw| draw.is_known_to(Audience::Operators));
     let seats = known.flat_map(|draw| draw.seats.iter().map(move |seat| (draw, seat)));
     let reached = seats.map(|(draw, seat)| (draw, seat, details.get(&(draw.id, seat.number))));
     let listed = reached.filter(|(_, _, reached)| listing == Listing::All || reached.is_some());
@@ -203,7 +203,7 @@ pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = Reached<'a>>,
     json(&Winners { total_count: winners.len(), winners })
 }
 
-fn winner<'a>(draw: &'a Draw, seat: &'a Seat, reached: Option<&Reached<'a>>, mask: Mask) -> WinnerView<'a> {
+fn winner<'a>(draw: &'a Draw, seat: &'a Seat, reached: Option<&WinnerContact<'a>>, mask: Mask) -> WinnerView<'a> {
     let phone = |phone: &str| if mask == Mask::On { masked(phone) } else { phone.to_owned() };
     WinnerView {
         draw_id: draw.id.0,
@@ -260,7 +260,7 @@ fn win<'a>(event: &Event, draw: &'a Draw, seat: &Seat) -> WinView<'a> {
 fn push_participant(text: &mut String, event: &Event, number: Number, participant: &Participant) {
     let created_at = rfc3339(participant.registered_at);
     write!(text, r#"{{"draw_number":{},"created_at":"{created_at}""#, number.0).expect("a string takes every byte");
-    if let Some(Mark { eligible, group, weight }) = event.mark(participant) {
+    if let Some(Eligibility { eligible, group, weight }) = event.mark(participant) {
         let group = json(&group.as_deref());
         write!(text, r#","eligible":{eligible},"group":{group},"weight":{weight}"#).expect("a string takes every byte");
     }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn winners_are_masked_unless_somebody_asked_on_record() {
         let event = sample::event().announced("TV", &[3]).build();
-        let reached = |draw| Reached {
+        let reached = |draw| WinnerContact {
             draw: DrawId(draw),
             number: Number(3),
             name: "김철수",
@@ -317,7 +317,8 @@ mod tests {
             address: Some("Seoul"),
             submitted_at: Timestamp(0),
         };
-        let winners = |reached: Vec<Reached<'static>>, mask| super::winners(&event, reached.into_iter(), mask, Listing::HandedIn);
+        let winners =
+            |reached: Vec<WinnerContact<'static>>, mask| super::winners(&event, reached.into_iter(), mask, Listing::HandedIn);
         let hidden = winners(vec![reached(1)], Mask::On);
         assert!(hidden.contains("010-****-5678") && !hidden.contains("1234") && !hidden.contains("Seoul"), "{hidden}");
         let shown = winners(vec![reached(1), reached(9)], Mask::Off);

@@ -34,13 +34,13 @@ pub fn list(event: &Event) -> String {
         prizes: Vec<PrizeView<'a>>,
         total_count: usize,
     }
-    let prizes = prizes(event, Audience::Stage);
+    let prizes = prizes(event, Audience::Operators);
     json(&List { total_count: prizes.len(), prizes })
 }
 
 /// One prize, for the console.
 pub fn one(event: &Event, prize: &Prize) -> String {
-    json(&view(event, prize, Audience::Stage))
+    json(&view(event, prize, Audience::Operators))
 }
 
 fn view<'a>(event: &Event, prize: &'a Prize, audience: Audience) -> PrizeView<'a> {

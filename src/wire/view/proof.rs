@@ -63,7 +63,7 @@ pub fn proof(event: &Event) -> String {
 
 fn view(draw: &Draw) -> Option<ProofView<'_>> {
     let open = draw.is_known_to(Audience::Public) || draw.status() == Status::Cancelled;
-    let sealed = draw.opened().filter(|_| open)?;
+    let sealed = draw.disclosed_pick().filter(|_| open)?;
     let voided = draw.seats.iter().filter_map(|seat| {
         let (at, reason) = seat.voided?;
         Some(VoidedView { draw_number: seat.number.0, reason: reason.name(), voided_at: rfc3339(at) })

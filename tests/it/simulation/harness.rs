@@ -4,6 +4,7 @@ use bytes::Bytes;
 use crossbeam::channel::bounded;
 use luckydraw::draw::command::Command;
 use luckydraw::draw::fact::Settings;
+use luckydraw::draw::fact::WinnerDetails;
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
 use luckydraw::live::directory::Directory;
@@ -12,8 +13,8 @@ use luckydraw::live::reactor::Reactors;
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use luckydraw::sequencer::{Limits, Sequencer};
+use luckydraw::store::Keys;
 use luckydraw::store::journal::Journal;
-use luckydraw::store::{Details, Keys};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -89,13 +90,13 @@ impl TestServer {
     }
 
     /// A command that brings a winner's details, or does not.
-    pub fn order_with(&self, command: Command, details: Option<Details>) -> Result<Accepted, Rejection> {
+    pub fn order_with(&self, command: Command, details: Option<WinnerDetails>) -> Result<Accepted, Rejection> {
         let event = EventId::parse(EVENT).unwrap();
         self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, details, reply: Responder::Handler(reply) })
     }
 
     /// The winners' details that are kept.
-    pub fn details(&self) -> Vec<Details> {
+    pub fn details(&self) -> Vec<WinnerDetails> {
         let event = EventId::parse(EVENT).unwrap();
         self.wait(|reply| Request::ReadDetails { event, after: (DrawId(0), Number(0)), limit: u32::MAX, reply }).unwrap()
     }

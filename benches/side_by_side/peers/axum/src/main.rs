@@ -1,5 +1,5 @@
-//! The measured contract on axum and a broadcast channel, as axum's own chat example does it. Runs as `axum-peer PORT`; its read
-//! buffers are of 1 KiB, since with axum's default of 128 KiB a hall needs gigabytes.
+//! The bench's peer on axum with a broadcast channel, as in axum's own chat example. Runs as `axum-peer PORT`. Its read buffers
+//! are 1 KiB, since axum's default of 128 KiB per socket needs gigabytes for 20,000 sockets.
 
 use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 
 struct App {
-    all: broadcast::Sender<Utf8Bytes>,
-    given: AtomicU64,
+    frames: broadcast::Sender<Utf8Bytes>,
+    numbers: AtomicU64,
 }
 
 async fn upgrade(upgrade: WebSocketUpgrade, State(app): State<Arc<App>>) -> impl IntoResponse {
@@ -22,35 +22,35 @@ async fn upgrade(upgrade: WebSocketUpgrade, State(app): State<Arc<App>>) -> impl
 }
 
 async fn serve(socket: WebSocket, app: Arc<App>) {
-    let (mut out, mut inward) = socket.split();
-    let mut heard = app.all.subscribe();
-    let mut telling = tokio::spawn(async move {
-        while let Ok(text) = heard.recv().await {
-            if out.send(Message::Text(text)).await.is_err() {
+    let (mut sink, mut stream) = socket.split();
+    let mut frames = app.frames.subscribe();
+    let mut writer = tokio::spawn(async move {
+        while let Ok(text) = frames.recv().await {
+            if sink.send(Message::Text(text)).await.is_err() {
                 break;
             }
         }
     });
-    let mut hearing = tokio::spawn(async move { while let Some(Ok(_)) = inward.next().await {} });
+    let mut reader = tokio::spawn(async move { while let Some(Ok(_)) = stream.next().await {} });
     tokio::select! {
-        _ = &mut telling => hearing.abort(),
-        _ = &mut hearing => telling.abort(),
+        _ = &mut writer => reader.abort(),
+        _ = &mut reader => writer.abort(),
     }
 }
 
 async fn trigger(State(app): State<Arc<App>>, text: String) -> &'static str {
-    let _ = app.all.send(text.into());
+    let _ = app.frames.send(text.into());
     r#"{"ok":true}"#
 }
 
 async fn register(State(app): State<Arc<App>>, Json(_): Json<Value>) -> Json<Value> {
-    Json(json!({"number": app.given.fetch_add(1, Ordering::Relaxed) + 1}))
+    Json(json!({"number": app.numbers.fetch_add(1, Ordering::Relaxed) + 1}))
 }
 
 #[tokio::main]
 async fn main() {
     let port = std::env::args().nth(1).expect("a port");
-    let app = Arc::new(App { all: broadcast::channel(64).0, given: AtomicU64::new(0) });
+    let app = Arc::new(App { frames: broadcast::channel(64).0, numbers: AtomicU64::new(0) });
     let routes = Router::new().route("/ws", any(upgrade)).route("/trigger", post(trigger)).route("/register", post(register)).with_state(app);
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("it is new");
