@@ -150,7 +150,7 @@ impl Hall {
 
     fn participants(&self) -> Sheet<'_> {
         let row = |(number, participant): (crate::draw::Number, &crate::draw::Participant)| {
-            let mark = self.event().mark(participant);
+            let mark = self.event().eligibility(participant);
             vec![
                 Cell::Number(number.0),
                 Cell::from(rfc3339(participant.registered_at)),

@@ -34,7 +34,7 @@ pub async fn mark(mut call: RequestContext) -> HttpResult {
     }
     let snapshot = room.snapshot();
     let participant = snapshot.event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
-    let noted = snapshot.event.mark(participant).cloned().unwrap_or(Eligibility { eligible: true, group: None, weight: 1 });
+    let noted = snapshot.event.eligibility(participant).cloned().unwrap_or_default();
     let command = Command::MarkParticipant { number, mark: changed(noted, body)? };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), command).await?;
     let event = &granted.snapshot.event;

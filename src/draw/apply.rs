@@ -1,4 +1,6 @@
-//! What a fact does to an event. Live traffic and replay run this same code, so it never refuses: a fact has happened.
+//! The effect of each fact on an event.
+//!
+//! Live traffic and replay run this same code in the same order, so it must never refuse a fact and never decide anything.
 
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
@@ -7,9 +9,8 @@ use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
 use std::sync::Arc;
 
 impl Event {
-    /// An event that was just opened.
+    /// A new event, open and empty.
     pub fn new(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Timestamp) -> Self {
-        let nobodys = Eligibility { eligible: true, group: None, weight: 1 };
         Self {
             id,
             settings: Arc::new(settings),
@@ -24,7 +25,7 @@ impl Event {
             changed_at: at,
             participants: Chunked::default(),
             registered: 0,
-            marks: Arc::new(vec![nobodys]),
+            eligibilities: Arc::new(vec![Eligibility::default()]),
             draws: Arc::default(),
             next_draw: 1,
             next_prize: 1,
@@ -32,11 +33,11 @@ impl Event {
         }
     }
 
-    /// Makes `fact` true of this event.
+    /// Applies a fact.
     ///
     /// # Panics
-    /// When a fact names a draw, seat, prize, participant or link that is not there: the journal would be of another event, and going on would
-    /// corrupt the draw.
+    /// When the fact names a draw, seat, prize, participant or link that does not exist. Such a fact belongs to another event, and
+    /// continuing would corrupt the draw.
     pub fn apply(&mut self, at: Timestamp, fact: &Fact) {
         self.changed_at = at;
         match fact {
@@ -56,33 +57,33 @@ impl Event {
             }
             Fact::PrizeRemoved { prize } => Arc::make_mut(&mut self.prizes).retain(|listed| listed.id != *prize),
             Fact::PrizesOrdered { order } => {
-                let place = |id| order.iter().position(|ordered| *ordered == id);
-                Arc::make_mut(&mut self.prizes).sort_by_key(|prize| place(prize.id));
+                let position = |id| order.iter().position(|ordered| *ordered == id);
+                Arc::make_mut(&mut self.prizes).sort_by_key(|prize| position(prize.id));
             }
-            Fact::Registered { number, .. } => self.register(at, *number),
-            Fact::ParticipantMarked { number, mark } => self.set_mark(*number, mark),
+            Fact::Registered { number, .. } => self.add_participant(at, *number),
+            Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
             Fact::Started { draw, .. } => {
                 self.next_draw = draw.0 + 1;
                 self.standby = None;
-                Arc::make_mut(&mut self.draws).push(Arc::new(started(at, fact)));
+                Arc::make_mut(&mut self.draws).push(Arc::new(started_draw(at, fact)));
             }
-            Fact::Revealed { draw, sealed } => self.change_draw(*draw, |draw| {
+            Fact::Revealed { draw, sealed } => self.update_draw(*draw, |draw| {
                 draw.revealed_at = Some(at);
                 draw.seats = sealed.picks.iter().map(|number| Seat::new(*number)).collect();
             }),
-            Fact::Announced { draw, .. } => self.change_draw(*draw, |draw| draw.announced_at = Some(at)),
-            Fact::Cancelled { draw, reason, .. } => self.change_draw(*draw, |draw| draw.cancelled = Some((at, reason.clone()))),
+            Fact::Announced { draw, .. } => self.update_draw(*draw, |draw| draw.announced_at = Some(at)),
+            Fact::Cancelled { draw, reason, .. } => self.update_draw(*draw, |draw| draw.cancelled = Some((at, reason.clone()))),
             Fact::SeatVoided { draw, number, reason } => {
-                self.change_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
+                self.update_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
             }
-            Fact::DetailsReceived { draw, number } => self.change_seat(*draw, *number, |seat| seat.details_at = Some(at)),
-            Fact::Arrived { draw, number } => self.change_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
+            Fact::DetailsReceived { draw, number } => self.update_seat(*draw, *number, |seat| seat.details_at = Some(at)),
+            Fact::Arrived { draw, number } => self.update_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
             Fact::HandedOver { draw, number, desk } => {
-                self.change_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
+                self.update_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
             }
-            Fact::HandOverUndone { draw, number } => self.change_seat(*draw, *number, |seat| seat.handed_over = None),
+            Fact::HandOverUndone { draw, number } => self.update_seat(*draw, *number, |seat| seat.handed_over = None),
             Fact::Reset { session } => self.reset(*session),
             Fact::LinkMade { link } => {
                 self.next_link = link.id.0 + 1;
@@ -97,26 +98,26 @@ impl Event {
         }
     }
 
-    fn register(&mut self, at: Timestamp, number: Number) {
+    fn add_participant(&mut self, at: Timestamp, number: Number) {
         let index = number.0 as usize - 1;
         while self.participants.len() <= index {
             self.participants.push(None);
         }
-        let place = self.participants.get_mut(index).expect("the list was just made long enough");
-        assert!(place.is_none(), "number {} is given once", number.0);
-        *place = Some(Participant { registered_at: at, mark: 0 });
+        let slot = self.participants.get_mut(index).expect("the list was just made long enough");
+        assert!(slot.is_none(), "number {} is given once", number.0);
+        *slot = Some(Participant { registered_at: at, eligibility: 0 });
         self.registered += 1;
     }
 
-    fn set_mark(&mut self, number: Number, mark: &Eligibility) {
-        let place = self.participants.get_mut(number.0 as usize - 1).and_then(Option::as_mut);
-        let participant = place.expect("a marked participant is registered");
-        let marks = Arc::make_mut(&mut self.marks);
-        if participant.mark == 0 {
-            participant.mark = marks.len() as u32;
-            marks.push(mark.clone());
+    fn set_eligibility(&mut self, number: Number, eligibility: &Eligibility) {
+        let slot = self.participants.get_mut(number.0 as usize - 1).and_then(Option::as_mut);
+        let participant = slot.expect("a marked participant is registered");
+        let eligibilities = Arc::make_mut(&mut self.eligibilities);
+        if participant.eligibility == 0 {
+            participant.eligibility = eligibilities.len() as u32;
+            eligibilities.push(eligibility.clone());
         } else {
-            marks[participant.mark as usize] = mark.clone();
+            eligibilities[participant.eligibility as usize] = eligibility.clone();
         }
     }
 
@@ -127,17 +128,17 @@ impl Event {
             self.session = session;
             self.participants = Chunked::default();
             self.registered = 0;
-            Arc::make_mut(&mut self.marks).truncate(1);
+            Arc::make_mut(&mut self.eligibilities).truncate(1);
         }
     }
 
-    fn change_draw(&mut self, id: DrawId, change: impl FnOnce(&mut Draw)) {
+    fn update_draw(&mut self, id: DrawId, change: impl FnOnce(&mut Draw)) {
         let index = self.draws.binary_search_by_key(&id, |draw| draw.id).expect("a fact names a draw of its event");
         change(Arc::make_mut(&mut Arc::make_mut(&mut self.draws)[index]));
     }
 
-    fn change_seat(&mut self, id: DrawId, number: Number, change: impl FnOnce(&mut Seat)) {
-        self.change_draw(id, |draw| {
+    fn update_seat(&mut self, id: DrawId, number: Number, change: impl FnOnce(&mut Seat)) {
+        self.update_draw(id, |draw| {
             let seat = draw.seats.iter_mut().find(|seat| seat.number == number);
             change(seat.expect("a fact names a seat of its draw"));
         });
@@ -150,9 +151,11 @@ impl Seat {
     }
 }
 
-/// The draw that a [`Fact::Started`] begins.
-fn started(at: Timestamp, fact: &Fact) -> Draw {
-    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else { unreachable!("only a start begins a draw") };
+/// The draw of a [`Fact::Started`].
+fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
+    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else {
+        unreachable!("only this fact starts a draw")
+    };
     Draw {
         id: *draw,
         spec: spec.clone(),

@@ -5,7 +5,7 @@
 
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
-use crate::draw::decide::opening;
+use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
@@ -106,7 +106,7 @@ impl Sequencer {
             return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
-        let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
+        let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut touched = Touched::since(None);
         let mut state = State::new(Event::new(id.clone(), settings, session, epoch, at));
         facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));

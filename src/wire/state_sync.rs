@@ -42,7 +42,7 @@ pub fn text(event: &Event, seq: u64, connections: u32, role: Role, own: Option<&
             draw_count: draws().count(),
             current: current(event, audience),
             results,
-            last_draw_id: event.last_draw().0,
+            last_draw_id: event.last_draw_id().0,
             privacy: own.map(|own| Privacy::of(event, own)),
             you: own.map(|own| You::of(event, own)),
             seq,
@@ -107,7 +107,7 @@ enum What<'a> {
 
 /// A revealed draw is still going on until it is announced; to the public it has only started.
 fn current(event: &Event, audience: Audience) -> Option<Current<'_>> {
-    let going_on = event.pending().or(event.unannounced());
+    let going_on = event.pending_draw().or(event.unannounced_draw());
     match (going_on, &event.standby) {
         (Some(draw), _) if draw.is_known_to(audience) => {
             Some(Current { status: "revealed", what: What::Revealed(Outcome::of(draw)) })

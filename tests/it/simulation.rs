@@ -286,8 +286,8 @@ impl Evening {
         let numbers: BTreeSet<_> = event.participants_after(0).map(|(number, _)| number.0).collect();
         assert_eq!(numbers, model.numbers.values().copied().collect(), "exactly the acknowledged numbers");
         assert_eq!(numbers, (1..=numbers.len() as u32).collect(), "without a gap");
-        assert_eq!(event.pending().map(|draw| draw.id.0), model.pending.as_ref().map(|pending| pending.draw));
-        assert_eq!(event.unannounced().map(|draw| draw.id.0), model.unannounced);
+        assert_eq!(event.pending_draw().map(|draw| draw.id.0), model.pending.as_ref().map(|pending| pending.draw));
+        assert_eq!(event.unannounced_draw().map(|draw| draw.id.0), model.unannounced);
         assert_eq!(event.standby.is_some(), model.standby);
         let places = event.draws().flat_map(|draw| draw.seats.iter().map(|seat| (draw.id.0, seat)));
         let mut places: Vec<_> = places

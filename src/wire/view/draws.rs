@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_started_draw_shows_no_winner() {
         let event = sample::event().started("TV", &[3]).build();
-        let text = started(event.pending().unwrap());
+        let text = started(event.pending_draw().unwrap());
         assert_eq!(read(&text)["draw_id"], 1);
         assert!(!text.contains("winners") && !text.contains("abab"), "{text}");
     }

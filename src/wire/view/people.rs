@@ -260,7 +260,7 @@ fn win<'a>(event: &Event, draw: &'a Draw, seat: &Seat) -> WinView<'a> {
 fn push_participant(text: &mut String, event: &Event, number: Number, participant: &Participant) {
     let created_at = rfc3339(participant.registered_at);
     write!(text, r#"{{"draw_number":{},"created_at":"{created_at}""#, number.0).expect("a string takes every byte");
-    if let Some(Eligibility { eligible, group, weight }) = event.mark(participant) {
+    if let Some(Eligibility { eligible, group, weight }) = event.eligibility(participant) {
         let group = json(&group.as_deref());
         write!(text, r#","eligible":{eligible},"group":{group},"weight":{weight}"#).expect("a string takes every byte");
     }
