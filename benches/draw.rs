@@ -1,4 +1,5 @@
-//! What a pick costs: halls of three sizes, from one winner to the most a draw can have, without weights and with.
+//! What a pick costs: halls of three sizes, from one winner to the most a draw can have, without
+//! weights and with.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::draw::{Entropy, Number, Pool, pick};

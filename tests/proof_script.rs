@@ -1,4 +1,5 @@
-//! `scripts/verify-proof` against the rules it doubts: it holds what the server picks to be right, and notices each thing that is changed.
+//! `scripts/verify-proof` against the rules it doubts: it holds what the server picks to be right,
+//! and notices each thing that is changed.
 
 use data_encoding::HEXLOWER;
 use luckydraw::draw::{Entropy, Number, Pool, pick};

@@ -7,14 +7,14 @@ use crate::backup::thread::NotMade;
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::sequencer::inbox::Rejection;
-use crate::wire::view::backups::{BackupView, backups, made};
+use crate::wire::view::events::{BackupView, backup_made, backups};
 use hyper::StatusCode;
 
 /// `POST backup`
 pub async fn create(call: RequestContext) -> HttpResult {
     enter(&call, Rank::Admin).await?;
     let backup = make(&call.app, Cause::Asked).await?;
-    Ok(envelope(StatusCode::CREATED, &made(&view(&backup)), "backed up"))
+    Ok(envelope(StatusCode::CREATED, &backup_made(&view(&backup)), "backed up"))
 }
 
 /// `GET backup`

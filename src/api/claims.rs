@@ -13,8 +13,8 @@ use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
 use crate::wire::parse::parse;
-use crate::wire::request::{ClaimCode, HandOver, SeatNamed, desk};
-use crate::wire::view::claims;
+use crate::wire::request::{ClaimCode, HandOver, UndoHandOver, desk};
+use crate::wire::view::people;
 use hyper::StatusCode;
 
 /// `POST claims/look-up`
@@ -44,10 +44,10 @@ pub async fn hand_over(mut call: RequestContext) -> HttpResult {
 /// `POST claims/undo`
 pub async fn undo(mut call: RequestContext) -> HttpResult {
     let (room, proved) = enter(&call, Rank::Admin).await?;
-    let SeatNamed { draw_id, draw_number } = parse(&call.read_body(BODY_MAX).await?)?;
+    let UndoHandOver { draw_id, draw_number } = parse(&call.read_body(BODY_MAX).await?)?;
     let command = Command::UndoHandOver { draw: DrawId(draw_id), number: Number(draw_number) };
     call.app.inbox.submit(room.id.clone(), proved.actor(), command).await?;
-    success(&format!(r#"{{"draw_id":{draw_id},"draw_number":{draw_number},"handed_over":false}}"#), "undone")
+    success(&people::hand_over_undone(DrawId(draw_id), Number(draw_number)), "undone")
 }
 
 /// The seat that a code claims.
@@ -72,7 +72,7 @@ fn seat_of(app: &App, room: &Room, proved: Credential, code: &str) -> Result<(Dr
 async fn show(app: &App, snapshot: &Snapshot, (draw, number): (DrawId, Number), message: &str) -> HttpResult {
     let details = details::of_seat(app, &snapshot.event.id, draw, number).await?;
     let reached = details.as_ref().map(details::reached);
-    let data = claims::claim(&snapshot.event, draw, number, reached.as_ref()).ok_or_else(not_found)?;
+    let data = people::claim(&snapshot.event, draw, number, reached.as_ref()).ok_or_else(not_found)?;
     success(&data, message)
 }
 

@@ -16,9 +16,8 @@ use crate::live::room::Room;
 use crate::sequencer::inbox::Accepted;
 use crate::store::tokens::new_request_key;
 use crate::wire::parse::parse;
-use crate::wire::request::{Cancel, DrawAtOnce, Meant, Reset, Spec, Void, request_id};
+use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, request_id};
 use crate::wire::view::draws;
-use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
 /// `POST draw/standby`
@@ -44,7 +43,7 @@ pub async fn start(mut call: RequestContext) -> HttpResult {
 /// `POST draw/reveal`
 pub async fn reveal(mut call: RequestContext) -> HttpResult {
     let (room, actor) = host(&call).await?;
-    let meant = parse::<Meant>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
+    let meant = parse::<Option<DrawReference>>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
     let command = meant.draw_id.map_or(Command::Reveal, |id| Command::RevealDraw(DrawId(id)));
     let granted = call.app.inbox.submit(room.id.clone(), actor, command).await?;
     success(&draws::revealed(draw_of(&granted)?), "revealed")
@@ -53,7 +52,7 @@ pub async fn reveal(mut call: RequestContext) -> HttpResult {
 /// `POST draw/complete`
 pub async fn complete(mut call: RequestContext) -> HttpResult {
     let (room, actor) = host(&call).await?;
-    let meant = parse::<Meant>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
+    let meant = parse::<Option<DrawReference>>(&call.read_body(BODY_MAX).await?)?.unwrap_or_default();
     let which = meant.draw_id.map_or(DrawSelector::Latest, |id| DrawSelector::Draw(DrawId(id)));
     refuse_unknown(&room, &which)?;
     let granted = call.app.inbox.submit(room.id.clone(), actor, Command::Complete(which)).await?;
@@ -71,7 +70,7 @@ pub async fn cancel(mut call: RequestContext) -> HttpResult {
     };
     let granted = call.app.inbox.submit(room.id.clone(), actor, command).await?;
     let Outcome::Cancelled(draw) = granted.outcome else { return success("{}", "called off") };
-    success(&format!(r#"{{"draw_id":{}}}"#, number_or_null(draw)), "called off")
+    success(&draws::cancelled(draw), "called off")
 }
 
 /// `POST draw/void`
@@ -81,10 +80,7 @@ pub async fn void(mut call: RequestContext) -> HttpResult {
     let command = Command::Void { draw, number, reason, redraw };
     let granted = call.app.inbox.submit(room.id.clone(), actor, command).await?;
     let redraw = if let Outcome::Voided { redraw } = granted.outcome { redraw } else { None };
-    let (draw_id, draw_number, reason) = (draw.0, number.0, reason.name());
-    let redraw = number_or_null(redraw);
-    let data = format!(r#"{{"draw_id":{draw_id},"draw_number":{draw_number},"reason":"{reason}","redraw_draw_id":{redraw}}}"#);
-    success(&data, "voided")
+    success(&draws::voided(draw, number, reason, redraw), "voided")
 }
 
 /// `POST draw`: started and revealed in one call.
@@ -93,7 +89,7 @@ pub async fn at_once(mut call: RequestContext) -> HttpResult {
     let body: DrawAtOnce = parse(&call.read_body(BODY_WITH_IMAGE_MAX).await?)?;
     // The same name as a registration's: made by the caller, so that a retry after a lost answer draws nothing anew.
     let request = request_named(&call, body.request_id.as_deref())?;
-    let wish = DrawRequest { request, ..settle(&call.app, body.spec()).await? };
+    let wish = DrawRequest { request, ..settle(&call.app, body.draw_body()).await? };
     let granted = call.app.inbox.submit(room.id.clone(), actor, Command::DrawAtOnce(wish)).await?;
     success(&draws::revealed(draw_of(&granted)?), "drawn")
 }
@@ -116,15 +112,9 @@ pub async fn reset(mut call: RequestContext) -> HttpResult {
     // Before it is decided whether anything is cleared: a copy too many does no harm.
     let backup = if body.backup { Some(backups::make(&call.app, Cause::BeforeReset).await?.name) } else { None };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::Reset(scope)).await?;
-    let session = HEXLOWER.encode(&granted.snapshot.event.session.0);
     let participants = body.reset_participants;
-    let draws = body.reset_draws || participants;
-    // A name of this server's own making: it needs no escapes.
-    let backup = backup.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""));
-    let data = format!(
-        r#"{{"reset_participants":{participants},"reset_draws":{draws},"event_session_id":"{session}","backup":{backup}}}"#
-    );
-    success(&data, "reset")
+    let clears_draws = body.reset_draws || participants;
+    success(&draws::reset(&granted.snapshot.event, participants, clears_draws, backup.as_deref()), "reset")
 }
 
 /// Who runs the show of the event in the path.
@@ -134,11 +124,11 @@ async fn host(call: &RequestContext) -> Result<(Arc<Room>, Actor), HttpError> {
 }
 
 /// What is to be drawn; an image that came in the body is stored, and its path takes its place.
-async fn settle(app: &Arc<App>, mut spec: Spec) -> Result<DrawRequest, HttpError> {
-    if let Some(url) = spec.take_data_url() {
-        spec.prize_image = Some(store_data_url(app, &url).await?);
+async fn settle(app: &Arc<App>, mut body: DrawBody) -> Result<DrawRequest, HttpError> {
+    if let Some(url) = body.take_data_url() {
+        body.prize_image = Some(store_data_url(app, &url).await?);
     }
-    Ok(spec.wish()?)
+    Ok(body.draw_request()?)
 }
 
 /// Refuses to complete a draw that is gone or called off: the console that names it looks at an old page.
@@ -164,8 +154,4 @@ fn draw_of(granted: &Accepted) -> Result<&Arc<Draw>, HttpError> {
     };
     // A reset in the same batch may have taken it away again.
     id.and_then(|id| granted.snapshot.event.draw(id)).ok_or_else(|| Refusal::NotFound("draw").into())
-}
-
-fn number_or_null(draw: Option<DrawId>) -> String {
-    draw.map_or_else(|| "null".to_owned(), |id| id.0.to_string())
 }

@@ -15,7 +15,7 @@ use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
 use crate::store::Details;
-use crate::wire::view::people::{Mask, masked};
+use crate::wire::view::people::{Mask, masked_phone};
 use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
@@ -112,7 +112,7 @@ impl Hall {
         let row = move |(draw, seat): (&Arc<crate::draw::Draw>, &crate::draw::Seat)| {
             let reached = details.get(&(draw.id, seat.number));
             let phone = reached.map(|reached| match self.mask {
-                Mask::On => Cell::Phone(masked(&reached.phone)),
+                Mask::On => Cell::Phone(masked_phone(&reached.phone)),
                 Mask::Off => Cell::Phone(reached.phone.clone()),
             });
             let address = reached.and_then(|reached| reached.address.as_deref()).filter(|_| self.mask == Mask::Off);

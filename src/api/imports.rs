@@ -5,9 +5,9 @@ use crate::api::auth::{Rank, enter};
 use crate::draw::Command;
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, envelope, success};
-use crate::sheet::prizes::{self, Reading};
-use crate::sheet::table::{self, Table, Unreadable};
-use crate::wire::view::imports::{self, ErrorView, ImportView, Imported};
+use crate::sheet::prizes::{self, ParsedPrizes};
+use crate::sheet::table::{self, Table, TableError};
+use crate::wire::view::prizes::{self as view, ErrorView, ImportView, Imported};
 use hyper::StatusCode;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -28,10 +28,10 @@ pub async fn prizes(mut call: RequestContext) -> HttpResult {
         let _turn = turn;
         let table = table::read(&file)?;
         let reading = prizes::read(&table, &snapshot.event);
-        Ok::<_, Unreadable>((table, reading))
+        Ok::<_, TableError>((table, reading))
     });
     // What panics over a file cannot read it.
-    let (table, reading) = read.await.unwrap_or(Err(Unreadable::Broken)).map_err(|why| refused(why.to_string(), &[], 0))?;
+    let (table, reading) = read.await.unwrap_or(Err(TableError::Broken)).map_err(|why| refused(why.to_string(), &[], 0))?;
     let errors: Vec<_> = reading.errors.iter().take(ERRORS_MAX).map(view).collect();
     if is_preview {
         return success(&imported(&table, &reading, Imported::No, errors), "nothing is changed yet");
@@ -56,9 +56,9 @@ pub fn turn(app: &App) -> Result<OwnedSemaphorePermit, HttpError> {
     })
 }
 
-fn imported(table: &Table, reading: &Reading, imported: Imported, errors: Vec<ErrorView<'_>>) -> String {
+fn imported(table: &Table, reading: &ParsedPrizes, imported: Imported, errors: Vec<ErrorView<'_>>) -> String {
     let prizes = reading.prizes.iter().map(|(line, prize)| (*line, prize));
-    imports::import(
+    view::import(
         ImportView { format: table.format, encoding: table.encoding, imported, errors, error_count: reading.errors.len() },
         prizes,
     )

@@ -9,8 +9,9 @@ use crate::http::request::{BODY_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::wire::parse::{Invalid, parse};
 use crate::wire::request::NewLink;
-use crate::wire::view::events::{self, LinkView, role_named};
+use crate::wire::view::events::{self, LinkView};
 use crate::wire::view::json;
+use crate::wire::view::role_named;
 use hyper::StatusCode;
 
 /// `GET links`

@@ -107,11 +107,11 @@ impl Messages {
             (Some(number), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });
-                let reply = own(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own));
+                let reply = own(&self.tokens, &self.settings, event, number, |own| reply::authenticated(event, own));
                 Action::Identify { number, since, reply }
             }
             (Some(number), _) => {
-                Action::Reply(own(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own)))
+                Action::Reply(own(&self.tokens, &self.settings, event, number, |own| reply::authenticated(event, own)))
             }
             (None, Role::Phone) => Action::Close(CloseCode::BadToken),
             (None, _) => error("UNAUTHORIZED", "the token is not of this event"),
@@ -142,7 +142,7 @@ impl Messages {
             (false, Some(_)) => return Err(denied("NOT_A_WINNER", "this is another phone's number")),
             (false, None) => return Err(denied("UNAUTHORIZED", "this phone has not proved its number")),
         };
-        let pick = request::pick(info.draw_id, info.prize_name).map_err(invalid)?;
+        let pick = request::win_selector(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.open).map_err(invalid)?;
         let whisper = Responder::Peer { peer: speaker.id, encode: details_received };
         Ok(self.post(hand_in(speaker.room.id.clone(), number, pick, contact, whisper)))

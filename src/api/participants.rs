@@ -101,8 +101,7 @@ pub async fn winner_info(mut call: RequestContext) -> HttpResult {
     let Outcome::Details { draw, number, first, .. } = granted.outcome else {
         return success("{}", "received");
     };
-    let data = format!(r#"{{"draw_id":{},"draw_number":{},"first":{first}}}"#, draw.0, number.0);
-    success(&data, if first { "received" } else { "received before, the first is kept" })
+    success(&people::details_received(draw, number, first), if first { "received" } else { "received before, the first is kept" })
 }
 
 /// The room of that name.

@@ -22,7 +22,7 @@ pub async fn add(mut call: RequestContext) -> HttpResult {
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::AddPrize(prize)).await?;
     let Outcome::PrizeAdded(id) = granted.outcome else { return success("{}", "added") };
     let event = &granted.snapshot.event;
-    let data = event.prize(id).map_or_else(|| format!(r#"{{"prize_id":{}}}"#, id.0), |prize| prizes::one(event, prize));
+    let data = event.prize(id).map_or_else(|| prizes::removed(id), |prize| prizes::prize(event, prize));
     Ok(envelope(StatusCode::CREATED, &data, "added"))
 }
 
@@ -33,7 +33,7 @@ pub async fn change(mut call: RequestContext) -> HttpResult {
     let prize = parse::<PrizeBody>(&call.read_body(BODY_MAX).await?)?.prize(id)?;
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::ChangePrize(prize)).await?;
     let event = &granted.snapshot.event;
-    let data = event.prize(id).map_or_else(|| "{}".to_owned(), |prize| prizes::one(event, prize));
+    let data = event.prize(id).map_or_else(|| "{}".to_owned(), |prize| prizes::prize(event, prize));
     success(&data, "changed")
 }
 

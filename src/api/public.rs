@@ -3,7 +3,7 @@
 use crate::api::participants::{event_named, find};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpResult, success};
-use crate::wire::view::{draws, proof};
+use crate::wire::view::draws;
 
 /// `GET /results`
 pub async fn results(call: RequestContext) -> HttpResult {
@@ -14,5 +14,5 @@ pub async fn results(call: RequestContext) -> HttpResult {
 /// `GET /proof`
 pub async fn proof(call: RequestContext) -> HttpResult {
     let snapshot = find(&call.app, &event_named(&call)?)?.snapshot();
-    success(&proof::proof(&snapshot.event), "what each pick was made of")
+    success(&draws::proof(&snapshot.event), "what each pick was made of")
 }

@@ -1,4 +1,7 @@
-//! The ground that every layer above `draw` shares: chance, clock, histogram, the watch over threads, addresses. It knows no layer.
+//! Foundations for every module above `draw`: chance, clock, histogram, thread supervision,
+//! addresses.
+//!
+//! No file here may know any of those modules.
 
 pub mod address;
 pub mod chance;

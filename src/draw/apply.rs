@@ -1,6 +1,7 @@
 //! The effect of each fact on an event.
 //!
-//! Live traffic and replay run this same code in the same order, so it must never refuse a fact and never decide anything.
+//! Live traffic and replay run this same code in the same order, so it must never refuse a fact and
+//! never decide anything.
 
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
@@ -36,8 +37,8 @@ impl Event {
     /// Applies a fact.
     ///
     /// # Panics
-    /// When the fact names a draw, seat, prize, participant or link that does not exist. Such a fact belongs to another event, and
-    /// continuing would corrupt the draw.
+    /// When the fact names a draw, seat, prize, participant or link that does not exist. Such a
+    /// fact belongs to another event, and continuing would corrupt the draw.
     pub fn apply(&mut self, at: Timestamp, fact: &Fact) {
         self.changed_at = at;
         match fact {

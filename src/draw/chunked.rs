@@ -1,15 +1,17 @@
 //! A list that is cheap to clone: shared chunks, each copied on its first write after a clone.
 //!
-//! The writer clones the event's state for each publication, so that readers keep an immutable snapshot. Cloning a plain vector
-//! costs one copy per participant; here 20,000 participants are 40 pointers, and a write after a clone copies one chunk. A general
-//! persistent-collection crate offers more than is needed and is slower for a list that only grows. Entries are never removed.
+//! The writer clones the event's state for each publication, so that readers keep an immutable
+//! snapshot. Cloning a plain vector costs one copy per participant; here 20,000 participants are 40
+//! pointers, and a write after a clone copies one chunk. A general persistent-collection crate
+//! offers more than is needed and is slower for a list that only grows. Entries are never removed.
 
 use std::sync::Arc;
 
 /// Entries per chunk: at 16 bytes per entry a copied chunk is 8 KiB.
 const CHUNK_LEN: usize = 512;
 
-/// A growing list whose clones share their chunks. A clone is O(len / 512); a push or change after it copies one chunk.
+/// A growing list whose clones share their chunks. A clone is O(len / 512); a push or change after
+/// it copies one chunk.
 #[derive(Clone, Debug)]
 pub(super) struct Chunked<T> {
     chunks: Vec<Arc<Vec<T>>>,

@@ -1,7 +1,7 @@
 //! Commands to an event, and the decisions and outcomes that answer them.
 //!
-//! A command carries all that its decision needs but time and entropy. It must never hold a winner's details: facts stay in the
-//! journal for good, details do not.
+//! A command carries all that its decision needs but time and entropy. It must never hold a
+//! winner's details: facts stay in the journal for good, details do not.
 
 use super::fact::{Cause, Eligibility, Settings, VoidReason};
 use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId};
@@ -214,7 +214,8 @@ pub enum Outcome {
     Done,
 }
 
-/// An accepted command: the facts to commit, in order, and the answer once they are committed. No facts: nothing changes.
+/// An accepted command: the facts to commit, in order, and the answer once they are committed. No
+/// facts: nothing changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The facts, in order.

@@ -1,7 +1,8 @@
 //! Decisions: the facts that a command leads to, or the refusal.
 //!
-//! `lifecycle` decides commands about draws, `winners` those about winners; this file dispatches and decides the rest. A
-//! decision reads the event and changes nothing: [`Event::apply`] does, once the facts are committed.
+//! `lifecycle` decides commands about draws, `winners` those about winners; this file dispatches
+//! and decides the rest. A decision reads the event and changes nothing: [`Event::apply`] does,
+//! once the facts are committed.
 
 use super::command::{Command, Decision, EntropySource, Outcome, ResetScope};
 use super::fact::{Eligibility, Settings};
@@ -23,7 +24,8 @@ const FIXED_AT_OPENING: &str = "is settled when the event is opened";
 /// The facts of a new event with its first prizes, whose ids are given here.
 ///
 /// # Errors
-/// [`Refusal::OutOfRange`] for a wrong `participants_max`, and the refusal of the first prize that the list cannot take.
+/// [`Refusal::OutOfRange`] for a wrong `participants_max`, and the refusal of the first prize that
+/// the list cannot take.
 pub fn open_event(
     id: EventId,
     settings: Settings,
@@ -83,8 +85,9 @@ impl Event {
         }
     }
 
-    /// Commits a number that the roster gave. The phase was checked before the number was claimed: a claim that is in flight while
-    /// registration closes is honoured, since refusing it would leave a gap in the numbers.
+    /// Commits a number that the roster gave. The phase was checked before the number was claimed:
+    /// a claim that is in flight while registration closes is honoured, since refusing it would
+    /// leave a gap in the numbers.
     fn register(&self, number: Number, key: [u8; 32], session: SessionId) -> Result<Decision, Refusal> {
         if session != self.session {
             return Err(Refusal::StaleSession);
@@ -127,7 +130,8 @@ impl Event {
         Ok(Decision::new([Fact::SettingsChanged { settings: settings.clone() }], Outcome::Done))
     }
 
-    /// Moves to a phase. Closing announces a revealed draw first, and is refused while a draw is pending.
+    /// Moves to a phase. Closing announces a revealed draw first, and is refused while a draw is
+    /// pending.
     fn change_phase(&self, phase: Phase) -> Result<Decision, Refusal> {
         if phase == self.phase {
             return Ok(Decision::new([], Outcome::Done));
@@ -175,7 +179,8 @@ impl Event {
         Ok(Decision::new([Fact::PrizeChanged { prize: prize.clone() }], Outcome::Done))
     }
 
-    /// A draw can name a prize by its name alone, so names are unique; and the prize's own draws must be possible.
+    /// A draw can name a prize by its name alone, so names are unique; and the prize's own draws
+    /// must be possible.
     fn check_prize(&self, prize: &Prize) -> Result<(), Refusal> {
         if self.prizes.iter().any(|listed| listed.id != prize.id && listed.name == prize.name) {
             return Err(Refusal::Invalid { field: "prize_name", why: "is on the list already" });

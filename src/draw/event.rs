@@ -1,7 +1,7 @@
 //! The state of an event: the sum of its facts.
 //!
-//! An event is cheap to clone, so that each publication can hand readers a copy that never changes. Only [`Event::apply`] may
-//! change one.
+//! An event is cheap to clone, so that each publication can hand readers a copy that never changes.
+//! Only [`Event::apply`] may change one.
 
 use super::chunked::Chunked;
 use super::fact::{Eligibility, SealedPick, Settings, VoidReason};
@@ -170,7 +170,8 @@ impl Event {
         DrawId(self.next_draw - 1)
     }
 
-    /// The highest committed number, 0 for none. Above the number of participants where a crash left a gap.
+    /// The highest committed number, 0 for none. Above the number of participants where a crash
+    /// left a gap.
     pub fn highest_number(&self) -> u32 {
         self.participants.len() as u32
     }
@@ -182,7 +183,8 @@ impl Event {
 
     /// The participants with numbers above `after`, by number.
     pub fn participants_after(&self, after: u32) -> impl Iterator<Item = (Number, &Participant)> {
-        // The list comes first: `after` could be the highest u32, and counting on from it would overflow.
+        // The list comes first: `after` could be the highest u32, and counting on from it would
+        // overflow.
         let listed = self.participants.iter_from(after as usize).zip(after..);
         listed.filter_map(|(participant, before)| Some((Number(before + 1), participant.as_ref()?)))
     }
@@ -218,8 +220,8 @@ impl Event {
         self.draws.iter().rev().find(|draw| draw.revealed_at.is_some())
     }
 
-    /// The draws that `number` won, with its seats, as far as `audience` may know. Voided seats are left out.
-    /// O(draws × winners per draw).
+    /// The draws that `number` won, with its seats, as far as `audience` may know. Voided seats are
+    /// left out. O(draws × winners per draw).
     pub fn wins(&self, number: Number, audience: Audience) -> impl Iterator<Item = (&Arc<Draw>, &Seat)> {
         self.draws.iter().filter(move |draw| draw.is_known_to(audience)).filter_map(move |draw| {
             let seat = draw.seat(number).filter(|seat| seat.voided.is_none())?;
@@ -227,7 +229,8 @@ impl Event {
         })
     }
 
-    /// The number left of a listed prize, as far as `audience` may know. Only the rules count a pending draw.
+    /// The number left of a listed prize, as far as `audience` may know. Only the rules count a
+    /// pending draw.
     pub fn remaining(&self, prize: &Prize, audience: Audience) -> u32 {
         let taken = self.seats_taken(prize.id, |draw| draw.is_known_to(audience));
         prize.quantity.saturating_sub(taken)
@@ -243,7 +246,8 @@ impl Event {
         self.links.iter().find(|link| link.id == id && link.revoked_at.is_none()).map(|link| link.role)
     }
 
-    /// The number of filled seats of a prize that are not voided, in the draws for which `counts` holds.
+    /// The number of filled seats of a prize that are not voided, in the draws for which `counts`
+    /// holds.
     pub(super) fn seats_taken(&self, prize: PrizeId, counts: impl Fn(&Draw) -> bool) -> u32 {
         let of_prize = self.draws.iter().filter(|draw| draw.spec.prize_id == Some(prize) && counts(draw));
         of_prize.map(|draw| draw.seats.iter().filter(|seat| seat.voided.is_none()).count() as u32).sum()

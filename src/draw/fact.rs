@@ -1,7 +1,7 @@
 //! Facts: the only things that change an event, and all that the journal keeps of it.
 //!
-//! A fact is complete in itself, so that replaying the journal needs no clock and no entropy. It must never hold anything that
-//! may have to be erased, such as a winner's name.
+//! A fact is complete in itself, so that replaying the journal needs no clock and no entropy. It
+//! must never hold anything that may have to be erased, such as a winner's name.
 
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
 use std::sync::Arc;
@@ -95,7 +95,8 @@ pub struct Settings {
     pub consent_text: Option<Arc<str>>,
     /// The purpose of winners' details, in the host's words.
     pub privacy_purpose: Option<Arc<str>>,
-    /// The event is for practice. Fixed when the event is opened, since a practised draw must not become real.
+    /// The event is for practice. Fixed when the event is opened, since a practised draw must not
+    /// become real.
     pub rehearsal: bool,
 }
 
@@ -288,10 +289,11 @@ pub enum Fact {
         /// The link.
         link: LinkId,
     },
-    /// An operator read winners' details unmasked. The event stays as it is, but the audit trail shows it.
+    /// An operator read winners' details unmasked. The event stays as it is, but the audit trail
+    /// shows it.
     DetailsUnmasked,
-    /// The event came back from a backup or from another server. Frames sent after that copy was made may be contradicted now, so
-    /// a new history of frames begins.
+    /// The event came back from a backup or from another server. Frames sent after that copy was
+    /// made may be contradicted now, so a new history of frames begins.
     EpochRenewed {
         /// The new epoch.
         epoch: Epoch,

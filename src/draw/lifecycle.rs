@@ -1,7 +1,9 @@
-//! The life cycle of a draw: standby, start, reveal, announcement; and its cancellation, voiding and redraw.
+//! The life cycle of a draw: standby, start, reveal, announcement; and its cancellation, voiding
+//! and redraw.
 //!
-//! Two promises hold here. A pick is made once: starting the same draw again gives the same draw, and a cancelled draw stays in
-//! the proof. And no draw starts before the previous one is announced.
+//! Two promises hold here. A pick is made once: starting the same draw again gives the same draw,
+//! and a cancelled draw stays in the proof. And no draw starts before the previous one is
+//! announced.
 
 use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw};
 use super::fact::{Cause, SealedPick, VoidReason};
@@ -42,7 +44,8 @@ impl Event {
         Ok(Decision::new([pending.reveal_fact()], Outcome::Revealed(pending.id)))
     }
 
-    /// Reveals this draw and no other. A revealed draw is answered as it is, since two operators can press at once.
+    /// Reveals this draw and no other. A revealed draw is answered as it is, since two operators
+    /// can press at once.
     pub(super) fn reveal_draw(&self, id: DrawId) -> Result<Decision, Refusal> {
         match self.draw(id).map(|draw| draw.status()) {
             Some(Status::Started) => self.reveal(),
@@ -88,8 +91,8 @@ impl Event {
         Ok(Decision::new([Fact::StandbyEnded], Outcome::Cancelled(None)))
     }
 
-    /// Voids an announced seat, and with `redraw` starts a draw of that one seat. All or nothing: when the redraw is refused, the
-    /// seat is not voided.
+    /// Voids an announced seat, and with `redraw` starts a draw of that one seat. All or nothing:
+    /// when the redraw is refused, the seat is not voided.
     pub(super) fn void(
         &self,
         at: Timestamp,
@@ -116,8 +119,8 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Voided { redraw: Some(redraw) }))
     }
 
-    /// Starts and reveals a draw in one call. A retry with the same request key gives the existing draw: the key is a fact, so this
-    /// holds across a crash, and until a reset.
+    /// Starts and reveals a draw in one call. A retry with the same request key gives the existing
+    /// draw: the key is a fact, so this holds across a crash, and until a reset.
     pub(super) fn draw_at_once(
         &self,
         at: Timestamp,
@@ -141,7 +144,8 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Revealed(draw)))
     }
 
-    /// The facts `first`, then the start of a draw of `spec`, picked from the pool as it is after `first`.
+    /// The facts `first`, then the start of a draw of `spec`, picked from the pool as it is after
+    /// `first`.
     fn start_after(
         &self,
         at: Timestamp,
@@ -177,7 +181,8 @@ impl Event {
         Ok((first.into_iter().chain([started]).collect(), draw))
     }
 
-    /// The announcement of the revealed draw, which comes before the next step of any draw; `None` when no draw waits for one.
+    /// The announcement of the revealed draw, which comes before the next step of any draw; `None`
+    /// when no draw waits for one.
     pub(super) fn due_announcement(&self) -> Option<Fact> {
         self.unannounced_draw().map(|draw| Fact::Announced { draw: draw.id, cause: Cause::NextDraw })
     }

@@ -1,8 +1,9 @@
 //! The rules of a lucky draw: which changes an event allows, and what each change does to it.
 //!
-//! Everything here is pure. A [`Command`] asks for a change; [`Event::decide`] answers it with the [`Fact`]s that make the
-//! change, or with a [`Refusal`]; [`Event::apply`] applies a fact and never refuses it. Time and entropy are arguments, so that
-//! a test, a replay and a live event run the same code. This module knows no I/O, clock, lock, JSON or hash order.
+//! Everything here is pure. A [`Command`] asks for a change; [`Event::decide`] answers it with the
+//! [`Fact`]s that make the change, or with a [`Refusal`]; [`Event::apply`] applies a fact and never
+//! refuses it. Time and entropy are arguments, so that a test, a replay and a live event run the
+//! same code. This module knows no I/O, clock, lock, JSON or hash order.
 //!
 //! Read [`event`] first, then [`decide`], then [`pick`].
 
@@ -61,15 +62,18 @@ impl fmt::Debug for Entropy {
     }
 }
 
-/// One generation of participants. Resetting the participants begins a new one and voids all older numbers and tokens.
+/// One generation of participants. Resetting the participants begins a new one and voids all older
+/// numbers and tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
-/// One unbroken history of numbered frames. A phone that knows another epoch cannot catch up by frame number.
+/// One unbroken history of numbered frames. A phone that knows another epoch cannot catch up by
+/// frame number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub [u8; 8]);
 
-/// An event's name in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`, and not `events`, which names the list of events there.
+/// An event's name in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`, and not `events`, which names the
+/// list of events there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Arc<str>);
 

@@ -1,21 +1,24 @@
 //! The pick: pools of eligible numbers, and the only code that turns entropy into winners.
 //!
-//! The algorithm is small and specified here to the bit, so that anyone can recompute a draw from its proof without this code, as
-//! `scripts/verify-proof` does. A seeded generator from a crate would hide it behind a version number. The algorithm must never
-//! change: old draws in a journal have to verify forever.
+//! The algorithm is small and specified here to the bit, so that anyone can recompute a draw from
+//! its proof without this code, as `scripts/verify-proof` does. A seeded generator from a crate
+//! would hide it behind a version number. The algorithm must never change: old draws in a journal
+//! have to verify forever.
 //!
 //! # The algorithm
-//! A draw has 32 bytes of entropy, a pool of numbers, some of them with a weight other than 1, and a count `k`.
+//! A draw has 32 bytes of entropy, a pool of numbers, some of them with a weight other than 1, and
+//! a count `k`.
 //!
-//! - **Words.** Block `i`, from 0, is SHA-256(entropy ‖ `i` as 8 bytes, big-endian). Each block is four 64-bit big-endian words.
-//!   The words of block 0, 1, 2 … are used in order, none twice.
-//! - **`uniform(m)`** takes words until one is below ⌊2⁶⁴ / m⌋ · m, and is that word modulo `m`. The rejected words would make
-//!   small results more likely. It takes a word for `m` = 1 too.
-//! - **Without weights:** `list` is the pool, rising, and `n` its length. For `i` from 0 to `k` - 1: `j = i + uniform(n - i)`,
-//!   swap `list[i]` and `list[j]`. The winners are the first `k`, in order (Fisher and Yates; Knuth, TAOCP 3.4.2, algorithm P,
-//!   ended after `k` steps).
-//! - **With weights,** as soon as one number has a weight other than 1: `k` times, `r = uniform(sum of the remaining weights)`.
-//!   The winner is the first remaining number, rising, at which the running sum of weights exceeds `r`; it leaves the pool.
+//! - **Words.** Block `i`, from 0, is SHA-256(entropy ‖ `i` as 8 bytes, big-endian). Each block is
+//!   four 64-bit big-endian words. The words of block 0, 1, 2 … are used in order, none twice.
+//! - **`uniform(m)`** takes words until one is below ⌊2⁶⁴ / m⌋ · m, and is that word modulo `m`.
+//!   The rejected words would make small results more likely. It takes a word for `m` = 1 too.
+//! - **Without weights:** `list` is the pool, rising, and `n` its length. For `i` from 0 to `k - 1`:
+//!   `j = i + uniform(n - i)`, swap `list[i]` and `list[j]`. The winners are the first `k`, in
+//!   order (Fisher and Yates; Knuth, TAOCP 3.4.2, algorithm P, ended after `k` steps).
+//! - **With weights,** as soon as one number has a weight other than 1: `k` times, `r = uniform(sum
+//!   of the remaining weights)`. The winner is the first remaining number, rising, at which the
+//!   running sum of weights exceeds `r`; it leaves the pool.
 //!
 //! In Python:
 //! ```text
@@ -40,8 +43,8 @@ use ring::digest::{Context, SHA256};
 /// The prefix of a commitment's input, so that a commitment never equals a block.
 const COMMITMENT_LABEL: &[u8] = b"luckydraw commitment";
 
-/// The numbers that a draw picks from, as ranges, so that the proof of a draw among thousands stays small. Numbers up to
-/// `through` that are in no range are excluded.
+/// The numbers that a draw picks from, as ranges, so that the proof of a draw among thousands stays
+/// small. Numbers up to `through` that are in no range are excluded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pool {
     /// Inclusive ranges, rising and not adjacent.
@@ -101,10 +104,12 @@ impl Pool {
     }
 }
 
-/// The winners that `entropy` picks from `pool`, in order, each once. O(pool + log(pool) per winner).
+/// The winners that `entropy` picks from `pool`, in order, each once. O(pool + log(pool) per
+/// winner).
 ///
 /// # Panics
-/// When `count` exceeds the pool, or when the pool's weights leave nobody to pick. The rules refuse such draws.
+/// When `count` exceeds the pool, or when the pool's weights leave nobody to pick. The rules refuse
+/// such draws.
 pub fn pick(pool: &Pool, count: u32, entropy: &Entropy) -> Vec<Number> {
     let numbers: Vec<Number> = pool.numbers().collect();
     assert!(count as usize <= numbers.len(), "a draw picks at most its pool");
@@ -112,7 +117,8 @@ pub fn pick(pool: &Pool, count: u32, entropy: &Entropy) -> Vec<Number> {
     if pool.weights.is_empty() { shuffled(numbers, count as usize, words) } else { weighted(&numbers, pool, count, words) }
 }
 
-/// The commitment to `entropy`, public before the pick is: SHA-256 of the 20 ASCII bytes `luckydraw commitment` and the entropy.
+/// The commitment to `entropy`, public before the pick is: SHA-256 of the 20 ASCII bytes `luckydraw
+/// commitment` and the entropy.
 pub fn commitment(entropy: &Entropy) -> [u8; 32] {
     sha256(COMMITMENT_LABEL, &entropy.0)
 }
@@ -172,7 +178,8 @@ impl Words {
         }
     }
 
-    /// A number below `m`, each equally likely. `m` is at least 1. Takes at most two words on average.
+    /// A number below `m`, each equally likely. `m` is at least 1. Takes at most two words on
+    /// average.
     fn uniform(&mut self, m: u64) -> u64 {
         // 2⁶⁴ mod m, without the number 2⁶⁴: the count of words to reject, from the top.
         let surplus = (u64::MAX % m + 1) % m;
@@ -185,8 +192,9 @@ impl Words {
     }
 }
 
-/// Running sums of weights from which a weight can be removed in O(log n) (Fenwick, 1994). Summing again for each of 500 winners
-/// of 300,000 participants would take 150 million additions, during which the one writer answers nobody.
+/// Running sums of weights from which a weight can be removed in O(log n) (Fenwick, 1994). Summing
+/// again for each of 500 winners of 300,000 participants would take 150 million additions, during
+/// which the one writer answers nobody.
 struct Sums {
     /// Indexed from 1: node `i` holds the sum of the last `i & -i` weights up to `i`.
     nodes: Vec<u64>,
@@ -335,7 +343,8 @@ mod tests {
         }
     }
 
-    // The vectors were computed with Python's hashlib by a program that shares no code with this one.
+    // The vectors were computed with Python's hashlib by a program that shares no code with this
+    // one.
 
     #[test]
     fn words_and_commitment_match_the_vectors() {
@@ -348,8 +357,8 @@ mod tests {
 
     #[test]
     fn a_bound_just_above_half_rejects_nearly_every_other_word() {
-        // 2⁶³ + 1 fits into 2⁶⁴ once: words 0, 2, 3, 5 and others are too high. Without rejection they would appear as their
-        // remainders.
+        // 2⁶³ + 1 fits into 2⁶⁴ once: words 0, 2, 3, 5 and others are too high. Without rejection
+        // they would appear as their remainders.
         let mut words = Words::new(&RISING);
         let got: [u64; 6] = std::array::from_fn(|_| words.uniform((1 << 63) + 1));
         let expected = [
@@ -418,8 +427,9 @@ mod tests {
 
     /// Counts each outcome and asserts that Pearson's statistic stays below `limit`.
     ///
-    /// The seeds are fixed, so a test always passes or always fails. Each limit is the quantile that a fair pick exceeds for one
-    /// seed in 10,000, so that another seed would give the same answer.
+    /// The seeds are fixed, so a test always passes or always fails. Each limit is the quantile
+    /// that a fair pick exceeds for one seed in 10,000, so that another seed would give the same
+    /// answer.
     fn check_fair<K: Ord + std::fmt::Debug>(outcomes: impl Iterator<Item = K>, chances: &BTreeMap<K, f64>, limit: f64) {
         let mut counts: BTreeMap<_, _> = chances.keys().map(|outcome| (outcome, 0.0)).collect();
         let mut total = 0.0;
@@ -436,8 +446,8 @@ mod tests {
     fn every_number_of_a_pool_is_equally_likely() {
         let pool = pool((1..=301).filter(|&n| n != 58), &[]);
         let chances = pool.numbers().map(|number| (number, 1.0 / 300.0)).collect();
-        // 299 degrees of freedom. A number that won 20 % too often would alone add 8; a pick by the remainder of one byte, which
-        // never reaches 44 of the numbers, adds 10,000.
+        // 299 degrees of freedom. A number that won 20 % too often would alone add 8; a pick by the
+        // remainder of one byte, which never reaches 44 of the numbers, adds 10,000.
         check_fair((0..60_000).map(|i| pick(&pool, 1, &entropy("hall", i))[0]), &chances, 398.6);
     }
 

@@ -1,7 +1,8 @@
 //! Prizes, and requests to draw them.
 //!
-//! A request can leave out what the list of prizes knows; resolving it gives a complete [`DrawSpec`]. Nothing behind that may look
-//! a prize up again, since the list can change while a draw is pending.
+//! A request can leave out what the list of prizes knows; resolving it gives a complete
+//! [`DrawSpec`]. Nothing behind that may look a prize up again, since the list can change while a
+//! draw is pending.
 
 use super::{DrawId, PrizeId, Refusal};
 use std::sync::Arc;
@@ -92,7 +93,8 @@ pub struct DrawRequest {
     pub mode: Option<Mode>,
     /// The number of winners.
     pub winner_count: Option<u32>,
-    /// The newest draw that the operator knows of, `DrawId(0)` for none. A newer draw means that another operator was first.
+    /// The newest draw that the operator knows of, `DrawId(0)` for none. A newer draw means that
+    /// another operator was first.
     pub last_draw: Option<DrawId>,
     /// The SHA-256 of a `request_id`, by which a retried draw in one call finds the existing draw.
     pub request: Option<[u8; 32]>,
@@ -101,7 +103,8 @@ pub struct DrawRequest {
 /// A complete draw request. Two requests ask for the same draw when their specs are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrawSpec {
-    /// The listed prize, whose quantity limits the draw; `None` for a prize that is not on the list.
+    /// The listed prize, whose quantity limits the draw; `None` for a prize that is not on the
+    /// list.
     pub prize_id: Option<PrizeId>,
     /// The prize's name.
     pub prize_name: Arc<str>,
@@ -118,11 +121,12 @@ pub struct DrawSpec {
 }
 
 impl DrawRequest {
-    /// Completes the request: a listed prize is found by id, else by exact name, and fills in what the request leaves out.
+    /// Completes the request: a listed prize is found by id, else by exact name, and fills in what
+    /// the request leaves out.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] for an unknown id, [`Refusal::Invalid`] for a missing name or rank or a count of zero, and
-    /// [`Refusal::TooManyWinners`] for a count over the mode's limit.
+    /// [`Refusal::NotFound`] for an unknown id, [`Refusal::Invalid`] for a missing name or rank or
+    /// a count of zero, and [`Refusal::TooManyWinners`] for a count over the mode's limit.
     pub fn resolve(&self, prizes: &[Prize]) -> Result<DrawSpec, Refusal> {
         let listed = match (self.prize_id, &self.prize_name) {
             (Some(id), _) => Some(prizes.iter().find(|prize| prize.id == id).ok_or(Refusal::NotFound("prize"))?),

@@ -1,6 +1,7 @@
 //! Refusals: the reasons why a command changes nothing.
 //!
-//! Each refusal has a code that clients rely on and that never changes. `http` maps codes to statuses, this file must not.
+//! Each refusal has a code that clients rely on and that never changes. `http` maps codes to
+//! statuses, this file must not.
 
 use super::{DrawId, Mode, Number, Timestamp};
 use std::sync::Arc;
@@ -70,7 +71,8 @@ pub enum Refusal {
     /// The seat is voided, so its prize is not handed over.
     #[error("the win was voided")]
     WinVoided,
-    /// The prize is at its winner's. Carries the first hand-over, so that the desk can say when and where.
+    /// The prize is at its winner's. Carries the first hand-over, so that the desk can say when and
+    /// where.
     #[error("the prize was handed over already")]
     AlreadyHandedOver {
         /// The draw.

@@ -1,7 +1,8 @@
 //! Events for tests.
 //!
-//! [`EventFixture`] takes commands, as the tests of this module need. [`event`] builds an event from facts alone with chosen
-//! winners, for tests of other modules: they are about the looks of an event, not about the rules that led there.
+//! [`EventFixture`] takes commands, as the tests of this module need. [`event`] builds an event
+//! from facts alone with chosen winners, for tests of other modules: they are about the looks of an
+//! event, not about the rules that led there.
 
 use super::command::Redraw;
 use super::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};

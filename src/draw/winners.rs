@@ -1,6 +1,8 @@
-//! Eligibility of participants, and the steps of a winner after the announcement: details, arrival, hand-over.
+//! Eligibility of participants, and the steps of a winner after the announcement: details, arrival,
+//! hand-over.
 //!
-//! A command about a win must never succeed before that win is public, since its answer would tell the secret.
+//! A command about a win must never succeed before that win is public, since its answer would tell
+//! the secret.
 
 use super::command::{Decision, Outcome, WinSelector};
 use super::event::Audience;
@@ -9,7 +11,8 @@ use super::{Draw, DrawId, Event, Fact, Number, Participant, Pool, Prize, Refusal
 use std::sync::Arc;
 
 impl Event {
-    /// The numbers that can win `prize` now; `None` is a prize that is not on the list. O(participants + winners).
+    /// The numbers that can win `prize` now; `None` is a prize that is not on the list.
+    /// O(participants + winners).
     pub(super) fn eligible_pool(&self, prize: Option<&Prize>) -> Pool {
         let excluded = self.excluded_by_earlier_draws(prize);
         let mut pool = Pool::new(self.highest_number());
@@ -21,8 +24,9 @@ impl Event {
         pool
     }
 
-    /// By number: true when an earlier draw excludes it. Winners are excluded, and so are numbers whose seat was voided for any
-    /// reason but the operator's error. A prize open to repeat winners excludes only winners of this same prize.
+    /// By number: true when an earlier draw excludes it. Winners are excluded, and so are numbers
+    /// whose seat was voided for any reason but the operator's error. A prize open to repeat
+    /// winners excludes only winners of this same prize.
     fn excluded_by_earlier_draws(&self, prize: Option<&Prize>) -> Vec<bool> {
         let mut excluded = vec![false; self.highest_number() as usize + 1];
         let repeats = prize.is_some_and(|prize| prize.repeat_winners);

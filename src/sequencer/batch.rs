@@ -15,7 +15,7 @@ use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::store::CommitError;
 use crate::store::{Details, Entry};
 use crate::wire::frame;
-use crate::wire::view::people::masked;
+use crate::wire::view::people::masked_phone;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -216,7 +216,7 @@ fn belonging(details: Option<Details>, outcome: &Outcome) -> Option<Details> {
 
 fn received(event: &Event, details: &Details) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
-    let phone = masked(&details.phone);
+    let phone = masked_phone(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
 }
 

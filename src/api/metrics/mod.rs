@@ -103,8 +103,8 @@ fn write_writer(text: &mut Text, app: &App) {
     text.family("luckydraw_outbox_depth", Gauge, "Frames queued for the socket furthest behind, at the last look.")
         .sample(&[], deepest);
     text.family("luckydraw_commit_seconds", Histogram, "Time of a commit, flush included.");
-    text.histogram(&[], &pace.commit_us.counted(), US_PER_S);
-    text.family("luckydraw_commit_facts", Histogram, "Facts of a commit.").histogram(&[], &pace.batch_facts.counted(), 1.0);
+    text.histogram(&[], &pace.commit_us.snapshot(), US_PER_S);
+    text.family("luckydraw_commit_facts", Histogram, "Facts of a commit.").histogram(&[], &pace.batch_facts.snapshot(), 1.0);
     text.family("luckydraw_commits_failed_total", Counter, "Commits that failed.").sample(&[], pace.failed.load(Relaxed));
     text.family("luckydraw_journal_bytes", Gauge, "Size of the journal's files.");
     for (file, suffix) in [("journal", ""), ("log", "-wal")] {
@@ -131,7 +131,7 @@ fn write_traffic(text: &mut Text, app: &App) {
         "From a request's head to its answer, a long-poll's wait included.",
     );
     for row in app.traffic.asked() {
-        text.histogram(&[("method", row.method), ("route", row.pattern)], &row.answer_us.counted(), US_PER_S);
+        text.histogram(&[("method", row.method), ("route", row.pattern)], &row.answer_us.snapshot(), US_PER_S);
     }
 }
 
