@@ -71,8 +71,7 @@ fn seat_of(app: &App, room: &Room, proved: Credential, code: &str) -> Result<(Dr
 /// What the desk sees of a seat.
 async fn show(app: &App, snapshot: &Snapshot, (draw, number): (DrawId, Number), message: &str) -> HttpResult {
     let details = details::of_seat(app, &snapshot.event.id, draw, number).await?;
-    let reached = details.as_ref().map(details::reached);
-    let data = people::claim(&snapshot.event, draw, number, reached.as_ref()).ok_or_else(not_found)?;
+    let data = people::claim(&snapshot.event, draw, number, details.as_ref()).ok_or_else(not_found)?;
     success(&data, message)
 }
 

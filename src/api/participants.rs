@@ -9,13 +9,13 @@ use crate::api::events::first_use;
 use crate::api::patience::TooMany;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
 use crate::http::request::{BODY_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder as Wait};
-use crate::store::Details;
 use crate::store::tokens;
 use crate::wire::parse::parse;
 use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
@@ -143,7 +143,7 @@ pub fn hand_in(event: EventId, number: Number, pick: WinSelector, contact: Conta
     let Contact { name, phone, address } = contact;
     let has_address = address.is_some();
     let draw = if let WinSelector::Draw(id) = pick { id } else { DrawId(0) };
-    let details = Details { draw, number, name, phone, address, submitted_at: wall_clock() };
+    let details = WinnerDetails { draw, number, name, phone, address, submitted_at: wall_clock() };
     let command = Command::ReceiveDetails { pick, number, has_address };
     Request::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
 }

@@ -54,8 +54,7 @@ pub async fn winners(call: RequestContext) -> HttpResult {
     }
     let listing = if call.query("all").as_deref() == Some("1") { Listing::All } else { Listing::HandedIn };
     let details = details::all(&call.app, &room.id).await?;
-    let reached = details.iter().map(details::reached);
-    success(&people::winners(&room.snapshot().event, reached, mask, listing), "the winners")
+    success(&people::winners(&room.snapshot().event, details.iter(), mask, listing), "the winners")
 }
 
 /// A number in the query, if it stands there.

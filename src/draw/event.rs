@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The readers of an event, by how early they learn a draw's winners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Phones and everybody else: from the announcement on.
+    /// Phones and everyone else: from the announcement on.
     Public,
     /// Displays and consoles: from the reveal on.
     Operators,
@@ -50,7 +50,7 @@ pub enum Status {
     Started,
     /// Known to displays and consoles.
     Revealed,
-    /// Known to everybody.
+    /// Known to everyone.
     Announced,
     /// Cancelled before its reveal.
     Cancelled,
@@ -74,7 +74,7 @@ pub struct Draw {
     pub started_at: Timestamp,
     /// The time at which displays and consoles learned the winners.
     pub revealed_at: Option<Timestamp>,
-    /// The time at which everybody learned the winners.
+    /// The time at which everyone learned the winners.
     pub announced_at: Option<Timestamp>,
     /// The time and reason of the cancellation.
     pub cancelled: Option<(Timestamp, Arc<str>)>,

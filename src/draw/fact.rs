@@ -4,6 +4,7 @@
 //! must never hold anything that may have to be erased, such as a winner's name.
 
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
+use std::fmt;
 use std::sync::Arc;
 
 /// The author of a fact, for the audit trail.
@@ -309,4 +310,43 @@ pub struct RecordedFact {
     pub actor: Actor,
     /// The fact.
     pub fact: Fact,
+}
+
+/// A winner's contact details, which are kept outside the facts: they are encrypted, and erased
+/// after a retention period. `Debug` prints no field.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WinnerDetails {
+    /// The draw that was won.
+    pub draw: DrawId,
+    /// The winner.
+    pub number: Number,
+    /// The winner's name.
+    pub name: String,
+    /// The telephone number.
+    pub phone: String,
+    /// The postal address, for a prize that is sent.
+    pub address: Option<String>,
+    /// The time at which they came in.
+    pub submitted_at: Timestamp,
+}
+
+impl fmt::Debug for WinnerDetails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WinnerDetails(..)")
+    }
+}
+
+/// A line of the audit trail: a fact as text, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// The fact's place in the journal, rising.
+    pub id: i64,
+    /// The time of the fact.
+    pub at: Timestamp,
+    /// The actor's name in the journal: `phone`, `admin`, `link:7`.
+    pub actor: String,
+    /// The fact's kind in the journal: `revealed`.
+    pub kind: String,
+    /// The fact as a JSON object, without entropy, sealed picks or key hashes.
+    pub summary: String,
 }

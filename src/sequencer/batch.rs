@@ -6,6 +6,7 @@
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
 use crate::draw::decide::open_event;
+use crate::draw::fact::WinnerDetails;
 use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
@@ -13,7 +14,7 @@ use crate::sequencer::Sequencer;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::store::CommitError;
-use crate::store::{Details, Entry};
+use crate::store::JournalEntry;
 use crate::wire::frame;
 use crate::wire::view::people::masked_phone;
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ const JOURNAL_LOST: i32 = 74;
 /// What a round has decided and not yet committed.
 #[derive(Default)]
 struct Batch {
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     touched: BTreeMap<EventId, Touched>,
     answers: Vec<(Responder, EventId, Result<Outcome, Rejection>)>,
 }
@@ -72,7 +73,7 @@ impl Sequencer {
         id: &EventId,
         actor: Actor,
         command: &Command,
-        details: Option<Details>,
+        details: Option<WinnerDetails>,
     ) -> Result<Outcome, Rejection> {
         let hall = self.halls.get_mut(id).ok_or(Rejection::NoSuchEvent)?;
         let Decision { facts, outcome } = hall.state.event.decide(at, command, &mut chance::entropy)?;
@@ -137,7 +138,7 @@ impl Sequencer {
         }
     }
 
-    fn commit(&mut self, entries: &[Entry]) -> Result<(), CommitError> {
+    fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
         let began = Instant::now();
         let committed = self.journal.commit(entries);
         self.pace.note(began.elapsed(), entries.len(), committed.is_ok());
@@ -191,9 +192,9 @@ impl Sequencer {
 }
 
 impl Batch {
-    fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<Details>) {
+    fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<WinnerDetails>) {
         let stamped = facts.into_iter().map(|fact| RecordedFact { at, actor, fact });
-        self.entries.extend(stamped.map(|stamped| Entry { event: event.clone(), stamped, details: details.take() }));
+        self.entries.extend(stamped.map(|stamped| JournalEntry { event: event.clone(), stamped, details: details.take() }));
     }
 }
 
@@ -204,17 +205,17 @@ impl Touched {
 }
 
 /// The details to keep: only a first hand-in, under the draw that the rules found, and an address only where the prize is sent.
-fn belonging(details: Option<Details>, outcome: &Outcome) -> Option<Details> {
+fn belonging(details: Option<WinnerDetails>, outcome: &Outcome) -> Option<WinnerDetails> {
     match (details, outcome) {
         (Some(details), Outcome::Details { draw, number, first: true, keeps_address }) => {
             let address = details.address.filter(|_| *keeps_address);
-            Some(Details { draw: *draw, number: *number, address, ..details })
+            Some(WinnerDetails { draw: *draw, number: *number, address, ..details })
         }
         _ => None,
     }
 }
 
-fn received(event: &Event, details: &Details) -> bytes::Bytes {
+fn received(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
     let phone = masked_phone(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)

@@ -3,10 +3,10 @@
 use crate::base::threads::{LivenessProbe, PendingProbe, probe};
 use crate::draw::command::Command;
 use crate::draw::fact::Settings;
+use crate::draw::fact::{AuditLine, WinnerDetails};
 use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
 use crate::live::snapshot::Snapshot;
-use crate::store::{AuditLine, Details};
 use bytes::Bytes;
 use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
 use std::sync::Arc;
@@ -17,13 +17,18 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub enum Request {
     /// A command to an event.
-    Command { event: EventId, actor: Actor, command: Command, details: Option<Details>, reply: Responder },
+    Command { event: EventId, actor: Actor, command: Command, details: Option<WinnerDetails>, reply: Responder },
     /// Open a new event.
     Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Responder },
     /// Remove an event's rows.
     Delete { event: EventId, reply: oneshot::Sender<Result<(), Rejection>> },
     /// Read winners' details after a seat, at most `limit`, by draw and number.
-    ReadDetails { event: EventId, after: (DrawId, Number), limit: u32, reply: oneshot::Sender<Result<Vec<Details>, Rejection>> },
+    ReadDetails {
+        event: EventId,
+        after: (DrawId, Number),
+        limit: u32,
+        reply: oneshot::Sender<Result<Vec<WinnerDetails>, Rejection>>,
+    },
     /// Delete the winners' details of an event.
     DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Rejection>> },
     /// Read the audit trail, newest first, below `before`.

@@ -64,7 +64,7 @@ pub fn read(table: &Table, event: &Event) -> ParsedPrizes {
             let fits = parsed.prizes.len() + event.prizes.len() < PRIZES_MAX as usize;
             match known.get(&*prize.name) {
                 Some(None) => errors.push(cells.error("prize_name", "is on the list already")),
-                Some(Some(line)) => errors.push(cells.error("prize_name", &format!("stands in row {line} already"))),
+                Some(Some(line)) => errors.push(cells.error("prize_name", &format!("is in row {line} already"))),
                 None if !fits => {
                     errors.push(cells.error("prize_name", &format!("is one more than the {PRIZES_MAX} a list takes")))
                 }
@@ -229,7 +229,7 @@ mod tests {
                 "3 quantity: must be 1 to 100000",
                 "4 prize_name: must not be empty",
                 "5 prize_name: is on the list already",
-                "7 prize_name: stands in row 6 already",
+                "7 prize_name: is in row 6 already",
             ]
         );
         assert_eq!(errors("name,winners\nA,2"), ["2 winner_count: is more than the mode shows at once"]);

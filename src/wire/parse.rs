@@ -125,7 +125,7 @@ fn explain(path: &str, error: &serde_json::Error) -> Invalid {
     }
     let text = error.to_string();
     let (prefix, root) = if path == "." { (String::new(), "body") } else { (format!("{path}."), path) };
-    for (kind, why) in [("missing field `", "is missing"), ("duplicate field `", "stands there twice")] {
+    for (kind, why) in [("missing field `", "is missing"), ("duplicate field `", "is there twice")] {
         if let Some(name) = text.strip_prefix(kind).and_then(|rest| rest.split('`').next()) {
             return Invalid::Field { field: format!("{prefix}{name}").into(), why: why.into() };
         }
@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(refusal(""), "name: is missing");
         assert_eq!(refusal("{}"), "name: is missing");
         assert_eq!(refusal(r#"{"name":7}"#), "name: must be a string");
-        assert_eq!(refusal(r#"{"name":"a","name":"b"}"#), "name: stands there twice");
+        assert_eq!(refusal(r#"{"name":"a","name":"b"}"#), "name: is there twice");
         assert_eq!(
             refusal(r#"{"name":"a","prizes":[{},{"rank":"010-1234-5678"}]}"#),
             "prizes[1].rank: must be a whole number in range"

@@ -6,7 +6,7 @@
 use super::json;
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::fact::Eligibility;
+use crate::draw::fact::{Eligibility, WinnerDetails};
 use crate::draw::{Draw, DrawId, Event, EventId, Number, Participant, Seat, SessionId, Timestamp};
 use crate::wire::display_number;
 use data_encoding::HEXLOWER;
@@ -51,22 +51,6 @@ pub enum Mask {
     On,
     /// Telephone numbers and addresses are shown.
     Off,
-}
-
-/// The contact details of a winner.
-pub struct WinnerContact<'a> {
-    /// The draw that was won.
-    pub draw: DrawId,
-    /// The winner.
-    pub number: Number,
-    /// The winner's name.
-    pub name: &'a str,
-    /// The telephone number, unmasked.
-    pub phone: &'a str,
-    /// The postal address.
-    pub address: Option<&'a str>,
-    /// The time at which they came in.
-    pub submitted_at: Timestamp,
 }
 
 /// A participant's number, with its token and recovery code.
@@ -167,12 +151,12 @@ pub fn my_number(event: &Event, number: Number, participant: &Participant) -> St
     })
 }
 
-/// Whether a number won, and what: what the public may know of it.
+/// The answer about a number's wins, as far as the public may know.
 pub fn check_winner(event: &Event, number: Number) -> String {
     checked(number, wins(event, number, Audience::Public))
 }
 
-/// Whether a phone's own number won, and how it claims what.
+/// The answer about an authenticated phone's wins, with its claim codes.
 pub fn check_own(event: &Event, phone: &AuthenticatedPhone<'_>) -> String {
     checked(phone.number, wins_with_codes(event, phone))
 }
@@ -207,31 +191,31 @@ pub fn participant(event: &Event, number: Number, participant: &Participant) -> 
 }
 
 /// The winners in the order of drawing.
-pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = WinnerContact<'a>>, mask: Mask, listing: Listing) -> String {
+pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = &'a WinnerDetails>, mask: Mask, listing: Listing) -> String {
     #[derive(Serialize)]
     struct Winners<'a> {
         winners: Vec<WinnerView<'a>>,
         total_count: usize,
     }
-    let details: BTreeMap<_, _> = details.map(|contact| ((contact.draw, contact.number), contact)).collect();
+    let details: BTreeMap<_, _> = details.map(|details| ((details.draw, details.number), details)).collect();
     let known = event.draws().filter(|draw| draw.is_known_to(Audience::Operators));
     let seats = known.flat_map(|draw| draw.seats.iter().map(move |seat| (draw, seat)));
-    let rows = seats.map(|(draw, seat)| (draw, seat, details.get(&(draw.id, seat.number))));
-    let listed = rows.filter(|(_, _, contact)| listing == Listing::All || contact.is_some());
-    let winners: Vec<_> = listed.map(|(draw, seat, contact)| winner(draw, seat, contact, mask)).collect();
+    let rows = seats.map(|(draw, seat)| (draw, seat, details.get(&(draw.id, seat.number)).copied()));
+    let listed = rows.filter(|(_, _, details)| listing == Listing::All || details.is_some());
+    let winners: Vec<_> = listed.map(|(draw, seat, details)| winner(draw, seat, details, mask)).collect();
     json(&Winners { total_count: winners.len(), winners })
 }
 
-fn winner<'a>(draw: &'a Draw, seat: &'a Seat, contact: Option<&WinnerContact<'a>>, mask: Mask) -> WinnerView<'a> {
+fn winner<'a>(draw: &'a Draw, seat: &'a Seat, details: Option<&'a WinnerDetails>, mask: Mask) -> WinnerView<'a> {
     let phone = |phone: &str| if mask == Mask::On { masked_phone(phone) } else { phone.to_owned() };
     WinnerView {
         draw_id: draw.id.0,
         draw_number: seat.number.0,
         prize_name: &draw.spec.prize_name,
-        name: contact.map(|contact| contact.name),
-        phone: contact.map(|contact| phone(contact.phone)),
-        address: contact.and_then(|contact| contact.address).filter(|_| mask == Mask::Off),
-        submitted_at: contact.map(|contact| rfc3339(contact.submitted_at)),
+        name: details.map(|details| details.name.as_str()),
+        phone: details.map(|details| phone(&details.phone)),
+        address: details.and_then(|details| details.address.as_deref()).filter(|_| mask == Mask::Off),
+        submitted_at: details.map(|details| rfc3339(details.submitted_at)),
         voided: seat.voided.is_some(),
         arrived_at: seat.arrived_at.map(rfc3339),
         claimed: seat.handed_over.is_some(),
@@ -242,7 +226,7 @@ fn winner<'a>(draw: &'a Draw, seat: &'a Seat, contact: Option<&WinnerContact<'a>
 
 /// A seat as the prize desk sees it: the prize, and just enough of the person to recognise them.
 /// `None` for a seat that does not exist.
-pub fn claim(event: &Event, draw: DrawId, number: Number, contact: Option<&WinnerContact<'_>>) -> Option<String> {
+pub fn claim(event: &Event, draw: DrawId, number: Number, details: Option<&WinnerDetails>) -> Option<String> {
     #[derive(Serialize)]
     struct ClaimView<'a> {
         draw_id: u32,
@@ -267,8 +251,8 @@ pub fn claim(event: &Event, draw: DrawId, number: Number, contact: Option<&Winne
         prize_name: &draw.spec.prize_name,
         prize_rank: draw.spec.prize_rank,
         prize_image: draw.spec.prize_image.as_deref(),
-        name_masked: contact.map(|contact| masked_name(contact.name)),
-        phone_masked: contact.map(|contact| masked_phone(contact.phone)),
+        name_masked: details.map(|details| masked_name(&details.name)),
+        phone_masked: details.map(|details| masked_phone(&details.phone)),
         arrived_at: seat.arrived_at.map(rfc3339),
         handed_over: seat.handed_over.is_some(),
         handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
@@ -388,22 +372,21 @@ mod tests {
     #[test]
     fn winners_are_masked_unless_the_caller_unmasks_them() {
         let event = sample::event().announced("TV", &[3]).build();
-        let contact = |draw| WinnerContact {
+        let details = |draw| WinnerDetails {
             draw: DrawId(draw),
             number: Number(3),
-            name: "김철수",
-            phone: "010-1234-5678",
-            address: Some("Seoul"),
+            name: "김철수".into(),
+            phone: "010-1234-5678".into(),
+            address: Some("Seoul".into()),
             submitted_at: Timestamp(0),
         };
-        let winners =
-            |contact: Vec<WinnerContact<'static>>, mask| super::winners(&event, contact.into_iter(), mask, Listing::HandedIn);
-        let hidden = winners(vec![contact(1)], Mask::On);
+        let winners = |details: &[WinnerDetails], mask| super::winners(&event, details.iter(), mask, Listing::HandedIn);
+        let hidden = winners(&[details(1)], Mask::On);
         assert!(hidden.contains("010-****-5678") && !hidden.contains("1234") && !hidden.contains("Seoul"), "{hidden}");
-        let shown = winners(vec![contact(1), contact(9)], Mask::Off);
+        let shown = winners(&[details(1), details(9)], Mask::Off);
         assert!(shown.contains("010-1234-5678") && shown.contains("Seoul"));
         assert!(shown.contains(r#""total_count":1"#), "a draw that was reset has no winners");
-        assert!(winners(vec![], Mask::On).contains(r#""total_count":0"#));
+        assert!(winners(&[], Mask::On).contains(r#""total_count":0"#));
         let all = super::winners(&event, std::iter::empty(), Mask::On, Listing::All);
         assert!(all.contains(r#""total_count":1"#) && all.contains(r#""name":null"#), "{all}");
     }
