@@ -1,5 +1,5 @@
-//! `scripts/verify-proof` against the rules it doubts: it holds what the server picks to be right,
-//! and notices each thing that is changed.
+//! `scripts/verify-proof` against the rules that it checks: it accepts the picks of the server, and
+//! detects each change of a proof.
 
 use data_encoding::HEXLOWER;
 use luckydraw::draw::{Entropy, Number, Pool, pick};
@@ -35,8 +35,8 @@ fn draw(id: u32, count: u32, through: u32, out: &[u32], weights: &[(u32, u16)]) 
     })
 }
 
-/// Three draws: plain, weighted, and one seat of the first drawn again.
-fn honest() -> Value {
+/// A proof of three draws: plain, weighted, and the redraw of a seat of the first.
+fn valid_proof() -> Value {
     let mut first = draw(1, 5, 300, &[58, 59, 300], &[]);
     let number = first["picks"][2].clone();
     first["voided"] = json!([{ "draw_number": number, "reason": "absent", "voided_at": "2026-01-01T00:00:00Z" }]);
@@ -47,15 +47,15 @@ fn honest() -> Value {
 }
 
 #[test]
-fn an_honest_proof_holds() {
-    let output = verify("-", &honest().to_string());
+fn a_valid_proof_verifies() {
+    let output = verify("-", &valid_proof().to_string());
     let lines = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{lines}");
     assert_eq!(lines.lines().filter(|line| line.contains(": ok, ")).count(), 3, "{lines}");
 }
 
 #[test]
-fn whatever_is_changed_in_a_draw_is_noticed_in_that_draw() {
+fn each_change_of_a_draw_is_detected_in_that_draw() {
     type Change = fn(&mut Value);
     let changes: [(&str, usize, Change); 17] = [
         ("another winner", 0, |draw| draw["picks"][4] = json!(299)),
@@ -71,29 +71,29 @@ fn whatever_is_changed_in_a_draw_is_noticed_in_that_draw() {
             draw["excluded"] = json!([[58, 58], [300, 300]]);
             draw["pool_size"] = json!(298);
         }),
-        ("a number left out unsaid", 2, |draw| draw["excluded"] = json!([])),
+        ("an excluded number left out", 2, |draw| draw["excluded"] = json!([])),
         ("another size", 0, |draw| draw["pool_size"] = json!(300)),
-        ("another hall", 0, |draw| draw["registered_through"] = json!(400)),
+        ("another highest number", 0, |draw| draw["registered_through"] = json!(400)),
         ("another weight", 1, |draw| draw["weights"] = json!([[8, 3], [200, 2]])),
-        ("a weight of nobody", 1, |draw| draw["weights"][0] = json!([7, 3])),
+        ("a weight of a number outside the pool", 1, |draw| draw["weights"][0] = json!([7, 3])),
         ("a voided loser", 1, |draw| draw["voided"] = json!([{ "draw_number": 1 }])),
-        ("a redraw of a seat that stands", 2, |draw| draw["redraw_of"]["draw_number"] = json!(58)),
+        ("a redraw of a valid seat", 2, |draw| draw["redraw_of"]["draw_number"] = json!(58)),
         ("a field gone", 2, |draw| drop(draw.as_object_mut().unwrap().remove("pool"))),
     ];
     for (what, index, change) in changes {
-        let mut proof = honest();
+        let mut proof = valid_proof();
         change(&mut proof["data"]["draws"][index]);
         let output = verify("-", &proof.to_string());
         let lines = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{what}: {lines}");
-        let noticed: Vec<_> = lines.lines().map(|line| line.contains(": MISMATCH: ")).collect();
-        assert_eq!(noticed, [0, 1, 2].map(|draw| draw == index), "{what}: {lines}");
+        let mismatches: Vec<_> = lines.lines().map(|line| line.contains(": MISMATCH: ")).collect();
+        assert_eq!(mismatches, [0, 1, 2].map(|draw| draw == index), "{what}: {lines}");
     }
 }
 
 #[test]
-fn chance_used_twice_is_noticed() {
-    let mut proof = honest();
+fn reused_entropy_is_detected() {
+    let mut proof = valid_proof();
     let draws = proof["data"]["draws"].as_array_mut().unwrap();
     let mut again = draws[1].clone();
     again["draw_id"] = json!(4);
@@ -104,7 +104,7 @@ fn chance_used_twice_is_noticed() {
 }
 
 #[test]
-fn what_is_no_proof_is_said_to_be_none() {
+fn input_that_is_no_proof_exits_with_2() {
     for input in ["", "not json", "[]", r#"{"success":false,"detail":{"code":"EVENT_NOT_FOUND","message":""}}"#] {
         assert_eq!(verify("-", input).status.code(), Some(2), "{input}");
     }
@@ -112,12 +112,12 @@ fn what_is_no_proof_is_said_to_be_none() {
 }
 
 #[test]
-fn a_proof_is_read_from_a_server_too() {
+fn a_proof_is_fetched_from_a_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/luckydraw/proof?event_id=demo", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let (body, mut request) = (honest().to_string(), Vec::new());
+        let (body, mut request) = (valid_proof().to_string(), Vec::new());
         while !request.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             socket.read_exact(&mut byte).unwrap();
