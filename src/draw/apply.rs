@@ -171,3 +171,93 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
         seats: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, DrawSelector, Redraw, ResetScope, WinSelector};
+    use super::super::fact::VoidReason;
+    use super::super::sample::{EventFixture, draw_request, prize};
+    use super::super::{LinkId, LinkRole, Mode, PrizeId, Status};
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// A number below `bound` (xorshift64; Marsaglia, 2003).
+    fn below(state: &mut u64, bound: u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state % bound
+    }
+
+    /// A random command, possible or not.
+    fn random_command(fixture: &EventFixture, random: &mut u64) -> Command {
+        let event = &fixture.event;
+        let number = Number(1 + below(random, u64::from(event.highest_number()) + 2) as u32);
+        let draw = DrawId(1 + below(random, u64::from(event.last_draw_id().0) + 1) as u32);
+        let session = SessionId([below(random, 256) as u8; 16]);
+        let (name, mode, count) =
+            [("TV", Mode::Slot, 1), ("Mug", Mode::Card, 3), ("Sock", Mode::List, 2)][below(random, 3) as usize];
+        let reason = VoidReason::ALL[below(random, 6) as usize];
+        let redraw = if below(random, 2) == 0 { Redraw::Yes } else { Redraw::No };
+        let mark = Eligibility { eligible: below(random, 4) > 0, group: None, weight: 1 + below(random, 9) as u16 };
+        match below(random, 40) {
+            0..12 => Command::Register { number, key: [number.0 as u8; 32], session: event.session },
+            12..16 => Command::Start(draw_request(name, mode, count)),
+            16..19 => Command::Reveal,
+            19..21 => Command::Complete(DrawSelector::Latest),
+            21 => Command::Standby(draw_request(name, mode, count)),
+            22 => Command::DrawAtOnce(draw_request(name, mode, count)),
+            23 => Command::Cancel { reason: "mistake".into() },
+            24..28 => Command::Void { draw, number, reason, redraw },
+            28 => Command::MarkParticipant { number, mark },
+            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false },
+            30 => Command::Arrive { draw, number },
+            31 => Command::HandOver { draw, number, desk: "lobby".into() },
+            32 => Command::UndoHandOver { draw, number },
+            33 => Command::AddPrize(prize(name, 4)),
+            34 => Command::RemovePrize(PrizeId(draw.0)),
+            35 => Command::OrderPrizes(event.prizes.iter().rev().map(|prize| prize.id).collect()),
+            36 => Command::MakeLink(LinkRole::Staff),
+            37 => Command::RevokeLink(LinkId(draw.0)),
+            38 => Command::SetEntryCode(Some(*b"0042")),
+            _ if below(random, 4) > 0 => Command::Reset(ResetScope::Nothing),
+            _ if below(random, 2) == 0 => Command::Reset(ResetScope::Draws),
+            _ => Command::Reset(ResetScope::Participants(session)),
+        }
+    }
+
+    /// The promises that hold after each command. No prize of this test is open to repeat winners.
+    fn check_invariants(event: &Event, seed: u64) {
+        let draws: Vec<_> = event.draws().collect();
+        assert!(draws.windows(2).all(|pair| pair[0].id < pair[1].id), "seed {seed}: draw ids rise");
+        let unfinished = draws.iter().rposition(|draw| matches!(draw.status(), Status::Started | Status::Revealed));
+        assert!(unfinished.is_none_or(|index| index == draws.len() - 1), "seed {seed}: only the last draw is unfinished");
+        let mut winners = BTreeSet::new();
+        for seat in draws.iter().flat_map(|draw| &draw.seats).filter(|seat| seat.voided.is_none()) {
+            assert!(winners.insert(seat.number), "seed {seed}: {:?} wins twice", seat.number);
+        }
+        for prize in event.prizes.iter() {
+            assert!(event.seats_taken(prize.id, |_| true) <= prize.quantity, "seed {seed}: {} is overdrawn", prize.name);
+        }
+        assert_eq!(event.participants_after(0).count() as u32, event.participant_count(), "seed {seed}");
+    }
+
+    #[test]
+    fn random_commands_keep_the_promises_and_replay_to_the_same_event() {
+        for seed in 1..=40_u64 {
+            let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut fixture = EventFixture::with(12);
+            for _ in 0..300 {
+                let command = random_command(&fixture, &mut random);
+                let facts = fixture.facts.len();
+                let is_refused = fixture.execute(command).is_err();
+                assert!(!is_refused || fixture.facts.len() == facts, "seed {seed}: a refusal changes nothing");
+                check_invariants(&fixture.event, seed);
+            }
+            let mut replayed = EventFixture::new_event();
+            fixture.times.iter().zip(&fixture.facts).for_each(|(at, fact)| replayed.apply(*at, fact));
+            assert!(replayed.draws().eq(fixture.event.draws()), "seed {seed}");
+            assert_eq!(format!("{replayed:?}"), format!("{:?}", fixture.event), "seed {seed}");
+        }
+    }
+}

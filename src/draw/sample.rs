@@ -91,18 +91,24 @@ pub(super) struct EventFixture {
     pub event: Event,
     /// All facts so far.
     pub facts: Vec<Fact>,
+    /// The time of each fact.
+    pub times: Vec<Timestamp>,
     tick: u32,
 }
 
 impl EventFixture {
     /// An event with this many participants.
     pub fn with(participants: u32) -> Self {
-        let settings = Settings { title: "송년회".into(), participants_max: 1_000, ..Settings::default() };
-        let id = EventId::parse("demo").unwrap();
-        let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
-        let mut fixture = Self { event, facts: vec![], tick: 0 };
+        let mut fixture = Self { event: Self::new_event(), facts: vec![], times: vec![], tick: 0 };
         (1..=participants).for_each(|number| drop(fixture.register(number)));
         fixture
+    }
+
+    /// The event before its first fact.
+    pub fn new_event() -> Event {
+        let settings = Settings { title: "송년회".into(), participants_max: 1_000, ..Settings::default() };
+        let id = EventId::parse("demo").unwrap();
+        Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0))
     }
 
     /// Decides a command and applies its facts.
@@ -111,6 +117,7 @@ impl EventFixture {
         let (at, entropy) = (Timestamp(i64::from(self.tick)), Entropy([self.tick as u8; 32]));
         let decision = self.event.decide(at, &command, &mut || entropy)?;
         decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
+        self.times.extend(decision.facts.iter().map(|_| at));
         self.facts.extend(decision.facts);
         Ok(decision.outcome)
     }
