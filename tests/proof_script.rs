@@ -1,5 +1,4 @@
-//! `scripts/verify-proof` against the rules that it checks: it accepts the picks of the server, and
-//! detects each change of a proof.
+//! `scripts/verify-proof` against the server's rules: it accepts the server's picks and detects every change to a draw.
 
 use data_encoding::HEXLOWER;
 use luckydraw::draw::{Entropy, Number, Pool, pick};
@@ -18,10 +17,10 @@ fn verify(source: &str, input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A draw as the proof shows it, from `through` numbers without `out`.
-fn draw(id: u32, count: u32, through: u32, out: &[u32], weights: &[(u32, u16)]) -> Value {
+/// A draw as the proof shows it, from the numbers 1 to `through` without those in `excluded`.
+fn draw(id: u32, count: u32, through: u32, excluded: &[u32], weights: &[(u32, u16)]) -> Value {
     let mut pool = Pool::new(through);
-    for number in (1..=through).filter(|number| !out.contains(number)) {
+    for number in (1..=through).filter(|number| !excluded.contains(number)) {
         let weight = weights.iter().find(|(other, _)| *other == number).map_or(1, |(_, weight)| *weight);
         pool.push(Number(number), weight);
     }
@@ -35,7 +34,7 @@ fn draw(id: u32, count: u32, through: u32, out: &[u32], weights: &[(u32, u16)]) 
     })
 }
 
-/// A proof of three draws: plain, weighted, and the redraw of a seat of the first.
+/// Three draws: plain, weighted, and a redraw of one seat of the first.
 fn valid_proof() -> Value {
     let mut first = draw(1, 5, 300, &[58, 59, 300], &[]);
     let number = first["picks"][2].clone();
@@ -47,7 +46,7 @@ fn valid_proof() -> Value {
 }
 
 #[test]
-fn a_valid_proof_verifies() {
+fn a_valid_proof_is_accepted() {
     let output = verify("-", &valid_proof().to_string());
     let lines = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{lines}");
@@ -55,44 +54,44 @@ fn a_valid_proof_verifies() {
 }
 
 #[test]
-fn each_change_of_a_draw_is_detected_in_that_draw() {
+fn every_change_to_a_draw_is_detected_in_that_draw() {
     type Change = fn(&mut Value);
     let changes: [(&str, usize, Change); 17] = [
         ("another winner", 0, |draw| draw["picks"][4] = json!(299)),
         ("another order", 0, |draw| draw["picks"].as_array_mut().unwrap().swap(0, 1)),
-        ("a winner less", 0, |draw| drop(draw["picks"].as_array_mut().unwrap().pop())),
+        ("one winner fewer", 0, |draw| drop(draw["picks"].as_array_mut().unwrap().pop())),
         ("another count", 1, |draw| draw["winner_count"] = json!(9)),
         ("more winners than numbers", 2, |draw| draw["winner_count"] = json!(302)),
         ("other entropy", 0, |draw| draw["entropy"] = json!("ab".repeat(32))),
         ("short entropy", 0, |draw| draw["entropy"] = json!("ab")),
         ("another commitment", 1, |draw| draw["commitment"] = json!("ab".repeat(32))),
-        ("an excluded number let in", 0, |draw| {
+        ("an excluded number in the pool", 0, |draw| {
             draw["pool"] = json!([[1, 57], [59, 299]]);
             draw["excluded"] = json!([[58, 58], [300, 300]]);
             draw["pool_size"] = json!(298);
         }),
-        ("an excluded number left out", 2, |draw| draw["excluded"] = json!([])),
+        ("a number neither in the pool nor excluded", 2, |draw| draw["excluded"] = json!([])),
         ("another size", 0, |draw| draw["pool_size"] = json!(300)),
-        ("another highest number", 0, |draw| draw["registered_through"] = json!(400)),
+        ("more registrations", 0, |draw| draw["registered_through"] = json!(400)),
         ("another weight", 1, |draw| draw["weights"] = json!([[8, 3], [200, 2]])),
         ("a weight of a number outside the pool", 1, |draw| draw["weights"][0] = json!([7, 3])),
-        ("a voided loser", 1, |draw| draw["voided"] = json!([{ "draw_number": 1 }])),
-        ("a redraw of a valid seat", 2, |draw| draw["redraw_of"]["draw_number"] = json!(58)),
-        ("a field gone", 2, |draw| drop(draw.as_object_mut().unwrap().remove("pool"))),
+        ("a voided number that did not win", 1, |draw| draw["voided"] = json!([{ "draw_number": 1 }])),
+        ("a redraw of a seat that was not voided", 2, |draw| draw["redraw_of"]["draw_number"] = json!(58)),
+        ("a missing field", 2, |draw| drop(draw.as_object_mut().unwrap().remove("pool"))),
     ];
-    for (what, index, change) in changes {
+    for (title, index, change) in changes {
         let mut proof = valid_proof();
         change(&mut proof["data"]["draws"][index]);
         let output = verify("-", &proof.to_string());
         let lines = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{what}: {lines}");
+        assert_eq!(output.status.code(), Some(1), "{title}: {lines}");
         let mismatches: Vec<_> = lines.lines().map(|line| line.contains(": MISMATCH: ")).collect();
-        assert_eq!(mismatches, [0, 1, 2].map(|draw| draw == index), "{what}: {lines}");
+        assert_eq!(mismatches, [0, 1, 2].map(|draw| draw == index), "{title}: {lines}");
     }
 }
 
 #[test]
-fn reused_entropy_is_detected() {
+fn entropy_used_twice_is_detected() {
     let mut proof = valid_proof();
     let draws = proof["data"]["draws"].as_array_mut().unwrap();
     let mut again = draws[1].clone();
@@ -104,7 +103,7 @@ fn reused_entropy_is_detected() {
 }
 
 #[test]
-fn input_that_is_no_proof_exits_with_2() {
+fn input_without_a_proof_exits_with_2() {
     for input in ["", "not json", "[]", r#"{"success":false,"detail":{"code":"EVENT_NOT_FOUND","message":""}}"#] {
         assert_eq!(verify("-", input).status.code(), Some(2), "{input}");
     }
@@ -112,7 +111,7 @@ fn input_that_is_no_proof_exits_with_2() {
 }
 
 #[test]
-fn a_proof_is_fetched_from_a_server() {
+fn a_proof_is_read_from_a_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/luckydraw/proof?event_id=demo", listener.local_addr().unwrap());
     let server = thread::spawn(move || {

@@ -1,5 +1,5 @@
 //! Foundations for every module above `draw`: chance, clock, histogram, thread supervision,
-//! addresses.
+//! addresses, a small HTTP client.
 //!
 //! No file here may know any of those modules.
 
@@ -7,4 +7,5 @@ pub mod address;
 pub mod chance;
 pub mod clock;
 pub mod histogram;
+pub mod http_client;
 pub mod threads;

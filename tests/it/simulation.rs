@@ -214,7 +214,7 @@ impl Simulation {
         let (draw, number) = (DrawId(draw), Number(number));
         let details = WinnerDetails { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
         let answer = self
-            .server
+            .writer
             .execute_with(Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false }, Some(details));
         match answer {
             Ok(granted) => {

@@ -45,7 +45,7 @@ pub struct Writer {
     dir: TempDir,
     inbox: Inbox,
     directory: Arc<Directory>,
-    stages: Reactors,
+    reactors: Reactors,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -62,10 +62,11 @@ impl Writer {
             details_ttl: Duration::from_secs(3_600),
             backups_dir: dir.path().join("backups"),
         };
-        let stages = Reactors::start(1, || Box::new(Mute)).unwrap();
-        let writer = Sequencer::recover(journal, directory.clone(), stages.clone(), orders, limits, Default::default()).unwrap();
+        let reactors = Reactors::start(1, || Box::new(Mute)).unwrap();
+        let writer =
+            Sequencer::recover(journal, directory.clone(), reactors.clone(), orders, limits, Default::default()).unwrap();
         let thread = Some(std::thread::spawn(|| writer.run()));
-        Self { dir, inbox: Inbox::new(sender), directory, stages, writer }
+        Self { dir, inbox: Inbox::new(sender), directory, reactors, thread }
     }
 
     pub fn start() -> Self {
@@ -119,7 +120,7 @@ impl Writer {
         if let Some(thread) = self.thread.take() {
             self.inbox.post(Request::Stop).unwrap();
             thread.join().unwrap();
-            self.stages.stop(Duration::ZERO, Duration::ZERO);
+            self.reactors.stop(Duration::ZERO, Duration::ZERO);
         }
     }
 }
