@@ -101,4 +101,26 @@ mod tests {
         assert!(["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "localhost:80"].into_iter().all(may_be_loopback));
         assert!(!["0.0.0.0:80", "[::]:80", "192.168.0.9:80"].into_iter().any(may_be_loopback));
     }
+
+    #[test]
+    fn a_bind_address_is_a_host_and_a_port() {
+        for text in ["0.0.0.0:8000", "localhost:0", "[::1]:8000", "draw-1.local:80"] {
+            assert_eq!(BindAddress::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "8000",
+            ":8000",
+            "localhost",
+            "localhost:",
+            "localhost:+1",
+            "localhost:65536",
+            "[::1]",
+            "[x]:1",
+            "a b:1",
+            "http://a:1",
+        ] {
+            assert_eq!(BindAddress::parse(text), None, "{text:?}");
+        }
+    }
 }
