@@ -1,7 +1,7 @@
 //! What every handler may reach: the doors to the other rooms, and what the operator settled.
 
-use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::sequencer::inbox::Inbox;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;

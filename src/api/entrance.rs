@@ -11,7 +11,7 @@ use crate::draw::{Number, Phase};
 use crate::http::request::RequestContext;
 use crate::http::response::HttpResult;
 use crate::http::upgrade;
-use crate::live::reactor::Entry;
+use crate::live::reactor::Admission;
 use crate::live::{CloseCode, Identity, Role};
 use hyper::StatusCode;
 use hyper::header::ORIGIN;
@@ -40,23 +40,23 @@ enum Verdict {
 /// `GET /ws/{event_id}`
 pub async fn connect(call: RequestContext) -> HttpResult {
     let entry = entry(&call).await;
-    if let Entry::Turned { code: CloseCode::BadToken } = entry {
+    if let Admission::Rejected { code: CloseCode::BadToken } = entry {
         slow_down().await;
     }
     upgrade::accept(call, entry)
 }
 
-async fn entry(call: &RequestContext) -> Entry {
+async fn entry(call: &RequestContext) -> Admission {
     let room = match first_use(&call.app, call.param(0)).await {
         Ok(room) => room,
         Err(failure) if failure.status == StatusCode::SERVICE_UNAVAILABLE => {
-            return Entry::Turned { code: CloseCode::Overloaded };
+            return Admission::Rejected { code: CloseCode::Overloaded };
         }
-        Err(_) => return Entry::Turned { code: CloseCode::NoSuchEvent },
+        Err(_) => return Admission::Rejected { code: CloseCode::NoSuchEvent },
     };
     let snapshot = room.snapshot();
     if snapshot.event.phase == Phase::Closed {
-        return Entry::Turned { code: CloseCode::NoSuchEvent };
+        return Admission::Rejected { code: CloseCode::NoSuchEvent };
     }
     let (settings, tokens, headers) = (&call.app.settings, &call.app.tokens, &call.head.headers);
     let shown = match call.query("token").filter(|token| !token.is_empty()) {
@@ -73,10 +73,10 @@ async fn entry(call: &RequestContext) -> Entry {
     match judge(settings.open, wanted, headers.contains_key(ORIGIN), shown) {
         Verdict::Admitted(role, number) => {
             let session = snapshot.event.session;
-            Entry::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
+            Admission::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
         }
-        Verdict::Awaiting(role) => Entry::Awaiting { room, role, since },
-        Verdict::BadToken => Entry::Turned { code: CloseCode::BadToken },
+        Verdict::Awaiting(role) => Admission::PendingAuth { room, role, since },
+        Verdict::BadToken => Admission::Rejected { code: CloseCode::BadToken },
     }
 }
 

@@ -12,7 +12,7 @@ use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, Event};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
 use crate::wire::view::people::{Mask, masked};

@@ -46,7 +46,7 @@ pub async fn audit(call: RequestContext) -> HttpResult {
 }
 
 fn figures(app: &App, room: &Room) -> Figures {
-    let (snapshot, census) = (room.snapshot(), &room.census);
+    let (snapshot, census) = (room.snapshot(), &room.connections);
     let connections = ConnectionsByRole {
         phone: census.connected(Role::Phone),
         display: census.connected(Role::Display),
@@ -61,7 +61,7 @@ fn figures(app: &App, room: &Room) -> Figures {
         behind: census.behind.load(Relaxed),
         display_alive: census.has_display(wall_clock().0, DISPLAY_GRACE_MS),
         evicted: census.evicted_total(),
-        delivery: room.delivery.reading().map(|reading| DeliveryView {
+        delivery: room.delivery.report().map(|reading| DeliveryView {
             draw_id: reading.draw.0,
             expected: reading.expected,
             delivered: reading.delivered,

@@ -10,9 +10,8 @@ use crate::api::state::personal;
 use crate::draw::command::DrawSelector;
 use crate::draw::{Actor, Command, DrawId, EventId, Number};
 use crate::http::response::HttpError;
-use crate::live::directory::Directory;
-use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
+use crate::live::room::{Directory, Snapshot};
 use crate::live::{CloseCode, PeerId, Role};
 use crate::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use crate::store::tokens::Tokens;
@@ -51,34 +50,34 @@ impl MessageHandler for Messages {
         }
     }
 
-    fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Action {
-        let message = match (Message::read(message), speaker.standing) {
+    fn handle(&mut self, speaker: &PeerContext<'_>, message: &mut [u8]) -> Action {
+        let message = match (Message::read(message), speaker.auth) {
             (Ok(message), _) => message,
-            (Err(_), Standing::Awaiting(_)) => return Action::Close(CloseCode::BadToken),
-            (Err(invalid), Standing::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
+            (Err(_), AuthState::Pending(_)) => return Action::Close(CloseCode::BadToken),
+            (Err(invalid), AuthState::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
         };
-        match (speaker.standing, message) {
-            (Standing::Awaiting(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
+        match (speaker.auth, message) {
+            (AuthState::Pending(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
             // The first message proves, or nothing does.
-            (Standing::Awaiting(_), _) => Action::Close(CloseCode::BadToken),
-            (Standing::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
-            (Standing::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
+            (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
+            (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
+            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
             // A page that was known by its cookie proves itself all the same.
-            (Standing::Admitted(_), Message::Auth(_)) => Action::Nothing,
-            (Standing::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
-            (Standing::Admitted(role), Message::DrawComplete(complete)) => self.complete(speaker, role, complete),
-            (Standing::Admitted(_), Message::SubmitWinnerInfo(info, contact)) => {
+            (AuthState::Admitted(_), Message::Auth(_)) => Action::Nothing,
+            (AuthState::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
+            (AuthState::Admitted(role), Message::DrawComplete(complete)) => self.complete(speaker, role, complete),
+            (AuthState::Admitted(_), Message::SubmitWinnerInfo(info, contact)) => {
                 self.take_details(speaker, info, contact).unwrap_or_else(|denied| denied)
             }
-            (Standing::Admitted(_), Message::ImHere(here)) => self.note_arrival(speaker, &here),
+            (AuthState::Admitted(_), Message::ImHere(here)) => self.note_arrival(speaker, &here),
         }
     }
 }
 
 impl Messages {
-    fn admit(&self, speaker: &Speaker<'_>, role: Role, auth: &Auth) -> Action {
+    fn admit(&self, speaker: &PeerContext<'_>, role: Role, auth: &Auth) -> Action {
         // Of the room as it is: a link may be younger than any frame.
         let proved = prove(&self.settings, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
         match proved.filter(|proved| proved.may_be(role)) {
@@ -88,7 +87,7 @@ impl Messages {
     }
 
     /// A token proves a number; an old phone only says one, and is told what anybody may know of it.
-    fn identify(&self, speaker: &Speaker<'_>, role: Role, identify: &Identify) -> Action {
+    fn identify(&self, speaker: &PeerContext<'_>, role: Role, identify: &Identify) -> Action {
         let event = &speaker.snapshot.event;
         let Some(token) = &identify.session_token else {
             return match identify.draw_number {
@@ -106,7 +105,7 @@ impl Messages {
         match (number, role) {
             (Some(number), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
-                let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });
+                let since = identify.since.zip(epoch).map(|(seq, epoch)| ResumePoint { epoch, seq });
                 let reply = own(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own));
                 Action::Identify { number, since, reply }
             }
@@ -118,7 +117,7 @@ impl Messages {
         }
     }
 
-    fn complete(&self, speaker: &Speaker<'_>, role: Role, complete: DrawComplete) -> Action {
+    fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
         let which = match (complete.draw_id, complete.winners) {
             (Some(id), _) => DrawSelector::Draw(DrawId(id)),
             (None, Some(winners)) if !winners.is_empty() => DrawSelector::Winners(winners.into_iter().map(Number).collect()),
@@ -129,7 +128,7 @@ impl Messages {
     }
 
     /// The number is the speaker's own; in open mode, as before, the one that the message says.
-    fn take_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
+    fn take_details(&self, speaker: &PeerContext<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
         let denied = |code, why: &str| Action::Reply(Acknowledged::SubmitWinnerInfo.refuse(code, why));
         let invalid = |invalid: Invalid| denied("INVALID_REQUEST", &invalid.to_string());
         if info.event_id.is_some_and(|event| event != speaker.room.id.as_str()) {
@@ -148,14 +147,14 @@ impl Messages {
         Ok(self.post(hand_in(speaker.room.id.clone(), number, pick, contact, whisper)))
     }
 
-    fn note_arrival(&self, speaker: &Speaker<'_>, here: &ImHere) -> Action {
+    fn note_arrival(&self, speaker: &PeerContext<'_>, here: &ImHere) -> Action {
         let Some(number) = speaker.number else {
             return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not proved its number"));
         };
         self.order(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, arrived)
     }
 
-    fn order(&self, speaker: &Speaker<'_>, actor: Actor, command: Command, encode: Encode) -> Action {
+    fn order(&self, speaker: &PeerContext<'_>, actor: Actor, command: Command, encode: Encode) -> Action {
         let (event, peer): (EventId, PeerId) = (speaker.room.id.clone(), speaker.id);
         self.post(Request::Command { event, actor, command, details: None, reply: Responder::Peer { peer, encode } })
     }
@@ -215,8 +214,8 @@ mod tests {
     use serde_json::{Value, json};
 
     const TV: &str = "TV";
-    const PHONE: Standing = Standing::Admitted(Role::Phone);
-    const DISPLAY: Standing = Standing::Admitted(Role::Display);
+    const PHONE: AuthState = AuthState::Admitted(Role::Phone);
+    const DISPLAY: AuthState = AuthState::Admitted(Role::Display);
 
     /// An event, an interpreter, and where its orders arrive.
     struct Hall {
@@ -241,15 +240,15 @@ mod tests {
             Self { messages: Messages::new(settings, tokens, directory, Inbox::new(sender)), room, orders, token }
         }
 
-        fn hear(&mut self, standing: Standing, number: Option<u32>, message: &Value) -> Action {
+        fn hear(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
             self.hear_bytes(standing, number, message.to_string().as_bytes())
         }
 
-        fn hear_bytes(&mut self, standing: Standing, number: Option<u32>, message: &[u8]) -> Action {
+        fn hear_bytes(&mut self, standing: AuthState, number: Option<u32>, message: &[u8]) -> Action {
             let (room, snapshot) = (Arc::clone(&self.room), self.room.snapshot());
-            let id = PeerId { stage: 0, slot: 0, generation: 0 };
-            let speaker = Speaker { id, standing, number: number.map(Number), room: &room, snapshot: &snapshot };
-            self.messages.hear(&speaker, &mut message.to_vec())
+            let id = PeerId { reactor: 0, slot: 0, generation: 0 };
+            let speaker = PeerContext { id, auth: standing, number: number.map(Number), room: &room, snapshot: &snapshot };
+            self.messages.handle(&speaker, &mut message.to_vec())
         }
 
         /// The one command that was ordered, and by whom.
@@ -280,7 +279,7 @@ mod tests {
     #[test]
     fn the_first_message_proves_a_role_or_nothing_does() {
         let mut hall = hall();
-        let awaiting = Standing::Awaiting(Role::Admin);
+        let awaiting = AuthState::Pending(Role::Admin);
         let right = hall.messages.settings.admin_token.clone();
         assert_eq!(hall.hear(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
         let phones = hall.token.clone();
@@ -309,7 +308,7 @@ mod tests {
         let answer = hall.hear(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
         assert_eq!((said(&answer)["type"].clone(), said(&answer)["won"].clone()), (json!("already_won"), json!(true)));
         let proof = json!({"type": "identify", "session_token": hall.token, "since": 7, "epoch": "0202020202020202"});
-        let since = Some(Since { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
+        let since = Some(ResumePoint { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
         let Action::Identify { number, since: from, .. } = hall.hear(PHONE, None, &proof) else { panic!("not identified") };
         assert_eq!((number, from), (Number(3), since));
         let forged = json!({"type": "identify", "session_token": "3.forged"});

@@ -8,9 +8,8 @@ use crate::api::participants::{event_named, find, number_of, own};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
-use crate::live::protocol::Since;
-use crate::live::room::Room;
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::ResumePoint;
+use crate::live::room::{Room, Snapshot};
 use crate::wire::frame_text;
 use crate::wire::request;
 use crate::wire::state_sync;
@@ -46,19 +45,19 @@ pub async fn state(call: RequestContext) -> HttpResult {
 ///
 /// # Errors
 /// 422 for a `since` that is no number.
-pub fn since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, HttpError> {
+pub fn since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<ResumePoint>, HttpError> {
     let seq = seq.map(str::parse).transpose().map_err(|_| HttpError::invalid("since: must be a number"))?;
-    Ok(seq.zip(epoch.and_then(request::epoch)).map(|(seq, epoch)| Since { epoch, seq }))
+    Ok(seq.zip(epoch.and_then(request::epoch)).map(|(seq, epoch)| ResumePoint { epoch, seq }))
 }
 
 /// The personal `state_sync` text of one phone.
 pub fn personal(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
-    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), role, Some(own))
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, Some(own))
 }
 
 /// Waits for news, for the longest wait, or for the server to stop. In any case the answer is what stands then: a wait that ran out is no failure.
-async fn wait_for_news(app: &App, room: &Room, since: Option<Since>) {
-    let mut watch = room.watch();
+async fn wait_for_news(app: &App, room: &Room, since: Option<ResumePoint>) {
+    let mut watch = room.watch_seq();
     // All arms are cancel safe.
     tokio::select! {
         _ = watch.wait_for(|seq| since.is_none_or(|since| *seq != since.seq)) => {}
@@ -67,12 +66,12 @@ async fn wait_for_news(app: &App, room: &Room, since: Option<Since>) {
     }
 }
 
-fn is_up_to_date(snapshot: &Snapshot, since: Option<Since>) -> bool {
+fn is_up_to_date(snapshot: &Snapshot, since: Option<ResumePoint>) -> bool {
     since.is_some_and(|since| since.epoch == snapshot.event.epoch && since.seq == snapshot.ring.last_seq())
 }
 
 /// The frames missed since then, as far as they are held, and how things stand.
-fn answer(snapshot: &Snapshot, since: Option<Since>, personal: Option<String>) -> String {
+fn answer(snapshot: &Snapshot, since: Option<ResumePoint>, personal: Option<String>) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();

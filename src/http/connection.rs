@@ -96,7 +96,7 @@ impl AsyncWrite for ConnectionStream {
         match &mut *self {
             ConnectionStream::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             ConnectionStream::Tls { socket, cipher } => {
-                cipher.finish(&mut Polled { socket, context });
+                cipher.close_notify(&mut Polled { socket, context });
                 Pin::new(socket).poll_shutdown(context)
             }
         }

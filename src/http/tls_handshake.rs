@@ -39,7 +39,7 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
     };
     let spoken = tokio::time::timeout(HELLO_TIME_MAX, speak(&mut socket, &mut cipher)).await;
     match spoken {
-        Ok(Ok(())) if cipher.protocol() == Some(ACME_PROTOCOL) => {
+        Ok(Ok(())) if cipher.alpn_protocol() == Some(ACME_PROTOCOL) => {
             say_goodbye(ConnectionStream::Tls { socket, cipher }).await;
             None
         }
@@ -58,7 +58,7 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
 
 /// The handshake itself.
 async fn speak(socket: &mut TcpStream, cipher: &mut TlsSession) -> io::Result<()> {
-    poll_fn(|context| match cipher.shake_hands(&mut Polled { socket, context }) {
+    poll_fn(|context| match cipher.handshake(&mut Polled { socket, context }) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
         ended => Poll::Ready(ended),
     })
@@ -70,7 +70,7 @@ async fn refuse(mut socket: TcpStream, cipher: &mut TlsSession, error: &io::Erro
     if error.kind() != ErrorKind::InvalidData {
         return;
     }
-    let speaks_http = cipher.refused().first().is_some_and(u8::is_ascii_uppercase);
+    let speaks_http = cipher.rejected_input().first().is_some_and(u8::is_ascii_uppercase);
     let told = match speaks_http {
         true => socket.write_all(SPEAK_TLS).await,
         false => poll_fn(|context| Poll::Ready(cipher.flush(&mut Polled { socket: &mut socket, context }).map(drop))).await,

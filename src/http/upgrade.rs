@@ -10,7 +10,7 @@ use crate::http::lingering_close::LingeringClose;
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult};
 use crate::live::CloseCode;
-use crate::live::reactor::{Entry, Join, Reactors};
+use crate::live::reactor::{Admission, Join, Reactors};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body;
@@ -31,7 +31,7 @@ const ROOM_TRY_GAP: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Handover {
     upgrade: OnUpgrade,
-    entry: Entry,
+    entry: Admission,
 }
 
 /// Whether a request asks for a socket.
@@ -40,7 +40,7 @@ pub fn is_asked(headers: &HeaderMap) -> bool {
 }
 
 /// Answers a handshake: 101 for a proper one, and its socket will enter as `entry` says; 426 or 400 for any other.
-pub fn accept(mut call: RequestContext, entry: Entry) -> HttpResult {
+pub fn accept(mut call: RequestContext, entry: Admission) -> HttpResult {
     let upgrade = call.head.extensions.remove::<OnUpgrade>();
     let has_body = call.body.take().is_some_and(|body| !body.is_end_stream());
     let request = Request::from_parts(call.head, ());
@@ -83,11 +83,11 @@ async fn bring_in(stages: &Reactors, join: Join) {
         }
         tokio::time::sleep(ROOM_TRY_GAP).await;
     }
-    join.turn_away(CloseCode::Overloaded);
+    join.reject(CloseCode::Overloaded);
 }
 
 /// The bare socket, no longer known to tokio, its TLS, what has yet to be sent of the handshake, and what was read beyond it.
-fn take_out(parts: Parts<LingeringClose>, entry: Entry) -> io::Result<Join> {
+fn take_out(parts: Parts<LingeringClose>, entry: Admission) -> io::Result<Join> {
     let (socket, cipher, answer) = match parts.io.into_carrier() {
         ConnectionStream::Plain(socket) => {
             let (socket, answer) = socket.into_bare()?;
@@ -97,7 +97,7 @@ fn take_out(parts: Parts<LingeringClose>, entry: Entry) -> io::Result<Join> {
     };
     // An empty slice would still hold on to hyper's whole read buffer.
     let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    Ok(Join { socket, cipher, answer, read_ahead, entry })
+    Ok(Join { socket, tls: cipher, response: answer, read_ahead, admission: entry })
 }
 
 /// The no to a handshake that `error` was found in.

@@ -227,7 +227,7 @@ fn open_street(
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
     let seats = move || {
-        let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
+        let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
         connections_max.saturating_sub(peers)
     };
     let listener = Acceptor::start(gates, workers.doors(), Box::new(seats))?;

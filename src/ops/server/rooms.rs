@@ -7,8 +7,8 @@
 use crate::api::app::Settings;
 use crate::api::messages::Messages;
 use crate::backup::BACKUPS;
-use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::ops::config::Config;
 use crate::ops::demo::{self, Opening};
 use crate::ops::server::StartError;
@@ -69,7 +69,7 @@ impl Rooms {
         let durable = Arc::new(AtomicBool::new(true));
         let (orders, taken) = bounded(config.inbox_max);
         let inbox = Inbox::new(orders.clone());
-        let interpreter = || -> Box<dyn crate::live::protocol::MessageHandler> {
+        let interpreter = || -> Box<dyn crate::live::message_handler::MessageHandler> {
             Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
         };
         let stages = Reactors::start(config.socket_threads, interpreter).map_err(StartError::Threads)?;

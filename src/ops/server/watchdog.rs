@@ -35,13 +35,13 @@ impl Watched for House {
         };
         let mut called: Vec<PendingProbe> = self.workers.iter().enumerate().map(worker).collect();
         called.push(self.inbox.call(deadline));
-        called.extend(self.app.stages.call(deadline));
+        called.extend(self.app.stages.probe(deadline));
         called.into_iter().filter(|called| !called.answers_by(deadline)).map(|called| called.name).collect()
     }
 
     fn status(&self) -> String {
         let rooms = self.app.directory.all();
-        let sockets: usize = rooms.iter().map(|room| room.census.total() as usize).sum();
+        let sockets: usize = rooms.iter().map(|room| room.connections.total() as usize).sum();
         let participants: u64 = rooms.iter().map(|room| u64::from(room.snapshot().event.participant_count())).sum();
         let journal = if self.app.durable.load(Relaxed) { "kept" } else { "NOT WRITABLE" };
         format!("{} events, {participants} participants, {sockets} sockets, journal {journal}", rooms.len())
