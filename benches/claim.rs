@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 /// Keys per round: a full event of the default size.
 const KEYS: u32 = 20_000;
 
-/// Claims all `keys`, dealt to `threads` that start at once. Returns the time from the first start to the last end.
+/// Claims all `keys`, dealt to `threads` that start at once. Returns the time from the first start
+/// to the last end.
 fn claim_all(roster: &Roster, keys: &[[u8; 32]], threads: usize) -> Duration {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {

@@ -1,10 +1,10 @@
-//! The time that an announcement takes to every phone of a full room, over real loopback sockets: from the
-//! publication until no outbox holds anything.
+//! The time that an announcement takes to every phone of a full room, over real loopback sockets:
+//! from the publication until no outbox holds anything.
 //!
-//! Run with `cargo bench --bench live`. One reactor writes, and a process of its own reads for all phones:
-//! 19,900 sockets have two ends each, more than one process may hold where its limit on open files is 20,000.
-//! Throughput is in frames delivered. A figure cannot be small because nothing arrived: the bytes that were
-//! read are counted at the end.
+//! Run with `cargo bench --bench live`. One reactor writes, and a process of its own reads for all
+//! phones: 19,900 sockets have two ends each, more than one process may hold where its limit on
+//! open files is 20,000. Throughput is in frames delivered. A figure cannot be small because
+//! nothing arrived: the bytes that were read are counted at the end.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
@@ -193,7 +193,8 @@ impl Reader {
     }
 }
 
-/// The reading process: connects all phones, and reads until the count of bytes on its standard input has arrived.
+/// The reading process: connects all phones, and reads until the count of bytes on its standard
+/// input has arrived.
 fn read_for_phones(arguments: &str) {
     let (port, phones) = arguments.split_once(' ').expect("a port and a count");
     let (port, count): (u16, usize) = (port.parse().expect("a port"), phones.parse().expect("a count"));

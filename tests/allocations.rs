@@ -1,8 +1,8 @@
-//! The cost of a broadcast, counted rather than timed: no allocation per peer, and one write per peer for all
-//! frames of an announcement.
+//! The cost of a broadcast, counted rather than timed: no allocation per peer, and one write per
+//! peer for all frames of an announcement.
 //!
-//! A binary of its own, since the counting allocator serves the whole process. It holds one test, so that
-//! nothing else allocates meanwhile.
+//! A binary of its own, since the counting allocator serves the whole process. It holds one test,
+//! so that nothing else allocates meanwhile.
 
 use bytes::Bytes;
 use luckydraw::draw::fact::Settings;
@@ -30,14 +30,16 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Counts the allocations of all threads and passes them on to the system's allocator.
 struct Counting;
 
-/// Written by every thread that allocates; read between broadcasts. Relaxed: the count is exact once the threads are idle,
-/// and a broadcast is over only when its bytes are read from the sockets.
+/// Written by every thread that allocates; read between broadcasts. Relaxed: the count is exact
+/// once the threads are idle, and a broadcast is over only when its bytes are read from the
+/// sockets.
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: each call is passed on unchanged to the system's allocator, which keeps the contract; counting touches no memory.
+// SAFETY: each call is passed on unchanged to the system's allocator, which keeps the contract;
+// counting touches no memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
@@ -60,7 +62,8 @@ unsafe impl GlobalAlloc for Counting {
 #[test]
 fn a_broadcast_allocates_nothing_per_peer_and_writes_once_per_peer() {
     let (few, many) = (allocations_of_broadcasts(FEW), allocations_of_broadcasts(MANY));
-    // A publication allocates its own snapshot and lists, whatever the number of peers; counting them shows that counting works.
+    // A publication allocates its own snapshot and lists, whatever the number of peers; counting
+    // them shows that counting works.
     assert!(few >= ROUNDS, "{few} allocations in {ROUNDS} broadcasts: nothing was counted");
     let more = many.saturating_sub(few);
     assert!(more < ROUNDS, "{ROUNDS} broadcasts to {MANY} peers made {more} allocations more than to {FEW}");
@@ -98,7 +101,8 @@ impl FullRoom {
             let mut phone = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             phone.set_read_timeout(Some(DEADLINE)).unwrap();
             let (socket, _) = listener.accept().unwrap();
-            // As the server's listeners set it: otherwise the kernel could delay a second write and join it to a third.
+            // As the server's listeners set it: otherwise the kernel could delay a second write and
+            // join it to a third.
             socket.set_nodelay(true).unwrap();
             socket.set_nonblocking(true).unwrap();
             let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
@@ -110,8 +114,9 @@ impl FullRoom {
         Self { reactors, room, phones, frames, draws: 0 }
     }
 
-    /// Announces a draw and reads it at every phone. Both frames arrive as one segment, since they left by one write. One read
-    /// that returns both would prove nothing: the receiving kernel joins segments that are read late.
+    /// Announces a draw and reads it at every phone. Both frames arrive as one segment, since they
+    /// left by one write. One read that returns both would prove nothing: the receiving kernel
+    /// joins segments that are read late.
     fn announce(&mut self) {
         self.draws += 1;
         let segments: Vec<u32> = self.phones.iter().map(segments_of).collect();
@@ -141,12 +146,13 @@ impl FullRoom {
 
 /// Segments with data that a phone has received, as the kernel counts them.
 fn segments_of(phone: &TcpStream) -> u32 {
-    /// The offset of `tcpi_data_segs_in` in the kernel's `struct tcp_info`, which grows at its end only.
+    /// The offset of `tcpi_data_segs_in` in the kernel's `struct tcp_info`, which grows at its end
+    /// only.
     const DATA_SEGS_IN: usize = 152;
     let mut info = [0u8; 256];
     let mut len = info.len() as libc::socklen_t;
-    // SAFETY: the socket is open while it is borrowed. The kernel writes at most `len` bytes to `info`, which is that long, and
-    // stores the count in `len`.
+    // SAFETY: the socket is open while it is borrowed. The kernel writes at most `len` bytes to
+    // `info`, which is that long, and stores the count in `len`.
     let result =
         unsafe { libc::getsockopt(phone.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) };
     assert!(result == 0 && len as usize >= DATA_SEGS_IN + 4, "this kernel counts segments");

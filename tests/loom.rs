@@ -1,5 +1,5 @@
-//! The roster under loom: every interleaving of a few threads, and every value that a relaxed load may return,
-//! within the bound below.
+//! The roster under loom: every interleaving of a few threads, and every value that a relaxed load
+//! may return, within the bound below.
 //!
 //! The file under test is the very one that the server runs, compiled here against loom's atomics.
 
@@ -20,15 +20,16 @@ use loom::sync::Arc;
 use loom::thread;
 use roster::Roster;
 
-/// Runs `model` through every schedule with at most `LOOM_MAX_PREEMPTIONS` forced switches, by default three: each of the
-/// races here needs one or two.
+/// Runs `model` through every schedule with at most `LOOM_MAX_PREEMPTIONS` forced switches, by
+/// default three: each of the races here needs one or two.
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(model);
 }
 
-/// A key of the words `high` and `low`. First words that are equal modulo the table's size have the same home slot.
+/// A key of the words `high` and `low`. First words that are equal modulo the table's size have the
+/// same home slot.
 fn key(high: u64, low: u64) -> [u8; 32] {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&high.to_be_bytes());
@@ -36,7 +37,8 @@ fn key(high: u64, low: u64) -> [u8; 32] {
     key
 }
 
-/// Claims each key on a thread of its own, the last on this one. Returns the numbers in the same order.
+/// Claims each key on a thread of its own, the last on this one. Returns the numbers in the same
+/// order.
 fn claim_at_once<const N: usize>(roster: &Arc<Roster>, keys: [[u8; 32]; N]) -> [Option<u32>; N] {
     let others: Vec<_> = keys[..N - 1]
         .iter()
@@ -89,8 +91,9 @@ fn keys_that_differ_in_the_second_word_are_two() {
 
 /// Runs `search` on a thread of its own while this one claims `key(8, 5)`.
 ///
-/// The search gets the other thread because loom remembers only one access per word. If the search read a word first, the
-/// claim's own read would hide that from the exchange that follows, and loom would try no other order.
+/// The search gets the other thread because loom remembers only one access per word. If the search
+/// read a word first, the claim's own read would hide that from the exchange that follows, and loom
+/// would try no other order.
 fn search_during_a_claim(roster: &Arc<Roster>, search: impl FnOnce(&Roster) + Send + 'static) -> Option<u32> {
     let searching = {
         let roster = roster.clone();

@@ -1,4 +1,5 @@
-//! The roster under load: real threads that a barrier starts at once, at sizes that loom cannot reach.
+//! The roster under load: real threads that a barrier starts at once, at sizes that loom cannot
+//! reach.
 
 use luckydraw::live::roster::Roster;
 use ring::digest::{SHA256, digest};
@@ -95,7 +96,8 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_dupl
     let claims = at_once(|thread| {
         let mut claims = Vec::new();
         for (phone, key) in keys.iter().enumerate() {
-            // Two in three register once. One in six is sent by two threads in step, one in six twice by the same thread.
+            // Two in three register once. One in six is sent by two threads in step, one in six
+            // twice by the same thread.
             let mine = phone % THREADS == thread;
             let doubled = phone % 6 == 0 && (phone + 1) % THREADS == thread;
             let retried = phone % 6 == 3 && mine;
@@ -159,7 +161,8 @@ fn refusals_take_at_most_one_slot_per_thread_and_retries_take_none() {
 
 #[test]
 fn restored_keys_keep_their_numbers_and_use_up_capacity() {
-    // Numbers 3 and 5 were claimed and never committed: they stay unused, and two further numbers may be claimed for them.
+    // Numbers 3 and 5 were claimed and never committed: they stay unused, and two further numbers
+    // may be claimed for them.
     let roster = Roster::new(6, 7);
     for number in [1, 2, 4, 6] {
         roster.restore(&key(number as usize), number);

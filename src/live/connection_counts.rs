@@ -1,7 +1,7 @@
 //! Counts of a room's connections, by role. Every reactor writes them and every thread reads them.
 //!
-//! Atomics rather than a locked struct: a reactor counts a peer in or out without waiting for another.
-//! The counts never decide who may connect.
+//! Atomics rather than a locked struct: a reactor counts a peer in or out without waiting for
+//! another. The counts never decide who may connect.
 
 use crate::live::{ByRole, Role};
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -17,7 +17,8 @@ pub enum EvictionReason {
     Flooding,
 }
 
-/// Counts of peers. All orderings are relaxed: the counts are independent, and no other memory is read because of them.
+/// Counts of peers. All orderings are relaxed: the counts are independent, and no other memory is
+/// read because of them.
 #[derive(Debug, Default)]
 pub struct ConnectionCounts {
     /// Admitted peers. Written by the reactors.
@@ -26,7 +27,8 @@ pub struct ConnectionCounts {
     pub behind: AtomicU32,
     /// Peers evicted since the start, by reason. Written by the reactors.
     evicted: [AtomicU64; 3],
-    /// The last time a display left, in milliseconds since 1970. Written by the reactors, and by the sequencer at start.
+    /// The last time a display left, in milliseconds since 1970. Written by the reactors, and by
+    /// the sequencer at start.
     display_left_at: AtomicI64,
 }
 
@@ -44,7 +46,8 @@ impl ConnectionCounts {
         }
     }
 
-    /// Notes that a display was connected at `now_ms`. A restart counts as such a moment, since displays reconnect after it.
+    /// Notes that a display was connected at `now_ms`. A restart counts as such a moment, since
+    /// displays reconnect after it.
     pub fn note_display(&self, now_ms: i64) {
         self.display_left_at.fetch_max(now_ms, Relaxed);
     }

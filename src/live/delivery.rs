@@ -1,14 +1,15 @@
-//! Delivery of the last announcement: how many phones' kernels have it, and how long the slowest took.
+//! Delivery of the last announcement: how many phones' kernels have it, and how long the slowest
+//! took.
 //!
-//! One meter per room, for one draw at a time: a meter per draw would have to be bounded and aged. The
-//! figures are for reading only; no decision depends on them.
+//! One meter per room, for one draw at a time: a meter per draw would have to be bounded and aged.
+//! The figures are for reading only; no decision depends on them.
 
 use crate::draw::DrawId;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// A meter for one draw at a time. The reactors write it; the sequencer resets it before it publishes an announcement.
-/// Relaxed throughout: no other memory is read because of the figures.
+/// A meter for one draw at a time. The reactors write it; the sequencer resets it before it
+/// publishes an announcement. Relaxed throughout: no other memory is read because of the figures.
 #[derive(Debug)]
 pub struct Delivery {
     /// The origin of `begun_us`.
@@ -56,7 +57,8 @@ impl Delivery {
         self.draw.store(draw.0, Relaxed);
     }
 
-    /// Counts one reactor's broadcast of `draw`: `expected` phones are connected, `delivered` of them have it now.
+    /// Counts one reactor's broadcast of `draw`: `expected` phones are connected, `delivered` of
+    /// them have it now.
     pub fn count_broadcast(&self, draw: DrawId, expected: u32, delivered: u32) {
         if self.draw.load(Relaxed) == draw.0 {
             self.expected.fetch_add(expected, Relaxed);

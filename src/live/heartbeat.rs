@@ -1,8 +1,8 @@
 //! Heartbeats: the decision when a silent peer is pinged, and when it counts as dead.
 //!
-//! Each peer has one deadline, which the reactor's scan compares with the clock. A byte from the peer
-//! only notes the time; the deadline moves when it is reached. A timer per peer would move at every
-//! byte. The clock is an argument: this file never waits and never reads the time.
+//! Each peer has one deadline, which the reactor's scan compares with the clock. A byte from the
+//! peer only notes the time; the deadline moves when it is reached. A timer per peer would move at
+//! every byte. The clock is an argument: this file never waits and never reads the time.
 
 use crate::live::limits::Limits;
 use crate::live::tick::Tick;
@@ -19,8 +19,8 @@ pub enum Heartbeat {
     Dead,
 }
 
-/// Checks a peer whose deadline is reached at `now`. `awaits_pong`: it was pinged and has sent nothing since.
-/// `silence` is random for this round, within the bounds that `limits` set.
+/// Checks a peer whose deadline is reached at `now`. `awaits_pong`: it was pinged and has sent
+/// nothing since. `silence` is random for this round, within the bounds that `limits` set.
 pub fn check_heartbeat(now: Tick, heard_at: Tick, awaits_pong: bool, silence: Duration, limits: &Limits) -> Heartbeat {
     if awaits_pong {
         Heartbeat::Dead
@@ -36,9 +36,9 @@ mod tests {
     use super::*;
     use crate::live::jitter::Jitter;
 
-    /// Simulates a peer's connection at one scan per second, the first `phase_ms` after it joined. The peer sends a byte at
-    /// each second of `sends`, and answers a ping `pong_ms` later, if at all. Returns the times of the pings and of the
-    /// peer's death, in milliseconds.
+    /// Simulates a peer's connection at one scan per second, the first `phase_ms` after it joined.
+    /// The peer sends a byte at each second of `sends`, and answers a ping `pong_ms` later, if at
+    /// all. Returns the times of the pings and of the peer's death, in milliseconds.
     fn simulate(sends: &[u32], pong_ms: Option<u32>, phase_ms: u32, jitter: &mut Jitter) -> (Vec<u32>, Option<u32>) {
         let limits = Limits::default();
         let mut silence = || jitter.between(limits.silence_min, limits.silence_max);

@@ -1,9 +1,11 @@
-//! Inbound frames and messages: decoding of bytes by the rules for a server (RFC 6455 sections 5 to 7).
+//! Inbound frames and messages: decoding of bytes by the rules for a server (RFC 6455 sections 5 to
+//! 7).
 //!
-//! The bytes lie in a buffer that the reactor lends; frames are found, checked and unmasked in place. A peer
-//! owns bytes only while a frame or a fragmented message is unfinished, so an idle one owns none.
-//! tungstenite parses the header; its codec is not used, since it owns a buffer per socket and answers a
-//! broken rule with silence instead of a close code. This file writes nothing and knows no peer.
+//! The bytes lie in a buffer that the reactor lends; frames are found, checked and unmasked in
+//! place. A peer owns bytes only while a frame or a fragmented message is unfinished, so an idle
+//! one owns none. tungstenite parses the header; its codec is not used, since it owns a buffer per
+//! socket and answers a broken rule with silence instead of a close code. This file writes nothing
+//! and knows no peer.
 
 use crate::live::CloseCode;
 use std::io::Cursor;
@@ -56,7 +58,8 @@ pub struct Unfinished {
 }
 
 impl Frame {
-    /// Finds the frame at the beginning of `bytes`; `None` until it is whole. A frame that breaks a rule is refused by its header.
+    /// Finds the frame at the beginning of `bytes`; `None` until it is whole. A frame that breaks a
+    /// rule is refused by its header.
     ///
     /// # Errors
     /// The code to close with.
@@ -90,7 +93,8 @@ impl Frame {
         self.header + self.payload
     }
 
-    /// Decodes the frame from its `bytes`, unmasking them in place. A fragment is added to `unfinished`.
+    /// Decodes the frame from its `bytes`, unmasking them in place. A fragment is added to
+    /// `unfinished`.
     ///
     /// # Errors
     /// The code to close with.
@@ -131,13 +135,15 @@ impl Frame {
 }
 
 impl Unfinished {
-    /// Copies the beginning of a frame into `buffer` and returns its length. The next bytes read belong behind it.
+    /// Copies the beginning of a frame into `buffer` and returns its length. The next bytes read
+    /// belong behind it.
     pub fn copy_into(&self, buffer: &mut [u8]) -> usize {
         buffer[..self.frame.len()].copy_from_slice(&self.frame);
         self.frame.len()
     }
 
-    /// Stores `rest`, the beginning of a frame, in place of an earlier one; drops `this` when nothing is left to store.
+    /// Stores `rest`, the beginning of a frame, in place of an earlier one; drops `this` when
+    /// nothing is left to store.
     pub fn store(this: &mut Option<Box<Self>>, rest: &[u8]) {
         if rest.is_empty() && this.as_ref().is_none_or(|unfinished| unfinished.message.is_none()) {
             *this = None;
@@ -163,7 +169,8 @@ fn check_text(text: &[u8]) -> Result<(), CloseCode> {
     std::str::from_utf8(text).map(drop).map_err(|_| CloseCode::InvalidText)
 }
 
-/// Decodes a close frame's payload: nothing, or a code that may be sent and a reason (RFC 6455 section 7.4).
+/// Decodes a close frame's payload: nothing, or a code that may be sent and a reason (RFC 6455
+/// section 7.4).
 fn decode_close(payload: &[u8]) -> Result<Decoded<'_>, CloseCode> {
     let Some((code, reason)) = payload.split_first_chunk() else {
         return if payload.is_empty() { Ok(Decoded::Close(None)) } else { Err(CloseCode::ProtocolError) };
@@ -196,7 +203,8 @@ mod tests {
         bytes
     }
 
-    /// Decodes `bytes` in pieces of `step`, as a reactor does. Returns the messages, the code to close with, and what is left over.
+    /// Decodes `bytes` in pieces of `step`, as a reactor does. Returns the messages, the code to
+    /// close with, and what is left over.
     fn decode_all(bytes: &[u8], step: usize) -> (Vec<String>, Option<CloseCode>, Option<Box<Unfinished>>) {
         let (mut messages, mut unfinished, mut buffer) = (Vec::new(), None::<Box<Unfinished>>, vec![0; BUFFER_BYTES]);
         for piece in bytes.chunks(step) {

@@ -1,8 +1,8 @@
 //! Random waits, so that thousands of peers are not pinged, or closed, at the same moment.
 //!
-//! Nothing secret depends on them: a stranger who predicts a ping has won nothing. So a small generator
-//! suffices (splitmix64, Steele et al. 2014), without a call to the operating system. It must never pick
-//! a winner or make a token.
+//! Nothing secret depends on them: a stranger who predicts a ping has won nothing. So a small
+//! generator suffices (splitmix64, Steele et al. 2014), without a call to the operating system. It
+//! must never pick a winner or make a token.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;

@@ -1,14 +1,15 @@
 //! Every bound and timeout of a reactor, in one place.
 //!
-//! They are fields rather than constants, so that a test provokes a deadline of seconds in milliseconds,
-//! on the real clock and without sleeping. A server always runs with the defaults.
+//! They are fields rather than constants, so that a test provokes a deadline of seconds in
+//! milliseconds, on the real clock and without sleeping. A server always runs with the defaults.
 
 use std::time::Duration;
 
 /// The bounds and timeouts of a reactor and its peers.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Jobs that wait in one reactor's inbox. At the bound the sequencer waits, and a join is closed with 1013.
+    /// Jobs that wait in one reactor's inbox. At the bound the sequencer waits, and a join is
+    /// closed with 1013.
     pub inbox_jobs_max: usize,
     /// The interval at which a reactor checks every peer's deadline.
     pub scan_interval: Duration,
@@ -16,8 +17,8 @@ pub struct Limits {
     pub scan_interval_closing: Duration,
     /// How long a peer may take to prove its role.
     pub auth_max: Duration,
-    /// The shortest silence after which a peer is pinged. With `silence_max`: 25 s ± 5 s, less the delay of two scans, so
-    /// that a dead peer is gone within 50 s.
+    /// The shortest silence after which a peer is pinged. With `silence_max`: 25 s ± 5 s, less the
+    /// delay of two scans, so that a dead peer is gone within 50 s.
     pub silence_min: Duration,
     /// The longest silence after which a peer is pinged.
     pub silence_max: Duration,
@@ -33,17 +34,18 @@ pub struct Limits {
     pub burst_frames_max: u32,
     /// The interval at which a peer may send one more frame.
     pub frame_interval: Duration,
-    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. The peer that exceeds them is
-    /// closed with 1013.
+    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. The peer
+    /// that exceeds them is closed with 1013.
     pub unfinished_bytes_max: usize,
     /// How long a close frame may wait in an outbox.
     pub close_frame_age_max: Duration,
     /// How long a peer may take to close its side after its close frame was sent.
     pub drain_max: Duration,
-    /// The requested size of a socket's send buffer. Linux doubles it for its own bookkeeping, and checks whether it is
-    /// full only before it starts another segment buffer of some 47 KB. With 12 KiB a peer that never reads pins 52 KiB,
-    /// with 24 KiB 100 KiB, with the system's default 3.9 MB. Even the largest announcement, some 4 KB, and a usual
-    /// `state_sync` fit into one write.
+    /// The requested size of a socket's send buffer. Linux doubles it for its own bookkeeping, and
+    /// checks whether it is full only before it starts another segment buffer of some 47 KB. With
+    /// 12 KiB a peer that never reads pins 52 KiB, with 24 KiB 100 KiB, with the system's default
+    /// 3.9 MB. Even the largest announcement, some 4 KB, and a usual `state_sync` fit into one
+    /// write.
     pub send_buffer_bytes: usize,
 }
 

@@ -1,8 +1,8 @@
 //! The interface between a reactor and the code that understands messages.
 //!
-//! A reactor could parse messages itself, but then sockets would know JSON, tokens and commands. The
-//! handler decides, the reactor acts: a handler never touches a socket. Two implementors: `api`'s
-//! messages, and the plain text of the reactor's own tests.
+//! A reactor could parse messages itself, but then sockets would know JSON, tokens and commands.
+//! The handler decides, the reactor acts: a handler never touches a socket. Two implementors:
+//! `api`'s messages, and the plain text of the reactor's own tests.
 
 use crate::draw::{Epoch, Number};
 use crate::live::room::{Room, Snapshot};
@@ -29,7 +29,8 @@ pub struct PeerContext<'a> {
     pub number: Option<Number>,
     /// The peer's room.
     pub room: &'a Arc<Room>,
-    /// The snapshot of the last publication that the peer's reactor broadcast: the peer knows all of it and nothing later.
+    /// The snapshot of the last publication that the peer's reactor broadcast: the peer knows all
+    /// of it and nothing later.
     pub snapshot: &'a Arc<Snapshot>,
 }
 
@@ -42,8 +43,8 @@ pub enum Action {
     Reply(Bytes),
     /// Admit the peer, which has proved the role it asked for.
     Admit(Role),
-    /// Bind a phone to the number it has proved. It gets `reply`, the frames after `since` that it missed before it
-    /// connected, and a `state_sync` of its own.
+    /// Bind a phone to the number it has proved. It gets `reply`, the frames after `since` that it
+    /// missed before it connected, and a `state_sync` of its own.
     Identify {
         /// The number that the token proved.
         number: Number,
@@ -67,9 +68,11 @@ pub struct ResumePoint {
 
 /// Understands what peers send. Each reactor has a handler of its own.
 pub trait MessageHandler: Send {
-    /// The `state_sync` frame for a peer. It is ready-made in the snapshot unless the peer has a number.
+    /// The `state_sync` frame for a peer. It is ready-made in the snapshot unless the peer has a
+    /// number.
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes;
 
-    /// Decides about one whole text message, valid UTF-8, of at most 16 KiB. The parser may overwrite it.
+    /// Decides about one whole text message, valid UTF-8, of at most 16 KiB. The parser may
+    /// overwrite it.
     fn handle(&mut self, peer: &PeerContext<'_>, message: &mut [u8]) -> Action;
 }

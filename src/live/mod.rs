@@ -2,11 +2,11 @@
 //! own every socket from its handshake to its close.
 //!
 //! A [`room`] is one event's live state: its snapshot, its counts and who holds which number. The
-//! [`roster`] gives numbers. A [`reactor`] is a thread with one readiness loop that owns its `peer`s,
-//! grouped by room in `subscribers`. A peer's socket is its `transport`; a slow peer's frames wait in
-//! its `outbox`; `inbound` decodes what it sends; `heartbeat` finds the dead ones; [`limits`] bounds
-//! them all. This module never knows HTTP, SQL or JSON: frames arrive ready-made, and a peer's
-//! messages go to the [`message_handler`].
+//! [`roster`] gives numbers. A [`reactor`] is a thread with one readiness loop that owns its
+//! `peer`s, grouped by room in `subscribers`. A peer's socket is its `transport`; a slow peer's
+//! frames wait in its `outbox`; `inbound` decodes what it sends; `heartbeat` finds the dead ones;
+//! [`limits`] bounds them all. This module never knows HTTP, SQL or JSON: frames arrive ready-made,
+//! and a peer's messages go to the [`message_handler`].
 
 pub mod connection_counts;
 pub mod delivery;
@@ -30,7 +30,8 @@ pub use crate::wire::Role;
 
 use crate::draw::{Number, SessionId};
 
-/// The atomics that hand-made lock-free code is written against: std's here, loom's in `tests/loom.rs`.
+/// The atomics that hand-made lock-free code is written against: std's here, loom's in
+/// `tests/loom.rs`.
 ///
 /// A cfg flag would do the same, but loom's flag rebuilds every dependency. A file that takes its
 /// atomics from `super::sync` alone can be compiled a second time, unchanged, beside loom's `sync`.
@@ -78,7 +79,8 @@ pub struct PeerId {
     pub reactor: u16,
     /// The peer's slot in that reactor's slab.
     pub slot: u32,
-    /// The count of sockets that had joined the reactor when this one did; tells a slot's tenants apart.
+    /// The count of sockets that had joined the reactor when this one did; tells a slot's tenants
+    /// apart.
     pub generation: u32,
 }
 
@@ -91,7 +93,8 @@ pub struct Identity {
     pub number: Number,
 }
 
-/// The reason for a close, as the close frame carries it (RFC 6455 section 7.4; 44xx are this product's own).
+/// The reason for a close, as the close frame carries it (RFC 6455 section 7.4; 44xx are this
+/// product's own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {

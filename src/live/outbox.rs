@@ -1,8 +1,9 @@
 //! The outbox of a slow peer: references to frames that its socket did not take, oldest first.
 //!
-//! The frames are shared with every other peer; only the queue is the peer's own. A short write creates it
-//! and it is dropped once empty, so a peer that keeps up owns none. A channel per peer would cost every
-//! idle socket its memory. It never grows beyond its bounds: a peer that needs more is evicted.
+//! The frames are shared with every other peer; only the queue is the peer's own. A short write
+//! creates it and it is dropped once empty, so a peer that keeps up owns none. A channel per peer
+//! would cost every idle socket its memory. It never grows beyond its bounds: a peer that needs
+//! more is evicted.
 
 use crate::draw::DrawId;
 use crate::live::limits::Limits;
@@ -45,7 +46,8 @@ struct Queued {
 }
 
 impl Outbox {
-    /// An outbox with the rest of one buffer, however large: a bound that refused the first buffer would refuse it to all peers.
+    /// An outbox with the rest of one buffer, however large: a bound that refused the first buffer
+    /// would refuse it to all peers.
     pub fn with_rest(rest: Bytes, kind: FrameKind, begun: bool, now: Tick) -> Self {
         let mut outbox = Self::default();
         outbox.add(Queued { rest, kind, queued_at: now, begun });
@@ -65,8 +67,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes buffers by `write`, which returns how many bytes were taken, and calls `done` for each that has left whole.
-    /// True when the outbox is empty.
+    /// Writes buffers by `write`, which returns how many bytes were taken, and calls `done` for
+    /// each that has left whole. True when the outbox is empty.
     ///
     /// # Errors
     /// Those of `write`.
@@ -100,8 +102,8 @@ impl Outbox {
         self.queue.front().map(|first| first.queued_at)
     }
 
-    /// Drops the buffers that have not begun to leave, and counts no delivery for the rest of one that has. That rest has to
-    /// stay, since the peer has its head. False when nothing is left.
+    /// Drops the buffers that have not begun to leave, and counts no delivery for the rest of one
+    /// that has. That rest has to stay, since the peer has its head. False when nothing is left.
     pub fn discard_unsent(&mut self) -> bool {
         self.queue.retain(|queued| queued.begun);
         self.queue.iter_mut().for_each(|queued| queued.kind = FrameKind::Greeting);

@@ -1,8 +1,9 @@
-//! A peer: one socket on its reactor, and what the reactor remembers of it between two readiness events.
+//! A peer: one socket on its reactor, and what the reactor remembers of it between two readiness
+//! events.
 //!
-//! There are tens of thousands of peers and most are idle, so one fits into a cache line: times are four
-//! bytes, the room is an index, and the outbox, the unfinished frame and the TLS session are pointers, null
-//! for most. A peer makes no decision: the reactor does.
+//! There are tens of thousands of peers and most are idle, so one fits into a cache line: times are
+//! four bytes, the room is an index, and the outbox, the unfinished frame and the TLS session are
+//! pointers, null for most. A peer makes no decision: the reactor does.
 
 use crate::draw::Number;
 use crate::live::inbound::Unfinished;
@@ -44,7 +45,8 @@ pub struct Peer {
     awaits_pong: bool,
 }
 
-/// A peer's entry in the lists of its room's [`Subscribers`](crate::live::subscribers::Subscribers).
+/// A peer's entry in the lists of its room's
+/// [`Subscribers`](crate::live::subscribers::Subscribers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {
     /// The key of the subscribers on this reactor.
@@ -139,7 +141,8 @@ impl Peer {
         matches!(self.state, PeerState::Closing | PeerState::Draining)
     }
 
-    /// Sends shared frames: straight to the kernel, and to the outbox what it does not take. Allocates only then.
+    /// Sends shared frames: straight to the kernel, and to the outbox what it does not take.
+    /// Allocates only then.
     ///
     /// # Errors
     /// Why the peer has to leave.
@@ -163,8 +166,8 @@ impl Peer {
         self.queue(Bytes::copy_from_slice(&frame[taken..]), FrameKind::Plain, taken > 0, now, limits)
     }
 
-    /// Sends what waits in the outbox, as far as the kernel takes it, and calls `done` for each buffer that has left.
-    /// True when the outbox is empty.
+    /// Sends what waits in the outbox, as far as the kernel takes it, and calls `done` for each
+    /// buffer that has left. True when the outbox is empty.
     ///
     /// # Errors
     /// [`SendError::Disconnected`].

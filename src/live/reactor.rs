@@ -1,15 +1,19 @@
-//! The reactors: threads that own sockets from the handshake to the close, and fan publications out to them.
+//! The reactors: threads that own sockets from the handshake to the close, and fan publications out
+//! to them.
 //!
-//! A reactor is one thread, one readiness loop, one slab of peers and one inbox. Joining and broadcasting
-//! happen on the thread that owns the peer, so they never race and need no lock. A task per socket, or a
-//! lock around a shared list of them, would cost each broadcast a wake-up or a wait per peer.
+//! A reactor is one thread, one readiness loop, one slab of peers and one inbox. Joining and
+//! broadcasting happen on the thread that owns the peer, so they never race and need no lock. A
+//! task per socket, or a lock around a shared list of them, would cost each broadcast a wake-up or
+//! a wait per peer.
 //!
-//! The way of a broadcast: the sequencer puts one [`Publication`] into every `inbox`; the `event_loop` takes
-//! it out; `broadcast` writes it to each peer's socket in turn. `join` admits peers, `read` decodes what
-//! they send, `close` ends them. A reactor never waits for a peer or for another reactor, and knows no JSON.
+//! The way of a broadcast: the sequencer puts one [`Publication`] into every `inbox`; the
+//! `event_loop` takes it out; `broadcast` writes it to each peer's socket in turn. `join` admits
+//! peers, `read` decodes what they send, `close` ends them. A reactor never waits for a peer or for
+//! another reactor, and knows no JSON.
 //!
 //! # Tried, and did not pay
-//! Measured with `benches/side_by_side` on two cores; medians of five interleaved rounds unless stated.
+//! Measured with `benches/side_by_side` on two cores; medians of five interleaved rounds unless
+//! stated.
 //!
 //! | change | without it | with it |
 //! |---|--:|--:|
@@ -59,7 +63,8 @@ pub struct Reactors {
 }
 
 impl Reactors {
-    /// Starts `count` reactor threads, at least one; `new_handler` makes a message handler for each.
+    /// Starts `count` reactor threads, at least one; `new_handler` makes a message handler for
+    /// each.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
@@ -104,13 +109,14 @@ impl Reactors {
         self.handles.iter().map(|handle| handle.outbox_depth.load(Relaxed)).max().unwrap_or(0)
     }
 
-    /// Hands a publication to every reactor; waits while an inbox is full. Called by the sequencer alone.
+    /// Hands a publication to every reactor; waits while an inbox is full. Called by the sequencer
+    /// alone.
     pub fn publish(&self, publication: Arc<Publication>) {
         self.handles.iter().for_each(|handle| handle.send(Job::Publish(publication.clone())));
     }
 
-    /// Sends whole frames to one peer, after everything published before; waits while the inbox is full. Called by the
-    /// sequencer alone.
+    /// Sends whole frames to one peer, after everything published before; waits while the inbox is
+    /// full. Called by the sequencer alone.
     pub fn unicast(&self, peer: PeerId, frames: Bytes) {
         if let Some(handle) = self.handles.get(usize::from(peer.reactor)) {
             handle.send(Job::Unicast(peer, frames));
@@ -120,7 +126,8 @@ impl Reactors {
     /// Hands a socket to the next reactor, or closes it with 1012 when that reactor has stopped.
     ///
     /// # Errors
-    /// Returns the socket when the reactor's inbox is full. The caller may retry, or call [`Join::reject`].
+    /// Returns the socket when the reactor's inbox is full. The caller may retry, or call
+    /// [`Join::reject`].
     pub fn try_join(&self, join: Box<Join>) -> Result<(), Box<Join>> {
         let handle = &self.handles[self.next.fetch_add(1, Relaxed) % self.handles.len()];
         match handle.try_send(Job::Join(join)) {
@@ -146,7 +153,8 @@ impl Reactors {
         self.handles.iter().enumerate().map(send).collect()
     }
 
-    /// Closes every peer with 1012, spread over `spread`, waits at most `drain_max` for them to leave, and ends the threads.
+    /// Closes every peer with 1012, spread over `spread`, waits at most `drain_max` for them to
+    /// leave, and ends the threads.
     pub fn stop(&self, spread: Duration, drain_max: Duration) {
         let threads = std::mem::take(&mut *self.lock_threads());
         if threads.is_empty() {

@@ -1,8 +1,9 @@
 //! The last numbered frames of an event, for peers that return: at most 1,024 frames and 256 KiB.
 //!
-//! The ring is rebuilt at start from the same facts, so that a `seq` means the same frame before and
-//! after a restart. Each snapshot holds a ring, so clones share their segments; a plain copy would cost
-//! up to 1,024 reference counts per publication. It must never hold a frame without a `seq`.
+//! The ring is rebuilt at start from the same facts, so that a `seq` means the same frame before
+//! and after a restart. Each snapshot holds a ring, so clones share their segments; a plain copy
+//! would cost up to 1,024 reference counts per publication. It must never hold a frame without a
+//! `seq`.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -30,7 +31,8 @@ impl Ring {
         self.last_seq
     }
 
-    /// Adds a whole frame, which becomes number `last_seq() + 1`, and drops the oldest segments beyond the bounds.
+    /// Adds a whole frame, which becomes number `last_seq() + 1`, and drops the oldest segments
+    /// beyond the bounds.
     pub fn push(&mut self, frame: Bytes) {
         if self.segments.back().is_none_or(|segment| segment.len() == SEGMENT_FRAMES) {
             self.segments.push_back(Arc::new(Vec::with_capacity(SEGMENT_FRAMES)));
@@ -52,7 +54,8 @@ impl Ring {
         *self = Self { last_seq: self.last_seq, ..Self::default() };
     }
 
-    /// The frames after `seq`, oldest first; `None` when `seq` lies ahead or they are no longer held.
+    /// The frames after `seq`, oldest first; `None` when `seq` lies ahead or they are no longer
+    /// held.
     pub fn after(&self, seq: u64) -> Option<impl Iterator<Item = &Bytes>> {
         let missed = self.last_seq.checked_sub(seq)? as usize;
         let skip = self.frames.checked_sub(missed)?;

@@ -1,8 +1,9 @@
-//! Rooms: each event's live state as threads share it, and the directory that finds a room by its name.
+//! Rooms: each event's live state as threads share it, and the directory that finds a room by its
+//! name.
 //!
-//! Readers load a whole snapshot and never wait for the sequencer, which swaps in the next one. A lock
-//! around an event that changes in place would have every request wait for every change. Only the
-//! sequencer may publish a snapshot or change the directory.
+//! Readers load a whole snapshot and never wait for the sequencer, which swaps in the next one. A
+//! lock around an event that changes in place would have every request wait for every change. Only
+//! the sequencer may publish a snapshot or change the directory.
 
 use crate::draw::{Event, EventId};
 use crate::live::connection_counts::ConnectionCounts;
@@ -32,7 +33,8 @@ pub struct Snapshot {
     pub sync: ByRole<Bytes>,
 }
 
-/// One event's live state. Dropping it frees the snapshot; its peers hold it, and are closed before it goes.
+/// One event's live state. Dropping it frees the snapshot; its peers hold it, and are closed before
+/// it goes.
 #[derive(Debug)]
 pub struct Room {
     /// The event's name.
@@ -45,7 +47,8 @@ pub struct Room {
     pub delivery: Delivery,
     /// The sockets of each number.
     pub(super) token_sockets: TokenSockets,
-    /// Set once the room is closed for good. Written by the reactors when they broadcast the publication that closes it.
+    /// Set once the room is closed for good. Written by the reactors when they broadcast the
+    /// publication that closes it.
     close_code: OnceLock<CloseCode>,
 }
 
@@ -63,7 +66,8 @@ impl Room {
         }
     }
 
-    /// Closes the room for good. A socket that is still on its way to a reactor is closed with the same code.
+    /// Closes the room for good. A socket that is still on its way to a reactor is closed with the
+    /// same code.
     pub(super) fn close(&self, code: CloseCode) {
         // Every reactor sets the same code, so the first may win.
         let _ = self.close_code.set(code);
@@ -74,12 +78,14 @@ impl Room {
         self.close_code.get().copied()
     }
 
-    /// The event's current snapshot. Load it once per unit of work, so that an answer is consistent.
+    /// The event's current snapshot. Load it once per unit of work, so that an answer is
+    /// consistent.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
-    /// Swaps in a newer snapshot and wakes the long polls that wait for its frames. Called by the sequencer alone.
+    /// Swaps in a newer snapshot and wakes the long polls that wait for its frames. Called by the
+    /// sequencer alone.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let seq = snapshot.ring.last_seq();
         self.snapshot.store(snapshot);
@@ -109,7 +115,8 @@ impl Directory {
         self.rooms.load().values().cloned().collect()
     }
 
-    /// Adds a room. Called by the sequencer alone, so that no other change is lost between the load and the store.
+    /// Adds a room. Called by the sequencer alone, so that no other change is lost between the load
+    /// and the store.
     pub fn insert(&self, room: Arc<Room>) {
         let mut rooms = BTreeMap::clone(&self.rooms.load());
         rooms.insert(room.id.clone(), room);

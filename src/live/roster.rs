@@ -1,38 +1,41 @@
 //! The source of numbers: a lock-free table from a registration's key to the number it claimed.
 //!
-//! The thread that inserts a key takes the next number by one `fetch_add`. Every later request with that
-//! key finds the same claim, so a retry burns no number, and two phones never share one. A mutex around a
-//! map would be shorter. But ten thousand phones arrive at one moment, and a worker must never sleep
-//! because another was preempted while holding the lock.
+//! The thread that inserts a key takes the next number by one `fetch_add`. Every later request with
+//! that key finds the same claim, so a retry burns no number, and two phones never share one. A
+//! mutex around a map would be shorter. But ten thousand phones arrive at one moment, and a worker
+//! must never sleep because another was preempted while holding the lock.
 //!
 //! A roster serves one session of one event and lives in its snapshot, so that a claim belongs to a
-//! session: the handler takes both from one load. A claim is not a registration yet: the sequencer commits
-//! or refuses it. This file must never forget a key, and never know a journal, a clock or an event. It
-//! takes its atomics from `super::sync` alone, so that `tests/loom.rs` can prove this very text.
+//! session: the handler takes both from one load. A claim is not a registration yet: the sequencer
+//! commits or refuses it. This file must never forget a key, and never know a journal, a clock or
+//! an event. It takes its atomics from `super::sync` alone, so that `tests/loom.rs` can prove this
+//! very text.
 //!
 //! # The table
-//! Open addressing with linear probing, at most 0.65 full, allocated at once for every participant: a table
-//! that grows would have to move under its readers. A slot is 24 bytes: 128 bits of the key, and the claim.
-//! That is 0.8 MB for 20,000 participants and 12.6 MB for 300,000. The table is allocated as zeroed memory,
-//! which the kernel backs page by page as keys arrive, so that an empty event's table costs almost nothing.
-//! The key is a SHA-256, and two keys with the same 128 bits would share a number: among 300,000 the odds
-//! are 300,000² / 2¹²⁹ ≈ 10⁻²⁸. An attacker who seeks a colliding pair needs 2⁶⁴ tries and wins one number
-//! for two phones; a collision with somebody else's key takes 2¹⁰⁹ tries.
+//! Open addressing with linear probing, at most 0.65 full, allocated at once for every participant:
+//! a table that grows would have to move under its readers. A slot is 24 bytes: 128 bits of the
+//! key, and the claim. That is 0.8 MB for 20,000 participants and 12.6 MB for 300,000. The table is
+//! allocated as zeroed memory, which the kernel backs page by page as keys arrive, so that an empty
+//! event's table costs almost nothing. The key is a SHA-256, and two keys with the same 128 bits
+//! would share a number: among 300,000 the odds are 300,000² / 2¹²⁹ ≈ 10⁻²⁸. An attacker who seeks
+//! a colliding pair needs 2⁶⁴ tries and wins one number for two phones; a collision with somebody
+//! else's key takes 2¹⁰⁹ tries.
 //!
 //! Each word of a slot is written once, and the whole argument rests on that:
-//! 1. `high` goes from 0 to a key's first word by compare-exchange, and the winner owns the slot for good. A
-//!    read-modify-write sees the latest value whatever the ordering. So a slot has one owner, and no key
-//!    settles behind a slot that it could have had.
-//! 2. The owner takes a number, stores `low`, then stores `claim` with release. A thread that reads a `claim`
-//!    other than 0 with acquire sees `low` too, and may compare the rest of the key.
+//! 1. `high` goes from 0 to a key's first word by compare-exchange, and the winner owns the slot
+//!    for good. A read-modify-write sees the latest value whatever the ordering. So a slot has one
+//!    owner, and no key settles behind a slot that it could have had.
+//! 2. The owner takes a number, stores `low`, then stores `claim` with release. A thread that reads
+//!    a `claim` other than 0 with acquire sees `low` too, and may compare the rest of the key.
 //!
 //! # The wait
-//! A thread that meets its own first word before the claim is published waits: to continue without it
-//! would need a second number or another thread's help. Between the compare-exchange and the store lie a
-//! handful of instructions. They include no lock, allocation, system call or panic, and at most one page
-//! fault, where a slot spans two pages. So the wait ends as soon as the owner has run them. It happens only
-//! when two copies of one request meet within nanoseconds on two cores. The waiter yields its core each
-//! time, so that a preempted owner gets to run. [`Roster::find`] never waits.
+//! A thread that meets its own first word before the claim is published waits: to continue without
+//! it would need a second number or another thread's help. Between the compare-exchange and the
+//! store lie a handful of instructions. They include no lock, allocation, system call or panic, and
+//! at most one page fault, where a slot spans two pages. So the wait ends as soon as the owner has
+//! run them. It happens only when two copies of one request meet within nanoseconds on two cores.
+//! The waiter yields its core each time, so that a preempted owner gets to run. [`Roster::find`]
+//! never waits.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering, yield_now, zeros};
 use std::fmt;
@@ -50,17 +53,21 @@ pub struct Roster {
     slots: Box<[[AtomicU64; 3]]>,
     /// The first number that was not committed when the roster was created.
     first: u32,
-    /// One above the last number that may be claimed. Written by [`Roster::restore`], before the roster is shared.
+    /// One above the last number that may be claimed. Written by [`Roster::restore`], before the
+    /// roster is shared.
     end: AtomicU32,
-    /// The next number. Written by every thread that inserts a key, by each at most once beyond `end`.
+    /// The next number. Written by every thread that inserts a key, by each at most once beyond
+    /// `end`.
     next: AtomicU32,
 }
 
 /// A slot of the table: a key and its claim.
 struct Slot<'a> {
-    /// The key's first word, or [`EMPTY`]. Written once, by the thread that thereby becomes the owner.
+    /// The key's first word, or [`EMPTY`]. Written once, by the thread that thereby becomes the
+    /// owner.
     high: &'a AtomicU64,
-    /// The key's second word. Written once, by the owner; meaningless before the claim is published.
+    /// The key's second word. Written once, by the owner; meaningless before the claim is
+    /// published.
     low: &'a AtomicU64,
     /// [`PENDING`], a number, or [`REFUSED`]. Written once, by the owner.
     claim: &'a AtomicU64,
@@ -73,13 +80,15 @@ struct Key {
 }
 
 impl Roster {
-    /// A roster for `participants_max` keys, whose next number is `first`: one above the highest committed, 1 when there is none.
+    /// A roster for `participants_max` keys, whose next number is `first`: one above the highest
+    /// committed, 1 when there is none.
     ///
     /// # Panics
     /// When `first` is 0: numbers start at 1.
     pub fn new(participants_max: u32, first: u32) -> Self {
         assert!(first > 0, "numbers start at 1");
-        // A bound lowered below the number of registered phones must still leave room for their keys.
+        // A bound lowered below the number of registered phones must still leave room for their
+        // keys.
         let keys_max = participants_max.max(first - 1) as usize;
         Self {
             slots: zeros(slots_for(keys_max)),
@@ -89,16 +98,16 @@ impl Roster {
         }
     }
 
-    /// Restores a committed key at the start of the server, before other threads see the roster. It uses up one of the
-    /// numbers. A key that is already present keeps its number.
+    /// Restores a committed key at the start of the server, before other threads see the roster. It
+    /// uses up one of the numbers. A key that is already present keeps its number.
     ///
     /// # Panics
     /// When `number` is not below the first number to claim: it would be given twice.
     pub fn restore(&self, key: &[u8; 32], number: u32) {
         assert!((1..self.first).contains(&number), "a committed number lies below the first to claim");
         let number = || {
-            // Relaxed, and no read-modify-write: one thread restores, and the hand-over of the roster to other threads
-            // publishes this too.
+            // Relaxed, and no read-modify-write: one thread restores, and the hand-over of the
+            // roster to other threads publishes this too.
             let end = self.end.load(Ordering::Relaxed);
             self.end.store(end.saturating_sub(1).max(self.first), Ordering::Relaxed);
             number
@@ -107,11 +116,13 @@ impl Roster {
         assert!(restored.is_some(), "the table has slots for every number below the first to claim");
     }
 
-    /// The number that `key` has claimed, if any. Never waits: a claim that is not published yet counts as a later one.
+    /// The number that `key` has claimed, if any. Never waits: a claim that is not published yet
+    /// counts as a later one.
     pub fn find(&self, key: &[u8; 32]) -> Option<u32> {
         let key = Key::of(key);
         for slot in self.probe(&key) {
-            // Relaxed: a caller that knows of a claim learned of it by a hand-over that orders this load after the claim.
+            // Relaxed: a caller that knows of a claim learned of it by a hand-over that orders this
+            // load after the claim.
             match slot.high.load(Ordering::Relaxed) {
                 EMPTY => return None,
                 high if high == key.high => match slot.claim() {
@@ -125,19 +136,23 @@ impl Roster {
         None
     }
 
-    /// The number that `key` claims, now or earlier; `None` when every number is taken and `key` has none.
+    /// The number that `key` claims, now or earlier; `None` when every number is taken and `key`
+    /// has none.
     ///
-    /// A thread takes at most one slot for a refused key, and [`Roster::next`] never reports more than `end`: the thread's
-    /// own `fetch_add` has then shown it the end, and it reads nothing older afterwards.
+    /// A thread takes at most one slot for a refused key, and [`Roster::next`] never reports more
+    /// than `end`: the thread's own `fetch_add` has then shown it the end, and it reads nothing
+    /// older afterwards.
     pub fn claim(&self, key: &[u8; 32]) -> Option<u32> {
-        // Acquire, before probing: pairs with the release of the `fetch_add`s that took the last numbers, so that probing meets
-        // every key that has one. Otherwise a retry of the last key could be refused as one too many.
+        // Acquire, before probing: pairs with the release of the `fetch_add`s that took the last
+        // numbers, so that probing meets every key that has one. Otherwise a retry of the last key
+        // could be refused as one too many.
         let is_full = self.next.load(Ordering::Acquire) >= self.end.load(Ordering::Relaxed);
         let vacancy = if is_full { Vacancy::Full } else { Vacancy::Open };
         self.find_or_insert(&Key::of(key), vacancy, || self.take_number())
     }
 
-    /// The next number to claim; one above the last when every number is taken. Another thread may claim it meanwhile.
+    /// The next number to claim; one above the last when every number is taken. Another thread may
+    /// claim it meanwhile.
     pub fn next(&self) -> u32 {
         // Relaxed: a figure for reading; no other memory is read because of it.
         self.next.load(Ordering::Relaxed).min(self.end.load(Ordering::Relaxed))
@@ -151,8 +166,8 @@ impl Roster {
                 if let Vacancy::Full = vacancy {
                     return None;
                 }
-                // Relaxed both ways: ownership follows from the exchange being one step. Other threads act on `claim`, not on
-                // this word.
+                // Relaxed both ways: ownership follows from the exchange being one step. Other
+                // threads act on `claim`, not on this word.
                 match slot.high.compare_exchange(EMPTY, key.high, Ordering::Relaxed, Ordering::Relaxed) {
                     Ok(_) => return slot.publish(key.low, number()),
                     Err(other) => high = other,
@@ -171,8 +186,8 @@ impl Roster {
 
     /// Takes the next number, or [`REFUSED`] when there is none.
     fn take_number(&self) -> u32 {
-        // Release: pairs with the acquire in `claim`, and orders the exchange of `high` before it. Uniqueness of the number
-        // needs no ordering, since a read-modify-write is one step.
+        // Release: pairs with the acquire in `claim`, and orders the exchange of `high` before it.
+        // Uniqueness of the number needs no ordering, since a read-modify-write is one step.
         let number = self.next.fetch_add(1, Ordering::Release);
         if number < self.end.load(Ordering::Relaxed) { number } else { REFUSED }
     }
@@ -198,7 +213,8 @@ impl fmt::Debug for Roster {
 impl Slot<'_> {
     /// The owner's claim so far.
     fn claim(&self) -> u32 {
-        // Acquire: pairs with the release in `publish`, since `low` is compared afterwards. Only a `u32` is ever stored.
+        // Acquire: pairs with the release in `publish`, since `low` is compared afterwards. Only a
+        // `u32` is ever stored.
         self.claim.load(Ordering::Acquire) as u32
     }
 
@@ -229,7 +245,8 @@ impl Slot<'_> {
 impl Key {
     fn of(key: &[u8; 32]) -> Self {
         let word = |from: usize| u64::from_be_bytes(std::array::from_fn(|i| key[from + i]));
-        // The one first word that means an empty slot is replaced by its neighbour, which changes the odds above by nothing.
+        // The one first word that means an empty slot is replaced by its neighbour, which changes
+        // the odds above by nothing.
         Self { high: word(0).max(EMPTY + 1), low: word(8) }
     }
 }

@@ -1,9 +1,9 @@
 //! The peers of one room on one reactor, and the last snapshot that this reactor broadcast to them.
 //!
-//! The reactor keeps a snapshot of its own per room: every peer on the lists has been sent all of it and
-//! nothing later. A joining peer gets the same snapshot, whatever the sequencer publishes meanwhile. With
-//! the room's newest snapshot instead, it would get the frames between the two twice. The first peer of a
-//! room creates its `Subscribers`, the last one's leave drops them.
+//! The reactor keeps a snapshot of its own per room: every peer on the lists has been sent all of
+//! it and nothing later. A joining peer gets the same snapshot, whatever the sequencer publishes
+//! meanwhile. With the room's newest snapshot instead, it would get the frames between the two
+//! twice. The first peer of a room creates its `Subscribers`, the last one's leave drops them.
 
 use crate::live::message_handler::ResumePoint;
 use crate::live::room::{Room, Snapshot};
@@ -22,7 +22,8 @@ pub struct Subscribers {
     pub admitted: ByRole<Vec<u32>>,
     /// Peers that have yet to prove their role, and get no frames.
     pub pending_auth: Vec<PendingAuth>,
-    /// The last range of missed frames: after a restart many peers have missed the same, and share one buffer.
+    /// The last range of missed frames: after a restart many peers have missed the same, and share
+    /// one buffer.
     missed: Option<MissedFrames>,
 }
 
@@ -41,7 +42,8 @@ struct MissedFrames {
 }
 
 impl Subscribers {
-    /// No peers yet, at the room's current snapshot: the reactor has not broadcast anything later of this room.
+    /// No peers yet, at the room's current snapshot: the reactor has not broadcast anything later
+    /// of this room.
     pub fn new(room: Arc<Room>) -> Self {
         Self { snapshot: room.snapshot(), room, admitted: ByRole::default(), pending_auth: Vec::new(), missed: None }
     }
@@ -56,20 +58,22 @@ impl Subscribers {
         self.admitted.0.iter().flatten().copied().chain(self.pending_auth.iter().map(|pending| pending.slot))
     }
 
-    /// Removes the peer at `index` of a role's list. Returns the slot of the peer that moved into its position.
+    /// Removes the peer at `index` of a role's list. Returns the slot of the peer that moved into
+    /// its position.
     pub fn remove_admitted(&mut self, role: Role, index: u32) -> Option<u32> {
         self.admitted[role].swap_remove(index as usize);
         self.admitted[role].get(index as usize).copied()
     }
 
-    /// Removes the pending peer at `index`. Returns it, and the slot of the peer that moved into its position.
+    /// Removes the pending peer at `index`. Returns it, and the slot of the peer that moved into
+    /// its position.
     pub fn remove_pending(&mut self, index: u32) -> (PendingAuth, Option<u32>) {
         let pending = self.pending_auth.swap_remove(index as usize);
         (pending, self.pending_auth.get(index as usize).map(|moved| moved.slot))
     }
 
-    /// The frames after `since` up to `through`, which must not be ahead of the snapshot, as one buffer. `None` when `since`
-    /// belongs to another epoch or the frames are no longer held.
+    /// The frames after `since` up to `through`, which must not be ahead of the snapshot, as one
+    /// buffer. `None` when `since` belongs to another epoch or the frames are no longer held.
     pub fn missed(&mut self, since: ResumePoint, through: u64) -> Option<Bytes> {
         let snapshot = &self.snapshot;
         if since.epoch != snapshot.event.epoch {

@@ -1,8 +1,8 @@
 //! A reactor's clock: milliseconds since the reactor started, in four bytes.
 //!
-//! A peer holds three times and there are tens of thousands of peers, so an `Instant` of sixteen bytes is
-//! too large. The count wraps every 49.7 days. Times are compared by their distance, which is right below
-//! 24.8 days; no peer may hold a time for longer than a heartbeat.
+//! A peer holds three times and there are tens of thousands of peers, so an `Instant` of sixteen
+//! bytes is too large. The count wraps every 49.7 days. Times are compared by their distance, which
+//! is right below 24.8 days; no peer may hold a time for longer than a heartbeat.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,9 @@
 //! The sockets of each number: at most four at once, and a fifth replaces the oldest.
 //!
-//! The tabs of one phone may belong to different reactors, so this is one of the two places that reactors
-//! share for writing; the other is the connection counts. A mutex guards it: a phone takes it when it
-//! proves its token and when it leaves, never when something is sent, and what it guards is one lookup.
+//! The tabs of one phone may belong to different reactors, so this is one of the two places that
+//! reactors share for writing; the other is the connection counts. A mutex guards it: a phone takes
+//! it when it proves its token and when it leaves, never when something is sent, and what it guards
+//! is one lookup.
 
 use crate::draw::Number;
 use crate::live::PeerId;
@@ -16,11 +17,13 @@ const SOCKETS_PER_NUMBER_MAX: usize = 4;
 /// The sockets of one room that have proved a token. Bounded by the room's sockets.
 #[derive(Debug, Default)]
 pub struct TokenSockets {
-    /// Numbers of two sessions meet here until every reactor has broadcast a reset and removed its own.
+    /// Numbers of two sessions meet here until every reactor has broadcast a reset and removed its
+    /// own.
     by_number: Mutex<HashMap<Number, Sockets>>,
 }
 
-/// The sockets of one number, the oldest first. It is nearly always one, which needs no memory of its own.
+/// The sockets of one number, the oldest first. It is nearly always one, which needs no memory of
+/// its own.
 #[derive(Debug)]
 enum Sockets {
     One(PeerId),
@@ -29,7 +32,8 @@ enum Sockets {
 }
 
 impl TokenSockets {
-    /// Adds a socket of `number`. Returns the oldest one, already removed, when there is one too many.
+    /// Adds a socket of `number`. Returns the oldest one, already removed, when there is one too
+    /// many.
     pub fn add(&self, number: Number, peer: PeerId) -> Option<PeerId> {
         match self.lock().entry(number) {
             Entry::Vacant(vacant) => {
@@ -71,7 +75,8 @@ impl TokenSockets {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Number, Sockets>> {
-        // Each change is one insertion or removal, so a thread that panicked left nothing half done.
+        // Each change is one insertion or removal, so a thread that panicked left nothing half
+        // done.
         self.by_number.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,9 @@
 //! One socket's bytes, in and out, without waiting.
 //!
-//! Alone in its file: the rest of the reactor knows neither descriptors nor system calls. Under TLS the
-//! bytes pass through the session, which the peer holds, since a transport that held it would push a peer
-//! without TLS beyond a cache line. A transport never blocks, never retries later and owns no buffer.
+//! Alone in its file: the rest of the reactor knows neither descriptors nor system calls. Under TLS
+//! the bytes pass through the session, which the peer holds, since a transport that held it would
+//! push a peer without TLS beyond a cache line. A transport never blocks, never retries later and
+//! owns no buffer.
 
 use crate::live::limits::Limits;
 use crate::tls::session::{ReadOutcome, TlsSession, read_some, write_some};
@@ -13,16 +14,17 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
 
-/// A socket that belongs to a reactor. Dropping it closes the connection and ends its registration, since the descriptor has
-/// no duplicate.
+/// A socket that belongs to a reactor. Dropping it closes the connection and ends its registration,
+/// since the descriptor has no duplicate.
 #[derive(Debug)]
 pub struct Transport {
     socket: TcpStream,
 }
 
 impl Transport {
-    /// Takes over a non-blocking socket and bounds its send buffer. `TCP_NODELAY` and keepalive are inherited from the
-    /// listener: setting them again cost six system calls, a tenth of a handshake.
+    /// Takes over a non-blocking socket and bounds its send buffer. `TCP_NODELAY` and keepalive are
+    /// inherited from the listener: setting them again cost six system calls, a tenth of a
+    /// handshake.
     ///
     /// # Errors
     /// When the kernel refuses the setting, as it may for a socket whose peer has gone.
@@ -63,8 +65,9 @@ impl Transport {
         })
     }
 
-    /// Writes as much as the kernel takes, possibly nothing, through the TLS session if there is one. After a short write
-    /// the next readiness event tells when to continue, with the bytes that were not taken ([`TlsSession::write`]).
+    /// Writes as much as the kernel takes, possibly nothing, through the TLS session if there is
+    /// one. After a short write the next readiness event tells when to continue, with the bytes
+    /// that were not taken ([`TlsSession::write`]).
     ///
     /// # Errors
     /// When the connection is broken.
@@ -102,7 +105,8 @@ mod tests {
 
         let mut buffer = [0; 16];
         assert_eq!(transport.read(None, &mut buffer).unwrap(), ReadOutcome::Nothing);
-        // Until the far window is closed and the near buffer full. A refusal before that means that bytes are not acknowledged yet.
+        // Until the far window is closed and the near buffer full. A refusal before that means that
+        // bytes are not acknowledged yet.
         let (mut taken, mut refusals, mut arrived, start) = (0, 0, vec![0; 1 << 20], Instant::now());
         let mut pinned = 0;
         while refusals < 100 && start.elapsed() < Duration::from_secs(10) {

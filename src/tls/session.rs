@@ -1,10 +1,11 @@
 //! The TLS of one connection, apart from its socket: rustls opens and seals records here.
 //!
-//! rustls's unbuffered connection holds the keys and nothing else; its usual one holds a read buffer of
-//! 4 KiB for good, 20 MB for 5,000 idle phones. An idle session here owns no buffer either: each thread
-//! opens and seals records in two buffers of its own. A session stores only the beginning of a record, and
-//! the part of one that the kernel did not take. The same value shakes hands on a worker and then moves to
-//! a reactor with its socket. It never waits, and knows neither HTTP nor WebSocket frames.
+//! rustls's unbuffered connection holds the keys and nothing else; its usual one holds a read
+//! buffer of 4 KiB for good, 20 MB for 5,000 idle phones. An idle session here owns no buffer
+//! either: each thread opens and seals records in two buffers of its own. A session stores only the
+//! beginning of a record, and the part of one that the kernel did not take. The same value shakes
+//! hands on a worker and then moves to a reactor with its socket. It never waits, and knows neither
+//! HTTP nor WebSocket frames.
 
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
@@ -16,13 +17,15 @@ use std::sync::Arc;
 
 /// Bytes of a record's longest payload (RFC 8446 section 5.1).
 const RECORD_BYTES_MAX: usize = 16 << 10;
-/// Bytes of one read, and the most that are stored of unfinished records: the longest record of TLS 1.2 takes 18,437 bytes.
+/// Bytes of one read, and the most that are stored of unfinished records: the longest record of TLS
+/// 1.2 takes 18,437 bytes.
 const INBOUND_BYTES: usize = 20 << 10;
 /// Bytes of the longest sealed record, with room for a key update before it.
 const OUTBOUND_BYTES: usize = RECORD_BYTES_MAX + 1024;
 
 thread_local! {
-    /// The buffers in which this thread opens and seals records. Empty until its first TLS connection.
+    /// The buffers in which this thread opens and seals records. Empty until its first TLS
+    /// connection.
     static BUFFERS: RefCell<(Vec<u8>, Vec<u8>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
@@ -48,7 +51,8 @@ pub struct TlsSession {
     plaintext: Vec<u8>,
     /// Sealed bytes that the kernel has not taken yet.
     unsent: Vec<u8>,
-    /// Does `unsent` end with a record whose last byte was not reported as taken? See [`TlsSession::write`].
+    /// Does `unsent` end with a record whose last byte was not reported as taken? See
+    /// [`TlsSession::write`].
     withholds_byte: bool,
     /// Has the peer announced that nothing more comes?
     is_closed: bool,
@@ -74,8 +78,8 @@ impl TlsSession {
     /// Continues the handshake as far as possible without waiting.
     ///
     /// # Errors
-    /// [`ErrorKind::WouldBlock`] when `socket` is not ready. Any other ends the handshake; [`TlsSession::flush`] then sends
-    /// the alert.
+    /// [`ErrorKind::WouldBlock`] when `socket` is not ready. Any other ends the handshake;
+    /// [`TlsSession::flush`] then sends the alert.
     pub fn handshake(&mut self, socket: &mut (impl Read + Write)) -> io::Result<()> {
         loop {
             if !self.flush(socket)? {
@@ -105,7 +109,8 @@ impl TlsSession {
     /// Reads the plaintext that has arrived.
     ///
     /// # Errors
-    /// When the connection is broken or the bytes are not TLS. The alert is sent by then, as far as the socket takes it.
+    /// When the connection is broken or the bytes are not TLS. The alert is sent by then, as far as
+    /// the socket takes it.
     pub fn read(&mut self, socket: &mut (impl Read + Write), buffer: &mut [u8]) -> io::Result<ReadOutcome> {
         if !self.plaintext.is_empty() {
             return Ok(ReadOutcome::Bytes(self.take_plaintext(buffer)));
@@ -125,16 +130,19 @@ impl TlsSession {
         }
     }
 
-    /// Does the session hold bytes, or the end, that no readiness event of its socket will announce?
+    /// Does the session hold bytes, or the end, that no readiness event of its socket will
+    /// announce?
     pub fn has_unread(&self) -> bool {
         !self.plaintext.is_empty() || self.is_closed
     }
 
-    /// Seals and writes as much as the kernel takes, possibly nothing. Returns the count of bytes taken.
+    /// Seals and writes as much as the kernel takes, possibly nothing. Returns the count of bytes
+    /// taken.
     ///
-    /// A record that was begun has to go out whole. When the kernel takes part of one, the session stores the rest and
-    /// reports all bytes of the record but the last as taken; the last one once the rest has gone. So the next call must
-    /// start with that byte, as it does where the caller queues what was not taken.
+    /// A record that was begun has to go out whole. When the kernel takes part of one, the session
+    /// stores the rest and reports all bytes of the record but the last as taken; the last one once
+    /// the rest has gone. So the next call must start with that byte, as it does where the caller
+    /// queues what was not taken.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -169,7 +177,8 @@ impl TlsSession {
         Ok(true)
     }
 
-    /// Sends a close_notify alert (RFC 8446 section 6.1), if the kernel takes it at once: the connection's end means the same.
+    /// Sends a close_notify alert (RFC 8446 section 6.1), if the kernel takes it at once: the
+    /// connection's end means the same.
     pub fn close_notify(&mut self, socket: &mut impl Write) {
         if self.flush(socket).is_ok_and(|is_flushed| is_flushed) {
             let _ = self.write_record(socket, |traffic, sealed| traffic.queue_close_notify(sealed));
@@ -208,7 +217,8 @@ impl TlsSession {
         })
     }
 
-    /// Opens the whole records of `incoming`, and stores the beginning of an unfinished one. Returns the bytes put into `buffer`.
+    /// Opens the whole records of `incoming`, and stores the beginning of an unfinished one.
+    /// Returns the bytes put into `buffer`.
     fn open_records(&mut self, incoming: &mut [u8], buffer: &mut [u8]) -> io::Result<usize> {
         let (mut done, mut filled, mut overflow) = (0, 0, Vec::new());
         let ended = loop {
@@ -269,7 +279,8 @@ impl TlsSession {
         count
     }
 
-    /// Seals a record and writes it. False when the kernel took only a part; the rest is in `unsent`.
+    /// Seals a record and writes it. False when the kernel took only a part; the rest is in
+    /// `unsent`.
     fn write_record<E: fmt::Debug>(
         &mut self,
         socket: &mut impl Write,
@@ -358,7 +369,8 @@ mod tests {
     use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
     use std::collections::VecDeque;
 
-    /// The server's socket: bytes that arrived, bytes that were sent, and how many more the kernel takes before it blocks.
+    /// The server's socket: bytes that arrived, bytes that were sent, and how many more the kernel
+    /// takes before it blocks.
     #[derive(Default)]
     struct Pipe {
         inbound: VecDeque<u8>,
@@ -428,7 +440,8 @@ mod tests {
             self.pipe.inbound.extend(bytes);
         }
 
-        /// Hands the client the bytes that the server's kernel took. True once the server has sent its close_notify.
+        /// Hands the client the bytes that the server's kernel took. True once the server has sent
+        /// its close_notify.
         fn client_receives(&mut self) -> bool {
             let outbound = std::mem::take(&mut self.pipe.outbound);
             let mut bytes = outbound.as_slice();

@@ -1,7 +1,9 @@
-//! Secrecy before the announcement: no answer to a phone or to the public betrays that a draw was revealed.
+//! Secrecy before the announcement: no answer to a phone or to the public betrays that a draw was
+//! revealed.
 //!
-//! Every public call is made after the start of a draw and again after its reveal: the answers must be equal to
-//! the letter. The announcement must then change them, so that a call that never tells anything cannot pass.
+//! Every public call is made after the start of a draw and again after its reveal: the answers must
+//! be equal to the letter. The announcement must then change them, so that a call that never tells
+//! anything cannot pass.
 
 use crate::http::Ask;
 use crate::show::{EVENT, Phone, numbers, prize};
@@ -13,7 +15,8 @@ use std::collections::BTreeMap;
 /// Two numbers, of which one wins: a difference between winner and loser cannot hide.
 const PHONES: u64 = 2;
 
-/// An event up to the start of a draw of a listed prize, with a display connected, so that no announcement is automatic.
+/// An event up to the start of a draw of a listed prize, with a display connected, so that no
+/// announcement is automatic.
 async fn with_started_draw(server: &TestServer) -> (Vec<Phone>, Socket, u64) {
     server
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
@@ -57,7 +60,8 @@ async fn refusal(ask: Ask) -> Value {
     answer.json()
 }
 
-/// The frames of sockets without rights: one without a number, one that names a number, and two that prove a token.
+/// The frames of sockets without rights: one without a number, one that names a number, and two
+/// that prove a token.
 async fn frames_of_all_sockets(server: &TestServer, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
     let mut told = BTreeMap::new();
     let mut bare = server.socket(EVENT, "").await;
@@ -80,7 +84,8 @@ async fn frames_of_all_sockets(server: &TestServer, phones: &[Phone]) -> BTreeMa
     told
 }
 
-/// The frames about the draw that a socket gets until it is quiet. Counts of connections vary and say nothing about a draw.
+/// The frames about the draw that a socket gets until it is quiet. Counts of connections vary and
+/// say nothing about a draw.
 async fn listen(socket: &mut Socket) -> Vec<Value> {
     socket.settle().await;
     let mut told = socket.take();

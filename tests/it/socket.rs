@@ -22,7 +22,8 @@ pub struct Socket {
 #[derive(Debug)]
 pub enum Heard {
     Frame(Value),
-    /// Closed with this code: 1005 for a close frame without one, 1006 for a connection that ended without a close frame.
+    /// Closed with this code: 1005 for a close frame without one, 1006 for a connection that ended
+    /// without a close frame.
     Closed(u16),
 }
 
@@ -62,7 +63,8 @@ impl Socket {
         self.send(Message::text(message.to_string())).await;
     }
 
-    /// Sends any WebSocket message. A server that has closed meanwhile is no error here: its last frames are still to be read.
+    /// Sends any WebSocket message. A server that has closed meanwhile is no error here: its last
+    /// frames are still to be read.
     pub async fn send(&mut self, message: Message) {
         let _ = self.stream.send(message).await;
     }
@@ -106,8 +108,9 @@ impl Socket {
         }
     }
 
-    /// Reads every frame that the server had decided to send by now. The first pong proves that the server has read all earlier
-    /// messages; the second one, that it has also written what was due by then.
+    /// Reads every frame that the server had decided to send by now. The first pong proves that the
+    /// server has read all earlier messages; the second one, that it has also written what was due
+    /// by then.
     pub async fn settle(&mut self) {
         for _ in 0..2 {
             self.say(&json!({"type": "ping"})).await;

@@ -1,8 +1,8 @@
 //! The hot path: one publication, written to every peer that it is for.
 //!
-//! A peer that keeps up costs one system call and nothing else: no allocation, no copy, no atomic, no
-//! lookup but its slot. Counts are summed during the walk and added once per role. Peers that have to leave
-//! are noted and closed after the walk, so that the list does not change under it.
+//! A peer that keeps up costs one system call and nothing else: no allocation, no copy, no atomic,
+//! no lookup but its slot. Counts are summed during the walk and added once per role. Peers that
+//! have to leave are noted and closed after the walk, so that the list does not change under it.
 
 use crate::live::outbox::FrameKind;
 use crate::live::peer::SendOutcome;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl EventLoop {
-    /// Broadcasts a publication to its room's peers here, unless they started with it or a later one.
+    /// Broadcasts a publication to its room's peers here, unless they started with it or a later
+    /// one.
     pub fn publish(&mut self, publication: &Publication) {
         if let Some(code) = publication.closes {
             publication.room.close(code);
@@ -63,8 +64,8 @@ impl EventLoop {
         }
     }
 
-    /// Makes this the snapshot that the room's peers here are at. A new session unbinds every number, and a new epoch restarts
-    /// the count of frames.
+    /// Makes this the snapshot that the room's peers here are at. A new session unbinds every
+    /// number, and a new epoch restarts the count of frames.
     fn adopt_snapshot(&mut self, key: u32, snapshot: &Arc<Snapshot>) {
         let subscribers = &mut self.subscribers[key as usize];
         let before = std::mem::replace(&mut subscribers.snapshot, snapshot.clone());
@@ -189,7 +190,8 @@ mod tests {
         let mut test = TestRoom::open(limits, 1);
         let mut stalled = test.phone();
         let is_evicted = |test: &TestRoom| test.room.connections.evicted_total() == 1;
-        // Once behind is not enough, since the kernel may still take what waits. It does not take 80 MB.
+        // Once behind is not enough, since the kernel may still take what waits. It does not take
+        // 80 MB.
         for _ in 0..20_000 {
             test.publish(&"x".repeat(4_000));
             if is_evicted(&test) {
@@ -205,7 +207,8 @@ mod tests {
         let mut test = TestRoom::open(patient_limits(), 1);
         let mut slow = test.phone();
         let mut sent = 0;
-        // More than the kernel holds for one socket, so that the announcement has to wait in the outbox.
+        // More than the kernel holds for one socket, so that the announcement has to wait in the
+        // outbox.
         while sent < 5_000 || test.room.connections.behind.load(Relaxed) == 0 {
             sent += 1;
             test.publish(&format!("{sent} {}", "x".repeat(4_000)));

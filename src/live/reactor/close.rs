@@ -1,8 +1,9 @@
 //! Sending to one peer, and the end of a peer.
 //!
-//! There is one way out of a room, `leave_room`, which takes the peer off its list and out of every count.
-//! There is one way out of the reactor, `remove`, which closes the socket. A closed peer leaves its room at
-//! once; its socket lives on until its close frame is sent and its own side is closed, or until a deadline.
+//! There is one way out of a room, `leave_room`, which takes the peer off its list and out of every
+//! count. There is one way out of the reactor, `remove`, which closes the socket. A closed peer
+//! leaves its room at once; its socket lives on until its close frame is sent and its own side is
+//! closed, or until a deadline.
 
 use crate::live::connection_counts::EvictionReason;
 use crate::live::outbox::FrameKind;
@@ -60,7 +61,8 @@ impl EventLoop {
         }
     }
 
-    /// Closes a peer with `code`, and counts it if that is an eviction. Leaves alone a peer that is closed already.
+    /// Closes a peer with `code`, and counts it if that is an eviction. Leaves alone a peer that is
+    /// closed already.
     pub fn close(&mut self, slot: u32, code: CloseCode) {
         let Some(peer) = self.peers.get(slot as usize) else { return };
         let reason = match code {
@@ -75,7 +77,8 @@ impl EventLoop {
         self.send_close(slot, Some(code as u16));
     }
 
-    /// Sends a close frame as the last one: with a code, or without when it answers a close frame without one.
+    /// Sends a close frame as the last one: with a code, or without when it answers a close frame
+    /// without one.
     pub fn send_close(&mut self, slot: u32, code: Option<u16>) {
         if self.peers.get(slot as usize).is_none_or(|peer| peer.is_leaving()) {
             return;
@@ -113,8 +116,8 @@ impl EventLoop {
         }
     }
 
-    /// Takes a peer out of its room, if it is in one: off its list and out of the counts. The room's last peer here drops its
-    /// subscribers.
+    /// Takes a peer out of its room, if it is in one: off its list and out of the counts. The
+    /// room's last peer here drops its subscribers.
     fn leave_room(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
         let Some(membership) = peer.membership.take() else { return };
@@ -156,7 +159,8 @@ impl EventLoop {
         }
     }
 
-    /// Shuts down the sending side after the close frame and gives the peer a moment to close its own.
+    /// Shuts down the sending side after the close frame and gives the peer a moment to close its
+    /// own.
     fn begin_drain(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
         peer.shut_down_writes();
@@ -206,7 +210,8 @@ mod tests {
         let test = TestRoom::open(Limits { drain_max: Duration::from_millis(20), ..patient_limits() }, 1);
         let mut far = test.join_raw(test.admitted(Role::Phone));
         far.write_all(&raw_frame(0x82, b"")).unwrap();
-        // It never closes its side; at the deadline the reactor closes the socket, and then a write fails.
+        // It never closes its side; at the deadline the reactor closes the socket, and then a write
+        // fails.
         eventually("the socket is closed", || (&far).write_all(b"more").is_err());
     }
 

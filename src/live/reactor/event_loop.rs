@@ -1,9 +1,11 @@
-//! The state of a reactor's thread and its loop: readiness events, then jobs, then the scan of deadlines.
+//! The state of a reactor's thread and its loop: readiness events, then jobs, then the scan of
+//! deadlines.
 //!
-//! Readiness is edge-triggered and registered once per socket for both directions, so a peer that falls
-//! behind costs no further system call. Jobs come after readiness: a slot that this turn freed gets a new
-//! peer only when no event of its former tenant is left. The scan runs once per second over all peers; a
-//! timer per peer would cost memory and a queue operation per byte received.
+//! Readiness is edge-triggered and registered once per socket for both directions, so a peer that
+//! falls behind costs no further system call. Jobs come after readiness: a slot that this turn
+//! freed gets a new peer only when no event of its former tenant is left. The scan runs once per
+//! second over all peers; a timer per peer would cost memory and a queue operation per byte
+//! received.
 
 use crate::base::threads::EndProcessOnPanic;
 use crate::live::heartbeat::{Heartbeat, check_heartbeat};
@@ -141,7 +143,8 @@ impl EventLoop {
         self.peers.get(id.slot as usize).filter(|peer| peer.generation == id.generation).map(|_| id.slot)
     }
 
-    /// The key of a room's subscribers, if it has any here. O(rooms on this reactor), which are few.
+    /// The key of a room's subscribers, if it has any here. O(rooms on this reactor), which are
+    /// few.
     pub fn find_subscribers(&self, room: &Arc<Room>) -> Option<u32> {
         self.subscribers.iter().find(|(_, here)| Arc::ptr_eq(&here.room, room)).map(|(key, _)| key as u32)
     }
@@ -187,7 +190,8 @@ impl EventLoop {
     }
 
     fn run_jobs(&mut self) {
-        // Before the inbox is emptied: a job that comes in after the last look must find no pending wake-up and make one.
+        // Before the inbox is emptied: a job that comes in after the last look must find no pending
+        // wake-up and make one.
         self.inbox.wakeup.clear();
         for _ in 0..JOBS_MAX {
             let Ok(job) = self.inbox.jobs.try_recv() else { return };

@@ -1,8 +1,8 @@
 //! The way into a reactor: its bounded inbox, what may be put there, and the coalesced wake-up.
 //!
-//! A wake-up is a system call, so a burst of jobs makes one. The bound makes a fast sequencer wait for the
-//! slowest reactor instead of filling the memory. Jobs leave the inbox in the order in which they came; a
-//! job must never wait for a peer.
+//! A wake-up is a system call, so a burst of jobs makes one. The bound makes a fast sequencer wait
+//! for the slowest reactor instead of filling the memory. Jobs leave the inbox in the order in
+//! which they came; a job must never wait for a peer.
 
 use crate::base::threads::LivenessProbe;
 use crate::draw::DrawId;
@@ -31,14 +31,15 @@ pub struct Publication {
     pub room: Arc<Room>,
     /// The event after this publication.
     pub snapshot: Arc<Snapshot>,
-    /// Whole WebSocket frames per role, one or several back to back; `None` sends nothing to that role.
+    /// Whole WebSocket frames per role, one or several back to back; `None` sends nothing to that
+    /// role.
     pub frames: ByRole<Option<Bytes>>,
     /// The draw that these frames announce, so that their delivery is counted.
     pub announces: Option<DrawId>,
     /// The code with which the room closes after these frames, if it does.
     pub closes: Option<CloseCode>,
-    /// Roles that have to prove themselves again because a link was revoked. They are closed with 1012 and reconnect as what
-    /// they still are.
+    /// Roles that have to prove themselves again because a link was revoked. They are closed with
+    /// 1012 and reconnect as what they still are.
     pub reauthenticate: ByRole<bool>,
 }
 
@@ -80,7 +81,8 @@ pub enum Admission {
         /// The last frame that it has received, if it returns.
         since: Option<ResumePoint>,
     },
-    /// It is closed with this code after the handshake, since a browser hides the reason of a refused handshake.
+    /// It is closed with this code after the handshake, since a browser hides the reason of a
+    /// refused handshake.
     Rejected {
         /// The close frame's code.
         code: CloseCode,
@@ -123,7 +125,8 @@ pub enum Job {
 pub struct ReactorHandle {
     jobs: Sender<Job>,
     wakeup: Arc<Wakeup>,
-    /// Buffers in the fullest outbox at the last scan. Written by the reactor; relaxed, since it is for reading only.
+    /// Buffers in the fullest outbox at the last scan. Written by the reactor; relaxed, since it is
+    /// for reading only.
     pub outbox_depth: AtomicUsize,
 }
 
@@ -136,14 +139,16 @@ impl ReactorHandle {
         self.jobs.len()
     }
 
-    /// Sends a job; waits while the inbox is full. A reactor that has ended drops it: it has no peers left.
+    /// Sends a job; waits while the inbox is full. A reactor that has ended drops it: it has no
+    /// peers left.
     pub fn send(&self, job: Job) {
         if self.jobs.send(job).is_ok() {
             self.wakeup.wake();
         }
     }
 
-    /// Sends a job; false when the inbox was full until `deadline`. A reactor that has ended drops the job.
+    /// Sends a job; false when the inbox was full until `deadline`. A reactor that has ended drops
+    /// the job.
     pub fn send_by(&self, job: Job, deadline: Instant) -> bool {
         let sent = self.jobs.send_deadline(job, deadline);
         self.wakeup.wake();
@@ -161,7 +166,8 @@ impl ReactorHandle {
 /// The wake-up of a reactor, coalesced: one system call per burst of jobs.
 #[derive(Debug)]
 pub struct Wakeup {
-    /// Has the reactor been woken and not yet started to empty its inbox? Set by senders, cleared by the reactor.
+    /// Has the reactor been woken and not yet started to empty its inbox? Set by senders, cleared
+    /// by the reactor.
     is_pending: AtomicBool,
     waker: Waker,
 }
@@ -171,8 +177,9 @@ impl Wakeup {
         Self { is_pending: AtomicBool::new(false), waker }
     }
 
-    /// Wakes the reactor unless a wake-up is pending. Called after the job is in the inbox: release pairs with the acquire of
-    /// [`Wakeup::clear`]. So a sender that finds a pending wake-up knows that the reactor looks again after its job came in.
+    /// Wakes the reactor unless a wake-up is pending. Called after the job is in the inbox: release
+    /// pairs with the acquire of [`Wakeup::clear`]. So a sender that finds a pending wake-up knows
+    /// that the reactor looks again after its job came in.
     fn wake(&self) {
         if !self.is_pending.swap(true, Ordering::AcqRel) {
             // It fails only when the descriptor is closed, and then the reactor has ended.

@@ -1,8 +1,10 @@
-//! Joining: a peer takes over its socket, enters its room, is greeted, and proves its role and number.
+//! Joining: a peer takes over its socket, enters its room, is greeted, and proves its role and
+//! number.
 //!
-//! A greeting is the frames that the peer missed and one `state_sync` of the last snapshot that this reactor
-//! broadcast. From then on the peer is on the list that the next publication walks. Both happen here, on
-//! the thread that broadcasts, so no frame can come between them. A join never waits for its peer.
+//! A greeting is the frames that the peer missed and one `state_sync` of the last snapshot that
+//! this reactor broadcast. From then on the peer is on the list that the next publication walks.
+//! Both happen here, on the thread that broadcasts, so no frame can come between them. A join never
+//! waits for its peer.
 
 use crate::draw::Number;
 use crate::live::message_handler::ResumePoint;
@@ -19,7 +21,8 @@ use bytes::Bytes;
 use mio::Token;
 use std::sync::Arc;
 
-/// Buffers up to this size in sum are copied into one, since a copy costs less than a system call. Larger ones stay shared.
+/// Buffers up to this size in sum are copied into one, since a copy costs less than a system call.
+/// Larger ones stay shared.
 const COPIED_BYTES_MAX: usize = 16 << 10;
 
 impl EventLoop {
@@ -63,8 +66,8 @@ impl EventLoop {
         self.greet(slot, pending.since, &Bytes::new());
     }
 
-    /// Binds a proven number to a peer. Answers with `reply`, the frames that it missed before it connected, and its own
-    /// `state_sync`.
+    /// Binds a proven number to a peer. Answers with `reply`, the frames that it missed before it
+    /// connected, and its own `state_sync`.
     pub fn identify(&mut self, slot: u32, number: Number, since: Option<ResumePoint>, reply: &Bytes) {
         let PeerState::Admitted(role) = self.peers[slot as usize].state else { return };
         if let Err(code) = self.bind_number(slot, number) {
@@ -81,7 +84,8 @@ impl EventLoop {
                 self.peers[slot as usize].synced_from = since.seq as u32;
                 self.send_buffers(slot, &[reply, &missed, &sync], FrameKind::Greeting);
             }
-            // Counted: a phone that proves its token again and again must not fill its outbox for free.
+            // Counted: a phone that proves its token again and again must not fill its outbox for
+            // free.
             _ => self.send_buffers(slot, &[reply, &sync], FrameKind::Plain),
         }
     }
@@ -107,7 +111,8 @@ impl EventLoop {
         let key = self.find_or_add_subscribers(room)?;
         self.subscribe(slot, key, role);
         let Some(identity) = identity else { return Ok(()) };
-        // A token is issued after its registration is committed, so its session is never ahead of this reactor's snapshot.
+        // A token is issued after its registration is committed, so its session is never ahead of
+        // this reactor's snapshot.
         if identity.session != self.subscribers[key as usize].snapshot.event.session {
             return Err(CloseCode::BadToken);
         }
@@ -134,8 +139,8 @@ impl EventLoop {
         subscribers.room.connections.count_join(role);
     }
 
-    /// Sends the rest of the handshake's `response`. An admitted peer also gets the frames after `since`, if they are held, and
-    /// the `state_sync`.
+    /// Sends the rest of the handshake's `response`. An admitted peer also gets the frames after
+    /// `since`, if they are held, and the `state_sync`.
     fn greet(&mut self, slot: u32, since: Option<ResumePoint>, response: &Bytes) {
         let Some(peer) = self.peers.get_mut(slot as usize) else { return };
         let (PeerState::Admitted(role), Some(membership)) = (peer.state, peer.membership) else {
@@ -206,7 +211,8 @@ mod tests {
         let stranger = Some(ResumePoint { epoch: Epoch([9; 8]), seq: 1 });
         let room = test.room.clone();
         let mut stranger = test.join(Admission::Admitted { room, role: Role::Display, identity: None, since: stranger });
-        // In whatever order the reactor takes these up: it has broadcast nothing of the room since the first peer joined.
+        // In whatever order the reactor takes these up: it has broadcast nothing of the room since
+        // the first peer joined.
         test.publish("4");
         first.expect(&["4"]);
         back.expect(&["2", "3", &sync(3, Role::Phone, None), "4"]);
@@ -266,7 +272,8 @@ mod tests {
         assert!(sockets > 1);
     }
 
-    /// Reads to the last frame: each comes once and in order, and the one `state_sync` in its place among them.
+    /// Reads to the last frame: each comes once and in order, and the one `state_sync` in its place
+    /// among them.
     fn follow(mut client: TestClient, since: Option<ResumePoint>, last: u64) {
         let (mut seq, mut synced) = (since.map(|since| since.seq), false);
         while seq != Some(last) || !synced {
@@ -433,7 +440,8 @@ mod tests {
         let test = TestRoom::open(Limits { inbox_jobs_max: 1, ..patient_limits() }, 1);
         let mut blocker = test.phone();
         blocker.send_text("block");
-        // The reactor reads it at some time: until then it takes joins, and from then on its inbox holds one.
+        // The reactor reads it at some time: until then it takes joins, and from then on its inbox
+        // holds one.
         let last = loop {
             let mut far = test.join_raw(test.admitted(Role::Phone));
             let mut first = [0; 4];
