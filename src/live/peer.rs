@@ -68,6 +68,9 @@ pub enum PeerState {
     Closing,
     /// Its close frame is sent and it has to close its side; at its deadline it is removed.
     Draining,
+    /// It is out of its room and every count; the loop frees its slot at the end of the unit of
+    /// work.
+    Removed,
 }
 
 /// What became of frames that were sent.
@@ -136,9 +139,9 @@ impl Peer {
         self.number = number.map_or(0, |number| number.0);
     }
 
-    /// Was it closed? Then it gets no frame and its messages are ignored.
+    /// Was it closed or removed? Then it gets no frame and its messages are ignored.
     pub fn is_leaving(&self) -> bool {
-        matches!(self.state, PeerState::Closing | PeerState::Draining)
+        matches!(self.state, PeerState::Closing | PeerState::Draining | PeerState::Removed)
     }
 
     /// Sends shared frames: straight to the kernel, and to the outbox what it does not take.

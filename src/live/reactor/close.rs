@@ -1,9 +1,9 @@
 //! Sending to one peer, and the end of a peer.
 //!
 //! There is one way out of a room, `leave_room`, which takes the peer off its list and out of every
-//! count. There is one way out of the reactor, `remove`, which closes the socket. A closed peer
-//! leaves its room at once; its socket lives on until its close frame is sent and its own side is
-//! closed, or until a deadline.
+//! count. There is one way out of the reactor, `remove`, after which the event loop frees the slot
+//! and closes the socket. A closed peer leaves its room at once; its socket lives on until its
+//! close frame is sent and its own side is closed, or until a deadline.
 
 use crate::live::connection_counts::EvictionReason;
 use crate::live::outbox::FrameKind;
@@ -21,9 +21,11 @@ impl EventLoop {
     /// Sends frames to one peer unless it leaves; closes or removes it if that fails.
     pub fn send(&mut self, slot: u32, frames: &Bytes, kind: FrameKind) {
         // Of several buffers sent in a row, the first may already have closed the peer.
-        let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| !peer.is_leaving()) else { return };
-        let sent = peer.send(frames, kind, self.now, &self.limits);
-        self.handle_send_outcome(slot, sent);
+        let peer = &mut self.peers[slot as usize];
+        if !peer.is_leaving() {
+            let sent = peer.send(frames, kind, self.now, &self.limits);
+            self.handle_send_outcome(slot, sent);
+        }
     }
 
     /// Answers a ping with its payload.
@@ -64,14 +66,13 @@ impl EventLoop {
     /// Closes a peer with `code`, and counts it if that is an eviction. Leaves alone a peer that is
     /// closed already.
     pub fn close(&mut self, slot: u32, code: CloseCode) {
-        let Some(peer) = self.peers.get(slot as usize) else { return };
         let reason = match code {
             CloseCode::TooSlow => Some(EvictionReason::Slow),
             CloseCode::Silent => Some(EvictionReason::Silent),
             CloseCode::TooManyMessages => Some(EvictionReason::Flooding),
             _ => None,
         };
-        if let Some((membership, reason)) = peer.membership.zip(reason) {
+        if let Some((membership, reason)) = self.peers[slot as usize].membership.zip(reason) {
             self.subscribers[membership.subscribers as usize].room.connections.count_eviction(reason);
         }
         self.send_close(slot, Some(code as u16));
@@ -80,7 +81,7 @@ impl EventLoop {
     /// Sends a close frame as the last one: with a code, or without when it answers a close frame
     /// without one.
     pub fn send_close(&mut self, slot: u32, code: Option<u16>) {
-        if self.peers.get(slot as usize).is_none_or(|peer| peer.is_leaving()) {
+        if self.peers[slot as usize].is_leaving() {
             return;
         }
         self.leave_room(slot);
@@ -98,15 +99,21 @@ impl EventLoop {
         }
     }
 
-    /// Removes a peer: its socket is closed and its slot is free.
+    /// Removes a peer: out of its room and every count. Its slot stays valid until the end of the
+    /// unit of work, so that callers may go on with it. Leaves alone a peer that is removed
+    /// already.
     pub fn remove(&mut self, slot: u32) {
-        if !self.peers.contains(slot as usize) {
+        if self.peers[slot as usize].state == PeerState::Removed {
             return;
         }
         self.leave_room(slot);
-        let peer = self.peers.remove(slot as usize);
+        let peer = &mut self.peers[slot as usize];
         self.unfinished_bytes -= peer.unfinished_bytes();
         self.closing -= usize::from(peer.is_leaving());
+        peer.discard_unfinished();
+        peer.outbox = None;
+        peer.state = PeerState::Removed;
+        self.removed.push(slot);
     }
 
     /// Updates the peer that moved into a position of its list which became free.
@@ -136,7 +143,9 @@ impl EventLoop {
                 subscribers.remove_admitted(role, membership.index())
             }
             PeerState::PendingAuth(_) => subscribers.remove_pending(membership.index()).1,
-            PeerState::Joining | PeerState::Closing | PeerState::Draining => unreachable!("only these two are members of a room"),
+            PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => {
+                unreachable!("only these two are members of a room")
+            }
         };
         if subscribers.is_empty() {
             self.subscribers.remove(membership.subscribers as usize);

@@ -2,10 +2,13 @@
 //! deadlines.
 //!
 //! Readiness is edge-triggered and registered once per socket for both directions, so a peer that
-//! falls behind costs no further system call. Jobs come after readiness: a slot that this turn
-//! freed gets a new peer only when no event of its former tenant is left. The scan runs once per
-//! second over all peers; a timer per peer would cost memory and a queue operation per byte
-//! received.
+//! falls behind costs no further system call. The scan runs once per second over all peers; a timer
+//! per peer would cost memory and a queue operation per byte received.
+//!
+//! Any helper may remove the peer that it works on, while its callers go on with the slot. So
+//! `remove` only marks the peer, and `free_removed` alone frees slots, between two units of work.
+//! It runs after the turn's readiness events, so that no event of a former tenant reaches a new
+//! peer. No other code may free a slot.
 
 use crate::base::threads::EndProcessOnPanic;
 use crate::live::heartbeat::{Heartbeat, check_heartbeat};
@@ -49,6 +52,8 @@ pub struct EventLoop {
     pub buffer: Vec<u8>,
     /// Verdicts of a walk over peers, applied after it. Empty between walks; stored for its memory.
     pub verdicts: Vec<(u32, Verdict)>,
+    /// Slots of removed peers, to be freed. Empty between two units of work; stored for its memory.
+    pub removed: Vec<u32>,
     /// Sockets that have joined so far: the generation of the last.
     pub joined: u32,
     /// Peers that are closed and not yet removed.
@@ -95,6 +100,7 @@ impl EventLoop {
             subscribers: Slab::new(),
             buffer: vec![0; BUFFER_BYTES],
             verdicts: Vec::new(),
+            removed: Vec::new(),
             joined: 0,
             closing: 0,
             unfinished_bytes: 0,
@@ -119,9 +125,11 @@ impl EventLoop {
                 self.scanned_at = self.now;
             }
             events.iter().filter(|event| event.token() != WAKER).for_each(|event| self.handle_readiness(event));
+            self.free_removed();
             self.run_jobs();
             if self.scanned_at.after(self.scan_interval()).is_reached(self.now) {
                 self.scan();
+                self.free_removed();
             }
         }
         for job in self.inbox.jobs.try_iter() {
@@ -203,6 +211,14 @@ impl EventLoop {
                 Job::Probe(liveness) => drop(liveness),
                 Job::Stop { spread, drain_max } => self.begin_stop(spread, drain_max),
             }
+            self.free_removed();
+        }
+    }
+
+    /// Frees the slots of removed peers, which closes their sockets.
+    fn free_removed(&mut self) {
+        for slot in self.removed.drain(..) {
+            self.peers.remove(slot as usize);
         }
     }
 
@@ -249,7 +265,7 @@ fn check_peer(
         return None;
     }
     match peer.state {
-        PeerState::Closing | PeerState::Draining | PeerState::Joining => Some(Verdict::Remove),
+        PeerState::Closing | PeerState::Draining | PeerState::Joining | PeerState::Removed => Some(Verdict::Remove),
         PeerState::PendingAuth(_) | PeerState::Admitted(_) if is_stopping => Some(Verdict::Close(CloseCode::Restarting)),
         PeerState::PendingAuth(_) => Some(Verdict::Close(CloseCode::BadToken)),
         PeerState::Admitted(_) => {

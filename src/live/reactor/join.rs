@@ -51,7 +51,7 @@ impl EventLoop {
             }
         }
         self.decode_read_ahead(slot, &join.read_ahead);
-        if self.peers.get(slot as usize).is_some_and(Peer::has_unread) {
+        if self.peers[slot as usize].has_unread() {
             self.read(slot, false);
         }
     }
@@ -73,7 +73,7 @@ impl EventLoop {
         if let Err(code) = self.bind_number(slot, number) {
             return self.close(slot, code);
         }
-        let Some(peer) = self.peers.get(slot as usize) else { return };
+        let peer = &self.peers[slot as usize];
         let Some(membership) = peer.membership else { return };
         let subscribers = &mut self.subscribers[membership.subscribers as usize];
         let from = subscribers.full_seq(peer.synced_from);
@@ -142,7 +142,7 @@ impl EventLoop {
     /// Sends the rest of the handshake's `response`. An admitted peer also gets the frames after
     /// `since`, if they are held, and the `state_sync`.
     fn greet(&mut self, slot: u32, since: Option<ResumePoint>, response: &Bytes) {
-        let Some(peer) = self.peers.get_mut(slot as usize) else { return };
+        let peer = &mut self.peers[slot as usize];
         let (PeerState::Admitted(role), Some(membership)) = (peer.state, peer.membership) else {
             return self.send_buffers(slot, &[response], FrameKind::Greeting);
         };

@@ -1,14 +1,15 @@
-//! Reading: bytes come into the reactor's one buffer, frames are decoded in place, and the handler answers.
+//! Reading: bytes come into the reactor's one buffer, frames are decoded in place, and the handler
+//! answers.
 //!
-//! A peer cannot occupy the reactor. One that sends without end is closed after its burst of frames, every
-//! frame has a bound, and a closed peer that still sends is cut off after a while. A buffer per peer would
-//! cost every idle one its memory.
+//! A peer cannot occupy the reactor. One that sends without end is closed after its burst of
+//! frames, every frame has a bound, and a closed peer that still sends is cut off after a while. A
+//! buffer per peer would cost every idle one its memory.
 
 use crate::live::CloseCode;
 use crate::live::inbound::{Decoded, Frame, Unfinished};
 use crate::live::message_handler::{Action, AuthState, PeerContext};
 use crate::live::outbox::FrameKind;
-use crate::live::peer::{Peer, PeerState};
+use crate::live::peer::PeerState;
 use crate::live::reactor::event_loop::EventLoop;
 use crate::tls::session::ReadOutcome;
 
@@ -16,10 +17,12 @@ use crate::tls::session::ReadOutcome;
 const DRAIN_READS_MAX: usize = 64;
 
 impl EventLoop {
-    /// Reads what a peer has sent. `is_ended`: its end may follow the bytes, so a short read is not the last.
+    /// Reads what a peer has sent. `is_ended`: its end may follow the bytes, so a short read is not
+    /// the last.
     pub fn read(&mut self, slot: u32, is_ended: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(peer) = self.peers.get_mut(slot as usize) {
+        // A stale event may name a slot that is free by now.
+        while let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| peer.state != PeerState::Removed) {
             if peer.is_leaving() {
                 self.drain(slot, &mut buffer);
                 break;
@@ -29,12 +32,12 @@ impl EventLoop {
             let outcome = peer.read(&mut buffer[held..]);
             self.count_unfinished(slot, before);
             match outcome {
-                // A peer that exceeded the reactor's budget is closed by now; the next round drains it.
-                _ if self.is_leaving(slot) => {}
+                // A peer that exceeded the reactor's budget is closed or removed by now.
+                _ if self.peers[slot as usize].is_leaving() => {}
                 Ok(ReadOutcome::Bytes(count)) => self.decode(slot, &mut buffer[..held + count]),
                 Ok(ReadOutcome::Last(count)) => {
                     self.decode(slot, &mut buffer[..held + count]);
-                    if !is_ended && !self.is_leaving(slot) {
+                    if !is_ended && !self.peers[slot as usize].is_leaving() {
                         break;
                     }
                 }
@@ -48,7 +51,8 @@ impl EventLoop {
     /// Decodes the bytes that hyper had read already, as the first that the peer has sent.
     pub fn decode_read_ahead(&mut self, slot: u32, mut ahead: &[u8]) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(peer) = self.peers.get(slot as usize).filter(|peer| !ahead.is_empty() && !peer.is_leaving()) {
+        while !ahead.is_empty() && !self.peers[slot as usize].is_leaving() {
+            let peer = &self.peers[slot as usize];
             let held = peer.unfinished.as_ref().map_or(0, |unfinished| unfinished.copy_into(&mut buffer));
             let (first, rest) = ahead.split_at(ahead.len().min(buffer.len() - held));
             buffer[held..held + first.len()].copy_from_slice(first);
@@ -56,10 +60,6 @@ impl EventLoop {
             ahead = rest;
         }
         self.buffer = buffer;
-    }
-
-    fn is_leaving(&self, slot: u32) -> bool {
-        self.peers.get(slot as usize).is_some_and(Peer::is_leaving)
     }
 
     /// Decodes bytes into frames, and stores the beginning of an unfinished one.
@@ -73,7 +73,7 @@ impl EventLoop {
                     let (one, rest) = bytes.split_at_mut(frame.len());
                     self.handle_frame(slot, frame, one);
                     // Frames of a peer that has left or is closed are ignored.
-                    if self.peers.get(slot as usize).is_none_or(Peer::is_leaving) {
+                    if self.peers[slot as usize].is_leaving() {
                         return;
                     }
                     bytes = rest;
@@ -109,7 +109,8 @@ impl EventLoop {
         self.count_unfinished(slot, before);
     }
 
-    /// Counts the unfinished bytes that a peer owns, `before` and now, and closes it if it brings all peers over the budget.
+    /// Counts the unfinished bytes that a peer owns, `before` and now, and closes it if it brings
+    /// all peers over the budget.
     fn count_unfinished(&mut self, slot: u32, before: usize) {
         let after = self.peers[slot as usize].unfinished_bytes();
         self.unfinished_bytes = self.unfinished_bytes - before + after;
@@ -124,7 +125,7 @@ impl EventLoop {
         let auth = match peer.state {
             PeerState::Admitted(role) => AuthState::Admitted(role),
             PeerState::PendingAuth(role) => AuthState::Pending(role),
-            PeerState::Joining | PeerState::Closing | PeerState::Draining => return,
+            PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => return,
         };
         let Some(membership) = peer.membership else { return };
         let subscribers = &self.subscribers[membership.subscribers as usize];
@@ -209,6 +210,31 @@ mod tests {
         assert_eq!(client.next(), Message::Pong("there?".into()));
         client.expect(&["echo two"]);
         assert_eq!(client.until_closed(), (vec![], 0));
+    }
+
+    #[test]
+    fn a_tls_peer_that_exceeds_the_budget_and_resets_its_socket_harms_no_other() {
+        let test = TestRoom::open(Limits { unfinished_bytes_max: 1_000, ..patient_limits() }, 1);
+        let mut other = test.phone();
+        let (mut far, mut client) = test.tls_phone();
+        // While the reactor is blocked, a whole record, part of a second one and the reset arrive.
+        // One read then returns a frame and exceeds the budget, and the close frame that follows
+        // finds the connection broken.
+        test.block(&mut other);
+        let mut seal = |payload: &[u8]| {
+            let mut record = Vec::new();
+            client.writer().write_all(payload).unwrap();
+            client.write_tls(&mut record).unwrap();
+            record
+        };
+        let (whole, partial) = (seal(&raw_frame(0x81, b"quiet")), seal(&[0; 3_000]));
+        far.write_all(&[&whole, &partial[..2_000]].concat()).unwrap();
+        socket2::SockRef::from(&far).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(far);
+        test.unblock.send(()).unwrap();
+        eventually("it has left the counts", || test.room.connections.total() == 1);
+        other.send_text("one");
+        other.expect(&["echo one"]);
     }
 
     #[test]

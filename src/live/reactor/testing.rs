@@ -1,5 +1,5 @@
-//! Shared by the reactor's tests: a room whose messages are plain text instead of JSON, its publications,
-//! and clients on real loopback sockets.
+//! Shared by the reactor's tests: a room whose messages are plain text instead of JSON, its
+//! publications, and clients on real loopback sockets.
 
 use crate::draw::fact::Settings;
 use crate::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
@@ -10,9 +10,12 @@ use crate::live::ring::Ring;
 use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
 use crate::live::{ByRole, CloseCode, Identity, PeerId, Role};
+use crate::tls::session::TlsSession;
 use crate::wire::text_frame;
 use bytes::Bytes;
-use std::io::{Read, Write};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -58,6 +61,8 @@ pub struct TestRoom {
     listener: TcpListener,
     /// Releases a reactor that handles the message `block`.
     pub unblock: mpsc::Sender<()>,
+    /// Locked while a reactor handles the message `block`.
+    blocked: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
 impl TestRoom {
@@ -68,7 +73,7 @@ impl TestRoom {
         let reactors = Reactors::start_with_limits(limits, reactors, new_handler).unwrap();
         let snapshot = Arc::new(first_snapshot());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { reactors, room: Arc::new(Room::new(snapshot.clone())), snapshot, listener, unblock }
+        Self { reactors, room: Arc::new(Room::new(snapshot.clone())), snapshot, listener, unblock, blocked }
     }
 
     /// A connection: the server's end and the client's.
@@ -91,6 +96,33 @@ impl TestRoom {
         let (socket, far) = self.connection();
         self.reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
         far
+    }
+
+    /// Joins a phone under TLS that has read its `state_sync`: the client's end and its session.
+    pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
+        let (mut socket, mut far) = self.connection();
+        let (server, mut client) = tls_pair();
+        let mut session = Box::new(TlsSession::new(server).unwrap());
+        std::thread::scope(|scope| {
+            let handshake = scope.spawn(|| client.complete_io(&mut far).unwrap());
+            while let Err(error) = session.handshake(&mut socket) {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                std::thread::yield_now();
+            }
+            handshake.join().unwrap();
+        });
+        let admission = self.admitted(Role::Phone);
+        let tls = Some(session);
+        self.reactors.join(Join { socket, tls, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        let mut greeting = vec![0; text_frame(&sync(0, Role::Phone, None)).len()];
+        rustls::Stream::new(&mut client, &mut far).read_exact(&mut greeting).unwrap();
+        (far, client)
+    }
+
+    /// Blocks the one reactor by a message of `client`, until `unblock` is sent to.
+    pub fn block(&self, client: &mut TestClient) {
+        client.send_text("block");
+        eventually("the reactor is blocked", || self.blocked.try_lock().is_err());
     }
 
     /// A peer of this role without a number.
@@ -178,6 +210,20 @@ fn first_snapshot() -> Snapshot {
     let event = Event::new(EventId::parse("hall").unwrap(), settings, SESSION, EPOCH, Timestamp(0));
     let roster = Arc::new(Roster::new(100, 1));
     Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
+}
+
+/// A server's TLS settings, and a client that trusts them.
+fn tls_pair() -> (Arc<ServerConfig>, ClientConnection) {
+    let made = rcgen::generate_simple_self_signed(["hall.example".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let server = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
+    (Arc::new(server), ClientConnection::new(client, ServerName::try_from("hall.example").unwrap()).unwrap())
 }
 
 /// Understands plain text.
@@ -291,7 +337,8 @@ pub fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first][..], &len, &[0; 4], payload].concat()
 }
 
-/// Writes bytes as they are and reads to the end of the stream. Returns the bytes before the close frame, and its code.
+/// Writes bytes as they are and reads to the end of the stream. Returns the bytes before the close
+/// frame, and its code.
 pub fn read_to_close(mut far: TcpStream, bytes: &[u8]) -> (Vec<u8>, u16) {
     // The server may stop reading after a broken rule.
     let _ = far.write_all(bytes);
