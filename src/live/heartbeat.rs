@@ -49,7 +49,7 @@ mod tests {
             let now = Tick::at(now_ms);
             if let Some(last) = bytes.iter().filter(|&&at| at <= now_ms).max() {
                 heard_at = Tick::at(*last);
-                awaits_pong &= !bytes.iter().any(|at| at <= &now_ms && at > pings.last().unwrap());
+                awaits_pong = awaits_pong && !bytes.iter().any(|at| at <= &now_ms && at > pings.last().unwrap());
             }
             if !due_at.is_reached(now) {
                 continue;
