@@ -103,3 +103,71 @@ impl Subscribers {
         last.saturating_sub(u64::from((last as u32).wrapping_sub(low)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::fact::Settings;
+    use crate::draw::{Epoch, Event, EventId, SessionId, Timestamp};
+    use crate::live::ring::Ring;
+    use crate::live::roster::Roster;
+
+    const EPOCH: Epoch = Epoch([2; 8]);
+
+    /// Subscribers of a room that has published `frames` frames, each of which is its own number.
+    fn subscribers(frames: u64) -> Subscribers {
+        let id = EventId::parse("gala").unwrap();
+        let event = Event::new(id, Settings::default(), SessionId([1; 16]), EPOCH, Timestamp(0));
+        let mut ring = Ring::default();
+        (1..=frames).for_each(|seq| ring.push(format!("{seq},").into()));
+        let roster = Arc::new(Roster::new(1, 1));
+        let snapshot = Snapshot { revision: 1, event, roster, ring, sync: ByRole::default() };
+        Subscribers::new(Arc::new(Room::new(Arc::new(snapshot))))
+    }
+
+    fn after(seq: u64) -> ResumePoint {
+        ResumePoint { epoch: EPOCH, seq }
+    }
+
+    #[test]
+    fn missed_frames_lie_between_the_resume_point_and_the_bound() {
+        let mut subscribers = subscribers(5);
+        assert_eq!(subscribers.missed(after(2), 5).unwrap(), "3,4,5,");
+        assert_eq!(subscribers.missed(after(2), 4).unwrap(), "3,4,");
+        assert_eq!(subscribers.missed(after(5), 5).unwrap(), "");
+        assert_eq!(subscribers.missed(after(6), 5), None, "a resume point of the future");
+        assert_eq!(subscribers.missed(ResumePoint { epoch: Epoch([3; 8]), seq: 2 }, 5), None, "another epoch");
+    }
+
+    #[test]
+    fn peers_that_missed_the_same_frames_share_one_buffer() {
+        let mut subscribers = subscribers(5);
+        let first = subscribers.missed(after(2), 5).unwrap();
+        assert_eq!(first.as_ptr(), subscribers.missed(after(2), 5).unwrap().as_ptr());
+        assert_ne!(first.as_ptr(), subscribers.missed(after(1), 5).unwrap().as_ptr());
+        subscribers.drop_missed();
+        assert!(subscribers.missed.is_none());
+    }
+
+    #[test]
+    fn the_low_bits_of_a_seq_name_the_last_such_frame_of_the_past() {
+        let subscribers = subscribers(5);
+        assert_eq!([5, 3, 0].map(|low| subscribers.full_seq(low)), [5, 3, 0]);
+        assert_eq!(subscribers.full_seq(u32::MAX), 0, "nothing lies before the first frame");
+    }
+
+    #[test]
+    fn the_last_peer_of_a_list_moves_into_a_freed_position() {
+        let mut subscribers = subscribers(0);
+        subscribers.admitted[Role::Phone] = vec![10, 11, 12];
+        subscribers.pending_auth = vec![PendingAuth { slot: 20, since: None }, PendingAuth { slot: 21, since: None }];
+        assert_eq!(subscribers.slots().collect::<Vec<_>>(), [10, 11, 12, 20, 21]);
+        assert_eq!(subscribers.remove_admitted(Role::Phone, 0), Some(12));
+        assert_eq!(subscribers.remove_admitted(Role::Phone, 1), None, "the last one leaves no gap");
+        let (pending, moved) = subscribers.remove_pending(0);
+        assert_eq!((pending.slot, moved, subscribers.is_empty()), (20, Some(21), false));
+        subscribers.remove_pending(0);
+        assert_eq!(subscribers.remove_admitted(Role::Phone, 0), None);
+        assert!(subscribers.is_empty());
+    }
+}

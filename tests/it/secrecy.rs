@@ -63,35 +63,35 @@ async fn refusal(ask: Ask) -> Value {
 /// The frames of sockets without rights: one without a number, one that names a number, and two
 /// that prove a token.
 async fn frames_of_all_sockets(server: &TestServer, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
-    let mut told = BTreeMap::new();
+    let mut frames = BTreeMap::new();
     let mut bare = server.socket(EVENT, "").await;
-    told.insert("bare".to_owned(), listen(&mut bare).await);
+    frames.insert("bare".to_owned(), draw_frames(&mut bare).await);
     bare.vanish();
     for phone in phones {
-        let mut guessing = server.socket(EVENT, "").await;
-        guessing.say(&json!({"type": "identify", "draw_number": phone.number})).await;
-        told.insert(format!("{} says its number", phone.number), listen(&mut guessing).await);
-        guessing.vanish();
+        let mut naming = server.socket(EVENT, "").await;
+        naming.say(&json!({"type": "identify", "draw_number": phone.number})).await;
+        frames.insert(format!("{} names its number", phone.number), draw_frames(&mut naming).await);
+        naming.vanish();
         let mut proving = server.socket(EVENT, "").await;
         proving.say(&json!({"type": "identify", "session_token": phone.token})).await;
-        told.insert(format!("{} proves its token", phone.number), listen(&mut proving).await);
+        frames.insert(format!("{} proves its token", phone.number), draw_frames(&mut proving).await);
         proving.vanish();
-        let mut known = server.socket(EVENT, &format!("?token={}&since=0&epoch=0000000000000000", phone.token)).await;
-        known.say(&json!({"type": "draw_complete"})).await;
-        told.insert(format!("{} comes with its token", phone.number), listen(&mut known).await);
-        known.vanish();
+        let mut returning = server.socket(EVENT, &format!("?token={}&since=0&epoch=0000000000000000", phone.token)).await;
+        returning.say(&json!({"type": "draw_complete"})).await;
+        frames.insert(format!("{} connects with its token", phone.number), draw_frames(&mut returning).await);
+        returning.vanish();
     }
-    told
+    frames
 }
 
 /// The frames about the draw that a socket gets until it is quiet. Counts of connections vary and
 /// say nothing about a draw.
-async fn listen(socket: &mut Socket) -> Vec<Value> {
+async fn draw_frames(socket: &mut Socket) -> Vec<Value> {
     socket.settle().await;
-    let mut told = socket.take();
-    told.retain(|frame| !["pong", "connection_count", "participant_joined"].contains(&frame["type"].as_str().unwrap()));
-    told.iter_mut().for_each(blank_connection_counts);
-    told
+    let mut frames = socket.take();
+    frames.retain(|frame| !["pong", "connection_count", "participant_joined"].contains(&frame["type"].as_str().unwrap()));
+    frames.iter_mut().for_each(blank_connection_counts);
+    frames
 }
 
 /// Blanks the counts of connections, wherever they occur.
@@ -116,9 +116,9 @@ async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
     let server = TestServer::start().await;
     let (phones, mut display, _) = with_started_draw(&server).await;
     let mut watching = server.phone_socket(&phones[0]).await;
-    let mut bystander = server.socket(EVENT, "").await;
-    listen(&mut watching).await;
-    listen(&mut bystander).await;
+    let mut unnumbered = server.socket(EVENT, "").await;
+    draw_frames(&mut watching).await;
+    draw_frames(&mut unnumbered).await;
     let before =
         (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
 
@@ -129,23 +129,23 @@ async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
     for (question, answer) in &before.0 {
         assert_eq!(*answer, after.0[question], "{question} betrays that the draw was revealed");
     }
-    for (socket, told) in &before.1 {
-        assert_eq!(*told, after.1[socket], "the socket that {socket} learns that the draw was revealed");
+    for (socket, frames) in &before.1 {
+        assert_eq!(*frames, after.1[socket], "the socket that {socket} learns that the draw was revealed");
     }
-    assert_eq!(listen(&mut watching).await, Vec::<Value>::new(), "a phone gets no frame");
-    assert_eq!(listen(&mut bystander).await, Vec::<Value>::new(), "a socket without a number gets no frame");
+    assert_eq!(draw_frames(&mut watching).await, Vec::<Value>::new(), "a phone gets no frame");
+    assert_eq!(draw_frames(&mut unnumbered).await, Vec::<Value>::new(), "a socket without a number gets no frame");
 
     server.order("draw/complete", &json!({})).await.ok();
-    let told =
+    let announced =
         (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
     let winner = numbers(&revealed["winners"])[0];
     for question in
         ["/results".to_owned(), "/proof".to_owned(), "/state".to_owned(), format!("{winner} /check-winner?draw_number={winner}")]
     {
-        assert_ne!(before.0[&question], told.0[&question], "{question} tells of an announced draw");
+        assert_ne!(before.0[&question], announced.0[&question], "{question} shows an announced draw");
     }
-    for socket in ["bare".to_owned(), format!("{winner} says its number"), format!("{winner} proves its token")] {
-        assert_ne!(before.1[&socket], told.1[&socket], "the socket that {socket} learns of an announced draw");
+    for socket in ["bare".to_owned(), format!("{winner} names its number"), format!("{winner} proves its token")] {
+        assert_ne!(before.1[&socket], announced.1[&socket], "the socket that {socket} learns of an announced draw");
     }
 }
 
@@ -173,12 +173,12 @@ async fn a_long_poll_of_a_phone_is_not_woken_by_a_reveal() {
     let seq = ["seq", "state_sync"].iter().find_map(|name| state[name].as_u64().or(state[name]["seq"].as_u64())).unwrap();
     let epoch = [&state["epoch"], &state["state_sync"]["epoch"]].iter().find_map(|value| value.as_str()).unwrap().to_owned();
     let path = format!("/state?since={seq}&epoch={epoch}&session_token={}", phones[0].token);
-    let (told, ()) = tokio::join!(server.public(&path), async {
+    let (answer, ()) = tokio::join!(server.public(&path), async {
         server.order("draw/reveal", &json!({})).await.ok();
         server.get(&format!("/results?event_id={EVENT}")).await.ok();
         server.order("draw/complete", &json!({})).await.ok();
     });
-    assert!(told.to_string().contains("winner_announced"), "what wakes it is the announcement: {told}");
+    assert!(answer.to_string().contains("winner_announced"), "the announcement wakes it: {answer}");
 }
 
 #[tokio::test]

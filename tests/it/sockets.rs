@@ -37,17 +37,17 @@ async fn a_phone_names_its_number_or_proves_it() {
     let won = socket.until("already_won").await;
     assert_eq!((&won["won"], won["prizes"][0]["prize_name"].as_str()), (&json!(true), Some("TV")));
 
-    let mut proved = server.socket(EVENT, "").await;
-    proved.until("state_sync").await;
-    proved.say(&json!({"type": "identify", "session_token": winner.token})).await;
-    proved.settle().await;
-    let own = proved.heard("state_sync").last().unwrap().to_string();
-    assert!(proved.kinds().contains(&"already_won"), "{:?}", proved.kinds());
+    let mut proving = server.socket(EVENT, "").await;
+    proving.until("state_sync").await;
+    proving.say(&json!({"type": "identify", "session_token": winner.token})).await;
+    proving.settle().await;
+    let own = proving.heard("state_sync").last().unwrap().to_string();
+    assert!(proving.kinds().contains(&"already_won"), "{:?}", proving.kinds());
     assert!(own.contains("\"TV\"") && own.contains(&winner.number.to_string()), "its own number and wins: {own}");
 
-    let mut known = server.phone_socket(winner).await;
-    known.settle().await;
-    assert!(known.heard("state_sync")[0].to_string().contains("\"TV\""));
+    let mut numbered = server.phone_socket(winner).await;
+    numbered.settle().await;
+    assert!(numbered.heard("state_sync")[0].to_string().contains("\"TV\""));
 }
 
 #[tokio::test]
@@ -101,9 +101,9 @@ async fn a_role_has_to_be_proved() {
     by_query.until("state_sync").await;
     let mut wrong = server.socket(EVENT, "?role=display&token=wrong").await;
     assert_eq!(wrong.closed().await, 4401);
-    let mut talking = server.socket(EVENT, "?role=display").await;
-    talking.say(&json!({"type": "draw_complete"})).await;
-    assert_eq!(talking.closed().await, 4401, "the first message has to prove the role");
+    let mut unproven = server.socket(EVENT, "?role=display").await;
+    unproven.say(&json!({"type": "draw_complete"})).await;
+    assert_eq!(unproven.closed().await, 4401, "the first message has to prove the role");
 }
 
 #[tokio::test]
@@ -151,12 +151,12 @@ async fn the_oldest_of_five_sockets_of_one_token_is_replaced() {
 async fn a_flooding_socket_is_closed_and_no_other_is_affected() {
     let server = TestServer::start().await;
     server.open_event().await;
-    let (mut loud, mut quiet) = (server.socket(EVENT, "").await, server.socket(EVENT, "").await);
+    let (mut flooder, mut quiet) = (server.socket(EVENT, "").await, server.socket(EVENT, "").await);
     let flooding = async {
         for _ in 0..5_000 {
-            loud.say(&json!({"type": "ping"})).await;
+            flooder.say(&json!({"type": "ping"})).await;
         }
-        loud.closed().await
+        flooder.closed().await
     };
     assert_eq!(flooding.await, 4429);
     quiet.settle().await;
@@ -307,12 +307,12 @@ async fn counts_are_merged_whatever_the_number_of_sockets() {
         }
     };
     assert!(seen["seq"].is_null(), "counts are not numbered");
-    let mut heard = 0;
+    let mut counts = 0;
     for socket in &mut sockets {
         socket.settle().await;
-        heard += socket.heard("connection_count").len() + socket.heard("participant_joined").len();
+        counts += socket.heard("connection_count").len() + socket.heard("participant_joined").len();
     }
-    assert!(heard < SOCKETS * SOCKETS / 4, "{SOCKETS} sockets heard {heard} counts: the cost grows with the square");
+    assert!(counts < SOCKETS * SOCKETS / 4, "{SOCKETS} sockets got {counts} counts: the cost grows with the square");
 }
 
 #[tokio::test]
