@@ -4,9 +4,9 @@
 //! retry finds the same claim, so that an answer lost on the way costs no number. A token presented here is verified and
 //! never adopted.
 
-use crate::api::app::{App, Settings};
+use crate::api::app::{ApiRequest, App, Settings};
 use crate::api::auth::delay_wrong_token;
-use crate::api::context::{ApiRequest, BODY_MAX};
+use crate::api::context::BODY_MAX;
 use crate::api::rate_limiter::RetryAfter;
 use crate::base::chance;
 use crate::base::clock::wall_clock;

@@ -9,9 +9,8 @@
 //! questions are answered as to the public. A request's reply comes back through the reactor, after every frame that was
 //! published before.
 
-use crate::api::app::Settings;
+use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
-use crate::api::context::ApiRequest;
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::{details_request, verify_number, with_private_view};
 use crate::draw::command::DrawSelector;

@@ -3,9 +3,8 @@
 //! A list of prizes is shown before it is taken, and taken whole or not at all. An export masks telephone numbers and leaves
 //! addresses out, unless the whole ones are requested. Files are read and written on blocking threads, one at a time.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::api::desk::{all_details, requested_mask};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;

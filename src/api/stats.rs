@@ -1,8 +1,7 @@
 //! What a host watches: connections, the delivery of the last announcement, the server, and the audit trail.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::api::metrics::process;
 use crate::base::clock::{rfc3339, wall_clock};
 use crate::http::response::HttpResult;

@@ -7,9 +7,8 @@ pub mod port;
 pub mod process;
 pub mod text;
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::{AccessLevel, is_same_secret};
-use crate::api::context::ApiRequest;
 use crate::http::response::{HttpResponse, HttpResult, with_type};
 use crate::live::Role;
 use crate::live::connection_counts::EvictionReason;
