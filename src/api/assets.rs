@@ -19,11 +19,15 @@ include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// An embedded file.
 #[derive(Debug)]
 pub struct File {
+    /// `folder/name`.
     pub name: &'static str,
+    /// Value of `Content-Type`.
     pub media_type: &'static str,
     /// Hash of the content.
     pub tag: &'static str,
+    /// Compressed by Brotli (RFC 7932).
     pub brotli: &'static [u8],
+    /// Compressed by gzip (RFC 1952).
     pub gzip: &'static [u8],
 }
 

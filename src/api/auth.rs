@@ -29,7 +29,9 @@ const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(250);
 /// A verified credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
+    /// The admin token, or a login by it.
     Admin,
+    /// A signed link that is not revoked.
     Link(LinkId, LinkRole),
 }
 
@@ -75,7 +77,9 @@ impl Credential {
 
 /// An event, and the credential that opened it.
 pub struct EventAccess {
+    /// The event's room.
     pub room: Arc<Room>,
+    /// Sufficient for the level that was required.
     pub credential: Credential,
 }
 

@@ -30,10 +30,12 @@ pub struct Stored {
     pub name: String,
     /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
 }
 
 /// Why an image is not stored.
+#[expect(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("prize_image: {0}")]

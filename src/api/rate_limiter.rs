@@ -36,6 +36,7 @@ const EVENTS_MAX: usize = 4_096;
 /// Too many attempts: retry after so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
+    /// Until the next attempt is counted.
     pub seconds: u32,
 }
 

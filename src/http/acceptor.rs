@@ -30,6 +30,7 @@ pub struct Accepted {
     pub socket: TcpStream,
     /// What its listener speaks.
     pub protocol: Protocol,
+    /// Held until the connection ends or leaves.
     pub permit: ConnectionPermit,
 }
 

@@ -40,18 +40,23 @@ impl Protocol {
 /// A listening socket and its protocol.
 #[derive(Debug)]
 pub struct Listener {
+    /// Non-blocking.
     pub socket: TcpListener,
+    /// What it speaks.
     pub protocol: Protocol,
 }
 
 /// Where a listener listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
+    /// With the port that the kernel chose.
     pub address: SocketAddr,
+    /// What it speaks.
     pub protocol: Protocol,
 }
 
 /// Why a listening socket could not be opened.
+#[expect(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error("cannot find the address of {address}")]

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// An accepted connection.
+#[expect(missing_docs, reason = "one socket, with or without TLS")]
 #[derive(Debug)]
 pub enum ConnectionStream {
     Plain(TryFirst),
@@ -21,7 +22,9 @@ pub enum ConnectionStream {
 
 /// A socket that reads and writes without waiting; `context` is woken when it is ready again.
 pub struct Polled<'a, 'c> {
+    /// Registered with tokio.
     pub socket: &'a mut TcpStream,
+    /// Its waker is registered when a call would block.
     pub context: &'a mut Context<'c>,
 }
 

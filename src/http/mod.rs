@@ -47,9 +47,13 @@ pub struct HttpSettings {
 
 /// Everything that all connections share. `A` is the application.
 pub struct HttpServer<A: 'static> {
+    /// The operator's settings.
     pub settings: HttpSettings,
+    /// Finds the handler.
     pub router: &'static Router<A>,
+    /// Handed to each handler.
     pub app: Arc<A>,
+    /// Counts and times of answers.
     pub metrics: Arc<RequestMetrics>,
     /// TLS for the ports that speak it.
     pub tls: Option<Arc<rustls::ServerConfig>>,

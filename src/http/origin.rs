@@ -20,6 +20,7 @@ use hyper::{Method, StatusCode};
 const HEADERS_READ: &str = "Authorization, Content-Type, Idempotency-Key, X-Luckydraw";
 
 /// Who is calling, as far as browsers say.
+#[expect(missing_docs, reason = "the variant says it")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// No page: a script, or a browser that was given the address.

@@ -19,7 +19,9 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A request on its way to its handler. `A` is the application.
 pub struct RequestContext<A> {
+    /// The application.
     pub app: Arc<A>,
+    /// Method, target and headers.
     pub head: Parts,
     /// How the request came: the worker knows from the port.
     pub scheme: Scheme,
@@ -29,6 +31,7 @@ pub struct RequestContext<A> {
     pub caller: Caller,
     /// Path segments where the route has a `{…}`, in the route's order. Not percent-decoded: no id needs it.
     pub params: Vec<String>,
+    /// `None` once it is read.
     pub body: Option<Incoming>,
 }
 

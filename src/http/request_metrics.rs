@@ -25,6 +25,7 @@ pub struct RequestMetrics {
 pub struct RouteMetrics {
     /// The route's method and pattern; `-` for requests that fit no route.
     pub method: &'static str,
+    /// See `method`.
     pub pattern: &'static str,
     codes: [AtomicU64; CODES.len()],
     /// Microseconds from the head to the answer, a long-poll's wait included.

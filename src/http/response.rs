@@ -15,6 +15,7 @@ pub type HttpResult = Result<HttpResponse, HttpError>;
 /// An error response.
 #[derive(Debug)]
 pub struct HttpError {
+    /// 4xx or 5xx.
     pub status: StatusCode,
     /// Stable, for programs.
     pub code: &'static str,

@@ -15,10 +15,13 @@ pub type Handler<A> = fn(RequestContext<A>) -> Pin<Box<dyn Future<Output = HttpR
 
 /// A row of the table.
 pub struct Route<A> {
+    /// HEAD and OPTIONS have no rows of their own.
     pub method: Method,
     /// Literal segments, and `{name}` for any one segment.
     pub pattern: &'static str,
+    /// Where the pattern is served.
     pub scope: Scope,
+    /// Answers the request.
     pub handler: Handler<A>,
 }
 
@@ -48,11 +51,14 @@ macro_rules! routes {
 
 /// The application's table, and the prefix of its calls.
 pub struct Router<A: 'static> {
+    /// Path of the calls, without a slash at its end.
     pub prefix: &'static str,
+    /// The table, literal segments before `{…}` ones.
     pub routes: &'static [Route<A>],
 }
 
 /// What was found.
+#[expect(missing_docs, reason = "the variants say it")]
 #[derive(Debug, PartialEq, Eq)]
 pub enum Match {
     /// The route at `index` of the table, and its path parameters.

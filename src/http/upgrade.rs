@@ -30,6 +30,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 pub struct UpgradedSocket {
     /// Non-blocking, and registered with no readiness loop.
     pub socket: TcpStream,
+    /// `None` for a plain socket.
     pub tls: Option<Box<TlsSession>>,
     /// The part of the 101 that is still to be sent.
     pub response: Bytes,

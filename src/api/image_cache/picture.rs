@@ -28,6 +28,7 @@ const SCRATCH_BYTES_MAX: u64 = 16 << 20;
 const JPEG_QUALITY: u8 = 85;
 
 /// A picture's format.
+#[expect(missing_docs, reason = "the names are the formats")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Png,
@@ -47,6 +48,7 @@ pub struct Picture {
 }
 
 /// Why a file is refused. Each message follows the name of the field.
+#[expect(missing_docs, reason = "the messages say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     #[error("must be a PNG, JPEG, GIF or WebP image")]
@@ -60,6 +62,7 @@ pub enum Unfit {
 }
 
 impl Format {
+    /// Every format.
     pub const ALL: [Format; 4] = [Format::Png, Format::Jpeg, Format::Gif, Format::Webp];
 
     /// Extension of a file name.

@@ -26,6 +26,7 @@ const CONNECTIONS_MAX: usize = 8;
 /// The port.
 #[derive(Debug)]
 pub struct Port {
+    /// A loopback address.
     pub address: SocketAddr,
     thread: JoinHandle<()>,
 }

@@ -13,12 +13,17 @@ pub const BASELINE_CORES: f64 = 0.1;
 /// Resources that the process uses. A figure that the kernel does not give is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
+    /// Resident memory now.
     pub resident_bytes: u64,
     /// The highest resident memory so far.
     pub resident_peak_bytes: u64,
+    /// CPU time, user and system.
     pub cpu_s: f64,
+    /// Threads of the process.
     pub threads: u64,
+    /// Open files and sockets.
     pub open_files: u64,
+    /// Soft limit on them.
     pub open_files_max: u64,
 }
 

@@ -6,6 +6,7 @@ use crate::base::histogram::HistogramSnapshot;
 use std::fmt::{Display, Write};
 
 /// Type of a family.
+#[expect(missing_docs, reason = "the names are the format's own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
