@@ -20,7 +20,7 @@ pub fn examine(config: &Config) -> Report {
     let mut findings = vec![storage::check_folder(&config.data_dir)];
     findings.extend(storage::check_disk(&config.data_dir));
     findings.extend(network::check_ports(config));
-    findings.extend(network::check_name(config.app.domain.as_deref()));
+    findings.extend(network::check_name(config.app.http.domain.as_deref()));
     findings.extend(network::check_certificate(config));
     findings.push(machine::check_clock(&config.data_dir));
     findings.push(kernel::check_open_files(config));

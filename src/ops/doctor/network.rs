@@ -5,7 +5,7 @@
 
 use crate::base::address::BindAddress;
 use crate::base::http_client::resolve;
-use crate::http::bind::{self, BindError};
+use crate::http::bind::{BindError, Listener, Protocol};
 use crate::ops::config::Config;
 use crate::ops::doctor::cloud;
 use crate::ops::doctor::report::{Finding, Grade};
@@ -13,7 +13,7 @@ use crate::ops::healthcheck;
 use crate::tls::certificate::{Certificate, CertificateError, utc_text};
 use crate::tls::settings::CertificateOrigin;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Time for a connection to the public name.
@@ -43,10 +43,10 @@ enum Port {
 pub fn check_ports(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in config.addresses() {
-        let opened = bind::bind(std::slice::from_ref(address), false);
+        let opened = Listener::open(std::slice::from_ref(address), Protocol::Plain, false);
         findings.push(grade_port(address, &port_state(config, address, &opened)));
         let is_wrong = |finding: &Finding| finding.grade == Grade::Wrong;
-        if let Some(domain) = config.app.domain.as_deref().filter(|_| address.port != 0 && !findings.iter().any(is_wrong)) {
+        if let Some(domain) = config.app.http.domain.as_deref().filter(|_| address.port != 0 && !findings.iter().any(is_wrong)) {
             findings.push(grade_reach(domain, address.port, can_connect(domain, address.port)));
         }
         drop(opened);
@@ -54,10 +54,10 @@ pub fn check_ports(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn port_state(config: &Config, address: &BindAddress, opened: &Result<Vec<TcpListener>, BindError>) -> Port {
+fn port_state(config: &Config, address: &BindAddress, opened: &Result<Vec<Listener>, BindError>) -> Port {
     match opened {
         Ok(_) => Port::Free,
-        Err(BindError::Refused { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
+        Err(BindError::Listen { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
             // A server with TLS is asked where it speaks plain HTTP.
             let asked = if config.tls.is_some() {
                 healthcheck::plain_addresses(config).ok()
@@ -67,8 +67,8 @@ fn port_state(config: &Config, address: &BindAddress, opened: &Result<Vec<TcpLis
             let answer = asked.and_then(|addresses| healthcheck::ask_at(addresses.first()?, "/healthz").ok());
             Port::Taken { by_luckydraw: answer.is_some() }
         }
-        Err(BindError::Refused { source, .. }) => Port::Refused(source.kind()),
-        Err(BindError::Unknown { .. } | BindError::OpenToOthers { .. }) => Port::Unknown,
+        Err(BindError::Listen { source, .. }) => Port::Refused(source.kind()),
+        Err(BindError::Resolve { .. } | BindError::NotLoopback { .. }) => Port::Unknown,
     }
 }
 
@@ -169,7 +169,7 @@ pub fn check_certificate(config: &Config) -> Option<Finding> {
     match &config.tls.as_ref()?.origin {
         CertificateOrigin::Files { cert, key } => {
             let now = SystemTime::now();
-            let read = Certificate::read(cert, key, config.app.domain.as_deref(), now);
+            let read = Certificate::read(cert, key, config.app.http.domain.as_deref(), now);
             Some(grade_certificate(read.map(|certificate| certificate.not_after), now))
         }
         CertificateOrigin::Acme(order) => {
@@ -200,6 +200,7 @@ fn grade_certificate(not_after: Result<SystemTime, CertificateError>, now: Syste
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn a_port_is_free_or_ours_or_wrong() {
