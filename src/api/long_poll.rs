@@ -3,8 +3,7 @@
 //! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting requests are
 //! bounded by the application's permits and hold nothing but a watch: the answer is made from the snapshot of its moment.
 
-use crate::api::app::App;
-use crate::api::context::ApiRequest;
+use crate::api::app::{ApiRequest, App};
 use crate::api::phone::{verify_number, with_private_view};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;

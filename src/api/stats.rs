@@ -1,8 +1,7 @@
 //! What a host watches: connections, the delivery of the last announcement, the server, and the audit trail.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::api::metrics::process;
 use crate::base::clock::{rfc3339, wall_clock};
 use crate::http::response::HttpResult;
@@ -77,7 +76,7 @@ fn server_figures(app: &App) -> ServerView {
         cpu_seconds: usage.cpu_s,
         durable: app.durable.load(Relaxed),
         inbox_depth: app.inbox.depth(),
-        commit_ms_p99: app.commits.commit_us.counted().quantile(0.99).map(|us| us as f64 / 1e3),
+        commit_ms_p99: app.commits.commit_us.snapshot().quantile(0.99).map(|us| us as f64 / 1e3),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
-use crate::draw::decide::opening;
+use crate::draw::decide::open_event;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
@@ -16,7 +16,7 @@ use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::store::CommitError;
 use crate::store::JournalEntry;
 use crate::wire::frame;
-use crate::wire::view::people::masked;
+use crate::wire::view::people::masked_phone;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Sequencer {
             return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
-        let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
+        let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut touched = Touched::since(None);
         let mut state = State::new(Event::new(id.clone(), settings, session, epoch, at));
         facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
@@ -217,7 +217,7 @@ fn belonging(details: Option<WinnerDetails>, outcome: &Outcome) -> Option<Winner
 
 fn received(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
-    let phone = masked(&details.phone);
+    let phone = masked_phone(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
 }
 

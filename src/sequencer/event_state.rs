@@ -138,7 +138,7 @@ impl EventState {
         tellings.joined.iter().for_each(|number| self.tally.note(*number));
         // By its id: one batch may announce a draw and reveal the next, whose wait begins anew.
         let known = self.unannounced;
-        let unannounced = self.state.event.unannounced().map(|draw| draw.id);
+        let unannounced = self.state.event.unannounced_draw().map(|draw| draw.id);
         self.unannounced = unannounced.map(|id| known.filter(|(known, _)| *known == id).unwrap_or((id, Instant::now())));
         Publication {
             room,

@@ -13,9 +13,9 @@ pub use error::StartError;
 
 use self::core::{Core, SequencerThread, Storage};
 use crate::api::app::{App, Settings};
+use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
-use crate::api::pictures::ImageCache;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
