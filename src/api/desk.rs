@@ -14,7 +14,7 @@ use crate::draw::event::Audience;
 use crate::draw::fact::{Eligibility, WinnerDetails};
 use crate::draw::{Command, DrawId, EventId, Number, Refusal};
 use crate::http::response::{HttpError, HttpResult, success};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request};
 use crate::wire::parse::Invalid;
 use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, UndoHandOver};

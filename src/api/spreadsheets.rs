@@ -11,7 +11,7 @@ use crate::draw::event::Audience;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, Draw, Event, Number, Participant, Seat};
 use crate::http::response::{HttpError, HttpResult, created, success, with_type};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
 use crate::sheet::prizes::{self, ParsedPrizes};

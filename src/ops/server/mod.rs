@@ -160,7 +160,7 @@ fn serve(
     });
     let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
     let connections_left = move || {
-        let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
+        let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
         connections_max.saturating_sub(peers)
     };
     let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(connections_left))?;
