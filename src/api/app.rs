@@ -61,10 +61,10 @@ pub struct App {
     pub rate_limiter: RateLimiter,
     /// Images that were requested last.
     pub images: ImageCache,
-    /// Whether the server takes new work: false while it starts, and once it stops. Written by the server; relaxed, since
+    /// True if the server takes new work: false while it starts, and once it stops. Written by the server; relaxed, since
     /// nothing else is read on the strength of it.
     pub ready: AtomicBool,
-    /// Whether the last commit succeeded.
+    /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
     /// The way to the backup thread.
     pub backups: Door,

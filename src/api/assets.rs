@@ -122,7 +122,7 @@ pub fn response(file: &'static File, request_headers: &HeaderMap, cache_control:
     response
 }
 
-/// Whether the client holds the content of `tag` already (RFC 9110, section 13.1.2).
+/// Returns whether the client holds the content of `tag` already (RFC 9110, section 13.1.2).
 pub fn is_held(request_headers: &HeaderMap, tag: &str) -> bool {
     let lists = request_headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|tags| tags.split(',')).any(|held| held.trim().trim_start_matches("W/") == tag)

@@ -1,6 +1,6 @@
 //! Credentials and what they allow: the admin token, the login cookie and signed links.
 //!
-//! What a request presents is verified first and judged after, in functions without I/O. Secrets are compared by their
+//! Credentials are verified first and judged after, in functions without I/O. Secrets are compared by their
 //! SHA-256, so that the time of a comparison says nothing about the secret. A wrong token is answered late, each on its own: a
 //! lock after so many wrong ones would let anybody lock out the right one. In open mode every client is admin, as with the
 //! server before this one.
@@ -47,7 +47,7 @@ pub enum AccessLevel {
 }
 
 impl Credential {
-    /// Whether it grants that level. A display's link opens no call at all.
+    /// Returns whether it grants that level. A display's link opens no call at all.
     pub fn grants(self, level: AccessLevel) -> bool {
         match self {
             Credential::Admin => true,
@@ -57,7 +57,7 @@ impl Credential {
         }
     }
 
-    /// Whether a socket may have that role. The prize desk has no socket.
+    /// Returns whether a socket may have that role. The prize desk has no socket.
     pub fn allows_role(self, role: Role) -> bool {
         match role {
             Role::Phone => true,
@@ -83,7 +83,7 @@ pub struct EventAccess {
     pub credential: Credential,
 }
 
-/// What a request presents, already verified.
+/// Credentials of a request, already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presented {
     Nothing,
@@ -155,7 +155,7 @@ impl ApiRequest {
         }
     }
 
-    /// Whether the request carries a login that is still valid.
+    /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
         let admin = hash(&self.app.settings.admin_token);
         self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, wall_clock()))
@@ -163,7 +163,7 @@ impl ApiRequest {
 }
 
 impl<A> RequestContext<A> {
-    /// Whether a script on this server's own page made the request: a form cannot set the header, a foreign page not the
+    /// Returns whether a script on this server's own page made the request: a form cannot set the header, a foreign page not the
     /// origin.
     fn is_from_own_page(&self) -> bool {
         self.header("x-luckydraw") == Some("1") && self.caller.is_same_host()
@@ -233,7 +233,7 @@ fn find_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     pairs.filter_map(|pair| pair.trim().split_once('=')).find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// Whether both are the same secret, in a time that says nothing about it.
+/// Returns whether both are the same secret, in a time that says nothing about it.
 pub fn is_same_secret(expected: &str, presented: &str) -> bool {
     let differing = hash(expected).iter().zip(hash(presented)).fold(0, |bits, (a, b)| bits | (a ^ b));
     differing == 0

@@ -69,7 +69,7 @@ impl RequestContext<App> {
         value.transpose().map_err(|_| HttpError::invalid(format!("{name}: must be a number")))
     }
 
-    /// Whether a query parameter is `1`.
+    /// Returns whether a query parameter is `1`.
     pub fn is_flag_set(&self, name: &str) -> bool {
         self.query(name).as_deref() == Some("1")
     }

@@ -22,7 +22,7 @@ const CLAIM_CODE_CHARS_MAX: usize = 16;
 struct ClaimQr {
     event_id: String,
     claim_code: String,
-    /// Whether the asking page came by https.
+    /// True if the asking page came by https.
     #[serde(default)]
     secure: bool,
 }

@@ -189,7 +189,7 @@ impl<K: Clone + Eq + Hash> Windows<K> {
     }
 }
 
-/// Whether `key` is in the table or fits in, once the stale entries of a full table are gone.
+/// Returns whether `key` is in the table or fits in, once the stale entries of a full table are gone.
 fn make_room<K: Hash + Eq, V>(table: &mut HashMap<K, V>, key: &K, max: usize, is_stale: impl Fn(&V) -> bool) -> bool {
     if table.len() >= max && !table.contains_key(key) {
         table.retain(|_, entry| !is_stale(entry));

@@ -37,7 +37,7 @@ use std::time::Duration;
 const JOIN_ATTEMPTS_MAX: u32 = 400;
 const JOIN_RETRY_GAP: Duration = Duration::from_millis(5);
 
-/// What a handshake presents, already verified.
+/// Credentials of a handshake, already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presented {
     Nothing,

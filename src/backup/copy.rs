@@ -167,7 +167,7 @@ fn fill(data: &Path, to: &Path) -> Result<(), ArchiveError> {
     if is_between(before, copied.counts(before.last_fact)?, after) { Ok(()) } else { Err(JournalError::UnlikeCopy.into()) }
 }
 
-/// Whether a copy that was made between two looks at the original holds as much as it can have held then.
+/// Returns whether a copy that was made between two looks at the original holds as much as it can have held then.
 fn is_between(before: Counts, copied: Counts, after: Counts) -> bool {
     let held = |of: fn(Counts) -> i64| {
         let (a, b) = (of(before), of(after));

@@ -28,7 +28,7 @@ const STOP: Token = Token(usize::MAX);
 pub struct Accepted {
     /// Non-blocking.
     pub socket: TcpStream,
-    /// What its listener speaks.
+    /// Protocol of its listener.
     pub protocol: Protocol,
     /// Held until the connection ends or leaves.
     pub permit: ConnectionPermit,

@@ -16,7 +16,7 @@ const USER_TIMEOUT: Duration = Duration::from_secs(12);
 /// The deepest backlog that the kernel gives: it cuts this down to `net.core.somaxconn`.
 const BACKLOG: i32 = i32::MAX;
 
-/// What a listening socket speaks.
+/// Protocol of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Plain HTTP.
@@ -42,7 +42,7 @@ impl Protocol {
 pub struct Listener {
     /// Non-blocking.
     pub socket: TcpListener,
-    /// What it speaks.
+    /// Protocol of the socket.
     pub protocol: Protocol,
 }
 
@@ -51,7 +51,7 @@ pub struct Listener {
 pub struct ListenAddress {
     /// With the port that the kernel chose.
     pub address: SocketAddr,
-    /// What it speaks.
+    /// Protocol of the socket.
     pub protocol: Protocol,
 }
 
@@ -140,7 +140,7 @@ fn open_all(addresses: &[SocketAddr], v4_ports: &[u16], sockets: &mut Vec<TcpLis
     }
 }
 
-/// Whether an address could not be opened because this machine lacks it.
+/// Returns whether an address could not be opened because this machine lacks it.
 fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }

@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Whether this server knows a method.
+/// Returns whether this server knows a method.
 pub fn is_known(method: &Method) -> bool {
     METHODS.contains(method)
 }
@@ -52,22 +52,22 @@ impl Host {
         &self.text[..self.name_len]
     }
 
-    /// Whether both mean one place, where `default_port` stands for a port that is not written.
+    /// Returns whether both mean one place, where `default_port` stands for a port that is not written.
     pub fn is_same(&self, other: &Host, default_port: u16) -> bool {
         self.has_name(other.name()) && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }
 
-    /// Whether the name is one of the three that open mode trusts: `localhost`, `127.0.0.1`, `[::1]`.
+    /// Returns whether the name is one of the three that open mode trusts: `localhost`, `127.0.0.1`, `[::1]`.
     pub fn is_local(&self) -> bool {
         self.has_name("localhost") || self.name() == "127.0.0.1" || self.ip_v6() == Some(Ipv6Addr::LOCALHOST)
     }
 
-    /// Whether the name is an IP address.
+    /// Returns whether the name is an IP address.
     pub fn is_ip(&self) -> bool {
         self.name().parse::<Ipv4Addr>().is_ok() || self.ip_v6().is_some()
     }
 
-    /// Whether this is the name; case does not matter.
+    /// Returns whether this is the name; case does not matter.
     pub fn has_name(&self, name: &str) -> bool {
         self.name().eq_ignore_ascii_case(name)
     }
@@ -120,7 +120,7 @@ fn read_host(head: &Parts) -> Result<Option<Host>, HttpError> {
     Host::parse(text).map(Some).ok_or_else(|| malformed("the host is not valid"))
 }
 
-/// Whether this server goes by that name.
+/// Returns whether this server goes by that name.
 fn is_ours(settings: &HttpSettings, host: &Host) -> bool {
     if settings.open {
         return host.is_local();

@@ -2,7 +2,7 @@
 //!
 //! A page of any other site is refused outright rather than merely denied the answer, since a request that changes
 //! something has done so before a browser hides its answer. No `Origin` means that no page is calling; it gives no rights.
-//! What a caller may do is for the handlers to decide.
+//! The handlers decide what a caller may do.
 
 use crate::base::address::Scheme;
 use crate::http::HttpSettings;
@@ -32,12 +32,12 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// Whether a page is calling: only pages send an `Origin`.
+    /// Returns whether a page is calling: only pages send an `Origin`.
     pub fn is_page(&self) -> bool {
         *self != Caller::Direct
     }
 
-    /// Whether the calling page came from the very host it calls, by whatever scheme.
+    /// Returns whether the calling page came from the very host it calls, by whatever scheme.
     pub fn is_same_host(&self) -> bool {
         matches!(self, Caller::OwnPage | Caller::OtherPage { has_our_host: true, .. })
     }
@@ -68,7 +68,7 @@ pub fn check(settings: &HttpSettings, scheme: Scheme, host: Option<&Host>, heade
     Ok(Caller::OtherPage { origin: value.clone(), has_our_host })
 }
 
-/// Whether a page of `origin`, which is not ours, may call. Open mode trusts this machine and nobody else, listed or not.
+/// Returns whether a page of `origin`, which is not ours, may call. Open mode trusts this machine and nobody else, listed or not.
 fn is_allowed(settings: &HttpSettings, origin: &str, place: Option<&Host>) -> bool {
     if settings.open {
         return place.is_some_and(Host::is_local);

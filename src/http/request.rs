@@ -23,7 +23,7 @@ pub struct RequestContext<A> {
     pub app: Arc<A>,
     /// Method, target and headers.
     pub head: Parts,
-    /// How the request came: the worker knows from the port.
+    /// http or https, by the port that it came to.
     pub scheme: Scheme,
     /// The host the request names; an HTTP/1.0 request may name none.
     pub host: Option<Host>,

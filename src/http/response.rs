@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// A whole response.
 pub type HttpResponse = Response<Full<Bytes>>;
 
-/// What a handler returns.
+/// A handler's answer.
 pub type HttpResult = Result<HttpResponse, HttpError>;
 
 /// An error response.

@@ -57,7 +57,7 @@ pub struct Router<A: 'static> {
     pub routes: &'static [Route<A>],
 }
 
-/// What was found.
+/// A route, or the methods of a path.
 #[expect(missing_docs, reason = "the variants say it")]
 #[derive(Debug, PartialEq, Eq)]
 pub enum Match {
@@ -117,7 +117,7 @@ fn allow<'r>(of_path: impl Iterator<Item = &'r Method>) -> String {
     methods.join(", ")
 }
 
-/// Whether a path fits a pattern: segment by segment, where `{…}` fits any but an empty one.
+/// Returns whether a path fits a pattern: segment by segment, where `{…}` fits any but an empty one.
 fn fits(pattern: &str, path: &str) -> bool {
     let literal = pattern.bytes().take_while(|&byte| byte != b'{');
     if literal.zip(path.bytes()).any(|(expected, found)| expected != found) {

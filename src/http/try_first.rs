@@ -213,7 +213,7 @@ mod tests {
             if is_watched {
                 socket.register().unwrap();
             }
-            // What only looks like it goes out.
+            // A response that only looks like it is sent.
             socket.write_all(ANSWER).await.unwrap();
             client.read_exact(&mut [0; ANSWER.len()]).unwrap();
             socket.switch.announce();

@@ -25,9 +25,9 @@ pub struct Banner<'b> {
     pub event: &'b EventId,
     /// The token, or the file that holds it.
     pub admin_token: &'b AdminToken,
-    /// Whether every client is trusted.
+    /// True if every client is trusted.
     pub open: bool,
-    /// Whether stdout is a terminal.
+    /// True if stdout is a terminal.
     pub on_terminal: bool,
 }
 

@@ -32,7 +32,7 @@ pub struct CountUpdates {
 struct Told {
     participants: u32,
     connections: u32,
-    /// Whether whoever joined since the last telling may have been greeted with another count of connections.
+    /// True if whoever joined since the last telling may have been greeted with another count of connections.
     is_unsure: bool,
     /// Numbers registered since the last telling, the latest [`NUMBERS_MAX`].
     joined: Vec<Number>,
@@ -100,7 +100,7 @@ impl CountUpdates {
 }
 
 impl Told {
-    /// Whether there is something to tell, and there was peace for as long as that many frames want: as many as the last telling took.
+    /// Returns whether there is something to tell, and there was peace for as long as that many frames want: as many as the last telling took.
     fn is_due(&mut self, now: Instant, participants: u32, connections: u32, peace: impl Fn(u32) -> Duration) -> bool {
         if self.participants == participants && self.joined.is_empty() && self.connections == connections && !self.is_unsure {
             self.news_since = None;

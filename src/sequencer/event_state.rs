@@ -40,7 +40,7 @@ pub struct OutgoingFrames {
     frames: ByRole<Vec<Bytes>>,
     announced: Option<DrawId>,
     joined: Vec<Number>,
-    /// Whether anything came true but that numbers were given, of which the counts tell.
+    /// True if anything came true but that numbers were given, of which the counts tell.
     more_than_numbers: bool,
     reset: bool,
     closed: bool,
@@ -104,7 +104,7 @@ impl OutgoingFrames {
         self.frames[Role::Admin].push(frame);
     }
 
-    /// Whether stages have to turn the page at once, though it may bring nobody a frame: whoever joins is told what is on theirs.
+    /// Returns whether stages have to turn the page at once, though it may bring nobody a frame: whoever joins is told what is on theirs.
     pub fn are_news(&self) -> bool {
         self.more_than_numbers
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot::{Receiver, channel};
 
-/// How long a test waits for what must come; far beyond any busy machine.
+/// Deadline of a test's waits, far beyond any busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The event that is there from the beginning.

@@ -81,7 +81,7 @@ impl From<rusqlite::Error> for CommitError {
     }
 }
 
-/// Whether the disk may hold something else than the journal believes. The low byte of an extended code is its primary code.
+/// Returns whether the disk may hold something else than the journal believes. The low byte of an extended code is its primary code.
 fn is_fatal(extended_code: i32) -> bool {
     let primary_code = extended_code & 0xff;
     matches!(extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC | ffi::SQLITE_READONLY_DBMOVED)

@@ -60,7 +60,7 @@ pub fn close(
     copies::copy(db, to)
 }
 
-/// Whether the file at `path` is a parcel.
+/// Returns whether the file at `path` is a parcel.
 pub fn is_one(path: &Path) -> bool {
     let has_table = |db: Connection| db.table_exists(None, "parcel");
     path.is_file() && read_only(path).and_then(has_table).unwrap_or(false)

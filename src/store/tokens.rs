@@ -66,7 +66,7 @@ impl Tokens {
         characters.map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect()
     }
 
-    /// Whether `typed` is the recovery code of that number, however it is spaced, hyphenated or cased. The tries are for the caller to bound.
+    /// Returns whether `typed` is the recovery code of that number, however it is spaced, hyphenated or cased. The tries are for the caller to bound.
     pub fn is_recovery_code(&self, session: SessionId, number: Number, typed: &str) -> bool {
         let Some(typed) = settle_typed(typed) else { return false };
         // Signed once more, since the constant-time comparison at hand is that of whole signatures.
@@ -127,7 +127,7 @@ impl Tokens {
         signed(&self.login, &expires_at.0.to_string(), &login_message(admin_token_hash, expires_at))
     }
 
-    /// Whether a cookie is a login under that admin token, and still good at `now`.
+    /// Returns whether a cookie is a login under that admin token, and still good at `now`.
     pub fn verify_login(&self, admin_token_hash: &[u8; 32], cookie: &str, now: Timestamp) -> bool {
         let checked = parts(cookie).and_then(|(expires_at, signature)| {
             let expires_at = Timestamp(counting(expires_at)?);

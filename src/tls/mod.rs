@@ -35,7 +35,7 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Whether the settings name something unusable, rather than something having failed.
+    /// Returns whether the settings name something unusable, rather than something having failed.
     pub fn is_usage(&self) -> bool {
         matches!(self, TlsError::Certificate(_) | TlsError::Authority { .. })
     }

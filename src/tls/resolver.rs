@@ -56,7 +56,7 @@ impl CertificateResolver {
 }
 
 impl ReachProbe {
-    /// Whether the connection has arrived at this server.
+    /// Returns whether the connection has arrived at this server.
     pub fn has_arrived(&self) -> bool {
         self.has_arrived.load(Relaxed)
     }

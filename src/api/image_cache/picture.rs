@@ -161,7 +161,7 @@ fn refuse_large(width: u32, height: u32) -> Result<(), Unfit> {
     }
 }
 
-/// Whether a JPEG has its end: the decoder would paint missing pixels grey. Among the pixels no marker but the last is 0xffd9;
+/// Returns whether a JPEG has its end: the decoder would paint missing pixels grey. Among the pixels no marker but the last is 0xffd9;
 /// before them, a thumbnail may have an end of its own.
 fn is_whole(file: &[u8]) -> bool {
     let mut rest = &file[2..];

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// The flag that prints the settings.
 pub const PRINT_CONFIG: &str = "print-config";
 
-/// What the program is to do.
+/// The task of this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Subcommand {
     /// Serve until a signal.
@@ -32,7 +32,7 @@ pub enum Subcommand {
 pub struct HealthcheckArguments {
     /// The address to ask; `None` for the one in the settings.
     pub url: Option<String>,
-    /// Whether the server has to be ready for work, beyond being alive.
+    /// True if the server has to be ready for work, beyond being alive.
     pub ready: bool,
 }
 

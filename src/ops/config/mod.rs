@@ -145,7 +145,7 @@ fn days(count: u32) -> Duration {
     Duration::from_secs(u64::from(count) * 86_400)
 }
 
-/// What the command line asks for.
+/// A command line, read.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run a subcommand under these settings.

@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
 
-/// Whether this is one of Amazon's machines.
+/// Returns whether this is one of Amazon's machines.
 pub fn is_amazon() -> bool {
     std::fs::read_to_string("/sys/class/dmi/id/sys_vendor").unwrap_or_default().starts_with("Amazon EC2")
 }

@@ -41,7 +41,7 @@ struct Clock {
     now: Duration,
     /// Last write to the data folder, since 1970.
     last_write: Option<Duration>,
-    /// Whether a time service keeps it correct; `None` if the kernel does not say.
+    /// True if a time service keeps it correct; `None` if the kernel does not say.
     is_synchronized: Option<bool>,
 }
 
@@ -53,7 +53,7 @@ pub fn check_clock(data_dir: &Path) -> Finding {
     grade_clock(&Clock { now: since_1970(SystemTime::now()), last_write, is_synchronized: is_synchronized() })
 }
 
-/// Whether a time service keeps the kernel's clock correct (adjtimex(2)).
+/// Returns whether a time service keeps the kernel's clock correct (adjtimex(2)).
 fn is_synchronized() -> Option<bool> {
     // SAFETY: every field of a timex is an integer, for which zeros are a value; with no modes set, adjtimex writes into it
     // and changes nothing.

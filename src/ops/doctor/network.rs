@@ -72,7 +72,7 @@ fn port_state(config: &Config, address: &BindAddress, opened: &Result<Vec<Listen
     }
 }
 
-/// Whether the public name accepts a connection.
+/// Returns whether the public name accepts a connection.
 fn can_connect(domain: &str, port: u16) -> bool {
     let addresses = resolve(domain, port, Instant::now() + RESOLVE_TIMEOUT).unwrap_or_default();
     addresses.iter().any(|address| TcpStream::connect_timeout(address, CONNECT_TIMEOUT).is_ok())

@@ -21,7 +21,7 @@ pub struct Finding {
     pub check: &'static str,
     pub grade: Grade,
     pub message: String,
-    /// What to do about it; empty for [`Grade::Good`].
+    /// Remedy; empty for [`Grade::Good`].
     pub fix: String,
 }
 
@@ -67,7 +67,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing has to be fixed.
+    /// Returns whether nothing has to be fixed.
     pub fn is_healthy(&self) -> bool {
         self.findings.iter().all(|finding| finding.grade < Grade::Wrong)
     }

@@ -28,7 +28,7 @@ const FSYNC_TOO_SLOW: Duration = Duration::from_secs(1);
 struct Folder {
     /// The permission bits, if it is a folder that can be looked at.
     mode: Result<u32, ErrorKind>,
-    /// Whether a file could be made in it.
+    /// True if a file could be made in it.
     writable: Result<(), ErrorKind>,
 }
 

@@ -52,7 +52,7 @@ pub struct Core {
     pub inbox: Inbox,
     pub reactors: Reactors,
     pub tokens: Tokens,
-    /// Whether the last commit succeeded.
+    /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
     pub commit_metrics: Arc<CommitMetrics>,
     pub sequencer: SequencerThread,

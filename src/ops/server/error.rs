@@ -31,7 +31,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the settings ask for something impossible, rather than something having failed.
+    /// Returns whether the settings ask for something impossible, rather than something having failed.
     pub fn is_usage(&self) -> bool {
         match self {
             StartError::Bind(BindError::NotLoopback { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,

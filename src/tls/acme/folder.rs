@@ -55,7 +55,7 @@ impl AcmeFolder {
 #[derive(Clone, Debug)]
 pub struct OrderCache {
     folder: AcmeFolder,
-    /// Whether the certificate is for practice, and not written.
+    /// True if the certificate is for practice, and not written.
     is_practice: bool,
     certificate: Arc<Mutex<Option<Vec<u8>>>>,
 }

@@ -134,7 +134,7 @@ fn date_of(directory: &str, client: &Arc<ClientConfig>) -> io::Result<SystemTime
     date.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer has no date"))
 }
 
-/// Whether a certificate was refused because it has expired or is not valid yet.
+/// Returns whether a certificate was refused because it has expired or is not valid yet.
 fn is_outside_validity(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(
