@@ -70,8 +70,8 @@ fn see_doctor(config: &Config, json: bool) -> ExitCode {
 }
 
 /// Makes a backup or an export, or brings one back.
-fn keep_or_bring_back(config: &Config, archival: &arguments::BackupCommand) -> ExitCode {
-    match backup::run(config, archival) {
+fn keep_or_bring_back(config: &Config, archival: &backup::BackupCommand) -> ExitCode {
+    match backup::run(&config.data_dir, archival, config.backup_keep, config.events_max) {
         Ok(said) => {
             say(said);
             ExitCode::SUCCESS

@@ -27,15 +27,10 @@ pub struct Settings {
     pub admin_token: String,
     /// The token that opens the figures alone.
     pub metrics_token: Option<String>,
-    /// Where images are kept.
-    pub images_dir: std::path::PathBuf,
-    /// Where the journal lies, and where copies of it go.
-    pub data_dir: std::path::PathBuf,
-    pub backups_dir: std::path::PathBuf,
+    /// The folder of the journal, the images and the backups.
+    pub data_dir: crate::base::data_dir::DataDir,
     /// How long winners' details are kept, in days.
     pub details_days: u32,
-    /// The journal's file, to tell how large it is.
-    pub journal: std::path::PathBuf,
     /// The address phones in the hall reach this server by, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
     /// The port that speaks TLS, if one does.
@@ -61,7 +56,7 @@ pub struct App {
     /// Whether the last commit succeeded.
     pub durable: Arc<std::sync::atomic::AtomicBool>,
     /// Where backups are asked for.
-    pub backups: crate::backup::thread::Door,
+    pub backups: crate::backup::thread::BackupHandle,
     pub long_polls: tokio::sync::Semaphore,
     /// One permit: whoever reads or writes a spreadsheet, a picture or a copy of the journal holds it.
     pub files: Arc<tokio::sync::Semaphore>,
@@ -88,11 +83,8 @@ pub fn sample_settings() -> Settings {
         long_polls_max: 10,
         admin_token: "a token for tests".into(),
         metrics_token: None,
-        images_dir: std::path::PathBuf::from("images"),
-        data_dir: std::path::PathBuf::from("data"),
-        backups_dir: std::path::PathBuf::from("backups"),
+        data_dir: crate::base::data_dir::DataDir::new("data"),
         details_days: 30,
-        journal: std::path::PathBuf::from("journal"),
         join_base: "http://192.168.0.7:8000".into(),
         https_port: None,
     }

@@ -2,8 +2,8 @@
 
 use crate::api::app::App;
 use crate::api::auth::{Rank, enter};
-use crate::backup::copy::{self, Backup, Cause};
-use crate::backup::thread::NotMade;
+use crate::backup::copy::{self, Backup, BackupCause};
+use crate::backup::thread::BackupFailure;
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::sequencer::inbox::Rejection;
@@ -13,14 +13,14 @@ use hyper::StatusCode;
 /// `POST backup`
 pub async fn create(call: RequestContext) -> HttpResult {
     enter(&call, Rank::Admin).await?;
-    let backup = make(&call.app, Cause::Asked).await?;
+    let backup = make(&call.app, BackupCause::Asked).await?;
     Ok(envelope(StatusCode::CREATED, &made(&view(&backup)), "backed up"))
 }
 
 /// `GET backup`
 pub async fn list(call: RequestContext) -> HttpResult {
     enter(&call, Rank::Admin).await?;
-    let dir = call.app.settings.backups_dir.clone();
+    let dir = call.app.settings.data_dir.backups();
     let listed = tokio::task::spawn_blocking(move || copy::list(&dir)).await;
     let Ok(Ok(listed)) = listed else { return Err(Rejection::NotDurable.into()) };
     success(&backups(&listed.iter().map(view).collect::<Vec<_>>()), "the backups")
@@ -30,13 +30,13 @@ pub async fn list(call: RequestContext) -> HttpResult {
 ///
 /// # Errors
 /// 429 while others are being made, 503 when it could not be.
-pub async fn make(app: &App, cause: Cause) -> Result<Backup, HttpError> {
+pub async fn make(app: &App, cause: BackupCause) -> Result<Backup, HttpError> {
     app.backups.make(cause).await.map_err(|not_made| match not_made {
-        NotMade::Busy => {
+        BackupFailure::Busy => {
             let failure = HttpError::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY", "another backup is being made");
             HttpError { retry_after: Some(1), ..failure }
         }
-        NotMade::Failed => Rejection::NotDurable.into(),
+        BackupFailure::Failed => Rejection::NotDurable.into(),
     })
 }
 

@@ -6,7 +6,7 @@ use crate::api::app::App;
 use crate::api::auth::{Rank, enter};
 use crate::api::backups;
 use crate::api::images::store_data_url;
-use crate::backup::copy::Cause;
+use crate::backup::copy::BackupCause;
 use crate::base::chance;
 use crate::draw::command::{DrawSelector, ResetScope};
 use crate::draw::{Actor, Command, Draw, DrawId, DrawRequest, Outcome, Refusal, Status};
@@ -14,7 +14,7 @@ use crate::http::request::{BODY_MAX, BODY_WITH_IMAGE_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::Accepted;
-use crate::store::tokens::new_request_key;
+use crate::store::tokens::hash_request_id;
 use crate::wire::parse::parse;
 use crate::wire::request::{Cancel, DrawAtOnce, Meant, Reset, Spec, Void, request_id};
 use crate::wire::view::draws;
@@ -114,7 +114,7 @@ pub async fn reset(mut call: RequestContext) -> HttpResult {
         (false, false) => ResetScope::Nothing,
     };
     // Before it is decided whether anything is cleared: a copy too many does no harm.
-    let backup = if body.backup { Some(backups::make(&call.app, Cause::BeforeReset).await?.name) } else { None };
+    let backup = if body.backup { Some(backups::make(&call.app, BackupCause::BeforeReset).await?.name) } else { None };
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::Reset(scope)).await?;
     let session = HEXLOWER.encode(&granted.snapshot.event.session.0);
     let participants = body.reset_participants;
@@ -153,7 +153,7 @@ fn refuse_unknown(room: &Room, which: &DrawSelector) -> Result<(), HttpError> {
 fn request_named(call: &RequestContext, body: Option<&str>) -> Result<Option<[u8; 32]>, HttpError> {
     let header = call.head.headers.get("idempotency-key").and_then(|value| value.to_str().ok());
     let id = body.or(header).map(request_id).transpose()?;
-    Ok(id.map(new_request_key))
+    Ok(id.map(hash_request_id))
 }
 
 /// The draw that a granted wish was about.

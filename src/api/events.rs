@@ -2,7 +2,7 @@
 
 use crate::api::app::App;
 use crate::api::auth::{Rank, admit, enter};
-use crate::backup::copy::Cause;
+use crate::backup::copy::BackupCause;
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
 use crate::http::request::{BODY_MAX, RequestContext};
@@ -76,7 +76,7 @@ pub async fn phase(mut call: RequestContext) -> HttpResult {
     let (room, proved) = enter(&call, Rank::Host).await?;
     let phase = parse::<PhaseChange>(&call.read_body(BODY_MAX).await?)?.phase()?;
     let granted = call.app.inbox.submit(room.id.clone(), proved.actor(), Command::ChangePhase(phase)).await?;
-    call.app.backups.note(Cause::Phase);
+    call.app.backups.request(BackupCause::Phase);
     success(&events::event(&granted.snapshot.event), "changed")
 }
 

@@ -11,6 +11,7 @@ use self::picture::{Format, Unfit};
 use crate::api::app::App;
 use crate::api::assets;
 use crate::api::auth::{Rank, enter};
+use crate::base::durable_file;
 use crate::draw::Refusal;
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, success};
@@ -21,8 +22,7 @@ use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
 use hyper::{Response, StatusCode};
 use std::collections::VecDeque;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -132,7 +132,7 @@ pub async fn show(call: RequestContext) -> HttpResult {
     let tag = format!("\"{name}\"");
     // The name is the content: whoever holds the tag holds the image, and no file needs to be looked at.
     let is_held = assets::holds(&call.head.headers, &tag);
-    let image = if is_held { Some(Bytes::new()) } else { call.app.images.get(&call.app.settings.images_dir, name) };
+    let image = if is_held { Some(Bytes::new()) } else { call.app.images.get(&call.app.settings.data_dir.images(), name) };
     let mut reply = Response::new(Full::new(image.ok_or_else(not_found)?));
     if is_held {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
@@ -166,7 +166,7 @@ async fn store(app: &Arc<App>, image: Bytes) -> Result<Stored, HttpError> {
     let work = move || {
         // Held by who works, not by who asked: when a caller goes away, the next picture still waits until this one is made.
         let _turn = turn;
-        app.images.store(&app.settings.images_dir, &image)
+        app.images.store(&app.settings.data_dir.images(), &image)
     };
     // What panics over a picture cannot read it.
     let stored = tokio::task::spawn_blocking(work).await.unwrap_or(Err(NotStored::Unfit(Unfit::Broken)));
@@ -200,29 +200,18 @@ fn decode_data_url(url: &str) -> Option<Vec<u8>> {
     is_base64.then(|| BASE64.decode(data).or_else(|_| BASE64_NOPAD.decode(data)).ok())?
 }
 
-/// Writes an image whole or not at all: beside its place first, flushed, then moved. One that is there already is left as it is.
+/// Writes an image whole or not at all. One that exists already is left as it is.
 fn keep(dir: &Path, name: &str, image: &[u8]) -> Result<(), NotStored> {
     let place = dir.join(name);
     if place.exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(dir)?;
+    durable_file::create_folder(dir)?;
     if std::fs::read_dir(dir)?.count() >= IMAGES_MAX {
         return Err(NotStored::Full);
     }
-    let beside = half_written(&place);
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(image)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, &place)?;
-    // The journal is about to name it: the move must outlast a power cut as well.
-    std::fs::File::open(dir)?.sync_all()?;
-    Ok(())
-}
-
-/// A name of this thread's own, so that two uploads of one image do not write into each other.
-fn half_written(place: &Path) -> PathBuf {
-    place.with_extension(format!("{:?}.part", std::thread::current().id()))
+    // The permit of `App::files` lets one thread write at a time. The journal is about to name the image: it must outlast a power cut.
+    Ok(durable_file::write(&place, image)?)
 }
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ pub fn hand_in(event: EventId, number: Number, pick: WinSelector, contact: Conta
 /// The key under which a registration claims its number: of the phone's own making, so that its retry finds the claim again, else by chance.
 fn registration_key(call: &RequestContext, body: &Register) -> Result<[u8; 32], HttpError> {
     match key_named(call, body) {
-        Some(id) => Ok(tokens::new_request_key(request::request_id(id)?)),
+        Some(id) => Ok(tokens::hash_request_id(request::request_id(id)?)),
         None => Ok(chance::bytes()),
     }
 }

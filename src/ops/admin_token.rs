@@ -4,14 +4,13 @@
 //! banner, and only on a terminal.
 
 use crate::base::chance;
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
-/// The made token's file within the data folder.
-const FILE: &str = "admin.token";
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// What a made token is made of, in bytes.
 const RANDOM_LEN: usize = 20;
@@ -79,17 +78,17 @@ impl AdminToken {
     ///
     /// # Errors
     /// When its file cannot be read or written, or holds something else.
-    pub fn obtain(source: &Source, data_dir: &Path) -> Result<Self, AdminTokenError> {
+    pub fn obtain(source: &Source, data_dir: &DataDir) -> Result<Self, AdminTokenError> {
         let path = match source {
             Source::Given(secret) => return Ok(Self { secret: secret.clone(), file: None }),
             Source::File(path) => path.clone(),
             Source::Handed(path) if path.exists() => path.clone(),
-            Source::Handed(_) | Source::Kept => data_dir.join(FILE),
+            Source::Handed(_) | Source::Kept => data_dir.admin_token(),
         };
         let failed = |source| AdminTokenError::Io { path: path.clone(), source };
-        if path == data_dir.join(FILE) {
+        if path == data_dir.admin_token() {
             if !path.exists() {
-                keep(&path, &chance::hex(RANDOM_LEN)).map_err(failed)?;
+                durable_file::write(&path, format!("{}\n", chance::hex(RANDOM_LEN)).as_bytes()).map_err(failed)?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         }
@@ -99,31 +98,25 @@ impl AdminToken {
     }
 }
 
-/// Writes the token beside its place and then moves it there, so that a crash leaves none rather than half a one.
-fn keep(path: &Path, token: &str) -> io::Result<()> {
-    let beside = path.with_extension("token.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn data(folder: &tempfile::TempDir) -> DataDir {
+        DataDir::new(folder.path())
+    }
+
     #[test]
     fn a_token_is_made_once_and_kept_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = AdminToken::obtain(&Source::Kept, folder.path()).unwrap();
-        let again = AdminToken::obtain(&Source::Kept, folder.path()).unwrap();
+        let first = AdminToken::obtain(&Source::Kept, &data(&folder)).unwrap();
+        let again = AdminToken::obtain(&Source::Kept, &data(&folder)).unwrap();
         assert_eq!(first.secret, again.secret);
         assert_eq!(first.secret.expose().len(), 2 * RANDOM_LEN);
         let file = first.file.unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let elsewhere = tempfile::tempdir().unwrap();
-        assert_ne!(AdminToken::obtain(&Source::Kept, elsewhere.path()).unwrap().secret, again.secret);
+        assert_ne!(AdminToken::obtain(&Source::Kept, &data(&elsewhere)).unwrap().secret, again.secret);
     }
 
     #[test]
@@ -132,20 +125,20 @@ mod tests {
         let path = folder.path().join("secret");
         fs::write(&path, "0123456789abcdef-token\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let token = AdminToken::obtain(&Source::File(path.clone()), folder.path()).unwrap();
+        let token = AdminToken::obtain(&Source::File(path.clone()), &data(&folder)).unwrap();
         assert_eq!(token.secret.expose(), "0123456789abcdef-token");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(!folder.path().join(FILE).exists());
+        assert!(!data(&folder).admin_token().exists());
     }
 
     #[test]
     fn a_token_that_is_handed_over_is_taken_and_otherwise_one_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let handed = folder.path().join("credentials");
-        let kept = AdminToken::obtain(&Source::Handed(handed.clone()), folder.path()).unwrap();
-        assert_eq!(kept.file.unwrap(), folder.path().join(FILE));
+        let kept = AdminToken::obtain(&Source::Handed(handed.clone()), &data(&folder)).unwrap();
+        assert_eq!(kept.file.unwrap(), data(&folder).admin_token());
         fs::write(&handed, "a-token-that-was-handed-over\n").unwrap();
-        let token = AdminToken::obtain(&Source::Handed(handed), folder.path()).unwrap();
+        let token = AdminToken::obtain(&Source::Handed(handed), &data(&folder)).unwrap();
         assert_eq!(token.secret.expose(), "a-token-that-was-handed-over");
     }
 
@@ -153,12 +146,12 @@ mod tests {
     fn a_file_without_a_token_is_refused_and_not_repeated() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "short", "with a space in its middle"] {
-            fs::write(folder.path().join(FILE), text).unwrap();
-            let error = AdminToken::obtain(&Source::Kept, folder.path()).unwrap_err();
+            fs::write(data(&folder).admin_token(), text).unwrap();
+            let error = AdminToken::obtain(&Source::Kept, &data(&folder)).unwrap_err();
             assert!(matches!(error, AdminTokenError::Misshapen { .. }));
             assert!(text.is_empty() || !error.to_string().contains(text));
         }
         let nowhere = Source::File(folder.path().join("nowhere"));
-        assert!(matches!(AdminToken::obtain(&nowhere, folder.path()), Err(AdminTokenError::Io { .. })));
+        assert!(matches!(AdminToken::obtain(&nowhere, &data(&folder)), Err(AdminTokenError::Io { .. })));
     }
 }

@@ -1,5 +1,6 @@
 //! What the writer's tests share: a writer in the test's own hands, on a real journal, and peers on real loopback sockets.
 
+use crate::base::data_dir::DataDir;
 use crate::draw::command::Command;
 use crate::draw::fact::Settings;
 use crate::draw::{Actor, DrawRequest, EventId, Mode, Number, Prize, PrizeId};
@@ -44,14 +45,15 @@ impl Desk {
     /// A writer with one event, nobody in it and nothing listed.
     pub fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(folder.path(), &Keys::open(folder.path()).unwrap()).unwrap();
+        let data = DataDir::new(folder.path());
+        let journal = Journal::open(&data, &Keys::open(&data).unwrap()).unwrap();
         let (directory, stages) = (Arc::<Directory>::default(), Reactors::start(1, || Box::new(Mute)).unwrap());
         let limits = Limits {
             events_max: 3,
             announce_after: Duration::from_secs(10),
             event_ttl: Duration::from_secs(3_600),
             details_ttl: Duration::from_secs(3_600),
-            backups_dir: folder.path().join("backups"),
+            backups_dir: data.backups(),
         };
         let orders = bounded(1).1;
         let writer = Sequencer::recover(journal, directory.clone(), stages.clone(), orders, limits, Default::default()).unwrap();

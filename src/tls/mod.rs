@@ -12,6 +12,7 @@ pub mod resolver;
 pub mod session;
 pub mod settings;
 
+use crate::base::data_dir::DataDir;
 use acme::Acme;
 use files::Files;
 use pair::PairError;
@@ -22,7 +23,7 @@ use rustls::server::NoServerSessionStorage;
 use settings::{CertificateOrigin, TlsSettings};
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -72,7 +73,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When what it names cannot be used.
-    pub fn open(tls: &TlsSettings, domain: Option<&str>, data_dir: &Path) -> Result<Self, TlsError> {
+    pub fn open(tls: &TlsSettings, domain: Option<&str>, data_dir: &DataDir) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let shelf = Arc::new(CertificateResolver::default());
         let (source, speaks_acme): (Box<dyn Source>, bool) = match &tls.origin {

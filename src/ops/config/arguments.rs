@@ -3,6 +3,7 @@
 //! Without a word it serves. A word comes with every setting too, before or after it, and reads the same variables: what looks after a server
 //! then finds it by the settings that the server was started with. An errand's flags that are no setting are listed with it, in `command`.
 
+use crate::backup::BackupCommand;
 use crate::draw::EventId;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
@@ -18,19 +19,6 @@ pub enum Subcommand {
     Doctor { json: bool },
     /// To keep copies, or bring them back.
     Archive(BackupCommand),
-}
-
-/// What is to be kept or brought back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BackupCommand {
-    /// A backup of the data folder in the folder `to`, if not where the server makes its own; the newest `keep` that were asked for stay.
-    Backup { to: Option<PathBuf>, keep: Option<usize> },
-    /// The data folder out of a backup.
-    Restore { from: PathBuf },
-    /// One event in the file `to`, if not one of its name in the folder we are in.
-    Export { event: EventId, to: Option<PathBuf> },
-    /// An exported event, under another name if one is given.
-    Import { file: PathBuf, as_event: Option<EventId> },
 }
 
 /// Whom to ask, and what.

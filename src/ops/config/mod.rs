@@ -9,13 +9,15 @@ pub mod arguments;
 pub mod table;
 pub mod tls;
 
+use crate::backup::BackupCommand;
 use crate::base::address::BindAddress;
+use crate::base::data_dir::DataDir;
 use crate::draw::EventId;
 use crate::http::guard::Host;
 use crate::ops::admin_token::{self, Secret, Source};
 use crate::ops::logs;
 use crate::tls::settings::TlsSettings;
-use arguments::{BackupCommand, Healthcheck, Subcommand};
+use arguments::{Healthcheck, Subcommand};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -37,7 +39,7 @@ const ORIGINS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Config {
     pub bind: Vec<BindAddress>,
-    pub data_dir: PathBuf,
+    pub data_dir: DataDir,
     pub admin_token: Source,
     pub open: bool,
     pub default_event: EventId,
@@ -206,7 +208,7 @@ impl Reader {
         let domain = self.domain();
         let config = Config {
             bind: self.places_of("BIND"),
-            data_dir: PathBuf::from(self.text("DATA_DIR")),
+            data_dir: DataDir::new(self.text("DATA_DIR")),
             admin_token: self.admin_token(),
             open: self.switch("OPEN"),
             default_event: self.default_event(),
@@ -411,7 +413,7 @@ mod tests {
     fn without_a_word_the_defaults_hold() {
         let config = config(&[], &[("PATH", "/bin"), ("LUCKYDRAW_DATA_DIR", "")]);
         assert_eq!(config.bind, [BindAddress { host: "0.0.0.0".into(), port: 8000 }]);
-        assert_eq!((config.data_dir.to_str(), config.default_event.as_str()), (Some("./data"), "demo"));
+        assert_eq!((config.data_dir.path().to_str(), config.default_event.as_str()), (Some("./data"), "demo"));
         assert_eq!((config.announce_after_ms, config.event_ttl_s, config.events_max), (10_000, 2_592_000, 32));
         assert!(config.workers >= 1 && !config.open && matches!(config.admin_token, Source::Kept));
     }

@@ -3,7 +3,7 @@
 use crate::ops::config::Config;
 use crate::ops::descriptors;
 use crate::ops::doctor::finding::Finding;
-use crate::store::last_holder;
+use crate::store::lock::last_holder;
 use rustix::process::{Resource, getrlimit};
 
 const CHECK: &str = "open files";
@@ -13,7 +13,7 @@ const CONNECTIONS_ADVISED: usize = 2_000;
 
 /// Looks at the running server's limit where one holds the data folder, else at this process's own.
 pub fn examine(config: &Config) -> Finding {
-    let running = last_holder(&config.data_dir).and_then(limit_of);
+    let running = last_holder(config.data_dir.path()).and_then(limit_of);
     let own = || getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let room = descriptors::room_within(running.unwrap_or_else(own), config.workers + config.stages);
     judge(config.connections_max, room, if running.is_some() { "the running server" } else { "this process" })

@@ -22,12 +22,12 @@ use finding::Report;
 
 /// Looks at everything. Takes some seconds where a network does not answer.
 pub fn examine(config: &Config) -> Report {
-    let mut findings = folder::examine(&config.data_dir);
-    findings.extend(disk::examine(&config.data_dir));
+    let mut findings = folder::examine(config.data_dir.path());
+    findings.extend(disk::examine(config.data_dir.path()));
     findings.extend(ports::examine(config));
     findings.extend(dns::examine(config.domain.as_deref()));
     findings.extend(certificate::examine(config));
-    findings.push(clock::examine(&config.data_dir));
+    findings.push(clock::examine(config.data_dir.path()));
     findings.push(files::examine(config));
     findings.extend(memory::examine());
     findings.extend(sysctls::examine());

@@ -13,8 +13,8 @@ use crate::api::metrics::port::Port;
 use crate::api::metrics::process::Credit;
 use crate::api::pages;
 use crate::api::patience::RateLimiter;
-use crate::backup::thread::{BackupThread, Plan};
-use crate::backup::{BACKUPS, IMAGES};
+use crate::backup::thread::{BackupSchedule, BackupThread};
+use crate::base::durable_file;
 use crate::draw::EventId;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
@@ -27,13 +27,11 @@ use crate::ops::descriptors;
 use crate::ops::lan;
 use crate::ops::supervisor::sockets::{Handed, SocketsError};
 use crate::store::JournalError;
-use crate::store::journal::JOURNAL_FILE;
 use crate::store::keys::KeysError;
 use crate::tls::{Certificates, TlsError};
 use rooms::{Archive, Rooms, Writer};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -158,9 +156,8 @@ fn count_connections(config: &Config) -> usize {
 
 /// The images' folder, for its owner alone.
 fn make_images_folder(config: &Config) -> Result<(), StartError> {
-    let path = config.data_dir.join(IMAGES);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
-    made.map_err(|source| StartError::Folder { path, source })
+    let path = config.data_dir.images();
+    durable_file::create_folder(&path).map_err(|source| StartError::Folder { path, source })
 }
 
 /// What the street side goes by.
@@ -177,12 +174,9 @@ fn settle(config: &Config, gates: &[Listener], token: &AdminToken, connections_m
         connections_max,
         long_polls_max: config.long_polls_max,
         admin_token: token.secret.expose().to_owned(),
-        images_dir: config.data_dir.join(IMAGES),
         data_dir: config.data_dir.clone(),
-        backups_dir: config.data_dir.join(BACKUPS),
         details_days: config.pii_days,
         metrics_token: config.metrics_token.as_ref().map(|token| token.expose().to_owned()),
-        journal: config.data_dir.join(JOURNAL_FILE),
         join_base: lan::join_base(&listening, speech.scheme(), config.domain.as_deref()),
         https_port: config.tls.as_ref().and(listening.first()).map(SocketAddr::port),
     })
@@ -198,11 +192,10 @@ fn open_street(
     mut certificates: Option<Certificates>,
 ) -> io::Result<Running> {
     let directory = Arc::clone(&rooms.directory);
-    let keeper = BackupThread::start(Plan {
+    let keeper = BackupThread::start(BackupSchedule {
         data: config.data_dir.clone(),
-        to: settings.backups_dir.clone(),
         every: config.backup_every,
-        keep: config.backup_keep,
+        keep_max: config.backup_keep,
         age_max: Duration::from_secs(u64::from(config.pii_days) * 86_400),
     })?;
     let connections_max = settings.connections_max;
@@ -219,7 +212,7 @@ fn open_street(
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: rooms.durable,
-        backups: keeper.door(),
+        backups: keeper.handle(),
         pace: rooms.pace,
         traffic: RequestMetrics::default(),
         credit: Credit::default(),

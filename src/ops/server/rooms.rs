@@ -6,7 +6,7 @@
 
 use crate::api::app::Settings;
 use crate::api::messages::Messages;
-use crate::backup::BACKUPS;
+use crate::base::data_dir::DataDir;
 use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
 use crate::ops::config::Config;
@@ -19,7 +19,6 @@ use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::store::tokens::Tokens;
 use crossbeam::channel::{Sender, bounded};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -50,7 +49,7 @@ impl Archive {
     ///
     /// # Errors
     /// When another server holds it, or it is not to be used as it is.
-    pub fn take(data_dir: &Path) -> Result<Self, StartError> {
+    pub fn take(data_dir: &DataDir) -> Result<Self, StartError> {
         let keys = Keys::open(data_dir)?;
         let journal = Journal::open(data_dir, &keys)?;
         Ok(Self { keys, journal })
@@ -112,6 +111,6 @@ fn limits(config: &Config) -> Limits {
         announce_after: Duration::from_millis(config.announce_after_ms.into()),
         event_ttl: Duration::from_secs(config.event_ttl_s),
         details_ttl: Duration::from_secs(u64::from(config.pii_days) * 86_400),
-        backups_dir: config.data_dir.join(BACKUPS),
+        backups_dir: config.data_dir.backups(),
     }
 }

@@ -5,7 +5,7 @@
 //! Tries that have not succeeded are kept in a file, written before the order: a server that is restarted in despair, or crashes in a loop, goes on
 //! counting. The clock is an argument.
 
-use crate::tls::acme::folder::write_private;
+use crate::base::durable_file;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,7 +47,7 @@ impl Attempts {
             self.begun.remove(0);
         }
         let text: String = self.begun.iter().map(|at| format!("{at}\n")).collect();
-        write_private(&self.path, text.as_bytes())
+        durable_file::write(&self.path, text.as_bytes())
     }
 
     /// Notes that the last try has succeeded.

@@ -4,18 +4,15 @@
 //! has a byte, and takes its place by a rename, so that a crash leaves the old one. A file's name tells the directory and the domain apart: what was
 //! obtained for practice is never shown.
 
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use crate::tls::TlsError;
 use async_trait::async_trait;
 use ring::digest::{SHA256, digest};
 use rustls_acme::{AccountCache, CertCache};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The folder within the data folder.
-const NAME: &str = "acme";
 
 /// The folder of certificates.
 #[derive(Clone, Debug)]
@@ -28,10 +25,9 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(data_dir: &Path) -> Result<Self, TlsError> {
-        let path = data_dir.join(NAME);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|source| TlsError::Folder { path: path.clone(), source })?;
+    pub fn open(data_dir: &DataDir) -> Result<Self, TlsError> {
+        let path = data_dir.acme();
+        durable_file::create_folder(&path).map_err(|source| TlsError::Folder { path: path.clone(), source })?;
         Ok(Self { path })
     }
 
@@ -96,7 +92,7 @@ impl CertCache for Shared {
     async fn store_cert(&self, domains: &[String], directory: &str, pem: &[u8]) -> io::Result<()> {
         *self.0.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(pem.to_vec());
         match domains {
-            [domain] if self.0.counts => write_private(&self.0.folder.certificate_path(directory, domain), pem),
+            [domain] if self.0.counts => durable_file::write(&self.0.folder.certificate_path(directory, domain), pem),
             _ => Ok(()),
         }
     }
@@ -111,26 +107,8 @@ impl AccountCache for Shared {
     }
 
     async fn store_account(&self, contact: &[String], directory: &str, key: &[u8]) -> io::Result<()> {
-        write_private(&self.0.folder.account_path(directory, contact), key)
+        durable_file::write(&self.0.folder.account_path(directory, contact), key)
     }
-}
-
-/// Writes a file that nobody else may read, whole or not at all.
-///
-/// # Errors
-/// Whatever the disk says; the file is then as it was.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = path.with_extension("part");
-    // One that a crash left may have another mode.
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Reads a file; none when it is not there.
@@ -156,11 +134,11 @@ mod tests {
     #[test]
     fn nobody_else_may_read_what_is_written() {
         let data_dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(data_dir.path()).unwrap();
+        let folder = Folder::open(&DataDir::new(data_dir.path())).unwrap();
         let path = folder.certificate_path("https://a/dir", "draw.example.kr");
-        std::fs::write(path.with_extension("part"), "left by a crash, for everybody to read").unwrap();
+        std::fs::write(durable_file::temporary_path(&path), "left by a crash, for everybody to read").unwrap();
         for text in ["first", "second"] {
-            write_private(&path, text.as_bytes()).unwrap();
+            durable_file::write(&path, text.as_bytes()).unwrap();
             assert_eq!(folder.certificate("https://a/dir", "draw.example.kr").unwrap(), text.as_bytes());
         }
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

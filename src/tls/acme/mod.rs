@@ -10,6 +10,7 @@ pub mod attempts;
 pub mod folder;
 pub mod preflight;
 
+use crate::base::data_dir::DataDir;
 use crate::tls::pair::{Pair, Pem, day};
 use crate::tls::resolver::CertificateResolver;
 use crate::tls::settings::AcmeOrder;
@@ -72,7 +73,7 @@ impl Acme {
     /// When the folder cannot be used, or the authorities that the operator names cannot be read.
     pub fn open(
         order: &AcmeOrder,
-        data_dir: &Path,
+        data_dir: &DataDir,
         shelf: &Arc<CertificateResolver>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
