@@ -1,5 +1,6 @@
 //! The ground that every layer above `draw` shares: chance, clock, histogram, the watch over
-//! threads, addresses, the data folder and its durable files. It knows no layer.
+//! threads, addresses, the data folder and its durable files, a small HTTP client. It knows no
+//! layer.
 
 pub mod address;
 pub mod chance;
@@ -7,4 +8,5 @@ pub mod clock;
 pub mod data_dir;
 pub mod durable_file;
 pub mod histogram;
+pub mod http_client;
 pub mod threads;

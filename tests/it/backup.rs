@@ -389,7 +389,7 @@ async fn a_folder_of_another_version_is_refused_with_advice() {
         ("UPDATE fact SET kind = 'levitated' WHERE id = 2", ["levitated", "luckydraw restore"]),
     ] {
         alter(&data, change);
-        run(&data, &[]).refused(&words);
+        run(&data, &[]).expect_failure(&words);
         run(&data, &["restore", text(&backup)]).expect_success();
     }
     server.restart().await;
