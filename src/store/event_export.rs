@@ -136,7 +136,11 @@ mod tests {
         assert_eq!((export.reader.count_rows(i64::MAX).unwrap().facts, export.token_secret), (3, [9; 32]));
         assert_eq!(export.reader.details(&event_id("gala")).unwrap(), [details.details.unwrap()]);
         let mut images = Vec::new();
-        export.images(|name, bytes| Ok::<_, JournalError>(images.push((name.to_owned(), bytes.to_vec())))).unwrap();
+        let mut take = |name: &str, bytes: &[u8]| {
+            images.push((name.to_owned(), bytes.to_vec()));
+            Ok::<_, JournalError>(())
+        };
+        export.images(&mut take).unwrap();
         assert_eq!(images, [("a.png".to_owned(), b"picture".to_vec())]);
     }
 
