@@ -19,6 +19,7 @@ use crate::backup::thread::BackupSchedule;
 use crate::base::address::BindAddress;
 use crate::base::data_dir::DataDir;
 use crate::draw::EventId;
+use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::sequencer::Limits;
 use crate::tls::settings::TlsSettings;
@@ -79,11 +80,12 @@ impl Config {
     }
 
     fn read(reader: &mut Reader) -> Self {
-        let app = read_app(reader);
+        let data_dir = DataDir::new(reader.text("DATA_DIR"));
+        let app = read_app(reader, &data_dir);
         let config = Self {
             bind: reader.addresses("BIND"),
-            tls: tls::read_tls(reader, app.domain.as_deref()),
-            data_dir: app.data_dir.clone(),
+            tls: tls::read_tls(reader, app.http.domain.as_deref()),
+            data_dir: data_dir.clone(),
             admin_token: reader.admin_token(),
             default_event: reader.default_event(),
             workers: reader.number("WORKERS") as usize,
@@ -97,17 +99,17 @@ impl Config {
                 announce_after: Duration::from_millis(reader.number("ANNOUNCE_AFTER_MS")),
                 event_ttl: Duration::from_secs(reader.number("EVENT_TTL_S")),
                 details_ttl: days(app.details_days),
-                backups_dir: app.data_dir.backups(),
+                backups_dir: data_dir.backups(),
             },
             backups: BackupSchedule {
-                data: app.data_dir.clone(),
+                data: data_dir,
                 every: Some(reader.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
                 keep_max: reader.number("BACKUP_KEEP") as usize,
                 age_max: days(app.details_days),
             },
             app,
         };
-        if let Some(address) = config.addresses().find(|address| config.app.open && !address.may_be_loopback()) {
+        if let Some(address) = config.addresses().find(|address| config.app.http.open && !address.may_be_loopback()) {
             let message = format!("trusts every client, so it listens on loopback addresses only: {address} is not one");
             reader.refuse("OPEN", message);
         }
@@ -115,21 +117,23 @@ impl Config {
     }
 }
 
-fn read_app(reader: &mut Reader) -> Settings {
-    Settings {
+fn read_app(reader: &mut Reader, data_dir: &DataDir) -> Settings {
+    let http = HttpSettings {
         open: reader.switch("OPEN"),
         allowed_origins: reader.origins(),
         domain: reader.domain(),
+        https_port: None,
+    };
+    Settings {
+        http,
         default_event: Some(reader.text("DEFAULT_EVENT")),
         participants_max: reader.number("PARTICIPANTS_MAX") as u32,
         long_polls_max: reader.number("LONG_POLLS_MAX") as usize,
         metrics_token: reader.metrics_token(),
-        data_dir: DataDir::new(reader.text("DATA_DIR")),
+        data_dir: data_dir.clone(),
         details_days: reader.number("PII_DAYS") as u32,
-        connections_max: 0,
         admin_token: String::new(),
         join_base: String::new(),
-        https_port: None,
     }
 }
 
@@ -276,7 +280,7 @@ mod tests {
         assert_eq!((config.data_dir.path().to_str(), config.default_event.as_str()), (Some("./data"), "demo"));
         let limits = &config.sequencer;
         assert_eq!((limits.announce_after.as_millis(), limits.event_ttl.as_secs(), limits.events_max), (10_000, 2_592_000, 32));
-        assert!(config.workers >= 1 && !config.app.open && matches!(config.admin_token, AdminTokenSource::DataFolder));
+        assert!(config.workers >= 1 && !config.app.http.open && matches!(config.admin_token, AdminTokenSource::DataFolder));
     }
 
     #[test]
@@ -328,7 +332,7 @@ mod tests {
             let problems = parsed(&["--open"], &[("LUCKYDRAW_BIND", bind)]).unwrap_err();
             assert!(problems.iter().any(|problem| problem.message.contains("loopback")), "{bind}: {problems:?}");
         }
-        assert!(config(&["--open"], &[("LUCKYDRAW_BIND", "127.0.0.1:0,[::1]:0,localhost:8000")]).app.open);
+        assert!(config(&["--open"], &[("LUCKYDRAW_BIND", "127.0.0.1:0,[::1]:0,localhost:8000")]).app.http.open);
         assert_eq!(wrong(&[], &[("LUCKYDRAW_OPEN", "1")]), ["LUCKYDRAW_OPEN"], "the default address is not loopback");
     }
 
@@ -372,7 +376,7 @@ mod tests {
         let listed = "https://Stage.example:443, http://a.example:80,http://b.example:443,https://[::1]:443";
         let config = config(&[], &[("LUCKYDRAW_ALLOWED_ORIGINS", listed)]);
         let spelled = ["https://stage.example", "http://a.example", "http://b.example:443", "https://[::1]"];
-        assert_eq!(config.app.allowed_origins, spelled);
+        assert_eq!(config.app.http.allowed_origins, spelled);
     }
 
     #[test]
