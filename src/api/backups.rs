@@ -1,19 +1,18 @@
 //! `GET` and `POST backup`: copies of the whole data folder, which stay on the server's disk. No call downloads one.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::backup::copy::{self, Backup, BackupCause};
 use crate::backup::thread::BackupFailure;
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::sequencer::inbox::Rejection;
-use crate::wire::view::backups::{BackupView, backups, made};
+use crate::wire::view::events::{BackupView, backup_made, backups};
 
 /// `POST backup`
 pub async fn create(request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Admin).await?;
     let backup = make(&request.app, BackupCause::Asked).await?;
-    created(&made(&view(&backup)), "backed up")
+    created(&backup_made(&view(&backup)), "backed up")
 }
 
 /// `GET backup`

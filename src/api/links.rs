@@ -2,15 +2,15 @@
 //!
 //! A link's token is derived from its event and id, so that the console can show it again, and no secret is stored.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::draw::{Command, EventId, Link, LinkId, LinkRole, Outcome, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::wire::parse::Invalid;
 use crate::wire::request::NewLink;
-use crate::wire::view::events::{self, LinkView, role_named};
+use crate::wire::view::events::{self, LinkView};
 use crate::wire::view::json;
+use crate::wire::view::role_named;
 
 /// `GET links`
 pub async fn list(request: ApiRequest) -> HttpResult {

@@ -5,18 +5,18 @@
 
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome};
-use crate::draw::decide::opening;
+use crate::draw::decide::open_event;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::Sequencer;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::store::CommitError;
 use crate::store::JournalEntry;
 use crate::wire::frame;
-use crate::wire::view::people::masked;
+use crate::wire::view::people::masked_phone;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl Sequencer {
             return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
-        let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
+        let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut touched = Touched::since(None);
         let mut state = State::new(Event::new(id.clone(), settings, session, epoch, at));
         facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
@@ -160,7 +160,7 @@ impl Sequencer {
         let (is_new, are_news) = (hall.room.is_none(), tellings.are_news());
         let publication = hall.publish(tellings);
         if is_new {
-            publication.room.census.note_display(self.started_at.0);
+            publication.room.connections.note_display(self.started_at.0);
             self.directory.insert(publication.room.clone());
         }
         if are_news {
@@ -185,7 +185,7 @@ impl Sequencer {
         match reply {
             // Whoever asked may have gone; the facts stand all the same.
             Responder::Handler(waiting) => drop(waiting.send(answer)),
-            Responder::Peer { peer, encode } => self.stages.whisper(peer, encode(&answer)),
+            Responder::Peer { peer, encode } => self.stages.unicast(peer, encode(&answer)),
             Responder::Nobody => {}
         }
     }
@@ -217,7 +217,7 @@ fn belonging(details: Option<WinnerDetails>, outcome: &Outcome) -> Option<Winner
 
 fn received(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
-    let phone = masked(&details.phone);
+    let phone = masked_phone(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
 }
 
