@@ -5,16 +5,15 @@
 
 use crate::api::app::Settings;
 use crate::api::auth::prove;
-use crate::api::participants::{hand_in, number_of, own};
+use crate::api::participants::{number_of, own};
 use crate::api::state::personal;
 use crate::draw::command::DrawSelector;
-use crate::draw::{Actor, Command, DrawId, EventId, Number};
-use crate::http::response::HttpError;
+use crate::draw::{Actor, Command, DrawId, Number};
 use crate::live::directory::Directory;
 use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
 use crate::live::snapshot::Snapshot;
-use crate::live::{CloseCode, PeerId, Role};
-use crate::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
+use crate::live::{CloseCode, Role};
+use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crate::store::tokens::Tokens;
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
@@ -125,7 +124,7 @@ impl Messages {
             _ => DrawSelector::Latest,
         };
         let actor = if role == Role::Admin { Actor::Admin } else { Actor::Display };
-        self.order(speaker, actor, Command::Complete(which), completed)
+        self.order(speaker, actor, Command::Complete(which), Acknowledged::DrawComplete)
     }
 
     /// The number is the speaker's own; in open mode, as before, the one that the message says.
@@ -144,54 +143,27 @@ impl Messages {
         };
         let pick = request::pick(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.open).map_err(invalid)?;
-        let whisper = Responder::Peer { peer: speaker.id, encode: details_received };
-        Ok(self.post(hand_in(speaker.room.id.clone(), number, pick, contact, whisper)))
+        let (event, reply) =
+            (speaker.room.id.clone(), Responder::Peer { peer: speaker.id, message: Acknowledged::SubmitWinnerInfo });
+        Ok(self.post(Request::SubmitDetails { event, number, win: pick, contact, reply }))
     }
 
     fn note_arrival(&self, speaker: &Speaker<'_>, here: &ImHere) -> Action {
         let Some(number) = speaker.number else {
             return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not proved its number"));
         };
-        self.order(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, arrived)
+        self.order(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, Acknowledged::ImHere)
     }
 
-    fn order(&self, speaker: &Speaker<'_>, actor: Actor, command: Command, encode: Encode) -> Action {
-        let (event, peer): (EventId, PeerId) = (speaker.room.id.clone(), speaker.id);
-        self.post(Request::Command { event, actor, command, details: None, reply: Responder::Peer { peer, encode } })
+    fn order(&self, speaker: &Speaker<'_>, actor: Actor, command: Command, message: Acknowledged) -> Action {
+        let (event, reply) = (speaker.room.id.clone(), Responder::Peer { peer: speaker.id, message });
+        self.post(Request::Command { event, actor, command, reply })
     }
 
     fn post(&self, order: Request) -> Action {
         match self.inbox.post(order) {
             Ok(()) => Action::Nothing,
-            Err(denial) => {
-                let HttpError { code, message, .. } = denial.into();
-                error(code, &message)
-            }
-        }
-    }
-}
-
-/// Makes the frames of an order's answer.
-type Encode = fn(&Result<Accepted, Rejection>) -> Bytes;
-
-fn completed(result: &Result<Accepted, Rejection>) -> Bytes {
-    acknowledge(Acknowledged::DrawComplete, result)
-}
-
-fn details_received(result: &Result<Accepted, Rejection>) -> Bytes {
-    acknowledge(Acknowledged::SubmitWinnerInfo, result)
-}
-
-fn arrived(result: &Result<Accepted, Rejection>) -> Bytes {
-    acknowledge(Acknowledged::ImHere, result)
-}
-
-fn acknowledge(message: Acknowledged, result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(Accepted { outcome, snapshot }) => message.encode(Ok((outcome, &snapshot.event))),
-        Err(rejection) => {
-            let HttpError { code, message: why, .. } = rejection.clone().into();
-            message.encode(Err((code, &why)))
+            Err(rejection) => error(rejection.code(), &rejection.to_string()),
         }
     }
 }
@@ -247,7 +219,7 @@ mod tests {
 
         fn hear_bytes(&mut self, standing: Standing, number: Option<u32>, message: &[u8]) -> Action {
             let (room, snapshot) = (Arc::clone(&self.room), self.room.snapshot());
-            let id = PeerId { stage: 0, slot: 0, generation: 0 };
+            let id = crate::live::PeerId { stage: 0, slot: 0, generation: 0 };
             let speaker = Speaker { id, standing, number: number.map(Number), room: &room, snapshot: &snapshot };
             self.messages.hear(&speaker, &mut message.to_vec())
         }
@@ -344,7 +316,10 @@ mod tests {
         let mut hall = hall();
         assert_eq!(hall.hear(PHONE, Some(3), &details(3)), Action::Nothing);
         let pick = WinSelector::PrizeNamed(TV.into());
-        assert_eq!(hall.ordered(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3), has_address: false }));
+        let Ok(Request::SubmitDetails { win, number, contact, .. }) = hall.orders.try_recv().map(|order| *order) else {
+            panic!("no details were submitted");
+        };
+        assert_eq!((win, number, contact.name.as_str(), contact.address), (pick, Number(3), "Kim", None));
         for (number, message, code) in [
             (None, details(3), "UNAUTHORIZED"),
             (Some(4), details(3), "NOT_A_WINNER"),

@@ -14,11 +14,10 @@ use crate::http::request::{BODY_MAX, RequestContext};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::Room;
 use crate::live::snapshot::Snapshot;
-use crate::sequencer::inbox::{Rejection, Request, Responder as Wait};
-use crate::store::Details;
+use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens;
 use crate::wire::parse::parse;
-use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
+use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, ORIGIN, SET_COOKIE};
@@ -94,10 +93,9 @@ pub async fn winner_info(mut call: RequestContext) -> HttpResult {
     let snapshot = find(&call.app, &info.event_id)?.snapshot();
     let number = number_of_caller(&call, &snapshot.event)?;
     let contact = contact.check(call.app.settings.open)?;
-    let order = |reply| {
-        hand_in(snapshot.event.id.clone(), number, WinSelector::Draw(DrawId(info.draw_id)), contact, Wait::Handler(reply))
-    };
-    let granted = call.app.inbox.ask(order).await?;
+    let (event, win) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
+    let submit = |reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) };
+    let granted = call.app.inbox.ask(submit).await?;
     let Outcome::Details { draw, number, first, .. } = granted.outcome else {
         return success("{}", "received");
     };
@@ -137,16 +135,6 @@ pub fn own<T>(
 ) -> T {
     let claim_code = |draw| tokens.claim_code(event.session, draw, number);
     say(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
-}
-
-/// The order by which a winner's details are handed in. Which draw they belong to is settled when the order is granted.
-pub fn hand_in(event: EventId, number: Number, pick: WinSelector, contact: Contact, reply: Wait) -> Request {
-    let Contact { name, phone, address } = contact;
-    let has_address = address.is_some();
-    let draw = if let WinSelector::Draw(id) = pick { id } else { DrawId(0) };
-    let details = Details { draw, number, name, phone, address, submitted_at: wall_clock() };
-    let command = Command::ReceiveDetails { pick, number, has_address };
-    Request::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
 }
 
 /// The key under which a registration claims its number: of the phone's own making, so that its retry finds the claim again, else by chance.

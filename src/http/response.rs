@@ -94,14 +94,14 @@ impl HttpError {
 impl From<Rejection> for HttpError {
     fn from(denial: Rejection) -> Self {
         use StatusCode as S;
-        let message = denial.to_string();
+        let (code, message) = (denial.code(), denial.to_string());
         match denial {
             Rejection::Refused(refusal) => Self::from(refusal),
             Rejection::NoSuchEvent => Self::no_event(),
-            Rejection::EventExists => Self::new(S::CONFLICT, "EVENT_EXISTS", message),
-            Rejection::TooManyEvents { .. } => Self::new(S::CONFLICT, "TOO_MANY_EVENTS", message),
-            Rejection::EventInUse => Self::new(S::CONFLICT, "EVENT_IN_USE", message),
-            Rejection::NotDurable => Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, "NOT_DURABLE", message) },
+            Rejection::EventExists => Self::new(S::CONFLICT, code, message),
+            Rejection::TooManyEvents { .. } => Self::new(S::CONFLICT, code, message),
+            Rejection::EventInUse => Self::new(S::CONFLICT, code, message),
+            Rejection::NotDurable => Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, code, message) },
             Rejection::Overloaded => Self::overloaded(),
         }
     }

@@ -7,14 +7,12 @@ mod harness;
 mod model;
 
 use harness::{SEATS, TestServer};
-use luckydraw::base::clock::wall_clock;
 use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::{Eligibility, VoidReason};
-use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status, WinSelector};
+use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
-use luckydraw::store::Details;
 use model::{Model, Place};
 use std::collections::BTreeSet;
 
@@ -208,10 +206,7 @@ impl Evening {
         let Place { draw, number, voided, .. } = self.dice.one_of(&self.model.places);
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
-        let details = Details { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
-        let answer = self
-            .house
-            .order_with(Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false }, Some(details));
+        let answer = self.house.submit_details(draw, number, name);
         match answer {
             Ok(granted) => {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");

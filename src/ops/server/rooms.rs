@@ -77,8 +77,8 @@ impl Rooms {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
             let mut sequencer = Sequencer::recover(journal, directory, stages.clone(), taken, limits(config), durable)?;
             let Opening { event, settings, prizes } = demo::event(config);
-            sequencer.begin_with(event, settings, prizes);
-            let pace = sequencer.pace();
+            sequencer.open_first_event(event, settings, prizes);
+            let pace = sequencer.metrics();
             let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
             Ok((Writer { orders, thread: thread.map_err(StartError::Threads)? }, pace))
         };

@@ -34,7 +34,7 @@ impl Watched for House {
             })
         };
         let mut called: Vec<PendingProbe> = self.workers.iter().enumerate().map(worker).collect();
-        called.push(self.inbox.call(deadline));
+        called.push(self.inbox.send_probe(deadline));
         called.extend(self.app.stages.call(deadline));
         called.into_iter().filter(|called| !called.answers_by(deadline)).map(|called| called.name).collect()
     }

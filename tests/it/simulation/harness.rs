@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use crossbeam::channel::bounded;
-use luckydraw::draw::command::Command;
+use luckydraw::draw::command::{Command, WinSelector};
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
@@ -14,6 +14,7 @@ use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder
 use luckydraw::sequencer::{Limits, Sequencer};
 use luckydraw::store::journal::Journal;
 use luckydraw::store::{Details, Keys};
+use luckydraw::wire::request::Contact;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -85,13 +86,15 @@ impl TestServer {
     }
 
     pub fn order(&self, command: Command) -> Result<Accepted, Rejection> {
-        self.order_with(command, None)
+        let event = EventId::parse(EVENT).unwrap();
+        self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, reply: Responder::Handler(reply) })
     }
 
-    /// A command that brings a winner's details, or does not.
-    pub fn order_with(&self, command: Command, details: Option<Details>) -> Result<Accepted, Rejection> {
+    /// Submits a winner's details under this name.
+    pub fn submit_details(&self, draw: DrawId, number: Number, name: String) -> Result<Accepted, Rejection> {
         let event = EventId::parse(EVENT).unwrap();
-        self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, details, reply: Responder::Handler(reply) })
+        let (win, contact) = (WinSelector::Draw(draw), Contact { name, phone: "0".into(), address: None });
+        self.wait(|reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) })
     }
 
     /// The winners' details that are kept.
