@@ -5,14 +5,14 @@
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::draw::fact::{RecordedFact, Settings};
 use luckydraw::draw::{Actor, Epoch, EventId, Fact, Number, SessionId, Timestamp};
-use luckydraw::store::{Entry, Journal, Keys};
+use luckydraw::store::{Journal, JournalEntry, Keys};
 use std::hint::black_box;
 use tempfile::TempDir;
 
 const REPLAYED: u32 = 100_000;
 
-fn entry(event: &EventId, actor: Actor, fact: Fact) -> Entry {
-    Entry { event: event.clone(), stamped: RecordedFact { at: Timestamp(1_795_360_011_042), actor, fact }, details: None }
+fn entry(event: &EventId, actor: Actor, fact: Fact) -> JournalEntry {
+    JournalEntry { event: event.clone(), stamped: RecordedFact { at: Timestamp(1_795_360_011_042), actor, fact }, details: None }
 }
 
 /// A journal of one event with nobody in it. The folder goes when it is dropped.
@@ -27,7 +27,7 @@ fn journal(event: &EventId) -> (TempDir, Journal) {
 }
 
 /// Registrations with rising numbers, `len` at a time, without end.
-fn registrations(event: &EventId, len: u32) -> impl FnMut() -> Vec<Entry> {
+fn registrations(event: &EventId, len: u32) -> impl FnMut() -> Vec<JournalEntry> {
     let mut number = 0;
     move || {
         let registered = |number: u32| {

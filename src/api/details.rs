@@ -1,9 +1,9 @@
 //! Winners' details on their way out of the journal: page by page, so that the writer, who opens each of them, is never held for long.
 
 use crate::api::app::App;
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, EventId, Number};
 use crate::sequencer::inbox::{Rejection, Request};
-use crate::store::Details;
 use crate::wire::view::people::WinnerContact;
 
 /// How many are opened at a time: well under a millisecond of the writer's.
@@ -13,8 +13,8 @@ const PAGE: u32 = 256;
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn all(app: &App, event: &EventId) -> Result<Vec<Details>, Rejection> {
-    let mut all: Vec<Details> = Vec::new();
+pub async fn all(app: &App, event: &EventId) -> Result<Vec<WinnerDetails>, Rejection> {
+    let mut all: Vec<WinnerDetails> = Vec::new();
     loop {
         let after = all.last().map_or((DrawId(0), Number(0)), |last| (last.draw, last.number));
         let page = page(app, event, after, PAGE).await?;
@@ -30,14 +30,14 @@ pub async fn all(app: &App, event: &EventId) -> Result<Vec<Details>, Rejection> 
 ///
 /// # Errors
 /// When they cannot be read.
-pub async fn of_seat(app: &App, event: &EventId, draw: DrawId, number: Number) -> Result<Option<Details>, Rejection> {
+pub async fn of_seat(app: &App, event: &EventId, draw: DrawId, number: Number) -> Result<Option<WinnerDetails>, Rejection> {
     let before = (draw, Number(number.0.saturating_sub(1)));
     let page = page(app, event, before, 1).await?;
     Ok(page.into_iter().find(|details| (details.draw, details.number) == (draw, number)))
 }
 
 /// As a view shows them.
-pub fn reached(details: &Details) -> WinnerContact<'_> {
+pub fn reached(details: &WinnerDetails) -> WinnerContact<'_> {
     WinnerContact {
         draw: details.draw,
         number: details.number,
@@ -48,6 +48,6 @@ pub fn reached(details: &Details) -> WinnerContact<'_> {
     }
 }
 
-async fn page(app: &App, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<Details>, Rejection> {
+async fn page(app: &App, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<WinnerDetails>, Rejection> {
     app.inbox.ask(|reply| Request::ReadDetails { event: event.clone(), after, limit, reply }).await
 }

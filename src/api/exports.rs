@@ -8,13 +8,13 @@ use crate::api::details;
 use crate::api::imports::turn;
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, Event};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
-use crate::store::Details;
 use crate::wire::view::people::{Mask, masked};
 use http_body_util::Full;
 use hyper::Response;
@@ -36,7 +36,7 @@ enum What {
 /// An event with what its winners handed in.
 struct Hall {
     snapshot: Arc<Snapshot>,
-    details: Vec<Details>,
+    details: Vec<WinnerDetails>,
     mask: Mask,
 }
 

@@ -5,13 +5,14 @@
 //! file opens what `secret.key` opens for phones and links, and is made for its owner alone.
 
 use crate::backup::{ArchiveError, IMAGES, at};
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::event_export::{self, EventExport};
 use crate::store::folder;
 use crate::store::journal::{JOURNAL_FILE, Journal};
 use crate::store::keys::{Keys, SECRET_FILE};
 use crate::store::reading::Reading;
-use crate::store::{Details, Entry, JournalError};
+use crate::store::{JournalEntry, JournalError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
@@ -48,7 +49,7 @@ impl fmt::Display for Exported {
 
 /// What an event is made of.
 struct Contents {
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     details: usize,
     images: Vec<String>,
 }
@@ -80,7 +81,7 @@ pub fn export(data: &Path, event: &EventId, to: &Path) -> Result<Exported, Archi
 fn collect(reading: &Reading, event: &EventId) -> Result<Contents, ArchiveError> {
     let details = reading.details(event)?;
     let count = details.len();
-    let mut details: BTreeMap<(DrawId, Number), Details> =
+    let mut details: BTreeMap<(DrawId, Number), WinnerDetails> =
         details.into_iter().map(|details| ((details.draw, details.number), details)).collect();
     let (mut entries, mut images) = (Vec::new(), BTreeSet::new());
     reading.facts(|id, stamped| {
@@ -92,7 +93,7 @@ fn collect(reading: &Reading, event: &EventId) -> Result<Contents, ArchiveError>
             Fact::DetailsReceived { draw, number } => details.remove(&(*draw, *number)),
             _ => None,
         };
-        entries.push(Entry { event: id, stamped, details });
+        entries.push(JournalEntry { event: id, stamped, details });
     })?;
     Ok(Contents { entries, details: count - details.len(), images: images.into_iter().collect() })
 }

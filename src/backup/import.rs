@@ -6,12 +6,12 @@
 
 use crate::backup::{ArchiveError, IMAGES, at, now};
 use crate::base::chance;
-use crate::draw::fact::RecordedFact;
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{Actor, DrawId, Event, EventId, Fact, Number, Timestamp};
 use crate::store::event_export::EventExport;
 use crate::store::journal::Journal;
 use crate::store::keys::{self, Keys};
-use crate::store::{Details, Entry, JournalError, folder};
+use crate::store::{JournalEntry, JournalError, folder};
 use data_encoding::HEXLOWER;
 use ring::digest;
 use std::collections::BTreeMap;
@@ -69,9 +69,9 @@ fn read(file: &Path) -> Result<(EventExport, Event), ArchiveError> {
 }
 
 /// Every fact as one of `into`, with the details beside the facts that they came with, and the new epoch in the end.
-fn entries(parcel: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<Entry>, ArchiveError> {
+fn entries(parcel: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<JournalEntry>, ArchiveError> {
     let details = parcel.reading.details(from)?;
-    let mut details: BTreeMap<(DrawId, Number), Details> =
+    let mut details: BTreeMap<(DrawId, Number), WinnerDetails> =
         details.into_iter().map(|details| ((details.draw, details.number), details)).collect();
     let mut entries = Vec::new();
     parcel.reading.facts(|id, mut stamped| {
@@ -84,11 +84,11 @@ fn entries(parcel: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<E
             Fact::DetailsReceived { draw, number } => own = details.remove(&(*draw, *number)),
             _ => {}
         }
-        entries.push(Entry { event: into.clone(), stamped, details: own });
+        entries.push(JournalEntry { event: into.clone(), stamped, details: own });
     })?;
     let fact = Fact::EpochRenewed { epoch: chance::epoch() };
     let stamped = RecordedFact { at: Timestamp(now()), actor: Actor::Admin, fact };
-    entries.push(Entry { event: into.clone(), stamped, details: None });
+    entries.push(JournalEntry { event: into.clone(), stamped, details: None });
     Ok(entries)
 }
 

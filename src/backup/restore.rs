@@ -12,7 +12,7 @@ use crate::store::folder::{self, LOCK_FILE, Lock};
 use crate::store::journal::{HALF_RESTORED, JOURNAL_FILE, Journal};
 use crate::store::keys::{Keys, SECRET_FILE};
 use crate::store::reading::Reading;
-use crate::store::{Entry, event_export};
+use crate::store::{JournalEntry, event_export};
 use std::fmt;
 use std::fs;
 use std::io;
@@ -120,7 +120,7 @@ impl Source {
 fn renew(folder: &Path, keys: &Keys) -> Result<Vec<Event>, ArchiveError> {
     let mut journal = Journal::open(folder, keys)?;
     let reading = Reading::open(&folder.join(JOURNAL_FILE), keys)?;
-    let renewed: Vec<Entry> = reading.verify()?.iter().map(|event| renewal(event, Timestamp(now()))).collect();
+    let renewed: Vec<JournalEntry> = reading.verify()?.iter().map(|event| renewal(event, Timestamp(now()))).collect();
     journal.commit(&renewed)?;
     let events = reading.verify()?;
     drop(reading);
@@ -129,9 +129,9 @@ fn renew(folder: &Path, keys: &Keys) -> Result<Vec<Event>, ArchiveError> {
 }
 
 /// The fact that an event goes on from a copy.
-fn renewal(event: &Event, at: Timestamp) -> Entry {
+fn renewal(event: &Event, at: Timestamp) -> JournalEntry {
     let fact = Fact::EpochRenewed { epoch: chance::epoch() };
-    Entry { event: event.id.clone(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None }
+    JournalEntry { event: event.id.clone(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None }
 }
 
 /// Moves what is in `staging` to its places in `data`, and what stands there to a folder of its own, which it gives.

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use crate::draw::fact::{RecordedFact, Settings};
     use crate::draw::{Actor, Epoch, EventId, Fact, SessionId};
-    use crate::store::{Entry, Journal};
+    use crate::store::{Journal, JournalEntry};
     use tempfile::TempDir;
 
     fn folder() -> (TempDir, Plan, Journal) {
@@ -193,11 +193,11 @@ mod tests {
         (temp, plan, journal)
     }
 
-    fn opened(name: &str) -> Entry {
+    fn opened(name: &str) -> JournalEntry {
         let event = EventId::parse(name).unwrap();
         let settings = Settings { title: "t".into(), participants_max: 9, ..Settings::default() };
         let fact = Fact::Opened { id: event.clone(), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) };
-        Entry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+        JournalEntry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What has happened: the only things that change an event, and all that the journal keeps of it.
 
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
+use std::fmt;
 use std::sync::Arc;
 
 /// Who brought a fact about, for the audit trail.
@@ -218,10 +219,41 @@ pub enum Fact {
     },
 }
 
-/// A fact with its time and author, as it is committed.
+/// A fact with its time and author, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedFact {
     pub at: Timestamp,
     pub actor: Actor,
     pub fact: Fact,
+}
+
+/// A winner's name and address for the delivery of the prize. The rules never read them: a fact says only that they came. `Debug` prints no field.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WinnerDetails {
+    pub draw: DrawId,
+    pub number: Number,
+    pub name: String,
+    pub phone: String,
+    pub address: Option<String>,
+    pub submitted_at: Timestamp,
+}
+
+impl fmt::Debug for WinnerDetails {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WinnerDetails(..)")
+    }
+}
+
+/// A line of the audit trail: a fact as text, without anything that is still secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Rises with each fact; a page ends here and the next one begins below it.
+    pub id: i64,
+    pub at: Timestamp,
+    /// The actor's name in the journal: `phone`, `admin`, `link:7`.
+    pub actor: String,
+    /// The fact's kind in the journal: `revealed`.
+    pub kind: String,
+    /// The fact as a JSON object, without entropy, sealed picks or key hashes.
+    pub summary: String,
 }

@@ -3,7 +3,6 @@
 //! A stage is one thread, one readiness loop, one slab of peers and one inbox. Joining and broadcasting happen on the thread that owns the peer, so
 //! they never race and need no lock; a task a socket, or a lock around a shared list of them, would cost each broadcast a wake-up or a wait a peer.
 //! The thread's work is in `floor`: what comes in at the doors (`entrance`, `broadcast`), what peers say (`ear`), and how they leave (`exit`).
-//! How a socket gets there is in `passage`.
 //! A stage never waits for a peer or for another stage, and knows no JSON.
 //!
 //! # What was tried and did not pay
@@ -18,7 +17,7 @@
 //! | a connection watched by tokio before it is tried, CPU a handshake (ten rounds) | 80 µs | 104 µs |
 //! | a request that is not there yet tried for twice before tokio watches its connection, CPU a handshake (three rounds) | 37 µs | 41 µs |
 //! | `SO_SNDBUF` of 24, 8 or 4 KiB instead of 12: the kernel holds of a stalled peer (one run each) | 52 KiB | 96, 48 and 52 KiB |
-//! | a file table a stage thread, CPU a handshake (seven rounds) | 47 µs | 54 µs, and a frame costs the same: the feature `file-tables`, for benches alone |
+//! | a file table a stage thread, CPU a handshake (seven rounds) | 47 µs | 54 µs, and a frame costs the same |
 //! | head and body of an answer copied into one buffer instead of `writev`, CPU a registration | 24.9 µs | 24.5 µs, within the spread |
 //! | `state_sync` encoded only when it is asked for | below 0.5 % of a registration's samples | not built |
 
@@ -26,7 +25,6 @@ mod broadcast;
 mod close;
 mod event_loop;
 mod join;
-mod passage;
 mod read;
 #[cfg(test)]
 mod testing;
@@ -44,7 +42,6 @@ use bytes::Bytes;
 use crossbeam::channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use event_loop::EventLoop;
 use mio::{Poll, Token, Waker};
-use passage::{Giver, Passenger, Taker};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -106,7 +103,7 @@ pub struct Reactors {
 enum Order {
     Publish(Arc<Publication>),
     Unicast(PeerId, Bytes),
-    Join(Box<Passenger>),
+    Join(Box<Join>),
     /// Close a peer whose number has one socket too many: the newest is on another stage.
     Replace(PeerId),
     /// Let go of this: somebody asks whether the stage still comes round to its work.
@@ -121,7 +118,6 @@ enum Order {
 #[derive(Debug)]
 struct ReactorHandle {
     orders: Sender<Order>,
-    giver: Giver,
     bell: Arc<Wakeup>,
     /// Frames queued for the peer furthest behind, at the last scan. Written by the stage; relaxed, since it is for looking at.
     deepest: AtomicUsize,
@@ -158,16 +154,15 @@ impl Reactors {
             let poll = Poll::new()?;
             let bell = Arc::new(Wakeup { rung: AtomicBool::new(false), waker: Waker::new(poll.registry(), event_loop::WAKER)? });
             let (orders, inbox) = bounded(limits.inbox_orders_max);
-            let (giver, taker) = passage::open()?;
-            doors.push(ReactorHandle { orders, giver, bell: bell.clone(), deepest: AtomicUsize::new(0) });
-            insides.push((poll, bell, inbox, taker));
+            doors.push(ReactorHandle { orders, bell: bell.clone(), deepest: AtomicUsize::new(0) });
+            insides.push((poll, bell, inbox));
         }
         let stages = Self { doors: doors.into(), next: Arc::default(), threads: Arc::default() };
-        for (index, (poll, bell, inbox, taker)) in insides.into_iter().enumerate() {
-            let mailbox = Inbox { inbox, taker, bell, doors: stages.doors.clone() };
+        for (index, (poll, bell, inbox)) in insides.into_iter().enumerate() {
+            let mailbox = Inbox { inbox, bell, doors: stages.doors.clone() };
             let floor = EventLoop::new(index as u16, limits.clone(), poll, mailbox, interpreter());
-            let thread = std::thread::Builder::new().name(format!("stage-{index}"));
-            stages.threads().push(passage::spawn(thread, floor)?);
+            let thread = std::thread::Builder::new().name(format!("socket-{index}"));
+            stages.threads().push(thread.spawn(move || floor.run())?);
         }
         Ok(stages)
     }
@@ -200,15 +195,10 @@ impl Reactors {
     /// The socket comes back when the stage's inbox is full: another try may find room, and [`Join::turn_away`] says no.
     pub fn try_join(&self, join: Box<Join>) -> Result<(), Box<Join>> {
         let door = &self.doors[self.next.fetch_add(1, Ordering::Relaxed) % self.doors.len()];
-        let turn = door.giver.begin();
-        let (passenger, aside) = passage::part(join);
-        match door.try_put(Order::Join(passenger)) {
-            Ok(()) => turn.pass(aside),
-            Err(TrySendError::Full(Order::Join(passenger))) => return Err(passage::reunite(passenger, aside)),
-            Err(TrySendError::Disconnected(Order::Join(passenger))) => {
-                passage::reunite(passenger, aside).turn_away(CloseCode::Restarting);
-            }
-            Err(_) => {}
+        match door.try_put(Order::Join(join)) {
+            Err(TrySendError::Full(Order::Join(join))) => return Err(join),
+            Err(TrySendError::Disconnected(Order::Join(join))) => join.turn_away(CloseCode::Restarting),
+            Ok(()) | Err(_) => {}
         }
         Ok(())
     }
@@ -223,7 +213,7 @@ impl Reactors {
     /// Calls every stage; waits for room until `deadline`.
     pub fn call(&self, deadline: Instant) -> Vec<PendingProbe> {
         let call = |(index, door): (usize, &ReactorHandle)| {
-            probe(format!("stage-{index}"), |call| door.put_by(Order::Probe(call), deadline))
+            probe(format!("socket-{index}"), |call| door.put_by(Order::Probe(call), deadline))
         };
         self.doors.iter().enumerate().map(call).collect()
     }
@@ -289,7 +279,6 @@ impl Wakeup {
 /// The inner side of a stage's door, and its way to the other stages.
 struct Inbox {
     inbox: Receiver<Order>,
-    taker: Taker,
     bell: Arc<Wakeup>,
     doors: Arc<[ReactorHandle]>,
 }

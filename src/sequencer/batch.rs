@@ -7,13 +7,13 @@
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome, WinSelector};
 use crate::draw::decide::opening;
-use crate::draw::fact::{RecordedFact, Settings};
+use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::sequencer::{Sequencer, exit_if_fatal};
-use crate::store::{CommitError, Details, Entry};
+use crate::store::{CommitError, JournalEntry};
 use crate::wire::frame;
 use crate::wire::request::Contact;
 use crate::wire::view::people::masked;
@@ -32,7 +32,7 @@ const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
 struct Batch {
     /// Time of every fact in it.
     at: Timestamp,
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     changes: BTreeMap<EventId, Change>,
     answers: Vec<(Responder, EventId, Result<Outcome, Rejection>)>,
 }
@@ -115,7 +115,7 @@ impl Sequencer {
         let outcome = self.decide(batch, id, Actor::Phone, &command)?;
         if let Outcome::Details { draw, number, first: true, keeps_address } = outcome {
             let address = address.filter(|_| keeps_address);
-            let details = Details { draw, number, name, phone, address, submitted_at: batch.at };
+            let details = WinnerDetails { draw, number, name, phone, address, submitted_at: batch.at };
             let change = batch.changes.get_mut(id).expect("first details are a fact");
             change.outgoing.push_for_consoles(received_frame(&self.events[id].working.event, &details));
             batch.entries.last_mut().expect("first details are a fact").details = Some(details);
@@ -164,7 +164,7 @@ impl Sequencer {
         }
     }
 
-    fn commit(&mut self, entries: &[Entry]) -> Result<(), CommitError> {
+    fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
         let started = Instant::now();
         let committed = self.journal.commit(entries);
         self.metrics.record(started.elapsed(), entries.len(), committed.is_ok());
@@ -239,7 +239,7 @@ impl Batch {
 
     fn add_facts(&mut self, event: &EventId, actor: Actor, facts: Vec<Fact>) {
         let recorded = facts.into_iter().map(|fact| RecordedFact { at: self.at, actor, fact });
-        self.entries.extend(recorded.map(|stamped| Entry { event: event.clone(), stamped, details: None }));
+        self.entries.extend(recorded.map(|stamped| JournalEntry { event: event.clone(), stamped, details: None }));
     }
 }
 
@@ -250,7 +250,7 @@ impl Change {
 }
 
 /// The frame that tells consoles of a winner's details, the phone number masked.
-fn received_frame(event: &Event, details: &Details) -> bytes::Bytes {
+fn received_frame(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
     let phone = masked(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(answers[1].as_ref().unwrap().outcome, outcome(false), "a second submission changes nothing");
         assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Rejection::Refused(Refusal::NotAWinner)))));
         let stored = server.sequencer.journal.details(&id(GALA)).unwrap();
-        let [Details { name, address, submitted_at, .. }] = &stored[..] else { panic!("one row: {stored:?}") };
+        let [WinnerDetails { name, address, submitted_at, .. }] = &stored[..] else { panic!("one row: {stored:?}") };
         assert_eq!((name.as_str(), address), ("Kim", &None), "this prize is not sent, so no address is kept");
         assert_eq!(*submitted_at, server.event().working.event.changed_at, "the time is that of the fact");
         console.read_until(b"winner_info_received");

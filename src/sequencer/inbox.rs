@@ -5,11 +5,10 @@
 
 use crate::base::threads::{LivenessProbe, PendingProbe, probe};
 use crate::draw::command::{Command, WinSelector};
-use crate::draw::fact::Settings;
+use crate::draw::fact::{AuditLine, Settings, WinnerDetails};
 use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
 use crate::live::snapshot::Snapshot;
-use crate::store::{AuditLine, Details};
 use crate::wire::reply::Acknowledged;
 use crate::wire::request::Contact;
 use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
@@ -29,7 +28,12 @@ pub enum Request {
     /// Deletes an event and its rows.
     Delete { event: EventId, reply: oneshot::Sender<Result<(), Rejection>> },
     /// Reads at most `limit` winners' details that follow a seat, by draw and number.
-    ReadDetails { event: EventId, after: (DrawId, Number), limit: u32, reply: oneshot::Sender<Result<Vec<Details>, Rejection>> },
+    ReadDetails {
+        event: EventId,
+        after: (DrawId, Number),
+        limit: u32,
+        reply: oneshot::Sender<Result<Vec<WinnerDetails>, Rejection>>,
+    },
     /// Deletes the winners' details of an event.
     DropDetails { event: EventId, reply: oneshot::Sender<Result<(), Rejection>> },
     /// Reads at most `limit` lines of the audit trail, newest first, with ids below `before`.

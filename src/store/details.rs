@@ -4,8 +4,8 @@
 //! nothing else changes when they do. In the clear are only which win they belong to and when they came, to find and purge them by;
 //! both are sealed along, so that neither can be altered. This file prints and logs nothing.
 
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, EventId, Number, Timestamp};
-use crate::store::Details;
 use crate::store::error::JournalError;
 use crate::store::seal::Seal;
 use rusqlite::Connection;
@@ -20,8 +20,8 @@ struct Text {
 }
 
 /// Keeps a winner's details, unless that win has some: the first stand.
-pub(super) fn insert(db: &Connection, seal: &Seal, event: &EventId, key: i64, details: &Details) -> rusqlite::Result<()> {
-    let Details { draw, number, name, phone, address, submitted_at } = details;
+pub(super) fn insert(db: &Connection, seal: &Seal, event: &EventId, key: i64, details: &WinnerDetails) -> rusqlite::Result<()> {
+    let WinnerDetails { draw, number, name, phone, address, submitted_at } = details;
     let text = Text { name: name.clone(), phone: phone.clone(), address: address.clone() };
     let text = serde_json::to_vec(&text).expect("three texts are always JSON");
     let sealed = seal.close(&place(event, *draw, *number, *submitted_at), &text);
@@ -40,7 +40,7 @@ pub(super) fn read(
     (event, key): (&EventId, i64),
     after: (DrawId, Number),
     limit: u32,
-) -> Result<Vec<Details>, JournalError> {
+) -> Result<Vec<WinnerDetails>, JournalError> {
     let sql = "SELECT draw, number, at, sealed FROM details WHERE event = ?1 AND (draw, number) > (?2, ?3)
         ORDER BY draw, number LIMIT ?4";
     let mut statement = db.prepare_cached(sql)?;
@@ -52,7 +52,7 @@ pub(super) fn read(
         let text = seal.open(&place(event, draw, number, submitted_at), sealed);
         let text = text.and_then(|text| serde_json::from_slice::<Text>(&text).ok());
         let Text { name, phone, address } = text.ok_or(JournalError::Details { draw, number })?;
-        all.push(Details { draw, number, name, phone, address, submitted_at });
+        all.push(WinnerDetails { draw, number, name, phone, address, submitted_at });
     }
     Ok(all)
 }

@@ -5,7 +5,7 @@
 //! SQLite knows about torn writes; and nobody could ask it questions. There is one connection and one thread that writes. The journal
 //! takes facts for granted: it knows no rule, and never says that something is kept before it is.
 
-use crate::draw::fact::RecordedFact;
+use crate::draw::fact::{AuditLine, RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
 use crate::store::error::{CommitError, JournalError};
 use crate::store::folder::{self, Lock};
@@ -13,7 +13,7 @@ use crate::store::keys::Keys;
 use crate::store::record::{self, Record};
 use crate::store::replay::{self, names};
 use crate::store::seal::Seal;
-use crate::store::{AuditLine, Details, Entry, copies, details, schema};
+use crate::store::{JournalEntry, copies, details, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
@@ -76,14 +76,14 @@ impl Journal {
     ///
     /// # Panics
     /// When a fact of an unknown event comes before its [`Fact::Opened`]: such a journal could not be replayed.
-    pub fn commit(&mut self, entries: &[Entry]) -> Result<(), CommitError> {
+    pub fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
         let Self { db, events, picks, details: seal, .. } = self;
         let mut opened: HashMap<EventId, i64> = HashMap::new();
         transaction(db, |tx| {
             let mut insert =
                 tx.prepare_cached("INSERT INTO fact (event, at, actor, kind, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
             let mut text = Vec::with_capacity(256);
-            for Entry { event, stamped: RecordedFact { at, actor, fact }, details } in entries {
+            for JournalEntry { event, stamped: RecordedFact { at, actor, fact }, details } in entries {
                 if let Fact::Opened { .. } = fact {
                     tx.prepare_cached("INSERT INTO event (id) VALUES (?1)")?.execute([event.as_str()])?;
                     opened.insert(event.clone(), tx.last_insert_rowid());
@@ -122,7 +122,7 @@ impl Journal {
     ///
     /// # Errors
     /// When they cannot be read or opened.
-    pub fn details(&self, event: &EventId) -> Result<Vec<Details>, JournalError> {
+    pub fn details(&self, event: &EventId) -> Result<Vec<WinnerDetails>, JournalError> {
         self.details_after(event, (DrawId(0), Number(0)), u32::MAX)
     }
 
@@ -130,7 +130,12 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::details`].
-    pub fn details_after(&self, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<Details>, JournalError> {
+    pub fn details_after(
+        &self,
+        event: &EventId,
+        after: (DrawId, Number),
+        limit: u32,
+    ) -> Result<Vec<WinnerDetails>, JournalError> {
         let read = |key: &i64| details::read(&self.db, &self.details, (event, *key), after, limit);
         self.events.get(event).map_or(Ok(Vec::new()), read)
     }
@@ -257,16 +262,16 @@ mod tests {
         EventId::parse(text).unwrap()
     }
 
-    fn entry(event: &str, at: i64, fact: Fact) -> Entry {
-        Entry { event: name(event), stamped: RecordedFact { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
+    fn entry(event: &str, at: i64, fact: Fact) -> JournalEntry {
+        JournalEntry { event: name(event), stamped: RecordedFact { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
     }
 
-    fn opened(event: &str) -> Entry {
+    fn opened(event: &str) -> JournalEntry {
         let settings = Settings { title: "송년회".into(), participants_max: 20_000, ..Settings::default() };
         entry(event, 1, Fact::Opened { id: name(event), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) })
     }
 
-    fn registered(event: &str, number: u32) -> Entry {
+    fn registered(event: &str, number: u32) -> JournalEntry {
         entry(event, 2, Fact::Registered { number: Number(number), key: [number as u8; 32] })
     }
 
@@ -274,7 +279,7 @@ mod tests {
         SealedPick { entropy: Entropy([0xab; 32]), picks: [70_707].map(Number).into() }
     }
 
-    fn started(event: &str) -> Entry {
+    fn started(event: &str) -> JournalEntry {
         let spec = DrawSpec {
             prize_id: None,
             prize_name: "자전거".into(),
@@ -288,8 +293,8 @@ mod tests {
         entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed(), redraw_of: None, request: None })
     }
 
-    fn handed_in(event: &str, number: u32, at: i64) -> Entry {
-        let details = Details {
+    fn handed_in(event: &str, number: u32, at: i64) -> JournalEntry {
+        let details = WinnerDetails {
             draw: DrawId(1),
             number: Number(number),
             name: "홍길동".into(),
@@ -298,7 +303,7 @@ mod tests {
             submitted_at: Timestamp(at),
         };
         let fact = Fact::DetailsReceived { draw: DrawId(1), number: Number(number) };
-        Entry { details: Some(details), ..entry(event, at, fact) }
+        JournalEntry { details: Some(details), ..entry(event, at, fact) }
     }
 
     fn open(dir: &Path) -> Journal {
@@ -317,7 +322,7 @@ mod tests {
         facts
     }
 
-    fn as_replayed(entries: &[Entry]) -> Vec<(EventId, RecordedFact)> {
+    fn as_replayed(entries: &[JournalEntry]) -> Vec<(EventId, RecordedFact)> {
         entries.iter().map(|entry| (entry.event.clone(), entry.stamped.clone())).collect()
     }
 

@@ -26,42 +26,16 @@ pub use journal::Journal;
 pub use keys::{Keys, KeysError};
 pub use record::RecordError;
 
-use crate::draw::fact::RecordedFact;
-use crate::draw::{DrawId, EventId, Number, Timestamp};
+use crate::draw::EventId;
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 
-/// One row to commit: a fact of an event, with a winner's details where it brings some.
+/// A row to commit: a fact of an event, and the winner's details where the fact brings some.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct JournalEntry {
+    /// The event that the fact belongs to.
     pub event: EventId,
+    /// The fact with its time and author.
     pub stamped: RecordedFact,
-    pub details: Option<Details>,
-}
-
-/// What a winner handed in. Never printed: `Debug` shows no field.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Details {
-    pub draw: DrawId,
-    pub number: Number,
-    pub name: String,
-    pub phone: String,
-    pub address: Option<String>,
-    pub submitted_at: Timestamp,
-}
-
-impl std::fmt::Debug for Details {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Details(..)")
-    }
-}
-
-/// A line of the audit trail: what was done, when and by whom, and nothing that is not yet to be known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditLine {
-    /// Rising; the place to go on reading from.
-    pub id: i64,
-    pub at: Timestamp,
-    pub actor: String,
-    pub kind: String,
-    /// The fact as a JSON object, without entropy, picks or key hashes.
-    pub summary: String,
+    /// The details that a [`Fact::DetailsReceived`](crate::draw::Fact) came with.
+    pub details: Option<WinnerDetails>,
 }

@@ -4,12 +4,12 @@
 //! it reads it trusts as little as a file from a stranger: [`Reading::verify`] looks at every page, lets every fact come true again by the rules
 //! and opens every sealed thing, which is all that a server would do with it.
 
-use crate::draw::fact::RecordedFact;
+use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::error::JournalError;
 use crate::store::keys::Keys;
 use crate::store::seal::Seal;
-use crate::store::{Details, copies, details, replay, schema};
+use crate::store::{copies, details, replay, schema};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::io;
@@ -87,7 +87,7 @@ impl Reading {
     ///
     /// # Errors
     /// When they cannot be read or opened.
-    pub fn details(&self, event: &EventId) -> Result<Vec<Details>, JournalError> {
+    pub fn details(&self, event: &EventId) -> Result<Vec<WinnerDetails>, JournalError> {
         let names = replay::names(&self.db)?;
         let Some((key, _)) = names.iter().find(|(_, name)| *name == event) else { return Ok(Vec::new()) };
         details::read(&self.db, &self.details, (event, *key), (DrawId(0), Number(0)), u32::MAX)
@@ -138,14 +138,14 @@ mod tests {
     use crate::draw::fact::Settings;
     use crate::draw::{Actor, Epoch, SessionId, Timestamp};
     use crate::store::journal::JOURNAL_FILE;
-    use crate::store::{Entry, Journal};
+    use crate::store::{Journal, JournalEntry};
 
-    fn entry(fact: Fact) -> Entry {
+    fn entry(fact: Fact) -> JournalEntry {
         let event = EventId::parse("gala").unwrap();
-        Entry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+        JournalEntry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
     }
 
-    fn opened() -> Entry {
+    fn opened() -> JournalEntry {
         let settings = Settings { title: "t".into(), participants_max: 9, ..Settings::default() };
         let id = EventId::parse("gala").unwrap();
         entry(Fact::Opened { id, settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) })

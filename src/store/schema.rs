@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::draw::fact::{Cause, RecordedFact, SealedPick, Settings, VoidReason};
     use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Number, Pool, SessionId, Timestamp};
-    use crate::store::{Entry, Journal, Keys};
+    use crate::store::{Journal, JournalEntry, Keys};
     use tempfile::TempDir;
 
     fn gala() -> EventId {
@@ -132,7 +132,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
         let at = (0..).map(|second| Timestamp(1_767_225_600_042 + second * 1_000));
-        let entry = |(fact, at)| Entry { event: gala(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None };
+        let entry =
+            |(fact, at)| JournalEntry { event: gala(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None };
         journal.commit(&facts.into_iter().zip(at).map(entry).collect::<Vec<_>>()).unwrap();
         temp
     }

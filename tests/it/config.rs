@@ -15,6 +15,13 @@ async fn everything_wrong_is_reported_at_once_and_the_start_refused() {
 }
 
 #[tokio::test]
+async fn the_old_name_of_a_setting_is_refused_with_its_new_name() {
+    let (status, printed) = run_to_end(&[], &[("LUCKYDRAW_STAGES", "1")]).await;
+    assert_eq!(status.code(), Some(64), "{printed}");
+    assert!(printed.contains("LUCKYDRAW_STAGES") && printed.contains("LUCKYDRAW_SOCKET_THREADS"), "{printed}");
+}
+
+#[tokio::test]
 async fn a_value_out_of_its_bounds_is_refused() {
     for (name, value) in [("LUCKYDRAW_ANNOUNCE_AFTER_MS", "120001"), ("LUCKYDRAW_WORKERS", "0"), ("LUCKYDRAW_BIND", "nonsense")] {
         let (status, printed) = run_to_end(&[], &[(name, value)]).await;

@@ -52,7 +52,7 @@ async fn a_phone_says_its_number_or_proves_it() {
 
 #[tokio::test]
 async fn who_connects_is_told_how_things_stand_now() {
-    let house = TestServer::start_with(&[("LUCKYDRAW_STAGES", "1")]).await;
+    let house = TestServer::start_with(&[("LUCKYDRAW_SOCKET_THREADS", "1")]).await;
     house.open_event().await;
     let mut early = house.socket(EVENT, "").await;
     early.until("connection_count").await;

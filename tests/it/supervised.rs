@@ -100,9 +100,13 @@ async fn the_supervisor_hears_when_the_server_is_ready_how_it_fares_and_that_it_
 #[tokio::test(flavor = "current_thread")]
 async fn pings_stop_when_the_writer_a_worker_or_a_stage_hangs() {
     let ear = Ear::open();
-    let house =
-        TestServer::start_with(&[("NOTIFY_SOCKET", &ear.path()), ("WATCHDOG_USEC", "1200000"), ("LUCKYDRAW_STAGES", "1")]).await;
-    for name in ["sequencer", "worker-1", "stage-0"] {
+    let house = TestServer::start_with(&[
+        ("NOTIFY_SOCKET", &ear.path()),
+        ("WATCHDOG_USEC", "1200000"),
+        ("LUCKYDRAW_SOCKET_THREADS", "1"),
+    ])
+    .await;
+    for name in ["sequencer", "worker-1", "socket-0"] {
         ear.until("WATCHDOG=1");
         let held = Held::hold(house.pid(), name);
         let complaint = ear.until("no answer from");

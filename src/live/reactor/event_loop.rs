@@ -122,9 +122,7 @@ impl EventLoop {
             }
         }
         for order in self.mailbox.inbox.try_iter() {
-            if let Order::Join(passenger) = order
-                && let Some(join) = self.mailbox.taker.take(passenger)
-            {
+            if let Order::Join(join) = order {
                 join.turn_away(CloseCode::Restarting);
             }
         }
@@ -195,11 +193,7 @@ impl EventLoop {
             match order {
                 Order::Publish(publication) => self.walk(&publication),
                 Order::Unicast(peer, frames) => self.whisper(peer, &frames),
-                Order::Join(passenger) => {
-                    if let Some(join) = self.mailbox.taker.take(passenger) {
-                        self.join(*join);
-                    }
-                }
+                Order::Join(join) => self.join(*join),
                 Order::Replace(peer) => self.replace(peer),
                 Order::Probe(call) => drop(call),
                 Order::Stop { spread, patience } => self.begin_to_stop(spread, patience),

@@ -42,7 +42,7 @@ pub struct Config {
     pub open: bool,
     pub default_event: EventId,
     pub workers: usize,
-    pub stages: usize,
+    pub socket_threads: usize,
     /// `scheme://host[:port]`, in lower case.
     pub allowed_origins: Vec<String>,
     pub domain: Option<String>,
@@ -153,7 +153,14 @@ fn from_env(
         match SETTINGS.iter().find(|setting| setting.name == own) {
             Some(_) if value.is_empty() => {}
             Some(setting) => drop(values.insert(setting.name, value)),
-            None => problems.push(Problem { name: name.into_owned(), message: "there is no such setting (see --help)".into() }),
+            None => {
+                let new_name = table::RENAMED.iter().find(|(old_name, _)| *old_name == own);
+                let message = match new_name {
+                    Some((_, new_name)) => format!("this setting is now called {PREFIX}{new_name}"),
+                    None => "there is no such setting (see --help)".into(),
+                };
+                problems.push(Problem { name: name.into_owned(), message });
+            }
         }
     }
     values
@@ -211,7 +218,7 @@ impl Reader {
             open: self.switch("OPEN"),
             default_event: self.default_event(),
             workers: self.number("WORKERS") as usize,
-            stages: self.number("STAGES") as usize,
+            socket_threads: self.number("SOCKET_THREADS") as usize,
             allowed_origins: self.origins(),
             tls: self.tls(domain.as_deref()),
             domain,
@@ -471,15 +478,18 @@ mod tests {
 
     #[test]
     fn a_flag_outweighs_its_variable() {
-        let config = config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_STAGES", "4")]);
-        assert_eq!((config.workers, config.stages, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
+        let config =
+            config(&["--workers", "3", "--bind=[::1]:80"], &[("LUCKYDRAW_WORKERS", "2"), ("LUCKYDRAW_SOCKET_THREADS", "4")]);
+        assert_eq!((config.workers, config.socket_threads, config.bind[0].to_string()), (3, 4, "[::1]:80".into()));
     }
 
     #[test]
     fn a_word_reads_the_settings_on_either_side_of_it() {
         for args in [["--workers=3", "doctor", "--json"], ["doctor", "--json", "--workers=3"]] {
-            let Ok(Wish::Doctor { config, json: true }) = wish(&args, &[("LUCKYDRAW_STAGES", "4")]) else { panic!("{args:?}") };
-            assert_eq!((config.workers, config.stages), (3, 4));
+            let Ok(Wish::Doctor { config, json: true }) = wish(&args, &[("LUCKYDRAW_SOCKET_THREADS", "4")]) else {
+                panic!("{args:?}")
+            };
+            assert_eq!((config.workers, config.socket_threads), (3, 4));
         }
         let args = ["healthcheck", "--ready", "--url", "http://[::1]:1/"];
         let Ok(Wish::Healthcheck(_, question)) = wish(&args, &[]) else { panic!() };

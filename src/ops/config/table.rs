@@ -8,6 +8,9 @@ use clap::{Arg, ArgAction, Command};
 /// What every variable begins with.
 pub const PREFIX: &str = "LUCKYDRAW_";
 
+/// Settings of earlier versions under their old name, each with the name it has now.
+pub const RENAMED: &[(&str, &str)] = &[("STAGES", "SOCKET_THREADS")];
+
 /// The flag that prints the settings.
 pub const PRINT_CONFIG: &str = "print-config";
 
@@ -62,7 +65,7 @@ impl Default {
     }
 }
 
-/// The most workers or stages.
+/// The most workers or socket threads.
 const THREADS_MAX: u64 = 64;
 
 /// The table.
@@ -118,8 +121,8 @@ pub const SETTINGS: &[Setting] = &[
         help: "Threads that speak HTTP",
     },
     Setting {
-        name: "STAGES",
-        flag: "stages",
+        name: "SOCKET_THREADS",
+        flag: "socket-threads",
         kind: Kind::Number { unit: "threads", min: 1, max: THREADS_MAX },
         default: Default::Cores,
         help: "Threads that own the WebSockets",

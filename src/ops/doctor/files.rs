@@ -15,7 +15,7 @@ const CONNECTIONS_ADVISED: usize = 2_000;
 pub fn examine(config: &Config) -> Finding {
     let running = last_holder(&config.data_dir).and_then(limit_of);
     let own = || getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let room = descriptors::room_within(running.unwrap_or_else(own), config.workers + config.stages);
+    let room = descriptors::room_within(running.unwrap_or_else(own), config.workers + config.socket_threads);
     judge(config.connections_max, room, if running.is_some() { "the running server" } else { "this process" })
 }
 

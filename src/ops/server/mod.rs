@@ -146,7 +146,7 @@ fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> 
 /// How many connections there may be: as many as the operator asked for, as far as the limit on open files goes.
 fn count_connections(config: &Config) -> usize {
     let wanted = config.connections_max.unwrap_or(CONNECTIONS_MAX);
-    let connections_max = descriptors::make_room(wanted, config.workers, config.stages);
+    let connections_max = descriptors::make_room(wanted, config.workers, config.socket_threads);
     match config.connections_max {
         Some(wanted) if connections_max < wanted => {
             tracing::warn!(connections_max, wanted, "the limit on open files bounds connections");
@@ -226,10 +226,9 @@ fn open_street(
         stopping: CancellationToken::new(),
     });
     let workers = Workers::start(config.workers, &app, GOODBYE_PATIENCE)?;
-    let threads = config.workers + config.stages;
     let seats = move || {
         let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
-        descriptors::seats(connections_max.saturating_sub(peers), threads)
+        connections_max.saturating_sub(peers)
     };
     let listener = Acceptor::start(gates, workers.doors(), Box::new(seats))?;
     let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;

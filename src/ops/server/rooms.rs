@@ -72,7 +72,7 @@ impl Rooms {
         let interpreter = || -> Box<dyn crate::live::protocol::MessageHandler> {
             Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
         };
-        let stages = Reactors::start(config.stages, interpreter).map_err(StartError::Threads)?;
+        let stages = Reactors::start(config.socket_threads, interpreter).map_err(StartError::Threads)?;
         let writer = || -> Result<(Writer, Arc<CommitMetrics>), StartError> {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
             let mut sequencer = Sequencer::recover(journal, directory, stages.clone(), taken, limits(config), durable)?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use crossbeam::channel::bounded;
 use luckydraw::draw::command::{Command, WinSelector};
-use luckydraw::draw::fact::Settings;
+use luckydraw::draw::fact::{Settings, WinnerDetails};
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
 use luckydraw::live::directory::Directory;
@@ -12,8 +12,8 @@ use luckydraw::live::reactor::Reactors;
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use luckydraw::sequencer::{Limits, Sequencer};
+use luckydraw::store::Keys;
 use luckydraw::store::journal::Journal;
-use luckydraw::store::{Details, Keys};
 use luckydraw::wire::request::Contact;
 use std::path::Path;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl TestServer {
     }
 
     /// The winners' details that are kept.
-    pub fn details(&self) -> Vec<Details> {
+    pub fn details(&self) -> Vec<WinnerDetails> {
         let event = EventId::parse(EVENT).unwrap();
         self.wait(|reply| Request::ReadDetails { event, after: (DrawId(0), Number(0)), limit: u32::MAX, reply }).unwrap()
     }
