@@ -17,7 +17,7 @@ use luckydraw::live::room::Room;
 use luckydraw::live::roster::Roster;
 use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::{ByRole, Role};
-use luckydraw::ops::descriptors::make_room;
+use luckydraw::ops::limits::raise_open_files;
 use luckydraw::wire::text_frame;
 use mio::net::TcpStream;
 use mio::unix::SourceFd;
@@ -40,7 +40,7 @@ const EARS: &str = "BENCH_EARS";
 fn broadcast(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("live/broadcast");
     for phones in [300, 3_000, 19_900] {
-        if make_room(phones as usize, 0, 1) < phones as usize {
+        if raise_open_files(phones as usize, 1) < phones as usize {
             println!("live/broadcast/{phones}: left out, this process may not hold so many sockets");
             continue;
         }
@@ -197,7 +197,7 @@ impl Ears {
 fn listen(asked: &str) {
     let (port, phones) = asked.split_once(' ').expect("a port and a count");
     let (port, count): (u16, usize) = (port.parse().expect("a port"), phones.parse().expect("a count"));
-    assert!(make_room(count, 0, 1) >= count, "this process may hold as many sockets as its parent");
+    assert!(raise_open_files(count, 1) >= count, "this process may hold as many sockets as its parent");
     let mut poll = Poll::new().expect("a readiness queue");
     let mut phones: Vec<TcpStream> = Vec::with_capacity(count);
     for index in 0..count {

@@ -10,7 +10,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::api::assets::{File, weighed};
-use luckydraw::ops::config::{self, Config, Wish};
+use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server;
 use luckydraw::wire::parse::read_many_fields;
 use luckydraw::wire::request::{NewEvent, Register, Spec};
@@ -78,8 +78,8 @@ fn house_in(folder: &Path) -> Config {
         [("BIND", "127.0.0.1:0"), ("OPEN", "1"), ("DEFAULT_EVENT", "bench"), ("PARTICIPANTS_MAX", "300000"), ("LOG", "error")];
     let env = settings.map(|(name, value)| (OsString::from(format!("LUCKYDRAW_{name}")), OsString::from(value)));
     let env = env.into_iter().chain([("LUCKYDRAW_DATA_DIR".into(), folder.into())]);
-    match config::understand(["luckydraw".into()], env) {
-        Ok(Wish::Serve(config)) => *config,
+    match config::parse(["luckydraw".into()], env) {
+        Ok(Invocation::Run { config, .. }) => *config,
         other => panic!("these settings are a server's: {other:?}"),
     }
 }

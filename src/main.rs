@@ -1,79 +1,76 @@
-//! The server's binary: settings, logs, the house, and the signals that close it.
+//! The server's binary: settings, log, subcommands, and the signals that stop the server.
 //!
-//! Each errand has one function here and its work in a room or file of its own. Exit codes: 0 after a stop or when an errand found all well, 64 when what was asked for is wrong, 1 when it found something wrong or the house could not be opened or closed, 130 when a
-//! second signal cuts a stop short.
+//! Each subcommand has one function here and its work in a module of the library. Exit codes: 0 after a stop, or when a
+//! subcommand succeeded; 64 for wrong arguments or settings; 1 when something failed or a check found something wrong;
+//! 130 when a second signal ends the process during a stop.
 
-mod memory;
+mod allocator;
 
-use luckydraw::backup;
+use luckydraw::backup::{self, BackupCommand};
 use luckydraw::ops::banner::Banner;
-use luckydraw::ops::config::arguments;
-use luckydraw::ops::config::{self, Config, Wish};
-use luckydraw::ops::doctor;
-use luckydraw::ops::healthcheck;
-use luckydraw::ops::logs;
-use luckydraw::ops::server::StartError;
-use luckydraw::ops::server::{self, Running};
-use luckydraw::ops::supervisor::watchdog;
+use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
+use luckydraw::ops::config::{self, Config, Invocation};
+use luckydraw::ops::server::{self, Server, StartError};
+use luckydraw::ops::{doctor, healthcheck, logs};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// Wrong arguments or settings (EX_USAGE of sysexits.h).
-const USAGE: u8 = 64;
+const EXIT_USAGE: u8 = 64;
 
 /// Ended by a second signal, as a shell reports Ctrl-C.
-const CUT_SHORT: u8 = 130;
+const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match config::of_this_process() {
-        Ok(Wish::Serve(config)) => serve(&config),
-        Ok(Wish::Healthcheck(config, wanted)) => healthcheck(&config, &wanted),
-        Ok(Wish::Doctor { config, json }) => see_doctor(&config, json),
-        Ok(Wish::Archive(config, archival)) => keep_or_bring_back(&config, &archival),
-        Ok(Wish::Say(text)) => {
-            say(text);
-            ExitCode::SUCCESS
+    let (subcommand, config) = match config::from_process() {
+        Ok(Invocation::Run { subcommand, config }) => (subcommand, config),
+        Ok(Invocation::Print(text)) => {
+            print(text);
+            return ExitCode::SUCCESS;
         }
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("luckydraw: {problem}"));
-            ExitCode::from(USAGE)
+            return ExitCode::from(EXIT_USAGE);
         }
+    };
+    match subcommand {
+        Subcommand::Serve => serve(&config),
+        Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
+        Subcommand::Doctor { json } => run_doctor(&config, json),
+        Subcommand::Backup(command) => run_backup(&config, &command),
     }
 }
 
-/// Asks the running server how it is.
-fn healthcheck(config: &Config, wanted: &arguments::Healthcheck) -> ExitCode {
-    let bind = if wanted.url.is_some() { Ok(&config.bind[..]) } else { healthcheck::places(config) };
-    match bind.and_then(|bind| healthcheck::ask(bind, wanted)) {
-        Ok(said) => {
-            say(format_args!("{said}\n"));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("luckydraw: {}", with_causes(&error));
-            ExitCode::FAILURE
-        }
-    }
+/// Asks the running server whether it is alive.
+fn run_healthcheck(config: &Config, arguments: &HealthcheckArguments) -> ExitCode {
+    let result = healthcheck::run(config, arguments).map(|status_line| format!("{status_line}\n"));
+    report(result)
 }
 
-/// Says whether this machine is fit to serve.
-fn see_doctor(config: &Config, json: bool) -> ExitCode {
+/// Checks whether this machine is fit to serve.
+fn run_doctor(config: &Config, json: bool) -> ExitCode {
     let report = doctor::examine(config);
     if json {
-        say(report.json())
+        print(report.json())
     } else {
-        say(&report)
+        print(&report)
     }
     if report.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Makes a backup or an export, or brings one back.
-fn keep_or_bring_back(config: &Config, archival: &arguments::BackupCommand) -> ExitCode {
-    match backup::run(config, archival) {
-        Ok(said) => {
-            say(said);
+/// Makes or restores a copy.
+fn run_backup(config: &Config, command: &BackupCommand) -> ExitCode {
+    report(backup::run(command, &config.backups, config.sequencer.events_max))
+}
+
+/// Prints a subcommand's result: its text to stdout, or its error to stderr.
+fn report(result: Result<String, impl Error + 'static>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            print(text);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -85,72 +82,80 @@ fn keep_or_bring_back(config: &Config, archival: &arguments::BackupCommand) -> E
 
 /// Serves until a signal.
 fn serve(config: &Config) -> ExitCode {
-    memory::be_frugal();
-    if let Ok(filter) = logs::filter(&config.log) {
+    allocator::disable_huge_pages();
+    if let Ok(filter) = logs::parse_filter(&config.log) {
         logs::start(filter);
     }
     serve_until_signal(config).unwrap_or_else(|error| {
         eprintln!("luckydraw: {}", with_causes(&error));
-        ExitCode::from(if error.is_usage() { USAGE } else { 1 })
+        ExitCode::from(if error.is_usage() { EXIT_USAGE } else { 1 })
     })
 }
 
-/// The signals are taken before the house opens, so that one that comes meanwhile closes it properly.
+/// Handlers are installed before the server starts, so that a signal in between stops it properly.
 fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
     let mut signals = {
         let _inside = runtime.enter();
-        Signals::take().map_err(StartError::Threads)?
+        Signals::listen().map_err(StartError::Threads)?
     };
-    let house = server::start(config)?;
-    greet(config, &house);
-    watchdog::begin(house.watched());
+    let server = server::start(config)?;
+    print_banner(config, &server);
+    server.start_watchdog();
     Ok(runtime.block_on(async {
         loop {
             // Both arms are cancel safe.
             tokio::select! {
-                wanted = signals.next() => match wanted {
-                    Wanted::Look => house.look_again(),
-                    Wanted::Stop => break,
+                action = signals.next() => match action {
+                    SignalAction::ReloadCertificates => server.reload_certificates(),
+                    SignalAction::Stop => break,
                 },
-                never = memory::give_back_forever() => match never {},
+                never = allocator::return_freed_memory() => match never {},
             }
         }
-        watchdog::stopping();
         tracing::info!("stopping; a second signal ends at once");
-        close(house, signals).await
+        stop(server, signals).await
     }))
 }
 
-/// Closes the house, unless a second signal ends the process before.
-async fn close(house: Running, mut signals: Signals) -> ExitCode {
-    let closing = tokio::task::spawn_blocking(|| house.stop());
+/// Stops the server, unless a second signal ends the process first.
+async fn stop(server: Server, mut signals: Signals) -> ExitCode {
+    let (sender, stopped) = oneshot::channel();
+    let stop = move || {
+        server.stop();
+        // Nobody receives after a second signal.
+        let _ = sender.send(());
+    };
+    if let Err(error) = std::thread::Builder::new().name("stop".into()).spawn(stop) {
+        tracing::error!(%error, "no thread to stop on: the journal's log is read at the next start");
+        return ExitCode::FAILURE;
+    }
     // Both arms are cancel safe.
     tokio::select! {
-        closed = closing => closed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
-        // Not returned: the runtime would wait for the closing thread.
-        () = signals.stop() => std::process::exit(i32::from(CUT_SHORT)),
+        // The sender is dropped unused when the stop panics.
+        stopped = stopped => stopped.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+        () = signals.next_stop() => ExitCode::from(EXIT_INTERRUPTED),
     }
 }
 
-fn greet(config: &Config, house: &Running) {
-    if config.open {
+fn print_banner(config: &Config, server: &Server) {
+    if config.app.open {
         tracing::warn!("open mode: every client is trusted");
     }
-    let event = house.event().unwrap_or_else(|| config.default_event.clone());
+    let event = server.default_event().unwrap_or_else(|| config.default_event.clone());
     let banner = Banner {
-        listening: house.addresses(),
-        join_base: house.join_base(),
+        listening: server.addresses(),
+        join_base: server.join_base(),
         event: &event,
-        admin_token: house.admin_token(),
-        open: config.open,
+        admin_token: server.admin_token(),
+        open: config.app.open,
         on_terminal: io::stdout().is_terminal(),
     };
-    say(banner);
+    print(banner);
 }
 
-/// Prints to stdout; a reader that has gone away is no reason to stop.
-fn say(text: impl std::fmt::Display) {
+/// Prints to stdout. A reader that has closed its end is no reason to stop.
+fn print(text: impl std::fmt::Display) {
     let mut stdout = io::stdout().lock();
     let _ = write!(stdout, "{text}").and_then(|()| stdout.flush());
 }
@@ -167,16 +172,16 @@ fn with_causes(error: &dyn Error) -> String {
     line
 }
 
-/// What a signal asks for.
+/// The action that a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// A stop: SIGTERM and Ctrl-C.
+enum SignalAction {
+    /// SIGTERM and SIGINT (Ctrl-C).
     Stop,
-    /// A look at the certificates: SIGHUP.
-    Look,
+    /// SIGHUP.
+    ReloadCertificates,
 }
 
-/// The signals that are heard.
+/// The signals that the server handles.
 struct Signals {
     hangup: Signal,
     terminate: Signal,
@@ -184,7 +189,8 @@ struct Signals {
 }
 
 impl Signals {
-    fn take() -> io::Result<Self> {
+    /// Installs the handlers; within a runtime.
+    fn listen() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
@@ -192,17 +198,17 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one. Cancel safe.
-    async fn next(&mut self) -> Wanted {
+    /// Waits for the next signal. Cancel safe.
+    async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.hangup.recv() => Wanted::Look,
-            _ = self.terminate.recv() => Wanted::Stop,
-            _ = self.interrupt.recv() => Wanted::Stop,
+            _ = self.hangup.recv() => SignalAction::ReloadCertificates,
+            _ = self.terminate.recv() => SignalAction::Stop,
+            _ = self.interrupt.recv() => SignalAction::Stop,
         }
     }
 
-    /// Waits for the next one that asks for a stop. Cancel safe.
-    async fn stop(&mut self) {
-        while self.next().await != Wanted::Stop {}
+    /// Waits for the next signal that asks for a stop. Cancel safe.
+    async fn next_stop(&mut self) {
+        while self.next().await != SignalAction::Stop {}
     }
 }

@@ -1,4 +1,4 @@
-//! `scripts/verify-proof` against the rules it doubts: it holds what the server picks to be right, and notices each thing that is changed.
+//! `scripts/verify-proof` against the server's rules: it accepts the server's picks and detects every change to a draw.
 
 use data_encoding::HEXLOWER;
 use luckydraw::draw::{Entropy, Number, Pool, pick};
@@ -17,10 +17,10 @@ fn verify(source: &str, input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A draw as the proof shows it, from `through` numbers without `out`.
-fn draw(id: u32, count: u32, through: u32, out: &[u32], weights: &[(u32, u16)]) -> Value {
+/// A draw as the proof shows it, from the numbers 1 to `through` without those in `excluded`.
+fn draw(id: u32, count: u32, through: u32, excluded: &[u32], weights: &[(u32, u16)]) -> Value {
     let mut pool = Pool::new(through);
-    for number in (1..=through).filter(|number| !out.contains(number)) {
+    for number in (1..=through).filter(|number| !excluded.contains(number)) {
         let weight = weights.iter().find(|(other, _)| *other == number).map_or(1, |(_, weight)| *weight);
         pool.push(Number(number), weight);
     }
@@ -34,8 +34,8 @@ fn draw(id: u32, count: u32, through: u32, out: &[u32], weights: &[(u32, u16)]) 
     })
 }
 
-/// Three draws: plain, weighted, and one seat of the first drawn again.
-fn honest() -> Value {
+/// Three draws: plain, weighted, and a redraw of one seat of the first.
+fn valid_proof() -> Value {
     let mut first = draw(1, 5, 300, &[58, 59, 300], &[]);
     let number = first["picks"][2].clone();
     first["voided"] = json!([{ "draw_number": number, "reason": "absent", "voided_at": "2026-01-01T00:00:00Z" }]);
@@ -46,53 +46,53 @@ fn honest() -> Value {
 }
 
 #[test]
-fn an_honest_proof_holds() {
-    let output = verify("-", &honest().to_string());
+fn a_valid_proof_is_accepted() {
+    let output = verify("-", &valid_proof().to_string());
     let lines = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{lines}");
     assert_eq!(lines.lines().filter(|line| line.contains(": ok, ")).count(), 3, "{lines}");
 }
 
 #[test]
-fn whatever_is_changed_in_a_draw_is_noticed_in_that_draw() {
+fn every_change_to_a_draw_is_detected_in_that_draw() {
     type Change = fn(&mut Value);
     let changes: [(&str, usize, Change); 17] = [
         ("another winner", 0, |draw| draw["picks"][4] = json!(299)),
         ("another order", 0, |draw| draw["picks"].as_array_mut().unwrap().swap(0, 1)),
-        ("a winner less", 0, |draw| drop(draw["picks"].as_array_mut().unwrap().pop())),
+        ("one winner fewer", 0, |draw| drop(draw["picks"].as_array_mut().unwrap().pop())),
         ("another count", 1, |draw| draw["winner_count"] = json!(9)),
         ("more winners than numbers", 2, |draw| draw["winner_count"] = json!(302)),
         ("other entropy", 0, |draw| draw["entropy"] = json!("ab".repeat(32))),
         ("short entropy", 0, |draw| draw["entropy"] = json!("ab")),
         ("another commitment", 1, |draw| draw["commitment"] = json!("ab".repeat(32))),
-        ("an excluded number let in", 0, |draw| {
+        ("an excluded number in the pool", 0, |draw| {
             draw["pool"] = json!([[1, 57], [59, 299]]);
             draw["excluded"] = json!([[58, 58], [300, 300]]);
             draw["pool_size"] = json!(298);
         }),
-        ("a number left out unsaid", 2, |draw| draw["excluded"] = json!([])),
+        ("a number neither in the pool nor excluded", 2, |draw| draw["excluded"] = json!([])),
         ("another size", 0, |draw| draw["pool_size"] = json!(300)),
-        ("another hall", 0, |draw| draw["registered_through"] = json!(400)),
+        ("more registrations", 0, |draw| draw["registered_through"] = json!(400)),
         ("another weight", 1, |draw| draw["weights"] = json!([[8, 3], [200, 2]])),
-        ("a weight of nobody", 1, |draw| draw["weights"][0] = json!([7, 3])),
-        ("a voided loser", 1, |draw| draw["voided"] = json!([{ "draw_number": 1 }])),
-        ("a redraw of a seat that stands", 2, |draw| draw["redraw_of"]["draw_number"] = json!(58)),
-        ("a field gone", 2, |draw| drop(draw.as_object_mut().unwrap().remove("pool"))),
+        ("a weight of a number outside the pool", 1, |draw| draw["weights"][0] = json!([7, 3])),
+        ("a voided number that did not win", 1, |draw| draw["voided"] = json!([{ "draw_number": 1 }])),
+        ("a redraw of a seat that was not voided", 2, |draw| draw["redraw_of"]["draw_number"] = json!(58)),
+        ("a missing field", 2, |draw| drop(draw.as_object_mut().unwrap().remove("pool"))),
     ];
-    for (what, index, change) in changes {
-        let mut proof = honest();
+    for (title, index, change) in changes {
+        let mut proof = valid_proof();
         change(&mut proof["data"]["draws"][index]);
         let output = verify("-", &proof.to_string());
         let lines = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{what}: {lines}");
-        let noticed: Vec<_> = lines.lines().map(|line| line.contains(": MISMATCH: ")).collect();
-        assert_eq!(noticed, [0, 1, 2].map(|draw| draw == index), "{what}: {lines}");
+        assert_eq!(output.status.code(), Some(1), "{title}: {lines}");
+        let mismatches: Vec<_> = lines.lines().map(|line| line.contains(": MISMATCH: ")).collect();
+        assert_eq!(mismatches, [0, 1, 2].map(|draw| draw == index), "{title}: {lines}");
     }
 }
 
 #[test]
-fn chance_used_twice_is_noticed() {
-    let mut proof = honest();
+fn entropy_used_twice_is_detected() {
+    let mut proof = valid_proof();
     let draws = proof["data"]["draws"].as_array_mut().unwrap();
     let mut again = draws[1].clone();
     again["draw_id"] = json!(4);
@@ -103,7 +103,7 @@ fn chance_used_twice_is_noticed() {
 }
 
 #[test]
-fn what_is_no_proof_is_said_to_be_none() {
+fn input_without_a_proof_exits_with_2() {
     for input in ["", "not json", "[]", r#"{"success":false,"detail":{"code":"EVENT_NOT_FOUND","message":""}}"#] {
         assert_eq!(verify("-", input).status.code(), Some(2), "{input}");
     }
@@ -111,12 +111,12 @@ fn what_is_no_proof_is_said_to_be_none() {
 }
 
 #[test]
-fn a_proof_is_read_from_a_server_too() {
+fn a_proof_is_read_from_a_server() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/api/luckydraw/proof?event_id=demo", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let (body, mut request) = (honest().to_string(), Vec::new());
+        let (body, mut request) = (valid_proof().to_string(), Vec::new());
         while !request.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
             socket.read_exact(&mut byte).unwrap();

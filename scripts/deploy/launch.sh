@@ -1,25 +1,25 @@
 #!/bin/sh
-# Makes a luckydraw server of a fresh Debian 12/13 or Ubuntu 22.04/24.04 box. Give it as user data (a launch script), or run it as root; running it
-# again changes only what is not as it should be. It is one file because user data is.
+# Sets up a luckydraw server on a fresh Debian 12/13 or Ubuntu 22.04/24.04. Give it as user data (a launch script), or run it as root. A second
+# run changes only what differs. It is one file because user data is one file.
 #
 #   launch.sh [--binary FILE | --url URL --sha256 HEX] [--domain NAME --contact MAIL | --port N]
-#   launch.sh --print NAME      a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
+#   launch.sh --print NAME      prints a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
 #
-# As user data it gets no arguments: set the same things here instead.
-BINARY=${BINARY:-}              # the server's binary on this box
-BINARY_URL=${BINARY_URL:-}      # or where to get it, with its checksum
+# User data gets no arguments: set the same values here instead.
+BINARY=${BINARY:-}              # the server's binary on this machine
+BINARY_URL=${BINARY_URL:-}      # or its address, with its checksum
 BINARY_SHA256=${BINARY_SHA256:-}
-DOMAIN=${DOMAIN:-}              # the name that phones use, and where certificates are ordered for it: both, and 443 speaks HTTPS and 80 leads on to it
+DOMAIN=${DOMAIN:-}              # host name and mail address for a certificate; with both, port 443 speaks HTTPS and 80 redirects to it
 CONTACT=${CONTACT:-}
-PORT=${PORT:-80}                # without them HTTP is spoken here
+PORT=${PORT:-80}                # the port for plain HTTP otherwise
 SWAP_MIB=${SWAP_MIB:-1024}
 set -eu
 
-HOME_DIR=/opt/luckydraw         # releases/ID/luckydraw, and the link `current` to the one that runs
-STATE_DIR=/var/lib/luckydraw    # the journal: what a backup has to hold
+HOME_DIR=/opt/luckydraw         # releases/ID/luckydraw, and the link `current` to the running one
+STATE_DIR=/var/lib/luckydraw    # the journal and its keys: the folder to back up
 SETTINGS=/etc/luckydraw/luckydraw.env
 TOKEN=/etc/luckydraw/admin-token
-CHANGED=$HOME_DIR/changed       # there while the server has yet to be started anew
+CHANGED=$HOME_DIR/changed       # exists until the server is restarted with the changes
 
 say() { printf 'launch: %s\n' "$*"; }
 die() { printf 'launch: %s\n' "$*" >&2; exit 1; }
@@ -28,47 +28,47 @@ speaks_tls() { [ -n "$CONTACT" ]; }
 sockets() { if speaks_tls; then echo luckydraw.socket luckydraw-redirect.socket; else echo luckydraw.socket; fi; }
 main_socket() { if speaks_tls; then socket_unit 443 https; else socket_unit "$PORT" http; fi; }
 
-# A chroot or container has no systemd running, and often may not set what belongs to its host.
+# A chroot or container often has no running systemd and may not set its host's sysctls.
 has_systemd() { [ -d /run/systemd/system ]; }
 
 sysctl_conf() { cat <<'EOF'
-# luckydraw: each line is a rush of phones that it saves.
-# Phones that arrive at one instant, or while a new version starts, wait in this queue and are refused beyond it.
+# luckydraw: each line helps with a rush of phones.
+# Connections that arrive at one instant, or while a new version starts, wait in this queue; beyond it they are refused.
 net.core.somaxconn = 16384
-# The same for connections that are half open; beyond it they try again after a second.
+# The same for half-open connections; beyond it they retry after a second.
 net.ipv4.tcp_max_syn_backlog = 16384
-# A flood of half-open connections shuts nobody out.
+# A flood of half-open connections locks nobody out.
 net.ipv4.tcp_syncookies = 1
-# Pages that all sockets may share: pressure from 64 MiB, never more than 128 MiB, so that sockets cannot take a 512 MB box.
+# Memory of all sockets, in pages: pressure from 64 MiB, at most 128 MiB, so that sockets cannot exhaust 512 MB.
 net.ipv4.tcp_mem = 8192 16384 32768
-# What one socket may hold: thousands of phones get short frames, and the default of 4-6 MiB is for downloads.
+# Receive buffer of one socket: thousands of phones send little; the default of 4-6 MiB is for downloads.
 net.ipv4.tcp_rmem = 4096 16384 1048576
-# And what it may hold of what was sent: an outbox is bounded by the server, and this by the kernel.
+# Send buffer of one socket: the server bounds its outbox, and this bounds the kernel's part.
 net.ipv4.tcp_wmem = 4096 16384 1048576
-# A hall that left does not hold half-closed sockets for a minute.
+# Phones that have left do not keep half-closed sockets for a minute.
 net.ipv4.tcp_fin_timeout = 20
-# Each phone is a file; the default follows the memory and is tight on a small box.
+# Each phone is an open file; the default depends on memory and is low on a small machine.
 fs.file-max = 200000
-# Swap is for what sleeps, not for the server.
+# Swap is for idle processes, not for the server.
 vm.swappiness = 10
 EOF
 }
 
-# The socket is a unit of its own so that it stays open while the service restarts: phones wait in its queue and are not refused.
-# port, and the name by which the server knows what to speak there.
+# The socket is its own unit, so that it stays open while the service restarts: phones wait in its queue and are not refused.
+# Arguments: the port, and the name that tells the server which protocol to speak there.
 socket_unit() { cat <<EOF
 [Unit]
 Description=luckydraw's listening socket ($2)
 
 [Socket]
-# IPv6 and IPv4 in one.
+# IPv6 and IPv4 together.
 ListenStream=[::]:$1
 BindIPv6Only=both
 FileDescriptorName=$2
 Service=luckydraw.service
-# The kernel cuts it to net.core.somaxconn.
+# The kernel limits it to net.core.somaxconn.
 Backlog=65535
-# A crash loop must not close the door.
+# A crash loop must not close the socket.
 TriggerLimitIntervalSec=0
 
 [Install]
@@ -82,7 +82,7 @@ Description=luckydraw, a live lucky draw
 Requires=$(sockets)
 After=$(sockets) network-online.target time-sync.target
 Wants=network-online.target
-# It is tried for as long as it takes: a limit would close the socket with it.
+# Restarts are unlimited: a limit would close the socket too.
 StartLimitIntervalSec=0
 
 [Service]
@@ -99,23 +99,23 @@ Environment=LUCKYDRAW_DATA_DIR=$STATE_DIR
 EnvironmentFile=-$SETTINGS
 LoadCredential=admin-token:$TOKEN
 
-# The server pings after its writer, workers and stages have answered; hanging, it is ended and started anew from its journal.
+# The server pings after its writer, workers and socket threads have answered. If it hangs, systemd kills and restarts it.
 WatchdogSec=20
 Restart=always
 RestartSec=500ms
-# A replay of 100,000 participants takes a tenth of a second; a slow disk may take its time.
+# A replay of 100,000 participants takes a fraction of a second; a slow disk may take longer.
 TimeoutStartSec=120
-# Sockets are told to come back within 1 s, then it waits at most 5 s for them and 5 s for requests, and 5 s for the writer.
+# The server asks sockets to reconnect within 1 s, then waits at most 5 s each for sockets, requests and the writer.
 TimeoutStopSec=25
 
-# For a box of 512 MB: reclaimed from above the first, ended at the second.
+# For 512 MB: memory is reclaimed above the first limit, and the process is killed at the second.
 MemoryHigh=320M
 MemoryMax=400M
 OOMScoreAdjust=-500
 LimitNOFILE=65536
 TasksMax=128
 
-# Nothing but its folder, its socket and the network.
+# Access to its folder, its socket and the network only.
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 AmbientCapabilities=
@@ -152,8 +152,8 @@ WantedBy=multi-user.target
 EOF
 }
 
-# Writes stdin to a file unless it says so already; mode and path.
-put() {
+# Writes stdin to a file if it differs. Arguments: mode, path.
+write_file() {
     mkdir -p "$(dirname "$2")"
     cat >"$2.new"
     chmod "$1" "$2.new"
@@ -162,7 +162,7 @@ put() {
 
 check_system() {
     [ "$(id -u)" = 0 ] || die "run it as root"
-    if speaks_tls && [ -z "$DOMAIN" ]; then die "a certificate is for a name: --domain"; fi
+    if speaks_tls && [ -z "$DOMAIN" ]; then die "a certificate needs a host name: --domain"; fi
     mkdir -p "$HOME_DIR"
     # shellcheck disable=SC1091
     . /etc/os-release
@@ -172,7 +172,7 @@ check_system() {
     esac
 }
 
-# Only what is missing: a box that has all of it asks no mirror.
+# Installs missing packages only; without any, no mirror is asked.
 install_packages() {
     missing=
     has_systemd && ! command -v timedatectl >/dev/null && missing="$missing systemd-timesyncd"
@@ -191,23 +191,23 @@ make_user() {
     say "made the user luckydraw"
 }
 
-# A 512 MB box swaps out what sleeps when something else (an update, above all) wants memory for a moment.
+# With 512 MB, idle processes are swapped out when another one, such as an update, needs memory for a moment.
 make_swap() {
     if [ "$(wc -l </proc/swaps)" -gt 1 ]; then return; fi
-    if [ "$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)" -gt 2500000 ]; then say "no swap made: there is memory enough"; return; fi
+    if [ "$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)" -gt 2500000 ]; then say "no swap made: there is enough memory"; return; fi
     if [ ! -f /swapfile ]; then
         fallocate -l "${SWAP_MIB}M" /swapfile || dd if=/dev/zero of=/swapfile bs=1M count="$SWAP_MIB" status=none
         chmod 600 /swapfile
         mkswap /swapfile >/dev/null
     fi
     grep -q '^/swapfile ' /etc/fstab || echo '/swapfile none swap sw 0 0' >>/etc/fstab
-    swapon /swapfile || say "left out: this box may not swap"
+    swapon /swapfile || say "left out: swap is not permitted here"
 }
 
 set_sysctls() {
-    sysctl_conf | put 644 /etc/sysctl.d/60-luckydraw.conf
+    sysctl_conf | write_file 644 /etc/sysctl.d/60-luckydraw.conf
     if has_systemd; then
-        sysctl -q -p /etc/sysctl.d/60-luckydraw.conf || say "some sysctls are not to be set here"
+        sysctl -q -p /etc/sysctl.d/60-luckydraw.conf || say "some sysctls cannot be set here"
     else
         say "left out: sysctls are written but not set, since they belong to the host"
     fi
@@ -219,13 +219,13 @@ write_settings() {
         (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$TOKEN")
         say "made the admin token, in $TOKEN"
     fi
-    if [ -f "$SETTINGS" ]; then say "kept $SETTINGS as it is"; return; fi
+    if [ -f "$SETTINGS" ]; then say "kept $SETTINGS"; return; fi
     {
         echo "# The server's settings (luckydraw --help): systemctl restart luckydraw after a change."
-        echo "# Where the socket units listen, for healthcheck and doctor."
+        echo "# The socket units' addresses, for healthcheck and doctor."
         if speaks_tls; then
             printf '%s\n' 'LUCKYDRAW_BIND=[::]:443' 'LUCKYDRAW_REDIRECT_BIND=[::]:80' "LUCKYDRAW_ACME_CONTACT=$CONTACT"
-            echo "# In the clear, for healthcheck."
+            echo "# Plain HTTP, for healthcheck."
             echo "LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000"
         else
             echo "LUCKYDRAW_BIND=[::]:$PORT"
@@ -233,16 +233,16 @@ write_settings() {
         echo "LUCKYDRAW_DATA_DIR=$STATE_DIR"
         echo "LUCKYDRAW_WORKERS=2"
         if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
-    } | put 644 "$SETTINGS"
+    } | write_file 644 "$SETTINGS"
 }
 
-# Puts a first binary in its place; later ones come by push.
+# Installs the first binary; scripts/deploy/push brings later ones.
 install_binary() {
     mkdir -p "$HOME_DIR/releases"
     if [ -n "$BINARY_URL" ]; then
-        [ -n "$BINARY_SHA256" ] || die "a URL wants its SHA-256"
+        [ -n "$BINARY_SHA256" ] || die "a URL needs its SHA-256"
         curl -fsSL --retry 5 --max-time 300 -o "$HOME_DIR/download" "$BINARY_URL"
-        echo "$BINARY_SHA256  $HOME_DIR/download" | sha256sum -c --quiet - || die "the download is not what was promised"
+        echo "$BINARY_SHA256  $HOME_DIR/download" | sha256sum -c --quiet - || die "the download does not match its checksum"
         BINARY=$HOME_DIR/download
     fi
     [ -n "$BINARY" ] || { [ -e "$HOME_DIR/current" ] || say "no binary yet: scripts/deploy/push brings one"; return; }
@@ -261,9 +261,9 @@ install_binary() {
 
 start() {
     install -d -m 700 -o luckydraw -g luckydraw "$STATE_DIR"
-    service_unit | put 644 /etc/systemd/system/luckydraw.service
-    main_socket | put 644 /etc/systemd/system/luckydraw.socket
-    if speaks_tls; then socket_unit 80 redirect | put 644 /etc/systemd/system/luckydraw-redirect.socket; fi
+    service_unit | write_file 644 /etc/systemd/system/luckydraw.service
+    main_socket | write_file 644 /etc/systemd/system/luckydraw.socket
+    if speaks_tls; then socket_unit 80 redirect | write_file 644 /etc/systemd/system/luckydraw-redirect.socket; fi
     if ! has_systemd; then
         say "left out: systemd is not running, so nothing was started; by hand:"
         say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups $HOME_DIR/current/luckydraw"
@@ -289,7 +289,7 @@ firewall_note() {
     if speaks_tls; then ports="443 and 80"; else ports=$PORT; fi
     say "open TCP port $ports in the provider's firewall, for IPv4 and again for IPv6: Lightsail keeps two lists (Networking tab of the instance)"
     if command -v ufw >/dev/null && ufw status | grep -q 'Status: active'; then
-        for port in ${ports%% *} ${ports##* }; do say "and in this box's own: ufw allow $port/tcp"; done
+        for port in ${ports%% *} ${ports##* }; do say "and in this machine's own: ufw allow $port/tcp"; done
     fi
 }
 
@@ -311,7 +311,7 @@ while [ $# -gt 0 ]; do
             esac
             exit
             ;;
-        *) die "what is $1? See the head of this file" ;;
+        *) die "unknown argument $1; see the head of this file" ;;
     esac
     shift 2
 done

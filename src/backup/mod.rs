@@ -13,8 +13,6 @@ pub mod thread;
 
 use crate::base::clock::wall_clock;
 use crate::draw::EventId;
-use crate::ops::config::Config;
-use crate::ops::config::arguments::BackupCommand;
 use crate::store::event_export::EventExportError;
 use crate::store::folder::LockError;
 use crate::store::keys::{IMPORTED_FILE, KeysError, SECRET_FILE};
@@ -22,6 +20,7 @@ use crate::store::{CommitError, JournalError};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use thread::Plan;
 
 /// Where copies go within a data folder, unless somebody says otherwise.
 pub const BACKUPS: &str = "backups";
@@ -31,6 +30,19 @@ pub const IMAGES: &str = "images";
 
 /// What belongs to a journal: without the first its tokens, picks and details are lost. The last is there where no admin token was given.
 const BESIDE: [&str; 3] = [SECRET_FILE, IMPORTED_FILE, "admin.token"];
+
+/// A copy to make, or to bring back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupCommand {
+    /// Copies the data folder into the folder `to`, by default where the server makes its own; the newest `keep` stay.
+    Backup { to: Option<PathBuf>, keep: Option<usize> },
+    /// Replaces the data folder's contents by a backup.
+    Restore { from: PathBuf },
+    /// Writes one event into the file `to`, by default one of its name in the working directory.
+    Export { event: EventId, to: Option<PathBuf> },
+    /// Imports an exported event, under another name if one is given.
+    Import { file: PathBuf, as_event: Option<EventId> },
+}
 
 /// Why an errand was not done. Whatever it is, nothing half-made is left and nothing was deleted.
 #[derive(Debug, thiserror::Error)]
@@ -80,23 +92,24 @@ impl From<EventExportError> for ArchiveError {
     }
 }
 
-/// Does an errand, and gives what is to be said of it.
+/// Runs a command, and returns the text for the operator. `plan` says where the data folder and its backups are, and
+/// how many are kept; an import leaves at most `events_max` events.
 ///
 /// # Errors
 /// Why it was not done, and what to do.
-pub fn run(config: &Config, errand: &BackupCommand) -> Result<String, ArchiveError> {
-    let data = &config.data_dir;
-    let done = do_one(config, errand);
+pub fn run(command: &BackupCommand, plan: &Plan, events_max: u32) -> Result<String, ArchiveError> {
+    let data = &plan.data;
+    let done = do_one(command, plan, events_max);
     let settled = if data.is_dir() { owner::settle(data).map_err(at(data)) } else { Ok(()) };
     done.and_then(|said| settled.map(|()| said))
 }
 
-fn do_one(config: &Config, errand: &BackupCommand) -> Result<String, ArchiveError> {
-    let data = &config.data_dir;
-    match errand {
+fn do_one(command: &BackupCommand, plan: &Plan, events_max: u32) -> Result<String, ArchiveError> {
+    let data = &plan.data;
+    match command {
         BackupCommand::Backup { to, keep } => {
-            let to = to.clone().unwrap_or_else(|| data.join(BACKUPS));
-            let keep = keep.unwrap_or(config.backup_keep);
+            let to = to.clone().unwrap_or_else(|| plan.to.clone());
+            let keep = keep.unwrap_or(plan.keep);
             let copy = copy::make(data, &to, copy::Cause::Asked, keep)?;
             Ok(format!(
                 "{}\n{} bytes, read back and found whole; put it back with: luckydraw restore {0}\n\
@@ -111,7 +124,7 @@ fn do_one(config: &Config, errand: &BackupCommand) -> Result<String, ArchiveErro
             export::export(data, event, &to).map(|exported| exported.to_string())
         }
         BackupCommand::Import { file, as_event } => {
-            import::import(data, file, as_event.as_ref(), config.events_max).map(|imported| imported.to_string())
+            import::import(data, file, as_event.as_ref(), events_max).map(|imported| imported.to_string())
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The admin token: given by the operator, read from a file of theirs, or made at the first start and kept.
+//! The admin token: given in the settings, read from the operator's file, or made at the first start and kept.
 //!
-//! A made token is written whole or not at all, readable by its owner only. The token itself is printed by nobody but the
-//! banner, and only on a terminal.
+//! A made token is written whole or not at all, readable by its owner only. Only the banner prints a token, and only on a
+//! terminal.
 
 use crate::base::chance;
 use std::fmt;
@@ -10,13 +10,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The made token's file within the data folder.
+/// The file of a made token in the data folder.
 const FILE: &str = "admin.token";
 
-/// What a made token is made of, in bytes.
+/// Random bytes in a made token.
 const RANDOM_LEN: usize = 20;
 
-/// The shortest token, in characters: 16 are beyond guessing at the slowed pace of wrong ones.
+/// The shortest token, in characters: 16 are beyond guessing at the limited rate of attempts.
 pub const LEN_MIN: usize = 16;
 
 /// The longest token, in characters.
@@ -27,13 +27,13 @@ pub const LEN_MAX: usize = 256;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text that is long enough to be a token, and of visible ASCII characters, so that a header can carry it.
+    /// Parses a token: long enough, and of visible ASCII characters, so that a header can carry it.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (LEN_MIN..=LEN_MAX).contains(&text.len());
         (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
     }
 
-    /// The token itself.
+    /// The token's text.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -45,23 +45,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where the token comes from.
+/// The source of the admin token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It was given.
+pub enum AdminTokenSource {
+    /// The settings hold the token.
     Given(Secret),
-    /// It is in this file, which is the operator's.
+    /// The operator's file holds it.
     File(PathBuf),
-    /// It is in this file, if the supervisor handed one over; else it is as [`Source::Kept`].
-    Handed(PathBuf),
-    /// It is kept in the data folder, and made there at the first start.
-    Kept,
+    /// The supervisor's credential holds it if the file exists; else the same as [`AdminTokenSource::DataFolder`].
+    Credential(PathBuf),
+    /// A file in the data folder holds it, made at the first start.
+    DataFolder,
 }
 
-/// The token of this start, and the file it is in, if it is in one.
+/// The token of this start.
 #[derive(Debug)]
 pub struct AdminToken {
     pub secret: Secret,
+    /// The file that holds it, if one does.
     pub file: Option<PathBuf>,
 }
 
@@ -71,36 +72,36 @@ pub enum AdminTokenError {
     #[error("the admin token in {} cannot be read or written", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{} does not hold a token of {LEN_MIN} to {LEN_MAX} visible characters", path.display())]
-    Misshapen { path: PathBuf },
+    Malformed { path: PathBuf },
 }
 
 impl AdminToken {
-    /// Gets the token; `data_dir` is there already.
+    /// Loads the token, and makes it where the data folder is its source and has none. `data_dir` exists already.
     ///
     /// # Errors
-    /// When its file cannot be read or written, or holds something else.
-    pub fn obtain(source: &Source, data_dir: &Path) -> Result<Self, AdminTokenError> {
+    /// When the file cannot be read or written, or holds something else.
+    pub fn load(source: &AdminTokenSource, data_dir: &Path) -> Result<Self, AdminTokenError> {
         let path = match source {
-            Source::Given(secret) => return Ok(Self { secret: secret.clone(), file: None }),
-            Source::File(path) => path.clone(),
-            Source::Handed(path) if path.exists() => path.clone(),
-            Source::Handed(_) | Source::Kept => data_dir.join(FILE),
+            AdminTokenSource::Given(secret) => return Ok(Self { secret: secret.clone(), file: None }),
+            AdminTokenSource::File(path) => path.clone(),
+            AdminTokenSource::Credential(path) if path.exists() => path.clone(),
+            AdminTokenSource::Credential(_) | AdminTokenSource::DataFolder => data_dir.join(FILE),
         };
         let failed = |source| AdminTokenError::Io { path: path.clone(), source };
         if path == data_dir.join(FILE) {
             if !path.exists() {
-                keep(&path, &chance::hex(RANDOM_LEN)).map_err(failed)?;
+                write_new(&path, &chance::hex(RANDOM_LEN)).map_err(failed)?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         }
         let text = fs::read_to_string(&path).map_err(failed)?;
-        let secret = Secret::parse(text.trim()).ok_or_else(|| AdminTokenError::Misshapen { path: path.clone() })?;
+        let secret = Secret::parse(text.trim()).ok_or_else(|| AdminTokenError::Malformed { path: path.clone() })?;
         Ok(Self { secret, file: Some(path) })
     }
 }
 
-/// Writes the token beside its place and then moves it there, so that a crash leaves none rather than half a one.
-fn keep(path: &Path, token: &str) -> io::Result<()> {
+/// Writes a temporary file and renames it, so that a crash leaves no token rather than half of one.
+fn write_new(path: &Path, token: &str) -> io::Result<()> {
     let beside = path.with_extension("token.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     writeln!(file, "{token}")?;
@@ -114,51 +115,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_made_once_and_kept_for_its_owner_alone() {
+    fn a_token_is_made_once_and_readable_by_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = AdminToken::obtain(&Source::Kept, folder.path()).unwrap();
-        let again = AdminToken::obtain(&Source::Kept, folder.path()).unwrap();
+        let first = AdminToken::load(&AdminTokenSource::DataFolder, folder.path()).unwrap();
+        let again = AdminToken::load(&AdminTokenSource::DataFolder, folder.path()).unwrap();
         assert_eq!(first.secret, again.secret);
         assert_eq!(first.secret.expose().len(), 2 * RANDOM_LEN);
         let file = first.file.unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let elsewhere = tempfile::tempdir().unwrap();
-        assert_ne!(AdminToken::obtain(&Source::Kept, elsewhere.path()).unwrap().secret, again.secret);
+        assert_ne!(AdminToken::load(&AdminTokenSource::DataFolder, elsewhere.path()).unwrap().secret, again.secret);
     }
 
     #[test]
-    fn a_file_of_the_operator_is_read_and_left_as_it_is() {
+    fn the_operator_s_file_is_read_and_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         fs::write(&path, "0123456789abcdef-token\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let token = AdminToken::obtain(&Source::File(path.clone()), folder.path()).unwrap();
+        let token = AdminToken::load(&AdminTokenSource::File(path.clone()), folder.path()).unwrap();
         assert_eq!(token.secret.expose(), "0123456789abcdef-token");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(!folder.path().join(FILE).exists());
     }
 
     #[test]
-    fn a_token_that_is_handed_over_is_taken_and_otherwise_one_is_kept() {
+    fn a_credential_takes_precedence_over_a_made_token() {
         let folder = tempfile::tempdir().unwrap();
-        let handed = folder.path().join("credentials");
-        let kept = AdminToken::obtain(&Source::Handed(handed.clone()), folder.path()).unwrap();
-        assert_eq!(kept.file.unwrap(), folder.path().join(FILE));
-        fs::write(&handed, "a-token-that-was-handed-over\n").unwrap();
-        let token = AdminToken::obtain(&Source::Handed(handed), folder.path()).unwrap();
-        assert_eq!(token.secret.expose(), "a-token-that-was-handed-over");
+        let credential = folder.path().join("credentials");
+        let made = AdminToken::load(&AdminTokenSource::Credential(credential.clone()), folder.path()).unwrap();
+        assert_eq!(made.file.unwrap(), folder.path().join(FILE));
+        fs::write(&credential, "a-token-from-a-credential\n").unwrap();
+        let token = AdminToken::load(&AdminTokenSource::Credential(credential), folder.path()).unwrap();
+        assert_eq!(token.secret.expose(), "a-token-from-a-credential");
     }
 
     #[test]
-    fn a_file_without_a_token_is_refused_and_not_repeated() {
+    fn a_file_without_a_token_is_refused_and_its_text_not_repeated() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "short", "with a space in its middle"] {
             fs::write(folder.path().join(FILE), text).unwrap();
-            let error = AdminToken::obtain(&Source::Kept, folder.path()).unwrap_err();
-            assert!(matches!(error, AdminTokenError::Misshapen { .. }));
+            let error = AdminToken::load(&AdminTokenSource::DataFolder, folder.path()).unwrap_err();
+            assert!(matches!(error, AdminTokenError::Malformed { .. }));
             assert!(text.is_empty() || !error.to_string().contains(text));
         }
-        let nowhere = Source::File(folder.path().join("nowhere"));
-        assert!(matches!(AdminToken::obtain(&nowhere, folder.path()), Err(AdminTokenError::Io { .. })));
+        let nowhere = AdminTokenSource::File(folder.path().join("nowhere"));
+        assert!(matches!(AdminToken::load(&nowhere, folder.path()), Err(AdminTokenError::Io { .. })));
     }
 }

@@ -1,7 +1,7 @@
-//! The few lines a start prints: where to join, with a QR code to point a phone at, and where the stage and the console are.
+//! The lines that a start prints: the address to join, with a QR code for phones, and those of the stage and the console.
 //!
-//! The admin token is shown on a terminal only. Elsewhere stdout is most likely kept in a log, and a log must not open the
-//! console.
+//! The admin token is printed on a terminal only. Elsewhere stdout is most likely kept in a log, and a log must not open
+//! the console.
 
 use crate::draw::EventId;
 use crate::http::listener::{Address, Protocol};
@@ -10,21 +10,24 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use std::fmt;
 
-/// Black on bright white, whatever the terminal's own colours are: phones look for dark on light.
+/// Black on bright white, against any colours of the terminal: phones look for dark modules on light ground.
 const DARK_ON_LIGHT: &str = "\x1b[30;107m";
 const PLAIN: &str = "\x1b[0m";
 
-/// What is printed at the start.
+/// The text printed at the start.
 #[derive(Debug)]
 pub struct Banner<'b> {
+    /// Every address that the server listens on.
     pub listening: &'b [Address],
     /// As [`lan::join_base`](crate::ops::lan::join_base) gives it.
     pub join_base: &'b str,
+    /// The event whose addresses are printed.
     pub event: &'b EventId,
+    /// The token, or the file that holds it.
     pub admin_token: &'b AdminToken,
     /// Whether every client is trusted.
     pub open: bool,
-    /// Whether a person reads this as it is printed.
+    /// Whether stdout is a terminal.
     pub on_terminal: bool,
 }
 
@@ -32,8 +35,8 @@ impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { join_base, event, .. } = self;
         for Address { address, speech } in self.listening {
-            let does = if *speech == Protocol::Redirect { "leading on to https from" } else { "listening on" };
-            writeln!(f, "luckydraw is {does} {}://{address}", speech.scheme())?;
+            let verb = if *speech == Protocol::Redirect { "leading on to https from" } else { "listening on" };
+            writeln!(f, "luckydraw is {verb} {}://{address}", speech.scheme())?;
         }
         if self.open {
             writeln!(f, "\n*** OPEN MODE: every client is trusted, no admin token is asked for. Only for rehearsals. ***")?;
@@ -52,8 +55,8 @@ impl fmt::Display for Banner<'_> {
 }
 
 impl Banner<'_> {
-    /// The QR code of `text`, two rows of modules a line, within its quiet zone. A text too long for any code (beyond 2 kB)
-    /// gets none.
+    /// Writes the QR code of `text` with its quiet zone, two rows of modules per line. A text too long for any code (beyond
+    /// 2 kB) gets none.
     fn write_code(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else { return Ok(()) };
         let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
@@ -92,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_are_those_of_the_hall() {
+    fn the_addresses_are_those_that_phones_reach() {
         let text = banner(true, None, false);
         for address in [
             "http://0.0.0.0:8000\n",
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_shown_on_a_terminal_only() {
+    fn the_token_is_printed_on_a_terminal_only() {
         assert!(banner(true, Some("/data/admin.token"), false).contains(TOKEN));
         let logged = banner(false, Some("/data/admin.token"), false);
         assert!(!logged.contains(TOKEN) && logged.contains("/data/admin.token"), "{logged}");
@@ -120,7 +123,7 @@ mod tests {
         let rows: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix(DARK_ON_LIGHT)).collect();
         let rows: Vec<&str> = rows.iter().map(|row| row.strip_suffix(PLAIN).unwrap()).collect();
         let width = rows[0].chars().count();
-        // Four light modules all around; the two rows of modules of a line make it two lines above and below.
+        // Four light modules all around: two lines above and below, since a line holds two rows of modules.
         assert!(rows[..2].iter().all(|row| row.trim().is_empty()), "{text}");
         assert!(rows[rows.len() - 2..].iter().all(|row| row.trim().is_empty()));
         for row in &rows {

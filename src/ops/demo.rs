@@ -4,18 +4,19 @@ use crate::draw::fact::Settings;
 use crate::draw::{EventId, Mode, Prize, PrizeId};
 use crate::ops::config::Config;
 
-/// An event to be opened.
-pub struct Opening {
-    pub event: EventId,
+/// An event to be created.
+pub struct FirstEvent {
+    /// The operator's default event.
+    pub id: EventId,
     pub settings: Settings,
     pub prizes: Vec<Prize>,
 }
 
-/// The demonstration: one prize for each way of drawing.
-pub fn event(config: &Config) -> Opening {
+/// The demonstration: one prize per way of drawing.
+pub fn first_event(config: &Config) -> FirstEvent {
     let settings = Settings {
         title: "럭키드로우 데모 · Lucky draw demo".into(),
-        participants_max: config.participants_max,
+        participants_max: config.app.participants_max,
         ..Settings::default()
     };
     let prizes = vec![
@@ -24,12 +25,12 @@ pub fn event(config: &Config) -> Opening {
         prize("태블릿", 2, 2, Mode::Network, 2),
         prize("자전거", 1, 1, Mode::Slot, 1),
     ];
-    Opening { event: config.default_event.clone(), settings, prizes }
+    FirstEvent { id: config.default_event.clone(), settings, prizes }
 }
 
 fn prize(name: &str, rank: u32, quantity: u32, mode: Mode, winner_count: u32) -> Prize {
     Prize {
-        // Given when it is listed.
+        // Assigned when the event is created.
         id: PrizeId(0),
         name: name.into(),
         rank,

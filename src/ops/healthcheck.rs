@@ -1,167 +1,151 @@
-//! Asking a running server whether it lives, for containers and watchdogs: one request, one word, all of it bounded.
+//! The subcommand `healthcheck`: asks a running server whether it is alive, for containers and watchdogs.
 //!
-//! The address comes from the settings that the server was started with, so that nothing has to be said twice. It speaks HTTP by hand: a container
-//! without a shell or curl has this one binary, and a client of its own would have to be bounded all the same.
+//! The address comes from the settings that the server was started with, so that nothing has to be said twice. A container
+//! without a shell or curl has this one binary. One request, one line of output, one deadline.
 
-use crate::base::address::BindAddress;
+use crate::base::address::{BindAddress, Scheme};
+use crate::base::http_client::{Request, Url};
 use crate::ops::config::Config;
-use crate::ops::config::arguments::Healthcheck;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use crate::ops::config::arguments::HealthcheckArguments;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// How long the whole question may take.
-const TIME_MAX: Duration = Duration::from_secs(4);
+/// Time for the whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The most of an answer that is read: its status line is all that matters.
-const ANSWER_MAX: u64 = 16 << 10;
-
-/// Why a server is not healthy.
+/// Why a server counts as not healthy.
 #[derive(Debug, thiserror::Error)]
-pub enum Unhealthy {
+pub enum HealthcheckError {
     #[error("{url:?} is not http://host[:port][/path]")]
     Url { url: String },
-    #[error("LUCKYDRAW_BIND says port 0, which is any free one: say --url")]
+    #[error("LUCKYDRAW_BIND has port 0, which is any free one: give --url")]
     AnyPort,
     #[error(
-        "LUCKYDRAW_BIND speaks TLS: set LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000, where this machine asks in the clear, or say --url"
+        "LUCKYDRAW_BIND speaks TLS: set LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000, where this machine asks in the clear, or give --url"
     )]
     OnlyTls,
-    #[error("nobody answers at {place}")]
-    Silent { place: String, source: io::Error },
-    #[error("{place} answers {line:?}")]
-    Says { place: String, line: String },
+    #[error("nobody answers at {address}")]
+    NoAnswer { address: BindAddress, source: io::Error },
+    #[error("{address} answers {status_line:?}")]
+    WrongStatus { address: BindAddress, status_line: String },
 }
 
-/// Where to ask what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Question {
-    place: BindAddress,
-    path: String,
+/// Asks the server of these settings, or the one at the arguments' URL, and returns its status line.
+///
+/// # Errors
+/// When it does not answer 200 in time.
+pub fn run(config: &Config, arguments: &HealthcheckArguments) -> Result<String, HealthcheckError> {
+    let path = if arguments.ready { "/readyz" } else { "/healthz" };
+    match &arguments.url {
+        Some(text) => ask(&parse_url(text, path).ok_or_else(|| HealthcheckError::Url { url: text.clone() })?),
+        None => ask_at(plain_addresses(config)?.first().ok_or(HealthcheckError::AnyPort)?, path),
+    }
 }
 
-/// Where a server of these settings is asked: in the clear, from this machine.
+/// The addresses where a server of these settings speaks plain HTTP.
 ///
 /// # Errors
 /// When it speaks nothing but TLS.
-pub fn places(config: &Config) -> Result<&[BindAddress], Unhealthy> {
+pub fn plain_addresses(config: &Config) -> Result<&[BindAddress], HealthcheckError> {
     match &config.tls {
         None => Ok(&config.bind),
-        Some(tls) if tls.plain.is_empty() => Err(Unhealthy::OnlyTls),
+        Some(tls) if tls.plain.is_empty() => Err(HealthcheckError::OnlyTls),
         Some(tls) => Ok(&tls.plain),
     }
 }
 
-/// Asks once, at `wanted`'s address or else at the first of `bind`, where the server listens in the clear; gives back what the server said.
+/// Asks the server that listens on `address`.
 ///
 /// # Errors
-/// When it does not answer 200 in time.
-pub fn ask(bind: &[BindAddress], wanted: &Healthcheck) -> Result<String, Unhealthy> {
-    let path = if wanted.ready { "/readyz" } else { "/healthz" };
-    let question = match &wanted.url {
-        Some(url) => parse(url, path).ok_or_else(|| Unhealthy::Url { url: url.clone() })?,
-        None => Question { place: bind.first().map(nearest).ok_or(Unhealthy::AnyPort)??, path: path.into() },
-    };
-    let place = question.place.to_string();
-    let answer = exchange(&question).map_err(|source| Unhealthy::Silent { place: place.clone(), source })?;
-    let line = answer.lines().next().unwrap_or_default().to_owned();
-    if line.split(' ').nth(1) == Some("200") { Ok(line) } else { Err(Unhealthy::Says { place, line }) }
+/// As [`run`].
+pub fn ask_at(address: &BindAddress, path: &str) -> Result<String, HealthcheckError> {
+    ask(&Url { scheme: Scheme::Http, address: reachable(address)?, path: path.into() })
 }
 
-/// How this machine reaches a place where the server listens: one that means every address is asked on loopback.
-fn nearest(place: &BindAddress) -> Result<BindAddress, Unhealthy> {
-    if place.port == 0 {
-        return Err(Unhealthy::AnyPort);
+fn ask(url: &Url) -> Result<String, HealthcheckError> {
+    let address = url.address.clone();
+    match Request::get(url, Instant::now() + TIMEOUT).send() {
+        Ok(response) if response.status == 200 => Ok(response.status_line),
+        Ok(response) => Err(HealthcheckError::WrongStatus { address, status_line: response.status_line }),
+        Err(source) => Err(HealthcheckError::NoAnswer { address, source }),
     }
-    let host = match place.host.parse() {
+}
+
+/// The address by which this machine reaches a listener: loopback for one that listens on every address.
+fn reachable(address: &BindAddress) -> Result<BindAddress, HealthcheckError> {
+    if address.port == 0 {
+        return Err(HealthcheckError::AnyPort);
+    }
+    let host = match address.host.parse() {
         Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
         Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => Ipv6Addr::LOCALHOST.to_string(),
-        _ => place.host.clone(),
+        _ => address.host.clone(),
     };
-    Ok(BindAddress { host, port: place.port })
+    Ok(BindAddress { host, port: address.port })
 }
 
-/// Takes `http://host[:port][/path]`.
-fn parse(url: &str, path: &str) -> Option<Question> {
-    let rest = url.strip_prefix("http://")?;
-    let (authority, own_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let place = BindAddress::parse(authority).or_else(|| BindAddress::parse(&format!("{authority}:80")))?;
-    // A space or a line's end within would make another request of it.
-    let is_plain = own_path.bytes().all(|b| b.is_ascii_graphic());
-    let path = if own_path.len() > 1 { own_path } else { path };
-    is_plain.then(|| Question { place, path: path.into() })
-}
-
-/// One request and the head of its answer.
-fn exchange(question: &Question) -> io::Result<String> {
-    let deadline = Instant::now() + TIME_MAX;
-    let Question { place, path } = question;
-    let mut stream = connect(place, deadline)?;
-    stream.set_write_timeout(Some(left(deadline)?))?;
-    // By the name it was asked by, and the port that the server compares nothing with.
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    let mut chunk = [0; 1024];
-    while !answer.contains(&b'\n') && (answer.len() as u64) < ANSWER_MAX {
-        stream.set_read_timeout(Some(left(deadline)?))?;
-        match stream.read(&mut chunk)? {
-            0 => break,
-            length => answer.extend_from_slice(&chunk[..length]),
-        }
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
-}
-
-/// Tries every address of a place.
-fn connect(place: &BindAddress, deadline: Instant) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = (place.host.as_str(), place.port).to_socket_addrs()?.collect();
-    let mut failed = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match TcpStream::connect_timeout(&address, left(deadline)?) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-/// The time that is left, if any.
-fn left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+/// Parses `http://host[:port][/path]`; without a path, `default_path` is asked.
+fn parse_url(text: &str, default_path: &str) -> Option<Url> {
+    let url = Url::parse(text).filter(|url| url.scheme == Scheme::Http)?;
+    let path = if url.path == "/" { default_path.to_owned() } else { url.path };
+    Some(Url { path, ..url })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
 
     #[test]
-    fn an_address_that_means_all_is_asked_on_loopback() {
+    fn a_listener_on_every_address_is_asked_on_loopback() {
         for (bind, asked) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.168.0.7:1", "192.168.0.7:1")] {
-            assert_eq!(nearest(&BindAddress::parse(bind).unwrap()).unwrap().to_string(), asked);
+            assert_eq!(reachable(&BindAddress::parse(bind).unwrap()).unwrap().to_string(), asked);
         }
-        assert!(matches!(nearest(&BindAddress::parse("0.0.0.0:0").unwrap()), Err(Unhealthy::AnyPort)));
+        assert!(matches!(reachable(&BindAddress::parse("0.0.0.0:0").unwrap()), Err(HealthcheckError::AnyPort)));
     }
 
     #[test]
-    fn a_url_is_a_host_perhaps_a_port_and_perhaps_a_path() {
-        for (url, place, path) in [
+    fn a_url_without_a_path_asks_for_the_probe_and_must_be_plain_http() {
+        for (text, address, path) in [
             ("http://localhost", "localhost:80", "/readyz"),
             ("http://[::1]:8000/", "[::1]:8000", "/readyz"),
             ("http://10.0.0.1:1/health", "10.0.0.1:1", "/health"),
         ] {
-            let question = parse(url, "/readyz").unwrap();
-            assert_eq!((question.place.to_string().as_str(), question.path.as_str()), (place, path), "{url}");
+            let url = parse_url(text, "/readyz").unwrap();
+            assert_eq!((url.address.to_string().as_str(), url.path.as_str()), (address, path), "{text}");
         }
-        for url in ["", "localhost:80", "ftp://a", "http://", "http://a b", "http://a/ HTTP/1.1"] {
-            assert_eq!(parse(url, "/"), None, "{url}");
+        for text in ["", "localhost:80", "https://localhost", "ftp://a", "http://", "http://a b", "http://a/ HTTP/1.1"] {
+            assert_eq!(parse_url(text, "/"), None, "{text}");
         }
     }
 
+    /// The answer to one request at a server that writes these bytes and closes.
+    fn check(answer: &'static [u8]) -> Result<String, HealthcheckError> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = BindAddress::parse(&listener.local_addr().unwrap().to_string()).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]).unwrap();
+            stream.write_all(answer).unwrap();
+        });
+        let result = ask_at(&address, "/healthz");
+        server.join().unwrap();
+        result
+    }
+
     #[test]
-    fn who_takes_connections_and_says_nothing_is_not_healthy() {
-        let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let question = parse(&format!("http://{}", mute.local_addr().unwrap()), "/").unwrap();
-        assert!(exchange(&question).is_err());
+    fn only_the_status_200_is_healthy() {
+        assert_eq!(check(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), "HTTP/1.1 200 OK");
+        assert!(matches!(check(b"HTTP/1.1 503 Busy\r\n\r\n"), Err(HealthcheckError::WrongStatus { .. })));
+        assert!(matches!(check(b""), Err(HealthcheckError::NoAnswer { .. })));
+    }
+
+    #[test]
+    fn a_server_that_accepts_and_stays_silent_is_not_healthy() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = BindAddress::parse(&silent.local_addr().unwrap().to_string()).unwrap();
+        assert!(matches!(ask_at(&address, "/healthz"), Err(HealthcheckError::NoAnswer { .. })));
     }
 }

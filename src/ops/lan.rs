@@ -1,67 +1,68 @@
-//! How phones in the hall reach this machine: the address that goes into the QR code.
+//! The address by which phones in the hall reach this machine, for the QR code.
 //!
-//! A server that listens on every address does not know which one the hall can see. The kernel does: asked for a route to the
-//! outside, it names the address it would send from, and asking sends nothing. A hall whose network leads nowhere has no such
-//! route: there the kernel is asked about the networks on its links. A machine without any shows its loopback address, which is
-//! true if of little use.
+//! A server that listens on every address does not know which one phones can reach. The kernel does: asked for a route to
+//! the internet, it names the address that it would send from, and asking sends no packet. A network without internet has
+//! no such route; there the kernel is asked about the networks on its links. A machine without any gets its loopback
+//! address, which is true if of little use. Nothing here opens a listening socket.
 
 use crate::base::address::Scheme;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-/// A place outside, never sent to: TEST-NET-1 (RFC 5737).
-const OUTSIDE: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
+/// An address on the internet, never sent to: TEST-NET-1 (RFC 5737).
+const INTERNET: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// The address phones reach the server by, without a path, given where it listens, what it speaks there, and the name it goes by.
+/// The address by which phones reach the server, without a path; from its listening addresses, their scheme, and the
+/// server's domain name.
 pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> String {
     let port = listening.first().map_or(scheme.default_port(), SocketAddr::port);
     match domain {
         Some(domain) if port == scheme.default_port() => format!("{scheme}://{domain}"),
         Some(domain) => format!("{scheme}://{domain}:{port}"),
-        None => format!("{scheme}://{}", reachable(listening, outward)),
+        None => format!("{scheme}://{}", reachable(listening, source_address)),
     }
 }
 
-/// The address among those listened on that others can reach best; `outward` is asked when the server listens on all.
-fn reachable(listening: &[SocketAddr], outward: impl Fn() -> Option<IpAddr>) -> SocketAddr {
-    let everywhere = listening.iter().find(|address| address.ip().is_unspecified());
-    if let Some(address) = everywhere {
-        let ip = outward().unwrap_or(Ipv4Addr::LOCALHOST.into());
+/// The listening address that other machines reach best. `source_address` is asked when the server listens on all.
+fn reachable(listening: &[SocketAddr], source_address: impl Fn() -> Option<IpAddr>) -> SocketAddr {
+    let unspecified = listening.iter().find(|address| address.ip().is_unspecified());
+    if let Some(address) = unspecified {
+        let ip = source_address().unwrap_or(Ipv4Addr::LOCALHOST.into());
         return SocketAddr::new(ip, address.port());
     }
-    let beyond = listening.iter().find(|address| !address.ip().is_loopback());
-    beyond.or(listening.first()).copied().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 80)))
+    let reachable = listening.iter().find(|address| !address.ip().is_loopback());
+    reachable.or(listening.first()).copied().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 80)))
 }
 
-/// The kernel's routes, on Linux.
+/// The kernel's table of IPv4 routes.
 const ROUTES: &str = "/proc/net/route";
 
-/// Networks that lead to containers and virtual machines rather than to phones, by how their links are called.
-const INWARD: [&str; 4] = ["docker", "br-", "virbr", "veth"];
+/// Prefixes of links that lead to containers and virtual machines rather than to phones.
+const VIRTUAL: [&str; 4] = ["docker", "br-", "virbr", "veth"];
 
-/// The address this machine would send from.
-fn outward() -> Option<IpAddr> {
-    let beside = || on_links(&std::fs::read_to_string(ROUTES).unwrap_or_default()).into_iter().find_map(source_towards);
-    source_towards(OUTSIDE).or_else(beside)
+/// The address that this machine sends from.
+fn source_address() -> Option<IpAddr> {
+    let on_links = || hosts_on_links(&std::fs::read_to_string(ROUTES).unwrap_or_default()).into_iter().find_map(source_towards);
+    source_towards(INTERNET).or_else(on_links)
 }
 
-/// A place in each network on the machine's own links, as its table of routes lists them: link, destination, gateway, …, the
-/// mask as the eighth, addresses as hexadecimal in the machine's byte order.
-fn on_links(routes: &str) -> Vec<(Ipv4Addr, u16)> {
-    let place = |line: &str| {
+/// A host in each network on the machine's own links. A line of the table holds link, destination, gateway, …, and the mask
+/// as its eighth field, with addresses in hexadecimal in the machine's byte order.
+fn hosts_on_links(routes: &str) -> Vec<(Ipv4Addr, u16)> {
+    let host = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let address = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok().map(|raw| u32::from_be_bytes(raw.to_ne_bytes()));
         let (network, gateway, mask) = (address(1)?, address(2)?, address(7)?);
-        let is_inward = INWARD.iter().any(|name| fields[0].starts_with(name));
+        let is_virtual = VIRTUAL.iter().any(|name| fields[0].starts_with(name));
         let is_network = gateway == 0 && mask != 0 && mask != u32::MAX;
-        (is_network && !is_inward).then(|| (Ipv4Addr::from(network | 1), OUTSIDE.1))
+        (is_network && !is_virtual).then(|| (Ipv4Addr::from(network | 1), INTERNET.1))
     };
-    routes.lines().filter_map(place).collect()
+    routes.lines().filter_map(host).collect()
 }
 
-/// The address this machine would send from to get there.
-fn source_towards(place: (Ipv4Addr, u16)) -> Option<IpAddr> {
+/// The address that this machine sends from towards a destination.
+fn source_towards(destination: (Ipv4Addr, u16)) -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect(place).ok()?;
+    socket.connect(destination).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_unspecified()).then_some(ip)
 }
@@ -70,14 +71,14 @@ fn source_towards(place: (Ipv4Addr, u16)) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn check(listening: &[&str], outward: Option<[u8; 4]>, expected: &str) {
+    fn check(listening: &[&str], source: Option<[u8; 4]>, expected: &str) {
         let listening: Vec<SocketAddr> = listening.iter().map(|text| text.parse().unwrap()).collect();
-        let address = reachable(&listening, || outward.map(IpAddr::from));
+        let address = reachable(&listening, || source.map(IpAddr::from));
         assert_eq!(address.to_string(), expected, "{listening:?}");
     }
 
     #[test]
-    fn phones_are_sent_to_the_address_they_can_reach() {
+    fn phones_get_the_address_that_they_can_reach() {
         let lan = Some([192, 168, 0, 7]);
         check(&["0.0.0.0:8000"], lan, "192.168.0.7:8000");
         check(&["[::]:8000"], lan, "192.168.0.7:8000");
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_leads_nowhere_is_still_the_hall_s() {
+    fn a_network_without_internet_still_has_an_address() {
         let hex = |address: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(address));
         let line = |link: &str, network: [u8; 4], gateway: [u8; 4], mask: [u8; 4]| {
             format!("{link}\t{}\t{}\t0001\t0\t0\t0\t{}\t0\t0\t0\n", hex(network), hex(gateway), hex(mask))
@@ -100,12 +101,12 @@ mod tests {
             line("wlan0", [192, 168, 7, 0], none, wide),
             line("eth0", [10, 0, 0, 9], none, [255; 4]),
         ];
-        assert_eq!(on_links(&routes.concat()), [(Ipv4Addr::new(192, 168, 7, 1), OUTSIDE.1)]);
-        assert_eq!(on_links(""), []);
+        assert_eq!(hosts_on_links(&routes.concat()), [(Ipv4Addr::new(192, 168, 7, 1), INTERNET.1)]);
+        assert_eq!(hosts_on_links(""), []);
     }
 
     #[test]
-    fn a_domain_outweighs_addresses() {
+    fn a_domain_takes_precedence_over_addresses() {
         let listening = ["0.0.0.0:80".parse().unwrap()];
         assert_eq!(join_base(&listening, Scheme::Http, Some("draw.example.kr")), "http://draw.example.kr");
         assert_eq!(join_base(&listening, Scheme::Https, Some("draw.example.kr")), "https://draw.example.kr:80");

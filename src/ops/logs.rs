@@ -1,26 +1,26 @@
-//! What the operator reads: text on a terminal, a JSON object a line elsewhere, always on stderr.
+//! The log: text on a terminal, one JSON object per line elsewhere, always on stderr.
 //!
-//! A bare level concerns this program alone: what libraries tell at `debug` or `trace` may hold what they were given, and so
-//! names and tokens. What this program logs holds no name, phone, token, query string or unrevealed winner, at no level.
+//! A bare level concerns this program alone: libraries may log at `debug` or `trace` what they were given, and so names and
+//! tokens. Lines of this program hold no name, phone number, token, query string or unrevealed winner, at any level.
 
 use std::io::IsTerminal;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Takes `LUCKYDRAW_LOG`: a level, or directives `target=level,…`. What reads spans and fields as well would cost a regular-expression engine, a megabyte
-/// of the binary.
+/// Parses `LUCKYDRAW_LOG`: a level, or directives `target=level,…`. A filter by spans and fields as well would cost a
+/// regular-expression engine, a megabyte of the binary.
 ///
 /// # Errors
 /// When it is neither.
-pub fn filter(text: &str) -> Result<Targets, ParseError> {
+pub fn parse_filter(text: &str) -> Result<Targets, ParseError> {
     match text.parse::<LevelFilter>() {
         Ok(level) => Ok(Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("luckydraw", level)),
         Err(_) => text.parse(),
     }
 }
 
-/// Begins to log. To be called once; a second call changes nothing.
+/// Starts to log. A second call changes nothing.
 pub fn start(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if std::io::stderr().is_terminal() {
@@ -29,7 +29,7 @@ pub fn start(filter: Targets) {
         lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
     if let Err(error) = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init() {
-        tracing::debug!(%error, "logging had begun already");
+        tracing::debug!(%error, "logging was started already");
     }
 }
 
@@ -38,18 +38,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_level_is_for_this_program_alone() {
-        let text = filter("trace").unwrap().to_string();
+    fn a_bare_level_concerns_this_program_alone() {
+        let text = parse_filter("trace").unwrap().to_string();
         assert!(text.contains("luckydraw=trace") && text.contains("warn"), "{text}");
-        let quiet = filter("error").unwrap().to_string();
+        let quiet = parse_filter("error").unwrap().to_string();
         assert!(quiet.contains("luckydraw=error") && !quiet.contains("warn"), "{quiet}");
     }
 
     #[test]
-    fn directives_are_taken_as_they_stand_and_nonsense_is_refused() {
-        assert_eq!(filter("luckydraw::http=debug").unwrap().to_string(), "luckydraw::http=debug");
+    fn directives_are_kept_and_nonsense_is_refused() {
+        assert_eq!(parse_filter("luckydraw::http=debug").unwrap().to_string(), "luckydraw::http=debug");
         for nonsense in ["luckydraw=loud", "a=b=c"] {
-            assert!(filter(nonsense).is_err(), "{nonsense}");
+            assert!(parse_filter(nonsense).is_err(), "{nonsense}");
         }
     }
 }

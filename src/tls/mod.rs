@@ -93,7 +93,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
-    pub fn begin(&mut self) -> io::Result<()> {
+    pub fn start(&mut self) -> io::Result<()> {
         let Some(source) = self.source.take() else { return Ok(()) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stopping, again) = (self.stopping.clone(), Arc::clone(&self.again));
@@ -112,7 +112,7 @@ impl Certificates {
     }
 
     /// Has the source look now.
-    pub fn look_again(&self) {
+    pub fn reload(&self) {
         self.again.notify_one();
     }
 

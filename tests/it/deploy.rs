@@ -1,6 +1,6 @@
-//! The deployment scripts: units that systemd finds sound and tight, sysctls that content the doctor, and a push that goes back by itself.
+//! The deployment scripts: units that systemd accepts and rates as tight, sysctls that satisfy the doctor, and a push that rolls back by itself.
 //!
-//! The push runs as it is, over an `ssh` and an `scp` that mean a folder, and a `systemctl` that ends and starts the real binary.
+//! The push runs unchanged, with an `ssh` and an `scp` that use a local folder, and a `systemctl` that stops and starts the real binary.
 
 use crate::test_server::PATIENCE;
 use luckydraw::ops::doctor::sysctls::{WANTED, value};
@@ -14,23 +14,23 @@ use tempfile::TempDir;
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deploy");
 const BINARY: &str = env!("CARGO_BIN_EXE_luckydraw");
 
-/// A file as the launch script would write it.
-fn launched(name: &str) -> String {
+/// A file as the launch script writes it.
+fn printed(name: &str) -> String {
     let arguments = ["--domain", "draw.example", "--contact", "ops@draw.example", "--print", name];
     let output = Command::new("sh").arg(format!("{SCRIPTS}/launch.sh")).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The units in a folder, with the binary where it is here.
+/// A folder with the units, whose binary is the one under test.
 fn units() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let service = launched("luckydraw.service").replace("/opt/luckydraw/current/luckydraw", BINARY);
+    let service = printed("luckydraw.service").replace("/opt/luckydraw/current/luckydraw", BINARY);
     assert!(service.contains(BINARY));
     fs::write(folder.path().join("luckydraw.service"), &service).unwrap();
     for socket in ["luckydraw.socket", "luckydraw-redirect.socket"] {
         assert!(service.contains(socket));
-        fs::write(folder.path().join(socket), launched(socket)).unwrap();
+        fs::write(folder.path().join(socket), printed(socket)).unwrap();
     }
     folder
 }
@@ -42,29 +42,30 @@ fn analyze(folder: &TempDir, arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn systemd_finds_the_units_sound() {
+fn systemd_accepts_the_units() {
     let folder = units();
-    let (sound, said) = analyze(&folder, &["verify", "./luckydraw.socket", "./luckydraw-redirect.socket", "./luckydraw.service"]);
-    assert!(sound && !said.contains("luckydraw."), "{said}");
+    let (sound, output) =
+        analyze(&folder, &["verify", "./luckydraw.socket", "./luckydraw-redirect.socket", "./luckydraw.service"]);
+    assert!(sound && !output.contains("luckydraw."), "{output}");
     let service = folder.path().join("luckydraw.service");
     fs::write(&service, fs::read_to_string(&service).unwrap().replace("WatchdogSec=", "WatchDogs=")).unwrap();
-    let (_, said) = analyze(&folder, &["verify", "./luckydraw.service"]);
-    assert!(said.contains("WatchDogs"), "a mistake would be found: {said}");
+    let (_, output) = analyze(&folder, &["verify", "./luckydraw.service"]);
+    assert!(output.contains("WatchDogs"), "a mistake is found: {output}");
 }
 
 #[test]
-fn the_service_is_exposed_to_two_at_most() {
+fn the_service_s_exposure_is_at_most_two() {
     let folder = units();
     // The threshold is in tenths.
-    let (tight, said) = analyze(&folder, &["security", "--offline=true", "--threshold=20", "./luckydraw.service"]);
-    assert!(tight, "{said}");
-    let (too_tight, said) = analyze(&folder, &["security", "--offline=true", "--threshold=5", "./luckydraw.service"]);
-    assert!(!too_tight, "the threshold is one: {said}");
+    let (tight, output) = analyze(&folder, &["security", "--offline=true", "--threshold=20", "./luckydraw.service"]);
+    assert!(tight, "{output}");
+    let (too_tight, output) = analyze(&folder, &["security", "--offline=true", "--threshold=5", "./luckydraw.service"]);
+    assert!(!too_tight, "a lower threshold fails: {output}");
 }
 
 #[test]
-fn the_doctor_has_nothing_to_say_of_the_sysctls_that_are_set() {
-    let text = launched("sysctl.conf");
+fn the_sysctls_satisfy_the_doctor_and_each_has_its_reason() {
+    let text = printed("sysctl.conf");
     for wanted in WANTED {
         let line = text.lines().find_map(|line| line.strip_prefix(wanted.name)?.trim().strip_prefix('='));
         let set = line.and_then(|line| value(line, wanted.field));
@@ -72,19 +73,19 @@ fn the_doctor_has_nothing_to_say_of_the_sysctls_that_are_set() {
     }
     let lines: Vec<_> = text.lines().collect();
     let unexplained = lines.windows(2).find(|pair| !pair[1].starts_with('#') && !pair[0].starts_with('#'));
-    assert_eq!(unexplained, None, "each has its reason");
+    assert_eq!(unexplained, None, "each has a comment");
 }
 
 #[test]
-fn the_scripts_are_shell() {
+fn the_scripts_parse_as_shell() {
     for (shell, script) in [("sh", "launch.sh"), ("bash", "push")] {
         let output = Command::new(shell).args(["-n", &format!("{SCRIPTS}/{script}")]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 }
 
-/// A box that is a folder, and the words that reach it. The server on it is ended with it.
-struct Box {
+/// A remote machine as a folder, with the commands that reach it. Dropping it kills its server.
+struct Machine {
     folder: TempDir,
     port: u16,
 }
@@ -99,7 +100,7 @@ const SCP: &str = r#"#!/bin/sh
 exec cp "$1" "${2#*:}"
 "#;
 
-/// Ends the server that runs, and starts the linked one, as systemd would: it is not told what becomes of it.
+/// Stops the running server and starts the linked one, as systemd does, without reporting its fate.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 [ "$1 $2" = "restart luckydraw.service" ] || exit 1
 if [ -f "$BOX/pid" ]; then
@@ -111,26 +112,26 @@ echo $! >"$BOX/pid"
 echo restart >>"$BOX/restarts"
 "#;
 
-impl Box {
+impl Machine {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let this = Self { folder, port };
-        fs::create_dir(this.path("bin")).unwrap();
+        let machine = Self { folder, port };
+        fs::create_dir(machine.path("bin")).unwrap();
         for (name, text) in [("ssh", SSH), ("scp", SCP), ("systemctl", SYSTEMCTL)] {
-            this.program(&format!("bin/{name}"), text);
+            machine.write_program(&format!("bin/{name}"), text);
         }
-        let data = this.path("data");
-        fs::write(this.path("settings"), format!("LUCKYDRAW_BIND=127.0.0.1:{port}\nLUCKYDRAW_DATA_DIR={}\n", data.display()))
+        let data = machine.path("data");
+        fs::write(machine.path("settings"), format!("LUCKYDRAW_BIND=127.0.0.1:{port}\nLUCKYDRAW_DATA_DIR={}\n", data.display()))
             .unwrap();
-        this
+        machine
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn program(&self, name: &str, text: &str) -> PathBuf {
+    fn write_program(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -145,7 +146,7 @@ impl Box {
         command.env("PATH", path).env("BOX", self.folder.path()).output().unwrap()
     }
 
-    /// The release that is linked.
+    /// The linked release.
     fn current(&self) -> PathBuf {
         fs::read_link(self.path("home/current")).unwrap()
     }
@@ -159,8 +160,8 @@ impl Box {
         Command::new(BINARY).env_clear().args(["healthcheck", "--ready", "--bind", &bind]).output().unwrap().status.success()
     }
 
-    /// Insists that the program that runs is the linked release.
-    fn runs(&self, release: &Path) {
+    /// Asserts that the running program is this release.
+    fn assert_runs(&self, release: &Path) {
         assert!(self.is_healthy(), "{}", fs::read_to_string(self.path("log")).unwrap_or_default());
         let pid = fs::read_to_string(self.path("pid")).unwrap();
         let program = fs::read_link(format!("/proc/{}/exe", pid.trim())).unwrap();
@@ -168,7 +169,7 @@ impl Box {
     }
 }
 
-impl Drop for Box {
+impl Drop for Machine {
     fn drop(&mut self) {
         let pid = fs::read_to_string(self.path("pid")).ok().and_then(|pid| pid.trim().parse::<libc::pid_t>().ok());
         if let Some(pid) = pid {
@@ -179,39 +180,42 @@ impl Drop for Box {
 }
 
 #[test]
-fn a_push_switches_once_and_goes_back_by_itself() {
-    let there = Box::new();
-    let first = there.push(Path::new(BINARY));
+fn a_push_switches_once_and_rolls_back_by_itself() {
+    let machine = Machine::new();
+    let first = machine.push(Path::new(BINARY));
     assert!(first.status.success(), "{first:?}");
-    let one = there.current();
-    there.runs(&one);
+    let one = machine.current();
+    machine.assert_runs(&one);
 
-    let again = there.push(Path::new(BINARY));
-    assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("runs already"), "{again:?}");
-    assert_eq!((there.current(), there.restarts()), (one.clone(), 1), "the same again changes nothing");
+    let again = machine.push(Path::new(BINARY));
+    assert!(again.status.success() && String::from_utf8_lossy(&again.stdout).contains("is already running"), "{again:?}");
+    assert_eq!((machine.current(), machine.restarts()), (one.clone(), 1), "the same binary again changes nothing");
 
-    // Another binary by its bytes: what follows an executable's end is nothing to it.
-    let next = there.path("next");
+    // A different binary by its bytes: an executable ignores what follows its end.
+    let next = machine.path("next");
     fs::copy(BINARY, &next).unwrap();
     let mut bytes = fs::OpenOptions::new().append(true).open(&next).unwrap();
     std::io::Write::write_all(&mut bytes, b"another build").unwrap();
     drop(bytes);
-    let second = there.push(&next);
+    let second = machine.push(&next);
     assert!(second.status.success(), "{second:?}");
-    let two = there.current();
+    let two = machine.current();
     assert_ne!(one, two);
-    there.runs(&two);
+    machine.assert_runs(&two);
 
-    let sick = there.program("sick", "#!/bin/sh\ncase \"$1\" in --*) exit 0 ;; *) exit 1 ;; esac\n");
-    let third = there.push(&sick);
-    let said = String::from_utf8_lossy(&third.stdout).into_owned();
-    assert!(third.status.code() == Some(1) && said.contains("is not healthy") && said.contains("went back to"), "{third:?}");
-    assert_eq!(there.current(), two);
-    there.runs(&two);
+    let sick = machine.write_program("sick", "#!/bin/sh\ncase \"$1\" in --*) exit 0 ;; *) exit 1 ;; esac\n");
+    let third = machine.push(&sick);
+    let output = String::from_utf8_lossy(&third.stdout).into_owned();
+    assert!(
+        third.status.code() == Some(1) && output.contains("is not healthy") && output.contains("rolled back to"),
+        "{third:?}"
+    );
+    assert_eq!(machine.current(), two);
+    machine.assert_runs(&two);
 
-    let foreign = there.program("foreign", "#!/bin/sh\nexit 126\n");
-    let restarts = there.restarts();
-    let fourth = there.push(&foreign);
+    let foreign = machine.write_program("foreign", "#!/bin/sh\nexit 126\n");
+    let restarts = machine.restarts();
+    let fourth = machine.push(&foreign);
     assert!(fourth.status.code() == Some(1) && String::from_utf8_lossy(&fourth.stdout).contains("does not run"), "{fourth:?}");
-    assert_eq!((there.current(), there.restarts()), (two, restarts), "what does not run is not switched to");
+    assert_eq!((machine.current(), machine.restarts()), (two, restarts), "a binary that does not run is not switched to");
 }

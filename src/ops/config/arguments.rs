@@ -1,90 +1,92 @@
-//! The words of the command line beside the settings: which errand the program is on, and that errand's own flags.
+//! The command line: a flag per setting, and the subcommands with flags of their own.
 //!
-//! Without a word it serves. A word comes with every setting too, before or after it, and reads the same variables: what looks after a server
-//! then finds it by the settings that the server was started with. An errand's flags that are no setting are listed with it, in `command`.
+//! Without a subcommand the program serves. A subcommand takes every setting too, before or after its name, and reads
+//! the same variables: a tool that looks after a server finds it by the settings that the server was started with.
+//! Values of settings are not checked here.
 
+use crate::backup::BackupCommand;
 use crate::draw::EventId;
+use crate::ops::config::table::{SETTINGS, Setting};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use std::path::PathBuf;
 
-/// What the program is asked to do.
+/// The flag that prints the settings.
+pub const PRINT_CONFIG: &str = "print-config";
+
+/// What the program is to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Subcommand {
+    /// Serve until a signal.
     #[default]
     Serve,
-    /// To ask a running server whether it lives.
-    Healthcheck(Healthcheck),
-    /// To look whether this machine is fit to serve.
+    /// Ask a running server whether it is alive.
+    Healthcheck(HealthcheckArguments),
+    /// Check whether this machine is fit to serve; with `json`, print the report for machines.
     Doctor { json: bool },
-    /// To keep copies, or bring them back.
-    Archive(BackupCommand),
+    /// Make or restore a copy.
+    Backup(BackupCommand),
 }
 
-/// What is to be kept or brought back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BackupCommand {
-    /// A backup of the data folder in the folder `to`, if not where the server makes its own; the newest `keep` that were asked for stay.
-    Backup { to: Option<PathBuf>, keep: Option<usize> },
-    /// The data folder out of a backup.
-    Restore { from: PathBuf },
-    /// One event in the file `to`, if not one of its name in the folder we are in.
-    Export { event: EventId, to: Option<PathBuf> },
-    /// An exported event, under another name if one is given.
-    Import { file: PathBuf, as_event: Option<EventId> },
-}
-
-/// Whom to ask, and what.
+/// The flags of `healthcheck`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Healthcheck {
-    /// Where, if not where the settings say.
+pub struct HealthcheckArguments {
+    /// The address to ask; `None` for the one in the settings.
     pub url: Option<String>,
-    /// Whether it has to be ready for work, beyond living.
+    /// Whether the server has to be ready for work, beyond being alive.
     pub ready: bool,
 }
 
-/// Adds the words to the command line.
-pub fn add_to(command: Command) -> Command {
+/// The whole command line.
+pub fn command() -> Command {
+    let print = switch(PRINT_CONFIG).global(true).help("Print the settings as NAME=value lines, secrets hidden, and end");
     let url = Arg::new("url").long("url").value_name("URL").help("Ask there; not set: where the settings say");
     let ready = switch("ready").help("Ask for /readyz: whether it takes new work and can keep it");
     let json = switch("json").help("Print a JSON object, for machines");
-    command
+    Command::new("luckydraw")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A live lucky draw: a number for everybody in the hall, prizes drawn before their eyes")
+        .arg(print)
+        .args(SETTINGS.iter().map(Setting::flag))
+        .after_help(
+            "Every setting is a flag and an environment variable; the flag takes precedence. An empty variable counts as not set.",
+        )
         .subcommand(
             Command::new("healthcheck")
-                .about("Ask the running server whether it lives: 0 it does, 1 it does not")
+                .about("Ask the running server whether it is alive: exit code 0 if it is, 1 if not")
                 .args([url, ready]),
         )
         .subcommand(
             Command::new("doctor")
-                .about("Say what is wrong with this machine and how to mend it: 0 nothing is, 1 something is")
+                .about("Report what is wrong with this machine and how to fix it: exit code 0 if nothing is, 1 if something is")
                 .arg(json),
         )
-        .subcommands(archival())
+        .subcommands(backup_commands())
 }
 
-fn archival() -> [Command; 4] {
+fn backup_commands() -> [Command; 4] {
     let path = |arg: Arg, name: &'static str| arg.value_name(name).value_parser(value_parser!(PathBuf));
     let to = |name| path(Arg::new("to").long("to"), name);
     let keep = Arg::new("keep").long("keep").value_name("N").value_parser(value_parser!(u32).range(1..=1_000));
-    let event = Arg::new("event").value_name("EVENT").required(true).value_parser(event_id);
-    let other = Arg::new("as").long("as").value_name("EVENT").value_parser(event_id);
+    let event = Arg::new("event").value_name("EVENT").required(true).value_parser(parse_event);
+    let rename = Arg::new("as").long("as").value_name("EVENT").value_parser(parse_event);
     [
-        Command::new("backup").about("Copy the data folder, also while the server runs, and read the copy back").args([
+        Command::new("backup").about("Copy the data folder, also while the server runs, and verify the copy").args([
             to("FOLDER").help("Make it there; not set: in the folder backups of the data folder"),
             keep.help("Keep so many that were asked for; not set: LUCKYDRAW_BACKUP_KEEP"),
         ]),
         Command::new("restore")
-            .about("Put a backup in the place of what is in the data folder, which is kept aside; the server must not run")
+            .about("Replace the data folder's contents by a backup; the old ones are kept aside; the server must not run")
             .arg(path(Arg::new("from"), "BACKUP").required(true).help("A backup's folder, or a copy of a journal")),
         Command::new("export")
-            .about("Write one event into a file that another server can go on with; the file is a secret")
+            .about("Write one event into a file that another server can continue with; the file is a secret")
             .args([event, to("FILE").help("Write it there; not set: EVENT.luckydraw")]),
         Command::new("import")
-            .about("Take an exported event in; the server must not run")
-            .args([path(Arg::new("file"), "FILE").required(true), other.help("Take it in under this name; not set: its own")]),
+            .about("Import an exported event; the server must not run")
+            .args([path(Arg::new("file"), "FILE").required(true), rename.help("Import it under this name; not set: its own")]),
     ]
 }
 
-fn event_id(text: &str) -> Result<EventId, String> {
+fn parse_event(text: &str) -> Result<EventId, String> {
     EventId::parse(text).ok_or_else(|| format!("an event's name is {}", EventId::RULE))
 }
 
@@ -92,28 +94,60 @@ fn switch(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
 }
 
-/// The errand that was asked for, and the matches that hold the settings: a word's own ones hold those given before it too.
-pub fn understood(matches: ArgMatches) -> (Subcommand, ArgMatches) {
-    let mut matches = matches;
-    let Some((word, mut own)) = matches.remove_subcommand() else { return (Subcommand::Serve, matches) };
-    let errand = match word.as_str() {
-        "healthcheck" => Subcommand::Healthcheck(Healthcheck { url: own.remove_one("url"), ready: own.get_flag("ready") }),
+/// The subcommand, and the matches that hold the settings: a subcommand's matches hold those given before it too.
+pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
+    let Some((name, mut own)) = matches.remove_subcommand() else { return (Subcommand::Serve, matches) };
+    let subcommand = match name.as_str() {
+        "healthcheck" => {
+            Subcommand::Healthcheck(HealthcheckArguments { url: own.remove_one("url"), ready: own.get_flag("ready") })
+        }
         "doctor" => Subcommand::Doctor { json: own.get_flag("json") },
         "backup" => {
             let keep = own.remove_one::<u32>("keep").map(|keep| keep as usize);
-            Subcommand::Archive(BackupCommand::Backup { to: own.remove_one("to"), keep })
+            Subcommand::Backup(BackupCommand::Backup { to: own.remove_one("to"), keep })
         }
-        "restore" => Subcommand::Archive(BackupCommand::Restore { from: asked_for(&mut own, "from") }),
-        "export" => Subcommand::Archive(BackupCommand::Export { event: asked_for(&mut own, "event"), to: own.remove_one("to") }),
+        "restore" => Subcommand::Backup(BackupCommand::Restore { from: required(&mut own, "from") }),
+        "export" => Subcommand::Backup(BackupCommand::Export { event: required(&mut own, "event"), to: own.remove_one("to") }),
         "import" => {
-            Subcommand::Archive(BackupCommand::Import { file: asked_for(&mut own, "file"), as_event: own.remove_one("as") })
+            Subcommand::Backup(BackupCommand::Import { file: required(&mut own, "file"), as_event: own.remove_one("as") })
         }
-        other => unreachable!("{other} is not one of the words above"),
+        other => unreachable!("{other} is not a subcommand above"),
     };
-    (errand, own)
+    (subcommand, own)
 }
 
-/// What clap insists on.
-fn asked_for<T: Clone + Send + Sync + 'static>(own: &mut ArgMatches, name: &str) -> T {
-    own.remove_one(name).expect("clap lets nothing through without what is required")
+fn required<T: Clone + Send + Sync + 'static>(own: &mut ArgMatches, name: &str) -> T {
+    own.remove_one(name).expect("clap refuses a command line without its required arguments")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str) -> Option<Subcommand> {
+        let matches = command().try_get_matches_from(std::iter::once("luckydraw").chain(line.split_whitespace()));
+        matches.ok().map(|matches| split_subcommand(matches).0)
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn each_backup_command_has_its_own_arguments() {
+        let gala = EventId::parse("gala").unwrap();
+        for (line, expected) in [
+            ("backup", BackupCommand::Backup { to: None, keep: None }),
+            ("backup --to /b --keep 3", BackupCommand::Backup { to: Some("/b".into()), keep: Some(3) }),
+            ("restore /b/1", BackupCommand::Restore { from: "/b/1".into() }),
+            ("export gala", BackupCommand::Export { event: gala.clone(), to: None }),
+            ("import f --as gala", BackupCommand::Import { file: "f".into(), as_event: Some(gala.clone()) }),
+        ] {
+            assert_eq!(check(line), Some(Subcommand::Backup(expected)), "{line}");
+        }
+        for line in ["restore", "export", "export a/b", "export events", "import", "backup --keep 0", "backup --keep 1001"] {
+            assert_eq!(check(line), None, "{line}");
+        }
+    }
 }

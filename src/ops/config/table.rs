@@ -1,18 +1,18 @@
-//! Every setting, once: its name, what it is counted in, what it is when nothing is said, and how far it goes.
+//! Every setting, once: its name, unit, default and bounds. The command line, `--help`, `--print-config` and the check
+//! for unknown variables are made of this table, so that none of them can forget a setting. It reads nothing.
 
 use crate::draw::decide::PARTICIPANTS_MAX;
-use crate::ops::config::arguments;
+use clap::Arg;
 use clap::builder::OsStringValueParser;
-use clap::{Arg, ArgAction, Command};
 
-/// What every variable begins with.
+/// Prefix of every variable.
 pub const PREFIX: &str = "LUCKYDRAW_";
 
-/// Settings of earlier versions under their old name, each with the name it has now.
+/// Settings of earlier versions: their old name, and the present one.
 pub const RENAMED: &[(&str, &str)] = &[("STAGES", "SOCKET_THREADS")];
 
-/// The flag that prints the settings.
-pub const PRINT_CONFIG: &str = "print-config";
+/// Workers or socket threads, at most.
+const THREADS_MAX: u64 = 64;
 
 /// A setting.
 #[derive(Debug)]
@@ -20,332 +20,223 @@ pub struct Setting {
     /// The variable's name without the prefix.
     pub name: &'static str,
     /// The flag's name without its dashes.
-    pub flag: &'static str,
-    pub kind: Kind,
-    pub default: Default,
-    pub help: &'static str,
+    flag: &'static str,
+    pub kind: ValueKind,
+    default: DefaultValue,
+    help: &'static str,
 }
 
-/// What a setting's value looks like.
+/// The form of a setting's value.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// A text, called so in the help.
+pub enum ValueKind {
+    /// A text, and its placeholder in the help.
     Text(&'static str),
-    /// A text that is never shown.
+    /// A text that is never printed.
     Secret,
     /// 0 or 1.
     Switch,
-    Number {
-        unit: &'static str,
-        min: u64,
-        max: u64,
-    },
+    /// A whole number in this unit, bounds included.
+    Number { unit: &'static str, min: u64, max: u64 },
 }
 
-/// What holds when nothing is said.
+/// The value of a setting that is not given.
 #[derive(Clone, Copy, Debug)]
-pub enum Default {
+enum DefaultValue {
     Value(&'static str),
     /// The number of cores.
     Cores,
-    /// Nothing; the help says what that means.
-    Nothing,
+    /// The empty text; the help says what it means.
+    Empty,
 }
 
-impl Default {
-    /// The default as if it had been given.
-    pub fn text(self) -> String {
-        match self {
-            Default::Value(text) => text.into(),
-            Default::Cores => {
-                std::thread::available_parallelism().map_or(1, |cores| cores.get().min(THREADS_MAX as usize)).to_string()
-            }
-            Default::Nothing => String::new(),
-        }
-    }
-}
-
-/// The most workers or socket threads.
-const THREADS_MAX: u64 = 64;
-
-/// The table.
+/// All settings, in the order of `--help` and `--print-config`.
 pub const SETTINGS: &[Setting] = &[
-    Setting {
-        name: "BIND",
-        flag: "bind",
-        kind: Kind::Text("ADDRESS:PORT,…"),
-        default: Default::Value("0.0.0.0:8000"),
-        help: "Where to listen. A name binds all its addresses; port 0 takes any free one",
-    },
-    Setting {
-        name: "DATA_DIR",
-        flag: "data-dir",
-        kind: Kind::Text("FOLDER"),
-        default: Default::Value("./data"),
-        help: "Where the journal, its key and the images are kept; made if it is not there",
-    },
-    Setting {
-        name: "ADMIN_TOKEN",
-        flag: "admin-token",
-        kind: Kind::Secret,
-        default: Default::Nothing,
-        help: "What opens every admin call, 16 to 256 visible ASCII characters. Not set: one is made at the first start and kept \
-               in admin.token in the data folder",
-    },
-    Setting {
-        name: "ADMIN_TOKEN_FILE",
-        flag: "admin-token-file",
-        kind: Kind::Text("FILE"),
-        default: Default::Nothing,
-        help: "A file that holds the admin token",
-    },
-    Setting {
-        name: "OPEN",
-        flag: "open",
-        kind: Kind::Switch,
-        default: Default::Value("0"),
-        help: "Trust every client, as the server before this one did: for old scripts and rehearsals, on loopback addresses only",
-    },
-    Setting {
-        name: "DEFAULT_EVENT",
-        flag: "default-event",
-        kind: Kind::Text("EVENT_ID"),
-        default: Default::Value("demo"),
-        help: "The event of an address that names none, while it goes on; a first start makes it. 1 to 64 of A-Z a-z 0-9 _ -",
-    },
-    Setting {
-        name: "WORKERS",
-        flag: "workers",
-        kind: Kind::Number { unit: "threads", min: 1, max: THREADS_MAX },
-        default: Default::Cores,
-        help: "Threads that speak HTTP",
-    },
-    Setting {
-        name: "SOCKET_THREADS",
-        flag: "socket-threads",
-        kind: Kind::Number { unit: "threads", min: 1, max: THREADS_MAX },
-        default: Default::Cores,
-        help: "Threads that own the WebSockets",
-    },
-    Setting {
-        name: "ALLOWED_ORIGINS",
-        flag: "allowed-origins",
-        kind: Kind::Text("ORIGIN,…"),
-        default: Default::Nothing,
-        help: "Pages of other origins that may call, as https://host or https://host:port, at most 64. Not set: none",
-    },
-    Setting {
-        name: "DOMAIN",
-        flag: "domain",
-        kind: Kind::Text("NAME"),
-        default: Default::Nothing,
-        help: "The name this server goes by. Not set: addresses and localhost only",
-    },
-    Setting {
-        name: "TLS_CERT",
-        flag: "tls-cert",
-        kind: Kind::Text("FILE"),
-        default: Default::Nothing,
-        help: "A certificate and its chain in PEM form; with it LUCKYDRAW_BIND speaks https. Read again when it changes and on SIGHUP",
-    },
-    Setting {
-        name: "TLS_KEY",
-        flag: "tls-key",
-        kind: Kind::Text("FILE"),
-        default: Default::Nothing,
-        help: "The certificate's private key in PEM form, without a password",
-    },
-    Setting {
-        name: "PLAIN_BIND",
-        flag: "plain-bind",
-        kind: Kind::Text("ADDRESS:PORT,…"),
-        default: Default::Nothing,
-        help: "Where to listen in the clear beside LUCKYDRAW_BIND when that speaks https, as for a proxy or a probe on the same machine",
-    },
-    Setting {
-        name: "REDIRECT_BIND",
-        flag: "redirect-bind",
-        kind: Kind::Text("ADDRESS:PORT,…"),
-        default: Default::Nothing,
-        help: "Where to listen in the clear and lead everybody on to https, as 0.0.0.0:80; nothing else is answered there",
-    },
-    Setting {
-        name: "ACME_CONTACT",
-        flag: "acme-contact",
-        kind: Kind::Text("MAIL"),
-        default: Default::Nothing,
-        help: "A mail address for the certificate authority; with it a certificate for LUCKYDRAW_DOMAIN is ordered and renewed (ACME)",
-    },
-    Setting {
-        name: "ACME_DIRECTORY",
-        flag: "acme-directory",
-        kind: Kind::Text("URL"),
-        default: Default::Value("https://acme-v02.api.letsencrypt.org/directory"),
-        help: "The certificate authority",
-    },
-    Setting {
-        name: "ACME_STAGING",
-        flag: "acme-staging",
-        kind: Kind::Text("URL"),
-        default: Default::Nothing,
-        help: "A directory that an order is tried at first. Not set: Let's Encrypt's own for practice where that is the authority, else none",
-    },
-    Setting {
-        name: "ACME_CA",
-        flag: "acme-ca",
-        kind: Kind::Text("FILE"),
-        default: Default::Nothing,
-        help: "Certificates in PEM form that the authority's own is checked against. Not set: those of the web",
-    },
-    Setting {
-        name: "ACME_PORT",
-        flag: "acme-port",
-        kind: Kind::Number { unit: "port", min: 1, max: 65_535 },
-        default: Default::Value("443"),
-        help: "The port of LUCKYDRAW_DOMAIN that the authority comes in by: another than 443 in tests only",
-    },
-    Setting {
-        name: "ANNOUNCE_AFTER_MS",
-        flag: "announce-after-ms",
-        kind: Kind::Number { unit: "ms", min: 0, max: 120_000 },
-        default: Default::Value("10000"),
-        help: "How long after its reveal a draw is announced to phones, unless a display says sooner that its show is over",
-    },
-    Setting {
-        name: "EVENT_TTL_S",
-        flag: "event-ttl-s",
-        kind: Kind::Number { unit: "s", min: 1, max: 10 * 366 * 86_400 },
-        default: Default::Value("2592000"),
-        help: "How long after its last change an event is deleted",
-    },
-    Setting {
-        name: "MAX_EVENTS",
-        flag: "max-events",
-        kind: Kind::Number { unit: "events", min: 1, max: 1_000 },
-        default: Default::Value("32"),
-        help: "The most events",
-    },
-    Setting {
-        name: "PII_DAYS",
-        flag: "pii-days",
-        kind: Kind::Number { unit: "days", min: 1, max: 3_650 },
-        default: Default::Value("30"),
-        help: "How long winners' names, telephone numbers and addresses are kept",
-    },
-    Setting {
-        name: "BACKUP_EVERY_MIN",
-        flag: "backup-every-min",
-        kind: Kind::Number { unit: "minutes", min: 0, max: 43_200 },
-        default: Default::Value("15"),
-        help: "How often a backup is made in the folder backups of the data folder, if anything has changed; 0: never by the clock",
-    },
-    Setting {
-        name: "BACKUP_KEEP",
-        flag: "backup-keep",
-        kind: Kind::Number { unit: "backups", min: 1, max: 1_000 },
-        default: Default::Value("10"),
-        help: "How many backups of a cause are kept: by the clock, by an event's phases, before resets, asked for",
-    },
-    Setting {
-        name: "LOG",
-        flag: "log",
-        kind: Kind::Text("LEVEL"),
-        default: Default::Value("info"),
-        help: "error, warn, info, debug or trace of this program, or a filter of the form target=level,…",
-    },
-    Setting {
-        name: "PARTICIPANTS_MAX",
-        flag: "participants-max",
-        kind: Kind::Number { unit: "participants", min: 1, max: PARTICIPANTS_MAX as u64 },
-        default: Default::Value("20000"),
-        help: "The most participants of an event that does not say",
-    },
-    Setting {
-        name: "CONNECTIONS_MAX",
-        flag: "connections-max",
-        kind: Kind::Number { unit: "connections", min: 16, max: 1_000_000 },
-        default: Default::Nothing,
-        help: "The most connections at once, HTTP and WebSocket together; one above is closed. Not set: as many as the limit on \
-               open files allows",
-    },
-    Setting {
-        name: "LONG_POLLS_MAX",
-        flag: "long-polls-max",
-        kind: Kind::Number { unit: "requests", min: 1, max: 100_000 },
-        default: Default::Value("4000"),
-        help: "The most long-polls at once",
-    },
-    Setting {
-        name: "INBOX_MAX",
-        flag: "inbox-max",
-        kind: Kind::Number { unit: "commands", min: 64, max: 65_536 },
-        default: Default::Value("8192"),
-        help: "The most commands that wait to be decided; one above is answered 503",
-    },
-    Setting {
-        name: "METRICS_BIND",
-        flag: "metrics-bind",
-        kind: Kind::Text("ADDRESS:PORT"),
-        default: Default::Nothing,
-        help: "A loopback address where /metrics needs no token, for a collector on this machine. Not set: none",
-    },
-    Setting {
-        name: "METRICS_TOKEN",
-        flag: "metrics-token",
-        kind: Kind::Secret,
-        default: Default::Nothing,
-        help: "What opens /metrics and nothing else, 16 to 256 visible ASCII characters. Not set: the admin token alone does",
-    },
+    text("BIND", "bind", "ADDRESS:PORT,…")
+        .default("0.0.0.0:8000")
+        .help("Where to listen. A name binds all its addresses; port 0 takes any free one"),
+    text("DATA_DIR", "data-dir", "FOLDER")
+        .default("./data")
+        .help("Where the journal, its key and the images are kept; made if it is missing"),
+    secret("ADMIN_TOKEN", "admin-token").help(
+        "The token that opens every admin call, 16 to 256 visible ASCII characters. Not set: one is made at the first start and \
+         kept in admin.token in the data folder",
+    ),
+    text("ADMIN_TOKEN_FILE", "admin-token-file", "FILE").help("A file that holds the admin token"),
+    switch("OPEN", "open").help("Trust every client: for old scripts and rehearsals, on loopback addresses only"),
+    text("DEFAULT_EVENT", "default-event", "EVENT_ID")
+        .default("demo")
+        .help("The event of an address that names none; a first start creates it. 1 to 64 of A-Z a-z 0-9 _ -"),
+    number("WORKERS", "workers", "threads", 1, THREADS_MAX).default_cores().help("Threads that speak HTTP"),
+    number("SOCKET_THREADS", "socket-threads", "threads", 1, THREADS_MAX).default_cores().help("Threads that own the WebSockets"),
+    text("ALLOWED_ORIGINS", "allowed-origins", "ORIGIN,…")
+        .help("Other origins whose pages may call, as https://host or https://host:port, at most 64. Not set: none"),
+    text("DOMAIN", "domain", "NAME").help("The server's domain name. Not set: it answers to addresses and localhost only"),
+    text("TLS_CERT", "tls-cert", "FILE").help(
+        "A certificate and its chain in PEM form; with it LUCKYDRAW_BIND speaks https. Read again when it changes and on SIGHUP",
+    ),
+    text("TLS_KEY", "tls-key", "FILE").help("The certificate's private key in PEM form, without a password"),
+    text("PLAIN_BIND", "plain-bind", "ADDRESS:PORT,…")
+        .help("Where to speak plain http beside LUCKYDRAW_BIND's https, for a proxy or a probe on the same machine"),
+    text("REDIRECT_BIND", "redirect-bind", "ADDRESS:PORT,…")
+        .help("Where to redirect every http request to https, as 0.0.0.0:80; nothing else is answered there"),
+    text("ACME_CONTACT", "acme-contact", "MAIL").help(
+        "A mail address for the certificate authority; with it a certificate for LUCKYDRAW_DOMAIN is ordered and renewed (ACME)",
+    ),
+    text("ACME_DIRECTORY", "acme-directory", "URL")
+        .default("https://acme-v02.api.letsencrypt.org/directory")
+        .help("The certificate authority's directory"),
+    text("ACME_STAGING", "acme-staging", "URL").help(
+        "A directory for a practice order before the real one. Not set: Let's Encrypt's staging directory where Let's Encrypt is \
+         the authority, else none",
+    ),
+    text("ACME_CA", "acme-ca", "FILE")
+        .help("Root certificates in PEM form for the authority's own TLS. Not set: those of the web"),
+    number("ACME_PORT", "acme-port", "port", 1, 65_535)
+        .default("443")
+        .help("The port of LUCKYDRAW_DOMAIN that the authority connects to: other than 443 in tests only"),
+    number("ANNOUNCE_AFTER_MS", "announce-after-ms", "ms", 0, 120_000)
+        .default("10000")
+        .help("Time from a draw's reveal to its announcement to phones, unless a display reports sooner that its show is over"),
+    number("EVENT_TTL_S", "event-ttl-s", "s", 1, 10 * 366 * 86_400)
+        .default("2592000")
+        .help("Time from an event's last change to its deletion"),
+    number("MAX_EVENTS", "max-events", "events", 1, 1_000).default("32").help("Events, at most"),
+    number("PII_DAYS", "pii-days", "days", 1, 3_650)
+        .default("30")
+        .help("Time for which winners' names, telephone numbers and addresses are kept"),
+    number("BACKUP_EVERY_MIN", "backup-every-min", "minutes", 0, 43_200).default("15").help(
+        "Time between backups in the folder backups of the data folder, made if anything has changed; 0: never by the clock",
+    ),
+    number("BACKUP_KEEP", "backup-keep", "backups", 1, 1_000)
+        .default("10")
+        .help("Backups kept per cause: the clock, an event's phases, a reset, a request"),
+    text("LOG", "log", "LEVEL")
+        .default("info")
+        .help("error, warn, info, debug or trace for this program, or a filter of the form target=level,…"),
+    number("PARTICIPANTS_MAX", "participants-max", "participants", 1, PARTICIPANTS_MAX as u64)
+        .default("20000")
+        .help("Participants of an event that sets no limit of its own, at most"),
+    number("CONNECTIONS_MAX", "connections-max", "connections", 16, 1_000_000).help(
+        "Connections at once, HTTP and WebSocket together; one more is closed. Not set: as many as the limit on open files allows",
+    ),
+    number("LONG_POLLS_MAX", "long-polls-max", "requests", 1, 100_000).default("4000").help("Long-polls at once, at most"),
+    number("INBOX_MAX", "inbox-max", "commands", 64, 65_536)
+        .default("8192")
+        .help("Commands that wait to be decided, at most; one more is answered 503"),
+    text("METRICS_BIND", "metrics-bind", "ADDRESS:PORT")
+        .help("A loopback address where /metrics needs no token, for a collector on this machine. Not set: none"),
+    secret("METRICS_TOKEN", "metrics-token")
+        .help("A token that opens /metrics and nothing else, 16 to 256 visible ASCII characters. Not set: the admin token alone"),
 ];
 
+const fn setting(name: &'static str, flag: &'static str, kind: ValueKind) -> Setting {
+    Setting { name, flag, kind, default: DefaultValue::Empty, help: "" }
+}
+
+const fn text(name: &'static str, flag: &'static str, placeholder: &'static str) -> Setting {
+    setting(name, flag, ValueKind::Text(placeholder))
+}
+
+const fn secret(name: &'static str, flag: &'static str) -> Setting {
+    setting(name, flag, ValueKind::Secret)
+}
+
+const fn switch(name: &'static str, flag: &'static str) -> Setting {
+    setting(name, flag, ValueKind::Switch).default("0")
+}
+
+const fn number(name: &'static str, flag: &'static str, unit: &'static str, min: u64, max: u64) -> Setting {
+    setting(name, flag, ValueKind::Number { unit, min, max })
+}
+
 impl Setting {
+    const fn default(self, text: &'static str) -> Self {
+        Self { default: DefaultValue::Value(text), ..self }
+    }
+
+    const fn default_cores(self) -> Self {
+        Self { default: DefaultValue::Cores, ..self }
+    }
+
+    const fn help(self, help: &'static str) -> Self {
+        Self { help, ..self }
+    }
+
     /// The variable's whole name.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name)
     }
 
-    fn arg(&self) -> Arg {
+    /// The default as if it had been given.
+    pub fn default_text(&self) -> String {
+        match self.default {
+            DefaultValue::Value(text) => text.into(),
+            DefaultValue::Cores => {
+                let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+                cores.min(THREADS_MAX as usize).to_string()
+            }
+            DefaultValue::Empty => String::new(),
+        }
+    }
+
+    /// The command-line flag. It takes any text, so that one bad value does not hide the others.
+    pub fn flag(&self) -> Arg {
         let default = match self.default {
-            Default::Value(text) => format!(" [default: {text}]"),
-            Default::Cores => " [default: the number of cores]".into(),
-            Default::Nothing => String::new(),
+            DefaultValue::Value(text) => format!(" [default: {text}]"),
+            DefaultValue::Cores => " [default: the number of cores]".into(),
+            DefaultValue::Empty => String::new(),
         };
-        let (value_name, bound) = match self.kind {
-            Kind::Text(name) => (name, String::new()),
-            Kind::Secret => ("TOKEN", String::new()),
-            Kind::Switch => ("0|1", String::new()),
-            Kind::Number { unit, min, max } => ("N", format!(", {min} to {max} {unit}")),
+        let (placeholder, bounds) = match self.kind {
+            ValueKind::Text(placeholder) => (placeholder, String::new()),
+            ValueKind::Secret => ("TOKEN", String::new()),
+            ValueKind::Switch => ("0|1", String::new()),
+            ValueKind::Number { unit, min, max } => ("N", format!(", {min} to {max} {unit}")),
         };
         let arg = Arg::new(self.name)
             .long(self.flag)
-            .value_name(value_name)
+            .value_name(placeholder)
             .global(true)
             .value_parser(OsStringValueParser::new())
-            .help(format!("{}{bound} [env: {}]{default}", self.help, self.variable()));
-        if matches!(self.kind, Kind::Switch) { arg.num_args(0..=1).default_missing_value("1") } else { arg }
+            .help(format!("{}{bounds} [env: {}]{default}", self.help, self.variable()));
+        if matches!(self.kind, ValueKind::Switch) { arg.num_args(0..=1).default_missing_value("1") } else { arg }
     }
 }
 
-/// The unit and bounds of the number called `name`.
+/// The unit and bounds of a number.
 ///
 /// # Panics
-/// When the table has no such number.
+/// When the table has no number of this name.
 pub fn bounds(name: &str) -> (&'static str, u64, u64) {
     let kind = SETTINGS.iter().find(|setting| setting.name == name).map(|setting| setting.kind);
-    let Some(Kind::Number { unit, min, max }) = kind else { panic!("{name} is not a number of the table") };
+    let Some(ValueKind::Number { unit, min, max }) = kind else { panic!("{name} is not a number of the table") };
     (unit, min, max)
 }
 
-/// The command line, made of the table and the words.
-pub fn command() -> Command {
-    let print = Arg::new(PRINT_CONFIG).long(PRINT_CONFIG).action(ArgAction::SetTrue).global(true);
-    let command = Command::new("luckydraw")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A live lucky draw: numbers for everybody in the hall, prizes drawn before their eyes")
-        .arg(print.help("Print the settings as NAME=value lines, secrets hidden, and end"))
-        .args(SETTINGS.iter().map(Setting::arg))
-        .after_help(
-            "Every setting is a flag and an environment variable; the flag outweighs. An empty variable counts as not set.",
-        );
-    arguments::add_to(command)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_flag_is_its_variable_in_lower_case_with_dashes() {
+        for setting in SETTINGS {
+            assert_eq!(setting.flag, setting.name.to_ascii_lowercase().replace('_', "-"));
+        }
+        let names: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), SETTINGS.len(), "each name once");
+    }
+
+    #[test]
+    fn a_default_number_is_within_its_own_bounds() {
+        for setting in SETTINGS {
+            let (ValueKind::Number { min, max, .. }, text) = (setting.kind, setting.default_text()) else { continue };
+            let is_within = |text: &str| (min..=max).contains(&text.parse().unwrap());
+            assert!(text.is_empty() || is_within(&text), "{}: {text}", setting.name);
+        }
+    }
+
+    #[test]
+    fn every_setting_is_explained() {
+        assert!(SETTINGS.iter().all(|setting| !setting.help.is_empty()));
+    }
 }

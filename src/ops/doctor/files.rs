@@ -1,8 +1,8 @@
 //! How many files the server may hold open: each connection is one.
 
 use crate::ops::config::Config;
-use crate::ops::descriptors;
 use crate::ops::doctor::finding::Finding;
+use crate::ops::limits;
 use crate::store::last_holder;
 use rustix::process::{Resource, getrlimit};
 
@@ -15,7 +15,7 @@ const CONNECTIONS_ADVISED: usize = 2_000;
 pub fn examine(config: &Config) -> Finding {
     let running = last_holder(&config.data_dir).and_then(limit_of);
     let own = || getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let room = descriptors::room_within(running.unwrap_or_else(own), config.workers + config.socket_threads);
+    let room = limits::connections_within(running.unwrap_or_else(own), config.workers + config.socket_threads);
     judge(config.connections_max, room, if running.is_some() { "the running server" } else { "this process" })
 }
 

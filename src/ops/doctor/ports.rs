@@ -6,7 +6,6 @@
 use crate::base::address::BindAddress;
 use crate::http::bind::{self, BindError};
 use crate::ops::config::Config;
-use crate::ops::config::arguments::Healthcheck;
 use crate::ops::doctor::finding::Finding;
 use crate::ops::healthcheck;
 use std::io::ErrorKind;
@@ -37,7 +36,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     for place in config.bind.iter().chain(beside) {
         let opened = bind::bind(std::slice::from_ref(place), false);
         findings.push(judge(place, &tried(config, place, &opened)));
-        if let Some(domain) = config.domain.as_deref().filter(|_| place.port != 0 && !findings.iter().any(is_wrong)) {
+        if let Some(domain) = config.app.domain.as_deref().filter(|_| place.port != 0 && !findings.iter().any(is_wrong)) {
             findings.push(judge_reach(domain, place.port, reaches(domain, place.port)));
         }
         drop(opened);
@@ -54,9 +53,9 @@ fn tried(config: &Config, place: &BindAddress, opened: &Result<Vec<TcpListener>,
         Ok(_) => Tried::Free,
         Err(BindError::Refused { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
             // What speaks TLS or leads on to it is asked where the same server speaks in the clear.
-            let asked = if config.tls.is_some() { healthcheck::places(config) } else { Ok(std::slice::from_ref(place)) };
-            let answer = asked.and_then(|bind| healthcheck::ask(bind, &Healthcheck::default()));
-            Tried::Taken { by_ours: answer.is_ok() }
+            let asked = if config.tls.is_some() { healthcheck::plain_addresses(config) } else { Ok(std::slice::from_ref(place)) };
+            let answer = asked.ok().and_then(|addresses| healthcheck::ask_at(addresses.first()?, "/healthz").ok());
+            Tried::Taken { by_ours: answer.is_some() }
         }
         Err(BindError::Refused { source, .. }) => Tried::Refused(source.kind()),
         Err(BindError::Unknown { .. } | BindError::OpenToOthers { .. }) => Tried::Unknown,

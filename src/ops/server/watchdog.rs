@@ -1,44 +1,80 @@
-//! The house as its supervisor watches it: who is asked whether they live, and how things stand in one line.
+//! Notifications to the supervisor while the server runs: readiness, status, and pings that prove every thread alive.
+//!
+//! A ping is sent only after the sequencer, every worker and every socket thread have answered a probe since the last
+//! ping. A thread of its own asks them: a timer within one of them would prove that one alone, and a timer beside them
+//! nothing. When a thread does not answer, the supervisor gets its name and no ping, and restarts the server once
+//! `WatchdogSec=` is over; the next process reads everything from the journal.
 
 use crate::api::app::App;
 use crate::base::threads::{PendingProbe, probe};
-use crate::ops::server::Running;
-use crate::ops::supervisor::watchdog::Watched;
-use crate::sequencer::inbox::Inbox;
+use crate::ops::supervisor::notify;
+use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
-/// The threads that the house cannot do without, to be asked, and the counts that tell how it fares.
-pub struct House {
-    app: Arc<App>,
-    inbox: Inbox,
-    workers: Vec<Handle>,
+/// Time between status notifications where the supervisor wants no pings.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+/// The threads that the server cannot do without. It outlives the server without keeping it open.
+pub struct Watchdog {
+    pub app: Arc<App>,
+    /// Runtimes of the workers, one per thread.
+    pub workers: Vec<Handle>,
 }
 
-impl Running {
-    /// What a watchdog asks; it outlives the house without keeping it open.
-    pub fn watched(&self) -> House {
-        House { inbox: self.app.inbox.clone(), workers: self.workers.runtimes().to_vec(), app: Arc::clone(&self.app) }
+impl Watchdog {
+    /// Notifies the supervisor that the server is ready, and goes on with status and pings until the process ends.
+    /// Without a supervisor nothing happens.
+    pub fn start(self) {
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            return;
+        }
+        // A quarter of the timeout: an answer may take another quarter, and half of it is left.
+        let ping_every = sd_notify::watchdog_enabled().map(|timeout| timeout / 4);
+        notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+        let watch = move || {
+            let every = ping_every.unwrap_or(STATUS_EVERY);
+            loop {
+                std::thread::sleep(every);
+                self.check(every, ping_every.is_some());
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("watchdog".into()).spawn(watch) {
+            tracing::error!(%error, "no watchdog: the supervisor will take the server for dead");
+        }
     }
-}
 
-impl Watched for House {
-    fn silent_by(&self, deadline: Instant) -> Vec<String> {
-        let worker = |(index, runtime): (usize, &Handle)| {
+    /// Probes every thread once, and notifies the supervisor of the result.
+    fn check(&self, timeout: Duration, pings: bool) {
+        let silent = self.silent_threads(Instant::now() + timeout);
+        if silent.is_empty() {
+            let status = self.status();
+            let states = [NotifyState::Status(&status), NotifyState::Watchdog];
+            return notify(if pings { &states } else { &states[..1] });
+        }
+        let names = silent.join(", ");
+        tracing::error!(threads = names, "no answer");
+        notify(&[NotifyState::Status(&format!("no answer from {names}"))]);
+    }
+
+    /// Names of the threads that do not answer by `deadline`.
+    fn silent_threads(&self, deadline: Instant) -> Vec<String> {
+        let probe_worker = |(index, runtime): (usize, &Handle)| {
             probe(format!("worker-{index}"), |call| {
-                // Let go of when the worker comes to run it, or at once when its runtime has ended.
+                // Dropped when the worker comes to run it, or at once when its runtime has ended.
                 drop(runtime.spawn(async move { drop(call) }));
                 true
             })
         };
-        let mut called: Vec<PendingProbe> = self.workers.iter().enumerate().map(worker).collect();
-        called.push(self.inbox.send_probe(deadline));
-        called.extend(self.app.stages.call(deadline));
-        called.into_iter().filter(|called| !called.answers_by(deadline)).map(|called| called.name).collect()
+        let mut probes: Vec<PendingProbe> = self.workers.iter().enumerate().map(probe_worker).collect();
+        probes.push(self.app.inbox.send_probe(deadline));
+        probes.extend(self.app.stages.call(deadline));
+        probes.into_iter().filter(|probe| !probe.answers_by(deadline)).map(|probe| probe.name).collect()
     }
 
+    /// The state of the server in one line.
     fn status(&self) -> String {
         let rooms = self.app.directory.all();
         let sockets: usize = rooms.iter().map(|room| room.census.total() as usize).sum();

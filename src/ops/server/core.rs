@@ -1,0 +1,114 @@
+//! The layers below HTTP: the journal, the reactors and the sequencer between them, opened in the order of their needs.
+//!
+//! The journal comes first, since opening it takes the data folder's lock: a second server is refused before it touches
+//! anything. The sequencer comes last, when everything that it publishes to is there; stopping it is the last step of a
+//! stop.
+
+use crate::api::app::Settings;
+use crate::api::messages::Messages;
+use crate::live::directory::Directory;
+use crate::live::protocol::MessageHandler;
+use crate::live::reactor::Reactors;
+use crate::ops::config::Config;
+use crate::ops::demo;
+use crate::ops::server::error::StartError;
+use crate::sequencer::Sequencer;
+use crate::sequencer::commit_metrics::CommitMetrics;
+use crate::sequencer::inbox::{Inbox, Request};
+use crate::store::journal::Journal;
+use crate::store::keys::Keys;
+use crate::store::tokens::Tokens;
+use crossbeam::channel::{Receiver, Sender, bounded};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Time for which a stop waits until the inbox has room for its request.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The journal and its keys, locked for this server.
+pub struct Storage {
+    keys: Keys,
+    journal: Journal,
+}
+
+impl Storage {
+    /// Opens the journal in the data folder, and locks the folder.
+    ///
+    /// # Errors
+    /// When another server holds it, or its files cannot be used.
+    pub fn open(data_dir: &Path) -> Result<Self, StartError> {
+        let keys = Keys::open(data_dir)?;
+        let journal = Journal::open(data_dir, &keys)?;
+        Ok(Self { keys, journal })
+    }
+}
+
+/// The running layers below HTTP.
+pub struct Core {
+    pub directory: Arc<Directory>,
+    pub inbox: Inbox,
+    pub reactors: Reactors,
+    pub tokens: Tokens,
+    /// Whether the last commit succeeded.
+    pub durable: Arc<AtomicBool>,
+    pub commit_metrics: Arc<CommitMetrics>,
+    pub sequencer: SequencerThread,
+}
+
+impl Core {
+    /// Replays the journal and starts the threads. A journal without events begins with the demonstration.
+    ///
+    /// # Errors
+    /// When the journal cannot be read to its end, or the operating system gives no threads.
+    pub fn start(config: &Config, settings: &Settings, storage: Storage) -> Result<Self, StartError> {
+        let Storage { keys, journal } = storage;
+        let tokens = Tokens::new(&keys);
+        let directory = Arc::new(Directory::default());
+        let durable = Arc::new(AtomicBool::new(true));
+        let (sender, requests) = bounded(config.inbox_max);
+        let inbox = Inbox::new(sender.clone());
+        let message_handler = || -> Box<dyn MessageHandler> {
+            Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
+        };
+        let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
+        let recover = |requests: Receiver<Box<Request>>| {
+            let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
+            let limits = config.sequencer.clone();
+            Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
+        };
+        let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
+            let commit_metrics = sequencer.metrics();
+            Ok((SequencerThread::start(sequencer, sender, config)?, commit_metrics))
+        });
+        let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
+        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, sequencer })
+    }
+}
+
+/// The sequencer's thread.
+pub struct SequencerThread {
+    requests: Sender<Box<Request>>,
+    thread: JoinHandle<()>,
+}
+
+impl SequencerThread {
+    fn start(mut sequencer: Sequencer, requests: Sender<Box<Request>>, config: &Config) -> Result<Self, StartError> {
+        let demo::FirstEvent { id, settings, prizes } = demo::first_event(config);
+        sequencer.open_first_event(id, settings, prizes);
+        let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
+        Ok(Self { requests, thread: thread.map_err(StartError::Threads)? })
+    }
+
+    /// Lets the sequencer serve its inbox, checkpoint the journal and end; waits for it.
+    pub fn stop(self) {
+        if self.requests.send_timeout(Box::new(Request::Stop), STOP_TIMEOUT).is_err() {
+            return tracing::error!("the sequencer does not take the request to stop; the next start reads the journal's log");
+        }
+        if self.thread.join().is_err() {
+            tracing::error!("the sequencer had panicked");
+        }
+    }
+}
