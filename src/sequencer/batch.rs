@@ -1,8 +1,9 @@
 //! One batch of the writer: gather requests, decide them, commit their facts, publish, reply.
 //!
-//! The order is the product's promise: nobody learns of a fact that could still be lost. Every answer waits for the
-//! commit, refusals too, since the fact that caused a refusal may be in the same batch. A failed commit forgets the whole
-//! batch and answers each of its requests with [`Rejection::NotDurable`].
+//! The order is the product's promise: nobody learns of a fact that could still be lost. Every
+//! answer waits for the commit, refusals too, since the fact that caused a refusal may be in the
+//! same batch. A failed commit forgets the whole batch and answers each of its requests with
+//! [`Rejection::NotDurable`].
 
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome, WinSelector};
@@ -45,7 +46,8 @@ struct Change {
 }
 
 impl Sequencer {
-    /// The first request and those that came during the last commit; true when the writer is to stop after them.
+    /// The first request and those that came during the last commit; true when the writer is to
+    /// stop after them.
     pub(super) fn gather(&self, first: Box<Request>) -> (Vec<Request>, bool) {
         let deadline = Instant::now() + BATCH_TIME_MAX;
         let mut requests = Vec::new();
@@ -101,7 +103,8 @@ impl Sequencer {
         Ok(outcome)
     }
 
-    /// Stores the first details of a win beside the fact that they came. The address is dropped unless the prize is sent.
+    /// Stores the first details of a win beside the fact that they came. The address is dropped
+    /// unless the prize is sent.
     fn submit_details(
         &mut self,
         batch: &mut Batch,
@@ -141,7 +144,8 @@ impl Sequencer {
         Ok(Outcome::Done)
     }
 
-    /// Commits a batch, publishes its changes and replies; rolls it back where it cannot be committed.
+    /// Commits a batch, publishes its changes and replies; rolls it back where it cannot be
+    /// committed.
     fn finish(&mut self, batch: Batch) {
         let Batch { entries, changes, answers, .. } = batch;
         let committed = if entries.is_empty() { Ok(()) } else { self.commit(&entries) };
@@ -213,7 +217,8 @@ impl Sequencer {
         }
     }
 
-    /// Notes that the journal took a write: it is durable, and due for a checkpoint once it is quiet.
+    /// Notes that the journal took a write: it is durable, and due for a checkpoint once it is
+    /// quiet.
     pub(super) fn note_write(&mut self) {
         self.timers.restart_checkpoint(Instant::now());
         if !self.durable.swap(true, Relaxed) {
@@ -221,7 +226,8 @@ impl Sequencer {
         }
     }
 
-    /// Notes a write that failed and changed nothing. Logged as an error once, not for each write while the disk is full.
+    /// Notes a write that failed and changed nothing. Logged as an error once, not for each write
+    /// while the disk is full.
     pub(super) fn note_failed_write(&self, error: &CommitError, facts: usize) {
         let cause = error.source().map(ToString::to_string);
         if self.durable.swap(false, Relaxed) {

@@ -4,12 +4,14 @@ use crate::base::histogram::Histogram;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Upper bounds of a commit's duration in microseconds: from a fast disk's flush to one that keeps people waiting.
+/// Upper bounds of a commit's duration in microseconds: from a fast disk's flush to one that keeps
+/// people waiting.
 const COMMIT_US: [u64; 12] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000];
 /// Upper bounds of the facts per commit.
 const BATCH_FACTS: [u64; 10] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
-/// Commit metrics. Written by the writer alone; relaxed, since nothing else is read on the strength of them.
+/// Commit metrics. Written by the writer alone; relaxed, since nothing else is read on the strength
+/// of them.
 #[derive(Debug)]
 pub struct CommitMetrics {
     /// Microseconds from the start of a commit to its end, flush included.

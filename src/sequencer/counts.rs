@@ -1,7 +1,8 @@
 //! Counts on their way to sockets: registrations and connections, merged.
 //!
-//! Sent one by one, 300 arriving phones would cost 300 × 300 frames. Merging bounds the cost by a budget of frames per
-//! second, whatever the number of sockets. Displays are few, so they get each number by itself while numbers come slowly.
+//! Sent one by one, 300 arriving phones would cost 300 × 300 frames. Merging bounds the cost by a
+//! budget of frames per second, whatever the number of sockets. Displays are few, so they get each
+//! number by itself while numbers come slowly.
 
 use crate::draw::Number;
 use crate::live::{ByRole, Role};
@@ -32,7 +33,8 @@ pub(super) struct CountUpdates {
 struct Sent {
     participants: u32,
     connections: u32,
-    /// Set when peers that joined since the last update may have been greeted with another count of connections.
+    /// Set when peers that joined since the last update may have been greeted with another count of
+    /// connections.
     is_stale: bool,
     /// Numbers registered since the last update, the latest [`NUMBERS_MAX`].
     registered: Vec<Number>,
@@ -69,7 +71,8 @@ impl CountUpdates {
 
     /// Notes the count of connections that peers are greeted with from now on.
     ///
-    /// A peer that leaves and comes back leaves the total as it was, but its greeting may name the count in between.
+    /// A peer that leaves and comes back leaves the total as it was, but its greeting may name the
+    /// count in between.
     pub fn note_greeting(&mut self, connections: u32) {
         self.sent.0.iter_mut().for_each(|sent| sent.is_stale |= sent.connections != connections);
     }
@@ -79,7 +82,8 @@ impl CountUpdates {
         self.sent.0.iter_mut().for_each(|sent| sent.registered.clear());
     }
 
-    /// The frames that are due at `now`, for each role whose counts have changed and whose interval is over.
+    /// The frames that are due at `now`, for each role whose counts have changed and whose interval
+    /// is over.
     pub fn due(
         &mut self,
         now: Instant,
@@ -89,8 +93,8 @@ impl CountUpdates {
     ) -> ByRole<Option<Bytes>> {
         ByRole::from_fn(|role| {
             let (sent, sockets) = (&mut self.sent[role], sockets(role));
-            // Without a socket nothing counts as sent: a peer that joins now is greeted from its reactor's snapshot, which
-            // may be older than these counts.
+            // Without a socket nothing counts as sent: a peer that joins now is greeted from its
+            // reactor's snapshot, which may be older than these counts.
             if sockets == 0 || !sent.is_due(now, participants, connections, |frames| interval(role, sockets, frames)) {
                 return None;
             }
@@ -102,7 +106,8 @@ impl CountUpdates {
 }
 
 impl Sent {
-    /// Whether something is to be sent and the interval for as many frames as the last update took is over.
+    /// True when something is to be sent and the interval for as many frames as the last update took
+    /// is over.
     fn is_due(&mut self, now: Instant, participants: u32, connections: u32, interval: impl Fn(u32) -> Duration) -> bool {
         let is_current = self.participants == participants && self.connections == connections;
         if is_current && self.registered.is_empty() && !self.is_stale {
@@ -140,8 +145,8 @@ impl Sent {
 
 /// The interval after an update of so many frames, by the sockets that would get the next one.
 ///
-/// The sockets of the last update would not do: a venue that fills up in a second would get an update midway, at the price
-/// of the few sockets that were there, while its handshakes wait.
+/// The sockets of the last update would not do: a venue that fills up in a second would get an
+/// update midway, at the price of the few sockets that were there, while its handshakes wait.
 fn interval(role: Role, sockets: u32, frames: u32) -> Duration {
     let least = if role == Role::Phone { PHONE_INTERVAL_MIN } else { OPERATOR_INTERVAL_MIN };
     let budgeted = Duration::from_secs(1) * sockets * frames / FRAMES_PER_S;
@@ -156,7 +161,8 @@ mod tests {
         String::from_utf8_lossy(frames.as_ref().expect("frames are due")).into_owned()
     }
 
-    /// Registers one number per `gap` for a minute, and counts the frames that `sockets` phones and two displays get.
+    /// Registers one number per `gap` for a minute, and counts the frames that `sockets` phones and
+    /// two displays get.
     fn frames_in_a_minute(sockets: u32, gap: Duration) -> (usize, usize) {
         let start = Instant::now();
         let mut counts = CountUpdates::new(0);

@@ -1,7 +1,8 @@
-//! An event as the writer holds it: working state that is at most one batch ahead of the room that everybody reads.
+//! An event as the writer holds it: working state that is at most one batch ahead of the room that
+//! everybody reads.
 //!
-//! Facts change the working state at once, so that the next command of a batch is decided on them. Readers see it after
-//! the commit only; a failed commit puts the copy from before the batch back.
+//! Facts change the working state at once, so that the next command of a batch is decided on them.
+//! Readers see it after the commit only; a failed commit puts the copy from before the batch back.
 
 use crate::draw::fact::Fact;
 use crate::draw::{DrawId, Event, LinkRole, Number, Phase, Timestamp};
@@ -110,8 +111,8 @@ impl OutgoingFrames {
         self.frames[Role::Admin].push(frame);
     }
 
-    /// Whether reactors need the new snapshot at once, even without a frame: joiners are greeted from the snapshot that
-    /// their reactor holds.
+    /// True when reactors need the new snapshot at once, even without a frame: joiners are greeted
+    /// from the snapshot that their reactor holds.
     pub fn needs_publication(&self) -> bool {
         self.needs_publication
     }
@@ -126,8 +127,8 @@ impl EventState {
 
     /// Shows the committed state in the room and returns the publication for the reactors.
     ///
-    /// The room shows it first: a reactor that meets the room in between starts from the newer snapshot and skips the
-    /// publication, which it recognizes by its revision.
+    /// The room shows it first: a reactor that meets the room in between starts from the newer
+    /// snapshot and skips the publication, which it recognizes by its revision.
     pub fn publish(&mut self, outgoing: OutgoingFrames) -> Publication {
         let snapshot = self.next_snapshot();
         let room = match &self.room {
@@ -144,7 +145,8 @@ impl EventState {
             self.counts.forget_numbers();
         }
         outgoing.registered.iter().for_each(|number| self.counts.add_number(*number));
-        // Compared by id: one batch may announce a draw and reveal the next, whose wait begins anew.
+        // Compared by id: one batch may announce a draw and reveal the next, whose wait begins
+        // anew.
         let previous = self.unannounced;
         let unannounced = self.working.event.unannounced().map(|draw| draw.id);
         self.unannounced = unannounced.map(|id| previous.filter(|(draw, _)| *draw == id).unwrap_or((id, Instant::now())));

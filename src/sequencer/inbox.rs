@@ -1,7 +1,8 @@
 //! The way into the sequencer: a bounded queue of requests, and how each answer goes back.
 //!
-//! A full queue refuses at once, so that back-pressure reaches the caller instead of growing memory. Nothing here runs
-//! code of the caller on the writer's thread: an answer is a value on a channel, or a frame that `wire` encodes.
+//! A full queue refuses at once, so that back-pressure reaches the caller instead of growing
+//! memory. Nothing here runs code of the caller on the writer's thread: an answer is a value on a
+//! channel, or a frame that `wire` encodes.
 
 use crate::base::threads::{LivenessProbe, PendingProbe, probe};
 use crate::draw::command::{Command, WinSelector};
@@ -108,7 +109,8 @@ pub enum Responder {
 /// The sending end of the queue. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    /// Boxed, since the queue allocates every slot at once: slots of a request's own size would take 2 MB.
+    /// Boxed, since the queue allocates every slot at once: slots of a request's own size would
+    /// take 2 MB.
     requests: Sender<Box<Request>>,
 }
 
@@ -157,7 +159,8 @@ impl Inbox {
     /// Posts the request that `make` builds around a reply channel, and waits for the answer.
     ///
     /// # Errors
-    /// The sequencer's [`Rejection`]; [`Rejection::Overloaded`] when the sequencer ends without an answer.
+    /// The sequencer's [`Rejection`]; [`Rejection::Overloaded`] when the sequencer ends without an
+    /// answer.
     pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
         let (reply, answer) = oneshot::channel();
         self.post(make(reply))?;

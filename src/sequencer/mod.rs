@@ -1,11 +1,15 @@
-//! The one writer: takes requests in batches, lets the rules decide, commits the facts, publishes, then replies.
+//! The one writer: takes requests in batches, lets the rules decide, commits the facts, publishes,
+//! then replies.
 //!
-//! One thread does all of it, so an event has one history and needs no lock. While a commit waits for the disk, the next
-//! batch gathers in the [`inbox`]; that is the group commit. `batch` serves commands, `queries` what no rule decides, and
-//! `upkeep` what falls due by the deadlines of `timers`. `event_state` is an event as the writer holds it, `counts` merges
-//! counts on their way to sockets, [`commit_metrics`] measures commits, and `recovery` rebuilds everything from the journal.
+//! One thread does all of it, so an event has one history and needs no lock. While a commit waits
+//! for the disk, the next batch gathers in the [`inbox`]; that is the group commit. `batch` serves
+//! commands, `queries` what no rule decides, and `upkeep` what falls due by the deadlines of
+//! `timers`. `event_state` is an event as the writer holds it, `counts` merges counts on their way
+//! to sockets, [`commit_metrics`] measures commits, and `recovery` rebuilds everything from the
+//! journal.
 //!
-//! This module holds the clock and the entropy. It never holds a rule, a byte layout or a socket, and runs no code of `api`.
+//! This module holds the clock and the entropy. It never holds a rule, a byte layout or a socket,
+//! and runs no code of `api`.
 
 mod batch;
 pub mod commit_metrics;
@@ -64,11 +68,12 @@ pub struct Sequencer {
     reactors: Reactors,
     requests: Receiver<Box<Request>>,
     limits: Limits,
-    /// False from a failed write to the next that succeeds. Written here alone, read by the health checks; relaxed, since
-    /// nothing else is read on the strength of it.
+    /// False from a failed write to the next that succeeds. Written here alone, read by the health
+    /// checks; relaxed, since nothing else is read on the strength of it.
     durable: Arc<AtomicBool>,
     clock: Clock,
-    /// The start of this process. It counts as a display having been there: after a restart the screen is about to come back.
+    /// The start of this process. It counts as a display having been there: after a restart the
+    /// screen is about to come back.
     started_at: Timestamp,
     timers: Timers,
     metrics: Arc<CommitMetrics>,
@@ -87,7 +92,8 @@ impl Sequencer {
         Arc::clone(&self.metrics)
     }
 
-    /// Serves requests until [`Request::Stop`] or the last inbox is dropped, then folds the journal's log into its file.
+    /// Serves requests until [`Request::Stop`] or the last inbox is dropped, then folds the
+    /// journal's log into its file.
     pub fn run(mut self) {
         // A writer that panicked may have changed an event by half.
         let _guard = EndProcessOnPanic;
@@ -116,8 +122,8 @@ impl Sequencer {
 
 /// The wall clock, held so that it never steps back while this process lives.
 ///
-/// Across a restart it may: a run with a wrong clock must not bind every later one. The journal's order says what came
-/// first, never its times.
+/// Across a restart it may: a run with a wrong clock must not bind every later one. The journal's
+/// order says what came first, never its times.
 #[derive(Debug, Default)]
 struct Clock {
     last: Timestamp,
@@ -132,8 +138,8 @@ impl Clock {
 
 /// The result of a write to the journal, if the journal can still be trusted.
 ///
-/// After a failed fsync nobody knows what the disk holds, and a second fsync may be answered from memory. The process ends,
-/// and the next one reads what is really there.
+/// After a failed fsync nobody knows what the disk holds, and a second fsync may be answered from
+/// memory. The process ends, and the next one reads what is really there.
 fn exit_if_fatal<T>(written: Result<T, CommitError>) -> Result<T, CommitError> {
     if let Err(CommitError::Fatal(cause)) = &written {
         tracing::error!(%cause, "the disk did not keep what was written; ending the process");

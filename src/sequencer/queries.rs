@@ -1,6 +1,8 @@
-//! Requests that no rule decides: reads of details and of the audit trail, and deletions. Served between two batches.
+//! Requests that no rule decides: reads of details and of the audit trail, and deletions. Served
+//! between two batches.
 //!
-//! They go through the writer since one connection holds the journal, and so that each sees every commit before it.
+//! They go through the writer since one connection holds the journal, and so that each sees every
+//! commit before it.
 
 use crate::draw::EventId;
 use crate::live::publication::Publication;
@@ -11,7 +13,8 @@ use crate::store::{CommitError, JournalError};
 use std::sync::Arc;
 
 impl Sequencer {
-    /// Serves a request that is no command. A caller that has gone misses its answer and nothing else.
+    /// Serves a request that is no command. A caller that has gone misses its answer and nothing
+    /// else.
     pub(super) fn serve_query(&mut self, request: Request) {
         match request {
             Request::Delete { event, reply } => drop(reply.send(self.delete_event(&event))),
@@ -37,7 +40,8 @@ impl Sequencer {
         }
     }
 
-    /// Deletes an event and its rows after a copy of the journal is made. Refuses while a display or console is connected.
+    /// Deletes an event and its rows after a copy of the journal is made. Refuses while a display
+    /// or console is connected.
     pub(super) fn delete_event(&mut self, id: &EventId) -> Result<(), Rejection> {
         let room = self.events.get(id).and_then(|event| event.room.clone()).ok_or(Rejection::NoSuchEvent)?;
         if room.census.connected(Role::Display) + room.census.connected(Role::Admin) > 0 {

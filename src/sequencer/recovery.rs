@@ -1,4 +1,5 @@
-//! Recovery: from the journal's facts to events, directory and rosters, by the same `apply` that serves live traffic.
+//! Recovery: from the journal's facts to events, directory and rosters, by the same `apply` that
+//! serves live traffic.
 
 use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};

@@ -1,4 +1,5 @@
-//! Fixtures of the sequencer's tests: a sequencer on the test's own thread and a real journal, and peers on loopback sockets.
+//! Fixtures of the sequencer's tests: a sequencer on the test's own thread and a real journal, and
+//! peers on loopback sockets.
 
 use crate::draw::command::{Command, DrawSelector, WinSelector};
 use crate::draw::fact::Settings;
@@ -95,7 +96,8 @@ impl TestSequencer {
         Command::Register { number, key, session: snapshot.event.session }
     }
 
-    /// An announced draw whose winner registers for it: number 1 wins the first of these draws, number 2 the second.
+    /// An announced draw whose winner registers for it: number 1 wins the first of these draws,
+    /// number 2 the second.
     pub fn announce_draw(&mut self, prize: &str) -> DrawId {
         let key = self.event().working.event.participant_count() as u8 + 1;
         let registration = command_request(GALA, self.claim(key));

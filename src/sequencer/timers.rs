@@ -1,4 +1,5 @@
-//! Deadlines of the writer: its ticks, the retry of an unwritable journal, the checkpoint, the sweep, and announcements.
+//! Deadlines of the writer: its ticks, the retry of an unwritable journal, the checkpoint, the
+//! sweep, and announcements.
 //!
 //! Pure: each function takes the time, acts on nothing and reads no clock; `upkeep` does the work.
 
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Tick interval while counts move or a draw waits for its announcement.
 const TICK: Duration = Duration::from_millis(100);
-/// Tick interval otherwise, since sockets come and go without a request. Ten ticks per second were a fifth of a quiet event's CPU.
+/// Tick interval otherwise, since sockets come and go without a request. Ten ticks per second were
+/// a fifth of a quiet event's CPU.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// Interval between attempts to write to a journal that took no write.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -18,7 +20,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Without a display for this long, an announcement goes out at once.
 pub(super) const DISPLAY_GRACE: Duration = Duration::from_secs(30);
 
-/// Deadlines that have yet to come. Each `fire_` function returns true once per deadline and sets the next.
+/// Deadlines that have yet to come. Each `fire_` function returns true once per deadline and sets
+/// the next.
 #[derive(Debug)]
 pub(super) struct Timers {
     tick_at: Instant,
@@ -73,7 +76,8 @@ fn fire(at: &mut Instant, now: Instant, interval: Duration) -> bool {
     is_due
 }
 
-/// The cause for which a draw that was revealed `waited` ago is announced now; `None` while it waits for its display.
+/// The cause for which a draw that was revealed `waited` ago is announced now; `None` while it
+/// waits for its display.
 pub(super) fn announcement_cause(waited: Duration, announce_after: Duration, has_display: bool) -> Option<Cause> {
     match has_display {
         false => Some(Cause::NoDisplay),

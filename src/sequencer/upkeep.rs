@@ -1,4 +1,5 @@
-//! Work that the writer does without a request: announcements, counts, the journal's upkeep, and the end of old events.
+//! Work that the writer does without a request: announcements, counts, the journal's upkeep, and
+//! the end of old events.
 
 use crate::base::clock::wall_clock;
 use crate::draw::command::Command;
@@ -11,7 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 impl Sequencer {
-    /// Does everything that is due at `now`; true while counts move or a draw waits for its announcement.
+    /// Does everything that is due at `now`; true while counts move or a draw waits for its
+    /// announcement.
     pub(super) fn tick(&mut self, now: Instant) -> bool {
         self.announce_due(now);
         let counts_moved = self.publish_counts(now);
@@ -27,7 +29,8 @@ impl Sequencer {
 
     /// Announces every draw that has waited long enough, or that has no display to wait for.
     ///
-    /// While the journal takes no write, draws wait for [`Self::probe_journal`] instead of failing at each tick.
+    /// While the journal takes no write, draws wait for [`Self::probe_journal`] instead of failing
+    /// at each tick.
     fn announce_due(&mut self, now: Instant) {
         if !self.durable.load(Relaxed) {
             return;
@@ -63,7 +66,8 @@ impl Sequencer {
         }
     }
 
-    /// Folds the journal's log into its file, or warns with `warning`: nothing committed is lost by a failed checkpoint.
+    /// Folds the journal's log into its file, or warns with `warning`: nothing committed is lost by
+    /// a failed checkpoint.
     pub(super) fn checkpoint(&mut self, warning: &'static str) {
         if let Err(error) = exit_if_fatal(self.journal.checkpoint()) {
             tracing::warn!(%error, "{warning}");

@@ -1,4 +1,5 @@
-//! An event's requirements of its phones: consent before a number, and an address where the prize is sent.
+//! An event's requirements of its phones: consent before a number, and an address where the prize
+//! is sent.
 
 use crate::show::{EVENT, prize, request_id};
 use crate::test_server::TestServer;

@@ -1,4 +1,5 @@
-//! The prize desk: staff of the event hand a prize over once by the winner's claim code, and guessing is limited.
+//! The prize desk: staff of the event hand a prize over once by the winner's claim code, and
+//! guessing is limited.
 
 use crate::http::Ask;
 use crate::show::{EVENT, Phone, prize};
@@ -16,7 +17,8 @@ fn code_of(wins: &Value) -> String {
     wins[0]["claim_code"].as_str().unwrap_or_else(|| panic!("no code: {wins}")).to_owned()
 }
 
-/// Registers a few phones and announces one draw; returns the draw, its winner and the winner's claim code.
+/// Registers a few phones and announces one draw; returns the draw, its winner and the winner's
+/// claim code.
 async fn with_winner(server: &TestServer) -> (u64, Phone, String) {
     server.open_event().await;
     let phones = server.register_many(3).await;

@@ -1,4 +1,5 @@
-//! Certificates for tests and TLS clients: a real rustls client, and a tunnel that puts any other test client behind TLS.
+//! Certificates for tests and TLS clients: a real rustls client, and a tunnel that puts any other
+//! test client behind TLS.
 
 use crate::test_server::PATIENCE;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};

@@ -1,4 +1,5 @@
-//! Exports: typed text stays text in a spreadsheet, details are masked unless the audit trail says otherwise, admins only.
+//! Exports: typed text stays text in a spreadsheet, details are masked unless the audit trail says
+//! otherwise, admins only.
 
 use crate::show::{EVENT, prize};
 use crate::test_server::TestServer;

@@ -1,8 +1,9 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
-//! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts and stops the server,
-//! [`http`] and [`socket`] are the clients, [`credentials`] makes certificates and speaks TLS, [`meddler`] is a proxy that
-//! damages traffic, and [`show`] runs an event in few lines. The other files are named for the behaviour they test.
+//! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts
+//! and stops the server, [`http`] and [`socket`] are the clients, [`credentials`] makes
+//! certificates and speaks TLS, [`meddler`] is a proxy that damages traffic, and [`show`] runs an
+//! event in few lines. The other files are named for the behaviour they test.
 
 mod acme;
 mod admin;

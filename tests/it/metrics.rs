@@ -1,4 +1,5 @@
-//! Metrics: access, values that follow the event, and dashboards and alerts that name existing metrics only.
+//! Metrics: access, values that follow the event, and dashboards and alerts that name existing
+//! metrics only.
 
 use crate::http::Ask;
 use crate::show::{EVENT, prize};

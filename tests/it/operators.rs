@@ -1,4 +1,5 @@
-//! Two operators at one event, and one who clicks twice: no click acts on another draw, and no retry draws twice.
+//! Two operators at one event, and one who clicks twice: no click acts on another draw, and no
+//! retry draws twice.
 
 use crate::show::{EVENT, prize, request_id};
 use crate::test_server::TestServer;

@@ -1,7 +1,8 @@
 //! A real server per test: a process with its own loopback port and its own data folder.
 //!
-//! The process runs the binary that ships, so a SIGKILL is real and the journal is a file. It is killed and reaped when the
-//! test ends, passed or failed. This file knows no rule of the product and no path of its API.
+//! The process runs the binary that ships, so a SIGKILL is real and the journal is a file. It is
+//! killed and reaped when the test ends, passed or failed. This file knows no rule of the product
+//! and no path of its API.
 
 use crate::http::Ask;
 use crate::socket::{RawSocket, Socket};
@@ -18,7 +19,8 @@ use tempfile::TempDir;
 /// The admin token of every server under test.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests-0123456789abcdef";
 
-/// The longest that a test waits for anything. Generous, since the machine may be building something else.
+/// The longest that a test waits for anything. Generous, since the machine may be building
+/// something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Interval between checks of a condition.
@@ -119,7 +121,8 @@ impl TestServer {
     pub fn limit_files(&self, bytes_max: Option<u64>) {
         let pid = libc::pid_t::try_from(self.child.id()).unwrap();
         let limit = libc::rlimit { rlim_cur: bytes_max.unwrap_or(libc::RLIM_INFINITY), rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: prlimit reads one rlimit that lives until it returns, and writes none. The child is not reaped yet.
+        // SAFETY: prlimit reads one rlimit that lives until it returns, and writes none. The child
+        // is not reaped yet.
         let result = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut()) };
         assert_eq!(result, 0, "the limit on file sizes can be set");
     }
@@ -135,7 +138,7 @@ impl TestServer {
         self.folder.path().join("data")
     }
 
-    /// Whether any file in the data folder contains these bytes.
+    /// True when any file in the data folder contains these bytes.
     pub fn data_holds(&self, needle: &[u8]) -> bool {
         fn holds(folder: &Path, needle: &[u8]) -> bool {
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
@@ -269,7 +272,8 @@ fn spawn(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, star
 /// The first descriptor that a supervisor passes (sd_listen_fds(3)).
 const LISTEN_FD: libc::c_int = 3;
 
-/// The same command line with a passed socket. A shell sets `LISTEN_PID`, which is known only once the process exists.
+/// The same command line with a passed socket. A shell sets `LISTEN_PID`, which is known only once
+/// the process exists.
 fn command_with_socket(
     folder: &Path,
     bind: SocketAddr,
@@ -284,7 +288,8 @@ fn command_with_socket(
         command.env("LISTEN_FDNAMES", "http");
     }
     let socket = socket.as_raw_fd();
-    // SAFETY: dup2 and fcntl are async-signal-safe, and nothing else runs between fork and exec. The socket outlives the spawn.
+    // SAFETY: dup2 and fcntl are async-signal-safe, and nothing else runs between fork and exec.
+    // The socket outlives the spawn.
     unsafe {
         command.pre_exec(move || {
             // dup2 of a descriptor onto itself would keep its close-on-exec flag.
@@ -301,8 +306,8 @@ fn command(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, st
     base_command(env!("CARGO_BIN_EXE_luckydraw"), folder, bind, settings, start)
 }
 
-/// The server's command line. The environment holds only what is set here, so that no developer's setting leaks in.
-/// A test's setting overrides a default one; an empty value removes it.
+/// The server's command line. The environment holds only what is set here, so that no developer's
+/// setting leaks in. A test's setting overrides a default one; an empty value removes it.
 fn base_command(program: &str, folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
     let output = |stream: &str| File::create(folder.join(format!("{stream}.{start}"))).unwrap();
     let mut command = Command::new(program);
@@ -319,7 +324,8 @@ fn base_command(program: &str, folder: &Path, bind: SocketAddr, settings: &Vec<(
     // SAFETY: signal is async-signal-safe, and nothing else runs between fork and exec.
     unsafe {
         command.pre_exec(|| {
-            // A write beyond the file size limit then fails as on a full disk, instead of killing the process.
+            // A write beyond the file size limit then fails as on a full disk, instead of killing
+            // the process.
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             Ok(())
         });

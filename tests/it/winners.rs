@@ -1,4 +1,5 @@
-//! Winner details: from winners only, after the announcement, with consent, once; masked for readers.
+//! Winner details: from winners only, after the announcement, with consent, once; masked for
+//! readers.
 
 use crate::show::{EVENT, Phone, prize};
 use crate::test_server::TestServer;
@@ -12,7 +13,8 @@ fn form(draw: u64) -> Value {
     json!({"event_id": EVENT, "draw_id": draw, "name": NAME, "phone": PHONE, "address": "Seoul", "consent": true})
 }
 
-/// Registers a few phones and announces one draw; returns the draw, its winner and a phone that did not win.
+/// Registers a few phones and announces one draw; returns the draw, its winner and a phone that did
+/// not win.
 async fn with_winner(server: &TestServer) -> (u64, Phone, Phone) {
     server.open_event().await;
     let phones = server.register_many(3).await;
