@@ -9,7 +9,7 @@
 //! scribbles over its input and the error pass needs it as it came.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use luckydraw::api::assets::{File, weighed};
+use luckydraw::api::assets::{File, files_of};
 use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server;
 use luckydraw::wire::parse::read_many_fields;
@@ -121,7 +121,7 @@ impl Phone {
 /// Prints what each page weighs over the wire: a size is not timed, and belongs to the figures all the same.
 fn weights(_: &mut Criterion) {
     for page in ["phone", "stage", "console", "staff", "verify"] {
-        let parts = weighed(&format!("{page}/index.html"));
+        let parts = files_of(&format!("{page}/index.html"));
         let sum = |size: fn(&File) -> usize| parts.iter().map(|file| size(file)).sum::<usize>();
         let (brotli, gzip, plain) = (sum(|file| file.brotli.len()), sum(|file| file.gzip.len()), sum(|file| file.plain().len()));
         println!("web/weight/{page}: {brotli} bytes by brotli, {gzip} by gzip, {plain} plain, {} files", parts.len());

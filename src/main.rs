@@ -139,7 +139,7 @@ async fn stop(server: Server, mut signals: Signals) -> ExitCode {
 }
 
 fn print_banner(config: &Config, server: &Server) {
-    if config.app.open {
+    if config.app.http.open {
         tracing::warn!("open mode: every client is trusted");
     }
     let event = server.default_event().unwrap_or_else(|| config.default_event.clone());
@@ -148,7 +148,7 @@ fn print_banner(config: &Config, server: &Server) {
         join_base: server.join_base(),
         event: &event,
         admin_token: server.admin_token(),
-        open: config.app.open,
+        open: config.app.http.open,
         on_terminal: io::stdout().is_terminal(),
     };
     print(banner);

@@ -1,42 +1,41 @@
-//! Who may do what: the admin token, the login cookie and signed links, and how far each of them reaches.
+//! Credentials and what they allow: the admin token, the login cookie and signed links.
 //!
-//! What is shown is checked first and judged after, in functions without I/O. Secrets are compared by their SHA-256, so that the time a
-//! comparison takes says nothing of the secret. A wrong token is answered late, each on its own: a lock after so many wrong ones would let
-//! anybody lock out the right one. In open mode everybody is admin, as with the server before this one.
+//! What a request presents is verified first and judged after, in functions without I/O. Secrets are compared by their
+//! SHA-256, so that the time of a comparison says nothing about the secret. A wrong token is answered late, each on its own: a
+//! lock after so many wrong ones would let anybody lock out the right one. In open mode every client is admin, as with the
+//! server before this one.
 
 use crate::api::app::Settings;
-use crate::base::clock::rfc3339;
-use crate::base::clock::wall_clock;
+use crate::api::context::{ApiRequest, EventAccess};
+use crate::base::clock::{rfc3339, wall_clock};
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
-use crate::http::request::{BODY_MAX, RequestContext};
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, success};
 use crate::live::Role;
 use crate::live::room::Room;
 use crate::store::tokens::Tokens;
-use crate::wire::parse::parse;
 use crate::wire::request::Login;
-use hyper::header::{COOKIE, HOST, HeaderValue, ORIGIN, SET_COOKIE};
+use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, Method, StatusCode};
-use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a login lasts: an evening and the morning after.
+/// Lifetime of a login: an event and the morning after.
 const LOGIN_MS: i64 = 12 * 3600 * 1000;
-/// The login's cookie; no event's, which begin with `ld_`.
+/// The login's cookie. Cookies of events begin with `ld_`.
 const LOGIN_COOKIE: &str = "luckydraw_login";
-/// How late a wrong token is answered.
+/// Delay of the answer to a wrong token.
 const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(250);
 
-/// What a caller has proved.
+/// A verified credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     Admin,
     Link(LinkId, LinkRole),
 }
 
-/// What a call asks of its caller; each rank may do what those before it may.
+/// The access that a call requires; each level includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
+pub enum AccessLevel {
     /// The prize desk: reads participants and winners, marks a participant as not eligible.
     Staff,
     /// Runs the show of one event.
@@ -46,18 +45,18 @@ pub enum Rank {
 }
 
 impl Credential {
-    /// Whether it reaches that far. A display's link opens no call at all.
-    pub fn reaches(self, rank: Rank) -> bool {
+    /// Whether it grants that level. A display's link opens no call at all.
+    pub fn grants(self, level: AccessLevel) -> bool {
         match self {
             Credential::Admin => true,
-            Credential::Link(_, LinkRole::Host) => rank <= Rank::Host,
-            Credential::Link(_, LinkRole::Staff) => rank <= Rank::Staff,
+            Credential::Link(_, LinkRole::Host) => level <= AccessLevel::Host,
+            Credential::Link(_, LinkRole::Staff) => level <= AccessLevel::Staff,
             Credential::Link(_, LinkRole::Display) => false,
         }
     }
 
-    /// Whether a socket may be of that role on the strength of it. The prize desk has no socket.
-    pub fn may_be(self, role: Role) -> bool {
+    /// Whether a socket may have that role. The prize desk has no socket.
+    pub fn allows_role(self, role: Role) -> bool {
         match role {
             Role::Phone => true,
             Role::Display => matches!(self, Credential::Admin | Credential::Link(_, LinkRole::Host | LinkRole::Display)),
@@ -65,7 +64,7 @@ impl Credential {
         }
     }
 
-    /// Who it is in the audit trail.
+    /// The actor of the audit trail.
     pub fn actor(self) -> Actor {
         match self {
             Credential::Admin => Actor::Admin,
@@ -74,97 +73,127 @@ impl Credential {
     }
 }
 
-/// What a request showed for its rights, already checked.
+/// What a request presents, already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
+enum Presented {
     Nothing,
-    /// A token; none: it proves nothing.
+    /// A token; `None`: it is wrong.
     Token(Option<Credential>),
-    /// A valid login cookie, and whether the request can only have come from a page of this server's.
+    /// A valid login cookie, and whether the request can only have come from a page of this server.
     Cookie {
-        ours: bool,
+        from_own_page: bool,
     },
 }
 
-/// Why it is not enough.
+/// Why access is denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AuthError {
-    Unproved,
+    Missing,
     WrongToken,
     ForeignPage,
-    TooLow,
+    Insufficient,
 }
 
-/// The event that the path names and who is asking, if they may.
-///
-/// # Errors
-/// 401 without a proof, 403 with one that does not reach, and then 404 for an event that is not there.
-pub async fn enter(call: &RequestContext, rank: Rank) -> Result<(Arc<Room>, Credential), HttpError> {
-    let room = call.app.directory.find(call.param(0));
-    let proved = admit(call, room.as_deref(), rank).await?;
-    match room {
-        Some(room) => Ok((room, proved)),
-        None => Ok((crate::api::events::first_use(&call.app, call.param(0)).await?, proved)),
+impl ApiRequest {
+    /// The event that the path names, if the caller may access it. In open mode it is created by its first use.
+    ///
+    /// # Errors
+    /// 401 without a credential, 403 with one that does not suffice, and then 404 for an event that does not exist.
+    pub async fn require_event(&self, level: AccessLevel) -> Result<EventAccess, HttpError> {
+        let room = self.app.directory.find(self.param(0));
+        let credential = self.require_of(room.as_deref(), level).await?;
+        match room {
+            Some(room) => Ok(EventAccess { room, credential }),
+            None => Ok(EventAccess { room: self.app.find_or_open_room(self.param(0)).await?, credential }),
+        }
+    }
+
+    /// The caller's credential, if it suffices for a call that concerns no single event.
+    ///
+    /// # Errors
+    /// 401 without a credential, 403 with one that does not suffice.
+    pub async fn require(&self, level: AccessLevel) -> Result<Credential, HttpError> {
+        self.require_of(None, level).await
+    }
+
+    /// The caller's credential; links of `room` count.
+    async fn require_of(&self, room: Option<&Room>, level: AccessLevel) -> Result<Credential, HttpError> {
+        let (settings, tokens) = (&self.app.settings, &self.app.tokens);
+        let presented = match self.bearer() {
+            Some(token) => {
+                let snapshot = room.map(Room::snapshot);
+                Presented::Token(verify(settings, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
+            }
+            None if self.has_login() => {
+                let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
+                Presented::Cookie { from_own_page: only_reads || self.is_from_own_page() }
+            }
+            None => Presented::Nothing,
+        };
+        match check_presented(settings.http.open, presented, level) {
+            Ok(credential) => Ok(credential),
+            Err(AuthError::Missing) => Err(HttpError::unauthorized()),
+            Err(AuthError::WrongToken) => {
+                delay_wrong_token().await;
+                Err(HttpError::unauthorized())
+            }
+            Err(AuthError::ForeignPage) => {
+                let message = "a login counts only on this server's own pages";
+                Err(HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", message))
+            }
+            Err(AuthError::Insufficient) => Err(HttpError::forbidden("this link does not reach that far")),
+        }
+    }
+
+    /// Whether the request carries a login that is still valid.
+    pub fn has_login(&self) -> bool {
+        let admin = hash(&self.app.settings.admin_token);
+        self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, wall_clock()))
     }
 }
 
-/// Who is asking, if they may; `room` is the event whose links count.
-///
-/// # Errors
-/// 401 without a proof, 403 with one that does not reach.
-pub async fn admit(call: &RequestContext, room: Option<&Room>, rank: Rank) -> Result<Credential, HttpError> {
-    let settings = &call.app.settings;
-    let shown = match call.bearer() {
-        Some(token) => {
-            Shown::Token(prove(settings, &call.app.tokens, room.map(Room::snapshot).as_deref().map(|s| &s.event), token))
-        }
-        None if has_login(settings, &call.app.tokens, &call.head.headers) => {
-            Shown::Cookie { ours: matches!(call.head.method, Method::GET | Method::HEAD) || is_own_page(&call.head.headers) }
-        }
-        None => Shown::Nothing,
-    };
-    match judge(settings.open, shown, rank) {
-        Ok(proved) => Ok(proved),
-        Err(AuthError::Unproved) => Err(HttpError::unauthorized()),
-        Err(AuthError::WrongToken) => {
-            slow_down().await;
-            Err(HttpError::unauthorized())
-        }
-        Err(AuthError::ForeignPage) => {
-            Err(HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", "a login counts only on this server's own pages"))
-        }
-        Err(AuthError::TooLow) => Err(HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN", "this link does not reach that far")),
+impl<A> RequestContext<A> {
+    /// Whether a script on this server's own page made the request: a form cannot set the header, a foreign page not the
+    /// origin.
+    fn is_from_own_page(&self) -> bool {
+        self.header("x-luckydraw") == Some("1") && self.caller.is_same_host()
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        find_cookie(&self.head.headers, name)
     }
 }
 
 /// `GET /admin/login`: whether this browser is logged in, so that a page need not try and be refused.
-pub fn show_login(call: &RequestContext) -> HttpResult {
-    let settings = &call.app.settings;
-    let is_in = settings.open || has_login(settings, &call.app.tokens, &call.head.headers);
-    success(&format!(r#"{{"logged_in":{is_in},"open":{}}}"#, settings.open), if is_in { "logged in" } else { "not logged in" })
+pub async fn show_login(request: ApiRequest) -> HttpResult {
+    let open = request.app.settings.http.open;
+    let is_in = open || request.has_login();
+    success(&format!(r#"{{"logged_in":{is_in},"open":{open}}}"#), if is_in { "logged in" } else { "not logged in" })
 }
 
-/// `POST /admin/login`: the admin token for a cookie that no script can read.
-pub async fn login(mut call: RequestContext) -> HttpResult {
-    let body: Login = parse(&call.read_body(BODY_MAX).await?)?;
-    if !same_secret(&call.app.settings.admin_token, &body.token) {
-        slow_down().await;
+/// `POST /admin/login`: exchanges the admin token for a cookie that no script can read.
+pub async fn login(mut request: ApiRequest) -> HttpResult {
+    let body: Login = request.json().await?;
+    let admin_token = &request.app.settings.admin_token;
+    if !is_same_secret(admin_token, &body.token) {
+        delay_wrong_token().await;
         return Err(HttpError::unauthorized());
     }
     let expires_at = Timestamp(wall_clock().0 + LOGIN_MS);
-    let cookie = call.app.tokens.login_cookie(&hash(&call.app.settings.admin_token), expires_at);
+    let cookie = request.app.tokens.login_cookie(&hash(admin_token), expires_at);
     let data = format!(r#"{{"expires_at":"{}"}}"#, rfc3339(expires_at));
     with_login_cookie(success(&data, "logged in")?, &cookie, LOGIN_MS / 1000)
 }
 
-/// `POST /admin/logout`: the browser forgets its login.
-pub async fn logout(_call: RequestContext) -> HttpResult {
+/// `POST /admin/logout`: makes the browser forget its login.
+pub async fn logout(_request: ApiRequest) -> HttpResult {
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
 
-/// What a token proves: the admin token anywhere, a link's where it was made and while it stands.
-pub fn prove(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
-    if same_secret(&settings.admin_token, token) {
+/// Verifies a token: the admin token anywhere, a link's token in its event and while the link stands.
+pub fn verify(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
+    if is_same_secret(&settings.admin_token, token) {
         return Some(Credential::Admin);
     }
     let event = event?;
@@ -172,49 +201,31 @@ pub fn prove(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token:
     event.link_role(id).map(|role| Credential::Link(id, role))
 }
 
-/// Whether a request carries a login that has not ended.
-pub fn has_login(settings: &Settings, tokens: &Tokens, headers: &HeaderMap) -> bool {
-    cookie(headers, LOGIN_COOKIE).is_some_and(|value| tokens.verify_login(&hash(&settings.admin_token), value, wall_clock()))
+/// Slows a client down that presented a wrong token.
+pub async fn delay_wrong_token() {
+    tokio::time::sleep(WRONG_TOKEN_DELAY).await;
 }
 
-/// Whether the page that sent a request came from the very host it asks.
-pub fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let origin = text(ORIGIN).and_then(|origin| origin.split_once("://"));
-    matches!((origin, text(HOST)), (Some((_, authority)), Some(host)) if authority.eq_ignore_ascii_case(host))
+fn check_presented(open: bool, presented: Presented, level: AccessLevel) -> Result<Credential, AuthError> {
+    let credential = match presented {
+        _ if open => Credential::Admin,
+        Presented::Nothing => return Err(AuthError::Missing),
+        Presented::Token(None) => return Err(AuthError::WrongToken),
+        Presented::Token(Some(credential)) => credential,
+        Presented::Cookie { from_own_page: false } => return Err(AuthError::ForeignPage),
+        Presented::Cookie { from_own_page: true } => Credential::Admin,
+    };
+    credential.grants(level).then_some(credential).ok_or(AuthError::Insufficient)
 }
 
-/// The value of a cookie.
-pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn find_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     pairs.filter_map(|pair| pair.trim().split_once('=')).find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// Lets whoever showed a wrong token wait.
-pub async fn slow_down() {
-    tokio::time::sleep(WRONG_TOKEN_DELAY).await;
-}
-
-fn judge(open: bool, shown: Shown, rank: Rank) -> Result<Credential, AuthError> {
-    let proved = match shown {
-        _ if open => Credential::Admin,
-        Shown::Nothing => return Err(AuthError::Unproved),
-        Shown::Token(None) => return Err(AuthError::WrongToken),
-        Shown::Token(Some(proved)) => proved,
-        Shown::Cookie { ours: false } => return Err(AuthError::ForeignPage),
-        Shown::Cookie { ours: true } => Credential::Admin,
-    };
-    proved.reaches(rank).then_some(proved).ok_or(AuthError::TooLow)
-}
-
-/// Whether a request that changes something was made by a script on this server's own page: a form cannot set the header, a foreign page not the origin.
-fn is_own_page(headers: &HeaderMap) -> bool {
-    headers.get("x-luckydraw").is_some_and(|value| value == "1") && is_same_origin(headers)
-}
-
-/// Whether what is shown is the secret, in a time that says nothing of it.
-pub fn same_secret(right: &str, shown: &str) -> bool {
-    let differing = hash(right).iter().zip(hash(shown)).fold(0, |bits, (a, b)| bits | (a ^ b));
+/// Whether both are the same secret, in a time that says nothing about it.
+pub fn is_same_secret(expected: &str, presented: &str) -> bool {
+    let differing = hash(expected).iter().zip(hash(presented)).fold(0, |bits, (a, b)| bits | (a ^ b));
     differing == 0
 }
 
@@ -223,11 +234,11 @@ fn hash(secret: &str) -> [u8; 32] {
     hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
-fn with_login_cookie(mut reply: HttpResponse, value: &str, max_age_s: i64) -> HttpResult {
+fn with_login_cookie(mut response: HttpResponse, value: &str, max_age_s: i64) -> HttpResult {
     let cookie = format!("{LOGIN_COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict");
     let cookie = HeaderValue::try_from(cookie).map_err(|_| HttpError::overloaded())?;
-    reply.headers_mut().append(SET_COOKIE, cookie);
-    Ok(reply)
+    response.headers_mut().append(SET_COOKIE, cookie);
+    Ok(response)
 }
 
 #[cfg(test)]
@@ -243,8 +254,10 @@ mod tests {
     }
 
     #[test]
-    fn each_proof_reaches_its_own_calls() {
-        let reach = |proved: Credential| [Rank::Staff, Rank::Host, Rank::Admin].map(|rank| proved.reaches(rank));
+    fn each_credential_reaches_its_own_calls() {
+        let reach = |credential: Credential| {
+            [AccessLevel::Staff, AccessLevel::Host, AccessLevel::Admin].map(|rank| credential.grants(rank))
+        };
         assert_eq!(reach(Credential::Admin), [true, true, true]);
         assert_eq!(reach(HOST_LINK), [true, true, false]);
         assert_eq!(reach(STAFF_LINK), [true, false, false]);
@@ -252,41 +265,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_decides() {
-        use Shown::{Cookie, Nothing, Token};
-        assert_eq!(judge(false, Nothing, Rank::Staff), Err(AuthError::Unproved));
-        assert_eq!(judge(false, Token(None), Rank::Staff), Err(AuthError::WrongToken));
-        assert_eq!(judge(false, Token(Some(STAFF_LINK)), Rank::Host), Err(AuthError::TooLow));
-        assert_eq!(judge(false, Token(Some(HOST_LINK)), Rank::Host), Ok(HOST_LINK));
-        assert_eq!(judge(false, Cookie { ours: false }, Rank::Staff), Err(AuthError::ForeignPage));
-        assert_eq!(judge(false, Cookie { ours: true }, Rank::Admin), Ok(Credential::Admin));
-        for shown in [Nothing, Token(None), Cookie { ours: false }] {
-            assert_eq!(judge(true, shown, Rank::Admin), Ok(Credential::Admin), "open mode trusts every client");
+    fn what_is_presented_decides() {
+        use Presented::{Cookie, Nothing, Token};
+        assert_eq!(check_presented(false, Nothing, AccessLevel::Staff), Err(AuthError::Missing));
+        assert_eq!(check_presented(false, Token(None), AccessLevel::Staff), Err(AuthError::WrongToken));
+        assert_eq!(check_presented(false, Token(Some(STAFF_LINK)), AccessLevel::Host), Err(AuthError::Insufficient));
+        assert_eq!(check_presented(false, Token(Some(HOST_LINK)), AccessLevel::Host), Ok(HOST_LINK));
+        assert_eq!(check_presented(false, Cookie { from_own_page: false }, AccessLevel::Staff), Err(AuthError::ForeignPage));
+        assert_eq!(check_presented(false, Cookie { from_own_page: true }, AccessLevel::Admin), Ok(Credential::Admin));
+        for presented in [Nothing, Token(None), Cookie { from_own_page: false }] {
+            assert_eq!(
+                check_presented(true, presented, AccessLevel::Admin),
+                Ok(Credential::Admin),
+                "open mode trusts every client"
+            );
         }
-    }
-
-    #[test]
-    fn a_login_changes_things_only_from_an_own_page() {
-        let own = [("x-luckydraw", "1"), ("origin", "https://Draw.example:8443"), ("host", "draw.example:8443")];
-        assert!(is_own_page(&headers(&own)));
-        assert!(!is_own_page(&headers(&own[1..])), "a form sends no such header");
-        assert!(!is_own_page(&headers(&[own[0], own[2]])), "no origin, no page");
-        assert!(!is_own_page(&headers(&[own[0], ("origin", "https://evil.example"), own[2]])));
-        assert!(!is_own_page(&headers(&[own[0], ("origin", "null"), own[2]])));
     }
 
     #[test]
     fn a_cookie_is_found_among_others() {
         let headers = headers(&[("cookie", "a=1; ld_gala=tok.en=; ld_gala2=x")]);
-        assert_eq!(cookie(&headers, "ld_gala"), Some("tok.en="));
-        assert_eq!(cookie(&headers, "gala"), None);
+        assert_eq!(find_cookie(&headers, "ld_gala"), Some("tok.en="));
+        assert_eq!(find_cookie(&headers, "gala"), None);
     }
 
     #[test]
-    fn only_the_very_secret_is_the_secret() {
-        assert!(same_secret("s3cret", "s3cret"));
+    fn only_the_exact_secret_matches() {
+        assert!(is_same_secret("s3cret", "s3cret"));
         for wrong in ["", "s3cre", "s3cret ", "S3cret"] {
-            assert!(!same_secret("s3cret", wrong), "{wrong}");
+            assert!(!is_same_secret("s3cret", wrong), "{wrong}");
         }
     }
 }

@@ -1,26 +1,25 @@
-//! `GET` and `POST backup`: copies of the whole data folder, which stay on the server's disk. What is in them is nobody's to download.
+//! `GET` and `POST backup`: copies of the whole data folder, which stay on the server's disk. No call downloads one.
 
 use crate::api::app::App;
-use crate::api::auth::{Rank, enter};
+use crate::api::auth::AccessLevel;
+use crate::api::context::ApiRequest;
 use crate::backup::copy::{self, Backup, Cause};
 use crate::backup::thread::NotMade;
-use crate::http::request::RequestContext;
-use crate::http::response::{HttpError, HttpResult, envelope, success};
+use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::sequencer::inbox::Rejection;
 use crate::wire::view::backups::{BackupView, backups, made};
-use hyper::StatusCode;
 
 /// `POST backup`
-pub async fn create(call: RequestContext) -> HttpResult {
-    enter(&call, Rank::Admin).await?;
-    let backup = make(&call.app, Cause::Asked).await?;
-    Ok(envelope(StatusCode::CREATED, &made(&view(&backup)), "backed up"))
+pub async fn create(request: ApiRequest) -> HttpResult {
+    request.require_event(AccessLevel::Admin).await?;
+    let backup = make(&request.app, Cause::Asked).await?;
+    created(&made(&view(&backup)), "backed up")
 }
 
 /// `GET backup`
-pub async fn list(call: RequestContext) -> HttpResult {
-    enter(&call, Rank::Admin).await?;
-    let dir = call.app.settings.backups_dir.clone();
+pub async fn list(request: ApiRequest) -> HttpResult {
+    request.require_event(AccessLevel::Admin).await?;
+    let dir = request.app.settings.backups_dir.clone();
     let listed = tokio::task::spawn_blocking(move || copy::list(&dir)).await;
     let Ok(Ok(listed)) = listed else { return Err(Rejection::NotDurable.into()) };
     success(&backups(&listed.iter().map(view).collect::<Vec<_>>()), "the backups")
@@ -29,13 +28,10 @@ pub async fn list(call: RequestContext) -> HttpResult {
 /// Makes a backup and waits until it has been read back.
 ///
 /// # Errors
-/// 429 while others are being made, 503 when it could not be.
+/// 429 while others are being made, 503 when it failed.
 pub async fn make(app: &App, cause: Cause) -> Result<Backup, HttpError> {
     app.backups.make(cause).await.map_err(|not_made| match not_made {
-        NotMade::Busy => {
-            let failure = HttpError::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY", "another backup is being made");
-            HttpError { retry_after: Some(1), ..failure }
-        }
+        NotMade::Busy => HttpError::too_many("another backup is being made", 1),
         NotMade::Failed => Rejection::NotDurable.into(),
     })
 }

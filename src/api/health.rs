@@ -1,24 +1,24 @@
-//! What machines ask about the server: whether it lives, whether it can work, and which language it speaks.
+//! What machines ask about the server: liveness, readiness, and the descriptions of its interfaces.
 //!
-//! Living and being ready are apart: a server whose disk is full still shows everybody the results, and must not be restarted
+//! Liveness and readiness are apart: a server whose disk is full still shows everybody the results, and must not be restarted
 //! for it.
 
-use crate::api::app::App;
+use crate::api::context::ApiRequest;
 use crate::http::response::{HttpError, HttpResult, json};
 use hyper::StatusCode;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// It lives: it answers.
-pub fn health() -> HttpResult {
+/// `GET /health`, `/healthz`: the server answers.
+pub async fn live(_request: ApiRequest) -> HttpResult {
     Ok(json(StatusCode::OK, r#"{"status":"healthy"}"#))
 }
 
-/// Whether it takes new work and can keep it.
+/// `GET /readyz`: whether the server takes new work and can keep it.
 ///
 /// # Errors
 /// 503 with the reason.
-pub fn ready(app: &App) -> HttpResult {
-    readiness(app.ready.load(Relaxed), app.durable.load(Relaxed))
+pub async fn ready(request: ApiRequest) -> HttpResult {
+    readiness(request.app.ready.load(Relaxed), request.app.durable.load(Relaxed))
 }
 
 fn readiness(takes_work: bool, is_durable: bool) -> HttpResult {
@@ -30,13 +30,13 @@ fn readiness(takes_work: bool, is_durable: bool) -> HttpResult {
     Err(HttpError { retry_after: Some(2), ..HttpError::new(StatusCode::SERVICE_UNAVAILABLE, code, reason) })
 }
 
-/// The HTTP calls, described.
-pub fn openapi() -> HttpResult {
+/// `GET /openapi.json`: the HTTP calls.
+pub async fn openapi(_request: ApiRequest) -> HttpResult {
     Ok(json(StatusCode::OK, include_str!("docs/openapi.json")))
 }
 
-/// The frames and messages of the sockets, described.
-pub fn asyncapi() -> HttpResult {
+/// `GET /asyncapi.json`: the frames and messages of the sockets.
+pub async fn asyncapi(_request: ApiRequest) -> HttpResult {
     Ok(json(StatusCode::OK, include_str!("docs/asyncapi.json")))
 }
 
@@ -50,9 +50,9 @@ mod tests {
         for (takes_work, is_durable, code) in
             [(false, true, "OVERLOADED"), (false, false, "OVERLOADED"), (true, false, "NOT_DURABLE")]
         {
-            let failure = readiness(takes_work, is_durable).unwrap_err();
-            assert_eq!((failure.status.as_u16(), failure.code), (503, code));
-            assert!(failure.retry_after.is_some());
+            let error = readiness(takes_work, is_durable).unwrap_err();
+            assert_eq!((error.status.as_u16(), error.code), (503, code));
+            assert!(error.retry_after.is_some());
         }
     }
 

@@ -1,36 +1,32 @@
-//! What is answered on each path, and to what sockets say.
+//! The answers of this product: one file per group of calls.
 //!
-//! A handler reads and checks once, at the edge, into the draw's own types; reads a snapshot or submits a command; and answers. For phones there are
-//! [`participants`], [`public`], [`join`], [`claim_code`] and [`state`]; for consoles [`draws`], [`prizes`], [`events`], [`people`], [`claims`], [`links`],
-//! [`figures`], [`images`], [`imports`], [`exports`] and [`rehearsal`]. [`details`] reads winners' details for them; [`auth`] says who may
-//! do what, [`patience`] how often. A socket enters by [`entrance`], and [`messages`] understands what it says. Handlers know no rule, and wait for
-//! nobody but the sequencer.
+//! A handler reads and checks once, at the edge, into the draw's own types ([`context`]); reads a snapshot or submits a
+//! command; and answers. Phones call [`phone`], [`long_poll`], [`qr`] and [`pictures`]; consoles call [`draws`], [`prizes`],
+//! [`events`], [`desk`], [`links`], [`spreadsheets`], [`stats`] and [`backups`]. [`socket`] admits WebSockets and handles their
+//! messages. [`auth`] says who may do what, [`rate_limiter`] how often; [`error`] gives every refusal its status. [`routes`] is
+//! the table of all calls, [`pages`] and [`assets`] serve the embedded pages, [`metrics`] and [`health`] serve machines.
+//! Handlers know no rule, and wait for nothing but the sequencer and, for files, a blocking thread.
 
 pub mod app;
 pub mod assets;
 pub mod auth;
 pub mod backups;
-pub mod claim_code;
-pub mod claims;
-pub mod details;
+pub mod context;
+pub mod desk;
 pub mod draws;
-pub mod entrance;
+pub mod error;
 pub mod events;
-pub mod exports;
-pub mod figures;
 pub mod health;
-pub mod images;
-pub mod imports;
-pub mod join;
 pub mod links;
-pub mod messages;
+pub mod long_poll;
 pub mod metrics;
 pub mod pages;
-pub mod participants;
-pub mod patience;
-pub mod people;
+pub mod phone;
+pub mod pictures;
 pub mod prizes;
-pub mod public;
-pub mod rehearsal;
+pub mod qr;
+pub mod rate_limiter;
 pub mod routes;
-pub mod state;
+pub mod socket;
+pub mod spreadsheets;
+pub mod stats;

@@ -1,15 +1,17 @@
-//! The pages people open: which file each address shows, what a page may do, and which event is meant.
+//! The pages that people open: the file of each address, what a page may do, and the default event.
 //!
-//! A page is the same for everybody and holds nothing of the request, so that it can stand packed in memory; what it shows it asks for itself,
-//! and which event is meant when its address names none as well.
+//! A page is the same for everybody and holds nothing of the request, so that it is embedded compressed; it asks for what it
+//! shows by itself, and for the event too when its address names none.
 
 use crate::api::app::App;
 use crate::api::assets;
+use crate::api::context::ApiRequest;
+use crate::api::error::event_not_found;
 use crate::draw::{EventId, Phase};
-use crate::http::request::RequestContext;
-use crate::http::response::{HttpError, HttpResult};
-use hyper::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, HeaderValue, LOCATION};
-use hyper::{HeaderMap, Response, StatusCode};
+use crate::http::guard::Host;
+use crate::http::response::{HttpError, HttpResult, empty};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION};
 
 /// The camera is for the prize desk, the screen lock and sound for all.
 const PERMISSIONS: (HeaderName, &str) = (
@@ -21,92 +23,91 @@ const PERMISSIONS: (HeaderName, &str) = (
 const OPENER: (HeaderName, &str) = (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
 /// The bare address leads to the lobby.
-pub fn home() -> HttpResult {
-    let mut reply = Response::new(Default::default());
-    *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    reply.headers_mut().insert(LOCATION, HeaderValue::from_static("/lottery"));
-    Ok(reply)
+pub async fn home(_request: ApiRequest) -> HttpResult {
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/lottery"));
+    Ok(response)
 }
 
 /// `/lottery`: the stage with the QR code to join.
-pub fn lobby(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "stage/index.html")
+pub async fn lobby(request: ApiRequest) -> HttpResult {
+    event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/main`: the projector.
-pub fn stage(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "stage/index.html")
+pub async fn stage(request: ApiRequest) -> HttpResult {
+    event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/waiting`: the phone.
-pub fn phone(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "phone/index.html")
+pub async fn phone(request: ApiRequest) -> HttpResult {
+    event_page(&request, "phone/index.html")
 }
 
 /// `/j/{event_id}`: the phone, by the short address of the QR code.
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
-pub fn join(call: &RequestContext) -> HttpResult {
-    EventId::parse(call.param(0)).ok_or_else(HttpError::no_event)?;
-    show(call, "phone/index.html")
+pub async fn join(request: ApiRequest) -> HttpResult {
+    EventId::parse(request.param(0)).ok_or_else(event_not_found)?;
+    page(&request, "phone/index.html")
 }
 
 /// `/lottery/admin`: the console; it shows all events when none is named.
-pub fn admin(call: &RequestContext) -> HttpResult {
-    show(call, "console/index.html")
+pub async fn admin(request: ApiRequest) -> HttpResult {
+    page(&request, "console/index.html")
 }
 
 /// `/lottery/staff`: the prize desk.
-pub fn staff(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "staff/index.html")
+pub async fn staff(request: ApiRequest) -> HttpResult {
+    event_page(&request, "staff/index.html")
 }
 
 /// `/lottery/verify`: the proof.
-pub fn verify(call: &RequestContext) -> HttpResult {
-    of_an_event(call, "verify/index.html")
+pub async fn verify(request: ApiRequest) -> HttpResult {
+    event_page(&request, "verify/index.html")
 }
 
 /// The page, unless the address names what cannot be an event. One that names none finds out by `GET /join`.
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
-fn of_an_event(call: &RequestContext, name: &str) -> HttpResult {
-    if call.query("event").is_some_and(|named| EventId::parse(&named).is_none()) {
-        return Err(HttpError::no_event());
+fn event_page(request: &ApiRequest, name: &str) -> HttpResult {
+    if request.query("event").is_some_and(|named| EventId::parse(&named).is_none()) {
+        return Err(event_not_found());
     }
-    show(call, name)
+    page(request, name)
 }
 
-/// The event of an address that names none: the operator's while it goes on, else the newest that does. In open mode the operator's comes into
-/// being when it is used, so that it always is the one.
-pub fn event_meant(app: &App) -> Option<EventId> {
-    let default = app.settings.default_event.as_deref().and_then(EventId::parse);
-    let events = app.directory.all().into_iter().map(|room| room.snapshot());
-    let going_on: Vec<_> = events.filter(|snapshot| snapshot.event.phase != Phase::Closed).collect();
-    let stands = |id: &EventId| app.settings.open || going_on.iter().any(|snapshot| snapshot.event.id == *id);
-    let newest = || going_on.iter().max_by_key(|snapshot| snapshot.event.opened_at).map(|snapshot| snapshot.event.id.clone());
-    default.clone().filter(stands).or_else(newest).or(default)
+impl App {
+    /// The event of an address that names none: the operator's while it goes on, else the newest that does. In open mode an
+    /// event is created by its first use, so that the operator's always goes on.
+    pub fn event_by_default(&self) -> Option<EventId> {
+        let default = self.settings.default_event.as_deref().and_then(EventId::parse);
+        let events = self.directory.all().into_iter().map(|room| room.snapshot());
+        let open: Vec<_> = events.filter(|snapshot| snapshot.event.phase != Phase::Closed).collect();
+        let goes_on = |id: &EventId| self.settings.http.open || open.iter().any(|snapshot| snapshot.event.id == *id);
+        let newest = || open.iter().max_by_key(|snapshot| snapshot.event.opened_at).map(|snapshot| snapshot.event.id.clone());
+        default.clone().filter(goes_on).or_else(newest).or(default)
+    }
 }
 
-fn show(call: &RequestContext, name: &str) -> HttpResult {
-    let asked = &call.head.headers;
-    let page = assets::find(name).ok_or_else(|| HttpError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "no such page"))?;
-    let mut reply = assets::reply(page, asked, "no-cache");
-    let headers = reply.headers_mut();
-    if let Ok(policy) = HeaderValue::try_from(policy(asked)) {
+fn page(request: &ApiRequest, name: &str) -> HttpResult {
+    let file = assets::find(name).ok_or_else(|| HttpError::not_found("no such page"))?;
+    let mut response = assets::response(file, &request.head.headers, "no-cache");
+    let headers = response.headers_mut();
+    if let Ok(policy) = HeaderValue::try_from(policy(request.host.as_ref().map_or("", Host::as_str))) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     for (name, value) in [PERMISSIONS, OPENER] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Ok(reply)
+    Ok(response)
 }
 
-/// What a page may do: run and show what this server sends, speak to this server, and take no text for markup. The socket's address is named
-/// since older phones do not count it as `'self'`; the host has passed the guard.
-fn policy(asked: &HeaderMap) -> String {
-    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+/// A page's content security policy: it runs and shows what this server sends, speaks to this server, and takes no text for
+/// markup. The socket's address is named since older phones do not count it as `'self'`; the host has passed the guard.
+fn policy(host: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self' ws://{host} wss://{host}; \
          manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_phone_has_its_number_within_30_kb() {
-        let parts = assets::weighed("phone/index.html");
+        let parts = assets::files_of("phone/index.html");
         let weight: usize = parts.iter().map(|file| file.brotli.len() + HEAD_BYTES).sum();
         let heaviest: Vec<_> = parts.iter().map(|file| (file.name, file.brotli.len())).collect();
         assert!(weight < 30_000, "{weight} bytes: {heaviest:?}");
@@ -183,15 +184,14 @@ mod tests {
     #[test]
     fn a_page_asks_at_once_for_every_module_it_begins_with() {
         let html = text("phone/index.html");
-        for file in assets::weighed("phone/index.html") {
+        for file in assets::files_of("phone/index.html") {
             assert!(file.name.ends_with(".html") || html.contains(&format!("/{}\"", file.name)), "{} is found late", file.name);
         }
     }
 
     #[test]
     fn a_page_is_held_to_its_own_server() {
-        let headers = HeaderMap::from_iter([(HOST, HeaderValue::from_static("draw.example.kr:8443"))]);
-        let policy = policy(&headers);
+        let policy = policy("draw.example.kr:8443");
         assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{policy}");
         assert!(policy.contains("wss://draw.example.kr:8443;") && !policy.contains("unsafe"), "{policy}");
     }

@@ -69,3 +69,30 @@ impl fmt::Display for Scheme {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bind_address_is_a_host_and_a_port() {
+        for text in ["0.0.0.0:8000", "localhost:0", "[::1]:8000", "draw-1.local:80"] {
+            assert_eq!(BindAddress::parse(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "8000",
+            ":8000",
+            "localhost",
+            "localhost:",
+            "localhost:+1",
+            "localhost:65536",
+            "[::1]",
+            "[x]:1",
+            "a b:1",
+            "http://a:1",
+        ] {
+            assert_eq!(BindAddress::parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,7 +1,8 @@
-//! What a connection's bytes travel over while it speaks HTTP: the bare socket, or TLS over it.
+//! The stream below HTTP: a plain socket, or TLS over one.
 //!
-//! One type for both, so that hyper is compiled once and a plain connection pays a branch. The cipher is the very one that goes on to the
-//! stage: it asks to read and write without waiting, which is what a socket's poll does when it has noted who is to be woken.
+//! One type for both, so that hyper is compiled once and a plain connection pays one branch. The TLS session is the very one
+//! that moves on to the reactor: it reads and writes without waiting, which is what polling a socket does once its waker is
+//! registered.
 
 use crate::http::try_first::TryFirst;
 use crate::tls::session::{ReadOutcome, TlsSession};
@@ -11,14 +12,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection's way.
+/// An accepted connection.
 #[derive(Debug)]
 pub enum ConnectionStream {
     Plain(TryFirst),
-    Tls { socket: TcpStream, cipher: Box<TlsSession> },
+    Tls { socket: TcpStream, tls: Box<TlsSession> },
 }
 
-/// A socket that reads and writes without waiting, and has `context` woken when it goes on.
+/// A socket that reads and writes without waiting; `context` is woken when it is ready again.
 pub struct Polled<'a, 'c> {
     pub socket: &'a mut TcpStream,
     pub context: &'a mut Context<'c>,
@@ -51,8 +52,8 @@ impl AsyncRead for ConnectionStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             ConnectionStream::Plain(socket) => Pin::new(socket).poll_read(context, room),
-            ConnectionStream::Tls { socket, cipher } => {
-                match cipher.read(&mut Polled { socket, context }, room.initialize_unfilled())? {
+            ConnectionStream::Tls { socket, tls } => {
+                match tls.read(&mut Polled { socket, context }, room.initialize_unfilled())? {
                     ReadOutcome::Bytes(count) | ReadOutcome::Last(count) => {
                         room.advance(count);
                         Poll::Ready(Ok(()))
@@ -69,11 +70,11 @@ impl AsyncWrite for ConnectionStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut *self {
             ConnectionStream::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            ConnectionStream::Tls { socket, cipher } => loop {
+            ConnectionStream::Tls { socket, tls } => loop {
                 let polled = &mut Polled { socket, context };
-                match cipher.write(polled, bytes)? {
-                    // Whoever is to be woken is noted only once the kernel has said that it takes nothing.
-                    0 if !bytes.is_empty() && !cipher.flush(polled)? => return Poll::Pending,
+                match tls.write(polled, bytes)? {
+                    // The waker is registered only once the kernel has refused bytes.
+                    0 if !bytes.is_empty() && !tls.flush(polled)? => return Poll::Pending,
                     0 if !bytes.is_empty() => {}
                     count => return Poll::Ready(Ok(count)),
                 }
@@ -84,7 +85,7 @@ impl AsyncWrite for ConnectionStream {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             ConnectionStream::Plain(socket) => Pin::new(socket).poll_flush(context),
-            ConnectionStream::Tls { socket, cipher } => match cipher.flush(&mut Polled { socket, context })? {
+            ConnectionStream::Tls { socket, tls } => match tls.flush(&mut Polled { socket, context })? {
                 true => Poll::Ready(Ok(())),
                 false => Poll::Pending,
             },
@@ -95,14 +96,14 @@ impl AsyncWrite for ConnectionStream {
         ready!(self.as_mut().poll_flush(context))?;
         match &mut *self {
             ConnectionStream::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            ConnectionStream::Tls { socket, cipher } => {
-                cipher.finish(&mut Polled { socket, context });
+            ConnectionStream::Tls { socket, tls } => {
+                tls.finish(&mut Polled { socket, context });
                 Pin::new(socket).poll_shutdown(context)
             }
         }
     }
 
-    /// Under TLS it says no: pieces that are put together beforehand make one record.
+    /// No under TLS: pieces that hyper joins beforehand make one record.
     fn is_write_vectored(&self) -> bool {
         matches!(self, ConnectionStream::Plain(socket) if socket.is_write_vectored())
     }

@@ -1,86 +1,97 @@
-//! What is turned away before anything else is looked at: requests that are not proper HTTP, and requests to a name that is not
-//! ours.
+//! The guard: refuses requests that are not proper HTTP, and requests to a host name that is not ours.
 //!
-//! hyper reads HTTP as liberally as proxies do. Between a liberal reader and another one a second request can hide in the body
-//! of the first, and a page of another site can reach this server under a name of its own (DNS rebinding). So the framing must
-//! be plain, there must be exactly one valid `Host`, and it must be one this server goes by. Whatever is refused here closes
-//! its connection: what follows on it cannot be trusted to be a request. The guard reads heads only, and knows no path.
+//! hyper reads HTTP as liberally as proxies do. Between a liberal reader and another one, a second request can hide in the
+//! body of the first (request smuggling), and a page of another site can reach this server under a name of its own (DNS
+//! rebinding). So the framing must be plain, and there must be exactly one valid `Host` that this server goes by. A refusal
+//! closes the connection: what follows on it cannot be trusted to be a request. Reads heads only, and knows no path.
 
-use crate::api::app::Settings;
+use crate::http::HttpSettings;
 use crate::http::response::HttpError;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The methods this server understands. A connection that brings another one is closed after its answer.
+/// Methods of this server. A connection that sends another one is closed after its answer.
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Whether a method is one this server understands.
-pub fn knows(method: &Method) -> bool {
+/// Whether this server knows a method.
+pub fn is_known(method: &Method) -> bool {
     METHODS.contains(method)
 }
 
 /// A host and its port, as a `Host` header or an origin names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Host<'r> {
-    /// An IPv6 address keeps its brackets.
-    pub name: &'r str,
-    pub port: Option<u16>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// As it was written: `name`, `name:port`, `[v6]` or `[v6]:port`.
+    text: Box<str>,
+    name_len: usize,
+    port: Option<u16>,
 }
 
-impl<'r> Host<'r> {
-    /// Takes `text` as `name`, `name:port`, `[v6]` or `[v6]:port`; none when it is none of these.
-    pub fn parse(text: &'r str) -> Option<Self> {
+impl Host {
+    /// Reads `name`, `name:port`, `[v6]` or `[v6]:port`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
         let name_len = match text.strip_prefix('[') {
             Some(inner) => inner.find(']')? + 2,
             None => text.find(':').unwrap_or(text.len()),
         };
         let (name, port) = text.split_at(name_len);
-        let host = Self { name, port: parse_port(port)? };
-        (host.ip_v6().is_some() || is_plain_name(name)).then_some(host)
+        let host = Self { text: text.into(), name_len, port: parse_port(port)? };
+        (host.ip_v6().is_some() || is_host_name(name)).then_some(host)
     }
 
-    /// Whether both are the same place, where `default_port` stands for a port that is not said.
-    pub fn is_same(&self, other: &Host<'_>, default_port: u16) -> bool {
-        self.name.eq_ignore_ascii_case(other.name) && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
+    /// Host and port as they were written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The name without the port; an IPv6 address keeps its brackets.
+    pub fn name(&self) -> &str {
+        &self.text[..self.name_len]
+    }
+
+    /// Whether both mean one place, where `default_port` stands for a port that is not written.
+    pub fn is_same(&self, other: &Host, default_port: u16) -> bool {
+        self.has_name(other.name()) && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }
 
     /// Whether the name is one of the three that open mode trusts: `localhost`, `127.0.0.1`, `[::1]`.
     pub fn is_local(&self) -> bool {
-        self.name.eq_ignore_ascii_case("localhost")
-            || self.name == "127.0.0.1"
-            || self.ip_v6().is_some_and(|ip| ip == Ipv6Addr::LOCALHOST)
+        self.has_name("localhost") || self.name() == "127.0.0.1" || self.ip_v6() == Some(Ipv6Addr::LOCALHOST)
+    }
+
+    /// Whether the name is an IP address.
+    pub fn is_ip(&self) -> bool {
+        self.name().parse::<Ipv4Addr>().is_ok() || self.ip_v6().is_some()
+    }
+
+    /// Whether this is the name; case does not matter.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.name().eq_ignore_ascii_case(name)
     }
 
     fn ip_v6(&self) -> Option<Ipv6Addr> {
-        self.name.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
-    }
-
-    /// Whether the name is an address.
-    pub fn is_ip(&self) -> bool {
-        self.name.parse::<Ipv4Addr>().is_ok() || self.ip_v6().is_some()
+        self.name().strip_prefix('[')?.strip_suffix(']')?.parse().ok()
     }
 }
 
-/// Looks a request's head over, and gives back the host it was sent to; an HTTP/1.0 request may name none.
+/// Checks a request's head, and returns the host it names; an HTTP/1.0 request may name none.
 ///
 /// # Errors
 /// 400 for a head that is not proper HTTP/1.1, 403 for a host this server does not go by.
-pub fn check<'r>(settings: &Settings, head: &'r Parts) -> Result<Option<Host<'r>>, HttpError> {
+pub fn check(settings: &HttpSettings, head: &Parts) -> Result<Option<Host>, HttpError> {
     check_framing(&head.headers)?;
     let Some(host) = read_host(head)? else { return Ok(None) };
-    if goes_by(settings, &host) {
+    if is_ours(settings, &host) {
         return Ok(Some(host));
     }
-    Err(HttpError {
-        closes: true,
-        ..HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", "this server does not go by that host name")
-    })
+    let error = HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", "this server does not go by that host name");
+    Err(HttpError { closes: true, ..error })
 }
 
-/// The length of a body must be said in one way only. hyper 1.12 keeps `Transfer-Encoding` alone where both stand, and closes the
+/// A body's length is given in one way only. hyper 1.12 keeps `Transfer-Encoding` alone where both are sent, and closes the
 /// connection after such a request; the second check holds should another version pass both on.
 fn check_framing(headers: &HeaderMap) -> Result<(), HttpError> {
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -95,7 +106,7 @@ fn check_framing(headers: &HeaderMap) -> Result<(), HttpError> {
 }
 
 /// The one `Host` of a request (RFC 9112, section 3.2), which an absolute request target must repeat.
-fn read_host(head: &Parts) -> Result<Option<Host<'_>>, HttpError> {
+fn read_host(head: &Parts) -> Result<Option<Host>, HttpError> {
     let mut values = head.headers.get_all(HOST).iter();
     let text = match (values.next(), values.next()) {
         (Some(value), None) => value.to_str().map_err(|_| malformed("the host is not valid"))?,
@@ -110,26 +121,26 @@ fn read_host(head: &Parts) -> Result<Option<Host<'_>>, HttpError> {
 }
 
 /// Whether this server goes by that name.
-fn goes_by(settings: &Settings, host: &Host<'_>) -> bool {
+fn is_ours(settings: &HttpSettings, host: &Host) -> bool {
     if settings.open {
         return host.is_local();
     }
     let is_listed = |origin: &String| {
         let listed = origin.split_once("://").and_then(|(_, rest)| Host::parse(rest));
-        listed.is_some_and(|listed| listed.name.eq_ignore_ascii_case(host.name))
+        listed.is_some_and(|listed| host.has_name(listed.name()))
     };
     host.is_ip()
-        || host.name.eq_ignore_ascii_case("localhost")
-        || settings.domain.as_ref().is_some_and(|domain| domain.eq_ignore_ascii_case(host.name))
+        || host.has_name("localhost")
+        || settings.domain.as_ref().is_some_and(|domain| host.has_name(domain))
         || settings.allowed_origins.iter().any(is_listed)
 }
 
 /// Letters, digits, `-` and `.`: every host name, and every IPv4 address.
-fn is_plain_name(name: &str) -> bool {
+fn is_host_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
-/// The port of a `:port` or of nothing; none when it is neither.
+/// The port of `:port` or of an empty text; `None` for anything else.
 fn parse_port(text: &str) -> Option<Option<u16>> {
     let Some(digits) = text.strip_prefix(':') else { return text.is_empty().then_some(None) };
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
@@ -143,10 +154,9 @@ fn malformed(message: &'static str) -> HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::app::sample_settings;
     use hyper::Request;
 
-    fn check_head(settings: &Settings, version: Version, uri: &str, headers: &[(&str, &str)]) -> u16 {
+    fn check_head(settings: &HttpSettings, version: Version, uri: &str, headers: &[(&str, &str)]) -> u16 {
         let mut request = Request::builder().version(version).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -154,23 +164,23 @@ mod tests {
         let (head, ()) = request.body(()).unwrap().into_parts();
         match check(settings, &head) {
             Ok(_) => 200,
-            Err(failure) => {
-                assert!(failure.closes, "what was refused cannot be followed by a request");
-                failure.status.as_u16()
+            Err(error) => {
+                assert!(error.closes, "a refusal closes the connection");
+                error.status.as_u16()
             }
         }
     }
 
-    fn check_host(settings: &Settings, host: &str) -> u16 {
+    fn check_host(settings: &HttpSettings, host: &str) -> u16 {
         check_head(settings, Version::HTTP_11, "/", &[("host", host)])
     }
 
     #[test]
     fn the_server_goes_by_addresses_localhost_its_domain_and_listed_hosts() {
-        let settings = Settings {
+        let settings = HttpSettings {
             domain: Some("draw.example.kr".into()),
             allowed_origins: vec!["https://stage.example.kr:8443".into()],
-            ..sample_settings()
+            ..HttpSettings::default()
         };
         for host in [
             "192.168.0.7",
@@ -193,7 +203,7 @@ mod tests {
 
     #[test]
     fn open_mode_goes_by_three_names_only() {
-        let settings = Settings { open: true, domain: Some("draw.example.kr".into()), ..sample_settings() };
+        let settings = HttpSettings { open: true, domain: Some("draw.example.kr".into()), ..HttpSettings::default() };
         for host in ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "[0:0:0:0:0:0:0:1]"] {
             assert_eq!(check_host(&settings, host), 200, "{host}");
         }
@@ -204,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_request_names_exactly_one_valid_host() {
-        let settings = sample_settings();
+        let settings = HttpSettings::default();
         for host in [
             "",
             ":80",
@@ -229,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_length_of_a_body_is_said_in_one_way() {
-        let settings = sample_settings();
+        let settings = HttpSettings::default();
         let status = |headers: &[(&str, &str)]| {
             let all: Vec<_> = [("host", "localhost")].iter().chain(headers).copied().collect();
             check_head(&settings, Version::HTTP_11, "/", &all)

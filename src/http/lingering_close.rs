@@ -1,9 +1,9 @@
-//! A connection that says goodbye properly: after the last answer it reads on for a while before it closes.
+//! A lingering close (RFC 9112, section 9.6): after the last answer the connection reads on for a while before it closes.
 //!
-//! When a socket is closed while bytes of its peer lie unread, the kernel resets the connection, and the peer may lose the very
-//! answer that tells why (RFC 9112, section 9.6): a phone that sends too large a body would see a broken connection and not a
-//! 413. So shutting down means: no more writing, then read and throw away until the peer is done too, within bounds. Nothing is
-//! spent on connections that just talk.
+//! When a socket is closed while unread bytes of its peer are queued, the kernel resets the connection, and the peer may lose
+//! the very answer that says why: a phone that sends too large a body would see a broken connection and not a 413. So
+//! shutting down means: stop writing, then read and discard until the peer is done too, within bounds. Other connections
+//! pay nothing.
 
 use crate::http::connection::ConnectionStream;
 use hyper::rt::ReadBufCursor;
@@ -16,34 +16,34 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// How long a peer may take to finish after the last answer.
+/// Time that a peer may take to finish after the last answer.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How much is read and thrown away after the last answer.
+/// Bytes that are read and discarded after the last answer.
 const LINGER_BYTES_MAX: usize = 8 << 20;
 
 /// An accepted connection as hyper uses it.
 #[derive(Debug)]
 pub struct LingeringClose {
     socket: TokioIo<ConnectionStream>,
-    farewell: Option<Farewell>,
+    remaining: Option<Remaining>,
 }
 
-/// What is left of the time and bytes for a goodbye.
+/// Time and bytes that are left.
 #[derive(Debug)]
-struct Farewell {
+struct Remaining {
     deadline: Pin<Box<Sleep>>,
     bytes_left: usize,
 }
 
 impl LingeringClose {
-    /// A connection that has yet to talk.
-    pub fn new(carrier: ConnectionStream) -> Self {
-        Self { socket: TokioIo::new(carrier), farewell: None }
+    /// A connection that has said nothing yet.
+    pub fn new(stream: ConnectionStream) -> Self {
+        Self { socket: TokioIo::new(stream), remaining: None }
     }
 
-    /// What carries it.
-    pub fn into_carrier(self) -> ConnectionStream {
+    /// The stream below.
+    pub fn into_stream(self) -> ConnectionStream {
         self.socket.into_inner()
     }
 }
@@ -64,22 +64,22 @@ impl hyper::rt::Write for LingeringClose {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { socket, farewell } = &mut *self;
+        let Self { socket, remaining } = &mut *self;
         let mut socket = Pin::new(socket.inner_mut());
-        if farewell.is_none() {
+        if remaining.is_none() {
             ready!(socket.as_mut().poll_shutdown(cx))?;
             let deadline = Box::pin(tokio::time::sleep(LINGER_TIME_MAX));
-            *farewell = Some(Farewell { deadline, bytes_left: LINGER_BYTES_MAX });
+            *remaining = Some(Remaining { deadline, bytes_left: LINGER_BYTES_MAX });
         }
-        let farewell = farewell.as_mut().expect("it was just begun");
+        let remaining = remaining.as_mut().expect("it was just set");
         let mut scratch = [0; 4096];
-        while farewell.bytes_left > 0 && farewell.deadline.as_mut().poll(cx).is_pending() {
+        while remaining.bytes_left > 0 && remaining.deadline.as_mut().poll(cx).is_pending() {
             let mut buf = ReadBuf::new(&mut scratch);
             let read = ready!(socket.as_mut().poll_read(cx, &mut buf));
             if read.is_err() || buf.filled().is_empty() {
                 break;
             }
-            farewell.bytes_left = farewell.bytes_left.saturating_sub(buf.filled().len());
+            remaining.bytes_left = remaining.bytes_left.saturating_sub(buf.filled().len());
         }
         Poll::Ready(Ok(()))
     }

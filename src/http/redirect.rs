@@ -1,47 +1,45 @@
-//! The gate in the clear that leads to the one under TLS, and does nothing else.
+//! The plain port that redirects to the TLS one, and does nothing else.
 //!
-//! No path, page or call is answered here: a token that is sent in the clear must not work, or nobody would notice. Only a host this
-//! server goes by is led on, so that it sends nobody elsewhere. It keeps the bounds and deadlines of every other connection.
+//! It answers no path, page or call: a token sent in the clear must not work, or nobody would notice. It redirects only to a
+//! host this server goes by. The bounds and deadlines of every other connection hold here too.
 
-use crate::api::app::Settings;
+use crate::http::HttpSettings;
 use crate::http::guard;
-use crate::http::response::HttpResponse;
+use crate::http::response::{HttpResponse, empty};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 
-/// Answers a request in the clear.
-pub fn answer(settings: &Settings, request: Request<Incoming>) -> HttpResponse {
+/// Answers a request of plain HTTP.
+pub fn answer(settings: &HttpSettings, request: Request<Incoming>) -> HttpResponse {
     let (head, _) = request.into_parts();
-    let mut reply = lead_on(settings, &head);
-    // Whoever follows goes elsewhere.
-    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    reply
+    let mut response = redirect(settings, &head);
+    // A client that follows goes elsewhere.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
-fn lead_on(settings: &Settings, head: &Parts) -> HttpResponse {
+fn redirect(settings: &HttpSettings, head: &Parts) -> HttpResponse {
     let host = match guard::check(settings, head) {
         Ok(host) => host,
-        Err(failure) => return failure.into_reply(),
+        Err(error) => return error.into_response(),
     };
-    let name = settings.domain.as_deref().or(host.as_ref().map(|host| host.name));
-    let target = name.and_then(|name| HeaderValue::try_from(target(settings, name, head)).ok());
-    let mut reply = Response::new(Default::default());
-    match target {
+    let name = settings.domain.as_deref().or(host.as_ref().map(guard::Host::name));
+    match name.and_then(|name| HeaderValue::try_from(target(settings, name, head)).ok()) {
         Some(target) => {
-            *reply.status_mut() = StatusCode::PERMANENT_REDIRECT;
-            reply.headers_mut().insert(LOCATION, target);
+            let mut response = empty(StatusCode::PERMANENT_REDIRECT);
+            response.headers_mut().insert(LOCATION, target);
+            response
         }
-        None => *reply.status_mut() = StatusCode::BAD_REQUEST,
+        None => empty(StatusCode::BAD_REQUEST),
     }
-    reply
 }
 
 /// The same address under TLS.
-fn target(settings: &Settings, name: &str, head: &Parts) -> String {
+fn target(settings: &HttpSettings, name: &str, head: &Parts) -> String {
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    // `*` is asked for by OPTIONS, and is no path.
+    // The target of `OPTIONS *` is no path.
     let path = if path.starts_with('/') { path } else { "/" };
     match settings.https_port {
         None | Some(443) => format!("https://{name}{path}"),
@@ -52,30 +50,29 @@ fn target(settings: &Settings, name: &str, head: &Parts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::app::sample_settings;
 
-    /// Where a request is led: a status and a location.
-    fn check(settings: &Settings, uri: &str, host: &str) -> (u16, String) {
+    /// Status and location of the answer.
+    fn check(settings: &HttpSettings, uri: &str, host: &str) -> (u16, String) {
         let (head, ()) = Request::get(uri).header("host", host).body(()).unwrap().into_parts();
-        let reply = lead_on(settings, &head);
-        let target = reply.headers().get(LOCATION).map_or("", |value| value.to_str().unwrap());
-        (reply.status().as_u16(), target.to_owned())
+        let response = redirect(settings, &head);
+        let target = response.headers().get(LOCATION).map_or("", |value| value.to_str().unwrap());
+        (response.status().as_u16(), target.to_owned())
     }
 
     #[test]
-    fn everybody_is_led_to_the_same_path_under_tls() {
-        let settings = Settings { https_port: Some(443), domain: Some("draw.example.kr".into()), ..sample_settings() };
+    fn a_request_is_redirected_to_the_same_path_under_tls() {
+        let settings = HttpSettings { https_port: Some(443), domain: Some("draw.example.kr".into()), ..HttpSettings::default() };
         let to = |path: &str| (308, format!("https://draw.example.kr{path}"));
         assert_eq!(check(&settings, "/j/gala?x=1", "draw.example.kr"), to("/j/gala?x=1"));
         assert_eq!(check(&settings, "/", "192.168.0.7"), to("/"), "a certificate has a name, an address has none");
         assert_eq!(check(&settings, "//evil.example/", "draw.example.kr"), to("//evil.example/"));
-        let settings = Settings { https_port: Some(8443), ..sample_settings() };
+        let settings = HttpSettings { https_port: Some(8443), ..HttpSettings::default() };
         assert_eq!(check(&settings, "/a", "192.168.0.7:8080"), (308, "https://192.168.0.7:8443/a".into()));
     }
 
     #[test]
-    fn nobody_is_led_to_a_foreign_host() {
-        let (status, target) = check(&sample_settings(), "/", "evil.example");
+    fn no_redirect_leads_to_a_foreign_host() {
+        let (status, target) = check(&HttpSettings::default(), "/", "evil.example");
         assert_eq!((status, target.as_str()), (403, ""));
     }
 }

@@ -1,7 +1,8 @@
-//! One request on its way through: its head, its path's parameters, its body still to be read.
+//! A request as handlers see it: the head, the caller, path and query parameters, and a body still to be read.
 
-use crate::api::app::App;
 use crate::base::address::Scheme;
+use crate::http::guard::Host;
+use crate::http::origin::Caller;
 use crate::http::response::HttpError;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -13,44 +14,47 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a body may take to arrive.
+/// Time for a body to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The largest body of an ordinary call.
-pub const BODY_MAX: usize = 64 << 10;
-
-/// The largest body of a draw call: an old console sends the prize's image in it.
-pub const BODY_WITH_IMAGE_MAX: usize = 4 << 20;
-
-/// A request.
-pub struct RequestContext {
-    pub app: Arc<App>,
+/// A request on its way to its handler. `A` is the application.
+pub struct RequestContext<A> {
+    pub app: Arc<A>,
     pub head: Parts,
-    /// What stood in the path where the route has a `{…}`, in the route's order. Not percent-decoded: no id holds a character that
-    /// needs it.
+    /// How the request came: the worker knows from the port.
+    pub scheme: Scheme,
+    /// The host the request names; an HTTP/1.0 request may name none.
+    pub host: Option<Host>,
+    /// The page that calls, if one does.
+    pub caller: Caller,
+    /// Path segments where the route has a `{…}`, in the route's order. Not percent-decoded: no id needs it.
     pub params: Vec<String>,
     pub body: Option<Incoming>,
 }
 
-impl RequestContext {
-    /// The path's parameter at `index`.
+impl<A> RequestContext<A> {
+    /// The path parameter at `index`; empty when the route has fewer.
     pub fn param(&self, index: usize) -> &str {
         self.params.get(index).map_or("", String::as_str)
     }
 
-    /// A query parameter, percent-decoded; the first, if it stands there twice.
+    /// The first query parameter of that name, percent-decoded.
     pub fn query(&self, name: &str) -> Option<Cow<'_, str>> {
-        crate::http::query::find(self.head.uri.query()?, name)
+        find_in_query(self.head.uri.query()?, name)
+    }
+
+    /// A header's text; `None` for one that is absent or not visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
     }
 
     /// The token of `Authorization: Bearer …`.
     pub fn bearer(&self) -> Option<&str> {
-        let value = self.head.headers.get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
+        let (scheme, token) = self.header(AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// Reads the body whole. Cancel safe in that a dropped call loses its body.
+    /// Reads the whole body. A dropped call loses it.
     ///
     /// # Errors
     /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off.
@@ -58,7 +62,7 @@ impl RequestContext {
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
         let failed = |status, code, message: &'static str| HttpError { closes: true, ..HttpError::new(status, code, message) };
         let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large");
-        // Before the first read, which would tell a client that asks first (`Expect: 100-continue`) to send it all.
+        // Before the first read, which would ask a client that waits for `100 Continue` to send it all.
         if body.size_hint().lower() > max as u64 {
             return Err(too_large());
         }
@@ -71,7 +75,41 @@ impl RequestContext {
     }
 }
 
-/// Scheme by which a request came: the worker marks each request that came under TLS, which costs the others nothing.
-pub fn scheme_of(extensions: &hyper::http::Extensions) -> Scheme {
-    extensions.get().copied().unwrap_or(Scheme::Http)
+/// The first value of `name` in `a=1&b=%20`, with `+` and `%XX` decoded; an ill-formed escape stays as it is.
+fn find_in_query<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.into_iter().find_map(|(key, value)| (key == name).then(|| percent_decode(value)))
+}
+
+fn percent_decode(value: &str) -> Cow<'_, str> {
+    if !value.bytes().any(|b| b == b'%' || b == b'+') {
+        return Cow::Borrowed(value);
+    }
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escape = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let (byte, used) = match (first, escape) {
+            (b'%', Some(byte)) => (byte, 2),
+            (b'+', _) => (b' ', 0),
+            _ => (first, 0),
+        };
+        bytes.push(byte);
+        rest = &tail[used..];
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_values_are_decoded_and_the_first_one_counts() {
+        let query = "a=1&name=%EA%B9%80+x&name=2&bad=%zz&flag";
+        assert_eq!(find_in_query(query, "name").as_deref(), Some("김 x"));
+        assert_eq!(find_in_query(query, "bad").as_deref(), Some("%zz"));
+        assert_eq!(find_in_query(query, "flag").as_deref(), Some(""));
+        assert_eq!(find_in_query(query, "none"), None);
+    }
 }

@@ -1,8 +1,8 @@
-//! The first words of a connection under TLS, within five seconds.
+//! The TLS handshake of a new connection, within five seconds.
 //!
-//! Accepting waits for nobody, and hyper's clock starts with the first request: without a limit of its own here a caller that says half a
-//! hello would hold its seat for ever. Whoever speaks plain HTTP is told where to go; an authority that asks for its proof
-//! gets that and no more.
+//! Accepting waits for nobody, and hyper's clock starts with the first request: without a limit of its own here, a client
+//! that sends half a hello would hold its permit for ever. A client that speaks plain HTTP is told where to go; a certificate
+//! authority that asks for its proof gets that and no more.
 
 use crate::http::connection::{ConnectionStream, Polled};
 use crate::http::lingering_close::LingeringClose;
@@ -20,33 +20,33 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// How long a handshake may take.
-const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time that a handshake may take.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// What plain HTTP is answered. It closes: what follows cannot be told from the first.
-const SPEAK_TLS: &[u8] =
+/// The answer to plain HTTP. The connection closes: where the next request begins cannot be known.
+const PLAIN_HTTP_ANSWER: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 71\r\nConnection: close\r\n\r\n\
 This port speaks https only. Begin the address with https:// not http.\n";
 
-/// Shakes hands; none when that came to nothing, and then the caller has been told, as far as it could be.
+/// Shakes hands. `None` when that failed; the client has then been told, as far as possible.
 pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> Option<ConnectionStream> {
-    let mut cipher = match TlsSession::new(Arc::clone(config)) {
-        Ok(cipher) => Box::new(cipher),
+    let mut tls = match TlsSession::new(Arc::clone(config)) {
+        Ok(tls) => Box::new(tls),
         Err(error) => {
             tracing::error!(%error, "TLS cannot be spoken");
             return None;
         }
     };
-    let spoken = tokio::time::timeout(HELLO_TIME_MAX, speak(&mut socket, &mut cipher)).await;
-    match spoken {
-        Ok(Ok(())) if cipher.protocol() == Some(ACME_PROTOCOL) => {
-            say_goodbye(ConnectionStream::Tls { socket, cipher }).await;
+    let done = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake(&mut socket, &mut tls)).await;
+    match done {
+        Ok(Ok(())) if tls.protocol() == Some(ACME_PROTOCOL) => {
+            close(ConnectionStream::Tls { socket, tls }).await;
             None
         }
-        Ok(Ok(())) => Some(ConnectionStream::Tls { socket, cipher }),
+        Ok(Ok(())) => Some(ConnectionStream::Tls { socket, tls }),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
-            refuse(socket, &mut cipher, &error).await;
+            refuse(socket, &mut tls, &error).await;
             None
         }
         Err(_) => {
@@ -57,33 +57,33 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
 }
 
 /// The handshake itself.
-async fn speak(socket: &mut TcpStream, cipher: &mut TlsSession) -> io::Result<()> {
-    poll_fn(|context| match cipher.shake_hands(&mut Polled { socket, context }) {
+async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession) -> io::Result<()> {
+    poll_fn(|context| match tls.shake_hands(&mut Polled { socket, context }) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
         ended => Poll::Ready(ended),
     })
     .await
 }
 
-/// Tells a caller that shaking hands has failed: plain HTTP in its own words, any other by the alert that is owed.
-async fn refuse(mut socket: TcpStream, cipher: &mut TlsSession, error: &io::Error) {
+/// Tells a client that the handshake failed: plain HTTP in its own words, any other by the pending TLS alert.
+async fn refuse(mut socket: TcpStream, tls: &mut TlsSession, error: &io::Error) {
     if error.kind() != ErrorKind::InvalidData {
         return;
     }
-    let speaks_http = cipher.refused().first().is_some_and(u8::is_ascii_uppercase);
+    let speaks_http = tls.refused().first().is_some_and(u8::is_ascii_uppercase);
     let told = match speaks_http {
-        true => socket.write_all(SPEAK_TLS).await,
-        false => poll_fn(|context| Poll::Ready(cipher.flush(&mut Polled { socket: &mut socket, context }).map(drop))).await,
+        true => socket.write_all(PLAIN_HTTP_ANSWER).await,
+        false => poll_fn(|context| Poll::Ready(tls.flush(&mut Polled { socket: &mut socket, context }).map(drop))).await,
     };
     if told.is_ok() {
-        say_goodbye(ConnectionStream::Plain(TryFirst::known(socket))).await;
+        close(ConnectionStream::Plain(TryFirst::registered(socket))).await;
     }
 }
 
-/// Closes properly, so that the last word is not lost.
-async fn say_goodbye(carrier: ConnectionStream) {
-    let mut connection = LingeringClose::new(carrier);
-    // It has a deadline of its own, and there is nobody left to be told of an error.
+/// Closes with a linger, so that the last bytes are not lost.
+async fn close(stream: ConnectionStream) {
+    let mut connection = LingeringClose::new(stream);
+    // It has a deadline of its own, and nobody is left who could use an error.
     let _ = poll_fn(|context| Pin::new(&mut connection).poll_shutdown(context)).await;
 }
 
@@ -92,8 +92,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_to_plain_http_is_as_long_as_it_says() {
-        let text = std::str::from_utf8(SPEAK_TLS).unwrap();
+    fn the_answer_to_plain_http_has_the_length_it_declares() {
+        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
     }

@@ -1,13 +1,13 @@
 //! A connection that tries before it waits: tokio learns of a socket only when there is something to wait for.
 //!
-//! Most connections bring their request along and are through with one read and one write. To have each watched first, be told that it can be
-//! read, and take it out again for its stage were two system calls, a wake-up and an allocation; a socket that is tried first needs none of them,
-//! nor the timer of its head. Only the first read is tried: who talks on is watched, so that no connection keeps its worker from the others. While
-//! a request is answered hyper reads on, to see whether its peer hangs up; that read is put off for one turn of the task, since most answers are
-//! ready by then.
+//! Most connections bring their request along and need one read and one write. Registering each, waiting for readiness and
+//! taking it out again for its reactor cost two system calls, a wake-up and an allocation; a socket that is tried first needs
+//! none of them, nor a timer for its head. Only the first read is tried: a connection that goes on is registered, so that none
+//! keeps its worker from the others. While a request is answered hyper reads on, to notice a hang-up; that read is put off
+//! for one turn of the task, since most answers are ready by then.
 //!
-//! The answer that makes a connection a socket is kept, for its stage to send it with the greeting: one system call, one packet and one wake-up of
-//! the phone instead of two. It is told that such an answer comes, and how that begins is all the HTTP it knows. This file never blocks.
+//! A 101 is held back, so that the reactor sends it with the greeting: one system call, one packet and one wake-up of the
+//! phone instead of two. The worker announces the 101; how it begins is all the HTTP this file knows. It never blocks.
 
 use bytes::Bytes;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -19,69 +19,69 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The most that the first read brings: more than a usual head has. A stack's worth, since it is zeroed.
+/// Bytes of the first read: more than a usual head has, and few enough for the stack, since they are zeroed.
 const FIRST_READ_MAX: usize = 2048;
 
-/// How the answer begins that is followed by frames. Answers to earlier requests may leave before it.
+/// The beginning of the response that frames follow. Responses to earlier requests may leave before it.
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
 
 /// An accepted socket that does not block.
 #[derive(Debug)]
 pub struct TryFirst {
-    /// Not known to tokio yet. It is either this or watched, or lost where watching failed.
+    /// Not registered with tokio yet. Either this or `registered` is set; neither where registering failed.
     bare: Option<Bare>,
-    watched: Option<TcpStream>,
-    /// How often it was read from before it was watched.
+    registered: Option<TcpStream>,
+    /// Reads before it was registered.
     reads: u8,
     switch: Switch,
-    /// The answer that made it a socket, which has yet to be sent.
-    switching: Bytes,
+    /// The 101 that is still to be sent.
+    response: Bytes,
 }
 
-/// Tells a connection that its next answer makes it a socket. Relaxed: both are in one task, and hyper wants what it holds to be `Send`.
+/// Announces a 101 to its connection. Relaxed: both are in one task; hyper wants its stream to be `Send`.
 #[derive(Clone, Debug, Default)]
 pub struct Switch(Arc<AtomicBool>);
 
 impl Switch {
-    /// To be called before that answer is given to hyper.
+    /// Must be called before hyper gets the 101.
     pub fn announce(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 impl TryFirst {
-    /// A connection that has just been accepted; `socket` must not block.
+    /// A freshly accepted connection; `socket` must not block.
     pub fn new(socket: Bare, switch: Switch) -> Self {
-        Self { bare: Some(socket), watched: None, reads: 0, switch, switching: Bytes::new() }
+        Self { bare: Some(socket), registered: None, reads: 0, switch, response: Bytes::new() }
     }
 
-    /// A connection that tokio knows already.
-    pub fn known(socket: TcpStream) -> Self {
-        Self { bare: None, watched: Some(socket), reads: 0, switch: Switch::default(), switching: Bytes::new() }
+    /// A connection that is registered with tokio already.
+    pub fn registered(socket: TcpStream) -> Self {
+        Self { bare: None, registered: Some(socket), reads: 0, switch: Switch::default(), response: Bytes::new() }
     }
 
-    /// The socket itself, no longer known to tokio, and what has to be sent before anything else.
+    /// The socket, taken out of tokio, and the bytes that must be sent before any others.
     ///
     /// # Errors
     /// When it cannot leave its runtime.
     pub fn into_bare(self) -> io::Result<(Bare, Bytes)> {
-        let socket = match (self.bare, self.watched) {
+        let socket = match (self.bare, self.registered) {
             (Some(socket), _) => socket,
             (None, Some(socket)) => socket.into_std()?,
             (None, None) => return Err(ErrorKind::NotConnected.into()),
         };
-        Ok((socket, self.switching))
+        Ok((socket, self.response))
     }
 
-    /// The socket as tokio knows it from now on.
-    fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    /// The socket, registered with tokio from now on.
+    fn register(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         if let Some(socket) = self.bare.take() {
-            self.watched = Some(TcpStream::from_std(socket)?);
+            self.registered = Some(TcpStream::from_std(socket)?);
         }
-        self.watched.as_mut().map(Pin::new).ok_or_else(|| ErrorKind::NotConnected.into())
+        self.registered.as_mut().map(Pin::new).ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
-    /// Tries a socket that nobody watches; none when it has to be waited for.
+    /// Reads from an unregistered socket; `None` when it has to be waited for.
     fn read_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Option<Poll<io::Result<()>>> {
         let socket = self.bare.as_mut()?;
         self.reads += 1;
@@ -89,7 +89,7 @@ impl TryFirst {
             1 => {
                 let mut bytes = [0; FIRST_READ_MAX];
                 let room = buf.remaining().min(FIRST_READ_MAX);
-                let count = unless_waiting(socket.read(&mut bytes[..room]))?;
+                let count = unless_blocked(socket.read(&mut bytes[..room]))?;
                 Some(Poll::Ready(count.map(|count| buf.put_slice(&bytes[..count]))))
             }
             2 => {
@@ -100,20 +100,20 @@ impl TryFirst {
         }
     }
 
-    /// Writes to a socket that nobody watches, or keeps what frames will follow; none when it has to be waited for.
+    /// Writes to an unregistered socket, or holds a 101 back; `None` when it has to be waited for.
     fn write_first(&mut self, bufs: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
         if self.switch.0.load(Ordering::Relaxed)
             && let Some(head) = bufs.first().filter(|head| head.starts_with(SWITCHING))
         {
-            self.switching = Bytes::copy_from_slice(head);
+            self.response = Bytes::copy_from_slice(head);
             return Some(Ok(head.len()));
         }
-        unless_waiting(self.bare.as_mut()?.write_vectored(bufs))
+        unless_blocked(self.bare.as_mut()?.write_vectored(bufs))
     }
 }
 
-/// What a call came to; none when it would have waited.
-fn unless_waiting<T>(done: io::Result<T>) -> Option<io::Result<T>> {
+/// The result of a call; `None` when it would have waited.
+fn unless_blocked<T>(done: io::Result<T>) -> Option<io::Result<T>> {
     match done {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => None,
         done => Some(done),
@@ -124,7 +124,7 @@ impl AsyncRead for TryFirst {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.read_first(cx, buf) {
             Some(done) => done,
-            None => self.watched()?.poll_read(cx, buf),
+            None => self.register()?.poll_read(cx, buf),
         }
     }
 }
@@ -137,7 +137,7 @@ impl AsyncWrite for TryFirst {
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.write_first(bufs) {
             Some(done) => Poll::Ready(done),
-            None => self.watched()?.poll_write_vectored(cx, bufs),
+            None => self.register()?.poll_write_vectored(cx, bufs),
         }
     }
 
@@ -152,7 +152,7 @@ impl AsyncWrite for TryFirst {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.bare {
             Some(socket) => Poll::Ready(socket.shutdown(Shutdown::Write)),
-            None => self.watched()?.poll_shutdown(cx),
+            None => self.register()?.poll_shutdown(cx),
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
         let mut heard = [0; 16];
         assert_eq!(socket.read(&mut heard).await.unwrap(), 3);
         socket.write_all(b"answer").await.unwrap();
-        assert!(socket.watched.is_none());
+        assert!(socket.registered.is_none());
         client.read_exact(&mut heard[..6]).unwrap();
         assert_eq!(&heard[..6], b"answer");
         assert!(socket.into_bare().is_ok());
@@ -199,7 +199,7 @@ mod tests {
         });
         let mut heard = vec![0; expected.len()];
         socket.read_exact(&mut heard).await.unwrap();
-        assert!(socket.watched.is_some(), "a second read is not tried");
+        assert!(socket.registered.is_some(), "a second read is not tried");
         socket.write_all(&heard).await.unwrap();
         assert!(echo.join().unwrap() == expected);
         assert!(socket.into_bare().is_ok());
@@ -211,7 +211,7 @@ mod tests {
         for is_watched in [false, true] {
             let (mut socket, mut client) = pair();
             if is_watched {
-                socket.watched().unwrap();
+                socket.register().unwrap();
             }
             // What only looks like it goes out.
             socket.write_all(ANSWER).await.unwrap();

@@ -1,21 +1,19 @@
-//! The threads that speak HTTP: each with a runtime of its own, so that a connection never leaves the core it came to.
+//! The threads that speak HTTP: each with a runtime of its own, so that a connection never leaves its core.
 //!
-//! One runtime for all cores would steal tasks back and forth and wake a thread for each request; here the listener deals
-//! connections out evenly and nothing is shared but the house itself. Every connection is a tracked task: a stop lets what is
-//! under way finish, for a bounded time. A panic in a handler ends its connection and no other. A worker knows no path:
-//! [`exchange`] answers.
+//! One runtime for all cores would steal tasks back and forth and wake a thread for each request; here the acceptor deals
+//! connections out evenly and nothing is shared but the server itself. Every connection is a tracked task: a stop lets
+//! requests under way finish, for a bounded time. A panic in a handler ends its connection and no other. A worker knows no
+//! path: the [`pipeline`] answers.
 
-use crate::api::app::App;
 use crate::base::address::Scheme;
-use crate::http::acceptor::Arrival;
+use crate::http::HttpServer;
+use crate::http::acceptor::Accepted;
+use crate::http::bind::Protocol;
 use crate::http::connection::ConnectionStream;
 use crate::http::lingering_close::LingeringClose;
-use crate::http::listener::Protocol;
-use crate::http::pipeline;
-use crate::http::redirect;
-use crate::http::tls_handshake;
 use crate::http::try_first::{Switch, TryFirst};
-use crate::http::upgrade::{self, Handover};
+use crate::http::upgrade::{self, PendingUpgrade};
+use crate::http::{pipeline, redirect, tls_handshake};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
@@ -33,52 +31,53 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a head may take to arrive, and how long a connection may idle between requests.
+/// Time for a head to arrive, and of an idle connection between requests.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The most that hyper buffers of a connection, and so the longest head.
+/// Bytes that hyper buffers per connection, and so the longest head.
 const BUFFER_MAX: usize = 16 << 10;
 
-/// How long a connection that was accepted just before a stop has to say its first word.
-const FIRST_WORD: Duration = Duration::from_millis(300);
+/// Time that a connection accepted just before a stop has to send its first request.
+const FIRST_REQUEST_MAX: Duration = Duration::from_millis(300);
 
-/// Connections that wait for a worker to take them; the listener tries the next worker when it is full.
-const ARRIVALS_MAX: usize = 4096;
+/// Connections that wait for a worker; the acceptor tries the next worker when the queue is full.
+const QUEUE_MAX: usize = 4096;
 
 /// The workers.
 #[derive(Debug)]
 pub struct Workers {
-    doors: Vec<mpsc::Sender<Arrival>>,
+    queues: Vec<mpsc::Sender<Accepted>>,
     threads: Vec<JoinHandle<()>>,
     runtimes: Vec<Handle>,
     stopping: CancellationToken,
 }
 
 impl Workers {
-    /// Starts `count` workers. After [`Workers::begin_stop`] each gives what is under way at most `patience`.
+    /// Starts `count` workers. After [`Workers::begin_stop`] each waits at most `drain_max` for requests under way.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
-    pub fn start(count: usize, app: &Arc<App>, patience: Duration) -> io::Result<Self> {
-        let mut workers = Self { doors: Vec::new(), threads: Vec::new(), runtimes: Vec::new(), stopping: app.stopping.clone() };
+    pub fn start<A: Send + Sync>(count: usize, server: &Arc<HttpServer<A>>, drain_max: Duration) -> io::Result<Self> {
+        let stopping = server.stopping.clone();
+        let mut workers = Self { queues: Vec::new(), threads: Vec::new(), runtimes: Vec::new(), stopping };
         for index in 0..count {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             workers.runtimes.push(runtime.handle().clone());
-            let (door, arrivals) = mpsc::channel(ARRIVALS_MAX);
-            let worker = Worker { app: Arc::clone(app), patience };
-            let run = move || LocalSet::new().block_on(&runtime, worker.run(arrivals));
+            let (queue, accepted) = mpsc::channel(QUEUE_MAX);
+            let server = Arc::clone(server);
+            let run = move || LocalSet::new().block_on(&runtime, serve_all(server, accepted, drain_max));
             workers.threads.push(std::thread::Builder::new().name(format!("worker-{index}")).spawn(run)?);
-            workers.doors.push(door);
+            workers.queues.push(queue);
         }
         Ok(workers)
     }
 
-    /// Where the listener puts connections, one door a worker.
-    pub fn doors(&self) -> Vec<mpsc::Sender<Arrival>> {
-        self.doors.clone()
+    /// The queue of each worker, for the acceptor.
+    pub fn queues(&self) -> Vec<mpsc::Sender<Accepted>> {
+        self.queues.clone()
     }
 
-    /// The workers' runtimes, to ask whether they still come round to their tasks.
+    /// The workers' runtimes, for liveness probes.
     pub fn runtimes(&self) -> &[Handle] {
         &self.runtimes
     }
@@ -88,122 +87,111 @@ impl Workers {
         self.stopping.cancel();
     }
 
-    /// Stops, and waits until every worker has gone: bounded by the patience they were started with.
+    /// Stops, and waits until every worker has ended: bounded by the `drain_max` they were started with.
     pub fn stop(self) {
         self.begin_stop();
         for thread in self.threads {
             if thread.join().is_err() {
-                tracing::error!("a worker had panicked");
+                tracing::error!("a worker panicked");
             }
         }
     }
 }
 
-/// What each connection of a worker needs.
-#[derive(Clone)]
-struct Worker {
-    app: Arc<App>,
-    patience: Duration,
-}
-
-impl Worker {
-    /// Takes connections until the stop, then waits for those it has.
-    async fn run(self, mut arrivals: mpsc::Receiver<Arrival>) {
-        let connections = TaskTracker::new();
-        loop {
-            // Both arms are cancel safe.
-            tokio::select! {
-                () = self.app.stopping.cancelled() => break,
-                arrival = arrivals.recv() => match arrival {
-                    Some(arrival) => drop(connections.spawn_local(self.clone().speak(arrival))),
-                    None => break,
-                },
-            }
-        }
-        // Nobody is accepted any more, and who was accepted before that is still answered.
-        while let Ok(arrival) = arrivals.try_recv() {
-            connections.spawn_local(self.clone().speak(arrival));
-        }
-        connections.close();
-        if tokio::time::timeout(self.patience, connections.wait()).await.is_err() {
-            tracing::warn!(connections = connections.len(), "cut off: they did not finish in time");
-        }
-    }
-
-    /// Speaks HTTP on one connection until it ends, or becomes a socket and goes to its stage.
-    async fn speak(self, arrival: Arrival) {
-        let Arrival { socket, speech, seat } = arrival;
-        let switch = Switch::default();
-        let carrier = match (speech, &self.app.tls) {
-            (Protocol::Tls, Some(config)) => match TcpStream::from_std(socket) {
-                Ok(socket) => self.shake_hands(socket, config).await,
-                Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
+/// Serves connections until the stop, then waits for those under way.
+async fn serve_all<A>(server: Arc<HttpServer<A>>, mut queue: mpsc::Receiver<Accepted>, drain_max: Duration) {
+    let connections = TaskTracker::new();
+    loop {
+        // Both arms are cancel safe.
+        tokio::select! {
+            () = server.stopping.cancelled() => break,
+            accepted = queue.recv() => match accepted {
+                Some(accepted) => drop(connections.spawn_local(serve(Arc::clone(&server), accepted))),
+                None => break,
             },
-            _ => Some(ConnectionStream::Plain(TryFirst::new(socket, switch.clone()))),
+        }
+    }
+    // The acceptor has stopped; connections that it accepted before are still answered.
+    while let Ok(accepted) = queue.try_recv() {
+        connections.spawn_local(serve(Arc::clone(&server), accepted));
+    }
+    connections.close();
+    if tokio::time::timeout(drain_max, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "cut off: they did not finish in time");
+    }
+}
+
+/// Serves one connection until it ends, or becomes a WebSocket and leaves.
+async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
+    let Accepted { socket, protocol, permit } = accepted;
+    let switch = Switch::default();
+    let stream = match (protocol, &server.tls) {
+        (Protocol::Tls, Some(config)) => match TcpStream::from_std(socket) {
+            Ok(socket) => shake_hands(&server.stopping, socket, config).await,
+            Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
+        },
+        _ => Some(ConnectionStream::Plain(TryFirst::new(socket, switch.clone()))),
+    };
+    let Some(stream) = stream else { return };
+    let upgrade: Cell<Option<PendingUpgrade>> = Cell::new(None);
+    let has_request = Cell::new(false);
+    let answer = service_fn(|request| async {
+        has_request.set(true);
+        let mut response = match protocol {
+            Protocol::Plain => pipeline::answer(&server, Scheme::Http, request).await,
+            Protocol::Tls => pipeline::answer(&server, Scheme::Https, request).await,
+            Protocol::Redirect => redirect::answer(&server.settings, request),
         };
-        let Some(carrier) = carrier else { return };
-        let socket = LingeringClose::new(carrier);
-        let handover: Cell<Option<Handover>> = Cell::new(None);
-        let has_spoken = Cell::new(false);
-        let answer = service_fn(|mut request| async {
-            has_spoken.set(true);
-            let mut reply = match speech {
-                Protocol::Plain => pipeline::answer(&self.app, request).await,
-                Protocol::Tls => {
-                    request.extensions_mut().insert(Scheme::Https);
-                    pipeline::answer(&self.app, request).await
-                }
-                Protocol::Redirect => redirect::answer(&self.app.settings, request),
-            };
-            if let Some(accepted) = reply.extensions_mut().remove() {
-                switch.announce();
-                handover.set(Some(accepted));
-            }
-            Ok::<_, Infallible>(reply)
-        });
-        {
-            let mut connection = pin!(http().serve_connection(socket, answer).with_upgrades());
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = self.app.stopping.cancelled() => {
-                    // Who came in at this very instant has not said what for, and would be cut off without an answer.
-                    let first_word = if has_spoken.get() { Duration::ZERO } else { FIRST_WORD };
-                    match Box::pin(tokio::time::timeout(first_word, connection.as_mut())).await {
-                        Ok(ended) => ended,
-                        Err(_) => {
-                            connection.as_mut().graceful_shutdown();
-                            connection.as_mut().await
-                        }
+        if let Some(pending) = response.extensions_mut().remove() {
+            switch.announce();
+            upgrade.set(Some(pending));
+        }
+        Ok::<_, Infallible>(response)
+    });
+    {
+        let mut connection = pin!(http().serve_connection(LingeringClose::new(stream), answer).with_upgrades());
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = server.stopping.cancelled() => {
+                // A client that connected at this very instant has not sent its request, and would get no answer.
+                let first_request = if has_request.get() { Duration::ZERO } else { FIRST_REQUEST_MAX };
+                match Box::pin(tokio::time::timeout(first_request, connection.as_mut())).await {
+                    Ok(ended) => ended,
+                    Err(_) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.as_mut().await
                     }
                 }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended");
             }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended");
         }
-        if let Some(handover) = handover.take() {
-            upgrade::hand_over(&self.app.stages, handover).await;
-        }
-        drop(seat);
     }
-
-    /// Waits for a stop, and then for as long as a first word may take.
-    async fn stopped_a_moment_ago(&self) {
-        self.app.stopping.cancelled().await;
-        tokio::time::sleep(FIRST_WORD).await;
+    if let Some(pending) = upgrade.take() {
+        upgrade::complete(pending).await;
     }
+    drop(permit);
+}
 
-    /// Shakes hands under TLS, on its own heap: a connection in the clear has no room for it. None when nothing came of it, or the server stops.
-    async fn shake_hands(&self, socket: TcpStream, config: &Arc<rustls::ServerConfig>) -> Option<ConnectionStream> {
-        let handshake = Box::pin(tls_handshake::shake_hands(socket, config));
-        tokio::select! {
-            carrier = handshake => carrier,
-            () = self.stopped_a_moment_ago() => None,
-        }
+/// Shakes hands under TLS, boxed: a plain connection's task keeps no room for it. `None` when it failed, or the server stops.
+async fn shake_hands(
+    stopping: &CancellationToken,
+    socket: TcpStream,
+    config: &Arc<rustls::ServerConfig>,
+) -> Option<ConnectionStream> {
+    let handshake = Box::pin(tls_handshake::shake_hands(socket, config));
+    let stopped = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(FIRST_REQUEST_MAX).await;
+    };
+    tokio::select! {
+        stream = handshake => stream,
+        () = stopped => None,
     }
 }
 
-/// How HTTP/1.1 is spoken.
+/// HTTP/1.1 as this server speaks it.
 fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
     // Without a timer the head's time limit would panic.

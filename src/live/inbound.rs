@@ -65,16 +65,16 @@ impl Frame {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(Error::Capacity(_)) => return Err(CloseCode::TooBig),
-            Err(_) => return Err(CloseCode::MessageHandler),
+            Err(_) => return Err(CloseCode::Protocol),
         };
         let header_len = cursor.position() as usize;
         let is_minimal = header.len(payload) == header_len;
-        let mask = header.mask.ok_or(CloseCode::MessageHandler)?;
+        let mask = header.mask.ok_or(CloseCode::Protocol)?;
         if header.rsv1 || header.rsv2 || header.rsv3 || !is_minimal {
-            return Err(CloseCode::MessageHandler);
+            return Err(CloseCode::Protocol);
         }
         match header.opcode {
-            OpCode::Control(_) if !header.is_final || payload > CONTROL_BYTES_MAX => return Err(CloseCode::MessageHandler),
+            OpCode::Control(_) if !header.is_final || payload > CONTROL_BYTES_MAX => return Err(CloseCode::Protocol),
             OpCode::Data(Data::Binary) => return Err(CloseCode::Unsupported),
             _ if payload > MESSAGE_BYTES_MAX as u64 => return Err(CloseCode::TooBig),
             _ => {}
@@ -102,7 +102,7 @@ impl Frame {
         payload.iter_mut().enumerate().for_each(|(at, byte)| *byte ^= self.mask[at % 4]);
         let is_continued = unfinished.as_ref().is_some_and(|unfinished| unfinished.message.is_some());
         match self.opcode {
-            OpCode::Data(Data::Text) if is_continued => Err(CloseCode::MessageHandler),
+            OpCode::Data(Data::Text) if is_continued => Err(CloseCode::Protocol),
             OpCode::Data(Data::Text) if self.is_final => check_text(payload).map(|()| Meaning::Message(payload)),
             OpCode::Data(Data::Text) => {
                 unfinished.get_or_insert_default().message = Some(payload.to_vec());
@@ -112,14 +112,14 @@ impl Frame {
             OpCode::Control(Control::Ping) => Ok(Meaning::Ping(payload)),
             OpCode::Control(Control::Pong) => Ok(Meaning::Pong),
             OpCode::Control(Control::Close) => close(payload),
-            OpCode::Data(_) | OpCode::Control(Control::Reserved(_)) => Err(CloseCode::MessageHandler),
+            OpCode::Data(_) | OpCode::Control(Control::Reserved(_)) => Err(CloseCode::Protocol),
         }
     }
 
     /// Adds a fragment to the message it belongs to.
     fn go_on<'a>(&self, part: &[u8], unfinished: &mut Option<Box<Unfinished>>) -> Result<Meaning<'a>, CloseCode> {
         let message = unfinished.as_mut().map(|unfinished| &mut unfinished.message);
-        let Some(kept @ Some(_)) = message else { return Err(CloseCode::MessageHandler) };
+        let Some(kept @ Some(_)) = message else { return Err(CloseCode::Protocol) };
         let text = kept.get_or_insert_default();
         if text.len() + part.len() > MESSAGE_BYTES_MAX {
             return Err(CloseCode::TooBig);
@@ -169,11 +169,11 @@ fn check_text(text: &[u8]) -> Result<(), CloseCode> {
 /// A close frame's payload: nothing, or a code that may be sent and a reason (RFC 6455 section 7.4).
 fn close(payload: &[u8]) -> Result<Meaning<'_>, CloseCode> {
     let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() { Ok(Meaning::Close(None)) } else { Err(CloseCode::MessageHandler) };
+        return if payload.is_empty() { Ok(Meaning::Close(None)) } else { Err(CloseCode::Protocol) };
     };
     let code = u16::from_be_bytes(*code);
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(CloseCode::MessageHandler);
+        return Err(CloseCode::Protocol);
     }
     if std::str::from_utf8(reason).is_err() {
         return Err(CloseCode::InvalidText);
@@ -263,25 +263,25 @@ mod tests {
         let stretched = [&[0x81, 0xfe, 0x00, 0x02][..], &[0; 4], b"hi"].concat();
         let negative = [&[0x81, 0xff][..], &[0xff; 8], &[0; 4]].concat();
         let cases: [(&str, Vec<u8>, CloseCode); 20] = [
-            ("an unmasked frame", unmasked, MessageHandler),
-            ("a length longer than it need be", stretched, MessageHandler),
+            ("an unmasked frame", unmasked, Protocol),
+            ("a length longer than it need be", stretched, Protocol),
             ("a length beyond all bounds", negative, TooBig),
-            ("rsv1", frame(0xc1, b"x"), MessageHandler),
-            ("rsv2", frame(0xa1, b"x"), MessageHandler),
-            ("rsv3", frame(0x91, b"x"), MessageHandler),
-            ("an unknown data opcode", frame(0x83, b"x"), MessageHandler),
-            ("an unknown control opcode", frame(0x8b, b"x"), MessageHandler),
-            ("a fragmented ping", frame(0x09, b"x"), MessageHandler),
-            ("a ping of 126 bytes", frame(0x89, &[b'x'; 126]), MessageHandler),
-            ("a continuation of nothing", frame(0x80, b"x"), MessageHandler),
-            ("a text within a text", [frame(0x01, b"x"), frame(0x81, b"y")].concat(), MessageHandler),
+            ("rsv1", frame(0xc1, b"x"), Protocol),
+            ("rsv2", frame(0xa1, b"x"), Protocol),
+            ("rsv3", frame(0x91, b"x"), Protocol),
+            ("an unknown data opcode", frame(0x83, b"x"), Protocol),
+            ("an unknown control opcode", frame(0x8b, b"x"), Protocol),
+            ("a fragmented ping", frame(0x09, b"x"), Protocol),
+            ("a ping of 126 bytes", frame(0x89, &[b'x'; 126]), Protocol),
+            ("a continuation of nothing", frame(0x80, b"x"), Protocol),
+            ("a text within a text", [frame(0x01, b"x"), frame(0x81, b"y")].concat(), Protocol),
             ("a binary frame", frame(0x82, b"x"), Unsupported),
             ("text that is no UTF-8", frame(0x81, &[0xc3, 0x28]), InvalidText),
             ("fragments that are no UTF-8", [frame(0x01, &[0xc3]), frame(0x80, &[0x28])].concat(), InvalidText),
             ("a frame of 17 KiB", frame(0x81, &[b'x'; 17 << 10]), TooBig),
             ("a fragmented flood", [frame(0x01, &[b'x'; 9 << 10]), frame(0x00, &[b'x'; 9 << 10])].concat(), TooBig),
-            ("a close of one byte", frame(0x88, &[3]), MessageHandler),
-            ("a close that may not be sent", frame(0x88, &1005_u16.to_be_bytes()), MessageHandler),
+            ("a close of one byte", frame(0x88, &[3]), Protocol),
+            ("a close that may not be sent", frame(0x88, &1005_u16.to_be_bytes()), Protocol),
             ("a close whose reason is no UTF-8", frame(0x88, &[3, 232, 0xff]), InvalidText),
         ];
         for (what, bytes, code) in cases {
@@ -298,7 +298,7 @@ mod tests {
             check(&frame(0x88, &payload), &[&format!("close Some({code})")], None);
         }
         for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
-            check(&frame(0x88, &code.to_be_bytes()), &[], Some(CloseCode::MessageHandler));
+            check(&frame(0x88, &code.to_be_bytes()), &[], Some(CloseCode::Protocol));
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Identity {
 #[repr(u16)]
 pub enum CloseCode {
     Normal = 1000,
-    MessageHandler = 1002,
+    Protocol = 1002,
     Unsupported = 1003,
     InvalidText = 1007,
     TooBig = 1009,

@@ -4,7 +4,7 @@
 //! the console.
 
 use crate::draw::EventId;
-use crate::http::listener::{Address, Protocol};
+use crate::http::bind::{ListenAddress, Protocol};
 use crate::ops::admin_token::AdminToken;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
@@ -18,7 +18,7 @@ const PLAIN: &str = "\x1b[0m";
 #[derive(Debug)]
 pub struct Banner<'b> {
     /// Every address that the server listens on.
-    pub listening: &'b [Address],
+    pub listening: &'b [ListenAddress],
     /// As [`lan::join_base`](crate::ops::lan::join_base) gives it.
     pub join_base: &'b str,
     /// The event whose addresses are printed.
@@ -34,9 +34,9 @@ pub struct Banner<'b> {
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { join_base, event, .. } = self;
-        for Address { address, speech } in self.listening {
-            let verb = if *speech == Protocol::Redirect { "leading on to https from" } else { "listening on" };
-            writeln!(f, "luckydraw is {verb} {}://{address}", speech.scheme())?;
+        for ListenAddress { address, protocol } in self.listening {
+            let verb = if *protocol == Protocol::Redirect { "leading on to https from" } else { "listening on" };
+            writeln!(f, "luckydraw is {verb} {}://{address}", protocol.scheme())?;
         }
         if self.open {
             writeln!(f, "\n*** OPEN MODE: every client is trusted, no admin token is asked for. Only for rehearsals. ***")?;
@@ -82,8 +82,8 @@ mod tests {
         let admin_token = AdminToken { secret: Secret::parse(TOKEN).unwrap(), file: file.map(PathBuf::from) };
         let banner = Banner {
             listening: &[
-                Address { address: "0.0.0.0:8000".parse().unwrap(), speech: Protocol::Plain },
-                Address { address: "[::]:443".parse().unwrap(), speech: Protocol::Tls },
+                ListenAddress { address: "0.0.0.0:8000".parse().unwrap(), protocol: Protocol::Plain },
+                ListenAddress { address: "[::]:443".parse().unwrap(), protocol: Protocol::Tls },
             ],
             join_base: "http://192.168.0.7:8000",
             event: &EventId::parse("demo").unwrap(),

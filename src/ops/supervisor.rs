@@ -6,7 +6,7 @@
 //! (IPv6 alone or not) is the supervisor's. Without a supervisor nothing here happens.
 
 use crate::http::bind::{self, BindError};
-use crate::http::listener::{Listener, Protocol};
+use crate::http::bind::{Listener, Protocol};
 use sd_notify::NotifyState;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io;
@@ -63,7 +63,7 @@ impl InheritedSockets {
     /// Removes the sockets of this name, and returns them as listeners that speak `protocol`.
     pub fn take(&mut self, name: &str, protocol: Protocol) -> Vec<Listener> {
         let named = self.sockets.extract_if(.., |(own, _)| own == name);
-        named.map(|(_, socket)| Listener { socket, speech: protocol }).collect()
+        named.map(|(_, socket)| Listener { socket, protocol }).collect()
     }
 
     /// Checks that every socket has been taken: phones would wait for ever at one that nobody accepts from.
@@ -85,7 +85,7 @@ fn adopt(socket: Socket, name: &str, loopback_only: bool) -> Result<TcpListener,
         return Err(not_listening());
     }
     if loopback_only && !address.ip().is_loopback() {
-        return Err(BindError::OpenToOthers { address }.into());
+        return Err(BindError::NotLoopback { address }.into());
     }
     bind::prepare(&socket).map_err(|source| SocketsError::Unprepared { name: name.to_owned(), source })?;
     tracing::info!(%address, name, "listening on the supervisor's socket");
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn open_mode_takes_no_socket_that_others_reach() {
         let error = adopt(listening("0.0.0.0:0"), "http", true).unwrap_err();
-        assert!(matches!(error, SocketsError::Bind(BindError::OpenToOthers { .. })), "{error}");
+        assert!(matches!(error, SocketsError::Bind(BindError::NotLoopback { .. })), "{error}");
     }
 
     #[test]

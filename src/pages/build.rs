@@ -1,16 +1,29 @@
-//! Compresses the pages' files with brotli and gzip into a table that `web/files.rs` includes.
+//! Compresses the pages' files with brotli and gzip into a table that `api/assets.rs` includes.
 //!
 //! Cargo runs it before it compiles the crate. One hash over all files names the folder they are
 //! served from: a module's relative imports stay inside one version, and browsers may cache it for
-//! ever. Code is not minified, so that it stays readable where it runs. Only lines that hold nothing
-//! but a comment are dropped, since prose compresses badly: they were a sixth of what a phone loads.
+//! ever. Code is not minified, so that it stays readable where it runs. Only lines that hold
+//! nothing but a comment are dropped, since prose compresses badly: they were a sixth of what a
+//! phone loads.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Placeholder in a page for the address of the files' folder.
 const FOLDER: &str = "{{files}}";
+
+/// Placeholder in a page for the part of its head that all pages have.
+const HEAD: &str = "{{head}}";
+
+/// The shared part itself; `PAGE` is the name of the page's folder.
+const SHARED_HEAD: &str = r#"<meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover">
+    <link rel="icon" href="{{files}}/shared/icon.svg">
+    <link rel="stylesheet" href="{{files}}/shared/base.css">
+    <link rel="stylesheet" href="{{files}}/PAGE/style.css">
+    <script type="module" src="{{files}}/PAGE/main.js"></script>"#;
 
 /// One folder per page, and one for what pages share.
 const FOLDERS: [&str; 6] = ["console", "phone", "shared", "staff", "stage", "verify"];
@@ -27,7 +40,7 @@ fn main() {
     let mut table = format!("/// The hash over all files.\npub const VERSION: &str = \"{version}\";\n");
     table.push_str("/// Every file, by name.\npub static FILES: &[File] = &[\n");
     for (name, bytes) in &files {
-        let bytes = prepare(name, bytes, &version);
+        let bytes = prepare(name, bytes, &files, &version);
         let tag = &hex(&hash([bytes.as_slice()]))[..16];
         write(&out.join(format!("{name}.br")), &brotli(&bytes));
         write(&out.join(format!("{name}.gz")), &gzip(&bytes));
@@ -46,8 +59,8 @@ fn main() {
 }
 
 /// All files to serve, as `folder/name` and content, in order of their names.
-fn read_all(source: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
+fn read_all(source: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
     for folder in FOLDERS {
         let path = source.join(folder);
         let entries = std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -55,20 +68,47 @@ fn read_all(source: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.unwrap_or_else(|error| panic!("{folder}: {error}")).path();
             let name = path.file_name().and_then(|name| name.to_str()).expect("file names are ASCII");
             let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            files.push((format!("{folder}/{name}"), bytes));
+            files.insert(format!("{folder}/{name}"), bytes);
         }
     }
-    files.sort();
     files
 }
 
-/// Fills in the files' address in a page; drops the comments of a module or style sheet.
-fn prepare(name: &str, bytes: &[u8], version: &str) -> Vec<u8> {
+/// Fills in the head and the files' address of a page; drops the comments of a module or style
+/// sheet.
+fn prepare(name: &str, bytes: &[u8], files: &BTreeMap<String, Vec<u8>>, version: &str) -> Vec<u8> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if name.ends_with(".html") => text.replace(FOLDER, &format!("/lottery/files/{version}")).into_bytes(),
+        Ok(text) if name.ends_with(".html") => {
+            let (folder, _) = name.split_once('/').expect("each file is in a folder");
+            let page = text.replace(HEAD, &head(folder, files));
+            page.replace(FOLDER, &format!("/lottery/files/{version}")).into_bytes()
+        }
         Ok(text) if name.ends_with(".js") || name.ends_with(".css") => without_comments(name, text).into_bytes(),
         _ => bytes.to_vec(),
     }
+}
+
+/// The shared part of a page's head. It preloads each module that the main one imports, directly or
+/// not: a browser that found them one import after another would make one round trip per level.
+fn head(folder: &str, files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut head = SHARED_HEAD.replace("PAGE", folder);
+    let mut seen = BTreeSet::new();
+    let mut open = vec![format!("{folder}/main.js")];
+    while let Some(name) = open.pop() {
+        let (folder, _) = name.split_once('/').expect("each file is in a folder");
+        let text = files.get(&name).unwrap_or_else(|| panic!("there is no {name}"));
+        let text = std::str::from_utf8(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let quoted = text.split(" from \"").skip(1).filter_map(|rest| rest.split('"').next());
+        let imports = quoted.map(|path| match path.strip_prefix("../") {
+            Some(name) => name.to_owned(),
+            None => format!("{folder}/{}", path.trim_start_matches("./")),
+        });
+        open.extend(imports.filter(|import| seen.insert(import.clone())));
+    }
+    for name in seen {
+        write!(head, "\n    <link rel=\"modulepreload\" href=\"{FOLDER}/{name}\">").expect("writing to a string cannot fail");
+    }
+    head
 }
 
 /// Drops the lines that hold nothing but a comment. A comment beside code stays. A text of several

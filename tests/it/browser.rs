@@ -1,11 +1,12 @@
-//! The pages in a real browser, used as people use them: by clicks, keys and what can be read.
+//! The pages in a real browser, used as people use them: by clicks, keys and visible text.
 //!
-//! [`chromium`] is the browser, [`people`] what phones, consoles and desks do in few words. Everything else is named for its promise.
+//! [`chromium`] drives the browser, [`people`] has the actions of phones, consoles and desks. Each
+//! other module is named for what it tests.
 
 mod access;
 mod chromium;
 mod console;
-mod evening;
 mod people;
 mod phone;
 mod text;
+mod whole_event;

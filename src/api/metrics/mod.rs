@@ -1,53 +1,50 @@
-//! The server's figures for a monitoring system: [`text`] is the format, [`process`] what the kernel counts, [`port`] a way in for a local collector.
+//! Metrics in Prometheus's format: [`text`] writes it, [`process`] reads the kernel's counts, [`port`] serves a local collector.
 //!
-//! On the public port a token is asked for: the figures tell how an evening goes, if not who wins. Nothing here tells of a draw before its announcement.
+//! The public port asks for a token: the metrics tell how an event goes, if not who wins. Nothing here tells of a draw before
+//! its announcement.
 
 pub mod port;
 pub mod process;
 pub mod text;
 
 use crate::api::app::App;
-use crate::api::auth::{self, Rank};
-use crate::http::request::RequestContext;
-use crate::http::response::{HttpResponse, HttpResult};
+use crate::api::auth::{AccessLevel, is_same_secret};
+use crate::api::context::ApiRequest;
+use crate::http::response::{HttpResponse, HttpResult, with_type};
 use crate::live::Role;
 use crate::live::connection_counts::Evicted;
 use crate::live::room::Room;
-use hyper::Response;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
-use text::{Kind, Text};
+use text::{Kind, MetricsText};
 
 const US_PER_S: f64 = 1e6;
 
-/// `GET /metrics`: for who shows the metrics token or may do everything.
+/// `GET /metrics`: for the metrics token, or the admin's.
 ///
 /// # Errors
-/// 401 for anybody else.
-pub async fn metrics(call: &RequestContext) -> HttpResult {
-    let token = call.app.settings.metrics_token.as_deref();
-    if !call.bearer().zip(token).is_some_and(|(shown, token)| auth::same_secret(token, shown)) {
-        auth::admit(call, None, Rank::Admin).await?;
+/// 401 for any other client.
+pub async fn metrics(request: ApiRequest) -> HttpResult {
+    let token = request.app.settings.metrics_token.as_deref();
+    if !request.bearer().zip(token).is_some_and(|(presented, token)| is_same_secret(token, presented)) {
+        request.require(AccessLevel::Admin).await?;
     }
-    Ok(reply(&call.app))
+    Ok(response(&request.app))
 }
 
-/// The figures as they are now.
-fn reply(app: &App) -> HttpResponse {
-    let mut text = Text::default();
+/// All metrics as they are now.
+fn response(app: &App) -> HttpResponse {
+    let mut text = MetricsText::default();
     write_state(&mut text, app);
     write_rooms(&mut text, &app.directory.all());
-    write_writer(&mut text, app);
-    write_traffic(&mut text, app);
+    write_sequencer(&mut text, app);
+    write_requests(&mut text, app);
     write_process(&mut text, app);
-    let mut reply: HttpResponse = Response::new(text.finish().into());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
-    reply
+    with_type("text/plain; version=0.0.4; charset=utf-8", text.finish())
 }
 
-fn write_state(text: &mut Text, app: &App) {
+fn write_state(text: &mut MetricsText, app: &App) {
     use Kind::Gauge;
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     text.family("luckydraw_build_info", Gauge, "The version that runs.").sample(&version, 1);
@@ -58,7 +55,7 @@ fn write_state(text: &mut Text, app: &App) {
     text.family("luckydraw_long_polls", Gauge, "Long-polls that wait.").sample(&[], waiting);
 }
 
-fn write_rooms(text: &mut Text, rooms: &[Arc<Room>]) {
+fn write_rooms(text: &mut MetricsText, rooms: &[Arc<Room>]) {
     use Kind::{Counter, Gauge};
     text.family("luckydraw_participants", Gauge, "Registered participants of an event.");
     for room in rooms {
@@ -92,20 +89,20 @@ fn write_rooms(text: &mut Text, rooms: &[Arc<Room>]) {
     }
 }
 
-fn write_writer(text: &mut Text, app: &App) {
+fn write_sequencer(text: &mut MetricsText, app: &App) {
     use Kind::{Counter, Gauge, Histogram};
-    let pace = &app.pace;
+    let commits = &app.commits;
     text.family("luckydraw_inbox_depth", Gauge, "Orders that wait for the writer.").sample(&[], app.inbox.depth());
     text.family("luckydraw_inbox_limit", Gauge, "Orders that may wait.").sample(&[], app.inbox.limit());
     text.family("luckydraw_stage_inbox_depth", Gauge, "Orders that wait for the fullest stage.")
-        .sample(&[], app.stages.inbox_depth());
-    let deepest = app.stages.outbox_depth();
+        .sample(&[], app.reactors.inbox_depth());
+    let deepest = app.reactors.outbox_depth();
     text.family("luckydraw_outbox_depth", Gauge, "Frames queued for the socket furthest behind, at the last look.")
         .sample(&[], deepest);
     text.family("luckydraw_commit_seconds", Histogram, "Time of a commit, flush included.");
-    text.histogram(&[], &pace.commit_us.counted(), US_PER_S);
-    text.family("luckydraw_commit_facts", Histogram, "Facts of a commit.").histogram(&[], &pace.batch_facts.counted(), 1.0);
-    text.family("luckydraw_commits_failed_total", Counter, "Commits that failed.").sample(&[], pace.failed.load(Relaxed));
+    text.histogram(&[], &commits.commit_us.counted(), US_PER_S);
+    text.family("luckydraw_commit_facts", Histogram, "Facts of a commit.").histogram(&[], &commits.batch_facts.counted(), 1.0);
+    text.family("luckydraw_commits_failed_total", Counter, "Commits that failed.").sample(&[], commits.failed.load(Relaxed));
     text.family("luckydraw_journal_bytes", Gauge, "Size of the journal's files.");
     for (file, suffix) in [("journal", ""), ("log", "-wal")] {
         let mut path = app.settings.journal.clone().into_os_string();
@@ -114,13 +111,13 @@ fn write_writer(text: &mut Text, app: &App) {
     }
 }
 
-fn write_traffic(text: &mut Text, app: &App) {
+fn write_requests(text: &mut MetricsText, app: &App) {
     text.family(
         "luckydraw_http_requests_total",
         Kind::Counter,
         "Requests answered, by route and status; a status of 0 is any other.",
     );
-    for row in app.traffic.asked() {
+    for row in app.requests.answered() {
         for (code, count) in row.codes() {
             text.sample(&[("method", row.method), ("route", row.pattern), ("code", &code.to_string())], count);
         }
@@ -130,23 +127,23 @@ fn write_traffic(text: &mut Text, app: &App) {
         Kind::Histogram,
         "From a request's head to its answer, a long-poll's wait included.",
     );
-    for row in app.traffic.asked() {
+    for row in app.requests.answered() {
         text.histogram(&[("method", row.method), ("route", row.pattern)], &row.answer_us.counted(), US_PER_S);
     }
 }
 
 /// Under the names that exporters everywhere use.
-fn write_process(text: &mut Text, app: &App) {
+fn write_process(text: &mut MetricsText, app: &App) {
     use Kind::{Counter, Gauge};
-    let cost = process::cost();
-    text.family("process_resident_memory_bytes", Gauge, "Resident memory.").sample(&[], cost.resident_bytes);
+    let usage = process::usage();
+    text.family("process_resident_memory_bytes", Gauge, "Resident memory.").sample(&[], usage.resident_bytes);
     text.family("process_resident_memory_peak_bytes", Gauge, "The most resident memory so far.")
-        .sample(&[], cost.resident_peak_bytes);
-    text.family("process_cpu_seconds_total", Counter, "Processor time, user and system.").sample(&[], cost.cpu_s);
-    text.family("process_threads", Gauge, "Threads.").sample(&[], cost.threads);
-    text.family("process_open_fds", Gauge, "Open files and sockets.").sample(&[], cost.open_files);
-    text.family("process_max_fds", Gauge, "The most open files and sockets.").sample(&[], cost.open_files_max);
-    let spent_min = app.credit.spent_s(Instant::now(), cost.cpu_s) / 60.0;
+        .sample(&[], usage.resident_peak_bytes);
+    text.family("process_cpu_seconds_total", Counter, "Processor time, user and system.").sample(&[], usage.cpu_s);
+    text.family("process_threads", Gauge, "Threads.").sample(&[], usage.threads);
+    text.family("process_open_fds", Gauge, "Open files and sockets.").sample(&[], usage.open_files);
+    text.family("process_max_fds", Gauge, "The most open files and sockets.").sample(&[], usage.open_files_max);
+    let spent_min = app.credit.spent_s(Instant::now(), usage.cpu_s) / 60.0;
     let help = "vCPU-minutes of burst credit spent on a box that earns 5 % of each of two vCPUs, since the first look.";
     text.family("luckydraw_burst_minutes_total", Counter, help).sample(&[], spent_min);
 }

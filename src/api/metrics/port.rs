@@ -1,13 +1,14 @@
 //! A port for a collector on the same machine: `/metrics` without a token, on a loopback address, and nothing else.
 //!
-//! One thread with a runtime of its own, only where it is asked for. Few connections, short ones, and deadlines on all of them.
+//! One thread with a runtime of its own, started only where it is configured. Few and short connections, each with a
+//! deadline.
 
 use crate::api::app::App;
-use crate::api::metrics::reply;
+use crate::api::metrics::response;
 use crate::http::response::HttpError;
+use hyper::Method;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
@@ -17,12 +18,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::task::LocalSet;
 
-/// How long a collector may take to ask, and to take its answer.
+/// Time that a collector may take for its request and its answer.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// Collectors at once; a further one waits.
-const TOGETHER_MAX: usize = 8;
+/// Connections at once; a further one waits.
+const CONNECTIONS_MAX: usize = 8;
 
-/// The open port.
+/// The port.
 #[derive(Debug)]
 pub struct Port {
     pub address: SocketAddr,
@@ -30,10 +31,10 @@ pub struct Port {
 }
 
 impl Port {
-    /// Opens it.
+    /// Opens the port.
     ///
     /// # Errors
-    /// When the address is taken, or not this machine's own.
+    /// When the address is in use or not a loopback address.
     pub fn open(address: SocketAddr, app: &Arc<App>) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "figures without a token are for loopback addresses only"));
@@ -48,32 +49,32 @@ impl Port {
         Ok(Self { address, thread })
     }
 
-    /// Waits until it has closed; the app's stop closes it.
+    /// Waits until it has closed; the application's stop closes it.
     pub fn wait(self) {
         if self.thread.join().is_err() {
-            tracing::error!("the thread of the metrics port had panicked");
+            tracing::error!("the thread of the metrics port panicked");
         }
     }
 }
 
 async fn serve(socket: TcpListener, app: Arc<App>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(socket) else { return };
-    let seats = Arc::new(tokio::sync::Semaphore::new(TOGETHER_MAX));
+    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         // All arms are cancel safe: a connection that was not taken waits in the backlog.
         let accepted = tokio::select! {
             () = app.stopping.cancelled() => return,
             accepted = async {
-                let seat = Arc::clone(&seats).acquire_owned().await;
-                listener.accept().await.map(|(socket, _)| (socket, seat))
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                listener.accept().await.map(|(socket, _)| (socket, permit))
             } => accepted,
         };
         match accepted {
-            Ok((socket, seat)) => {
+            Ok((socket, permit)) => {
                 let app = Arc::clone(&app);
                 tokio::task::spawn_local(async move {
-                    let _ = tokio::time::timeout(TIME_MAX, speak(socket, app)).await;
-                    drop(seat);
+                    let _ = tokio::time::timeout(TIME_MAX, answer_one(socket, app)).await;
+                    drop(permit);
                 });
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -81,13 +82,13 @@ async fn serve(socket: TcpListener, app: Arc<App>) {
     }
 }
 
-/// One answer a connection.
-async fn speak(socket: tokio::net::TcpStream, app: Arc<App>) {
+/// One answer per connection.
+async fn answer_one(socket: tokio::net::TcpStream, app: Arc<App>) {
     let answer = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let is_asked = request.method() == Method::GET && request.uri().path() == "/metrics";
-        let nothing = || HttpError::new(StatusCode::NOT_FOUND, "NOT_FOUND", "only /metrics is here").into_reply();
-        let reply = if is_asked { reply(&app) } else { nothing() };
-        async { Ok::<_, Infallible>(reply) }
+        let is_metrics = request.method() == Method::GET && request.uri().path() == "/metrics";
+        let nothing = || HttpError::not_found("only /metrics is here").into_response();
+        let response = if is_metrics { response(&app) } else { nothing() };
+        async { Ok::<_, Infallible>(response) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(TIME_MAX).max_buf_size(8192).keep_alive(false);

@@ -1,11 +1,11 @@
 //! Prometheus's text format, version 0.0.4: families of samples, each described once.
 //!
-//! Written by hand: a library would want a registry of its own beside counts that are kept anyway, or speak the newer OpenMetrics.
+//! Written by hand: a library would want a registry beside counts that are kept anyway, or writes the newer OpenMetrics.
 
 use crate::base::histogram::Counted;
 use std::fmt::{Display, Write};
 
-/// What a family's samples are.
+/// Type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
@@ -13,15 +13,15 @@ pub enum Kind {
     Histogram,
 }
 
-/// A text under way.
+/// A text being written.
 #[derive(Debug, Default)]
-pub struct Text {
+pub struct MetricsText {
     text: String,
-    /// The family whose samples come.
+    /// The current family.
     name: &'static str,
 }
 
-impl Text {
+impl MetricsText {
     /// Begins a family.
     pub fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> &mut Self {
         let kind = match kind {
@@ -40,7 +40,7 @@ impl Text {
         self.put(format_args!("{name}{labels} {value}\n"));
     }
 
-    /// A histogram of the family, whose values are so many to its unit.
+    /// A histogram of the family; `per_unit` values make one unit.
     pub fn histogram(&mut self, labels: &[(&str, &str)], counted: &Counted, per_unit: f64) {
         let name = self.name;
         for (bound, count) in &counted.up_to {
@@ -58,11 +58,11 @@ impl Text {
     }
 
     fn put(&mut self, line: std::fmt::Arguments<'_>) {
-        self.text.write_fmt(line).expect("a string takes what is written to it");
+        self.text.write_fmt(line).expect("writing to a string cannot fail");
     }
 }
 
-/// Labels as they stand behind a name. Their values hold no quote, backslash or line break: ids, patterns and words of our own.
+/// Labels in braces. No value holds a quote, backslash or line break: ids, patterns and words of our own.
 fn braced(labels: &[(&str, &str)], bound: Option<&str>) -> String {
     let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
     let pairs: Vec<String> = all.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn samples_stand_under_their_family() {
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.family("up", Kind::Gauge, "Whether.").sample(&[], 1);
         text.family("took_seconds", Kind::Histogram, "How long.");
         text.histogram(&[("route", "/a/{b}")], &Counted { up_to: vec![(500, 1), (1_000, 3)], count: 4, sum: 2_500 }, 1e3);

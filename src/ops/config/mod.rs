@@ -19,6 +19,7 @@ use crate::backup::thread::Plan;
 use crate::backup::{BACKUPS, IMAGES};
 use crate::base::address::BindAddress;
 use crate::draw::EventId;
+use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::sequencer::Limits;
 use crate::store::journal::JOURNAL_FILE;
@@ -29,7 +30,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use table::{PREFIX, SETTINGS, Setting, ValueKind};
 
@@ -80,11 +81,12 @@ impl Config {
     }
 
     fn read(reader: &mut Reader) -> Self {
-        let app = read_app(reader);
+        let data_dir = PathBuf::from(reader.text("DATA_DIR"));
+        let app = read_app(reader, &data_dir);
         let config = Self {
             bind: reader.addresses("BIND"),
-            tls: tls::read_tls(reader, app.domain.as_deref()),
-            data_dir: app.data_dir.clone(),
+            tls: tls::read_tls(reader, app.http.domain.as_deref()),
+            data_dir: data_dir.clone(),
             admin_token: reader.admin_token(),
             default_event: reader.default_event(),
             workers: reader.number("WORKERS") as usize,
@@ -101,7 +103,7 @@ impl Config {
                 backups_dir: app.backups_dir.clone(),
             },
             backups: Plan {
-                data: app.data_dir.clone(),
+                data: data_dir,
                 to: app.backups_dir.clone(),
                 every: Some(reader.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
                 keep: reader.number("BACKUP_KEEP") as usize,
@@ -109,7 +111,7 @@ impl Config {
             },
             app,
         };
-        if let Some(address) = config.addresses().find(|address| config.app.open && !address.may_be_loopback()) {
+        if let Some(address) = config.addresses().find(|address| config.app.http.open && !address.may_be_loopback()) {
             let message = format!("trusts every client, so it listens on loopback addresses only: {address} is not one");
             reader.refuse("OPEN", message);
         }
@@ -117,12 +119,15 @@ impl Config {
     }
 }
 
-fn read_app(reader: &mut Reader) -> Settings {
-    let data_dir = PathBuf::from(reader.text("DATA_DIR"));
-    Settings {
+fn read_app(reader: &mut Reader, data_dir: &Path) -> Settings {
+    let http = HttpSettings {
         open: reader.switch("OPEN"),
         allowed_origins: reader.origins(),
         domain: reader.domain(),
+        https_port: None,
+    };
+    Settings {
+        http,
         default_event: Some(reader.text("DEFAULT_EVENT")),
         participants_max: reader.number("PARTICIPANTS_MAX") as u32,
         long_polls_max: reader.number("LONG_POLLS_MAX") as usize,
@@ -131,11 +136,8 @@ fn read_app(reader: &mut Reader) -> Settings {
         backups_dir: data_dir.join(BACKUPS),
         details_days: reader.number("PII_DAYS") as u32,
         journal: data_dir.join(JOURNAL_FILE),
-        data_dir,
-        connections_max: 0,
         admin_token: String::new(),
         join_base: String::new(),
-        https_port: None,
     }
 }
 
@@ -282,7 +284,7 @@ mod tests {
         assert_eq!((config.data_dir.to_str(), config.default_event.as_str()), (Some("./data"), "demo"));
         let limits = &config.sequencer;
         assert_eq!((limits.announce_after.as_millis(), limits.event_ttl.as_secs(), limits.events_max), (10_000, 2_592_000, 32));
-        assert!(config.workers >= 1 && !config.app.open && matches!(config.admin_token, AdminTokenSource::DataFolder));
+        assert!(config.workers >= 1 && !config.app.http.open && matches!(config.admin_token, AdminTokenSource::DataFolder));
     }
 
     #[test]
@@ -334,7 +336,7 @@ mod tests {
             let problems = parsed(&["--open"], &[("LUCKYDRAW_BIND", bind)]).unwrap_err();
             assert!(problems.iter().any(|problem| problem.message.contains("loopback")), "{bind}: {problems:?}");
         }
-        assert!(config(&["--open"], &[("LUCKYDRAW_BIND", "127.0.0.1:0,[::1]:0,localhost:8000")]).app.open);
+        assert!(config(&["--open"], &[("LUCKYDRAW_BIND", "127.0.0.1:0,[::1]:0,localhost:8000")]).app.http.open);
         assert_eq!(wrong(&[], &[("LUCKYDRAW_OPEN", "1")]), ["LUCKYDRAW_OPEN"], "the default address is not loopback");
     }
 
@@ -378,7 +380,7 @@ mod tests {
         let listed = "https://Stage.example:443, http://a.example:80,http://b.example:443,https://[::1]:443";
         let config = config(&[], &[("LUCKYDRAW_ALLOWED_ORIGINS", listed)]);
         let spelled = ["https://stage.example", "http://a.example", "http://b.example:443", "https://[::1]"];
-        assert_eq!(config.app.allowed_origins, spelled);
+        assert_eq!(config.app.http.allowed_origins, spelled);
     }
 
     #[test]

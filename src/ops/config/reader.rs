@@ -162,7 +162,7 @@ impl Reader {
     /// The server's domain name, in lower case.
     pub fn domain(&mut self) -> Option<String> {
         let text = self.text("DOMAIN").to_ascii_lowercase();
-        if !text.is_empty() && !Host::parse(&text).is_some_and(|host| host.port.is_none() && !host.is_ip()) {
+        if !text.is_empty() && !Host::parse(&text).is_some_and(|host| host.as_str() == host.name() && !host.is_ip()) {
             self.refuse("DOMAIN", format!("{text:?} is not a host name"));
         }
         (!text.is_empty()).then_some(text)

@@ -16,7 +16,7 @@ pub fn examine(config: &Config) -> Option<Finding> {
     match &config.tls.as_ref()?.origin {
         CertificateOrigin::Files { cert, key } => {
             let now = SystemTime::now();
-            Some(judge(Pair::read(cert, key, config.app.domain.as_deref(), now).map(|pair| pair.ends), now))
+            Some(judge(Pair::read(cert, key, config.app.http.domain.as_deref(), now).map(|pair| pair.ends), now))
         }
         CertificateOrigin::Acme(order) => {
             let says =

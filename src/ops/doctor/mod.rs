@@ -25,7 +25,7 @@ pub fn examine(config: &Config) -> Report {
     let mut findings = folder::examine(&config.data_dir);
     findings.extend(disk::examine(&config.data_dir));
     findings.extend(ports::examine(config));
-    findings.extend(dns::examine(config.app.domain.as_deref()));
+    findings.extend(dns::examine(config.app.http.domain.as_deref()));
     findings.extend(certificate::examine(config));
     findings.push(clock::examine(&config.data_dir));
     findings.push(files::examine(config));

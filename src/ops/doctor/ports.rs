@@ -4,12 +4,12 @@
 //! network brings no machine back to itself, that says nothing, and so it is advice and never a verdict.
 
 use crate::base::address::BindAddress;
-use crate::http::bind::{self, BindError};
+use crate::http::bind::{BindError, Listener, Protocol};
 use crate::ops::config::Config;
 use crate::ops::doctor::finding::Finding;
 use crate::ops::healthcheck;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const CHECK: &str = "port";
@@ -34,9 +34,9 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let beside = config.tls.iter().flat_map(|tls| tls.plain.iter().chain(&tls.redirect));
     for place in config.bind.iter().chain(beside) {
-        let opened = bind::bind(std::slice::from_ref(place), false);
+        let opened = Listener::open(std::slice::from_ref(place), Protocol::Plain, false);
         findings.push(judge(place, &tried(config, place, &opened)));
-        if let Some(domain) = config.app.domain.as_deref().filter(|_| place.port != 0 && !findings.iter().any(is_wrong)) {
+        if let Some(domain) = config.app.http.domain.as_deref().filter(|_| place.port != 0 && !findings.iter().any(is_wrong)) {
             findings.push(judge_reach(domain, place.port, reaches(domain, place.port)));
         }
         drop(opened);
@@ -48,17 +48,17 @@ fn is_wrong(finding: &Finding) -> bool {
     finding.grade == crate::ops::doctor::finding::Grade::Wrong
 }
 
-fn tried(config: &Config, place: &BindAddress, opened: &Result<Vec<TcpListener>, BindError>) -> Tried {
+fn tried(config: &Config, place: &BindAddress, opened: &Result<Vec<Listener>, BindError>) -> Tried {
     match opened {
         Ok(_) => Tried::Free,
-        Err(BindError::Refused { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
+        Err(BindError::Listen { source, .. }) if source.kind() == ErrorKind::AddrInUse => {
             // What speaks TLS or leads on to it is asked where the same server speaks in the clear.
             let asked = if config.tls.is_some() { healthcheck::plain_addresses(config) } else { Ok(std::slice::from_ref(place)) };
             let answer = asked.ok().and_then(|addresses| healthcheck::ask_at(addresses.first()?, "/healthz").ok());
             Tried::Taken { by_ours: answer.is_some() }
         }
-        Err(BindError::Refused { source, .. }) => Tried::Refused(source.kind()),
-        Err(BindError::Unknown { .. } | BindError::OpenToOthers { .. }) => Tried::Unknown,
+        Err(BindError::Listen { source, .. }) => Tried::Refused(source.kind()),
+        Err(BindError::Resolve { .. } | BindError::NotLoopback { .. }) => Tried::Unknown,
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_way_in_is_a_connection_that_comes_about() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(reaches("localhost", port));
         drop(listener);

@@ -5,7 +5,7 @@
 //! stop.
 
 use crate::api::app::Settings;
-use crate::api::messages::Messages;
+use crate::api::socket::SocketMessages;
 use crate::live::directory::Directory;
 use crate::live::protocol::MessageHandler;
 use crate::live::reactor::Reactors;
@@ -71,7 +71,7 @@ impl Core {
         let (sender, requests) = bounded(config.inbox_max);
         let inbox = Inbox::new(sender.clone());
         let message_handler = || -> Box<dyn MessageHandler> {
-            Box::new(Messages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
+            Box::new(SocketMessages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
         let recover = |requests: Receiver<Box<Request>>| {

@@ -34,7 +34,7 @@ impl StartError {
     /// Whether the settings ask for something impossible, rather than something having failed.
     pub fn is_usage(&self) -> bool {
         match self {
-            StartError::Bind(BindError::OpenToOthers { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
+            StartError::Bind(BindError::NotLoopback { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
             StartError::Tls(error) => error.is_usage(),
             _ => false,
         }

@@ -3,7 +3,7 @@
 //! They are opened before anything else, though nothing is accepted yet. A port in use is reported before a file is
 //! touched, and phones that reconnect while the journal is replayed wait in the kernel's queue.
 
-use crate::http::listener::{Listener, Protocol};
+use crate::http::bind::{Listener, Protocol};
 use crate::ops::config::Config;
 use crate::ops::server::error::StartError;
 use crate::ops::supervisor::InheritedSockets;
@@ -21,7 +21,7 @@ const UNNAMED: &str = "unknown";
 /// # Errors
 /// When an address cannot be opened, or the supervisor hands over a socket that nothing is served on.
 pub fn open(config: &Config) -> Result<Vec<Listener>, StartError> {
-    let loopback_only = config.app.open;
+    let loopback_only = config.app.http.open;
     let mut inherited = InheritedSockets::adopt_all(loopback_only)?;
     let main = main_protocol(config);
     let mut listeners = inherited.take(if main == Protocol::Tls { HTTPS } else { HTTP }, main);
@@ -51,5 +51,5 @@ pub fn main_protocol(config: &Config) -> Protocol {
 pub fn main_addresses(config: &Config, listeners: &[Listener]) -> io::Result<Vec<SocketAddr>> {
     let main = main_protocol(config);
     let addresses = listeners.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
-    Ok(addresses.iter().filter(|listening| listening.speech == main).map(|listening| listening.address).collect())
+    Ok(addresses.iter().filter(|listening| listening.protocol == main).map(|listening| listening.address).collect())
 }

@@ -13,17 +13,18 @@ pub use error::StartError;
 
 use self::core::{Core, SequencerThread, Storage};
 use crate::api::app::{App, Settings};
-use crate::api::images::ImageCache;
 use crate::api::metrics::port::Port;
-use crate::api::metrics::process::Credit;
-use crate::api::pages;
-use crate::api::patience::RateLimiter;
+use crate::api::metrics::process::BurstCredit;
+use crate::api::pictures::ImageCache;
+use crate::api::rate_limiter::RateLimiter;
+use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
 use crate::draw::EventId;
 use crate::http::acceptor::Acceptor;
-use crate::http::listener::{Address, Listener};
+use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
+use crate::http::{HttpServer, HttpSettings};
 use crate::ops::admin_token::AdminToken;
 use crate::ops::config::Config;
 use crate::ops::supervisor::notify;
@@ -79,20 +80,20 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let certificates = open_certificates(config)?;
     let main = listeners::main_addresses(config, &listeners).map_err(StartError::Threads)?;
     let scheme = listeners::main_protocol(config).scheme();
+    let https_port = config.tls.as_ref().and(main.first()).map(SocketAddr::port);
     let settings = Settings {
-        connections_max,
+        http: HttpSettings { https_port, ..config.app.http.clone() },
         admin_token: admin_token.secret.expose().to_owned(),
-        join_base: lan::join_base(&main, scheme, config.app.domain.as_deref()),
-        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
+        join_base: lan::join_base(&main, scheme, config.app.http.domain.as_deref()),
         ..config.app.clone()
     };
     let core = Core::start(config, &settings, storage)?;
-    serve(config, listeners, settings, core, admin_token, certificates).map_err(StartError::Threads)
+    serve(config, listeners, settings, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
     let Some(tls) = &config.tls else { return Ok(None) };
-    Certificates::open(tls, config.app.domain.as_deref(), &config.data_dir).map(Some)
+    Certificates::open(tls, config.app.http.domain.as_deref(), &config.data_dir).map(Some)
 }
 
 /// Raises the limit on open files, and returns how many connections there may be.
@@ -119,38 +120,48 @@ fn serve(
     config: &Config,
     listeners: Vec<Listener>,
     settings: Settings,
+    connections_max: usize,
     core: Core,
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
     let directory = Arc::clone(&core.directory);
     let backups = BackupThread::start(config.backups.clone())?;
-    let connections_max = settings.connections_max;
+    let requests = Arc::new(RequestMetrics::new(ROUTES));
+    let stopping = CancellationToken::new();
+    let http_settings = settings.http.clone();
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
         settings,
         directory: core.directory,
         inbox: core.inbox,
-        stages: core.reactors,
-        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
+        reactors: core.reactors,
         tokens: core.tokens,
-        patience: RateLimiter::default(),
+        rate_limiter: RateLimiter::default(),
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: core.durable,
         backups: backups.door(),
-        pace: core.commit_metrics,
-        traffic: RequestMetrics::default(),
-        credit: Credit::default(),
-        stopping: CancellationToken::new(),
+        commits: core.commit_metrics,
+        requests: Arc::clone(&requests),
+        credit: BurstCredit::default(),
+        stopping: stopping.clone(),
     });
-    let workers = Workers::start(config.workers, &app, DRAIN_TIMEOUT)?;
+    let server = Arc::new(HttpServer {
+        settings: http_settings,
+        router: &ROUTER,
+        app: Arc::clone(&app),
+        metrics: requests,
+        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
+        stopping,
+    });
+    let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
     let connections_left = move || {
         let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
         connections_max.saturating_sub(peers)
     };
-    let acceptor = Acceptor::start(listeners, workers.doors(), Box::new(connections_left))?;
+    let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(connections_left))?;
     let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
     if let Some(port) = &metrics {
         tracing::info!(address = %port.address, "metrics are served without a token");
@@ -165,7 +176,7 @@ fn serve(
 
 impl Server {
     /// The addresses that it listens on, with the ports that the system chose.
-    pub fn addresses(&self) -> &[Address] {
+    pub fn addresses(&self) -> &[ListenAddress] {
         self.acceptor.addresses()
     }
 
@@ -176,7 +187,7 @@ impl Server {
 
     /// The event of an address that names none: the operator's default, if it still exists.
     pub fn default_event(&self) -> Option<EventId> {
-        pages::event_meant(&self.app)
+        self.app.event_by_default()
     }
 
     /// The token that opens the admin calls.
@@ -207,7 +218,7 @@ impl Server {
         }
         self.acceptor.stop();
         self.workers.begin_stop();
-        self.app.stages.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
+        self.app.reactors.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
         self.workers.stop();
         self.metrics.into_iter().for_each(Port::wait);
         self.backups.stop();

@@ -70,7 +70,7 @@ impl Watchdog {
         };
         let mut probes: Vec<PendingProbe> = self.workers.iter().enumerate().map(probe_worker).collect();
         probes.push(self.app.inbox.send_probe(deadline));
-        probes.extend(self.app.stages.call(deadline));
+        probes.extend(self.app.reactors.call(deadline));
         probes.into_iter().filter(|probe| !probe.answers_by(deadline)).map(|probe| probe.name).collect()
     }
 

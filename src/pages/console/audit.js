@@ -1,57 +1,62 @@
-// The audit trail: everything that changed this event, who did it and when. The newest first.
+// Audit tab: everything that changed this event, who did it and when, the newest first.
 
-import { moment } from "../shared/i18n.js";
 import { make } from "../shared/dom.js";
+import { formatTime } from "../shared/i18n.js";
 
-export function build(desk) {
-  const { t } = desk;
-  let lines = [];
-  let before = null;
-
-  const heading = make('h2');
-  const how = make('p', { className: 'quiet' });
-  const head = make('tr');
-  const body = make('tbody');
-  const more = make('button', { type: 'button', onclick: () => load(true) });
-  const again = make('button', { type: 'button', onclick: () => load(false) });
-  const element = make(
-    'section',
-    { className: 'card' },
-    make('div', { className: 'row between' }, heading, again),
-    how,
-    make('div', { className: 'scroll', tabIndex: 0 }, make('table', { id: 'audit' }, make('thead', {}, head), body)),
-    make('div', { className: 'row' }, more),
-  );
-
-  async function load(isMore) {
-    const data = await desk.attempt(() => desk.call('GET', `audit${isMore && before ? `?before=${before}` : ''}`));
-    if (!data) return;
-    lines = isMore ? [...lines, ...data.lines] : data.lines;
-    before = data.lines.length ? data.next_before : null;
-    render();
-  }
-
-  function render() {
-    heading.textContent = t('audit');
-    how.textContent = t('auditHow');
-    more.textContent = t('more');
-    again.textContent = t('again');
-    more.hidden = before === null || before <= 1;
-    head.replaceChildren(...['at', 'actor', 'what', 'summary'].map((key) => make('th', { scope: 'col' }, t(`col_${key}`))));
-    body.replaceChildren(...lines.map(row));
-  }
-
-  function row({ at, actor, kind, summary }) {
-    return make(
-      'tr',
-      {},
-      make('td', {}, moment(at)),
-      make('td', {}, actor),
-      make('td', {}, kind),
-      make('td', {}, make('code', {}, JSON.stringify(summary))),
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.entries = [];
+    this.before = null;
+    this.heading = make('h2');
+    this.help = make('p', { className: 'quiet' });
+    this.head = make('tr');
+    this.body = make('tbody');
+    this.more = make('button', { type: 'button', onclick: () => this.load(true) });
+    this.reload = make('button', { type: 'button', onclick: () => this.load(false) });
+    const table = make('table', { id: 'audit' }, make('thead', {}, this.head), this.body);
+    this.element = make(
+      'section',
+      { className: 'card' },
+      make('div', { className: 'row between' }, this.heading, this.reload),
+      this.help,
+      make('div', { className: 'scroll', tabIndex: 0 }, table),
+      make('div', { className: 'row' }, this.more),
     );
+    this.translate();
   }
 
-  render();
-  return { element, reworded: render, opened: () => load(false) };
+  opened() {
+    this.load(false);
+  }
+
+  async load(isMore) {
+    const query = isMore && this.before ? `?before=${this.before}` : '';
+    const data = await this.app.attempt(() => this.app.call('GET', `audit${query}`));
+    if (!data) return;
+    this.entries = isMore ? [...this.entries, ...data.lines] : data.lines;
+    this.before = data.lines.length ? data.next_before : null;
+    this.translate();
+  }
+
+  translate() {
+    const { t } = this.app;
+    this.heading.textContent = t('audit');
+    this.help.textContent = t('auditHow');
+    this.more.textContent = t('more');
+    this.reload.textContent = t('again');
+    this.more.hidden = this.before === null || this.before <= 1;
+    this.head.replaceChildren(...['at', 'actor', 'what', 'summary'].map((key) => make('th', { scope: 'col' }, t(`col_${key}`))));
+    this.body.replaceChildren(...this.entries.map(row));
+  }
 }
+
+const row = ({ at, actor, kind, summary }) =>
+  make(
+    'tr',
+    {},
+    make('td', {}, formatTime(at)),
+    make('td', {}, actor),
+    make('td', {}, kind),
+    make('td', {}, make('code', {}, JSON.stringify(summary))),
+  );

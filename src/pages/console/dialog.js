@@ -1,71 +1,85 @@
-// Dialogs: a question with its fields, and the help. One question is open at a time; Escape and the back of it mean no.
+// Dialogs: a question with its fields, and the help. Escape means no.
 
 import { make } from "../shared/dom.js";
 
-/**
- * Asks, and gives the fields' values by name, or null for no.
- * { title, text?, yes, danger?, word?, fields?: [{ name, label, type?, value?, options?: [[value, label]], required?, ...attributes }] }
- * `word`: what has to be typed before yes can be pressed.
- */
-export function ask(t, { title, text, yes, danger = false, word = null, fields = [] }) {
-  return new Promise((answer) => {
-    const rows = fields.map(field);
-    const typed = word && make('input', { autocomplete: 'off', spellcheck: false, 'data-word': word, 'aria-label': t('typeWord', word) });
-    const agree = make('button', { className: danger ? 'main danger' : 'main', 'data-answer': 'yes', disabled: Boolean(word) }, yes ?? t('ok'));
-    if (typed) typed.oninput = () => (agree.disabled = typed.value.trim() !== word);
-    const form = make(
-      'form',
-      { method: 'dialog' },
-      make('h2', {}, title),
-      text && make('p', { className: 'told' }, text),
-      rows.map((row) => row.element),
-      typed && make('label', { className: 'field' }, make('span', {}, t('typeWord', word)), typed),
-      make(
-        'div',
-        { className: 'row end' },
-        make('button', { type: 'button', 'data-answer': 'no', onclick: () => dialog.close() }, t('no')),
-        agree,
-      ),
-    );
-    const dialog = make('dialog', { 'aria-label': title }, form);
-    form.onsubmit = () => (dialog.returnValue = 'yes');
+/** Shows a modal dialog; resolves with its return value once it is closed. */
+export function openDialog(dialog) {
+  return new Promise((resolve) => {
     dialog.onclose = () => {
-      const values = Object.fromEntries(rows.map((row) => [row.name, row.value()]));
       dialog.remove();
-      answer(dialog.returnValue === 'yes' ? values : null);
+      resolve(dialog.returnValue);
     };
     document.body.append(dialog);
     dialog.showModal();
   });
 }
 
-/** A labelled field and how its value is read. */
+/**
+ * Asks a question; resolves with the fields' values by name, or null for no. { title, text?, yes,
+ * danger?, word?, fields?: [{ name, label, type?, value?, options?: [[value, label]], hint?,
+ * …attributes }] }; `word`: what has to be typed before yes can be pressed.
+ */
+export async function ask(t, { title, text, yes, danger = false, word = null, fields = [] }) {
+  const rows = fields.map(field);
+  const answer = { className: danger ? 'main danger' : 'main', 'data-answer': 'yes', disabled: Boolean(word) };
+  const yesButton = make('button', answer, yes ?? t('ok'));
+  const properties = { autocomplete: 'off', spellcheck: false, 'data-word': word, 'aria-label': t('typeWord', word) };
+  const typed = word && make('input', properties);
+  if (typed) typed.oninput = () => (yesButton.disabled = typed.value.trim() !== word);
+  const form = make(
+    'form',
+    { method: 'dialog', onsubmit: () => void (dialog.returnValue = 'yes') },
+    make('h2', {}, title),
+    text && make('p', { className: 'text' }, text),
+    rows.map((row) => row.element),
+    typed && make('label', { className: 'field' }, make('span', {}, t('typeWord', word)), typed),
+    make(
+      'div',
+      { className: 'row end' },
+      make('button', { type: 'button', 'data-answer': 'no', onclick: () => dialog.close() }, t('no')),
+      yesButton,
+    ),
+  );
+  const dialog = make('dialog', { 'aria-label': title }, form);
+  const isYes = (await openDialog(dialog)) === 'yes';
+  return isYes ? Object.fromEntries(rows.map((row) => [row.name, row.value()])) : null;
+}
+
+/** Makes a labelled field: { name, input, element, value() }. */
 export function field({ name, label, type = 'text', value, options, hint, ...attributes }) {
   const properties = { name, 'data-field': name, ...attributes };
   if (type === 'checkbox') {
     const box = make('input', { ...properties, type, checked: Boolean(value) });
-    return { name, value: () => box.checked, input: box, element: make('label', { className: 'field check' }, box, make('span', {}, label)) };
+    const element = make('label', { className: 'field check' }, box, make('span', {}, label));
+    return { name, value: () => box.checked, input: box, element };
   }
-  const input = options
-    ? make('select', properties, options.map(([key, text]) => make('option', { value: key, selected: String(key) === String(value) }, text)))
-    : make(type === 'textarea' ? 'textarea' : 'input', { ...(type === 'textarea' ? {} : { type }), ...properties, value: value ?? '' });
-  const element = make('label', { className: 'field' }, make('span', {}, label), input, hint && make('small', { className: 'quiet' }, hint));
+  const input = makeInput(type, properties, value, options);
+  const help = hint && make('small', { className: 'quiet' }, hint);
+  const element = make('label', { className: 'field' }, make('span', {}, label), input, help);
   const read = () => (type === 'number' ? (input.value === '' ? null : Number(input.value)) : input.value);
   return { name, value: read, input, element };
 }
 
-/** The keys, and how a draw goes. */
-export function help(t) {
+function makeInput(type, properties, value, options) {
+  if (options) {
+    const option = ([key, text]) => make('option', { value: key, selected: String(key) === String(value) }, text);
+    return make('select', properties, options.map(option));
+  }
+  if (type === 'textarea') return make('textarea', { ...properties, value: value ?? '' });
+  return make('input', { type, ...properties, value: value ?? '' });
+}
+
+/** Shows the keys, and how a draw is run. */
+export function showHelp(t) {
   const keys = ['Space', '↑ ↓', 'V', '1 – 7', '?', 'Esc'];
+  const close = () => dialog.close();
   const dialog = make(
     'dialog',
     { className: 'help', 'aria-label': t('helpTitle') },
     make('h2', {}, t('helpTitle')),
     make('p', {}, t('helpHow')),
     make('dl', {}, keys.flatMap((key, place) => [make('dt', {}, make('kbd', {}, key)), make('dd', {}, t(`helpKey${place}`))])),
-    make('div', { className: 'row end' }, make('button', { type: 'button', className: 'main', onclick: () => dialog.close() }, t('close'))),
+    make('div', { className: 'row end' }, make('button', { type: 'button', className: 'main', onclick: close }, t('close'))),
   );
-  dialog.onclose = () => dialog.remove();
-  document.body.append(dialog);
-  dialog.showModal();
+  openDialog(dialog);
 }

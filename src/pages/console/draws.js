@@ -1,134 +1,154 @@
-// What was drawn: the last draws, each winner's seat, and the way out when somebody is not there.
+// Results on the run of show: the last draws, each winner, and a way to void an absent one.
 //
-// Voiding is public at once and cannot be taken back. The one tap for an absent winner therefore counts down for a moment in which a second tap
-// takes it back; every other reason is asked for.
+// A void is public at once and final. The button for an absent winner therefore counts down for a
+// moment in which a second press takes it back; every other reason is asked for.
 
 import { digits, make } from "../shared/dom.js";
 
-const GRACE_S = 3;
-const DRAWS_SHOWN = 12;
+const GRACE_SECONDS = 3;
+const DRAWS_MAX = 12;
+/** Frames come in bursts; one request serves them all. */
+const LOAD_AFTER_MS = 250;
 const REASONS = ['absent', 'declined', 'ineligible', 'duplicate_person', 'operator_error', 'other'];
+const FRAMES = [
+  'state_sync',
+  'winner_revealed',
+  'winner_announced',
+  'draw_voided',
+  'winner_info_received',
+  'winner_updated',
+  'event_reset',
+];
 
-export function drawn(desk) {
-  const { t } = desk;
-  let rows = [];
-  let timer = null;
-  /** The seat that is about to be voided: { key, left, timer }. */
-  let pending = null;
+export class Draws {
+  constructor(app) {
+    this.app = app;
+    this.seats = [];
+    this.loadTimer = null;
+    /** The seat about to be voided: { key, secondsLeft, timer }. */
+    this.pending = null;
+    this.heading = make('h2');
+    this.list = make('ol', { id: 'drawn', className: 'drawn' });
+    this.element = make('section', { className: 'card results' }, this.heading, this.list);
+    app.listeners.add(({ type }) => {
+      if (FRAMES.includes(type)) this.refresh();
+    });
+  }
 
-  const heading = make('h2');
-  const list = make('ol', { id: 'drawn', className: 'drawn' });
-  const element = make('section', { className: 'card results' }, heading, list);
+  refresh() {
+    clearTimeout(this.loadTimer);
+    this.loadTimer = setTimeout(() => this.load(), LOAD_AFTER_MS);
+  }
 
-  async function load() {
-    const data = await desk.attempt(() => desk.call('GET', 'draws'));
+  async load() {
+    const data = await this.app.attempt(() => this.app.call('GET', 'draws'));
     if (!data) return;
-    rows = data.draws;
-    render();
+    this.seats = data.draws;
+    this.render();
   }
 
-  /** Frames come in bursts; one question answers them all. */
-  function refresh() {
-    clearTimeout(timer);
-    timer = setTimeout(load, 250);
+  focusFirst() {
+    this.list.querySelector('[data-absent]')?.focus();
   }
 
-  function byDraw() {
+  render() {
+    const { t } = this.app;
+    this.heading.textContent = t('drawn');
+    const items = this.latestDraws().map((seats) => this.drawItem(seats));
+    this.list.replaceChildren(...(items.length ? items : [make('li', { className: 'quiet' }, t('noDraws'))]));
+  }
+
+  /** Seats per draw, the latest draw first. */
+  latestDraws() {
     const draws = new Map();
-    for (const row of rows) {
-      if (!draws.has(row.draw_id)) draws.set(row.draw_id, { ...row, seats: [] });
-      draws.get(row.draw_id).seats.push(row);
+    for (const seat of this.seats) {
+      if (!draws.has(seat.draw_id)) draws.set(seat.draw_id, []);
+      draws.get(seat.draw_id).push(seat);
     }
-    return [...draws.values()].sort((a, b) => b.draw_id - a.draw_id).slice(0, DRAWS_SHOWN);
+    return [...draws.values()].sort(([a], [b]) => b.draw_id - a.draw_id).slice(0, DRAWS_MAX);
   }
 
-  function render() {
-    heading.textContent = t('drawn');
-    const items = byDraw().map((draw) =>
-      make(
-        'li',
-        { 'data-draw': draw.draw_id },
-        make('p', { className: 'title' }, make('strong', {}, draw.prize_name), make('span', { className: 'quiet' }, t(`drawn_${draw.status}`))),
-        make('ul', { className: 'seats' }, draw.seats.map((seat) => line(draw, seat))),
-      ),
+  drawItem(seats) {
+    const [draw] = seats;
+    const status = make('span', { className: 'quiet' }, this.app.t(`drawn_${draw.status}`));
+    return make(
+      'li',
+      { 'data-draw': draw.draw_id },
+      make('p', { className: 'title' }, make('strong', {}, draw.prize_name), status),
+      make('ul', { className: 'seats' }, seats.map((seat) => this.seatItem(seats, seat))),
     );
-    list.replaceChildren(...(items.length ? items : [make('li', { className: 'quiet' }, t('noDraws'))]));
   }
 
-  function line(draw, seat) {
+  seatItem(seats, seat) {
+    const { t } = this.app;
     const isVoided = seat.status === 'voided' || seat.voided;
     const key = `${seat.draw_id}:${seat.draw_number}`;
+    const number = digits(seat.draw_number);
     const marks = [
       isVoided && t('seat_voided'),
       !isVoided && seat.arrived && t('seat_arrived'),
       !isVoided && (seat.details_received ?? false) && t('seat_details'),
       !isVoided && seat.claimed && t('seat_claimed'),
     ].filter(Boolean);
-    const canVoid = draw.seats.some((one) => one.status === 'announced') && !isVoided && !seat.handed_over_at;
+    const canVoid = seats.some((one) => one.status === 'announced') && !isVoided && !seat.handed_over_at;
+    const absent = { className: 'small', 'data-absent': key, onclick: () => this.toggleAbsent(seat, key) };
+    const other = { className: 'small plain', 'aria-label': t('voidOther', number), onclick: () => this.askToVoid(seat) };
     return make(
       'li',
       { className: isVoided ? 'seat voided' : 'seat', 'data-seat': key },
-      make('span', { className: 'number' }, digits(seat.draw_number)),
+      make('span', { className: 'number' }, number),
       make('span', { className: 'quiet marks' }, marks.join(' · ')),
-      canVoid && make('button', { type: 'button', className: 'small', 'data-absent': key, onclick: () => absent(seat, key) }, absentText(key)),
-      canVoid &&
-        make('button', { type: 'button', className: 'small plain', 'aria-label': t('voidOther', digits(seat.draw_number)), onclick: () => other(seat) }, '⋯'),
+      canVoid && make('button', { type: 'button', ...absent }, this.absentText(key)),
+      canVoid && make('button', { type: 'button', ...other }, '⋯'),
     );
   }
 
-  const absentText = (key) => (pending?.key === key ? t('absentGrace', pending.left) : t('absent'));
-
-  function absent(seat, key) {
-    const wasMine = pending?.key === key;
-    if (pending) clearInterval(pending.timer);
-    pending = null;
-    if (!wasMine) {
-      const mine = { key, left: GRACE_S, timer: null };
-      mine.timer = setInterval(() => {
-        mine.left -= 1;
-        if (mine.left > 0) return renderPending();
-        clearInterval(mine.timer);
-        pending = null;
-        voidSeat(seat, 'absent', true);
-      }, 1_000);
-      pending = mine;
-    }
-    renderPending();
+  absentText(key) {
+    const { t } = this.app;
+    return this.pending?.key === key ? t('absentGrace', this.pending.secondsLeft) : t('absent');
   }
 
-  /** Only the words on the buttons change, so that the one in use keeps the focus. */
-  function renderPending() {
-    for (const button of list.querySelectorAll('[data-absent]')) button.textContent = absentText(button.dataset.absent);
+  /** Starts the countdown of a seat, or takes it back. */
+  toggleAbsent(seat, key) {
+    const isSame = this.pending?.key === key;
+    if (this.pending) clearInterval(this.pending.timer);
+    this.pending = isSame ? null : { key, secondsLeft: GRACE_SECONDS, timer: setInterval(() => this.countDown(seat), 1_000) };
+    this.renderPending();
   }
 
-  async function other(seat) {
-    const answer = await desk.ask({
+  countDown(seat) {
+    this.pending.secondsLeft -= 1;
+    if (this.pending.secondsLeft > 0) return this.renderPending();
+    clearInterval(this.pending.timer);
+    this.pending = null;
+    this.voidSeat(seat, 'absent', true);
+  }
+
+  /** Changes only the text of the buttons, so that the one in use keeps the focus. */
+  renderPending() {
+    for (const button of this.list.querySelectorAll('[data-absent]')) button.textContent = this.absentText(button.dataset.absent);
+  }
+
+  async askToVoid(seat) {
+    const { t } = this.app;
+    const options = REASONS.map((reason) => [reason, t(`reason_${reason}`)]);
+    const answer = await this.app.ask({
       title: t('voidTitle', digits(seat.draw_number)),
       text: t('voidText'),
       yes: t('voidYes'),
       danger: true,
       fields: [
-        { name: 'reason', label: t('reason'), options: REASONS.map((reason) => [reason, t(`reason_${reason}`)]), value: 'absent' },
+        { name: 'reason', label: t('reason'), options, value: 'absent' },
         { name: 'redraw', label: t('redraw'), type: 'checkbox', value: true },
       ],
     });
-    if (answer) await voidSeat(seat, answer.reason, answer.redraw);
+    if (answer) await this.voidSeat(seat, answer.reason, answer.redraw);
   }
 
-  async function voidSeat({ draw_id, draw_number }, reason, redraw) {
-    const done = redraw ? t('did_redraw', digits(draw_number)) : t('did_void', digits(draw_number));
-    await desk.attempt(() => desk.call('POST', 'draw/void', { draw_id, draw_number, reason, redraw }), done);
-    refresh();
+  async voidSeat({ draw_id, draw_number }, reason, redraw) {
+    const { t } = this.app;
+    const success = t(redraw ? 'did_redraw' : 'did_void', digits(draw_number));
+    await this.app.attempt(() => this.app.call('POST', 'draw/void', { draw_id, draw_number, reason, redraw }), success);
+    this.refresh();
   }
-
-  desk.listeners.add((frame) => {
-    if (['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'winner_info_received', 'winner_updated', 'event_reset'].includes(frame.type)) refresh();
-  });
-  return {
-    element,
-    render,
-    refresh,
-    reworded: render,
-    focusFirst: () => list.querySelector('[data-absent]')?.focus(),
-  };
 }

@@ -1,128 +1,175 @@
-// The event itself: what it asks of people, its phase and entry code, copies of the journal, rehearsal, reset and the end of it.
+// Event tab: settings, phase, entry code, backups, rehearsal, reset and deletion.
 
-import { field } from "./dialog.js";
-import { rehearsal } from "./rehearsal.js";
-import { moment } from "../shared/i18n.js";
 import { make } from "../shared/dom.js";
+import { formatTime } from "../shared/i18n.js";
+import { field } from "./dialog.js";
+import { Rehearsal } from "./rehearsal.js";
 
 const PHASES = ['open', 'drawing', 'closed'];
+const BACKUPS_SHOWN = 5;
+/** A backup copies the journal, which takes a while. */
+const BACKUP_TIMEOUT_MS = 120_000;
 
-export function build(desk) {
-  const { t } = desk;
-  let view = null;
-  let copies = [];
-  const element = make('div', { className: 'event-tab' });
-  const rehearse = rehearsal(desk);
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.event = null;
+    this.backups = [];
+    this.rehearsal = new Rehearsal(app);
+    this.element = make('div', { className: 'event-tab' });
+    app.listeners.add(({ type }) => {
+      if (type === 'event_reset' || type === 'notice') this.load();
+    });
+  }
 
-  async function load() {
-    const [event, kept] = await Promise.all([
-      desk.attempt(() => desk.callAll('GET', `/admin/events/${desk.event}`)),
-      desk.attempt(() => desk.call('GET', 'backup')),
+  opened() {
+    this.load();
+  }
+
+  render() {
+    this.rehearsal.render();
+  }
+
+  async load() {
+    const { app } = this;
+    const [event, data] = await Promise.all([
+      app.attempt(() => app.callAll('GET', `/admin/events/${app.event}`)),
+      app.attempt(() => app.call('GET', 'backup')),
     ]);
-    view = event ?? view;
-    copies = kept?.backups ?? copies;
-    draw();
+    this.event = event ?? this.event;
+    this.backups = data?.backups ?? this.backups;
+    this.translate();
   }
 
-  function draw() {
-    if (!view) return;
-    element.replaceChildren(settings(), phases(), entryCode(), backups(), view.rehearsal ? rehearse.element : '', danger());
-    rehearse.render();
+  /** Calls the server about this event, then loads it anew. */
+  async change(method, path, body, success, options) {
+    await this.app.attempt(() => this.app.call(method, path, body, options), success);
+    await this.load();
   }
 
-  function settings() {
+  translate() {
+    const { event } = this;
+    if (!event) return;
+    const rehearsal = event.rehearsal ? this.rehearsal.element : '';
+    this.element.replaceChildren(
+      this.settingsForm(),
+      this.phaseCard(),
+      this.entryCodeCard(),
+      this.backupCard(),
+      rehearsal,
+      this.dangerCard(),
+    );
+    this.rehearsal.render();
+  }
+
+  settingsForm() {
+    const { app, event } = this;
+    const { t } = app;
     const fields = [
-      field({ name: 'title', label: t('eventTitle'), value: view.title, maxLength: 200, required: true }),
-      field({ name: 'participants_max', label: t('participantsMax'), type: 'number', value: view.participants_max, min: 1 }),
-      field({ name: 'consent_text', label: t('consentText'), type: 'textarea', rows: 3, value: view.consent_text, maxLength: 2000, hint: t('consentHint') }),
-      field({ name: 'privacy_purpose', label: t('purpose'), type: 'textarea', rows: 2, value: view.privacy_purpose, maxLength: 500, hint: t('purposeHint') }),
-      field({ name: 'groups', label: t('groupsCount'), type: 'checkbox', value: view.groups }),
-      field({ name: 'weights', label: t('weightsCount'), type: 'checkbox', value: view.weights }),
-    ];
-    const save = async (submitted) => {
-      submitted.preventDefault();
-      const body = Object.fromEntries(fields.map((one) => [one.name, one.value()]));
-      view = (await desk.attempt(() => desk.callAll('PATCH', `/admin/events/${desk.event}`, body), t('saved'))) ?? view;
+      { name: 'title', label: t('eventTitle'), maxLength: 200, required: true },
+      { name: 'participants_max', label: t('participantsMax'), type: 'number', min: 1 },
+      { name: 'consent_text', label: t('consentText'), type: 'textarea', rows: 3, maxLength: 2000, hint: t('consentHint') },
+      { name: 'privacy_purpose', label: t('purpose'), type: 'textarea', rows: 2, maxLength: 500, hint: t('purposeHint') },
+      { name: 'groups', label: t('groupsCount'), type: 'checkbox' },
+      { name: 'weights', label: t('weightsCount'), type: 'checkbox' },
+    ].map((each) => field({ ...each, value: event[each.name] }));
+    const save = async (submit) => {
+      submit.preventDefault();
+      const body = Object.fromEntries(fields.map((each) => [each.name, each.value()]));
+      const saved = await app.attempt(() => app.callAll('PATCH', `/admin/events/${app.event}`, body), t('saved'));
+      this.event = saved ?? this.event;
     };
-    return make('form', { className: 'card', id: 'settings', onsubmit: save }, make('h2', {}, t('settings')), fields.map((one) => one.element), make('div', { className: 'row end' }, make('button', { className: 'main' }, t('save'))));
-  }
-
-  function phases() {
-    const buttons = PHASES.map((phase) =>
-      make('button', { type: 'button', 'data-phase': phase, 'aria-pressed': String(view.phase === phase), onclick: () => change(phase) }, t(`phase_${phase}`)),
-    );
-    return make('section', { className: 'card' }, make('h2', {}, t('phase')), make('p', { className: 'quiet' }, t(`phaseHow_${view.phase}`)), make('div', { className: 'row' }, buttons));
-  }
-
-  async function change(phase) {
-    if (phase === 'closed' && !(await desk.ask({ title: t('closeTitle'), text: t('closeText'), yes: t('phase_closed'), danger: true }))) return;
-    await desk.attempt(() => desk.call('POST', 'phase', { phase }), t('saved'));
-    await load();
-  }
-
-  function entryCode() {
-    const set = async (code) => {
-      await desk.attempt(() => desk.call('POST', 'entry-code', { entry_code: code }), t('saved'));
-      await load();
-    };
-    const fresh = () => String(crypto.getRandomValues(new Uint32Array(1))[0] % 10_000).padStart(4, '0');
     return make(
-      'section',
-      { className: 'card' },
-      make('h2', {}, t('entryCode')),
-      make('p', { className: 'quiet' }, t('entryHow')),
-      view.entry_code && make('p', { className: 'code', id: 'entry-code' }, view.entry_code),
+      'form',
+      { className: 'card', id: 'settings', onsubmit: save },
+      make('h2', {}, t('settings')),
+      fields.map((each) => each.element),
+      make('div', { className: 'row end' }, make('button', { className: 'main' }, t('save'))),
+    );
+  }
+
+  phaseCard() {
+    const { t } = this.app;
+    const buttons = PHASES.map((phase) => {
+      const isPressed = this.event.phase === phase;
+      const properties = { 'data-phase': phase, 'aria-pressed': String(isPressed), onclick: () => this.changePhase(phase) };
+      return make('button', { type: 'button', ...properties }, t(`phase_${phase}`));
+    });
+    return card(t('phase'), t(`phaseHow_${this.event.phase}`), make('div', { className: 'row' }, buttons));
+  }
+
+  async changePhase(phase) {
+    const { t } = this.app;
+    const question = { title: t('closeTitle'), text: t('closeText'), yes: t('phase_closed'), danger: true };
+    if (phase === 'closed' && !(await this.app.ask(question))) return;
+    await this.change('POST', 'phase', { phase }, t('saved'));
+  }
+
+  entryCodeCard() {
+    const { t } = this.app;
+    const code = this.event.entry_code;
+    const set = (next) => this.change('POST', 'entry-code', { entry_code: next }, t('saved'));
+    const random = () => String(crypto.getRandomValues(new Uint32Array(1))[0] % 10_000).padStart(4, '0');
+    return card(
+      t('entryCode'),
+      t('entryHow'),
+      code && make('p', { className: 'code', id: 'entry-code' }, code),
       make(
         'div',
         { className: 'row' },
-        make('button', { type: 'button', id: 'new-code', onclick: () => set(fresh()) }, t('newCode')),
-        view.entry_code && make('button', { type: 'button', onclick: () => set(null) }, t('noCode')),
+        make('button', { type: 'button', id: 'new-code', onclick: () => set(random()) }, t('newCode')),
+        code && make('button', { type: 'button', onclick: () => set(null) }, t('noCode')),
       ),
     );
   }
 
-  function backups() {
-    const copy = async () => {
-      await desk.attempt(() => desk.call('POST', 'backup', undefined, { patience: 120_000 }), t('copied_journal'));
-      await load();
-    };
-    const rows = copies.slice(0, 5).map(({ name, made_at, bytes }) => make('li', {}, t('copyLine', moment(made_at), Math.ceil(bytes / 1024), name)));
-    return make('section', { className: 'card' }, make('h2', {}, t('backup')), make('p', { className: 'quiet' }, t('backupHow')), make('ul', { id: 'backups' }, rows), make('button', { type: 'button', id: 'make-backup', onclick: copy }, t('makeBackup')));
+  backupCard() {
+    const { t } = this.app;
+    const backUp = () => this.change('POST', 'backup', undefined, t('copied_journal'), { timeoutMs: BACKUP_TIMEOUT_MS });
+    const line = ({ name, made_at, bytes }) => make('li', {}, t('copyLine', formatTime(made_at), Math.ceil(bytes / 1024), name));
+    return card(
+      t('backup'),
+      t('backupHow'),
+      make('ul', { id: 'backups' }, this.backups.slice(0, BACKUPS_SHOWN).map(line)),
+      make('button', { type: 'button', id: 'make-backup', onclick: backUp }, t('makeBackup')),
+    );
   }
 
-  function danger() {
-    return make(
-      'section',
-      { className: 'card' },
-      make('h2', {}, t('danger')),
+  dangerCard() {
+    const { t } = this.app;
+    const button = (id, onclick, text) => make('button', { type: 'button', className: 'danger', id, onclick }, text);
+    return card(
+      t('danger'),
+      null,
       make(
         'div',
         { className: 'row' },
-        make('button', { type: 'button', className: 'danger', id: 'reset-draws', onclick: () => reset(false) }, t('resetDraws')),
-        make('button', { type: 'button', className: 'danger', id: 'reset-all', onclick: () => reset(true) }, t('resetAll')),
-        make('button', { type: 'button', className: 'danger', id: 'delete-event', onclick: remove }, t('deleteEvent')),
+        button('reset-draws', () => this.reset(false), t('resetDraws')),
+        button('reset-all', () => this.reset(true), t('resetAll')),
+        button('delete-event', () => this.deleteEvent(), t('deleteEvent')),
       ),
     );
   }
 
-  async function reset(isWhole) {
-    const word = t('resetWord');
-    const isSure = await desk.ask({ title: isWhole ? t('resetAll') : t('resetDraws'), text: isWhole ? t('resetAllText') : t('resetDrawsText'), yes: t('reset'), danger: true, word });
-    if (!isSure) return;
+  async reset(isWhole) {
+    const { app } = this;
+    const { t } = app;
+    const [title, text] = isWhole ? [t('resetAll'), t('resetAllText')] : [t('resetDraws'), t('resetDrawsText')];
+    if (!(await app.ask({ title, text, yes: t('reset'), danger: true, word: t('resetWord') }))) return;
     const body = { reset_participants: isWhole, reset_draws: true, backup: true };
-    await desk.attempt(() => desk.call('POST', 'reset', body, { patience: 120_000 }), t('didReset'));
-    await load();
+    await this.change('POST', 'reset', body, t('didReset'), { timeoutMs: BACKUP_TIMEOUT_MS });
   }
 
-  async function remove() {
-    const isSure = await desk.ask({ title: t('deleteEvent'), text: t('deleteText'), yes: t('deleteEvent'), danger: true, word: desk.event });
-    if (!isSure) return;
-    const gone = await desk.attempt(() => desk.callAll('DELETE', `/admin/events/${desk.event}`));
-    if (gone) location.assign('/lottery/admin');
+  async deleteEvent() {
+    const { app } = this;
+    const { t } = app;
+    const question = { title: t('deleteEvent'), text: t('deleteText'), yes: t('deleteEvent'), danger: true, word: app.event };
+    if (!(await app.ask(question))) return;
+    const deleted = await app.attempt(() => app.callAll('DELETE', `/admin/events/${app.event}`));
+    if (deleted) location.assign('/lottery/admin');
   }
+}
 
-  desk.listeners.add((frame) => {
-    if (frame.type === 'event_reset' || frame.type === 'notice') load();
-  });
-  return { element, reworded: draw, opened: load, render: rehearse.render };
+function card(title, help, ...parts) {
+  return make('section', { className: 'card' }, make('h2', {}, title), help && make('p', { className: 'quiet' }, help), ...parts);
 }

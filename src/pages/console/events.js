@@ -1,37 +1,36 @@
-// All events of this server: opened, made, and told apart.
+// List of this server's events, and the dialogs that make one.
 
-import { moment } from "../shared/i18n.js";
 import { make } from "../shared/dom.js";
+import { formatTime } from "../shared/i18n.js";
 
-export function build(desk) {
-  const { t } = desk;
-  const list = make('ul', { id: 'event-list', className: 'events' });
-  const element = make(
-    'section',
-    { className: 'card' },
-    make(
-      'div',
-      { className: 'row between' },
-      make('h1', {}, t('events')),
-      make(
-        'div',
-        { className: 'row' },
-        make('button', { type: 'button', id: 'new-rehearsal', onclick: () => create(true) }, t('newRehearsal')),
-        make('button', { type: 'button', id: 'new-event', className: 'main', onclick: () => create(false) }, t('newEvent')),
-      ),
-    ),
-    list,
-  );
-
-  async function load() {
-    const data = await desk.attempt(() => desk.callAll('GET', '/admin/events'));
-    if (!data) return;
-    const events = [...data.events].sort((a, b) => b.opened_at.localeCompare(a.opened_at));
-    list.replaceChildren(...(events.length ? events.map(row) : [make('li', { className: 'quiet' }, t('noEvents'))]));
+export class EventList {
+  constructor(app) {
+    this.app = app;
+    const { t } = app;
+    this.list = make('ul', { id: 'event-list', className: 'events' });
+    const create = (isRehearsal) => () => this.create(isRehearsal);
+    const buttons = [
+      make('button', { type: 'button', id: 'new-rehearsal', onclick: create(true) }, t('newRehearsal')),
+      make('button', { type: 'button', id: 'new-event', className: 'main', onclick: create(false) }, t('newEvent')),
+    ];
+    const row = make('div', { className: 'row' }, buttons);
+    const heading = make('div', { className: 'row between' }, make('h1', {}, t('events')), row);
+    this.element = make('section', { className: 'card' }, heading, this.list);
+    this.load();
   }
 
-  const row = (event) =>
-    make(
+  async load() {
+    const { app } = this;
+    const data = await app.attempt(() => app.callAll('GET', '/admin/events'));
+    if (!data) return;
+    const rows = data.events.sort((a, b) => b.opened_at.localeCompare(a.opened_at)).map((event) => this.row(event));
+    this.list.replaceChildren(...(rows.length ? rows : [make('li', { className: 'quiet' }, app.t('noEvents'))]));
+  }
+
+  row(event) {
+    const { t } = this.app;
+    const line = t('eventLine', event.event_id, event.participant_count, event.draw_count, formatTime(event.opened_at));
+    return make(
       'li',
       {},
       make(
@@ -41,24 +40,33 @@ export function build(desk) {
         event.rehearsal && make('span', { className: 'mark' }, t('rehearsal')),
         make('span', { className: 'mark', 'data-phase': event.phase }, t(`phase_${event.phase}`)),
       ),
-      make('p', { className: 'quiet' }, t('eventLine', event.event_id, event.participant_count, event.draw_count, moment(event.opened_at))),
+      make('p', { className: 'quiet' }, line),
     );
+  }
 
-  async function create(isRehearsal) {
-    const answer = await desk.ask({
+  async create(isRehearsal) {
+    const { app } = this;
+    const { t } = app;
+    const answer = await app.ask({
       title: isRehearsal ? t('newRehearsal') : t('newEvent'),
       text: isRehearsal ? t('newRehearsalText') : undefined,
       yes: t('make'),
       fields: [
-        { name: 'event_id', label: t('eventId'), required: true, maxLength: 64, pattern: '[A-Za-z0-9_\\-]{1,64}', hint: t('eventIdHint'), value: isRehearsal ? `rehearsal-${Date.now().toString(36)}` : '' },
+        {
+          name: 'event_id',
+          label: t('eventId'),
+          required: true,
+          maxLength: 64,
+          pattern: '[A-Za-z0-9_\\-]{1,64}',
+          hint: t('eventIdHint'),
+          value: isRehearsal ? `rehearsal-${Date.now().toString(36)}` : '',
+        },
         { name: 'title', label: t('eventTitle'), required: true, maxLength: 200, value: isRehearsal ? t('rehearsal') : '' },
       ],
     });
     if (!answer) return;
-    const made = await desk.attempt(() => desk.callAll('POST', '/admin/events', { ...answer, rehearsal: isRehearsal, prizes: [] }));
+    const body = { ...answer, rehearsal: isRehearsal, prizes: [] };
+    const made = await app.attempt(() => app.callAll('POST', '/admin/events', body));
     if (made) location.assign(`/lottery/admin?event=${answer.event_id}`);
   }
-
-  load();
-  return { element };
 }

@@ -1,76 +1,89 @@
-// Signed links: for the projector, the prize desk and whoever runs the show. Each can be revoked, which closes what it opened.
+// Links tab: signed links for the projector, the prize desk and the host. Revoking one closes what
+// it opened.
 
-import { moment } from "../shared/i18n.js";
 import { make } from "../shared/dom.js";
+import { formatTime } from "../shared/i18n.js";
 
 const ROLES = ['display', 'staff', 'host'];
 
-export function build(desk) {
-  const { t } = desk;
-  let links = [];
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.links = [];
+    this.heading = make('h2');
+    this.help = make('p', { className: 'quiet' });
+    this.makers = ROLES.map((role) => make('button', { type: 'button', 'data-make': role, onclick: () => this.add(role) }));
+    const href = `/lottery?event=${app.event}`;
+    this.stage = make('a', { className: 'button main', id: 'open-stage', target: '_blank', href });
+    this.list = make('ul', { id: 'links', className: 'links' });
+    const row = make('div', { className: 'row' }, this.stage, this.makers);
+    this.element = make('section', { className: 'card' }, this.heading, this.help, row, this.list);
+    this.translate();
+  }
 
-  const heading = make('h2');
-  const how = make('p', { className: 'quiet' });
-  const makers = ROLES.map((role) => make('button', { type: 'button', 'data-make': role, onclick: () => add(role) }));
-  const stage = make('a', { className: 'button main', id: 'open-stage', target: '_blank', href: `/lottery?event=${desk.event}` });
-  const list = make('ul', { id: 'links', className: 'links' });
-  const element = make('section', { className: 'card' }, heading, how, make('div', { className: 'row' }, stage, makers), list);
+  opened() {
+    this.load();
+  }
 
-  async function load() {
-    const data = await desk.attempt(() => desk.call('GET', 'links'));
+  async load() {
+    const data = await this.app.attempt(() => this.app.call('GET', 'links'));
     if (!data) return;
-    links = data.links.filter((link) => !link.revoked_at).reverse();
-    render();
+    this.links = data.links.filter((link) => !link.revoked_at).reverse();
+    this.translate();
   }
 
-  async function add(role) {
-    await desk.attempt(() => desk.call('POST', 'links', { role }), t('linkMade'));
-    await load();
+  async add(role) {
+    await this.app.attempt(() => this.app.call('POST', 'links', { role }), this.app.t('linkMade'));
+    await this.load();
   }
 
-  async function revoke(link) {
-    const isSure = await desk.ask({ title: t('revokeTitle'), text: t('revokeText', t(`link_${link.role}`)), yes: t('revoke'), danger: true });
-    if (!isSure) return;
-    await desk.attempt(() => desk.call('DELETE', `links/${link.link_id}`), t('revoked'));
-    await load();
+  async revoke(link) {
+    const { app } = this;
+    const { t } = app;
+    const text = t('revokeText', t(`link_${link.role}`));
+    if (!(await app.ask({ title: t('revokeTitle'), text, yes: t('revoke'), danger: true }))) return;
+    await app.attempt(() => app.call('DELETE', `links/${link.link_id}`), t('revoked'));
+    await this.load();
   }
 
-  /** Copies where the browser lets a page do so, and selects otherwise. */
-  async function copy(input) {
+  /** Copies where the browser allows it; the selection remains otherwise. */
+  async copy(input) {
+    const { t, notify } = this.app;
     input.select();
     try {
       await navigator.clipboard.writeText(input.value);
-      desk.note(t('copied'), 'good');
+      notify(t('copied'), 'good');
     } catch {
-      desk.note(t('copyYourself'));
+      notify(t('copyYourself'));
     }
   }
 
-  function render() {
-    heading.textContent = t('links');
-    how.textContent = t('linksHow');
-    stage.textContent = t('openStage');
-    for (const button of makers) button.textContent = t(`make_${button.dataset.make}`);
-    list.replaceChildren(...(links.length ? links.map(row) : [make('li', { className: 'quiet' }, t('noLinks'))]));
+  translate() {
+    const { t } = this.app;
+    this.heading.textContent = t('links');
+    this.help.textContent = t('linksHow');
+    this.stage.textContent = t('openStage');
+    for (const button of this.makers) button.textContent = t(`make_${button.dataset.make}`);
+    const rows = this.links.map((link) => this.row(link));
+    this.list.replaceChildren(...(rows.length ? rows : [make('li', { className: 'quiet' }, t('noLinks'))]));
   }
 
-  function row(link) {
-    const address = make('input', { readOnly: true, value: location.origin + link.path, 'aria-label': t(`link_${link.role}`) });
+  row(link) {
+    const { t } = this.app;
+    const name = t(`link_${link.role}`);
+    const address = make('input', { readOnly: true, value: location.origin + link.path, 'aria-label': name });
     return make(
       'li',
       { 'data-link': link.link_id, 'data-role': link.role },
-      make('p', {}, make('strong', {}, t(`link_${link.role}`)), ' ', make('span', { className: 'quiet' }, moment(link.made_at))),
+      make('p', {}, make('strong', {}, name), ' ', make('span', { className: 'quiet' }, formatTime(link.made_at))),
       make(
         'div',
         { className: 'row' },
         address,
-        make('button', { type: 'button', onclick: () => copy(address) }, t('copy')),
+        make('button', { type: 'button', onclick: () => this.copy(address) }, t('copy')),
         make('a', { className: 'button', target: '_blank', rel: 'noopener', href: link.path }, t('openLink')),
-        make('button', { type: 'button', className: 'danger', onclick: () => revoke(link) }, t('revoke')),
+        make('button', { type: 'button', className: 'danger', onclick: () => this.revoke(link) }, t('revoke')),
       ),
     );
   }
-
-  render();
-  return { element, reworded: render, opened: load };
 }

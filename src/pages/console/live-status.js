@@ -1,83 +1,94 @@
-// The hall: who is registered and connected, whether the stage is there, and how the last result reached everybody.
+// Live status on the run of show: people registered and connected, the state of the server, whether
+// a stage is open, and how the last result reached everybody.
 
 import { make } from "../shared/dom.js";
 
-const CALM_MS = 5_000;
-/** After an announcement the figures move. */
-const BUSY_MS = 700;
+const POLL_MS = 5_000;
+/** After an announcement the figures change quickly. */
+const BUSY_POLL_MS = 700;
 const BUSY_FOR_MS = 6_000;
+const MIB = 1 << 20;
 
-export function hall(desk) {
-  const { t } = desk;
-  let stats = null;
-  let busyUntil = 0;
-  let timer = null;
+export class LiveStatus {
+  constructor(app) {
+    this.app = app;
+    this.stats = null;
+    this.busyUntil = 0;
+    this.timer = null;
+    this.heading = make('h2');
+    this.figures = make('dl', { className: 'figures' });
+    this.bar = make('div', { className: 'bar', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100 }, make('i'));
+    this.delivery = make('p', { id: 'delivery' });
+    this.server = make('p', { id: 'server', className: 'quiet' });
+    this.alarm = make('p', { id: 'stage-alarm', className: 'wrong', role: 'alert' });
+    this.element = make(
+      'section',
+      { className: 'card live-status' },
+      this.heading,
+      this.figures,
+      make('div', { className: 'delivery' }, this.bar, this.delivery),
+      this.server,
+      this.alarm,
+    );
+    app.listeners.add(({ type }) => {
+      if (type !== 'winner_announced') return;
+      this.busyUntil = Date.now() + BUSY_FOR_MS;
+      this.poll();
+    });
+  }
 
-  const heading = make('h2');
-  const figures = make('dl', { className: 'figures' });
-  const bar = make('div', { className: 'bar', role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100 }, make('i'));
-  const words = make('p', { id: 'delivery' });
-  const machine = make('p', { id: 'server', className: 'quiet' });
-  const alarm = make('p', { id: 'stage-alarm', className: 'wrong', role: 'alert' });
-  const element = make('section', { className: 'card hall' }, heading, figures, make('div', { className: 'delivery' }, bar, words), machine, alarm);
-
-  async function look() {
-    clearTimeout(timer);
-    if (element.isConnected && document.visibilityState === 'visible') {
+  async poll() {
+    clearTimeout(this.timer);
+    if (this.element.isConnected && document.visibilityState === 'visible') {
       try {
-        stats = await desk.call('GET', 'stats');
-        render();
+        this.stats = await this.app.call('GET', 'stats');
+        this.render();
       } catch {
-        // The line says it; figures that are old stay where they are.
+        // The connection's status tells of an outage; old figures stay.
       }
     }
-    timer = setTimeout(look, Date.now() < busyUntil ? BUSY_MS : CALM_MS);
+    this.timer = setTimeout(() => this.poll(), Date.now() < this.busyUntil ? BUSY_POLL_MS : POLL_MS);
   }
 
-  function render() {
-    heading.textContent = t('hall');
-    const { state } = desk;
-    const rows = [
-      ['registered', state.participant_count, 'registered'],
-      ['phones', stats?.connections.phone ?? '–', 'phones'],
-      ['displays', stats?.connections.display ?? '–', 'displays'],
-      ['consoles', stats?.connections.admin ?? '–', 'consoles'],
-      ['behind', stats?.behind ?? '–', 'behind'],
+  render() {
+    const { stats, app } = this;
+    const { t, state } = app;
+    this.heading.textContent = t('hall');
+    const figures = [
+      ['registered', state.participant_count],
+      ['phones', stats?.connections.phone],
+      ['displays', stats?.connections.display],
+      ['consoles', stats?.connections.admin],
+      ['behind', stats?.behind],
     ];
-    figures.replaceChildren(
-      ...rows.flatMap(([key, value, id]) => [make('dt', {}, t(`fig_${key}`)), make('dd', { id: `fig-${id}` }, String(value))]),
-    );
-    renderServer();
-    renderDelivery();
-    const isAlive = stats === null || stats.display_alive !== false;
-    const text = isAlive ? '' : t('noStage');
-    if (alarm.textContent !== text) alarm.textContent = text;
+    const row = ([key, value]) => [make('dt', {}, t(`fig_${key}`)), make('dd', { id: `fig-${key}` }, String(value ?? '–'))];
+    this.figures.replaceChildren(...figures.flatMap(row));
+    this.renderServer();
+    this.renderDelivery();
+    const alarm = stats === null || stats.display_alive !== false ? '' : t('noStage');
+    if (this.alarm.textContent !== alarm) this.alarm.textContent = alarm;
   }
 
-  function renderServer() {
-    const server = stats?.server;
-    machine.textContent = server ? t('server', Math.ceil(server.memory_bytes / 1048576), server.cpu_seconds.toFixed(1), server.commit_ms_p99 ?? '–', server.inbox_depth) : '';
-    machine.classList.toggle('wrong', server?.durable === false);
+  renderServer() {
+    const server = this.stats?.server;
+    this.server.classList.toggle('wrong', server?.durable === false);
+    if (!server) return void (this.server.textContent = '');
+    const { memory_bytes: memory, cpu_seconds: cpu, commit_ms_p99: commitMs, inbox_depth: inbox } = server;
+    this.server.textContent = this.app.t('server', Math.ceil(memory / MIB), cpu.toFixed(1), commitMs ?? '–', inbox);
   }
 
-  function renderDelivery() {
-    const delivery = stats?.delivery;
-    bar.hidden = !delivery?.expected;
-    if (!delivery) return void (words.textContent = t('noDelivery'));
+  renderDelivery() {
+    const { t } = this.app;
+    const delivery = this.stats?.delivery;
+    this.bar.hidden = !delivery?.expected;
+    if (!delivery) return void (this.delivery.textContent = t('noDelivery'));
     const { expected, delivered } = delivery;
     const percent = expected === 0 ? 100 : Math.floor((100 * delivered) / expected);
-    const slowest = delivery.slowest_ms ?? Math.ceil(delivery.slowest_us / 1000);
-    bar.firstChild.style.setProperty('--full', `${percent}%`);
-    bar.setAttribute('aria-valuenow', String(percent));
-    bar.setAttribute('aria-label', t('delivery'));
-    bar.dataset.full = String(percent === 100);
-    words.textContent = expected === 0 ? t('deliveredNobody') : t('delivered', delivered, expected, slowest);
+    const slowestMs = delivery.slowest_ms ?? Math.ceil(delivery.slowest_us / 1000);
+    this.bar.firstChild.style.setProperty('--full', `${percent}%`);
+    this.bar.setAttribute('aria-valuenow', String(percent));
+    this.bar.setAttribute('aria-label', t('delivery'));
+    this.bar.dataset.full = String(percent === 100);
+    this.delivery.textContent = expected === 0 ? t('deliveredNobody') : t('delivered', delivered, expected, slowestMs);
   }
-
-  desk.listeners.add((frame) => {
-    if (frame.type !== 'winner_announced') return;
-    busyUntil = Date.now() + BUSY_FOR_MS;
-    look();
-  });
-  return { element, render, reworded: render, opened: look };
 }

@@ -1,240 +1,246 @@
-// The console: login, the choice of an event, and the tabs around one event. What each tab does stands in a module of its own.
+// The console page: login, the choice of an event, and the tabs around one event. Each tab has a
+// module of its own.
 //
-// All tabs share one `desk`: the event's state as frames tell it, the calls, the words and the dialogs. A tab is a module that exports
-// build(desk) and gives { element, render(state), opened() }; it is loaded when it is first opened.
+// All tabs share one `app`: the event's state, the calls, the messages and the dialogs. The module of
+// a tab exports a class Tab, made from the app when the tab is first opened: { element }, and as
+// needed render(state), translate() after a change of language, opened() and handleKey(event).
 
 import { call, fetchFile, Refusal } from "../shared/api.js";
-import { ask, help } from "./dialog.js";
-import { words } from "./messages.js";
-import { after, unknown } from "../shared/event.js";
-import { speak } from "../shared/i18n.js";
 import { connect } from "../shared/connection.js";
-import { forget, recall, remember } from "../shared/storage.js";
-import { byId, make, say, secretOfLink, show } from "../shared/dom.js";
+import { byId, make, setShown, setText, takeLinkToken } from "../shared/dom.js";
+import { applyFrame, initialState } from "../shared/event.js";
+import { translatePage } from "../shared/i18n.js";
+import * as storage from "../shared/storage.js";
+import { ask, showHelp } from "./dialog.js";
+import { messages } from "./messages.js";
 
-/** The tabs: name, module, and the least right it takes. */
+/** The tabs: name, module, and the least role that may open them. */
 const TABS = [
-  { name: 'show', load: () => import("./show.js"), rank: 'host' },
-  { name: 'prizes', load: () => import("./prizes.js"), rank: 'host' },
-  { name: 'people', load: () => import("./participants.js"), rank: 'host' },
-  { name: 'winners', load: () => import("./winners.js"), rank: 'host' },
-  { name: 'links', load: () => import("./links.js"), rank: 'admin' },
-  { name: 'event', load: () => import("./event.js"), rank: 'admin' },
-  { name: 'audit', load: () => import("./audit.js"), rank: 'admin' },
+  { name: 'show', load: () => import("./show.js"), role: 'host' },
+  { name: 'prizes', load: () => import("./prizes.js"), role: 'host' },
+  { name: 'people', load: () => import("./participants.js"), role: 'host' },
+  { name: 'winners', load: () => import("./winners.js"), role: 'host' },
+  { name: 'links', load: () => import("./links.js"), role: 'admin' },
+  { name: 'event', load: () => import("./event.js"), role: 'admin' },
+  { name: 'audit', load: () => import("./audit.js"), role: 'admin' },
 ];
 
 const NOTE_MS = 6_000;
 const NOTES_MAX = 4;
+const BAD_TOKEN = 4401;
+const NO_SUCH_EVENT = 4404;
 
 const event = new URLSearchParams(location.search).get('event');
-const secret = secretOfLink('token');
-if (secret && event) remember(`host.${event}`, secret);
+const linkKey = `host.${event}`;
+const linkToken = takeLinkToken();
+if (linkToken && event) storage.set(linkKey, linkToken);
 
-const t = speak(words, () => {
+const t = translatePage(messages, () => {
   renderTabs();
   render();
-  for (const tab of built.values()) tab.reworded?.();
+  for (const tab of built.values()) tab.translate?.();
 });
 const built = new Map();
-let opened = null;
-let line = null;
+let openTab = null;
+let connection = null;
 
-/** What all tabs share. */
-const desk = {
+const app = {
   t,
   event,
-  state: unknown,
-  rank: 'admin',
+  state: initialState,
+  role: 'admin',
   token: null,
-  /** Frames other than those that only count, for tabs that keep more than the state. */
+  /** Called with every frame, for tabs that need more than the state. */
   listeners: new Set(),
-  /** Calls the server about this event: desk.call('POST', 'draw/reveal', { draw_id }). */
-  call: (method, path, body, more = {}) => call(method, `/admin/${event}/${path}`, { body, token: desk.token, ...more }),
+  /** Calls the server about this event: app.call('POST', 'draw/reveal', { draw_id }). */
+  call: (method, path, body, options = {}) => call(method, `/admin/${event}/${path}`, { body, token: app.token, ...options }),
   /** Calls the server about all events. */
-  callAll: (method, path, body) => call(method, path, { body, token: desk.token }),
-  file: (path) => fetchFile(`/admin/${event}/${path}`, { token: desk.token }),
-  note,
+  callAll: (method, path, body) => call(method, path, { body, token: app.token }),
+  fetchFile: (path) => fetchFile(`/admin/${event}/${path}`, { token: app.token }),
+  notify,
   ask: (question) => ask(t, question),
-  /** Runs a call, tells of its failure in words, and gives its data, or undefined when it failed. */
-  async attempt(work, done) {
+  /** Runs a call and shows its failure; gives its data, or undefined when it failed. */
+  async attempt(work, success) {
     try {
       const data = await work();
-      if (done) note(done, 'good');
+      if (success) notify(success, 'good');
       return data;
     } catch (refusal) {
       if (!(refusal instanceof Refusal)) throw refusal;
       if (refusal.code === 'UNAUTHORIZED') return void leave();
-      note(explain(refusal), 'bad');
+      notify(explain(refusal), 'bad');
       return undefined;
     }
   },
 };
 
-/** A refusal in this language: by its code where we have words for it, else as the server says it. */
+/**
+ * A refusal in this language: by its code where there is a message, else as the server words it.
+ */
 function explain(refusal) {
   const key = `why_${refusal.code}`;
-  return words.ko[key] ? t(key, refusal.message) : t('refused', refusal.message || refusal.code);
+  return messages.ko[key] ? t(key, refusal.message) : t('refused', refusal.message || refusal.code);
 }
 
-/** A short word at the foot of the page, read out by screen readers. */
-function note(text, kind = 'plain') {
-  const line = make('p', { className: `note ${kind}` }, text);
-  byId('notes').append(line);
+/** Shows a short note at the foot of the page, which screen readers read out. */
+function notify(text, kind = 'plain') {
+  const note = make('p', { className: `note ${kind}` }, text);
+  byId('notes').append(note);
   while (byId('notes').children.length > NOTES_MAX) byId('notes').firstChild.remove();
-  setTimeout(() => line.remove(), NOTE_MS);
+  setTimeout(() => note.remove(), NOTE_MS);
 }
 
 async function start() {
-  bindTop();
-  const link = event ? recall(`host.${event}`) : null;
-  const { logged_in: isIn } = await call('GET', '/admin/login').catch(() => ({ logged_in: false }));
-  if (isIn) return enter('admin', null);
-  if (link) return enter('host', link);
-  view('login');
+  wireHeader();
+  const token = event ? storage.get(linkKey) : null;
+  const { logged_in: isLoggedIn } = await call('GET', '/admin/login').catch(() => ({ logged_in: false }));
+  if (isLoggedIn) return enter('admin', null);
+  if (token) return enter('host', token);
+  showView('login');
   byId('login-token').focus();
 }
 
-function bindTop() {
-  byId('login-form').addEventListener('submit', async (submitted) => {
-    submitted.preventDefault();
-    say('login-wrong', '');
-    try {
-      await call('POST', '/admin/login', { body: { token: byId('login-token').value.trim() } });
-      byId('login-token').value = '';
-      await enter('admin', null);
-    } catch (refusal) {
-      say('login-wrong', refusal.code === 'UNAUTHORIZED' ? t('wrongToken') : explain(refusal));
-      byId('login-token').select();
-    }
-  });
+function wireHeader() {
+  byId('login-form').addEventListener('submit', logIn);
   byId('logout').addEventListener('click', async () => {
-    if (event) forget(`host.${event}`);
+    if (event) storage.remove(linkKey);
     await call('POST', '/admin/logout').catch(() => null);
     location.reload();
   });
   byId('to-events').addEventListener('click', () => location.assign('/lottery/admin'));
-  byId('help-button').addEventListener('click', () => help(t));
-  document.addEventListener('keydown', keyed);
+  byId('help-button').addEventListener('click', () => showHelp(t));
+  document.addEventListener('keydown', handleKey);
 }
 
-/** Keys that hold everywhere, unless somebody is typing or a dialog is open. */
-function keyed(pressed) {
-  if (pressed.ctrlKey || pressed.metaKey || pressed.altKey || document.querySelector('dialog[open]')) return;
-  if (pressed.target.closest?.('input, textarea, select')) return;
-  if (pressed.key === '?') return void help(t);
-  const place = Number(pressed.key);
-  const tabs = tabsAllowed();
-  if (desk.event && place >= 1 && place <= tabs.length) return void open(tabs[place - 1].name);
-  built.get(opened)?.keyed?.(pressed);
+async function logIn(submit) {
+  submit.preventDefault();
+  setText('login-wrong', '');
+  try {
+    await call('POST', '/admin/login', { body: { token: byId('login-token').value.trim() } });
+    byId('login-token').value = '';
+    await enter('admin', null);
+  } catch (refusal) {
+    setText('login-wrong', refusal.code === 'UNAUTHORIZED' ? t('wrongToken') : explain(refusal));
+    byId('login-token').select();
+  }
 }
 
-async function enter(rank, token) {
-  desk.rank = rank;
-  desk.token = token;
-  show('to-events', rank === 'admin' && Boolean(event));
-  show('top', true);
+/** Handles the keys of the console, unless somebody is typing or a dialog is open. */
+function handleKey(key) {
+  if (key.ctrlKey || key.metaKey || key.altKey || document.querySelector('dialog[open]')) return;
+  if (key.target.closest?.('input, textarea, select')) return;
+  if (key.key === '?') return void showHelp(t);
+  const place = Number(key.key);
+  const tabs = allowedTabs();
+  if (event && place >= 1 && place <= tabs.length) return void open(tabs[place - 1].name);
+  built.get(openTab)?.handleKey?.(key);
+}
+
+async function enter(role, token) {
+  Object.assign(app, { role, token });
+  setShown('to-events', role === 'admin' && Boolean(event));
+  setShown('top', true);
   if (!event) {
-    const { build } = await import("./events.js");
-    view('events');
-    byId('events').replaceChildren(build(desk).element);
+    const { EventList } = await import("./events.js");
+    showView('events');
+    byId('events').replaceChildren(new EventList(app).element);
     return;
   }
-  view('panel');
+  showView('panel');
   renderTabs();
-  line = connect({ event, role: 'admin', token, onFrame: heard, onStatus: status });
-  const wanted = recall('console.tab');
-  await open(tabsAllowed().some((tab) => tab.name === wanted) ? wanted : 'show');
+  connection = connect({ event, role: 'admin', token, onFrame: handleFrame, onStatus: handleStatus });
+  const lastTab = storage.get('console.tab');
+  await open(allowedTabs().some((tab) => tab.name === lastTab) ? lastTab : 'show');
 }
 
-/** The rights are gone: a revoked link or an ended login. */
+/** Returns to the login after a revoked link or an ended login. */
 function leave() {
-  line?.close();
-  if (event) forget(`host.${event}`);
-  view('login');
+  connection?.close();
+  if (event) storage.remove(linkKey);
+  showView('login');
 }
 
-function heard(frame) {
-  const before = desk.state;
-  desk.state = after(before, frame);
-  if (frame.type === 'notice') note(frame.message ?? frame.code);
-  for (const listen of desk.listeners) listen(frame);
-  if (desk.state !== before) render();
+function handleFrame(frame) {
+  const before = app.state;
+  app.state = applyFrame(before, frame);
+  if (frame.type === 'notice') notify(frame.message ?? frame.code);
+  for (const listener of app.listeners) listener(frame);
+  if (app.state !== before) render();
 }
 
-function status({ line: how, code }) {
-  byId('line').dataset.line = how;
-  say('line-text', t(`line_${how}`));
-  if (how !== 'ended') return;
-  if (code === 4404) note(t('why_EVENT_NOT_FOUND'), 'bad');
-  if (code === 4401) leave();
+function handleStatus({ status, code }) {
+  byId('connection').dataset.connection = status;
+  setText('connection-text', t(`connection_${status}`));
+  if (status !== 'ended') return;
+  if (code === NO_SUCH_EVENT) notify(t('why_EVENT_NOT_FOUND'), 'bad');
+  if (code === BAD_TOKEN) leave();
 }
 
-const tabsAllowed = () => TABS.filter((tab) => tab.rank === 'host' || desk.rank === 'admin');
+const allowedTabs = () => TABS.filter((tab) => tab.role === 'host' || app.role === 'admin');
 
 function renderTabs() {
   if (byId('panel').hidden) return;
-  show('tabs', true);
-  byId('tabs').replaceChildren(
-    ...tabsAllowed().map(({ name }, place) =>
-      make(
-        'button',
-        {
-          type: 'button',
-          id: `tab-${name}`,
-          role: 'tab',
-          'aria-selected': String(name === opened),
-          'aria-controls': 'panel',
-          tabIndex: name === opened ? 0 : -1,
-          title: String(place + 1),
-          onclick: () => open(name),
-          onkeydown: (pressed) => step(pressed, place),
-        },
-        t(`tab_${name}`),
-      ),
-    ),
-  );
+  setShown('tabs', true);
+  byId('tabs').replaceChildren(...allowedTabs().map(tabButton));
 }
 
-/** Left and right between tabs, as screen readers expect it. */
-function step(pressed, place) {
-  const by = { ArrowRight: 1, ArrowLeft: -1 }[pressed.key];
+function tabButton({ name }, place) {
+  const isOpen = name === openTab;
+  const properties = {
+    type: 'button',
+    id: `tab-${name}`,
+    role: 'tab',
+    'aria-selected': String(isOpen),
+    'aria-controls': 'panel',
+    tabIndex: isOpen ? 0 : -1,
+    title: String(place + 1),
+    onclick: () => open(name),
+    onkeydown: (key) => moveBetweenTabs(key, place),
+  };
+  return make('button', properties, t(`tab_${name}`));
+}
+
+/** Moves between tabs by the arrow keys, as screen readers expect it. */
+function moveBetweenTabs(key, place) {
+  const by = { ArrowRight: 1, ArrowLeft: -1 }[key.key];
   if (!by) return;
-  pressed.preventDefault();
-  const tabs = tabsAllowed();
-  open(tabs[(place + by + tabs.length) % tabs.length].name).then(() => byId(`tab-${opened}`).focus());
+  key.preventDefault();
+  const tabs = allowedTabs();
+  open(tabs[(place + by + tabs.length) % tabs.length].name).then(() => byId(`tab-${openTab}`).focus());
 }
 
 async function open(name) {
   if (!built.has(name)) {
-    const { build } = await TABS.find((tab) => tab.name === name).load();
-    if (!built.has(name)) built.set(name, build(desk));
+    const { Tab } = await TABS.find((tab) => tab.name === name).load();
+    if (!built.has(name)) built.set(name, new Tab(app));
   }
-  opened = name;
-  remember('console.tab', name);
+  openTab = name;
+  storage.set('console.tab', name);
   renderTabs();
+  const tab = built.get(name);
   byId('panel').dataset.tab = name;
   byId('panel').setAttribute('aria-labelledby', `tab-${name}`);
-  byId('panel').replaceChildren(built.get(name).element);
-  built.get(name).render?.(desk.state);
-  built.get(name).opened?.();
+  byId('panel').replaceChildren(tab.element);
+  tab.render?.(app.state);
+  tab.opened?.();
 }
 
 function render() {
-  const { state } = desk;
-  if (event) say('event-title', state.title || event);
-  show('rehearsal-mark', Boolean(state.rehearsal));
-  show('phase', Boolean(state.phase));
-  if (state.phase) say('phase', t(`phase_${state.phase}`));
+  const { state } = app;
+  if (event) setText('event-title', state.title || event);
+  setShown('rehearsal-mark', Boolean(state.rehearsal));
+  setShown('phase', Boolean(state.phase));
+  if (state.phase) setText('phase', t(`phase_${state.phase}`));
   byId('phase').dataset.phase = state.phase ?? '';
   document.body.dataset.rehearsal = String(Boolean(state.rehearsal));
-  built.get(opened)?.render?.(state);
+  built.get(openTab)?.render?.(state);
 }
 
-function view(name) {
+function showView(name) {
   document.body.dataset.view = name;
-  for (const section of ['login', 'events', 'panel']) show(section, section === name);
-  show('top', name !== 'login');
-  if (name !== 'panel') show('tabs', false);
+  for (const section of ['login', 'events', 'panel']) setShown(section, section === name);
+  setShown('top', name !== 'login');
+  if (name !== 'panel') setShown('tabs', false);
 }
 
 start();

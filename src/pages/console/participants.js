@@ -1,69 +1,88 @@
-// Who takes part: found by number, and what the staff note about them.
+// Participants tab: found by number, with the marks that the staff set on them.
 
-import { moment } from "../shared/i18n.js";
 import { digits, make } from "../shared/dom.js";
+import { formatTime } from "../shared/i18n.js";
 
-const PAGE = 100;
+const PAGE_SIZE = 100;
+const COLUMNS = ['number', 'registeredAt', 'eligible', 'group', 'weight'];
 
-export function build(desk) {
-  const { t } = desk;
-  let people = [];
-  let total = 0;
-  let from = 0;
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.participants = [];
+    this.total = 0;
+    this.after = 0;
+    this.heading = make('h2');
+    this.search = make('input', { id: 'find-number', type: 'number', min: 1, inputMode: 'numeric', onchange: () => this.find() });
+    this.searchLabel = make('span');
+    this.head = make('tr');
+    this.body = make('tbody');
+    this.more = make('button', { type: 'button', onclick: () => this.load(this.participants.at(-1)?.draw_number ?? 0, true) });
+    const search = make('label', { className: 'inline' }, this.searchLabel, this.search);
+    const table = make('table', { id: 'people' }, make('thead', {}, this.head), this.body);
+    this.element = make(
+      'section',
+      { className: 'card' },
+      make('div', { className: 'row between' }, this.heading, search),
+      make('div', { className: 'scroll' }, table),
+      make('div', { className: 'row' }, this.more),
+    );
+    this.translate();
+  }
 
-  const heading = make('h2');
-  const search = make('input', { id: 'find-number', type: 'number', min: 1, inputMode: 'numeric' });
-  const label = make('span');
-  const body = make('tbody');
-  const head = make('tr');
-  const more = make('button', { type: 'button', onclick: () => load(people.at(-1)?.draw_number ?? 0, true) });
-  const element = make(
-    'section',
-    { className: 'card' },
-    make('div', { className: 'row between' }, heading, make('label', { className: 'inline' }, label, search)),
-    make('div', { className: 'scroll' }, make('table', { id: 'people' }, make('thead', {}, head), body)),
-    make('div', { className: 'row' }, more),
-  );
-  search.onchange = () => load(Math.max(0, Number(search.value) - 1), false);
+  opened() {
+    this.load(this.after, false);
+  }
 
-  async function load(after, isMore) {
-    const data = await desk.attempt(() => desk.call('GET', `participants?limit=${PAGE}&after=${after}`));
+  find() {
+    this.load(Math.max(0, Number(this.search.value) - 1), false);
+  }
+
+  async load(after, isMore) {
+    const data = await this.app.attempt(() => this.app.call('GET', `participants?limit=${PAGE_SIZE}&after=${after}`));
     if (!data) return;
-    total = data.total_count;
-    from = isMore ? from : after;
-    people = isMore ? [...people, ...data.participants] : data.participants;
-    render();
+    this.total = data.total_count;
+    if (!isMore) this.after = after;
+    this.participants = isMore ? [...this.participants, ...data.participants] : data.participants;
+    this.translate();
   }
 
-  function render() {
-    heading.textContent = t('peopleCount', total);
-    label.textContent = t('findNumber');
-    more.textContent = t('more');
-    more.hidden = people.length === 0 || people.at(-1).draw_number >= total;
-    head.replaceChildren(...['number', 'registeredAt', 'eligible', 'group', 'weight'].map((key) => make('th', { scope: 'col' }, t(key))));
-    body.replaceChildren(...(people.length ? people.map(row) : [make('tr', {}, make('td', { colSpan: 5, className: 'quiet' }, t('nobody')))]));
+  translate() {
+    const { t } = this.app;
+    this.heading.textContent = t('peopleCount', this.total);
+    this.searchLabel.textContent = t('findNumber');
+    this.more.textContent = t('more');
+    this.more.hidden = this.participants.length === 0 || this.participants.at(-1).draw_number >= this.total;
+    this.head.replaceChildren(...COLUMNS.map((key) => make('th', { scope: 'col' }, t(key))));
+    const rows = this.participants.map((participant) => this.row(participant));
+    const empty = make('tr', {}, make('td', { colSpan: COLUMNS.length, className: 'quiet' }, t('nobody')));
+    this.body.replaceChildren(...(rows.length ? rows : [empty]));
   }
 
-  function row(person) {
-    const { draw_number: number, eligible = true, group = null, weight = 1 } = person;
+  row({ draw_number: number, created_at: createdAt, eligible = true, group = null, weight = 1 }) {
+    const { t } = this.app;
     const name = digits(number);
+    /** A cell whose input sets a mark; `read` takes its value from the input. */
+    const cell = (label, mark, read, properties) => {
+      const onchange = ({ target }) => this.setMark(number, { [mark]: read(target) });
+      return make('td', {}, make('input', { ...properties, 'aria-label': t(label, name), onchange }));
+    };
     return make(
       'tr',
       { 'data-number': number },
       make('th', { scope: 'row' }, name),
-      make('td', {}, moment(person.created_at)),
-      make('td', {}, make('input', { type: 'checkbox', checked: eligible, 'aria-label': t('eligibleOf', name), onchange: (changed) => mark(number, { eligible: changed.target.checked }) })),
-      make('td', {}, make('input', { value: group ?? '', maxLength: 200, 'aria-label': t('groupOf', name), onchange: (changed) => mark(number, { group: changed.target.value }) })),
-      make('td', {}, make('input', { type: 'number', min: 1, max: 65535, value: weight, 'aria-label': t('weightOf', name), onchange: (changed) => mark(number, { weight: Number(changed.target.value) }) })),
+      make('td', {}, formatTime(createdAt)),
+      cell('eligibleOf', 'eligible', (input) => input.checked, { type: 'checkbox', checked: eligible }),
+      cell('groupOf', 'group', (input) => input.value, { value: group ?? '', maxLength: 200 }),
+      cell('weightOf', 'weight', (input) => Number(input.value), { type: 'number', min: 1, max: 65535, value: weight }),
     );
   }
 
-  async function mark(number, change) {
-    const marked = await desk.attempt(() => desk.call('PATCH', `participants/${number}`, change), t('saved'));
-    if (marked) people = people.map((person) => (person.draw_number === number ? marked : person));
-    render();
+  async setMark(number, change) {
+    const { app } = this;
+    const changed = await app.attempt(() => app.call('PATCH', `participants/${number}`, change), app.t('saved'));
+    const replace = (participant) => (participant.draw_number === number ? changed : participant);
+    if (changed) this.participants = this.participants.map(replace);
+    this.translate();
   }
-
-  render();
-  return { element, reworded: render, opened: () => load(from, false) };
 }

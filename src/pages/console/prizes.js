@@ -1,143 +1,182 @@
-// The list of prizes: add, change, order, remove, picture, and import.
+// Prizes tab: add, change, reorder, remove, illustrate and import prizes.
 
-import { importPrizes } from "./import.js";
 import { Refusal } from "../shared/api.js";
 import { make } from "../shared/dom.js";
+import { importPrizes } from "./import.js";
 
 const IMAGE_BYTES_MAX = 5 << 20;
-/** A picture's longest side, as the server keeps it. */
+/** Longest side of an image, as the server keeps it. */
 const IMAGE_SIDE_MAX = 1600;
+const UPLOAD_TIMEOUT_MS = 60_000;
 const MODES = ['slot', 'card', 'network', 'list'];
 
-export function build(desk) {
-  const { t } = desk;
-  let prizes = [];
-  let dragged = null;
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.prizes = [];
+    this.dragged = null;
+    this.heading = make('h2');
+    this.addButton = make('button', { type: 'button', id: 'add-prize', className: 'main', onclick: () => this.edit(null) });
+    this.importButton = make('button', { type: 'button', id: 'import-prizes', onclick: () => this.import() });
+    this.list = make('ol', { id: 'prizes', className: 'prizes' });
+    const buttons = make('div', { className: 'row' }, this.importButton, this.addButton);
+    const header = make('div', { className: 'row between' }, this.heading, buttons);
+    this.element = make('section', { className: 'card' }, header, this.list);
+    this.load();
+    this.translate();
+  }
 
-  const heading = make('h2');
-  const add = make('button', { type: 'button', id: 'add-prize', className: 'main', onclick: () => edit(null) });
-  const bring = make('button', { type: 'button', id: 'import-prizes', onclick: async () => (await importPrizes(desk)) && load() });
-  const list = make('ol', { id: 'prizes', className: 'prizes' });
-  const element = make('section', { className: 'card' }, make('div', { className: 'row between' }, heading, make('div', { className: 'row' }, bring, add)), list);
+  opened() {
+    this.load();
+  }
 
-  async function load() {
-    const data = await desk.attempt(() => desk.call('GET', 'prizes'));
+  async load() {
+    const data = await this.app.attempt(() => this.app.call('GET', 'prizes'));
     if (!data) return;
-    prizes = data.prizes;
-    render();
+    this.prizes = data.prizes;
+    this.translate();
   }
 
-  function render() {
-    heading.textContent = t('prizes');
-    add.textContent = t('addPrize');
-    bring.textContent = t('import');
-    list.replaceChildren(...(prizes.length ? prizes.map(row) : [make('li', { className: 'quiet' }, t('noPrizes'))]));
+  async import() {
+    if (await importPrizes(this.app)) await this.load();
   }
 
-  function row(prize, place) {
-    const { prize_id: id, prize_name: name } = prize;
-    const parts = [
+  translate() {
+    const { t } = this.app;
+    this.heading.textContent = t('prizes');
+    this.addButton.textContent = t('addPrize');
+    this.importButton.textContent = t('import');
+    const rows = this.prizes.map((prize, place) => this.row(prize, place));
+    this.list.replaceChildren(...(rows.length ? rows : [make('li', { className: 'quiet' }, t('noPrizes'))]));
+  }
+
+  row(prize, place) {
+    const { t } = this.app;
+    const facts = [
       prize.prize_grade,
       t('rankIs', prize.prize_rank),
       t('left', prize.remaining, prize.quantity),
       prize.draw_mode && t('modeAndCount', t(`mode_${prize.draw_mode}`), prize.winner_count ?? 1),
       prize.needs_address && t('needsAddress'),
-    ];
-    const button = (text, label, onclick, more = {}) =>
-      make('button', { type: 'button', className: 'small', 'aria-label': `${label}: ${name}`, title: label, onclick, ...more }, text);
+    ].filter(Boolean);
+    const image = prize.prize_image
+      ? make('img', { src: prize.prize_image, alt: '', loading: 'lazy' })
+      : make('span', { className: 'picture', 'aria-hidden': 'true' });
+    const description = make('p', { className: 'quiet' }, facts.join(' · '));
     return make(
       'li',
       {
-        'data-prize': id,
+        'data-prize': prize.prize_id,
         draggable: true,
-        ondragstart: () => (dragged = place),
-        ondragover: (over) => over.preventDefault(),
-        ondrop: (dropped) => {
-          dropped.preventDefault();
-          if (dragged !== null && dragged !== place) move(dragged, place);
-          dragged = null;
-        },
+        ondragstart: () => (this.dragged = place),
+        ondragover: (drag) => drag.preventDefault(),
+        ondrop: (drop) => this.drop(drop, place),
       },
-      prize.prize_image ? make('img', { src: prize.prize_image, alt: '', loading: 'lazy' }) : make('span', { className: 'picture', 'aria-hidden': 'true' }),
-      make('div', { className: 'grow' }, make('strong', {}, name), make('p', { className: 'quiet' }, parts.filter(Boolean).join(' · '))),
-      make(
-        'div',
-        { className: 'row' },
-        button('↑', t('up'), () => move(place, place - 1), { disabled: place === 0 }),
-        button('↓', t('down'), () => move(place, place + 1), { disabled: place === prizes.length - 1 }),
-        button(t('change'), t('change'), () => edit(prize)),
-        button(t('remove'), t('remove'), () => remove(prize)),
-      ),
+      image,
+      make('div', { className: 'grow' }, make('strong', {}, prize.prize_name), description),
+      make('div', { className: 'row' }, this.rowButtons(prize, place)),
     );
   }
 
-  async function move(from, to) {
-    const order = prizes.map((prize) => prize.prize_id);
-    order.splice(to, 0, ...order.splice(from, 1));
-    await desk.attempt(() => desk.call('POST', 'prizes/order', { order }));
-    await load();
-    const id = order[to];
-    list.querySelector(`[data-prize="${id}"] button:not(:disabled)`)?.focus();
-  }
-
-  async function remove(prize) {
-    const isSure = await desk.ask({ title: t('removeTitle'), text: prize.prize_name, yes: t('remove'), danger: true });
-    if (!isSure) return;
-    await desk.attempt(() => desk.call('DELETE', `prizes/${prize.prize_id}`), t('removed'));
-    await load();
-  }
-
-  /** The picture that was chosen, stored. */
-  async function upload(chosen) {
-    const file = await shrunk(chosen);
-    if (file.size > IMAGE_BYTES_MAX) throw new Refusal('BODY_TOO_LARGE', '', 413);
-    const { prize_image: path } = await desk.call('POST', 'images', file, { type: file.type, patience: 60_000 });
-    return path;
-  }
-
-  async function edit(prize) {
-    const next = Math.max(0, ...prizes.map((one) => one.prize_rank)) + 1;
-    const fields = [
-      { name: 'prize_name', label: t('prizeName'), value: prize?.prize_name, required: true, maxLength: 200 },
-      { name: 'prize_grade', label: t('grade'), value: prize?.prize_grade, maxLength: 200, hint: t('gradeHint') },
-      { name: 'prize_rank', label: t('rank'), type: 'number', value: prize?.prize_rank ?? next, min: 0, max: 100000, required: true },
-      { name: 'quantity', label: t('quantity'), type: 'number', value: prize?.quantity ?? 1, min: 1, max: 100000, required: true },
-      { name: 'draw_mode', label: t('mode'), value: prize?.draw_mode ?? 'slot', options: MODES.map((mode) => [mode, t(`mode_${mode}`)]) },
-      { name: 'winner_count', label: t('winnerCount'), type: 'number', value: prize?.winner_count ?? 1, min: 1, max: 500 },
-      { name: 'repeat_winners', label: t('repeatWinners'), type: 'checkbox', value: prize?.repeat_winners },
-      { name: 'needs_address', label: t('needsAddress'), type: 'checkbox', value: prize?.needs_address },
-      { name: 'group', label: t('groupOnly'), value: prize?.group, maxLength: 200 },
-      { name: 'picture', label: t('picture'), type: 'file', accept: 'image/*', value: '' },
+  rowButtons(prize, place) {
+    const { t } = this.app;
+    const button = (text, label, onclick, disabled = false) =>
+      make(
+        'button',
+        { type: 'button', className: 'small', 'aria-label': `${label}: ${prize.prize_name}`, title: label, onclick, disabled },
+        text,
+      );
+    return [
+      button('↑', t('up'), () => this.move(place, place - 1), place === 0),
+      button('↓', t('down'), () => this.move(place, place + 1), place === this.prizes.length - 1),
+      button(t('change'), t('change'), () => this.edit(prize)),
+      button(t('remove'), t('remove'), () => this.remove(prize)),
     ];
-    const picture = { file: null };
-    fields.at(-1).onchange = (changed) => (picture.file = changed.target.files[0] ?? null);
-    const answer = await desk.ask({ title: prize ? t('changePrize') : t('addPrize'), yes: t('save'), fields });
+  }
+
+  drop(drop, place) {
+    drop.preventDefault();
+    if (this.dragged !== null && this.dragged !== place) this.move(this.dragged, place);
+    this.dragged = null;
+  }
+
+  async move(from, to) {
+    const order = this.prizes.map((prize) => prize.prize_id);
+    order.splice(to, 0, ...order.splice(from, 1));
+    await this.app.attempt(() => this.app.call('POST', 'prizes/order', { order }));
+    await this.load();
+    this.list.querySelector(`[data-prize="${order[to]}"] button:not(:disabled)`)?.focus();
+  }
+
+  async remove(prize) {
+    const { app } = this;
+    const { t } = app;
+    const isSure = await app.ask({ title: t('removeTitle'), text: prize.prize_name, yes: t('remove'), danger: true });
+    if (!isSure) return;
+    await app.attempt(() => app.call('DELETE', `prizes/${prize.prize_id}`), t('removed'));
+    await this.load();
+  }
+
+  /** Asks for a prize's fields and saves it; null makes a new one. */
+  async edit(prize) {
+    const { app } = this;
+    const { t } = app;
+    let image = null;
+    const fields = this.fields(prize, (file) => (image = file));
+    const answer = await app.ask({ title: prize ? t('changePrize') : t('addPrize'), yes: t('save'), fields });
     if (!answer) return;
-    const saved = await desk.attempt(async () => {
-      const path = picture.file ? await upload(picture.file) : prize?.prize_image;
+    const saved = await app.attempt(async () => {
+      const path = image ? await this.upload(image) : prize?.prize_image;
       const { picture: _, ...body } = answer;
       for (const [name, value] of Object.entries(body)) if (value === '') delete body[name];
       if (path) body.prize_image = path;
-      return desk.call(prize ? 'PUT' : 'POST', prize ? `prizes/${prize.prize_id}` : 'prizes', body);
+      return app.call(prize ? 'PUT' : 'POST', prize ? `prizes/${prize.prize_id}` : 'prizes', body);
     }, t('saved'));
-    if (saved) await load();
+    if (saved) await this.load();
   }
 
-  load();
-  render();
-  return { element, reworded: render, opened: load };
+  fields(prize, onImage) {
+    const { t } = this.app;
+    const nextRank = Math.max(0, ...this.prizes.map((each) => each.prize_rank)) + 1;
+    const defaults = { prize_rank: nextRank, quantity: 1, draw_mode: 'slot', winner_count: 1 };
+    const onchange = ({ target }) => onImage(target.files[0] ?? null);
+    const fields = [
+      { name: 'prize_name', label: t('prizeName'), required: true, maxLength: 200 },
+      { name: 'prize_grade', label: t('grade'), maxLength: 200, hint: t('gradeHint') },
+      { name: 'prize_rank', label: t('rank'), type: 'number', min: 0, max: 100000, required: true },
+      { name: 'quantity', label: t('quantity'), type: 'number', min: 1, max: 100000, required: true },
+      { name: 'draw_mode', label: t('mode'), options: MODES.map((mode) => [mode, t(`mode_${mode}`)]) },
+      { name: 'winner_count', label: t('winnerCount'), type: 'number', min: 1, max: 500 },
+      { name: 'repeat_winners', label: t('repeatWinners'), type: 'checkbox' },
+      { name: 'needs_address', label: t('needsAddress'), type: 'checkbox' },
+      { name: 'group', label: t('groupOnly'), maxLength: 200 },
+    ].map((each) => ({ ...each, value: prize?.[each.name] ?? defaults[each.name] }));
+    return [...fields, { name: 'picture', label: t('picture'), type: 'file', accept: 'image/*', value: '', onchange }];
+  }
+
+  /** Uploads an image; gives its path. */
+  async upload(original) {
+    const file = await shrink(original);
+    if (file.size > IMAGE_BYTES_MAX) throw new Refusal('BODY_TOO_LARGE', '', 413);
+    const options = { type: file.type, timeoutMs: UPLOAD_TIMEOUT_MS };
+    const { prize_image: path } = await this.app.call('POST', 'images', file, options);
+    return path;
+  }
 }
 
-/** A photograph at the size that is kept: those of today's cameras are larger than a small box should have to open. What cannot be read is sent as it is. */
-async function shrunk(file) {
+/**
+ * Shrinks a photograph to the size that is kept: a camera's is larger than a small server should
+ * decode. A file that the browser cannot read is sent unchanged.
+ */
+async function shrink(file) {
   try {
-    const picture = await createImageBitmap(file);
-    const scale = IMAGE_SIDE_MAX / Math.max(picture.width, picture.height);
+    const image = await createImageBitmap(file);
+    const scale = IMAGE_SIDE_MAX / Math.max(image.width, image.height);
     if (scale >= 1) return file;
-    const canvas = make('canvas', { width: Math.round(picture.width * scale), height: Math.round(picture.height * scale) });
-    canvas.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
+    const canvas = make('canvas', { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
+    canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
     const type = file.type === 'image/jpeg' ? 'image/jpeg' : 'image/png';
-    return await new Promise((done) => canvas.toBlob((blob) => done(blob ?? file), type, 0.9));
+    return await new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), type, 0.9));
   } catch {
     return file;
   }

@@ -1,222 +1,248 @@
-// The run of show: what happens next, what was drawn, and how it reached the hall.
+// Run of show tab: the next step, the last results, and how they reached the hall.
 //
-// One big button always says the next step. A step names the draw that it means, so that a second operator who was faster is told so and nothing
-// is done twice; and the button rests for a moment after each step, so that a held or doubled key makes one step.
+// One big button always names the next step. A step names the draw it means, so that a slower
+// second operator is told so and nothing is done twice. The button rests for a moment after each
+// step, so that a held or doubled key makes one step.
 
-import { nextStep, pickPrize } from "./steps.js";
-import { hall } from "./live-status.js";
-import { drawn } from "./draws.js";
 import { digits, make } from "../shared/dom.js";
+import { Draws } from "./draws.js";
+import { LiveStatus } from "./live-status.js";
 
-/** How long the button rests after a step. */
+/** Time that the button rests after a step. */
 const REST_MS = 900;
+const WINNERS_MAX = 500;
+const MODES = ['slot', 'card', 'network', 'list'];
+/** Frames after which the prizes have other remainders. */
+const PRIZE_FRAMES = ['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'event_reset'];
+const CALLS = {
+  standby: 'draw/standby',
+  start: 'draw/start-animation',
+  reveal: 'draw/reveal',
+  complete: 'draw/complete',
+};
+const STEP_OF_STATUS = { standby: 'start', started: 'reveal', revealed: 'complete' };
 
-export function build(desk) {
-  const { t } = desk;
-  const show = { prizes: [], chosen: null, restsUntil: 0, isBusy: false };
+/**
+ * The next step; only those in CALLS can be taken. Without a current draw, the chosen prize is put
+ * on standby.
+ */
+function nextStep({ current, phase }, chosen) {
+  if (phase === 'closed') return 'closed';
+  if (current) return STEP_OF_STATUS[current.status];
+  if (!chosen) return 'choose';
+  return chosen.remaining === 0 ? 'exhausted' : 'standby';
+}
 
-  const stand = make('div', { className: 'stand', 'aria-live': 'polite' });
-  const primary = make('button', { type: 'button', id: 'step', className: 'main step', onclick: () => step() });
-  const cancel = make('button', { type: 'button', id: 'cancel', className: 'danger', onclick: () => callOff() });
-  const mode = make('select', { id: 'mode', onchange: () => renderStep() });
-  const count = make('input', { id: 'count', type: 'number', min: 1, max: 500, onchange: () => renderStep() });
-  const list = make('ul', { id: 'run', className: 'run', role: 'radiogroup' });
-  const labels = { mode: make('span'), count: make('span'), next: make('h2'), prizes: make('h2') };
-  const meters = hall(desk);
-  const results = drawn(desk);
+/** The prize to draw next: the chosen one while any are left, else the next one that has some. */
+function pickPrize(prizes, chosen) {
+  const place = prizes.findIndex((prize) => prize.prize_id === chosen?.prize_id);
+  if (place >= 0 && prizes[place].remaining > 0) return prizes[place];
+  const order = [...prizes.slice(place + 1), ...prizes.slice(0, Math.max(place, 0))];
+  return order.find((prize) => prize.remaining > 0) ?? prizes[place] ?? null;
+}
 
-  const element = make(
-    'div',
-    { className: 'show' },
-    make(
-      'section',
-      { className: 'card now' },
-      labels.next,
-      stand,
-      make('div', { className: 'row tuning' }, make('label', {}, labels.mode, mode), make('label', {}, labels.count, count)),
-      make('div', { className: 'row' }, primary, cancel),
-    ),
-    make('section', { className: 'card list' }, labels.prizes, list),
-    meters.element,
-    results.element,
-  );
-
-  async function loadPrizes() {
-    const data = await desk.attempt(() => desk.call('GET', 'prizes'));
-    if (!data) return;
-    show.prizes = data.prizes;
-    choose(pickPrize(show.prizes, show.chosen));
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.prizes = [];
+    this.chosen = null;
+    this.restsUntil = 0;
+    this.isBusy = false;
+    this.liveStatus = new LiveStatus(app);
+    this.draws = new Draws(app);
+    this.element = this.build();
+    this.renderModes();
+    app.listeners.add(({ type }) => {
+      if (PRIZE_FRAMES.includes(type)) this.loadPrizes();
+    });
+    this.loadPrizes();
   }
 
-  function choose(prize) {
-    const isOther = prize?.prize_id !== show.chosen?.prize_id;
-    show.chosen = prize ?? null;
-    if (isOther && prize) {
-      mode.value = prize.draw_mode ?? 'slot';
-      count.value = Math.max(1, Math.min(prize.winner_count ?? 1, prize.remaining || 1));
+  build() {
+    const renderStep = () => this.renderStep();
+    this.currentDraw = make('div', { className: 'current-draw', 'aria-live': 'polite' });
+    this.stepButton = make('button', { type: 'button', id: 'step', className: 'main step', onclick: () => this.step() });
+    this.cancelButton = make('button', { type: 'button', id: 'cancel', className: 'danger', onclick: () => this.cancel() });
+    this.mode = make('select', { id: 'mode', onchange: renderStep });
+    this.count = make('input', { id: 'count', type: 'number', min: 1, max: WINNERS_MAX, onchange: renderStep });
+    this.list = make('ul', { id: 'run', className: 'run', role: 'radiogroup' });
+    this.labels = { now: make('h2'), prizes: make('h2'), mode: make('span'), winnerCount: make('span') };
+    const { now, prizes, mode, winnerCount } = this.labels;
+    return make(
+      'div',
+      { className: 'show' },
+      make(
+        'section',
+        { className: 'card now' },
+        now,
+        this.currentDraw,
+        make('div', { className: 'row tuning' }, make('label', {}, mode, this.mode), make('label', {}, winnerCount, this.count)),
+        make('div', { className: 'row' }, this.stepButton, this.cancelButton),
+      ),
+      make('section', { className: 'card list' }, prizes, this.list),
+      this.liveStatus.element,
+      this.draws.element,
+    );
+  }
+
+  opened() {
+    this.loadPrizes();
+    this.liveStatus.poll();
+    this.draws.refresh();
+  }
+
+  translate() {
+    this.renderModes();
+    this.renderPrizes();
+    this.render();
+  }
+
+  handleKey(key) {
+    const isOnOther = key.target.closest?.('button, a, [role="tab"]') && key.target !== this.stepButton;
+    if (key.key === ' ' || key.key === 'Enter') {
+      if (isOnOther) return;
+      key.preventDefault();
+      if (!key.repeat) this.step();
+    } else if (key.key === 'ArrowDown' || key.key === 'ArrowUp') {
+      key.preventDefault();
+      this.moveChoice(key.key === 'ArrowDown' ? 1 : -1);
+    } else if (key.key === 'v' || key.key === 'V') {
+      this.draws.focusFirst();
     }
-    renderList();
-    renderStep();
   }
 
-  /** A prize as the draw calls take it. */
-  const asked = ({ prize_id, prize_name, prize_rank, prize_image }, draw_mode, winner_count) => ({
-    prize_id,
-    prize_name,
-    prize_rank,
-    prize_image: prize_image ?? undefined,
-    draw_mode,
-    winner_count,
-    last_draw_id: desk.state.last_draw_id,
-  });
-
-  /** What is asked for when the chosen prize is put on stage. */
-  const spec = () => asked(show.chosen, mode.value, Number(count.value) || 1);
-
-  /** The prize as it stands ready: what is started is what was shown, whatever is chosen here. */
-  const standing = () => asked(desk.state.current, desk.state.current.draw_mode, desk.state.current.winner_count);
-
-  async function step() {
-    const next = nextStep(desk.state, show.chosen);
-    if (!next.call || show.isBusy || Date.now() < show.restsUntil) return;
-    show.isBusy = true;
-    renderStep();
-    const body = { standby: spec, start: standing, reveal: naming, complete: naming }[next.name]();
-    await desk.attempt(() => desk.call('POST', next.call, body), t(`did_${next.name}`));
-    show.isBusy = false;
-    show.restsUntil = Date.now() + REST_MS;
-    setTimeout(renderStep, REST_MS + 20);
-    renderStep();
+  async loadPrizes() {
+    const data = await this.app.attempt(() => this.app.call('GET', 'prizes'));
+    if (!data) return;
+    this.prizes = data.prizes;
+    this.choose(pickPrize(this.prizes, this.chosen));
   }
 
-  const naming = () => ({ draw_id: desk.state.current?.draw_id });
+  choose(prize) {
+    const isOther = prize?.prize_id !== this.chosen?.prize_id;
+    this.chosen = prize ?? null;
+    if (isOther && prize) {
+      this.mode.value = prize.draw_mode ?? 'slot';
+      this.count.value = Math.max(1, Math.min(prize.winner_count ?? 1, prize.remaining || 1));
+    }
+    this.renderPrizes();
+    this.renderStep();
+  }
 
-  async function callOff() {
-    const { current } = desk.state;
+  moveChoice(by) {
+    const place = this.prizes.findIndex((prize) => prize.prize_id === this.chosen?.prize_id);
+    const prize = this.prizes[Math.max(0, Math.min(this.prizes.length - 1, place + by))];
+    if (!prize) return;
+    this.choose(prize);
+    this.list.querySelector('[aria-checked="true"]')?.focus();
+  }
+
+  async step() {
+    const { app } = this;
+    const step = nextStep(app.state, this.chosen);
+    if (!CALLS[step] || this.isBusy || Date.now() < this.restsUntil) return;
+    this.isBusy = true;
+    this.renderStep();
+    const body = this.stepBody(step);
+    await app.attempt(() => app.call('POST', CALLS[step], body), app.t(`did_${step}`));
+    this.isBusy = false;
+    this.restsUntil = Date.now() + REST_MS;
+    setTimeout(() => this.renderStep(), REST_MS + 20);
+    this.renderStep();
+  }
+
+  stepBody(step) {
+    const { current } = this.app.state;
+    if (step === 'standby') return this.drawRequest(this.chosen, this.mode.value, Number(this.count.value) || 1);
+    // What is started is what was on standby, whatever is chosen here.
+    if (step === 'start') return this.drawRequest(current, current.draw_mode, current.winner_count);
+    return { draw_id: current?.draw_id };
+  }
+
+  drawRequest({ prize_id, prize_name, prize_rank, prize_image }, draw_mode, winner_count) {
+    const { last_draw_id } = this.app.state;
+    return { prize_id, prize_name, prize_rank, prize_image: prize_image ?? undefined, draw_mode, winner_count, last_draw_id };
+  }
+
+  async cancel() {
+    const { app } = this;
+    const { t, state } = app;
+    const { current } = state;
     if (!current || current.status === 'revealed') return;
-    const isPicked = current.status === 'started';
-    const answer = await desk.ask({
+    const isStarted = current.status === 'started';
+    const answer = await app.ask({
       title: t('cancelTitle'),
-      text: isPicked ? t('cancelPicked') : t('cancelStandby'),
+      text: isStarted ? t('cancelPicked') : t('cancelStandby'),
       yes: t('cancelYes'),
       danger: true,
-      fields: isPicked ? [{ name: 'reason', label: t('reason'), value: '', maxLength: 200 }] : [],
+      fields: isStarted ? [{ name: 'reason', label: t('reason'), value: '', maxLength: 200 }] : [],
     });
     if (!answer) return;
     const reason = answer.reason?.trim() || undefined;
-    await desk.attempt(() => desk.call('POST', 'draw/cancel', { reason, draw_id: current.draw_id }), t('did_cancel'));
+    await app.attempt(() => app.call('POST', 'draw/cancel', { reason, draw_id: current.draw_id }), t('did_cancel'));
   }
 
-  function renderStand() {
-    const { current, announced } = desk.state;
+  render() {
+    for (const [key, label] of Object.entries(this.labels)) label.textContent = this.app.t(key);
+    this.renderCurrent();
+    this.renderStep();
+    this.liveStatus.render();
+    this.draws.render();
+  }
+
+  renderCurrent() {
+    const { t, state } = this.app;
+    const { current, announced } = state;
     const draw = current ?? announced;
-    stand.dataset.status = current?.status ?? (announced ? 'announced' : 'idle');
-    if (!draw) return void stand.replaceChildren(make('p', { className: 'quiet' }, t('nothingOn')));
-    const about = current ? t(`on_${current.status}`) : t('on_announced');
-    const picture = draw.prize_image && make('img', { src: draw.prize_image, alt: '' });
+    this.currentDraw.dataset.status = current?.status ?? (announced ? 'announced' : 'idle');
+    if (!draw) return void this.currentDraw.replaceChildren(make('p', { className: 'quiet' }, t('nothingOn')));
+    const image = draw.prize_image ? make('img', { src: draw.prize_image, alt: '' }) : '';
     const winners = (draw.winners ?? []).map((number) =>
       make('li', { className: draw.voided?.includes(number) ? 'number voided' : 'number' }, digits(number)),
     );
-    stand.replaceChildren(
-      ...[
-        make('p', { className: 'status' }, about),
-        make('div', { className: 'prize' }, picture || '', make('strong', {}, draw.prize_name)),
-        make('p', { className: 'quiet' }, t('modeAndCount', t(`mode_${draw.draw_mode}`), draw.winner_count)),
-        winners.length > 0 && make('ul', { className: 'numbers' }, winners),
-      ].filter(Boolean),
+    this.currentDraw.replaceChildren(
+      make('p', { className: 'status' }, t(current ? `on_${current.status}` : 'on_announced')),
+      make('div', { className: 'prize' }, image, make('strong', {}, draw.prize_name)),
+      make('p', { className: 'quiet' }, t('modeAndCount', t(`mode_${draw.draw_mode}`), draw.winner_count)),
+      ...(winners.length > 0 ? [make('ul', { className: 'numbers' }, winners)] : []),
     );
   }
 
-  function renderStep() {
-    const { state } = desk;
-    const next = nextStep(state, show.chosen);
-    const isResting = Date.now() < show.restsUntil;
-    primary.textContent = show.isBusy ? t('working') : t(`step_${next.name}`, show.chosen?.prize_name ?? '');
-    primary.dataset.step = next.name;
-    primary.disabled = !next.call || show.isBusy || isResting;
-    cancel.textContent = t('cancel');
-    cancel.hidden = !state.current || state.current.status === 'revealed';
-    for (const input of [mode, count]) input.disabled = Boolean(state.current) || !show.chosen;
+  renderStep() {
+    const { t, state } = this.app;
+    const step = nextStep(state, this.chosen);
+    const isResting = Date.now() < this.restsUntil;
+    this.stepButton.textContent = this.isBusy ? t('working') : t(`step_${step}`, this.chosen?.prize_name ?? '');
+    this.stepButton.dataset.step = step;
+    this.stepButton.disabled = !CALLS[step] || this.isBusy || isResting;
+    this.cancelButton.textContent = t('cancel');
+    this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
+    for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;
   }
 
-  function renderList() {
-    const rows = show.prizes.map((prize) => {
-      const isChosen = prize.prize_id === show.chosen?.prize_id;
-      return make(
-        'li',
-        {
-          role: 'radio',
-          'aria-checked': String(isChosen),
-          tabIndex: isChosen ? 0 : -1,
-          className: prize.remaining === 0 ? 'gone' : '',
-          'data-prize': prize.prize_id,
-          onclick: () => choose(prize),
-        },
-        make('span', { className: 'name' }, prize.prize_grade ? `${prize.prize_grade} · ${prize.prize_name}` : prize.prize_name),
-        make('span', { className: 'quiet' }, t('left', prize.remaining, prize.quantity)),
-      );
+  renderPrizes() {
+    const { t } = this.app;
+    const rows = this.prizes.map((prize) => {
+      const isChosen = prize.prize_id === this.chosen?.prize_id;
+      const properties = {
+        role: 'radio',
+        'aria-checked': String(isChosen),
+        tabIndex: isChosen ? 0 : -1,
+        className: prize.remaining === 0 ? 'gone' : '',
+        'data-prize': prize.prize_id,
+        onclick: () => this.choose(prize),
+      };
+      const name = prize.prize_grade ? `${prize.prize_grade} · ${prize.prize_name}` : prize.prize_name;
+      const left = make('span', { className: 'quiet' }, t('left', prize.remaining, prize.quantity));
+      return make('li', properties, make('span', { className: 'name' }, name), left);
     });
-    list.setAttribute('aria-label', t('prizes'));
-    list.replaceChildren(...(rows.length ? rows : [make('li', { className: 'quiet' }, t('noPrizes'))]));
+    this.list.setAttribute('aria-label', t('prizes'));
+    this.list.replaceChildren(...(rows.length ? rows : [make('li', { className: 'quiet' }, t('noPrizes'))]));
   }
 
-  function renderModes() {
-    const kept = mode.value;
-    mode.replaceChildren(...['slot', 'card', 'network', 'list'].map((value) => make('option', { value }, t(`mode_${value}`))));
-    mode.value = kept || show.chosen?.draw_mode || 'slot';
+  renderModes() {
+    const { value } = this.mode;
+    this.mode.replaceChildren(...MODES.map((mode) => make('option', { value: mode }, this.app.t(`mode_${mode}`))));
+    this.mode.value = value || this.chosen?.draw_mode || 'slot';
   }
-
-  function render() {
-    labels.next.textContent = t('now');
-    labels.prizes.textContent = t('prizes');
-    labels.mode.textContent = t('mode');
-    labels.count.textContent = t('winnerCount');
-    renderStand();
-    renderStep();
-    meters.render();
-    results.render();
-  }
-
-  function move(by) {
-    const place = show.prizes.findIndex((prize) => prize.prize_id === show.chosen?.prize_id);
-    const prize = show.prizes[Math.max(0, Math.min(show.prizes.length - 1, place + by))];
-    if (!prize) return;
-    choose(prize);
-    list.querySelector('[aria-checked="true"]')?.focus();
-  }
-
-  renderModes();
-  desk.listeners.add((frame) => {
-    // What was drawn or voided changes what is left of its prize.
-    if (['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'event_reset'].includes(frame.type)) loadPrizes();
-  });
-  loadPrizes();
-  return {
-    element,
-    render,
-    reworded() {
-      renderModes();
-      renderList();
-      meters.reworded();
-      results.reworded();
-    },
-    opened() {
-      loadPrizes();
-      meters.opened();
-      results.refresh();
-    },
-    keyed(pressed) {
-      const isOnButton = pressed.target.closest?.('button, a, [role="tab"]') && pressed.target !== primary;
-      if (pressed.key === ' ' || (pressed.key === 'Enter' && !isOnButton)) {
-        if (isOnButton) return;
-        pressed.preventDefault();
-        if (!pressed.repeat) step();
-      } else if (pressed.key === 'ArrowDown' || pressed.key === 'ArrowUp') {
-        pressed.preventDefault();
-        move(pressed.key === 'ArrowDown' ? 1 : -1);
-      } else if (pressed.key === 'v' || pressed.key === 'V') {
-        results.focusFirst();
-      }
-    },
-  };
 }

@@ -1,132 +1,141 @@
-// The winners and how they can be reached: masked, until somebody asks on record; and the lists to take away.
+// Winners tab: their details, masked until somebody asks on record, and the lists to download.
 
-import { moment } from "../shared/i18n.js";
 import { digits, make } from "../shared/dom.js";
+import { formatTime } from "../shared/i18n.js";
 
-export function build(desk) {
-  const { t } = desk;
-  let winners = [];
-  let isWhole = false;
-  let timer = null;
+const LOAD_AFTER_MS = 300;
+const URL_KEPT_MS = 10_000;
+const LISTS = ['winners', 'participants', 'draws'];
+const FRAMES = ['winner_info_received', 'winner_updated', 'winner_announced', 'draw_voided', 'event_reset'];
 
-  const heading = make('h2');
-  const unmask = make('button', { type: 'button', id: 'unmask', onclick: reveal });
-  const files = ['winners', 'participants', 'draws'].map((what) =>
-    make('button', { type: 'button', 'data-export': `csv-${what}`, onclick: () => take(`export.csv?what=${what}`, `${what}.csv`, what === 'winners') }),
-  );
-  const sheet = make('button', { type: 'button', 'data-export': 'xlsx', onclick: () => take('export.xlsx', 'luckydraw.xlsx', true) });
-  const head = make('tr');
-  const body = make('tbody');
-  const element = make(
-    'section',
-    { className: 'card' },
-    make('div', { className: 'row between' }, heading, unmask),
-    make('div', { className: 'row exports' }, sheet, files),
-    make('div', { className: 'scroll', tabIndex: 0 }, make('table', { id: 'winners' }, make('thead', {}, head), body)),
-  );
+export class Tab {
+  constructor(app) {
+    this.app = app;
+    this.winners = [];
+    this.isUnmasked = false;
+    this.loadTimer = null;
+    this.heading = make('h2');
+    this.unmaskButton = make('button', { type: 'button', id: 'unmask', onclick: () => this.toggleMask() });
+    this.csvButtons = LISTS.map((list) => {
+      const onclick = () => this.download(`export.csv?what=${list}`, `${list}.csv`, list === 'winners');
+      return make('button', { type: 'button', 'data-export': `csv-${list}`, onclick });
+    });
+    const download = () => this.download('export.xlsx', 'luckydraw.xlsx', true);
+    this.xlsxButton = make('button', { type: 'button', 'data-export': 'xlsx', onclick: download }, 'Excel (XLSX)');
+    this.head = make('tr');
+    this.body = make('tbody');
+    const table = make('table', { id: 'winners' }, make('thead', {}, this.head), this.body);
+    this.element = make(
+      'section',
+      { className: 'card' },
+      make('div', { className: 'row between' }, this.heading, this.unmaskButton),
+      make('div', { className: 'row exports' }, this.xlsxButton, this.csvButtons),
+      make('div', { className: 'scroll', tabIndex: 0 }, table),
+    );
+    app.listeners.add(({ type }) => {
+      if (FRAMES.includes(type)) this.refresh();
+    });
+    this.translate();
+  }
 
-  async function load() {
-    const data = await desk.attempt(() => desk.call('GET', `winners?all=1${isWhole ? '&unmask=1' : ''}`));
+  opened() {
+    this.load();
+  }
+
+  async load() {
+    const data = await this.app.attempt(() => this.app.call('GET', `winners?all=1${this.isUnmasked ? '&unmask=1' : ''}`));
     if (!data) return;
-    winners = data.winners;
-    render();
+    this.winners = data.winners;
+    this.translate();
   }
 
-  function refresh() {
-    if (!element.isConnected) return;
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      // What was whole is masked again: to see it anew is to ask anew.
-      isWhole = false;
-      load();
-    }, 300);
+  refresh() {
+    if (!this.element.isConnected) return;
+    clearTimeout(this.loadTimer);
+    this.loadTimer = setTimeout(() => {
+      // Each look at unmasked details is on record, so a refresh masks them again.
+      this.isUnmasked = false;
+      this.load();
+    }, LOAD_AFTER_MS);
   }
 
-  async function reveal() {
-    if (isWhole) {
-      isWhole = false;
-      return load();
-    }
-    const isSure = await desk.ask({ title: t('unmaskTitle'), text: t('unmaskText'), yes: t('unmask'), danger: true });
-    if (!isSure) return;
-    isWhole = true;
-    await load();
+  async toggleMask() {
+    const { t } = this.app;
+    const question = { title: t('unmaskTitle'), text: t('unmaskText'), yes: t('unmask'), danger: true };
+    if (!this.isUnmasked && !(await this.app.ask(question))) return;
+    this.isUnmasked = !this.isUnmasked;
+    await this.load();
   }
 
-  /** A list as a file. Whole numbers are asked for by themselves, since that too is on record. */
-  async function take(path, name, hasDetails) {
+  /** Downloads a list. Unmasked details are asked for separately, since that too is on record. */
+  async download(path, name, hasDetails) {
+    const { app } = this;
+    const { t } = app;
     let isUnmasked = false;
     if (hasDetails) {
-      const answer = await desk.ask({
-        title: t('exportTitle'),
-        text: t('exportText'),
-        yes: t('export'),
-        fields: [{ name: 'whole', label: t('exportWhole'), type: 'checkbox', value: false }],
-      });
+      const fields = [{ name: 'whole', label: t('exportWhole'), type: 'checkbox', value: false }];
+      const answer = await app.ask({ title: t('exportTitle'), text: t('exportText'), yes: t('export'), fields });
       if (!answer) return;
       isUnmasked = answer.whole;
     }
     const query = isUnmasked ? `${path.includes('?') ? '&' : '?'}unmask=1` : '';
-    const blob = await desk.attempt(() => desk.file(path + query), t('exported', name));
+    const blob = await app.attempt(() => app.fetchFile(path + query), t('exported', name));
     if (!blob) return;
-    const address = URL.createObjectURL(blob);
-    make('a', { href: address, download: `${desk.event}-${name}` }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    const href = URL.createObjectURL(blob);
+    make('a', { href, download: `${app.event}-${name}` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), URL_KEPT_MS);
   }
 
-  function render() {
-    heading.textContent = t('winnersCount', winners.length);
-    unmask.textContent = isWhole ? t('mask') : t('unmask');
-    sheet.textContent = 'Excel (XLSX)';
-    for (const button of files) button.textContent = `CSV · ${t(`file_${button.dataset.export.slice(4)}`)}`;
-    for (const button of [sheet, ...files]) button.hidden = desk.rank !== 'admin';
-    const keys = ['number', 'prize', 'name', 'phone', ...(isWhole ? ['address'] : []), 'state'];
-    head.replaceChildren(...keys.map((key) => make('th', { scope: 'col' }, t(`col_${key}`))));
-    body.replaceChildren(...(winners.length ? winners.map(row) : [make('tr', {}, make('td', { colSpan: 6, className: 'quiet' }, t('noWinners')))]));
+  translate() {
+    const { t, role } = this.app;
+    this.heading.textContent = t('winnersCount', this.winners.length);
+    this.unmaskButton.textContent = t(this.isUnmasked ? 'mask' : 'unmask');
+    this.csvButtons.forEach((button, index) => (button.textContent = `CSV · ${t(`file_${LISTS[index]}`)}`));
+    for (const button of [this.xlsxButton, ...this.csvButtons]) button.hidden = role !== 'admin';
+    const columns = ['number', 'prize', 'name', 'phone', ...(this.isUnmasked ? ['address'] : []), 'state'];
+    this.head.replaceChildren(...columns.map((key) => make('th', { scope: 'col' }, t(`col_${key}`))));
+    const rows = this.winners.map((winner) => this.row(winner));
+    const empty = make('tr', {}, make('td', { colSpan: 6, className: 'quiet' }, t('noWinners')));
+    this.body.replaceChildren(...(rows.length ? rows : [empty]));
   }
 
-  function row(winner) {
-    const state = winner.voided
-      ? t('seat_voided')
-      : winner.handed_over_at
-        ? t('handedOver', moment(winner.handed_over_at), winner.desk ?? '')
-        : winner.arrived_at
-          ? t('seat_arrived')
-          : winner.submitted_at
-            ? t('seat_details')
-            : t('seat_nothing');
-    const undo =
-      winner.handed_over_at && desk.rank === 'admin'
-        ? make('button', { type: 'button', className: 'small', onclick: () => giveBack(winner) }, t('undoHandOver'))
-        : '';
+  row(winner) {
+    const { t, role } = this.app;
+    const canUndo = winner.handed_over_at && role === 'admin';
+    const onclick = () => this.undoHandOver(winner);
+    const undo = canUndo ? make('button', { type: 'button', className: 'small', onclick }, t('undoHandOver')) : '';
+    const name = winner.name && !this.isUnmasked ? mask(winner.name) : winner.name;
     return make(
       'tr',
       { className: winner.voided ? 'voided' : '', 'data-winner': winner.draw_number },
       make('th', { scope: 'row' }, digits(winner.draw_number)),
       make('td', {}, winner.prize_name),
-      make('td', {}, winner.name ? (isWhole ? winner.name : masked(winner.name)) : '–'),
+      make('td', {}, name || '–'),
       make('td', {}, winner.phone ?? '–'),
-      isWhole && make('td', {}, winner.address ?? ''),
-      make('td', {}, state, ' ', undo),
+      this.isUnmasked && make('td', {}, winner.address ?? ''),
+      make('td', {}, this.stateOf(winner), ' ', undo),
     );
   }
 
-  async function giveBack({ draw_id, draw_number }) {
-    const isSure = await desk.ask({ title: t('undoHandOver'), text: digits(draw_number), yes: t('undoHandOver'), danger: true });
-    if (!isSure) return;
-    await desk.attempt(() => desk.call('POST', 'claims/undo', { draw_id, draw_number }), t('saved'));
-    await load();
+  stateOf({ voided, handed_over_at: handedOverAt, desk, arrived_at: arrivedAt, submitted_at: submittedAt }) {
+    const { t } = this.app;
+    if (voided) return t('seat_voided');
+    if (handedOverAt) return t('handedOver', formatTime(handedOverAt), desk ?? '');
+    if (arrivedAt) return t('seat_arrived');
+    return t(submittedAt ? 'seat_details' : 'seat_nothing');
   }
 
-  desk.listeners.add((frame) => {
-    if (['winner_info_received', 'winner_updated', 'winner_announced', 'draw_voided', 'event_reset'].includes(frame.type)) refresh();
-  });
-  render();
-  return { element, reworded: render, opened: load };
+  async undoHandOver({ draw_id, draw_number }) {
+    const { app } = this;
+    const { t } = app;
+    if (!(await app.ask({ title: t('undoHandOver'), text: digits(draw_number), yes: t('undoHandOver'), danger: true }))) return;
+    await app.attempt(() => app.call('POST', 'claims/undo', { draw_id, draw_number }), t('saved'));
+    await this.load();
+  }
 }
 
-/** A name that its owner recognises: the first and the last letter stay. */
-function masked(name) {
+/** Masks a name so that its owner recognises it: the first and the last letter stay. */
+function mask(name) {
   const letters = [...name];
   const last = letters.length > 2 ? letters.at(-1) : '';
   return letters[0] + '*'.repeat(Math.max(1, letters.length - (last ? 2 : 1))) + last;

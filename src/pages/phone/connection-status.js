@@ -1,50 +1,57 @@
-// The strip that says how the line is: nothing while all is well, and never less than the truth.
+// Status of the connection at the top of the phone: hidden while all is well, and never better than
+// the truth.
 
-import { say, show } from "../shared/dom.js";
+import { setShown, setText } from "../shared/dom.js";
 
 const BACK_SHOWN_MS = 2_500;
-/** A line that opens at once needs no word about it. */
+/** A connection that opens within this time needs no mention. */
 const CONNECTING_SHOWN_MS = 2_000;
 
-/** The strip; t gives its words. Gives { take(status), show() }: take hears what the line says of itself. */
-export function lineStrip(t) {
-  let status = { line: 'opening', isPortal: false };
+const MESSAGES = {
+  waiting: 'connectionWaiting',
+  connecting: 'connectionConnecting',
+  polling: 'connectionPolling',
+  live: 'connectionLive',
+};
+
+/** Gives { update(status), render() }; update takes what the connection reports. */
+export function connectionStatus(t) {
+  let current = { status: 'opening', isPortal: false };
   let wasLost = false;
   let timer = null;
 
   function render() {
-    const { line, isPortal } = status;
-    const isDown = line === 'waiting' || line === 'connecting';
-    const isBack = line === 'live' && wasLost;
-    const words = { waiting: 'lineWaiting', connecting: 'lineConnecting', polling: 'linePolling', live: 'lineLive' };
-    const key = isPortal ? 'linePortal' : isDown && navigator.onLine === false ? 'lineOffline' : words[line];
-    document.body.dataset.line = isPortal ? 'portal' : line;
-    show('line', isDown || isPortal || line === 'polling' || isBack);
-    if (key) say('line', t(key));
+    const { status, isPortal } = current;
+    const isDown = status === 'waiting' || status === 'connecting';
+    const isBack = status === 'live' && wasLost;
+    const key = isPortal ? 'connectionPortal' : isDown && navigator.onLine === false ? 'connectionOffline' : MESSAGES[status];
+    document.body.dataset.connection = isPortal ? 'portal' : status;
+    setShown('connection', isDown || isPortal || status === 'polling' || isBack);
+    if (key) setText('connection', t(key));
   }
 
-  function take(told) {
+  function update(next) {
     clearTimeout(timer);
-    if (told.line === 'connecting') {
-      // Between two tries the strip goes on saying what it said.
+    if (next.status === 'connecting') {
+      // Between two attempts the last status stays.
       if (wasLost) return;
       timer = setTimeout(() => {
         wasLost = true;
-        status = told;
+        current = next;
         render();
       }, CONNECTING_SHOWN_MS);
       return;
     }
-    if (told.line === 'waiting' || told.line === 'polling') wasLost = true;
-    if (told.line === 'live' && wasLost) {
+    if (next.status === 'waiting' || next.status === 'polling') wasLost = true;
+    if (next.status === 'live' && wasLost) {
       timer = setTimeout(() => {
         wasLost = false;
         render();
       }, BACK_SHOWN_MS);
     }
-    status = told;
+    current = next;
     render();
   }
 
-  return { take, show: render };
+  return { update, render };
 }

@@ -1,11 +1,15 @@
-// What a phone can do beside showing: stay awake, shake, sound. All of it may be refused, by the browser or by its owner, and then nothing is missed.
+// Device features of a phone: wake lock, vibration and sound. The browser or its owner may refuse
+// each of them, and nothing depends on it.
 
-let isWanted = false;
+let wantsWakeLock = false;
 let audio = null;
 
-/** Keeps the screen on; best asked for inside a tap. A lock ends when the page is hidden and is asked for again when it is seen. */
-export async function stayAwake() {
-  isWanted = true;
+/**
+ * Keeps the screen on; best called during a tap. The lock ends when the page is hidden and is asked
+ * for again when it is seen.
+ */
+export async function keepScreenOn() {
+  wantsWakeLock = true;
   try {
     await navigator.wakeLock?.request('screen');
   } catch {
@@ -14,11 +18,11 @@ export async function stayAwake() {
 }
 
 document.addEventListener('visibilitychange', () => {
-  if (isWanted && document.visibilityState === 'visible') stayAwake();
+  if (wantsWakeLock && document.visibilityState === 'visible') keepScreenOn();
 });
 
-/** Browsers let a page sound only after a tap: every tap asks for it. */
-export function allowSound() {
+/** Unlocks sound, which browsers allow only during a tap: every tap calls this. */
+export function unlockSound() {
   try {
     const Audio = window.AudioContext ?? window.webkitAudioContext;
     audio ??= Audio ? new Audio() : null;
@@ -28,15 +32,15 @@ export function allowSound() {
   }
 }
 
-/** Shakes the phone, where it can and its owner has touched the page before. */
-export function shake(pattern) {
-  // Without a touch before, the browser would refuse and complain about it.
+/** Vibrates, where the phone can and its owner has touched the page before. */
+export function vibrate(pattern) {
+  // Without an earlier touch the browser refuses and logs an error.
   if (navigator.userActivation?.hasBeenActive === false) return;
   navigator.vibrate?.(pattern);
 }
 
-/** A short fanfare, if an earlier tap allowed it. */
-export function fanfare() {
+/** Plays a short fanfare if an earlier tap unlocked sound. */
+export function playFanfare() {
   if (audio?.state !== 'running') return;
   const notes = [
     [523.25, 0, 0.16],
@@ -47,15 +51,15 @@ export function fanfare() {
   ];
   for (const [frequency, after, length] of notes) {
     const start = audio.currentTime + 0.03 + after;
-    const tone = audio.createOscillator();
-    const loudness = audio.createGain();
-    tone.type = 'triangle';
-    tone.frequency.value = frequency;
-    loudness.gain.setValueAtTime(0, start);
-    loudness.gain.linearRampToValueAtTime(0.22, start + 0.015);
-    loudness.gain.exponentialRampToValueAtTime(0.001, start + length);
-    tone.connect(loudness).connect(audio.destination);
-    tone.start(start);
-    tone.stop(start + length + 0.05);
+    const oscillator = audio.createOscillator();
+    const volume = audio.createGain();
+    oscillator.type = 'triangle';
+    oscillator.frequency.value = frequency;
+    volume.gain.setValueAtTime(0, start);
+    volume.gain.linearRampToValueAtTime(0.22, start + 0.015);
+    volume.gain.exponentialRampToValueAtTime(0.001, start + length);
+    oscillator.connect(volume).connect(audio.destination);
+    oscillator.start(start);
+    oscillator.stop(start + length + 0.05);
   }
 }

@@ -1,31 +1,38 @@
-// The phone in everybody's hand: takes a number, keeps it whatever happens to the page, and shows what becomes of it, never before the stage does.
+// The phone page: obtains a number, keeps it whatever happens to the page, and shows its result,
+// never before the stage does.
 //
-// One model, one render. Frames come over one line; what only winners need is loaded after a win.
+// One model, one render. Frames arrive over one connection; what only winners need is loaded after
+// a win.
 
-import { Refusal, call } from "../shared/api.js";
-import { after, unknown } from "../shared/event.js";
-import { speak } from "../shared/i18n.js";
+import { call } from "../shared/api.js";
+import { storeCommitment } from "../shared/commitments.js";
 import { connect } from "../shared/connection.js";
-import { byId, digits, eventOfPage, say } from "../shared/dom.js";
-import { prizeDesk } from "./winner-loader.js";
-import { hearPromise } from "../shared/commitments.js";
-import { allowSound, fanfare, shake, stayAwake } from "./device.js";
-import { lineStrip } from "./connection-status.js";
-import { dropTicket, begunTry, keptTicket, recover, register } from "./registration.js";
-import { render, spokenOf } from "./view.js";
-import { Wins, whyGone } from "./wins.js";
-import { words } from "./messages.js";
+import { byId, delay, digits, findEvent, setText } from "../shared/dom.js";
+import { applyFrame, initialState } from "../shared/event.js";
+import { translatePage } from "../shared/i18n.js";
+import { connectionStatus } from "./connection-status.js";
+import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
+import { messages } from "./messages.js";
+import { RegistrationForms, pendingAttempt, removeTicket, storedTicket } from "./registration.js";
+import { announcementFor, render } from "./view.js";
+import { Wins, reasonOfLoss } from "./wins.js";
+
+const REPLACED = 4409;
+const BAD_TOKEN = 4401;
+const MODULE_RETRY_MS = 3_000;
+const WINNER_VIEWS = ['form', 'claim', 'handed-over'];
+const HOME_VIEWS = ['waiting', 'standby', 'suspense', 'lost', 'over'];
 
 const model = {
   event: null,
   ticket: null,
-  isKept: true,
-  state: unknown,
-  isHeard: false,
+  isStored: true,
+  state: initialState,
+  hasState: false,
   privacy: null,
   wins: null,
-  picked: null,
-  isSkipped: false,
+  selectedWin: null,
+  isFormSkipped: false,
   voided: null,
   isReset: false,
   isForgotten: false,
@@ -36,246 +43,212 @@ const model = {
   needsCode: false,
   refusal: null,
   ending: null,
-  /** Draws whose winner said "I'm here", until the server has heard it; and how the last word went. */
-  here: [],
+  /**
+   * Draws whose winner pressed "I'm here", until the server acknowledges; and how the last one
+   * went.
+   */
+  pendingHere: [],
   hereFailed: false,
 };
 
-const t = speak(words, show);
-const strip = lineStrip(t);
-let line = null;
-let desk = null;
-let shown = null;
-let celebrated = null;
+const t = translatePage(messages, show);
+const status = connectionStatus(t);
+const forms = new RegistrationForms({ model, t, adopt, closeRegistration: applyNotice, refresh, goTo, show });
+let connection = null;
+/** The part of the page for winners: a promise of it once loading began, and the part itself. */
+let loading = null;
+let winnerPart = null;
+let shownView = null;
+let celebratedDraw = null;
 let hasLanded = false;
 
 function show() {
   if (model.event === null && model.ending === null) return;
   const view = render(model, t);
-  document.title = model.ticket ? `${digits(model.ticket.number)} · ${model.state.title ?? ''}` : model.state.title || t('yourNumber');
-  strip.show();
-  if (view === 'won') celebrate(model.wins.unseen());
-  if (['form', 'claim', 'handed-over'].includes(view)) showDesk();
-  else desk?.rest();
-  if (view !== shown) moveTo(view);
-  shown = view;
+  const { ticket, state } = model;
+  document.title = ticket ? `${digits(ticket.number)} · ${state.title ?? ''}` : state.title || t('yourNumber');
+  status.render();
+  if (view === 'won') celebrate(model.wins.firstUnseen());
+  if (WINNER_VIEWS.includes(view)) showWinnerPart();
+  else winnerPart?.stop();
+  if (view !== shownView) enter(view);
+  shownView = view;
 }
 
-/** Speaks the news, and puts the keyboard where they are. */
-function moveTo(view) {
-  say('spoken', spokenOf(model, view, shown, t));
-  if (shown === null || shown === 'opening') return;
-  const part = [...document.querySelectorAll('[data-when]')].find((each) => !each.hidden && !each.contains(document.activeElement));
-  const isAtHome = ['waiting', 'standby', 'suspense', 'lost', 'over'];
-  if (isAtHome.includes(view) && isAtHome.includes(shown)) return;
+/** Announces a new view to screen readers and moves the keyboard's focus there. */
+function enter(view) {
+  setText('live-region', announcementFor(model, view, shownView, t));
+  if (shownView === null || shownView === 'opening') return;
+  if (HOME_VIEWS.includes(view) && HOME_VIEWS.includes(shownView)) return;
+  const parts = [...document.querySelectorAll('[data-when]')];
+  const part = parts.find((each) => !each.hidden && !each.contains(document.activeElement));
   part?.querySelector('[tabindex="-1"]')?.focus({ preventScroll: true });
   window.scrollTo(0, 0);
 }
 
 function celebrate(win) {
-  if (celebrated === win.draw_id) return;
-  celebrated = win.draw_id;
-  shake([250, 120, 250, 120, 700]);
-  fanfare();
-  loadDesk().then((loaded) => loaded.confetti());
+  if (celebratedDraw === win.draw_id) return;
+  celebratedDraw = win.draw_id;
+  vibrate([250, 120, 250, 120, 700]);
+  playFanfare();
+  loadWinnerPart().then((part) => part.confetti());
   refresh();
 }
 
-async function loadDesk() {
-  const parts = { model, refresh, heardWins, sayHere, leave: () => goTo('home'), pick, changed: show };
-  desk = await prizeDesk(parts, () => say('spoken', t('loadFailed')));
-  return desk;
+/** Loads the part for winners once, and retries while the network fails. */
+function loadWinnerPart() {
+  loading ??= importWinnerModule().then((module) => {
+    winnerPart = module.winnerPart({ model, refresh, applyWins, sayHere, selectWin, show, leave: () => goTo('home') });
+    return winnerPart;
+  });
+  return loading;
 }
 
-async function showDesk() {
-  const loaded = desk ?? (await loadDesk());
-  if (['form', 'claim', 'handed-over'].includes(document.body.dataset.state)) loaded.show();
+async function importWinnerModule() {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      // A browser may cache that a module failed to load: another address is another attempt.
+      return tries === 0 ? await import("./winner.js") : await import(`./winner.js?again=${tries}`);
+    } catch {
+      setText('live-region', t('loadFailed'));
+      await delay(MODULE_RETRY_MS);
+    }
+  }
 }
 
-/** Asks how things stand for this number alone. Gives whether the server answered. */
+async function showWinnerPart() {
+  const part = winnerPart ?? (await loadWinnerPart());
+  if (WINNER_VIEWS.includes(document.body.dataset.state)) part.show();
+}
+
+/** Fetches this number's own state. Returns true if the server answered. */
 async function refresh() {
-  const ticket = model.ticket;
+  const { ticket } = model;
   const { state_sync: sync } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token }).catch(() => ({}));
   if (!sync || model.ticket !== ticket) return false;
-  takeOwn(sync);
-  if (!ticket) model.state = after(model.state, sync);
+  applyOwn(sync);
+  if (!ticket) model.state = applyFrame(model.state, sync);
   show();
   return true;
 }
 
-/** What a state sync says of this number; one for nobody says nothing of it. */
-function takeOwn(sync) {
-  if (!sync.you || !model.ticket || sync.you.draw_number !== model.ticket.number) return;
-  model.privacy = sync.privacy ?? model.privacy;
-  takeWins(sync.you.prizes);
+/** Applies the part of a state_sync about this number; an anonymous one has none. */
+function applyOwn({ you, privacy }) {
+  if (!you || !model.ticket || you.draw_number !== model.ticket.number) return;
+  model.privacy = privacy ?? model.privacy;
+  replaceWins(you.prizes);
 }
 
-function takeWins(prizes) {
-  const gone = model.wins.told(prizes);
+function replaceWins(prizes) {
+  const gone = model.wins.replace(prizes);
   if (!hasLanded) land();
-  if (model.picked) model.picked = model.wins.all.find((win) => win.draw_id === model.picked.draw_id) ?? null;
-  for (const win of gone) tellGone(win);
+  const { selectedWin } = model;
+  if (selectedWin) model.selectedWin = model.wins.all.find((win) => win.draw_id === selectedWin.draw_id) ?? null;
+  for (const win of gone) explainLoss(win);
 }
 
-/** Whoever opens the page again with a prize to fetch comes to the prize. */
+/** Opens the prize at once for a winner who comes back to the page to fetch it. */
 function land() {
   hasLanded = true;
-  const open = model.wins.all.find((win) => !win.handed_over_at);
-  if (open && model.page === 'home') Object.assign(model, { picked: open, page: 'prize' });
+  const win = model.wins.firstUnclaimed();
+  if (win && model.page === 'home') Object.assign(model, { selectedWin: win, page: 'prize' });
 }
 
-async function tellGone(win) {
-  const number = model.ticket.number;
-  const reason = await whyGone(model.event, { draw_id: win.draw_id, number }).catch(() => 'other');
+async function explainLoss(win) {
+  const { number } = model.ticket;
+  const reason = await reasonOfLoss(model.event, { draw_id: win.draw_id, number }).catch(() => 'other');
   model.voided = { ...win, reason };
   show();
 }
 
-function hear(frame) {
+function handleFrame(frame) {
+  const { ticket } = model;
   switch (frame.type) {
     case 'state_sync':
-      model.isHeard = true;
-      if (model.ticket && frame.event_session_id !== model.ticket.session) return startOver();
-      takeOwn(frame);
+      model.hasState = true;
+      if (ticket && frame.event_session_id !== ticket.session) return startOver();
+      applyOwn(frame);
       break;
     case 'winner_announced':
-      if (model.ticket && frame.winners.includes(model.ticket.number)) model.wins.announced(frame);
+      if (ticket && frame.winners.includes(ticket.number)) model.wins.add(frame);
       break;
     case 'draw_voided':
-      if (model.ticket && frame.draw_number === model.ticket.number) loseWins(frame.draw_id, frame.reason);
+      if (ticket && frame.draw_number === ticket.number) removeWins(frame.draw_id, frame.reason);
       break;
     case 'event_reset':
       if (frame.reset_participants) return startOver();
-      if (model.ticket) loseWins(null, 'reset');
+      if (ticket) removeWins(null, 'reset');
       break;
     case 'notice':
-      notice(frame.code);
+      applyNotice(frame.code);
       break;
     case 'im_here_ack':
-      heardHere(frame.success);
+      acknowledgeHere(frame.success);
       break;
   }
-  model.state = after(model.state, frame);
-  if (model.state.current) hearPromise(model.event, model.state.event_session_id, model.state.current);
+  model.state = applyFrame(model.state, frame);
+  if (model.state.current) storeCommitment(model.event, model.state.event_session_id, model.state.current);
   show();
 }
 
-function notice(code) {
+function applyNotice(code) {
   const phase = { REGISTRATION_OPEN: 'open', REGISTRATION_CLOSED: 'drawing', EVENT_CLOSED: 'closed' }[code];
   if (phase) model.state = { ...model.state, phase, registration_open: phase === 'open' };
 }
 
-/** The desk of a winner asked for its wins alone. */
-function heardWins(prizes) {
+/** Applies the server's list of wins that the part for winners asked for. */
+function applyWins(prizes) {
   if (!model.ticket) return;
-  takeWins(prizes);
+  replaceWins(prizes);
   show();
 }
 
-function loseWins(draw, reason) {
-  const [win] = model.wins.taken(draw);
+function removeWins(draw, reason) {
+  const [win] = model.wins.remove(draw);
   if (!win) return;
   model.voided = { draw_id: win.draw_id, prize_name: win.prize_name, reason };
-  if (model.picked && !model.wins.all.includes(model.picked)) model.picked = null;
+  if (model.selectedWin && !model.wins.all.includes(model.selectedWin)) model.selectedWin = null;
 }
 
-/** The event began anew, or the server does not know this number: the phone may take another. */
+/**
+ * Drops the number after a reset, or when the server does not know it: the phone may register anew.
+ */
 function startOver() {
   const old = model.ticket;
   model.oldNumber = old?.number ?? null;
   model.isReset = old !== null;
-  dropTicket(model.event);
-  Object.assign(model, { ticket: null, wins: null, picked: null, voided: null, page: 'home', refusal: null, privacy: null });
-  line.prove(null);
-  model.isHeard = false;
+  removeTicket(model.event);
+  Object.assign(model, { ticket: null, wins: null, selectedWin: null, voided: null, page: 'home', refusal: null, privacy: null });
+  connection.identify(null);
+  model.hasState = false;
   refresh().then(() => {
-    model.isHeard = true;
+    model.hasState = true;
     model.isForgotten = old?.session === model.state.event_session_id;
     show();
   });
 }
 
-function adopt({ ticket, isKept }) {
-  Object.assign(model, { ticket, isKept, isReset: false, refusal: null, page: 'home', wins: new Wins(model.event, ticket.session) });
-  line.prove(ticket.token);
-}
-
-async function getNumber(entryCode, begun = null) {
-  if (model.isRegistering) return;
-  Object.assign(model, { isRegistering: true, failures: 0, refusal: null });
-  show();
-  const { state } = model;
-  const since = begun?.since ?? Math.max(0, state.current?.draw_id ?? 0, state.announced?.draw_id ?? 0, state.last_draw_id ?? 0);
-  const consent = begun?.consent ?? Boolean(state.consent_required);
-  const onDelay = (failures) => {
-    model.failures = failures;
-    show();
-  };
-  try {
-    adopt(await register(model.event, { consent, entryCode, since, onDelay }));
-  } catch (error) {
-    await refused(error instanceof Refusal ? error.code : 'FAILED', entryCode);
-  }
-  model.isRegistering = false;
-  show();
-  if (model.needsCode && !model.ticket) byId('entry-code').select();
-}
-
-async function refused(code, entryCode) {
-  if (code === 'EVENT_NOT_FOUND') model.ending = 'no-event';
-  else if (code === 'EVENT_CLOSED') notice('EVENT_CLOSED');
-  else if (code === 'REGISTRATION_CLOSED') notice('REGISTRATION_CLOSED');
-  else if (code === 'EVENT_FULL') model.refusal = code;
-  else if (code === 'CONSENT_REQUIRED') await refresh();
-  else if (code === 'FORBIDDEN') {
-    model.refusal = entryCode ? 'ENTRY_WRONG' : 'ENTRY_NEEDED';
-    model.needsCode = true;
-  } else model.refusal = 'FAILED';
-}
-
-/** Whoever lost the page's memory but not the browser's cookie gets the number by asking; all others by their code. */
-async function findNumber() {
-  if (model.state.registration_open && !model.isReset) return goTo('recover');
-  try {
-    adopt(await register(model.event, { consent: false, since: 0, onDelay: () => {} }));
-    show();
-  } catch {
-    goTo('recover');
-  }
-}
-
-async function recoverNumber() {
-  const number = Number.parseInt(byId('recover-number').value, 10);
-  const code = byId('recover-code').value.trim();
-  if (!(number > 0) || code.replace(/[\s-]/g, '').length !== 8) return say('recover-wrong', t('recoverMissing'));
-  byId('recover-button').disabled = true;
-  say('recover-wrong', '');
-  try {
-    adopt(await recover(model.event, number, code));
-    show();
-  } catch ({ code: why }) {
-    say('recover-wrong', t({ OFFLINE: 'offline', TOO_MANY: 'tooMany' }[why] ?? 'recoverWrong'));
-  }
-  byId('recover-button').disabled = false;
+function adopt({ ticket, isStored }) {
+  const wins = new Wins(model.event, ticket.session);
+  Object.assign(model, { ticket, isStored, wins, isReset: false, refusal: null, page: 'home' });
+  connection.identify(ticket.token);
 }
 
 function sayHere(win) {
-  if (!model.here.includes(win.draw_id)) model.here.push(win.draw_id);
-  model.hereFailed = !line.send({ type: 'im_here', draw_id: win.draw_id });
+  if (!model.pendingHere.includes(win.draw_id)) model.pendingHere.push(win.draw_id);
+  model.hereFailed = !connection.send({ type: 'im_here', draw_id: win.draw_id });
   show();
 }
 
-/** Answers come in the order of the words. */
-function heardHere(isGranted) {
-  const draw = model.here.shift();
-  if (draw !== undefined && isGranted) model.wins?.here(draw);
-  model.hereFailed = !isGranted;
+/** Acknowledgements arrive in the order of the messages. */
+function acknowledgeHere(isAccepted) {
+  const draw = model.pendingHere.shift();
+  if (draw !== undefined && isAccepted) model.wins?.markHere(draw);
+  model.hereFailed = !isAccepted;
 }
 
-function pick(win) {
-  model.picked = win;
-  model.isSkipped = false;
-  model.page = 'prize';
+function selectWin(win) {
+  Object.assign(model, { selectedWin: win, isFormSkipped: false, page: 'prize' });
   show();
 }
 
@@ -284,119 +257,122 @@ function goTo(page) {
   show();
 }
 
-function onStatus(status) {
-  strip.take(status);
-  if (status.line === 'ended') ended(status.code);
-  if (status.line !== 'live') return;
-  for (const draw of model.here) line?.send({ type: 'im_here', draw_id: draw });
+function handleStatus(update) {
+  status.update(update);
+  if (update.status === 'ended') handleEnd(update.code);
+  if (update.status !== 'live') return;
+  for (const draw of model.pendingHere) connection?.send({ type: 'im_here', draw_id: draw });
 }
 
-/** The server wants no coming back. Only it knows why: an event that is over still tells how it ended. */
-async function ended(code) {
-  if (code === 4409) model.ending = 'replaced';
-  else if (code === 4401) {
-    // A reset may have been heard already, before the server answered to the token.
+/** Handles a close code that forbids a reconnect. */
+async function handleEnd(code) {
+  if (code === REPLACED) model.ending = 'replaced';
+  else if (code === BAD_TOKEN) {
+    // A reset may have arrived before the server refused the token.
     if (model.ticket) startOver();
-    line.again();
-  } else await lookAgain();
+    connection.reconnect();
+  } else await checkEvent();
   show();
 }
 
-async function lookAgain() {
-  const ticket = model.ticket;
+/** Asks whether the event still exists: one that is over still tells its result. */
+async function checkEvent() {
+  const { ticket } = model;
   try {
     const { state_sync: sync } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token });
-    if (model.ticket === ticket) hear(sync);
+    if (model.ticket === ticket) handleFrame(sync);
     model.ending = null;
-    if (sync.phase !== 'closed') line.again();
+    if (sync.phase !== 'closed') connection.reconnect();
   } catch ({ code }) {
     if (code === 'EVENT_NOT_FOUND') model.ending = 'no-event';
-    // Nobody answered: the line finds out.
-    else line.again();
+    // Without an answer, the connection finds out.
+    else connection.reconnect();
   }
-  model.isHeard = true;
+  model.hasState = true;
 }
 
-async function pressNotice() {
+async function pressNoticeButton() {
   const view = document.body.dataset.state;
   if (view === 'voided') {
     model.voided = null;
     return show();
   }
   if (!model.event) return location.reload();
-  model.ending = null;
-  model.refusal = null;
-  if (view === 'replaced') line.again();
-  else await lookAgain();
+  Object.assign(model, { ending: null, refusal: null });
+  if (view === 'replaced') connection.reconnect();
+  else await checkEvent();
+  show();
+}
+
+function submitJoin(submit) {
+  submit.preventDefault();
+  keepScreenOn();
+  const isAsked = !byId('entry').hidden;
+  const code = byId('entry-code').value.replace(/\D/g, '');
+  if (isAsked && code.length !== 4) {
+    model.refusal = 'ENTRY_NEEDED';
+    show();
+    byId('entry-code').focus();
+  } else forms.join(isAsked ? code : undefined);
+}
+
+/** Ends the celebration of a win and opens its prize. */
+function lookAtWin() {
+  const win = model.wins.firstUnseen();
+  model.wins.markSeen(win);
+  selectWin(win);
+  return win;
+}
+
+/** Adopts the number that another window of this browser obtained. */
+function adoptFromOtherWindow() {
+  const ticket = storedTicket(model.event);
+  if (!ticket || model.ticket || model.isRegistering) return;
+  adopt({ ticket, isStored: true });
   show();
 }
 
 function listen() {
+  const onClick = (id, handler) => byId(id).addEventListener('click', handler);
   for (const name of ['pointerup', 'keydown']) {
     window.addEventListener(name, () => {
-      allowSound();
-      if (model.ticket || model.isRegistering) stayAwake();
+      unlockSound();
+      if (model.ticket || model.isRegistering) keepScreenOn();
     });
   }
-  byId('join').addEventListener('submit', (submit) => {
-    submit.preventDefault();
-    stayAwake();
-    const isAsked = !byId('entry').hidden;
-    const code = byId('entry-code').value.replace(/\D/g, '');
-    if (isAsked && code.length !== 4) {
-      model.refusal = 'ENTRY_NEEDED';
-      show();
-      byId('entry-code').focus();
-    } else getNumber(isAsked ? code : undefined);
-  });
+  byId('join').addEventListener('submit', submitJoin);
   byId('recover').addEventListener('submit', (submit) => {
     submit.preventDefault();
-    recoverNumber();
+    forms.recover();
   });
-  byId('join-recover').addEventListener('click', findNumber);
-  byId('notice-recover').addEventListener('click', findNumber);
-  byId('recover-back').addEventListener('click', () => goTo('home'));
-  byId('notice-button').addEventListener('click', pressNotice);
-  byId('my-wins').addEventListener('click', () => pick(model.wins.all.find((win) => !win.handed_over_at) ?? model.wins.all[0]));
-  byId('won-here').addEventListener('click', () => lookAt(model.wins.unseen(), sayHere));
-  byId('won-next').addEventListener('click', () => lookAt(model.wins.unseen()));
-  window.addEventListener('storage', adoptOther);
-  for (const name of ['online', 'offline']) window.addEventListener(name, strip.show);
-}
-
-function lookAt(win, first = () => {}) {
-  model.wins.see(win);
-  first(win);
-  pick(win);
-}
-
-/** Another window of this browser got the number. */
-function adoptOther() {
-  const ticket = keptTicket(model.event);
-  if (ticket && !model.ticket && !model.isRegistering) {
-    adopt({ ticket, isKept: true });
-    show();
-  }
+  for (const id of ['join-recover', 'notice-recover']) onClick(id, () => forms.findNumber());
+  onClick('recover-back', () => goTo('home'));
+  onClick('notice-button', pressNoticeButton);
+  onClick('my-wins', () => selectWin(model.wins.firstUnclaimed() ?? model.wins.all[0]));
+  onClick('won-here', () => sayHere(lookAtWin()));
+  onClick('won-next', lookAtWin);
+  window.addEventListener('storage', adoptFromOtherWindow);
+  for (const name of ['online', 'offline']) window.addEventListener(name, status.render);
 }
 
 async function start() {
   listen();
-  model.event = await eventOfPage();
+  model.event = await findEvent();
   if (!model.event) {
     model.ending = 'no-event';
     return show();
   }
-  const begun = begunTry(model.event);
-  model.ticket = keptTicket(model.event);
+  const pending = pendingAttempt(model.event);
+  model.ticket = storedTicket(model.event);
   if (model.ticket) {
     model.wins = new Wins(model.event, model.ticket.session);
-    stayAwake();
+    keepScreenOn();
   }
   byId('verify').firstElementChild.href = `/lottery/verify?event=${model.event}`;
-  line = connect({ event: model.event, token: model.ticket?.token, onFrame: hear, onStatus });
+  connection = connect({ event: model.event, token: model.ticket?.token, onFrame: handleFrame, onStatus: handleStatus });
   show();
-  // A tap was made before, and its answer is still owed.
-  if (!model.ticket && begun) getNumber(undefined, begun);
+  // The answer to an earlier tap is still owed.
+  if (!model.ticket && pending) forms.join(undefined, pending);
 }
 
 start();

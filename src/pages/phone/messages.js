@@ -1,8 +1,13 @@
-// The words of the phone's page until a win, in both languages. Those for winners stand in phone-win-words.js.
+// Messages of the phone page until a win, in both languages. winner-messages.js has those for
+// winners.
 
-const many = (numbers, max, more) => (numbers.length > max ? `${numbers.slice(0, max).join(', ')} ${more(numbers.length - max)}` : numbers.join(', '));
+/** The first `max` numbers; `more(count)` says how many were left out. */
+function list(numbers, max, more) {
+  const shown = numbers.slice(0, max).join(', ');
+  return numbers.length > max ? `${shown} ${more(numbers.length - max)}` : shown;
+}
 
-export const words = {
+export const messages = {
   ko: {
     rehearsal: '리허설',
     opening: '여는 중입니다',
@@ -35,7 +40,7 @@ export const words = {
     yourNumber: '내 추첨 번호',
     numberSpoken: (number) => `추첨 번호 ${number}번입니다.`,
     recoveryCode: '복구 코드',
-    notKept: '이 브라우저는 번호를 저장하지 못해요. 이 창을 닫지 말고, 번호와 복구 코드를 캡처하거나 적어 두세요.',
+    notStored: '이 브라우저는 번호를 저장하지 못해요. 이 창을 닫지 말고, 번호와 복구 코드를 캡처하거나 적어 두세요.',
     verify: '추첨 결과와 검증 보기',
     waitingTitle: '곧 추첨이 시작됩니다',
     waitingText: '이 화면을 켜 두시면 결과를 바로 알려 드려요.',
@@ -45,7 +50,7 @@ export const words = {
     suspenseText: '앞 화면을 봐 주세요!',
     lostTitle: '이번에는 당첨되지 않았어요',
     lostText: '아쉽지만 다음 기회가 남아 있어요. 번호는 그대로 쓰입니다.',
-    lostMore: (name, numbers) => `${name} 당첨 번호: ${many(numbers, 10, (rest) => `외 ${rest}명`)}`,
+    lostMore: (name, numbers) => `${name} 당첨 번호: ${list(numbers, 10, (rest) => `외 ${rest}명`)}`,
     wonMore: '당첨을 축하합니다',
     overTitle: '행사가 끝났습니다',
     overText: '함께해 주셔서 고맙습니다.',
@@ -81,12 +86,12 @@ export const words = {
         operator_error: '진행자의 실수로',
       })[reason] ?? '진행자의 판단으로',
     understood: '알겠습니다',
-    lineWaiting: '연결이 끊겨 다시 잇는 중이에요',
-    lineOffline: '인터넷 연결이 없어요',
-    linePortal: '와이파이 로그인이 필요해요. 브라우저에서 로그인해 주세요',
-    linePolling: '느린 방식으로 연결됨 · 결과가 조금 늦을 수 있어요',
-    lineConnecting: '연결하는 중이에요',
-    lineLive: '연결됐어요',
+    connectionWaiting: '연결이 끊겨 다시 잇는 중이에요',
+    connectionOffline: '인터넷 연결이 없어요',
+    connectionPortal: '와이파이 로그인이 필요해요. 브라우저에서 로그인해 주세요',
+    connectionPolling: '느린 방식으로 연결됨 · 결과가 조금 늦을 수 있어요',
+    connectionConnecting: '연결하는 중이에요',
+    connectionLive: '연결됐어요',
   },
   en: {
     rehearsal: 'Rehearsal',
@@ -120,7 +125,7 @@ export const words = {
     yourNumber: 'Your number',
     numberSpoken: (number) => `Your number is ${number}.`,
     recoveryCode: 'Recovery code',
-    notKept: 'This browser cannot keep your number. Leave this window open, and take a screenshot of the number and its recovery code.',
+    notStored: 'This browser cannot keep your number. Leave this window open, and take a screenshot of the number and its recovery code.',
     verify: 'Results and proof',
     waitingTitle: 'The draw begins soon',
     waitingText: 'Leave this page open: the result shows up here.',
@@ -130,7 +135,7 @@ export const words = {
     suspenseText: 'Watch the big screen!',
     lostTitle: 'Not this time',
     lostText: 'Stay with us: your number still counts in the next draw.',
-    lostMore: (name, numbers) => `${name} went to ${many(numbers, 10, (rest) => `and ${rest} more`)}`,
+    lostMore: (name, numbers) => `${name} went to ${list(numbers, 10, (rest) => `and ${rest} more`)}`,
     wonMore: 'Congratulations on your win',
     overTitle: 'The event is over',
     overText: 'Thank you for joining.',
@@ -166,11 +171,11 @@ export const words = {
         operator_error: 'because of a mistake of the host',
       })[reason] ?? 'by the host',
     understood: 'I understand',
-    lineWaiting: 'Connection lost, trying again',
-    lineOffline: 'No internet connection',
-    linePortal: 'This Wi-Fi wants a login: open your browser to log in',
-    linePolling: 'Connected the slower way · results may come a little late',
-    lineConnecting: 'Connecting',
-    lineLive: 'Connected',
+    connectionWaiting: 'Connection lost, trying again',
+    connectionOffline: 'No internet connection',
+    connectionPortal: 'This Wi-Fi wants a login: open your browser to log in',
+    connectionPolling: 'Connected the slower way · results may come a little late',
+    connectionConnecting: 'Connecting',
+    connectionLive: 'Connected',
   },
 };

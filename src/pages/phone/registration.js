@@ -1,70 +1,154 @@
-// A phone's number: got once, kept in this browser, and got again by its recovery code.
+// Registration of a phone: obtains a number once, stores it in this browser, and restores it by its
+// recovery code.
 //
-// The id of a registration is made and kept before the call, so that a page that was closed, or an answer that was lost, finds the same number.
+// The registration's id is made and stored before the call, so that a page that was closed, or an
+// answer that was lost, finds the same number. Stored names and fields must not change: phones hold
+// them across an upgrade of the server.
 
 import { Refusal, call, randomId } from "../shared/api.js";
-import { forget, recall, remember } from "../shared/storage.js";
+import { byId, delay, setText } from "../shared/dom.js";
+import * as storage from "../shared/storage.js";
 
-/** Refusals that trying again changes: nobody answered, or the server is busy for a moment. */
-const PASSING = ['OFFLINE', 'TOO_MANY', 'OVERLOADED', 'NOT_DURABLE', 'INTERNAL_ERROR'];
+/** Refusals worth a retry: nobody answered, or the server is busy for a moment. */
+const TRANSIENT = ['OFFLINE', 'TOO_MANY', 'OVERLOADED', 'NOT_DURABLE', 'INTERNAL_ERROR'];
+const RETRY_MIN_MS = 300;
 const RETRY_MAX_MS = 10_000;
+const RECOVERY_CODE_CHARS = 8;
 
-const ticketName = (event) => `ticket.${event}`;
-const tryName = (event) => `try.${event}`;
+const ticketKey = (event) => `ticket.${event}`;
+const attemptKey = (event) => `try.${event}`;
 
-/** The ticket kept for this event, or null: { token, number, recovery, session, since }. `since`: the last draw before it, which it took no part in. */
-export const keptTicket = (event) => recall(ticketName(event));
+/**
+ * The ticket stored for this event, or null: { token, number, recovery, session, since }. `since`:
+ * the last draw before it, in which it took no part.
+ */
+export const storedTicket = (event) => storage.get(ticketKey(event));
 
-/** The registration of this browser that was begun and never answered, or null: { id, consent, since }. */
-export const begunTry = (event) => recall(tryName(event));
+/** The registration of this browser that is still unanswered, or null: { id, consent, since }. */
+export const pendingAttempt = (event) => storage.get(attemptKey(event));
 
-/** Forgets the number, and the registration it came from: the next one is another. */
-export function dropTicket(event) {
-  forget(ticketName(event));
-  forget(tryName(event));
+/** Removes the number and the registration it came from: the next one is new. */
+export function removeTicket(event) {
+  storage.remove(ticketKey(event));
+  storage.remove(attemptKey(event));
 }
 
 /**
- * Registers this phone, and goes on trying until the server says yes or no. `since`: the last draw that began before; `onDelay`: called after each
- * try that was not answered. Gives { ticket, isKept }.
+ * Registers this phone, and retries until the server accepts or refuses. `since`: the last draw
+ * that began before; `onRetry(failures)`: called after each attempt without an answer. Gives {
+ * ticket, isStored }.
  */
-export async function register(event, { consent, entryCode, since, onDelay }) {
-  const id = begunTry(event)?.id ?? randomId();
-  remember(tryName(event), { id, consent, since });
+async function register(event, { consent, entryCode, since, onRetry = () => {} }) {
+  const id = pendingAttempt(event)?.id ?? randomId();
+  storage.set(attemptKey(event), { id, consent, since });
   for (let failures = 0; ; failures += 1) {
     try {
       const body = { event_id: event, request_id: id };
       if (consent) body.consent = true;
       if (entryCode) body.entry_code = entryCode;
-      return keep(event, await call('POST', '/register', { body }), since);
+      return storeTicket(event, await call('POST', '/register', { body }), since);
     } catch (refusal) {
-      if (!(refusal instanceof Refusal) || !PASSING.includes(refusal.code)) {
-        // A no gives no number: nothing is lost by forgetting the try, and a later one is a new wish.
-        forget(tryName(event));
+      if (!(refusal instanceof Refusal) || !TRANSIENT.includes(refusal.code)) {
+        // A refusal gives no number, so the next attempt may use a new id.
+        storage.remove(attemptKey(event));
         throw refusal;
       }
-      onDelay(failures + 1);
-      const most = Math.min(RETRY_MAX_MS, 1_000 * 2 ** Math.min(failures, 4));
-      await new Promise((done) => setTimeout(done, 300 + Math.random() * most));
+      onRetry(failures + 1);
+      const backoffMs = Math.min(RETRY_MAX_MS, 1_000 * 2 ** Math.min(failures, 4));
+      await delay(RETRY_MIN_MS + Math.random() * backoffMs);
     }
   }
 }
 
-/** Gets a number back by the code that was shown beside it. Gives { ticket, isKept }. */
-export async function recover(event, number, code) {
-  const body = { event_id: event, draw_number: number, recovery_code: code };
-  return keep(event, await call('POST', '/recover', { body }), 0);
+const lastDraw = ({ current, announced, last_draw_id: last }) =>
+  Math.max(0, current?.draw_id ?? 0, announced?.draw_id ?? 0, last ?? 0);
+
+function storeTicket(event, data, since) {
+  const ticket = {
+    token: data.session_token,
+    number: data.draw_number,
+    recovery: data.recovery_code,
+    session: data.event_session_id,
+    since: data.is_existing ? 0 : since,
+  };
+  const isStored = storage.set(ticketKey(event), ticket);
+  storage.remove(attemptKey(event));
+  return { ticket, isStored };
 }
 
-function keep(event, told, since) {
-  const ticket = {
-    token: told.session_token,
-    number: told.draw_number,
-    recovery: told.recovery_code,
-    session: told.event_session_id,
-    since: told.is_existing ? 0 : since,
-  };
-  const isKept = remember(ticketName(event), ticket);
-  forget(tryName(event));
-  return { ticket, isKept };
+/**
+ * Forms through which a person gets a number. They change `model` and call back: adopt(result) with
+ * the number, closeRegistration(code), refresh(), goTo(page) and show().
+ */
+export class RegistrationForms {
+  constructor({ model, t, ...callbacks }) {
+    Object.assign(this, { model, t, callbacks });
+  }
+
+  /** Registers; `pending`: the attempt of an earlier page, whose answer is still owed. */
+  async join(entryCode, pending = null) {
+    const { model, callbacks } = this;
+    if (model.isRegistering) return;
+    Object.assign(model, { isRegistering: true, failures: 0, refusal: null });
+    callbacks.show();
+    const since = pending?.since ?? lastDraw(model.state);
+    const consent = pending?.consent ?? Boolean(model.state.consent_required);
+    const onRetry = (failures) => {
+      model.failures = failures;
+      callbacks.show();
+    };
+    try {
+      callbacks.adopt(await register(model.event, { consent, entryCode, since, onRetry }));
+    } catch (error) {
+      await this.handleRefusal(error instanceof Refusal ? error.code : 'FAILED', entryCode);
+    }
+    model.isRegistering = false;
+    callbacks.show();
+    if (model.needsCode && !model.ticket) byId('entry-code').select();
+  }
+
+  async handleRefusal(code, entryCode) {
+    const { model, callbacks } = this;
+    if (code === 'EVENT_NOT_FOUND') model.ending = 'no-event';
+    else if (code === 'EVENT_CLOSED' || code === 'REGISTRATION_CLOSED') callbacks.closeRegistration(code);
+    else if (code === 'EVENT_FULL') model.refusal = code;
+    else if (code === 'CONSENT_REQUIRED') await callbacks.refresh();
+    else if (code === 'FORBIDDEN') {
+      model.refusal = entryCode ? 'ENTRY_WRONG' : 'ENTRY_NEEDED';
+      model.needsCode = true;
+    } else model.refusal = 'FAILED';
+  }
+
+  /**
+   * Finds the number of this browser's cookie after registration has closed; a phone without one needs
+   * its recovery code.
+   */
+  async findNumber() {
+    const { model, callbacks } = this;
+    if (model.state.registration_open && !model.isReset) return callbacks.goTo('recover');
+    try {
+      callbacks.adopt(await register(model.event, { consent: false, since: 0 }));
+      callbacks.show();
+    } catch {
+      callbacks.goTo('recover');
+    }
+  }
+
+  async recover() {
+    const { model, t, callbacks } = this;
+    const number = Number.parseInt(byId('recover-number').value, 10);
+    const code = byId('recover-code').value.trim();
+    const isComplete = number > 0 && code.replace(/[\s-]/g, '').length === RECOVERY_CODE_CHARS;
+    if (!isComplete) return setText('recover-wrong', t('recoverMissing'));
+    byId('recover-button').disabled = true;
+    setText('recover-wrong', '');
+    try {
+      const body = { event_id: model.event, draw_number: number, recovery_code: code };
+      callbacks.adopt(storeTicket(model.event, await call('POST', '/recover', { body }), 0));
+      callbacks.show();
+    } catch ({ code: reason }) {
+      setText('recover-wrong', t({ OFFLINE: 'offline', TOO_MANY: 'tooMany' }[reason] ?? 'recoverWrong'));
+    }
+    byId('recover-button').disabled = false;
+  }
 }

@@ -1,10 +1,10 @@
-// The words for winners, in both languages.
+// Messages for winners, in both languages.
 
-import { language } from "../shared/i18n.js";
+import { translator } from "../shared/i18n.js";
 
-const day = (text, locale) => new Date(`${text}T00:00:00Z`).toLocaleDateString(locale, { dateStyle: 'long', timeZone: 'UTC' });
+const day = (date, locale) => new Date(`${date}T00:00:00Z`).toLocaleDateString(locale, { dateStyle: 'long', timeZone: 'UTC' });
 
-const words = {
+const messages = {
   ko: {
     back: '내 번호 보기',
     wins: '당첨 경품',
@@ -97,8 +97,4 @@ const words = {
   },
 };
 
-/** The word of that key in the language the page speaks now. */
-export function w(key, ...values) {
-  const text = words[language][key];
-  return typeof text === 'function' ? text(...values) : text;
-}
+export const t = translator(messages);

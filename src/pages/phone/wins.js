@@ -1,24 +1,30 @@
-// What this number has won: told by the server, and compared with what this phone has shown already, so that a win is celebrated once and one that
-// was taken back is told.
+// Wins of this number: the server's list, compared with what this phone has shown already, so that
+// a win is celebrated once and a withdrawn one is explained.
 
 import { call } from "../shared/api.js";
-import { recall, remember } from "../shared/storage.js";
+import * as storage from "../shared/storage.js";
 
-/** A reset may begin the draws' ids anew: the time tells two apart. */
+/** A reset may restart the draws' ids: the time of the draw tells two apart. */
 const keyOf = (win) => `${win.draw_id}@${win.drawn_at}`;
 
-/** The wins of one ticket. `noted`: by key, what was shown: { prize_name, isSeen, isHere }. */
+/**
+ * The wins of one ticket. `noted`: by key, what this phone has shown: { prize_name, isSeen, isHere
+ * }.
+ */
 export class Wins {
   constructor(event, session) {
     this.name = `wins.${event}`;
-    this.session = session;
     this.all = [];
-    const kept = recall(this.name);
-    this.noted = kept?.session === session ? kept.noted : {};
+    this.session = session;
+    const stored = storage.get(this.name);
+    this.noted = stored?.session === session ? stored.noted : {};
   }
 
-  /** The server's list. Gives those that were shown before and are gone: [{ draw_id, prize_name }]. */
-  told(prizes) {
+  /**
+   * Takes the server's list. Gives those shown before and no longer in it: [{ draw_id, prize_name
+   * }].
+   */
+  replace(prizes) {
     this.all = prizes;
     const keys = prizes.map(keyOf);
     const gone = Object.keys(this.noted).filter((key) => !keys.includes(key));
@@ -28,53 +34,59 @@ export class Wins {
     return lost;
   }
 
-  /** A draw that was announced just now, with this number among its winners. */
-  announced({ draw_id, prize_name, prize_rank, prize_image, drawn_at }) {
+  /** Adds a draw that was announced just now, with this number among its winners. */
+  add({ draw_id, prize_name, prize_rank, prize_image, drawn_at }) {
     const win = { draw_id, prize_name, prize_rank, prize_image, drawn_at, claimed: false };
     if (this.all.some((known) => keyOf(known) === keyOf(win))) return;
     this.all = [...this.all, win];
     this.note(win, {});
   }
 
-  /** Takes out the wins of a draw, all of them without one. Gives those taken out. */
-  taken(draw = null) {
+  /** Removes the wins of one draw, or all of them. Gives those removed. */
+  remove(draw = null) {
     const gone = this.all.filter((win) => draw === null || win.draw_id === draw);
     this.all = this.all.filter((win) => !gone.includes(win));
     for (const win of gone) delete this.noted[keyOf(win)];
-    this.keep();
+    this.store();
     return gone;
   }
 
-  /** The first win that was not looked at yet, or null. */
-  unseen() {
+  /** The first win its owner has not looked at yet, or null. */
+  firstUnseen() {
     return this.all.find((win) => !this.noted[keyOf(win)]?.isSeen) ?? null;
   }
 
-  see(win) {
+  /** The first win whose prize was not handed over yet, if any. */
+  firstUnclaimed() {
+    return this.all.find((win) => !win.handed_over_at);
+  }
+
+  markSeen(win) {
     this.note(win, { isSeen: true });
   }
 
+  /** True once the host knows that the winner is present. */
   isHere(win) {
     return Boolean(win.arrived_at || this.noted[keyOf(win)]?.isHere);
   }
 
-  here(draw) {
+  markHere(draw) {
     for (const win of this.all.filter((each) => each.draw_id === draw)) this.note(win, { isHere: true });
   }
 
   note(win, more) {
     const key = keyOf(win);
     this.noted[key] = { prize_name: win.prize_name, ...this.noted[key], ...more };
-    this.keep();
+    this.store();
   }
 
-  keep() {
-    remember(this.name, { session: this.session, noted: this.noted });
+  store() {
+    storage.set(this.name, { session: this.session, noted: this.noted });
   }
 }
 
-/** Why a win is gone: its void's reason, or 'reset' when its draw is no longer there. */
-export async function whyGone(event, { draw_id: id, number }) {
+/** The reason a win is gone: that of its void, or 'reset' when its draw no longer exists. */
+export async function reasonOfLoss(event, { draw_id: id, number }) {
   const { draws } = await call('GET', `/results?event_id=${event}`);
   const draw = draws.find((each) => each.draw_id === id);
   const seat = draw?.winners.find((winner) => winner.draw_number === number);

@@ -1,9 +1,10 @@
-// Calls to the server. An answer is its `data`; a refusal is thrown with its stable code.
+// Calls to the server. A call gives the answer's `data`; a refusal is thrown with its stable code.
 
 const BASE = '/api/luckydraw';
-const PATIENCE_MS = 15_000;
+const TIMEOUT_MS = 15_000;
+const FILE_TIMEOUT_MS = 60_000;
 
-/** Why a call failed: `code` as the server names it, or OFFLINE when no server answered. */
+/** Reason a call failed: `code` as the server names it, or OFFLINE when no server answered. */
 export class Refusal extends Error {
   constructor(code, message, status, detail) {
     super(message);
@@ -14,40 +15,43 @@ export class Refusal extends Error {
 }
 
 /**
- * Calls the server. `body`: an object (sent as JSON), or a Blob, ArrayBuffer or string as it is. `token`: sent as Bearer.
- * `type`: the media type of a body that is no object. `patience`: milliseconds.
+ * Calls the server. Options: `body`: an object (sent as JSON), or a Blob, ArrayBuffer or string
+ * (sent unchanged); `type`: the media type of such a raw body; `token`: sent as Bearer;
+ * `timeoutMs`; `credentials`: as in fetch, 'omit' hides this browser's cookies.
  */
-export async function call(method, path, { body, token, type, patience = PATIENCE_MS, signal } = {}) {
-  const reply = await ask(method, path, { body, token, type, patience, signal });
+export async function call(method, path, options) {
+  const response = await send(method, path, options);
   let json;
   try {
-    json = await reply.json();
+    json = await response.json();
   } catch {
-    // A captive portal answers in HTML, and a proxy without a server behind it too.
-    throw new Refusal('OFFLINE', 'no answer of the server', reply.status);
+    // A captive portal answers in HTML, and so does a proxy that cannot reach the server.
+    throw new Refusal('OFFLINE', 'no answer of the server', response.status);
   }
-  if (reply.ok && json.success !== false) return json.data ?? json;
-  throw new Refusal(json.detail?.code ?? 'INTERNAL_ERROR', json.detail?.message ?? '', reply.status, json.detail);
+  if (response.ok && json.success !== false) return json.data ?? json;
+  throw refusalOf(response, json, 'INTERNAL_ERROR');
 }
 
-/** The same for an answer that is no JSON: gives its Blob. */
-export async function fetchFile(path, { method = 'GET', body, token } = {}) {
-  const reply = await ask(method, path, { body, token, patience: 60_000 });
-  if (reply.ok) return reply.blob();
-  const json = await reply.json().catch(() => ({}));
-  throw new Refusal(json.detail?.code ?? 'OFFLINE', json.detail?.message ?? '', reply.status, json.detail);
+/** Calls the server for an answer that is not JSON; gives its Blob. */
+export async function fetchFile(path, { method = 'GET', ...options } = {}) {
+  const response = await send(method, path, { timeoutMs: FILE_TIMEOUT_MS, ...options });
+  if (response.ok) return response.blob();
+  throw refusalOf(response, await response.json().catch(() => ({})), 'OFFLINE');
 }
 
-async function ask(method, path, { body, token, type, patience, signal }) {
+const refusalOf = ({ status }, { detail }, otherwise) =>
+  new Refusal(detail?.code ?? otherwise, detail?.message ?? '', status, detail);
+
+async function send(method, path, { body, token, type, timeoutMs = TIMEOUT_MS, credentials } = {}) {
   const headers = { 'X-Luckydraw': '1' };
   if (token) headers.Authorization = `Bearer ${token}`;
   const isRaw = typeof body === 'string' || body instanceof Blob || body instanceof ArrayBuffer;
   if (body !== undefined) headers['Content-Type'] = isRaw ? (type ?? 'application/octet-stream') : 'application/json';
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), patience);
-  signal?.addEventListener('abort', () => stop.abort(), { once: true });
+  const payload = isRaw || body === undefined ? body : JSON.stringify(body);
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), timeoutMs);
   try {
-    return await fetch(BASE + path, { method, headers, body: isRaw || body === undefined ? body : JSON.stringify(body), signal: stop.signal });
+    return await fetch(BASE + path, { method, headers, body: payload, credentials, signal: abort.signal });
   } catch {
     throw new Refusal('OFFLINE', 'the server cannot be reached', 0);
   } finally {
@@ -55,7 +59,9 @@ async function ask(method, path, { body, token, type, patience, signal }) {
   }
 }
 
-/** 128 random bits as text: what makes a repeated registration the same one. Also where there is no crypto.randomUUID (plain HTTP). */
+/**
+ * 128 random bits as hexadecimal digits. Works over plain HTTP, where crypto.randomUUID is missing.
+ */
 export function randomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');

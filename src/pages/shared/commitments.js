@@ -1,21 +1,26 @@
-// The promises a phone heard: the commitment of each draw, told before anybody could know its winners. The proof is held against them afterwards.
+// Commitments this browser received: a draw's commitment arrives before anybody can know its
+// winners. The proof page compares the proof against them.
 
-import { recall, remember } from "./storage.js";
+import * as storage from "./storage.js";
 
-const HEARD_MAX = 100;
+const COMMITMENTS_MAX = 100;
 
-const nameOf = (event) => `commitments.${event}`;
+const keyOf = (event) => `commitments.${event}`;
 
-/** Keeps a draw's commitment. The first word counts: whatever comes later may know the winners. */
-export function hearPromise(event, session, { draw_id: id, commitment }) {
+/** Stores a draw's commitment. The first one counts: a later one may depend on the winners. */
+export function storeCommitment(event, session, { draw_id: id, commitment }) {
   if (!commitment || !id) return;
-  const kept = recall(nameOf(event));
-  const heard = { [id]: commitment, ...(kept?.session === session ? kept.heard : {}) };
-  remember(nameOf(event), { session, heard: Object.fromEntries(Object.entries(heard).slice(-HEARD_MAX)) });
+  const stored = storage.get(keyOf(event));
+  const heard = { [id]: commitment, ...(stored?.session === session ? stored.heard : {}) };
+  const latest = Object.fromEntries(Object.entries(heard).slice(-COMMITMENTS_MAX));
+  storage.set(keyOf(event), { session, heard: latest });
 }
 
-/** What this browser heard of that draw, or null. Of another session, an event made anew among them, it knows nothing. */
-export function promiseOf(event, session, id) {
-  const kept = recall(nameOf(event));
-  return kept?.session === session ? (kept.heard[id] ?? null) : null;
+/**
+ * The commitment this browser received for a draw; null without one, or when it is of another
+ * session.
+ */
+export function storedCommitment(event, session, id) {
+  const stored = storage.get(keyOf(event));
+  return stored?.session === session ? (stored.heard[id] ?? null) : null;
 }

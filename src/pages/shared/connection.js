@@ -1,225 +1,263 @@
-// The line to the server: one socket that comes back for ever, and long-polling where a network blocks sockets.
+// Connection to an event: one WebSocket that reconnects for ever, and long polling where a network
+// blocks sockets.
 //
-// A page hears frames through `onFrame` and how the line is through `onStatus`; it never sees a socket. Phones sleep, halls lose their network,
-// servers are restarted: a browser may not tell of any of it, so that a line that has been silent too long counts as lost.
+// A page receives frames through `onFrame` and the connection's condition through `onStatus`; it
+// never sees a socket. Phones sleep, halls lose their network, servers restart, and a browser may
+// report none of it: a connection that has been silent too long counts as lost.
 
 const PING_MS = 20_000;
-/** Silent so long, a line is lost: a ping and its answer have had their time. */
+/** Silence after which a connection is lost: a ping and its pong have had their time. */
 const SILENCE_MS = 32_000;
-/** How long a socket may take to open. */
-const OPENING_MS = 10_000;
+/** Time a socket may take to open. */
+const OPEN_TIMEOUT_MS = 10_000;
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 20_000;
-/** A server that restarts is back soon; the jitter keeps a hall from arriving in one instant. */
+/** A restarting server is back soon; the jitter spreads a hall's reconnects. */
 const RESTART_MAX_MS = 3_000;
-/** Sockets refused in a row before long-polling takes over, and how long until a socket is tried again. */
+/**
+ * Sockets refused in a row before long polling takes over, and time until a socket is tried again.
+ */
 const REFUSALS_MAX = 2;
 const POLLING_MS = 120_000;
-const POLL_PATIENCE_MS = 40_000;
+const POLL_TIMEOUT_MS = 40_000;
+const PROBE_TIMEOUT_MS = 5_000;
 
 const RESTARTING = 1012;
-/** No coming back: a bad token, no such event, replaced by a newer tab. */
-const FINAL = [4401, 4404, 4409];
+const NO_SUCH_EVENT = 4404;
+/** Close codes that forbid a reconnect: bad token, no such event, replaced by a newer tab. */
+const FINAL = [4401, NO_SUCH_EVENT, 4409];
+const WAKE_EVENTS = ['pageshow', 'online'];
 
 /**
- * Keeps a line to an event. `role`: 'phone', 'display' or 'admin'; `token`: what proves a phone's number or a role, sent as the first message.
- * `onStatus({ line, code, isPortal })`: line is 'connecting', 'live', 'polling', 'waiting' (for the next try) or 'ended' (with the close code).
- * Gives { send(message), isLive(), prove(token), again(), close() }; send says whether the message left.
+ * Connects to an event. `role`: 'phone', 'display' or 'admin'; `token`: the session token of a
+ * phone or the token of a role, sent as the first message. `onStatus({ status, code, isPortal })`:
+ * status is 'connecting', 'live', 'polling', 'waiting' (for the next attempt) or 'ended' (with the
+ * close code).
  */
-export function connect({ event, role = 'phone', token = null, onFrame, onStatus = () => {} }) {
-  let socket = null;
-  let heardAt = 0;
-  let failures = 0;
-  let refusals = 0;
-  let timer = null;
-  let polling = null;
-  let isOver = false;
-  let seen = { seq: null, epoch: null };
+export function connect(options) {
+  const connection = new Connection(options);
+  connection.open();
+  return connection;
+}
 
-  function tell(line, more = {}) {
-    onStatus({ line, code: null, isPortal: false, ...more });
+class Connection {
+  constructor({ event, role = 'phone', token = null, onFrame, onStatus = () => {} }) {
+    Object.assign(this, { event, role, token, onFrame, onStatus });
+    this.socket = null;
+    this.heardAt = 0;
+    this.failures = 0;
+    this.refusals = 0;
+    /** Timer of the next socket, after a failure or while polling. */
+    this.retry = null;
+    /** AbortController of the poll loop. */
+    this.polling = null;
+    this.isEnded = false;
+    /** Place of the last frame seen. */
+    this.seen = { seq: null, epoch: null };
+    this.heartbeat = setInterval(() => this.beat(), PING_MS / 2);
+    this.wake = () => this.checkAfterWake();
+    document.addEventListener('visibilitychange', this.wake);
+    for (const name of WAKE_EVENTS) window.addEventListener(name, this.wake);
   }
 
-  function open() {
-    clearTimeout(timer);
-    timer = null;
-    stopPolling();
-    if (isOver) return;
-    tell('connecting');
+  /** Sends a message; returns true if it left. */
+  send(message) {
+    if (!this.isOpen()) return false;
+    this.socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Makes a phone identify itself by this token from now on; null: by none. */
+  identify(token) {
+    this.token = token;
+    if (token && this.send({ type: 'identify', session_token: token })) return;
+    if (!this.polling) return;
+    // The poll in flight carries the old token.
+    this.stopPolling();
+    clearTimeout(this.retry);
+    this.poll();
+  }
+
+  /** Reconnects at once, also after an end. */
+  reconnect() {
+    this.isEnded = false;
+    if (!this.socket) this.open();
+  }
+
+  close() {
+    this.isEnded = true;
+    clearInterval(this.heartbeat);
+    clearTimeout(this.retry);
+    this.stopPolling();
+    document.removeEventListener('visibilitychange', this.wake);
+    for (const name of WAKE_EVENTS) window.removeEventListener(name, this.wake);
+    const { socket } = this;
+    this.socket = null;
+    socket?.close();
+  }
+
+  report(status, details = {}) {
+    this.onStatus({ status, code: null, isPortal: false, ...details });
+  }
+
+  open() {
+    clearTimeout(this.retry);
+    this.retry = null;
+    this.stopPolling();
+    if (this.isEnded) return;
+    this.report('connecting');
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    const opened = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${event}?role=${role}`);
-    socket = opened;
-    let isOpen = false;
-    heardAt = Date.now();
-    const deadline = setTimeout(() => drop(opened), OPENING_MS);
-    opened.onopen = () => {
+    const socket = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${this.event}?role=${this.role}`);
+    this.socket = socket;
+    this.heardAt = Date.now();
+    let hasOpened = false;
+    const deadline = setTimeout(() => this.drop(socket), OPEN_TIMEOUT_MS);
+    socket.onopen = () => {
       clearTimeout(deadline);
-      isOpen = true;
-      refusals = 0;
-      if (token) opened.send(JSON.stringify(role === 'phone' ? { type: 'identify', session_token: token } : { type: 'auth', token }));
+      hasOpened = true;
+      this.refusals = 0;
+      this.authenticate(socket);
     };
-    opened.onmessage = ({ data }) => {
-      if (socket !== opened) return;
-      heardAt = Date.now();
-      failures = 0;
-      hear(JSON.parse(data));
+    socket.onmessage = ({ data }) => {
+      if (this.socket !== socket) return;
+      this.heardAt = Date.now();
+      this.failures = 0;
+      this.receive(JSON.parse(data));
     };
-    opened.onclose = ({ code }) => {
+    socket.onclose = ({ code }) => {
       clearTimeout(deadline);
-      if (socket !== opened) return;
-      socket = null;
-      if (!isOpen) refusals += 1;
-      lost(code);
+      if (this.socket !== socket) return;
+      this.socket = null;
+      if (!hasOpened) this.refusals += 1;
+      this.handleLoss(code);
     };
   }
 
-  /** Lets a socket go without waiting for its goodbye, which a sleeping network never brings. */
-  function drop(old) {
-    if (socket !== old) return;
-    socket = null;
-    if (old.readyState === WebSocket.CONNECTING) refusals += 1;
-    old.onclose = null;
-    old.onmessage = null;
-    old.close();
-    lost(null);
+  authenticate(socket) {
+    const { role, token } = this;
+    const message = role === 'phone' ? { type: 'identify', session_token: token } : { type: 'auth', token };
+    if (token) socket.send(JSON.stringify(message));
   }
 
-  function hear(frame) {
-    if (frame.type === 'pong') return;
-    if (frame.type === 'state_sync') {
-      seen = { seq: frame.seq, epoch: frame.epoch };
-      tell('live');
-    } else if (frame.seq !== undefined) {
-      // Seen already, from before the line was lost.
-      if (frame.epoch === seen.epoch && seen.seq !== null && frame.seq <= seen.seq) return;
-      seen = { seq: frame.seq, epoch: frame.epoch };
+  /**
+   * Drops a socket without waiting for its close frame, which a sleeping network never delivers.
+   */
+  drop(socket) {
+    if (this.socket !== socket) return;
+    this.socket = null;
+    if (socket.readyState === WebSocket.CONNECTING) this.refusals += 1;
+    socket.onclose = null;
+    socket.onmessage = null;
+    socket.close();
+    this.handleLoss(null);
+  }
+
+  receive(frame) {
+    const { type, seq, epoch } = frame;
+    if (type === 'pong') return;
+    if (type === 'state_sync') {
+      this.seen = { seq, epoch };
+      this.report('live');
+    } else if (seq !== undefined) {
+      // A duplicate from before the connection was lost.
+      if (epoch === this.seen.epoch && this.seen.seq !== null && seq <= this.seen.seq) return;
+      this.seen = { seq, epoch };
     }
-    onFrame(frame);
+    this.onFrame(frame);
   }
 
-  function lost(code) {
-    if (isOver) return;
+  handleLoss(code) {
+    if (this.isEnded) return;
     if (FINAL.includes(code)) {
-      isOver = true;
-      tell('ended', { code });
+      this.isEnded = true;
+      this.report('ended', { code });
       return;
     }
-    if (role === 'phone' && refusals >= REFUSALS_MAX) {
-      poll();
+    if (this.role === 'phone' && this.refusals >= REFUSALS_MAX) {
+      this.poll();
       return;
     }
-    failures += 1;
-    const most = code === RESTARTING ? RESTART_MAX_MS : Math.min(RETRY_MAX_MS, 1_000 * 2 ** Math.min(failures, 6));
-    timer = setTimeout(open, RETRY_MIN_MS + Math.random() * (most - RETRY_MIN_MS));
-    tell('waiting', { code });
-    if (failures > 1) probe();
+    this.failures += 1;
+    const backoffMs = Math.min(RETRY_MAX_MS, 1_000 * 2 ** Math.min(this.failures, 6));
+    const mostMs = code === RESTARTING ? RESTART_MAX_MS : backoffMs;
+    this.retry = setTimeout(() => this.open(), RETRY_MIN_MS + Math.random() * (mostMs - RETRY_MIN_MS));
+    this.report('waiting', { code });
+    if (this.failures > 1) this.detectPortal();
   }
 
-  /** Whether it is the network's own login page that answers. */
-  async function probe() {
+  /** Reports a captive portal: its own login page answers in place of the server. */
+  async detectPortal() {
     try {
-      const reply = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(5_000) });
-      const isOurs = (reply.headers.get('content-type') ?? '').includes('json');
-      if (timer && !isOurs) tell('waiting', { isPortal: true });
+      const response = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) });
+      const isServer = (response.headers.get('content-type') ?? '').includes('json');
+      if (this.retry && !isServer) this.report('waiting', { isPortal: true });
     } catch {
-      // No answer at all: an outage, which is what the page says already.
+      // No answer at all is an outage, which 'waiting' has already reported.
     }
   }
 
-  async function poll() {
-    const mine = (polling = new AbortController());
-    timer = setTimeout(() => {
-      refusals = REFUSALS_MAX - 1;
-      open();
+  async poll() {
+    const loop = (this.polling = new AbortController());
+    this.retry = setTimeout(() => {
+      this.refusals = REFUSALS_MAX - 1;
+      this.open();
     }, POLLING_MS);
-    while (polling === mine) {
+    while (this.polling === loop) {
       try {
-        const since = seen.epoch ? `&since=${seen.seq}&epoch=${seen.epoch}` : '';
-        const reply = await fetch(`/api/luckydraw/state?event_id=${event}${since}`, {
-          headers: token ? { Authorization: `Bearer ${token}` } : {},
-          cache: 'no-store',
-          signal: AbortSignal.any ? AbortSignal.any([mine.signal, AbortSignal.timeout(POLL_PATIENCE_MS)]) : mine.signal,
-        });
-        const { data } = await reply.json();
-        if (polling !== mine) return;
-        if (reply.status === 404) {
-          stopPolling();
-          lost(4404);
-          return;
-        }
-        if (!reply.ok) throw new Error(String(reply.status));
-        failures = 0;
-        heardAt = Date.now();
-        for (const frame of data.frames) hear(frame);
-        hear(data.state_sync);
-        tell('polling');
+        await this.pollOnce(loop);
       } catch {
-        if (polling !== mine) return;
-        // Nobody answers at all, so that it is no wall against sockets: the next try is a socket again.
-        stopPolling();
-        clearTimeout(timer);
-        refusals = REFUSALS_MAX - 1;
-        lost(null);
-        return;
+        if (this.polling !== loop) return;
+        // Nobody answers, so nothing blocks sockets in particular: the next attempt is a socket
+        // again.
+        this.stopPolling();
+        clearTimeout(this.retry);
+        this.refusals = REFUSALS_MAX - 1;
+        this.handleLoss(null);
       }
     }
   }
 
-  function stopPolling() {
-    polling?.abort();
-    polling = null;
+  async pollOnce(loop) {
+    const since = this.seen.epoch ? `&since=${this.seen.seq}&epoch=${this.seen.epoch}` : '';
+    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${since}`, {
+      headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
+      cache: 'no-store',
+      signal: AbortSignal.any ? AbortSignal.any([loop.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]) : loop.signal,
+    });
+    const { data } = await response.json();
+    if (this.polling !== loop) return;
+    if (response.status === 404) {
+      this.stopPolling();
+      this.handleLoss(NO_SUCH_EVENT);
+      return;
+    }
+    if (!response.ok) throw new Error(String(response.status));
+    this.failures = 0;
+    this.heardAt = Date.now();
+    for (const frame of data.frames) this.receive(frame);
+    this.receive(data.state_sync);
+    this.report('polling');
   }
 
-  /** The page is looked at again, or the network is back. */
-  function wake() {
-    if (isOver || document.visibilityState === 'hidden') return;
-    if (socket && Date.now() - heardAt > PING_MS + 2_000) drop(socket);
-    if (!socket && !polling && timer) open();
+  stopPolling() {
+    this.polling?.abort();
+    this.polling = null;
   }
 
-  const beat = setInterval(() => {
-    if (!socket) return;
-    if (Date.now() - heardAt > SILENCE_MS) drop(socket);
-    else if (socket.readyState === WebSocket.OPEN) socket.send('{"type":"ping"}');
-  }, PING_MS / 2);
-  document.addEventListener('visibilitychange', wake);
-  for (const name of ['pageshow', 'online']) window.addEventListener(name, wake);
+  /** Checks the connection when the page is looked at again or the network is back. */
+  checkAfterWake() {
+    if (this.isEnded || document.visibilityState === 'hidden') return;
+    if (this.socket && Date.now() - this.heardAt > PING_MS + 2_000) this.drop(this.socket);
+    if (!this.socket && !this.polling && this.retry) this.open();
+  }
 
-  open();
-  return {
-    send(message) {
-      if (socket?.readyState !== WebSocket.OPEN) return false;
-      socket.send(JSON.stringify(message));
-      return true;
-    },
-    isLive: () => socket?.readyState === WebSocket.OPEN,
-    /** From now on a phone proves itself by this token; null: by none. */
-    prove(another) {
-      token = another;
-      if (token && socket?.readyState === WebSocket.OPEN) {
-        socket.send(JSON.stringify({ type: 'identify', session_token: token }));
-      } else if (polling) {
-        // The poll that is under way asks for nobody.
-        stopPolling();
-        clearTimeout(timer);
-        poll();
-      }
-    },
-    /** Tries at once, also after an end. */
-    again() {
-      isOver = false;
-      if (!socket) open();
-    },
-    close() {
-      isOver = true;
-      clearInterval(beat);
-      clearTimeout(timer);
-      stopPolling();
-      document.removeEventListener('visibilitychange', wake);
-      for (const name of ['pageshow', 'online']) window.removeEventListener(name, wake);
-      const last = socket;
-      socket = null;
-      last?.close();
-    },
-  };
+  beat() {
+    if (!this.socket) return;
+    if (Date.now() - this.heardAt > SILENCE_MS) this.drop(this.socket);
+    else this.send({ type: 'ping' });
+  }
 }

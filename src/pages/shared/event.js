@@ -1,14 +1,17 @@
-// The event as a page knows it: the last state_sync, and every frame since. Pure: `after(state, frame)` gives the next state, and a page renders it.
+// State of the event as a page knows it: the last state_sync and every frame since.
+// Pure: `applyFrame(state, frame)` gives the next state, and the page renders it.
 //
 // {
-//   title, phase, participant_count, connection_count, registration_open, entry_code, event_session_id, you, …   as state_sync says
-//   current: null | { status: 'standby' | 'started' | 'revealed', draw_id, prize_name, prize_image, draw_mode, winner_count, winners, … }
-//   results: [{ draw_id, prize_name, winners, voided, … }]   the last ten that this role may know, the latest last
-//   announced: null | the draw that was announced last, until the next standby or start
+//   title, phase, participant_count, connection_count, registration_open, entry_code,
+//   event_session_id, you, …   as in state_sync
+//   current: null | { status: 'standby' | 'started' | 'revealed', draw_id, prize_name, prize_image,
+//                     draw_mode, winner_count, winners, … }
+//   results: [{ draw_id, prize_name, winners, voided, … }]   the last ten this role may know
+//   announced: null | the draw announced last, until the next standby or start
 // }
 
-/** The state before anything was heard. */
-export const unknown = {
+/** The state before the first frame. */
+export const initialState = {
   title: '',
   phase: null,
   participant_count: 0,
@@ -23,21 +26,21 @@ export const unknown = {
 const RESULTS_MAX = 10;
 
 /** The state after a frame; the same object when the frame changes nothing. */
-export function after(state, frame) {
+export function applyFrame(state, frame) {
   switch (frame.type) {
     case 'state_sync':
-      return synced(state, frame);
+      return fromSync(frame);
     case 'draw_standby':
-      return { ...state, current: { ...plain(frame), status: 'standby' }, announced: null };
+      return { ...state, current: { ...drawIn(frame), status: 'standby' }, announced: null };
     case 'draw_started':
-      return { ...state, current: { ...plain(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id };
+      return { ...state, current: { ...drawIn(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id };
     case 'winner_revealed':
-      return { ...state, current: { ...plain(frame), status: 'revealed' } };
+      return { ...state, current: { ...drawIn(frame), status: 'revealed' } };
     case 'winner_announced':
     case 'draw_complete':
-      return announced(state, plain(frame));
+      return announce(state, drawIn(frame));
     case 'draw_voided':
-      return voided(state, frame);
+      return voidDraw(state, frame);
     case 'event_reset':
       return reset(state, frame);
     case 'participant_joined':
@@ -51,30 +54,35 @@ export function after(state, frame) {
   }
 }
 
-function plain({ type, seq, epoch, ...draw }) {
+/** The winners of a draw whose win is not voided. */
+export const validWinners = ({ winners, voided = [] }) => winners.filter((number) => !voided.includes(number));
+
+function drawIn({ type, seq, epoch, ...draw }) {
   return draw;
 }
 
-function synced(state, sync) {
-  const { type, ...told } = sync;
-  const last = told.results.at(-1) ?? null;
-  // What was announced while this page was away is news; once something else stands on the stage it is not.
-  return { ...unknown, ...told, you: told.you ?? null, announced: told.current ? null : last };
+function fromSync({ type, ...sync }) {
+  // A result announced while this page was away is news, unless another draw is already current.
+  const announced = sync.current ? null : (sync.results.at(-1) ?? null);
+  return { ...initialState, ...sync, you: sync.you ?? null, announced };
 }
 
-function announced(state, draw) {
-  // Two frames tell of it, back to back.
+function announce(state, draw) {
+  // winner_announced and draw_complete tell the same, back to back.
   if (state.announced?.draw_id === draw.draw_id) return state;
+  const { current } = state;
+  const isOther = current?.draw_id !== undefined && current.draw_id !== draw.draw_id;
   const others = state.results.filter((result) => result.draw_id !== draw.draw_id);
   return {
     ...state,
-    current: state.current && state.current.draw_id !== undefined && state.current.draw_id !== draw.draw_id ? state.current : null,
+    current: current && isOther ? current : null,
     results: [...others, draw].slice(-RESULTS_MAX),
     announced: draw,
   };
 }
 
-function voided(state, { draw_id: id, draw_number: number }) {
+/** Voids one winner's number, or calls off the whole current draw when the frame names none. */
+function voidDraw(state, { draw_id: id, draw_number: number }) {
   const isCurrent = state.current && (id === null || state.current.draw_id === id);
   const mark = (draw) => (draw.draw_id === id && number ? { ...draw, voided: [...(draw.voided ?? []), number] } : draw);
   return {
@@ -85,8 +93,8 @@ function voided(state, { draw_id: id, draw_number: number }) {
   };
 }
 
-function reset(state, frame) {
-  const cleared = frame.reset_draws || frame.reset_participants ? { current: null, results: [], announced: null } : {};
-  if (!frame.reset_participants) return { ...state, ...cleared };
-  return { ...state, ...cleared, participant_count: 0, you: null, event_session_id: frame.event_session_id };
+function reset(state, { reset_draws: draws, reset_participants: participants, event_session_id: session }) {
+  const cleared = draws || participants ? { current: null, results: [], announced: null } : {};
+  if (!participants) return { ...state, ...cleared };
+  return { ...state, ...cleared, participant_count: 0, you: null, event_session_id: session };
 }

@@ -1,47 +1,62 @@
-// Korean first; English for browsers that do not ask for Korean; and a switch that this browser remembers.
+// Languages: Korean, English for browsers that do not ask for Korean, and a switch whose choice
+// this browser stores.
 
-import { recall, remember } from "./storage.js";
+import * as storage from "./storage.js";
 
-const asked = new URLSearchParams(location.search).get('lang') ?? recall('language');
-const preferred = (navigator.languages ?? [navigator.language]).some((tag) => /^ko\b/i.test(tag)) ? 'ko' : 'en';
+const chosen = new URLSearchParams(location.search).get('lang') ?? storage.get('language');
+const isKorean = (navigator.languages ?? [navigator.language]).some((tag) => /^ko\b/i.test(tag));
 
 /** 'ko' or 'en'. */
-export let language = ['ko', 'en'].includes(asked) ? asked : preferred;
+export let language = ['ko', 'en'].includes(chosen) ? chosen : isKorean ? 'ko' : 'en';
+
+/** Attributes that name a message in the HTML, and what to do with its text. */
+const FILLS = {
+  text: (element, text) => (element.textContent = text),
+  label: (element, text) => element.setAttribute('aria-label', text),
+  hint: (element, text) => (element.placeholder = text),
+  title: (element, text) => (element.title = text),
+};
 
 /**
- * A page's words: `words` holds a text or a function of values by key, for each language. Elements that name a key are filled at once:
- * data-text (its text), data-label (its aria-label), data-hint (its placeholder), data-title (its tooltip).
- * Gives t(key, ...values). `changed` is called after a switch, to render again.
+ * Gives t(key, ...values), which looks up a message in the current language. `messages` holds per
+ * language and key a text or a function of values; a key missing in English falls back to Korean.
  */
-export function speak(words, changed = () => {}) {
-  const t = (key, ...values) => {
-    const text = words[language][key] ?? words.ko[key];
-    if (text === undefined) throw new Error(`no words for ${key}`);
-    return typeof text === 'function' ? text(...values) : text;
-  };
+export const translator = (messages) => (key, ...values) => {
+  const text = messages[language][key] ?? messages.ko[key];
+  if (text === undefined) throw new Error(`no message ${key}`);
+  return typeof text === 'function' ? text(...values) : text;
+};
+
+/**
+ * Translates the page: fills the elements with data-text, data-label (aria-label), data-hint
+ * (placeholder) or data-title (tooltip), and wires the language switch. `onSwitch` is called after
+ * a switch, to render again. Gives t of `translator`.
+ */
+export function translatePage(messages, onSwitch = () => {}) {
+  const t = translator(messages);
+  const buttons = document.querySelectorAll('[data-switch-language]');
   const fill = () => {
     document.documentElement.lang = language;
-    for (const element of document.querySelectorAll('[data-text]')) element.textContent = t(element.dataset.text);
-    for (const element of document.querySelectorAll('[data-label]')) element.setAttribute('aria-label', t(element.dataset.label));
-    for (const element of document.querySelectorAll('[data-hint]')) element.placeholder = t(element.dataset.hint);
-    for (const element of document.querySelectorAll('[data-title]')) element.title = t(element.dataset.title);
-    for (const button of document.querySelectorAll('[data-switch-language]')) {
+    for (const [name, put] of Object.entries(FILLS)) {
+      for (const element of document.querySelectorAll(`[data-${name}]`)) put(element, t(element.dataset[name]));
+    }
+    for (const button of buttons) {
       button.textContent = language === 'ko' ? 'English' : '한국어';
       button.lang = language === 'ko' ? 'en' : 'ko';
     }
   };
-  for (const button of document.querySelectorAll('[data-switch-language]')) {
+  for (const button of buttons) {
     button.addEventListener('click', () => {
       language = language === 'ko' ? 'en' : 'ko';
-      remember('language', language);
+      storage.set('language', language);
       fill();
-      changed();
+      onSwitch();
     });
   }
   fill();
   return t;
 }
 
-/** A moment as this language writes it: day and minute in the browser's own time zone. */
-export const moment = (text) =>
-  new Date(text).toLocaleString(language === 'ko' ? 'ko-KR' : 'en-GB', { dateStyle: 'short', timeStyle: 'short' });
+/** Day and minute of a timestamp, in this language and in the browser's time zone. */
+export const formatTime = (timestamp) =>
+  new Date(timestamp).toLocaleString(language === 'ko' ? 'ko-KR' : 'en-GB', { dateStyle: 'short', timeStyle: 'short' });

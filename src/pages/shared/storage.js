@@ -1,34 +1,36 @@
-// What this browser keeps. Storage can be forbidden, full or cleared at any moment, so that everything also lives in the page itself.
+// Values this browser stores. Storage can be forbidden, full or cleared at any moment, so every
+// value is also kept in memory for the life of the page.
 
-const kept = new Map();
+const values = new Map();
+const keyOf = (name) => `luckydraw.${name}`;
 
-/** What is kept under that name, or null. */
-export function recall(name) {
-  if (kept.has(name)) return kept.get(name);
+/** The value stored under a name, or null. */
+export function get(name) {
+  if (values.has(name)) return values.get(name);
   try {
-    return JSON.parse(localStorage.getItem(`luckydraw.${name}`));
+    return JSON.parse(localStorage.getItem(keyOf(name)));
   } catch {
     return null;
   }
 }
 
-/** Keeps a value; says whether it will outlive the page. */
-export function remember(name, value) {
-  kept.set(name, value);
+/** Stores a value; returns true if it will outlive the page. */
+export function set(name, value) {
+  values.set(name, value);
   try {
-    localStorage.setItem(`luckydraw.${name}`, JSON.stringify(value));
+    localStorage.setItem(keyOf(name), JSON.stringify(value));
     return true;
   } catch {
     return false;
   }
 }
 
-/** Forgets it. */
-export function forget(name) {
-  kept.delete(name);
+/** Removes a value. */
+export function remove(name) {
+  values.delete(name);
   try {
-    localStorage.removeItem(`luckydraw.${name}`);
+    localStorage.removeItem(keyOf(name));
   } catch {
-    // Nothing was kept then.
+    // Without storage nothing was stored.
   }
 }

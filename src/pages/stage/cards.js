@@ -1,136 +1,147 @@
-// The cards: up to five, face down, turned over one by one.
+// Card animation: up to five cards, face down, turned over one by one.
 //
-// While the draw runs they float, and now and then one spins and shows any number of the hall. A winner's number is written on a card only
-// as it is turned for good.
+// While the draw runs they float, and now and then one spins and shows a random number. A winner's
+// number is written on a card only when it is turned for good.
 
-import { digits, make } from "../shared/dom.js";
+import { delay, digits, make } from "../shared/dom.js";
 
-const PEEK_GAP_MS = 430;
+const PEEK_INTERVAL_MS = 430;
 const PEEK_MS = 950;
 const TURN_MS = 760;
-const GAP_MS = 1_050;
+const TURN_INTERVAL_MS = 1_050;
 const LAST_PAUSE_MS = 650;
 const GATHER_MS = 700;
 
-/** `landed(step)` is called as each card lies open. */
-export function makeCards({ floor, count, seats, isCalm, landed }) {
-  const cards = Array.from({ length: seats }, makeCard);
-  const table = make('div', { className: 'cards' }, cards.map((card) => card.element));
-  table.dataset.count = seats;
-  table.style.setProperty('--digits', Math.max(3, String(count).length));
-  floor.append(table);
-  let peeks = null;
-  let isOver = false;
-
-  function peek() {
-    const resting = cards.filter((card) => !card.isTurning());
-    if (resting.length > 0) resting[Math.floor(Math.random() * resting.length)].peek(1 + Math.floor(Math.random() * count));
+export class CardAnimation {
+  constructor({ area, participantCount, winnerCount, isReducedMotion, onLand }) {
+    Object.assign(this, { participantCount, isReducedMotion, onLand });
+    this.cards = Array.from({ length: winnerCount }, () => new Card());
+    this.table = make('div', { className: 'cards' }, this.cards.map((card) => card.element));
+    this.table.dataset.count = winnerCount;
+    this.table.style.setProperty('--digits', Math.max(3, String(participantCount).length));
+    area.append(this.table);
+    this.peeking = null;
+    this.isOver = false;
   }
 
-  function rest() {
-    clearInterval(peeks);
-    peeks = null;
-    for (const card of cards) card.rest();
+  /** Milliseconds that `settle` takes. */
+  static durationMs({ winnerCount }) {
+    return GATHER_MS + winnerCount * TURN_INTERVAL_MS + LAST_PAUSE_MS;
   }
 
-  function show(winners) {
-    isOver = true;
-    rest();
-    winners.forEach((winner, seat) => cards[seat]?.open(winner));
-    table.dataset.settled = '';
+  run() {
+    if (this.isReducedMotion()) return;
+    this.cards.forEach((card, seat) => card.float(seat));
+    this.peeking = setInterval(() => this.peek(), PEEK_INTERVAL_MS);
   }
 
-  return {
-    run() {
-      if (isCalm()) return;
-      cards.forEach((card, seat) => card.float(seat));
-      peeks = setInterval(peek, PEEK_GAP_MS);
-    },
-    async settle(winners) {
-      rest();
-      await pause(GATHER_MS);
-      for (const [seat, winner] of winners.entries()) {
-        if (seat > 0) await pause(GAP_MS - TURN_MS);
-        if (seat === winners.length - 1) {
-          if (!isOver) cards[seat].lift();
-          await pause(LAST_PAUSE_MS);
-        }
-        if (isOver) return;
-        await cards[seat].turn(winner);
-        if (isOver) return;
-        landed(seat * 2, cards[seat].element);
+  async settle(winners) {
+    this.rest();
+    await delay(GATHER_MS);
+    for (const [seat, winner] of winners.entries()) {
+      const card = this.cards[seat];
+      if (seat > 0) await delay(TURN_INTERVAL_MS - TURN_MS);
+      if (seat === winners.length - 1) {
+        if (!this.isOver) card.lift();
+        await delay(LAST_PAUSE_MS);
       }
-      show(winners);
-    },
-    show,
-    stop() {
-      isOver = true;
-      rest();
-    },
-  };
+      if (this.isOver) return;
+      await card.turn(winner);
+      if (this.isOver) return;
+      this.onLand(seat * 2, card.element);
+    }
+    this.show(winners);
+  }
+
+  show(winners) {
+    this.stop();
+    winners.forEach((winner, seat) => this.cards[seat]?.open(winner));
+    this.table.dataset.settled = '';
+  }
+
+  stop() {
+    this.isOver = true;
+    this.rest();
+  }
+
+  peek() {
+    const resting = this.cards.filter((card) => !card.isSpinning);
+    const number = 1 + Math.floor(Math.random() * this.participantCount);
+    resting[Math.floor(Math.random() * resting.length)]?.peek(number);
+  }
+
+  rest() {
+    clearInterval(this.peeking);
+    this.peeking = null;
+    for (const card of this.cards) card.rest();
+  }
 }
 
-/** How long turning `seats` cards takes, in milliseconds. */
-export const cardsMs = (seats) => GATHER_MS + seats * GAP_MS + LAST_PAUSE_MS;
+class Card {
+  constructor() {
+    this.face = make('span', { className: 'face' });
+    this.body = make('div', { className: 'card-body' }, make('span', { className: 'back' }), this.face);
+    this.element = make('div', { className: 'playing-card' }, this.body);
+    this.floating = null;
+    this.spinning = null;
+  }
 
-function makeCard() {
-  const face = make('span', { className: 'face' });
-  const body = make('div', { className: 'leaf' }, make('span', { className: 'back' }), face);
-  const element = make('div', { className: 'playing-card' }, body);
-  let floating = null;
-  let turning = null;
+  get isSpinning() {
+    return this.spinning !== null;
+  }
 
-  return {
-    element,
-    isTurning: () => turning !== null,
-    float(seat) {
-      floating = element.animate([{ transform: 'translateY(0.5rem)' }, { transform: 'translateY(-0.5rem)' }], {
-        duration: 1_500,
-        delay: seat * -520,
-        iterations: Infinity,
-        direction: 'alternate',
-        easing: 'ease-in-out',
-      });
-    },
-    /** A whole turn with any number on it. */
-    peek(number) {
-      face.textContent = digits(number);
-      turning = body.animate([{ transform: 'rotateY(0)' }, { transform: 'rotateY(360deg)' }], {
-        duration: PEEK_MS,
-        easing: 'cubic-bezier(0.45, 0, 0.4, 1)',
-      });
-      turning.finished.catch(() => {}).then(() => {
-        turning = null;
-      });
-    },
-    rest() {
-      floating?.cancel();
-      floating = null;
-      turning?.cancel();
-      turning = null;
-    },
-    lift() {
-      element.animate(
-        [{ transform: 'none' }, { transform: 'scale(1.06) rotate(-1.2deg)', offset: 0.4 }, { transform: 'scale(1.06) rotate(1.2deg)' }],
-        { duration: LAST_PAUSE_MS, easing: 'ease-in-out' },
-      );
-    },
-    async turn(number) {
-      face.textContent = digits(number);
-      const motion = body.animate([{ transform: 'rotateY(0)' }, { transform: 'rotateY(180deg)' }], {
-        duration: TURN_MS,
-        easing: 'cubic-bezier(0.3, 0, 0.2, 1.25)',
-        fill: 'forwards',
-      });
-      await motion.finished.catch(() => {});
-      this.open(number);
-      motion.cancel();
-    },
-    open(number) {
-      face.textContent = digits(number);
-      element.dataset.winner = number;
-    },
-  };
+  float(seat) {
+    this.floating = this.element.animate([{ transform: 'translateY(0.5rem)' }, { transform: 'translateY(-0.5rem)' }], {
+      duration: 1_500,
+      delay: seat * -520,
+      iterations: Infinity,
+      direction: 'alternate',
+      easing: 'ease-in-out',
+    });
+  }
+
+  /** Spins once with a random number on it. */
+  peek(number) {
+    this.face.textContent = digits(number);
+    const spinning = this.body.animate([{ transform: 'rotateY(0)' }, { transform: 'rotateY(360deg)' }], {
+      duration: PEEK_MS,
+      easing: 'cubic-bezier(0.45, 0, 0.4, 1)',
+    });
+    this.spinning = spinning;
+    const end = () => (this.spinning = null);
+    spinning.finished.then(end, end);
+  }
+
+  rest() {
+    this.floating?.cancel();
+    this.floating = null;
+    this.spinning?.cancel();
+    this.spinning = null;
+  }
+
+  lift() {
+    const frames = [
+      { transform: 'none' },
+      { transform: 'scale(1.06) rotate(-1.2deg)', offset: 0.4 },
+      { transform: 'scale(1.06) rotate(1.2deg)' },
+    ];
+    this.element.animate(frames, { duration: LAST_PAUSE_MS, easing: 'ease-in-out' });
+  }
+
+  async turn(number) {
+    this.face.textContent = digits(number);
+    const turning = this.body.animate([{ transform: 'rotateY(0)' }, { transform: 'rotateY(180deg)' }], {
+      duration: TURN_MS,
+      easing: 'cubic-bezier(0.3, 0, 0.2, 1.25)',
+      fill: 'forwards',
+    });
+    await turning.finished.catch(() => {});
+    this.open(number);
+    turning.cancel();
+  }
+
+  open(number) {
+    this.face.textContent = digits(number);
+    this.element.dataset.winner = number;
+  }
 }
-
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));

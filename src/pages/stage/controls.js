@@ -1,90 +1,94 @@
-// The operator's hand on the stage: keys, buttons that vanish when nobody moves, full screen, the black screen and the help.
+// Controls of the operator on the stage: keys, buttons that hide while nobody moves, full screen,
+// the black screen and the help.
 
-import { byId, show } from "../shared/dom.js";
+import { byId, setShown } from "../shared/dom.js";
 
-const VANISH_MS = 2_800;
+const HIDE_AFTER_MS = 2_800;
+const { body } = document;
 
-/** Wires keys and buttons. `sound` as made by stage-sound; `turn(by)` turns a list's page; `changed()` after the code was asked for. */
-export function wireControls({ sound, turn, changed }) {
-  const { body } = document;
-  const help = byId('help');
-  let vanish = null;
+/** By the key's place: a Korean keyboard sends other letters from it. */
+const KEYS = { KeyF: 'full', KeyM: 'mute', KeyB: 'black', KeyQ: 'code' };
 
-  function stir() {
-    body.dataset.controls = 'shown';
-    clearTimeout(vanish);
-    vanish = setTimeout(() => {
-      delete body.dataset.controls;
-    }, VANISH_MS);
-  }
-
-  function toggleFull() {
-    const done = document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen?.({ navigationUI: 'hide' });
-    // A browser may refuse; the stage is as good in a window.
-    done?.catch(() => {});
-  }
-
-  function toggleBlack() {
-    const isBlack = body.dataset.black === undefined;
-    if (isBlack) body.dataset.black = '';
-    else delete body.dataset.black;
-    show('black', isBlack);
-  }
-
-  function toggleHelp() {
-    if (help.open) help.close();
-    else help.showModal();
-  }
-
-  function toggleCode() {
-    if (body.dataset.code === undefined) body.dataset.code = 'asked';
-    else delete body.dataset.code;
-    changed();
-  }
-
+/**
+ * Wires keys and buttons. `turnPage(by)` turns a list's page; `onCode()` follows a change of the QR
+ * code's switch.
+ */
+export function wireControls({ sound, turnPage, onCode }) {
   const actions = {
-    full: toggleFull,
-    mute: () => sound.toggle(),
+    full: toggleFullScreen,
+    mute: () => sound.toggleMute(),
     black: toggleBlack,
-    code: toggleCode,
     help: toggleHelp,
+    code() {
+      toggleFlag('code');
+      onCode();
+    },
   };
-  const KEYS = { KeyF: 'full', KeyM: 'mute', KeyB: 'black', KeyQ: 'code' };
-
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     sound.unlock();
-    // By the key's place: a Korean keyboard sends other letters from it.
     const action = event.key === '?' ? 'help' : KEYS[event.code];
     if (event.repeat) return;
     if (action) {
       event.preventDefault();
       actions[action]();
-    } else if (event.key === 'Escape' && body.dataset.black !== undefined) {
+    } else if (event.key === 'Escape' && isBlack()) {
       toggleBlack();
     } else if (event.key === 'ArrowRight' || event.key === 'ArrowLeft') {
-      turn(event.key === 'ArrowRight' ? 1 : -1);
+      turnPage(event.key === 'ArrowRight' ? 1 : -1);
     }
   });
-
   document.addEventListener('click', (event) => {
-    const isFirst = sound.isLocked();
+    const isFirst = sound.isLocked;
     sound.unlock();
     const button = event.target.closest('button');
     const action = button?.dataset.action;
     if (action) actions[action]();
-    else if (isFirst && !button && !help.open && !document.fullscreenElement) toggleFull();
-    else if (body.dataset.black !== undefined) toggleBlack();
+    else if (isFirst && !button && !byId('help').open && !document.fullscreenElement) toggleFullScreen();
+    else if (isBlack()) toggleBlack();
   });
-  document.addEventListener('visibilitychange', stayAwake);
-  stayAwake();
-  document.addEventListener('pointermove', stir, { passive: true });
-  document.addEventListener('focusin', stir);
+  document.addEventListener('visibilitychange', keepScreenOn);
+  keepScreenOn();
+  document.addEventListener('pointermove', showControls, { passive: true });
+  document.addEventListener('focusin', showControls);
 }
 
-/** Asks that the screen of the stage does not go to sleep; a browser lets go of it whenever the page is hidden. */
-function stayAwake() {
+let hideTimer = null;
+
+function showControls() {
+  body.dataset.controls = 'shown';
+  clearTimeout(hideTimer);
+  hideTimer = setTimeout(() => delete body.dataset.controls, HIDE_AFTER_MS);
+}
+
+function toggleFullScreen() {
+  const { documentElement: root, fullscreenElement } = document;
+  const done = fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.({ navigationUI: 'hide' });
+  // A browser may refuse; the stage works in a window too.
+  done?.catch(() => {});
+}
+
+const isBlack = () => body.dataset.black !== undefined;
+
+function toggleBlack() {
+  toggleFlag('black');
+  setShown('black', isBlack());
+}
+
+function toggleFlag(name) {
+  if (body.dataset[name] === undefined) body.dataset[name] = '';
+  else delete body.dataset[name];
+}
+
+function toggleHelp() {
+  const help = byId('help');
+  if (help.open) help.close();
+  else help.showModal();
+}
+
+/** Keeps the screen on; a browser releases the lock whenever the page is hidden. */
+function keepScreenOn() {
   if (document.visibilityState === 'hidden') return;
-  // Refused on a low battery or without TLS: then the operator's own settings hold.
+  // Refused on a low battery or without TLS: the operator's own settings then apply.
   navigator.wakeLock?.request('screen').catch(() => {});
 }

@@ -1,17 +1,21 @@
-// The quick list: up to 500 winners at once, in order of their numbers so that people find their own, on pages that turn by themselves.
+// List animation: up to 500 winners at once, sorted by number so that people find their own, on
+// pages that turn by themselves.
 
-import { digits, make } from "../shared/dom.js";
+import { delay, digits, make } from "../shared/dom.js";
 
 const FLICKER_MS = 120;
-/** One cell in so many changes at a time. */
-const FLICKERING = 10;
+/** One in this many cells changes at a time. */
+const FLICKER_SHARE = 10;
 const GATHER_MS = 900;
 const FILL_MS = 2_400;
 const POP_MS = 420;
 const PAGE_MS = 7_000;
 const LANDINGS_MAX = 12;
 
-/** How many a page holds, columns by rows: the fewer winners, the larger each; and never so many that the last row could not read them. */
+/**
+ * Columns and rows of a page: the fewer winners, the larger each; the last shape is still legible
+ * from the last row.
+ */
 const SHAPES = [
   [1, 1],
   [2, 1],
@@ -27,129 +31,123 @@ const SHAPES = [
   [10, 6],
 ];
 
-/** `landed(step)` is called as groups of numbers appear; `turned(page, pages)` when a page is shown. */
-export function makeList({ floor, count, seats, isCalm, landed, turned }) {
-  const sheet = make('div', { className: 'sheet' });
-  floor.append(sheet);
-  let page = 0;
-  let pages = [];
-  let timer = null;
-  let isOver = false;
+export class ListAnimation {
+  /** `onPage(page, pages)` is called when a page is shown. */
+  constructor({ area, participantCount, winnerCount, isReducedMotion, onLand, onPage }) {
+    Object.assign(this, { participantCount, winnerCount, isReducedMotion, onLand, onPage });
+    this.sheet = make('div', { className: 'sheet' });
+    area.append(this.sheet);
+    this.page = 0;
+    this.pages = [];
+    this.timer = null;
+    this.isOver = false;
+  }
 
-  function shape(wanted) {
+  /** Milliseconds until the first page is full. */
+  static durationMs() {
+    return GATHER_MS + FILL_MS + POP_MS + 200;
+  }
+
+  run() {
+    const capacity = this.setShape(this.winnerCount);
+    this.sheet.dataset.running = '';
+    const isStill = this.isReducedMotion();
+    const cell = () => make('span', { className: 'cell' }, isStill ? '···' : this.randomNumber());
+    this.sheet.replaceChildren(...Array.from({ length: Math.min(this.winnerCount, capacity) }, cell));
+    if (!isStill) this.timer = setInterval(() => this.flicker(), FLICKER_MS);
+  }
+
+  async settle(winners) {
+    await delay(GATHER_MS);
+    if (this.isOver) return;
+    this.fill(winners);
+    this.showPage(0);
+    const shown = [...this.sheet.children].filter((cell) => !cell.hidden);
+    const every = Math.ceil(shown.length / LANDINGS_MAX);
+    const pops = shown.map((cell, i) => popIn(cell, i * Math.min(320, FILL_MS / shown.length)));
+    pops.forEach((pop, i) => {
+      if (i % every === 0) pop.finished.then(() => !this.isOver && this.onLand(i / every, shown[i]), () => {});
+    });
+    await Promise.all(pops.map((pop) => pop.finished.catch(() => {})));
+    if (!this.isOver) this.show(winners);
+  }
+
+  show(winners) {
+    this.stop();
+    if (this.pages.length === 0) this.fill(winners);
+    this.showPage(this.page);
+    this.startTurning();
+    this.sheet.dataset.settled = '';
+  }
+
+  /** Turns pages forwards or backwards, by hand. */
+  turnPage(by) {
+    if (this.pages.length < 2) return;
+    this.showPage(this.page + by);
+    this.startTurning();
+  }
+
+  stop() {
+    this.isOver = true;
+    clearInterval(this.timer);
+  }
+
+  randomNumber() {
+    return digits(1 + Math.floor(Math.random() * this.participantCount));
+  }
+
+  flicker() {
+    const cells = this.sheet.children;
+    for (let i = 0; i < Math.max(1, cells.length / FLICKER_SHARE); i += 1) {
+      cells[Math.floor(Math.random() * cells.length)].textContent = this.randomNumber();
+    }
+  }
+
+  /** Sets the smallest shape with room for `wanted` cells; gives its capacity. */
+  setShape(wanted) {
     const [columns, rows] = SHAPES.find(([columns, rows]) => columns * rows >= wanted) ?? SHAPES.at(-1);
-    sheet.style.setProperty('--columns', columns);
-    sheet.style.setProperty('--rows', rows);
-    sheet.style.setProperty('--digits', Math.max(3, String(count).length));
+    this.sheet.style.setProperty('--columns', columns);
+    this.sheet.style.setProperty('--rows', rows);
+    this.sheet.style.setProperty('--digits', Math.max(3, String(this.participantCount).length));
     return columns * rows;
   }
 
-  function flicker() {
-    for (let i = 0; i < Math.max(1, sheet.childElementCount / FLICKERING); i += 1) {
-      const cell = sheet.children[Math.floor(Math.random() * sheet.childElementCount)];
-      cell.textContent = digits(1 + Math.floor(Math.random() * count));
-    }
-  }
-
-  function paginate(winners) {
+  /** Puts all winners into the sheet; only the cells of one page are visible. */
+  fill(winners) {
+    clearInterval(this.timer);
+    delete this.sheet.dataset.running;
     const sorted = [...winners].sort((a, b) => a - b);
-    const held = shape(sorted.length);
-    // Pages of one length, so that the last one is not a lonely number.
-    const parts = Math.ceil(sorted.length / held);
-    const each = Math.ceil(sorted.length / parts);
-    shape(each);
-    pages = Array.from({ length: parts }, (_, part) => sorted.slice(part * each, (part + 1) * each));
-    sheet.dataset.pages = parts;
+    const pages = Math.ceil(sorted.length / this.setShape(sorted.length));
+    // Pages of equal length, so that the last one is not a single number.
+    const length = Math.ceil(sorted.length / pages);
+    this.setShape(length);
+    this.pages = Array.from({ length: pages }, (_, page) => sorted.slice(page * length, (page + 1) * length));
+    this.sheet.dataset.pages = pages;
+    this.sheet.replaceChildren(...this.pages.flatMap((numbers, page) => numbers.map((number) => winnerCell(number, page))));
   }
 
-  /** All winners are in the page at all times; a page of them is seen. */
-  function fill() {
-    const cells = pages.flatMap((numbers, part) => numbers.map((number) => cellOf(number, part)));
-    sheet.replaceChildren(...cells);
+  showPage(page) {
+    const count = this.pages.length;
+    this.page = (page + count) % count;
+    for (const cell of this.sheet.children) cell.hidden = Number(cell.dataset.page) !== this.page;
+    this.sheet.dataset.shown = this.page + 1;
+    this.onPage(this.page + 1, count);
   }
 
-  function turn(to) {
-    page = (to + pages.length) % pages.length;
-    for (const cell of sheet.children) cell.hidden = Number(cell.dataset.page) !== page;
-    sheet.dataset.shown = page + 1;
-    turned(page + 1, pages.length);
+  startTurning() {
+    clearInterval(this.timer);
+    this.timer = this.pages.length > 1 ? setInterval(() => this.showPage(this.page + 1), PAGE_MS) : null;
   }
-
-  function leaf() {
-    clearInterval(timer);
-    timer = pages.length > 1 ? setInterval(() => turn(page + 1), PAGE_MS) : null;
-  }
-
-  function show(winners) {
-    isOver = true;
-    clearInterval(timer);
-    delete sheet.dataset.running;
-    if (pages.length === 0) {
-      paginate(winners);
-      fill();
-    }
-    turn(page);
-    leaf();
-    sheet.dataset.settled = '';
-  }
-
-  return {
-    run() {
-      const held = shape(seats);
-      sheet.dataset.running = '';
-      const cells = Array.from({ length: Math.min(seats, held) }, () => make('span', { className: 'cell' }, isCalm() ? '···' : ''));
-      sheet.replaceChildren(...cells);
-      if (isCalm()) return;
-      for (const cell of cells) cell.textContent = digits(1 + Math.floor(Math.random() * count));
-      timer = setInterval(flicker, FLICKER_MS);
-    },
-    async settle(winners) {
-      await pause(GATHER_MS);
-      if (isOver) return;
-      clearInterval(timer);
-      delete sheet.dataset.running;
-      paginate(winners);
-      fill();
-      turn(0);
-      const shown = [...sheet.children].filter((cell) => !cell.hidden);
-      const gap = Math.min(320, FILL_MS / shown.length);
-      const pops = shown.map((cell, i) =>
-        cell.animate([{ transform: 'scale(0.4)', opacity: 0 }, { transform: 'none', opacity: 1 }], {
-          duration: POP_MS,
-          delay: i * gap,
-          easing: 'cubic-bezier(0.2, 0.8, 0.3, 1.3)',
-          fill: 'backwards',
-        }),
-      );
-      const every = Math.ceil(shown.length / LANDINGS_MAX);
-      pops.forEach((pop, i) => {
-        if (i % every === 0) pop.finished.then(() => !isOver && landed(i / every, shown[i]), () => {});
-      });
-      await Promise.all(pops.map((pop) => pop.finished.catch(() => {})));
-      if (!isOver) show(winners);
-    },
-    show,
-    /** Turns to the next page or back, by hand. */
-    turn(by) {
-      if (pages.length < 2) return;
-      turn(page + by);
-      leaf();
-    },
-    stop() {
-      isOver = true;
-      clearInterval(timer);
-    },
-  };
 }
 
-/** How long it takes until the first page is full, in milliseconds. */
-export const listMs = () => GATHER_MS + FILL_MS + POP_MS + 200;
-
-function cellOf(number, page) {
-  const cell = make('span', { className: 'cell' }, digits(number));
-  cell.dataset.winner = number;
-  cell.dataset.page = page;
-  return cell;
+function popIn(cell, delayMs) {
+  return cell.animate([{ transform: 'scale(0.4)', opacity: 0 }, { transform: 'none', opacity: 1 }], {
+    duration: POP_MS,
+    delay: delayMs,
+    easing: 'cubic-bezier(0.2, 0.8, 0.3, 1.3)',
+    fill: 'backwards',
+  });
 }
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const winnerCell = (number, page) =>
+  make('span', { className: 'cell', 'data-winner': number, 'data-page': page }, digits(number));

@@ -1,47 +1,47 @@
-// How to join: the QR code, the short address below it, and how many are here.
+// Lobby of the stage: the QR code to join, its short address, and the counts of people.
 
 import { call } from "../shared/api.js";
-import { byId, say, show } from "../shared/dom.js";
+import { byId, setShown, setText } from "../shared/dom.js";
 
-/** A title of more letters is set in smaller type. */
-const TITLE_SHORT = 28;
+/** Longest title in the large type. */
+const TITLE_CHARS_SHORT = 28;
 
-/** Gives { find(), render(state, t) }. `event`: the event's id. */
-export function makeLobby(event) {
-  const scheme = location.protocol.slice(0, -1);
-  const code = byId('code');
-  let isFound = false;
+export class Lobby {
+  constructor(event) {
+    this.event = event;
+    this.hasAddress = false;
+  }
 
-  return {
-    /** Asks for the address once; again after a failure, whenever the line is back. */
-    async find() {
-      if (isFound) return;
-      isFound = true;
-      try {
-        const { join_address: address } = await call('GET', `/join?event_id=${event}&scheme=${scheme}`);
-        // People type it into a phone, which adds the scheme by itself.
-        say('address', address.replace(/^https?:\/\//, ''));
-        code.src = `/api/luckydraw/join.svg?event_id=${event}&scheme=${scheme}`;
-      } catch {
-        isFound = false;
-      }
-    },
-    render(state, t) {
-      const isOpen = state.registration_open;
-      say('welcome', state.title);
-      byId('welcome').dataset.size = state.title.length > TITLE_SHORT ? 'long' : 'short';
-      say('lead', t(isOpen ? 'scan' : 'late'));
-      say('lead-more', t(isOpen ? 'scanned' : 'lateMore'));
-      count('count', state.participant_count);
-      count('connected', state.connection_count);
-      say('entry-code', state.entry_code ?? '');
-      show('entry', Boolean(state.entry_code) && isOpen);
-    },
-  };
+  /** Fetches the address once; again after a failure, whenever the connection is back. */
+  async loadAddress() {
+    if (this.hasAddress) return;
+    this.hasAddress = true;
+    const query = `event_id=${this.event}&scheme=${location.protocol.slice(0, -1)}`;
+    try {
+      const { join_address: address } = await call('GET', `/join?${query}`);
+      // People type it into a phone, which adds the scheme itself.
+      setText('address', address.replace(/^https?:\/\//, ''));
+      byId('code').src = `/api/luckydraw/join.svg?${query}`;
+    } catch {
+      this.hasAddress = false;
+    }
+  }
+
+  render(state, t) {
+    const isOpen = state.registration_open;
+    setText('welcome', state.title);
+    byId('welcome').dataset.size = state.title.length > TITLE_CHARS_SHORT ? 'long' : 'short';
+    setText('lead', t(isOpen ? 'scan' : 'late'));
+    setText('lead-more', t(isOpen ? 'scanned' : 'lateMore'));
+    setCount('count', state.participant_count);
+    setCount('connected', state.connection_count);
+    setText('entry-code', state.entry_code ?? '');
+    setShown('entry', Boolean(state.entry_code) && isOpen);
+  }
 }
 
-/** A count that jumps a little when it grows. */
-function count(id, value) {
+/** Sets a count, which jumps a little when it changes. */
+function setCount(id, value) {
   const element = byId(id);
   const text = value.toLocaleString();
   if (element.textContent === text) return;

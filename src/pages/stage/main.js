@@ -1,240 +1,204 @@
-// The stage: what a hall looks at. One line to the server, one state, one render.
+// The stage page: what the hall looks at. One connection to the server, one model, one render.
 //
-// It shows what the event is, and draws nothing itself: winners come in a frame, the show settles on them, and then this page tells the server,
-// so that the phones learn them together with the screen.
+// It shows the event and draws nothing itself. Winners arrive in a frame, the animation settles on
+// them, and then this page tells the server, so that the phones learn them together with the
+// screen.
 
-import { after, unknown } from "../shared/event.js";
-import { language, speak } from "../shared/i18n.js";
+import { call } from "../shared/api.js";
 import { connect } from "../shared/connection.js";
-import { byId, digits, eventOfPage, say, secretOfLink, show } from "../shared/dom.js";
-import { makeConfetti } from "./confetti.js";
+import { byId, digits, findEvent, setShown, setText, takeLinkToken } from "../shared/dom.js";
+import { applyFrame, initialState, validWinners } from "../shared/event.js";
+import { translatePage } from "../shared/i18n.js";
+import * as storage from "../shared/storage.js";
+import { Animator } from "./animator.js";
+import { Confetti } from "./confetti.js";
 import { wireControls } from "./controls.js";
-import { makeLobby } from "./lobby.js";
-import { makePrize, renderBoard, renderStrip } from "./prize.js";
-import { roleAt } from "./role.js";
-import { earlier, noticed, sceneOf, standing } from "./scene.js";
-import { makeShows } from "./animation.js";
-import { makeSound } from "./sound.js";
-import { words } from "./messages.js";
+import { Lobby } from "./lobby.js";
+import { messages } from "./messages.js";
+import { wirePrizeImage } from "./prize.js";
+import { Sound } from "./sound.js";
+import { renderStage, sceneOf } from "./view.js";
 
-/** A line that is back within this is not worth a dot. */
+/** Delay of the dot: a shorter outage needs none. */
 const DOT_AFTER_MS = 1_500;
 const CANCELLED_MS = 6_000;
-/** The lobby's door shows winners for so long, and then how to join again. */
+/** Time that the lobby page shows winners before it shows how to join again. */
 const LOBBY_WINNERS_MS = 90_000;
+/** Delay of a render that may wait. Not requestAnimationFrame: a hidden tab has no frames. */
+const RENDER_AFTER_MS = 50;
+const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
+const PHASES = { REGISTRATION_OPEN: 'open', REGISTRATION_CLOSED: 'drawing', EVENT_CLOSED: 'closed' };
+const VIEWER = { role: 'phone', token: null, isDisplay: false };
 
-const { body } = document;
-const isMain = location.pathname.endsWith('/main');
-const calm = matchMedia('(prefers-reduced-motion: reduce)');
-const t = speak(words, () => {
+const model = {
+  event: null,
+  state: initialState,
+  /** /lottery/main shows the winners between draws, /lottery how to join. */
+  isMain: location.pathname.endsWith('/main'),
+  isDisplay: false,
+  isGone: false,
+  cancelledUntil: 0,
+  winnersUntil: 0,
+  /** The page of a list and the number of pages. */
+  page: [1, 1],
+};
+const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
+const isReducedMotion = () => reducedMotion.matches;
+const t = translatePage(messages, () => {
   document.title = t('page');
   render();
 });
 
-let state = unknown;
-let line = null;
-let found = { isStage: false };
-let role = null;
+let connection = null;
+let access = VIEWER;
+let isLoginRefused = false;
 let lobby = null;
-let isGone = false;
-let cancelledUntil = 0;
-let winnersUntil = 0;
-let dot = null;
+let dotTimer = null;
 let isRenderDue = false;
 
-const sound = makeSound(renderSoon);
-const confetti = makeConfetti(byId('confetti'), () => calm.matches);
-const prize = makePrize();
-const shows = makeShows({ floor: byId('floor'), sound, confetti, isCalm: () => calm.matches, settled, turned });
-wireControls({ sound, turn: shows.turn, changed: render });
+const sound = new Sound(renderSoon);
+const confetti = new Confetti(byId('confetti'), isReducedMotion);
+const animator = new Animator({
+  area: byId('animation'),
+  sound,
+  confetti,
+  isReducedMotion,
+  onSettled: announceWinners,
+  onPage: setPage,
+});
+wirePrizeImage();
+wireControls({ sound, turnPage: (by) => animator.turnPage(by), onCode: render });
 start();
 
 async function start() {
   document.title = t('page');
-  const secret = secretOfLink('token');
-  const event = await eventOfPage();
-  if (!event) {
-    isGone = true;
+  const token = takeLinkToken();
+  model.event = await findEvent();
+  if (!model.event) {
+    model.isGone = true;
     render();
     return;
   }
-  role = roleAt(event, secret);
-  lobby = makeLobby(event);
-  await enter(event);
-  // An operator who logs in elsewhere in this browser comes back to a stage, not to a viewer.
-  window.addEventListener('focus', () => claim(event));
+  if (token) storage.set(tokenKey(), token);
+  lobby = new Lobby(model.event);
+  await enter();
+  // An operator who logs in elsewhere in this browser comes back to a display, not to a viewer.
+  window.addEventListener('focus', upgrade);
 }
 
-async function enter(event) {
-  found = await role.find();
-  lobby.find();
-  line = connect({
-    event,
-    role: found.role,
-    token: found.token,
-    onFrame: hear,
-    onStatus: (status) => follow(event, status),
-  });
+/**
+ * The link's token is stored, so that a reload stays a display; the address bar hangs on a wall.
+ */
+const tokenKey = () => `stage.${model.event}`;
+
+/**
+ * Finds the role of this page: a display by its link's token or by the host's login in this
+ * browser, else a viewer, who sees what a phone may know and completes no draw.
+ */
+async function findAccess() {
+  const token = storage.get(tokenKey());
+  if (token) return { role: 'display', token, isDisplay: true };
+  const login = isLoginRefused ? {} : await call('GET', '/admin/login').catch(() => ({}));
+  return login.logged_in ? { role: 'display', token: null, isDisplay: true } : VIEWER;
 }
 
-async function claim(event) {
-  if (found.isStage || !(await role.find()).isStage || found.isStage) return;
-  line.close();
-  enter(event);
+async function enter() {
+  access = await findAccess();
+  model.isDisplay = access.isDisplay;
+  lobby.loadAddress();
+  const { role, token } = access;
+  connection = connect({ event: model.event, role, token, onFrame: handleFrame, onStatus: handleStatus });
 }
 
-function hear(frame) {
-  if (frame.type === 'notice') state = noticed(state, frame);
-  else if (frame.type === 'draw_voided' && frame.draw_id && !frame.draw_number) cancelled();
-  else if (frame.type === 'winner_announced') announced();
-  state = after(state, frame);
-  if (frame.type === 'state_sync') isGone = false;
-  if (frame.type === 'participant_joined' || frame.type === 'connection_count') renderSoon();
+async function upgrade() {
+  if (access.isDisplay || !(await findAccess()).isDisplay || access.isDisplay) return;
+  connection.close();
+  enter();
+}
+
+function handleFrame(frame) {
+  const { type } = frame;
+  if (type === 'notice') applyNotice(frame.code);
+  else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
+  else if (type === 'winner_announced') holdLobby();
+  model.state = applyFrame(model.state, frame);
+  if (type === 'state_sync') model.isGone = false;
+  if (type === 'participant_joined' || type === 'connection_count') renderSoon();
   else render();
-  if (frame.type === 'state_sync' && shows.isSettled()) complete();
+  if (type === 'state_sync' && animator.isSettled) completeDraw();
 }
 
-function follow(event, { line: how, code }) {
-  body.dataset.line = how;
-  clearTimeout(dot);
-  const isUp = how === 'live' || how === 'polling';
-  if (isUp) {
-    show('line-dot', false);
-    lobby.find();
+function applyNotice(code) {
+  const phase = PHASES[code];
+  if (phase) model.state = { ...model.state, phase, registration_open: phase === 'open' };
+}
+
+function handleStatus({ status, code }) {
+  document.body.dataset.connection = status;
+  clearTimeout(dotTimer);
+  if (status === 'live' || status === 'polling') {
+    setShown('connection-dot', false);
+    lobby.loadAddress();
     return;
   }
-  dot = setTimeout(() => show('line-dot', true), DOT_AFTER_MS);
-  if (how !== 'ended') return;
-  if (role.refused(code, found)) {
-    enter(event);
+  dotTimer = setTimeout(() => setShown('connection-dot', true), DOT_AFTER_MS);
+  if (status !== 'ended') return;
+  if (code === BAD_TOKEN && access.isDisplay) {
+    if (access.token) storage.remove(tokenKey());
+    else isLoginRefused = true;
+    enter();
   } else if (code === NO_SUCH_EVENT) {
-    isGone = true;
+    model.isGone = true;
     render();
   }
 }
 
-/** A draw was called off before its winners were known: said for a moment, then the stage goes on. */
-function cancelled() {
-  cancelledUntil = performance.now() + CANCELLED_MS;
+/** Shows for a moment that a draw was called off before its winners were known. */
+function showCancelled() {
+  model.cancelledUntil = performance.now() + CANCELLED_MS;
   setTimeout(render, CANCELLED_MS + 50);
 }
 
-/** Only what is announced while the lobby is open holds it up: somebody who opens it wants the code. */
-function announced() {
-  winnersUntil = performance.now() + LOBBY_WINNERS_MS;
-  if (!isMain) setTimeout(render, LOBBY_WINNERS_MS + 50);
+/**
+ * Holds the lobby back for winners announced while it is open: who opens it later wants the QR
+ * code.
+ */
+function holdLobby() {
+  model.winnersUntil = performance.now() + LOBBY_WINNERS_MS;
+  if (!model.isMain) setTimeout(render, LOBBY_WINNERS_MS + 50);
 }
 
-/** The winners stand: the phones may know them too. */
-function settled() {
-  complete();
-  // The show's own call may still be going on.
+/** The animation has settled: the phones may learn the winners too. */
+function announceWinners() {
+  completeDraw();
+  // The animator calls this in the middle of a render.
   queueMicrotask(render);
-  const { draw } = sceneOf(state, isMain);
-  if (draw?.winners) say('spoken', t('said', draw.prize_name, standing(draw).map(digits).join(', ')));
+  const { draw } = sceneOf(model);
+  if (draw?.winners) setText('live-region', t('said', draw.prize_name, validWinners(draw).map(digits).join(', ')));
 }
 
-/** Told again with every sync until the server has it: the line may have been down. */
-function complete() {
-  const { name, draw } = sceneOf(state, isMain);
-  if (found.isStage && name === 'revealed') line?.send({ type: 'draw_complete', draw_id: draw.draw_id });
+/** Completes the draw; repeated with every sync, since the connection may have been down. */
+function completeDraw() {
+  const { name, draw } = sceneOf(model);
+  if (access.isDisplay && name === 'revealed') connection?.send({ type: 'draw_complete', draw_id: draw.draw_id });
 }
 
-function turned(page, pages) {
-  body.dataset.page = pages > 1 ? `${page}/${pages}` : '';
+function setPage(page, pages) {
+  model.page = [page, pages];
+  document.body.dataset.page = pages > 1 ? `${page}/${pages}` : '';
   renderSoon();
 }
 
 function renderSoon() {
   if (isRenderDue) return;
   isRenderDue = true;
-  // Not by the frame: a hidden tab has none.
   setTimeout(() => {
     isRenderDue = false;
     render();
-  }, 50);
+  }, RENDER_AFTER_MS);
 }
 
 function render() {
-  const scene = sceneOf(state, isMain);
-  // First the places, then what measures itself in them.
-  body.dataset.mode = scene.draw?.draw_mode ?? '';
-  body.dataset.draw = scene.draw?.draw_id ?? '';
-  setPlaces(shownName(scene));
-  shows.present(scene, state.participant_count);
-  const name = shownName(scene);
-  setPlaces(name);
-  body.dataset.settled = shows.isSettled();
-  body.dataset.role = found.isStage ? 'stage' : 'viewer';
-  body.dataset.sound = sound.isMuted() ? 'muted' : sound.isLocked() ? 'locked' : 'on';
-  renderBar(name);
-  if (name === 'lobby') lobby?.render(state, t);
-  if (scene.draw) renderDraw(scene, name);
-  if (name === 'between') renderBoard(earlier(state, null), t);
-  renderNotice(name);
-  const looksBack = isMain && (name === 'standby' || (name === 'announced' && scene.draw.draw_mode !== 'list'));
-  renderStrip(looksBack ? earlier(state, scene.draw) : [], t);
-  renderHint();
-}
-
-function setPlaces(name) {
-  body.dataset.state = name;
-  show('draw', ['standby', 'running', 'revealed', 'announced'].includes(name));
-  show('lobby', name === 'lobby');
-  show('board', name === 'between');
-  show('notice', ['connecting', 'cancelled', 'over', 'none'].includes(name));
-}
-
-/** The scene's name as the hall sees it. */
-function shownName({ name }) {
-  if (isGone) return state.phase === null ? 'none' : 'over';
-  if (name === 'connecting') return name;
-  const isCalledOff = performance.now() < cancelledUntil && ['lobby', 'between', 'announced'].includes(name);
-  if (isCalledOff) return 'cancelled';
-  if (body.dataset.code !== undefined && name !== 'running' && name !== 'revealed') return 'lobby';
-  if (!isMain && name === 'announced' && shows.isSettled() && performance.now() > winnersUntil) return 'lobby';
-  // The show goes on to its end, whenever the announcement comes.
-  return name === 'announced' && !shows.isSettled() ? 'revealed' : name;
-}
-
-function renderBar(name) {
-  say('title', state.title || t('page'));
-  show('rehearsal', Boolean(state.rehearsal));
-  show('figures', state.phase !== null && name !== 'lobby');
-  say('bar-count', state.participant_count.toLocaleString());
-  say('bar-connected', state.connection_count.toLocaleString());
-}
-
-function renderDraw({ draw }, name) {
-  prize.render(draw, t);
-  show('kicker', name === 'standby');
-  const isOpen = shows.isSettled();
-  const captions = { running: draw.redraw_of ? 'redrawing' : 'running', revealed: isOpen ? 'won' : 'revealing', announced: draw.redraw_of ? 'wonAgain' : 'won' };
-  say('caption', captions[name] ? t(captions[name]) : t('ready'));
-  say('remark', isOpen ? remark(draw, name) : '');
-}
-
-function remark(draw, name) {
-  const pages = body.dataset.page?.split('/');
-  if (draw.draw_mode === 'list' && pages?.length === 2) return `${t('allSeats', draw.winners.length)} · ${t('pageOf', ...pages)}`;
-  if (draw.voided?.length > 0) return t('voidedMore');
-  return name === 'announced' ? t('wonMore') : '';
-}
-
-function renderNotice(name) {
-  const said = { cancelled: ['cancelled', 'cancelledMore'], over: ['over', 'overMore'], none: ['nothing', 'nothingMore'] }[name];
-  show('notice-title', Boolean(said));
-  say('notice-title', said ? t(said[0]) : '');
-  say('notice-more', said ? t(said[1]) : '');
-}
-
-function renderHint() {
-  byId('line-dot').setAttribute('aria-label', t('lineLost'));
-  byId('line-dot').title = t('lineLost');
-  const isKnown = state.phase !== null && !isGone;
-  const hint = !isKnown ? '' : !found.isStage ? t('viewer') : sound.isLocked() ? t('locked') : '';
-  say('hint', hint);
-  show('hint', hint !== '');
-  document.documentElement.lang = language;
+  renderStage(model, { animator, lobby, sound }, t);
 }

@@ -1,4 +1,4 @@
-// What the stage says, in both languages.
+// Messages of the stage, in both languages.
 
 const ordinal = (n) => {
   const tail = n % 100;
@@ -6,7 +6,7 @@ const ordinal = (n) => {
   return `${n}${['th', 'st', 'nd', 'rd'][n % 10] ?? 'th'}`;
 };
 
-export const words = {
+export const messages = {
   ko: {
     page: '추첨 무대',
     scan: '휴대전화 카메라로 QR\u00a0코드를 비춰 주세요',
@@ -42,7 +42,7 @@ export const words = {
     overMore: '함께해 주셔서 고맙습니다',
     nothing: '진행 중인 행사가 없습니다',
     nothingMore: '행사가 열리면 이 화면을 새로고침해 주세요',
-    lineLost: '서버와 다시 연결하고 있습니다',
+    connectionLost: '서버와 다시 연결하고 있습니다',
     viewer: '보기 전용입니다. 진행용 무대는 관리자 화면에서 열어 주세요.',
     locked: '화면을 한 번 누르면 소리와 전체 화면이 켜집니다',
     full: '전체 화면',
@@ -91,7 +91,7 @@ export const words = {
     overMore: 'Thank you for being here',
     nothing: 'No event is going on',
     nothingMore: 'Reload this page once it has been opened',
-    lineLost: 'Reconnecting to the server',
+    connectionLost: 'Reconnecting to the server',
     viewer: 'View only. Open the stage from the console to run the show on it.',
     locked: 'One click turns on sound and full screen',
     full: 'Full screen',

@@ -1,180 +1,187 @@
-// The network: every number of the hall a node, sparks that run between them, and winners who rise out of it.
+// Network animation: every number a node, sparks that run between them, and winners that rise out
+// of it.
 //
-// The web itself is painted once. What moves is one small set of sparks on a canvas above it, however many numbers there are, and the winners,
-// which are elements. Numbers are dealt to nodes by chance before anybody can know a winner.
+// The graph is painted once. Only a small set of sparks on a canvas above it moves, however many
+// numbers there are, and the winners, which are elements. Numbers are dealt to nodes at random
+// before anybody can know a winner.
 
-import { digits, make } from "../shared/dom.js";
-import { litAt, paintWeb, weave } from "./graph.js";
+import { delay, digits, make } from "../shared/dom.js";
+import { layOut, paintGraph, paintLitNodes } from "./graph.js";
 
 const NODES_MAX = 1_000;
 const SPARKS = 16;
 const HOP_MS = 150;
-const GLOW_MS = 620;
+const FADE_MS = 620;
 const GATHER_MS = 500;
 const AIM_MS = 620;
 const FLY_MS = 700;
 
-/** How far apart winners rise: slow for a few, brisk for ten. */
-const gapMs = (seats) => (seats <= 3 ? 1_250 : seats <= 5 ? 950 : 590);
+/** Time between two rising winners: slow for a few, brisk for ten. */
+const intervalMs = (winnerCount) => (winnerCount <= 3 ? 1_250 : winnerCount <= 5 ? 950 : 590);
 
-/** `landed(step)` is called as each winner takes a seat. */
-export function makeNetwork({ floor, count, seats, isCalm, landed }) {
-  const web = make('canvas', { className: 'web' });
-  const glow = make('canvas', { className: 'glow' });
-  const orbs = make('div', { className: 'orbs' });
-  orbs.dataset.count = seats;
-  const net = make('div', { className: 'network' }, web, glow, orbs);
-  net.style.setProperty('--digits', Math.max(3, String(count).length));
-  floor.append(net);
-  const labels = deal(count, Math.min(count, NODES_MAX));
-  const pen = glow.getContext('2d');
-  let woven = null;
-  let sparks = [];
-  let aims = [];
-  let frame = null;
-  let isOver = false;
+export class NetworkAnimation {
+  constructor({ area, participantCount, winnerCount, isReducedMotion, onLand }) {
+    Object.assign(this, { isReducedMotion, onLand });
+    this.graphCanvas = make('canvas', { className: 'graph' });
+    this.sparkCanvas = make('canvas', { className: 'sparks' });
+    this.orbs = make('div', { className: 'orbs', 'data-count': winnerCount });
+    this.network = make('div', { className: 'network' }, this.graphCanvas, this.sparkCanvas, this.orbs);
+    this.network.style.setProperty('--digits', Math.max(3, String(participantCount).length));
+    area.append(this.network);
+    this.labels = deal(participantCount, Math.min(participantCount, NODES_MAX));
+    this.context = this.sparkCanvas.getContext('2d');
+    this.graph = null;
+    this.sparks = [];
+    this.targets = [];
+    this.frame = null;
+    this.isOver = false;
+    this.resizeObserver = new ResizeObserver(() => this.fit());
+  }
 
-  function fit() {
-    const [width, height] = [net.clientWidth, net.clientHeight];
-    if (width === 0 || (woven && woven.width === width && woven.height === height)) return;
-    woven = weave(labels.length, width, height);
-    for (const canvas of [web, glow]) {
-      canvas.width = Math.round(width * woven.scale);
-      canvas.height = Math.round(height * woven.scale);
+  /** Milliseconds until all winners have risen. */
+  static durationMs({ winnerCount }) {
+    return GATHER_MS + (winnerCount - 1) * intervalMs(winnerCount) + AIM_MS + FLY_MS;
+  }
+
+  run() {
+    this.fit();
+    if (!this.graph || this.isReducedMotion()) return;
+    this.resizeObserver.observe(this.network);
+    this.requestFrame();
+  }
+
+  async settle(winners) {
+    if (!this.graph) return this.show(winners);
+    const orbs = winners.map(() => make('span', { className: 'orb' }));
+    this.orbs.replaceChildren(...orbs);
+    this.network.dataset.settling = '';
+    await delay(GATHER_MS);
+    const rising = [];
+    for (const [seat, winner] of winners.entries()) {
+      if (this.isOver) return;
+      rising.push(this.rise(orbs[seat], winner, seat));
+      if (seat < winners.length - 1) await delay(intervalMs(winners.length));
     }
-    paintWeb(web.getContext('2d'), woven, labels);
-    sparks = Array.from({ length: Math.min(SPARKS, labels.length) }, () => ({ at: any(labels.length), to: null, since: 0, took: 1 }));
-  }
-  const resized = new ResizeObserver(fit);
-
-  function step(now) {
-    pen.setTransform(woven.scale, 0, 0, woven.scale, 0, 0);
-    pen.clearRect(0, 0, woven.width, woven.height);
-    litAt(pen, woven, labels, now, GLOW_MS);
-    for (const spark of sparks) hop(spark, now);
-    aims = aims.filter((aim) => aimAt(aim, now));
-    frame = requestAnimationFrame(step);
+    await Promise.all(rising);
+    if (!this.isOver) this.show(winners);
   }
 
-  /** A spark on its way to a neighbour, and on from there. */
-  function hop(spark, now) {
-    if (spark.to === null || now - spark.since >= spark.took) {
-      if (spark.to !== null) spark.at = spark.to;
-      woven.litSince[spark.at] = now;
-      const near = woven.near[spark.at];
-      spark.to = near.length > 0 && Math.random() > 0.03 ? near[any(near.length)] : any(labels.length);
-      spark.since = now;
-      spark.took = HOP_MS * (0.6 + Math.random() * 0.8);
+  show(winners) {
+    this.fit();
+    this.stop();
+    if (this.graph) this.context.clearRect(0, 0, this.sparkCanvas.width, this.sparkCanvas.height);
+    this.orbs.replaceChildren(
+      ...winners.map((winner) => make('span', { className: 'orb', 'data-winner': winner }, digits(winner))),
+    );
+    this.network.dataset.settled = '';
+  }
+
+  stop() {
+    this.isOver = true;
+    if (this.frame !== null) cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.resizeObserver.disconnect();
+  }
+
+  /** Lays out and paints the graph anew when its size has changed. */
+  fit() {
+    const { clientWidth: width, clientHeight: height } = this.network;
+    if (width === 0 || (this.graph?.width === width && this.graph.height === height)) return;
+    const { labels } = this;
+    this.graph = layOut(labels.length, width, height);
+    for (const canvas of [this.graphCanvas, this.sparkCanvas]) {
+      canvas.width = Math.round(width * this.graph.scale);
+      canvas.height = Math.round(height * this.graph.scale);
     }
-    const [x0, y0, x1, y1] = [woven.x[spark.at], woven.y[spark.at], woven.x[spark.to], woven.y[spark.to]];
-    const share = Math.min(1, (now - spark.since) / spark.took);
-    pen.strokeStyle = 'rgb(255 214 120 / 85%)';
-    pen.lineWidth = woven.gap * 0.07 + 1;
-    pen.beginPath();
-    pen.moveTo(x0 + (x1 - x0) * Math.max(0, share - 0.6), y0 + (y1 - y0) * Math.max(0, share - 0.6));
-    pen.lineTo(x0 + (x1 - x0) * share, y0 + (y1 - y0) * share);
-    pen.stroke();
+    paintGraph(this.graphCanvas.getContext('2d'), this.graph, labels);
+    const spark = () => ({ from: randomBelow(labels.length), to: null, sinceMs: 0, tookMs: 1 });
+    this.sparks = Array.from({ length: Math.min(SPARKS, labels.length) }, spark);
   }
 
-  /** A ring that closes in on a winner's node; false once it is closed. */
-  function aimAt({ node, since }, now) {
-    const share = Math.min(1, (now - since) / AIM_MS);
-    const radius = woven.gap * 0.4 + (1 - share) ** 2 * Math.min(woven.width, woven.height) * 0.42;
-    pen.strokeStyle = `rgb(255 209 102 / ${Math.round(20 + share * 80)}%)`;
-    pen.lineWidth = 2 + share * 4;
-    pen.beginPath();
-    pen.arc(woven.x[node], woven.y[node], radius, 0, 7);
-    pen.stroke();
+  requestFrame() {
+    this.frame = requestAnimationFrame((nowMs) => this.step(nowMs));
+  }
+
+  step(nowMs) {
+    const { context, graph } = this;
+    context.setTransform(graph.scale, 0, 0, graph.scale, 0, 0);
+    context.clearRect(0, 0, graph.width, graph.height);
+    paintLitNodes(context, graph, this.labels, nowMs, FADE_MS);
+    for (const spark of this.sparks) this.moveSpark(spark, nowMs);
+    this.targets = this.targets.filter((target) => this.paintTarget(target, nowMs));
+    this.requestFrame();
+  }
+
+  /** Moves a spark towards a neighbour, and on from there. */
+  moveSpark(spark, nowMs) {
+    const { context, graph } = this;
+    if (spark.to === null || nowMs - spark.sinceMs >= spark.tookMs) {
+      if (spark.to !== null) spark.from = spark.to;
+      graph.litAt[spark.from] = nowMs;
+      const neighbours = graph.neighbours[spark.from];
+      const staysNear = neighbours.length > 0 && Math.random() > 0.03;
+      spark.to = staysNear ? neighbours[randomBelow(neighbours.length)] : randomBelow(this.labels.length);
+      spark.sinceMs = nowMs;
+      spark.tookMs = HOP_MS * (0.6 + Math.random() * 0.8);
+    }
+    const head = Math.min(1, (nowMs - spark.sinceMs) / spark.tookMs);
+    const tail = Math.max(0, head - 0.6);
+    const [x, y] = [graph.x[spark.from], graph.y[spark.from]];
+    const [dx, dy] = [graph.x[spark.to] - x, graph.y[spark.to] - y];
+    context.strokeStyle = 'rgb(255 214 120 / 85%)';
+    context.lineWidth = graph.gap * 0.07 + 1;
+    context.beginPath();
+    context.moveTo(x + dx * tail, y + dy * tail);
+    context.lineTo(x + dx * head, y + dy * head);
+    context.stroke();
+  }
+
+  /** Paints a ring that closes in on a winner's node; returns false once it is closed. */
+  paintTarget({ node, sinceMs }, nowMs) {
+    const { context, graph } = this;
+    const share = Math.min(1, (nowMs - sinceMs) / AIM_MS);
+    const radius = graph.gap * 0.4 + (1 - share) ** 2 * Math.min(graph.width, graph.height) * 0.42;
+    context.strokeStyle = `rgb(255 209 102 / ${Math.round(20 + share * 80)}%)`;
+    context.lineWidth = 2 + share * 4;
+    context.beginPath();
+    context.arc(graph.x[node], graph.y[node], radius, 0, 7);
+    context.stroke();
     return share < 1;
   }
 
-  function halt() {
-    if (frame !== null) cancelAnimationFrame(frame);
-    frame = null;
-    resized.disconnect();
-  }
-
-  function show(winners) {
-    isOver = true;
-    halt();
-    if (woven) pen.clearRect(0, 0, glow.width, glow.height);
-    orbs.replaceChildren(...winners.map((winner) => seatOf(winner)));
-    net.dataset.settled = '';
-  }
-
-  async function rise(orb, winner, seat) {
-    const dealt = labels.indexOf(winner);
-    const node = dealt >= 0 ? dealt : any(labels.length);
-    aims.push({ node, since: performance.now() });
-    await pause(AIM_MS);
-    if (isOver) return;
+  /** Lets a winner rise from its node to its seat. */
+  async rise(orb, winner, seat) {
+    const dealt = this.labels.indexOf(winner);
+    const node = dealt >= 0 ? dealt : randomBelow(this.labels.length);
+    this.targets.push({ node, sinceMs: performance.now() });
+    await delay(AIM_MS);
+    if (this.isOver) return;
     orb.textContent = digits(winner);
     orb.dataset.winner = winner;
-    const [home, field] = [orb.getBoundingClientRect(), net.getBoundingClientRect()];
-    const from = [field.left + woven.x[node] - home.left - home.width / 2, field.top + woven.y[node] - home.top - home.height / 2];
+    const [home, area] = [orb.getBoundingClientRect(), this.network.getBoundingClientRect()];
+    const x = area.left + this.graph.x[node] - home.left - home.width / 2;
+    const y = area.top + this.graph.y[node] - home.top - home.height / 2;
     const flight = orb.animate(
       [
-        { transform: `translate(${from[0]}px, ${from[1]}px) scale(0.1)`, opacity: 0 },
+        { transform: `translate(${x}px, ${y}px) scale(0.1)`, opacity: 0 },
         { opacity: 1, offset: 0.25 },
         { transform: 'none', opacity: 1 },
       ],
       { duration: FLY_MS, easing: 'cubic-bezier(0.2, 0.7, 0.25, 1.12)', fill: 'backwards' },
     );
     await flight.finished.catch(() => {});
-    if (!isOver) landed(seat, orb);
+    if (!this.isOver) this.onLand(seat, orb);
   }
-
-  return {
-    run() {
-      fit();
-      if (!woven || isCalm()) return;
-      resized.observe(net);
-      frame = requestAnimationFrame(step);
-    },
-    async settle(winners) {
-      if (!woven) return show(winners);
-      const seated = winners.map(() => make('span', { className: 'orb' }));
-      orbs.replaceChildren(...seated);
-      net.dataset.settling = '';
-      await pause(GATHER_MS);
-      const rising = [];
-      for (const [seat, winner] of winners.entries()) {
-        if (isOver) return;
-        rising.push(rise(seated[seat], winner, seat));
-        if (seat < winners.length - 1) await pause(gapMs(winners.length));
-      }
-      await Promise.all(rising);
-      if (!isOver) show(winners);
-    },
-    show(winners) {
-      fit();
-      show(winners);
-    },
-    stop() {
-      isOver = true;
-      halt();
-    },
-  };
 }
 
-/** How long it takes until `seats` winners have risen, in milliseconds. */
-export const networkMs = (seats) => GATHER_MS + (seats - 1) * gapMs(seats) + AIM_MS + FLY_MS;
-
-function seatOf(winner) {
-  const orb = make('span', { className: 'orb' }, digits(winner));
-  orb.dataset.winner = winner;
-  return orb;
-}
-
-/** `wanted` of the numbers from 1 to `count`, in any order. */
+/** Deals `wanted` of the numbers from 1 to `count`, in random order. */
 function deal(count, wanted) {
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   for (let i = 0; i < wanted; i += 1) {
-    const j = i + any(count - i);
+    const j = i + randomBelow(count - i);
     [numbers[i], numbers[j]] = [numbers[j], numbers[i]];
   }
   return numbers.slice(0, wanted);
 }
 
-const any = (below) => Math.floor(Math.random() * below);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const randomBelow = (limit) => Math.floor(Math.random() * limit);

@@ -1,77 +1,80 @@
-// The prize on the stage: its picture, its grade, its name, and how many will win it; and the rows that look back on earlier prizes.
+// Prize on the stage: its image, grade, name and number of winners; and the rows of earlier
+// results.
 
-import { byId, digits, make, say, show } from "../shared/dom.js";
-import { ownImage, standing } from "./scene.js";
+import { byId, digits, isLocalImage, make, setShown, setText } from "../shared/dom.js";
+import { validWinners } from "../shared/event.js";
 
-/** The longest name, in letters, for each size of type; longer ones take the smallest. */
+/** Longest name, in characters, per size of type; longer ones take the smallest. */
 const NAME_SIZES = [
   [10, 'short'],
   [22, 'plain'],
   [60, 'long'],
 ];
-const ROWS_MAX = 5;
-const STRIP_MAX = 4;
-const ROW_NUMBERS_MAX = 10;
+const BOARD_ROWS_MAX = 5;
+const BOARD_NUMBERS_MAX = 10;
+const STRIP_ROWS_MAX = 4;
 const STRIP_NUMBERS_MAX = 4;
 
-/** Gives { render(draw, t) }. */
-export function makePrize() {
-  const picture = byId('prize-image');
+/** Wires the prize's image, whose shape the style sheet needs. */
+export function wirePrizeImage() {
+  const image = byId('prize-image');
   const box = byId('prize');
-  picture.addEventListener('load', () => {
-    picture.style.setProperty('--ratio', picture.naturalWidth / picture.naturalHeight);
+  image.addEventListener('load', () => {
+    image.style.setProperty('--ratio', image.naturalWidth / image.naturalHeight);
     box.dataset.picture = 'shown';
   });
-  picture.addEventListener('error', () => {
+  image.addEventListener('error', () => {
     box.dataset.picture = 'none';
   });
-
-  return {
-    render(draw, t) {
-      const image = ownImage(draw.prize_image);
-      if (!image) {
-        picture.removeAttribute('src');
-        box.dataset.picture = 'none';
-      } else if (picture.getAttribute('src') !== image) {
-        delete box.dataset.picture;
-        picture.src = image;
-      }
-      const grade = draw.prize_grade ?? (draw.prize_rank > 0 ? t('rank', draw.prize_rank) : '');
-      say('prize-grade', grade);
-      show('prize-grade', grade !== '');
-      say('prize-name', draw.prize_name);
-      byId('prize-name').dataset.size = NAME_SIZES.find(([most]) => [...draw.prize_name].length <= most)?.[1] ?? 'endless';
-      say('prize-seats', t('seats', draw.winner_count));
-    },
-  };
 }
 
-/** The rows of the board between draws. */
+export function renderPrize(draw, t) {
+  renderImage(draw.prize_image);
+  const grade = draw.prize_grade ?? (draw.prize_rank > 0 ? t('rank', draw.prize_rank) : '');
+  setText('prize-grade', grade);
+  setShown('prize-grade', grade !== '');
+  setText('prize-name', draw.prize_name);
+  const length = [...draw.prize_name].length;
+  byId('prize-name').dataset.size = NAME_SIZES.find(([most]) => length <= most)?.[1] ?? 'endless';
+  setText('prize-seats', t('seats', draw.winner_count));
+}
+
+function renderImage(path) {
+  const image = byId('prize-image');
+  const box = byId('prize');
+  if (!isLocalImage(path)) {
+    image.removeAttribute('src');
+    box.dataset.picture = 'none';
+  } else if (image.getAttribute('src') !== path) {
+    delete box.dataset.picture;
+    image.src = path;
+  }
+}
+
+/** Renders the board between draws. */
 export function renderBoard(results, t) {
-  byId('board-rows').replaceChildren(
-    ...results.slice(0, ROWS_MAX).map((result) => {
-      const numbers = standing(result);
-      const shown = numbers.slice(0, ROW_NUMBERS_MAX).map((number) => {
-        const chip = make('span', { className: 'chip' }, digits(number));
-        chip.dataset.winner = number;
-        return chip;
-      });
-      const more = numbers.length > shown.length ? make('span', { className: 'more' }, t('andMore', numbers.length - shown.length)) : null;
-      return make('li', {}, make('span', { className: 'of' }, result.prize_name), make('span', { className: 'chips' }, shown, more));
-    }),
-  );
+  const rows = results.slice(0, BOARD_ROWS_MAX).map((result) => {
+    const numbers = validWinners(result);
+    const shown = numbers.slice(0, BOARD_NUMBERS_MAX);
+    const chips = shown.map((number) => make('span', { className: 'chip', 'data-winner': number }, digits(number)));
+    const hidden = numbers.length - shown.length;
+    const more = hidden > 0 ? make('span', { className: 'more' }, t('andMore', hidden)) : null;
+    return make('li', {}, prizeName(result), make('span', { className: 'chips' }, chips, more));
+  });
+  byId('board-rows').replaceChildren(...rows);
 }
 
-/** The strip at the foot of the stage. */
+/** Renders the strip of earlier winners at the foot of the stage. */
 export function renderStrip(results, t) {
-  const shown = results.filter((result) => standing(result).length > 0).slice(0, STRIP_MAX);
-  show('strip', shown.length > 0);
-  byId('strip-rows').replaceChildren(
-    ...shown.map((result) => {
-      const numbers = standing(result);
-      const some = numbers.slice(0, STRIP_NUMBERS_MAX).map(digits).join(' · ');
-      const more = numbers.length > STRIP_NUMBERS_MAX ? ` ${t('andMore', numbers.length - STRIP_NUMBERS_MAX)}` : '';
-      return make('li', {}, make('span', { className: 'of' }, result.prize_name), make('b', {}, some + more));
-    }),
-  );
+  const shown = results.filter((result) => validWinners(result).length > 0).slice(0, STRIP_ROWS_MAX);
+  setShown('strip', shown.length > 0);
+  const rows = shown.map((result) => {
+    const numbers = validWinners(result);
+    const text = numbers.slice(0, STRIP_NUMBERS_MAX).map(digits).join(' · ');
+    const hidden = numbers.length - STRIP_NUMBERS_MAX;
+    return make('li', {}, prizeName(result), make('b', {}, hidden > 0 ? `${text} ${t('andMore', hidden)}` : text));
+  });
+  byId('strip-rows').replaceChildren(...rows);
 }
+
+const prizeName = (result) => make('span', { className: 'prize-name' }, result.prize_name);

@@ -1,128 +1,132 @@
-// The slot machine: one number, a reel for each digit, stopped from left to right.
+// Slot machine animation: one number, a reel for each digit, stopped from left to right.
 //
-// Reels spin by the compositor alone (one transform each); nothing is measured or laid out while they turn. A reel shows only digits that some
-// number of the hall has at that place, so that no impossible number flies by, and none of it knows the winner.
+// The compositor alone spins the reels, with one transform each; nothing is measured or laid out
+// while they turn. A reel shows only digits that some registered number has at that place, so that
+// no impossible number flies by, and no reel knows the winner before it stops.
 
-import { digits, make } from "../shared/dom.js";
+import { delay, digits, make } from "../shared/dom.js";
 
-/** The height of a digit on its strip, in em, as the style sheet sets it. */
+/** Height of a digit on its strip, in em, as the style sheet sets it. */
 const ROW_EM = 1.3;
 const ROW_MS = 62;
-/** A strip is as long as the longest way to a stop. */
+/** Rows of a strip: enough for the longest way to a stop. */
 const ROWS_MIN = 44;
 const FIRST_STOP_MS = 300;
-const STOP_GAP_MS = 520;
-/** How long a reel slows down, and the last one, which the hall holds its breath for. */
-const SLOWING_MS = 2_200;
-const LAST_SLOWING_MS = 3_300;
-/** Ease-out whose first speed is about three times its mean: a reel slows down from the speed it spins with. */
-const SLOWING = 'cubic-bezier(0.25, 0.75, 0.35, 1)';
-/** The least rows that pass while a reel slows down. */
-const WAY = 9;
-const LAST_WAY = 16;
+const STOP_INTERVAL_MS = 520;
+/**
+ * Slowing down: its time, and the least rows that pass meanwhile. The last reel takes longest, for
+ * suspense.
+ */
+const SLOWDOWN = { ms: 2_200, rows: 9 };
+const LAST_SLOWDOWN = { ms: 3_300, rows: 16 };
+/**
+ * Ease-out with an initial speed of about three times its mean, so that a reel slows down from its
+ * own speed.
+ */
+const SLOWDOWN_EASING = 'cubic-bezier(0.25, 0.75, 0.35, 1)';
 
-/** `landed(step)` is called as each reel stops. */
-export function makeSlot({ floor, count, isCalm, landed }) {
-  const machine = make('div', { className: 'slot' });
-  const places = Math.max(3, String(count).length);
-  machine.style.setProperty('--places', places);
-  const reels = Array.from({ length: places }, (_, place) => makeReel(possible(count, place, places)));
-  machine.append(...reels.map((reel) => reel.element));
-  floor.append(make('div', { className: 'cabinet' }, machine));
-  const cabinet = floor.lastElementChild;
-  let isStopped = false;
-
-  function show([winner]) {
-    isStopped = true;
-    [...digits(winner).padStart(places, '0')].forEach((digit, place) => reels[place].set(digit));
-    machine.dataset.winner = winner;
-    machine.setAttribute('role', 'img');
-    machine.setAttribute('aria-label', digits(winner));
-    cabinet.dataset.settled = '';
+export class SlotAnimation {
+  constructor({ area, participantCount, isReducedMotion, onLand }) {
+    Object.assign(this, { isReducedMotion, onLand });
+    this.places = placesOf(participantCount);
+    this.reels = Array.from({ length: this.places }, (_, place) => new Reel(digitsAt(place, participantCount)));
+    this.machine = make('div', { className: 'slot' }, this.reels.map((reel) => reel.element));
+    this.machine.style.setProperty('--places', this.places);
+    this.cabinet = make('div', { className: 'cabinet' }, this.machine);
+    area.append(this.cabinet);
+    this.isOver = false;
   }
 
-  return {
-    run() {
-      if (isCalm()) machine.dataset.calm = '';
-      for (const reel of reels) if (!isCalm()) reel.spin();
-    },
-    async settle(winners) {
-      const shown = [...digits(winners[0]).padStart(places, '0')];
-      const stops = reels.map((reel, place) => {
-        const isLast = place === places - 1;
-        const slowing = isLast ? { ms: LAST_SLOWING_MS, way: LAST_WAY } : { ms: SLOWING_MS, way: WAY };
-        return reel.stop(shown[place], FIRST_STOP_MS + place * STOP_GAP_MS, slowing).then(() => {
-          if (!isStopped) landed(place, reel.element);
-        });
-      });
-      await Promise.all(stops);
-      if (!isStopped) show(winners);
-    },
-    show,
-    stop() {
-      isStopped = true;
-      for (const reel of reels) reel.halt();
-    },
-  };
+  /** Milliseconds that the reels take to stop. */
+  static durationMs({ participantCount }) {
+    return FIRST_STOP_MS + (placesOf(participantCount) - 1) * STOP_INTERVAL_MS + LAST_SLOWDOWN.ms;
+  }
+
+  run() {
+    if (this.isReducedMotion()) this.machine.dataset.still = '';
+    else for (const reel of this.reels) reel.spin();
+  }
+
+  async settle(winners) {
+    const shown = this.digitsOf(winners[0]);
+    const stops = this.reels.map(async (reel, place) => {
+      const slowdown = place === this.places - 1 ? LAST_SLOWDOWN : SLOWDOWN;
+      await reel.stopAt(shown[place], FIRST_STOP_MS + place * STOP_INTERVAL_MS, slowdown);
+      if (!this.isOver) this.onLand(place, reel.element);
+    });
+    await Promise.all(stops);
+    if (!this.isOver) this.show(winners);
+  }
+
+  show([winner]) {
+    this.isOver = true;
+    this.digitsOf(winner).forEach((digit, place) => this.reels[place].set(digit));
+    this.machine.dataset.winner = winner;
+    this.machine.setAttribute('role', 'img');
+    this.machine.setAttribute('aria-label', digits(winner));
+    this.cabinet.dataset.settled = '';
+  }
+
+  stop() {
+    this.isOver = true;
+    for (const reel of this.reels) reel.halt();
+  }
+
+  digitsOf(number) {
+    return [...digits(number).padStart(this.places, '0')];
+  }
 }
 
-/** How long the reels of a hall of `count` take to stop, in milliseconds. */
-export const slotMs = (count) => FIRST_STOP_MS + (Math.max(3, String(count).length) - 1) * STOP_GAP_MS + LAST_SLOWING_MS;
+/** Digits of a number up to `participantCount`: at least three. */
+const placesOf = (participantCount) => Math.max(3, String(participantCount).length);
 
-/** The digits that numbers from 1 to `count` have at a place. */
-function possible(count, place, places) {
-  const lead = Math.floor(count / 10 ** (places - 1 - place));
+/** Digits that numbers from 1 to `participantCount` have at a place. */
+function digitsAt(place, participantCount) {
+  const lead = Math.floor(participantCount / 10 ** (placesOf(participantCount) - 1 - place));
   return Array.from({ length: Math.min(9, lead) + 1 }, (_, digit) => String(digit));
 }
 
-function makeReel(cycle) {
-  const strip = make('div', { className: 'strip' });
-  const element = make('div', { className: 'reel', 'aria-hidden': 'true' }, strip);
-  const rows = Math.max(ROWS_MIN, cycle.length * 2);
-  const place = (row) => ({ transform: `translateY(${-row * ROW_EM}em)` });
-  let motion = null;
-
-  /** The strip with the digits it spins by. */
-  function fill() {
-    strip.textContent = Array.from({ length: rows }, (_, row) => cycle[row % cycle.length]).join('\n');
+class Reel {
+  constructor(cycle) {
+    this.cycle = cycle;
+    this.strip = make('div', { className: 'strip' });
+    this.element = make('div', { className: 'reel', 'aria-hidden': 'true' }, this.strip);
+    this.motion = null;
   }
 
-  function halt() {
-    motion?.cancel();
-    motion = null;
+  spin() {
+    const { cycle } = this;
+    if (cycle.length === 1) return this.set(cycle[0]);
+    const rows = Math.max(ROWS_MIN, cycle.length * 2);
+    this.strip.textContent = Array.from({ length: rows }, (_, row) => cycle[row % cycle.length]).join('\n');
+    const timing = { duration: cycle.length * ROW_MS, iterations: Infinity, iterationStart: Math.random() };
+    this.motion = this.strip.animate([atRow(0), atRow(cycle.length)], timing);
   }
 
-  return {
-    element,
-    halt,
-    spin() {
-      if (cycle.length === 1) return this.set(cycle[0]);
-      fill();
-      const duration = cycle.length * ROW_MS;
-      motion = strip.animate([place(0), place(cycle.length)], { duration, iterations: Infinity, iterationStart: Math.random() });
-    },
-    /** Slows down to a digit after `wait`, in `ms`, over at least `way` rows. */
-    async stop(digit, wait, { ms, way }) {
-      if (!motion) return;
-      await pause(wait);
-      if (!motion) return;
-      const from = (motion.effect.getComputedTiming().progress ?? 0) * cycle.length;
-      const first = Math.ceil(from) + way;
-      const target = first + ((cycle.indexOf(digit) - first) % cycle.length + cycle.length) % cycle.length;
-      const slowing = strip.animate([place(from), place(target)], {
-        duration: ms,
-        easing: SLOWING,
-        fill: 'forwards',
-      });
-      motion.cancel();
-      motion = slowing;
-      await slowing.finished.catch(() => {});
-    },
-    set(digit) {
-      halt();
-      strip.textContent = digit;
-    },
-  };
+  /** Waits, then slows down to a digit in `ms`, over at least `rows`. */
+  async stopAt(digit, waitMs, { ms, rows }) {
+    if (!this.motion) return;
+    await delay(waitMs);
+    if (!this.motion) return;
+    const { length } = this.cycle;
+    const from = (this.motion.effect.getComputedTiming().progress ?? 0) * length;
+    const first = Math.ceil(from) + rows;
+    const target = first + (((this.cycle.indexOf(digit) - first) % length) + length) % length;
+    const slowing = this.strip.animate([atRow(from), atRow(target)], { duration: ms, easing: SLOWDOWN_EASING, fill: 'forwards' });
+    this.motion.cancel();
+    this.motion = slowing;
+    await slowing.finished.catch(() => {});
+  }
+
+  set(digit) {
+    this.halt();
+    this.strip.textContent = digit;
+  }
+
+  halt() {
+    this.motion?.cancel();
+    this.motion = null;
+  }
 }
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const atRow = (row) => ({ transform: `translateY(${-row * ROW_EM}em)` });

@@ -1,14 +1,17 @@
-// The sound of the show, synthesised: a drum roll while a draw runs, a tick for each landing, a fanfare at the end.
+// Sound of the stage, synthesised: a drum roll while a draw runs, a tick per landing, a fanfare at
+// the end.
 //
-// Browsers keep sound locked until somebody clicks or presses a key. Until then everything here is silent, and a roll that should be heard
-// begins the moment it may. The audio thread sleeps whenever nothing sounds.
+// Browsers lock sound until somebody clicks or presses a key. Until then everything here is silent,
+// and a roll that is due starts as soon as it may. The audio thread sleeps while nothing sounds.
 
-import { recall, remember } from "../shared/storage.js";
+import * as storage from "../shared/storage.js";
 
-const REST_MS = 6_000;
-const ROLL_S = 1;
+const SLEEP_AFTER_MS = 6_000;
+const ROLL_SECONDS = 1;
 const STROKES = 24;
-/** C major, upwards and home. */
+const QUIET = 0.0001;
+const MUTED_KEY = 'stage.muted';
+/** C major, upwards and home: frequency in Hz, start and length in seconds. */
 const FANFARE = [
   [523.25, 0, 0.16],
   [523.25, 0.17, 0.1],
@@ -19,117 +22,131 @@ const FANFARE = [
   [659.25, 0.68, 1.1],
 ];
 
-/** Gives { unlock, isLocked, toggle, isMuted, roll, hush, tick, fanfare }. `changed` is called when it was unlocked or muted. */
-export function makeSound(changed = () => {}) {
-  let context = null;
-  let master = null;
-  let drum = null;
-  let rolling = null;
-  let wantsRoll = false;
-  let rest = null;
-  let isMuted = recall('stage.muted') === true;
+export class Sound {
+  /** `onChange` is called when sound was unlocked or muted. */
+  constructor(onChange) {
+    this.onChange = onChange;
+    this.context = null;
+    this.master = null;
+    this.drum = null;
+    this.rolling = null;
+    this.wantsRoll = false;
+    this.sleepTimer = null;
+    this.isMuted = storage.get(MUTED_KEY) === true;
+  }
 
-  /** Whether sound may be made now; wakes the audio thread, and lets it sleep again later. */
-  function awake() {
-    if (!context || isMuted) return false;
+  get isLocked() {
+    return this.context === null;
+  }
+
+  /** Unlocks sound; must be called while a click or a key is handled. */
+  unlock() {
+    if (this.context || typeof AudioContext === 'undefined') return;
+    this.context = new AudioContext();
+    this.master = new DynamicsCompressorNode(this.context);
+    this.master.connect(this.context.destination);
+    if (this.wantsRoll) this.startRoll();
+    else this.wake();
+    this.onChange();
+  }
+
+  toggleMute() {
+    this.isMuted = !this.isMuted;
+    storage.set(MUTED_KEY, this.isMuted);
+    if (this.isMuted) this.silence();
+    else if (this.wantsRoll) this.startRoll();
+    this.onChange();
+  }
+
+  startRoll() {
+    this.wantsRoll = true;
+    if (this.rolling || !this.wake()) return;
+    const { context } = this;
+    this.drum ??= drumRoll(context);
+    const source = new AudioBufferSourceNode(context, { buffer: this.drum, loop: true });
+    const gain = new GainNode(context, { gain: QUIET });
+    gain.gain.exponentialRampToValueAtTime(0.32, context.currentTime + 1.2);
+    source.connect(gain).connect(this.master);
+    source.start();
+    this.rolling = { source, gain };
+  }
+
+  stopRoll() {
+    this.wantsRoll = false;
+    this.silence();
+  }
+
+  /**
+   * Plays a tick; the higher `step`, the higher its pitch, since later landings are nearer to the
+   * end.
+   */
+  tick(step = 0) {
+    if (!this.wake()) return;
+    this.play(440 * 2 ** (Math.min(step, 14) / 7), 0, 0.22, 0.3, 'triangle');
+    this.play(1760, 0, 0.04, 0.12, 'square');
+  }
+
+  fanfare() {
+    if (!this.wake()) return;
+    for (const [hertz, start, seconds] of FANFARE) {
+      this.play(hertz, start, seconds, 0.2, 'triangle');
+      this.play(hertz / 2, start, seconds, 0.07, 'sawtooth');
+    }
+  }
+
+  /**
+   * Wakes the audio thread and lets it sleep again later; returns true if sound may be made now.
+   */
+  wake() {
+    const { context } = this;
+    if (!context || this.isMuted) return false;
     if (context.state === 'suspended') context.resume().catch(() => {});
-    clearTimeout(rest);
-    rest = setTimeout(() => {
-      if (!rolling) context.suspend().catch(() => {});
-    }, REST_MS);
+    clearTimeout(this.sleepTimer);
+    this.sleepTimer = setTimeout(() => {
+      if (!this.rolling) context.suspend().catch(() => {});
+    }, SLEEP_AFTER_MS);
     return true;
   }
 
-  /** A note through an envelope that neither clicks in nor out. */
-  function note(hertz, at, seconds, level, shape) {
-    const from = context.currentTime + at;
-    const tone = new OscillatorNode(context, { type: shape, frequency: hertz });
-    const gain = new GainNode(context, { gain: 0 });
-    gain.gain.setValueAtTime(0.0001, from);
-    gain.gain.exponentialRampToValueAtTime(level, from + 0.02);
-    gain.gain.exponentialRampToValueAtTime(0.0001, from + seconds);
-    tone.connect(gain).connect(master);
-    tone.start(from);
-    tone.stop(from + seconds + 0.05);
+  /** Plays a note through an envelope that does not click. */
+  play(hertz, start, seconds, volume, type) {
+    const from = this.context.currentTime + start;
+    const oscillator = new OscillatorNode(this.context, { type, frequency: hertz });
+    const gain = new GainNode(this.context, { gain: 0 });
+    gain.gain.setValueAtTime(QUIET, from);
+    gain.gain.exponentialRampToValueAtTime(volume, from + 0.02);
+    gain.gain.exponentialRampToValueAtTime(QUIET, from + seconds);
+    oscillator.connect(gain).connect(this.master);
+    oscillator.start(from);
+    oscillator.stop(from + seconds + 0.05);
   }
 
-  function roll() {
-    wantsRoll = true;
-    if (rolling || !awake()) return;
-    drum ??= drumRoll(context);
-    const source = new AudioBufferSourceNode(context, { buffer: drum, loop: true });
-    const gain = new GainNode(context, { gain: 0.0001 });
-    gain.gain.exponentialRampToValueAtTime(0.32, context.currentTime + 1.2);
-    source.connect(gain).connect(master);
-    source.start();
-    rolling = { source, gain };
+  silence() {
+    if (!this.rolling) return;
+    const { source, gain } = this.rolling;
+    this.rolling = null;
+    gain.gain.cancelScheduledValues(this.context.currentTime);
+    gain.gain.setTargetAtTime(QUIET, this.context.currentTime, 0.06);
+    source.stop(this.context.currentTime + 0.4);
+    this.wake();
   }
-
-  function hush() {
-    wantsRoll = false;
-    silence();
-  }
-
-  function silence() {
-    if (!rolling) return;
-    const { source, gain } = rolling;
-    rolling = null;
-    gain.gain.cancelScheduledValues(context.currentTime);
-    gain.gain.setTargetAtTime(0.0001, context.currentTime, 0.06);
-    source.stop(context.currentTime + 0.4);
-    awake();
-  }
-
-  return {
-    isLocked: () => context === null,
-    isMuted: () => isMuted,
-    /** To be called while a click or a key is being handled. */
-    unlock() {
-      if (context || typeof AudioContext === 'undefined') return;
-      context = new AudioContext();
-      master = new DynamicsCompressorNode(context);
-      master.connect(context.destination);
-      if (wantsRoll) roll();
-      else awake();
-      changed();
-    },
-    toggle() {
-      isMuted = !isMuted;
-      remember('stage.muted', isMuted);
-      if (isMuted) silence();
-      else if (wantsRoll) roll();
-      changed();
-    },
-    roll,
-    hush,
-    /** The higher `step`, the higher its pitch: what lands later sounds nearer to the goal. */
-    tick(step = 0) {
-      if (!awake()) return;
-      note(440 * 2 ** (Math.min(step, 14) / 7), 0, 0.22, 0.3, 'triangle');
-      note(1760, 0, 0.04, 0.12, 'square');
-    },
-    fanfare() {
-      if (!awake()) return;
-      for (const [hertz, at, seconds] of FANFARE) {
-        note(hertz, at, seconds, 0.2, 'triangle');
-        note(hertz / 2, at, seconds, 0.07, 'sawtooth');
-      }
-    },
-  };
 }
 
-/** One second of a snare roll: short bursts of noise, each a little different, so that the loop is not heard. */
+/**
+ * One second of a snare roll: short bursts of noise, each a little different, so that the loop is
+ * inaudible.
+ */
 function drumRoll(context) {
   const rate = context.sampleRate;
-  const buffer = context.createBuffer(1, rate * ROLL_S, rate);
+  const buffer = context.createBuffer(1, rate * ROLL_SECONDS, rate);
   const samples = buffer.getChannelData(0);
   const stroke = Math.floor(samples.length / STROKES);
   let low = 0;
   for (let i = 0; i < samples.length; i += 1) {
     const accent = Math.floor(i / stroke) % 4 === 0 ? 1 : 0.72;
-    const fading = Math.exp((-6 * (i % stroke)) / stroke);
+    const decay = Math.exp((-6 * (i % stroke)) / stroke);
     low += 0.32 * (Math.random() * 2 - 1 - low);
-    samples[i] = low * fading * accent;
+    samples[i] = low * decay * accent;
   }
   return buffer;
 }

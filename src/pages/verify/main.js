@@ -1,25 +1,27 @@
-// The proof page: fetches an event's proof, computes every draw again, and shows what it found.
+// The proof page: fetches an event's proof, recomputes every draw and shows the outcome.
 //
-// What this browser heard before a draw, its commitment, is held against the proof: it came at a time when nobody could know the winners.
+// A commitment that this browser received before a draw is compared with the proof: at that time
+// nobody could know the winners.
 
 import { call } from "../shared/api.js";
-import { moment, speak } from "../shared/i18n.js";
-import { recall } from "../shared/storage.js";
-import { byId, digits, eventOfPage, make, say, show } from "../shared/dom.js";
-import { promiseOf } from "../shared/commitments.js";
+import { storedCommitment } from "../shared/commitments.js";
+import { byId, digits, findEvent, make, setShown, setText } from "../shared/dom.js";
+import { formatTime, translatePage } from "../shared/i18n.js";
+import * as storage from "../shared/storage.js";
 import { checkAll, partOf } from "./draws.js";
-import { hashedBy } from "./sha256.js";
-import { words } from "./messages.js";
+import { messages } from "./messages.js";
+import { isNative } from "./sha256.js";
 
 const FILE_BYTES_MAX = 64 << 20;
+const PROOF_TIMEOUT_MS = 60_000;
 
 /** `state`: opening, checking, none, holds, fails, no-proof, no-event or bad-file. */
 const model = { event: null, session: null, title: '', state: 'opening', checked: [], file: null };
-const t = speak(words, render);
+const t = translatePage(messages, render);
 
 function render() {
   document.body.dataset.state = model.state;
-  const failed = model.checked.filter(({ mismatch, draw }) => mismatch || promise(draw) === 'broken').length;
+  const failed = model.checked.filter((checked) => !holds(checked)).length;
   const [title, text] = {
     opening: [t('opening'), ''],
     checking: [t('checking'), ''],
@@ -30,40 +32,44 @@ function render() {
     'no-event': [t('noProof'), t('noEventText')],
     'bad-file': [t('badFile'), t('badFileText')],
   }[model.state];
-  say('event-title', model.file ? t('ofFile', model.file) : model.title);
-  say('verdict-title', title);
-  say('verdict-text', text);
-  say('hash-by', t(hashedBy === 'browser' ? 'hashBrowser' : 'hashOwn'));
-  show('mine', model.checked.length > 0);
+  setText('event-title', model.file ? t('ofFile', model.file) : model.title);
+  setText('verdict-title', title);
+  setText('verdict-text', text);
+  setText('hash-by', t(isNative ? 'hashBrowser' : 'hashOwn'));
+  setShown('mine', model.checked.length > 0);
   byId('draws').replaceChildren(...[...model.checked].reverse().map(drawItem));
 }
 
 function drawItem({ draw, mismatch }) {
   const { draw_id: id, prize_name: name, picks, voided, reason, status } = draw;
-  const isWell = !mismatch && promise(draw) !== 'broken';
+  const verdict = holds({ draw, mismatch }) ? 'holds' : 'fails';
+  const commitment = commitmentStatus(draw);
   const numbers = (Array.isArray(picks) ? picks : []).map((number) => make('li', {}, digits(number)));
   const number = Number.parseInt(byId('mine-number').value, 10);
   const part = number > 0 && !mismatch ? partOf(draw, number) : null;
+  const time = draw.started_at && `${t('drawnAt')} ${formatTime(draw.started_at)}`;
+  const facts = [t('from', draw.winner_count, draw.pool_size), time];
   return make(
     'li',
-    { className: 'card draw', 'data-verdict': isWell ? 'holds' : 'fails', 'data-draw': id },
-    make('p', { className: 'seal' }, `${isWell ? '✓' : '✕'} ${t(isWell ? 'holds' : 'fails')}`),
+    { className: 'card draw', 'data-verdict': verdict, 'data-draw': id },
+    make('p', { className: 'verdict' }, `${verdict === 'holds' ? '✓' : '✕'} ${t(verdict)}`),
     make('h3', { dir: 'auto' }, String(name)),
     mismatch && make('p', { className: 'wrong' }, t(mismatch.code, ...mismatch.values)),
     status === 'cancelled' && make('p', { className: 'wrong' }, t('cancelledDraw', reason)),
     draw.redraw_of && make('p', { className: 'quiet' }, t('redrawOf', digits(draw.redraw_of.draw_number))),
     make('ul', { className: 'numbers', 'aria-label': t('winners') }, numbers),
-    make('p', { className: 'quiet' }, [t('from', draw.winner_count, draw.pool_size), draw.started_at && `${t('drawnAt')} ${moment(draw.started_at)}`].filter(Boolean).join(' · ')),
+    make('p', { className: 'quiet' }, facts.filter(Boolean).join(' · ')),
     part && make('p', { className: `part ${part}` }, t(part)),
-    promise(draw) && make('p', { className: promise(draw) === 'broken' ? 'wrong' : 'promise' }, t(promise(draw))),
+    commitment && make('p', { className: commitment === 'broken' ? 'wrong' : 'promise' }, t(commitment)),
     Array.isArray(voided) && voided.length > 0 && make('p', {}, `${t('voids')}: ${voided.map(voidText).join(', ')}`),
-    numbersUsed(draw),
+    inputsOf(draw),
   );
 }
 
 const voidText = ({ draw_number: number, reason }) => t('voidLine', digits(number), t('reasons')[reason] ?? reason);
 
-function numbersUsed({ entropy, commitment, excluded }) {
+/** The inputs of a draw, for people who recompute it themselves. */
+function inputsOf({ entropy, commitment, excluded }) {
   const rangeText = ([first, last]) => (first === last ? digits(first) : `${digits(first)}–${digits(last)}`);
   const left = Array.isArray(excluded) && excluded.length > 0 ? excluded.map(rangeText).join(', ') : t('nobody');
   const pairs = [['entropy', entropy], ['commitment', commitment], ['excluded', left]];
@@ -75,19 +81,23 @@ function numbersUsed({ entropy, commitment, excluded }) {
   );
 }
 
-/** Whether this browser had heard the draw's commitment before: 'promised', 'broken', or null when it had heard none. */
-function promise({ draw_id: id, commitment }) {
-  const heard = model.file ? null : promiseOf(model.event, model.session, id);
+/**
+ * Compares the commitment that this browser received before the draw: 'promised', 'broken', or null
+ * without one.
+ */
+function commitmentStatus({ draw_id: id, commitment }) {
+  const heard = model.file ? null : storedCommitment(model.event, model.session, id);
   return heard ? (heard === commitment ? 'promised' : 'broken') : null;
 }
+
+const holds = ({ mismatch, draw }) => !mismatch && commitmentStatus(draw) !== 'broken';
 
 async function verify(draws) {
   model.state = 'checking';
   model.checked = [];
   render();
   model.checked = await checkAll(draws);
-  const isWell = model.checked.every(({ mismatch, draw }) => !mismatch && promise(draw) !== 'broken');
-  model.state = draws.length === 0 ? 'none' : isWell ? 'holds' : 'fails';
+  model.state = draws.length === 0 ? 'none' : model.checked.every(holds) ? 'holds' : 'fails';
   render();
 }
 
@@ -97,7 +107,7 @@ async function load() {
   model.checked = [];
   render();
   try {
-    const proof = await call('GET', `/proof?event_id=${model.event}`, { patience: 60_000 });
+    const proof = await call('GET', `/proof?event_id=${model.event}`, { timeoutMs: PROOF_TIMEOUT_MS });
     model.session = proof.event_session_id;
     await verify(proof.draws);
   } catch ({ code }) {
@@ -130,18 +140,19 @@ async function start() {
     target.value = '';
   });
   render();
-  model.event = await eventOfPage();
+  model.event = await findEvent();
   if (!model.event) {
     model.state = 'no-event';
     return render();
   }
   byId('download').href = `/api/luckydraw/proof?event_id=${model.event}`;
-  const own = recall(`ticket.${model.event}`)?.number;
+  const own = storage.get(`ticket.${model.event}`)?.number;
   if (own) byId('mine-number').value = own;
-  call('GET', `/results?event_id=${model.event}`).then(({ title }) => {
+  const showTitle = ({ title }) => {
     model.title = title;
     render();
-  }, () => {});
+  };
+  call('GET', `/results?event_id=${model.event}`).then(showTitle, () => {});
   await load();
 }
 

@@ -1,6 +1,6 @@
-// The words of the proof page, in both languages.
+// Messages of the proof page, in both languages.
 
-export const words = {
+export const messages = {
   ko: {
     title: '추첨 검증',
     lead: '모든 추첨을 이 브라우저에서 처음부터 다시 계산해 봅니다. 서버를 믿지 않아도 됩니다.',

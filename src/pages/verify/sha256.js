@@ -1,21 +1,20 @@
-// SHA-256 (FIPS 180-4). Browsers hide theirs on pages that came over plain HTTP, as they do in many a hall; then this one counts.
+// SHA-256 (FIPS 180-4). Browsers hide their own from pages loaded over plain HTTP, which many halls
+// use; this implementation then replaces it.
 
-const isNative = Boolean(globalThis.crypto?.subtle);
+/** True if the browser's own SHA-256 is used. */
+export const isNative = Boolean(globalThis.crypto?.subtle);
 
-/** 'browser' or 'own': whose SHA-256 is used. */
-export const hashedBy = isNative ? 'browser' : 'own';
-
-/** The hash of bytes, 32 bytes. */
-export const sha256 = isNative ? async (bytes) => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)) : async (bytes) => ownSha256(bytes);
+/** The hash of bytes: 32 bytes. */
+export const sha256 = async (bytes) =>
+  isNative ? new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)) : portableSha256(bytes);
 
 const PRIMES = firstPrimes(64);
-/** The first 32 bits of the fraction of a root. The double's 52 bits hold them exactly enough for these small numbers. */
+/** The first 32 bits of a root's fraction. A double's 52 bits hold them for these small numbers. */
 const fraction = (root) => ((root - Math.floor(root)) * 2 ** 32) | 0;
 const START = PRIMES.slice(0, 8).map((prime) => fraction(Math.sqrt(prime)));
 const ROUNDS = PRIMES.map((prime) => fraction(Math.cbrt(prime)));
 
-/** The same without the browser's help. */
-export function ownSha256(bytes) {
+function portableSha256(bytes) {
   const blocks = Math.ceil((bytes.length + 9) / 64);
   const padded = new Uint8Array(blocks * 64);
   padded.set(bytes);
@@ -26,7 +25,7 @@ export function ownSha256(bytes) {
   const state = Int32Array.from(START);
   for (let block = 0; block < blocks; block += 1) compress(state, view, block * 64);
   const hash = new DataView(new ArrayBuffer(32));
-  state.forEach((word, place) => hash.setInt32(place * 4, word));
+  state.forEach((word, index) => hash.setInt32(index * 4, word));
   return new Uint8Array(hash.buffer);
 }
 
@@ -34,22 +33,22 @@ function compress(state, view, at) {
   const w = new Int32Array(64);
   for (let t = 0; t < 16; t += 1) w[t] = view.getInt32(at + t * 4);
   for (let t = 16; t < 64; t += 1) {
-    const low = turn(w[t - 15], 7) ^ turn(w[t - 15], 18) ^ (w[t - 15] >>> 3);
-    const high = turn(w[t - 2], 17) ^ turn(w[t - 2], 19) ^ (w[t - 2] >>> 10);
+    const low = rotate(w[t - 15], 7) ^ rotate(w[t - 15], 18) ^ (w[t - 15] >>> 3);
+    const high = rotate(w[t - 2], 17) ^ rotate(w[t - 2], 19) ^ (w[t - 2] >>> 10);
     w[t] = (w[t - 16] + low + w[t - 7] + high) | 0;
   }
   let [a, b, c, d, e, f, g, h] = state;
   for (let t = 0; t < 64; t += 1) {
-    const sum1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25);
+    const sum1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
     const one = (h + sum1 + ((e & f) ^ (~e & g)) + ROUNDS[t] + w[t]) | 0;
-    const sum0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22);
+    const sum0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
     const two = (sum0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
     [a, b, c, d, e, f, g, h] = [(one + two) | 0, a, b, c, (d + one) | 0, e, f, g];
   }
-  [a, b, c, d, e, f, g, h].forEach((word, place) => (state[place] = (state[place] + word) | 0));
+  [a, b, c, d, e, f, g, h].forEach((word, index) => (state[index] = (state[index] + word) | 0));
 }
 
-const turn = (word, by) => (word >>> by) | (word << (32 - by));
+const rotate = (word, by) => (word >>> by) | (word << (32 - by));
 
 function firstPrimes(count) {
   const primes = [];

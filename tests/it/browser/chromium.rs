@@ -1,8 +1,11 @@
-//! A real browser: Debian's Chromium, driven through ChromeDriver as a person would, each person in a context of their own.
+//! A real browser: Debian's Chromium, driven through ChromeDriver as a person would, one browser
+//! context per person.
 //!
-//! A context shares neither cookies nor storage with another, so that one browser holds a hall of phones, a stage and a console. ChromeDriver cannot
-//! open one; Chromium's own protocol can, and ChromeDriver drives whatever window is there. Both processes are one group, which is killed when the
-//! test ends, however it ends. Waits look at a condition until it holds; nothing here sleeps for its own sake, and nothing leaves this machine.
+//! Contexts share neither cookies nor storage, so that one browser holds a hall of phones, a stage
+//! and a console. ChromeDriver cannot open a context; Chromium's own protocol can, and ChromeDriver
+//! drives any window. Both processes form one group, which is killed however the test ends. Waits
+//! poll a condition until it holds; nothing sleeps for a fixed time, and no request leaves this
+//! machine.
 
 use crate::http::Ask;
 use crate::test_server::PATIENCE;
@@ -22,17 +25,17 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex as Turn, MutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard, Semaphore, SemaphorePermit};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
-/// How often a condition is looked at.
+/// Interval at which a condition is polled.
 const POLL: Duration = Duration::from_millis(20);
 
-/// One browser at a time, where the tests of one process run side by side.
-static ALONE: Semaphore = Semaphore::const_new(1);
+/// One browser at a time, where tests run concurrently in one process.
+static BROWSER_PERMIT: Semaphore = Semaphore::const_new(1);
 
-/// Keeps the reports of a page's own policy where the test finds them.
+/// Collects the reports of a page's content security policy where the test finds them.
 const LISTEN: &str = "self.policyReports = []; addEventListener('securitypolicyviolation', \
     (report) => self.policyReports.push(`${report.violatedDirective}: ${report.blockedURI}`));";
 
@@ -42,16 +45,16 @@ pub struct Browser {
     address: SocketAddr,
     client: Client,
     session: String,
-    /// Chromium's own protocol, and the last number of a call.
-    protocol: Turn<(WebSocketStream<TcpStream>, u64)>,
-    /// The window that the driver looks at now.
-    turn: Turn<Option<WindowHandle>>,
+    /// Connection of Chromium's own protocol, and the id of its last call.
+    protocol: AsyncMutex<(WebSocketStream<TcpStream>, u64)>,
+    /// The window that ChromeDriver has focused.
+    focused: AsyncMutex<Option<WindowHandle>>,
     windows: Mutex<Vec<WindowHandle>>,
     folder: TempDir,
-    _alone: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
-/// What a window is like.
+/// Kind of a window.
 #[derive(Clone, Copy, Debug)]
 pub enum Screen {
     Phone,
@@ -71,9 +74,9 @@ impl Screen {
 }
 
 impl Browser {
-    /// A browser of somebody who reads Korean.
+    /// Starts a browser whose language is Korean.
     pub async fn start() -> Self {
-        let alone = ALONE.acquire().await.expect("nobody closes it");
+        let permit = BROWSER_PERMIT.acquire().await.expect("the semaphore is never closed");
         let folder = tempfile::tempdir().unwrap();
         let driver = spawn(folder.path());
         let address = driver_address(folder.path()).await;
@@ -85,7 +88,7 @@ impl Browser {
         arguments.extend(ARGUMENTS.iter().map(|argument| argument.to_string()));
         // SAFETY: geteuid takes nothing and cannot fail.
         if unsafe { libc::geteuid() } == 0 {
-            // Chromium's sandbox is not to be had by root.
+            // Chromium refuses its sandbox to root.
             arguments.push("--no-sandbox".to_owned());
         }
         let wanted = json!({
@@ -100,21 +103,21 @@ impl Browser {
         let client = tokio::time::timeout(PATIENCE * 2, connecting).await.expect("chromium starts").expect("chromium starts");
         let session = client.session_id().await.unwrap().expect("a session has an id");
         let options = &client.capabilities().expect("a session has capabilities")["goog:chromeOptions"];
-        let protocol = Turn::new((protocol(options["debuggerAddress"].as_str().unwrap()).await, 0));
-        let (turn, windows) = (Turn::new(None), Mutex::new(Vec::new()));
-        Self { driver, address, client, session, protocol, turn, windows, folder, _alone: alone }
+        let protocol = AsyncMutex::new((protocol(options["debuggerAddress"].as_str().unwrap()).await, 0));
+        let (focused, windows) = (AsyncMutex::new(None), Mutex::new(Vec::new()));
+        Self { driver, address, client, session, protocol, focused, windows, folder, _permit: permit }
     }
 
-    /// A new person's window at this address.
+    /// Opens a new person's window at this address.
     pub async fn open(&self, screen: Screen, address: &str) -> Page<'_> {
-        let page = self.blank(screen).await;
+        let page = self.open_blank(screen).await;
         page.go(address).await;
         page
     }
 
-    /// A new person's window with nothing in it yet.
-    pub async fn blank(&self, screen: Screen) -> Page<'_> {
-        let context = self.ask_browser("Target.createBrowserContext", json!({})).await;
+    /// Opens a new person's empty window.
+    pub async fn open_blank(&self, screen: Screen) -> Page<'_> {
+        let context = self.call_browser("Target.createBrowserContext", json!({})).await;
         self.window(screen, context["browserContextId"].as_str()).await
     }
 
@@ -124,19 +127,20 @@ impl Browser {
         if let Some(context) = context {
             wanted["browserContextId"] = json!(context);
         }
-        let target = self.ask_browser("Target.createTarget", wanted).await;
+        let target = self.call_browser("Target.createTarget", wanted).await;
         let window = WindowHandle::try_from(target["targetId"].as_str().unwrap().to_owned()).unwrap();
         self.windows.lock().unwrap().push(window.clone());
         let page = Page { browser: self, window, context: context.map(str::to_owned) };
         let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        page.order("Emulation.setDeviceMetricsOverride", screen).await;
-        page.order("Page.addScriptToEvaluateOnNewDocument", json!({"source": LISTEN})).await;
+        page.command("Emulation.setDeviceMetricsOverride", screen).await;
+        page.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": LISTEN})).await;
         page
     }
 
-    /// Insists that no page had an error, broke its own policy or asked another host, but for console lines that hold one of `expected`.
-    pub async fn assert_quiet(&self, expected: &[&str]) {
-        let log = self.ask_driver("se/log", json!({"type": "browser"})).await;
+    /// Asserts that no page had an error, violated its policy or sent a request to another host.
+    /// Console lines that contain one of `expected` are allowed.
+    pub async fn assert_no_errors(&self, expected: &[&str]) {
+        let log = self.call_driver("se/log", json!({"type": "browser"})).await;
         let is_bad = |entry: &&Value| entry["level"] == "SEVERE" || entry["source"] == "security";
         let is_new = |entry: &&Value| !expected.iter().any(|part| entry["message"].as_str().unwrap().contains(part));
         let loud: Vec<_> = log.as_array().unwrap().iter().filter(is_bad).filter(is_new).map(|entry| &entry["message"]).collect();
@@ -151,8 +155,8 @@ impl Browser {
         }
     }
 
-    /// A call of Chromium's protocol to the browser itself.
-    async fn ask_browser(&self, method: &str, params: Value) -> Value {
+    /// Calls the browser itself through Chromium's protocol.
+    async fn call_browser(&self, method: &str, params: Value) -> Value {
         let mut protocol = self.protocol.lock().await;
         protocol.1 += 1;
         let id = protocol.1;
@@ -169,8 +173,8 @@ impl Browser {
         tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{method}: no answer"))
     }
 
-    /// A call that only ChromeDriver knows.
-    async fn ask_driver(&self, path: &str, body: Value) -> Value {
+    /// Calls a ChromeDriver extension.
+    async fn call_driver(&self, path: &str, body: Value) -> Value {
         let answer = Ask::new(self.address, Method::POST, &format!("/session/{}/{path}", self.session)).json(&body).await.json();
         assert!(answer["value"]["error"].is_null(), "{path} {body}: {}", answer["value"]["message"]);
         answer["value"].clone()
@@ -180,10 +184,11 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         let group = libc::pid_t::try_from(self.driver.id()).unwrap();
-        // SAFETY: kill takes no pointers, and the driver is not reaped yet, so that the group is still its own.
+        // SAFETY: kill takes no pointers, and the driver is not reaped yet, so the group id is
+        // still its own.
         unsafe { libc::kill(-group, libc::SIGKILL) };
         let _ = self.driver.wait();
-        // What was killed may write to its profile until it is gone.
+        // The killed processes may write to their profile until they are gone.
         let deadline = Instant::now() + Duration::from_secs(2);
         while std::fs::remove_dir_all(self.folder.path().join("profile"))
             .is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound)
@@ -194,85 +199,85 @@ impl Drop for Browser {
     }
 }
 
-/// One window; what a person sees and does in it.
+/// One window, and how a person uses it.
 pub struct Page<'b> {
     browser: &'b Browser,
     window: WindowHandle,
-    /// None: the browser's own.
+    /// `None`: the browser's default context.
     context: Option<String>,
 }
 
 impl Page<'_> {
-    /// Another window of the same person.
-    pub async fn beside(&self, screen: Screen, address: &str) -> Self {
+    /// Opens another window of the same person.
+    pub async fn open_beside(&self, screen: Screen, address: &str) -> Self {
         let page = self.browser.window(screen, self.context.as_deref()).await;
         page.go(address).await;
         page
     }
 
-    /// Types an address.
+    /// Navigates to an address.
     pub async fn go(&self, address: &str) {
-        let _turn = self.turn().await;
+        let _focus = self.focus().await;
         self.browser.client.goto(address).await.unwrap_or_else(|error| panic!("{address}: {error}"));
     }
 
-    /// Loads it again.
+    /// Reloads the page.
     pub async fn refresh(&self) {
-        let _turn = self.turn().await;
+        let _focus = self.focus().await;
         self.browser.client.refresh().await.unwrap();
     }
 
-    /// Where it is.
-    pub async fn address(&self) -> String {
-        let _turn = self.turn().await;
+    /// The current address.
+    pub async fn url(&self) -> String {
+        let _focus = self.focus().await;
         self.browser.client.current_url().await.unwrap().to_string()
     }
 
-    /// Runs a script, which sees `arguments` and returns what is given back.
+    /// Runs a script with `arguments`; gives its result.
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.try_run(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
     async fn try_run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, String> {
-        let _turn = self.turn().await;
+        let _focus = self.focus().await;
         let running = tokio::time::timeout(PATIENCE, self.browser.client.execute(script, arguments));
         running.await.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
     }
 
-    /// Waits until an expression of the page is neither false nor empty, and gives it back.
+    /// Waits until an expression of the page is neither false nor empty; gives its value.
     pub async fn until(&self, expression: &str) -> Value {
         let deadline = Instant::now() + PATIENCE;
         let script = format!("return ({expression})");
         loop {
-            // A page that is being loaded cannot be asked.
+            // A loading page cannot run scripts.
             let seen = self.try_run(&script, vec![]).await;
             match seen {
                 Ok(value) if !matches!(&value, Value::Null | Value::Bool(false)) && value != json!("") && value != json!(0) => {
                     return value;
                 }
                 _ if Instant::now() < deadline => tokio::time::sleep(POLL).await,
-                _ => panic!("waited in vain until {expression}: {seen:?}\nthe page is\n{}", self.described().await),
+                _ => panic!("timed out waiting until {expression}: {seen:?}\nthe page is\n{}", self.describe().await),
             }
         }
     }
 
-    /// Waits until the page says that it is in this state.
+    /// Waits until the page is in this state.
     pub async fn until_state(&self, state: &str) {
         self.until(&format!("document.body.dataset.state === {}", json!(state))).await;
     }
 
-    /// Waits until the first element of a selector holds a text.
+    /// Waits until the first element of a selector contains a text.
     pub async fn until_text(&self, selector: &str, part: &str) {
         self.until(&format!("document.querySelector({})?.innerText.includes({})", json!(selector), json!(part))).await;
     }
 
-    /// What can be read in the first element of a selector.
+    /// The visible text of the first element of a selector.
     pub async fn text(&self, selector: &str) -> String {
         let text = self.run("return document.querySelector(arguments[0]).innerText", vec![json!(selector)]).await;
         text.as_str().unwrap().trim().to_owned()
     }
 
-    /// Clicks as soon as there is something to click, nothing lies over it, and it is switched on.
+    /// Clicks as soon as the element exists, is enabled and is not covered.
     pub async fn click(&self, selector: &str) {
         self.act(selector, async |element| match element.is_enabled().await? {
             true => element.click().await.map(|()| true),
@@ -281,7 +286,7 @@ impl Page<'_> {
         .await;
     }
 
-    /// Puts a text into a field, in place of what stood there.
+    /// Replaces the text of a field.
     pub async fn fill(&self, selector: &str, text: &str) {
         self.act(selector, async |element| {
             element.clear().await?;
@@ -290,29 +295,31 @@ impl Page<'_> {
         .await;
     }
 
-    /// Chooses what a list offers under this value.
+    /// Selects an option by its value.
     pub async fn choose(&self, selector: &str, value: &str) {
         self.act(selector, async |element| element.select_by_value(value).await.map(|()| true)).await;
     }
 
-    /// Presses keys, wherever the focus is. Special keys are the letters of WebDriver's private area.
+    /// Presses keys at the focused element. Special keys are characters of WebDriver's private use
+    /// area.
     pub async fn press(&self, keys: &str) {
-        let _turn = self.turn().await;
+        let _focus = self.focus().await;
         self.browser.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
     }
 
-    /// A call of Chromium's protocol about this window.
-    pub async fn order(&self, command: &str, params: Value) -> Value {
-        let _turn = self.turn().await;
-        self.browser.ask_driver("goog/cdp/execute", json!({"cmd": command, "params": params})).await
+    /// Calls this window through Chromium's protocol.
+    pub async fn command(&self, command: &str, params: Value) -> Value {
+        let _focus = self.focus().await;
+        self.browser.call_driver("goog/cdp/execute", json!({"cmd": command, "params": params})).await
     }
 
-    /// Tries until it is done: pages render anew at any moment, and an element of before is then gone.
+    /// Retries an action until it succeeds: a page may render at any moment and replace the
+    /// element.
     async fn act(&self, selector: &str, act: impl AsyncFn(&Element) -> Result<bool, fantoccini::error::CmdError>) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let tried = {
-                let _turn = self.turn().await;
+                let _focus = self.focus().await;
                 match self.browser.client.find(Locator::Css(selector)).await {
                     Ok(element) => act(&element).await,
                     Err(error) => Err(error),
@@ -321,13 +328,13 @@ impl Page<'_> {
             match tried {
                 Ok(true) => return,
                 _ if Instant::now() < deadline => tokio::time::sleep(POLL).await,
-                _ => panic!("{selector}: {tried:?}\nthe page is\n{}", self.described().await),
+                _ => panic!("{selector}: {tried:?}\nthe page is\n{}", self.describe().await),
             }
         }
     }
 
-    async fn turn(&self) -> MutexGuard<'_, Option<WindowHandle>> {
-        let mut turn = self.browser.turn.lock().await;
+    async fn focus(&self) -> MutexGuard<'_, Option<WindowHandle>> {
+        let mut turn = self.browser.focused.lock().await;
         if turn.as_ref() != Some(&self.window) {
             self.browser.client.switch_to_window(self.window.clone()).await.expect("the window is open");
             *turn = Some(self.window.clone());
@@ -335,13 +342,14 @@ impl Page<'_> {
         turn
     }
 
-    async fn described(&self) -> String {
+    async fn describe(&self) -> String {
         let script = "return `${location} ${JSON.stringify(document.body.dataset)}\n${document.body.innerText}`";
         self.try_run(script, vec![]).await.map_or_else(|error| error, |text| text.as_str().unwrap_or_default().to_owned())
     }
 }
 
-/// No name but this machine's is looked up, no page sleeps because another is looked at, and nothing is asked that a person did not ask for.
+/// Flags: only local names resolve, background pages are not throttled, and the browser sends no
+/// requests of its own.
 const ARGUMENTS: &[&str] = &[
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--disable-background-networking",
@@ -360,7 +368,7 @@ const ARGUMENTS: &[&str] = &[
     "--no-proxy-server",
 ];
 
-/// ChromeDriver, the head of a process group; what it starts is of that group too.
+/// Starts ChromeDriver as the leader of a process group, which its children join.
 fn spawn(folder: &Path) -> Child {
     let output = |name: &str| File::create(folder.join(name)).unwrap();
     Command::new("chromedriver")
@@ -382,7 +390,7 @@ async fn driver_address(folder: &Path) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port.await))
 }
 
-/// The line to the browser itself, as its address of version tells it.
+/// Connects to the browser's own protocol, at the address that `/json/version` names.
 async fn protocol(debugger: &str) -> WebSocketStream<TcpStream> {
     let port: u16 = debugger.rsplit(':').next().unwrap().parse().unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], port));

@@ -1,29 +1,30 @@
-//! The console in an operator's hands: by keys alone, pressed twice, and with a second operator at another one.
+//! The console as operators use it: by keys alone, pressed twice, and with a second
+//! operator at another console.
 
 use super::chromium::{Browser, Screen};
-use super::people::{ENTER, SPACE, TAB, console};
+use super::people::{ENTER, SPACE, TAB, open_console};
 use crate::show::EVENT;
 use crate::test_server::{ADMIN_TOKEN, TestServer};
 
-/// Presses of Tab until the big button is reached.
+/// Limit of Tab presses until the big button has the focus.
 const TABS_MAX: usize = 40;
 
-/// The step that the big button says once the winners are known, and it has had its rest.
+/// The step on the big button once the winners are known and its rest is over.
 const AFTER_REVEAL: &str = "(({ disabled, dataset: { step } }) =>
     (step === 'exhausted' || (step === 'complete' && !disabled)) && step)(document.querySelector('#step'))";
 
-/// A network that holds back what the server says, while `isDeaf` is set.
+/// A WebSocket that ignores messages while `isDeaf` is set.
 const DEAF: &str = "const Plain = WebSocket; self.WebSocket = class extends Plain {
     set onmessage(hear) { super.onmessage = hear && ((event) => self.isDeaf || hear(event)); } };";
 
 #[tokio::test]
 async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(3).await;
-    house.add_prize("자전거").await;
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(3).await;
+    server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = browser.open(Screen::Desktop, &house.page(&format!("/lottery/admin?event={EVENT}"))).await;
+    let host = browser.open(Screen::Desktop, &server.page(&format!("/lottery/admin?event={EVENT}"))).await;
     host.until("document.activeElement.id === 'login-token'").await;
     host.press(ADMIN_TOKEN).await;
     host.press(ENTER).await;
@@ -36,7 +37,7 @@ async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
     }
     for (keys, next) in [(SPACE.repeat(2), "start"), (ENTER.repeat(2), "reveal")] {
         host.press(&keys).await;
-        // The button has had its rest: a second step would show by now.
+        // After the button's rest, a second step would show.
         host.until(&format!(
             "document.querySelector('#step').dataset.step !== '{}'",
             if next == "start" { "standby" } else { "start" }
@@ -50,37 +51,37 @@ async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
         );
     }
     host.press(SPACE).await;
-    // No stage is there, so that the console announces, or the server when it has waited long enough.
+    // Without a stage, the console announces, or the server once it has waited long enough.
     if host.until(AFTER_REVEAL).await == "complete" {
         host.press(SPACE).await;
     }
     host.until("document.querySelector('#step').dataset.step === 'exhausted'").await;
-    assert_eq!(house.look("draws").await["draws"].as_array().unwrap().len(), 1);
-    browser.assert_quiet(&[]).await;
+    assert_eq!(server.look("draws").await["draws"].as_array().unwrap().len(), 1);
+    browser.assert_no_errors(&[]).await;
 }
 
 #[tokio::test]
-async fn of_two_operators_the_slower_is_told_and_nothing_is_done_twice() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(3).await;
-    house.add_prize("자전거").await;
+async fn the_slower_of_two_operators_is_told_and_nothing_is_done_twice() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(3).await;
+    server.add_prize("자전거").await;
     let browser = Browser::start().await;
     let path = format!("/lottery/admin?event={EVENT}");
-    let fast = console(&browser, &house, &path).await;
-    let slow = browser.blank(Screen::Desktop).await;
-    slow.order("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": DEAF})).await;
-    slow.go(&house.page(&path)).await;
+    let fast = open_console(&browser, &server, &path).await;
+    let slow = browser.open_blank(Screen::Desktop).await;
+    slow.command("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": DEAF})).await;
+    slow.go(&server.page(&path)).await;
     slow.fill("#login-token", ADMIN_TOKEN).await;
     slow.press(ENTER).await;
-    fast.step("standby").await;
+    fast.press_step("standby").await;
     slow.until("document.querySelector('#step[data-step=start]:not(:disabled)') !== null").await;
     slow.run("self.isDeaf = true", vec![]).await;
-    fast.step("start").await;
-    fast.step("reveal").await;
+    fast.press_step("start").await;
+    fast.press_step("reveal").await;
     fast.until(AFTER_REVEAL).await;
-    slow.step("start").await;
+    slow.press_step("start").await;
     slow.until_text("#notes", "다른 진행자가 먼저").await;
-    assert_eq!(house.look("draws").await["draws"].as_array().unwrap().len(), 1, "one draw, whoever pressed");
-    browser.assert_quiet(&["status of 409"]).await;
+    assert_eq!(server.look("draws").await["draws"].as_array().unwrap().len(), 1, "one draw, whichever operator pressed");
+    browser.assert_no_errors(&["status of 409"]).await;
 }

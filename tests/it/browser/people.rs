@@ -1,4 +1,5 @@
-//! What people do with the pages, in few words: take a number, log in, press the next step, hand in details, hand over a prize.
+//! Actions of people on the pages: take a number, log in, press the next step, submit details, look
+//! up a claim code.
 
 use super::chromium::{Browser, Page, Screen};
 use crate::test_server::{ADMIN_TOKEN, TestServer};
@@ -10,19 +11,19 @@ pub const ENTER: &str = "\u{e007}";
 pub const SPACE: &str = " ";
 
 impl TestServer {
-    /// The address of a page.
+    /// The full address of a page.
     pub fn page(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// Puts a prize on the console's list.
+    /// Adds a prize to the event.
     pub async fn add_prize(&self, name: &str) {
         self.order("prizes", &json!({"prize_name": name, "prize_rank": 1, "quantity": 1})).await.granted(201);
     }
 }
 
 impl Page<'_> {
-    /// Takes a number by one tap, and gives it.
+    /// Takes a number by one tap; gives it.
     pub async fn join(&self) -> u64 {
         self.click("#join-button").await;
         self.number().await
@@ -37,30 +38,30 @@ impl Page<'_> {
             .expect("a number")
     }
 
-    /// The state it is in now.
+    /// The page's state.
     pub async fn state(&self) -> String {
         self.run("return document.body.dataset.state", vec![]).await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Opens a tab of the console.
-    pub async fn tab(&self, name: &str) {
+    pub async fn open_tab(&self, name: &str) {
         self.click(&format!("#tab-{name}")).await;
         self.until(&format!("document.querySelector('#panel').dataset.tab === {}", json!(name))).await;
     }
 
-    /// Presses the big button, once it says this step.
-    pub async fn step(&self, name: &str) {
+    /// Presses the big button as soon as it names this step.
+    pub async fn press_step(&self, name: &str) {
         self.click(&format!("#step[data-step=\"{name}\"]:not(:disabled)")).await;
     }
 
-    /// Makes a link on the console's page of links, and gives its address.
+    /// Makes a link on the console's links tab; gives its address.
     pub async fn make_link(&self, role: &str) -> String {
         self.click(&format!("[data-make={role}]")).await;
         self.until(&format!("document.querySelector('[data-role={role}] input')?.value")).await.as_str().unwrap().to_owned()
     }
 
-    /// Hands in the details of a win, and gives the claim code that is shown then.
-    pub async fn hand_in(&self, name: &str, phone: &str, address: Option<&str>) -> String {
+    /// Submits the details of a win; gives the claim code shown afterwards.
+    pub async fn submit_details(&self, name: &str, phone: &str, address: Option<&str>) -> String {
         self.until_state("form").await;
         self.fill("#details-name", name).await;
         self.fill("#details-phone", phone).await;
@@ -82,9 +83,9 @@ impl Page<'_> {
     }
 }
 
-/// A console of somebody who typed the token, at this page of it.
-pub async fn console<'b>(browser: &'b Browser, house: &TestServer, path: &str) -> Page<'b> {
-    let page = browser.open(Screen::Desktop, &house.page(path)).await;
+/// Opens the console at this path and logs in with the admin token.
+pub async fn open_console<'b>(browser: &'b Browser, server: &TestServer, path: &str) -> Page<'b> {
+    let page = browser.open(Screen::Desktop, &server.page(path)).await;
     page.fill("#login-token", ADMIN_TOKEN).await;
     page.press(ENTER).await;
     page.until("document.body.dataset.view !== 'login'").await;

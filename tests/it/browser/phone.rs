@@ -1,7 +1,8 @@
-//! A phone keeps its number and learns its result, whatever becomes of the page, the server, the network or the browser's settings.
+//! A phone keeps its number and learns its result, whatever happens to the page, the server, the
+//! network or the browser's settings.
 
 use super::chromium::{Browser, Screen};
-use super::people::console;
+use super::people::open_console;
 use crate::meddler::{Meddler, Mischief};
 use crate::show::{EVENT, prize};
 use crate::test_server::TestServer;
@@ -9,116 +10,116 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(4).await;
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(4).await;
     let browser = Browser::start().await;
-    let phone = browser.open(Screen::Phone, &house.page(&format!("/j/{EVENT}"))).await;
+    let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
     assert_eq!(phone.join().await, 5);
     phone.refresh().await;
     assert_eq!(phone.number().await, 5, "after a refresh");
-    phone.go(&house.page(&format!("/j/{EVENT}"))).await;
+    phone.go(&server.page(&format!("/j/{EVENT}"))).await;
     assert_eq!(phone.number().await, 5, "when the code is scanned again");
     phone.run("localStorage.clear()", vec![]).await;
     phone.refresh().await;
     assert_eq!(phone.join().await, 5, "by its cookie alone");
-    let another = phone.beside(Screen::Phone, &house.page(&format!("/j/{EVENT}"))).await;
+    let another = phone.open_beside(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
     assert_eq!(another.number().await, 5, "in a second window");
-    assert_eq!(house.public("/state").await["state_sync"]["participant_count"], 5);
-    browser.assert_quiet(&[]).await;
+    assert_eq!(server.public("/state").await["state_sync"]["participant_count"], 5);
+    browser.assert_no_errors(&[]).await;
 }
 
 #[tokio::test]
-async fn open_pages_recover_by_themselves_from_a_killed_server() {
-    let mut house = TestServer::start().await;
-    house.open_event().await;
-    house.add_prize("자전거").await;
+async fn open_pages_recover_from_a_killed_server() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = console(&browser, &house, &format!("/lottery/admin?event={EVENT}")).await;
-    let stage = host.beside(Screen::Projector, &house.page(&format!("/lottery?event={EVENT}"))).await;
-    let phone = browser.open(Screen::Phone, &house.page(&format!("/j/{EVENT}"))).await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    let stage = host.open_beside(Screen::Projector, &server.page(&format!("/lottery?event={EVENT}"))).await;
+    let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
     let number = phone.join().await;
-    host.step("standby").await;
+    host.press_step("standby").await;
     phone.until_state("standby").await;
     stage.until("document.body.dataset.role === 'stage' && document.body.dataset.state === 'standby'").await;
 
-    house.kill();
-    phone.until("!document.querySelector('#line').hidden").await;
-    stage.until("!document.querySelector('#line-dot').hidden").await;
-    host.until("document.querySelector('#line').dataset.line === 'waiting'").await;
+    server.kill();
+    phone.until("!document.querySelector('#connection').hidden").await;
+    stage.until("!document.querySelector('#connection-dot').hidden").await;
+    host.until("document.querySelector('#connection').dataset.connection === 'waiting'").await;
     assert_eq!(phone.text("#number").await, format!("{number:03}"), "an outage takes no number away");
-    assert_eq!(stage.state().await, "standby", "the hall goes on seeing the prize");
+    assert_eq!(stage.state().await, "standby", "the hall still sees the prize");
 
-    house.restart().await;
-    host.until("document.querySelector('#line').dataset.line === 'live'").await;
-    stage.until("document.querySelector('#line-dot').hidden").await;
-    phone.until("document.querySelector('#line').hidden").await;
-    host.step("start").await;
+    server.restart().await;
+    host.until("document.querySelector('#connection').dataset.connection === 'live'").await;
+    stage.until("document.querySelector('#connection-dot').hidden").await;
+    phone.until("document.querySelector('#connection').hidden").await;
+    host.press_step("start").await;
     phone.until_state("suspense").await;
-    host.step("reveal").await;
+    host.press_step("reveal").await;
     phone.until_state("won").await;
     stage.until_state("announced").await;
     browser
-        .assert_quiet(&["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "WebSocket connection to"])
+        .assert_no_errors(&["ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "WebSocket connection to"])
         .await;
 }
 
 #[tokio::test]
 async fn a_phone_whose_sockets_are_blocked_still_learns_the_result() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let wall = Meddler::before(house.address, Mischief::RefuseEvery(1)).await;
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let wall = Meddler::before(server.address, Mischief::RefuseEvery(1)).await;
     let browser = Browser::start().await;
     let phone = browser.open(Screen::Phone, &format!("http://{}/j/{EVENT}", wall.address)).await;
     let number = phone.join().await;
-    house.order("draw/standby", &prize("자전거")).await.ok();
+    server.order("draw/standby", &prize("자전거")).await.ok();
     phone.until_state("standby").await;
-    let (_, winners) = house.whole_draw(&prize("자전거")).await;
+    let (_, winners) = server.whole_draw(&prize("자전거")).await;
     assert_eq!(winners, [number]);
     phone.until_state("won").await;
     assert_eq!(phone.text("#won-name").await, "자전거");
-    browser.assert_quiet(&["WebSocket connection to"]).await;
+    browser.assert_no_errors(&["WebSocket connection to"]).await;
 }
 
 #[tokio::test]
 async fn a_phone_without_javascript_is_told_so_in_both_languages() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+    let server = TestServer::start().await;
+    server.open_event().await;
     let browser = Browser::start().await;
     for path in [&format!("/j/{EVENT}"), "/lottery", "/lottery/admin", "/lottery/staff", "/lottery/verify"] {
-        let page = browser.blank(Screen::Phone).await;
-        page.order("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
-        page.go(&house.page(path)).await;
-        // No script can be asked what it sees: the texts as they were laid out.
-        let seen = page.order("DOMSnapshot.captureSnapshot", json!({"computedStyles": []})).await;
+        let page = browser.open_blank(Screen::Phone).await;
+        page.command("Emulation.setScriptExecutionDisabled", json!({"value": true})).await;
+        page.go(&server.page(path)).await;
+        // Scripts are off, so the laid-out texts come from a snapshot.
+        let seen = page.command("DOMSnapshot.captureSnapshot", json!({"computedStyles": []})).await;
         let strings = seen["strings"].as_array().unwrap();
         let laid_out = seen["documents"][0]["layout"]["text"].as_array().unwrap();
         let texts: Vec<_> =
             laid_out.iter().filter_map(Value::as_u64).filter_map(|at| strings.get(at as usize)?.as_str()).collect();
         let shown = texts.join("\n");
         assert!(shown.contains("자바스크립트") && shown.contains("JavaScript"), "{path} shows {shown}");
-        assert!(!shown.contains("innerText"), "texts are what is seen");
+        assert!(!shown.contains("innerText"), "the texts are the visible ones");
     }
 }
 
 #[tokio::test]
 async fn a_phone_without_cookies_and_storage_still_gets_a_number() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+    let server = TestServer::start().await;
+    server.open_event().await;
     let browser = Browser::start().await;
-    let phone = browser.blank(Screen::Phone).await;
-    // As a browser that is told to keep nothing answers, for every page to come.
+    let phone = browser.open_blank(Screen::Phone).await;
+    // Behaves like a browser that blocks all storage, on every later page.
     let denies = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw \
                   new DOMException('denied', 'SecurityError'); } }); Object.defineProperty(navigator, 'cookieEnabled', { value: false });";
-    phone.order("Page.addScriptToEvaluateOnNewDocument", json!({"source": denies})).await;
-    phone.go(&house.page(&format!("/j/{EVENT}"))).await;
+    phone.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": denies})).await;
+    phone.go(&server.page(&format!("/j/{EVENT}"))).await;
     let keeps = "try { localStorage.setItem('a', 'b'); return true } catch { return navigator.cookieEnabled }";
-    assert_eq!(phone.run(keeps, vec![]).await, false, "this browser keeps nothing");
+    assert_eq!(phone.run(keeps, vec![]).await, false, "this browser stores nothing");
     let number = phone.join().await;
-    phone.order("Network.clearBrowserCookies", json!({})).await;
-    phone.until("!document.querySelector('#not-kept').hidden").await;
-    let (_, winners) = house.whole_draw(&prize("자전거")).await;
+    phone.command("Network.clearBrowserCookies", json!({})).await;
+    phone.until("!document.querySelector('#not-stored').hidden").await;
+    let (_, winners) = server.whole_draw(&prize("자전거")).await;
     assert_eq!(winners, [number]);
     phone.until_state("won").await;
-    browser.assert_quiet(&[]).await;
+    browser.assert_no_errors(&[]).await;
 }

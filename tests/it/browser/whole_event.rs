@@ -1,7 +1,8 @@
-//! A whole event in one browser, from the first login to the reset: five phones, a stage, a console and two prize desks, and not one call by hand.
+//! A whole event in one browser, from the first login to the reset: five phones, a stage, a console
+//! and two prize desks, and no direct API call.
 
 use super::chromium::{Browser, Page, Screen};
-use super::people::console;
+use super::people::open_console;
 use crate::test_server::TestServer;
 use std::collections::BTreeSet;
 
@@ -9,38 +10,38 @@ const NAME: &str = "김하늘";
 
 #[tokio::test]
 async fn a_whole_event_is_run_through_the_pages() {
-    let house = TestServer::start().await;
+    let server = TestServer::start().await;
     let browser = Browser::start().await;
-    let host = console(&browser, &house, "/lottery/admin").await;
+    let host = open_console(&browser, &server, "/lottery/admin").await;
     open_event(&host).await;
     add_prizes(&host).await;
-    host.tab("links").await;
+    host.open_tab("links").await;
     let stage = browser.open(Screen::Projector, &host.make_link("display").await).await;
     let staff_link = host.make_link("staff").await;
     let (desk, other_desk) = (browser.open(Screen::Phone, &staff_link).await, browser.open(Screen::Phone, &staff_link).await);
-    assert!(!desk.address().await.contains("token"), "the link's secret leaves the address bar");
-    host.tab("show").await;
+    assert!(!desk.url().await.contains("token"), "the link's secret leaves the address bar");
+    host.open_tab("show").await;
 
-    let phones = arrive(&house, &browser).await;
+    let phones = arrive(&server, &browser).await;
     stage.until_state("lobby").await;
     stage.until("document.querySelector('#count').innerText === '5'").await;
     host.until("document.querySelector('#fig-registered').innerText === '5'").await;
 
-    // Whoever wins first is not there: the seat is drawn again.
+    // The first winner is absent, and the seat is redrawn.
     let absent = draw(&host, &stage, &phones, "slot").await;
     let (number, phone) = &phones[absent];
     host.click(&format!("[data-absent$=\":{number}\"]")).await;
     phone.until_state("voided").await;
     phone.click("#notice-button").await;
-    host.step("reveal").await;
+    host.press_step("reveal").await;
     let winner = winner(&phones).await;
-    assert_ne!(winner, absent, "who was absent does not win the same seat");
+    assert_ne!(winner, absent, "an absent winner does not win the same seat");
     stage.until_state("announced").await;
 
     let (number, phone) = &phones[winner];
     phone.click("#won-here").await;
     host.until_text("#drawn", "현장 확인").await;
-    let code = phone.hand_in(NAME, "01012345678", Some("서울시 중구 세종대로 110")).await;
+    let code = phone.submit_details(NAME, "01012345678", Some("서울시 중구 세종대로 110")).await;
     hand_over(&desk, &other_desk, &code).await;
     phone.until_state("handed-over").await;
     phone.click("#prize-back").await;
@@ -53,7 +54,7 @@ async fn a_whole_event_is_run_through_the_pages() {
         phones[winner].1.click("#prize-back").await;
     }
 
-    host.tab("winners").await;
+    host.open_tab("winners").await;
     let row = format!("#winners [data-winner=\"{number}\"]");
     host.until_text(&row, "010-****-5678").await;
     let shown = host.text("#winners").await;
@@ -66,9 +67,9 @@ async fn a_whole_event_is_run_through_the_pages() {
     reset(&host, &phones).await;
     stage.until_state("lobby").await;
     stage.until("document.querySelector('#count').innerText === '0'").await;
-    assert_eq!(phones[3].1.join().await, 1, "numbers begin anew");
-    // The other desk was told no.
-    browser.assert_quiet(&["status of 409"]).await;
+    assert_eq!(phones[3].1.join().await, 1, "numbers restart");
+    // The other desk was refused.
+    browser.assert_no_errors(&["status of 409"]).await;
 }
 
 async fn open_event(host: &Page<'_>) {
@@ -79,9 +80,9 @@ async fn open_event(host: &Page<'_>) {
     host.until_text("#event-title", "가을 체육대회").await;
 }
 
-/// One prize for each way to draw: three pasted as from a spreadsheet, one typed.
+/// Adds one prize per draw mode: three pasted as from a spreadsheet, one typed.
 async fn add_prizes(host: &Page<'_>) {
-    host.tab("prizes").await;
+    host.open_tab("prizes").await;
     host.click("#import-prizes").await;
     let table = "경품명,등급,수량,방식,주소 필요\n자전거,1등,1,슬롯,예\n무선 이어폰,2등,1,카드,\n커피 쿠폰,3등,1,네트워크,";
     host.fill("#paste", table).await;
@@ -96,11 +97,11 @@ async fn add_prizes(host: &Page<'_>) {
     host.until("document.querySelectorAll('#prizes [data-prize]').length === 4").await;
 }
 
-/// Five people scan the code: their numbers and phones.
-async fn arrive<'b>(house: &TestServer, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
+/// Lets five people scan the QR code; gives their numbers and phones.
+async fn arrive<'b>(server: &TestServer, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
     let mut phones = Vec::new();
     for expected in 1..=5 {
-        let phone = browser.open(Screen::Phone, &house.page("/j/gala")).await;
+        let phone = browser.open(Screen::Phone, &server.page("/j/gala")).await;
         let number = phone.join().await;
         assert_eq!(number, expected, "numbers go up by one");
         phones.push((number, phone));
@@ -108,18 +109,19 @@ async fn arrive<'b>(house: &TestServer, browser: &'b Browser) -> Vec<(u64, Page<
     phones
 }
 
-/// Draws the prize that is next; gives the place of who won.
+/// Draws the next prize; gives the index of the winner.
 async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mode: &str) -> usize {
-    host.step("standby").await;
+    host.press_step("standby").await;
     stage.until_state("standby").await;
     stage.until(&format!("document.body.dataset.mode === '{mode}'")).await;
-    all(phones, "standby").await;
-    host.step("start").await;
+    wait_for_all(phones, "standby").await;
+    host.press_step("start").await;
     stage.until_state("running").await;
-    all(phones, "suspense").await;
-    host.step("reveal").await;
+    wait_for_all(phones, "suspense").await;
+    host.press_step("reveal").await;
     loop {
-        // First the phones, then the stage: what is known there by now was not known here before.
+        // Phones before the stage: a phone that knew the result earlier than the stage would be
+        // caught.
         let mut states = Vec::new();
         for (_, phone) in phones {
             states.push(phone.state().await);
@@ -131,20 +133,20 @@ async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mod
     }
     let winner = winner(phones).await;
     let (number, _) = &phones[winner];
-    let shown = format!("document.querySelector('#floor [data-winner=\"{number}\"]')");
-    // The reels of a slot machine are read as one number.
+    let shown = format!("document.querySelector('#animation [data-winner=\"{number}\"]')");
+    // A slot machine labels its reels as one number.
     stage.until(&format!("({shown}?.ariaLabel ?? {shown}?.innerText)?.includes('00{number}')")).await;
     stage.until_state("announced").await;
     winner
 }
 
-async fn all(phones: &[(u64, Page<'_>)], state: &str) {
+async fn wait_for_all(phones: &[(u64, Page<'_>)], state: &str) {
     for (_, phone) in phones {
         phone.until_state(state).await;
     }
 }
 
-/// The place of the one phone that says it won, once all know.
+/// The index of the only phone that has won, once all know the result.
 async fn winner(phones: &[(u64, Page<'_>)]) -> usize {
     let mut won = Vec::new();
     for (place, (_, phone)) in phones.iter().enumerate() {
@@ -157,7 +159,7 @@ async fn winner(phones: &[(u64, Page<'_>)]) -> usize {
     winner
 }
 
-/// Two desks look at the same code; the first hands the prize over, and the second is told by whom.
+/// Two desks look up the same code; the first hands the prize over, and the second learns by whom.
 async fn hand_over(desk: &Page<'_>, other: &Page<'_>, code: &str) {
     desk.look_up("1번 데스크", code).await;
     other.look_up("2번 데스크", code).await;
@@ -170,13 +172,13 @@ async fn hand_over(desk: &Page<'_>, other: &Page<'_>, code: &str) {
     desk.until("document.querySelector('#claim').dataset.claim === 'done'").await;
     other.click("#hand-over").await;
     other.until("document.querySelector('#claim').dataset.claim === 'handed-over'").await;
-    other.until_text("#claim-told", "1번 데스크").await;
+    other.until_text("#claim-history", "1번 데스크").await;
 }
 
 async fn reset(host: &Page<'_>, phones: &[(u64, Page<'_>)]) {
-    host.tab("event").await;
+    host.open_tab("event").await;
     host.click("#reset-all").await;
     host.fill("[data-word]", "초기화").await;
     host.click("[data-answer=yes]").await;
-    all(phones, "reset").await;
+    wait_for_all(phones, "reset").await;
 }

@@ -1,11 +1,11 @@
-//! `GET /state`: what a phone's socket would get, for networks that block WebSocket.
+//! `GET /state`: the frames of a phone's socket, for networks that block WebSocket.
 //!
-//! A phone that is up to date waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting ones are bounded by the app's
-//! permits and hold nothing but a watch: the answer is made from the snapshot that stands when it is given.
+//! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting requests are
+//! bounded by the application's permits and hold nothing but a watch: the answer is made from the snapshot of its moment.
 
 use crate::api::app::App;
-use crate::api::participants::{event_named, find, number_of, own};
-use crate::http::request::RequestContext;
+use crate::api::context::ApiRequest;
+use crate::api::phone::{verify_number, with_private_view};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
 use crate::live::protocol::Since;
@@ -19,45 +19,47 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
 
-/// How long an up-to-date phone waits for news: below the half minute after which networks between tend to hang up.
+/// Longest wait of an up-to-date phone: below the half minute after which networks tend to cut idle connections.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 
 /// `GET /state`
-pub async fn state(call: RequestContext) -> HttpResult {
-    let room = find(&call.app, &event_named(&call)?)?;
-    // Whoever names no epoch means the event as it is: taken as another history, it would be answered at once each time.
-    let epoch = call.query("epoch").unwrap_or_else(|| HEXLOWER.encode(&room.snapshot().event.epoch.0).into());
-    let since = since(call.query("since").as_deref(), Some(&epoch))?;
+pub async fn state(request: ApiRequest) -> HttpResult {
+    let (app, room) = (&request.app, request.event_in_query()?);
+    // A missing `epoch` means the current one; otherwise each poll would look stale and return at once.
+    let epoch = request.query("epoch").unwrap_or_else(|| HEXLOWER.encode(&room.snapshot().event.epoch.0).into());
+    let since = parse_since(request.query("since").as_deref(), Some(&epoch))?;
     if is_up_to_date(&room.snapshot(), since) {
-        let _permit = call.app.long_polls.try_acquire().map_err(|_| HttpError::overloaded())?;
-        wait_for_news(&call.app, &room, since).await;
+        let _permit = app.long_polls.try_acquire().map_err(|_| HttpError::overloaded())?;
+        wait_for_frames(app, &room, since).await;
     }
     let snapshot = room.snapshot();
-    let query = call.query("token").or_else(|| call.query("session_token"));
-    let token = call.bearer().or(query.as_deref());
-    let number = token.and_then(|token| number_of(&call.app.tokens, &snapshot.event, token));
+    let query = request.query("token").or_else(|| request.query("session_token"));
+    let token = request.bearer().or(query.as_deref());
+    let number = token.and_then(|token| verify_number(&app.tokens, &snapshot.event, token));
     let personal = number.map(|number| {
-        own(&call.app.tokens, &call.app.settings, &snapshot.event, number, |own| personal(&room, &snapshot, Role::Phone, own))
+        with_private_view(&app.tokens, &app.settings, &snapshot.event, number, |own| {
+            personal_sync(&room, &snapshot, Role::Phone, own)
+        })
     });
-    success(&answer(&snapshot, since, personal), "the state")
+    success(&body(&snapshot, since, personal), "the state")
 }
 
-/// How far a phone had got, where it says both halves of it.
+/// The last frame that a phone has, where it gives both its number and its epoch.
 ///
 /// # Errors
 /// 422 for a `since` that is no number.
-pub fn since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, HttpError> {
+pub fn parse_since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, HttpError> {
     let seq = seq.map(str::parse).transpose().map_err(|_| HttpError::invalid("since: must be a number"))?;
     Ok(seq.zip(epoch.and_then(request::epoch)).map(|(seq, epoch)| Since { epoch, seq }))
 }
 
-/// The personal `state_sync` text of one phone.
-pub fn personal(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
+/// The `state_sync` text of one phone.
+pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
     state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), role, Some(own))
 }
 
-/// Waits for news, for the longest wait, or for the server to stop. In any case the answer is what stands then: a wait that ran out is no failure.
-async fn wait_for_news(app: &App, room: &Room, since: Option<Since>) {
+/// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no failure.
+async fn wait_for_frames(app: &App, room: &Room, since: Option<Since>) {
     let mut watch = room.watch();
     // All arms are cancel safe.
     tokio::select! {
@@ -71,8 +73,8 @@ fn is_up_to_date(snapshot: &Snapshot, since: Option<Since>) -> bool {
     since.is_some_and(|since| since.epoch == snapshot.event.epoch && since.seq == snapshot.ring.last_seq())
 }
 
-/// The frames missed since then, as far as they are held, and how things stand.
-fn answer(snapshot: &Snapshot, since: Option<Since>, personal: Option<String>) -> String {
+/// The frames missed since then, as far as the ring holds them, and the state.
+fn body(snapshot: &Snapshot, since: Option<Since>, personal: Option<String>) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();
@@ -107,34 +109,34 @@ mod tests {
         Snapshot { revision: 1, event: sample::event().build(), roster, ring, sync }
     }
 
-    fn given(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {
+    fn body_for(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {
         let snapshot = snapshot(frames);
-        let since = super::since(since, epoch).unwrap();
-        serde_json::from_str(&answer(&snapshot, since, None)).unwrap()
+        let since = parse_since(since, epoch).unwrap();
+        serde_json::from_str(&body(&snapshot, since, None)).unwrap()
     }
 
     const EPOCH: Option<&str> = Some("0202020202020202");
 
     #[test]
-    fn a_phone_gets_what_it_missed_and_how_things_stand() {
-        let state = given(5, Some("3"), EPOCH);
+    fn a_phone_gets_the_frames_it_missed_and_the_state() {
+        let state = body_for(5, Some("3"), EPOCH);
         assert_eq!(state["frames"], json!([{"seq": 4}, {"seq": 5}]));
         assert_eq!(state["state_sync"], json!({"for": "Phone"}));
         assert_eq!((&state["seq"], &state["epoch"]), (&json!(5), &json!("0202020202020202")));
     }
 
     #[test]
-    fn another_history_is_not_caught_up_on() {
+    fn another_epoch_has_no_missed_frames() {
         for (since, epoch) in [(Some("3"), Some("0303030303030303")), (Some("3"), None), (None, EPOCH), (Some("9"), EPOCH)] {
-            assert_eq!(given(5, since, epoch)["frames"], json!([]), "{since:?} {epoch:?}");
+            assert_eq!(body_for(5, since, epoch)["frames"], json!([]), "{since:?} {epoch:?}");
         }
-        assert!(super::since(Some("x"), EPOCH).is_err());
+        assert!(parse_since(Some("x"), EPOCH).is_err());
     }
 
     #[test]
-    fn only_who_is_up_to_date_waits() {
+    fn only_an_up_to_date_phone_waits() {
         let snapshot = snapshot(5);
-        let waits = |seq, epoch| is_up_to_date(&snapshot, super::since(seq, epoch).unwrap());
+        let waits = |seq, epoch| is_up_to_date(&snapshot, parse_since(seq, epoch).unwrap());
         assert!(waits(Some("5"), EPOCH));
         assert!(!waits(Some("4"), EPOCH) && !waits(Some("6"), EPOCH) && !waits(None, None) && !waits(Some("5"), None));
     }

@@ -1,0 +1,213 @@
+//! The prize desk: participants and what staff note about them, winners and how to reach them, claims and hand-overs.
+//!
+//! Telephone numbers leave here masked. To see them whole is requested, allowed to hosts, and on record before the first one
+//! is read.
+//!
+//! A claim code is derived from its seat and never stored: looking one up derives the codes of all announced seats anew, half
+//! a microsecond each. Wrong codes are counted per link and per event, and every refusal of a code is the same: only a holder
+//! of a right one learns anything.
+
+use crate::api::app::App;
+use crate::api::auth::{AccessLevel, Credential};
+use crate::api::context::{ApiRequest, EventAccess};
+use crate::draw::event::Audience;
+use crate::draw::fact::{Eligibility, WinnerDetails};
+use crate::draw::{Command, DrawId, EventId, Number, Refusal};
+use crate::http::response::{HttpError, HttpResult, success};
+use crate::live::snapshot::Snapshot;
+use crate::sequencer::inbox::{Rejection, Request};
+use crate::wire::parse::Invalid;
+use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, SeatNamed};
+use crate::wire::view::claims;
+use crate::wire::view::people::{self, Listing, Mask, WinnerContact};
+use hyper::StatusCode;
+
+/// Participants of one page, at most.
+const PAGE_MAX: usize = 10_000;
+/// Winners' details that the sequencer reads per request: well under a millisecond of its time.
+const DETAILS_PAGE: u32 = 256;
+
+/// `GET participants`: one page, or all without a limit.
+pub async fn participants(request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Staff).await?;
+    let limit = request.number_in_query::<u32>("limit")?.map_or(usize::MAX, |limit| (limit as usize).clamp(1, PAGE_MAX));
+    let after = request.number_in_query("after")?.unwrap_or(0);
+    success(&people::participants(&access.room.snapshot().event, after, limit), "the participants")
+}
+
+/// `PATCH participants/{draw_number}`: staff decide eligibility; groups and weights are the host's.
+pub async fn mark(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Staff).await?;
+    let number = request.param(1).parse().map(Number).map_err(|_| HttpError::from(Refusal::ParticipantNotFound))?;
+    let body: EligibilityChange = request.json().await?;
+    if (body.group.is_some() || body.weight.is_some()) && !access.credential.grants(AccessLevel::Host) {
+        return Err(HttpError::forbidden("groups and weights are the host's to give"));
+    }
+    let snapshot = access.room.snapshot();
+    let participant = snapshot.event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
+    let present = snapshot.event.mark(participant).cloned().unwrap_or(Eligibility { eligible: true, group: None, weight: 1 });
+    let command = Command::MarkParticipant { number, mark: changed(present, body)? };
+    let accepted = request.submit(&access, command).await?;
+    let event = &accepted.snapshot.event;
+    let participant = event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
+    success(&people::participant(event, number, participant), "noted")
+}
+
+/// `GET winners`
+pub async fn winners(request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Staff).await?;
+    let mask = requested_mask(&request, &access).await?;
+    let listing = if request.is_flag_set("all") { Listing::All } else { Listing::HandedIn };
+    let details = all_details(&request.app, &access.room.id).await?;
+    success(&people::winners(&access.room.snapshot().event, details.iter().map(contact), mask, listing), "the winners")
+}
+
+/// `POST claims/look-up`
+pub async fn look_up(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Staff).await?;
+    let body: ClaimCode = request.json().await?;
+    let seat = claimed_seat(&request.app, &access, &body.code)?;
+    claim_response(&request.app, &access.room.snapshot(), seat, "found").await
+}
+
+/// `POST claims/hand-over`
+pub async fn hand_over(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Staff).await?;
+    let body: HandOver = request.json().await?;
+    let desk = request::desk(&body.desk)?;
+    let (draw, number) = claimed_seat(&request.app, &access, &body.code)?;
+    let accepted = request.submit(&access, Command::HandOver { draw, number, desk }).await.map_err(|error| match error {
+        // Since the code was found, a reset removed its draw.
+        HttpError { code: "NOT_A_WINNER", .. } => claim_not_found(),
+        error => error,
+    })?;
+    claim_response(&request.app, &accepted.snapshot, (draw, number), "handed over").await
+}
+
+/// `POST claims/undo`
+pub async fn undo_hand_over(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Admin).await?;
+    let SeatNamed { draw_id, draw_number } = request.json().await?;
+    let command = Command::UndoHandOver { draw: DrawId(draw_id), number: Number(draw_number) };
+    request.submit(&access, command).await?;
+    success(&format!(r#"{{"draw_id":{draw_id},"draw_number":{draw_number},"handed_over":false}}"#), "undone")
+}
+
+/// The mask that the query asks for. Taking it off is the host's right, and is on record before anything is read.
+///
+/// # Errors
+/// 403 for staff that ask for whole numbers.
+pub async fn requested_mask(request: &ApiRequest, access: &EventAccess) -> Result<Mask, HttpError> {
+    if !request.is_flag_set("unmask") {
+        return Ok(Mask::On);
+    }
+    if !access.credential.grants(AccessLevel::Host) {
+        return Err(HttpError::forbidden("whole numbers are for the host"));
+    }
+    request.submit(access, Command::NoteUnmasking).await?;
+    Ok(Mask::Off)
+}
+
+/// All winners' details of an event, by draw and number; page by page, so that the sequencer is never held for long.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn all_details(app: &App, event: &EventId) -> Result<Vec<WinnerDetails>, Rejection> {
+    let mut all: Vec<WinnerDetails> = Vec::new();
+    loop {
+        let after = all.last().map_or((DrawId(0), Number(0)), |last| (last.draw, last.number));
+        let page = details_page(app, event, after, DETAILS_PAGE).await?;
+        let is_last = page.len() < DETAILS_PAGE as usize;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+/// The details of one seat, if its winner has submitted them.
+async fn details_of(app: &App, event: &EventId, draw: DrawId, number: Number) -> Result<Option<WinnerDetails>, Rejection> {
+    let before = (draw, Number(number.0.saturating_sub(1)));
+    let page = details_page(app, event, before, 1).await?;
+    Ok(page.into_iter().find(|details| (details.draw, details.number) == (draw, number)))
+}
+
+async fn details_page(app: &App, event: &EventId, after: (DrawId, Number), limit: u32) -> Result<Vec<WinnerDetails>, Rejection> {
+    app.inbox.ask(|reply| Request::ReadDetails { event: event.clone(), after, limit, reply }).await
+}
+
+fn contact(details: &WinnerDetails) -> WinnerContact<'_> {
+    WinnerContact {
+        draw: details.draw,
+        number: details.number,
+        name: &details.name,
+        phone: &details.phone,
+        address: details.address.as_deref(),
+        submitted_at: details.submitted_at,
+    }
+}
+
+/// The seat of a claim code.
+///
+/// # Errors
+/// 404 for a code of nothing, 409 for that of a voided seat, 429 after too many wrong ones.
+fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, Number), HttpError> {
+    let (room, limiter) = (&access.room, &app.rate_limiter);
+    let link = match access.credential {
+        Credential::Admin => None,
+        Credential::Link(id, _) => Some(id),
+    };
+    // Counted before the look, and taken back when right: many codes at once get no further than one after the other.
+    limiter.count_claim_attempt(&room.id, link, limiter.now_ms())?;
+    let snapshot = room.snapshot();
+    let event = &snapshot.event;
+    let announced = event.draws().filter(|draw| draw.is_known_to(Audience::Public));
+    let seats = announced.flat_map(|draw| draw.winners().map(|number| (draw.id, number)));
+    let (draw, number) = app.tokens.find_claim(event.session, seats, code).ok_or_else(claim_not_found)?;
+    limiter.forgive_claim_attempt(&room.id, link);
+    let seat = event.draw(draw).and_then(|draw| draw.seat(number)).ok_or_else(claim_not_found)?;
+    if seat.voided.is_some() { Err(Refusal::WinVoided.into()) } else { Ok((draw, number)) }
+}
+
+/// A seat as the desk sees it.
+async fn claim_response(app: &App, snapshot: &Snapshot, (draw, number): (DrawId, Number), message: &str) -> HttpResult {
+    let details = details_of(app, &snapshot.event.id, draw, number).await?;
+    let contact = details.as_ref().map(contact);
+    let data = claims::claim(&snapshot.event, draw, number, contact.as_ref()).ok_or_else(claim_not_found)?;
+    success(&data, message)
+}
+
+fn claim_not_found() -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "CLAIM_NOT_FOUND", "this code claims nothing here")
+}
+
+fn changed(mark: Eligibility, change: EligibilityChange) -> Result<Eligibility, Invalid> {
+    Ok(Eligibility {
+        eligible: change.eligible.unwrap_or(mark.eligible),
+        group: change.group.map_or(Ok(mark.group), request::group)?,
+        weight: match change.weight {
+            Some(0) => return Err(Invalid::field("weight", "must be at least 1")),
+            Some(weight) => weight,
+            None => mark.weight,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(eligible: Option<bool>, group: Option<&str>, weight: Option<u16>) -> Result<Eligibility, Invalid> {
+        let present = Eligibility { eligible: true, group: Some("blue".into()), weight: 3 };
+        changed(present, EligibilityChange { eligible, group: group.map(str::to_owned), weight })
+    }
+
+    #[test]
+    fn fields_left_out_of_a_mark_stay() {
+        let group = Some("blue".into());
+        assert_eq!(change(Some(false), None, None), Ok(Eligibility { eligible: false, group: group.clone(), weight: 3 }));
+        assert_eq!(change(None, Some(""), None), Ok(Eligibility { eligible: true, group: None, weight: 3 }));
+        assert_eq!(change(None, None, Some(7)), Ok(Eligibility { eligible: true, group, weight: 7 }));
+        assert!(change(None, None, Some(0)).is_err(), "nobody is excluded by weight unseen");
+    }
+}

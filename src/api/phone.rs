@@ -1,0 +1,273 @@
+//! Calls of a phone: its number, its number again, whether it won, how its owner can be reached, results and proof.
+//!
+//! A number is claimed from the roster under the key of the phone's `request_id`, and answered only once it is committed: a
+//! retry finds the same claim, so that an answer lost on the way costs no number. A token presented here is verified and
+//! never adopted.
+
+use crate::api::app::{App, Settings};
+use crate::api::auth::delay_wrong_token;
+use crate::api::context::{ApiRequest, BODY_MAX};
+use crate::api::rate_limiter::RetryAfter;
+use crate::base::chance;
+use crate::base::clock::wall_clock;
+use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
+use crate::http::response::{HttpError, HttpResult, envelope, success};
+use crate::live::room::Room;
+use crate::live::snapshot::Snapshot;
+use crate::sequencer::inbox::{Rejection, Request, Responder};
+use crate::store::tokens::{Tokens, new_request_key};
+use crate::wire::parse::parse;
+use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
+use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
+use crate::wire::view::{draws, proof as proofs};
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, SET_COOKIE};
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Claims of one registration, at most: a reset may come between claim and commit.
+const CLAIMS_MAX: u32 = 4;
+/// Lifetime of a number's cookie: as long as an event stays after its last fact.
+const COOKIE_AGE_S: u32 = 30 * 24 * 3600;
+
+/// `POST /register`
+pub async fn register(mut request: ApiRequest) -> HttpResult {
+    let body: Register = request.json().await?;
+    let id = request::event_id(&body.event_id)?;
+    let key = registration_key(&request, &body)?;
+    let room = request.app.find_or_open_room(id.as_str()).await?;
+    let snapshot = room.snapshot();
+    if let Some(number) = presented_number(&request, &body, &snapshot.event) {
+        return number_response(&request.app, StatusCode::CREATED, &id, snapshot.event.session, number, true);
+    }
+    let (session, number, existing) = claim_and_commit(&request.app, &room, &key, &body).await?;
+    number_response(&request.app, StatusCode::CREATED, &id, session, number, existing)
+}
+
+/// `POST /recover`: the token again, for a number and the code that was shown beside it.
+pub async fn recover(mut request: ApiRequest) -> HttpResult {
+    let body: Recover = request.json().await?;
+    let app = &request.app;
+    let snapshot = app.find_room(&body.event_id)?.snapshot();
+    let (event, number) = (&snapshot.event, Number(body.draw_number));
+    if event.participant(number).is_none() {
+        delay_wrong_token().await;
+        return Err(Refusal::ParticipantNotFound.into());
+    }
+    app.rate_limiter.count_recovery_attempt(&event.id, number, app.rate_limiter.now_ms())?;
+    if !app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
+        return Err(HttpError::forbidden("the recovery code is wrong"));
+    }
+    number_response(app, StatusCode::OK, &event.id, event.session, number, true)
+}
+
+/// `GET /my-number`
+pub async fn my_number(request: ApiRequest) -> HttpResult {
+    let snapshot = request.event_in_query()?.snapshot();
+    let event = &snapshot.event;
+    let number = require_number(&request, event)?;
+    let participant = event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
+    success(&people::my_number(event, number, participant), "your number")
+}
+
+/// `GET /check-winner`
+pub async fn check_winner(request: ApiRequest) -> HttpResult {
+    let snapshot = request.event_in_query()?.snapshot();
+    let number = request.query("draw_number").ok_or_else(|| HttpError::invalid("draw_number: is missing"))?;
+    let number: NonZeroU32 = number.parse().map_err(|_| HttpError::invalid("draw_number: must be a number from 1"))?;
+    let (app, event, number) = (&request.app, &snapshot.event, Number(number.get()));
+    let query = request.query("session_token");
+    let token = query.as_deref().or(request.bearer());
+    let is_own = token.and_then(|token| verify_number(&app.tokens, event, token)) == Some(number);
+    let data = if is_own {
+        with_private_view(&app.tokens, &app.settings, event, number, |own| people::check_own(event, own))
+    } else {
+        people::check_winner(event, number)
+    };
+    success(&data, "checked")
+}
+
+/// `POST /winner-info`
+pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
+    let body = request.read_body(BODY_MAX).await?;
+    let (info, contact): (WinnerInfo, ContactBody) = (parse(&body)?, parse(&body)?);
+    let snapshot = request.app.find_room(&info.event_id)?.snapshot();
+    let number = require_number(&request, &snapshot.event)?;
+    let contact = contact.check(request.app.settings.http.open)?;
+    let (event, win) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
+    let submit = |reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) };
+    let accepted = request.app.inbox.ask(submit).await?;
+    let Outcome::Details { draw, number, first, .. } = accepted.outcome else {
+        return success("{}", "received");
+    };
+    let data = format!(r#"{{"draw_id":{},"draw_number":{},"first":{first}}}"#, draw.0, number.0);
+    success(&data, if first { "received" } else { "received before, the first is kept" })
+}
+
+/// `GET /results`: the announced draws, for everybody.
+pub async fn results(request: ApiRequest) -> HttpResult {
+    success(&draws::results(&request.event_in_query()?.snapshot().event), "the announced draws")
+}
+
+/// `GET /proof`: how each pick came about, for everybody.
+pub async fn proof(request: ApiRequest) -> HttpResult {
+    success(&proofs::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
+}
+
+/// The number that a token proves in an event; `None` for a token of another session or event, or of a number that was
+/// never committed.
+pub fn verify_number(tokens: &Tokens, event: &Event, token: &str) -> Option<Number> {
+    tokens.verify(event.session, token).filter(|number| event.participant(*number).is_some())
+}
+
+/// Calls `render` with the private view of an authenticated phone: number, claim codes, retention period.
+pub fn with_private_view<T>(
+    tokens: &Tokens,
+    settings: &Settings,
+    event: &Event,
+    number: Number,
+    render: impl FnOnce(&AuthenticatedPhone<'_>) -> T,
+) -> T {
+    let claim_code = |draw| tokens.claim_code(event.session, draw, number);
+    render(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
+}
+
+/// The key under which a registration claims its number: of the phone's own making, so that its retry finds the claim
+/// again, else random.
+fn registration_key(request: &ApiRequest, body: &Register) -> Result<[u8; 32], HttpError> {
+    match request_id(request, body) {
+        Some(id) => Ok(new_request_key(request::request_id(id)?)),
+        None => Ok(chance::bytes()),
+    }
+}
+
+/// The `request_id`, in the body or the header.
+fn request_id<'r>(request: &'r ApiRequest, body: &'r Register) -> Option<&'r str> {
+    body.request_id.as_deref().or(request.header("idempotency-key"))
+}
+
+/// The number that the request proves to have already: by the body's token, the header's or the cookie's, the first that
+/// is good.
+///
+/// A page's cookie is its phone's. A script may play many phones out of one jar: its cookie does not count where it names
+/// each phone by a key, nor in open mode, whose old scripts know no keys.
+fn presented_number(request: &ApiRequest, body: &Register, event: &Event) -> Option<Number> {
+    let is_script_of_many = request.app.settings.http.open || request_id(request, body).is_some();
+    let cookie_counts = request.caller.is_page() || !is_script_of_many;
+    let cookie = request.cookie(&cookie_name(&event.id)).filter(|_| cookie_counts);
+    let tokens = [body.session_token.as_deref(), request.bearer(), cookie];
+    tokens.into_iter().flatten().find_map(|token| verify_number(&request.app.tokens, event, token))
+}
+
+/// The caller's number, by a token in the query or the header.
+fn require_number(request: &ApiRequest, event: &Event) -> Result<Number, HttpError> {
+    let query = request.query("session_token").filter(|token| !token.is_empty());
+    let token = query.as_deref().or(request.bearer());
+    let token = token.ok_or_else(|| HttpError::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
+    verify_number(&request.app.tokens, event, token).ok_or_else(|| Refusal::ParticipantNotFound.into())
+}
+
+/// Claims a number and has it committed. A claim that exists is a retry and is honoured, whatever has been closed since.
+async fn claim_and_commit(
+    app: &App,
+    room: &Room,
+    key: &[u8; 32],
+    body: &Register,
+) -> Result<(SessionId, Number, bool), HttpError> {
+    for _ in 0..CLAIMS_MAX {
+        let mut snapshot = room.snapshot();
+        if snapshot.roster.find(key).is_none() {
+            // A claim is never given back: phones that retry while the disk is full would take every number.
+            if !app.durable.load(Relaxed) {
+                return Err(Rejection::NotDurable.into());
+            }
+            check_consent(&snapshot.event, body.consent)?;
+            check_entry_code(app, &snapshot.event, body.entry_code.as_deref()).await?;
+            // The check may have waited for its turn: the claim is made in the event as it is now.
+            snapshot = room.snapshot();
+        }
+        let number = find_or_claim(&snapshot, key)?;
+        let session = snapshot.event.session;
+        if snapshot.event.participant(number).is_some() {
+            return Ok((session, number, true));
+        }
+        let command = Command::Register { number, key: *key, session };
+        match app.inbox.submit(room.id.clone(), Actor::Phone, command).await {
+            Ok(accepted) => {
+                let existing = matches!(accepted.outcome, Outcome::Registered { existing: true, .. });
+                return Ok((session, number, existing));
+            }
+            Err(Rejection::Refused(Refusal::StaleSession)) => {}
+            Err(rejection) => return Err(rejection.into()),
+        }
+    }
+    Err(HttpError::overloaded())
+}
+
+/// The number that the roster holds for a key, or a new one while registration is open.
+fn find_or_claim(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, HttpError> {
+    if let Some(number) = snapshot.roster.find(key) {
+        return Ok(Number(number));
+    }
+    match snapshot.event.phase {
+        Phase::Open => {}
+        Phase::Drawing => return Err(Refusal::RegistrationClosed.into()),
+        Phase::Closed => return Err(Refusal::EventClosed.into()),
+    }
+    let full = Refusal::EventFull { max: snapshot.event.settings.participants_max };
+    snapshot.roster.claim(key).map(Number).ok_or(full.into())
+}
+
+/// Requires consent, where the event asks for it.
+fn check_consent(event: &Event, given: bool) -> Result<(), HttpError> {
+    if event.settings.consent_text.is_none() || given {
+        return Ok(());
+    }
+    Err(HttpError::new(StatusCode::FORBIDDEN, "CONSENT_REQUIRED", "this event asks for consent before it gives a number"))
+}
+
+/// Requires the entry code, where the event has one.
+async fn check_entry_code(app: &App, event: &Event, presented: Option<&str>) -> Result<(), HttpError> {
+    let Some(code) = event.entry_code.filter(|_| event.phase == Phase::Open) else { return Ok(()) };
+    let presented = presented.ok_or_else(|| HttpError::forbidden("this event asks for the code on the screen"))?;
+    let limiter = &app.rate_limiter;
+    let delay = limiter.entry_code_delay(&event.id, limiter.now_ms())?;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    if presented.as_bytes() == code {
+        return Ok(());
+    }
+    limiter.count_wrong_entry_code(&event.id, limiter.now_ms());
+    Err(HttpError::forbidden("that is not the code on the screen"))
+}
+
+/// A number with its secrets, and a cookie that keeps it in this browser.
+fn number_response(
+    app: &App,
+    status: StatusCode,
+    event: &EventId,
+    session: SessionId,
+    number: Number,
+    existing: bool,
+) -> HttpResult {
+    let session_token = app.tokens.session_token(session, number);
+    let recovery_code = app.tokens.recovery_code(session, number);
+    let cookie = format!("{}={session_token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax", cookie_name(event));
+    let data = people::registered(&Registration { event, session, number, session_token, recovery_code, existing });
+    let mut response = envelope(status, &data, if existing { "already registered" } else { "registered" });
+    if let Ok(cookie) = HeaderValue::try_from(cookie) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+fn cookie_name(event: &EventId) -> String {
+    format!("ld_{event}")
+}
+
+impl From<RetryAfter> for HttpError {
+    fn from(RetryAfter { seconds }: RetryAfter) -> Self {
+        HttpError::too_many("too many tries, come back later", seconds)
+    }
+}

@@ -1,0 +1,151 @@
+//! QR codes and their addresses: of the event, for the hall to join, and of a winner's claim, for the prize desk to scan.
+//!
+//! A claim code buys a prize: it comes in a body and stands behind the `#` of the encoded address, so that no log and no
+//! browser history on the way holds it. Whether it is right is for the desk to find out.
+
+use crate::api::context::ApiRequest;
+use crate::api::error::event_not_found;
+use crate::base::address::Scheme;
+use crate::draw::EventId;
+use crate::http::guard::Host;
+use crate::http::response::{HttpError, HttpResponse, HttpResult, success, with_type};
+use crate::wire::view::json;
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use qrcode::render::svg::Color;
+use qrcode::{EcLevel, QrCode};
+use serde::{Deserialize, Serialize};
+
+/// Characters of a claim code, separators included, at most.
+const CLAIM_CODE_CHARS_MAX: usize = 16;
+
+#[derive(Deserialize)]
+struct ClaimQr {
+    event_id: String,
+    claim_code: String,
+    /// Whether the asking page came by https.
+    #[serde(default)]
+    secure: bool,
+}
+
+/// `GET /join`: the event, and the address by which phones join it.
+///
+/// # Errors
+/// 404 when the query names what cannot be an event, or no event while there is none.
+pub async fn join_address(request: ApiRequest) -> HttpResult {
+    #[derive(Serialize)]
+    struct Join<'j> {
+        event_id: &'j str,
+        join_address: String,
+    }
+    let event = event(&request)?;
+    let join = Join { event_id: event.as_str(), join_address: address_of(&request, &event) };
+    success(&json(&join), "the address to join by")
+}
+
+/// `GET /join.svg`: the address as a QR code, dark on light, with the quiet zone that phones look for.
+///
+/// # Errors
+/// As [`join_address`].
+pub async fn join(request: ApiRequest) -> HttpResult {
+    qr_code(&address_of(&request, &event(&request)?))
+}
+
+/// `POST /claim.svg`: the address of the prize desk with a claim in it, by the host that the asking page came by.
+///
+/// # Errors
+/// 404 for what cannot be an event, 422 for what cannot be a claim code.
+pub async fn claim(mut request: ApiRequest) -> HttpResult {
+    let body: ClaimQr = request.json().await?;
+    let host = request.host.as_ref().map_or("", Host::as_str);
+    let mut response: HttpResponse = qr_code(&desk_address(&body, host)?)?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// A text as a QR code in SVG.
+///
+/// # Errors
+/// 422 when it is too long for any code.
+fn qr_code(text: &str) -> HttpResult {
+    let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|_| HttpError::invalid("too long for a QR code"))?;
+    let svg = code.render::<Color>().quiet_zone(true).min_dimensions(400, 400).build();
+    Ok(with_type("image/svg+xml", svg))
+}
+
+/// The event that the query names, else the default one.
+fn event(request: &ApiRequest) -> Result<EventId, HttpError> {
+    let named = request.query("event_id");
+    named.map_or_else(|| request.app.event_by_default(), |id| EventId::parse(&id)).ok_or_else(event_not_found)
+}
+
+/// The event's address, by the scheme that the asking page came by.
+fn address_of(request: &ApiRequest, event: &EventId) -> String {
+    // Behind a proxy the page knows better than this connection.
+    let is_secure = request.scheme == Scheme::Https || request.query("scheme").as_deref() == Some("https");
+    address_for(&request.app.settings.join_base, request.host.as_ref(), is_secure, event.as_str())
+}
+
+/// The address by which phones join: by the requested host, unless that name means this machine only.
+fn address_for(join_base: &str, host: Option<&Host>, is_secure: bool, event: &str) -> String {
+    let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
+    match host.filter(|host| !host.is_local()) {
+        Some(host) => format!("{scheme}://{}/j/{event}", host.as_str()),
+        None => format!("{join_base}/j/{event}"),
+    }
+}
+
+fn desk_address(body: &ClaimQr, host: &str) -> Result<String, HttpError> {
+    let event = EventId::parse(&body.event_id).ok_or_else(event_not_found)?;
+    let code = &body.claim_code;
+    let is_plain = code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if code.is_empty() || code.len() > CLAIM_CODE_CHARS_MAX || !is_plain {
+        return Err(HttpError::invalid("claim_code: must be 1 to 16 letters and digits"));
+    }
+    let scheme = if body.secure { Scheme::Https } else { Scheme::Http };
+    Ok(format!("{scheme}://{host}/lottery/staff?event={event}#claim={code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::CONTENT_TYPE;
+
+    fn claim_address(event: &str, code: &str) -> Option<String> {
+        let body = ClaimQr { event_id: event.to_owned(), claim_code: code.to_owned(), secure: true };
+        desk_address(&body, "draw.example.kr").ok()
+    }
+
+    #[test]
+    fn a_claim_leads_to_its_event_s_desk_and_stays_behind_the_hash() {
+        let expected = "https://draw.example.kr/lottery/staff?event=gala#claim=7K3MQ2ZX";
+        assert_eq!(claim_address("gala", "7K3MQ2ZX").as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn only_a_claim_code_becomes_a_qr_code() {
+        for code in ["", "7K3M&x=1", "https://elsewhere", "7K3M Q2ZX", "0123456789ABCDEFG"] {
+            assert_eq!(claim_address("gala", code), None, "{code}");
+        }
+        assert_eq!(claim_address("no/event", "7K3MQ2ZX"), None);
+    }
+
+    #[test]
+    fn phones_are_never_sent_to_localhost() {
+        let base = "http://192.168.0.7:8000";
+        for host in [None, Some("localhost:8000"), Some("127.0.0.1:8000"), Some("[::1]:8000")] {
+            assert_eq!(
+                address_for(base, host.and_then(Host::parse).as_ref(), false, "gala"),
+                "http://192.168.0.7:8000/j/gala",
+                "{host:?}"
+            );
+        }
+        assert_eq!(address_for(base, Host::parse("draw.example.kr").as_ref(), true, "gala"), "https://draw.example.kr/j/gala");
+    }
+
+    #[test]
+    fn a_qr_code_is_an_svg_image() {
+        let response = qr_code("http://192.168.0.7:8000/j/gala").unwrap();
+        assert_eq!(response.headers()[CONTENT_TYPE], "image/svg+xml");
+        assert!(qr_code(&"x".repeat(3_000)).is_err());
+    }
+}

@@ -1,0 +1,538 @@
+//! WebSockets: which role a socket gets when it connects, and what its messages do.
+//!
+//! A browser shows no reason for a refused handshake, so every proper handshake succeeds, and the close code says why a
+//! socket may not stay. A phone proves its number by its token; a display or console its role by a token, the login cookie, or
+//! else by its first message within 5 seconds.
+//!
+//! Messages are handled on a reactor's thread, so nothing here waits: most are answered at once from the peer's snapshot, the
+//! rest become requests to the sequencer, and a full inbox is an error frame. A phone can do nothing but be a phone, and its
+//! questions are answered as to the public. A request's reply comes back through the reactor, after every frame that was
+//! published before.
+
+use crate::api::app::Settings;
+use crate::api::auth::{Credential, delay_wrong_token, verify};
+use crate::api::context::ApiRequest;
+use crate::api::long_poll::{parse_since, personal_sync};
+use crate::api::phone::{verify_number, with_private_view};
+use crate::draw::command::DrawSelector;
+use crate::draw::{Actor, Command, DrawId, Number, Phase};
+use crate::http::response::HttpResult;
+use crate::http::upgrade::{self, UpgradedSocket};
+use crate::live::directory::Directory;
+use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
+use crate::live::reactor::{Entry, Join, Reactors};
+use crate::live::snapshot::Snapshot;
+use crate::live::{CloseCode, Identity, Role};
+use crate::sequencer::inbox::{Inbox, Request, Responder};
+use crate::store::tokens::Tokens;
+use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
+use crate::wire::parse::Invalid;
+use crate::wire::reply::{self, Acknowledged};
+use crate::wire::request::{self, ContactBody};
+use crate::wire::text_frame;
+use bytes::Bytes;
+use hyper::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Attempts, and their distance, to find room on a reactor: for 2 seconds, then the socket is closed with 1013.
+const JOIN_ATTEMPTS_MAX: u32 = 400;
+const JOIN_RETRY_GAP: Duration = Duration::from_millis(5);
+
+/// What a handshake presents, already verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presented {
+    Nothing,
+    /// A valid login cookie from this server's own page.
+    Login,
+    /// A token; what it proves as a phone's, and what as any other.
+    Token {
+        number: Option<Number>,
+        credential: Option<Credential>,
+    },
+}
+
+/// The role of a new socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admission {
+    Admitted(Role, Option<Number>),
+    /// The first message must prove the role.
+    Pending(Role),
+    BadToken,
+}
+
+/// `GET /ws/{event_id}`
+pub async fn connect(request: ApiRequest) -> HttpResult {
+    let entry = entry_for(&request).await;
+    if let Entry::Turned { code: CloseCode::BadToken } = entry {
+        delay_wrong_token().await;
+    }
+    let app = Arc::clone(&request.app);
+    upgrade::accept(request, move |socket| join(app.reactors.clone(), socket, entry.clone()))
+}
+
+/// Hands a socket to a reactor that has room. When a hall of phones comes at one instant, handshakes are done faster than a
+/// reactor on the same core takes sockets in; they wait here, on their worker, and are not sent away.
+async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Entry) {
+    let UpgradedSocket { socket, tls, response, read_ahead } = socket;
+    let mut join = Box::new(Join { socket, cipher: tls, answer: response, read_ahead, entry });
+    for _ in 0..JOIN_ATTEMPTS_MAX {
+        match reactors.try_join(join) {
+            Ok(()) => return,
+            Err(full) => join = full,
+        }
+        tokio::time::sleep(JOIN_RETRY_GAP).await;
+    }
+    join.turn_away(CloseCode::Overloaded);
+}
+
+async fn entry_for(request: &ApiRequest) -> Entry {
+    let app = &request.app;
+    let room = match app.find_or_open_room(request.param(0)).await {
+        Ok(room) => room,
+        Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => {
+            return Entry::Turned { code: CloseCode::Overloaded };
+        }
+        Err(_) => return Entry::Turned { code: CloseCode::NoSuchEvent },
+    };
+    let snapshot = room.snapshot();
+    if snapshot.event.phase == Phase::Closed {
+        return Entry::Turned { code: CloseCode::NoSuchEvent };
+    }
+    let presented = match request.query("token").filter(|token| !token.is_empty()) {
+        Some(token) => Presented::Token {
+            number: verify_number(&app.tokens, &snapshot.event, &token),
+            credential: verify(&app.settings, &app.tokens, Some(&snapshot.event), &token),
+        },
+        None if request.has_login() && request.caller.is_same_host() => Presented::Login,
+        None => Presented::Nothing,
+    };
+    let wanted = wanted_role(request.query("role").as_deref(), request.query("client_type").as_deref());
+    // A `since` that is no number misses nothing that a state sync would not tell.
+    let since = parse_since(request.query("since").as_deref(), request.query("epoch").as_deref()).unwrap_or(None);
+    match admission(app.settings.http.open, wanted, request.caller.is_page(), presented) {
+        Admission::Admitted(role, number) => {
+            let session = snapshot.event.session;
+            Entry::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
+        }
+        Admission::Pending(role) => Entry::Awaiting { room, role, since },
+        Admission::BadToken => Entry::Turned { code: CloseCode::BadToken },
+    }
+}
+
+/// The role that a query names; old consoles name it `client_type`.
+fn wanted_role(role: Option<&str>, client_type: Option<&str>) -> Option<Role> {
+    match role.or(client_type)? {
+        "display" => Some(Role::Display),
+        "admin" => Some(Role::Admin),
+        "phone" => Some(Role::Phone),
+        _ => None,
+    }
+}
+
+/// In open mode a page that names no role and presents no token may be an old phone or an old projector: it gets a
+/// projector's frames.
+fn admission(open: bool, wanted: Option<Role>, is_page: bool, presented: Presented) -> Admission {
+    let bare = if open && is_page && !matches!(presented, Presented::Token { .. }) { Role::Display } else { Role::Phone };
+    let role = wanted.unwrap_or(bare);
+    match (role, presented) {
+        (Role::Phone, Presented::Token { number: None, .. }) => Admission::BadToken,
+        (Role::Phone, Presented::Token { number, .. }) => Admission::Admitted(role, number),
+        (Role::Phone, _) => Admission::Admitted(role, None),
+        (Role::Display | Role::Admin, _) if open => Admission::Admitted(role, None),
+        (_, Presented::Token { credential: Some(credential), .. }) if credential.allows_role(role) => {
+            Admission::Admitted(role, None)
+        }
+        (_, Presented::Token { .. }) => Admission::BadToken,
+        (_, Presented::Login) => Admission::Admitted(role, None),
+        (_, Presented::Nothing) => Admission::Pending(role),
+    }
+}
+
+/// Handles the messages of peers. Each reactor has one.
+pub struct SocketMessages {
+    settings: Settings,
+    tokens: Tokens,
+    directory: Arc<Directory>,
+    inbox: Inbox,
+}
+
+impl SocketMessages {
+    /// A handler for one reactor.
+    pub fn new(settings: Settings, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
+        Self { settings, tokens, directory, inbox }
+    }
+}
+
+impl MessageHandler for SocketMessages {
+    fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes {
+        let room = self.directory.find(snapshot.event.id.as_str());
+        match (number, room) {
+            (Some(number), Some(room)) => with_private_view(&self.tokens, &self.settings, &snapshot.event, number, |own| {
+                text_frame(&personal_sync(&room, snapshot, role, own))
+            }),
+            // No number, or a room that is being removed at this moment.
+            _ => snapshot.sync[role].clone(),
+        }
+    }
+
+    fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Action {
+        let message = match (Message::read(message), speaker.standing) {
+            (Ok(message), _) => message,
+            (Err(_), Standing::Awaiting(_)) => return Action::Close(CloseCode::BadToken),
+            (Err(invalid), Standing::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
+        };
+        match (speaker.standing, message) {
+            (Standing::Awaiting(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
+            // The first message proves the role, or the socket is closed.
+            (Standing::Awaiting(_), _) => Action::Close(CloseCode::BadToken),
+            (Standing::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
+            (Standing::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
+                error("FORBIDDEN", "this is not a phone's to say")
+            }
+            // A page with a login cookie sends its token all the same.
+            (Standing::Admitted(_), Message::Auth(_)) => Action::Nothing,
+            (Standing::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
+            (Standing::Admitted(role), Message::DrawComplete(complete)) => self.complete(speaker, role, complete),
+            (Standing::Admitted(_), Message::SubmitWinnerInfo(info, contact)) => {
+                self.submit_details(speaker, info, contact).unwrap_or_else(|refused| refused)
+            }
+            (Standing::Admitted(_), Message::ImHere(here)) => self.report_arrival(speaker, &here),
+        }
+    }
+}
+
+impl SocketMessages {
+    fn admit(&self, speaker: &Speaker<'_>, role: Role, auth: &Auth) -> Action {
+        // By the room's latest snapshot: a link may be newer than any frame.
+        let credential = verify(&self.settings, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
+        match credential.filter(|credential| credential.allows_role(role)) {
+            Some(_) => Action::Admit(role),
+            None => Action::Close(CloseCode::BadToken),
+        }
+    }
+
+    /// A token proves a number; an old phone only names one, and gets what everybody may know of it.
+    fn identify(&self, speaker: &Speaker<'_>, role: Role, identify: &Identify) -> Action {
+        let event = &speaker.snapshot.event;
+        let Some(token) = &identify.session_token else {
+            return match identify.draw_number {
+                Some(number) => Action::Reply(reply::identified(event, Number(number))),
+                None => error("INVALID_REQUEST", "draw_number: is missing"),
+            };
+        };
+        // By the room's latest snapshot: a number is committed, and its phone may be here, before any frame tells of it.
+        let latest = speaker.room.snapshot();
+        if latest.event.session != event.session {
+            // A reset is on its way to this reactor, and would remove the number again. After a reconnect it is done.
+            return Action::Close(CloseCode::Restarting);
+        }
+        let number = verify_number(&self.tokens, &latest.event, token);
+        match (number, role) {
+            (Some(number), Role::Phone) => {
+                let epoch = identify.epoch.as_deref().and_then(request::epoch);
+                let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });
+                let reply = with_private_view(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own));
+                Action::Identify { number, since, reply }
+            }
+            (Some(number), _) => {
+                Action::Reply(with_private_view(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own)))
+            }
+            (None, Role::Phone) => Action::Close(CloseCode::BadToken),
+            (None, _) => error("UNAUTHORIZED", "the token is not of this event"),
+        }
+    }
+
+    fn complete(&self, speaker: &Speaker<'_>, role: Role, complete: DrawComplete) -> Action {
+        let which = match (complete.draw_id, complete.winners) {
+            (Some(id), _) => DrawSelector::Draw(DrawId(id)),
+            (None, Some(winners)) if !winners.is_empty() => DrawSelector::Winners(winners.into_iter().map(Number).collect()),
+            _ => DrawSelector::Latest,
+        };
+        let actor = if role == Role::Admin { Actor::Admin } else { Actor::Display };
+        self.submit(speaker, actor, Command::Complete(which), Acknowledged::DrawComplete)
+    }
+
+    /// The number is the speaker's own; in open mode, as with the old server, the one that the message names.
+    fn submit_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
+        let refuse = |code, why: &str| Action::Reply(Acknowledged::SubmitWinnerInfo.refuse(code, why));
+        let invalid = |invalid: Invalid| refuse("INVALID_REQUEST", &invalid.to_string());
+        if info.event_id.is_some_and(|event| event != speaker.room.id.as_str()) {
+            return Err(refuse("EVENT_NOT_FOUND", "this socket is another event's"));
+        }
+        let named = info.draw_number.map(Number);
+        let number = match (self.settings.http.open, speaker.number) {
+            (true, own) => named.or(own).ok_or_else(|| invalid(Invalid::field("draw_number", "is missing")))?,
+            (false, Some(own)) if named.is_none_or(|named| named == own) => own,
+            (false, Some(_)) => return Err(refuse("NOT_A_WINNER", "this is another phone's number")),
+            (false, None) => return Err(refuse("UNAUTHORIZED", "this phone has not proved its number")),
+        };
+        let pick = request::pick(info.draw_id, info.prize_name).map_err(invalid)?;
+        let contact = contact.check(self.settings.http.open).map_err(invalid)?;
+        let reply = Responder::Peer { peer: speaker.id, message: Acknowledged::SubmitWinnerInfo };
+        Ok(self.post(Request::SubmitDetails { event: speaker.room.id.clone(), number, win: pick, contact, reply }))
+    }
+
+    fn report_arrival(&self, speaker: &Speaker<'_>, here: &ImHere) -> Action {
+        let Some(number) = speaker.number else {
+            return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not proved its number"));
+        };
+        self.submit(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, Acknowledged::ImHere)
+    }
+
+    fn submit(&self, speaker: &Speaker<'_>, actor: Actor, command: Command, message: Acknowledged) -> Action {
+        let (event, reply) = (speaker.room.id.clone(), Responder::Peer { peer: speaker.id, message });
+        self.post(Request::Command { event, actor, command, reply })
+    }
+
+    fn post(&self, request: Request) -> Action {
+        match self.inbox.post(request) {
+            Ok(()) => Action::Nothing,
+            Err(rejection) => error(rejection.code(), &rejection.to_string()),
+        }
+    }
+}
+
+fn error(code: &str, message: &str) -> Action {
+    Action::Reply(reply::error(code, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::app::sample_settings;
+    use crate::draw::{Event, WinSelector, sample};
+    use crate::draw::{LinkId, LinkRole};
+    use crate::http::HttpSettings;
+    use crate::live::ring::Ring;
+    use crate::live::room::Room;
+    use crate::live::roster::Roster;
+    use crate::live::{ByRole, PeerId};
+    use crate::store::keys::Keys;
+    use crate::wire::frame_text;
+    use crossbeam::channel::{Receiver, bounded};
+    use serde_json::{Value, json};
+
+    const TV: &str = "TV";
+    const PHONE: Standing = Standing::Admitted(Role::Phone);
+    const DISPLAY: Standing = Standing::Admitted(Role::Display);
+
+    /// An event, a message handler, and the inbox behind it.
+    struct Fixture {
+        messages: SocketMessages,
+        room: Arc<Room>,
+        requests: Receiver<Box<Request>>,
+        token: String,
+    }
+
+    impl Fixture {
+        fn new(event: Event, open: bool, inbox_max: usize) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let tokens = Tokens::new(&Keys::open(folder.path()).unwrap());
+            let token = tokens.session_token(event.session, Number(3));
+            let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
+            let roster = Arc::new(Roster::new(10, 11));
+            let room = Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })));
+            let directory = Arc::new(Directory::default());
+            directory.insert(Arc::clone(&room));
+            let (sender, requests) = bounded(inbox_max);
+            let settings = Settings { http: HttpSettings { open, ..HttpSettings::default() }, ..sample_settings() };
+            Self { messages: SocketMessages::new(settings, tokens, directory, Inbox::new(sender)), room, requests, token }
+        }
+
+        fn hear(&mut self, standing: Standing, number: Option<u32>, message: &Value) -> Action {
+            self.hear_bytes(standing, number, message.to_string().as_bytes())
+        }
+
+        fn hear_bytes(&mut self, standing: Standing, number: Option<u32>, message: &[u8]) -> Action {
+            let (room, snapshot) = (Arc::clone(&self.room), self.room.snapshot());
+            let id = PeerId { stage: 0, slot: 0, generation: 0 };
+            let speaker = Speaker { id, standing, number: number.map(Number), room: &room, snapshot: &snapshot };
+            self.messages.hear(&speaker, &mut message.to_vec())
+        }
+
+        /// The one command that was submitted, and its actor.
+        fn command(&self) -> (Actor, Command) {
+            match self.requests.try_recv().map(|request| *request) {
+                Ok(Request::Command { actor, command, .. }) => (actor, command),
+                other => panic!("no command: {other:?}"),
+            }
+        }
+    }
+
+    fn fixture() -> Fixture {
+        Fixture::new(sample::event().announced(TV, &[3]).build(), false, 8)
+    }
+
+    fn reply_of(answer: &Action) -> Value {
+        match answer {
+            Action::Reply(frame) => serde_json::from_slice(&frame_text(frame)).unwrap(),
+            other => panic!("no reply: {other:?}"),
+        }
+    }
+
+    fn details(number: u32) -> Value {
+        json!({"type": "submit_winner_info", "event_id": "gala", "draw_number": number, "prize_name": TV,
+               "name": "Kim", "phone": "010-1234-5678", "consent": true})
+    }
+
+    #[test]
+    fn the_first_message_proves_a_role_or_nothing_does() {
+        let mut fixture = fixture();
+        let awaiting = Standing::Awaiting(Role::Admin);
+        let right = fixture.messages.settings.admin_token.clone();
+        assert_eq!(fixture.hear(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
+        let phones = fixture.token.clone();
+        for message in
+            [json!({"type": "auth", "token": "wrong"}), json!({"type": "auth", "token": phones}), json!({"type": "ping"})]
+        {
+            assert_eq!(fixture.hear(awaiting, None, &message), Action::Close(CloseCode::BadToken), "{message}");
+        }
+        assert_eq!(fixture.hear_bytes(awaiting, None, b"{"), Action::Close(CloseCode::BadToken));
+    }
+
+    #[test]
+    fn a_phone_can_do_nothing_but_be_a_phone() {
+        let mut fixture = fixture();
+        for message in [json!({"type": "draw_complete"}), json!({"type": "auth", "token": "a token for tests"})] {
+            assert_eq!(reply_of(&fixture.hear(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
+        }
+        assert!(fixture.requests.is_empty());
+        assert_eq!(reply_of(&fixture.hear(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
+        assert_eq!(fixture.hear(PHONE, None, &json!({"type": "ping", "at": 1})), Action::Reply(reply::pong()));
+    }
+
+    #[test]
+    fn a_number_that_is_only_said_proves_nothing() {
+        let mut fixture = fixture();
+        let answer = fixture.hear(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
+        assert_eq!((reply_of(&answer)["type"].clone(), reply_of(&answer)["won"].clone()), (json!("already_won"), json!(true)));
+        let proof = json!({"type": "identify", "session_token": fixture.token, "since": 7, "epoch": "0202020202020202"});
+        let since = Some(Since { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
+        let Action::Identify { number, since: from, .. } = fixture.hear(PHONE, None, &proof) else { panic!("not identified") };
+        assert_eq!((number, from), (Number(3), since));
+        let forged = json!({"type": "identify", "session_token": "3.forged"});
+        assert_eq!(fixture.hear(PHONE, None, &forged), Action::Close(CloseCode::BadToken));
+    }
+
+    #[test]
+    fn a_revealed_draw_is_nobody_s_win_yet_whoever_asks() {
+        let mut fixture = Fixture::new(sample::event().revealed(TV, &[3]).build(), true, 8);
+        for standing in [PHONE, DISPLAY] {
+            let answer = fixture.hear(standing, None, &json!({"type": "identify", "draw_number": 3}));
+            assert_eq!(reply_of(&answer)["type"], "identify_ack");
+        }
+    }
+
+    #[test]
+    fn a_completion_names_its_draw_in_three_ways() {
+        let mut fixture = fixture();
+        let ways = [
+            (json!({"type": "draw_complete", "draw_id": 7, "winners": [1]}), DrawSelector::Draw(DrawId(7))),
+            (json!({"type": "draw_complete", "winners": [4, 2]}), DrawSelector::Winners(vec![Number(4), Number(2)])),
+            (json!({"type": "draw_complete", "winners": []}), DrawSelector::Latest),
+        ];
+        for (message, which) in ways {
+            assert_eq!(fixture.hear(DISPLAY, None, &message), Action::Nothing);
+            assert_eq!(fixture.command(), (Actor::Display, Command::Complete(which)));
+        }
+    }
+
+    #[test]
+    fn details_are_the_speaker_s_own_except_in_open_mode() {
+        let mut fixture = fixture();
+        assert_eq!(fixture.hear(PHONE, Some(3), &details(3)), Action::Nothing);
+        let pick = WinSelector::PrizeNamed(TV.into());
+        let Ok(Request::SubmitDetails { win, number, contact, .. }) = fixture.requests.try_recv().map(|request| *request) else {
+            panic!("no details were submitted");
+        };
+        assert_eq!((win, number, contact.name.as_str(), contact.address), (pick, Number(3), "Kim", None));
+        for (number, message, code) in [
+            (None, details(3), "UNAUTHORIZED"),
+            (Some(4), details(3), "NOT_A_WINNER"),
+            (
+                Some(3),
+                json!({"type": "submit_winner_info", "prize_name": TV, "name": "Kim", "phone": "010-1234-5678"}),
+                "INVALID_REQUEST",
+            ),
+        ] {
+            let answer = reply_of(&fixture.hear(PHONE, number, &message));
+            assert_eq!((&answer["success"], &answer["code"]), (&json!(false), &json!(code)), "{answer}");
+        }
+        let mut open = Fixture::new(sample::event().announced(TV, &[3]).build(), true, 8);
+        let mut old = details(3);
+        old.as_object_mut().unwrap().remove("consent");
+        assert_eq!(open.hear(DISPLAY, None, &old), Action::Nothing, "an old page is trusted");
+        assert!(fixture.requests.is_empty() && !open.requests.is_empty());
+    }
+
+    #[test]
+    fn a_full_inbox_is_said_to_be_full() {
+        let mut fixture = Fixture::new(sample::event().build(), false, 1);
+        assert_eq!(fixture.hear(DISPLAY, None, &json!({"type": "draw_complete"})), Action::Nothing);
+        assert_eq!(reply_of(&fixture.hear(DISPLAY, None, &json!({"type": "draw_complete"})))["code"], "OVERLOADED");
+    }
+
+    #[test]
+    fn a_state_sync_is_ready_made_unless_it_is_somebody_s_own() {
+        let fixture = fixture();
+        let snapshot = fixture.room.snapshot();
+        assert_eq!(fixture.messages.state_sync(&snapshot, Role::Admin, None), snapshot.sync[Role::Admin]);
+        assert_ne!(fixture.messages.state_sync(&snapshot, Role::Phone, Some(Number(3))), snapshot.sync[Role::Phone]);
+    }
+
+    const WRONG_TOKEN: Presented = Presented::Token { number: None, credential: None };
+    const PHONE_TOKEN: Presented = Presented::Token { number: Some(Number(7)), credential: None };
+
+    fn link(role: LinkRole) -> Presented {
+        Presented::Token { number: None, credential: Some(Credential::Link(LinkId(1), role)) }
+    }
+
+    #[test]
+    fn roles_are_named_in_two_ways() {
+        assert_eq!(wanted_role(Some("display"), None), Some(Role::Display));
+        assert_eq!(wanted_role(None, Some("admin")), Some(Role::Admin));
+        assert_eq!(wanted_role(Some("phone"), Some("admin")), Some(Role::Phone));
+        assert_eq!((wanted_role(Some("root"), None), wanted_role(None, None)), (None, None));
+    }
+
+    #[test]
+    fn a_socket_without_a_role_is_a_phone() {
+        for is_page in [false, true] {
+            assert_eq!(admission(false, None, is_page, Presented::Nothing), Admission::Admitted(Role::Phone, None));
+            assert_eq!(admission(false, None, is_page, PHONE_TOKEN), Admission::Admitted(Role::Phone, Some(Number(7))));
+            assert_eq!(admission(false, None, is_page, Presented::Login), Admission::Admitted(Role::Phone, None));
+            assert_eq!(admission(false, None, is_page, WRONG_TOKEN), Admission::BadToken);
+        }
+    }
+
+    #[test]
+    fn a_display_or_console_proves_itself_now_or_soon() {
+        for role in [Role::Display, Role::Admin] {
+            assert_eq!(admission(false, Some(role), true, Presented::Nothing), Admission::Pending(role));
+            assert_eq!(admission(false, Some(role), true, Presented::Login), Admission::Admitted(role, None));
+            assert_eq!(admission(false, Some(role), true, WRONG_TOKEN), Admission::BadToken);
+            assert_eq!(
+                admission(false, Some(role), true, PHONE_TOKEN),
+                Admission::BadToken,
+                "a phone can do nothing but be a phone"
+            );
+            assert_eq!(admission(false, Some(role), true, link(LinkRole::Host)), Admission::Admitted(role, None));
+            assert_eq!(admission(false, Some(role), true, link(LinkRole::Staff)), Admission::BadToken);
+        }
+        assert_eq!(
+            admission(false, Some(Role::Display), true, link(LinkRole::Display)),
+            Admission::Admitted(Role::Display, None)
+        );
+        assert_eq!(admission(false, Some(Role::Admin), true, link(LinkRole::Display)), Admission::BadToken);
+    }
+
+    #[test]
+    fn open_mode_tells_old_pages_from_scripts_by_their_origin() {
+        assert_eq!(admission(true, None, true, Presented::Nothing), Admission::Admitted(Role::Display, None));
+        assert_eq!(admission(true, None, false, Presented::Nothing), Admission::Admitted(Role::Phone, None));
+        assert_eq!(admission(true, None, true, PHONE_TOKEN), Admission::Admitted(Role::Phone, Some(Number(7))));
+        assert_eq!(admission(true, Some(Role::Phone), true, Presented::Nothing), Admission::Admitted(Role::Phone, None));
+        assert_eq!(admission(true, Some(Role::Admin), false, Presented::Nothing), Admission::Admitted(Role::Admin, None));
+    }
+}

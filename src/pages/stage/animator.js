@@ -1,0 +1,132 @@
+// Animator of the stage: an animation runs while nobody knows the winners, settles on them once,
+// and reports when it has.
+//
+// A stage that did not run the animation itself (it was reloaded, or its connection was down) shows
+// the winners at once, without drum roll or fanfare. A timer bounds the settling: in a hidden tab
+// animations do not advance, and the phones in the hall wait for this page.
+
+import { delay } from "../shared/dom.js";
+import { CardAnimation } from "./cards.js";
+import { ListAnimation } from "./list.js";
+import { NetworkAnimation } from "./network.js";
+import { SlotAnimation } from "./slot.js";
+
+const ANIMATIONS = { slot: SlotAnimation, card: CardAnimation, network: NetworkAnimation, list: ListAnimation };
+/** Time beyond its plan after which a settling is cut short. */
+const GRACE_MS = 700;
+/** Pause before the winners appear for people who prefer reduced motion. */
+const REDUCED_MOTION_MS = 1_200;
+const BURST_MODES = ['card', 'network'];
+const SCENES = ['running', 'revealed', 'announced'];
+
+/** Keeps at most one animation in `area`. */
+export class Animator {
+  /** `onSettled()`: the winners of a draw are shown; `onPage(page, pages)`: a list shows a page. */
+  constructor({ area, sound, confetti, isReducedMotion, onSettled, onPage }) {
+    Object.assign(this, { area, sound, confetti, isReducedMotion, onSettled, onPage });
+    /**
+     * The current draw's animation: { id, mode, animation, durationMs, isRunning, winners,
+     * isSettled, deadline }.
+     */
+    this.current = null;
+  }
+
+  get isSettled() {
+    return Boolean(this.current?.isSettled);
+  }
+
+  turnPage(by) {
+    this.current?.animation.turnPage?.(by);
+  }
+
+  /** Brings the area to a scene. */
+  present({ name, draw }, participantCount) {
+    if (!SCENES.includes(name)) return this.clear();
+    if (this.current?.id !== draw.draw_id) {
+      this.clear();
+      this.current = this.open(draw, participantCount);
+    }
+    const { current } = this;
+    if (name === 'running' && !current.isRunning) {
+      current.isRunning = true;
+      current.animation.run();
+      this.sound.startRoll();
+    } else if (name !== 'running' && !current.winners) {
+      this.settle(current, draw.winners);
+    }
+    if (current.isSettled) this.markVoided(draw.voided ?? []);
+  }
+
+  open(draw, participantCount) {
+    const Animation = ANIMATIONS[draw.draw_mode] ?? ListAnimation;
+    const plan = {
+      area: this.area,
+      participantCount: Math.max(1, participantCount),
+      winnerCount: draw.winner_count,
+      isReducedMotion: this.isReducedMotion,
+      onLand: (step, element) => this.land(step, element),
+      onPage: this.onPage,
+    };
+    this.area.replaceChildren();
+    return {
+      id: draw.draw_id,
+      mode: draw.draw_mode,
+      animation: new Animation(plan),
+      durationMs: Animation.durationMs(plan),
+      isRunning: false,
+      winners: null,
+      isSettled: false,
+      deadline: null,
+    };
+  }
+
+  /** Marks a landing by a sound, and by confetti where winners land one by one. */
+  land(step, element) {
+    this.sound.tick(step);
+    if (!BURST_MODES.includes(this.current?.mode)) return;
+    const { left, top, width, height } = element.getBoundingClientRect();
+    this.confetti.burst((left + width / 2) / innerWidth, (top + height / 2) / innerHeight);
+  }
+
+  clear() {
+    if (!this.current) return;
+    clearTimeout(this.current.deadline);
+    this.current.animation.stop();
+    this.current = null;
+    this.area.replaceChildren();
+    this.sound.stopRoll();
+    this.confetti.clear();
+  }
+
+  settle(draw, winners) {
+    draw.winners = winners;
+    if (!draw.isRunning) {
+      draw.animation.show(winners);
+      draw.isSettled = true;
+      this.onSettled();
+      return;
+    }
+    draw.deadline = setTimeout(() => this.finish(draw), draw.durationMs + GRACE_MS);
+    const settling = this.isReducedMotion() ? delay(REDUCED_MOTION_MS) : draw.animation.settle(winners);
+    settling.then(() => this.finish(draw));
+  }
+
+  finish(draw) {
+    if (draw !== this.current || draw.isSettled) return;
+    clearTimeout(draw.deadline);
+    draw.animation.show(draw.winners);
+    draw.isSettled = true;
+    this.sound.stopRoll();
+    this.sound.fanfare();
+    this.confetti.shower();
+    this.onSettled();
+  }
+
+  /** Dims the numbers whose win was voided; they keep their places. */
+  markVoided(numbers) {
+    for (const number of numbers) {
+      const element = this.area.querySelector(`[data-winner="${number}"]`);
+      if (element) element.dataset.voided = '';
+    }
+  }
+}
