@@ -12,8 +12,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use luckydraw::api::assets::{File, files_of};
 use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server;
-use luckydraw::wire::parse::read_many_fields;
-use luckydraw::wire::request::{NewEvent, Register, Spec};
+use luckydraw::wire::parse::parse_on_tape;
+use luckydraw::wire::request::{DrawBody, NewEvent, Register};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::hint::black_box;
@@ -25,12 +25,12 @@ use std::time::Duration;
 fn parsing(criterion: &mut Criterion) {
     let register = r#"{"event_id":"gala-2026","request_id":"5f0c2a9b7e1d4c38a6b1f0d2e9c47a35"}"#;
     read::<Register>(criterion, "register-80B", register);
-    read::<Spec>(criterion, "standby-200B", &draw("/api/luckydraw/images/9f86d081884c7d659a2feaa0c55ad015.png"));
+    read::<DrawBody>(criterion, "standby-200B", &draw("/api/luckydraw/images/9f86d081884c7d659a2feaa0c55ad015.png"));
     let prize = r#"{"prize_name":"65인치 UHD TV","prize_rank":1,"quantity":3,"draw_mode":"card","winner_count":3}"#;
     let prizes = vec![prize; 300].join(",");
     read::<NewEvent>(criterion, "prizes-30KB", &format!(r#"{{"event_id":"gala-2026","title":"송년회","prizes":[{prizes}]}}"#));
     let picture = "iVBORw0KGgoAAAANSUhEUgAA".repeat(2_000_000 / 24);
-    read::<Spec>(criterion, "standby-2MB", &draw(&format!("data:image/png;base64,{picture}")));
+    read::<DrawBody>(criterion, "standby-2MB", &draw(&format!("data:image/png;base64,{picture}")));
 }
 
 fn draw(image: &str) -> String {
@@ -44,7 +44,7 @@ fn read<T: DeserializeOwned>(criterion: &mut Criterion, name: &str, body: &str) 
     let mut group = criterion.benchmark_group(format!("web/parse/{name}"));
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("serde_json", |bench| bench.iter(|| serde_json::from_slice::<T>(black_box(body)).is_ok()));
-    group.bench_function("simd_json", |bench| bench.iter(|| read_many_fields::<T>(black_box(body)).is_some()));
+    group.bench_function("simd_json", |bench| bench.iter(|| parse_on_tape::<T>(black_box(body)).is_some()));
     group.finish();
 }
 

@@ -7,13 +7,13 @@ use crate::backup::copy::{self, Backup, Cause};
 use crate::backup::thread::NotMade;
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::sequencer::inbox::Rejection;
-use crate::wire::view::backups::{BackupView, backups, made};
+use crate::wire::view::events::{BackupView, backup_made, backups};
 
 /// `POST backup`
 pub async fn create(request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Admin).await?;
     let backup = make(&request.app, Cause::Asked).await?;
-    created(&made(&view(&backup)), "backed up")
+    created(&backup_made(&view(&backup)), "backed up")
 }
 
 /// `GET backup`

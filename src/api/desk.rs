@@ -17,9 +17,8 @@ use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request};
 use crate::wire::parse::Invalid;
-use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, SeatNamed};
-use crate::wire::view::claims;
-use crate::wire::view::people::{self, Listing, Mask, WinnerContact};
+use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, UndoHandOver};
+use crate::wire::view::people::{self, Listing, Mask};
 use hyper::StatusCode;
 
 /// Participants of one page, at most.
@@ -45,7 +44,7 @@ pub async fn mark(mut request: ApiRequest) -> HttpResult {
     }
     let snapshot = access.room.snapshot();
     let participant = snapshot.event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
-    let present = snapshot.event.mark(participant).cloned().unwrap_or(Eligibility { eligible: true, group: None, weight: 1 });
+    let present = snapshot.event.eligibility(participant).cloned().unwrap_or_default();
     let command = Command::MarkParticipant { number, mark: changed(present, body)? };
     let accepted = request.submit(&access, command).await?;
     let event = &accepted.snapshot.event;
@@ -59,7 +58,7 @@ pub async fn winners(request: ApiRequest) -> HttpResult {
     let mask = requested_mask(&request, &access).await?;
     let listing = if request.is_flag_set("all") { Listing::All } else { Listing::HandedIn };
     let details = all_details(&request.app, &access.room.id).await?;
-    success(&people::winners(&access.room.snapshot().event, details.iter().map(contact), mask, listing), "the winners")
+    success(&people::winners(&access.room.snapshot().event, details.iter(), mask, listing), "the winners")
 }
 
 /// `POST claims/look-up`
@@ -87,10 +86,10 @@ pub async fn hand_over(mut request: ApiRequest) -> HttpResult {
 /// `POST claims/undo`
 pub async fn undo_hand_over(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Admin).await?;
-    let SeatNamed { draw_id, draw_number } = request.json().await?;
+    let UndoHandOver { draw_id, draw_number } = request.json().await?;
     let command = Command::UndoHandOver { draw: DrawId(draw_id), number: Number(draw_number) };
     request.submit(&access, command).await?;
-    success(&format!(r#"{{"draw_id":{draw_id},"draw_number":{draw_number},"handed_over":false}}"#), "undone")
+    success(&people::hand_over_undone(DrawId(draw_id), Number(draw_number)), "undone")
 }
 
 /// The mask that the query asks for. Taking it off is the host's right, and is on record before anything is read.
@@ -136,17 +135,6 @@ async fn details_page(app: &App, event: &EventId, after: (DrawId, Number), limit
     app.inbox.ask(|reply| Request::ReadDetails { event: event.clone(), after, limit, reply }).await
 }
 
-fn contact(details: &WinnerDetails) -> WinnerContact<'_> {
-    WinnerContact {
-        draw: details.draw,
-        number: details.number,
-        name: &details.name,
-        phone: &details.phone,
-        address: details.address.as_deref(),
-        submitted_at: details.submitted_at,
-    }
-}
-
 /// The seat of a claim code.
 ///
 /// # Errors
@@ -172,8 +160,7 @@ fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, 
 /// A seat as the desk sees it.
 async fn claim_response(app: &App, snapshot: &Snapshot, (draw, number): (DrawId, Number), message: &str) -> HttpResult {
     let details = details_of(app, &snapshot.event.id, draw, number).await?;
-    let contact = details.as_ref().map(contact);
-    let data = claims::claim(&snapshot.event, draw, number, contact.as_ref()).ok_or_else(claim_not_found)?;
+    let data = people::claim(&snapshot.event, draw, number, details.as_ref()).ok_or_else(claim_not_found)?;
     success(&data, message)
 }
 

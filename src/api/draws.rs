@@ -16,7 +16,7 @@ use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Request};
 use crate::store::tokens::new_request_key;
-use crate::wire::request::{Cancel, DrawAtOnce, Meant, Reset, Spec, Void, Wipe, request_id};
+use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, Wipe, request_id};
 use crate::wire::view::draws;
 use data_encoding::HEXLOWER;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub async fn start(mut request: ApiRequest) -> HttpResult {
 /// `POST draw/reveal`
 pub async fn reveal(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
-    let meant = request.json::<Meant>().await?.unwrap_or_default();
+    let meant = request.json::<Option<DrawReference>>().await?.unwrap_or_default();
     let command = meant.draw_id.map_or(Command::Reveal, |id| Command::RevealDraw(DrawId(id)));
     let accepted = request.submit(&access, command).await?;
     success(&draws::revealed(draw_of(&accepted)?), "revealed")
@@ -53,7 +53,7 @@ pub async fn reveal(mut request: ApiRequest) -> HttpResult {
 /// `POST draw/complete`
 pub async fn complete(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
-    let meant = request.json::<Meant>().await?.unwrap_or_default();
+    let meant = request.json::<Option<DrawReference>>().await?.unwrap_or_default();
     let which = meant.draw_id.map_or(DrawSelector::Latest, |id| DrawSelector::Draw(DrawId(id)));
     refuse_outdated(&access.room, &which)?;
     let accepted = request.submit(&access, Command::Complete(which)).await?;
@@ -71,7 +71,7 @@ pub async fn cancel(mut request: ApiRequest) -> HttpResult {
     };
     let accepted = request.submit(&access, command).await?;
     let Outcome::Cancelled(draw) = accepted.outcome else { return success("{}", "called off") };
-    success(&format!(r#"{{"draw_id":{}}}"#, number_or_null(draw)), "called off")
+    success(&draws::cancelled(draw), "called off")
 }
 
 /// `POST draw/void`
@@ -80,10 +80,7 @@ pub async fn void(mut request: ApiRequest) -> HttpResult {
     let (draw, number, reason, redraw) = request.json::<Void>().await?.parts()?;
     let accepted = request.submit(&access, Command::Void { draw, number, reason, redraw }).await?;
     let redraw = if let Outcome::Voided { redraw } = accepted.outcome { redraw } else { None };
-    let (draw_id, draw_number, reason) = (draw.0, number.0, reason.name());
-    let redraw = number_or_null(redraw);
-    let data = format!(r#"{{"draw_id":{draw_id},"draw_number":{draw_number},"reason":"{reason}","redraw_draw_id":{redraw}}}"#);
-    success(&data, "voided")
+    success(&draws::voided(draw, number, reason, redraw), "voided")
 }
 
 /// `POST draw`: starts and reveals in one call.
@@ -93,7 +90,7 @@ pub async fn draw_at_once(mut request: ApiRequest) -> HttpResult {
     // The caller's own key, as for a registration: a retry after a lost answer draws nothing anew.
     let id = body.request_id.as_deref().or(request.header("idempotency-key")).map(request_id).transpose()?;
     let key = id.map(new_request_key);
-    let draw = DrawRequest { request: key, ..draw_request(&request.app, body.spec()).await? };
+    let draw = DrawRequest { request: key, ..draw_request(&request.app, body.draw_body()).await? };
     let accepted = request.submit(&access, Command::DrawAtOnce(draw)).await?;
     success(&draws::revealed(draw_of(&accepted)?), "drawn")
 }
@@ -116,14 +113,9 @@ pub async fn reset(mut request: ApiRequest) -> HttpResult {
     // Before it is decided whether anything is cleared: a copy too many does no harm.
     let backup = if body.backup { Some(backups::make(&request.app, Cause::BeforeReset).await?.name) } else { None };
     let accepted = request.submit(&access, Command::Reset(scope)).await?;
-    let session = HEXLOWER.encode(&accepted.snapshot.event.session.0);
     let participants = body.reset_participants;
-    let draws = body.reset_draws || participants;
-    // A backup's name is of this server's own making: it needs no escapes.
-    let backup = backup.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""));
-    let data = format!(
-        r#"{{"reset_participants":{participants},"reset_draws":{draws},"event_session_id":"{session}","backup":{backup}}}"#
-    );
+    let clears_draws = body.reset_draws || participants;
+    let data = draws::reset(&accepted.snapshot.event, participants, clears_draws, backup.as_deref());
     success(&data, "reset")
 }
 
@@ -139,11 +131,11 @@ pub async fn wipe_rehearsal(mut request: ApiRequest) -> HttpResult {
 }
 
 /// The draw that a body asks for; an image in the body is stored, and its path takes its place.
-async fn draw_request(app: &Arc<App>, mut spec: Spec) -> Result<DrawRequest, HttpError> {
-    if let Some(url) = spec.take_data_url() {
-        spec.prize_image = Some(store_data_url(app, &url).await?);
+async fn draw_request(app: &Arc<App>, mut body: DrawBody) -> Result<DrawRequest, HttpError> {
+    if let Some(url) = body.take_data_url() {
+        body.prize_image = Some(store_data_url(app, &url).await?);
     }
-    Ok(spec.wish()?)
+    Ok(body.draw_request()?)
 }
 
 /// Refuses to complete a draw that is gone or cancelled: the console that names it shows an old state.
@@ -162,8 +154,4 @@ fn draw_of(accepted: &Accepted) -> Result<&Arc<Draw>, HttpError> {
     };
     // A reset in the same batch may have removed it.
     id.and_then(|id| accepted.snapshot.event.draw(id)).ok_or_else(|| Refusal::NotFound("draw").into())
-}
-
-fn number_or_null(draw: Option<DrawId>) -> String {
-    draw.map_or_else(|| "null".to_owned(), |id| id.0.to_string())
 }

@@ -52,7 +52,7 @@ impl From<Refusal> for HttpError {
             | Refusal::NothingToComplete
             | Refusal::NothingToCancel => S::BAD_REQUEST,
             Refusal::ParticipantNotFound | Refusal::NotFound(_) => S::NOT_FOUND,
-            Refusal::Invalid { .. } | Refusal::TooMany { .. } => S::UNPROCESSABLE_ENTITY,
+            Refusal::Invalid { .. } | Refusal::OutOfRange { .. } | Refusal::TooMany { .. } => S::UNPROCESSABLE_ENTITY,
         };
         let mut error = Self::new(status, refusal.code(), refusal.to_string());
         if let Refusal::AlreadyHandedOver { draw, number, prize, at, desk } = &refusal {

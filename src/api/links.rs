@@ -9,8 +9,9 @@ use crate::draw::{Command, EventId, Link, LinkId, LinkRole, Outcome, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::wire::parse::Invalid;
 use crate::wire::request::NewLink;
-use crate::wire::view::events::{self, LinkView, role_named};
+use crate::wire::view::events::{self, LinkView};
 use crate::wire::view::json;
+use crate::wire::view::role_named;
 
 /// `GET links`
 pub async fn list(request: ApiRequest) -> HttpResult {

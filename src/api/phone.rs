@@ -18,8 +18,8 @@ use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, new_request_key};
 use crate::wire::parse::parse;
 use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
+use crate::wire::view::draws;
 use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
-use crate::wire::view::{draws, proof as proofs};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, SET_COOKIE};
 use std::num::NonZeroU32;
@@ -100,8 +100,7 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let Outcome::Details { draw, number, first, .. } = accepted.outcome else {
         return success("{}", "received");
     };
-    let data = format!(r#"{{"draw_id":{},"draw_number":{},"first":{first}}}"#, draw.0, number.0);
-    success(&data, if first { "received" } else { "received before, the first is kept" })
+    success(&people::details_received(draw, number, first), if first { "received" } else { "received before, the first is kept" })
 }
 
 /// `GET /results`: the announced draws, for everybody.
@@ -111,7 +110,7 @@ pub async fn results(request: ApiRequest) -> HttpResult {
 
 /// `GET /proof`: how each pick came about, for everybody.
 pub async fn proof(request: ApiRequest) -> HttpResult {
-    success(&proofs::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
+    success(&draws::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
 }
 
 /// The number that a token proves in an event; `None` for a token of another session or event, or of a number that was

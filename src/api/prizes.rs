@@ -20,7 +20,7 @@ pub async fn add(mut request: ApiRequest) -> HttpResult {
     let accepted = request.submit(&access, Command::AddPrize(prize)).await?;
     let Outcome::PrizeAdded(id) = accepted.outcome else { return success("{}", "added") };
     let event = &accepted.snapshot.event;
-    let data = event.prize(id).map_or_else(|| format!(r#"{{"prize_id":{}}}"#, id.0), |prize| prizes::one(event, prize));
+    let data = event.prize(id).map_or_else(|| prizes::removed(id), |prize| prizes::prize(event, prize));
     created(&data, "added")
 }
 
@@ -31,7 +31,7 @@ pub async fn change(mut request: ApiRequest) -> HttpResult {
     let prize = request.json::<PrizeBody>().await?.prize(id)?;
     let accepted = request.submit(&access, Command::ChangePrize(prize)).await?;
     let event = &accepted.snapshot.event;
-    let data = event.prize(id).map_or_else(|| "{}".to_owned(), |prize| prizes::one(event, prize));
+    let data = event.prize(id).map_or_else(|| "{}".to_owned(), |prize| prizes::prize(event, prize));
     success(&data, "changed")
 }
 

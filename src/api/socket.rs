@@ -232,12 +232,13 @@ impl SocketMessages {
             (Some(number), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });
-                let reply = with_private_view(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own));
+                let reply =
+                    with_private_view(&self.tokens, &self.settings, event, number, |own| reply::authenticated(event, own));
                 Action::Identify { number, since, reply }
             }
-            (Some(number), _) => {
-                Action::Reply(with_private_view(&self.tokens, &self.settings, event, number, |own| reply::recognized(event, own)))
-            }
+            (Some(number), _) => Action::Reply(with_private_view(&self.tokens, &self.settings, event, number, |own| {
+                reply::authenticated(event, own)
+            })),
             (None, Role::Phone) => Action::Close(CloseCode::BadToken),
             (None, _) => error("UNAUTHORIZED", "the token is not of this event"),
         }
@@ -267,7 +268,7 @@ impl SocketMessages {
             (false, Some(_)) => return Err(refuse("NOT_A_WINNER", "this is another phone's number")),
             (false, None) => return Err(refuse("UNAUTHORIZED", "this phone has not proved its number")),
         };
-        let pick = request::pick(info.draw_id, info.prize_name).map_err(invalid)?;
+        let pick = request::win_selector(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.http.open).map_err(invalid)?;
         let reply = Responder::Peer { peer: speaker.id, message: Acknowledged::SubmitWinnerInfo };
         Ok(self.post(Request::SubmitDetails { event: speaker.room.id.clone(), number, win: pick, contact, reply }))

@@ -15,10 +15,10 @@ use crate::http::response::{HttpError, HttpResult, created, success, with_type};
 use crate::live::snapshot::Snapshot;
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
-use crate::sheet::prizes::{self, Reading};
-use crate::sheet::table::{self, Table, Unreadable};
-use crate::wire::view::imports::{self, ErrorView, ImportView, Imported};
-use crate::wire::view::people::{Mask, masked};
+use crate::sheet::prizes::{self, ParsedPrizes};
+use crate::sheet::table::{self, Table, TableError};
+use crate::wire::view::people::{Mask, masked_phone};
+use crate::wire::view::prizes::{self as view, ErrorView, ImportView, Imported};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue};
 use std::borrow::Cow;
@@ -45,10 +45,10 @@ pub async fn import_prizes(mut request: ApiRequest) -> HttpResult {
         let _permit = permit;
         let table = table::read(&file)?;
         let reading = prizes::read(&table, &snapshot.event);
-        Ok::<_, Unreadable>((table, reading))
+        Ok::<_, TableError>((table, reading))
     });
     // A file that makes a reader panic cannot be read.
-    let (table, reading) = read.await.unwrap_or(Err(Unreadable::Broken)).map_err(|why| import_error(why.to_string(), &[], 0))?;
+    let (table, reading) = read.await.unwrap_or(Err(TableError::Broken)).map_err(|why| import_error(why.to_string(), &[], 0))?;
     let errors: Vec<_> = reading.errors.iter().take(ERRORS_MAX).map(error_view).collect();
     if is_preview {
         return success(&import_view(&table, &reading, Imported::No, errors), "nothing is changed yet");
@@ -91,10 +91,10 @@ fn file_permit(app: &App) -> Result<OwnedSemaphorePermit, HttpError> {
     Arc::clone(&app.files).try_acquire_owned().map_err(busy)
 }
 
-fn import_view(table: &Table, reading: &Reading, imported: Imported, errors: Vec<ErrorView<'_>>) -> String {
+fn import_view(table: &Table, reading: &ParsedPrizes, imported: Imported, errors: Vec<ErrorView<'_>>) -> String {
     let prizes = reading.prizes.iter().map(|(line, prize)| (*line, prize));
     let error_count = reading.errors.len();
-    imports::import(ImportView { format: table.format, encoding: table.encoding, imported, errors, error_count }, prizes)
+    view::import(ImportView { format: table.format, encoding: table.encoding, imported, errors, error_count }, prizes)
 }
 
 fn error_view(error: &prizes::CellError) -> ErrorView<'_> {
@@ -170,7 +170,7 @@ impl ExportData {
         let row = move |(draw, seat): (&Arc<Draw>, &Seat)| {
             let contact = details.get(&(draw.id, seat.number));
             let phone = contact.map(|contact| match self.mask {
-                Mask::On => Cell::Phone(masked(&contact.phone)),
+                Mask::On => Cell::Phone(masked_phone(&contact.phone)),
                 Mask::Off => Cell::Phone(contact.phone.clone()),
             });
             let address = contact.and_then(|contact| contact.address.as_deref()).filter(|_| self.mask == Mask::Off);
@@ -208,7 +208,7 @@ impl ExportData {
 
     fn participants(&self) -> Sheet<'_> {
         let row = |(number, participant): (Number, &Participant)| {
-            let mark = self.event().mark(participant);
+            let mark = self.event().eligibility(participant);
             vec![
                 Cell::Number(number.0),
                 Cell::from(rfc3339(participant.registered_at)),

@@ -77,7 +77,7 @@ fn server_figures(app: &App) -> ServerView {
         cpu_seconds: usage.cpu_s,
         durable: app.durable.load(Relaxed),
         inbox_depth: app.inbox.depth(),
-        commit_ms_p99: app.commits.commit_us.counted().quantile(0.99).map(|us| us as f64 / 1e3),
+        commit_ms_p99: app.commits.commit_us.snapshot().quantile(0.99).map(|us| us as f64 / 1e3),
     }
 }
 

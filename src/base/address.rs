@@ -1,19 +1,21 @@
-//! Addresses as operators and browsers write them: where to listen, and under which scheme.
+//! Addresses as operators and browsers write them: where to listen, and by which scheme.
+//!
+//! Names are not resolved here, so nothing in this file waits for a network.
 
 use std::fmt;
 use std::net::IpAddr;
 
-/// Where to listen, as it was written: an address or a name, and a port.
+/// An address to listen on: an IP address or a host name, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindAddress {
-    /// Without the brackets of an IPv6 address.
+    /// The address or name, without the brackets of an IPv6 address.
     pub host: String,
-    /// 0: any free one.
+    /// The port; 0 for any free one.
     pub port: u16,
 }
 
 impl BindAddress {
-    /// Takes `host:port` or `[v6]:port`.
+    /// Parses `host:port` or `[v6]:port`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = match host.strip_prefix('[') {
@@ -26,7 +28,8 @@ impl BindAddress {
         (is_host && is_number).then_some(Self { host: host.into(), port: port.parse().ok()? })
     }
 
-    /// Whether everybody beyond this machine is shut out, as far as can be told without asking what a name means.
+    /// False when other machines can reach the address. A host name counts as loopback, since it is
+    /// not resolved here.
     pub fn may_be_loopback(&self) -> bool {
         self.host.parse::<IpAddr>().map_or(true, |ip| ip.is_loopback())
     }
@@ -42,12 +45,14 @@ impl fmt::Display for BindAddress {
 /// The scheme of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
+    /// Plain HTTP.
     Http,
+    /// HTTP over TLS.
     Https,
 }
 
 impl Scheme {
-    /// As addresses spell it.
+    /// The scheme's name in addresses.
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Http => "http",
@@ -73,6 +78,29 @@ impl fmt::Display for Scheme {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_printed_as_it_was_written() {
+        for text in ["127.0.0.1:8000", "0.0.0.0:0", "[::1]:443", "[::]:65535", "lucky-draw.example:80", "localhost:1"] {
+            assert_eq!(BindAddress::parse(text).map(|address| address.to_string()).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_address_is_refused() {
+        for text in
+            ["", "8000", ":8000", "a:", "a:-1", "a:+1", "a:65536", "a b:80", "[::1:80", "[a]:80", "a/b:80", "[127.0.0.1]:80"]
+        {
+            assert_eq!(BindAddress::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_an_address_that_others_can_reach_is_not_loopback() {
+        let may_be_loopback = |text| BindAddress::parse(text).unwrap().may_be_loopback();
+        assert!(["127.0.0.1:80", "127.8.8.8:80", "[::1]:80", "localhost:80"].into_iter().all(may_be_loopback));
+        assert!(!["0.0.0.0:80", "[::]:80", "192.168.0.9:80"].into_iter().any(may_be_loopback));
+    }
 
     #[test]
     fn a_bind_address_is_a_host_and_a_port() {

@@ -1,28 +1,29 @@
-//! Chance from the kernel: the only place where random bytes come into the house.
+//! Random bytes from the kernel, the only source of chance in the server.
 //!
-//! The rules take chance as an argument, so that a replay picks what the live evening picked; here that argument is made. Seeded
-//! generators are not used: a seed that leaks foretells every later draw, and the kernel's bytes cost a microsecond.
+//! The rules take entropy as an argument, so that a replay picks the same winners as the live
+//! event; this file makes that argument. It must never use a seeded generator: a leaked seed
+//! predicts every later draw, and the kernel's bytes cost a microsecond.
 
 use crate::draw::{Entropy, Epoch, SessionId};
 use data_encoding::HEXLOWER;
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// A new generation of participants.
+/// A new session.
 pub fn session_id() -> SessionId {
     SessionId(bytes())
 }
 
-/// A new history of frames.
+/// A new epoch.
 pub fn epoch() -> Epoch {
     Epoch(bytes())
 }
 
-/// What one draw's chance is made of.
+/// The entropy of one draw.
 pub fn entropy() -> Entropy {
     Entropy(bytes())
 }
 
-/// `len` random bytes as twice as many lower-case hex digits, for names that nobody can guess.
+/// `len` random bytes as `2 * len` lower-case hex digits, for names that cannot be guessed.
 pub fn hex(len: usize) -> String {
     let mut random = vec![0; len];
     fill(&mut random);
@@ -37,7 +38,7 @@ pub(crate) fn bytes<const LEN: usize>() -> [u8; LEN] {
 }
 
 fn fill(random: &mut [u8]) {
-    SystemRandom::new().fill(random).expect("the kernel gives random bytes to every process once it has booted");
+    SystemRandom::new().fill(random).expect("a booted kernel gives random bytes to every process");
 }
 
 #[cfg(test)]
@@ -46,7 +47,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn nothing_comes_twice() {
+    fn no_value_repeats() {
         let mut seen = HashSet::new();
         for _ in 0..1_000 {
             assert!(seen.insert(session_id().0.to_vec()));
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn hex_has_two_digits_a_byte() {
+    fn hex_has_two_digits_per_byte() {
         let text = hex(16);
         assert_eq!(text.len(), 32);
         assert!(text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{text}");

@@ -1,5 +1,7 @@
-//! The ground that every layer above `draw` shares: chance, clock, histogram, the watch over threads, addresses, a small
-//! HTTP client. It knows no layer.
+//! Foundations for every module above `draw`: chance, clock, histogram, thread supervision,
+//! addresses, a small HTTP client.
+//!
+//! No file here may know any of those modules.
 
 pub mod address;
 pub mod chance;

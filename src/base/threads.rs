@@ -1,18 +1,19 @@
-//! The watch over threads: what a panic of an essential one does, and whether each still reaches its work.
+//! Supervision of threads: the effect of a panic in an essential thread, and probes of liveness.
 //!
-//! A panic in an essential thread ends the process, and the supervisor starts the next one from the journal. Going on
-//! would be worse: a writer may hold half a truth, without the acceptor nobody comes in, and a dead reactor would be
-//! dealt every second phone that comes back. A panic in a handler is no such thing: it ends its connection.
+//! A panic in an essential thread ends the process, and the supervisor starts the next one from the
+//! journal. Continuing would be worse: the writer could hold half a change, without the acceptor no
+//! client can connect, and a dead reactor would still be given every second phone. A panic in a
+//! handler only ends its connection.
 //!
-//! A thread that hangs cannot say so, and one that beats a drum of its own accord may beat it while its work stands still. So a [`LivenessProbe`] goes
-//! the way that work goes, through the thread's own inbox, and letting go of it is the answer. A thread that has ended has let go as well:
-//! what it means that it has ended is not this file's affair (`fail_stop` is).
+//! A timer can keep ticking in a stuck thread, so a [`LivenessProbe`] goes through the thread's own
+//! inbox, and dropping it is the reply. A thread that has ended drops its inbox, so it replies too;
+//! [`EndProcessOnPanic`] covers that case, a probe must not.
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::convert::Infallible;
 use std::time::Instant;
 
-/// Ends the process when it is dropped by a panic. To be held for as long as its thread runs.
+/// Ends the process when a panic drops it. A thread holds it for as long as it runs.
 #[derive(Debug)]
 pub struct EndProcessOnPanic;
 
@@ -24,33 +25,34 @@ impl Drop for EndProcessOnPanic {
     }
 }
 
-/// Put into a thread's inbox. To be dropped where its turn comes.
+/// A probe in a thread's inbox. The thread drops it when its turn comes.
 #[derive(Debug)]
 pub struct LivenessProbe {
-    _letting_go_answers: Sender<Infallible>,
+    _dropped_to_reply: Sender<Infallible>,
 }
 
-/// Somebody who was called.
+/// A probe that waits for its reply.
 #[derive(Debug)]
 pub struct PendingProbe {
     /// The thread's name.
     pub name: String,
-    /// None: its inbox had no room for the call.
-    answer: Option<Receiver<Infallible>>,
+    /// `None` when the inbox had no room for the probe.
+    reply: Option<Receiver<Infallible>>,
 }
 
-/// Calls a thread; `put` puts the call into its inbox and says whether there was room. A thread that has ended has all the room.
+/// Probes a thread. `put` places the probe in its inbox and returns whether there was room; an
+/// ended thread always has room.
 pub fn probe(name: impl Into<String>, put: impl FnOnce(LivenessProbe) -> bool) -> PendingProbe {
-    let (sender, answer) = bounded(0);
-    let has_room = put(LivenessProbe { _letting_go_answers: sender });
-    PendingProbe { name: name.into(), answer: has_room.then_some(answer) }
+    let (sender, reply) = bounded(0);
+    let has_room = put(LivenessProbe { _dropped_to_reply: sender });
+    PendingProbe { name: name.into(), reply: has_room.then_some(reply) }
 }
 
 impl PendingProbe {
-    /// Waits for the answer until `deadline`; false when there is none by then.
+    /// Waits for the reply until `deadline`; false without one.
     pub fn answers_by(&self, deadline: Instant) -> bool {
-        let answer = self.answer.as_ref().map(|answer| answer.recv_deadline(deadline));
-        matches!(answer, Some(Err(RecvTimeoutError::Disconnected)))
+        let reply = self.reply.as_ref().map(|reply| reply.recv_deadline(deadline));
+        matches!(reply, Some(Err(RecvTimeoutError::Disconnected)))
     }
 }
 
@@ -59,17 +61,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_lets_go_of_the_call_has_answered() {
-        let mut kept = None;
-        let silent = probe("silent", |call| {
-            kept = Some(call);
+    fn only_a_thread_that_drops_the_probe_has_replied() {
+        let mut held = None;
+        let silent = probe("silent", |probe| {
+            held = Some(probe);
             true
         });
         let full = probe("full", |_| false);
-        let there = probe("there", |_| true);
+        let alive = probe("alive", |_| true);
         let now = Instant::now();
-        assert!(!silent.answers_by(now) && !full.answers_by(now) && there.answers_by(now));
-        drop(kept);
+        assert!(!silent.answers_by(now) && !full.answers_by(now) && alive.answers_by(now));
+        drop(held);
         assert!(silent.answers_by(now));
     }
 }

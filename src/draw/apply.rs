@@ -1,4 +1,7 @@
-//! What a fact does to an event. Live traffic and replay run this same code, so it never refuses: a fact has happened.
+//! The effect of each fact on an event.
+//!
+//! Live traffic and replay run this same code in the same order, so it must never refuse a fact and
+//! never decide anything.
 
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
@@ -7,9 +10,8 @@ use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
 use std::sync::Arc;
 
 impl Event {
-    /// An event that was just opened.
+    /// A new event, open and empty.
     pub fn new(id: EventId, settings: Settings, session: SessionId, epoch: Epoch, at: Timestamp) -> Self {
-        let nobodys = Eligibility { eligible: true, group: None, weight: 1 };
         Self {
             id,
             settings: Arc::new(settings),
@@ -24,7 +26,7 @@ impl Event {
             changed_at: at,
             participants: Chunked::default(),
             registered: 0,
-            marks: Arc::new(vec![nobodys]),
+            eligibilities: Arc::new(vec![Eligibility::default()]),
             draws: Arc::default(),
             next_draw: 1,
             next_prize: 1,
@@ -32,11 +34,11 @@ impl Event {
         }
     }
 
-    /// Makes `fact` true of this event.
+    /// Applies a fact.
     ///
     /// # Panics
-    /// When a fact names a draw, seat, prize, participant or link that is not there: the journal would be of another event, and going on would
-    /// corrupt the draw.
+    /// When the fact names a draw, seat, prize, participant or link that does not exist. Such a
+    /// fact belongs to another event, and continuing would corrupt the draw.
     pub fn apply(&mut self, at: Timestamp, fact: &Fact) {
         self.changed_at = at;
         match fact {
@@ -56,33 +58,33 @@ impl Event {
             }
             Fact::PrizeRemoved { prize } => Arc::make_mut(&mut self.prizes).retain(|listed| listed.id != *prize),
             Fact::PrizesOrdered { order } => {
-                let place = |id| order.iter().position(|ordered| *ordered == id);
-                Arc::make_mut(&mut self.prizes).sort_by_key(|prize| place(prize.id));
+                let position = |id| order.iter().position(|ordered| *ordered == id);
+                Arc::make_mut(&mut self.prizes).sort_by_key(|prize| position(prize.id));
             }
-            Fact::Registered { number, .. } => self.register(at, *number),
-            Fact::ParticipantMarked { number, mark } => self.set_mark(*number, mark),
+            Fact::Registered { number, .. } => self.add_participant(at, *number),
+            Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
             Fact::Started { draw, .. } => {
                 self.next_draw = draw.0 + 1;
                 self.standby = None;
-                Arc::make_mut(&mut self.draws).push(Arc::new(started(at, fact)));
+                Arc::make_mut(&mut self.draws).push(Arc::new(started_draw(at, fact)));
             }
-            Fact::Revealed { draw, sealed } => self.change_draw(*draw, |draw| {
+            Fact::Revealed { draw, sealed } => self.update_draw(*draw, |draw| {
                 draw.revealed_at = Some(at);
                 draw.seats = sealed.picks.iter().map(|number| Seat::new(*number)).collect();
             }),
-            Fact::Announced { draw, .. } => self.change_draw(*draw, |draw| draw.announced_at = Some(at)),
-            Fact::Cancelled { draw, reason, .. } => self.change_draw(*draw, |draw| draw.cancelled = Some((at, reason.clone()))),
+            Fact::Announced { draw, .. } => self.update_draw(*draw, |draw| draw.announced_at = Some(at)),
+            Fact::Cancelled { draw, reason, .. } => self.update_draw(*draw, |draw| draw.cancelled = Some((at, reason.clone()))),
             Fact::SeatVoided { draw, number, reason } => {
-                self.change_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
+                self.update_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
             }
-            Fact::DetailsReceived { draw, number } => self.change_seat(*draw, *number, |seat| seat.details_at = Some(at)),
-            Fact::Arrived { draw, number } => self.change_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
+            Fact::DetailsReceived { draw, number } => self.update_seat(*draw, *number, |seat| seat.details_at = Some(at)),
+            Fact::Arrived { draw, number } => self.update_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
             Fact::HandedOver { draw, number, desk } => {
-                self.change_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
+                self.update_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
             }
-            Fact::HandOverUndone { draw, number } => self.change_seat(*draw, *number, |seat| seat.handed_over = None),
+            Fact::HandOverUndone { draw, number } => self.update_seat(*draw, *number, |seat| seat.handed_over = None),
             Fact::Reset { session } => self.reset(*session),
             Fact::LinkMade { link } => {
                 self.next_link = link.id.0 + 1;
@@ -97,26 +99,26 @@ impl Event {
         }
     }
 
-    fn register(&mut self, at: Timestamp, number: Number) {
+    fn add_participant(&mut self, at: Timestamp, number: Number) {
         let index = number.0 as usize - 1;
         while self.participants.len() <= index {
             self.participants.push(None);
         }
-        let place = self.participants.get_mut(index).expect("the list was just made long enough");
-        assert!(place.is_none(), "number {} is given once", number.0);
-        *place = Some(Participant { registered_at: at, mark: 0 });
+        let slot = self.participants.get_mut(index).expect("the list was just made long enough");
+        assert!(slot.is_none(), "number {} is given once", number.0);
+        *slot = Some(Participant { registered_at: at, eligibility: 0 });
         self.registered += 1;
     }
 
-    fn set_mark(&mut self, number: Number, mark: &Eligibility) {
-        let place = self.participants.get_mut(number.0 as usize - 1).and_then(Option::as_mut);
-        let participant = place.expect("a marked participant is registered");
-        let marks = Arc::make_mut(&mut self.marks);
-        if participant.mark == 0 {
-            participant.mark = marks.len() as u32;
-            marks.push(mark.clone());
+    fn set_eligibility(&mut self, number: Number, eligibility: &Eligibility) {
+        let slot = self.participants.get_mut(number.0 as usize - 1).and_then(Option::as_mut);
+        let participant = slot.expect("a marked participant is registered");
+        let eligibilities = Arc::make_mut(&mut self.eligibilities);
+        if participant.eligibility == 0 {
+            participant.eligibility = eligibilities.len() as u32;
+            eligibilities.push(eligibility.clone());
         } else {
-            marks[participant.mark as usize] = mark.clone();
+            eligibilities[participant.eligibility as usize] = eligibility.clone();
         }
     }
 
@@ -127,17 +129,17 @@ impl Event {
             self.session = session;
             self.participants = Chunked::default();
             self.registered = 0;
-            Arc::make_mut(&mut self.marks).truncate(1);
+            Arc::make_mut(&mut self.eligibilities).truncate(1);
         }
     }
 
-    fn change_draw(&mut self, id: DrawId, change: impl FnOnce(&mut Draw)) {
+    fn update_draw(&mut self, id: DrawId, change: impl FnOnce(&mut Draw)) {
         let index = self.draws.binary_search_by_key(&id, |draw| draw.id).expect("a fact names a draw of its event");
         change(Arc::make_mut(&mut Arc::make_mut(&mut self.draws)[index]));
     }
 
-    fn change_seat(&mut self, id: DrawId, number: Number, change: impl FnOnce(&mut Seat)) {
-        self.change_draw(id, |draw| {
+    fn update_seat(&mut self, id: DrawId, number: Number, change: impl FnOnce(&mut Seat)) {
+        self.update_draw(id, |draw| {
             let seat = draw.seats.iter_mut().find(|seat| seat.number == number);
             change(seat.expect("a fact names a seat of its draw"));
         });
@@ -150,9 +152,11 @@ impl Seat {
     }
 }
 
-/// The draw that a [`Fact::Started`] begins.
-fn started(at: Timestamp, fact: &Fact) -> Draw {
-    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else { unreachable!("only a start begins a draw") };
+/// The draw of a [`Fact::Started`].
+fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
+    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else {
+        unreachable!("only this fact starts a draw")
+    };
     Draw {
         id: *draw,
         spec: spec.clone(),
@@ -165,5 +169,95 @@ fn started(at: Timestamp, fact: &Fact) -> Draw {
         announced_at: None,
         cancelled: None,
         seats: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, DrawSelector, Redraw, ResetScope, WinSelector};
+    use super::super::fact::VoidReason;
+    use super::super::sample::{EventFixture, draw_request, prize};
+    use super::super::{LinkId, LinkRole, Mode, PrizeId, Status};
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// A number below `bound` (xorshift64; Marsaglia, 2003).
+    fn below(state: &mut u64, bound: u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state % bound
+    }
+
+    /// A random command, possible or not.
+    fn random_command(fixture: &EventFixture, random: &mut u64) -> Command {
+        let event = &fixture.event;
+        let number = Number(1 + below(random, u64::from(event.highest_number()) + 2) as u32);
+        let draw = DrawId(1 + below(random, u64::from(event.last_draw_id().0) + 1) as u32);
+        let session = SessionId([below(random, 256) as u8; 16]);
+        let (name, mode, count) =
+            [("TV", Mode::Slot, 1), ("Mug", Mode::Card, 3), ("Sock", Mode::List, 2)][below(random, 3) as usize];
+        let reason = VoidReason::ALL[below(random, 6) as usize];
+        let redraw = if below(random, 2) == 0 { Redraw::Yes } else { Redraw::No };
+        let mark = Eligibility { eligible: below(random, 4) > 0, group: None, weight: 1 + below(random, 9) as u16 };
+        match below(random, 40) {
+            0..12 => Command::Register { number, key: [number.0 as u8; 32], session: event.session },
+            12..16 => Command::Start(draw_request(name, mode, count)),
+            16..19 => Command::Reveal,
+            19..21 => Command::Complete(DrawSelector::Latest),
+            21 => Command::Standby(draw_request(name, mode, count)),
+            22 => Command::DrawAtOnce(draw_request(name, mode, count)),
+            23 => Command::Cancel { reason: "mistake".into() },
+            24..28 => Command::Void { draw, number, reason, redraw },
+            28 => Command::MarkParticipant { number, mark },
+            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false },
+            30 => Command::Arrive { draw, number },
+            31 => Command::HandOver { draw, number, desk: "lobby".into() },
+            32 => Command::UndoHandOver { draw, number },
+            33 => Command::AddPrize(prize(name, 4)),
+            34 => Command::RemovePrize(PrizeId(draw.0)),
+            35 => Command::OrderPrizes(event.prizes.iter().rev().map(|prize| prize.id).collect()),
+            36 => Command::MakeLink(LinkRole::Staff),
+            37 => Command::RevokeLink(LinkId(draw.0)),
+            38 => Command::SetEntryCode(Some(*b"0042")),
+            _ if below(random, 4) > 0 => Command::Reset(ResetScope::Nothing),
+            _ if below(random, 2) == 0 => Command::Reset(ResetScope::Draws),
+            _ => Command::Reset(ResetScope::Participants(session)),
+        }
+    }
+
+    /// The promises that hold after each command. No prize of this test is open to repeat winners.
+    fn check_invariants(event: &Event, seed: u64) {
+        let draws: Vec<_> = event.draws().collect();
+        assert!(draws.windows(2).all(|pair| pair[0].id < pair[1].id), "seed {seed}: draw ids rise");
+        let unfinished = draws.iter().rposition(|draw| matches!(draw.status(), Status::Started | Status::Revealed));
+        assert!(unfinished.is_none_or(|index| index == draws.len() - 1), "seed {seed}: only the last draw is unfinished");
+        let mut winners = BTreeSet::new();
+        for seat in draws.iter().flat_map(|draw| &draw.seats).filter(|seat| seat.voided.is_none()) {
+            assert!(winners.insert(seat.number), "seed {seed}: {:?} wins twice", seat.number);
+        }
+        for prize in event.prizes.iter() {
+            assert!(event.seats_taken(prize.id, |_| true) <= prize.quantity, "seed {seed}: {} is overdrawn", prize.name);
+        }
+        assert_eq!(event.participants_after(0).count() as u32, event.participant_count(), "seed {seed}");
+    }
+
+    #[test]
+    fn random_commands_keep_the_promises_and_replay_to_the_same_event() {
+        for seed in 1..=40_u64 {
+            let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut fixture = EventFixture::with(12);
+            for _ in 0..300 {
+                let command = random_command(&fixture, &mut random);
+                let facts = fixture.facts.len();
+                let is_refused = fixture.execute(command).is_err();
+                assert!(!is_refused || fixture.facts.len() == facts, "seed {seed}: a refusal changes nothing");
+                check_invariants(&fixture.event, seed);
+            }
+            let mut replayed = EventFixture::new_event();
+            fixture.times.iter().zip(&fixture.facts).for_each(|(at, fact)| replayed.apply(*at, fact));
+            assert!(replayed.draws().eq(fixture.event.draws()), "seed {seed}");
+            assert_eq!(format!("{replayed:?}"), format!("{:?}", fixture.event), "seed {seed}");
+        }
     }
 }

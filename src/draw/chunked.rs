@@ -1,17 +1,19 @@
-//! A list that is cheap to copy: a list of shared chunks, copied only where it is written to.
+//! A list that is cheap to clone: shared chunks, each copied on its first write after a clone.
 //!
-//! An event's state is cloned for every publication, so that readers keep a whole, unmoving picture while the writer goes on.
-//! With plain vectors that clone would be as large as the hall; here 20,000 participants are 40 pointers, and a write after a clone
-//! copies one chunk. A general persistent-collection crate would do more than is asked, and slower for a list that only grows.
+//! The writer clones the event's state for each publication, so that readers keep an immutable
+//! snapshot. Cloning a plain vector costs one copy per participant; here 20,000 participants are 40
+//! pointers, and a write after a clone copies one chunk. A general persistent-collection crate
+//! offers more than is needed and is slower for a list that only grows. Entries are never removed.
 
 use std::sync::Arc;
 
-/// Entries in a chunk: at 16 bytes an entry a copied chunk is 8 KiB.
-const CHUNK: usize = 512;
+/// Entries per chunk: at 16 bytes per entry a copied chunk is 8 KiB.
+const CHUNK_LEN: usize = 512;
 
-/// A growing list whose clones share their chunks. Clone: O(len / 512). Push and set after a clone: one chunk copied.
+/// A growing list whose clones share their chunks. A clone is O(len / 512); a push or change after
+/// it copies one chunk.
 #[derive(Clone, Debug)]
-pub struct Chunked<T> {
+pub(super) struct Chunked<T> {
     chunks: Vec<Arc<Vec<T>>>,
     len: usize,
 }
@@ -23,45 +25,35 @@ impl<T> Default for Chunked<T> {
 }
 
 impl<T: Clone> Chunked<T> {
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The entry at `index`, from 0.
     pub fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+        self.chunks.get(index / CHUNK_LEN)?.get(index % CHUNK_LEN)
     }
 
-    /// The entry at `index`, to be changed; copies its chunk if a clone still reads it.
+    /// The entry at `index`, mutable; copies its chunk while a clone shares it.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        Arc::make_mut(self.chunks.get_mut(index / CHUNK)?).get_mut(index % CHUNK)
+        Arc::make_mut(self.chunks.get_mut(index / CHUNK_LEN)?).get_mut(index % CHUNK_LEN)
     }
 
-    /// Adds an entry at the end.
+    /// Appends an entry.
     pub fn push(&mut self, entry: T) {
-        if self.len.is_multiple_of(CHUNK) {
+        if self.len.is_multiple_of(CHUNK_LEN) {
             self.chunks.push(Arc::new(Vec::new()));
         }
-        let last = self.chunks.last_mut().expect("a chunk with room was just made sure of");
+        let last = self.chunks.last_mut().expect("the last chunk was just given room");
         Arc::make_mut(last).push(entry);
         self.len += 1;
     }
 
-    /// All entries from `index` on, in order.
+    /// The entries from `index` on, in order.
     pub fn iter_from(&self, index: usize) -> impl Iterator<Item = &T> {
-        let first = (index / CHUNK).min(self.chunks.len());
-        self.chunks[first..].iter().flat_map(|chunk| chunk.iter()).skip(index - first.min(index / CHUNK) * CHUNK)
-    }
-
-    /// All entries, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.iter_from(0)
+        let first = (index / CHUNK_LEN).min(self.chunks.len());
+        self.chunks[first..].iter().flat_map(|chunk| chunk.iter()).skip(index - first.min(index / CHUNK_LEN) * CHUNK_LEN)
     }
 }
 
@@ -77,19 +69,19 @@ mod tests {
 
     #[test]
     fn a_clone_does_not_see_later_writes() {
-        let mut list = numbers(CHUNK + 3);
+        let mut list = numbers(CHUNK_LEN + 3);
         let before = list.clone();
         *list.get_mut(1).unwrap() = 99;
         list.push(7);
-        assert_eq!(before.iter().copied().collect::<Vec<_>>(), (0..CHUNK + 3).collect::<Vec<_>>());
-        assert_eq!((list.get(1), list.len()), (Some(&99), CHUNK + 4));
+        assert_eq!(before.iter_from(0).copied().collect::<Vec<_>>(), (0..CHUNK_LEN + 3).collect::<Vec<_>>());
+        assert_eq!((list.get(1), list.len()), (Some(&99), CHUNK_LEN + 4));
     }
 
     #[test]
-    fn reading_may_begin_anywhere() {
-        let list = numbers(2 * CHUNK);
-        for start in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK, 5 * CHUNK] {
-            assert_eq!(list.iter_from(start).copied().next(), (start < 2 * CHUNK).then_some(start), "from {start}");
+    fn an_iteration_can_start_anywhere() {
+        let list = numbers(2 * CHUNK_LEN);
+        for start in [0, 1, CHUNK_LEN - 1, CHUNK_LEN, CHUNK_LEN + 1, 2 * CHUNK_LEN - 1, 2 * CHUNK_LEN, 5 * CHUNK_LEN] {
+            assert_eq!(list.iter_from(start).copied().next(), (start < 2 * CHUNK_LEN).then_some(start), "from {start}");
         }
     }
 }

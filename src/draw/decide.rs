@@ -1,6 +1,8 @@
-//! The door of the rules: which facts a command comes to, or why it comes to none.
+//! Decisions: the facts that a command leads to, or the refusal.
 //!
-//! What concerns draws is decided in `lifecycle`, what concerns winners in `winners`; the rest is here.
+//! `lifecycle` decides commands about draws, `winners` those about winners; this file dispatches
+//! and decides the rest. A decision reads the event and changes nothing: [`Event::apply`] does,
+//! once the facts are committed.
 
 use super::command::{Command, Decision, EntropySource, Outcome, ResetScope};
 use super::fact::{Eligibility, Settings};
@@ -9,28 +11,22 @@ use std::sync::Arc;
 
 /// The most listed prizes of an event.
 pub const PRIZES_MAX: u32 = 1_000;
-/// The most links of an event, revoked ones included.
+/// The most signed links of an event, revoked ones included.
 pub const LINKS_MAX: u32 = 200;
 /// The most participants an event may be opened for.
 pub const PARTICIPANTS_MAX: u32 = 300_000;
 /// The largest weight of a participant.
 pub const WEIGHT_MAX: u16 = 100;
 
-/// What a rule comes to.
-pub(super) type Verdict = Result<Decision, Refusal>;
+/// The refusal of a setting that only a new event can choose.
+const FIXED_AT_OPENING: &str = "is settled when the event is opened";
 
-impl Decision {
-    /// Facts and what to answer.
-    pub(super) fn new(facts: impl Into<Vec<Fact>>, outcome: Outcome) -> Self {
-        Self { facts: facts.into(), outcome }
-    }
-}
-
-/// The facts of a new event with its first list of prizes, whose ids are given here.
+/// The facts of a new event with its first prizes, whose ids are given here.
 ///
 /// # Errors
-/// [`Refusal::Invalid`] for a bound out of range, a name that stands twice or too many prizes.
-pub fn opening(
+/// [`Refusal::OutOfRange`] for a wrong `participants_max`, and the refusal of the first prize that
+/// the list cannot take.
+pub fn open_event(
     id: EventId,
     settings: Settings,
     session: SessionId,
@@ -38,41 +34,38 @@ pub fn opening(
     prizes: &[Prize],
 ) -> Result<Vec<Fact>, Refusal> {
     if !(1..=PARTICIPANTS_MAX).contains(&settings.participants_max) {
-        return Err(Refusal::Invalid { field: "participants_max", why: "must be from 1 to 300000" });
+        return Err(Refusal::OutOfRange { field: "participants_max", min: 1, max: PARTICIPANTS_MAX });
     }
-    let mut event = Event::new(id.clone(), settings.clone(), session, epoch, Timestamp::default());
+    let at = Timestamp::default();
+    let event = Event::new(id.clone(), settings.clone(), session, epoch, at);
     let mut facts = vec![Fact::Opened { id, settings, session, epoch }];
-    for prize in prizes {
-        let decision = event.add_prize(prize)?;
-        decision.facts.iter().for_each(|fact| event.apply(Timestamp::default(), fact));
-        facts.extend(decision.facts);
-    }
+    facts.extend(event.add_prizes(at, prizes)?.facts);
     Ok(facts)
 }
 
 impl Event {
-    /// Decides a command at the time `at`; `chance` is asked for 32 random bytes by commands that pick, at most once.
+    /// Decides a command at the time `at`. Commands that pick winners read `entropy` once.
     ///
     /// # Errors
-    /// The refusal that says why nothing happens. The event is as it was.
-    pub fn decide(&self, at: Timestamp, command: &Command, chance: EntropySource<'_>) -> Verdict {
+    /// The reason why the command changes nothing.
+    pub fn decide(&self, at: Timestamp, command: &Command, entropy: EntropySource<'_>) -> Result<Decision, Refusal> {
         if self.phase == Phase::Closed && !is_allowed_when_closed(command) {
             return Err(Refusal::EventClosed);
         }
         match command {
-            Command::Register { number, key, session } => self.take_registration(*number, *key, *session),
-            Command::Standby(wish) => self.stand_by(wish),
-            Command::Start(wish) => self.start(at, wish, chance),
+            Command::Register { number, key, session } => self.register(*number, *key, *session),
+            Command::Standby(request) => self.show_standby(request),
+            Command::Start(request) => self.start(at, request, entropy),
             Command::Reveal => self.reveal(),
             Command::RevealDraw(draw) => self.reveal_draw(*draw),
-            Command::Complete(which) => self.complete(which),
+            Command::Complete(selector) => self.complete(selector),
             Command::Cancel { reason } => self.cancel(reason),
             Command::CancelDraw { draw, reason } => self.cancel_draw(*draw, reason),
-            Command::Void { draw, number, reason, redraw } => self.void(at, (*draw, *number), *reason, *redraw, chance),
-            Command::DrawAtOnce(wish) => self.draw_at_once(at, wish, chance),
+            Command::Void { draw, number, reason, redraw } => self.void(at, (*draw, *number), *reason, *redraw, entropy),
+            Command::DrawAtOnce(request) => self.draw_at_once(at, request, entropy),
             Command::Announce { draw, cause } => self.announce(*draw, *cause),
-            Command::Reset(scope) => Ok(self.clear(*scope)),
-            Command::Wipe(session) => self.wipe(*session),
+            Command::Reset(scope) => Ok(self.reset_scope(*scope)),
+            Command::Wipe(session) => self.wipe_rehearsal(*session),
             Command::ChangeSettings(settings) => self.change_settings(settings),
             Command::ChangePhase(phase) => self.change_phase(*phase),
             Command::SetEntryCode(code) => self.set_entry_code(*code),
@@ -92,9 +85,10 @@ impl Event {
         }
     }
 
-    /// Commits a number that the roster gave. Whether registration is open was asked before the number was claimed: a claim in
-    /// flight while the door closes is honoured, since refusing it would leave a hole in the numbers.
-    fn take_registration(&self, number: Number, key: [u8; 32], session: SessionId) -> Verdict {
+    /// Commits a number that the roster gave. The phase was checked before the number was claimed:
+    /// a claim that is in flight while registration closes is honoured, since refusing it would
+    /// leave a gap in the numbers.
+    fn register(&self, number: Number, key: [u8; 32], session: SessionId) -> Result<Decision, Refusal> {
         if session != self.session {
             return Err(Refusal::StaleSession);
         }
@@ -106,58 +100,59 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Registered { number, existing }))
     }
 
-    /// Clears what a scope names. What is cleared stays in the journal, which only ever grows.
-    fn clear(&self, scope: ResetScope) -> Decision {
+    /// Clears the scope. The cleared facts stay in the journal, which only grows.
+    fn reset_scope(&self, scope: ResetScope) -> Decision {
         let session = match scope {
             ResetScope::Nothing => return Decision::new([], Outcome::Reset),
             ResetScope::Draws => None,
             ResetScope::Participants(session) => Some(session),
         };
-        let mut facts: Vec<_> = self.pending().map(|draw| draw.calling_off("reset".into())).into_iter().collect();
+        let mut facts: Vec<_> = self.pending_draw().map(|draw| draw.cancellation("reset".into())).into_iter().collect();
         facts.push(Fact::Reset { session });
         Decision::new(facts, Outcome::Reset)
     }
 
-    /// Clears what was practised; nothing that was real.
-    fn wipe(&self, session: SessionId) -> Verdict {
+    /// Clears a rehearsal; refuses to clear a real event.
+    fn wipe_rehearsal(&self, session: SessionId) -> Result<Decision, Refusal> {
         if !self.settings.rehearsal {
             return Err(Refusal::NotARehearsal);
         }
-        Ok(self.clear(ResetScope::Participants(session)))
+        Ok(self.reset_scope(ResetScope::Participants(session)))
     }
 
-    fn change_settings(&self, settings: &Settings) -> Verdict {
+    fn change_settings(&self, settings: &Settings) -> Result<Decision, Refusal> {
         if settings.participants_max != self.settings.participants_max {
-            return Err(Refusal::Invalid { field: "participants_max", why: "is settled when the event is opened" });
+            return Err(Refusal::Invalid { field: "participants_max", why: FIXED_AT_OPENING });
         }
         if settings.rehearsal != self.settings.rehearsal {
-            return Err(Refusal::Invalid { field: "rehearsal", why: "is settled when the event is opened" });
+            return Err(Refusal::Invalid { field: "rehearsal", why: FIXED_AT_OPENING });
         }
         Ok(Decision::new([Fact::SettingsChanged { settings: settings.clone() }], Outcome::Done))
     }
 
-    /// Moves between phases; closing announces what was revealed, and waits for nothing that is not.
-    fn change_phase(&self, phase: Phase) -> Verdict {
+    /// Moves to a phase. Closing announces a revealed draw first, and is refused while a draw is
+    /// pending.
+    fn change_phase(&self, phase: Phase) -> Result<Decision, Refusal> {
         if phase == self.phase {
             return Ok(Decision::new([], Outcome::Done));
         }
         let mut facts = vec![];
         if phase == Phase::Closed {
-            self.refuse_pending()?;
-            facts.extend(self.announcing_the_last());
+            self.require_no_pending_draw()?;
+            facts.extend(self.due_announcement());
         }
         facts.push(Fact::PhaseChanged { phase });
         Ok(Decision::new(facts, Outcome::Done))
     }
 
-    fn set_entry_code(&self, code: Option<[u8; 4]>) -> Verdict {
+    fn set_entry_code(&self, code: Option<[u8; 4]>) -> Result<Decision, Refusal> {
         if code.is_some_and(|digits| !digits.iter().all(u8::is_ascii_digit)) {
             return Err(Refusal::Invalid { field: "entry_code", why: "must be four digits" });
         }
         Ok(Decision::new([Fact::EntryCodeSet { code }], Outcome::Done))
     }
 
-    fn add_prize(&self, prize: &Prize) -> Verdict {
+    fn add_prize(&self, prize: &Prize) -> Result<Decision, Refusal> {
         if self.prizes.len() as u32 >= PRIZES_MAX {
             return Err(Refusal::TooMany { what: "prizes", max: PRIZES_MAX });
         }
@@ -167,7 +162,7 @@ impl Event {
         Ok(Decision::new([Fact::PrizeAdded { prize }], outcome))
     }
 
-    fn add_prizes(&self, at: Timestamp, prizes: &[Prize]) -> Verdict {
+    fn add_prizes(&self, at: Timestamp, prizes: &[Prize]) -> Result<Decision, Refusal> {
         let mut event = self.clone();
         let mut facts = Vec::with_capacity(prizes.len());
         for prize in prizes {
@@ -178,13 +173,14 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Done))
     }
 
-    fn change_prize(&self, prize: &Prize) -> Verdict {
+    fn change_prize(&self, prize: &Prize) -> Result<Decision, Refusal> {
         self.prize(prize.id).ok_or(Refusal::NotFound("prize"))?;
         self.check_prize(prize)?;
         Ok(Decision::new([Fact::PrizeChanged { prize: prize.clone() }], Outcome::Done))
     }
 
-    /// A draw may name a prize by its name alone, so no two may share one; and what it says of its draws must be drawable.
+    /// A draw can name a prize by its name alone, so names are unique; and the prize's own draws
+    /// must be possible.
     fn check_prize(&self, prize: &Prize) -> Result<(), Refusal> {
         if self.prizes.iter().any(|listed| listed.id != prize.id && listed.name == prize.name) {
             return Err(Refusal::Invalid { field: "prize_name", why: "is on the list already" });
@@ -197,30 +193,31 @@ impl Event {
         }
     }
 
-    fn remove_prize(&self, prize: PrizeId) -> Verdict {
+    fn remove_prize(&self, prize: PrizeId) -> Result<Decision, Refusal> {
         self.prize(prize).ok_or(Refusal::NotFound("prize"))?;
         Ok(Decision::new([Fact::PrizeRemoved { prize }], Outcome::Done))
     }
 
-    fn order_prizes(&self, order: &Arc<[PrizeId]>) -> Verdict {
-        let (mut wished, mut listed) = (order.to_vec(), self.prizes.iter().map(|prize| prize.id).collect::<Vec<_>>());
-        wished.sort_unstable();
+    fn order_prizes(&self, order: &Arc<[PrizeId]>) -> Result<Decision, Refusal> {
+        let mut ordered = order.to_vec();
+        let mut listed: Vec<_> = self.prizes.iter().map(|prize| prize.id).collect();
+        ordered.sort_unstable();
         listed.sort_unstable();
-        if wished != listed {
+        if ordered != listed {
             return Err(Refusal::Invalid { field: "order", why: "must name every listed prize once" });
         }
         Ok(Decision::new([Fact::PrizesOrdered { order: order.clone() }], Outcome::Done))
     }
 
-    fn mark_participant(&self, number: Number, mark: &Eligibility) -> Verdict {
+    fn mark_participant(&self, number: Number, mark: &Eligibility) -> Result<Decision, Refusal> {
         self.participant(number).ok_or(Refusal::ParticipantNotFound)?;
         if !(1..=WEIGHT_MAX).contains(&mark.weight) {
-            return Err(Refusal::Invalid { field: "weight", why: "must be from 1 to 100" });
+            return Err(Refusal::OutOfRange { field: "weight", min: 1, max: WEIGHT_MAX.into() });
         }
         Ok(Decision::new([Fact::ParticipantMarked { number, mark: mark.clone() }], Outcome::Done))
     }
 
-    fn make_link(&self, at: Timestamp, role: LinkRole) -> Verdict {
+    fn make_link(&self, at: Timestamp, role: LinkRole) -> Result<Decision, Refusal> {
         if self.links.len() as u32 >= LINKS_MAX {
             return Err(Refusal::TooMany { what: "links", max: LINKS_MAX });
         }
@@ -228,14 +225,14 @@ impl Event {
         Ok(Decision::new([Fact::LinkMade { link }], Outcome::LinkMade(link.id)))
     }
 
-    fn revoke_link(&self, link: LinkId) -> Verdict {
+    fn revoke_link(&self, link: LinkId) -> Result<Decision, Refusal> {
         let made = self.links.iter().find(|made| made.id == link).ok_or(Refusal::NotFound("link"))?;
         let facts = if made.revoked_at.is_some() { vec![] } else { vec![Fact::LinkRevoked { link }] };
         Ok(Decision::new(facts, Outcome::Done))
     }
 }
 
-/// What still goes on after an event was closed: winners are looked after, and nothing is drawn.
+/// The commands that a closed event still takes: winners get their prizes, and nothing is drawn.
 fn is_allowed_when_closed(command: &Command) -> bool {
     matches!(
         command,
@@ -253,7 +250,7 @@ fn is_allowed_when_closed(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{EventFixture, prize};
+    use super::super::sample::{EventFixture, prize};
     use super::*;
 
     #[test]
@@ -263,7 +260,7 @@ mod tests {
         assert_eq!(
             fixture.register(5),
             Ok(Outcome::Registered { number: Number(5), existing: false }),
-            "3 and 4 are still on their way"
+            "3 and 4 are not committed yet"
         );
         assert_eq!(fixture.register(3), Ok(Outcome::Registered { number: Number(3), existing: false }));
         let numbers: Vec<_> = fixture.event.participants_after(1).map(|(number, _)| number.0).collect();
@@ -274,27 +271,27 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_prizes_is_kept_drawable() {
+    fn a_listed_prize_can_always_be_drawn() {
         let mut fixture = EventFixture::with(0);
         let (tv, mug) = (fixture.list("TV", 1, |_| {}), fixture.list("Mug", 9, |_| {}));
-        let refused = |fixture: &mut EventFixture, command| fixture.order(command).unwrap_err().code();
+        let refused = |fixture: &mut EventFixture, command| fixture.execute(command).unwrap_err().code();
         assert_eq!(refused(&mut fixture, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
         assert_eq!(refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
         assert_eq!(refused(&mut fixture, Command::ChangePrize(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
         assert_eq!(refused(&mut fixture, Command::OrderPrizes([tv].into())), "INVALID_REQUEST");
         assert_eq!(refused(&mut fixture, Command::OrderPrizes([tv, tv].into())), "INVALID_REQUEST");
-        fixture.order(Command::OrderPrizes([mug, tv].into())).unwrap();
-        fixture.order(Command::ChangePrize(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
+        fixture.execute(Command::OrderPrizes([mug, tv].into())).unwrap();
+        fixture.execute(Command::ChangePrize(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
         assert_eq!(fixture.event.prizes.iter().map(|prize| &*prize.name).collect::<Vec<_>>(), ["Cup", "TV"]);
-        fixture.order(Command::RemovePrize(mug)).unwrap();
-        assert_eq!(fixture.list("Cup", 1, |_| {}), PrizeId(3), "ids are never used again");
+        fixture.execute(Command::RemovePrize(mug)).unwrap();
+        assert_eq!(fixture.list("Cup", 1, |_| {}), PrizeId(3), "ids are never reused");
     }
 
     #[test]
-    fn an_event_opens_only_within_its_bounds() {
+    fn an_event_opens_only_within_its_limits() {
         let open = |max, prizes: &[Prize]| {
             let settings = Settings { title: "t".into(), participants_max: max, ..Settings::default() };
-            opening(EventId::parse("e").unwrap(), settings, SessionId([0; 16]), Epoch([0; 8]), prizes).map(|facts| facts.len())
+            open_event(EventId::parse("e").unwrap(), settings, SessionId([0; 16]), Epoch([0; 8]), prizes).map(|facts| facts.len())
         };
         assert_eq!(open(300, &[prize("a", 1), prize("b", 1)]), Ok(3));
         assert!(open(0, &[]).is_err() && open(PARTICIPANTS_MAX + 1, &[]).is_err());
@@ -306,34 +303,34 @@ mod tests {
         let mut fixture = EventFixture::with(0);
         fixture.list("TV", 1, |_| {});
         let twice = [prize("Mug", 1), prize("Car", 1), prize("Mug", 1)];
-        assert!(fixture.order(Command::AddPrizes(twice.into())).is_err());
+        assert!(fixture.execute(Command::AddPrizes(twice.into())).is_err());
         assert_eq!(fixture.event.prizes.len(), 1);
-        fixture.order(Command::AddPrizes([prize("Mug", 1), prize("Car", 1)].into())).unwrap();
+        fixture.execute(Command::AddPrizes([prize("Mug", 1), prize("Car", 1)].into())).unwrap();
         assert_eq!(fixture.event.prizes.iter().map(|prize| prize.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
-    fn only_a_rehearsal_is_wiped_and_it_stays_one() {
+    fn only_a_rehearsal_can_be_wiped_and_it_stays_one() {
         let mut fixture = EventFixture::with(3);
         let wipe = || Command::Wipe(SessionId([7; 16]));
-        assert_eq!(fixture.order(wipe()), Err(Refusal::NotARehearsal));
+        assert_eq!(fixture.execute(wipe()), Err(Refusal::NotARehearsal));
         let practice = Settings { rehearsal: true, ..Settings::clone(&fixture.event.settings) };
-        assert_eq!(fixture.order(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
+        assert_eq!(fixture.execute(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
         fixture.event.apply(Timestamp(9), &Fact::SettingsChanged { settings: practice });
         fixture.draw("TV", crate::draw::Mode::Slot, 1).unwrap();
-        fixture.order(wipe()).unwrap();
+        fixture.execute(wipe()).unwrap();
         assert_eq!((fixture.event.participant_count(), fixture.event.draws().count()), (0, 0));
         assert_eq!(fixture.event.session, SessionId([7; 16]));
     }
 
     #[test]
-    fn links_stand_until_they_are_revoked() {
+    fn a_link_is_valid_until_it_is_revoked() {
         let mut fixture = EventFixture::with(0);
-        let Ok(Outcome::LinkMade(link)) = fixture.order(Command::MakeLink(LinkRole::Staff)) else { panic!("no link") };
+        let Ok(Outcome::LinkMade(link)) = fixture.execute(Command::MakeLink(LinkRole::Staff)) else { panic!("no link") };
         assert_eq!(fixture.event.link_role(link), Some(LinkRole::Staff));
-        fixture.order(Command::RevokeLink(link)).unwrap();
-        fixture.order(Command::RevokeLink(link)).unwrap();
+        fixture.execute(Command::RevokeLink(link)).unwrap();
+        fixture.execute(Command::RevokeLink(link)).unwrap();
         assert_eq!(fixture.event.link_role(link), None);
-        assert_eq!(fixture.order(Command::RevokeLink(LinkId(9))), Err(Refusal::NotFound("link")));
+        assert_eq!(fixture.execute(Command::RevokeLink(LinkId(9))), Err(Refusal::NotFound("link")));
     }
 }

@@ -1,4 +1,7 @@
-//! An event as it stands: the sum of its facts. Cheap to clone, and never changed but by [`Event::apply`].
+//! The state of an event: the sum of its facts.
+//!
+//! An event is cheap to clone, so that each publication can hand readers a copy that never changes.
+//! Only [`Event::apply`] may change one.
 
 use super::chunked::Chunked;
 use super::fact::{Eligibility, SealedPick, Settings, VoidReason};
@@ -10,64 +13,77 @@ use std::sync::Arc;
 /// The readers of an event, by how early they learn a draw's winners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Phones and everybody else: from the announcement on.
+    /// Phones and everyone else: from the announcement on.
     Public,
     /// Displays and consoles: from the reveal on.
     Operators,
 }
 
-/// Somebody who registered.
+/// A registered participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Participant {
+    /// The time of registration.
     pub registered_at: Timestamp,
-    /// Where in the event's list of marks this one's is; 0: none, eligible, of no group, weight 1.
-    pub(super) mark: u32,
+    /// Index into [`Event::eligibilities`]; 0 while staff set nothing.
+    pub(super) eligibility: u32,
 }
 
-/// One winner's place in a draw.
+/// A winner's place in a draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
+    /// The winner.
     pub number: Number,
+    /// The time and reason of voiding.
     pub voided: Option<(Timestamp, VoidReason)>,
+    /// The time at which the winner's details came in.
     pub details_at: Option<Timestamp>,
+    /// The time at which the winner reported to be present.
     pub arrived_at: Option<Timestamp>,
-    /// When the prize was handed over, and at which desk.
+    /// The time of the hand-over, and the desk's name.
     pub handed_over: Option<(Timestamp, Arc<str>)>,
 }
 
-/// How far a draw has come.
+/// The status of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// Picked, and known to nobody.
     Started,
     /// Known to displays and consoles.
     Revealed,
-    /// Known to everybody.
+    /// Known to everyone.
     Announced,
-    /// Called off before it was revealed.
+    /// Cancelled before its reveal.
     Cancelled,
 }
 
 /// A draw, from its start on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {
+    /// Its number within the event.
     pub id: DrawId,
+    /// The prize and the number of winners.
     pub spec: Arc<DrawSpec>,
+    /// The numbers that could win.
     pub pool: Arc<Pool>,
     pub(super) sealed: SealedPick,
+    /// The voided seat that this draw fills again.
     pub redraw_of: Option<(DrawId, Number)>,
-    /// The SHA-256 of the `request_id` it was asked for with.
+    /// The SHA-256 of the `request_id` that asked for it.
     pub request: Option<[u8; 32]>,
+    /// The time of the pick.
     pub started_at: Timestamp,
+    /// The time at which displays and consoles learned the winners.
     pub revealed_at: Option<Timestamp>,
+    /// The time at which everyone learned the winners.
     pub announced_at: Option<Timestamp>,
+    /// The time and reason of the cancellation.
     pub cancelled: Option<(Timestamp, Arc<str>)>,
-    /// Filled when the draw is revealed.
+    /// One seat per winner; empty before the reveal.
     pub seats: Vec<Seat>,
 }
 
 impl Draw {
-    /// How far it has come.
+    /// The status.
     pub fn status(&self) -> Status {
         match (&self.cancelled, self.announced_at, self.revealed_at) {
             (Some(_), _, _) => Status::Cancelled,
@@ -77,7 +93,7 @@ impl Draw {
         }
     }
 
-    /// Whether `audience` may know its winners.
+    /// True when `audience` may know the winners.
     pub fn is_known_to(&self, audience: Audience) -> bool {
         match audience {
             Audience::Public => self.announced_at.is_some(),
@@ -90,12 +106,12 @@ impl Draw {
         (self.revealed_at.is_some() || self.cancelled.is_some()).then_some(&self.sealed)
     }
 
-    /// The hash of its entropy, which may be shown before the pick is known.
+    /// The commitment to the entropy, public from the start on.
     pub fn commitment(&self) -> [u8; 32] {
         super::pick::commitment(&self.sealed.entropy)
     }
 
-    /// The numbers it drew, in the order of picking; empty before the reveal.
+    /// The winners in the order of picking, voided ones included; none before the reveal.
     pub fn winners(&self) -> impl Iterator<Item = Number> + Clone + '_ {
         self.seats.iter().map(|seat| seat.number)
     }
@@ -109,24 +125,33 @@ impl Draw {
 /// An event: one lucky draw, from its opening to its end.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// The name in addresses.
     pub id: EventId,
+    /// The settings.
     pub settings: Arc<Settings>,
+    /// The phase.
     pub phase: Phase,
+    /// The current session.
     pub session: SessionId,
+    /// The current epoch.
     pub epoch: Epoch,
+    /// The four digits that a phone needs to register; `None` when it needs none.
     pub entry_code: Option<[u8; 4]>,
     /// The list of prizes, in its order.
     pub prizes: Arc<Vec<Prize>>,
-    /// What stands ready on the stage and is not started.
+    /// The prize that the display shows as the next one, before its draw starts.
     pub standby: Option<Arc<DrawSpec>>,
+    /// The signed links, revoked ones included, by rising id.
     pub links: Arc<Vec<Link>>,
+    /// The time of opening.
     pub opened_at: Timestamp,
+    /// The time of the latest fact.
     pub changed_at: Timestamp,
-    /// By number, from 1 at index 0. A hole is a number that was claimed and never committed.
+    /// By number, from 1 at index 0. A gap is a number that was claimed and never committed.
     pub(super) participants: Chunked<Option<Participant>>,
     pub(super) registered: u32,
-    /// Marks by their index from 1; index 0 is nobody's.
-    pub(super) marks: Arc<Vec<Eligibility>>,
+    /// The eligibilities that staff set, from index 1; index 0 holds the default.
+    pub(super) eligibilities: Arc<Vec<Eligibility>>,
     /// The draws since the last reset, by rising id.
     pub(super) draws: Arc<Vec<Arc<Draw>>>,
     pub(super) next_draw: u32,
@@ -135,17 +160,18 @@ pub struct Event {
 }
 
 impl Event {
-    /// How many are registered.
+    /// The number of participants.
     pub fn participant_count(&self) -> u32 {
         self.registered
     }
 
-    /// The id of the newest draw there ever was, 0 for none: a reset does not bring it back.
-    pub fn last_draw(&self) -> DrawId {
+    /// The id of the newest draw, 0 before the first. A reset does not lower it.
+    pub fn last_draw_id(&self) -> DrawId {
         DrawId(self.next_draw - 1)
     }
 
-    /// The highest committed number, 0 for none. Above the count when a crash left a hole.
+    /// The highest committed number, 0 for none. Above the number of participants where a crash
+    /// left a gap.
     pub fn highest_number(&self) -> u32 {
         self.participants.len() as u32
     }
@@ -155,16 +181,17 @@ impl Event {
         self.participants.get((number.0 as usize).checked_sub(1)?)?.as_ref()
     }
 
-    /// Participants above `after`, by number.
+    /// The participants with numbers above `after`, by number.
     pub fn participants_after(&self, after: u32) -> impl Iterator<Item = (Number, &Participant)> {
-        // The list first: counting on from the highest number there is would overflow.
+        // The list comes first: `after` could be the highest u32, and counting on from it would
+        // overflow.
         let listed = self.participants.iter_from(after as usize).zip(after..);
         listed.filter_map(|(participant, before)| Some((Number(before + 1), participant.as_ref()?)))
     }
 
-    /// What staff noted about a participant; none: eligible, of no group, weight 1.
-    pub fn mark(&self, participant: &Participant) -> Option<&Eligibility> {
-        self.marks.get(participant.mark as usize).filter(|_| participant.mark > 0)
+    /// The eligibility that staff set for a participant; `None` while the default holds.
+    pub fn eligibility(&self, participant: &Participant) -> Option<&Eligibility> {
+        self.eligibilities.get(participant.eligibility as usize).filter(|_| participant.eligibility > 0)
     }
 
     /// The draws since the last reset, the oldest first.
@@ -178,22 +205,23 @@ impl Event {
         self.draws.get(index)
     }
 
-    /// The draw whose winners nobody knows yet.
-    pub fn pending(&self) -> Option<&Arc<Draw>> {
+    /// The draw that is picked and not revealed.
+    pub fn pending_draw(&self) -> Option<&Arc<Draw>> {
         self.draws.last().filter(|draw| draw.status() == Status::Started)
     }
 
     /// The draw that is revealed and not announced.
-    pub fn unannounced(&self) -> Option<&Arc<Draw>> {
+    pub fn unannounced_draw(&self) -> Option<&Arc<Draw>> {
         self.draws.last().filter(|draw| draw.status() == Status::Revealed)
     }
 
-    /// The latest draw that was revealed, announced or not.
-    pub fn latest_revealed(&self) -> Option<&Arc<Draw>> {
+    /// The latest revealed draw, announced or not.
+    pub fn latest_revealed_draw(&self) -> Option<&Arc<Draw>> {
         self.draws.iter().rev().find(|draw| draw.revealed_at.is_some())
     }
 
-    /// The draws and seats in which `number` won and was not voided, as `audience` may know. O(draws × winners).
+    /// The draws that `number` won, with its seats, as far as `audience` may know. Voided seats are
+    /// left out. O(draws × winners per draw).
     pub fn wins(&self, number: Number, audience: Audience) -> impl Iterator<Item = (&Arc<Draw>, &Seat)> {
         self.draws.iter().filter(move |draw| draw.is_known_to(audience)).filter_map(move |draw| {
             let seat = draw.seat(number).filter(|seat| seat.voided.is_none())?;
@@ -201,7 +229,8 @@ impl Event {
         })
     }
 
-    /// How many of a listed prize are left, as `audience` may know. A pending draw counts for nobody but the rules.
+    /// The number left of a listed prize, as far as `audience` may know. Only the rules count a
+    /// pending draw.
     pub fn remaining(&self, prize: &Prize, audience: Audience) -> u32 {
         let taken = self.seats_taken(prize.id, |draw| draw.is_known_to(audience));
         prize.quantity.saturating_sub(taken)
@@ -212,12 +241,13 @@ impl Event {
         self.prizes.iter().find(|prize| prize.id == id)
     }
 
-    /// The role of a link that stands.
+    /// The role of a link, unless it is revoked.
     pub fn link_role(&self, id: LinkId) -> Option<LinkRole> {
         self.links.iter().find(|link| link.id == id && link.revoked_at.is_none()).map(|link| link.role)
     }
 
-    /// Seats of a prize that are filled and not voided in the draws that `counts` says yes to.
+    /// The number of filled seats of a prize that are not voided, in the draws for which `counts`
+    /// holds.
     pub(super) fn seats_taken(&self, prize: PrizeId, counts: impl Fn(&Draw) -> bool) -> u32 {
         let of_prize = self.draws.iter().filter(|draw| draw.spec.prize_id == Some(prize) && counts(draw));
         of_prize.map(|draw| draw.seats.iter().filter(|seat| seat.voided.is_none()).count() as u32).sum()
@@ -226,10 +256,10 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::EventFixture;
+    use super::super::sample::EventFixture;
 
     #[test]
-    fn a_list_begins_after_any_number_there_can_be() {
+    fn a_list_can_start_after_any_number() {
         let fixture = EventFixture::with(3);
         let after = |after| fixture.event.participants_after(after).map(|(number, _)| number.0).collect::<Vec<_>>();
         assert_eq!((after(0), after(2), after(3), after(u32::MAX)), (vec![1, 2, 3], vec![3], vec![], vec![]));

@@ -1,43 +1,54 @@
-//! What has happened: the only things that change an event, and all that the journal keeps of it.
+//! Facts: the only things that change an event, and all that the journal keeps of it.
+//!
+//! A fact is complete in itself, so that replaying the journal needs no clock and no entropy. It
+//! must never hold anything that may have to be erased, such as a winner's name.
 
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 
-/// Who brought a fact about, for the audit trail.
+/// The author of a fact, for the audit trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Actor {
+    /// A participant's phone.
     Phone,
+    /// The projector's page.
     Display,
+    /// The administrator.
     Admin,
-    /// Somebody who holds a signed link.
+    /// A holder of a signed link.
     Link(LinkId),
-    /// A deadline: an announcement that fell due.
+    /// A deadline, such as that of an announcement.
     Clock,
 }
 
-/// What made an announcement go out.
+/// The cause of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A display or a console said that the show of it is over.
+    /// A display or a console reported the end of the show.
     Completed,
-    /// `LUCKYDRAW_ANNOUNCE_AFTER_MS` had passed.
+    /// `LUCKYDRAW_ANNOUNCE_AFTER_MS` had passed since the reveal.
     Deadline,
-    /// No display was there to wait for.
+    /// No display was connected.
     NoDisplay,
-    /// The next standby, start or draw was asked for.
+    /// An operator asked for the next standby, start or draw.
     NextDraw,
 }
 
-/// Why a seat was voided.
+/// The reason for voiding a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoidReason {
+    /// The winner is not there.
     Absent,
+    /// The winner does not want the prize.
     Declined,
+    /// The winner was not entitled to take part.
     Ineligible,
+    /// The winner holds more than one number.
     DuplicatePerson,
-    /// Nobody's fault but the operator's: the only reason after which the number may win again.
+    /// The operator made a mistake: the only reason after which the number may win again.
     OperatorError,
+    /// Any other reason.
     Other,
 }
 
@@ -70,171 +81,252 @@ impl VoidReason {
     }
 }
 
-/// What an event's host settles about it.
+/// The settings of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// The title that pages show.
     pub title: Arc<str>,
-    /// The most participants of one session.
+    /// The most participants per session. Fixed when the event is opened.
     pub participants_max: u32,
-    /// Whether a prize's group binds.
+    /// Prizes with a group go to members of that group only.
     pub groups: bool,
-    /// Whether a participant's weight counts.
+    /// Participants win in proportion to their weights.
     pub weights: bool,
-    /// What a phone agrees to before it gets a number; none: nothing is asked.
+    /// The text that a phone agrees to before it gets a number; `None` asks for no consent.
     pub consent_text: Option<Arc<str>>,
-    /// What winners' details are used for, in the host's words.
+    /// The purpose of winners' details, in the host's words.
     pub privacy_purpose: Option<Arc<str>>,
-    /// Whether it is only for practice. Settled when the event is opened: what was practised must not become real.
+    /// The event is for practice. Fixed when the event is opened, since a practised draw must not
+    /// become real.
     pub rehearsal: bool,
 }
 
-/// What staff noted about a participant.
+/// The conditions under which a participant can win, as staff set them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eligibility {
+    /// The participant can win at all.
     pub eligible: bool,
+    /// The group, for prizes of one group.
     pub group: Option<Arc<str>>,
-    /// Chances relative to the others', from 1.
+    /// The chance relative to other participants, from 1.
     pub weight: u16,
 }
 
-/// A pick that is not to be known before its reveal.
+impl Default for Eligibility {
+    /// The eligibility of a participant about whom staff set nothing.
+    fn default() -> Self {
+        Self { eligible: true, group: None, weight: 1 }
+    }
+}
+
+/// A pick, secret until its reveal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedPick {
+    /// The entropy that decided the pick.
     pub entropy: Entropy,
+    /// The winners, in the order of picking.
     pub picks: Arc<[Number]>,
 }
 
-/// Something that happened to an event.
+/// A change of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
+    /// The event exists.
     Opened {
+        /// Its name.
         id: EventId,
+        /// Its settings.
         settings: Settings,
+        /// The first session.
         session: SessionId,
+        /// The first epoch.
         epoch: Epoch,
     },
+    /// The settings are these.
     SettingsChanged {
+        /// All settings.
         settings: Settings,
     },
+    /// The event is in this phase.
     PhaseChanged {
+        /// The new phase.
         phase: Phase,
     },
-    /// Four digits that a phone has to know in order to register; none: everybody may.
+    /// Phones need this code to register.
     EntryCodeSet {
+        /// Four digits; `None` when no code is needed.
         code: Option<[u8; 4]>,
     },
+    /// A prize is at the end of the list.
     PrizeAdded {
+        /// The prize under its new id.
         prize: Prize,
     },
+    /// A listed prize is replaced.
     PrizeChanged {
+        /// The prize under its old id.
         prize: Prize,
     },
+    /// A prize is off the list.
     PrizeRemoved {
+        /// Its id.
         prize: PrizeId,
     },
+    /// The list is in this order.
     PrizesOrdered {
+        /// Each listed prize, once.
         order: Arc<[PrizeId]>,
     },
-    /// A number was given; `key` is the SHA-256 of its registration's `request_id`.
+    /// A number is given.
     Registered {
+        /// The number.
         number: Number,
+        /// The SHA-256 of the registration's `request_id`.
         key: [u8; 32],
     },
+    /// A participant's eligibility is this.
     ParticipantMarked {
+        /// The participant.
         number: Number,
+        /// The eligibility from now on.
         mark: Eligibility,
     },
+    /// A prize is on standby.
     StandbyShown {
+        /// The draw that would follow.
         spec: Arc<DrawSpec>,
     },
+    /// The standby ended without a draw.
     StandbyEnded,
-    /// The winners are picked, and nobody knows them. `redraw_of` names the voided seat this draw fills.
+    /// The winners are picked, in secret.
     Started {
+        /// The new draw.
         draw: DrawId,
+        /// The prize and the number of winners.
         spec: Arc<DrawSpec>,
+        /// The numbers that could win.
         pool: Arc<Pool>,
+        /// The pick.
         sealed: SealedPick,
+        /// The voided seat that this draw fills again.
         redraw_of: Option<(DrawId, Number)>,
         /// The SHA-256 of the `request_id` of a draw in one call.
         request: Option<[u8; 32]>,
     },
-    /// Displays and consoles know them. Carries the pick again, now in the open, so that the journal can be read.
+    /// Displays and consoles know the winners.
     Revealed {
+        /// The draw.
         draw: DrawId,
+        /// The pick again, now in the open, so that a person can read it in the journal.
         sealed: SealedPick,
     },
-    /// Everybody may know them.
+    /// The winners are public.
     Announced {
+        /// The draw.
         draw: DrawId,
+        /// The cause.
         cause: Cause,
     },
-    /// An unrevealed draw was called off. Its pick is shown in the proof.
+    /// A pending draw is cancelled.
     Cancelled {
+        /// The draw.
         draw: DrawId,
+        /// The pick, which the proof shows.
         sealed: SealedPick,
+        /// The reason, which is public.
         reason: Arc<str>,
     },
+    /// A winner's seat is voided.
     SeatVoided {
+        /// The draw.
         draw: DrawId,
+        /// The winner.
         number: Number,
+        /// The reason.
         reason: VoidReason,
     },
-    /// A winner handed in their details, which are kept elsewhere.
+    /// A winner handed in details, which are kept outside the facts.
     DetailsReceived {
+        /// The draw.
         draw: DrawId,
+        /// The winner.
         number: Number,
     },
-    /// A winner said that they are in the hall.
+    /// A winner is present.
     Arrived {
+        /// The draw.
         draw: DrawId,
+        /// The winner.
         number: Number,
     },
-    /// A winner got the prize, at that desk.
+    /// A winner has the prize.
     HandedOver {
+        /// The draw.
         draw: DrawId,
+        /// The winner.
         number: Number,
+        /// The desk's name.
         desk: Arc<str>,
     },
-    /// The prize was handed over by mistake, or not at all.
+    /// A hand-over was a mistake.
     HandOverUndone {
+        /// The draw.
         draw: DrawId,
+        /// The winner.
         number: Number,
     },
-    /// Draws and their winners are gone from the event; with a `session`, the participants too.
+    /// The draws and their winners are cleared.
     Reset {
+        /// The new session, when the participants are cleared too.
         session: Option<SessionId>,
     },
+    /// A signed link is made.
     LinkMade {
+        /// The link.
         link: Link,
     },
+    /// A signed link is revoked.
     LinkRevoked {
+        /// The link.
         link: LinkId,
     },
-    /// The winners' details were read unmasked: nothing changes, but it is on record.
+    /// An operator read winners' details unmasked. The event stays as it is, but the audit trail
+    /// shows it.
     DetailsUnmasked,
-    /// The event came back from a backup or from another server: what was told after that copy was made may be told otherwise now, so
-    /// the frames begin a new history.
+    /// The event came back from a backup or from another server. Frames sent after that copy was
+    /// made may be contradicted now, so a new history of frames begins.
     EpochRenewed {
+        /// The new epoch.
         epoch: Epoch,
     },
 }
 
-/// A fact with its time and author, as the journal keeps it.
+/// A fact with its time and author, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedFact {
+    /// The time of its decision.
     pub at: Timestamp,
+    /// Its author.
     pub actor: Actor,
+    /// The fact.
     pub fact: Fact,
 }
 
-/// A winner's name and address for the delivery of the prize. The rules never read them: a fact says only that they came. `Debug` prints no field.
+/// A winner's contact details, which are kept outside the facts: they are encrypted, and erased
+/// after a retention period. `Debug` prints no field.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WinnerDetails {
+    /// The draw that was won.
     pub draw: DrawId,
+    /// The winner.
     pub number: Number,
+    /// The winner's name.
     pub name: String,
+    /// The telephone number.
     pub phone: String,
+    /// The postal address, for a prize that is sent.
     pub address: Option<String>,
+    /// The time at which they came in.
     pub submitted_at: Timestamp,
 }
 
@@ -244,11 +336,12 @@ impl fmt::Debug for WinnerDetails {
     }
 }
 
-/// A line of the audit trail: a fact as text, without anything that is still secret.
+/// A line of the audit trail: a fact as text, without its secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditLine {
-    /// Rises with each fact; a page ends here and the next one begins below it.
+    /// The fact's place in the journal, rising.
     pub id: i64,
+    /// The time of the fact.
     pub at: Timestamp,
     /// The actor's name in the journal: `phone`, `admin`, `link:7`.
     pub actor: String,

@@ -1,10 +1,11 @@
-//! The rules of one draw's way: standby, start, reveal, completion, announcement; and how it is called off or a seat drawn again.
+//! The life cycle of a draw: standby, start, reveal, announcement; and its cancellation, voiding
+//! and redraw.
 //!
-//! Two promises are kept here. A pick is made once: whoever starts the same draw again gets the same draw, and calling one off leaves it in the
-//! proof. And the next draw never begins before everybody was told of the last.
+//! Two promises hold here. A pick is made once: starting the same draw again gives the same draw,
+//! and a cancelled draw stays in the proof. And no draw starts before the previous one is
+//! announced.
 
 use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw};
-use super::decide::Verdict;
 use super::fact::{Cause, SealedPick, VoidReason};
 use super::pick::pick;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Refusal, Status, Timestamp};
@@ -14,38 +15,38 @@ use std::sync::Arc;
 pub const DRAWS_MAX: u32 = 10_000;
 
 impl Event {
-    pub(super) fn stand_by(&self, wish: &DrawRequest) -> Verdict {
-        self.refuse_pending()?;
-        self.refuse_outdated(wish)?;
-        let spec = wish.settle(&self.prizes)?;
-        let mut facts: Vec<_> = self.announcing_the_last().into_iter().collect();
+    /// Puts a prize on standby.
+    pub(super) fn show_standby(&self, request: &DrawRequest) -> Result<Decision, Refusal> {
+        self.require_no_pending_draw()?;
+        self.require_current(request)?;
+        let spec = request.resolve(&self.prizes)?;
+        let mut facts: Vec<_> = self.due_announcement().into_iter().collect();
         facts.push(Fact::StandbyShown { spec: Arc::new(spec) });
         Ok(Decision::new(facts, Outcome::Standby))
     }
 
-    /// Picks the winners in secret. Asked again for the same while it is pending, it answers with the draw there is.
-    pub(super) fn start(&self, at: Timestamp, wish: &DrawRequest, chance: EntropySource<'_>) -> Verdict {
-        let spec = wish.settle(&self.prizes)?;
-        if let Some(pending) = self.pending() {
-            let same = *pending.spec == spec;
-            return if same {
-                Ok(Decision::new([], Outcome::Started(pending.id)))
-            } else {
-                Err(Refusal::DrawInProgress(pending.id))
-            };
+    /// Picks the winners in secret. A retry while the draw is pending gives the pending draw.
+    pub(super) fn start(&self, at: Timestamp, request: &DrawRequest, entropy: EntropySource<'_>) -> Result<Decision, Refusal> {
+        let spec = request.resolve(&self.prizes)?;
+        match self.pending_draw() {
+            Some(pending) if *pending.spec == spec => return Ok(Decision::new([], Outcome::Started(pending.id))),
+            Some(pending) => return Err(Refusal::DrawInProgress(pending.id)),
+            None => {}
         }
-        self.refuse_outdated(wish)?;
-        let (facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
+        self.require_current(request)?;
+        let (facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, entropy)?;
         Ok(Decision::new(facts, Outcome::Started(draw)))
     }
 
-    pub(super) fn reveal(&self) -> Verdict {
-        let pending = self.pending().ok_or(Refusal::NothingToReveal)?;
-        Ok(Decision::new([pending.revealing()], Outcome::Revealed(pending.id)))
+    /// Reveals the pending draw.
+    pub(super) fn reveal(&self) -> Result<Decision, Refusal> {
+        let pending = self.pending_draw().ok_or(Refusal::NothingToReveal)?;
+        Ok(Decision::new([pending.reveal_fact()], Outcome::Revealed(pending.id)))
     }
 
-    /// Reveals that draw and no other. One that is revealed already is answered as it is: two operators may press at once.
-    pub(super) fn reveal_draw(&self, id: DrawId) -> Verdict {
+    /// Reveals this draw and no other. A revealed draw is answered as it is, since two operators
+    /// can press at once.
+    pub(super) fn reveal_draw(&self, id: DrawId) -> Result<Decision, Refusal> {
         match self.draw(id).map(|draw| draw.status()) {
             Some(Status::Started) => self.reveal(),
             Some(Status::Revealed | Status::Announced) => Ok(Decision::new([], Outcome::Revealed(id))),
@@ -53,24 +54,26 @@ impl Event {
         }
     }
 
-    pub(super) fn cancel_draw(&self, id: DrawId, reason: &Arc<str>) -> Verdict {
-        match self.pending() {
+    /// Cancels this draw and no other.
+    pub(super) fn cancel_draw(&self, id: DrawId, reason: &Arc<str>) -> Result<Decision, Refusal> {
+        match self.pending_draw() {
             Some(pending) if pending.id == id => self.cancel(reason),
             _ => Err(Refusal::Outdated),
         }
     }
 
-    pub(super) fn complete(&self, which: &DrawSelector) -> Verdict {
-        let draw = match which {
-            DrawSelector::Latest => self.latest_revealed(),
+    /// Announces a revealed draw, since its show is over.
+    pub(super) fn complete(&self, selector: &DrawSelector) -> Result<Decision, Refusal> {
+        let draw = match selector {
+            DrawSelector::Latest => self.latest_revealed_draw(),
             DrawSelector::Draw(id) => self.draw(*id).filter(|draw| draw.revealed_at.is_some()),
-            DrawSelector::Winners(winners) => self.draws().rev().find(|draw| draw.drew_exactly(winners)),
+            DrawSelector::Winners(winners) => self.draws().rev().find(|draw| draw.has_winners(winners)),
         };
         self.announce(draw.ok_or(Refusal::NothingToComplete)?.id, Cause::Completed)
     }
 
-    /// Tells everybody, once: a draw that is announced already is left as it is.
-    pub(super) fn announce(&self, id: DrawId, cause: Cause) -> Verdict {
+    /// Announces a revealed draw, once: an announced draw stays as it is.
+    pub(super) fn announce(&self, id: DrawId, cause: Cause) -> Result<Decision, Refusal> {
         let facts = match self.draw(id).map(|draw| draw.status()) {
             Some(Status::Revealed) => vec![Fact::Announced { draw: id, cause }],
             Some(Status::Announced) => vec![],
@@ -79,70 +82,77 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Completed(id)))
     }
 
-    pub(super) fn cancel(&self, reason: &Arc<str>) -> Verdict {
-        if let Some(pending) = self.pending() {
-            return Ok(Decision::new([pending.calling_off(reason.clone())], Outcome::Cancelled(Some(pending.id))));
+    /// Cancels the pending draw, or else the standby.
+    pub(super) fn cancel(&self, reason: &Arc<str>) -> Result<Decision, Refusal> {
+        if let Some(pending) = self.pending_draw() {
+            return Ok(Decision::new([pending.cancellation(reason.clone())], Outcome::Cancelled(Some(pending.id))));
         }
         self.standby.as_ref().ok_or(Refusal::NothingToCancel)?;
         Ok(Decision::new([Fact::StandbyEnded], Outcome::Cancelled(None)))
     }
 
-    /// Voids an announced seat, and with `redraw` starts a draw of that one seat. All or nothing: where nobody is left to redraw from, the
-    /// seat is not voided either.
+    /// Voids an announced seat, and with `redraw` starts a draw of that one seat. All or nothing:
+    /// when the redraw is refused, the seat is not voided.
     pub(super) fn void(
         &self,
         at: Timestamp,
         seat: (DrawId, Number),
         reason: VoidReason,
         redraw: Redraw,
-        chance: EntropySource<'_>,
-    ) -> Verdict {
+        entropy: EntropySource<'_>,
+    ) -> Result<Decision, Refusal> {
         let (id, number) = seat;
         let draw = self.draw(id).ok_or(Refusal::NotFound("draw"))?;
         if draw.status() != Status::Announced {
             return Err(Refusal::DrawInProgress(id));
         }
-        let seat_there = draw.seat(number).filter(|seat| seat.voided.is_none()).ok_or(Refusal::NotAWinner)?;
-        draw.refuse_handed_over(seat_there)?;
+        let filled = draw.seat(number).filter(|seat| seat.voided.is_none()).ok_or(Refusal::NotAWinner)?;
+        draw.require_not_handed_over(filled)?;
         let voided = Fact::SeatVoided { draw: id, number, reason };
         if redraw == Redraw::No {
             return Ok(Decision::new([voided], Outcome::Voided { redraw: None }));
         }
-        self.refuse_pending()?;
-        let first: Vec<_> = self.announcing_the_last().into_iter().chain([voided]).collect();
+        self.require_no_pending_draw()?;
+        let first: Vec<_> = self.due_announcement().into_iter().chain([voided]).collect();
         let spec = DrawSpec { winner_count: 1, ..DrawSpec::clone(&draw.spec) };
-        let (facts, redraw) = self.begin(at, first, spec, Some(seat), chance)?;
+        let (facts, redraw) = self.start_after(at, first, spec, Some(seat), entropy)?;
         Ok(Decision::new(facts, Outcome::Voided { redraw: Some(redraw) }))
     }
 
-    /// The whole draw in one call; asked for again with the same request, the draw there is. It is known by the journal, so that this
-    /// holds across a crash, and until a reset.
-    pub(super) fn draw_at_once(&self, at: Timestamp, wish: &DrawRequest, chance: EntropySource<'_>) -> Verdict {
-        let known = wish.request.and_then(|request| self.draws().find(|draw| draw.request == Some(request)));
-        if let Some(draw) = known {
+    /// Starts and reveals a draw in one call. A retry with the same request key gives the existing
+    /// draw: the key is a fact, so this holds across a crash, and until a reset.
+    pub(super) fn draw_at_once(
+        &self,
+        at: Timestamp,
+        request: &DrawRequest,
+        entropy: EntropySource<'_>,
+    ) -> Result<Decision, Refusal> {
+        let existing = request.request.and_then(|key| self.draws().find(|draw| draw.request == Some(key)));
+        if let Some(draw) = existing {
             return Ok(Decision::new([], Outcome::Revealed(draw.id)));
         }
-        self.refuse_pending()?;
-        self.refuse_outdated(wish)?;
-        let spec = DrawRequest { mode: Some(Mode::List), ..wish.clone() }.settle(&self.prizes)?;
-        let (mut facts, draw) = self.begin(at, self.announcing_the_last().into_iter().collect(), spec, None, chance)?;
-        let Some(Fact::Started { sealed, request, .. }) = facts.last_mut() else {
-            unreachable!("a beginning ends with its start")
+        self.require_no_pending_draw()?;
+        self.require_current(request)?;
+        let spec = DrawRequest { mode: Some(Mode::List), ..request.clone() }.resolve(&self.prizes)?;
+        let (mut facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, entropy)?;
+        let Some(Fact::Started { sealed, request: key, .. }) = facts.last_mut() else {
+            unreachable!("the start is the last fact")
         };
-        *request = wish.request;
+        *key = request.request;
         let sealed = sealed.clone();
         facts.push(Fact::Revealed { draw, sealed });
         Ok(Decision::new(facts, Outcome::Revealed(draw)))
     }
 
-    /// `first` and then the start of a draw of `spec`, picked from the pool as it stands once `first` is true.
-    fn begin(
+    /// The facts `first`, then the start of a draw of `spec`, picked from the pool as it is after
+    /// `first`.
+    fn start_after(
         &self,
         at: Timestamp,
         first: Vec<Fact>,
         spec: DrawSpec,
         redraw_of: Option<(DrawId, Number)>,
-        chance: EntropySource<'_>,
+        entropy: EntropySource<'_>,
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
         let mut event = self.clone();
         first.iter().for_each(|fact| event.apply(at, fact));
@@ -156,14 +166,14 @@ impl Event {
                 return Err(Refusal::PrizeExhausted { left });
             }
         }
-        let pool = event.eligible(prize);
+        let pool = event.eligible_pool(prize);
         match pool.size {
             _ if event.registered == 0 => return Err(Refusal::NobodyRegistered),
             0 => return Err(Refusal::NobodyLeft),
             left if left < spec.winner_count => return Err(Refusal::TooFewLeft { left }),
             _ => {}
         }
-        let entropy = chance();
+        let entropy = entropy();
         let picks = pick(&pool, spec.winner_count, &entropy).into();
         let draw = DrawId(event.next_draw);
         let sealed = SealedPick { entropy, picks };
@@ -171,33 +181,36 @@ impl Event {
         Ok((first.into_iter().chain([started]).collect(), draw))
     }
 
-    /// The announcement of the draw that is revealed and not announced, if there is one: it goes before whatever comes next.
-    pub(super) fn announcing_the_last(&self) -> Option<Fact> {
-        self.unannounced().map(|draw| Fact::Announced { draw: draw.id, cause: Cause::NextDraw })
+    /// The announcement of the revealed draw, which comes before the next step of any draw; `None`
+    /// when no draw waits for one.
+    pub(super) fn due_announcement(&self) -> Option<Fact> {
+        self.unannounced_draw().map(|draw| Fact::Announced { draw: draw.id, cause: Cause::NextDraw })
     }
 
-    /// Refuses a wish that was made before the newest draw: another operator was first.
-    fn refuse_outdated(&self, wish: &DrawRequest) -> Result<(), Refusal> {
-        let outdated = wish.last_draw.is_some_and(|known| known != self.last_draw());
+    /// Refuses a request that was made before the newest draw, since another operator was first.
+    fn require_current(&self, request: &DrawRequest) -> Result<(), Refusal> {
+        let outdated = request.last_draw.is_some_and(|known| known != self.last_draw_id());
         if outdated { Err(Refusal::Outdated) } else { Ok(()) }
     }
 
-    pub(super) fn refuse_pending(&self) -> Result<(), Refusal> {
-        self.pending().map_or(Ok(()), |draw| Err(Refusal::DrawInProgress(draw.id)))
+    /// Refuses while a draw is pending.
+    pub(super) fn require_no_pending_draw(&self) -> Result<(), Refusal> {
+        self.pending_draw().map_or(Ok(()), |draw| Err(Refusal::DrawInProgress(draw.id)))
     }
 }
 
 impl Draw {
-    fn revealing(&self) -> Fact {
+    fn reveal_fact(&self) -> Fact {
         Fact::Revealed { draw: self.id, sealed: self.sealed.clone() }
     }
 
-    pub(super) fn calling_off(&self, reason: Arc<str>) -> Fact {
+    /// The fact that cancels this draw.
+    pub(super) fn cancellation(&self, reason: Arc<str>) -> Fact {
         Fact::Cancelled { draw: self.id, sealed: self.sealed.clone(), reason }
     }
 
-    /// Whether it drew exactly these, in any order.
-    fn drew_exactly(&self, winners: &[Number]) -> bool {
+    /// True when the draw has exactly these winners, in any order.
+    fn has_winners(&self, winners: &[Number]) -> bool {
         !self.seats.is_empty() && self.seats.len() == winners.len() && self.winners().all(|number| winners.contains(&number))
     }
 }
@@ -207,7 +220,7 @@ mod tests {
     use super::super::Mode::{Card, List, Network, Slot};
     use super::super::command::{Command, ResetScope};
     use super::super::event::Audience;
-    use super::super::testing::{EventFixture, wish};
+    use super::super::sample::{EventFixture, draw_request};
     use super::super::{Phase, SessionId};
     use super::*;
 
@@ -215,16 +228,16 @@ mod tests {
     fn a_double_click_on_start_picks_once() {
         let mut fixture = EventFixture::with(50);
         let first = fixture.start("TV", Slot, 1).unwrap();
-        let picks = fixture.event.pending().unwrap().sealed.picks.clone();
+        let picks = fixture.event.pending_draw().unwrap().sealed.picks.clone();
         assert_eq!(fixture.start("TV", Slot, 1), Ok(first));
-        assert_eq!(fixture.event.pending().unwrap().sealed.picks, picks);
+        assert_eq!(fixture.event.pending_draw().unwrap().sealed.picks, picks);
         assert_eq!(fixture.start("Car", Slot, 1), Err(Refusal::DrawInProgress(first)));
-        assert_eq!(fixture.order(Command::Standby(wish("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
-        assert_eq!(fixture.order(Command::DrawAtOnce(wish("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(fixture.execute(Command::Standby(draw_request("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
+        assert_eq!(fixture.execute(Command::DrawAtOnce(draw_request("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_refused_and_changes_nothing() {
+    fn an_impossible_draw_is_refused_and_changes_nothing() {
         let mut nobody = EventFixture::with(0);
         assert_eq!(nobody.start("TV", Slot, 1), Err(Refusal::NobodyRegistered));
         let mut fixture = EventFixture::with(3);
@@ -242,9 +255,9 @@ mod tests {
         assert_eq!(fixture.start("Sock", Card, 4), Err(Refusal::TooFewLeft { left: 3 }));
         fixture.draw("Sock", Card, 3).unwrap();
         assert_eq!(fixture.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
-        assert_eq!(fixture.order(Command::Reveal), Err(Refusal::NothingToReveal));
-        assert_eq!(fixture.order(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
-        assert_eq!(EventFixture::with(1).order(Command::Complete(DrawSelector::Latest)), Err(Refusal::NothingToComplete));
+        assert_eq!(fixture.execute(Command::Reveal), Err(Refusal::NothingToReveal));
+        assert_eq!(fixture.execute(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
+        assert_eq!(EventFixture::with(1).execute(Command::Complete(DrawSelector::Latest)), Err(Refusal::NothingToComplete));
     }
 
     #[test]
@@ -254,70 +267,70 @@ mod tests {
         let knows = |fixture: &EventFixture, audience| fixture.event.draw(id).unwrap().is_known_to(audience);
         assert!(!knows(&fixture, Audience::Operators));
         assert!(fixture.event.draw(id).unwrap().disclosed_pick().is_none(), "a pick is sealed before its reveal");
-        fixture.order(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal).unwrap();
         assert!(knows(&fixture, Audience::Operators) && !knows(&fixture, Audience::Public));
-        fixture.order(Command::Complete(DrawSelector::Latest)).unwrap();
+        fixture.execute(Command::Complete(DrawSelector::Latest)).unwrap();
         assert!(knows(&fixture, Audience::Public));
     }
 
     #[test]
-    fn completing_again_changes_nothing_and_says_the_same() {
+    fn completing_again_changes_nothing_and_gives_the_same_answer() {
         let mut fixture = EventFixture::with(9);
         let draw = fixture.draw("TV", Card, 3).unwrap();
         let facts = fixture.facts.len();
-        let backwards: Vec<_> = draw.winners().collect::<Vec<_>>().into_iter().rev().collect();
-        for which in [DrawSelector::Latest, DrawSelector::Draw(draw.id), DrawSelector::Winners(backwards)] {
-            assert_eq!(fixture.order(Command::Complete(which)), Ok(Outcome::Completed(draw.id)));
+        let reversed: Vec<_> = draw.winners().collect::<Vec<_>>().into_iter().rev().collect();
+        for selector in [DrawSelector::Latest, DrawSelector::Draw(draw.id), DrawSelector::Winners(reversed)] {
+            assert_eq!(fixture.execute(Command::Complete(selector)), Ok(Outcome::Completed(draw.id)));
         }
         assert_eq!(fixture.facts.len(), facts);
-        assert_eq!(fixture.order(Command::Complete(DrawSelector::Winners(vec![]))), Err(Refusal::NothingToComplete));
-        assert_eq!(fixture.order(Command::Complete(DrawSelector::Draw(DrawId(99)))), Err(Refusal::NothingToComplete));
+        assert_eq!(fixture.execute(Command::Complete(DrawSelector::Winners(vec![]))), Err(Refusal::NothingToComplete));
+        assert_eq!(fixture.execute(Command::Complete(DrawSelector::Draw(DrawId(99)))), Err(Refusal::NothingToComplete));
     }
 
     #[test]
     fn the_next_draw_announces_the_last_one_first() {
         let next: [fn() -> Command; 3] = [
-            || Command::Standby(wish("Mug", Slot, 1)),
-            || Command::Start(wish("Mug", Slot, 1)),
-            || Command::DrawAtOnce(wish("Mug", List, 1)),
+            || Command::Standby(draw_request("Mug", Slot, 1)),
+            || Command::Start(draw_request("Mug", Slot, 1)),
+            || Command::DrawAtOnce(draw_request("Mug", List, 1)),
         ];
         for command in next {
             let mut fixture = EventFixture::with(9);
             let id = fixture.start("TV", Slot, 1).unwrap();
-            fixture.order(Command::Reveal).unwrap();
+            fixture.execute(Command::Reveal).unwrap();
             let before = fixture.facts.len();
-            fixture.order(command()).unwrap();
+            fixture.execute(command()).unwrap();
             assert_eq!(fixture.facts[before], Fact::Announced { draw: id, cause: Cause::NextDraw });
         }
     }
 
     #[test]
-    fn a_cancelled_pick_stays_on_record_and_its_numbers_in_the_pool() {
+    fn a_cancelled_pick_stays_on_record_and_frees_its_numbers() {
         let mut fixture = EventFixture::with(1);
         let id = fixture.start("TV", Slot, 1).unwrap();
-        assert_eq!(fixture.order(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
+        assert_eq!(fixture.execute(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
         assert_eq!(fixture.event.draw(id).unwrap().disclosed_pick().unwrap().picks[..], [Number(1)]);
         fixture.draw("TV", Slot, 1).unwrap();
-        fixture.order(Command::Standby(wish("Mug", Slot, 1))).unwrap();
-        assert_eq!(fixture.order(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
+        fixture.execute(Command::Standby(draw_request("Mug", Slot, 1))).unwrap();
+        assert_eq!(fixture.execute(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
         assert_eq!(fixture.event.standby, None);
     }
 
     #[test]
-    fn an_absent_winners_seat_is_drawn_again_for_somebody_else() {
+    fn an_absent_winners_seat_goes_to_another_number() {
         let mut fixture = EventFixture::with(2);
         let prize = fixture.list("TV", 1, |_| {});
         let draw = fixture.draw("TV", Slot, 1).unwrap();
         let absent = draw.winners().next().unwrap();
         assert_eq!(fixture.start("TV", Slot, 1), Err(Refusal::PrizeExhausted { left: 0 }));
         let Ok(Outcome::Voided { redraw: Some(redraw) }) = fixture.void(&draw, absent, VoidReason::Absent, Redraw::Yes) else {
-            panic!("not drawn again")
+            panic!("not redrawn")
         };
         assert_eq!(fixture.event.draw(redraw).unwrap().redraw_of, Some((draw.id, absent)));
-        fixture.order(Command::Reveal).unwrap();
-        fixture.order(Command::Complete(DrawSelector::Latest)).unwrap();
-        let lucky = fixture.event.draw(redraw).unwrap().winners().next().unwrap();
-        assert_ne!(lucky, absent);
+        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Complete(DrawSelector::Latest)).unwrap();
+        let next_winner = fixture.event.draw(redraw).unwrap().winners().next().unwrap();
+        assert_ne!(next_winner, absent);
         assert_eq!(fixture.event.remaining(fixture.event.prize(prize).unwrap(), Audience::Public), 0);
         assert_eq!(fixture.void(&draw, absent, VoidReason::Absent, Redraw::Yes), Err(Refusal::NotAWinner), "a second click");
         assert_eq!(fixture.event.draw(draw.id).unwrap().seats.len(), 1, "the voided row stays");
@@ -331,72 +344,68 @@ mod tests {
         assert!(fixture.event.draw(draw.id).unwrap().seats[0].voided.is_none());
         assert_eq!(fixture.void(&draw, Number(7), VoidReason::Absent, Redraw::No), Err(Refusal::NotAWinner));
         fixture.void(&draw, Number(1), VoidReason::OperatorError, Redraw::Yes).unwrap();
-        assert_eq!(
-            fixture.event.pending().unwrap().sealed.picks[..],
-            [Number(1)],
-            "an operator's error costs nobody their chance"
-        );
+        assert_eq!(fixture.event.pending_draw().unwrap().sealed.picks[..], [Number(1)], "an operator's error excludes nobody");
     }
 
     #[test]
-    fn a_reset_voids_what_is_pending_and_begins_anew() {
+    fn a_reset_cancels_the_pending_draw_and_clears_the_rest() {
         let mut fixture = EventFixture::with(5);
         let draw = fixture.draw("TV", Slot, 1).unwrap();
         let pending = fixture.start("Mug", Slot, 1).unwrap();
-        fixture.order(Command::Reset(ResetScope::Draws)).unwrap();
+        fixture.execute(Command::Reset(ResetScope::Draws)).unwrap();
         assert!(fixture.facts.iter().any(|fact| matches!(fact, Fact::Cancelled { draw, .. } if *draw == pending)));
         assert_eq!((fixture.event.draws().len(), fixture.event.participant_count()), (0, 5));
         let next = fixture.draw("TV", Card, 5).unwrap();
-        assert!(next.id > pending && pending > draw.id, "draw ids are never used again");
-        fixture.order(Command::Reset(ResetScope::Participants(SessionId([9; 16])))).unwrap();
+        assert!(next.id > pending && pending > draw.id, "draw ids are never reused");
+        fixture.execute(Command::Reset(ResetScope::Participants(SessionId([9; 16])))).unwrap();
         assert_eq!((fixture.event.participant_count(), fixture.event.highest_number()), (0, 0));
         let old = Command::Register { number: Number(1), key: [0; 32], session: SessionId([1; 16]) };
-        assert_eq!(fixture.order(old), Err(Refusal::StaleSession));
+        assert_eq!(fixture.execute(old), Err(Refusal::StaleSession));
         fixture.register(1).unwrap();
     }
 
     #[test]
-    fn closing_an_event_announces_what_was_revealed_and_ends_drawing() {
+    fn closing_an_event_announces_the_revealed_draw_and_ends_drawing() {
         let mut fixture = EventFixture::with(5);
         let id = fixture.start("TV", Slot, 1).unwrap();
-        assert_eq!(fixture.order(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
-        fixture.order(Command::Reveal).unwrap();
-        fixture.order(Command::ChangePhase(Phase::Closed)).unwrap();
+        assert_eq!(fixture.execute(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
+        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::ChangePhase(Phase::Closed)).unwrap();
         assert_eq!(fixture.event.draw(id).unwrap().status(), Status::Announced);
         assert_eq!(fixture.start("Mug", Slot, 1), Err(Refusal::EventClosed));
         assert_eq!(fixture.register(6), Err(Refusal::EventClosed));
-        assert_eq!(fixture.order(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
+        assert_eq!(fixture.execute(Command::ChangePhase(Phase::Open)), Err(Refusal::EventClosed));
     }
 
     #[test]
-    fn an_operator_who_is_late_acts_on_nobody_else_s_draw() {
+    fn a_late_operator_cannot_act_on_another_draw() {
         let mut fixture = EventFixture::with(9);
-        let late = |known| DrawRequest { last_draw: Some(DrawId(known)), ..wish("TV", Slot, 1) };
-        let Ok(Outcome::Started(first)) = fixture.order(Command::Start(late(0))) else { panic!("not started") };
-        assert_eq!(fixture.order(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
-        assert_eq!(fixture.order(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
-        assert_eq!(fixture.order(Command::CancelDraw { draw: DrawId(9), reason: "".into() }), Err(Refusal::Outdated));
-        fixture.order(Command::RevealDraw(first)).unwrap();
-        assert_eq!(fixture.order(Command::RevealDraw(first)), Ok(Outcome::Revealed(first)), "both operators pressed");
-        for late_wish in [Command::Start(late(0)), Command::Standby(late(0)), Command::DrawAtOnce(late(0))] {
-            assert_eq!(fixture.order(late_wish), Err(Refusal::Outdated));
+        let late = |known| DrawRequest { last_draw: Some(DrawId(known)), ..draw_request("TV", Slot, 1) };
+        let Ok(Outcome::Started(first)) = fixture.execute(Command::Start(late(0))) else { panic!("not started") };
+        assert_eq!(fixture.execute(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
+        assert_eq!(fixture.execute(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
+        assert_eq!(fixture.execute(Command::CancelDraw { draw: DrawId(9), reason: "".into() }), Err(Refusal::Outdated));
+        fixture.execute(Command::RevealDraw(first)).unwrap();
+        assert_eq!(fixture.execute(Command::RevealDraw(first)), Ok(Outcome::Revealed(first)), "both operators pressed");
+        for late_command in [Command::Start(late(0)), Command::Standby(late(0)), Command::DrawAtOnce(late(0))] {
+            assert_eq!(fixture.execute(late_command), Err(Refusal::Outdated));
         }
-        let Ok(Outcome::Started(second)) = fixture.order(Command::Start(late(1))) else { panic!("not started") };
-        fixture.order(Command::CancelDraw { draw: second, reason: "".into() }).unwrap();
-        assert_eq!(fixture.order(Command::RevealDraw(second)), Err(Refusal::Outdated));
-        fixture.order(Command::Reset(crate::draw::command::ResetScope::Draws)).unwrap();
-        assert_eq!(fixture.order(Command::Start(late(1))), Err(Refusal::Outdated), "a reset brings no id back");
+        let Ok(Outcome::Started(second)) = fixture.execute(Command::Start(late(1))) else { panic!("not started") };
+        fixture.execute(Command::CancelDraw { draw: second, reason: "".into() }).unwrap();
+        assert_eq!(fixture.execute(Command::RevealDraw(second)), Err(Refusal::Outdated));
+        fixture.execute(Command::Reset(ResetScope::Draws)).unwrap();
+        assert_eq!(fixture.execute(Command::Start(late(1))), Err(Refusal::Outdated), "a reset reuses no id");
     }
 
     #[test]
-    fn a_draw_in_one_call_that_is_asked_for_again_is_the_draw_there_is() {
+    fn a_retried_draw_in_one_call_is_the_existing_draw() {
         let mut fixture = EventFixture::with(9);
-        let ask = |request| DrawRequest { request: Some([request; 32]), ..wish("TV", List, 2) };
-        let first = fixture.order(Command::DrawAtOnce(ask(1)));
-        assert_eq!(fixture.order(Command::DrawAtOnce(ask(1))), first);
-        let second = fixture.order(Command::DrawAtOnce(ask(2)));
+        let ask = |request| DrawRequest { request: Some([request; 32]), ..draw_request("TV", List, 2) };
+        let first = fixture.execute(Command::DrawAtOnce(ask(1)));
+        assert_eq!(fixture.execute(Command::DrawAtOnce(ask(1))), first);
+        let second = fixture.execute(Command::DrawAtOnce(ask(2)));
         assert!(second.is_ok() && second != first);
-        assert_eq!(fixture.order(Command::DrawAtOnce(ask(1))), first, "however much has been drawn since");
+        assert_eq!(fixture.execute(Command::DrawAtOnce(ask(1))), first, "even after another draw");
         assert_eq!(fixture.event.draws().count(), 2);
     }
 }

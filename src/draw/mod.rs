@@ -1,52 +1,49 @@
-//! The rules of a lucky draw: what may happen to an event, and what follows when it did.
+//! The rules of a lucky draw: which changes an event allows, and what each change does to it.
 //!
-//! Everything here is pure. A [`Command`] is a wish; [`Event::decide`] answers it with the [`Fact`]s that would make it true, or
-//! a [`Refusal`]; [`Event::apply`] takes a fact for granted. Time and chance come in as arguments, so that a test, a
-//! replay and a live event run the very same code. This room knows no I/O, no clock, no lock, no JSON and no hash order.
+//! Everything here is pure. A [`Command`] asks for a change; [`Event::decide`] answers it with the
+//! [`Fact`]s that make the change, or with a [`Refusal`]; [`Event::apply`] applies a fact and never
+//! refuses it. Time and entropy are arguments, so that a test, a replay and a live event run the
+//! same code. This module knows no I/O, clock, lock, JSON or hash order.
 //!
 //! Read [`event`] first, then [`decide`], then [`pick`].
 
-pub mod apply;
-pub mod chunked;
+mod apply;
+mod chunked;
 pub mod command;
 pub mod decide;
 pub mod event;
 pub mod fact;
 mod lifecycle;
 pub mod pick;
-pub mod pool;
 pub mod prize;
-
-pub mod refusal;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod sample;
-#[cfg(test)]
-pub(crate) mod testing;
 mod winners;
 
 pub use command::{Command, Decision, Outcome, WinSelector};
 pub use event::{Draw, Event, Participant, Seat, Status};
 pub use fact::{Actor, Fact};
-pub use pool::Pool;
+pub use pick::Pool;
 pub use prize::{DrawRequest, DrawSpec, Mode, Prize};
 pub use refusal::Refusal;
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
-/// A participant's number within one event session, from 1.
+/// A participant's number within one session of an event, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Number(pub u32);
 
-/// A draw's number within its event, from 1; never given twice, also after a reset.
+/// A draw's number within its event, from 1; never reused, not even after a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DrawId(pub u32);
 
-/// A listed prize's number within its event, from 1; never given twice.
+/// A listed prize's number within its event, from 1; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PrizeId(pub u32);
 
@@ -54,26 +51,29 @@ pub struct PrizeId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u32);
 
-/// 32 random bytes from outside: everything a draw's chance is made of.
+/// The 32 random bytes that decide one draw.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Entropy(pub [u8; 32]);
 
 impl fmt::Debug for Entropy {
-    /// Prints no byte: entropy foretells the winners, and debug output ends in logs.
+    /// Prints no byte: entropy predicts the winners, and debug output ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Entropy(..)")
     }
 }
 
-/// One generation of participants. Resetting participants begins a new one, and every older number and token is void with it.
+/// One generation of participants. Resetting the participants begins a new one and voids all older
+/// numbers and tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
-/// Marks one unbroken history of frames: a phone that knows another epoch cannot catch up by number.
+/// One unbroken history of numbered frames. A phone that knows another epoch cannot catch up by
+/// frame number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub [u8; 8]);
 
-/// An event's name in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`, and not `events`, which names the list of events there.
+/// An event's name in addresses: 1 to 64 of `A-Z a-z 0-9 _ -`, and not `events`, which names the
+/// list of events there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Arc<str>);
 
@@ -112,34 +112,38 @@ impl fmt::Display for EventId {
     }
 }
 
-/// How far an event has come. It only ever ends once.
+/// The phase of an event. [`Phase::Closed`] is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// People may register, and prizes may be drawn.
+    /// Registration is open, and prizes can be drawn.
     Open,
-    /// Registration is closed; prizes may be drawn. Can be opened again.
+    /// Registration is closed, and prizes can be drawn. The host can reopen registration.
     Drawing,
-    /// Over: no registration, no draw, no socket. Its rows stay.
+    /// Over: no registration, no draw, no socket. Its rows stay in the journal.
     Closed,
 }
 
-/// Who may use a signed link.
+/// The rights of a signed link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkRole {
-    /// A projector: may connect as a display.
+    /// A projector: connects as a display.
     Display,
-    /// The prize desk: may read the winners and mark a participant as not eligible.
+    /// The prize desk: reads the winners and marks participants as not eligible.
     Staff,
-    /// Runs the show of one event.
+    /// The host of one event: runs its draws.
     Host,
 }
 
-/// A signed link: valid as long as it stands in its event.
+/// A signed link: valid until it is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
+    /// Its number, which the token carries.
     pub id: LinkId,
+    /// The rights it gives.
     pub role: LinkRole,
+    /// The time of its creation.
     pub made_at: Timestamp,
+    /// The time of its revocation; `None` while it is valid.
     pub revoked_at: Option<Timestamp>,
 }
 

@@ -1,20 +1,28 @@
-//! Prizes, and what is asked for when one is drawn.
+//! Prizes, and requests to draw them.
+//!
+//! A request can leave out what the list of prizes knows; resolving it gives a complete
+//! [`DrawSpec`]. Nothing behind that may look a prize up again, since the list can change while a
+//! draw is pending.
 
 use super::{DrawId, PrizeId, Refusal};
 use std::sync::Arc;
 
-/// How a draw is played. The mode bounds how many win at once, since a screen can only show so much.
+/// The animation of a draw. It limits the winners per draw, since a screen can only show so many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
+    /// A slot machine, for one winner.
     #[default]
     Slot,
+    /// Cards that turn over.
     Card,
+    /// A network of numbers.
     Network,
+    /// A plain list, for many winners.
     List,
 }
 
 impl Mode {
-    /// Every mode, in the order of its limit.
+    /// Every mode, by rising limit.
     pub const ALL: [Mode; 4] = [Mode::Slot, Mode::Card, Mode::Network, Mode::List];
 
     /// The most winners of one draw in this mode.
@@ -43,64 +51,83 @@ impl Mode {
     }
 }
 
-/// A prize on the event's list. Its place in the list is its order of appearance.
+/// A prize on the event's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prize {
+    /// Its number within the event.
     pub id: PrizeId,
+    /// Its name, unique within the list.
     pub name: Arc<str>,
+    /// Its rank; 1 is the highest.
     pub rank: u32,
+    /// The name of its rank, such as "대상".
     pub grade: Option<Arc<str>>,
-    /// How many there are to win.
+    /// The number of prizes to win.
     pub quantity: u32,
-    /// How it is played when a draw does not say.
+    /// The mode of draws that name none.
     pub mode: Option<Mode>,
-    /// How many win at once when a draw does not say.
+    /// The winners of draws that name no count.
     pub winner_count: Option<u32>,
+    /// The path of its image.
     pub image: Option<Arc<str>>,
-    /// Whether somebody who won another prize may win this one too.
+    /// Winners of other prizes can win this one too.
     pub repeat_winners: bool,
-    /// Only this group may win it, where the event uses groups.
+    /// The only group that can win it, where the event uses groups.
     pub group: Option<Arc<str>>,
-    /// Whether it is sent, so that its winners hand in an address.
+    /// The prize is sent, so its winners hand in an address.
     pub needs_address: bool,
 }
 
-/// What a console asks to draw, before the list of prizes filled in what it left out.
+/// A draw as an operator asks for it; the list of prizes fills in what it leaves out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrawRequest {
+    /// The listed prize, by id.
     pub prize_id: Option<PrizeId>,
+    /// The prize's name; without an id it also finds the listed prize.
     pub prize_name: Option<Arc<str>>,
+    /// The prize's rank.
     pub prize_rank: Option<u32>,
+    /// The path of the prize's image.
     pub prize_image: Option<Arc<str>>,
+    /// The animation.
     pub mode: Option<Mode>,
+    /// The number of winners.
     pub winner_count: Option<u32>,
-    /// The newest draw the asker knows of, `DrawId(0)` for none: another one means that somebody else was first.
+    /// The newest draw that the operator knows of, `DrawId(0)` for none. A newer draw means that
+    /// another operator was first.
     pub last_draw: Option<DrawId>,
-    /// The SHA-256 of a `request_id`: asked with it again, a draw in one call is the draw there is.
+    /// The SHA-256 of a `request_id`, by which a retried draw in one call finds the existing draw.
     pub request: Option<[u8; 32]>,
 }
 
-/// What is drawn: the prize as it is shown, how, and for how many. Two wishes are the same draw when their specs are equal.
+/// A complete draw request. Two requests ask for the same draw when their specs are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrawSpec {
-    /// The listed prize, if it is on the list: its quantity then binds.
+    /// The listed prize, whose quantity limits the draw; `None` for a prize that is not on the
+    /// list.
     pub prize_id: Option<PrizeId>,
+    /// The prize's name.
     pub prize_name: Arc<str>,
+    /// The prize's rank.
     pub prize_rank: u32,
-    /// What a listed prize is called beside its rank: "대상".
+    /// The name of a listed prize's rank, such as "대상".
     pub prize_grade: Option<Arc<str>>,
+    /// The path of the prize's image.
     pub prize_image: Option<Arc<str>>,
+    /// The animation.
     pub mode: Mode,
+    /// The number of winners, within the mode's limit.
     pub winner_count: u32,
 }
 
 impl DrawRequest {
-    /// Settles what is drawn: a listed prize is found by id, else by exact name, and fills in what the wish left out.
+    /// Completes the request: a listed prize is found by id, else by exact name, and fills in what
+    /// the request leaves out.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] for an unknown id, [`Refusal::Invalid`] for a missing name or rank or a count of nought, and
-    /// [`Refusal::TooManyWinners`] for a count over the mode's limit.
-    pub fn settle(&self, prizes: &[Prize]) -> Result<DrawSpec, Refusal> {
+    /// [`Refusal::NotFound`] for an unknown id, [`Refusal::Invalid`] for a missing name or rank or
+    /// a count of zero, and [`Refusal::TooManyWinners`] for a count over the mode's limit.
+    pub fn resolve(&self, prizes: &[Prize]) -> Result<DrawSpec, Refusal> {
         let listed = match (self.prize_id, &self.prize_name) {
             (Some(id), _) => Some(prizes.iter().find(|prize| prize.id == id).ok_or(Refusal::NotFound("prize"))?),
             (None, Some(name)) => prizes.iter().find(|prize| prize.name == *name),

@@ -1,12 +1,15 @@
-//! Events as tests of the other rooms need them: told by facts alone, with chosen winners, since those tests are about how an event looks and not
-//! how it came about.
+//! Events for tests.
+//!
+//! [`EventFixture`] takes commands, as the tests of this module need. [`event`] builds an event
+//! from facts alone with chosen winners, for tests of other modules: they are about the looks of an
+//! event, not about the rules that led there.
 
-use super::fact::{Cause, SealedPick, Settings, VoidReason};
-use super::testing::prize;
+use super::command::Redraw;
+use super::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use super::*;
 use std::sync::Arc;
 
-/// Puts an event together.
+/// A builder of events.
 pub(crate) struct Sample {
     event: Event,
     last: Option<(DrawId, SealedPick)>,
@@ -18,14 +21,14 @@ pub(crate) fn event() -> Sample {
     let id = EventId::parse("gala").expect("a plain name");
     let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
-    let sample = Sample { event, last: None }.tell(0, television);
+    let sample = Sample { event, last: None }.apply(0, television);
     (1..=10).fold(sample, |sample, number| {
-        sample.tell(i64::from(number) * 1000, Fact::Registered { number: Number(number), key: [number as u8; 32] })
+        sample.apply(i64::from(number) * 1000, Fact::Registered { number: Number(number), key: [number as u8; 32] })
     })
 }
 
 impl Sample {
-    /// Adds a draw that is picked and not revealed.
+    /// Adds a pending draw.
     pub(crate) fn started(mut self, prize: &str, picks: &[u32]) -> Self {
         let mut pool = Pool::new(10);
         (1..=10).for_each(|number| pool.push(Number(number), 1));
@@ -41,30 +44,30 @@ impl Sample {
         let draw = DrawId(self.event.next_draw);
         let sealed = SealedPick { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() };
         self.last = Some((draw, sealed.clone()));
-        self.tell(
+        self.apply(
             20_000,
             Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of: None, request: None },
         )
     }
 
-    /// Adds a draw that displays and consoles know.
+    /// Adds a revealed draw.
     pub(crate) fn revealed(self, prize: &str, picks: &[u32]) -> Self {
-        self.started(prize, picks).tell_of_last(30_000, |draw, sealed| Fact::Revealed { draw, sealed })
+        self.started(prize, picks).apply_to_last(30_000, |draw, sealed| Fact::Revealed { draw, sealed })
     }
 
-    /// Adds a draw that everybody knows.
+    /// Adds an announced draw.
     pub(crate) fn announced(self, prize: &str, picks: &[u32]) -> Self {
-        self.revealed(prize, picks).tell_of_last(40_000, |draw, _| Fact::Announced { draw, cause: Cause::Completed })
+        self.revealed(prize, picks).apply_to_last(40_000, |draw, _| Fact::Announced { draw, cause: Cause::Completed })
     }
 
-    /// Calls off the last draw.
+    /// Cancels the last draw.
     pub(crate) fn cancelled(self, reason: &str) -> Self {
-        self.tell_of_last(35_000, |draw, sealed| Fact::Cancelled { draw, sealed, reason: reason.into() })
+        self.apply_to_last(35_000, |draw, sealed| Fact::Cancelled { draw, sealed, reason: reason.into() })
     }
 
     /// Voids the first seat of the last draw.
     pub(crate) fn voided(self, reason: VoidReason) -> Self {
-        self.tell_of_last(50_000, |draw, sealed| Fact::SeatVoided { draw, number: sealed.picks[0], reason })
+        self.apply_to_last(50_000, |draw, sealed| Fact::SeatVoided { draw, number: sealed.picks[0], reason })
     }
 
     /// The event.
@@ -72,13 +75,115 @@ impl Sample {
         self.event
     }
 
-    fn tell_of_last(self, at_ms: i64, fact: impl FnOnce(DrawId, SealedPick) -> Fact) -> Self {
+    fn apply_to_last(self, at_ms: i64, fact: impl FnOnce(DrawId, SealedPick) -> Fact) -> Self {
         let (draw, sealed) = self.last.clone().expect("a draw was started");
-        self.tell(at_ms, fact(draw, sealed))
+        self.apply(at_ms, fact(draw, sealed))
     }
 
-    fn tell(mut self, at_ms: i64, fact: Fact) -> Self {
+    fn apply(mut self, at_ms: i64, fact: Fact) -> Self {
         self.event.apply(Timestamp(at_ms), &fact);
         self
+    }
+}
+
+/// An event with a clock and an entropy source that only count.
+pub(super) struct EventFixture {
+    pub event: Event,
+    /// All facts so far.
+    pub facts: Vec<Fact>,
+    /// The time of each fact.
+    pub times: Vec<Timestamp>,
+    tick: u32,
+}
+
+impl EventFixture {
+    /// An event with this many participants.
+    pub fn with(participants: u32) -> Self {
+        let mut fixture = Self { event: Self::new_event(), facts: vec![], times: vec![], tick: 0 };
+        (1..=participants).for_each(|number| drop(fixture.register(number)));
+        fixture
+    }
+
+    /// The event before its first fact.
+    pub fn new_event() -> Event {
+        let settings = Settings { title: "송년회".into(), participants_max: 1_000, ..Settings::default() };
+        let id = EventId::parse("demo").unwrap();
+        Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0))
+    }
+
+    /// Decides a command and applies its facts.
+    pub fn execute(&mut self, command: Command) -> Result<Outcome, Refusal> {
+        self.tick += 1;
+        let (at, entropy) = (Timestamp(i64::from(self.tick)), Entropy([self.tick as u8; 32]));
+        let decision = self.event.decide(at, &command, &mut || entropy)?;
+        decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
+        self.times.extend(decision.facts.iter().map(|_| at));
+        self.facts.extend(decision.facts);
+        Ok(decision.outcome)
+    }
+
+    pub fn register(&mut self, number: u32) -> Result<Outcome, Refusal> {
+        let session = self.event.session;
+        self.execute(Command::Register { number: Number(number), key: [number as u8; 32], session })
+    }
+
+    pub fn mark(&mut self, number: u32, mark: Eligibility) {
+        self.execute(Command::MarkParticipant { number: Number(number), mark }).unwrap();
+    }
+
+    /// Adds a prize to the list, after `change`.
+    pub fn list(&mut self, name: &str, quantity: u32, change: impl FnOnce(&mut Prize)) -> PrizeId {
+        let mut prize = prize(name, quantity);
+        change(&mut prize);
+        match self.execute(Command::AddPrize(prize)) {
+            Ok(Outcome::PrizeAdded(id)) => id,
+            other => panic!("not listed: {other:?}"),
+        }
+    }
+
+    pub fn start(&mut self, name: &str, mode: Mode, count: u32) -> Result<DrawId, Refusal> {
+        let outcome = self.execute(Command::Start(draw_request(name, mode, count)))?;
+        let Outcome::Started(id) = outcome else { panic!("{outcome:?}") };
+        Ok(id)
+    }
+
+    /// Starts, reveals and completes a draw.
+    pub fn draw(&mut self, name: &str, mode: Mode, count: u32) -> Result<Draw, Refusal> {
+        let id = self.start(name, mode, count)?;
+        self.execute(Command::Reveal).unwrap();
+        self.execute(Command::Complete(command::DrawSelector::Draw(id))).unwrap();
+        Ok(Draw::clone(self.event.draw(id).unwrap()))
+    }
+
+    pub fn void(&mut self, draw: &Draw, number: Number, reason: VoidReason, redraw: Redraw) -> Result<Outcome, Refusal> {
+        self.execute(Command::Void { draw: draw.id, number, reason, redraw })
+    }
+}
+
+/// A plain prize.
+pub(super) fn prize(name: &str, quantity: u32) -> Prize {
+    Prize {
+        id: PrizeId(0),
+        name: name.into(),
+        rank: 1,
+        grade: None,
+        quantity,
+        mode: None,
+        winner_count: None,
+        image: None,
+        repeat_winners: false,
+        group: None,
+        needs_address: false,
+    }
+}
+
+/// A request for this many winners of a prize.
+pub(super) fn draw_request(name: &str, mode: Mode, count: u32) -> DrawRequest {
+    DrawRequest {
+        prize_name: Some(name.into()),
+        prize_rank: Some(1),
+        mode: Some(mode),
+        winner_count: Some(count),
+        ..DrawRequest::default()
     }
 }

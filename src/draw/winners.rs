@@ -1,58 +1,63 @@
-//! Who may win, and what winners may do afterwards.
+//! Eligibility of participants, and the steps of a winner after the announcement: details, arrival,
+//! hand-over.
+//!
+//! A command about a win must never succeed before that win is public, since its answer would tell
+//! the secret.
 
 use super::command::{Decision, Outcome, WinSelector};
-use super::decide::Verdict;
 use super::event::Audience;
 use super::fact::VoidReason;
 use super::{Draw, DrawId, Event, Fact, Number, Participant, Pool, Prize, Refusal, Seat};
 use std::sync::Arc;
 
 impl Event {
-    /// Everybody who may win `prize` now; none: a prize that is not on the list. O(participants + winners).
-    pub(super) fn eligible(&self, prize: Option<&Prize>) -> Pool {
-        let out = self.excluded_by_history(prize);
+    /// The numbers that can win `prize` now; `None` is a prize that is not on the list.
+    /// O(participants + winners).
+    pub(super) fn eligible_pool(&self, prize: Option<&Prize>) -> Pool {
+        let excluded = self.excluded_by_earlier_draws(prize);
         let mut pool = Pool::new(self.highest_number());
         for (number, participant) in self.participants_after(0) {
-            if !out[number.0 as usize] && self.may_win(participant, prize) {
+            if !excluded[number.0 as usize] && self.is_eligible(participant, prize) {
                 pool.push(number, self.weight(participant));
             }
         }
         pool
     }
 
-    /// By number: whether earlier draws keep it out. Whoever won is out, and whoever lost a seat for a reason of their own; a prize open to
-    /// earlier winners keeps out only those who won this very prize.
-    fn excluded_by_history(&self, prize: Option<&Prize>) -> Vec<bool> {
-        let mut out = vec![false; self.highest_number() as usize + 1];
+    /// By number: true when an earlier draw excludes it. Winners are excluded, and so are numbers
+    /// whose seat was voided for any reason but the operator's error. A prize open to repeat
+    /// winners excludes only winners of this same prize.
+    fn excluded_by_earlier_draws(&self, prize: Option<&Prize>) -> Vec<bool> {
+        let mut excluded = vec![false; self.highest_number() as usize + 1];
         let repeats = prize.is_some_and(|prize| prize.repeat_winners);
         for draw in self.draws.iter() {
             let same_prize = draw.spec.prize_id.is_some() && draw.spec.prize_id == prize.map(|prize| prize.id);
             for seat in &draw.seats {
-                let excluded = match seat.voided {
+                let is_out = match seat.voided {
                     Some((_, reason)) => reason != VoidReason::OperatorError,
                     None => !repeats || same_prize,
                 };
-                out[seat.number.0 as usize] |= excluded;
+                excluded[seat.number.0 as usize] |= is_out;
             }
         }
-        out
+        excluded
     }
 
-    fn may_win(&self, participant: &Participant, prize: Option<&Prize>) -> bool {
-        let mark = self.mark(participant);
-        let wanted = prize.and_then(|prize| prize.group.as_deref()).filter(|_| self.settings.groups);
-        let in_group = wanted.is_none_or(|group| mark.and_then(|mark| mark.group.as_deref()) == Some(group));
-        in_group && mark.is_none_or(|mark| mark.eligible)
+    fn is_eligible(&self, participant: &Participant, prize: Option<&Prize>) -> bool {
+        let eligibility = self.eligibility(participant);
+        let required = prize.and_then(|prize| prize.group.as_deref()).filter(|_| self.settings.groups);
+        let in_group = required.is_none_or(|group| eligibility.and_then(|own| own.group.as_deref()) == Some(group));
+        in_group && eligibility.is_none_or(|own| own.eligible)
     }
 
     fn weight(&self, participant: &Participant) -> u16 {
-        self.mark(participant).filter(|_| self.settings.weights).map_or(1, |mark| mark.weight)
+        self.eligibility(participant).filter(|_| self.settings.weights).map_or(1, |own| own.weight)
     }
 
-    /// Takes a winner's details once; handed in again, the first stay.
-    pub(super) fn receive_details(&self, pick: &WinSelector, number: Number, has_address: bool) -> Verdict {
+    /// Accepts a winner's details. Only the first are kept.
+    pub(super) fn receive_details(&self, pick: &WinSelector, number: Number, has_address: bool) -> Result<Decision, Refusal> {
         let (draw, seat) = match pick {
-            WinSelector::Draw(id) => self.win(*id, number)?,
+            WinSelector::Draw(id) => self.announced_win(*id, number)?,
             WinSelector::PrizeNamed(name) => {
                 let named = || {
                     self.wins(number, Audience::Public)
@@ -71,28 +76,30 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Details { draw: draw.id, number, first, keeps_address }))
     }
 
-    pub(super) fn arrive(&self, id: DrawId, number: Number) -> Verdict {
-        let (draw, seat) = self.win(id, number)?;
+    /// Notes that a winner is present.
+    pub(super) fn arrive(&self, id: DrawId, number: Number) -> Result<Decision, Refusal> {
+        let (draw, seat) = self.announced_win(id, number)?;
         let facts = if seat.arrived_at.is_none() { vec![Fact::Arrived { draw: draw.id, number }] } else { vec![] };
         Ok(Decision::new(facts, Outcome::Done))
     }
 
-    /// Whether the prize of that draw is sent to its winners, as the list of prizes says now.
+    /// True when the draw's prize is sent to its winners, by the list of prizes as it is now.
     pub fn needs_address(&self, draw: &Draw) -> bool {
         draw.spec.prize_id.and_then(|id| self.prize(id)).is_some_and(|prize| prize.needs_address)
     }
 
-    /// Hands a prize over, once: whoever comes second is told when and where it was.
-    pub(super) fn hand_over(&self, id: DrawId, number: Number, desk: &Arc<str>) -> Verdict {
+    /// Hands a prize over, once. The refusal of a second time tells when and where the first was.
+    pub(super) fn hand_over(&self, id: DrawId, number: Number, desk: &Arc<str>) -> Result<Decision, Refusal> {
         let (draw, seat) = self.announced_seat(id, number)?;
         if seat.voided.is_some() {
             return Err(Refusal::WinVoided);
         }
-        draw.refuse_handed_over(seat)?;
+        draw.require_not_handed_over(seat)?;
         Ok(Decision::new([Fact::HandedOver { draw: id, number, desk: desk.clone() }], Outcome::Done))
     }
 
-    pub(super) fn undo_hand_over(&self, id: DrawId, number: Number) -> Verdict {
+    /// Takes back a mistaken hand-over.
+    pub(super) fn undo_hand_over(&self, id: DrawId, number: Number) -> Result<Decision, Refusal> {
         let (_, seat) = self.announced_seat(id, number)?;
         if seat.handed_over.is_none() {
             return Err(Refusal::NotHandedOver);
@@ -100,8 +107,8 @@ impl Event {
         Ok(Decision::new([Fact::HandOverUndone { draw: id, number }], Outcome::Done))
     }
 
-    /// An announced win that was not voided.
-    fn win(&self, id: DrawId, number: Number) -> Result<(&Draw, &Seat), Refusal> {
+    /// An announced win that is not voided.
+    fn announced_win(&self, id: DrawId, number: Number) -> Result<(&Draw, &Seat), Refusal> {
         let (draw, seat) = self.announced_seat(id, number)?;
         if seat.voided.is_some() { Err(Refusal::NotAWinner) } else { Ok((draw, seat)) }
     }
@@ -113,8 +120,8 @@ impl Event {
 }
 
 impl Draw {
-    /// Lets a seat pass whose prize is still at the desk.
-    pub(super) fn refuse_handed_over(&self, seat: &Seat) -> Result<(), Refusal> {
+    /// Refuses a seat whose prize was handed over.
+    pub(super) fn require_not_handed_over(&self, seat: &Seat) -> Result<(), Refusal> {
         let Some((at, desk)) = &seat.handed_over else { return Ok(()) };
         let prize = self.spec.prize_name.clone();
         Err(Refusal::AlreadyHandedOver { draw: self.id, number: seat.number, prize, at: *at, desk: desk.clone() })
@@ -126,13 +133,13 @@ mod tests {
     use super::super::Mode::{Card, List, Slot};
     use super::super::command::{Command, DrawSelector, Redraw};
     use super::super::fact::{Eligibility, Settings};
-    use super::super::testing::EventFixture;
+    use super::super::sample::EventFixture;
     use super::*;
     use std::collections::BTreeSet;
 
-    fn pool(fixture: &EventFixture, prize: Option<super::super::PrizeId>) -> Vec<u32> {
+    fn pool(fixture: &EventFixture, prize: Option<crate::draw::PrizeId>) -> Vec<u32> {
         let prize = prize.and_then(|id| fixture.event.prize(id));
-        fixture.event.eligible(prize).numbers().map(|number| number.0).collect()
+        fixture.event.eligible_pool(prize).numbers().map(|number| number.0).collect()
     }
 
     #[test]
@@ -167,86 +174,86 @@ mod tests {
         let mug = fixture.draw("Mug", Slot, 1).unwrap();
         assert_eq!(pool(&fixture, Some(open)).len(), 3);
         fixture.void(&mug, mug.winners().next().unwrap(), VoidReason::Absent, Redraw::No).unwrap();
-        assert_eq!(pool(&fixture, Some(open)).len(), 3, "whoever was absent stays out of it");
+        assert_eq!(pool(&fixture, Some(open)).len(), 3, "an absent winner stays excluded");
     }
 
     #[test]
-    fn marks_groups_and_weights_count_only_where_they_are_on() {
+    fn groups_and_weights_count_only_where_they_are_on() {
         let mut fixture = EventFixture::with(3);
         let prize = fixture.list("Wine", 1, |prize| prize.group = Some("adults".into()));
         fixture.mark(1, Eligibility { eligible: false, group: Some("adults".into()), weight: 1 });
         fixture.mark(2, Eligibility { eligible: true, group: Some("adults".into()), weight: 7 });
         assert_eq!(pool(&fixture, Some(prize)), [2, 3]);
-        assert_eq!(fixture.event.eligible(None).weights, []);
+        assert_eq!(fixture.event.eligible_pool(None).weights, []);
         let settings = Settings { groups: true, weights: true, ..Settings::clone(&fixture.event.settings) };
-        fixture.order(Command::ChangeSettings(settings)).unwrap();
+        fixture.execute(Command::ChangeSettings(settings)).unwrap();
         assert_eq!(pool(&fixture, Some(prize)), [2]);
         assert_eq!(pool(&fixture, None), [2, 3]);
-        assert_eq!(fixture.event.eligible(None).weights, [(2, 7)]);
+        assert_eq!(fixture.event.eligible_pool(None).weights, [(2, 7)]);
     }
 
     #[test]
-    fn details_are_taken_once_and_from_winners_only() {
+    fn details_are_accepted_once_and_from_winners_only() {
         let mut fixture = EventFixture::with(3);
         let draw = fixture.draw("TV", Slot, 1).unwrap();
         let (id, winner) = (draw.id, draw.winners().next().unwrap());
         let loser = Number(winner.0 % 3 + 1);
         let hand_in = |pick, number| Command::ReceiveDetails { pick, number, has_address: false };
-        assert_eq!(fixture.order(hand_in(WinSelector::Draw(id), loser)), Err(Refusal::NotAWinner));
-        assert_eq!(fixture.order(hand_in(WinSelector::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
+        assert_eq!(fixture.execute(hand_in(WinSelector::Draw(id), loser)), Err(Refusal::NotAWinner));
+        assert_eq!(fixture.execute(hand_in(WinSelector::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
         for first in [true, false] {
-            let outcome = fixture.order(hand_in(WinSelector::PrizeNamed("TV".into()), winner));
+            let outcome = fixture.execute(hand_in(WinSelector::PrizeNamed("TV".into()), winner));
             assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, first, keeps_address: false }));
         }
         let pending = fixture.start("Mug", Slot, 1).unwrap();
-        let next = fixture.event.pending().unwrap().sealed.picks[0];
-        fixture.order(Command::Reveal).unwrap();
+        let next = fixture.event.pending_draw().unwrap().sealed.picks[0];
+        fixture.execute(Command::Reveal).unwrap();
         assert_eq!(
-            fixture.order(hand_in(WinSelector::Draw(pending), next)),
+            fixture.execute(hand_in(WinSelector::Draw(pending), next)),
             Err(Refusal::NotAWinner),
             "not before the announcement"
         );
-        assert_eq!(fixture.order(Command::Arrive { draw: pending, number: next }), Err(Refusal::NotAWinner));
-        fixture.order(Command::Arrive { draw: id, number: winner }).unwrap();
+        assert_eq!(fixture.execute(Command::Arrive { draw: pending, number: next }), Err(Refusal::NotAWinner));
+        fixture.execute(Command::Arrive { draw: id, number: winner }).unwrap();
     }
 
     #[test]
-    fn a_prize_is_handed_over_once_and_the_second_desk_hears_where() {
+    fn a_prize_is_handed_over_once_and_the_second_desk_learns_where() {
         let mut fixture = EventFixture::with(5);
         let drawn = fixture.draw("TV", List, 2).unwrap();
         let (id, seats): (_, Vec<_>) = (drawn.id, drawn.winners().collect());
         let hand = |number, desk: &str| Command::HandOver { draw: id, number, desk: desk.into() };
         let undo = |number| Command::UndoHandOver { draw: id, number };
-        assert_eq!(fixture.order(undo(seats[0])), Err(Refusal::NotHandedOver));
-        fixture.order(hand(seats[0], "lobby")).unwrap();
-        let Err(Refusal::AlreadyHandedOver { desk, number, .. }) = fixture.order(hand(seats[0], "garden")) else {
+        assert_eq!(fixture.execute(undo(seats[0])), Err(Refusal::NotHandedOver));
+        fixture.execute(hand(seats[0], "lobby")).unwrap();
+        let Err(Refusal::AlreadyHandedOver { desk, number, .. }) = fixture.execute(hand(seats[0], "garden")) else {
             panic!("twice")
         };
         assert_eq!((&*desk, number), ("lobby", seats[0]));
         let voided = fixture.void(&drawn, seats[0], VoidReason::Absent, Redraw::No).unwrap_err();
-        assert_eq!(voided.code(), "ALREADY_HANDED_OVER", "what was handed over is not drawn again");
-        fixture.order(undo(seats[0])).unwrap();
-        fixture.order(hand(seats[0], "garden")).unwrap();
+        assert_eq!(voided.code(), "ALREADY_HANDED_OVER", "a prize that was handed over is not redrawn");
+        fixture.execute(undo(seats[0])).unwrap();
+        fixture.execute(hand(seats[0], "garden")).unwrap();
         fixture.void(&drawn, seats[1], VoidReason::Absent, Redraw::No).unwrap();
-        assert_eq!(fixture.order(hand(seats[1], "lobby")), Err(Refusal::WinVoided));
-        fixture.order(Command::ChangePhase(crate::draw::Phase::Closed)).unwrap();
-        fixture.order(undo(seats[0])).unwrap();
+        assert_eq!(fixture.execute(hand(seats[1], "lobby")), Err(Refusal::WinVoided));
+        fixture.execute(Command::ChangePhase(crate::draw::Phase::Closed)).unwrap();
+        fixture.execute(undo(seats[0])).unwrap();
     }
 
     #[test]
-    fn nothing_is_handed_over_before_everybody_knows_the_winner() {
+    fn nothing_is_handed_over_before_the_announcement() {
         let mut fixture = EventFixture::with(1);
         let id = fixture.start("TV", Slot, 1).unwrap();
         let hand = || Command::HandOver { draw: id, number: Number(1), desk: "lobby".into() };
-        assert_eq!(fixture.order(hand()), Err(Refusal::NotAWinner));
-        fixture.order(Command::Reveal).unwrap();
-        assert_eq!(fixture.order(hand()), Err(Refusal::NotAWinner));
-        fixture.order(Command::Complete(DrawSelector::Latest)).unwrap();
-        fixture.order(hand()).unwrap();
+        assert_eq!(fixture.execute(hand()), Err(Refusal::NotAWinner));
+        fixture.execute(Command::Reveal).unwrap();
+        assert_eq!(fixture.execute(hand()), Err(Refusal::NotAWinner));
+        fixture.execute(Command::Complete(DrawSelector::Latest)).unwrap();
+        fixture.execute(hand()).unwrap();
     }
 
     #[test]
-    fn an_address_is_asked_for_where_the_prize_is_sent() {
+    fn an_address_is_required_when_the_prize_is_sent() {
         let mut fixture = EventFixture::with(2);
         fixture.list("TV", 1, |prize| prize.needs_address = true);
         let sent = fixture.draw("TV", Slot, 1).unwrap();
@@ -256,8 +263,8 @@ mod tests {
             number: draw.seats[0].number,
             has_address,
         };
-        assert_eq!(fixture.order(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");
+        assert_eq!(fixture.execute(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");
         let kept = |outcome| matches!(outcome, Ok(Outcome::Details { keeps_address: true, first: true, .. }));
-        assert!(kept(fixture.order(hand_in(&sent, true))) && !kept(fixture.order(hand_in(&fetched, true))));
+        assert!(kept(fixture.execute(hand_in(&sent, true))) && !kept(fixture.execute(hand_in(&fetched, true))));
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome, WinSelector};
-use crate::draw::decide::opening;
+use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Timestamp};
 use crate::live::snapshot::Snapshot;
@@ -17,7 +17,7 @@ use crate::sequencer::{Sequencer, exit_if_fatal};
 use crate::store::{CommitError, JournalEntry};
 use crate::wire::frame;
 use crate::wire::request::Contact;
-use crate::wire::view::people::masked;
+use crate::wire::view::people::masked_phone;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ impl Sequencer {
             return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
-        let facts = opening(id.clone(), settings.clone(), session, epoch, prizes)?;
+        let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes)?;
         let mut change = Change::of(None);
         let mut working = WorkingState::new(Event::new(id.clone(), settings, session, epoch, batch.at));
         facts.iter().for_each(|fact| working.apply(batch.at, fact, &mut change.outgoing));
@@ -258,7 +258,7 @@ impl Change {
 /// The frame that tells consoles of a winner's details, the phone number masked.
 fn received_frame(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
-    let phone = masked(&details.phone);
+    let phone = masked_phone(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
 }
 

@@ -148,7 +148,7 @@ impl EventState {
         // Compared by id: one batch may announce a draw and reveal the next, whose wait begins
         // anew.
         let previous = self.unannounced;
-        let unannounced = self.working.event.unannounced().map(|draw| draw.id);
+        let unannounced = self.working.event.unannounced_draw().map(|draw| draw.id);
         self.unannounced = unannounced.map(|id| previous.filter(|(draw, _)| *draw == id).unwrap_or((id, Instant::now())));
         Publication {
             room,

@@ -1,28 +1,35 @@
-//! Tables for spreadsheet programs: CSV and XLSX that open as they are meant, whatever people typed into them.
+//! CSV and XLSX files that open as intended, whatever text they hold.
 //!
-//! A cell that begins like a formula would be one: in CSV it gets an apostrophe before it, in XLSX it is written as a text cell. A telephone number is a
-//! text that looks like a number, and loses its nought where it is taken for one. Rows are written as they come; a sheet of XLSX goes by
-//! way of a temporary file, so that neither holds a hall twice.
+//! No cell may become a formula: in CSV a text that starts like one gets an apostrophe, in XLSX it
+//! is written as a text cell. A telephone number looks like a number, and a program that takes it
+//! for one drops its leading zero. Rows are written as they come; XLSX goes through a temporary
+//! file, so that neither format holds all participants twice.
 
 use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
 
-/// What a spreadsheet program takes for the beginning of a formula.
+/// The characters that start a formula.
 const FORMULA_SIGNS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// One cell.
+/// A cell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
+    /// A text.
     Text(String),
     /// A telephone number.
     Phone(String),
+    /// A number.
     Number(u32),
+    /// An empty cell.
     Empty,
 }
 
-/// A table to be written.
+/// A table to write.
 pub struct Sheet<'a> {
+    /// The name of its tab in a workbook.
     pub name: &'static str,
+    /// The first row.
     pub headings: &'static [&'static str],
+    /// The other rows.
     pub rows: Box<dyn Iterator<Item = Vec<Cell>> + 'a>,
 }
 
@@ -44,21 +51,19 @@ impl From<String> for Cell {
     }
 }
 
-/// A sheet as CSV: UTF-8 with a mark, since Excel takes it for CP949 without, and lines that end as RFC 4180 has them.
-///
-/// # Panics
-/// Never: a vector takes every byte.
+/// A sheet as CSV: UTF-8 with a byte order mark, without which Excel assumes CP949, and line ends
+/// as in RFC 4180.
 pub fn csv(sheet: Sheet<'_>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
-    let written = "a vector takes every byte";
-    writer.write_record(sheet.headings).expect(written);
+    let infallible = "a vector takes every byte";
+    writer.write_record(sheet.headings).expect(infallible);
     for row in sheet.rows {
-        writer.write_record(row.iter().map(in_csv)).expect(written);
+        writer.write_record(row.iter().map(csv_text)).expect(infallible);
     }
-    writer.into_inner().expect(written)
+    writer.into_inner().expect(infallible)
 }
 
-/// Sheets as a workbook.
+/// Sheets as an XLSX workbook.
 ///
 /// # Errors
 /// When a temporary file cannot be written.
@@ -88,21 +93,22 @@ fn write_row(worksheet: &mut Worksheet, line: u32, row: &[Cell]) -> Result<(), X
     Ok(())
 }
 
-fn in_csv(cell: &Cell) -> String {
+fn csv_text(cell: &Cell) -> String {
     match cell {
-        Cell::Text(text) => defused(text),
-        Cell::Phone(phone) => defused(&hyphenated(phone)),
+        Cell::Text(text) => escaped(text),
+        Cell::Phone(phone) => escaped(&hyphenated(phone)),
         Cell::Number(number) => number.to_string(),
         Cell::Empty => String::new(),
     }
 }
 
-/// A text that no spreadsheet program computes.
-fn defused(text: &str) -> String {
+/// A text that no spreadsheet program takes for a formula.
+fn escaped(text: &str) -> String {
     if text.starts_with(FORMULA_SIGNS) { format!("'{text}") } else { text.to_owned() }
 }
 
-/// A telephone number that is not taken for a number: Korean ones as they are written, other bare digits behind an apostrophe.
+/// A telephone number that no program takes for a number: a Korean one with its hyphens, other bare
+/// digits after an apostrophe.
 fn hyphenated(phone: &str) -> String {
     if !phone.bytes().all(|byte| byte.is_ascii_digit()) {
         return phone.to_owned();
@@ -138,15 +144,29 @@ mod tests {
             csv,
             "\u{feff}name,nothing,count\r\n'=1+1,,7\r\n'+82,,7\r\n'-x,,7\r\n'@SUM,,7\r\n\"a,\"\"b\"\"\",,7\r\n홍길동 😀,,7\r\n"
         );
-        let phones: Vec<_> = sheet().rows.skip(6).map(|row| in_csv(&row[0])).collect();
+        let phones: Vec<_> = sheet().rows.skip(6).map(|row| csv_text(&row[0])).collect();
         assert_eq!(phones, ["010-1234-5678", "02-1234-5678", "02-123-4567", "'+82 10", "'1588000", "010-1-2"]);
-        assert_eq!((defused("\tx"), defused("\rx")), ("'\tx".into(), "'\rx".into()));
+        assert_eq!((escaped("\tx"), escaped("\rx")), ("'\tx".into(), "'\rx".into()));
     }
 
     #[test]
-    fn a_workbook_holds_texts_as_texts() {
+    fn a_workbook_stores_texts_as_texts() {
         let workbook = xlsx(vec![sheet()]).unwrap();
         let cells: Vec<_> = table::read(&workbook).unwrap().rows.into_iter().map(|row| row.cells.join("|")).collect();
         assert_eq!((cells[0].as_str(), cells[1].as_str(), cells[7].as_str()), ("name|nothing|count", "=1+1||7", "01012345678"));
+    }
+
+    #[test]
+    fn no_exported_text_starts_a_formula_and_every_text_comes_back() {
+        let words = ["", "x", "-", "=SUM(A1)", "+1", "@", "a;b", "가,나", "\"q\"", "it's", "0", "two words"];
+        let rows = words.map(|word| vec![Cell::from(word), Cell::Number(1)]);
+        let csv = csv(Sheet { name: "t", headings: &["text", "count"], rows: Box::new(rows.into_iter()) });
+        let read = table::read(&csv).unwrap();
+        assert_eq!((read.encoding, read.rows.len()), (Some("utf-8"), words.len() + 1));
+        for (row, word) in read.rows.iter().skip(1).zip(words) {
+            let text = &row.cells[0];
+            assert!(!text.starts_with(FORMULA_SIGNS), "{text}");
+            assert_eq!(text.strip_prefix('\'').unwrap_or(text), word.trim());
+        }
     }
 }

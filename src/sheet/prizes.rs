@@ -1,6 +1,7 @@
-//! Prizes out of a table: columns known by their headings in Korean or English, else by their places; and what is wrong with which cell.
+//! Prizes from a table: columns are found by their headings in Korean or English, else by position.
 //!
-//! Every row is read to its end, so that whoever mends a list sees all that is to be mended. Nothing is made here.
+//! Each row is read to its end, so that one answer lists all errors of a table. Nothing is added to
+//! an event here.
 
 use super::table::{Row, Table};
 use crate::draw::decide::PRIZES_MAX;
@@ -9,7 +10,7 @@ use crate::wire::parse::Invalid;
 use crate::wire::request::PrizeBody;
 use std::collections::BTreeMap;
 
-/// What a column holds, in the order in which columns stand where there are no headings.
+/// The fields with their headings, in the order of the columns of a table without headings.
 const COLUMNS: [(&str, &[&str]); 7] = [
     ("prize_name", &["경품명", "이름", "경품", "상품명", "상품", "name", "prize", "prizename"]),
     ("prize_grade", &["등급", "grade", "prizegrade"]),
@@ -20,81 +21,84 @@ const COLUMNS: [(&str, &[&str]); 7] = [
     ("needs_address", &["주소필요", "주소", "needsaddress", "address"]),
 ];
 
-/// What a mode may be called beside its name.
+/// The Korean names of modes.
 const MODES: [(&str, Mode); 5] =
     [("슬롯", Mode::Slot), ("카드", Mode::Card), ("네트워크", Mode::Network), ("목록", Mode::List), ("리스트", Mode::List)];
 
-/// What a table came to.
+/// The prizes and errors of a table.
 #[derive(Debug, Default)]
-pub struct Reading {
-    /// The prizes of the rows that are right, with their lines.
+pub struct ParsedPrizes {
+    /// The prizes of the valid rows, with their lines in the file.
     pub prizes: Vec<(u64, Prize)>,
+    /// The errors of the other rows.
     pub errors: Vec<CellError>,
 }
 
-/// What is wrong with a cell.
+/// An error in a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellError {
+    /// The line in the file, from 1.
     pub line: u64,
     /// The field's name on the wire.
     pub column: String,
+    /// The rule that the cell breaks.
     pub why: String,
 }
 
 /// Reads the prizes that a table would add to `event`.
-pub fn read(table: &Table, event: &Event) -> Reading {
-    let mut reading = Reading::default();
-    let (places, rows) = match table.rows.split_first() {
-        Some((first, rest)) => {
-            headings(first).map_or_else(|| ((0..COLUMNS.len()).map(Some).collect(), &table.rows[..]), |found| (found, rest))
-        }
+pub fn read(table: &Table, event: &Event) -> ParsedPrizes {
+    let mut parsed = ParsedPrizes::default();
+    let (positions, rows) = match table.rows.split_first() {
+        Some((first, rest)) => heading_positions(first)
+            .map_or_else(|| ((0..COLUMNS.len()).map(Some).collect(), &table.rows[..]), |found| (found, rest)),
         None => (Vec::new(), &[][..]),
     };
     let mut known: BTreeMap<String, Option<u64>> = event.prizes.iter().map(|prize| (prize.name.to_string(), None)).collect();
     let mut rank = event.prizes.iter().map(|prize| prize.rank).max().unwrap_or(0);
     for row in rows {
-        let cells = Cells { row, places: &places };
+        let cells = Cells { row, positions: &positions };
         let mut errors = Vec::new();
         let prize = prize(&cells, rank, &mut errors);
         if let Some(prize) = prize {
             rank = prize.rank.max(rank);
-            let fits = reading.prizes.len() + event.prizes.len() < PRIZES_MAX as usize;
+            let fits = parsed.prizes.len() + event.prizes.len() < PRIZES_MAX as usize;
             match known.get(&*prize.name) {
                 Some(None) => errors.push(cells.error("prize_name", "is on the list already")),
-                Some(Some(line)) => errors.push(cells.error("prize_name", &format!("stands in row {line} already"))),
+                Some(Some(line)) => errors.push(cells.error("prize_name", &format!("is in row {line} already"))),
                 None if !fits => {
                     errors.push(cells.error("prize_name", &format!("is one more than the {PRIZES_MAX} a list takes")))
                 }
                 None => {
                     known.insert(prize.name.to_string(), Some(row.line));
-                    reading.prizes.push((row.line, prize));
+                    parsed.prizes.push((row.line, prize));
                 }
             }
         }
-        reading.errors.extend(errors);
+        parsed.errors.extend(errors);
     }
-    reading
+    parsed
 }
 
-/// Where each column stands, if this row is one of headings.
-fn headings(row: &Row) -> Option<Vec<Option<usize>>> {
-    let plain: Vec<_> = row.cells.iter().map(|cell| plain(cell)).collect();
-    let place = |names: &[&str]| plain.iter().position(|cell| names.contains(&cell.as_str()));
-    let places: Vec<_> = COLUMNS.iter().map(|(_, names)| place(names)).collect();
-    let found = places.iter().flatten().count();
-    // One word may be a prize that is called so; two are headings, and so is one that stands alone in its row.
-    (found >= 2 || found == 1 && plain.iter().filter(|cell| !cell.is_empty()).count() == 1).then_some(places)
+/// The position of each field, if this row holds headings.
+fn heading_positions(row: &Row) -> Option<Vec<Option<usize>>> {
+    let words: Vec<_> = row.cells.iter().map(|cell| normalized(cell)).collect();
+    let position = |names: &[&str]| words.iter().position(|cell| names.contains(&cell.as_str()));
+    let positions: Vec<_> = COLUMNS.iter().map(|(_, names)| position(names)).collect();
+    let found = positions.iter().flatten().count();
+    // One heading word can be the name of a prize. Two are headings, and so is one that is alone in
+    // its row.
+    (found >= 2 || found == 1 && words.iter().filter(|cell| !cell.is_empty()).count() == 1).then_some(positions)
 }
 
-/// One row, cell by cell.
+/// A row with the positions of its fields.
 struct Cells<'a> {
     row: &'a Row,
-    places: &'a [Option<usize>],
+    positions: &'a [Option<usize>],
 }
 
 impl Cells<'_> {
     fn text(&self, column: &str) -> &str {
-        let place = COLUMNS.iter().position(|(name, _)| *name == column).and_then(|index| *self.places.get(index)?);
+        let place = COLUMNS.iter().position(|(name, _)| *name == column).and_then(|index| *self.positions.get(index)?);
         place.and_then(|place| self.row.cells.get(place)).map_or("", String::as_str)
     }
 
@@ -102,7 +106,7 @@ impl Cells<'_> {
         CellError { line: self.row.line, column: column.to_owned(), why: why.to_owned() }
     }
 
-    /// A number, as people write one: `1,000`, `3개`, `2등`. None for an empty cell.
+    /// A number as people write it: `1,000`, `3개`, `2등`. `None` for an empty cell.
     fn number(&self, column: &str, errors: &mut Vec<CellError>) -> Option<u32> {
         let text = self.text(column);
         if text.is_empty() {
@@ -117,7 +121,7 @@ impl Cells<'_> {
     }
 
     fn mode(&self, errors: &mut Vec<CellError>) -> Option<Mode> {
-        let name = plain(self.text("draw_mode"));
+        let name = normalized(self.text("draw_mode"));
         if name.is_empty() {
             return None;
         }
@@ -130,7 +134,7 @@ impl Cells<'_> {
     }
 
     fn yes(&self, column: &str, errors: &mut Vec<CellError>) -> bool {
-        match plain(self.text(column)).as_str() {
+        match normalized(self.text(column)).as_str() {
             "예" | "네" | "필요" | "o" | "y" | "yes" | "1" | "true" | "참" => true,
             "" | "아니오" | "아니요" | "불필요" | "x" | "n" | "no" | "0" | "false" | "거짓" | "-" => false,
             _ => {
@@ -141,7 +145,7 @@ impl Cells<'_> {
     }
 }
 
-/// The prize of a row; one without a rank comes after `rank`.
+/// The prize of a row. Without a rank it gets the one after `rank`.
 fn prize(cells: &Cells<'_>, rank: u32, errors: &mut Vec<CellError>) -> Option<Prize> {
     let grade = cells.text("prize_grade");
     let body = PrizeBody {
@@ -157,7 +161,7 @@ fn prize(cells: &Cells<'_>, rank: u32, errors: &mut Vec<CellError>) -> Option<Pr
         needs_address: cells.yes("needs_address", errors),
     };
     match body.prize(PrizeId(0)) {
-        // A draw of a prize without a mode is played by slot machine.
+        // A prize without a mode is drawn by slot machine.
         Ok(prize) if prize.winner_count.is_some_and(|count| count > prize.mode.unwrap_or_default().winners_max()) => {
             errors.push(cells.error("winner_count", "is more than the mode shows at once"));
         }
@@ -169,8 +173,8 @@ fn prize(cells: &Cells<'_>, rank: u32, errors: &mut Vec<CellError>) -> Option<Pr
     None
 }
 
-/// A cell as headings are compared: in lower case, without blanks, underscores and hyphens.
-fn plain(cell: &str) -> String {
+/// A cell for comparison: in lower case, without blanks, underscores and hyphens.
+fn normalized(cell: &str) -> String {
     cell.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-' | '*')).flat_map(char::to_lowercase).collect()
 }
 
@@ -180,25 +184,25 @@ mod tests {
     use super::*;
     use crate::draw::sample;
 
-    fn reading(text: &str) -> Reading {
+    fn parsed(text: &str) -> ParsedPrizes {
         read(&table::read(text.as_bytes()).unwrap(), &sample::event().build())
     }
 
     fn errors(text: &str) -> Vec<String> {
         let error = |error: CellError| format!("{} {}: {}", error.line, error.column, error.why);
-        reading(text).errors.into_iter().map(error).collect()
+        parsed(text).errors.into_iter().map(error).collect()
     }
 
     #[test]
-    fn headings_are_known_in_both_languages_and_any_order() {
+    fn headings_are_found_in_both_languages_and_any_order() {
         for text in [
             "수량\t경품 명\t주소 필요\t방식\t당첨자 수\t순위\t등급\n1,000개\t자전거\tO\t카드\t5\t2등\t1등",
             "Qty,Prize_Name,memo,needs_address,draw_mode,winner_count,rank,grade\n1000.0,자전거,?,Yes,card,5,2,1등",
             "자전거,1등,2,1000,CARD,5,true",
         ] {
-            let reading = reading(text);
-            assert_eq!(reading.errors, [], "{text}");
-            let (_, prize) = &reading.prizes[0];
+            let parsed = parsed(text);
+            assert_eq!(parsed.errors, [], "{text}");
+            let (_, prize) = &parsed.prizes[0];
             assert_eq!((&*prize.name, prize.grade.as_deref(), prize.rank), ("자전거", Some("1등"), 2), "{text}");
             assert_eq!(
                 (prize.quantity, prize.mode, prize.winner_count, prize.needs_address),
@@ -208,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_made_up() {
-        let reading = reading("이름\n자전거\n우산\n");
-        let made: Vec<_> = reading.prizes.iter().map(|(line, prize)| (*line, prize.rank, prize.quantity)).collect();
+    fn missing_fields_get_defaults() {
+        let parsed = parsed("이름\n자전거\n우산\n");
+        let made: Vec<_> = parsed.prizes.iter().map(|(line, prize)| (*line, prize.rank, prize.quantity)).collect();
         assert_eq!(made, [(2, 2, 1), (3, 3, 1)], "the list has a prize of rank 1");
     }
 
     #[test]
-    fn every_wrong_cell_is_named() {
+    fn each_wrong_cell_is_reported() {
         assert_eq!(
             errors("name,quantity,mode,address\nA,x,roulette,maybe\nB,0,,\n,1,,\nTV,1,,\nC,1,,\nC,1,,"),
             [
@@ -225,7 +229,7 @@ mod tests {
                 "3 quantity: must be 1 to 100000",
                 "4 prize_name: must not be empty",
                 "5 prize_name: is on the list already",
-                "7 prize_name: stands in row 6 already",
+                "7 prize_name: is in row 6 already",
             ]
         );
         assert_eq!(errors("name,winners\nA,2"), ["2 winner_count: is more than the mode shows at once"]);
@@ -235,8 +239,8 @@ mod tests {
     #[test]
     fn strange_names_are_names() {
         let names = ["<script>alert(1)</script>", "=cmd|'/C calc'!A0", "😀🎁", "שלום \u{202e}RTL", &"가".repeat(200)];
-        let reading = reading(&format!("name\tqty\n{}", names.map(|name| format!("{name}\t1")).join("\n")));
-        assert_eq!(reading.errors, []);
-        assert_eq!(reading.prizes.iter().map(|(_, prize)| &*prize.name).collect::<Vec<_>>(), names);
+        let parsed = parsed(&format!("name\tqty\n{}", names.map(|name| format!("{name}\t1")).join("\n")));
+        assert_eq!(parsed.errors, []);
+        assert_eq!(parsed.prizes.iter().map(|(_, prize)| &*prize.name).collect::<Vec<_>>(), names);
     }
 }

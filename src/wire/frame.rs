@@ -1,7 +1,7 @@
-//! Frames that tell what happened: one fact, one telling, encoded once for the whole hall.
+//! Frames that announce facts, encoded once for all peers.
 //!
-//! Frames for everybody are numbered by `seq`. The numbering is a function of the committed facts alone, so replaying the journal gives
-//! every frame its old number and its old bytes.
+//! Frames for everyone are numbered by `seq`. The numbering must depend on the committed facts
+//! alone, so that replaying the journal gives each frame its old number and its old bytes.
 
 use super::{entry_code, text_frame};
 use crate::base::clock::rfc3339;
@@ -10,46 +10,47 @@ use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
 use serde::Serialize;
 
-/// A frame and who hears it.
+/// A frame, by its receivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutgoingFrame {
-    /// Phones, displays and consoles; takes the next `seq`.
+    /// For phones, displays and consoles; carries the next `seq`.
     Everyone(Bytes),
-    /// Displays and consoles.
+    /// For displays and consoles; carries no `seq`.
     Operators(Bytes),
 }
 
-/// The frames that tell of `fact`, which `event` has just applied; `last_seq` is the number of the last frame before them.
+/// The frames that announce `fact`, which `event` has just applied. `last_seq` is the number of the
+/// frame before them.
 pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFrame> {
-    let mut numbered = Numbered { epoch: data_encoding::HEXLOWER.encode(&event.epoch.0), seq: last_seq };
-    let of_draw = |id: &DrawId| event.draw(*id).expect("a fact names a draw of its event");
+    let mut numbers = FrameNumbers { epoch: data_encoding::HEXLOWER.encode(&event.epoch.0), seq: last_seq };
+    let draw_of = |id: &DrawId| event.draw(*id).expect("a fact names a draw of its event");
     match fact {
         Fact::StandbyShown { spec } => {
-            vec![numbered.frame("draw_standby", Standby { prize: Prize::of(spec), status: "standby" })]
+            vec![numbers.next("draw_standby", Standby { prize: PrizeFields::of(spec), status: "standby" })]
         }
         Fact::StandbyEnded => {
-            vec![numbered.frame("draw_voided", Voided { draw_id: None, draw_number: None, reason: "cancelled" })]
+            vec![numbers.next("draw_voided", Voided { draw_id: None, draw_number: None, reason: "cancelled" })]
         }
-        Fact::Started { draw, .. } => vec![numbered.frame("draw_started", Started::of(of_draw(draw)))],
-        Fact::Revealed { draw, .. } => vec![OutgoingFrame::Operators(revealed(of_draw(draw)))],
+        Fact::Started { draw, .. } => vec![numbers.next("draw_started", StartedDraw::of(draw_of(draw)))],
+        Fact::Revealed { draw, .. } => vec![OutgoingFrame::Operators(typed("winner_revealed", RevealedDraw::of(draw_of(draw))))],
         Fact::Announced { draw, .. } => {
-            let result = Outcome::of(of_draw(draw));
-            vec![numbered.frame("winner_announced", &result), numbered.frame("draw_complete", &result)]
+            let result = RevealedDraw::of(draw_of(draw));
+            vec![numbers.next("winner_announced", &result), numbers.next("draw_complete", &result)]
         }
         Fact::Cancelled { draw, reason, .. } => {
-            vec![numbered.frame("draw_voided", Voided { draw_id: Some(draw.0), draw_number: None, reason })]
+            vec![numbers.next("draw_voided", Voided { draw_id: Some(draw.0), draw_number: None, reason })]
         }
         Fact::SeatVoided { draw, number, reason } => {
             let voided = Voided { draw_id: Some(draw.0), draw_number: Some(number.0), reason: VoidReason::name(*reason) };
-            vec![numbered.frame("draw_voided", voided)]
+            vec![numbers.next("draw_voided", voided)]
         }
         Fact::Reset { session } => {
             let event_session_id = session.map(|session| data_encoding::HEXLOWER.encode(&session.0));
             let reset = Reset { reset_participants: session.is_some(), reset_draws: true, event_session_id };
-            vec![numbered.frame("event_reset", reset)]
+            vec![numbers.next("event_reset", reset)]
         }
         Fact::EntryCodeSet { code } => vec![OutgoingFrame::Operators(entry_code_set(code.as_ref()))],
-        Fact::PhaseChanged { phase } => vec![numbered.frame("notice", notice(*phase))],
+        Fact::PhaseChanged { phase } => vec![numbers.next("notice", notice(*phase))],
         Fact::Opened { .. }
         | Fact::SettingsChanged { .. }
         | Fact::PrizeAdded { .. }
@@ -69,7 +70,8 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
     }
 }
 
-/// `participant_joined`: how many there are, and who came since the last such frame.
+/// `participant_joined`: the number of participants, and the numbers that joined since the last
+/// such frame.
 pub fn participant_joined(total_count: u32, joined: &[Number]) -> Bytes {
     #[derive(Serialize)]
     struct Joined<'a> {
@@ -81,7 +83,7 @@ pub fn participant_joined(total_count: u32, joined: &[Number]) -> Bytes {
     typed("participant_joined", Joined { total_count, draw_number: numbers.last().copied(), draw_numbers: &numbers })
 }
 
-/// `connection_count`: how many sockets are open.
+/// `connection_count`: the number of open sockets.
 pub fn connection_count(count: u32) -> Bytes {
     #[derive(Serialize)]
     struct Connections {
@@ -90,7 +92,7 @@ pub fn connection_count(count: u32) -> Bytes {
     typed("connection_count", Connections { count })
 }
 
-/// `winner_info_received`, for consoles; `phone` comes masked.
+/// `winner_info_received`, for consoles. `phone` must be masked.
 pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone: &str, submitted_at: Timestamp) -> Bytes {
     #[derive(Serialize)]
     struct Received<'a> {
@@ -106,7 +108,8 @@ pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone:
     )
 }
 
-/// `winner_updated`, for consoles: this winner came, or the prize changed hands. What holds now is for them to ask.
+/// `winner_updated`, for consoles: this winner arrived, or a hand-over changed. Consoles ask for
+/// the new state themselves.
 pub fn winner_updated(draw: DrawId, number: Number) -> Bytes {
     #[derive(Serialize)]
     struct Updated {
@@ -116,9 +119,9 @@ pub fn winner_updated(draw: DrawId, number: Number) -> Bytes {
     typed("winner_updated", Updated { draw_id: draw.0, draw_number: number.0 })
 }
 
-/// A prize as it is drawn: the fields that every draw shows, in frames and in answers.
+/// The prize's fields of a draw, in frames and in answers.
 #[derive(Serialize)]
-pub(super) struct Prize<'a> {
+pub(super) struct PrizeFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     prize_id: Option<u32>,
     prize_name: &'a str,
@@ -130,7 +133,7 @@ pub(super) struct Prize<'a> {
     winner_count: u32,
 }
 
-impl<'a> Prize<'a> {
+impl<'a> PrizeFields<'a> {
     pub(super) fn of(spec: &'a DrawSpec) -> Self {
         Self {
             prize_id: spec.prize_id.map(|id| id.0),
@@ -147,48 +150,49 @@ impl<'a> Prize<'a> {
 #[derive(Serialize)]
 struct Standby<'a> {
     #[serde(flatten)]
-    prize: Prize<'a>,
+    prize: PrizeFields<'a>,
     status: &'static str,
 }
 
-/// A draw that has begun, as everybody may know it.
+/// A started draw, as everyone may know it.
 #[derive(Serialize)]
-pub(super) struct Started<'a> {
+pub(super) struct StartedDraw<'a> {
     draw_id: u32,
     #[serde(flatten)]
-    prize: Prize<'a>,
-    /// SHA-256 of the entropy: shown before anybody can know the pick, and checked against the proof afterwards.
+    prize: PrizeFields<'a>,
+    /// Commitment to the entropy: published before the pick is known, and checked against the proof
+    /// afterwards.
     commitment: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     redraw_of: Option<u32>,
 }
 
-impl<'a> Started<'a> {
+impl<'a> StartedDraw<'a> {
     pub(super) fn of(draw: &'a Draw) -> Self {
         Self {
             draw_id: draw.id.0,
-            prize: Prize::of(&draw.spec),
+            prize: PrizeFields::of(&draw.spec),
             commitment: data_encoding::HEXLOWER.encode(&draw.commitment()),
             redraw_of: draw.redraw_of.map(|(draw, _)| draw.0),
         }
     }
 }
 
-/// A draw whose winners may be known.
+/// A draw with its winners.
 #[derive(Serialize)]
-pub(super) struct Outcome<'a> {
+pub(super) struct RevealedDraw<'a> {
     draw_id: u32,
     #[serde(flatten)]
-    prize: Prize<'a>,
+    prize: PrizeFields<'a>,
     winners: Vec<u32>,
     drawn_at: Option<String>,
 }
 
-impl<'a> Outcome<'a> {
+impl<'a> RevealedDraw<'a> {
     pub(super) fn of(draw: &'a Draw) -> Self {
         Self {
             draw_id: draw.id.0,
-            prize: Prize::of(&draw.spec),
+            prize: PrizeFields::of(&draw.spec),
             winners: draw.winners().map(|number| number.0).collect(),
             drawn_at: draw.revealed_at.map(rfc3339),
         }
@@ -197,7 +201,7 @@ impl<'a> Outcome<'a> {
 
 #[derive(Serialize)]
 struct Voided<'a> {
-    /// None: a standby ended.
+    /// `None` when a standby ended.
     draw_id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draw_number: Option<u32>,
@@ -227,11 +231,7 @@ fn notice(phase: Phase) -> Notice {
     Notice { code, message }
 }
 
-fn revealed(draw: &Draw) -> Bytes {
-    typed("winner_revealed", Outcome::of(draw))
-}
-
-/// The code that displays show to the hall; none: everybody may register.
+/// `entry_code`: the code that displays show; `null` when phones need none.
 fn entry_code_set(code: Option<&[u8; 4]>) -> Bytes {
     #[derive(Serialize)]
     struct EntryCodeSet<'a> {
@@ -240,14 +240,15 @@ fn entry_code_set(code: Option<&[u8; 4]>) -> Bytes {
     typed("entry_code", EntryCodeSet { entry_code: code.map(entry_code) })
 }
 
-/// Numbers frames as they are made.
-struct Numbered {
+/// The numbering of frames.
+struct FrameNumbers {
     epoch: String,
     seq: u64,
 }
 
-impl Numbered {
-    fn frame(&mut self, kind: &'static str, body: impl Serialize) -> OutgoingFrame {
+impl FrameNumbers {
+    /// The next numbered frame.
+    fn next(&mut self, kind: &'static str, body: impl Serialize) -> OutgoingFrame {
         #[derive(Serialize)]
         struct WithSeq<'a, B> {
             #[serde(flatten)]
@@ -260,12 +261,12 @@ impl Numbered {
     }
 }
 
-/// A frame of one JSON object whose first member is its type.
+/// A frame of one JSON object, whose first member is its type.
 pub(super) fn typed(kind: &'static str, body: impl Serialize) -> Bytes {
     text_frame(&typed_text(kind, body))
 }
 
-/// The JSON text of such a frame.
+/// The JSON text of a frame of this type.
 pub(super) fn typed_text(kind: &'static str, body: impl Serialize) -> String {
     #[derive(Serialize)]
     struct Typed<B> {
@@ -273,5 +274,83 @@ pub(super) fn typed_text(kind: &'static str, body: impl Serialize) -> String {
         #[serde(flatten)]
         body: B,
     }
-    serde_json::to_string(&Typed { r#type: kind, body }).expect("frames hold only what JSON can say")
+    serde_json::to_string(&Typed { r#type: kind, body }).expect("a frame has text keys and finite numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame_text;
+    use super::*;
+    use crate::draw::fact::{Cause, Eligibility, SealedPick};
+    use crate::draw::{Entropy, SessionId, sample};
+    use serde_json::{Value, json};
+
+    /// The frames of `fact` after frame 4, by receivers and JSON.
+    fn frames(event: &Event, fact: &Fact) -> Vec<(&'static str, Value)> {
+        let read = |frame: Bytes| serde_json::from_slice(&frame_text(&frame)).unwrap();
+        let frames = frames_for(event, fact, 4).into_iter().map(|frame| match frame {
+            OutgoingFrame::Everyone(frame) => ("everyone", read(frame)),
+            OutgoingFrame::Operators(frame) => ("operators", read(frame)),
+        });
+        frames.collect()
+    }
+
+    #[test]
+    fn frames_for_everyone_are_numbered_without_a_gap() {
+        let event = sample::event().announced("TV", &[3, 7]).build();
+        let frames = frames(&event, &Fact::Announced { draw: DrawId(1), cause: Cause::Completed });
+        let heads: Vec<_> = frames.iter().map(|(to, frame)| (*to, &frame["type"], &frame["seq"])).collect();
+        let (announced, complete) = (json!("winner_announced"), json!("draw_complete"));
+        assert_eq!(heads, [("everyone", &announced, &json!(5)), ("everyone", &complete, &json!(6))]);
+        assert!(frames.iter().all(|(_, frame)| frame["winners"] == json!([3, 7]) && frame["epoch"] == "02".repeat(8)));
+    }
+
+    #[test]
+    fn winners_reach_only_operators_before_the_announcement() {
+        let event = sample::event().revealed("TV", &[3]).build();
+        let draw = event.unannounced_draw().unwrap();
+        let fact = Fact::Revealed { draw: draw.id, sealed: draw.disclosed_pick().unwrap().clone() };
+        let revealed = frames(&event, &fact);
+        assert_eq!((revealed.len(), revealed[0].0, &revealed[0].1["winners"]), (1, "operators", &json!([3])));
+        assert_eq!(revealed[0].1.get("seq"), None, "only frames for everyone are numbered");
+
+        let event = sample::event().started("TV", &[3]).build();
+        let draw = event.pending_draw().unwrap();
+        let sealed = SealedPick { entropy: Entropy([0xab; 32]), picks: [Number(3)].into() };
+        let (spec, pool) = (draw.spec.clone(), draw.pool.clone());
+        let fact = Fact::Started { draw: draw.id, spec, pool, sealed, redraw_of: None, request: None };
+        let started = frames(&event, &fact);
+        assert_eq!((started.len(), started[0].0), (1, "everyone"));
+        let text = started[0].1.to_string();
+        assert!(!text.contains("winners") && !text.contains("abab"), "{text}");
+    }
+
+    #[test]
+    fn an_entry_code_is_for_operators_and_an_eligibility_for_nobody() {
+        let event = sample::event().build();
+        let code = frames(&event, &Fact::EntryCodeSet { code: Some(*b"0042") });
+        assert_eq!(code, [("operators", json!({"type": "entry_code", "entry_code": "0042"}))]);
+        let marked = Fact::ParticipantMarked { number: Number(1), mark: Eligibility::default() };
+        assert_eq!(frames(&event, &marked), []);
+    }
+
+    #[test]
+    fn a_reset_names_the_new_session_when_it_clears_the_participants() {
+        let event = sample::event().build();
+        let draws = frames(&event, &Fact::Reset { session: None });
+        assert_eq!((&draws[0].1["reset_participants"], draws[0].1.get("event_session_id")), (&json!(false), None));
+        let all = frames(&event, &Fact::Reset { session: Some(SessionId([0x0f; 16])) });
+        assert_eq!(all[0].1["reset_participants"], true);
+        assert_eq!(all[0].1["event_session_id"], "0f".repeat(16));
+    }
+
+    #[test]
+    fn joined_numbers_are_listed_and_the_last_one_is_named() {
+        let text = |frame: Bytes| String::from_utf8(frame_text(&frame).to_vec()).unwrap();
+        assert_eq!(
+            text(participant_joined(9, &[Number(8), Number(9)])),
+            r#"{"type":"participant_joined","total_count":9,"draw_number":9,"draw_numbers":[8,9]}"#
+        );
+        assert!(text(participant_joined(9, &[])).contains(r#""draw_number":null,"draw_numbers":[]"#));
+    }
 }

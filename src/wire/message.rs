@@ -1,8 +1,9 @@
-//! What clients say over a socket.
+//! Messages that clients send over a socket.
 //!
-//! A message of an unknown `type` is no message and is answered by an error frame; unknown fields are ignored. The type is read first, and then
-//! what belongs to it: an enum tagged by it would read the fields from a copy, and could not say which one is wrong. Who may say what is not
-//! known here. No message prints itself: some hold names and tokens.
+//! A message of an unknown `type` is answered by an error frame; unknown fields are ignored. The
+//! type is parsed first and the fields after it, since an enum tagged by serde reads its fields
+//! from a copy and could not name the wrong one. Rights are not checked here. No message implements
+//! `Debug`, since some hold names and tokens.
 
 use super::parse::{Invalid, parse};
 use super::request::ContactBody;
@@ -10,22 +11,27 @@ use serde::Deserialize;
 
 /// A message.
 pub enum Message {
+    /// Asks for a `pong`.
     Ping,
     /// Proves the role that the socket asked for.
     Auth(Auth),
+    /// Says or proves a phone's number.
     Identify(Identify),
+    /// Reports the end of a draw's show.
     DrawComplete(DrawComplete),
+    /// Hands in a winner's details.
     SubmitWinnerInfo(SubmitWinnerInfo, ContactBody),
+    /// Reports that a winner is present.
     ImHere(ImHere),
 }
 
 impl Message {
-    /// Reads a message.
+    /// Parses a message.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// The first thing that is wrong, and its place.
     pub fn read(text: &[u8]) -> Result<Self, Invalid> {
-        /// What every message says.
+        /// The field that every message has.
         #[derive(Deserialize)]
         struct Kind {
             r#type: String,
@@ -45,37 +51,49 @@ impl Message {
 /// `auth`
 #[derive(Deserialize)]
 pub struct Auth {
+    /// The admin token or the token of a signed link.
     pub token: String,
 }
 
-/// `identify`: an old phone says its number and asks whether it won; a new one proves it.
+/// `identify`: a new phone proves its number; an old one only says it and asks for its wins.
 #[derive(Deserialize)]
 pub struct Identify {
+    /// The number that the phone says it has.
     pub draw_number: Option<u32>,
+    /// The token that proves its number.
     pub session_token: Option<String>,
+    /// The `seq` of the last frame it knows.
     pub since: Option<u64>,
+    /// The epoch of that frame, in hex.
     pub epoch: Option<String>,
 }
 
 /// `draw_complete`
 #[derive(Deserialize)]
 pub struct DrawComplete {
+    /// The draw; old displays name none.
     pub draw_id: Option<u32>,
+    /// The draw's winners, by which old displays name it.
     pub winners: Option<Vec<u32>>,
 }
 
 /// `submit_winner_info`
 #[derive(Deserialize)]
 pub struct SubmitWinnerInfo {
+    /// The event, which must be the socket's own.
     pub event_id: Option<String>,
+    /// The winner's number.
     pub draw_number: Option<u32>,
+    /// The draw that was won.
     pub draw_id: Option<u32>,
+    /// The prize, by which old phones name the draw.
     pub prize_name: Option<String>,
 }
 
 /// `im_here`
 #[derive(Deserialize)]
 pub struct ImHere {
+    /// The draw that was won.
     pub draw_id: u32,
 }
 
@@ -84,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_and_new_messages_are_understood() {
+    fn old_and_new_messages_are_parsed() {
         assert!(matches!(Message::read(br#"{"type":"ping","t":1}"#), Ok(Message::Ping)));
         assert!(matches!(
             Message::read(br#"{"type":"identify","draw_number":7}"#),
@@ -92,12 +110,12 @@ mod tests {
         ));
         assert!(matches!(Message::read(br#"{"winners":[3,4],"type":"draw_complete"}"#), Ok(Message::DrawComplete(_))));
         let info = br#"{"type":"submit_winner_info","draw_number":7,"prize_name":"TV","name":"A","phone":"010-1234-5678","consent":true}"#;
-        let Ok(Message::SubmitWinnerInfo(info, contact)) = Message::read(info) else { panic!("not understood") };
+        let Ok(Message::SubmitWinnerInfo(info, contact)) = Message::read(info) else { panic!("not parsed") };
         assert_eq!((info.draw_number, contact.phone.as_str(), contact.consent), (Some(7), "010-1234-5678", true));
     }
 
     #[test]
-    fn what_is_no_message_is_refused_with_a_reason() {
+    fn an_unreadable_message_is_refused_with_a_reason() {
         let why = |text: &str| Message::read(text.as_bytes()).err().expect(text).to_string();
         assert_eq!(why("{}"), "type: is missing");
         assert!(why(r#"{"type":"reroll"}"#).starts_with("type: must be one of ping, auth,"));

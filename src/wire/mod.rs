@@ -1,8 +1,10 @@
-//! The wire format: each body and frame, encoded once. It knows the draw's nouns and nothing of who sends or reads.
+//! The wire format: each body and frame, encoded once. It knows the draw's nouns and nothing of who
+//! sends or reads.
 //!
-//! Outgoing: [`frame`] announces what happened, [`state_sync`] describes the current state, [`reply`] answers one peer, and
-//! [`view`] shows draws, prizes and participants in HTTP answers. Incoming: [`request`] holds HTTP bodies and [`message`] what
-//! sockets send; [`parse`] reads both. The encoding that all of them share is in this file.
+//! Outgoing: [`frame`] announces what happened, [`state_sync`] describes the current state,
+//! [`reply`] answers one peer, and [`view`] shows draws, prizes and participants in HTTP answers.
+//! Incoming: [`request`] holds HTTP bodies and [`message`] what sockets send; [`parse`] reads both.
+//! The encoding that all of them share is in this file.
 
 pub mod frame;
 pub mod message;
@@ -51,17 +53,18 @@ impl Role {
     }
 }
 
-/// A number as people read it, with at least three digits.
+/// A number as pages show it, with at least three digits.
 pub fn display_number(number: Number) -> String {
     format!("{:03}", number.0)
 }
 
-/// An entry code as it is shown.
+/// An entry code as displays show it.
 pub fn entry_code(digits: &[u8; 4]) -> &str {
     std::str::from_utf8(digits).expect("an entry code is of ASCII digits")
 }
 
-/// A text as one whole, final, unmasked WebSocket frame (RFC 6455 section 5.2), ready to be written to any number of sockets.
+/// A text as one final, unmasked WebSocket frame (RFC 6455 section 5.2), ready to be written to any
+/// number of sockets.
 pub fn text_frame(text: &str) -> Bytes {
     let mut frame = Vec::with_capacity(text.len() + 10);
     let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
@@ -70,7 +73,7 @@ pub fn text_frame(text: &str) -> Bytes {
     frame.into()
 }
 
-/// The text inside a frame that [`text_frame`] made.
+/// The text of a frame made by [`text_frame`].
 pub fn frame_text(frame: &Bytes) -> Bytes {
     let header = match frame.get(1) {
         Some(126) => 4,
@@ -80,7 +83,7 @@ pub fn frame_text(frame: &Bytes) -> Bytes {
     frame.slice(header.min(frame.len())..)
 }
 
-/// Several whole frames as one buffer, for one write.
+/// Several frames in one buffer, for one write.
 pub fn join_frames<'a>(frames: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
     let mut joined = BytesMut::new();
     frames.into_iter().for_each(|frame| joined.extend_from_slice(frame));
@@ -92,12 +95,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_gives_back_its_text_at_every_header_length() {
+    fn a_frame_returns_its_text_at_every_header_length() {
         for len in [0, 1, 125, 126, 65_535, 65_536] {
             let text = "x".repeat(len);
             let frame = text_frame(&text);
             assert_eq!(frame[0], 0x81, "final text");
             assert_eq!(frame_text(&frame), text.as_bytes(), "{len} bytes");
         }
+    }
+
+    #[test]
+    fn joined_frames_are_the_frames_one_after_the_other() {
+        let frames: Vec<_> = ["a", "", &"b".repeat(300)].into_iter().map(text_frame).collect();
+        assert_eq!(join_frames(&frames), frames.concat());
+        assert!(join_frames([]).is_empty());
+    }
+
+    #[test]
+    fn a_number_is_shown_with_three_digits_or_more() {
+        for (number, shown) in [(1, "001"), (58, "058"), (999, "999"), (1_000, "1000"), (300_000, "300000")] {
+            assert_eq!(display_number(Number(number)), shown);
+        }
+    }
+
+    #[test]
+    fn only_phones_wait_for_the_announcement() {
+        let audiences = Role::ALL.map(|role| (role.name(), role.audience()));
+        assert_eq!(audiences, [("phone", Audience::Public), ("display", Audience::Operators), ("admin", Audience::Operators)]);
     }
 }

@@ -1,6 +1,6 @@
-//! JSON from the street into types: which parser reads it, and what is said of a body that cannot be read.
+//! JSON from clients into types, with errors that name the wrong field.
 //!
-//! Two parsers, each where it wins (`cargo bench --bench web`, medians on x86-64):
+//! Two parsers, each where it is faster (`cargo bench --bench web`, medians on x86-64):
 //!
 //! | body | serde_json | simd-json | read by |
 //! |---|---|---|---|
@@ -9,10 +9,11 @@
 //! | an event with 300 prizes, 30 KB | 105 µs | 83 µs | simd-json |
 //! | a draw with a 2 MB picture inside | 0.66 ms (0.44 on another day) | 0.56 ms (0.53) | serde_json |
 //!
-//! A few short fields serde_json skims where they lie; simd-json pays for a copy to scribble over and for its tape, and earns it back on bodies of
-//! many fields: an event with its prizes, which is the one call that asks for it. One long string is the same to both, but simd-json's buffers
-//! would keep the room for it. A body that either refuses is read once more by serde_json, following the way to the field that is wrong.
-//! Nothing a client sent is repeated in the error: bodies hold names and telephone numbers.
+//! serde_json reads a few short fields in place. simd-json first copies the body and builds a tape,
+//! which pays only for bodies of many fields: an event with its prizes, the one call that uses it.
+//! One long string costs both the same, but simd-json's buffers would keep that memory. A body that
+//! a parser refuses is parsed once more by serde_json, which tracks the path to the wrong field.
+//! Errors never repeat anything that a client sent, since bodies hold names and telephone numbers.
 
 use serde::de::DeserializeOwned;
 use simd_json::{Buffers, INPUT_PADDING, Tape, fill_tape_padded};
@@ -22,46 +23,61 @@ use std::cell::RefCell;
 /// The shortest body with enough fields to pay for the tape, in bytes.
 const MANY_FIELDS_MIN: usize = 1 << 10;
 
-/// The deepest nesting that simd-json is given, since it recurses into what it skips. serde_json does not.
+/// The deepest nesting given to simd-json, which recurses into skipped values. serde_json does not.
 const DEPTH_MAX: usize = 32;
 
-/// Why a body is not what the call takes.
+/// The reason why a body does not fit its call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
+    /// The body is not JSON.
     #[error("the body is not JSON (line {line}, column {column})")]
-    NotJson { line: usize, column: usize },
+    NotJson {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// A field has the wrong type or value.
     #[error("{field}: {why}")]
-    Field { field: Cow<'static, str>, why: Cow<'static, str> },
+    Field {
+        /// The path to the field.
+        field: Cow<'static, str>,
+        /// The rule it breaks.
+        why: Cow<'static, str>,
+    },
 }
 
 impl Invalid {
-    /// A field that is of the right type and still wrong.
+    /// An error about a field of the right type and a wrong value.
     pub fn field(field: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
         Self::Field { field: field.into(), why: why.into() }
     }
 }
 
-/// Reads a body; an empty one as `{}`, so that a call which takes nothing takes an empty body too, and any other says which field is missing.
+/// Parses a body. An empty one counts as `{}`: a call without fields accepts it, any other reports
+/// the missing field.
 ///
 /// # Errors
-/// What is wrong with it, and where.
+/// The first thing that is wrong, and its place.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).or_else(|_| read_again(body))
+    serde_json::from_slice(body).or_else(|_| parse_with_path(body))
 }
 
-/// Reads a body which, if it is long, has many fields; at most 64 KiB, or so much more would be kept in each thread's buffers. Apart from [`parse`],
-/// since a type that both parsers read is in the program twice.
+/// Parses a body that has many fields when it is long, of at most 64 KiB: a longer body would stay
+/// in each thread's buffers. Separate from [`parse`], since each type that both parsers read is
+/// compiled twice.
 ///
 /// # Errors
-/// What is wrong with it, and where.
+/// The first thing that is wrong, and its place.
 pub fn parse_many_fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
-    let is_for_tape = body.len() >= MANY_FIELDS_MIN && !may_be_deep(body);
-    is_for_tape.then(|| read_many_fields(body)).flatten().map_or_else(|| parse(body), Ok)
+    let pays_for_tape = body.len() >= MANY_FIELDS_MIN && !may_be_deep(body);
+    pays_for_tape.then(|| parse_on_tape(body)).flatten().map_or_else(|| parse(body), Ok)
 }
 
-/// Reads by simd-json, on a copy in the thread's own buffers, which stay below a few times the longest such body; none when it cannot.
-pub fn read_many_fields<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+/// Parses by simd-json; `None` when it refuses the body. The copy lives in the thread's own
+/// buffers, which stay below a few times the longest such body.
+pub fn parse_on_tape<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     thread_local! {
         static SCRATCH: RefCell<(Vec<u8>, Buffers)> = RefCell::new((Vec::new(), Buffers::new(0)));
     }
@@ -75,7 +91,8 @@ pub fn read_many_fields<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     })
 }
 
-/// Whether brackets may nest deeper than simd-json is given. Those within strings count too: the price of a mistake is the other parser.
+/// True when brackets can nest deeper than [`DEPTH_MAX`]. Brackets inside strings count too, and
+/// then only cost the other parser.
 fn may_be_deep(body: &[u8]) -> bool {
     let mut depth = 0_usize;
     body.iter().any(|byte| {
@@ -88,9 +105,9 @@ fn may_be_deep(body: &[u8]) -> bool {
     })
 }
 
-/// Reads once more, following the path to what is wrong: slower, and only for bodies that are. Decides alone: where the two parsers should
-/// ever differ, this one is right.
-fn read_again<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
+/// Parses once more, tracking the path to the wrong field: slower, and only for bodies that another
+/// parser refused. Its answer is final, should the parsers ever differ.
+fn parse_with_path<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -100,14 +117,15 @@ fn read_again<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
     Ok(value)
 }
 
-/// An error in our words: the field, and what it should have been; never what it was.
+/// The error in the words of this server: the field and the expected value, never the value that
+/// came.
 fn explain(path: &str, error: &serde_json::Error) -> Invalid {
     if !error.is_data() {
         return Invalid::NotJson { line: error.line(), column: error.column() };
     }
     let text = error.to_string();
     let (prefix, root) = if path == "." { (String::new(), "body") } else { (format!("{path}."), path) };
-    for (kind, why) in [("missing field `", "is missing"), ("duplicate field `", "stands there twice")] {
+    for (kind, why) in [("missing field `", "is missing"), ("duplicate field `", "is there twice")] {
         if let Some(name) = text.strip_prefix(kind).and_then(|rest| rest.split('`').next()) {
             return Invalid::Field { field: format!("{prefix}{name}").into(), why: why.into() };
         }
@@ -117,7 +135,7 @@ fn explain(path: &str, error: &serde_json::Error) -> Invalid {
     Invalid::Field { field: root.to_owned().into(), why: why.into() }
 }
 
-/// What serde expected, in JSON's words: our types' names say nothing to a client.
+/// serde's expectation in JSON's words, since Rust types mean nothing to a client.
 fn in_json(expected: &str) -> &str {
     match expected {
         "u8" | "u16" | "u32" | "u64" => "a whole number in range",
@@ -153,11 +171,11 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_which_field_and_repeats_nothing_that_was_sent() {
+    fn an_error_names_the_field_and_repeats_nothing_that_was_sent() {
         assert_eq!(refusal(""), "name: is missing");
         assert_eq!(refusal("{}"), "name: is missing");
         assert_eq!(refusal(r#"{"name":7}"#), "name: must be a string");
-        assert_eq!(refusal(r#"{"name":"a","name":"b"}"#), "name: stands there twice");
+        assert_eq!(refusal(r#"{"name":"a","name":"b"}"#), "name: is there twice");
         assert_eq!(
             refusal(r#"{"name":"a","prizes":[{},{"rank":"010-1234-5678"}]}"#),
             "prizes[1].rank: must be a whole number in range"
@@ -171,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_says_where() {
+    fn an_error_in_the_syntax_has_its_place() {
         for body in [r#"{"name":"#, r#"{"name":"a"} x"#, "name=a", "{\"name\":\"\u{1}\"}", "{'name':1}", "\u{feff}{}"] {
             assert!(refusal(body).starts_with("the body is not JSON"), "{body}: {}", refusal(body));
         }
@@ -183,22 +201,22 @@ mod tests {
         let nested = |depth: usize, open: &str, close: &str| {
             format!(r#"{{"name":"a","x":{}{}}}"#, open.repeat(depth), close.repeat(depth))
         };
-        // On half the usual stack a parser that recursed would not come back.
+        // On half the usual stack, a recursive parser would overflow.
         let read = move || {
             for parse in [parse::<Named>, parse_many_fields::<Named>] {
                 for depth in [2_000, 60_000] {
-                    assert!(parse(nested(depth, "[", "]").as_bytes()).is_ok(), "what nobody asked for is skipped");
+                    assert!(parse(nested(depth, "[", "]").as_bytes()).is_ok(), "an unknown field is skipped");
                     assert!(parse(nested(depth, r#"{"a":"#, "}").as_bytes()).is_err());
                 }
                 assert!(parse("[".repeat(60_000).as_bytes()).is_err());
             }
-            assert!(parse::<serde_json::Value>(nested(60_000, "[", "]").as_bytes()).is_err(), "what is followed is bounded");
+            assert!(parse::<serde_json::Value>(nested(60_000, "[", "]").as_bytes()).is_err(), "a parsed value is bounded");
         };
         std::thread::Builder::new().stack_size(1 << 20).spawn(read).unwrap().join().unwrap();
     }
 
     #[test]
-    fn both_parsers_read_the_same() {
+    fn both_parsers_give_the_same_values() {
         let bodies = [
             r#"{"name":"\ud55c\uae00 \"q\" \\ \/","prizes":[{"name":"x","rank":65535,"tags":[0,255]}]}"#,
             r#"{"name":"a","prizes":[{"rank":65536}]}"#,
@@ -214,7 +232,7 @@ mod tests {
             r#"{"name":"a","prizes":[{"rank":01}]}"#,
         ];
         for body in bodies {
-            assert_eq!(read_many_fields::<Named>(body.as_bytes()), serde_json::from_str(body).ok(), "{body}");
+            assert_eq!(parse_on_tape::<Named>(body.as_bytes()), serde_json::from_str(body).ok(), "{body}");
         }
         let many = format!(r#"{{"name":"가","prizes":[{}]}}"#, [r#"{"name":"나","rank":7}"#; 100].join(","));
         assert_eq!(parse_many_fields::<Named>(many.as_bytes()), Ok(serde_json::from_str(&many).unwrap()));

@@ -1,9 +1,10 @@
-//! Frames to one peer: the answers to what it said.
+//! Frames that answer one peer.
 //!
-//! They carry no `seq`: nobody else hears them, and nobody catches up on them. What a phone learns of its wins is what the public may know.
+//! They carry no `seq`, since no other peer gets them and a reconnecting peer does not catch up on
+//! them. A phone must learn no more about its wins than the public may know.
 
 use super::text_frame;
-use super::view::people::{AuthenticatedPhone, WinView, own_wins, wins};
+use super::view::people::{AuthenticatedPhone, WinView, wins, wins_with_codes};
 use crate::draw::event::Audience;
 use crate::draw::{Event, Number, Outcome};
 use bytes::Bytes;
@@ -11,22 +12,23 @@ use serde::Serialize;
 
 /// The answer to `ping`.
 pub fn pong() -> Bytes {
-    /// `{"type":"pong"}` as a whole frame: header, then text.
+    /// `{"type":"pong"}` as a frame: header, then text.
     const PONG: &[u8] = b"\x81\x0f{\"type\":\"pong\"}";
     Bytes::from_static(PONG)
 }
 
-/// The answer to `identify`: `already_won` with the announced wins of `number`, or `identify_ack` without.
+/// The answer to `identify`: `already_won` with the announced wins of `number`, or `identify_ack`
+/// without any.
 pub fn identified(event: &Event, number: Number) -> Bytes {
-    answer_to_identify(number, wins(event, number, Audience::Public))
+    identify_answer(number, wins(event, number, Audience::Public))
 }
 
-/// The same to a phone that proved its number: its wins come with the codes that claim them.
-pub fn recognized(event: &Event, own: &AuthenticatedPhone<'_>) -> Bytes {
-    answer_to_identify(own.number, own_wins(event, own))
+/// The answer to `identify` for an authenticated phone, with its claim codes.
+pub fn authenticated(event: &Event, phone: &AuthenticatedPhone<'_>) -> Bytes {
+    identify_answer(phone.number, wins_with_codes(event, phone))
 }
 
-fn answer_to_identify(number: Number, prizes: Vec<WinView<'_>>) -> Bytes {
+fn identify_answer(number: Number, prizes: Vec<WinView<'_>>) -> Bytes {
     #[derive(Serialize)]
     struct Identified<'a> {
         r#type: &'static str,
@@ -39,15 +41,20 @@ fn answer_to_identify(number: Number, prizes: Vec<WinView<'_>>) -> Bytes {
     frame(&Identified { r#type: if won { "already_won" } else { "identify_ack" }, won, draw_number: number.0, prizes })
 }
 
-/// A message whose answer waits for a commit. Its encoder is here, since the writer's thread answers it and knows no layout.
+/// A message whose answer waits for a commit. Its encoder is here, since the writer's thread
+/// answers it and knows no layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acknowledged {
+    /// `draw_complete`
     DrawComplete,
+    /// `submit_winner_info`
     SubmitWinnerInfo,
+    /// `im_here`
     ImHere,
 }
 
-/// The result of a command as a reply tells it: its outcome and the event that holds its facts, or an error code and message.
+/// The result of a command as a reply tells it: its outcome and the event that holds its facts, or
+/// an error code and message.
 pub type CommandResult<'a> = Result<(&'a Outcome, &'a Event), (&'a str, &'a str)>;
 
 impl Acknowledged {
@@ -116,7 +123,7 @@ impl Acknowledged {
     }
 }
 
-/// The answer to what is no message, or not this peer's to say.
+/// The answer to an unreadable message, and to one that this peer must not send.
 pub fn error(code: &str, message: &str) -> Bytes {
     #[derive(Serialize)]
     struct Error<'a> {
@@ -142,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn the_ready_made_pong_is_a_whole_frame() {
+    fn the_constant_pong_is_a_valid_frame() {
         assert_eq!(pong(), text_frame(r#"{"type":"pong"}"#));
     }
 
     #[test]
-    fn a_winner_is_told_once_everybody_may_know() {
+    fn a_winner_learns_of_a_win_at_its_announcement() {
         let (winner, other) = (Number(3), Number(4));
         let revealed = sample::event().revealed("TV", &[winner.0]).build();
         assert_eq!(text(identified(&revealed, winner)), r#"{"type":"identify_ack","won":false,"draw_number":3}"#);

@@ -1,50 +1,56 @@
-//! What clients send over HTTP: the bodies as they lie in JSON, and the draw's own nouns made of them.
+//! Bodies that clients send over HTTP, and their conversion into the draw's types.
 //!
-//! A body is checked once, here, into types that cannot be wrong; behind this file nobody asks again how long a name is. Unknown
-//! fields are ignored, since old pages send some. `draws` holds the bodies of the draw calls, `desk` those of the prize desk. No body prints itself: some hold names and tokens. Nothing here knows whether the sender may ask for what it asks.
+//! Each body is checked here once, into types that cannot be wrong; no code behind this module
+//! checks a length again. Unknown fields are ignored, since old pages send some. `draws` holds the
+//! bodies about draws, prizes and the prize desk; this file holds those of phones and events, and
+//! the rules for single fields. No body implements `Debug`, since some hold names and tokens.
+//! Rights are not checked here.
 
-mod desk;
 mod draws;
 
-pub use desk::{ClaimCode, HandOver, SeatNamed, Wipe, desk};
-pub use draws::{Cancel, DrawAtOnce, Meant, MeantDraw, Reset, Spec, Void};
+pub use draws::{
+    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, PrizeBody, PrizeOrder, Reset, UndoHandOver, Void, Wipe,
+    desk, win_selector,
+};
 
 use super::parse::Invalid;
-use crate::draw::command::WinSelector;
-use crate::draw::decide::PARTICIPANTS_MAX;
-use crate::draw::{DrawId, Epoch, EventId, Mode, Phase, Prize, PrizeId};
+use super::view::phase_named;
+use crate::draw::decide::{PARTICIPANTS_MAX, PRIZES_MAX};
+use crate::draw::{Epoch, EventId, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// The longest name of a prize or a group, a title or a reason, in characters.
+/// The longest name of a prize or group, title or reason, in characters.
 const NAME_CHARS_MAX: usize = 200;
-/// The longest consent text and purpose of winners' details.
+/// The longest consent text and purpose of winners' details, in characters.
 const CONSENT_CHARS_MAX: usize = 2_000;
 const PURPOSE_CHARS_MAX: usize = 500;
-/// The longest path of an image.
-const IMAGE_CHARS_MAX: usize = 500;
-/// The most of one prize.
-const QUANTITY_MAX: u32 = 100_000;
-/// The most prizes that come with a new event.
-const PRIZES_MAX: usize = 500;
-/// How long a `request_id` is: long enough to hold 128 random bits, short enough to be hashed at no cost.
-const REQUEST_ID_LEN: std::ops::RangeInclusive<usize> = 16..=128;
-
-/// A call that takes nothing: no body, `{}` or `null`.
-pub type Nothing = Option<Empty>;
-
-/// An object whose fields do not matter.
-#[derive(Deserialize)]
-pub struct Empty {}
+/// The longest name and address of a winner, in characters.
+const WINNER_NAME_CHARS_MAX: usize = 100;
+const ADDRESS_CHARS_MAX: usize = 300;
+/// The length of a telephone number, in characters, and the fewest digits among them.
+const PHONE_CHARS: std::ops::RangeInclusive<usize> = 7..=20;
+const PHONE_DIGITS_MIN: usize = 7;
+/// The most prizes that come with a new event: half a list. A body of at most 64 KiB has 131 bytes
+/// for each.
+const NEW_EVENT_PRIZES_MAX: usize = PRIZES_MAX as usize / 2;
+/// The length of a `request_id`, in characters: long enough for 128 random bits, short enough to
+/// hash at no cost.
+const REQUEST_ID_CHARS: std::ops::RangeInclusive<usize> = 16..=128;
 
 /// `POST /register`
 #[derive(Deserialize)]
 pub struct Register {
+    /// The event.
     pub event_id: String,
+    /// The token of an earlier registration.
     pub session_token: Option<String>,
+    /// The key by which a retry finds its number again.
     pub request_id: Option<String>,
+    /// The code on the display.
     pub entry_code: Option<String>,
+    /// The phone agrees to the consent text.
     #[serde(default)]
     pub consent: bool,
 }
@@ -52,33 +58,45 @@ pub struct Register {
 /// `POST /recover`
 #[derive(Deserialize)]
 pub struct Recover {
+    /// The event.
     pub event_id: String,
+    /// The phone's number.
     pub draw_number: u32,
+    /// The code that was shown beside the number.
     pub recovery_code: String,
 }
 
 /// `POST /winner-info`, beside the [`ContactBody`] in the same object.
 #[derive(Deserialize)]
 pub struct WinnerInfo {
+    /// The event.
     pub event_id: String,
+    /// The draw that was won.
     pub draw_id: u32,
 }
 
-/// How a winner can be reached, as it is handed in. Read by itself from the same text as what it stands beside: serde forgets where it is in
-/// flattened fields, and could not say which of them is wrong.
+/// A winner's contact details as they come in. Parsed apart from the fields beside it, from the
+/// same text: serde loses the path in flattened fields, and could not name the wrong one.
 #[derive(Deserialize)]
 pub struct ContactBody {
+    /// The name.
     pub name: String,
+    /// The telephone number.
     pub phone: String,
+    /// The postal address.
     pub address: Option<String>,
+    /// The winner agrees to their use.
     #[serde(default)]
     pub consent: bool,
 }
 
-/// How a winner can be reached, checked. Never printed: `Debug` shows no field.
+/// A winner's contact details, checked and trimmed. Never printed: `Debug` shows no field.
 pub struct Contact {
+    /// The name.
     pub name: String,
+    /// The telephone number.
     pub phone: String,
+    /// The postal address.
     pub address: Option<String>,
 }
 
@@ -91,154 +109,123 @@ impl std::fmt::Debug for Contact {
 /// `POST /admin/events`
 #[derive(Deserialize)]
 pub struct NewEvent {
+    /// The name in addresses.
     pub event_id: String,
+    /// The title; the name without one.
     pub title: Option<String>,
+    /// The most participants; the server's default without one.
     pub participants_max: Option<u32>,
+    /// Prizes with a group go to its members only.
     #[serde(default)]
     pub groups: bool,
+    /// Weights count.
     #[serde(default)]
     pub weights: bool,
+    /// The text that phones agree to.
     pub consent_text: Option<String>,
+    /// The purpose of winners' details.
     pub privacy_purpose: Option<String>,
+    /// The event is for practice.
     #[serde(default)]
     pub rehearsal: bool,
+    /// The first prizes.
     #[serde(default)]
     pub prizes: Vec<PrizeBody>,
 }
 
-/// `PATCH /admin/events/{event_id}`: what is left out stays.
+/// `PATCH /admin/events/{event_id}`. A missing field changes nothing.
 #[derive(Deserialize)]
 pub struct EventChange {
+    /// The title.
     pub title: Option<String>,
+    /// The most participants, which cannot change.
     pub participants_max: Option<u32>,
+    /// Prizes with a group go to its members only.
     pub groups: Option<bool>,
+    /// Weights count.
     pub weights: Option<bool>,
+    /// The text that phones agree to; empty for none.
     pub consent_text: Option<String>,
+    /// The purpose of winners' details; empty for none.
     pub privacy_purpose: Option<String>,
+    /// The event is for practice, which cannot change.
     pub rehearsal: Option<bool>,
 }
 
 /// `POST phase`
 #[derive(Deserialize)]
 pub struct PhaseChange {
+    /// The phase's name.
     pub phase: String,
 }
 
-/// `POST entry-code`: none asks for none.
+/// `POST entry-code`
 #[derive(Deserialize)]
 pub struct EntryCode {
+    /// Four digits; `null` when phones need none.
     pub entry_code: Option<String>,
 }
 
 /// `POST links`
 #[derive(Deserialize)]
 pub struct NewLink {
+    /// The role's name.
     pub role: String,
 }
 
 /// `POST /admin/login`
 #[derive(Deserialize)]
 pub struct Login {
+    /// The admin token.
     pub token: String,
 }
 
-/// A prize, new or changed as a whole.
-#[derive(Deserialize)]
-pub struct PrizeBody {
-    pub prize_name: String,
-    pub prize_rank: u32,
-    pub prize_grade: Option<String>,
-    pub quantity: u32,
-    pub draw_mode: Option<String>,
-    pub winner_count: Option<u32>,
-    pub prize_image: Option<String>,
-    #[serde(default)]
-    pub repeat_winners: bool,
-    pub group: Option<String>,
-    #[serde(default)]
-    pub needs_address: bool,
-}
-
-/// `POST prizes/order`
-#[derive(Deserialize)]
-pub struct PrizeOrder {
-    pub order: Vec<u32>,
-}
-
-/// `PATCH participants/{draw_number}`: what is left out stays; `group: ""` takes the group away.
+/// `PATCH participants/{draw_number}`. A missing field changes nothing.
 #[derive(Deserialize)]
 pub struct EligibilityChange {
+    /// The participant can win.
     pub eligible: Option<bool>,
+    /// The group; empty for none.
     pub group: Option<String>,
+    /// The chance relative to other participants.
     pub weight: Option<u16>,
 }
 
 impl ContactBody {
-    /// Checks what a winner handed in; `trusting` is open mode, whose old pages ask for no consent.
-    pub fn check(self, trusting: bool) -> Result<Contact, Invalid> {
-        if !self.consent && !trusting {
+    /// Checks the details. Open mode needs no consent, since its old pages do not ask for it.
+    pub fn check(self, is_open_mode: bool) -> Result<Contact, Invalid> {
+        if !self.consent && !is_open_mode {
             return Err(Invalid::field("consent", "must be true"));
         }
-        let name = text("name", &self.name, 100)?.trim().to_owned();
+        let trimmed = |field, value: &str, chars_max| text(field, value, chars_max).map(|text| text.trim().to_owned());
+        let name = trimmed("name", &self.name, WINNER_NAME_CHARS_MAX)?;
         let phone = self.phone.trim().to_owned();
-        let plausible = phone.bytes().all(|b| b.is_ascii_digit() || b"+-() ".contains(&b));
+        let is_plausible = phone.bytes().all(|b| b.is_ascii_digit() || b"+-() ".contains(&b));
         let digits = phone.bytes().filter(u8::is_ascii_digit).count();
-        if !plausible || !(7..=20).contains(&phone.len()) || digits < 7 {
-            return Err(Invalid::field("phone", "must be a telephone number of 7 to 20 characters"));
+        if !is_plausible || !PHONE_CHARS.contains(&phone.len()) || digits < PHONE_DIGITS_MIN {
+            let (min, max) = (PHONE_CHARS.start(), PHONE_CHARS.end());
+            return Err(Invalid::field("phone", format!("must be a telephone number of {min} to {max} characters")));
         }
         let address = self.address.filter(|address| !address.trim().is_empty());
-        let address =
-            address.map(|address| text("address", &address, 300).map(|address| address.trim().to_owned())).transpose()?;
+        let address = address.map(|address| trimmed("address", &address, ADDRESS_CHARS_MAX)).transpose()?;
         Ok(Contact { name, phone, address })
     }
 }
 
-impl PrizeBody {
-    /// The prize under that id.
-    pub fn prize(self, id: PrizeId) -> Result<Prize, Invalid> {
-        if !(1..=QUANTITY_MAX).contains(&self.quantity) {
-            return Err(Invalid::field("quantity", format!("must be 1 to {QUANTITY_MAX}")));
-        }
-        let mode = mode(self.draw_mode)?;
-        let winners_max = mode.map_or(Mode::List.winners_max(), Mode::winners_max);
-        if self.winner_count.is_some_and(|count| !(1..=winners_max).contains(&count)) {
-            return Err(Invalid::field("winner_count", format!("must be 1 to {winners_max}")));
-        }
-        Ok(Prize {
-            id,
-            name: text("prize_name", &self.prize_name, NAME_CHARS_MAX)?,
-            rank: self.prize_rank,
-            grade: optional("prize_grade", self.prize_grade)?,
-            quantity: self.quantity,
-            mode,
-            winner_count: self.winner_count,
-            image: image(self.prize_image)?,
-            repeat_winners: self.repeat_winners,
-            group: optional("group", self.group)?,
-            needs_address: self.needs_address,
-        })
-    }
-}
-
 impl NewEvent {
-    /// The prizes it comes with; their ids are the event's to give.
+    /// The first prizes. The event gives them their ids.
     pub fn prizes(bodies: Vec<PrizeBody>) -> Result<Vec<Prize>, Invalid> {
-        if bodies.len() > PRIZES_MAX {
-            return Err(Invalid::field("prizes", format!("must be at most {PRIZES_MAX}")));
+        if bodies.len() > NEW_EVENT_PRIZES_MAX {
+            return Err(Invalid::field("prizes", format!("must be at most {NEW_EVENT_PRIZES_MAX}")));
         }
         bodies.into_iter().map(|body| body.prize(PrizeId(0))).collect()
     }
 }
 
 impl PhaseChange {
-    /// The phase it names.
+    /// The phase of that name.
     pub fn phase(&self) -> Result<Phase, Invalid> {
-        match self.phase.as_str() {
-            "open" => Ok(Phase::Open),
-            "drawing" => Ok(Phase::Drawing),
-            "closed" => Ok(Phase::Closed),
-            _ => Err(Invalid::field("phase", one_of(["open", "drawing", "closed"]))),
-        }
+        phase_named(&self.phase).ok_or_else(|| Invalid::field("phase", one_of(["open", "drawing", "closed"])))
     }
 }
 
@@ -252,49 +239,41 @@ pub fn title(title: &str) -> Result<Arc<str>, Invalid> {
     text("title", title, NAME_CHARS_MAX)
 }
 
-/// What a phone agrees to; an empty text asks for nothing.
+/// A consent text; `None` for an empty one.
 pub fn consent_text(text: String) -> Result<Option<Arc<str>>, Invalid> {
     paragraphs("consent_text", text, CONSENT_CHARS_MAX)
 }
 
-/// What winners' details are used for; an empty text says nothing.
+/// The purpose of winners' details; `None` for an empty one.
 pub fn privacy_purpose(text: String) -> Result<Option<Arc<str>>, Invalid> {
     paragraphs("privacy_purpose", text, PURPOSE_CHARS_MAX)
 }
 
-/// How many participants an event takes.
+/// The most participants of an event.
 pub fn participants_max(max: u32) -> Result<u32, Invalid> {
     let fits = (1..=PARTICIPANTS_MAX).contains(&max);
     fits.then_some(max).ok_or_else(|| Invalid::field("participants_max", format!("must be 1 to {PARTICIPANTS_MAX}")))
 }
 
-/// A `request_id`, wherever it stood.
+/// A `request_id` from a body or a header.
 pub fn request_id(id: &str) -> Result<&str, Invalid> {
-    let fits = REQUEST_ID_LEN.contains(&id.chars().count());
-    fits.then_some(id).ok_or_else(|| Invalid::field("request_id", "must be 16 to 128 characters"))
+    let fits = REQUEST_ID_CHARS.contains(&id.chars().count());
+    let (min, max) = (REQUEST_ID_CHARS.start(), REQUEST_ID_CHARS.end());
+    fits.then_some(id).ok_or_else(|| Invalid::field("request_id", format!("must be {min} to {max} characters")))
 }
 
-/// A group's name, `""` for none.
+/// A group's name; `None` for an empty one.
 pub fn group(name: String) -> Result<Option<Arc<str>>, Invalid> {
     optional("group", Some(name))
 }
 
-/// Four digits.
+/// An entry code of four digits.
 pub fn entry_code(code: &str) -> Result<[u8; 4], Invalid> {
     let digits = <[u8; 4]>::try_from(code.as_bytes()).ok().filter(|code| code.iter().all(u8::is_ascii_digit));
     digits.ok_or_else(|| Invalid::field("entry_code", "must be four digits"))
 }
 
-/// Which win a winner means: the draw by its id, as new pages know it, else the prize's name, which is all that old ones know.
-pub fn pick(draw_id: Option<u32>, prize_name: Option<String>) -> Result<WinSelector, Invalid> {
-    match (draw_id, prize_name) {
-        (Some(id), _) => Ok(WinSelector::Draw(DrawId(id))),
-        (None, Some(name)) => Ok(WinSelector::PrizeNamed(text("prize_name", &name, NAME_CHARS_MAX)?)),
-        (None, None) => Err(Invalid::field("prize_name", "is missing")),
-    }
-}
-
-/// An event's epoch, 16 hexadecimal digits; none for anything else, which matches no event.
+/// An event's epoch, of 16 hexadecimal digits; `None` for any other text, which matches no event.
 pub fn epoch(text: &str) -> Option<Epoch> {
     HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok().map(Epoch)
 }
@@ -313,7 +292,7 @@ fn text(field: &'static str, text: &str, chars_max: usize) -> Result<Arc<str>, I
     Ok(text.into())
 }
 
-/// A text of several lines, none if it is empty.
+/// A text of several lines; `None` for an empty one.
 fn paragraphs(field: &'static str, text: String, chars_max: usize) -> Result<Option<Arc<str>>, Invalid> {
     let text = text.replace("\r\n", "\n");
     if text.chars().count() > chars_max {
@@ -325,49 +304,21 @@ fn paragraphs(field: &'static str, text: String, chars_max: usize) -> Result<Opt
     Ok(Some(text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()))
 }
 
-/// A text that may be left out; an empty one is none.
+/// An optional name; `None` for an empty one.
 fn optional(field: &'static str, value: Option<String>) -> Result<Option<Arc<str>>, Invalid> {
     value.filter(|value| !value.is_empty()).map(|value| text(field, &value, NAME_CHARS_MAX)).transpose()
-}
-
-/// An image's path. However short, image data never travels in a frame.
-fn image(path: Option<String>) -> Result<Option<Arc<str>>, Invalid> {
-    let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
-    if is_data_url(&path) {
-        return Err(Invalid::field("prize_image", "must be a path, as the call `images` gives it"));
-    }
-    text("prize_image", &path, IMAGE_CHARS_MAX).map(Some)
-}
-
-fn is_data_url(image: &str) -> bool {
-    image.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
-}
-
-fn mode(name: Option<String>) -> Result<Option<Mode>, Invalid> {
-    let named = |name: String| Mode::named(&name).ok_or_else(|| Invalid::field("draw_mode", one_of(Mode::ALL.map(Mode::name))));
-    name.map(named).transpose()
 }
 
 fn one_of<const N: usize>(names: [&str; N]) -> String {
     format!("must be one of {}", names.join(", "))
 }
 
-fn yes() -> bool {
-    true
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::parse::parse;
     use super::*;
-    use crate::draw::DrawRequest;
 
-    fn contact(name: &str, phone: &str, consent: bool, trusting: bool) -> Result<Contact, Invalid> {
-        ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent }.check(trusting)
-    }
-
-    fn spec(body: &str) -> Result<DrawRequest, Invalid> {
-        parse::<Spec>(body.as_bytes()).and_then(Spec::wish)
+    fn contact(name: &str, phone: &str, consent: bool, is_open_mode: bool) -> Result<Contact, Invalid> {
+        ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent }.check(is_open_mode)
     }
 
     #[test]
@@ -387,62 +338,6 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_names_its_prize_and_a_mode_that_exists() {
-        let wish = spec(r#"{"prize_name":"TV","prize_rank":1,"prize_image":"","draw_mode":"card","winner_count":3}"#).unwrap();
-        assert_eq!((wish.prize_name.as_deref(), wish.mode, wish.winner_count), (Some("TV"), Some(Mode::Card), Some(3)));
-        assert_eq!(wish.prize_image, None);
-        for (body, field) in [
-            (r#"{"prize_name":"TV","prize_rank":1,"draw_mode":"roulette"}"#, "draw_mode"),
-            (r#"{"prize_name":"a\nb","prize_rank":1}"#, "prize_name"),
-            (r#"{"prize_name":"TV","prize_rank":"1"}"#, "prize_rank"),
-            (r#"{"prize_name":"TV","prize_rank":-1}"#, "prize_rank"),
-        ] {
-            assert!(spec(body).expect_err(body).to_string().starts_with(field), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_data_url_is_taken_out_and_a_path_is_left() {
-        let mut body: Spec = parse(br#"{"prize_image":"DATA:image/png;base64,AA"}"#).unwrap();
-        assert_eq!(body.take_data_url().as_deref(), Some("DATA:image/png;base64,AA"));
-        assert_eq!(body.prize_image, None);
-        let mut body: Spec = parse(br#"{"prize_image":"/api/luckydraw/images/a.png"}"#).unwrap();
-        assert_eq!(body.take_data_url(), None);
-        assert!(body.prize_image.is_some());
-    }
-
-    #[test]
-    fn a_prize_cannot_win_more_at_once_than_its_mode_shows() {
-        let prize = |body: &str| parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1));
-        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":5}"#).is_ok());
-        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":6}"#).is_err());
-        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":0}"#).is_err());
-        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":500,"winner_count":500}"#).is_ok());
-    }
-
-    #[test]
-    fn a_listed_prize_has_its_image_at_a_path() {
-        let prize = |image: &str| {
-            let body = format!(r#"{{"prize_name":"TV","prize_rank":1,"quantity":5,"prize_image":"{image}"}}"#);
-            parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1)).map(|prize| prize.image)
-        };
-        assert_eq!(prize("/api/luckydraw/images/a.png"), Ok(Some("/api/luckydraw/images/a.png".into())));
-        assert_eq!(prize(""), Ok(None));
-        for data in ["data:image/png;base64,AA", "DATA:,"] {
-            assert!(prize(data).unwrap_err().to_string().starts_with("prize_image"), "no frame carries {data}");
-        }
-    }
-
-    #[test]
-    fn an_empty_call_takes_no_body_an_object_and_null() {
-        for body in ["", " \n", "{}", "null", r#"{"anything":[1]}"#] {
-            assert!(parse::<Nothing>(body.as_bytes()).is_ok(), "{body}");
-        }
-        assert!(parse::<Nothing>(b"a=1").is_err());
-        assert!(parse::<Reset>(b"").unwrap().reset_draws, "a reset without a word clears the draws");
-    }
-
-    #[test]
     fn short_texts_are_checked_by_their_shape() {
         assert!(request_id(&"r".repeat(15)).is_err() && request_id(&"r".repeat(16)).is_ok());
         assert!(request_id(&"r".repeat(128)).is_ok() && request_id(&"r".repeat(129)).is_err());
@@ -450,7 +345,44 @@ mod tests {
         for code in ["", "042", "12345", "12a4", "१२३४"] {
             assert!(entry_code(code).is_err(), "{code}");
         }
-        assert!(pick(None, None).is_err());
-        assert_eq!(pick(Some(7), Some("TV".into())), Ok(WinSelector::Draw(DrawId(7))));
+    }
+
+    #[test]
+    fn texts_are_bounded_in_characters_and_hold_no_control_characters() {
+        for chars in [1, NAME_CHARS_MAX] {
+            assert!(title(&"가".repeat(chars)).is_ok(), "{chars} characters");
+        }
+        for wrong in ["", "  ", "a\u{7}b", "a\nb", &"가".repeat(NAME_CHARS_MAX + 1)] {
+            assert!(title(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(consent_text("a\r\nb ".into()).unwrap().as_deref(), Some("a\nb"), "line breaks are kept");
+        assert_eq!(privacy_purpose(" \n".into()), Ok(None));
+        assert!(consent_text("a\u{7}b".into()).is_err());
+        assert!(privacy_purpose("x".repeat(PURPOSE_CHARS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn numbers_and_names_outside_their_ranges_are_refused() {
+        assert!(participants_max(1).is_ok() && participants_max(PARTICIPANTS_MAX).is_ok());
+        assert!(participants_max(0).is_err() && participants_max(PARTICIPANTS_MAX + 1).is_err());
+        assert!(event_id("events").unwrap_err().to_string().ends_with(EventId::RULE));
+        assert_eq!(epoch("0202020202020202"), Some(Epoch([2; 8])));
+        assert_eq!(epoch("ABABABABABABABAB"), Some(Epoch([0xab; 8])));
+        for text in ["", "02", "02020202020202020", "xx02020202020202", "020202020202020202"] {
+            assert_eq!(epoch(text), None, "{text}");
+        }
+        let phase = |name: &str| PhaseChange { phase: name.into() }.phase();
+        assert_eq!(phase("drawing"), Ok(Phase::Drawing));
+        assert_eq!(phase("over").unwrap_err().to_string(), "phase: must be one of open, drawing, closed");
+    }
+
+    #[test]
+    fn a_new_event_brings_at_most_half_a_list_of_prizes() {
+        let bodies = |count: usize| {
+            let body = r#"{"prize_name":"TV","prize_rank":1,"quantity":1}"#;
+            (0..count).map(|_| super::super::parse::parse::<PrizeBody>(body.as_bytes()).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(NewEvent::prizes(bodies(500)).unwrap().len(), 500);
+        assert!(NewEvent::prizes(bodies(501)).unwrap_err().to_string().starts_with("prizes: must be at most 500"));
     }
 }

@@ -1,27 +1,31 @@
-//! The frame that says how things stand: what a socket hears first, and what a long-poll answers.
+//! The `state_sync` frame: the current state of an event, which a socket gets first and a long poll
+//! is answered with.
 //!
-//! There is one for each role, never one for all: until a draw is announced, a phone's says of it what is known of a draw that was only
-//! started. A phone that proved its number is also told about itself.
+//! Each role has its own. Until a draw is announced, a phone's frame must show a revealed draw as
+//! if it had only started. An authenticated phone also gets its private view.
 
-use super::frame::{Outcome, Prize, Started, typed_text};
-use super::view::people::{AuthenticatedPhone, WinView, own_wins};
+use super::frame::{PrizeFields, RevealedDraw, StartedDraw, typed_text};
+use super::view::people::{AuthenticatedPhone, WinView, wins_with_codes};
+use super::view::phase_name;
 use super::{Role, display_number, entry_code};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Phase, Timestamp};
 use serde::Serialize;
 
-/// How many of the last results are told.
+/// The number of latest results in the frame.
 const RESULTS_MAX: usize = 10;
 
-/// The JSON text of `event` as it stands for `role`, covering every frame up to `seq`; `own` is the phone itself, if it proved its number.
-pub fn text(event: &Event, seq: u64, connections: u32, role: Role, own: Option<&AuthenticatedPhone<'_>>) -> String {
+/// The JSON text of the current state for `role`, covering every frame up to `seq`. `phone` adds
+/// the private view of an authenticated phone.
+pub fn text(event: &Event, seq: u64, connections: u32, role: Role, phone: Option<&AuthenticatedPhone<'_>>) -> String {
     let audience = role.audience();
     let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
     let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw)).collect();
     results.reverse();
-    // Whoever has a number has agreed to it, and a hall of them need not hear it again.
-    let consent_text = event.settings.consent_text.as_deref().filter(|_| role == Role::Phone && own.is_none());
+    // A phone with a number has given its consent, and thousands of them need not download the text
+    // again.
+    let consent_text = event.settings.consent_text.as_deref().filter(|_| role == Role::Phone && phone.is_none());
     let shown_code = event.entry_code.as_ref().filter(|_| role != Role::Phone);
     typed_text(
         "state_sync",
@@ -42,22 +46,13 @@ pub fn text(event: &Event, seq: u64, connections: u32, role: Role, own: Option<&
             draw_count: draws().count(),
             current: current(event, audience),
             results,
-            last_draw_id: event.last_draw().0,
-            privacy: own.map(|own| Privacy::of(event, own)),
-            you: own.map(|own| You::of(event, own)),
+            last_draw_id: event.last_draw_id().0,
+            privacy: phone.map(|phone| Privacy::of(event, phone)),
+            you: phone.map(|phone| You::of(event, phone)),
             seq,
             epoch: data_encoding::HEXLOWER.encode(&event.epoch.0),
         },
     )
-}
-
-/// A phase's name on the wire.
-pub fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Open => "open",
-        Phase::Drawing => "drawing",
-        Phase::Closed => "closed",
-    }
 }
 
 #[derive(Serialize)]
@@ -89,31 +84,31 @@ struct StateSync<'a> {
     epoch: String,
 }
 
-/// What is on the stage.
+/// The current step of the show: a standby, or a draw that is not announced.
 #[derive(Serialize)]
 struct Current<'a> {
     status: &'static str,
     #[serde(flatten)]
-    what: What<'a>,
+    step: Step<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum What<'a> {
-    Standby(Prize<'a>),
-    Started(Started<'a>),
-    Revealed(Outcome<'a>),
+enum Step<'a> {
+    Standby(PrizeFields<'a>),
+    Started(StartedDraw<'a>),
+    Revealed(RevealedDraw<'a>),
 }
 
-/// A revealed draw is still going on until it is announced; to the public it has only started.
+/// A revealed draw stays current until it is announced; the public sees it as started.
 fn current(event: &Event, audience: Audience) -> Option<Current<'_>> {
-    let going_on = event.pending().or(event.unannounced());
-    match (going_on, &event.standby) {
+    let running = event.pending_draw().or(event.unannounced_draw());
+    match (running, &event.standby) {
         (Some(draw), _) if draw.is_known_to(audience) => {
-            Some(Current { status: "revealed", what: What::Revealed(Outcome::of(draw)) })
+            Some(Current { status: "revealed", step: Step::Revealed(RevealedDraw::of(draw)) })
         }
-        (Some(draw), _) => Some(Current { status: "started", what: What::Started(Started::of(draw)) }),
-        (None, Some(spec)) => Some(Current { status: "standby", what: What::Standby(Prize::of(spec)) }),
+        (Some(draw), _) => Some(Current { status: "started", step: Step::Started(StartedDraw::of(draw)) }),
+        (None, Some(spec)) => Some(Current { status: "standby", step: Step::Standby(PrizeFields::of(spec)) }),
         (None, None) => None,
     }
 }
@@ -121,7 +116,7 @@ fn current(event: &Event, audience: Audience) -> Option<Current<'_>> {
 #[derive(Serialize)]
 struct ResultView<'a> {
     #[serde(flatten)]
-    outcome: Outcome<'a>,
+    draw: RevealedDraw<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     voided: Vec<u32>,
 }
@@ -129,29 +124,29 @@ struct ResultView<'a> {
 impl<'a> ResultView<'a> {
     fn of(draw: &'a Draw) -> Self {
         let voided = draw.seats.iter().filter(|seat| seat.voided.is_some());
-        Self { outcome: Outcome::of(draw), voided: voided.map(|seat| seat.number.0).collect() }
+        Self { draw: RevealedDraw::of(draw), voided: voided.map(|seat| seat.number.0).collect() }
     }
 }
 
-/// What a winner's details are used for, and how long they are kept if they come now.
+/// The purpose of winners' details, and their retention period if they came in now.
 #[derive(Serialize)]
 struct Privacy<'a> {
     purpose: Option<&'a str>,
     days: u32,
-    /// The last day, in UTC.
+    /// The last day of the period, in UTC.
     until: String,
 }
 
 impl<'a> Privacy<'a> {
-    fn of(event: &'a Event, own: &AuthenticatedPhone<'_>) -> Self {
+    fn of(event: &'a Event, phone: &AuthenticatedPhone<'_>) -> Self {
         const DAY_MS: i64 = 86_400_000;
-        let mut until = rfc3339(Timestamp(own.now.0 + i64::from(own.details_days) * DAY_MS));
+        let mut until = rfc3339(Timestamp(phone.now.0 + i64::from(phone.details_days) * DAY_MS));
         until.truncate("2026-12-31".len());
-        Self { purpose: event.settings.privacy_purpose.as_deref(), days: own.details_days, until }
+        Self { purpose: event.settings.privacy_purpose.as_deref(), days: phone.details_days, until }
     }
 }
 
-/// What a phone is told about itself.
+/// The private view of an authenticated phone.
 #[derive(Serialize)]
 struct You<'a> {
     draw_number: u32,
@@ -161,8 +156,64 @@ struct You<'a> {
 }
 
 impl<'a> You<'a> {
-    fn of(event: &'a Event, own: &AuthenticatedPhone<'_>) -> Self {
-        let (number, prizes) = (own.number, own_wins(event, own));
+    fn of(event: &'a Event, phone: &AuthenticatedPhone<'_>) -> Self {
+        let (number, prizes) = (phone.number, wins_with_codes(event, phone));
         Self { draw_number: number.0, display_number: display_number(number), won: !prizes.is_empty(), prizes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::fact::Fact;
+    use crate::draw::{DrawId, Number, sample};
+    use serde_json::{Value, json};
+
+    fn state(event: &Event, role: Role) -> Value {
+        serde_json::from_str(&text(event, 7, 3, role, None)).unwrap()
+    }
+
+    #[test]
+    fn a_revealed_draw_looks_only_started_to_a_phone() {
+        let event = sample::event().announced("TV", &[3]).revealed("Pen", &[7]).build();
+        let phone = state(&event, Role::Phone);
+        assert_eq!((&phone["current"]["status"], phone["current"].get("winners")), (&json!("started"), None));
+        assert_eq!((&phone["draw_count"], phone["results"].as_array().unwrap().len()), (&json!(1), 1));
+        for role in [Role::Display, Role::Admin] {
+            let state = state(&event, role);
+            assert_eq!((&state["current"]["status"], &state["current"]["winners"]), (&json!("revealed"), &json!([7])));
+            assert_eq!((&state["draw_count"], &state["role"]), (&json!(2), &json!(role.name())));
+        }
+    }
+
+    #[test]
+    fn only_the_last_ten_results_are_sent_oldest_first() {
+        let event = (0..12).fold(sample::event(), |event, _| event.announced("Pen", &[1])).build();
+        let state = state(&event, Role::Phone);
+        let ids: Vec<_> = state["results"].as_array().unwrap().iter().map(|draw| draw["draw_id"].as_u64().unwrap()).collect();
+        assert_eq!(ids, (3..=12).collect::<Vec<_>>());
+        assert_eq!((&state["draw_count"], &state["last_draw_id"]), (&json!(12), &json!(12)));
+    }
+
+    #[test]
+    fn an_entry_code_is_shown_to_operators_and_only_required_of_phones() {
+        let mut event = sample::event().build();
+        event.apply(Timestamp(1), &Fact::EntryCodeSet { code: Some(*b"0042") });
+        let phone = state(&event, Role::Phone);
+        assert_eq!((&phone["entry_code_required"], phone.get("entry_code")), (&json!(true), None));
+        assert_eq!(state(&event, Role::Display)["entry_code"], "0042");
+    }
+
+    #[test]
+    fn an_authenticated_phone_gets_its_wins_and_the_retention_period() {
+        let event = sample::event().announced("TV", &[3]).build();
+        let claim_code = |draw: DrawId| format!("CODE{}", draw.0);
+        let now = Timestamp(1_795_360_011_042);
+        let phone = AuthenticatedPhone { number: Number(3), claim_code: &claim_code, details_days: 30, now };
+        let own: Value = serde_json::from_str(&text(&event, 7, 3, Role::Phone, Some(&phone))).unwrap();
+        assert_eq!((&own["you"]["display_number"], &own["you"]["won"]), (&json!("003"), &json!(true)));
+        assert_eq!(own["you"]["prizes"][0]["claim_code"], "CODE1");
+        assert_eq!((&own["privacy"]["days"], &own["privacy"]["until"]), (&json!(30), &json!("2026-12-22")));
+        assert_eq!(state(&event, Role::Phone).get("you"), None);
     }
 }

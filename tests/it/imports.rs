@@ -1,4 +1,5 @@
-//! Lists of prizes out of spreadsheets: shown first, taken whole or not at all, and never at the price of the server.
+//! Imports of prizes from spreadsheets: previewed, then added whole or not at all, and harmless to
+//! the server.
 
 use crate::http::Answer;
 use crate::show::EVENT;
@@ -6,32 +7,32 @@ use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::json;
 
-async fn import(house: &TestServer, query: &str, file: impl Into<bytes::Bytes>) -> Answer {
-    house.admin(Method::POST, &format!("prizes/import{query}")).body("text/plain", file).await
+async fn import(server: &TestServer, query: &str, file: impl Into<bytes::Bytes>) -> Answer {
+    server.admin(Method::POST, &format!("prizes/import{query}")).body("text/plain", file).await
 }
 
 #[tokio::test]
-async fn a_list_is_shown_and_then_taken_whole() {
-    let mut house = TestServer::start().await;
-    house.open_event().await;
+async fn a_list_is_previewed_and_then_added_whole() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
     let list = "경품명\t수량\t방식\t당첨자 수\t주소 필요\r\n<script>alert(1)</script>\t2\t카드\t2\tO\r\n=1+1 😀\t1\t\t\t\r\n";
-    let shown = import(&house, "?preview=1", list).await.ok();
+    let shown = import(&server, "?preview=1", list).await.ok();
     assert_eq!((&shown["format"], &shown["count"], &shown["imported"]), (&json!("tsv"), &json!(2), &json!(false)));
     assert_eq!(shown["prizes"][0]["needs_address"], true);
-    assert_eq!(house.look("prizes").await["total_count"], 0, "a preview changes nothing");
-    let taken = import(&house, "", list).await.granted(201);
+    assert_eq!(server.look("prizes").await["total_count"], 0, "a preview changes nothing");
+    let taken = import(&server, "", list).await.granted(201);
     assert_eq!((&taken["count"], &taken["imported"]), (&json!(2), &json!(true)));
-    house.kill();
-    house.restart().await;
-    let listed = house.look("prizes").await;
+    server.kill();
+    server.restart().await;
+    let listed = server.look("prizes").await;
     assert_eq!((&listed["total_count"], &listed["prizes"][1]["prize_name"]), (&json!(2), &json!("=1+1 😀")));
     assert_eq!(listed["prizes"][0]["draw_mode"], "card");
 }
 
 #[tokio::test]
-async fn a_workbook_is_read_as_a_spreadsheet_shows_it() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+async fn a_workbook_reads_as_a_spreadsheet_shows_it() {
+    let server = TestServer::start().await;
+    server.open_event().await;
     let mut book = rust_xlsxwriter::Workbook::new();
     let sheet = book.add_worksheet();
     for (column, heading) in (0..).zip(["경품명", "수량", "방식", "당첨자 수", "주소 필요"]) {
@@ -42,14 +43,14 @@ async fn a_workbook_is_read_as_a_spreadsheet_shows_it() {
     sheet.write(1, 2, "카드").unwrap();
     sheet.write(1, 3, 2).unwrap();
     sheet.write(1, 4, "O").unwrap();
-    // After a row that is empty, one of a name alone.
+    // An empty row, then a row of a name alone.
     sheet.write(3, 0, "커피 쿠폰").unwrap();
     let file = book.save_to_buffer().unwrap();
-    let shown = import(&house, "?preview=1", file.clone()).await.ok();
+    let shown = import(&server, "?preview=1", file.clone()).await.ok();
     assert_eq!((&shown["format"], &shown["count"], &shown["error_count"]), (&json!("xlsx"), &json!(2), &json!(0)), "{shown}");
-    assert_eq!(house.look("prizes").await["total_count"], 0);
-    import(&house, "", file).await.granted(201);
-    let listed = house.look("prizes").await;
+    assert_eq!(server.look("prizes").await["total_count"], 0);
+    import(&server, "", file).await.granted(201);
+    let listed = server.look("prizes").await;
     let tv = &listed["prizes"][0];
     assert_eq!((&tv["prize_name"], &tv["quantity"], &tv["winner_count"]), (&json!("65인치 텔레비전 📺"), &json!(2), &json!(2)));
     assert_eq!((&tv["draw_mode"], &tv["needs_address"]), (&json!("card"), &json!(true)));
@@ -57,82 +58,82 @@ async fn a_workbook_is_read_as_a_spreadsheet_shows_it() {
 }
 
 #[tokio::test]
-async fn a_workbook_s_mistake_is_told_by_its_row() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+async fn an_error_in_a_workbook_names_its_row() {
+    let server = TestServer::start().await;
+    server.open_event().await;
     let mut book = rust_xlsxwriter::Workbook::new();
     let sheet = book.add_worksheet();
     for (row, (name, quantity)) in (0..).zip([("경품명", "수량"), ("TV", "1"), ("머그컵", "여러 개")]) {
         sheet.write(row, 0, name).unwrap();
         sheet.write(row, 1, quantity).unwrap();
     }
-    let refused = import(&house, "", book.save_to_buffer().unwrap()).await;
+    let refused = import(&server, "", book.save_to_buffer().unwrap()).await;
     refused.refused(422, "IMPORT_FAILED");
     let detail = &refused.json()["detail"];
     assert_eq!((&detail["errors"][0]["row"], &detail["errors"][0]["column"]), (&json!(3), &json!("quantity")), "{detail}");
-    assert_eq!(house.look("prizes").await["total_count"], 0, "nothing of it is taken");
+    assert_eq!(server.look("prizes").await["total_count"], 0, "nothing is added");
 }
 
 #[tokio::test]
-async fn a_text_of_korean_excel_keeps_its_letters() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    // The last syllable is one that CP949 has and EUC-KR has not.
+async fn text_saved_by_korean_excel_keeps_its_letters() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    // CP949 has the last syllable, EUC-KR does not.
     let (file, _, is_lossy) = encoding_rs::EUC_KR.encode("경품명,수량\r\n한우 선물세트,3\r\n뷁,1\r\n");
     assert!(!is_lossy && std::str::from_utf8(&file).is_err());
-    let taken = import(&house, "", file.into_owned()).await.granted(201);
+    let taken = import(&server, "", file.into_owned()).await.granted(201);
     assert_eq!((&taken["format"], &taken["encoding"], &taken["count"]), (&json!("csv"), &json!("cp949"), &json!(2)));
-    let listed = house.look("prizes").await;
+    let listed = server.look("prizes").await;
     assert_eq!((&listed["prizes"][0]["prize_name"], &listed["prizes"][0]["quantity"]), (&json!("한우 선물세트"), &json!(3)));
     assert_eq!(listed["prizes"][1]["prize_name"], "뷁");
 }
 
 #[tokio::test]
-async fn a_list_with_mistakes_adds_nothing_and_says_which_cells() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+async fn a_list_with_errors_adds_nothing_and_names_the_cells() {
+    let server = TestServer::start().await;
+    server.open_event().await;
     let list = "name,quantity\nTV,1\nMug,many\nTV,2\n";
-    let shown = import(&house, "?preview=1", list).await.ok();
+    let shown = import(&server, "?preview=1", list).await.ok();
     assert_eq!((&shown["count"], &shown["error_count"]), (&json!(1), &json!(2)));
-    let refused = import(&house, "", list).await;
+    let refused = import(&server, "", list).await;
     refused.refused(422, "IMPORT_FAILED");
     let detail = &refused.json()["detail"];
     assert_eq!(detail["errors"][0], json!({"row": 3, "column": "quantity", "why": "must be a whole number"}));
     assert_eq!((&detail["errors"][1]["row"], &detail["error_count"]), (&json!(4), &json!(2)));
-    assert_eq!(house.look("prizes").await["total_count"], 0);
+    assert_eq!(server.look("prizes").await["total_count"], 0);
 }
 
 #[tokio::test]
-async fn what_is_no_list_is_refused_and_the_server_goes_on() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+async fn a_file_that_is_no_table_is_refused_and_the_server_continues() {
+    let server = TestServer::start().await;
+    server.open_event().await;
     for file in [&b"\x89PNG\r\n\x1a\n\0\0"[..], b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {
-        import(&house, "?preview=1", file.to_vec()).await.refused(422, "IMPORT_FAILED");
+        import(&server, "?preview=1", file.to_vec()).await.refused(422, "IMPORT_FAILED");
     }
-    import(&house, "", vec![b'a'; (2 << 20) + 1]).await.refused(413, "BODY_TOO_LARGE");
+    import(&server, "", vec![b'a'; (2 << 20) + 1]).await.refused(413, "BODY_TOO_LARGE");
     let path = format!("/api/luckydraw/admin/{EVENT}/prizes/import");
-    house.ask(Method::POST, &path).body("text/plain", "name\nTV").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(import(&house, "", "TV").await.granted(201)["count"], 1);
+    server.ask(Method::POST, &path).body("text/plain", "name\nTV").await.refused(401, "UNAUTHORIZED");
+    assert_eq!(import(&server, "", "TV").await.granted(201)["count"], 1);
 }
 
 #[tokio::test]
-async fn a_rehearsal_is_wiped_with_one_word_and_nothing_else_is() {
-    let house = TestServer::start().await;
-    house.open_event_with(json!({"event_id": EVENT, "rehearsal": true})).await;
-    let sync = house.public("/state").await["state_sync"].clone();
-    assert_eq!(sync["rehearsal"], true, "every page can say so");
-    let phone = house.register(1).await;
-    let (draw, _) = house.whole_draw(&crate::show::prize("TV")).await;
+async fn only_a_rehearsal_is_wiped_and_only_by_its_word() {
+    let server = TestServer::start().await;
+    server.open_event_with(json!({"event_id": EVENT, "rehearsal": true})).await;
+    let sync = server.public("/state").await["state_sync"].clone();
+    assert_eq!(sync["rehearsal"], true, "every page can show it");
+    let phone = server.register(1).await;
+    let (draw, _) = server.whole_draw(&crate::show::prize("TV")).await;
     let form = json!({"event_id": EVENT, "draw_id": draw, "name": "연습", "phone": "010-1234-5678", "consent": true});
-    house.post("/winner-info").bearer(&phone.token).json(&form).await.ok();
-    house.order("rehearsal/wipe", &json!({"word": "yes"})).await.refused(422, "INVALID_REQUEST");
-    let wiped = house.order("rehearsal/wipe", &json!({"word": "리허설"})).await.ok();
+    server.post("/winner-info").bearer(&phone.token).json(&form).await.ok();
+    server.order("rehearsal/wipe", &json!({"word": "yes"})).await.refused(422, "INVALID_REQUEST");
+    let wiped = server.order("rehearsal/wipe", &json!({"word": "리허설"})).await.ok();
     assert_ne!(wiped["event_session_id"], sync["event_session_id"]);
-    assert_eq!(house.look("participants").await["total_count"], 0);
-    assert_eq!(house.look("winners?all=1").await["total_count"], 0);
-    assert_eq!(house.register(2).await.number, 1, "numbers begin anew");
+    assert_eq!(server.look("participants").await["total_count"], 0);
+    assert_eq!(server.look("winners?all=1").await["total_count"], 0);
+    assert_eq!(server.register(2).await.number, 1, "numbers start at one again");
 
-    house.post("/admin/events").admin().json(&json!({"event_id": "real"})).await.granted(201);
-    let real = house.post("/admin/real/rehearsal/wipe").admin().json(&json!({"word": "REHEARSAL"})).await;
+    server.post("/admin/events").admin().json(&json!({"event_id": "real"})).await.granted(201);
+    let real = server.post("/admin/real/rehearsal/wipe").admin().json(&json!({"word": "REHEARSAL"})).await;
     real.refused(409, "NOT_A_REHEARSAL");
 }

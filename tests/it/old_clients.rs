@@ -1,4 +1,4 @@
-//! Clients of the server this one replaces, as they are, against open mode.
+//! Unchanged clients of the previous server, against open mode.
 
 use crate::show::numbers;
 use crate::socket::Socket;
@@ -9,55 +9,55 @@ use serde_json::{Value, json};
 const EVENT: &str = "old-event";
 const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// An old page's registration: an event and nothing else, or the token it was given.
-async fn register(house: &TestServer, token: Option<&str>) -> Value {
+/// An old page's registration: the event alone, or with the token of an earlier registration.
+async fn register(server: &TestServer, token: Option<&str>) -> Value {
     let mut body = json!({"event_id": EVENT});
     if let Some(token) = token {
         body["session_token"] = json!(token);
     }
-    house.post("/register").json(&body).await.granted(201)
+    server.post("/register").json(&body).await.granted(201)
 }
 
-fn order(house: &TestServer, path: &str) -> crate::http::Ask {
-    house.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}"))
+fn admin_post(server: &TestServer, path: &str) -> crate::http::Ask {
+    server.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}"))
 }
 
 #[tokio::test]
 async fn a_script_that_keeps_cookies_is_still_many_phones() {
-    let house = TestServer::start_open().await;
+    let server = TestServer::start_open().await;
     let body = json!({"event_id": EVENT});
-    let first = house.post("/register").json(&body).await;
+    let first = server.post("/register").json(&body).await;
     let jar = first.cookie().unwrap();
     assert_eq!(first.granted(201)["draw_number"], 1);
-    let again = house.post("/register").json(&body).header("Cookie", &jar);
-    assert_eq!(again.clone().await.granted(201)["draw_number"], 2, "one session plays the whole hall");
+    let again = server.post("/register").json(&body).header("Cookie", &jar);
+    assert_eq!(again.clone().await.granted(201)["draw_number"], 2, "one cookie jar plays many phones");
     let page = again.header("Origin", "http://localhost:3000").await.granted(201);
     assert_eq!((&page["draw_number"], &page["is_existing"]), (&json!(1), &json!(true)), "a page is one phone");
 }
 
 #[tokio::test]
-async fn an_old_phone_s_evening() {
-    let house = TestServer::start_open().await;
-    let first = register(&house, None).await;
+async fn an_old_phone_takes_part_from_registration_to_details() {
+    let server = TestServer::start_open().await;
+    let first = register(&server, None).await;
     assert_eq!(
         (first["draw_number"].as_u64(), first["is_existing"].as_bool()),
         (Some(1), Some(false)),
-        "events come on first use"
+        "the first use opens the event"
     );
     let token = first["session_token"].as_str().unwrap();
-    assert_eq!(register(&house, Some(token)).await["draw_number"], 1);
-    assert_eq!(register(&house, None).await["draw_number"], 2);
+    assert_eq!(register(&server, Some(token)).await["draw_number"], 1);
+    assert_eq!(register(&server, None).await["draw_number"], 2);
 
-    let mut script = house.socket(EVENT, "").await.greeted().await;
+    let mut script = server.socket(EVENT, "").await.greeted().await;
     script.say(&json!({"type": "identify", "draw_number": 1})).await;
     assert_eq!(script.until("identify_ack").await["won"], false);
     script.say(&json!({"type": "ping"})).await;
     script.until("pong").await;
 
     let spec = json!({"prize_name": "TV", "prize_rank": 1, "draw_mode": "slot", "winner_count": 1});
-    order(&house, "draw/start-animation").json(&spec).await.ok();
-    let revealed = order(&house, "draw/reveal").await.ok();
-    order(&house, "draw/complete").body("text/plain", "").await.ok();
+    admin_post(&server, "draw/start-animation").json(&spec).await.ok();
+    let revealed = admin_post(&server, "draw/reveal").await.ok();
+    admin_post(&server, "draw/complete").body("text/plain", "").await.ok();
     let announced = script.until("winner_announced").await;
     assert_eq!(announced["winners"], revealed["winners"]);
     script.until("draw_complete").await;
@@ -70,25 +70,25 @@ async fn an_old_phone_s_evening() {
                "name": "Kim", "phone": "010-1234-5678"})
     };
     script.say(&form(3 - winner)).await;
-    assert_eq!(script.until("submit_winner_info_ack").await["success"], false, "still a win is needed");
+    assert_eq!(script.until("submit_winner_info_ack").await["success"], false, "details need a win");
     script.say(&form(winner)).await;
     assert_eq!(script.until("submit_winner_info_ack").await["success"], true);
-    let winners = house.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/winners")).await.ok();
+    let winners = server.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/winners")).await.ok();
     assert_eq!((winners["total_count"].as_u64(), winners["winners"][0]["phone"].as_str()), (Some(1), Some("010-****-5678")));
 }
 
 #[tokio::test]
-async fn an_old_page_cannot_be_told_from_a_projector() {
-    let house = TestServer::start_open().await;
-    register(&house, None).await;
-    let mut page = house.socket_with(EVENT, "", &[("origin", "http://localhost:3000")]).await.greeted().await;
-    let mut script = house.socket(EVENT, "").await.greeted().await;
-    let mut console = house.socket(EVENT, "?client_type=admin").await.greeted().await;
+async fn an_old_page_counts_as_a_display() {
+    let server = TestServer::start_open().await;
+    register(&server, None).await;
+    let mut page = server.socket_with(EVENT, "", &[("origin", "http://localhost:3000")]).await.greeted().await;
+    let mut script = server.socket(EVENT, "").await.greeted().await;
+    let mut console = server.socket(EVENT, "?client_type=admin").await.greeted().await;
     let spec = json!({"prize_name": "TV", "prize_rank": 1});
-    order(&house, "draw/start-animation").json(&spec).await.ok();
-    let revealed = order(&house, "draw/reveal").json(&json!({})).await.ok();
-    for stage in [&mut page, &mut console] {
-        assert_eq!(stage.until("winner_revealed").await["winners"], revealed["winners"]);
+    admin_post(&server, "draw/start-animation").json(&spec).await.ok();
+    let revealed = admin_post(&server, "draw/reveal").json(&json!({})).await.ok();
+    for operator in [&mut page, &mut console] {
+        assert_eq!(operator.until("winner_revealed").await["winners"], revealed["winners"]);
     }
     page.say(&json!({"type": "draw_complete", "winners": revealed["winners"]})).await;
     assert_eq!(page.until("draw_complete_ack").await["success"], true);
@@ -97,22 +97,22 @@ async fn an_old_page_cannot_be_told_from_a_projector() {
 }
 
 #[tokio::test]
-async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
-    let house = TestServer::start_open().await;
+async fn an_old_console_draws_without_standby_token_or_complete() {
+    let server = TestServer::start_open().await;
     for _ in 0..5 {
-        register(&house, None).await;
+        register(&server, None).await;
     }
-    let mut phone = house.socket(EVENT, "").await.greeted().await;
+    let mut phone = server.socket(EVENT, "").await.greeted().await;
     let mut won = Vec::new();
     for index in 0..5 {
         let spec = json!({"prize_name": format!("Prize {index}"), "prize_rank": 1, "draw_mode": "slot", "winner_count": 1});
         let path = format!("/admin/{EVENT}/draw/start-animation");
-        house.ask(Method::POST, &path).json(&spec).await.ok();
-        won.extend(numbers(&order(&house, "draw/reveal").await.ok()["winners"]));
+        server.ask(Method::POST, &path).json(&spec).await.ok();
+        won.extend(numbers(&admin_post(&server, "draw/reveal").await.ok()["winners"]));
     }
     won.sort_unstable();
     assert_eq!(won, [1, 2, 3, 4, 5], "every reveal is in the history, and nobody won twice");
-    let draws = house.ask(Method::GET, &format!("/admin/{EVENT}/draws")).await.ok();
+    let draws = server.ask(Method::GET, &format!("/admin/{EVENT}/draws")).await.ok();
     assert_eq!(draws["total_count"], 5);
     while phone.heard("winner_announced").len() < 4 {
         phone.hear().await;
@@ -120,34 +120,34 @@ async fn an_old_console_s_draws_need_no_standby_no_token_and_no_complete() {
 }
 
 #[tokio::test]
-async fn an_old_console_s_picture_arrives_as_a_path() {
-    let house = TestServer::start_open().await;
-    register(&house, None).await;
-    let mut page = house.socket_with(EVENT, "", &[("origin", "http://127.0.0.1:8080")]).await.greeted().await;
+async fn an_old_consoles_picture_arrives_as_a_path() {
+    let server = TestServer::start_open().await;
+    register(&server, None).await;
+    let mut page = server.socket_with(EVENT, "", &[("origin", "http://127.0.0.1:8080")]).await.greeted().await;
     let image = format!("data:image/png;base64,{PIXEL}");
     let spec = json!({"prize_name": "TV", "prize_rank": 1, "prize_image": image, "draw_mode": "slot", "winner_count": 1});
-    order(&house, "draw/standby").json(&spec).await.ok();
+    admin_post(&server, "draw/standby").json(&spec).await.ok();
     let standby = page.until("draw_standby").await;
     let path = standby["prize_image"].as_str().unwrap();
     assert!(path.starts_with('/') && path.len() < 200, "{path}");
-    assert!(house.ask(Method::GET, path).await.header("content-type").starts_with("image/"));
+    assert!(server.ask(Method::GET, path).await.header("content-type").starts_with("image/"));
 }
 
 #[tokio::test]
-async fn old_pages_come_from_local_origins_and_no_others() {
-    let house = TestServer::start_open().await;
-    register(&house, None).await;
-    let draws = house.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/draws"));
+async fn old_pages_are_accepted_from_local_origins_only() {
+    let server = TestServer::start_open().await;
+    register(&server, None).await;
+    let draws = server.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/draws"));
     for origin in ["http://localhost:3000", "http://127.0.0.1", "http://[::1]:5173"] {
         let answer = draws.clone().header("Origin", origin).await;
         answer.ok();
         assert_eq!(answer.header("access-control-allow-origin"), origin);
-        Socket::try_connect(house.address, EVENT, "", &[("origin", origin)]).await.unwrap();
+        Socket::try_connect(server.address, EVENT, "", &[("origin", origin)]).await.unwrap();
     }
     for origin in ["https://evil.example", "http://localhost.evil.example", "null", "http://192.168.0.9"] {
         draws.clone().header("Origin", origin).await.refused(403, "FORBIDDEN_ORIGIN");
-        assert!(Socket::try_connect(house.address, EVENT, "", &[("origin", origin)]).await.is_err(), "{origin}");
+        assert!(Socket::try_connect(server.address, EVENT, "", &[("origin", origin)]).await.is_err(), "{origin}");
     }
     assert_eq!(draws.clone().header("Host", "evil.example").await.status, 403);
-    assert!(house.printed().to_lowercase().contains("open mode"), "and it says loudly that it trusts everybody");
+    assert!(server.printed().to_lowercase().contains("open mode"), "and the banner warns of open mode");
 }

@@ -1,4 +1,4 @@
-//! An evening in few words: an event, its phones, its consoles, and the plan's steps of a draw.
+//! Steps that tests share: an event, its phones and consoles, and the steps of a draw.
 
 use crate::http::{Answer, Ask};
 use crate::socket::Socket;
@@ -6,7 +6,7 @@ use crate::test_server::{ADMIN_TOKEN, TestServer};
 use hyper::Method;
 use serde_json::{Value, json};
 
-/// The event that tests play with.
+/// The event of the tests.
 pub const EVENT: &str = "gala-2026";
 
 /// A phone that has registered.
@@ -18,7 +18,7 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// What the registration's answer says.
+    /// The phone of a registration's answer.
     pub fn from_answer(data: &Value) -> Self {
         Self {
             number: data["draw_number"].as_u64().unwrap(),
@@ -33,7 +33,7 @@ pub fn request_id(index: u64) -> String {
     format!("{:016x}{:016x}", index.wrapping_mul(0x9e37_79b9_7f4a_7c15), index)
 }
 
-/// What a console asks to draw: one winner by slot machine.
+/// A draw request of one winner by slot machine.
 pub fn prize(name: &str) -> Value {
     json!({"prize_name": name, "prize_rank": 1, "draw_mode": "slot", "winner_count": 1})
 }
@@ -64,18 +64,18 @@ impl TestServer {
         self.admin(Method::POST, path).json(body).await
     }
 
-    /// An admin GET of [`EVENT`]; gives back its `data`.
+    /// An admin GET of [`EVENT`]; returns its `data`.
     pub async fn look(&self, path: &str) -> Value {
         self.admin(Method::GET, path).await.ok()
     }
 
-    /// Registers a phone with a `request_id` made of `index`.
+    /// Registers a phone with a `request_id` made from `index`.
     pub async fn register(&self, index: u64) -> Phone {
         let answer = self.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)})).await;
         Phone::from_answer(&answer.granted(201))
     }
 
-    /// Registers so many phones, one after the other.
+    /// Registers this many phones, one after the other.
     pub async fn register_many(&self, count: u64) -> Vec<Phone> {
         let mut phones = Vec::new();
         for index in 1..=count {
@@ -84,12 +84,12 @@ impl TestServer {
         phones
     }
 
-    /// A projector that has proved itself and was greeted.
+    /// An authenticated display that has its `state_sync`.
     pub async fn display(&self) -> Socket {
         self.proved("display").await
     }
 
-    /// A console that has proved itself and was greeted.
+    /// An authenticated console that has its `state_sync`.
     pub async fn console(&self) -> Socket {
         self.proved("admin").await
     }
@@ -101,32 +101,32 @@ impl TestServer {
         socket
     }
 
-    /// A phone's socket, which its token proves, greeted.
+    /// A socket of an authenticated phone that has its `state_sync`.
     pub async fn phone_socket(&self, phone: &Phone) -> Socket {
         let mut socket = self.socket(EVENT, &format!("?token={}", phone.token)).await;
         socket.until("state_sync").await;
         socket
     }
 
-    /// Starts a draw; gives back its id.
+    /// Starts a draw; returns its id.
     pub async fn start_draw(&self, spec: &Value) -> u64 {
         self.order("draw/start-animation", spec).await.ok()["draw_id"].as_u64().expect("a started draw has an id")
     }
 
-    /// Starts and reveals a draw; gives back the reveal's data.
+    /// Starts and reveals a draw; returns the data of the reveal.
     pub async fn reveal_draw(&self, spec: &Value) -> Value {
         self.start_draw(spec).await;
         self.order("draw/reveal", &json!({})).await.ok()
     }
 
-    /// Starts, reveals and completes a draw; gives back its id and winners.
+    /// Starts, reveals and completes a draw; returns its id and winners.
     pub async fn whole_draw(&self, spec: &Value) -> (u64, Vec<u64>) {
         let revealed = self.reveal_draw(spec).await;
         self.order("draw/complete", &json!({})).await.ok();
         (revealed["draw_id"].as_u64().unwrap(), numbers(&revealed["winners"]))
     }
 
-    /// What anybody may read of a path, with the event in its query.
+    /// The public answer of a path, with the event in its query.
     pub async fn public(&self, path: &str) -> Value {
         let mark = if path.contains('?') { '&' } else { '?' };
         self.get(&format!("{path}{mark}event_id={EVENT}")).await.ok()

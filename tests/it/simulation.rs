@@ -1,12 +1,14 @@
-//! Seeded evenings against a naive model: random commands, double clicks, retries and crashes, decided and kept by the real writer on a real journal,
-//! while a model with nothing but vectors and sets says what has to come out.
+//! Seeded simulation against a naive model: random commands, double clicks, retries and crashes go
+//! to the real writer on a real journal, and a model of plain vectors and sets predicts each
+//! result.
 //!
-//! A crash is a copy of the data folder taken between two answers: whatever was answered has to be in it. `SIM_SEEDS=10000` runs more evenings.
+//! A crash is a copy of the data folder between two answers: everything answered must be in it.
+//! `SIM_SEEDS=10000` simulates more events.
 
 mod harness;
 mod model;
 
-use harness::{SEATS, TestServer};
+use harness::{PARTICIPANTS_MAX, Writer};
 use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::{Eligibility, VoidReason};
@@ -18,10 +20,11 @@ use std::collections::BTreeSet;
 
 const STEPS: u32 = 120;
 
-/// A small generator of chance whose seed is printed when a run fails (SplitMix64, Steele et al. 2014).
-struct Dice(u64);
+/// A small random generator, whose seed is printed when a run fails (SplitMix64, Steele et al.
+/// 2014).
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -39,17 +42,17 @@ impl Dice {
     }
 }
 
-/// One evening of one seed.
-struct Evening {
-    house: TestServer,
+/// One simulated event of one seed.
+struct Simulation {
+    writer: Writer,
     model: Model,
-    dice: Dice,
+    random: Random,
     keys: u64,
 }
 
-impl Evening {
+impl Simulation {
     fn step(mut self) -> Self {
-        match self.dice.below(100) {
+        match self.random.below(100) {
             0..28 => self.register(),
             28..43 => self.start(),
             43..55 => self.reveal(),
@@ -57,9 +60,9 @@ impl Evening {
             60..68 => self.complete(),
             68..71 => self.cancel(),
             71..79 => self.void(),
-            79..82 => self.stand_by(),
-            82..85 => self.mark(),
-            85..88 => self.hand_in(),
+            79..82 => self.show_standby(),
+            82..85 => self.set_eligibility(),
+            85..88 => self.hand_in_details(),
             88..90 => self.change_phase(),
             90..92 => self.reset(),
             _ => self.crash(),
@@ -68,21 +71,22 @@ impl Evening {
         self
     }
 
-    /// A new phone, or one whose answer was lost and that asks again. Whether the door is open is asked before a number is claimed, so not here.
+    /// A new phone, or a retry after a lost answer. The phase is checked before a number is
+    /// claimed, so not here.
     fn register(&mut self) {
-        let retry = self.dice.below(3) == 0 && self.keys > 0;
-        let id = if retry { self.dice.below(self.keys) } else { self.keys };
+        let retry = self.random.below(3) == 0 && self.keys > 0;
+        let id = if retry { self.random.below(self.keys) } else { self.keys };
         self.keys = self.keys.max(id + 1);
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(id * 7 + 1).to_le_bytes());
-        let snapshot = self.house.snapshot();
+        let snapshot = self.writer.snapshot();
         let Some(number) = snapshot.roster.claim(&key) else {
-            assert!(self.model.numbers.len() >= SEATS as usize, "only a full event gives no number");
+            assert!(self.model.numbers.len() >= PARTICIPANTS_MAX as usize, "only a full event gives no number");
             return;
         };
         let number = Number(number);
         let command = Command::Register { number, key, session: snapshot.event.session };
-        let Outcome::Registered { number: given, existing } = self.house.order(command).unwrap().outcome else {
+        let Outcome::Registered { number: given, existing } = self.writer.execute(command).unwrap().outcome else {
             panic!("no number")
         };
         assert_eq!(given, number);
@@ -92,9 +96,9 @@ impl Evening {
     }
 
     fn start(&mut self) {
-        let (prize, mode, count) = self.dice.one_of(&[("TV", Mode::Slot, 1), ("Mug", Mode::Card, 3), ("Sock", Mode::List, 4)]);
+        let (prize, mode, count) = self.random.one_of(&[("TV", Mode::Slot, 1), ("Mug", Mode::Card, 3), ("Sock", Mode::List, 4)]);
         let refused = self.model.refuses_start(prize, count);
-        match self.house.order(Command::Start(wish(prize, mode, count))) {
+        match self.writer.execute(Command::Start(draw_request(prize, mode, count))) {
             Ok(granted) => {
                 assert_eq!(refused, None, "{prize} should have been refused");
                 let Outcome::Started(draw) = granted.outcome else { panic!("not started") };
@@ -108,7 +112,7 @@ impl Evening {
     }
 
     fn reveal(&mut self) {
-        let answer = self.house.order(Command::Reveal);
+        let answer = self.writer.execute(Command::Reveal);
         match &self.model.pending {
             Some(pending) => self.model.reveal(&winners(&answer.unwrap(), DrawId(pending.draw))),
             None => assert_eq!(answer.err().as_ref().and_then(code), Some("REVEAL_FAILED")),
@@ -116,10 +120,10 @@ impl Evening {
     }
 
     fn draw_at_once(&mut self) {
-        let (prize, count) = self.dice.one_of(&[("Mug", 2), ("Sock", 3)]);
+        let (prize, count) = self.random.one_of(&[("Mug", 2), ("Sock", 3)]);
         let lacking = || self.model.lacks(prize, count).then_some("DRAW_FAILED");
         let refused = self.model.pending.as_ref().map_or_else(lacking, |_| Some("DRAW_IN_PROGRESS"));
-        match self.house.order(Command::DrawAtOnce(wish(prize, Mode::List, count))) {
+        match self.writer.execute(Command::DrawAtOnce(draw_request(prize, Mode::List, count))) {
             Ok(granted) => {
                 assert_eq!(refused, None, "{prize} should have been refused");
                 let Outcome::Revealed(draw) = granted.outcome else { panic!("not drawn") };
@@ -131,14 +135,14 @@ impl Evening {
     }
 
     fn complete(&mut self) {
-        let answer = self.house.order(Command::Complete(DrawSelector::Latest));
+        let answer = self.writer.execute(Command::Complete(DrawSelector::Latest));
         let nothing = self.model.unannounced.is_none() && self.model.announced.is_empty();
         assert_eq!(answer.err().as_ref().and_then(code), nothing.then_some("COMPLETE_FAILED"));
         self.model.announce_last();
     }
 
     fn cancel(&mut self) {
-        let answer = self.house.order(Command::Cancel { reason: "mistake".into() });
+        let answer = self.writer.execute(Command::Cancel { reason: "mistake".into() });
         let nothing = self.model.pending.is_none() && !self.model.standby;
         assert_eq!(answer.is_err(), nothing);
         if self.model.pending.take().is_none() {
@@ -146,12 +150,12 @@ impl Evening {
         }
     }
 
-    /// Voids a seat, and perhaps draws it again: both or neither.
+    /// Voids a seat, and sometimes redraws it: both or neither.
     fn void(&mut self) {
-        let Some(index) = self.standing_place() else { return };
+        let Some(index) = self.valid_place() else { return };
         let Place { draw, prize, number, .. } = self.model.places[index].clone();
-        let (reason, redraw) = (self.dice.one_of(&VoidReason::ALL), self.dice.one_of(&[Redraw::Yes, Redraw::No]));
-        let answer = self.house.order(Command::Void { draw: DrawId(draw), number: Number(number), reason, redraw });
+        let (reason, redraw) = (self.random.one_of(&VoidReason::ALL), self.random.one_of(&[Redraw::Yes, Redraw::No]));
+        let answer = self.writer.execute(Command::Void { draw: DrawId(draw), number: Number(number), reason, redraw });
         let mut after = self.model.clone();
         after.places[index].voided = Some(reason);
         let refused = match redraw {
@@ -174,8 +178,8 @@ impl Evening {
         }
     }
 
-    fn stand_by(&mut self) {
-        let answer = self.house.order(Command::Standby(wish("Sock", Mode::List, 4)));
+    fn show_standby(&mut self) {
+        let answer = self.writer.execute(Command::Standby(draw_request("Sock", Mode::List, 4)));
         let refused = self.model.pending.as_ref().map(|_| "DRAW_IN_PROGRESS");
         assert_eq!(answer.err().as_ref().and_then(code), refused);
         if refused.is_none() {
@@ -184,29 +188,29 @@ impl Evening {
         }
     }
 
-    /// The desk bars somebody from winning, or lets them win again.
-    fn mark(&mut self) {
-        let number = 1 + self.dice.below(self.model.numbers.len() as u64 + 1) as u32;
-        let eligible = self.dice.below(2) == 0;
+    /// The desk excludes a participant, or includes one again.
+    fn set_eligibility(&mut self) {
+        let number = 1 + self.random.below(self.model.numbers.len() as u64 + 1) as u32;
+        let eligible = self.random.below(2) == 0;
         let mark = Eligibility { eligible, group: None, weight: 1 };
-        let answer = self.house.order(Command::MarkParticipant { number: Number(number), mark });
+        let answer = self.writer.execute(Command::MarkParticipant { number: Number(number), mark });
         let known = self.model.numbers.values().any(|registered| *registered == number);
         assert_eq!(answer.err().as_ref().and_then(code), (!known).then_some("PARTICIPANT_NOT_FOUND"));
-        self.model.barred.remove(&number);
+        self.model.excluded.remove(&number);
         if known && !eligible {
-            self.model.barred.insert(number);
+            self.model.excluded.insert(number);
         }
     }
 
     /// A winner hands in details, for the first time or again.
-    fn hand_in(&mut self) {
+    fn hand_in_details(&mut self) {
         if self.model.places.is_empty() {
             return;
         }
-        let Place { draw, number, voided, .. } = self.dice.one_of(&self.model.places);
+        let Place { draw, number, voided, .. } = self.random.one_of(&self.model.places);
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
-        let answer = self.house.submit_details(draw, number, name);
+        let answer = self.writer.submit_details(draw, number, name);
         match answer {
             Ok(granted) => {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");
@@ -222,55 +226,56 @@ impl Evening {
     }
 
     fn change_phase(&mut self) {
-        let phase = self.dice.one_of(&[Phase::Open, Phase::Drawing]);
-        self.house.order(Command::ChangePhase(phase)).unwrap();
+        let phase = self.random.one_of(&[Phase::Open, Phase::Drawing]);
+        self.writer.execute(Command::ChangePhase(phase)).unwrap();
         self.model.phase = phase;
     }
 
     fn reset(&mut self) {
-        let everybody = self.dice.below(3) == 0;
-        let session = SessionId([self.dice.next() as u8; 16]);
-        let scope = if everybody { ResetScope::Participants(session) } else { ResetScope::Draws };
-        self.house.order(Command::Reset(scope)).unwrap();
-        self.model.reset(everybody);
+        let clears_participants = self.random.below(3) == 0;
+        let session = SessionId([self.random.next() as u8; 16]);
+        let scope = if clears_participants { ResetScope::Participants(session) } else { ResetScope::Draws };
+        self.writer.execute(Command::Reset(scope)).unwrap();
+        self.model.reset(clears_participants);
     }
 
     fn crash(&mut self) {
-        self.house.crash();
-        let kept = self.house.details();
+        self.writer.crash();
+        let kept = self.writer.details();
         assert!(kept.iter().all(|details| details.name == format!("{} of {}", details.number.0, details.draw.0)));
         let kept: BTreeSet<_> = kept.iter().map(|details| (details.draw.0, details.number.0)).collect();
         assert_eq!(kept, self.model.details, "exactly the acknowledged details");
     }
 
-    /// The event is closed for good: the last draw is announced, and nothing is given or drawn any more, now and after a crash.
+    /// The event closes: the last draw is announced, and nothing is given or drawn from then on,
+    /// not even after a crash.
     fn close(mut self) {
         let closing = || Command::ChangePhase(Phase::Closed);
         if self.model.pending.is_some() {
-            assert_eq!(self.house.order(closing()).err().as_ref().and_then(code), Some("DRAW_IN_PROGRESS"));
+            assert_eq!(self.writer.execute(closing()).err().as_ref().and_then(code), Some("DRAW_IN_PROGRESS"));
             self.cancel();
         }
-        self.house.order(closing()).unwrap();
+        self.writer.execute(closing()).unwrap();
         self.model.announce_last();
         for _ in 0..2 {
-            let snapshot = self.house.snapshot();
+            let snapshot = self.writer.snapshot();
             assert_eq!((snapshot.event.phase, snapshot.roster.claim(&[9; 32])), (Phase::Closed, None));
-            let answer = self.house.order(Command::Start(wish("TV", Mode::Slot, 1)));
+            let answer = self.writer.execute(Command::Start(draw_request("TV", Mode::Slot, 1)));
             assert_eq!(answer.err().as_ref().and_then(code), Some("EVENT_CLOSED"));
             self.check_facts(&snapshot);
             self.crash();
         }
     }
 
-    fn standing_place(&mut self) -> Option<usize> {
+    fn valid_place(&mut self) -> Option<usize> {
         let places = self.model.places.iter().enumerate();
-        let standing: Vec<_> = places.filter(|(_, place)| place.voided.is_none()).map(|(index, _)| index).collect();
-        (!standing.is_empty()).then(|| self.dice.one_of(&standing))
+        let valid: Vec<_> = places.filter(|(_, place)| place.voided.is_none()).map(|(index, _)| index).collect();
+        (!valid.is_empty()).then(|| self.random.one_of(&valid))
     }
 
-    /// What everybody can read agrees with the model, whether the house just came back or not.
+    /// The published state agrees with the model, after a restart too.
     fn check(&self) {
-        let snapshot = self.house.snapshot();
+        let snapshot = self.writer.snapshot();
         assert_eq!(snapshot.event.phase, self.model.phase);
         self.check_facts(&snapshot);
         check_frames(&snapshot, self.model.announcements);
@@ -281,8 +286,8 @@ impl Evening {
         let numbers: BTreeSet<_> = event.participants_after(0).map(|(number, _)| number.0).collect();
         assert_eq!(numbers, model.numbers.values().copied().collect(), "exactly the acknowledged numbers");
         assert_eq!(numbers, (1..=numbers.len() as u32).collect(), "without a gap");
-        assert_eq!(event.pending().map(|draw| draw.id.0), model.pending.as_ref().map(|pending| pending.draw));
-        assert_eq!(event.unannounced().map(|draw| draw.id.0), model.unannounced);
+        assert_eq!(event.pending_draw().map(|draw| draw.id.0), model.pending.as_ref().map(|pending| pending.draw));
+        assert_eq!(event.unannounced_draw().map(|draw| draw.id.0), model.unannounced);
         assert_eq!(event.standby.is_some(), model.standby);
         let places = event.draws().flat_map(|draw| draw.seats.iter().map(|seat| (draw.id.0, seat)));
         let mut places: Vec<_> = places
@@ -306,7 +311,7 @@ fn winners(granted: &Accepted, draw: DrawId) -> BTreeSet<u32> {
     draw.winners().map(|number| number.0).collect()
 }
 
-/// The frames that are held are numbered without a gap, and every announcement is among them once.
+/// The frames of the ring are numbered without a gap and hold each announcement once.
 fn check_frames(snapshot: &Snapshot, announcements: u64) {
     let frames: Vec<_> = snapshot.ring.after(0).unwrap().map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
     assert_eq!(frames.len() as u64, snapshot.ring.last_seq());
@@ -317,7 +322,7 @@ fn check_frames(snapshot: &Snapshot, announcements: u64) {
     assert_eq!(announced, announcements, "an announcement goes out once");
 }
 
-fn wish(name: &str, mode: Mode, count: u32) -> DrawRequest {
+fn draw_request(name: &str, mode: Mode, count: u32) -> DrawRequest {
     DrawRequest {
         prize_name: Some(name.into()),
         prize_rank: Some(1),
@@ -335,14 +340,14 @@ fn code(denial: &Rejection) -> Option<&'static str> {
 }
 
 #[test]
-fn every_evening_comes_out_as_the_model_says() {
+fn every_simulated_event_agrees_with_the_model() {
     let seeds: u64 = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     for seed in 0..seeds {
         eprintln!("seed {seed}");
-        let mut evening = Evening { house: TestServer::begin(), model: Model::default(), dice: Dice(seed), keys: 0 };
+        let mut simulation = Simulation { writer: Writer::start(), model: Model::default(), random: Random(seed), keys: 0 };
         for _ in 0..STEPS {
-            evening = evening.step();
+            simulation = simulation.step();
         }
-        evening.close();
+        simulation.close();
     }
 }

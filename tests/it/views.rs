@@ -1,13 +1,13 @@
-//! The journal as a person with `sqlite3` reads it: participants, draws and winners, and nothing that is not yet to be known.
+//! The journal's views for a person with `sqlite3`: participants, draws and winners, and no secret.
 
 use crate::show::prize;
 use crate::test_server::TestServer;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-/// Opens the journal for reading, beside the running server.
-fn open(house: &TestServer) -> Connection {
-    Connection::open_with_flags(house.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+/// Opens the journal read-only while the server runs.
+fn open(server: &TestServer) -> Connection {
+    Connection::open_with_flags(server.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
 }
 
 fn views(journal: &Connection) -> Vec<String> {
@@ -34,11 +34,11 @@ fn rows(journal: &Connection, view: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_person_reads_participants_draws_and_winners() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(7).await;
-    let (_, winners) = house.whole_draw(&prize("Television")).await;
-    let journal = open(&house);
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(7).await;
+    let (_, winners) = server.whole_draw(&prize("Television")).await;
+    let journal = open(&server);
     for view in ["participants", "draws", "winners"] {
         assert!(views(&journal).iter().any(|name| name == view), "{view} is among {:?}", views(&journal));
     }
@@ -51,12 +51,12 @@ async fn a_person_reads_participants_draws_and_winners() {
 
 #[tokio::test]
 async fn no_view_shows_a_pick_before_its_reveal() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(3).await;
-    let before: Vec<_> = views(&open(&house)).iter().map(|view| rows(&open(&house), view)).collect();
-    house.start_draw(&json!({"prize_name": "All", "prize_rank": 1, "draw_mode": "card", "winner_count": 3})).await;
-    let journal = open(&house);
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(3).await;
+    let before: Vec<_> = views(&open(&server)).iter().map(|view| rows(&open(&server), view)).collect();
+    server.start_draw(&json!({"prize_name": "All", "prize_rank": 1, "draw_mode": "card", "winner_count": 3})).await;
+    let journal = open(&server);
     assert_eq!(rows(&journal, "winners").len(), 0);
     for (view, before) in views(&journal).iter().zip(before) {
         for row in rows(&journal, view).iter().filter(|row| !before.contains(row)) {
@@ -65,19 +65,19 @@ async fn no_view_shows_a_pick_before_its_reveal() {
             }
         }
     }
-    house.order("draw/reveal", &json!({})).await.ok();
-    house.order("draw/complete", &json!({})).await.ok();
-    assert_eq!(rows(&open(&house), "winners").len(), 3, "and afterwards it is there");
+    server.order("draw/reveal", &json!({})).await.ok();
+    server.order("draw/complete", &json!({})).await.ok();
+    assert_eq!(rows(&open(&server), "winners").len(), 3, "and shows it afterwards");
 }
 
 #[tokio::test]
-async fn the_data_folder_is_its_owner_s_alone() {
+async fn only_its_owner_can_read_the_data_folder() {
     use std::os::unix::fs::PermissionsExt;
-    let house = TestServer::start().await;
-    house.open_event().await;
+    let server = TestServer::start().await;
+    server.open_event().await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&house.data_dir()), 0o700);
-    let files = std::fs::read_dir(house.data_dir()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    assert_eq!(mode(&server.data_dir()), 0o700);
+    let files = std::fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     for file in files {
         assert_eq!(mode(&file) & 0o077, 0, "{} is readable by others", file.display());
     }

@@ -2,7 +2,7 @@
 //!
 //! Written by hand: a library would want a registry beside counts that are kept anyway, or writes the newer OpenMetrics.
 
-use crate::base::histogram::Counted;
+use crate::base::histogram::HistogramSnapshot;
 use std::fmt::{Display, Write};
 
 /// Type of a family.
@@ -41,7 +41,7 @@ impl MetricsText {
     }
 
     /// A histogram of the family; `per_unit` values make one unit.
-    pub fn histogram(&mut self, labels: &[(&str, &str)], counted: &Counted, per_unit: f64) {
+    pub fn histogram(&mut self, labels: &[(&str, &str)], counted: &HistogramSnapshot, per_unit: f64) {
         let name = self.name;
         for (bound, count) in &counted.up_to {
             let labels = braced(labels, Some(&(*bound as f64 / per_unit).to_string()));
@@ -78,7 +78,11 @@ mod tests {
         let mut text = MetricsText::default();
         text.family("up", Kind::Gauge, "Whether.").sample(&[], 1);
         text.family("took_seconds", Kind::Histogram, "How long.");
-        text.histogram(&[("route", "/a/{b}")], &Counted { up_to: vec![(500, 1), (1_000, 3)], count: 4, sum: 2_500 }, 1e3);
+        text.histogram(
+            &[("route", "/a/{b}")],
+            &HistogramSnapshot { up_to: vec![(500, 1), (1_000, 3)], count: 4, sum: 2_500 },
+            1e3,
+        );
         assert_eq!(
             text.finish(),
             "# HELP up Whether.\n# TYPE up gauge\nup 1\n\

@@ -1,20 +1,37 @@
-//! The bodies of the draw calls: what is drawn, which draw is meant, what is voided or cleared.
+//! Bodies about draws, prizes and the prize desk.
+//!
+//! The rules decide what can be drawn. A body here only has to be complete and within its limits.
 
-use super::{Invalid, image, is_data_url, mode, one_of, optional};
-use crate::draw::command::Redraw;
+use super::{Invalid, NAME_CHARS_MAX, one_of, optional, text};
+use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
-use crate::draw::{DrawId, DrawRequest, Mode, Number, PrizeId};
+use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId};
 use serde::Deserialize;
 use std::sync::Arc;
 
+/// The longest path of an image, in characters.
+const IMAGE_CHARS_MAX: usize = 500;
+/// The highest quantity of a prize.
+const QUANTITY_MAX: u32 = 100_000;
+/// The longest name of a desk, in characters.
+const DESK_CHARS_MAX: usize = 60;
+/// The words that confirm the wiping of a rehearsal, in the console's two languages.
+const WIPE_WORDS: [&str; 2] = ["리허설", "REHEARSAL"];
+
 /// `POST draw/standby` and `draw/start-animation`
 #[derive(Deserialize)]
-pub struct Spec {
+pub struct DrawBody {
+    /// The listed prize.
     pub prize_id: Option<u32>,
+    /// The prize's name.
     pub prize_name: Option<String>,
+    /// The prize's rank.
     pub prize_rank: Option<u32>,
+    /// The path of the prize's image, or the image as a `data:` URL.
     pub prize_image: Option<String>,
+    /// The animation's name.
     pub draw_mode: Option<String>,
+    /// The number of winners.
     pub winner_count: Option<u32>,
     /// The newest draw that the console knows of, 0 for none.
     pub last_draw_id: Option<u32>,
@@ -23,37 +40,48 @@ pub struct Spec {
 /// `POST draw`
 #[derive(Deserialize)]
 pub struct DrawAtOnce {
+    /// The listed prize.
     pub prize_id: Option<u32>,
+    /// The prize's name.
     pub prize_name: Option<String>,
+    /// The prize's rank.
     pub prize_rank: Option<u32>,
+    /// The path of the prize's image, or the image as a `data:` URL.
     pub prize_image: Option<String>,
+    /// The number of winners.
     pub count: u32,
+    /// The newest draw that the console knows of, 0 for none.
     pub last_draw_id: Option<u32>,
+    /// The key by which a retry finds its draw again.
     pub request_id: Option<String>,
 }
 
-/// `POST draw/reveal` and `draw/complete`: nothing, or the draw that is meant.
-pub type Meant = Option<MeantDraw>;
-
-/// The draw that is meant.
+/// `POST draw/reveal` and `draw/complete`, which also take no body and `null`.
 #[derive(Default, Deserialize)]
-pub struct MeantDraw {
+pub struct DrawReference {
+    /// The draw; without one, the draw whose turn it is.
     pub draw_id: Option<u32>,
 }
 
 /// `POST draw/cancel`
 #[derive(Deserialize)]
 pub struct Cancel {
+    /// The reason, which is public.
     pub reason: Option<String>,
+    /// The draw; without one, the pending draw or the standby.
     pub draw_id: Option<u32>,
 }
 
 /// `POST draw/void`
 #[derive(Deserialize)]
 pub struct Void {
+    /// The seat's draw.
     pub draw_id: u32,
+    /// The seat's number.
     pub draw_number: u32,
+    /// The reason's name.
     pub reason: String,
+    /// Redraws the seat.
     #[serde(default)]
     pub redraw: bool,
 }
@@ -61,23 +89,101 @@ pub struct Void {
 /// `POST reset`
 #[derive(Deserialize)]
 pub struct Reset {
+    /// Clears participants and draws.
     #[serde(default)]
     pub reset_participants: bool,
-    #[serde(default = "super::yes")]
+    /// Clears draws.
+    #[serde(default = "yes")]
     pub reset_draws: bool,
-    /// Whether nothing is cleared before a backup is made.
+    /// Makes a backup before anything is cleared.
     #[serde(default)]
     pub backup: bool,
 }
 
-impl Spec {
-    /// Takes out an image that came as a `data:` URL, to be kept elsewhere before the wish is made.
+/// `POST prizes` and `PUT prizes/{prize_id}`
+#[derive(Deserialize)]
+pub struct PrizeBody {
+    /// The name.
+    pub prize_name: String,
+    /// The rank; 1 is the highest.
+    pub prize_rank: u32,
+    /// The name of the rank.
+    pub prize_grade: Option<String>,
+    /// The number of prizes to win.
+    pub quantity: u32,
+    /// The animation's name.
+    pub draw_mode: Option<String>,
+    /// The winners per draw.
+    pub winner_count: Option<u32>,
+    /// The path of the image.
+    pub prize_image: Option<String>,
+    /// Winners of other prizes can win this one too.
+    #[serde(default)]
+    pub repeat_winners: bool,
+    /// The only group that can win it.
+    pub group: Option<String>,
+    /// The prize is sent to its winners.
+    #[serde(default)]
+    pub needs_address: bool,
+}
+
+/// `POST prizes/order`
+#[derive(Deserialize)]
+pub struct PrizeOrder {
+    /// The id of each listed prize, once.
+    pub order: Vec<u32>,
+}
+
+/// `POST claims/look-up`
+#[derive(Deserialize)]
+pub struct ClaimCode {
+    /// The claim code on the winner's phone.
+    pub code: String,
+}
+
+/// `POST claims/hand-over`
+#[derive(Deserialize)]
+pub struct HandOver {
+    /// The claim code on the winner's phone.
+    pub code: String,
+    /// The desk's name.
+    pub desk: String,
+}
+
+/// `POST claims/undo`
+#[derive(Deserialize)]
+pub struct UndoHandOver {
+    /// The winner's draw.
+    pub draw_id: u32,
+    /// The winner's number.
+    pub draw_number: u32,
+}
+
+/// `POST rehearsal/wipe`
+#[derive(Deserialize)]
+pub struct Wipe {
+    /// The word that confirms it.
+    pub word: String,
+}
+
+impl Wipe {
+    /// Checks the word, so that no operator wipes an event by a slip.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let typed = self.word.trim();
+        let is_word = WIPE_WORDS.iter().any(|word| typed.eq_ignore_ascii_case(word));
+        if is_word { Ok(()) } else { Err(Invalid::field("word", format!("must be {}", WIPE_WORDS.join(" or ")))) }
+    }
+}
+
+impl DrawBody {
+    /// Removes an image that came as a `data:` URL. The caller stores it and puts its path in its
+    /// place.
     pub fn take_data_url(&mut self) -> Option<String> {
         self.prize_image.take_if(|image| is_data_url(image))
     }
 
-    /// The wish it is.
-    pub fn wish(self) -> Result<DrawRequest, Invalid> {
+    /// The draw request.
+    pub fn draw_request(self) -> Result<DrawRequest, Invalid> {
         Ok(DrawRequest {
             prize_id: self.prize_id.map(PrizeId),
             prize_name: optional("prize_name", self.prize_name)?,
@@ -92,26 +198,182 @@ impl Spec {
 }
 
 impl DrawAtOnce {
-    /// The same as the other draw calls say it.
-    pub fn spec(self) -> Spec {
+    /// The same draw as a body of the other draw calls.
+    pub fn draw_body(self) -> DrawBody {
         let Self { prize_id, prize_name, prize_rank, prize_image, count, last_draw_id, .. } = self;
         let draw_mode = Some(Mode::List.name().into());
-        Spec { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count: Some(count), last_draw_id }
+        DrawBody { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count: Some(count), last_draw_id }
     }
 }
 
 impl Cancel {
-    /// The reason, which everybody will read; a plain word, if none is given.
+    /// The reason, which is public; `cancelled` without one.
     pub fn reason(self) -> Result<Arc<str>, Invalid> {
         Ok(optional("reason", self.reason)?.unwrap_or_else(|| "cancelled".into()))
     }
 }
 
 impl Void {
-    /// The draw, the number, why, and whether it is drawn again.
+    /// The draw, the number, the reason and the choice to redraw.
     pub fn parts(self) -> Result<(DrawId, Number, VoidReason, Redraw), Invalid> {
         let reason = VoidReason::named(&self.reason);
         let reason = reason.ok_or_else(|| Invalid::field("reason", one_of(VoidReason::ALL.map(VoidReason::name))))?;
         Ok((DrawId(self.draw_id), Number(self.draw_number), reason, if self.redraw { Redraw::Yes } else { Redraw::No }))
+    }
+}
+
+impl PrizeBody {
+    /// The prize, with this id.
+    pub fn prize(self, id: PrizeId) -> Result<Prize, Invalid> {
+        if !(1..=QUANTITY_MAX).contains(&self.quantity) {
+            return Err(Invalid::field("quantity", format!("must be 1 to {QUANTITY_MAX}")));
+        }
+        let mode = mode(self.draw_mode)?;
+        let winners_max = mode.map_or(Mode::List.winners_max(), Mode::winners_max);
+        if self.winner_count.is_some_and(|count| !(1..=winners_max).contains(&count)) {
+            return Err(Invalid::field("winner_count", format!("must be 1 to {winners_max}")));
+        }
+        Ok(Prize {
+            id,
+            name: text("prize_name", &self.prize_name, NAME_CHARS_MAX)?,
+            rank: self.prize_rank,
+            grade: optional("prize_grade", self.prize_grade)?,
+            quantity: self.quantity,
+            mode,
+            winner_count: self.winner_count,
+            image: image(self.prize_image)?,
+            repeat_winners: self.repeat_winners,
+            group: optional("group", self.group)?,
+            needs_address: self.needs_address,
+        })
+    }
+}
+
+/// The win that a winner means: by the draw's id, as new pages name it, else by the prize's name,
+/// which is all that old pages know.
+pub fn win_selector(draw_id: Option<u32>, prize_name: Option<String>) -> Result<WinSelector, Invalid> {
+    match (draw_id, prize_name) {
+        (Some(id), _) => Ok(WinSelector::Draw(DrawId(id))),
+        (None, Some(name)) => Ok(WinSelector::PrizeNamed(text("prize_name", &name, NAME_CHARS_MAX)?)),
+        (None, None) => Err(Invalid::field("prize_name", "is missing")),
+    }
+}
+
+/// A desk's name.
+pub fn desk(name: &str) -> Result<Arc<str>, Invalid> {
+    text("desk", name.trim(), DESK_CHARS_MAX)
+}
+
+/// An image's path. Image data is refused, however short, since it would travel in every frame.
+fn image(path: Option<String>) -> Result<Option<Arc<str>>, Invalid> {
+    let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
+    if is_data_url(&path) {
+        return Err(Invalid::field("prize_image", "must be a path, as the call `images` gives it"));
+    }
+    text("prize_image", &path, IMAGE_CHARS_MAX).map(Some)
+}
+
+fn is_data_url(image: &str) -> bool {
+    image.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+}
+
+fn mode(name: Option<String>) -> Result<Option<Mode>, Invalid> {
+    let named = |name: String| Mode::named(&name).ok_or_else(|| Invalid::field("draw_mode", one_of(Mode::ALL.map(Mode::name))));
+    name.map(named).transpose()
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::parse::parse;
+    use super::*;
+
+    fn request(body: &str) -> Result<DrawRequest, Invalid> {
+        parse::<DrawBody>(body.as_bytes()).and_then(DrawBody::draw_request)
+    }
+
+    #[test]
+    fn a_draw_names_its_prize_and_a_mode_that_exists() {
+        let asked =
+            request(r#"{"prize_name":"TV","prize_rank":1,"prize_image":"","draw_mode":"card","winner_count":3}"#).unwrap();
+        assert_eq!((asked.prize_name.as_deref(), asked.mode, asked.winner_count), (Some("TV"), Some(Mode::Card), Some(3)));
+        assert_eq!(asked.prize_image, None);
+        for (body, field) in [
+            (r#"{"prize_name":"TV","prize_rank":1,"draw_mode":"roulette"}"#, "draw_mode"),
+            (r#"{"prize_name":"a\nb","prize_rank":1}"#, "prize_name"),
+            (r#"{"prize_name":"TV","prize_rank":"1"}"#, "prize_rank"),
+            (r#"{"prize_name":"TV","prize_rank":-1}"#, "prize_rank"),
+        ] {
+            assert!(request(body).expect_err(body).to_string().starts_with(field), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_data_url_is_taken_out_and_a_path_is_left() {
+        let mut body: DrawBody = parse(br#"{"prize_image":"DATA:image/png;base64,AA"}"#).unwrap();
+        assert_eq!(body.take_data_url().as_deref(), Some("DATA:image/png;base64,AA"));
+        assert_eq!(body.prize_image, None);
+        let mut body: DrawBody = parse(br#"{"prize_image":"/api/luckydraw/images/a.png"}"#).unwrap();
+        assert_eq!(body.take_data_url(), None);
+        assert!(body.prize_image.is_some());
+    }
+
+    #[test]
+    fn a_prize_cannot_have_more_winners_per_draw_than_its_mode_shows() {
+        let prize = |body: &str| parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1));
+        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":5}"#).is_ok());
+        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":6}"#).is_err());
+        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":0}"#).is_err());
+        assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":500,"winner_count":500}"#).is_ok());
+    }
+
+    #[test]
+    fn a_listed_prize_has_its_image_at_a_path() {
+        let prize = |image: &str| {
+            let body = format!(r#"{{"prize_name":"TV","prize_rank":1,"quantity":5,"prize_image":"{image}"}}"#);
+            parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1)).map(|prize| prize.image)
+        };
+        assert_eq!(prize("/api/luckydraw/images/a.png"), Ok(Some("/api/luckydraw/images/a.png".into())));
+        assert_eq!(prize(""), Ok(None));
+        for data in ["data:image/png;base64,AA", "DATA:,"] {
+            assert!(prize(data).unwrap_err().to_string().starts_with("prize_image"), "no frame carries {data}");
+        }
+    }
+
+    #[test]
+    fn a_call_without_fields_takes_no_body_an_object_and_null() {
+        for body in ["", " \n", "{}", "null", r#"{"anything":[1]}"#] {
+            assert!(parse::<Option<DrawReference>>(body.as_bytes()).is_ok(), "{body}");
+        }
+        assert!(parse::<Option<DrawReference>>(b"a=1").is_err());
+        assert!(parse::<Reset>(b"").unwrap().reset_draws, "a reset without a body clears the draws");
+    }
+
+    #[test]
+    fn a_win_is_named_by_its_draw_or_by_its_prize() {
+        assert!(win_selector(None, None).is_err());
+        assert_eq!(win_selector(Some(7), Some("TV".into())), Ok(WinSelector::Draw(DrawId(7))));
+        assert_eq!(win_selector(None, Some("TV".into())), Ok(WinSelector::PrizeNamed("TV".into())));
+    }
+
+    #[test]
+    fn a_void_names_a_known_reason() {
+        let void = |reason: &str| Void { draw_id: 1, draw_number: 3, reason: reason.into(), redraw: true }.parts();
+        for reason in VoidReason::ALL {
+            assert_eq!(void(reason.name()), Ok((DrawId(1), Number(3), reason, Redraw::Yes)));
+        }
+        assert!(void("because").unwrap_err().to_string().starts_with("reason: must be one of absent, declined,"));
+    }
+
+    #[test]
+    fn a_rehearsal_is_wiped_by_its_word_in_either_language() {
+        let check = |word: &str| Wipe { word: word.into() }.check();
+        assert!(check("리허설").is_ok() && check(" rehearsal ").is_ok());
+        assert_eq!(check("yes").unwrap_err().to_string(), "word: must be 리허설 or REHEARSAL");
+        assert!(desk(" lobby ").is_ok_and(|desk| &*desk == "lobby"));
+        assert!(desk(&"x".repeat(DESK_CHARS_MAX + 1)).is_err());
     }
 }

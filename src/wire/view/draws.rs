@@ -1,27 +1,31 @@
-//! Draws: what stands ready, what was started and revealed, the console's history and the public's results.
+//! Draws: standby, started and revealed draws, the history, the results and the proof.
+//!
+//! The public must see a draw only from its announcement on, and in the proof also when it was
+//! cancelled.
 
-use super::json;
 use super::prizes::{PrizeView, prizes};
+use super::{json, status_name};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::{Draw, DrawSpec, Event, Seat, Status};
-use crate::wire::frame::Prize;
+use crate::draw::fact::VoidReason;
+use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Seat, Status};
+use crate::wire::frame::PrizeFields;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-/// A whole draw, its winners in the open.
+/// A draw with its winners.
 #[derive(Serialize)]
 struct RevealedView<'a> {
     success: bool,
     draw_id: u32,
     #[serde(flatten)]
-    spec: Prize<'a>,
+    spec: PrizeFields<'a>,
     winners: Vec<u32>,
     drawn_at: Option<String>,
     status: &'static str,
 }
 
-/// A row of the history: one seat.
+/// A seat in the history.
 #[derive(Serialize)]
 struct RowView<'a> {
     draw_id: u32,
@@ -37,18 +41,18 @@ struct RowView<'a> {
     details_received: bool,
     arrived: bool,
     arrived_at: Option<String>,
-    /// Whether the prize was handed over.
+    /// The prize was handed over.
     claimed: bool,
     handed_over_at: Option<String>,
     desk: Option<&'a str>,
 }
 
-/// A draw in the public's results.
+/// A draw in the results.
 #[derive(Serialize)]
 struct ResultView<'a> {
     draw_id: u32,
     #[serde(flatten)]
-    spec: Prize<'a>,
+    spec: PrizeFields<'a>,
     drawn_at: Option<String>,
     announced_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +60,7 @@ struct ResultView<'a> {
     winners: Vec<SeatView>,
 }
 
-/// A seat in the public's results.
+/// A seat in the results.
 #[derive(Serialize)]
 struct SeatView {
     draw_number: u32,
@@ -67,31 +71,32 @@ struct SeatView {
     voided_at: Option<String>,
 }
 
-/// What stands ready on the stage.
+/// The prize on standby.
 pub fn standby(spec: &DrawSpec) -> String {
     #[derive(Serialize)]
     struct Standby<'a> {
         #[serde(flatten)]
-        spec: Prize<'a>,
+        spec: PrizeFields<'a>,
         status: &'static str,
     }
-    json(&Standby { spec: Prize::of(spec), status: "standby" })
+    json(&Standby { spec: PrizeFields::of(spec), status: "standby" })
 }
 
-/// A draw whose winners are picked and known to nobody; the same answer whatever has become of it since.
+/// A started draw, without its winners. The answer stays the same after the reveal, so that a retry
+/// gets it again.
 pub fn started(draw: &Draw) -> String {
     #[derive(Serialize)]
     struct Started<'a> {
         draw_id: u32,
         #[serde(flatten)]
-        spec: Prize<'a>,
+        spec: PrizeFields<'a>,
         started_at: String,
         commitment: String,
         status: &'static str,
     }
     json(&Started {
         draw_id: draw.id.0,
-        spec: Prize::of(&draw.spec),
+        spec: PrizeFields::of(&draw.spec),
         started_at: rfc3339(draw.started_at),
         commitment: HEXLOWER.encode(&draw.commitment()),
         status: "started",
@@ -103,14 +108,15 @@ pub fn revealed(draw: &Draw) -> String {
     json(&RevealedView {
         success: true,
         draw_id: draw.id.0,
-        spec: Prize::of(&draw.spec),
+        spec: PrizeFields::of(&draw.spec),
         winners: draw.winners().map(|number| number.0).collect(),
         drawn_at: draw.revealed_at.map(rfc3339),
         status: status_name(draw.status()),
     })
 }
 
-/// The console's history: a row for each seat of each revealed draw, in the order of drawing. A voided seat keeps its row.
+/// The history for consoles: one row per seat of each revealed draw, in the order of drawing. A
+/// voided seat keeps its row.
 pub fn history(event: &Event) -> String {
     #[derive(Serialize)]
     struct History<'a> {
@@ -122,7 +128,7 @@ pub fn history(event: &Event) -> String {
     json(&History { total_count: draws.len(), draws })
 }
 
-/// The public's results: what is announced, and how many of each prize are left.
+/// The public results: the announced draws, and the number left of each prize.
 pub fn results(event: &Event) -> String {
     #[derive(Serialize)]
     struct Results<'a> {
@@ -138,14 +144,38 @@ pub fn results(event: &Event) -> String {
     json(&Results { event_id, title, total_count: draws.len(), draws, prizes: prizes(event, Audience::Public) })
 }
 
-/// A status as the console reads it.
-pub(super) fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Started => "started",
-        Status::Revealed => "revealed",
-        Status::Announced => "announced",
-        Status::Cancelled => "cancelled",
+/// The answer to a cancellation; `None` cancelled a standby.
+pub fn cancelled(draw: Option<DrawId>) -> String {
+    #[derive(Serialize)]
+    struct Cancelled {
+        draw_id: Option<u32>,
     }
+    json(&Cancelled { draw_id: draw.map(|id| id.0) })
+}
+
+/// The answer to the voiding of a seat, with the draw that fills it again.
+pub fn voided(draw: DrawId, number: Number, reason: VoidReason, redraw: Option<DrawId>) -> String {
+    #[derive(Serialize)]
+    struct Voided {
+        draw_id: u32,
+        draw_number: u32,
+        reason: &'static str,
+        redraw_draw_id: Option<u32>,
+    }
+    let redraw_draw_id = redraw.map(|id| id.0);
+    json(&Voided { draw_id: draw.0, draw_number: number.0, reason: reason.name(), redraw_draw_id })
+}
+
+/// The answer to a reset, with the name of the backup made before it.
+pub fn reset(event: &Event, reset_participants: bool, reset_draws: bool, backup: Option<&str>) -> String {
+    #[derive(Serialize)]
+    struct Reset<'a> {
+        reset_participants: bool,
+        reset_draws: bool,
+        event_session_id: String,
+        backup: Option<&'a str>,
+    }
+    json(&Reset { reset_participants, reset_draws, event_session_id: HEXLOWER.encode(&event.session.0), backup })
 }
 
 fn row<'a>(draw: &'a Draw, seat: &'a Seat) -> RowView<'a> {
@@ -176,7 +206,7 @@ fn result(draw: &Draw) -> ResultView<'_> {
     };
     ResultView {
         draw_id: draw.id.0,
-        spec: Prize::of(&draw.spec),
+        spec: PrizeFields::of(&draw.spec),
         drawn_at: draw.revealed_at.map(rfc3339),
         announced_at: draw.announced_at.map(rfc3339),
         redraw_of: draw.redraw_of.map(|(of, _)| of.0),
@@ -184,10 +214,95 @@ fn result(draw: &Draw) -> ResultView<'_> {
     }
 }
 
+/// The proof of a draw. Ranges are inclusive; `weights` holds those other than 1.
+#[derive(Serialize)]
+struct ProofView<'a> {
+    draw_id: u32,
+    prize_name: &'a str,
+    prize_rank: u32,
+    draw_mode: &'static str,
+    winner_count: u32,
+    status: &'static str,
+    started_at: String,
+    revealed_at: Option<String>,
+    announced_at: Option<String>,
+    cancelled_at: Option<String>,
+    reason: Option<&'a str>,
+    redraw_of: Option<RedrawView>,
+    pool: &'a [(u32, u32)],
+    pool_size: u32,
+    registered_through: u32,
+    excluded: Vec<(u32, u32)>,
+    weights: &'a [(u32, u16)],
+    entropy: String,
+    commitment: String,
+    picks: Vec<u32>,
+    voided: Vec<VoidedView>,
+}
+
+/// The voided seat that a draw fills again.
+#[derive(Serialize)]
+struct RedrawView {
+    draw_id: u32,
+    draw_number: u32,
+}
+
+/// A seat that was voided after its announcement.
+#[derive(Serialize)]
+struct VoidedView {
+    draw_number: u32,
+    reason: &'static str,
+    voided_at: String,
+}
+
+/// The proof of an event: all input of each announced or cancelled pick, so that anyone can repeat
+/// it. Cancelled draws are shown, since a pick that vanished unseen would be a silent reroll.
+pub fn proof(event: &Event) -> String {
+    #[derive(Serialize)]
+    struct Proof<'a> {
+        event_id: &'a str,
+        event_session_id: String,
+        draws: Vec<ProofView<'a>>,
+    }
+    let draws = event.draws().filter_map(|draw| proof_view(draw)).collect();
+    json(&Proof { event_id: event.id.as_str(), event_session_id: HEXLOWER.encode(&event.session.0), draws })
+}
+
+fn proof_view(draw: &Draw) -> Option<ProofView<'_>> {
+    let open = draw.is_known_to(Audience::Public) || draw.status() == Status::Cancelled;
+    let sealed = draw.disclosed_pick().filter(|_| open)?;
+    let voided = draw.seats.iter().filter_map(|seat| {
+        let (at, reason) = seat.voided?;
+        Some(VoidedView { draw_number: seat.number.0, reason: reason.name(), voided_at: rfc3339(at) })
+    });
+    Some(ProofView {
+        draw_id: draw.id.0,
+        prize_name: &draw.spec.prize_name,
+        prize_rank: draw.spec.prize_rank,
+        draw_mode: draw.spec.mode.name(),
+        winner_count: draw.spec.winner_count,
+        status: status_name(draw.status()),
+        started_at: rfc3339(draw.started_at),
+        revealed_at: draw.revealed_at.map(rfc3339),
+        announced_at: draw.announced_at.map(rfc3339),
+        cancelled_at: draw.cancelled.as_ref().map(|(at, _)| rfc3339(*at)),
+        reason: draw.cancelled.as_ref().map(|(_, reason)| &**reason),
+        redraw_of: draw.redraw_of.map(|(of, number)| RedrawView { draw_id: of.0, draw_number: number.0 }),
+        pool: &draw.pool.ranges,
+        pool_size: draw.pool.size,
+        registered_through: draw.pool.through,
+        excluded: draw.pool.excluded(),
+        weights: &draw.pool.weights,
+        entropy: HEXLOWER.encode(&sealed.entropy.0),
+        commitment: HEXLOWER.encode(&draw.commitment()),
+        picks: sealed.picks.iter().map(|number| number.0).collect(),
+        voided: voided.collect(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::VoidReason;
     use crate::draw::sample;
     use serde_json::{Value, json};
 
@@ -196,12 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn results_hold_what_is_announced_and_nothing_else() {
+    fn results_show_announced_draws_and_no_others() {
         let event = sample::event().announced("TV", &[3]).revealed("TV", &[7]).build();
         let results = read(&results(&event));
         assert_eq!(results["total_count"], 1);
         assert_eq!(results["draws"][0]["winners"], json!([{"draw_number": 3, "voided": false}]));
-        assert_eq!(results["prizes"][0]["remaining"], 1, "an unannounced draw takes no prize off the public's count");
+        assert_eq!(results["prizes"][0]["remaining"], 1, "the public does not count an unannounced draw");
     }
 
     #[test]
@@ -218,8 +333,50 @@ mod tests {
     #[test]
     fn a_started_draw_shows_no_winner() {
         let event = sample::event().started("TV", &[3]).build();
-        let text = started(event.pending().unwrap());
+        let text = started(event.pending_draw().unwrap());
         assert_eq!(read(&text)["draw_id"], 1);
         assert!(!text.contains("winners") && !text.contains("abab"), "{text}");
+    }
+
+    fn statuses(event: &Event) -> Vec<String> {
+        let proof: Value = serde_json::from_str(&proof(event)).unwrap();
+        let draws = proof["draws"].as_array().unwrap().clone();
+        draws.iter().map(|draw| draw["status"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_proof_shows_announced_and_cancelled_draws_only() {
+        let event = sample::event().announced("TV", &[3]).revealed("TV", &[7]).build();
+        assert_eq!(statuses(&event), ["announced"]);
+        let event = sample::event().announced("TV", &[3]).started("TV", &[7]).build();
+        assert_eq!(statuses(&event), ["announced"]);
+        let event = sample::event().started("TV", &[7]).cancelled("wrong prize").build();
+        assert_eq!(statuses(&event), ["cancelled"], "no silent reroll");
+        assert!(proof(&event).contains(r#""picks":[7]"#) && proof(&event).contains("wrong prize"));
+    }
+
+    #[test]
+    fn a_proof_holds_all_input_of_a_pick() {
+        let event = sample::event().announced("TV", &[3, 9]).build();
+        let proof = proof(&event);
+        for part in [r#""pool":[[1,10]]"#, r#""pool_size":10"#, r#""excluded":[]"#, r#""picks":[3,9]"#, &"ab".repeat(32)] {
+            assert!(proof.contains(part), "{part} in {proof}");
+        }
+    }
+
+    #[test]
+    fn answers_about_missing_draws_say_null() {
+        assert_eq!((cancelled(Some(DrawId(7))), cancelled(None)), (r#"{"draw_id":7}"#.into(), r#"{"draw_id":null}"#.into()));
+        assert_eq!(
+            voided(DrawId(1), Number(3), VoidReason::Absent, None),
+            r#"{"draw_id":1,"draw_number":3,"reason":"absent","redraw_draw_id":null}"#
+        );
+        assert_eq!(
+            reset(&sample::event().build(), false, true, None),
+            format!(
+                r#"{{"reset_participants":false,"reset_draws":true,"event_session_id":"{}","backup":null}}"#,
+                "01".repeat(16)
+            )
+        );
     }
 }

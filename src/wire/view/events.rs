@@ -1,16 +1,18 @@
-//! Events for whoever runs them: how one is settled and how far it has come, its links, its figures and its audit trail.
+//! Events for their operators: settings and state, links, figures, audit trail and backups.
+//!
+//! Nothing here may show a pick before its reveal, not even to operators.
 
-use super::json;
+use super::{json, phase_name, role_name};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::{Event, Link, LinkRole};
+use crate::draw::{Event, Link, Timestamp};
 use crate::wire::entry_code;
-use crate::wire::state_sync::phase_name;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-/// An event as its console sees it.
+/// An event.
 #[derive(Serialize)]
 pub struct EventView<'a> {
     event_id: &'a str,
@@ -32,72 +34,101 @@ pub struct EventView<'a> {
     changed_at: String,
 }
 
-/// A link as its console sees it; one that stands shows its token and the page it opens.
+/// A signed link. A valid link shows its token and the page that it opens.
 #[derive(Serialize)]
 pub struct LinkView {
+    /// Its number within the event.
     pub link_id: u32,
+    /// The name of its role.
     pub role: &'static str,
+    /// The time of its creation, RFC 3339.
     pub made_at: String,
+    /// The time of its revocation, RFC 3339.
     pub revoked_at: Option<String>,
+    /// Its token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The path of its page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
-/// An event's figures, counted outside of it.
+/// The figures of an event and its server.
 #[derive(Serialize)]
 pub struct Figures {
+    /// Participants.
     pub participant_count: u32,
+    /// Revealed draws.
     pub draw_count: usize,
+    /// Open sockets.
     pub connection_count: u32,
+    /// Open sockets by role.
     pub connections: ConnectionsByRole,
+    /// Sockets whose outbox holds frames.
     pub behind: u32,
+    /// Sockets closed for being too slow.
     pub evicted: u64,
-    /// Whether a display is there, or was a moment ago.
+    /// A display is connected, or was a moment ago.
     pub display_alive: bool,
+    /// The delivery of the latest announcement.
     pub delivery: Option<DeliveryView>,
+    /// The server's figures.
     pub server: ServerView,
 }
 
-/// How the server itself is: of all its events together.
+/// The figures of the server, over all its events.
 #[derive(Serialize)]
 pub struct ServerView {
+    /// Resident memory, in bytes.
     pub memory_bytes: u64,
+    /// CPU time since the start, in seconds.
     pub cpu_seconds: f64,
-    /// Whether the last commit succeeded.
+    /// The last commit succeeded.
     pub durable: bool,
     /// Commands that wait for the writer.
     pub inbox_depth: usize,
-    /// An upper bound of 99 % of the commits so far; none before the first.
+    /// Upper bound of 99 % of the commits so far, in milliseconds; `None` before the first.
     pub commit_ms_p99: Option<f64>,
 }
 
-/// Who is connected.
+/// Open sockets by role.
 #[derive(Serialize)]
 pub struct ConnectionsByRole {
+    /// Phones.
     pub phone: u32,
+    /// Displays.
     pub display: u32,
+    /// Consoles.
     pub admin: u32,
 }
 
-/// How the last announcement travelled.
+/// The delivery of an announcement.
 #[derive(Serialize)]
 pub struct DeliveryView {
+    /// The announced draw.
     pub draw_id: u32,
+    /// Sockets that were to get it.
     pub expected: u32,
+    /// Sockets to which it was written in full.
     pub delivered: u32,
+    /// The slowest delivery so far, in microseconds.
     pub slowest_us: u64,
+    /// The same in milliseconds.
     pub slowest_ms: f64,
 }
 
-/// A line of the audit trail; `summary` is JSON text of the journal's making.
+/// A line of the audit trail.
 #[derive(Serialize)]
 pub struct AuditView<'a> {
+    /// Its place in the journal.
     pub id: i64,
+    /// The time of the fact, RFC 3339.
     pub at: String,
+    /// The author.
     pub actor: &'a str,
+    /// The kind of fact.
     pub kind: &'a str,
+    /// The fact's public part, as JSON that the journal made.
     pub summary: &'a RawValue,
 }
 
@@ -139,7 +170,7 @@ pub fn link(link: &Link) -> LinkView {
     }
 }
 
-/// A page of the audit trail, newest first, and where the next one begins.
+/// A page of the audit trail, newest first, with the start of the next page.
 pub fn audit(lines: Vec<AuditView<'_>>) -> String {
     #[derive(Serialize)]
     struct Audit<'a> {
@@ -149,23 +180,39 @@ pub fn audit(lines: Vec<AuditView<'_>>) -> String {
     json(&Audit { next_before: lines.last().map(|line| line.id), lines })
 }
 
-/// How many draws of an event its console knows of.
+/// The number of revealed draws.
 pub fn draw_count(event: &Event) -> usize {
     event.draws().filter(|draw| draw.is_known_to(Audience::Operators)).count()
 }
 
-/// A link's role on the wire.
-pub fn role_name(role: LinkRole) -> &'static str {
-    match role {
-        LinkRole::Display => "display",
-        LinkRole::Staff => "staff",
-        LinkRole::Host => "host",
+/// A backup.
+pub struct BackupView<'a> {
+    /// The name of its file.
+    pub name: &'a str,
+    /// The time at which it was made.
+    pub made_at: Timestamp,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its cause.
+    pub cause: &'a str,
+}
+
+impl BackupView<'_> {
+    fn fields(&self) -> Value {
+        json!({"name": self.name, "made_at": rfc3339(self.made_at), "bytes": self.bytes, "cause": self.cause})
     }
 }
 
-/// The link role of that name.
-pub fn role_named(name: &str) -> Option<LinkRole> {
-    [LinkRole::Display, LinkRole::Staff, LinkRole::Host].into_iter().find(|role| role_name(*role) == name)
+/// A backup that was just made and verified.
+pub fn backup_made(backup: &BackupView<'_>) -> String {
+    let mut fields = backup.fields();
+    fields["verified"] = true.into();
+    fields.to_string()
+}
+
+/// All backups, in the given order.
+pub fn backups(backups: &[BackupView<'_>]) -> String {
+    json!({"backups": backups.iter().map(BackupView::fields).collect::<Vec<_>>(), "total_count": backups.len()}).to_string()
 }
 
 fn view(event: &Event) -> EventView<'_> {
@@ -193,7 +240,7 @@ fn view(event: &Event) -> EventView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Timestamp, sample};
+    use crate::draw::sample;
 
     #[test]
     fn a_pending_draw_is_not_counted() {
@@ -202,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_page_says_where_the_next_one_begins() {
+    fn an_audit_page_has_the_start_of_the_next_page() {
         let summary = RawValue::from_string(r#"{"draw":1}"#.to_owned()).unwrap();
         let line = |id| AuditView { id, at: rfc3339(Timestamp(0)), actor: "admin", kind: "Revealed", summary: &summary };
         let page = audit(vec![line(9), line(8)]);

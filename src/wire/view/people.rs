@@ -1,9 +1,12 @@
-//! People: who takes part, who won what, and how winners can be reached.
+//! Participants and winners: their numbers, wins, eligibility and contact details.
+//!
+//! Telephone numbers must leave here masked, unless the caller recorded that it asked for them
+//! unmasked.
 
 use super::json;
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::fact::Eligibility;
+use crate::draw::fact::{Eligibility, WinnerDetails};
 use crate::draw::{Draw, DrawId, Event, EventId, Number, Participant, Seat, SessionId, Timestamp};
 use crate::wire::display_number;
 use data_encoding::HEXLOWER;
@@ -19,7 +22,7 @@ pub struct WinView<'a> {
     prize_rank: u32,
     prize_image: Option<&'a str>,
     drawn_at: Option<String>,
-    /// Whether the prize was handed over.
+    /// The prize was handed over.
     claimed: bool,
     handed_over_at: Option<String>,
     details_received: bool,
@@ -28,51 +31,50 @@ pub struct WinView<'a> {
     claim_code: Option<String>,
 }
 
-/// A phone that proved its number, with what only it is told.
+/// A phone that proved its number, and the values of its private view.
 #[derive(Clone, Copy)]
 pub struct AuthenticatedPhone<'a> {
+    /// Its number.
     pub number: Number,
-    /// The code by which it claims what it won in a draw.
+    /// The claim code of its win in a draw.
     pub claim_code: &'a dyn Fn(DrawId) -> String,
-    /// How long winners' details are kept, in days.
+    /// Retention period of winners' details, in days.
     pub details_days: u32,
+    /// The current time.
     pub now: Timestamp,
 }
 
-/// Whether telephone numbers are hidden in part.
+/// Masking of contact details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mask {
+    /// Telephone numbers are masked and addresses left out.
     On,
+    /// Telephone numbers and addresses are shown.
     Off,
 }
 
-/// A winner's details on their way to the console.
-pub struct WinnerContact<'a> {
-    pub draw: DrawId,
-    pub number: Number,
-    pub name: &'a str,
-    pub phone: &'a str,
-    pub address: Option<&'a str>,
-    pub submitted_at: Timestamp,
-}
-
-/// A participant's number with all that proves it.
+/// A participant's number, with its token and recovery code.
 pub struct Registration<'a> {
+    /// The event.
     pub event: &'a EventId,
+    /// The session in which the number is valid.
     pub session: SessionId,
+    /// The number.
     pub number: Number,
+    /// The token that proves the number.
     pub session_token: String,
+    /// The code that recovers the token.
     pub recovery_code: String,
-    /// Whether it had the number before it asked.
+    /// The phone had the number before.
     pub existing: bool,
 }
 
-/// Which winners are listed.
+/// The extent of a list of winners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// Those who handed in their details.
+    /// Winners who handed in their details.
     HandedIn,
-    /// Everybody whose draw is revealed.
+    /// All winners of revealed draws.
     All,
 }
 
@@ -88,24 +90,24 @@ struct WinnerView<'a> {
     submitted_at: Option<String>,
     voided: bool,
     arrived_at: Option<String>,
-    /// Whether the prize was handed over.
+    /// The prize was handed over.
     claimed: bool,
     handed_over_at: Option<String>,
     desk: Option<&'a str>,
 }
 
-/// The wins of a number that `audience` may know, voided ones left out.
+/// The wins of a number, as far as `audience` may know; voided ones are left out.
 pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_>> {
     event.wins(number, audience).map(|(draw, seat)| win(event, draw, seat)).collect()
 }
 
-/// The announced wins of a phone, with the codes that claim them.
-pub fn own_wins<'a>(event: &'a Event, own: &AuthenticatedPhone<'_>) -> Vec<WinView<'a>> {
-    let wins = event.wins(own.number, Audience::Public);
-    wins.map(|(draw, seat)| WinView { claim_code: Some((own.claim_code)(draw.id)), ..win(event, draw, seat) }).collect()
+/// The announced wins of an authenticated phone, with its claim codes.
+pub fn wins_with_codes<'a>(event: &'a Event, phone: &AuthenticatedPhone<'_>) -> Vec<WinView<'a>> {
+    let wins = event.wins(phone.number, Audience::Public);
+    wins.map(|(draw, seat)| WinView { claim_code: Some((phone.claim_code)(draw.id)), ..win(event, draw, seat) }).collect()
 }
 
-/// What a phone gets when it registers or recovers its number.
+/// The answer to a registration or a recovery.
 pub fn registered(registered: &Registration<'_>) -> String {
     #[derive(Serialize)]
     struct RegisteredView<'a> {
@@ -130,7 +132,7 @@ pub fn registered(registered: &Registration<'_>) -> String {
     })
 }
 
-/// A phone's own number.
+/// The answer to a phone that asks for its number.
 pub fn my_number(event: &Event, number: Number, participant: &Participant) -> String {
     #[derive(Serialize)]
     struct MyNumber<'a> {
@@ -149,14 +151,14 @@ pub fn my_number(event: &Event, number: Number, participant: &Participant) -> St
     })
 }
 
-/// Whether a number won, and what: what the public may know of it.
+/// The answer about a number's wins, as far as the public may know.
 pub fn check_winner(event: &Event, number: Number) -> String {
     checked(number, wins(event, number, Audience::Public))
 }
 
-/// Whether a phone's own number won, and how it claims what.
-pub fn check_own(event: &Event, own: &AuthenticatedPhone<'_>) -> String {
-    checked(own.number, own_wins(event, own))
+/// The answer about an authenticated phone's wins, with its claim codes.
+pub fn check_own(event: &Event, phone: &AuthenticatedPhone<'_>) -> String {
+    checked(phone.number, wins_with_codes(event, phone))
 }
 
 fn checked(number: Number, prizes: Vec<WinView<'_>>) -> String {
@@ -169,7 +171,8 @@ fn checked(number: Number, prizes: Vec<WinView<'_>>) -> String {
     json(&CheckWinner { draw_number: number.0, won: !prizes.is_empty(), prizes })
 }
 
-/// Participants above `after`, at most `limit`, by number. Written by hand into one text: a hall of 300,000 is listed whole when no limit is given.
+/// At most `limit` participants with numbers above `after`, by number. Appended to one text without
+/// a vector between, since a call without a limit lists all 300,000.
 pub fn participants(event: &Event, after: u32, limit: usize) -> String {
     let mut text = format!(r#"{{"total_count":{},"participants":["#, event.participant_count());
     for (place, (number, participant)) in event.participants_after(after).take(limit).enumerate() {
@@ -180,39 +183,39 @@ pub fn participants(event: &Event, after: u32, limit: usize) -> String {
     text
 }
 
-/// One participant, with what staff noted.
+/// One participant, with the eligibility that staff set.
 pub fn participant(event: &Event, number: Number, participant: &Participant) -> String {
     let mut text = String::new();
     push_participant(&mut text, event, number, participant);
     text
 }
 
-/// The winners, in the order of drawing. With the mask on, nobody can be called.
-pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = WinnerContact<'a>>, mask: Mask, listing: Listing) -> String {
+/// The winners in the order of drawing.
+pub fn winners<'a>(event: &'a Event, details: impl Iterator<Item = &'a WinnerDetails>, mask: Mask, listing: Listing) -> String {
     #[derive(Serialize)]
     struct Winners<'a> {
         winners: Vec<WinnerView<'a>>,
         total_count: usize,
     }
-    let details: BTreeMap<_, _> = details.map(|reached| ((reached.draw, reached.number), reached)).collect();
+    let details: BTreeMap<_, _> = details.map(|details| ((details.draw, details.number), details)).collect();
     let known = event.draws().filter(|draw| draw.is_known_to(Audience::Operators));
     let seats = known.flat_map(|draw| draw.seats.iter().map(move |seat| (draw, seat)));
-    let reached = seats.map(|(draw, seat)| (draw, seat, details.get(&(draw.id, seat.number))));
-    let listed = reached.filter(|(_, _, reached)| listing == Listing::All || reached.is_some());
-    let winners: Vec<_> = listed.map(|(draw, seat, reached)| winner(draw, seat, reached, mask)).collect();
+    let rows = seats.map(|(draw, seat)| (draw, seat, details.get(&(draw.id, seat.number)).copied()));
+    let listed = rows.filter(|(_, _, details)| listing == Listing::All || details.is_some());
+    let winners: Vec<_> = listed.map(|(draw, seat, details)| winner(draw, seat, details, mask)).collect();
     json(&Winners { total_count: winners.len(), winners })
 }
 
-fn winner<'a>(draw: &'a Draw, seat: &'a Seat, reached: Option<&WinnerContact<'a>>, mask: Mask) -> WinnerView<'a> {
-    let phone = |phone: &str| if mask == Mask::On { masked(phone) } else { phone.to_owned() };
+fn winner<'a>(draw: &'a Draw, seat: &'a Seat, details: Option<&'a WinnerDetails>, mask: Mask) -> WinnerView<'a> {
+    let phone = |phone: &str| if mask == Mask::On { masked_phone(phone) } else { phone.to_owned() };
     WinnerView {
         draw_id: draw.id.0,
         draw_number: seat.number.0,
         prize_name: &draw.spec.prize_name,
-        name: reached.map(|reached| reached.name),
-        phone: reached.map(|reached| phone(reached.phone)),
-        address: reached.and_then(|reached| reached.address).filter(|_| mask == Mask::Off),
-        submitted_at: reached.map(|reached| rfc3339(reached.submitted_at)),
+        name: details.map(|details| details.name.as_str()),
+        phone: details.map(|details| phone(&details.phone)),
+        address: details.and_then(|details| details.address.as_deref()).filter(|_| mask == Mask::Off),
+        submitted_at: details.map(|details| rfc3339(details.submitted_at)),
         voided: seat.voided.is_some(),
         arrived_at: seat.arrived_at.map(rfc3339),
         claimed: seat.handed_over.is_some(),
@@ -221,8 +224,67 @@ fn winner<'a>(draw: &'a Draw, seat: &'a Seat, reached: Option<&WinnerContact<'a>
     }
 }
 
-/// A name that its owner recognises: the first and the last character stay, of two only the first. `홍*동`.
-pub fn masked_name(name: &str) -> String {
+/// A seat as the prize desk sees it: the prize, and just enough of the person to recognise them.
+/// `None` for a seat that does not exist.
+pub fn claim(event: &Event, draw: DrawId, number: Number, details: Option<&WinnerDetails>) -> Option<String> {
+    #[derive(Serialize)]
+    struct ClaimView<'a> {
+        draw_id: u32,
+        draw_number: u32,
+        display_number: String,
+        prize_name: &'a str,
+        prize_rank: u32,
+        prize_image: Option<&'a str>,
+        name_masked: Option<String>,
+        phone_masked: Option<String>,
+        arrived_at: Option<String>,
+        handed_over: bool,
+        handed_over_at: Option<String>,
+        desk: Option<&'a str>,
+    }
+    let draw = event.draw(draw)?;
+    let seat = draw.seat(number)?;
+    Some(json(&ClaimView {
+        draw_id: draw.id.0,
+        draw_number: number.0,
+        display_number: display_number(number),
+        prize_name: &draw.spec.prize_name,
+        prize_rank: draw.spec.prize_rank,
+        prize_image: draw.spec.prize_image.as_deref(),
+        name_masked: details.map(|details| masked_name(&details.name)),
+        phone_masked: details.map(|details| masked_phone(&details.phone)),
+        arrived_at: seat.arrived_at.map(rfc3339),
+        handed_over: seat.handed_over.is_some(),
+        handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
+        desk: seat.handed_over.as_ref().map(|(_, desk)| &**desk),
+    }))
+}
+
+/// The answer to a hand-over that was undone.
+pub fn hand_over_undone(draw: DrawId, number: Number) -> String {
+    #[derive(Serialize)]
+    struct Undone {
+        draw_id: u32,
+        draw_number: u32,
+        handed_over: bool,
+    }
+    json(&Undone { draw_id: draw.0, draw_number: number.0, handed_over: false })
+}
+
+/// The answer to a winner's details; `first` when they are the ones that are kept.
+pub fn details_received(draw: DrawId, number: Number, first: bool) -> String {
+    #[derive(Serialize)]
+    struct Received {
+        draw_id: u32,
+        draw_number: u32,
+        first: bool,
+    }
+    json(&Received { draw_id: draw.0, draw_number: number.0, first })
+}
+
+/// A masked name, which its owner recognises: the first and last characters stay, of two only the
+/// first. `홍*동`.
+fn masked_name(name: &str) -> String {
     let characters: Vec<char> = name.trim().chars().collect();
     match characters.as_slice() {
         [] | [_] => "*".to_owned(),
@@ -231,8 +293,9 @@ pub fn masked_name(name: &str) -> String {
     }
 }
 
-/// A telephone number that its owner recognises and nobody can call: `010-****-5678`. Of a short one only the last four digits stay.
-pub fn masked(phone: &str) -> String {
+/// A masked telephone number, which its owner recognises and nobody can call: `010-****-5678`. A
+/// short one keeps its last four digits only.
+pub fn masked_phone(phone: &str) -> String {
     let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
     let last = &digits[digits.len().saturating_sub(4)..];
     match digits.len() {
@@ -260,7 +323,7 @@ fn win<'a>(event: &Event, draw: &'a Draw, seat: &Seat) -> WinView<'a> {
 fn push_participant(text: &mut String, event: &Event, number: Number, participant: &Participant) {
     let created_at = rfc3339(participant.registered_at);
     write!(text, r#"{{"draw_number":{},"created_at":"{created_at}""#, number.0).expect("a string takes every byte");
-    if let Some(Eligibility { eligible, group, weight }) = event.mark(participant) {
+    if let Some(Eligibility { eligible, group, weight }) = event.eligibility(participant) {
         let group = json(&group.as_deref());
         write!(text, r#","eligible":{eligible},"group":{group},"weight":{weight}"#).expect("a string takes every byte");
     }
@@ -282,12 +345,12 @@ mod tests {
             ("123-4567", "****-4567"),
             ("김", "****"),
         ] {
-            assert_eq!(masked(phone), shown, "{phone}");
+            assert_eq!(masked_phone(phone), shown, "{phone}");
         }
     }
 
     #[test]
-    fn a_win_shows_once_it_is_announced_and_while_it_is_not_voided() {
+    fn a_win_shows_from_its_announcement_until_it_is_voided() {
         let won = |event: &Event| check_winner(event, Number(3)).contains(r#""won":true"#);
         assert!(!won(&sample::event().started("TV", &[3]).build()));
         assert!(!won(&sample::event().revealed("TV", &[3]).build()));
@@ -307,30 +370,29 @@ mod tests {
     }
 
     #[test]
-    fn winners_are_masked_unless_somebody_asked_on_record() {
+    fn winners_are_masked_unless_the_caller_unmasks_them() {
         let event = sample::event().announced("TV", &[3]).build();
-        let reached = |draw| WinnerContact {
+        let details = |draw| WinnerDetails {
             draw: DrawId(draw),
             number: Number(3),
-            name: "김철수",
-            phone: "010-1234-5678",
-            address: Some("Seoul"),
+            name: "김철수".into(),
+            phone: "010-1234-5678".into(),
+            address: Some("Seoul".into()),
             submitted_at: Timestamp(0),
         };
-        let winners =
-            |reached: Vec<WinnerContact<'static>>, mask| super::winners(&event, reached.into_iter(), mask, Listing::HandedIn);
-        let hidden = winners(vec![reached(1)], Mask::On);
+        let winners = |details: &[WinnerDetails], mask| super::winners(&event, details.iter(), mask, Listing::HandedIn);
+        let hidden = winners(&[details(1)], Mask::On);
         assert!(hidden.contains("010-****-5678") && !hidden.contains("1234") && !hidden.contains("Seoul"), "{hidden}");
-        let shown = winners(vec![reached(1), reached(9)], Mask::Off);
+        let shown = winners(&[details(1), details(9)], Mask::Off);
         assert!(shown.contains("010-1234-5678") && shown.contains("Seoul"));
         assert!(shown.contains(r#""total_count":1"#), "a draw that was reset has no winners");
-        assert!(winners(vec![], Mask::On).contains(r#""total_count":0"#));
+        assert!(winners(&[], Mask::On).contains(r#""total_count":0"#));
         let all = super::winners(&event, std::iter::empty(), Mask::On, Listing::All);
         assert!(all.contains(r#""total_count":1"#) && all.contains(r#""name":null"#), "{all}");
     }
 
     #[test]
-    fn a_masked_name_is_known_to_its_owner() {
+    fn a_masked_name_is_recognised_by_its_owner() {
         for (name, shown) in [("홍길동", "홍*동"), ("김철", "김*"), ("김", "*"), ("Ada Lovelace", "A**********e"), ("", "*")]
         {
             assert_eq!(masked_name(name), shown);

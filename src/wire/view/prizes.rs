@@ -1,8 +1,11 @@
-//! The list of prizes, with how many of each are left as the asker may know.
+//! The list of prizes, and imports into it.
+//!
+//! The number left of a prize tells that a draw was revealed, so each caller must pass its own
+//! audience.
 
 use super::json;
 use crate::draw::event::Audience;
-use crate::draw::{Event, Prize};
+use crate::draw::{Event, Prize, PrizeId};
 use serde::Serialize;
 
 /// A prize on the list.
@@ -27,7 +30,7 @@ pub fn prizes(event: &Event, audience: Audience) -> Vec<PrizeView<'_>> {
     event.prizes.iter().map(|prize| view(event, prize, audience)).collect()
 }
 
-/// The console's list.
+/// The list for consoles.
 pub fn list(event: &Event) -> String {
     #[derive(Serialize)]
     struct List<'a> {
@@ -38,9 +41,90 @@ pub fn list(event: &Event) -> String {
     json(&List { total_count: prizes.len(), prizes })
 }
 
-/// One prize, for the console.
-pub fn one(event: &Event, prize: &Prize) -> String {
+/// One prize, for consoles.
+pub fn prize(event: &Event, prize: &Prize) -> String {
     json(&view(event, prize, Audience::Operators))
+}
+
+/// The answer about a prize that is no longer on the list.
+pub fn removed(prize: PrizeId) -> String {
+    #[derive(Serialize)]
+    struct Removed {
+        prize_id: u32,
+    }
+    json(&Removed { prize_id: prize.0 })
+}
+
+/// The effect of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Imported {
+    /// The prizes are on the list.
+    Yes,
+    /// The import was a preview or has errors.
+    No,
+}
+
+/// An import of prizes from a spreadsheet, without its prizes.
+pub struct ImportView<'a> {
+    /// `xlsx`, `tsv` or `csv`.
+    pub format: &'static str,
+    /// The encoding of a text file.
+    pub encoding: Option<&'static str>,
+    /// Its effect.
+    pub imported: Imported,
+    /// The first errors.
+    pub errors: Vec<ErrorView<'a>>,
+    /// The number of all errors.
+    pub error_count: usize,
+}
+
+/// An error in a cell.
+#[derive(Serialize)]
+pub struct ErrorView<'a> {
+    /// The row in the file, from 1.
+    pub row: u64,
+    /// The field's name on the wire.
+    pub column: &'a str,
+    /// The rule that the cell breaks.
+    pub why: &'a str,
+}
+
+/// An import with its prizes and their rows in the file.
+pub fn import<'a>(import: ImportView<'_>, prizes: impl Iterator<Item = (u64, &'a Prize)>) -> String {
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        format: &'static str,
+        encoding: Option<&'static str>,
+        imported: bool,
+        count: usize,
+        prizes: Vec<RowView<'a>>,
+        errors: Vec<ErrorView<'a>>,
+        error_count: usize,
+    }
+    #[derive(Serialize)]
+    struct RowView<'a> {
+        row: u64,
+        prize_name: &'a str,
+        prize_grade: Option<&'a str>,
+        prize_rank: u32,
+        quantity: u32,
+        draw_mode: Option<&'static str>,
+        winner_count: Option<u32>,
+        needs_address: bool,
+    }
+    let row = |(row, prize): (u64, &'a Prize)| RowView {
+        row,
+        prize_name: &prize.name,
+        prize_grade: prize.grade.as_deref(),
+        prize_rank: prize.rank,
+        quantity: prize.quantity,
+        draw_mode: prize.mode.map(|mode| mode.name()),
+        winner_count: prize.winner_count,
+        needs_address: prize.needs_address,
+    };
+    let ImportView { format, encoding, imported, errors, error_count } = import;
+    let prizes: Vec<_> = prizes.map(row).collect();
+    json(&Whole { format, encoding, imported: imported == Imported::Yes, count: prizes.len(), prizes, errors, error_count })
 }
 
 fn view<'a>(event: &Event, prize: &'a Prize, audience: Audience) -> PrizeView<'a> {
@@ -67,9 +151,9 @@ mod tests {
     use crate::draw::sample;
 
     #[test]
-    fn a_voided_seat_gives_its_prize_back() {
+    fn a_voided_seat_returns_its_prize() {
         let event = sample::event().announced("TV", &[3]).revealed("TV", &[4]).build();
-        assert!(list(&event).contains(r#""remaining":0"#), "the stage knows of both");
+        assert!(list(&event).contains(r#""remaining":0"#), "operators know of both");
         let event = sample::event().announced("TV", &[3]).voided(VoidReason::Absent).build();
         assert!(list(&event).contains(r#""remaining":2"#));
     }

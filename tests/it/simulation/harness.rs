@@ -1,4 +1,5 @@
-//! The real writer on a real journal, without the street: commands go in by its inbox, and a crash is a copy of its folder.
+//! The real writer on a real journal, without a network: commands go through its inbox, and a crash
+//! is a copy of its folder.
 
 use bytes::Bytes;
 use crossbeam::channel::bounded;
@@ -21,12 +22,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const EVENT: &str = "evening";
+const EVENT: &str = "simulated";
 
-/// The most participants of an evening.
-pub const SEATS: u32 = 60;
+/// The most participants of a simulated event.
+pub const PARTICIPANTS_MAX: u32 = 60;
 
-/// Nobody is connected in these evenings, so nothing is ever heard.
+/// No socket is connected, so no message comes in.
 struct Mute;
 
 impl MessageHandler for Mute {
@@ -39,16 +40,16 @@ impl MessageHandler for Mute {
     }
 }
 
-/// The real thing: a writer on its thread, and the doors to it.
-pub struct TestServer {
+/// A writer on its thread, with its inbox.
+pub struct Writer {
     dir: TempDir,
     inbox: Inbox,
     directory: Arc<Directory>,
-    stages: Reactors,
-    writer: Option<JoinHandle<()>>,
+    reactors: Reactors,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl TestServer {
+impl Writer {
     fn open(dir: TempDir) -> Self {
         let keys = Keys::open(dir.path()).unwrap();
         let journal = Journal::open(dir.path(), &keys).unwrap();
@@ -61,19 +62,20 @@ impl TestServer {
             details_ttl: Duration::from_secs(3_600),
             backups_dir: dir.path().join("backups"),
         };
-        let stages = Reactors::start(1, || Box::new(Mute)).unwrap();
-        let writer = Sequencer::recover(journal, directory.clone(), stages.clone(), orders, limits, Default::default()).unwrap();
-        let writer = Some(std::thread::spawn(|| writer.run()));
-        Self { dir, inbox: Inbox::new(sender), directory, stages, writer }
+        let reactors = Reactors::start(1, || Box::new(Mute)).unwrap();
+        let writer =
+            Sequencer::recover(journal, directory.clone(), reactors.clone(), orders, limits, Default::default()).unwrap();
+        let thread = Some(std::thread::spawn(|| writer.run()));
+        Self { dir, inbox: Inbox::new(sender), directory, reactors, thread }
     }
 
-    pub fn begin() -> Self {
-        let house = Self::open(tempfile::tempdir().unwrap());
-        let settings = Settings { title: "t".into(), participants_max: SEATS, ..Settings::default() };
+    pub fn start() -> Self {
+        let writer = Self::open(tempfile::tempdir().unwrap());
+        let settings = Settings { title: "t".into(), participants_max: PARTICIPANTS_MAX, ..Settings::default() };
         let prizes = vec![listed("TV", 2, false), listed("Mug", 40, true)];
         let event = EventId::parse(EVENT).unwrap();
-        house.wait(|reply| Request::Open { event, settings, prizes, reply: Responder::Handler(reply) }).unwrap();
-        house
+        writer.wait(|reply| Request::Open { event, settings, prizes, reply: Responder::Handler(reply) }).unwrap();
+        writer
     }
 
     pub fn wait<T>(
@@ -85,7 +87,7 @@ impl TestServer {
         answer.blocking_recv().unwrap()
     }
 
-    pub fn order(&self, command: Command) -> Result<Accepted, Rejection> {
+    pub fn execute(&self, command: Command) -> Result<Accepted, Rejection> {
         let event = EventId::parse(EVENT).unwrap();
         self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, reply: Responder::Handler(reply) })
     }
@@ -97,7 +99,7 @@ impl TestServer {
         self.wait(|reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) })
     }
 
-    /// The winners' details that are kept.
+    /// All stored details of winners.
     pub fn details(&self) -> Vec<WinnerDetails> {
         let event = EventId::parse(EVENT).unwrap();
         self.wait(|reply| Request::ReadDetails { event, after: (DrawId(0), Number(0)), limit: u32::MAX, reply }).unwrap()
@@ -107,7 +109,8 @@ impl TestServer {
         self.directory.find(EVENT).unwrap().snapshot()
     }
 
-    /// The power goes off: the next house has what the disk had, and nothing was closed properly.
+    /// Simulates a power cut: the next writer opens the files as they were on disk, without a clean
+    /// shutdown.
     pub fn crash(&mut self) {
         let image = tempfile::tempdir().unwrap();
         copy_files(self.dir.path(), image.path());
@@ -116,15 +119,15 @@ impl TestServer {
     }
 
     fn stop(&mut self) {
-        if let Some(writer) = self.writer.take() {
+        if let Some(thread) = self.thread.take() {
             self.inbox.post(Request::Stop).unwrap();
-            writer.join().unwrap();
-            self.stages.stop(Duration::ZERO, Duration::ZERO);
+            thread.join().unwrap();
+            self.reactors.stop(Duration::ZERO, Duration::ZERO);
         }
     }
 }
 
-impl Drop for TestServer {
+impl Drop for Writer {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.stop();

@@ -1,4 +1,6 @@
-//! What has to come out of an evening, said with nothing but vectors and sets.
+//! The expected state of an event, in plain vectors and sets.
+//!
+//! It must share no rule with the server, or both could be wrong together.
 
 use luckydraw::draw::Phase;
 use luckydraw::draw::fact::VoidReason;
@@ -10,7 +12,8 @@ pub struct Pending {
     pub draw: u32,
     pub prize: &'static str,
     pub count: u32,
-    /// Who could win it when it was started: a seat voided since changes nothing about a sealed pick.
+    /// The numbers that could win when it started: a seat voided since then does not change the
+    /// sealed pick.
     pub pool: BTreeSet<u32>,
 }
 
@@ -23,21 +26,22 @@ pub struct Place {
     pub voided: Option<VoidReason>,
 }
 
-/// What has to be true, kept as simply as it can be said.
+/// The expected state, as simple as possible.
 #[derive(Clone)]
 pub struct Model {
-    /// What each registration was answered, by its key.
+    /// The answered number of each registration, by its key.
     pub numbers: BTreeMap<[u8; 32], u32>,
-    /// The desk said that they may not win.
-    pub barred: BTreeSet<u32>,
+    /// The numbers that the desk marked as not eligible.
+    pub excluded: BTreeSet<u32>,
     pub places: Vec<Place>,
     pub pending: Option<Pending>,
     pub unannounced: Option<u32>,
     pub announced: BTreeSet<u32>,
     pub standby: bool,
     pub phase: Phase,
-    /// Whose details were handed in, and whose were since the last reset.
+    /// The seats whose details were handed in.
     pub details: BTreeSet<(u32, u32)>,
+    /// Those since the last reset.
     pub details_now: BTreeSet<(u32, u32)>,
     pub announcements: u64,
 }
@@ -46,7 +50,7 @@ impl Default for Model {
     fn default() -> Self {
         Self {
             numbers: BTreeMap::new(),
-            barred: BTreeSet::new(),
+            excluded: BTreeSet::new(),
             places: Vec::new(),
             pending: None,
             unannounced: None,
@@ -61,23 +65,23 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Everybody who may win a prize.
-    pub fn free(&self, prize: &str) -> BTreeSet<u32> {
-        let may_win = |number: &u32| !self.barred.contains(number) && !self.is_out(*number, prize);
+    /// The numbers that can win a prize.
+    pub fn eligible(&self, prize: &str) -> BTreeSet<u32> {
+        let may_win = |number: &u32| !self.excluded.contains(number) && !self.is_out(*number, prize);
         self.numbers.values().copied().filter(may_win).collect()
     }
 
-    /// Whether a draw of so many cannot be had, with nothing pending.
+    /// True when a draw of this many winners is impossible, with no draw pending.
     pub fn lacks(&self, prize: &str, count: u32) -> bool {
         let quantity = match prize {
             "TV" => 2,
             "Mug" => 40,
             _ => u32::MAX,
         };
-        quantity - self.taken(prize).min(quantity) < count || (self.free(prize).len() as u32) < count
+        quantity - self.taken(prize).min(quantity) < count || (self.eligible(prize).len() as u32) < count
     }
 
-    /// The code a start is refused with, if it is.
+    /// The code by which a start is refused, if it is.
     pub fn refuses_start(&self, prize: &'static str, count: u32) -> Option<&'static str> {
         match &self.pending {
             Some(pending) => (pending.prize != prize || pending.count != count).then_some("DRAW_IN_PROGRESS"),
@@ -85,18 +89,18 @@ impl Model {
         }
     }
 
-    /// A draw begins: whoever comes after it hears of the last one first.
+    /// A draw starts, after the announcement of the previous one.
     pub fn begin(&mut self, draw: u32, prize: &'static str, count: u32) {
         self.announce_last();
-        self.pending = Some(Pending { draw, prize, count, pool: self.free(prize) });
+        self.pending = Some(Pending { draw, prize, count, pool: self.eligible(prize) });
         self.standby = false;
     }
 
-    /// The pending draw is revealed, with these winners.
+    /// The pending draw is revealed with these winners.
     pub fn reveal(&mut self, winners: &BTreeSet<u32>) {
         let Pending { draw, prize, count, pool } = self.pending.take().expect("a draw is pending");
-        assert_eq!(winners.len() as u32, count, "as many as were asked for, and nobody twice");
-        assert!(winners.is_subset(&pool), "{winners:?} are registered, and might win {prize}");
+        assert_eq!(winners.len() as u32, count, "as many as requested, and nobody twice");
+        assert!(winners.is_subset(&pool), "{winners:?} are registered and eligible for {prize}");
         self.places.extend(winners.iter().map(|&number| Place { draw, prize, number, voided: None }));
         self.unannounced = Some(draw);
     }
@@ -108,12 +112,12 @@ impl Model {
         }
     }
 
-    /// Forgets what a reset clears.
-    pub fn reset(&mut self, everybody: bool) {
-        let Self { numbers, barred, phase, details, announcements, .. } = std::mem::take(self);
+    /// Clears the scope of a reset.
+    pub fn reset(&mut self, clears_participants: bool) {
+        let Self { numbers, excluded, phase, details, announcements, .. } = std::mem::take(self);
         *self = Self { phase, details, announcements, ..Self::default() };
-        if !everybody {
-            (self.numbers, self.barred) = (numbers, barred);
+        if !clears_participants {
+            (self.numbers, self.excluded) = (numbers, excluded);
         }
     }
 
