@@ -10,7 +10,7 @@ use crate::draw::command::{Command, Decision, Outcome, WinSelector};
 use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Timestamp};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::sequencer::{Sequencer, exit_if_fatal};
@@ -181,7 +181,7 @@ impl Sequencer {
         let (is_new, needs_publication) = (event.room.is_none(), outgoing.needs_publication());
         let publication = event.publish(outgoing);
         if is_new {
-            publication.room.census.note_display(self.started_at.0);
+            publication.room.connections.note_display(self.started_at.0);
             self.directory.insert(publication.room.clone());
         }
         if needs_publication {
@@ -211,7 +211,7 @@ impl Sequencer {
                     Ok(Accepted { outcome, snapshot }) => message.encode(Ok((outcome, &snapshot.event))),
                     Err(rejection) => message.encode(Err((rejection.code(), &rejection.to_string()))),
                 };
-                self.reactors.whisper(peer, frame);
+                self.reactors.unicast(peer, frame);
             }
             Responder::Discard => {}
         }
@@ -392,7 +392,7 @@ mod tests {
         let mut phone = server.phone();
         let draw = server.announce_draw("TV");
         // The first peer of the only reactor.
-        let peer = PeerId { stage: 0, slot: 0, generation: 1 };
+        let peer = PeerId { reactor: 0, slot: 0, generation: 1 };
         let reply = || Responder::Peer { peer, message: Acknowledged::ImHere };
         let arrival = |number| Request::Command {
             event: id(GALA),

@@ -6,11 +6,10 @@
 
 use crate::draw::fact::Fact;
 use crate::draw::{DrawId, Event, LinkRole, Number, Phase, Timestamp};
-use crate::live::publication::Publication;
+use crate::live::reactor::Publication;
 use crate::live::ring::Ring;
-use crate::live::room::Room;
+use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
-use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, CloseCode, Role};
 use crate::sequencer::counts::CountUpdates;
 use crate::wire::frame::{self, OutgoingFrame};
@@ -49,7 +48,7 @@ pub(super) struct OutgoingFrames {
     is_reset: bool,
     is_closed: bool,
     /// Roles whose sockets have to prove themselves again.
-    revoked: ByRole<bool>,
+    reauthenticate: ByRole<bool>,
 }
 
 impl WorkingState {
@@ -90,15 +89,15 @@ impl WorkingState {
             }
             Fact::PhaseChanged { phase: Phase::Closed } => {
                 self.roster = Arc::new(Roster::new(0, 1));
-                self.ring.forget();
+                self.ring.clear();
                 outgoing.is_closed = true;
             }
             // Nobody may catch up with frames of the history before.
-            Fact::EpochRenewed { .. } => self.ring.forget(),
+            Fact::EpochRenewed { .. } => self.ring.clear(),
             Fact::LinkRevoked { link } => {
                 let role = self.event.links.iter().find(|made| made.id == *link).map(|link| link.role);
-                outgoing.revoked[Role::Display] |= role.is_some_and(|role| role != LinkRole::Staff);
-                outgoing.revoked[Role::Admin] |= role == Some(LinkRole::Host);
+                outgoing.reauthenticate[Role::Display] |= role.is_some_and(|role| role != LinkRole::Staff);
+                outgoing.reauthenticate[Role::Admin] |= role == Some(LinkRole::Host);
             }
             _ => {}
         }
@@ -136,7 +135,7 @@ impl EventState {
                 if let Some(draw) = outgoing.announced {
                     room.delivery.begin(draw);
                 }
-                room.show(snapshot.clone());
+                room.publish(snapshot.clone());
                 room.clone()
             }
             None => self.room.insert(Arc::new(Room::new(snapshot.clone()))).clone(),
@@ -156,7 +155,7 @@ impl EventState {
             frames: ByRole(outgoing.frames.0.map(|frames| (!frames.is_empty()).then(|| join_frames(&frames)))),
             announces: outgoing.announced,
             closes: outgoing.is_closed.then_some(CloseCode::NoSuchEvent),
-            doubts: outgoing.revoked,
+            reauthenticate: outgoing.reauthenticate,
         }
     }
 
@@ -165,12 +164,12 @@ impl EventState {
     /// It has a revision of its own, since reactors skip a revision that they have seen.
     pub fn publish_counts(&mut self, now: Instant) -> Option<Publication> {
         let room = self.room.clone()?;
-        let (participants, census) = (self.working.event.participant_count(), &room.census);
-        let frames = self.counts.due(now, participants, census.total(), |role| census.connected(role));
+        let (participants, connections) = (self.working.event.participant_count(), &room.connections);
+        let frames = self.counts.due(now, participants, connections.total(), |role| connections.connected(role));
         frames.0.iter().any(Option::is_some).then(|| {
             let snapshot = self.next_snapshot();
-            room.show(snapshot.clone());
-            Publication { room, snapshot, frames, announces: None, closes: None, doubts: ByRole::default() }
+            room.publish(snapshot.clone());
+            Publication { room, snapshot, frames, announces: None, closes: None, reauthenticate: ByRole::default() }
         })
     }
 
@@ -178,7 +177,7 @@ impl EventState {
     fn next_snapshot(&mut self) -> Arc<Snapshot> {
         self.revision += 1;
         let WorkingState { event, ring, roster } = self.working.clone();
-        let connections = self.room.as_ref().map_or(0, |room| room.census.total());
+        let connections = self.room.as_ref().map_or(0, |room| room.connections.total());
         self.counts.note_greeting(connections);
         let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, role, None)));
         Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })

@@ -9,7 +9,7 @@ use crate::draw::command::{Command, WinSelector};
 use crate::draw::fact::{AuditLine, Settings, WinnerDetails};
 use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::wire::reply::Acknowledged;
 use crate::wire::request::Contact;
 use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};

@@ -27,8 +27,8 @@ use crate::base::clock::wall_clock;
 use crate::base::threads::EndProcessOnPanic;
 use crate::draw::fact::Settings;
 use crate::draw::{EventId, Prize, Timestamp};
-use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::store::CommitError;
 use crate::store::journal::Journal;
 use commit_metrics::CommitMetrics;
@@ -50,11 +50,11 @@ const JOURNAL_LOST: i32 = 74;
 pub struct Limits {
     /// The most events at a time.
     pub events_max: u32,
-    /// How long a revealed draw waits for a display to complete it.
+    /// Time that a revealed draw waits for a display to complete it.
     pub announce_after: Duration,
-    /// How long an event is kept after its last fact.
+    /// Time that an event is kept after its last fact.
     pub event_ttl: Duration,
-    /// How long winners' details are kept.
+    /// Time that winners' details are kept.
     pub details_ttl: Duration,
     /// Folder of the copies that are made before rows are deleted.
     pub backups_dir: PathBuf,

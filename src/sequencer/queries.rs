@@ -5,7 +5,7 @@
 //! commit before it.
 
 use crate::draw::EventId;
-use crate::live::publication::Publication;
+use crate::live::reactor::Publication;
 use crate::live::{ByRole, CloseCode, Role};
 use crate::sequencer::inbox::{Rejection, Request};
 use crate::sequencer::{Sequencer, exit_if_fatal};
@@ -44,7 +44,7 @@ impl Sequencer {
     /// or console is connected.
     pub(super) fn delete_event(&mut self, id: &EventId) -> Result<(), Rejection> {
         let room = self.events.get(id).and_then(|event| event.room.clone()).ok_or(Rejection::NoSuchEvent)?;
-        if room.census.connected(Role::Display) + room.census.connected(Role::Admin) > 0 {
+        if room.connections.connected(Role::Display) + room.connections.connected(Role::Admin) > 0 {
             return Err(Rejection::EventInUse);
         }
         self.journal.copy_before_deletion(&self.limits.backups_dir, id, self.clock.now()).map_err(|error| {
@@ -61,7 +61,7 @@ impl Sequencer {
             frames: ByRole::default(),
             announces: None,
             closes: Some(CloseCode::NoSuchEvent),
-            doubts: ByRole::default(),
+            reauthenticate: ByRole::default(),
         }));
         Ok(())
     }
@@ -164,7 +164,7 @@ mod tests {
         let delete = |server: &mut TestSequencer| ask(server, |reply| Request::Delete { event: id(GALA), reply });
         assert!(matches!(delete(&mut server), Err(Rejection::EventInUse)));
         drop(console);
-        server.wait_until(|server| server.room().census.total() == 0);
+        server.wait_until(|server| server.room().connections.total() == 0);
         delete(&mut server).unwrap();
         assert!(server.directory.find(GALA).is_none());
     }

@@ -3,8 +3,8 @@
 
 use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};
-use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::live::roster::Roster;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::Request;
@@ -39,7 +39,7 @@ impl Sequencer {
         for (id, replayed) in replayed {
             let mut event = EventState::new(replayed.with_roster());
             let room = event.publish(OutgoingFrames::default()).room;
-            room.census.note_display(started_at.0);
+            room.connections.note_display(started_at.0);
             directory.insert(room);
             events.insert(id, event);
         }

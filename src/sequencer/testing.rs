@@ -5,11 +5,9 @@ use crate::draw::command::{Command, DrawSelector, WinSelector};
 use crate::draw::fact::Settings;
 use crate::draw::{Actor, DrawId, DrawRequest, EventId, Mode, Number, Outcome, Prize, PrizeId};
 use crate::live::Role;
-use crate::live::directory::Directory;
-use crate::live::protocol::{Action, MessageHandler, Speaker};
-use crate::live::reactor::{Entry, Join, Reactors};
-use crate::live::room::Room;
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::{Action, MessageHandler, PeerContext};
+use crate::live::reactor::{Admission, Join, Reactors};
+use crate::live::room::{Directory, Room, Snapshot};
 use crate::sequencer::event_state::EventState;
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::sequencer::{Limits, Sequencer};
@@ -25,7 +23,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot::{Receiver, channel};
 
-/// How long a test waits for what must come; far beyond any busy machine.
+/// The longest that a test waits for bytes; far beyond any busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The event that is open from the beginning.
@@ -125,8 +123,8 @@ impl TestSequencer {
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let entry = Entry::Admitted { room: self.room(), role, identity: None, since: None };
-        self.reactors.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
+        let admission = Admission::Admitted { room: self.room(), role, identity: None, since: None };
+        self.reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
         let mut peer = TestPeer { client, read: Vec::new() };
         peer.read_until(b"state_sync");
         peer
@@ -178,7 +176,7 @@ impl MessageHandler for SilentHandler {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Action {
+    fn handle(&mut self, _: &PeerContext<'_>, _: &mut [u8]) -> Action {
         Action::Nothing
     }
 }

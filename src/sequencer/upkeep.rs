@@ -38,7 +38,7 @@ impl Sequencer {
         let now_ms = wall_clock().0;
         let due = self.events.iter().filter_map(|(id, event)| {
             let (draw, since) = event.unannounced?;
-            let has_display = event.room.as_ref()?.census.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
+            let has_display = event.room.as_ref()?.connections.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
             let cause = announcement_cause(now.saturating_duration_since(since), self.limits.announce_after, has_display)?;
             let command = Command::Announce { draw, cause };
             Some(Request::Command { event: id.clone(), actor: Actor::Clock, command, reply: Responder::Discard })
@@ -154,7 +154,7 @@ mod tests {
         server.sequencer.sweep();
         assert!(server.directory.find(GALA).is_some(), "somebody still works with it");
         drop(console);
-        server.wait_until(|server| server.room().census.total() == 0);
+        server.wait_until(|server| server.room().connections.total() == 0);
         server.sequencer.sweep();
         assert!(server.directory.find(GALA).is_none() && server.directory.find("young").is_some());
     }

@@ -13,7 +13,7 @@ use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::{Eligibility, VoidReason};
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
-use luckydraw::live::snapshot::Snapshot;
+use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
 use model::{Model, Place};
 use std::collections::BTreeSet;
