@@ -2,8 +2,8 @@
 //!
 //! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts
 //! and stops the server, [`http`] and [`socket`] are the clients, [`credentials`] makes
-//! certificates and speaks TLS, [`meddler`] is a proxy that damages traffic, and [`show`] runs an
-//! event in few lines. The other files are named for the behaviour they test.
+//! certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and [`show`] runs
+//! an event in few lines. The other files are named for the behaviour they test.
 
 mod acme;
 mod admin;
@@ -20,6 +20,7 @@ mod docs;
 mod doctor;
 mod draws;
 mod exports;
+mod faulty_proxy;
 mod guard;
 mod http;
 mod imports;
@@ -27,7 +28,6 @@ mod links;
 mod load;
 mod load_scenarios;
 mod logs;
-mod meddler;
 mod metrics;
 mod numbers;
 mod old_clients;
