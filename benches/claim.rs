@@ -1,4 +1,4 @@
-//! What a number costs: a hall of 20,000 keys claimed by one thread, and by every core at once.
+//! The cost of a number: 20,000 keys claimed by one thread, and by every core at once.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::live::roster::Roster;
@@ -8,11 +8,11 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Keys of one round: a full event of the default size.
-const HALL: u32 = 20_000;
+/// Keys per round: a full event of the default size.
+const KEYS: u32 = 20_000;
 
-/// Claims all of `keys`, dealt out to `threads` that start at once, and gives the time from the first one's start to the last
-/// one's end.
+/// Claims all `keys`, dealt to `threads` that start at once. Returns the time from the first start
+/// to the last end.
 fn claim_all(roster: &Roster, keys: &[[u8; 32]], threads: usize) -> Duration {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
@@ -36,16 +36,16 @@ fn claim_all(roster: &Roster, keys: &[[u8; 32]], threads: usize) -> Duration {
 
 fn claim(criterion: &mut Criterion) {
     let keys: Vec<[u8; 32]> =
-        (0..HALL).map(|i| digest(&SHA256, &i.to_be_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")).collect();
+        (0..KEYS).map(|i| digest(&SHA256, &i.to_be_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")).collect();
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut group = criterion.benchmark_group("live/claim");
-    group.throughput(Throughput::Elements(HALL.into()));
+    group.throughput(Throughput::Elements(KEYS.into()));
     for threads in [1, cores, 4 * cores] {
         group.bench_function(format!("first/{threads}"), |bencher| {
-            bencher.iter_custom(|rounds| (0..rounds).map(|_| claim_all(&Roster::new(HALL, 1), &keys, threads)).sum());
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| claim_all(&Roster::new(KEYS, 1), &keys, threads)).sum());
         });
         group.bench_function(format!("retry/{threads}"), |bencher| {
-            let roster = Roster::new(HALL, 1);
+            let roster = Roster::new(KEYS, 1);
             claim_all(&roster, &keys, 1);
             bencher.iter_custom(|rounds| (0..rounds).map(|_| claim_all(&roster, &keys, threads)).sum());
         });

@@ -1,21 +1,21 @@
-//! How long an announcement takes to every phone of a hall, over real loopback sockets: from the publication until no stage owes a phone anything.
+//! The time that an announcement takes to every phone of a full room, over real loopback sockets:
+//! from the publication until no outbox holds anything.
 //!
-//! Run with `cargo bench --bench live`. One stage writes, and a process of its own reads for all phones: 19,900 sockets have two ends each, more than
-//! one process may hold where its limit on open files is 20,000. Throughput is in frames delivered. A figure that is small because nothing arrived
-//! cannot come out: the bytes that were read are counted at the end.
+//! Run with `cargo bench --bench live`. One reactor writes, and a process of its own reads for all
+//! phones: 19,900 sockets have two ends each, more than one process may hold where its limit on
+//! open files is 20,000. Throughput is in frames delivered. A figure cannot be small because
+//! nothing arrived: the bytes that were read are counted at the end.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
 use luckydraw::live::limits::Limits;
-use luckydraw::live::protocol::{Action, MessageHandler, Speaker};
-use luckydraw::live::publication::Publication;
-use luckydraw::live::reactor::{Entry, Join, Reactors};
+use luckydraw::live::message_handler::{Action, MessageHandler, PeerContext};
+use luckydraw::live::reactor::{Admission, Join, Publication, Reactors};
 use luckydraw::live::ring::Ring;
-use luckydraw::live::room::Room;
+use luckydraw::live::room::{Room, Snapshot};
 use luckydraw::live::roster::Roster;
-use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::{ByRole, Role};
 use luckydraw::ops::limits::raise_open_files;
 use luckydraw::wire::text_frame;
@@ -29,27 +29,27 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The text of an announcement of one winner, near enough.
+/// The length of a typical announcement of one winner.
 const TEXT_BYTES: usize = 304;
-/// How long anything may take: all joining, or the last byte at the end of a run.
+/// The most that any step may take: all joins, or the last byte at the end of a run.
 const DEADLINE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Set for the process that reads: where to connect to, and how many phones it is.
-const EARS: &str = "BENCH_EARS";
+/// Set for the process that reads: the port to connect to, and the count of phones.
+const READER: &str = "BENCH_READER";
 
 fn broadcast(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("live/broadcast");
     for phones in [300, 3_000, 19_900] {
         if raise_open_files(phones as usize, 1) < phones as usize {
-            println!("live/broadcast/{phones}: left out, this process may not hold so many sockets");
+            println!("live/broadcast/{phones}: left out, since this process may not open so many sockets");
             continue;
         }
-        let mut hall = Hall::fill(phones);
+        let mut room = FullRoom::with_phones(phones);
         group.throughput(Throughput::Elements(phones as u64));
         group.bench_function(BenchmarkId::from_parameter(phones), |bencher| {
-            bencher.iter_custom(|rounds| (0..rounds).map(|_| hall.announce()).sum());
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| room.announce()).sum());
         });
-        hall.empty();
+        room.close();
     }
     group.finish();
 }
@@ -57,8 +57,8 @@ fn broadcast(criterion: &mut Criterion) {
 criterion_group!(benches, broadcast);
 
 fn main() {
-    match std::env::var(EARS) {
-        Ok(asked) => listen(&asked),
+    match std::env::var(READER) {
+        Ok(arguments) => read_for_phones(&arguments),
         Err(_) => {
             benches();
             Criterion::default().configure_from_args().final_summary();
@@ -66,39 +66,39 @@ fn main() {
     }
 }
 
-/// A room full of phones, all on one stage.
-struct Hall {
-    stages: Reactors,
+/// A room full of phones, all on one reactor.
+struct FullRoom {
+    reactors: Reactors,
     room: Arc<Room>,
     phones: u32,
     draws: u32,
     frame: Bytes,
-    ears: Ears,
+    reader: Reader,
 }
 
-impl Hall {
-    fn fill(phones: u32) -> Self {
+impl FullRoom {
+    fn with_phones(phones: u32) -> Self {
         let frame = text_frame(&"x".repeat(TEXT_BYTES));
-        // Nobody here answers a ping.
+        // No phone here answers a ping.
         let limits = Limits { silence_min: HOUR, silence_max: HOUR, ..Limits::default() };
-        let stages = Reactors::start_within(limits, 1, || Box::new(Deaf)).expect("a stage starts");
+        let reactors = Reactors::start_with_limits(limits, 1, || Box::new(SilentHandler)).expect("a reactor starts");
         let room = Arc::new(Room::new(Arc::new(first_snapshot(&frame))));
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let ears = Ears::start(&listener, phones);
+        let reader = Reader::start(&listener, phones);
         for joined in 1..=phones {
-            let (socket, _) = listener.accept().expect("somebody has connected");
+            let (socket, _) = listener.accept().expect("a phone connects");
             socket.set_nodelay(true).expect("it is open");
             socket.set_nonblocking(true).expect("it is open");
-            let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
-            // An inbox is bounded: a thousand joins at once would be turned away.
-            wait_until(|| room.census.total() + 500 > joined);
+            let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
+            reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+            // The inbox is bounded: a thousand joins at once would be rejected.
+            wait_until(|| room.connections.total() + 500 > joined);
         }
-        wait_until(|| room.census.total() == phones);
-        Self { stages, room, phones, draws: 0, frame, ears }
+        wait_until(|| room.connections.total() == phones);
+        Self { reactors, room, phones, draws: 0, frame, reader }
     }
 
-    /// Announces a draw, and says how long it took until nobody was owed anything.
+    /// Announces a draw, and returns the time until every outbox was empty.
     fn announce(&mut self) -> Duration {
         self.draws += 1;
         let draw = DrawId(self.draws);
@@ -106,7 +106,7 @@ impl Hall {
         snapshot.revision += 1;
         snapshot.ring.push(self.frame.clone());
         let snapshot = Arc::new(snapshot);
-        self.room.show(snapshot.clone());
+        self.room.publish(snapshot.clone());
         let frames = ByRole::from_fn(|_| Some(self.frame.clone()));
         let publication = Publication {
             room: self.room.clone(),
@@ -114,22 +114,22 @@ impl Hall {
             frames,
             announces: Some(draw),
             closes: None,
-            doubts: ByRole::default(),
+            reauthenticate: ByRole::default(),
         };
         let publication = Arc::new(publication);
         let start = Instant::now();
         self.room.delivery.begin(draw);
-        self.stages.publish(publication);
-        wait_until(|| self.room.delivery.reading().is_some_and(|reading| reading.delivered == self.phones));
+        self.reactors.publish(publication);
+        wait_until(|| self.room.delivery.report().is_some_and(|report| report.delivered == self.phones));
         start.elapsed()
     }
 
-    /// Sends everybody home, once every byte has been read.
-    fn empty(self) {
+    /// Stops the reactor, once every byte has been read.
+    fn close(self) {
         let frames = u64::from(self.phones) * u64::from(self.draws + 1);
-        self.ears.finish(frames * self.frame.len() as u64);
-        assert_eq!(self.room.census.evicted_total(), 0, "nobody was let go");
-        self.stages.stop(Duration::ZERO, Duration::from_secs(5));
+        self.reader.finish(frames * self.frame.len() as u64);
+        assert_eq!(self.room.connections.evicted_total(), 0, "no phone was evicted");
+        self.reactors.stop(Duration::ZERO, Duration::from_secs(5));
     }
 }
 
@@ -149,53 +149,54 @@ fn wait_until(holds: impl Fn() -> bool) {
     }
 }
 
-/// Nobody says anything here.
-struct Deaf;
+/// No phone sends a message here.
+struct SilentHandler;
 
-impl MessageHandler for Deaf {
+impl MessageHandler for SilentHandler {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Action {
+    fn handle(&mut self, _: &PeerContext<'_>, _: &mut [u8]) -> Action {
         Action::Nothing
     }
 }
 
-/// All phones' ends, held and read by a process of their own.
-struct Ears {
+/// The process that holds and reads the phones' ends.
+struct Reader {
     process: Child,
-    ask: ChildStdin,
-    answer: BufReader<ChildStdout>,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
 }
 
-impl Ears {
+impl Reader {
     fn start(listener: &TcpListener, phones: u32) -> Self {
         let port = listener.local_addr().expect("it is bound").port();
         let program = std::env::current_exe().expect("this program has a path");
         let mut process = Command::new(program)
-            .env(EARS, format!("{port} {phones}"))
+            .env(READER, format!("{port} {phones}"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("this program starts once more");
-        let (ask, answer) = (process.stdin.take().expect("it is piped"), process.stdout.take().expect("it is piped"));
-        Self { process, ask, answer: BufReader::new(answer) }
+            .expect("this program starts a second time");
+        let (input, output) = (process.stdin.take().expect("it is piped"), process.stdout.take().expect("it is piped"));
+        Self { process, input, output: BufReader::new(output) }
     }
 
-    /// Has it read on until so many bytes have come, and ends it.
+    /// Lets the process read until this many bytes have arrived, and ends it.
     fn finish(mut self, bytes: u64) {
-        writeln!(self.ask, "{bytes}").expect("it listens");
-        let mut heard = String::new();
-        self.answer.read_line(&mut heard).expect("it answers");
-        assert_eq!(heard.trim(), bytes.to_string(), "every phone has heard everything");
+        writeln!(self.input, "{bytes}").expect("it reads its input");
+        let mut received = String::new();
+        self.output.read_line(&mut received).expect("it answers");
+        assert_eq!(received.trim(), bytes.to_string(), "every phone got every frame");
         self.process.wait().expect("it ends");
     }
 }
 
-/// The process that reads: connects all phones, reads until it is told how much there is to read, and then until it has read that.
-fn listen(asked: &str) {
-    let (port, phones) = asked.split_once(' ').expect("a port and a count");
+/// The reading process: connects all phones, and reads until the count of bytes on its standard
+/// input has arrived.
+fn read_for_phones(arguments: &str) {
+    let (port, phones) = arguments.split_once(' ').expect("a port and a count");
     let (port, count): (u16, usize) = (port.parse().expect("a port"), phones.parse().expect("a count"));
     assert!(raise_open_files(count, 1) >= count, "this process may hold as many sockets as its parent");
     let mut poll = Poll::new().expect("a readiness queue");
@@ -210,23 +211,23 @@ fn listen(asked: &str) {
     let stdin = std::io::stdin();
     poll.registry().register(&mut SourceFd(&stdin.as_raw_fd()), Token(count), Interest::READABLE).expect("it is a pipe");
     let (mut events, mut buffer) = (Events::with_capacity(1024), vec![0; 64 << 10]);
-    let (mut heard, mut wanted, mut end) = (0, u64::MAX, None);
-    while heard < wanted && end.is_none_or(|end| Instant::now() < end) {
-        poll.poll(&mut events, Some(Duration::from_millis(100))).expect("the queue stands");
+    let (mut received, mut expected, mut end) = (0, u64::MAX, None);
+    while received < expected && end.is_none_or(|end| Instant::now() < end) {
+        poll.poll(&mut events, Some(Duration::from_millis(100))).expect("the queue is open");
         for event in &events {
             match phones.get_mut(event.token().0) {
-                Some(phone) => heard += read_all(phone, &mut buffer),
+                Some(phone) => received += read_all(phone, &mut buffer),
                 None => {
                     let mut line = String::new();
                     stdin.lock().read_line(&mut line).expect("it is a pipe");
-                    // An empty line: the parent has gone.
-                    wanted = line.trim().parse().unwrap_or(0);
+                    // An empty line means that the parent has ended.
+                    expected = line.trim().parse().unwrap_or(0);
                     end = Some(Instant::now() + DEADLINE);
                 }
             }
         }
     }
-    println!("{heard}");
+    println!("{received}");
 }
 
 fn read_all(phone: &mut TcpStream, buffer: &mut [u8]) -> u64 {
@@ -237,7 +238,7 @@ fn read_all(phone: &mut TcpStream, buffer: &mut [u8]) -> u64 {
             Ok(count) if count < buffer.len() => return bytes + count as u64,
             Ok(count) => bytes += count as u64,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return bytes,
-            Err(error) => panic!("a phone's line broke: {error}"),
+            Err(error) => panic!("a phone's connection broke: {error}"),
         }
     }
 }

@@ -1,14 +1,15 @@
-"""A hall full of phones for people who live in Locust.
+"""Phones of an event, for people who work with Locust.
 
     pip install locust websocket-client
     locust -f scripts/locustfile.py --headless -u 300 -r 30 -t 2m --host http://127.0.0.1:8000 --event-id demo
 
-Each user is a phone: it registers, opens a socket, and then asks now and then for its number and whether it has won. --host takes what drawload's
-does: http, https, ws or wss, with or without a path, or just address:port. Draws are the host's to make, in the console or with drawload.
+Each user is a phone: it registers, opens a socket, and sometimes asks for its number and whether it has won. --host takes the
+forms of drawload's: http, https, ws or wss, with or without a path, or just address:port. Draws are made by the host, in the
+console or with drawload.
 
-Locust counts requests. What it cannot know is counted here as well, as requests of the type WS: every numbered frame that was skipped, doubled or out of
-order is a failure, so that a run in which messages are lost does not look like a good one. For verdicts, latencies from the planned moment and proof of every
-frame, use drawload.
+Locust counts requests. Frames are counted here as requests of the type WS: every numbered frame that is skipped, duplicated or
+out of order is a failure, so that a run that loses messages does not look like a good one. For verdicts, latencies from the
+planned time and proof of every frame, use drawload.
 """
 
 import json
@@ -27,18 +28,18 @@ RETRY_AFTER_S = 0.5
 
 @events.init_command_line_parser.add_listener
 def add_arguments(parser):
-    parser.add_argument("--event-id", default="demo", env_var="LUCKYDRAW_EVENT_ID", help="The event to play in; it has to be there")
+    parser.add_argument("--event-id", default="demo", env_var="LUCKYDRAW_EVENT_ID", help="The event to use; it must exist")
 
 
 def split_host(host):
-    """The addresses of the calls and of the sockets, whatever form --host has."""
+    """Base URLs of calls and sockets, from any form of --host."""
     parts = urlsplit(host if "://" in host else f"http://{host}")
     secure = "s" if parts.scheme in ("https", "wss") else ""
     return f"http{secure}://{parts.netloc}", f"ws{secure}://{parts.netloc}"
 
 
 class Phone(HttpUser):
-    """Somebody in the hall."""
+    """A phone."""
 
     wait_time = between(2, 10)
 
@@ -65,7 +66,7 @@ class Phone(HttpUser):
             self.socket.close()
 
     def register(self):
-        """Asks for a number until there is one; the request_id gives a retry the same one."""
+        """Registers until it has a number; the request_id gives a retry the same one."""
         body = {"event_id": self.event_id, "request_id": secrets.token_hex(20)}
         while self.number is None:
             with self.client.post(f"{PREFIX}/register", json=body, name="register", catch_response=True) as answer:
@@ -95,31 +96,31 @@ class Phone(HttpUser):
                 answer.failure("does not say whether it has won")
 
     def listen(self):
-        """Holds a socket all evening, and comes back when it is cut off."""
+        """Holds a socket to the end, and reconnects when it drops."""
         while True:
             known = f"&since={self.seq}&epoch={self.epoch}" if self.epoch else ""
             url = f"{self.socket_base}{PREFIX}/ws/{self.event_id}?token={self.token}{known}"
             begun = time.perf_counter()
             try:
                 self.socket = websocket.create_connection(url, timeout=PING_EVERY_S, enable_multithread=True)
-            except Exception as error:  # whatever it is, it is a failure of this handshake and no reason to stop
+            except Exception as error:  # any error is a failure of this handshake and no reason to stop
                 self.fire("connect", begun, error)
                 gevent.sleep(RETRY_AFTER_S)
                 continue
             self.fire("connect", begun)
             try:
-                self.hear()
+                self.receive()
             except Exception as error:
                 self.fire("cut off", time.perf_counter(), error)
             gevent.sleep(RETRY_AFTER_S)
 
-    def hear(self):
+    def receive(self):
         pinged = None
         while True:
             try:
                 text = self.socket.recv()
             except websocket.WebSocketTimeoutException:
-                # Nothing was heard for a while: is anybody there?
+                # Silence: ask for a pong once, then give up.
                 if pinged is not None:
                     raise
                 pinged = time.perf_counter()
@@ -132,10 +133,10 @@ class Phone(HttpUser):
                 self.fire("ping", pinged)
                 pinged = None
             else:
-                self.account(frame)
+                self.check(frame)
 
-    def account(self, frame):
-        """Frames with a number come once and in order; a greeting says where they begin, and covers nothing that was missed."""
+    def check(self, frame):
+        """Checks that numbered frames come once and in order; a state sync sets the start, and excuses no missed frame."""
         seq = frame.get("seq")
         if seq is None:
             return
@@ -150,7 +151,7 @@ class Phone(HttpUser):
         self.seq = max(seq, self.seq)
 
     def fire(self, name, begun, error=None):
-        """Tells Locust of something that it does not see."""
+        """Reports to Locust what it does not see."""
         self.environment.events.request.fire(
             request_type="WS",
             name=name,
@@ -162,7 +163,7 @@ class Phone(HttpUser):
 
 
 def read(answer):
-    """The data of a success; marks everything else as a failure."""
+    """Returns the data of a success; marks everything else as a failure."""
     try:
         body = answer.json()
     except ValueError:

@@ -1,17 +1,17 @@
-//! What a broadcast may cost, counted rather than timed: no allocation a peer, and one write a peer for all frames of an announcement.
+//! The cost of a broadcast, counted rather than timed: no allocation per peer, and one write per
+//! peer for all frames of an announcement.
 //!
-//! A binary of its own, since the allocator that counts is the whole process's; it holds one test, so that nothing else allocates meanwhile.
+//! A binary of its own, since the counting allocator serves the whole process. It holds one test,
+//! so that nothing else allocates meanwhile.
 
 use bytes::Bytes;
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
-use luckydraw::live::protocol::{Action, MessageHandler, Speaker};
-use luckydraw::live::publication::Publication;
-use luckydraw::live::reactor::{Entry, Join, Reactors};
+use luckydraw::live::message_handler::{Action, MessageHandler, PeerContext};
+use luckydraw::live::reactor::{Admission, Join, Publication, Reactors};
 use luckydraw::live::ring::Ring;
-use luckydraw::live::room::Room;
+use luckydraw::live::room::{Room, Snapshot};
 use luckydraw::live::roster::Roster;
-use luckydraw::live::snapshot::Snapshot;
 use luckydraw::live::{ByRole, Role};
 use luckydraw::wire::{join_frames, text_frame};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -27,21 +27,23 @@ const MANY: usize = 300;
 const ROUNDS: usize = 20;
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Counts what is asked of the system's allocator, by any thread.
+/// Counts the allocations of all threads and passes them on to the system's allocator.
 struct Counting;
 
-/// Written by every thread that allocates; read between broadcasts. Relaxed: it is exact once the threads are idle, and a
-/// broadcast is over only when its bytes have been read from the sockets.
+/// Written by every thread that allocates; read between broadcasts. Relaxed: the count is exact
+/// once the threads are idle, and a broadcast is over only when its bytes are read from the
+/// sockets.
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: each call goes on, unchanged, to the system's allocator, which keeps the contract; counting touches no memory of it.
+// SAFETY: each call is passed on unchanged to the system's allocator, which keeps the contract;
+// counting touches no memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller keeps to the contract of this very call.
+        // SAFETY: the caller keeps the contract of this very call.
         unsafe { System.alloc(layout) }
     }
 
@@ -58,39 +60,40 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[test]
-fn a_broadcast_allocates_nothing_for_a_peer_and_writes_to_each_once() {
+fn a_broadcast_allocates_nothing_per_peer_and_writes_once_per_peer() {
     let (few, many) = (allocations_of_broadcasts(FEW), allocations_of_broadcasts(MANY));
-    // A publication has a snapshot and lists of its own, whoever hears it; that it is counted at all shows that the count works.
+    // A publication allocates its own snapshot and lists, whatever the number of peers; counting
+    // them shows that counting works.
     assert!(few >= ROUNDS, "{few} allocations in {ROUNDS} broadcasts: nothing was counted");
     let more = many.saturating_sub(few);
     assert!(more < ROUNDS, "{ROUNDS} broadcasts to {MANY} peers made {more} allocations more than to {FEW}");
 }
 
-/// How many allocations some broadcasts of two frames to so many peers take, none of whom is behind.
+/// Allocations of some broadcasts of two frames to this many peers, none of which is behind.
 fn allocations_of_broadcasts(peers: usize) -> usize {
-    let mut hall = Hall::fill(peers);
-    // The first walk grows what later ones use again.
-    hall.announce();
+    let mut room = FullRoom::with_phones(peers);
+    // The first broadcast grows the buffers that later ones reuse.
+    room.announce();
     let before = ALLOCATIONS.load(Relaxed);
-    (0..ROUNDS).for_each(|_| hall.announce());
+    (0..ROUNDS).for_each(|_| room.announce());
     let allocations = ALLOCATIONS.load(Relaxed) - before;
-    hall.stages.stop(Duration::ZERO, Duration::ZERO);
+    room.reactors.stop(Duration::ZERO, Duration::ZERO);
     allocations
 }
 
-/// A room of phones on one stage.
-struct Hall {
-    stages: Reactors,
+/// A room full of phones on one reactor.
+struct FullRoom {
+    reactors: Reactors,
     room: Arc<Room>,
     phones: Vec<TcpStream>,
-    /// The two frames of an announcement as the sequencer hands them over: one buffer.
+    /// The two frames of an announcement as the sequencer publishes them: one buffer.
     frames: Bytes,
     draws: u32,
 }
 
-impl Hall {
-    fn fill(peers: usize) -> Self {
-        let stages = Reactors::start(1, || Box::new(Deaf)).unwrap();
+impl FullRoom {
+    fn with_phones(peers: usize) -> Self {
+        let reactors = Reactors::start(1, || Box::new(SilentHandler)).unwrap();
         let room = Arc::new(Room::new(Arc::new(first_snapshot())));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut phones = Vec::new();
@@ -98,61 +101,65 @@ impl Hall {
             let mut phone = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             phone.set_read_timeout(Some(DEADLINE)).unwrap();
             let (socket, _) = listener.accept().unwrap();
-            // As the street's listening sockets have it: otherwise the kernel would hold a second write back, and might join it to a third.
+            // As the server's listeners set it: otherwise the kernel could delay a second write and
+            // join it to a third.
             socket.set_nodelay(true).unwrap();
             socket.set_nonblocking(true).unwrap();
-            let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
+            let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
+            reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
             phones.push(phone);
         }
         let frames = join_frames([&text_frame(&"w".repeat(300)), &text_frame(&"c".repeat(300))]);
-        Self { stages, room, phones, frames, draws: 0 }
+        Self { reactors, room, phones, frames, draws: 0 }
     }
 
-    /// Announces a draw, and reads it at every phone: both frames come as one segment, since they left by one write. That they are read at once is
-    /// not enough: the far kernel joins what came apart, if it is read late enough.
+    /// Announces a draw and reads it at every phone. Both frames arrive as one segment, since they
+    /// left by one write. One read that returns both would prove nothing: the receiving kernel
+    /// joins segments that are read late.
     fn announce(&mut self) {
         self.draws += 1;
         let segments: Vec<u32> = self.phones.iter().map(segments_of).collect();
         let mut snapshot = Snapshot::clone(&self.room.snapshot());
         snapshot.revision += 1;
         let snapshot = Arc::new(snapshot);
-        self.room.show(snapshot.clone());
+        self.room.publish(snapshot.clone());
         let frames = ByRole::from_fn(|_| Some(self.frames.clone()));
         let announces = Some(DrawId(self.draws));
         self.room.delivery.begin(DrawId(self.draws));
-        let (room, doubts) = (self.room.clone(), ByRole::default());
-        self.stages.publish(Arc::new(Publication { room, snapshot, frames, announces, closes: None, doubts }));
-        let mut heard = vec![0; self.frames.len()];
+        let (room, reauthenticate) = (self.room.clone(), ByRole::default());
+        self.reactors.publish(Arc::new(Publication { room, snapshot, frames, announces, closes: None, reauthenticate }));
+        let mut received = vec![0; self.frames.len()];
         for (phone, before) in self.phones.iter_mut().zip(segments) {
-            phone.read_exact(&mut heard).unwrap();
-            assert!(heard == self.frames, "the frames come as they were sent");
+            phone.read_exact(&mut received).unwrap();
+            assert!(received == self.frames, "the frames arrive as they were sent");
             assert_eq!(segments_of(phone) - before, 1, "an announcement is one write");
         }
-        // The walk is over when it has been counted, which is after its last write.
+        // The broadcast is over when its delivery is counted, which is after its last write.
         let start = Instant::now();
-        while self.room.delivery.reading().is_none_or(|reading| (reading.delivered as usize) < self.phones.len()) {
+        while self.room.delivery.report().is_none_or(|report| (report.delivered as usize) < self.phones.len()) {
             assert!(start.elapsed() < DEADLINE, "the announcement was not counted");
             std::thread::yield_now();
         }
     }
 }
 
-/// How many segments with data have come in at a phone, as the kernel counts them.
+/// Segments with data that a phone has received, as the kernel counts them.
 fn segments_of(phone: &TcpStream) -> u32 {
-    /// Where `tcpi_data_segs_in` stands in the kernel's `struct tcp_info`, which only ever grows at its end.
+    /// The offset of `tcpi_data_segs_in` in the kernel's `struct tcp_info`, which grows at its end
+    /// only.
     const DATA_SEGS_IN: usize = 152;
     let mut info = [0u8; 256];
     let mut len = info.len() as libc::socklen_t;
-    // SAFETY: the socket is open while it is borrowed; the kernel writes at most `len` bytes to `info`, which is that long, and says in `len` how many.
+    // SAFETY: the socket is open while it is borrowed. The kernel writes at most `len` bytes to
+    // `info`, which is that long, and stores the count in `len`.
     let result =
         unsafe { libc::getsockopt(phone.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &mut len) };
     assert!(result == 0 && len as usize >= DATA_SEGS_IN + 4, "this kernel counts segments");
     u32::from_ne_bytes(info[DATA_SEGS_IN..DATA_SEGS_IN + 4].try_into().unwrap())
 }
 
-/// What everybody is greeted with.
+/// The greeting of every peer.
 const SYNC: &str = "hello";
 
 fn first_snapshot() -> Snapshot {
@@ -163,15 +170,15 @@ fn first_snapshot() -> Snapshot {
     Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync }
 }
 
-/// Greets everybody alike, and hears nothing.
-struct Deaf;
+/// Greets every peer alike and ignores every message.
+struct SilentHandler;
 
-impl MessageHandler for Deaf {
+impl MessageHandler for SilentHandler {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _number: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _speaker: &Speaker<'_>, _message: &mut [u8]) -> Action {
+    fn handle(&mut self, _peer: &PeerContext<'_>, _message: &mut [u8]) -> Action {
         Action::Nothing
     }
 }

@@ -1,6 +1,7 @@
-//! The roster under loom: every interleaving of a few threads, and every value a relaxed load may return, within the bound below.
+//! The roster under loom: every interleaving of a few threads, and every value that a relaxed load
+//! may return, within the bound below.
 //!
-//! The file under test is the very one the server runs, compiled here against loom's atomics.
+//! The file under test is the very one that the server runs, compiled here against loom's atomics.
 
 #[path = "../src/live/roster.rs"]
 mod roster;
@@ -9,7 +10,7 @@ mod sync {
     pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub use loom::thread::yield_now;
 
-    pub fn noughts<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
         (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
     }
 }
@@ -19,15 +20,16 @@ use loom::sync::Arc;
 use loom::thread;
 use roster::Roster;
 
-/// Runs `model` through every schedule with at most `LOOM_MAX_PREEMPTIONS` forced switches; three of them, unless the environment
-/// says more, since each of the races here needs one or two.
+/// Runs `model` through every schedule with at most `LOOM_MAX_PREEMPTIONS` forced switches, by
+/// default three: each of the races here needs one or two.
 fn explore(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(model);
 }
 
-/// A key whose first word is `high` and whose second is `low`. Words that agree modulo the table's size have the same home.
+/// A key of the words `high` and `low`. First words that are equal modulo the table's size have the
+/// same home slot.
 fn key(high: u64, low: u64) -> [u8; 32] {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&high.to_be_bytes());
@@ -35,7 +37,8 @@ fn key(high: u64, low: u64) -> [u8; 32] {
     key
 }
 
-/// Claims each key on a thread of its own, the last on this one, and gives what they got in that order.
+/// Claims each key on a thread of its own, the last on this one. Returns the numbers in the same
+/// order.
 fn claim_at_once<const N: usize>(roster: &Arc<Roster>, keys: [[u8; 32]; N]) -> [Option<u32>; N] {
     let others: Vec<_> = keys[..N - 1]
         .iter()
@@ -51,7 +54,7 @@ fn claim_at_once<const N: usize>(roster: &Arc<Roster>, keys: [[u8; 32]; N]) -> [
 }
 
 #[test]
-fn a_key_that_comes_twice_at_once_takes_one_number() {
+fn two_concurrent_claims_of_one_key_take_one_number() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 1));
         assert_eq!(claim_at_once(&roster, [key(8, 5), key(8, 5)]), [Some(1), Some(1)]);
@@ -61,7 +64,7 @@ fn a_key_that_comes_twice_at_once_takes_one_number() {
 }
 
 #[test]
-fn keys_that_want_the_same_slot_get_different_numbers_and_keep_them() {
+fn keys_of_the_same_home_slot_get_different_numbers_and_keep_them() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 1));
         let keys = [key(8, 5), key(16, 5)];
@@ -75,7 +78,7 @@ fn keys_that_want_the_same_slot_get_different_numbers_and_keep_them() {
 }
 
 #[test]
-fn keys_that_differ_only_in_the_second_word_are_two() {
+fn keys_that_differ_in_the_second_word_are_two() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 1));
         let keys = [key(8, 5), key(8, 6)];
@@ -88,9 +91,10 @@ fn keys_that_differ_only_in_the_second_word_are_two() {
 
 /// Runs `search` on a thread of its own while this one claims `key(8, 5)`.
 ///
-/// The search is the other thread since loom remembers one access of a word only: were it to read a word first, the claim's own
-/// read would hide that from the exchange that follows, and loom would try no other order.
-fn search_beside_a_claim(roster: &Arc<Roster>, search: impl FnOnce(&Roster) + Send + 'static) -> Option<u32> {
+/// The search gets the other thread because loom remembers only one access per word. If the search
+/// read a word first, the claim's own read would hide that from the exchange that follows, and loom
+/// would try no other order.
+fn search_during_a_claim(roster: &Arc<Roster>, search: impl FnOnce(&Roster) + Send + 'static) -> Option<u32> {
     let searching = {
         let roster = roster.clone();
         thread::spawn(move || search(&roster))
@@ -101,44 +105,44 @@ fn search_beside_a_claim(roster: &Arc<Roster>, search: impl FnOnce(&Roster) + Se
 }
 
 #[test]
-fn a_search_beside_a_claim_finds_its_number_or_nothing() {
+fn a_search_during_a_claim_finds_its_number_or_nothing() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 3));
         roster.restore(&key(8, 4), 1);
-        let claim = search_beside_a_claim(&roster, |roster| {
+        let claim = search_during_a_claim(&roster, |roster| {
             let (first, second) = (roster.find(&key(8, 5)), roster.find(&key(8, 5)));
             assert!([(None, None), (None, Some(3)), (Some(3), Some(3))].contains(&(first, second)), "{first:?} {second:?}");
-            assert_eq!(roster.find(&key(8, 4)), Some(1), "the neighbour stays");
+            assert_eq!(roster.find(&key(8, 4)), Some(1), "the neighbour is still found");
         });
         assert_eq!((claim, roster.find(&key(8, 5))), (Some(3), Some(3)), "an answered claim is found");
     });
 }
 
 #[test]
-fn half_a_key_is_no_key_while_the_other_half_is_written() {
+fn a_key_whose_second_word_is_not_written_yet_is_not_found() {
     explore(|| {
         let roster = Arc::new(Roster::new(1, 1));
-        search_beside_a_claim(&roster, |roster| {
-            assert_eq!(roster.find(&key(8, 0)), None, "a second word that is not written yet reads 0");
+        search_during_a_claim(&roster, |roster| {
+            assert_eq!(roster.find(&key(8, 0)), None, "an unwritten second word reads 0");
         });
     });
 }
 
 #[test]
-fn the_last_seat_is_given_once() {
+fn the_last_number_is_given_once() {
     explore(|| {
         let roster = Arc::new(Roster::new(2, 2));
         roster.restore(&key(1, 1), 1);
         let keys = [key(2, 1), key(3, 1)];
         let got = claim_at_once(&roster, keys);
         assert!(got == [Some(2), None] || got == [None, Some(2)], "{got:?}");
-        assert_eq!(roster.next(), 3, "refusals do not push it on");
-        assert_eq!(keys.map(|key| roster.claim(&key)), got, "a seat is not taken back, nor found later");
+        assert_eq!(roster.next(), 3, "refusals do not raise it");
+        assert_eq!(keys.map(|key| roster.claim(&key)), got, "a number is not taken back, and a refusal stays");
     });
 }
 
 #[test]
-fn whoever_has_the_last_seat_is_never_told_that_all_is_full() {
+fn a_retry_of_the_last_number_s_key_is_never_refused() {
     explore(|| {
         let roster = Arc::new(Roster::new(1, 1));
         assert_eq!(claim_at_once(&roster, [key(8, 5), key(8, 5)]), [Some(1), Some(1)]);
@@ -146,7 +150,7 @@ fn whoever_has_the_last_seat_is_never_told_that_all_is_full() {
 }
 
 #[test]
-fn three_at_once_on_two_seats_share_them_without_a_hole() {
+fn three_concurrent_claims_of_two_numbers_leave_no_gap() {
     explore(|| {
         let roster = Arc::new(Roster::new(2, 1));
         let [one, again, other] = claim_at_once(&roster, [key(4, 1), key(4, 1), key(8, 1)]);

@@ -1,4 +1,5 @@
-//! The roster under load: real threads, let loose at once by a barrier. What loom cannot reach for size is looked for here.
+//! The roster under load: real threads that a barrier starts at once, at sizes that loom cannot
+//! reach.
 
 use luckydraw::live::roster::Roster;
 use ring::digest::{SHA256, digest};
@@ -6,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::thread;
 
-/// The roster once more, beside atomics that count what it does to them.
+/// The roster compiled a second time, against atomics that count its operations.
 #[path = "../src/live/roster.rs"]
 #[allow(dead_code, reason = "only claims are counted here")]
 mod counted;
@@ -16,9 +17,9 @@ mod sync {
     pub use std::sync::atomic::Ordering;
     pub use std::thread::yield_now;
 
-    /// Slots that found an owner.
+    /// Slots that were taken.
     pub static SLOTS_TAKEN: atomic::AtomicU32 = atomic::AtomicU32::new(0);
-    /// Numbers asked for.
+    /// Numbers that were taken.
     pub static NUMBERS_TAKEN: atomic::AtomicU32 = atomic::AtomicU32::new(0);
 
     #[derive(Debug)]
@@ -41,7 +42,7 @@ mod sync {
         }
     }
 
-    pub fn noughts<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
         (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
     }
 
@@ -71,7 +72,7 @@ fn key(phone: usize) -> [u8; 32] {
     digest(&SHA256, &phone.to_be_bytes()).as_ref().try_into().unwrap()
 }
 
-/// Runs `work` on every thread at once, and gives what each came back with.
+/// Runs `work` on every thread at once, and returns the results.
 fn at_once<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(THREADS);
     thread::scope(|scope| {
@@ -88,15 +89,15 @@ fn at_once<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
 }
 
 #[test]
-fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_twin() {
+fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_duplicate() {
     const PHONES: usize = 100_000;
     let keys: Vec<_> = (0..PHONES).map(key).collect();
     let roster = Roster::new(PHONES as u32, 1);
     let claims = at_once(|thread| {
         let mut claims = Vec::new();
         for (phone, key) in keys.iter().enumerate() {
-            // Two in three come once. One in six is sent by two threads that go through the hall in step, one in six again by its
-            // own.
+            // Two in three register once. One in six is sent by two threads in step, one in six
+            // twice by the same thread.
             let mine = phone % THREADS == thread;
             let doubled = phone % 6 == 0 && (phone + 1) % THREADS == thread;
             let retried = phone % 6 == 3 && mine;
@@ -109,7 +110,7 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_twin
     let claims: Vec<_> = claims.into_iter().flatten().collect();
     let pairs: BTreeSet<_> = claims.iter().copied().collect();
     let numbers: BTreeSet<_> = pairs.iter().map(|&(_, number)| number).collect();
-    assert!(claims.len() > PHONES * 4 / 3 - 2, "a third came twice");
+    assert!(claims.len() > PHONES * 4 / 3 - 2, "a third registered twice");
     assert_eq!(pairs.len(), PHONES, "each key has one number");
     assert!(numbers.into_iter().eq(1..=PHONES as u32), "the numbers are exactly 1 to N");
     assert_eq!(roster.next(), PHONES as u32 + 1);
@@ -117,35 +118,35 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_twin
 }
 
 #[test]
-fn one_hall_sent_whole_by_every_thread_still_gets_one_number_each() {
+fn keys_sent_by_every_thread_still_get_one_number_each() {
     let keys: Vec<_> = (0..20_000).map(key).collect();
     let roster = Roster::new(20_000, 1);
     let claims = at_once(|_| keys.iter().map(|key| roster.claim(key)).collect::<Vec<_>>());
-    assert!(claims.iter().all(|claim| *claim == claims[0]), "every thread was told the same");
+    assert!(claims.iter().all(|claim| *claim == claims[0]), "every thread got the same numbers");
     assert_eq!(claims[0].iter().flatten().collect::<BTreeSet<_>>().len(), 20_000);
     assert_eq!(roster.next(), 20_001);
 }
 
 #[test]
-fn a_full_roster_gave_every_seat_and_knows_its_own() {
-    const SEATS: u32 = 1_000;
-    let roster = Roster::new(SEATS, 1);
+fn a_full_roster_has_given_every_number_and_still_finds_them() {
+    const NUMBERS: u32 = 1_000;
+    let roster = Roster::new(NUMBERS, 1);
     let claims = at_once(|thread| {
         (0..1_000).map(|i| (i * THREADS + thread, roster.claim(&key(i * THREADS + thread)))).collect::<Vec<_>>()
     });
-    let seated: BTreeSet<_> = claims.iter().flatten().filter_map(|&(phone, claim)| Some((claim?, phone))).collect();
-    assert!(seated.iter().map(|&(number, _)| number).eq(1..=SEATS));
-    assert_eq!(roster.next(), SEATS + 1);
+    let numbered: BTreeSet<_> = claims.iter().flatten().filter_map(|&(phone, claim)| Some((claim?, phone))).collect();
+    assert!(numbered.iter().map(|&(number, _)| number).eq(1..=NUMBERS));
+    assert_eq!(roster.next(), NUMBERS + 1);
     for &(phone, claim) in claims.iter().flatten() {
         assert_eq!((roster.find(&key(phone)), roster.claim(&key(phone))), (claim, claim), "phone {phone}");
     }
 }
 
 #[test]
-fn refusals_take_at_most_one_slot_a_thread_and_retries_take_nothing() {
+fn refusals_take_at_most_one_slot_per_thread_and_retries_take_none() {
     use std::sync::atomic::Ordering::Relaxed;
-    const SEATS: u32 = 2_000;
-    let roster = counted::Roster::new(SEATS, 1);
+    const NUMBERS: u32 = 2_000;
+    let roster = counted::Roster::new(NUMBERS, 1);
     at_once(|thread| {
         for i in 0..2_000 {
             let _ = roster.claim(&key(i));
@@ -153,14 +154,15 @@ fn refusals_take_at_most_one_slot_a_thread_and_retries_take_nothing() {
         }
     });
     let (slots, numbers) = (sync::SLOTS_TAKEN.load(Relaxed), sync::NUMBERS_TAKEN.load(Relaxed));
-    assert_eq!(slots, numbers, "one fetch_add a slot, and none for a key that has one");
-    assert!((SEATS..=SEATS + THREADS as u32).contains(&slots), "{slots} slots for {SEATS} seats");
-    assert!(roster.find(&key(usize::MAX)).is_none() && roster.next() == SEATS + 1, "{roster:?}");
+    assert_eq!(slots, numbers, "one fetch_add per slot, and none for a key that has one");
+    assert!((NUMBERS..=NUMBERS + THREADS as u32).contains(&slots), "{slots} slots for {NUMBERS} numbers");
+    assert!(roster.find(&key(usize::MAX)).is_none() && roster.next() == NUMBERS + 1, "{roster:?}");
 }
 
 #[test]
-fn committed_keys_come_back_with_their_numbers_and_their_seats() {
-    // Numbers 3 and 5 were claimed and never committed: the holes stay, and their seats are given again.
+fn restored_keys_keep_their_numbers_and_use_up_capacity() {
+    // Numbers 3 and 5 were claimed and never committed: they stay unused, and two further numbers
+    // may be claimed for them.
     let roster = Roster::new(6, 7);
     for number in [1, 2, 4, 6] {
         roster.restore(&key(number as usize), number);
@@ -171,7 +173,7 @@ fn committed_keys_come_back_with_their_numbers_and_their_seats() {
 }
 
 #[test]
-fn a_bound_lowered_below_the_registered_refuses_only_the_new() {
+fn a_bound_lowered_below_the_registered_keys_refuses_only_new_ones() {
     let roster = Roster::new(1, 1_001);
     (1..=1_000).for_each(|number| roster.restore(&key(number as usize), number));
     assert!((1..=1_000).all(|number| roster.claim(&key(number as usize)) == Some(number)));
@@ -187,7 +189,7 @@ fn a_key_of_zeroes_is_a_key() {
 
 #[test]
 #[should_panic(expected = "lies below the first")]
-fn a_number_that_would_be_given_again_is_not_restored() {
+fn a_number_that_could_be_given_again_is_not_restored() {
     Roster::new(10, 5).restore(&key(1), 5);
 }
 

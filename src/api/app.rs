@@ -1,13 +1,14 @@
 //! The application: the layers below that handlers reach, and the operator's settings.
 
+use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
-use crate::api::pictures::ImageCache;
 use crate::api::rate_limiter::RateLimiter;
 use crate::backup::thread::Door;
 use crate::http::HttpSettings;
+use crate::http::request::RequestContext;
 use crate::http::request_metrics::RequestMetrics;
-use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::Inbox;
 use crate::store::tokens::Tokens;
@@ -69,6 +70,9 @@ pub struct App {
     /// Cancelled once, when the server stops: long-polls wait no more.
     pub stopping: CancellationToken,
 }
+
+/// A request to this application.
+pub type ApiRequest = RequestContext<App>;
 
 /// Settings for unit tests: nothing listed, nothing open.
 #[cfg(test)]

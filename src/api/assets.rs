@@ -5,7 +5,7 @@
 //! the disk. Only the compressed forms are embedded: the plain ones would be a third of a MiB of the program, for the few
 //! clients that accept no gzip.
 
-use crate::api::context::ApiRequest;
+use crate::api::app::ApiRequest;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, with_type};
 use flate2::read::GzDecoder;
 use hyper::StatusCode;

@@ -5,8 +5,7 @@
 //! lock after so many wrong ones would let anybody lock out the right one. In open mode every client is admin, as with the
 //! server before this one.
 
-use crate::api::app::Settings;
-use crate::api::context::{ApiRequest, EventAccess};
+use crate::api::app::{ApiRequest, Settings};
 use crate::base::clock::{rfc3339, wall_clock};
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
 use crate::http::request::RequestContext;
@@ -17,6 +16,7 @@ use crate::store::tokens::Tokens;
 use crate::wire::request::Login;
 use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Lifetime of a login: an event and the morning after.
@@ -71,6 +71,12 @@ impl Credential {
             Credential::Link(id, _) => Actor::Link(id),
         }
     }
+}
+
+/// An event, and the credential that opened it.
+pub struct EventAccess {
+    pub room: Arc<Room>,
+    pub credential: Credential,
 }
 
 /// What a request presents, already verified.

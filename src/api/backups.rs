@@ -1,8 +1,7 @@
 //! `GET` and `POST backup`: copies of the whole data folder, which stay on the server's disk. No call downloads one.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::backup::copy::{self, Backup, Cause};
 use crate::backup::thread::NotMade;
 use crate::http::response::{HttpError, HttpResult, created, success};

@@ -1,7 +1,7 @@
 //! The request context of this application: bodies as types, the event that a call is about, and commands to the sequencer.
 
 use crate::api::app::App;
-use crate::api::auth::Credential;
+use crate::api::auth::EventAccess;
 use crate::api::error::event_not_found;
 use crate::draw::Command;
 use crate::http::request::RequestContext;
@@ -17,15 +17,6 @@ pub const BODY_MAX: usize = 64 << 10;
 
 /// Bytes of a draw call's body, at most: an old console sends the prize's image in it.
 pub const BODY_WITH_IMAGE_MAX: usize = 4 << 20;
-
-/// A request to this application.
-pub type ApiRequest = RequestContext<App>;
-
-/// An event, and the credential that opened it.
-pub struct EventAccess {
-    pub room: Arc<Room>,
-    pub credential: Credential,
-}
 
 impl RequestContext<App> {
     /// Reads an ordinary body.

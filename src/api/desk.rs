@@ -7,14 +7,14 @@
 //! a microsecond each. Wrong codes are counted per link and per event, and every refusal of a code is the same: only a holder
 //! of a right one learns anything.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
+use crate::api::auth::EventAccess;
 use crate::api::auth::{AccessLevel, Credential};
-use crate::api::context::{ApiRequest, EventAccess};
 use crate::draw::event::Audience;
 use crate::draw::fact::{Eligibility, WinnerDetails};
 use crate::draw::{Command, DrawId, EventId, Number, Refusal};
 use crate::http::response::{HttpError, HttpResult, success};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request};
 use crate::wire::parse::Invalid;
 use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, UndoHandOver};

@@ -3,10 +3,9 @@
 //! Every handler takes the same three steps: who asks, what is requested, what came of it. The rules decide what may follow
 //! what.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::backups;
-use crate::api::context::ApiRequest;
 use crate::api::pictures::store_data_url;
 use crate::backup::copy::Cause;
 use crate::base::chance;

@@ -1,8 +1,7 @@
 //! Events: listing, creating, settings, phase, entry code, removal.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::api::error::event_not_found;
 use crate::backup::copy::Cause;
 use crate::draw::fact::Settings;

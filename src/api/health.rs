@@ -3,7 +3,7 @@
 //! Liveness and readiness are apart: a server whose disk is full still shows everybody the results, and must not be restarted
 //! for it.
 
-use crate::api::context::ApiRequest;
+use crate::api::app::ApiRequest;
 use crate::http::response::{HttpError, HttpResult, json};
 use hyper::StatusCode;
 use std::sync::atomic::Ordering::Relaxed;

@@ -2,9 +2,8 @@
 //!
 //! A link's token is derived from its event and id, so that the console can show it again, and no secret is stored.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::draw::{Command, EventId, Link, LinkId, LinkRole, Outcome, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::wire::parse::Invalid;

@@ -3,14 +3,12 @@
 //! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting requests are
 //! bounded by the application's permits and hold nothing but a watch: the answer is made from the snapshot of its moment.
 
-use crate::api::app::App;
-use crate::api::context::ApiRequest;
+use crate::api::app::{ApiRequest, App};
 use crate::api::phone::{verify_number, with_private_view};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
-use crate::live::protocol::Since;
-use crate::live::room::Room;
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::ResumePoint;
+use crate::live::room::{Room, Snapshot};
 use crate::wire::frame_text;
 use crate::wire::request;
 use crate::wire::state_sync;
@@ -48,19 +46,19 @@ pub async fn state(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 422 for a `since` that is no number.
-pub fn parse_since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Since>, HttpError> {
+pub fn parse_since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<ResumePoint>, HttpError> {
     let seq = seq.map(str::parse).transpose().map_err(|_| HttpError::invalid("since: must be a number"))?;
-    Ok(seq.zip(epoch.and_then(request::epoch)).map(|(seq, epoch)| Since { epoch, seq }))
+    Ok(seq.zip(epoch.and_then(request::epoch)).map(|(seq, epoch)| ResumePoint { epoch, seq }))
 }
 
 /// The `state_sync` text of one phone.
 pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
-    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.census.total(), role, Some(own))
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, Some(own))
 }
 
 /// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no failure.
-async fn wait_for_frames(app: &App, room: &Room, since: Option<Since>) {
-    let mut watch = room.watch();
+async fn wait_for_frames(app: &App, room: &Room, since: Option<ResumePoint>) {
+    let mut watch = room.watch_seq();
     // All arms are cancel safe.
     tokio::select! {
         _ = watch.wait_for(|seq| since.is_none_or(|since| *seq != since.seq)) => {}
@@ -69,12 +67,12 @@ async fn wait_for_frames(app: &App, room: &Room, since: Option<Since>) {
     }
 }
 
-fn is_up_to_date(snapshot: &Snapshot, since: Option<Since>) -> bool {
+fn is_up_to_date(snapshot: &Snapshot, since: Option<ResumePoint>) -> bool {
     since.is_some_and(|since| since.epoch == snapshot.event.epoch && since.seq == snapshot.ring.last_seq())
 }
 
 /// The frames missed since then, as far as the ring holds them, and the state.
-fn body(snapshot: &Snapshot, since: Option<Since>, personal: Option<String>) -> String {
+fn body(snapshot: &Snapshot, since: Option<ResumePoint>, personal: Option<String>) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();

@@ -17,6 +17,7 @@ pub mod draws;
 pub mod error;
 pub mod events;
 pub mod health;
+pub mod image_cache;
 pub mod links;
 pub mod long_poll;
 pub mod metrics;

@@ -3,9 +3,8 @@
 //! A page is the same for everybody and holds nothing of the request, so that it is embedded compressed; it asks for what it
 //! shows by itself, and for the event too when its address names none.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::assets;
-use crate::api::context::ApiRequest;
 use crate::api::error::event_not_found;
 use crate::draw::{EventId, Phase};
 use crate::http::guard::Host;

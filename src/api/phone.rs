@@ -4,17 +4,16 @@
 //! retry finds the same claim, so that an answer lost on the way costs no number. A token presented here is verified and
 //! never adopted.
 
-use crate::api::app::{App, Settings};
+use crate::api::app::{ApiRequest, App, Settings};
 use crate::api::auth::delay_wrong_token;
-use crate::api::context::{ApiRequest, BODY_MAX};
+use crate::api::context::BODY_MAX;
 use crate::api::rate_limiter::RetryAfter;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
-use crate::live::room::Room;
-use crate::live::snapshot::Snapshot;
+use crate::live::room::{Room, Snapshot};
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, new_request_key};
 use crate::wire::parse::parse;

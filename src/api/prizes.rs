@@ -1,7 +1,7 @@
 //! The list of prizes: read, added to, changed, ordered, removed from.
 
+use crate::api::app::ApiRequest;
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::draw::{Command, Outcome, PrizeId, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::wire::request::{PrizeBody, PrizeOrder};

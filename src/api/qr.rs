@@ -3,7 +3,7 @@
 //! A claim code buys a prize: it comes in a body and stands behind the `#` of the encoded address, so that no log and no
 //! browser history on the way holds it. Whether it is right is for the desk to find out.
 
-use crate::api::context::ApiRequest;
+use crate::api::app::ApiRequest;
 use crate::api::error::event_not_found;
 use crate::base::address::Scheme;
 use crate::draw::EventId;

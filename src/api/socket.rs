@@ -9,19 +9,17 @@
 //! questions are answered as to the public. A request's reply comes back through the reactor, after every frame that was
 //! published before.
 
-use crate::api::app::Settings;
+use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
-use crate::api::context::ApiRequest;
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::{details_request, verify_number, with_private_view};
 use crate::draw::command::DrawSelector;
 use crate::draw::{Actor, Command, DrawId, EventId, Number, Phase};
 use crate::http::response::{HttpError, HttpResult};
 use crate::http::upgrade::{self, UpgradedSocket};
-use crate::live::directory::Directory;
-use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
-use crate::live::reactor::{Entry, Join, Reactors};
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
+use crate::live::reactor::{Admission, Join, Reactors};
+use crate::live::room::{Directory, Snapshot};
 use crate::live::{CloseCode, Identity, PeerId, Role};
 use crate::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use crate::store::tokens::Tokens;
@@ -54,7 +52,7 @@ enum Presented {
 
 /// The role of a new socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Admission {
+enum RoleDecision {
     Admitted(Role, Option<Number>),
     /// The first message must prove the role.
     Pending(Role),
@@ -64,7 +62,7 @@ enum Admission {
 /// `GET /ws/{event_id}`
 pub async fn connect(request: ApiRequest) -> HttpResult {
     let entry = entry_for(&request).await;
-    if let Entry::Turned { code: CloseCode::BadToken } = entry {
+    if let Admission::Rejected { code: CloseCode::BadToken } = entry {
         delay_wrong_token().await;
     }
     let app = Arc::clone(&request.app);
@@ -73,9 +71,9 @@ pub async fn connect(request: ApiRequest) -> HttpResult {
 
 /// Hands a socket to a reactor that has room. When a hall of phones comes at one instant, handshakes are done faster than a
 /// reactor on the same core takes sockets in; they wait here, on their worker, and are not sent away.
-async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Entry) {
+async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Admission) {
     let UpgradedSocket { socket, tls, response, read_ahead } = socket;
-    let mut join = Box::new(Join { socket, cipher: tls, answer: response, read_ahead, entry });
+    let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry });
     for _ in 0..JOIN_ATTEMPTS_MAX {
         match reactors.try_join(join) {
             Ok(()) => return,
@@ -83,21 +81,21 @@ async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Entry) {
         }
         tokio::time::sleep(JOIN_RETRY_GAP).await;
     }
-    join.turn_away(CloseCode::Overloaded);
+    join.reject(CloseCode::Overloaded);
 }
 
-async fn entry_for(request: &ApiRequest) -> Entry {
+async fn entry_for(request: &ApiRequest) -> Admission {
     let app = &request.app;
     let room = match app.find_or_open_room(request.param(0)).await {
         Ok(room) => room,
         Err(error) if error.status == StatusCode::SERVICE_UNAVAILABLE => {
-            return Entry::Turned { code: CloseCode::Overloaded };
+            return Admission::Rejected { code: CloseCode::Overloaded };
         }
-        Err(_) => return Entry::Turned { code: CloseCode::NoSuchEvent },
+        Err(_) => return Admission::Rejected { code: CloseCode::NoSuchEvent },
     };
     let snapshot = room.snapshot();
     if snapshot.event.phase == Phase::Closed {
-        return Entry::Turned { code: CloseCode::NoSuchEvent };
+        return Admission::Rejected { code: CloseCode::NoSuchEvent };
     }
     let presented = match request.query("token").filter(|token| !token.is_empty()) {
         Some(token) => Presented::Token {
@@ -110,13 +108,13 @@ async fn entry_for(request: &ApiRequest) -> Entry {
     let wanted = wanted_role(request.query("role").as_deref(), request.query("client_type").as_deref());
     // A `since` that is no number misses nothing that a state sync would not tell.
     let since = parse_since(request.query("since").as_deref(), request.query("epoch").as_deref()).unwrap_or(None);
-    match admission(app.settings.http.open, wanted, request.caller.is_page(), presented) {
-        Admission::Admitted(role, number) => {
+    match decide_role(app.settings.http.open, wanted, request.caller.is_page(), presented) {
+        RoleDecision::Admitted(role, number) => {
             let session = snapshot.event.session;
-            Entry::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
+            Admission::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
         }
-        Admission::Pending(role) => Entry::Awaiting { room, role, since },
-        Admission::BadToken => Entry::Turned { code: CloseCode::BadToken },
+        RoleDecision::Pending(role) => Admission::PendingAuth { room, role, since },
+        RoleDecision::BadToken => Admission::Rejected { code: CloseCode::BadToken },
     }
 }
 
@@ -132,20 +130,20 @@ fn wanted_role(role: Option<&str>, client_type: Option<&str>) -> Option<Role> {
 
 /// In open mode a page that names no role and presents no token may be an old phone or an old projector: it gets a
 /// projector's frames.
-fn admission(open: bool, wanted: Option<Role>, is_page: bool, presented: Presented) -> Admission {
+fn decide_role(open: bool, wanted: Option<Role>, is_page: bool, presented: Presented) -> RoleDecision {
     let bare = if open && is_page && !matches!(presented, Presented::Token { .. }) { Role::Display } else { Role::Phone };
     let role = wanted.unwrap_or(bare);
     match (role, presented) {
-        (Role::Phone, Presented::Token { number: None, .. }) => Admission::BadToken,
-        (Role::Phone, Presented::Token { number, .. }) => Admission::Admitted(role, number),
-        (Role::Phone, _) => Admission::Admitted(role, None),
-        (Role::Display | Role::Admin, _) if open => Admission::Admitted(role, None),
+        (Role::Phone, Presented::Token { number: None, .. }) => RoleDecision::BadToken,
+        (Role::Phone, Presented::Token { number, .. }) => RoleDecision::Admitted(role, number),
+        (Role::Phone, _) => RoleDecision::Admitted(role, None),
+        (Role::Display | Role::Admin, _) if open => RoleDecision::Admitted(role, None),
         (_, Presented::Token { credential: Some(credential), .. }) if credential.allows_role(role) => {
-            Admission::Admitted(role, None)
+            RoleDecision::Admitted(role, None)
         }
-        (_, Presented::Token { .. }) => Admission::BadToken,
-        (_, Presented::Login) => Admission::Admitted(role, None),
-        (_, Presented::Nothing) => Admission::Pending(role),
+        (_, Presented::Token { .. }) => RoleDecision::BadToken,
+        (_, Presented::Login) => RoleDecision::Admitted(role, None),
+        (_, Presented::Nothing) => RoleDecision::Pending(role),
     }
 }
 
@@ -176,34 +174,34 @@ impl MessageHandler for SocketMessages {
         }
     }
 
-    fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Action {
-        let message = match (Message::read(message), speaker.standing) {
+    fn handle(&mut self, speaker: &PeerContext<'_>, message: &mut [u8]) -> Action {
+        let message = match (Message::read(message), speaker.auth) {
             (Ok(message), _) => message,
-            (Err(_), Standing::Awaiting(_)) => return Action::Close(CloseCode::BadToken),
-            (Err(invalid), Standing::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
+            (Err(_), AuthState::Pending(_)) => return Action::Close(CloseCode::BadToken),
+            (Err(invalid), AuthState::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
         };
-        match (speaker.standing, message) {
-            (Standing::Awaiting(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
+        match (speaker.auth, message) {
+            (AuthState::Pending(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
             // The first message proves the role, or the socket is closed.
-            (Standing::Awaiting(_), _) => Action::Close(CloseCode::BadToken),
-            (Standing::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
-            (Standing::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
+            (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
+            (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
+            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
             // A page with a login cookie sends its token all the same.
-            (Standing::Admitted(_), Message::Auth(_)) => Action::Nothing,
-            (Standing::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
-            (Standing::Admitted(role), Message::DrawComplete(complete)) => self.complete(speaker, role, complete),
-            (Standing::Admitted(_), Message::SubmitWinnerInfo(info, contact)) => {
+            (AuthState::Admitted(_), Message::Auth(_)) => Action::Nothing,
+            (AuthState::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
+            (AuthState::Admitted(role), Message::DrawComplete(complete)) => self.complete(speaker, role, complete),
+            (AuthState::Admitted(_), Message::SubmitWinnerInfo(info, contact)) => {
                 self.submit_details(speaker, info, contact).unwrap_or_else(|refused| refused)
             }
-            (Standing::Admitted(_), Message::ImHere(here)) => self.report_arrival(speaker, &here),
+            (AuthState::Admitted(_), Message::ImHere(here)) => self.report_arrival(speaker, &here),
         }
     }
 }
 
 impl SocketMessages {
-    fn admit(&self, speaker: &Speaker<'_>, role: Role, auth: &Auth) -> Action {
+    fn admit(&self, speaker: &PeerContext<'_>, role: Role, auth: &Auth) -> Action {
         // By the room's latest snapshot: a link may be newer than any frame.
         let credential = verify(&self.settings, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
         match credential.filter(|credential| credential.allows_role(role)) {
@@ -213,7 +211,7 @@ impl SocketMessages {
     }
 
     /// A token proves a number; an old phone only names one, and gets what everybody may know of it.
-    fn identify(&self, speaker: &Speaker<'_>, role: Role, identify: &Identify) -> Action {
+    fn identify(&self, speaker: &PeerContext<'_>, role: Role, identify: &Identify) -> Action {
         let event = &speaker.snapshot.event;
         let Some(token) = &identify.session_token else {
             return match identify.draw_number {
@@ -231,7 +229,7 @@ impl SocketMessages {
         match (number, role) {
             (Some(number), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
-                let since = identify.since.zip(epoch).map(|(seq, epoch)| Since { epoch, seq });
+                let since = identify.since.zip(epoch).map(|(seq, epoch)| ResumePoint { epoch, seq });
                 let reply =
                     with_private_view(&self.tokens, &self.settings, event, number, |own| reply::authenticated(event, own));
                 Action::Identify { number, since, reply }
@@ -244,7 +242,7 @@ impl SocketMessages {
         }
     }
 
-    fn complete(&self, speaker: &Speaker<'_>, role: Role, complete: DrawComplete) -> Action {
+    fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
         let which = match (complete.draw_id, complete.winners) {
             (Some(id), _) => DrawSelector::Draw(DrawId(id)),
             (None, Some(winners)) if !winners.is_empty() => DrawSelector::Winners(winners.into_iter().map(Number).collect()),
@@ -255,7 +253,7 @@ impl SocketMessages {
     }
 
     /// The number is the speaker's own; in open mode, as with the old server, the one that the message names.
-    fn submit_details(&self, speaker: &Speaker<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
+    fn submit_details(&self, speaker: &PeerContext<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
         let refuse = |code, why: &str| Action::Reply(Acknowledged::SubmitWinnerInfo.refuse(code, why));
         let invalid = |invalid: Invalid| refuse("INVALID_REQUEST", &invalid.to_string());
         if info.event_id.is_some_and(|event| event != speaker.room.id.as_str()) {
@@ -274,14 +272,14 @@ impl SocketMessages {
         Ok(self.post(details_request(speaker.room.id.clone(), number, pick, contact, reply)))
     }
 
-    fn report_arrival(&self, speaker: &Speaker<'_>, here: &ImHere) -> Action {
+    fn report_arrival(&self, speaker: &PeerContext<'_>, here: &ImHere) -> Action {
         let Some(number) = speaker.number else {
             return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not credential its number"));
         };
         self.submit(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, arrived)
     }
 
-    fn submit(&self, speaker: &Speaker<'_>, actor: Actor, command: Command, encode: Encode) -> Action {
+    fn submit(&self, speaker: &PeerContext<'_>, actor: Actor, command: Command, encode: Encode) -> Action {
         let (event, peer): (EventId, PeerId) = (speaker.room.id.clone(), speaker.id);
         self.post(Request::Command { event, actor, command, details: None, reply: Responder::Peer { peer, encode } })
     }
@@ -343,8 +341,8 @@ mod tests {
     use serde_json::{Value, json};
 
     const TV: &str = "TV";
-    const PHONE: Standing = Standing::Admitted(Role::Phone);
-    const DISPLAY: Standing = Standing::Admitted(Role::Display);
+    const PHONE: AuthState = AuthState::Admitted(Role::Phone);
+    const DISPLAY: AuthState = AuthState::Admitted(Role::Display);
 
     /// An event, a message handler, and the inbox behind it.
     struct Fixture {
@@ -369,15 +367,15 @@ mod tests {
             Self { messages: SocketMessages::new(settings, tokens, directory, Inbox::new(sender)), room, requests, token }
         }
 
-        fn hear(&mut self, standing: Standing, number: Option<u32>, message: &Value) -> Action {
+        fn hear(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
             self.hear_bytes(standing, number, message.to_string().as_bytes())
         }
 
-        fn hear_bytes(&mut self, standing: Standing, number: Option<u32>, message: &[u8]) -> Action {
+        fn hear_bytes(&mut self, standing: AuthState, number: Option<u32>, message: &[u8]) -> Action {
             let (room, snapshot) = (Arc::clone(&self.room), self.room.snapshot());
-            let id = PeerId { stage: 0, slot: 0, generation: 0 };
-            let speaker = Speaker { id, standing, number: number.map(Number), room: &room, snapshot: &snapshot };
-            self.messages.hear(&speaker, &mut message.to_vec())
+            let id = PeerId { reactor: 0, slot: 0, generation: 0 };
+            let speaker = PeerContext { id, auth: standing, number: number.map(Number), room: &room, snapshot: &snapshot };
+            self.messages.handle(&speaker, &mut message.to_vec())
         }
 
         /// The one command that was submitted, and its actor.
@@ -408,7 +406,7 @@ mod tests {
     #[test]
     fn the_first_message_proves_a_role_or_nothing_does() {
         let mut fixture = fixture();
-        let awaiting = Standing::Awaiting(Role::Admin);
+        let awaiting = AuthState::Pending(Role::Admin);
         let right = fixture.messages.settings.admin_token.clone();
         assert_eq!(fixture.hear(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
         let phones = fixture.token.clone();
@@ -437,7 +435,7 @@ mod tests {
         let answer = fixture.hear(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
         assert_eq!((reply_of(&answer)["type"].clone(), reply_of(&answer)["won"].clone()), (json!("already_won"), json!(true)));
         let proof = json!({"type": "identify", "session_token": fixture.token, "since": 7, "epoch": "0202020202020202"});
-        let since = Some(Since { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
+        let since = Some(ResumePoint { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
         let Action::Identify { number, since: from, .. } = fixture.hear(PHONE, None, &proof) else { panic!("not identified") };
         assert_eq!((number, from), (Number(3), since));
         let forged = json!({"type": "identify", "session_token": "3.forged"});
@@ -525,40 +523,40 @@ mod tests {
     #[test]
     fn a_socket_without_a_role_is_a_phone() {
         for is_page in [false, true] {
-            assert_eq!(admission(false, None, is_page, Presented::Nothing), Admission::Admitted(Role::Phone, None));
-            assert_eq!(admission(false, None, is_page, PHONE_TOKEN), Admission::Admitted(Role::Phone, Some(Number(7))));
-            assert_eq!(admission(false, None, is_page, Presented::Login), Admission::Admitted(Role::Phone, None));
-            assert_eq!(admission(false, None, is_page, WRONG_TOKEN), Admission::BadToken);
+            assert_eq!(decide_role(false, None, is_page, Presented::Nothing), RoleDecision::Admitted(Role::Phone, None));
+            assert_eq!(decide_role(false, None, is_page, PHONE_TOKEN), RoleDecision::Admitted(Role::Phone, Some(Number(7))));
+            assert_eq!(decide_role(false, None, is_page, Presented::Login), RoleDecision::Admitted(Role::Phone, None));
+            assert_eq!(decide_role(false, None, is_page, WRONG_TOKEN), RoleDecision::BadToken);
         }
     }
 
     #[test]
     fn a_display_or_console_proves_itself_now_or_soon() {
         for role in [Role::Display, Role::Admin] {
-            assert_eq!(admission(false, Some(role), true, Presented::Nothing), Admission::Pending(role));
-            assert_eq!(admission(false, Some(role), true, Presented::Login), Admission::Admitted(role, None));
-            assert_eq!(admission(false, Some(role), true, WRONG_TOKEN), Admission::BadToken);
+            assert_eq!(decide_role(false, Some(role), true, Presented::Nothing), RoleDecision::Pending(role));
+            assert_eq!(decide_role(false, Some(role), true, Presented::Login), RoleDecision::Admitted(role, None));
+            assert_eq!(decide_role(false, Some(role), true, WRONG_TOKEN), RoleDecision::BadToken);
             assert_eq!(
-                admission(false, Some(role), true, PHONE_TOKEN),
-                Admission::BadToken,
+                decide_role(false, Some(role), true, PHONE_TOKEN),
+                RoleDecision::BadToken,
                 "a phone can do nothing but be a phone"
             );
-            assert_eq!(admission(false, Some(role), true, link(LinkRole::Host)), Admission::Admitted(role, None));
-            assert_eq!(admission(false, Some(role), true, link(LinkRole::Staff)), Admission::BadToken);
+            assert_eq!(decide_role(false, Some(role), true, link(LinkRole::Host)), RoleDecision::Admitted(role, None));
+            assert_eq!(decide_role(false, Some(role), true, link(LinkRole::Staff)), RoleDecision::BadToken);
         }
         assert_eq!(
-            admission(false, Some(Role::Display), true, link(LinkRole::Display)),
-            Admission::Admitted(Role::Display, None)
+            decide_role(false, Some(Role::Display), true, link(LinkRole::Display)),
+            RoleDecision::Admitted(Role::Display, None)
         );
-        assert_eq!(admission(false, Some(Role::Admin), true, link(LinkRole::Display)), Admission::BadToken);
+        assert_eq!(decide_role(false, Some(Role::Admin), true, link(LinkRole::Display)), RoleDecision::BadToken);
     }
 
     #[test]
     fn open_mode_tells_old_pages_from_scripts_by_their_origin() {
-        assert_eq!(admission(true, None, true, Presented::Nothing), Admission::Admitted(Role::Display, None));
-        assert_eq!(admission(true, None, false, Presented::Nothing), Admission::Admitted(Role::Phone, None));
-        assert_eq!(admission(true, None, true, PHONE_TOKEN), Admission::Admitted(Role::Phone, Some(Number(7))));
-        assert_eq!(admission(true, Some(Role::Phone), true, Presented::Nothing), Admission::Admitted(Role::Phone, None));
-        assert_eq!(admission(true, Some(Role::Admin), false, Presented::Nothing), Admission::Admitted(Role::Admin, None));
+        assert_eq!(decide_role(true, None, true, Presented::Nothing), RoleDecision::Admitted(Role::Display, None));
+        assert_eq!(decide_role(true, None, false, Presented::Nothing), RoleDecision::Admitted(Role::Phone, None));
+        assert_eq!(decide_role(true, None, true, PHONE_TOKEN), RoleDecision::Admitted(Role::Phone, Some(Number(7))));
+        assert_eq!(decide_role(true, Some(Role::Phone), true, Presented::Nothing), RoleDecision::Admitted(Role::Phone, None));
+        assert_eq!(decide_role(true, Some(Role::Admin), false, Presented::Nothing), RoleDecision::Admitted(Role::Admin, None));
     }
 }

@@ -3,16 +3,15 @@
 //! A list of prizes is shown before it is taken, and taken whole or not at all. An export masks telephone numbers and leaves
 //! addresses out, unless the whole ones are requested. Files are read and written on blocking threads, one at a time.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::api::desk::{all_details, requested_mask};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, Draw, Event, Number, Participant, Seat};
 use crate::http::response::{HttpError, HttpResult, created, success, with_type};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::export::{Cell, Sheet, csv, xlsx};
 use crate::sheet::prizes::{self, ParsedPrizes};

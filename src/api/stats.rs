@@ -1,8 +1,7 @@
 //! What a host watches: connections, the delivery of the last announcement, the server, and the audit trail.
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::api::context::ApiRequest;
 use crate::api::metrics::process;
 use crate::base::clock::{rfc3339, wall_clock};
 use crate::http::response::HttpResult;
@@ -44,7 +43,7 @@ pub async fn audit(request: ApiRequest) -> HttpResult {
 }
 
 fn event_figures(app: &App, room: &Room) -> Figures {
-    let (snapshot, counts) = (room.snapshot(), &room.census);
+    let (snapshot, counts) = (room.snapshot(), &room.connections);
     let connections = ConnectionsByRole {
         phone: counts.connected(Role::Phone),
         display: counts.connected(Role::Display),
@@ -59,7 +58,7 @@ fn event_figures(app: &App, room: &Room) -> Figures {
         behind: counts.behind.load(Relaxed),
         display_alive: counts.has_display(wall_clock().0, DISPLAY_GRACE_MS),
         evicted: counts.evicted_total(),
-        delivery: room.delivery.reading().map(|reading| DeliveryView {
+        delivery: room.delivery.report().map(|reading| DeliveryView {
             draw_id: reading.draw.0,
             expected: reading.expected,
             delivered: reading.delivered,

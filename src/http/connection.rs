@@ -97,7 +97,7 @@ impl AsyncWrite for ConnectionStream {
         match &mut *self {
             ConnectionStream::Plain(socket) => Pin::new(socket).poll_shutdown(context),
             ConnectionStream::Tls { socket, tls } => {
-                tls.finish(&mut Polled { socket, context });
+                tls.close_notify(&mut Polled { socket, context });
                 Pin::new(socket).poll_shutdown(context)
             }
         }

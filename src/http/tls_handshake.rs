@@ -39,7 +39,7 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
     };
     let done = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake(&mut socket, &mut tls)).await;
     match done {
-        Ok(Ok(())) if tls.protocol() == Some(ACME_PROTOCOL) => {
+        Ok(Ok(())) if tls.alpn_protocol() == Some(ACME_PROTOCOL) => {
             close(ConnectionStream::Tls { socket, tls }).await;
             None
         }
@@ -58,7 +58,7 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
 
 /// The handshake itself.
 async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession) -> io::Result<()> {
-    poll_fn(|context| match tls.shake_hands(&mut Polled { socket, context }) {
+    poll_fn(|context| match tls.handshake(&mut Polled { socket, context }) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
         ended => Poll::Ready(ended),
     })
@@ -70,7 +70,7 @@ async fn refuse(mut socket: TcpStream, tls: &mut TlsSession, error: &io::Error) 
     if error.kind() != ErrorKind::InvalidData {
         return;
     }
-    let speaks_http = tls.refused().first().is_some_and(u8::is_ascii_uppercase);
+    let speaks_http = tls.rejected_input().first().is_some_and(u8::is_ascii_uppercase);
     let told = match speaks_http {
         true => socket.write_all(PLAIN_HTTP_ANSWER).await,
         false => poll_fn(|context| Poll::Ready(tls.flush(&mut Polled { socket: &mut socket, context }).map(drop))).await,

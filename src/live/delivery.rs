@@ -1,14 +1,18 @@
-//! How the last announcement travelled: how many phones have it in their kernel's hands, and how long the slowest took.
+//! Delivery of the last announcement: how many phones' kernels have it, and how long the slowest
+//! took.
+//!
+//! One meter per room, for one draw at a time: a meter per draw would have to be bounded and aged.
+//! The figures are for reading only; no decision depends on them.
 
 use crate::draw::DrawId;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// A meter for one draw at a time. Written by the stages, reset by the sequencer before it publishes an announcement; relaxed throughout,
-/// since the figures are for looking at.
+/// A meter for one draw at a time. The reactors write it; the sequencer resets it before it
+/// publishes an announcement. Relaxed throughout: no other memory is read because of the figures.
 #[derive(Debug)]
 pub struct Delivery {
-    /// What `begun_us` counts from.
+    /// The origin of `begun_us`.
     origin: Instant,
     begun_us: AtomicU64,
     draw: AtomicU32,
@@ -17,15 +21,16 @@ pub struct Delivery {
     slowest_us: AtomicU64,
 }
 
-/// The meter's reading.
+/// The figures of one announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct DeliveryReport {
+    /// The announced draw.
     pub draw: DrawId,
     /// Phones that were connected when it was announced.
     pub expected: u32,
-    /// Those whose socket has taken the whole announcement.
+    /// Phones whose kernel has taken the whole announcement.
     pub delivered: u32,
-    /// From the publication to the last of these, in microseconds.
+    /// Microseconds from the publication to the last of these.
     pub slowest_us: u64,
 }
 
@@ -43,7 +48,7 @@ impl Default for Delivery {
 }
 
 impl Delivery {
-    /// Begins to count for `draw`, whose announcement is published next.
+    /// Starts the count for `draw`, whose announcement is published next.
     pub fn begin(&self, draw: DrawId) {
         self.begun_us.store(self.now_us(), Relaxed);
         self.expected.store(0, Relaxed);
@@ -52,25 +57,26 @@ impl Delivery {
         self.draw.store(draw.0, Relaxed);
     }
 
-    /// A stage has walked its phones: so many should have the announcement of `draw`, and so many have it now.
-    pub fn walked(&self, draw: DrawId, expected: u32, delivered: u32) {
+    /// Counts one reactor's broadcast of `draw`: `expected` phones are connected, `delivered` of
+    /// them have it now.
+    pub fn count_broadcast(&self, draw: DrawId, expected: u32, delivered: u32) {
         if self.draw.load(Relaxed) == draw.0 {
             self.expected.fetch_add(expected, Relaxed);
-            self.delivered(delivered);
+            self.add_delivered(delivered);
         }
     }
 
-    /// A phone that was behind has the announcement of `draw` now.
-    pub fn caught_up(&self, draw: DrawId) {
+    /// Counts one phone that was behind and now has the announcement of `draw`.
+    pub fn count_late_delivery(&self, draw: DrawId) {
         if self.draw.load(Relaxed) == draw.0 {
-            self.delivered(1);
+            self.add_delivered(1);
         }
     }
 
-    /// The figures of the last announced draw; none before the first.
-    pub fn reading(&self) -> Option<Reading> {
+    /// The figures of the last announced draw; `None` before the first.
+    pub fn report(&self) -> Option<DeliveryReport> {
         let draw = self.draw.load(Relaxed);
-        (draw > 0).then(|| Reading {
+        (draw > 0).then(|| DeliveryReport {
             draw: DrawId(draw),
             expected: self.expected.load(Relaxed),
             delivered: self.delivered.load(Relaxed),
@@ -78,7 +84,7 @@ impl Delivery {
         })
     }
 
-    fn delivered(&self, count: u32) {
+    fn add_delivered(&self, count: u32) {
         if count > 0 {
             self.delivered.fetch_add(count, Relaxed);
             self.slowest_us.fetch_max(self.now_us().saturating_sub(self.begun_us.load(Relaxed)), Relaxed);
@@ -95,18 +101,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_announcement_that_comes_late_does_not_count_for_the_next() {
+    fn a_late_delivery_does_not_count_for_the_next_draw() {
         let delivery = Delivery::default();
-        assert_eq!(delivery.reading(), None);
+        assert_eq!(delivery.report(), None);
         delivery.begin(DrawId(1));
-        delivery.walked(DrawId(1), 10, 8);
-        delivery.caught_up(DrawId(1));
-        let reading = delivery.reading().unwrap();
-        assert_eq!((reading.draw, reading.expected, reading.delivered), (DrawId(1), 10, 9));
+        delivery.count_broadcast(DrawId(1), 10, 8);
+        delivery.count_late_delivery(DrawId(1));
+        let report = delivery.report().unwrap();
+        assert_eq!((report.draw, report.expected, report.delivered), (DrawId(1), 10, 9));
         delivery.begin(DrawId(2));
-        delivery.caught_up(DrawId(1));
-        delivery.walked(DrawId(1), 10, 10);
-        let reading = delivery.reading().unwrap();
-        assert_eq!((reading.draw, reading.expected, reading.delivered, reading.slowest_us), (DrawId(2), 0, 0, 0));
+        delivery.count_late_delivery(DrawId(1));
+        delivery.count_broadcast(DrawId(1), 10, 10);
+        let report = delivery.report().unwrap();
+        assert_eq!((report.draw, report.expected, report.delivered, report.slowest_us), (DrawId(2), 0, 0, 0));
     }
 }

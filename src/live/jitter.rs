@@ -1,17 +1,18 @@
-//! A little chance, so that thousands of peers are not pinged, or sent away, at one instant.
+//! Random waits, so that thousands of peers are not pinged, or closed, at the same moment.
 //!
-//! Nothing here is drawn for: a stranger who foretells when a phone is pinged has won nothing, so a small generator (splitmix64, Steele et al.
-//! 2014) does, and no call to the operating system is made. It must never pick a winner or make a token.
+//! Nothing secret depends on them: a stranger who predicts a ping has won nothing. So a small
+//! generator suffices (splitmix64, Steele et al. 2014), without a call to the operating system. It
+//! must never pick a winner or make a token.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// A stage's own source of waits.
+/// One reactor's source of random waits.
 #[derive(Debug)]
 pub struct Jitter(u64);
 
 impl Jitter {
-    /// One that differs from run to run and from stage to stage.
+    /// A generator seeded differently per run and per reactor.
     pub fn new() -> Self {
         Self(RandomState::new().hash_one("jitter"))
     }

@@ -1,56 +1,61 @@
-//! Every bound and wait of a stage in one place.
+//! Every bound and timeout of a reactor, in one place.
 //!
-//! They are fields rather than constants so that a test can provoke a deadline of seconds in milliseconds, on the real clock and without
-//! sleeping. A server runs with the defaults.
+//! They are fields rather than constants, so that a test provokes a deadline of seconds in
+//! milliseconds, on the real clock and without sleeping. A server always runs with the defaults.
 
 use std::time::Duration;
 
-/// What a stage and its peers keep to.
+/// The bounds and timeouts of a reactor and its peers.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Publications, whispers and joins on their way to one stage. Full: the sequencer waits, a join is turned away with 1013.
-    pub inbox_orders_max: usize,
-    /// How often a stage looks at every peer's deadline.
-    pub scan: Duration,
-    /// The same while some peer is being closed or the stage is stopping.
-    pub scan_closing: Duration,
-    /// How long a peer may take to prove the role it wants.
-    pub admission_max: Duration,
-    /// The shortest and the longest silence after which a peer is pinged. 25 s ± 5 s, less what two scans may come late, so that a
-    /// dead peer is gone within 50 s.
+    /// Jobs that wait in one reactor's inbox. At the bound the sequencer waits, and a join is
+    /// closed with 1013.
+    pub inbox_jobs_max: usize,
+    /// The interval at which a reactor checks every peer's deadline.
+    pub scan_interval: Duration,
+    /// The same interval while a peer is being closed or the reactor stops.
+    pub scan_interval_closing: Duration,
+    /// How long a peer may take to prove its role.
+    pub auth_max: Duration,
+    /// The shortest silence after which a peer is pinged. With `silence_max`: 25 s ± 5 s, less the
+    /// delay of two scans, so that a dead peer is gone within 50 s.
     pub silence_min: Duration,
+    /// The longest silence after which a peer is pinged.
     pub silence_max: Duration,
     /// How much longer a pinged peer may stay silent.
     pub pong_max: Duration,
-    /// Frames that wait for one peer. One more: it is evicted.
+    /// Buffers that wait in one peer's outbox. One more evicts the peer.
     pub outbox_frames_max: usize,
-    /// Bytes that wait for one peer, what it was greeted with not counted. More: it is evicted.
+    /// Bytes that wait in one peer's outbox, its greeting not counted. One more evicts the peer.
     pub outbox_bytes_max: usize,
-    /// How long a frame may wait for one peer.
+    /// How long a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,
     /// Frames that a peer may send at once, control frames and fragments included.
     pub burst_frames_max: u32,
-    /// The wait that earns it one frame more.
-    pub frame_gap: Duration,
-    /// Bytes of unfinished frames and messages that one stage keeps for all its peers. More: the one that brings it over is closed with 1013.
+    /// The interval at which a peer may send one more frame.
+    pub frame_interval: Duration,
+    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. The peer
+    /// that exceeds them is closed with 1013.
     pub unfinished_bytes_max: usize,
-    /// How long a close frame may wait behind what the kernel has not sent.
-    pub linger_max: Duration,
-    /// How long a peer may take to hang up once it has been told to.
+    /// How long a close frame may wait in an outbox.
+    pub close_frame_age_max: Duration,
+    /// How long a peer may take to close its side after its close frame was sent.
     pub drain_max: Duration,
-    /// What the kernel may hold for one peer as it is asked for. Linux doubles it for its own bookkeeping, and asks whether it is full only before it
-    /// begins another buffer, which takes some 47 KB: with 12 KiB a peer that never reads pins 52 KiB, with 24 KiB 100, with the default of the
-    /// system 3.9 MB. Even the largest announcement, some 4 KB, and a usual `state_sync` are one write.
+    /// The requested size of a socket's send buffer. Linux doubles it for its own bookkeeping, and
+    /// checks whether it is full only before it starts another segment buffer of some 47 KB. With
+    /// 12 KiB a peer that never reads pins 52 KiB, with 24 KiB 100 KiB, with the system's default
+    /// 3.9 MB. Even the largest announcement, some 4 KB, and a usual `state_sync` fit into one
+    /// write.
     pub send_buffer_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            inbox_orders_max: 1024,
-            scan: Duration::from_secs(1),
-            scan_closing: Duration::from_millis(50),
-            admission_max: Duration::from_secs(5),
+            inbox_jobs_max: 1024,
+            scan_interval: Duration::from_secs(1),
+            scan_interval_closing: Duration::from_millis(50),
+            auth_max: Duration::from_secs(5),
             silence_min: Duration::from_secs(20),
             silence_max: Duration::from_secs(28),
             pong_max: Duration::from_secs(20),
@@ -58,9 +63,9 @@ impl Default for Limits {
             outbox_bytes_max: 64 << 10,
             frame_age_max: Duration::from_secs(10),
             burst_frames_max: 40,
-            frame_gap: Duration::from_millis(100),
+            frame_interval: Duration::from_millis(100),
             unfinished_bytes_max: 8 << 20,
-            linger_max: Duration::from_secs(3),
+            close_frame_age_max: Duration::from_secs(3),
             drain_max: Duration::from_millis(500),
             send_buffer_bytes: 12 << 10,
         }

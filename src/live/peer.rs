@@ -1,126 +1,131 @@
-//! A peer: one socket on its stage, and what has to be known of it between two readiness events.
+//! A peer: one socket on its reactor, and what the reactor remembers of it between two readiness
+//! events.
 //!
-//! There are tens of thousands of them and most are idle, so it is kept below a cache line: times are four bytes, the room is an index,
-//! the queue, the unfinished frame and the cipher of a plain one are a null pointer each. It decides nothing: the stage does.
+//! There are tens of thousands of peers and most are idle, so one fits into a cache line: times are
+//! four bytes, the room is an index, and the outbox, the unfinished frame and the TLS session are
+//! pointers, null for most. A peer makes no decision: the reactor does.
 
 use crate::draw::Number;
 use crate::live::inbound::Unfinished;
 use crate::live::limits::Limits;
-use crate::live::outbox::{Kind, Outbox};
+use crate::live::outbox::{FrameKind, Outbox};
 use crate::live::tick::Tick;
 use crate::live::transport::Transport;
 use crate::live::{CloseCode, Role};
-use crate::tls::session::ReadOutcome;
-use crate::tls::session::TlsSession;
+use crate::tls::session::{ReadOutcome, TlsSession};
 use bytes::Bytes;
 use std::io;
 use std::num::NonZeroU32;
 
-/// A socket on its stage.
+/// A socket on its reactor.
 #[derive(Debug)]
 pub struct Peer {
-    line: Transport,
-    /// The TLS that its bytes pass through, if any.
-    cipher: Option<Box<TlsSession>>,
-    /// Which tenant of its slot it is.
+    transport: Transport,
+    tls: Option<Box<TlsSession>>,
+    /// Tells the tenants of one slot apart.
     pub generation: u32,
-    /// Its room's crowd on this stage, and its place in the list it is on there. None before it has entered and once it is told to go.
-    pub crowd: Option<Place>,
-    /// It has been sent every frame after the one whose `seq` ends in these bits.
-    pub from: u32,
-    /// When it last said a byte.
+    /// The peer's entry in its room's subscribers. `None` before it has entered and once it leaves.
+    pub membership: Option<Membership>,
+    /// The low 32 bits of the `seq` after which the peer has every frame.
+    pub synced_from: u32,
+    /// The time of the last byte it sent.
     heard_at: Tick,
-    /// When the scan has to look at it: what for, its state says.
+    /// The time at which the scan has to check it; `state` says for what.
     pub due_at: Tick,
-    /// Up to when it has used up its frames.
-    spent_until: Tick,
-    /// What it is owed; none while it keeps up.
+    /// The time at which its frame budget is full again.
+    budget_full_at: Tick,
+    /// Frames that its socket has not taken; `None` while it keeps up.
     pub outbox: Option<Box<Outbox>>,
-    /// What it has said in part; none while it says whole frames.
+    /// A frame or message that has come in part; `None` while it sends whole ones.
     pub unfinished: Option<Box<Unfinished>>,
-    /// The number it has proved, 0 for none: numbers begin at 1.
+    /// The number it has proved; 0 for none, since numbers start at 1.
     number: u32,
-    pub state: State,
-    /// Whether it was pinged and has not been heard since.
-    asked: bool,
+    pub state: PeerState,
+    /// Was it pinged, and has it sent nothing since?
+    awaits_pong: bool,
 }
 
-/// Where a peer is listed.
+/// A peer's entry in the lists of its room's
+/// [`Subscribers`](crate::live::subscribers::Subscribers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub crowd: u32,
-    /// Counted from 1, so that no place is none.
-    nth: NonZeroU32,
+pub struct Membership {
+    /// The key of the subscribers on this reactor.
+    pub subscribers: u32,
+    /// The position in its list, counted from 1 so that `Option<Membership>` needs no extra bytes.
+    position: NonZeroU32,
 }
 
-/// How far a peer has come.
+/// The stages of a peer's life, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has a socket and no more.
-    Arrived,
-    /// It has to prove that it is this role; at its deadline it is sent away.
-    Awaiting(Role),
-    /// It hears what this role hears; at its deadline its heartbeat is judged.
+pub enum PeerState {
+    /// It has a socket and no room yet.
+    Joining,
+    /// It has to prove this role; at its deadline it is closed.
+    PendingAuth(Role),
+    /// It gets this role's frames; at its deadline its heartbeat is checked.
     Admitted(Role),
-    /// Its close frame waits in its outbox; at its deadline it is dropped.
-    Lingering,
-    /// It has its close frame and is to hang up; at its deadline it is dropped.
+    /// Its close frame waits in the outbox; at its deadline it is removed.
+    Closing,
+    /// Its close frame is sent and it has to close its side; at its deadline it is removed.
     Draining,
+    /// It is out of its room and every count; the loop frees its slot at the end of the unit of
+    /// work.
+    Removed,
 }
 
 /// What became of frames that were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// The kernel has them.
-    Whole,
-    /// They are queued, and nothing was before.
+pub enum SendOutcome {
+    /// The kernel has taken all of them.
+    Complete,
+    /// They wait in the outbox, which was empty.
     FellBehind,
-    /// They are queued behind others.
+    /// They wait in the outbox behind others.
     StillBehind,
 }
 
-/// Why a peer cannot be kept.
+/// Why a peer cannot be sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum SendError {
     /// Its outbox is full.
-    TooSlow,
-    /// Its connection is gone.
-    Broken,
+    OutboxFull,
+    /// Its connection is broken.
+    Disconnected,
 }
 
-impl Place {
-    /// The last place of a list of `count`.
+impl Membership {
+    /// The last position of a list of `count` peers.
     ///
     /// # Panics
     /// When the list is empty.
-    pub fn last(crowd: u32, count: usize) -> Self {
-        let nth = u32::try_from(count).ok().and_then(NonZeroU32::new);
-        Self { crowd, nth: nth.expect("a list that a peer was put on holds it") }
+    pub fn last(subscribers: u32, count: usize) -> Self {
+        let position = u32::try_from(count).ok().and_then(NonZeroU32::new);
+        Self { subscribers, position: position.expect("a list that a peer was pushed to is not empty") }
     }
 
-    /// Where on the list it is.
+    /// The index in its list.
     pub fn index(self) -> u32 {
-        self.nth.get() - 1
+        self.position.get() - 1
     }
 }
 
 impl Peer {
-    /// A peer that has just arrived.
-    pub fn new(line: Transport, cipher: Option<Box<TlsSession>>, generation: u32, now: Tick, due_at: Tick) -> Self {
+    /// A peer that has just joined.
+    pub fn new(transport: Transport, tls: Option<Box<TlsSession>>, generation: u32, now: Tick, due_at: Tick) -> Self {
         Self {
-            line,
-            cipher,
+            transport,
+            tls,
             generation,
-            crowd: None,
-            from: 0,
+            membership: None,
+            synced_from: 0,
             heard_at: now,
             due_at,
-            spent_until: now,
+            budget_full_at: now,
             outbox: None,
             unfinished: None,
             number: 0,
-            state: State::Arrived,
-            asked: false,
+            state: PeerState::Joining,
+            awaits_pong: false,
         }
     }
 
@@ -129,154 +134,157 @@ impl Peer {
         (self.number > 0).then_some(Number(self.number))
     }
 
-    /// Takes down the number it has proved, or that it has none.
+    /// Sets the number it has proved, or none.
     pub fn set_number(&mut self, number: Option<Number>) {
         self.number = number.map_or(0, |number| number.0);
     }
 
-    /// Whether it has been told to go.
+    /// Was it closed or removed? Then it gets no frame and its messages are ignored.
     pub fn is_leaving(&self) -> bool {
-        matches!(self.state, State::Lingering | State::Draining)
+        matches!(self.state, PeerState::Closing | PeerState::Draining | PeerState::Removed)
     }
 
-    /// Sends shared frames: straight to the kernel, or to the outbox what that does not take. Allocates only then.
+    /// Sends shared frames: straight to the kernel, and to the outbox what it does not take.
+    /// Allocates only then.
     ///
     /// # Errors
-    /// Why it has to go.
-    pub fn send(&mut self, frames: &Bytes, kind: Kind, now: Tick, limits: &Limits) -> Result<Sent, Fault> {
+    /// Why the peer has to leave.
+    pub fn send(&mut self, frames: &Bytes, kind: FrameKind, now: Tick, limits: &Limits) -> Result<SendOutcome, SendError> {
         let taken = self.write(frames)?;
         if taken == frames.len() {
-            return Ok(Sent::Whole);
+            return Ok(SendOutcome::Complete);
         }
         self.queue(frames.slice(taken..), kind, taken > 0, now, limits)
     }
 
-    /// Sends a frame of this peer's own, which is copied only if it has to wait.
+    /// Sends a frame of the peer's own, which is copied only if it has to wait.
     ///
     /// # Errors
-    /// Why it has to go.
-    pub fn send_own(&mut self, frame: &[u8], now: Tick, limits: &Limits) -> Result<Sent, Fault> {
+    /// Why the peer has to leave.
+    pub fn send_own(&mut self, frame: &[u8], now: Tick, limits: &Limits) -> Result<SendOutcome, SendError> {
         let taken = self.write(frame)?;
         if taken == frame.len() {
-            return Ok(Sent::Whole);
+            return Ok(SendOutcome::Complete);
         }
-        self.queue(Bytes::copy_from_slice(&frame[taken..]), Kind::Plain, taken > 0, now, limits)
+        self.queue(Bytes::copy_from_slice(&frame[taken..]), FrameKind::Plain, taken > 0, now, limits)
     }
 
-    /// Sends what it is owed, as far as the kernel takes it, and tells `done` of each buffer that has left. True when nothing is owed any more.
+    /// Sends what waits in the outbox, as far as the kernel takes it, and calls `done` for each
+    /// buffer that has left. True when the outbox is empty.
     ///
     /// # Errors
-    /// [`Fault::Broken`].
-    pub fn catch_up(&mut self, done: impl FnMut(Kind)) -> Result<bool, Fault> {
+    /// [`SendError::Disconnected`].
+    pub fn flush_outbox(&mut self, done: impl FnMut(FrameKind)) -> Result<bool, SendError> {
         let Some(outbox) = &mut self.outbox else { return Ok(true) };
-        let (line, cipher) = (&mut self.line, &mut self.cipher);
-        let is_empty = outbox.flush(|bytes| line.write(cipher.as_deref_mut(), bytes), done).map_err(|_| Fault::Broken)?;
+        let (transport, tls) = (&mut self.transport, &mut self.tls);
+        let write = |bytes: &[u8]| transport.write(tls.as_deref_mut(), bytes);
+        let is_empty = outbox.flush(write, done).map_err(|_| SendError::Disconnected)?;
         if is_empty {
             self.outbox = None;
         }
         Ok(is_empty)
     }
 
-    /// Forgets what it is owed but the rest of what has begun to leave.
-    pub fn abandon_outbox(&mut self) {
-        if self.outbox.as_mut().is_some_and(|outbox| !outbox.abandon()) {
+    /// Drops the outbox but for the rest of a buffer that has begun to leave.
+    pub fn discard_unsent(&mut self) {
+        if self.outbox.as_mut().is_some_and(|outbox| !outbox.discard_unsent()) {
             self.outbox = None;
         }
     }
 
-    /// Notes that it has said something.
-    pub fn note_heard(&mut self, now: Tick) {
+    /// Notes that it has sent bytes.
+    pub fn note_bytes(&mut self, now: Tick) {
         self.heard_at = now;
-        self.asked = false;
+        self.awaits_pong = false;
     }
 
-    /// Notes that it is asked whether it is there.
-    pub fn note_asked(&mut self) {
-        self.asked = true;
+    /// Notes that it is pinged.
+    pub fn note_ping(&mut self) {
+        self.awaits_pong = true;
     }
 
-    /// When it last said something, and whether it was asked since.
-    pub fn pulse(&self) -> (Tick, bool) {
-        (self.heard_at, self.asked)
+    /// The time of its last byte, and whether it was pinged since.
+    pub fn heartbeat(&self) -> (Tick, bool) {
+        (self.heard_at, self.awaits_pong)
     }
 
-    /// Counts a frame it has said: a token bucket, kept as the time at which it will be full again.
+    /// Counts a frame that it sent: a token bucket, stored as the time at which it is full again.
     ///
     /// # Errors
     /// [`CloseCode::TooManyMessages`] when the bucket is empty.
     pub fn spend_frame(&mut self, now: Tick, limits: &Limits) -> Result<(), CloseCode> {
-        let spent_until = self.spent_until.max(now).after(limits.frame_gap);
-        if spent_until.since(now) > limits.frame_gap * limits.burst_frames_max {
+        let budget_full_at = self.budget_full_at.max(now).after(limits.frame_interval);
+        if budget_full_at.since(now) > limits.frame_interval * limits.burst_frames_max {
             return Err(CloseCode::TooManyMessages);
         }
-        self.spent_until = spent_until;
+        self.budget_full_at = budget_full_at;
         Ok(())
     }
 
-    /// How many bytes of unfinished frames and records it owns.
+    /// Bytes of unfinished frames and TLS records that it owns.
     pub fn unfinished_bytes(&self) -> usize {
         let frames = self.unfinished.as_ref().map_or(0, |unfinished| unfinished.bytes());
-        frames + self.cipher.as_ref().map_or(0, |cipher| cipher.kept_bytes())
+        frames + self.tls.as_ref().map_or(0, |tls| tls.buffered_input_bytes())
     }
 
-    /// Forgets what it has said in part.
-    pub fn forget_unfinished(&mut self) {
+    /// Drops its unfinished frames and records.
+    pub fn discard_unfinished(&mut self) {
         self.unfinished = None;
-        if let Some(cipher) = &mut self.cipher {
-            cipher.forget();
+        if let Some(tls) = &mut self.tls {
+            tls.discard_input();
         }
     }
 
-    /// Reads what it says.
+    /// Reads what it has sent.
     ///
     /// # Errors
     /// When its connection is broken.
     pub fn read(&mut self, buffer: &mut [u8]) -> io::Result<ReadOutcome> {
-        self.line.read(self.cipher.as_deref_mut(), buffer)
+        self.transport.read(self.tls.as_deref_mut(), buffer)
     }
 
-    /// Reads what it still says though it was told to go, which nobody will understand.
+    /// Reads what it still sends after its close, undecrypted: nothing of it is decoded.
     ///
     /// # Errors
     /// When its connection is broken.
     pub fn drain(&mut self, buffer: &mut [u8]) -> io::Result<ReadOutcome> {
-        self.line.read_raw(buffer)
+        self.transport.read_raw(buffer)
     }
 
-    /// Whether it has said what no readiness of its socket will tell of.
+    /// Has it sent bytes that no readiness event will announce?
     pub fn has_unread(&self) -> bool {
-        self.cipher.as_ref().is_some_and(|cipher| cipher.has_unread())
+        self.tls.as_ref().is_some_and(|tls| tls.has_unread())
     }
 
-    /// Tells it that nothing more will be sent.
-    pub fn finish(&mut self) {
-        self.line.finish(self.cipher.as_deref_mut());
+    /// Shuts down the sending side: nothing more will be sent.
+    pub fn shut_down_writes(&mut self) {
+        self.transport.shut_down_writes(self.tls.as_deref_mut());
     }
 
-    /// Writes what the kernel takes, but nothing past what waits already.
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
+    /// Writes what the kernel takes, but nothing ahead of what waits in the outbox.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, SendError> {
         if self.outbox.is_some() {
             return Ok(0);
         }
-        self.line.write(self.cipher.as_deref_mut(), bytes).map_err(|_| Fault::Broken)
+        self.transport.write(self.tls.as_deref_mut(), bytes).map_err(|_| SendError::Disconnected)
     }
 
     #[cold]
-    fn queue(&mut self, rest: Bytes, kind: Kind, begun: bool, now: Tick, limits: &Limits) -> Result<Sent, Fault> {
+    fn queue(&mut self, rest: Bytes, kind: FrameKind, begun: bool, now: Tick, limits: &Limits) -> Result<SendOutcome, SendError> {
         match &mut self.outbox {
             None => {
-                self.outbox = Some(Box::new(Outbox::owing(rest, kind, begun, now)));
-                Ok(Sent::FellBehind)
+                self.outbox = Some(Box::new(Outbox::with_rest(rest, kind, begun, now)));
+                Ok(SendOutcome::FellBehind)
             }
             Some(outbox) => match outbox.push(rest, kind, now, limits) {
-                Ok(()) => Ok(Sent::StillBehind),
-                Err(_) => Err(Fault::TooSlow),
+                Ok(()) => Ok(SendOutcome::StillBehind),
+                Err(_) => Err(SendError::OutboxFull),
             },
         }
     }
 }
 
-/// A close frame that says `code`, or none (RFC 6455 section 5.5.1).
+/// A close frame with `code`, or without one (RFC 6455 section 5.5.1).
 pub fn close_frame(code: Option<u16>) -> Bytes {
     match code {
         Some(code) => Bytes::copy_from_slice(&[0x88, 2, (code >> 8) as u8, code as u8]),
@@ -295,12 +303,12 @@ mod tests {
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let accepted = listener.accept().unwrap().0;
         accepted.set_nonblocking(true).unwrap();
-        let line = Transport::open(accepted, &Limits::default()).unwrap();
-        (Peer::new(line, None, 1, Tick::at(0), Tick::at(0)), far)
+        let transport = Transport::open(accepted, &Limits::default()).unwrap();
+        (Peer::new(transport, None, 1, Tick::at(0), Tick::at(0)), far)
     }
 
     #[test]
-    fn a_peer_fits_a_cache_line_with_its_slot() {
+    fn a_peer_and_its_slot_fit_into_a_cache_line() {
         // A slab marks a free slot in a value that no peer takes, as an option does.
         let (peer, slot) = (size_of::<Peer>(), size_of::<Option<Peer>>());
         println!("a peer is {peer} bytes, its slot {slot}");
@@ -308,26 +316,26 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_read_owes_nothing_to_others_and_falls_behind_once() {
+    fn a_peer_that_does_not_read_falls_behind_once_and_then_fills_its_outbox() {
         let (mut peer, _far) = peer();
         let (frame, limits) = (Bytes::from(vec![7; 4096]), Limits::default());
         let mut sent = Vec::new();
         while !matches!(sent.last(), Some(Err(_))) {
-            sent.push(peer.send(&frame, Kind::Plain, Tick::at(0), &limits));
+            sent.push(peer.send(&frame, FrameKind::Plain, Tick::at(0), &limits));
         }
         let count = |wanted| sent.iter().filter(|&&one| one == wanted).count();
-        assert_eq!(count(Ok(Sent::FellBehind)), 1);
-        assert!((14..=16).contains(&count(Ok(Sent::StillBehind))), "64 KiB at most: {sent:?}");
-        assert_eq!(sent.last(), Some(&Err(Fault::TooSlow)));
+        assert_eq!(count(Ok(SendOutcome::FellBehind)), 1);
+        assert!((14..=16).contains(&count(Ok(SendOutcome::StillBehind))), "64 KiB at most: {sent:?}");
+        assert_eq!(sent.last(), Some(&Err(SendError::OutboxFull)));
     }
 
     #[test]
-    fn forty_frames_at_once_and_ten_a_second_are_heard() {
+    fn a_peer_may_send_forty_frames_at_once_and_ten_per_second() {
         let (mut peer, _far) = peer();
         let (limits, start) = (Limits::default(), Tick::at(1_000));
-        let heard = |peer: &mut Peer, now| (0..100).take_while(|_| peer.spend_frame(now, &limits).is_ok()).count();
-        assert_eq!(heard(&mut peer, start), 40);
-        assert_eq!(heard(&mut peer, start.after(Duration::from_secs(1))), 10);
-        assert_eq!(heard(&mut peer, start.after(Duration::from_secs(60))), 40, "the bucket does not overflow");
+        let allowed = |peer: &mut Peer, now| (0..100).take_while(|_| peer.spend_frame(now, &limits).is_ok()).count();
+        assert_eq!(allowed(&mut peer, start), 40);
+        assert_eq!(allowed(&mut peer, start.after(Duration::from_secs(1))), 10);
+        assert_eq!(allowed(&mut peer, start.after(Duration::from_secs(60))), 40, "the bucket does not overflow");
     }
 }

@@ -1,29 +1,55 @@
-//! What is shared of one event: its snapshot, the watch on its frames, and who is connected.
+//! Rooms: each event's live state as threads share it, and the directory that finds a room by its
+//! name.
+//!
+//! Readers load a whole snapshot and never wait for the sequencer, which swaps in the next one. A
+//! lock around an event that changes in place would have every request wait for every change. Only
+//! the sequencer may publish a snapshot or change the directory.
 
-use crate::draw::EventId;
-use crate::live::CloseCode;
+use crate::draw::{Event, EventId};
 use crate::live::connection_counts::ConnectionCounts;
 use crate::live::delivery::Delivery;
-use crate::live::snapshot::Snapshot;
+use crate::live::ring::Ring;
+use crate::live::roster::Roster;
 use crate::live::token_sockets::TokenSockets;
+use crate::live::{ByRole, CloseCode};
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// One event as threads share it. Dropping it frees its snapshot; its sockets hold it, and are closed before it goes.
+/// An event at one publication. It never changes; the next publication brings the next snapshot.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Rises by one per publication of this event, from 1 at every start of the server.
+    pub revision: u64,
+    /// The event's state.
+    pub event: Event,
+    /// The source of numbers in the event's present session.
+    pub roster: Arc<Roster>,
+    /// The last numbered frames, for peers that return.
+    pub ring: Ring,
+    /// The ready-made `state_sync` per role, as whole WebSocket frames.
+    pub sync: ByRole<Bytes>,
+}
+
+/// One event's live state. Dropping it frees the snapshot; its peers hold it, and are closed before
+/// it goes.
 #[derive(Debug)]
 pub struct Room {
+    /// The event's name.
     pub id: EventId,
     snapshot: ArcSwap<Snapshot>,
     seq: watch::Sender<u64>,
-    /// Who is connected.
-    pub census: ConnectionCounts,
-    /// How the last announcement travelled.
+    /// Counts of the connected peers.
+    pub connections: ConnectionCounts,
+    /// Delivery of the last announcement.
     pub delivery: Delivery,
-    /// Which sockets hold a number.
-    pub(super) holders: TokenSockets,
-    /// Set once the room is closed for good. Written by the stages when they walk the publication that closes it.
-    shut: OnceLock<CloseCode>,
+    /// The sockets of each number.
+    pub(super) token_sockets: TokenSockets,
+    /// Set once the room is closed for good. Written by the reactors when they broadcast the
+    /// publication that closes it.
+    close_code: OnceLock<CloseCode>,
 }
 
 impl Room {
@@ -33,38 +59,124 @@ impl Room {
             id: snapshot.event.id.clone(),
             seq: watch::Sender::new(snapshot.ring.last_seq()),
             snapshot: ArcSwap::new(snapshot),
-            census: ConnectionCounts::default(),
+            connections: ConnectionCounts::default(),
             delivery: Delivery::default(),
-            holders: TokenSockets::default(),
-            shut: OnceLock::new(),
+            token_sockets: TokenSockets::default(),
+            close_code: OnceLock::new(),
         }
     }
 
-    /// Closes the room for good: a socket that was on its way when everybody was sent out is sent after them with the same code.
-    pub(super) fn shut(&self, code: CloseCode) {
-        // Each stage says the same; the first is as good as the others.
-        let _ = self.shut.set(code);
+    /// Closes the room for good. A socket that is still on its way to a reactor is closed with the
+    /// same code.
+    pub(super) fn close(&self, code: CloseCode) {
+        // Every reactor sets the same code, so the first may win.
+        let _ = self.close_code.set(code);
     }
 
-    /// With which code the room was closed, if it is.
-    pub(super) fn is_shut(&self) -> Option<CloseCode> {
-        self.shut.get().copied()
+    /// The code that the room was closed with, if it was.
+    pub(super) fn close_code(&self) -> Option<CloseCode> {
+        self.close_code.get().copied()
     }
 
-    /// The event as it stands. Load once a unit of work, so that an answer is of one piece.
+    /// The event's current snapshot. Load it once per unit of work, so that an answer is
+    /// consistent.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
-    /// Shows a newer snapshot and wakes who waits for its frames. Called by the sequencer alone.
-    pub fn show(&self, snapshot: Arc<Snapshot>) {
+    /// Swaps in a newer snapshot and wakes the long polls that wait for its frames. Called by the
+    /// sequencer alone.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let seq = snapshot.ring.last_seq();
         self.snapshot.store(snapshot);
         self.seq.send_if_modified(|last| std::mem::replace(last, seq) != seq);
     }
 
-    /// A watch on the `seq` of the event's last frame.
-    pub fn watch(&self) -> watch::Receiver<u64> {
+    /// A watch on the `seq` of the event's last numbered frame.
+    pub fn watch_seq(&self) -> watch::Receiver<u64> {
         self.seq.subscribe()
+    }
+}
+
+/// All rooms, by their event's name. Every request reads it; the sequencer alone changes it.
+#[derive(Debug, Default)]
+pub struct Directory {
+    rooms: ArcSwap<BTreeMap<EventId, Arc<Room>>>,
+}
+
+impl Directory {
+    /// The room of this event.
+    pub fn find(&self, event: &str) -> Option<Arc<Room>> {
+        self.rooms.load().get(event).cloned()
+    }
+
+    /// All rooms, sorted by name.
+    pub fn all(&self) -> Vec<Arc<Room>> {
+        self.rooms.load().values().cloned().collect()
+    }
+
+    /// Adds a room. Called by the sequencer alone, so that no other change is lost between the load
+    /// and the store.
+    pub fn insert(&self, room: Arc<Room>) {
+        let mut rooms = BTreeMap::clone(&self.rooms.load());
+        rooms.insert(room.id.clone(), room);
+        self.rooms.store(Arc::new(rooms));
+    }
+
+    /// Removes a room; threads that hold it may finish reading. Called by the sequencer alone.
+    pub fn remove(&self, event: &str) {
+        let mut rooms = BTreeMap::clone(&self.rooms.load());
+        rooms.remove(event);
+        self.rooms.store(Arc::new(rooms));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::fact::Settings;
+    use crate::draw::{Epoch, SessionId, Timestamp};
+
+    fn snapshot(name: &str) -> Snapshot {
+        let event =
+            Event::new(EventId::parse(name).unwrap(), Settings::default(), SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
+        let roster = Arc::new(Roster::new(1, 1));
+        Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
+    }
+
+    #[test]
+    fn a_watch_wakes_for_a_new_frame_and_for_nothing_else() {
+        let mut next = snapshot("gala");
+        let room = Room::new(Arc::new(next.clone()));
+        let watch = room.watch_seq();
+        next.revision += 1;
+        room.publish(Arc::new(next.clone()));
+        assert_eq!((room.snapshot().revision, watch.has_changed().unwrap()), (2, false), "counts alone wake no poll");
+        next.ring.push("frame".into());
+        room.publish(Arc::new(next));
+        assert_eq!((*watch.borrow(), watch.has_changed().unwrap()), (1, true));
+    }
+
+    #[test]
+    fn a_room_keeps_its_first_close_code() {
+        let room = Room::new(Arc::new(snapshot("gala")));
+        assert_eq!(room.close_code(), None);
+        room.close(CloseCode::NoSuchEvent);
+        room.close(CloseCode::Restarting);
+        assert_eq!(room.close_code(), Some(CloseCode::NoSuchEvent));
+    }
+
+    #[test]
+    fn a_removed_room_is_found_no_more_and_its_holders_read_on() {
+        let directory = Directory::default();
+        for name in ["b", "a"] {
+            directory.insert(Arc::new(Room::new(Arc::new(snapshot(name)))));
+        }
+        let names = || directory.all().iter().map(|room| room.id.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(), ["a", "b"]);
+        let held = directory.find("a").unwrap();
+        directory.remove("a");
+        assert!(directory.find("a").is_none());
+        assert_eq!((names(), held.snapshot().revision), (vec!["b".to_owned()], 1));
     }
 }

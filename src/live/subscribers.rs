@@ -1,75 +1,80 @@
-//! The peers of one room on one stage, and how far that stage has told them.
+//! The peers of one room on one reactor, and the last snapshot that this reactor broadcast to them.
 //!
-//! The stage keeps its own snapshot of the room, the one it last walked: everybody on the lists has been told what is in it and nothing later, so a
-//! joining peer can be told the same, whatever the sequencer publishes meanwhile. Reading the room's newest snapshot instead would tell the
-//! frames between the two twice. A crowd is made for the first peer of a room and dropped with its last.
+//! The reactor keeps a snapshot of its own per room: every peer on the lists has been sent all of
+//! it and nothing later. A joining peer gets the same snapshot, whatever the sequencer publishes
+//! meanwhile. With the room's newest snapshot instead, it would get the frames between the two
+//! twice. The first peer of a room creates its `Subscribers`, the last one's leave drops them.
 
-use crate::live::protocol::Since;
-use crate::live::room::Room;
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::ResumePoint;
+use crate::live::room::{Room, Snapshot};
 use crate::live::{ByRole, Role};
 use crate::wire::join_frames;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// The peers of one room on one stage, by their slots.
+/// The peers of one room on one reactor, by their slots.
 #[derive(Debug)]
 pub struct Subscribers {
     pub room: Arc<Room>,
-    /// What its stage last walked.
+    /// The snapshot of the last publication that the reactor broadcast.
     pub snapshot: Arc<Snapshot>,
-    /// Those who hear what their role hears.
+    /// Peers that get their role's frames.
     pub admitted: ByRole<Vec<u32>>,
-    /// Those who have yet to prove their role, and hear nothing.
-    pub awaiting: Vec<PendingAuth>,
-    /// The last frames that somebody had missed: after a restart many have missed the same, and share one buffer.
-    missed: Option<Missed>,
+    /// Peers that have yet to prove their role, and get no frames.
+    pub pending_auth: Vec<PendingAuth>,
+    /// The last range of missed frames: after a restart many peers have missed the same, and share
+    /// one buffer.
+    missed: Option<MissedFrames>,
 }
 
 /// A peer that has yet to prove its role.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingAuth {
     pub slot: u32,
-    pub since: Option<Since>,
+    pub since: Option<ResumePoint>,
 }
 
 #[derive(Debug)]
-struct Missed {
+struct MissedFrames {
     after: u64,
     through: u64,
     frames: Bytes,
 }
 
 impl Subscribers {
-    /// An empty crowd that begins where the room stands: the stage has walked nothing of it that could be later.
+    /// No peers yet, at the room's current snapshot: the reactor has not broadcast anything later
+    /// of this room.
     pub fn new(room: Arc<Room>) -> Self {
-        Self { snapshot: room.snapshot(), room, admitted: ByRole::default(), awaiting: Vec::new(), missed: None }
+        Self { snapshot: room.snapshot(), room, admitted: ByRole::default(), pending_auth: Vec::new(), missed: None }
     }
 
-    /// Whether nobody is left.
+    /// Has the last peer left?
     pub fn is_empty(&self) -> bool {
-        self.awaiting.is_empty() && self.admitted.0.iter().all(Vec::is_empty)
+        self.pending_auth.is_empty() && self.admitted.0.iter().all(Vec::is_empty)
     }
 
-    /// Everybody's slot.
+    /// The slots of all peers, admitted or not.
     pub fn slots(&self) -> impl Iterator<Item = u32> {
-        self.admitted.0.iter().flatten().copied().chain(self.awaiting.iter().map(|petition| petition.slot))
+        self.admitted.0.iter().flatten().copied().chain(self.pending_auth.iter().map(|pending| pending.slot))
     }
 
-    /// Takes the peer at `index` off a role's list, and names the one that has moved into its place.
-    pub fn dismiss(&mut self, role: Role, index: u32) -> Option<u32> {
+    /// Removes the peer at `index` of a role's list. Returns the slot of the peer that moved into
+    /// its position.
+    pub fn remove_admitted(&mut self, role: Role, index: u32) -> Option<u32> {
         self.admitted[role].swap_remove(index as usize);
         self.admitted[role].get(index as usize).copied()
     }
 
-    /// Takes the petition at `index`, and names the peer whose petition has moved into its place.
-    pub fn settle(&mut self, index: u32) -> (PendingAuth, Option<u32>) {
-        let petition = self.awaiting.swap_remove(index as usize);
-        (petition, self.awaiting.get(index as usize).map(|moved| moved.slot))
+    /// Removes the pending peer at `index`. Returns it, and the slot of the peer that moved into
+    /// its position.
+    pub fn remove_pending(&mut self, index: u32) -> (PendingAuth, Option<u32>) {
+        let pending = self.pending_auth.swap_remove(index as usize);
+        (pending, self.pending_auth.get(index as usize).map(|moved| moved.slot))
     }
 
-    /// The frames after `since` up to `through`, which lies not ahead of the snapshot, as one buffer; none when it is another history or they are no longer held.
-    pub fn missed(&mut self, since: Since, through: u64) -> Option<Bytes> {
+    /// The frames after `since` up to `through`, which must not be ahead of the snapshot, as one
+    /// buffer. `None` when `since` belongs to another epoch or the frames are no longer held.
+    pub fn missed(&mut self, since: ResumePoint, through: u64) -> Option<Bytes> {
         let snapshot = &self.snapshot;
         if since.epoch != snapshot.event.epoch {
             return None;
@@ -83,18 +88,86 @@ impl Subscribers {
             return Some(missed.frames.clone());
         }
         let frames = join_frames(frames);
-        self.missed = Some(Missed { after, through, frames: frames.clone() });
+        self.missed = Some(MissedFrames { after, through, frames: frames.clone() });
         Some(frames)
     }
 
-    /// Gives the shared buffer of missed frames back.
-    pub fn forget_missed(&mut self) {
+    /// Drops the shared buffer of missed frames.
+    pub fn drop_missed(&mut self) {
         self.missed = None;
     }
 
-    /// The `seq` that ends in the bits of `low`, at or before the snapshot's last.
-    pub fn seq(&self, low: u32) -> u64 {
+    /// The full `seq` at or before the snapshot's last whose low 32 bits are `low`.
+    pub fn full_seq(&self, low: u32) -> u64 {
         let last = self.snapshot.ring.last_seq();
         last.saturating_sub(u64::from((last as u32).wrapping_sub(low)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::fact::Settings;
+    use crate::draw::{Epoch, Event, EventId, SessionId, Timestamp};
+    use crate::live::ring::Ring;
+    use crate::live::roster::Roster;
+
+    const EPOCH: Epoch = Epoch([2; 8]);
+
+    /// Subscribers of a room that has published `frames` frames, each of which is its own number.
+    fn subscribers(frames: u64) -> Subscribers {
+        let id = EventId::parse("gala").unwrap();
+        let event = Event::new(id, Settings::default(), SessionId([1; 16]), EPOCH, Timestamp(0));
+        let mut ring = Ring::default();
+        (1..=frames).for_each(|seq| ring.push(format!("{seq},").into()));
+        let roster = Arc::new(Roster::new(1, 1));
+        let snapshot = Snapshot { revision: 1, event, roster, ring, sync: ByRole::default() };
+        Subscribers::new(Arc::new(Room::new(Arc::new(snapshot))))
+    }
+
+    fn after(seq: u64) -> ResumePoint {
+        ResumePoint { epoch: EPOCH, seq }
+    }
+
+    #[test]
+    fn missed_frames_lie_between_the_resume_point_and_the_bound() {
+        let mut subscribers = subscribers(5);
+        assert_eq!(subscribers.missed(after(2), 5).unwrap(), "3,4,5,");
+        assert_eq!(subscribers.missed(after(2), 4).unwrap(), "3,4,");
+        assert_eq!(subscribers.missed(after(5), 5).unwrap(), "");
+        assert_eq!(subscribers.missed(after(6), 5), None, "a resume point of the future");
+        assert_eq!(subscribers.missed(ResumePoint { epoch: Epoch([3; 8]), seq: 2 }, 5), None, "another epoch");
+    }
+
+    #[test]
+    fn peers_that_missed_the_same_frames_share_one_buffer() {
+        let mut subscribers = subscribers(5);
+        let first = subscribers.missed(after(2), 5).unwrap();
+        assert_eq!(first.as_ptr(), subscribers.missed(after(2), 5).unwrap().as_ptr());
+        assert_ne!(first.as_ptr(), subscribers.missed(after(1), 5).unwrap().as_ptr());
+        subscribers.drop_missed();
+        assert!(subscribers.missed.is_none());
+    }
+
+    #[test]
+    fn the_low_bits_of_a_seq_name_the_last_such_frame_of_the_past() {
+        let subscribers = subscribers(5);
+        assert_eq!([5, 3, 0].map(|low| subscribers.full_seq(low)), [5, 3, 0]);
+        assert_eq!(subscribers.full_seq(u32::MAX), 0, "nothing lies before the first frame");
+    }
+
+    #[test]
+    fn the_last_peer_of_a_list_moves_into_a_freed_position() {
+        let mut subscribers = subscribers(0);
+        subscribers.admitted[Role::Phone] = vec![10, 11, 12];
+        subscribers.pending_auth = vec![PendingAuth { slot: 20, since: None }, PendingAuth { slot: 21, since: None }];
+        assert_eq!(subscribers.slots().collect::<Vec<_>>(), [10, 11, 12, 20, 21]);
+        assert_eq!(subscribers.remove_admitted(Role::Phone, 0), Some(12));
+        assert_eq!(subscribers.remove_admitted(Role::Phone, 1), None, "the last one leaves no gap");
+        let (pending, moved) = subscribers.remove_pending(0);
+        assert_eq!((pending.slot, moved, subscribers.is_empty()), (20, Some(21), false));
+        subscribers.remove_pending(0);
+        assert_eq!(subscribers.remove_admitted(Role::Phone, 0), None);
+        assert!(subscribers.is_empty());
     }
 }

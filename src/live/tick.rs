@@ -1,12 +1,12 @@
-//! A stage's clock: milliseconds since the stage began, in four bytes.
+//! A reactor's clock: milliseconds since the reactor started, in four bytes.
 //!
-//! A peer keeps three times, and there are tens of thousands of peers, so an `Instant` of sixteen bytes is refused. The count comes round
-//! every 49.7 days; times are compared by their distance, which is right as long as it is below 24.8 days, and no peer keeps a time for longer
-//! than a heartbeat.
+//! A peer holds three times and there are tens of thousands of peers, so an `Instant` of sixteen
+//! bytes is too large. The count wraps every 49.7 days. Times are compared by their distance, which
+//! is right below 24.8 days; no peer may hold a time for longer than a heartbeat.
 
 use std::time::{Duration, Instant};
 
-/// A point in time of one stage.
+/// A time of one reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick(u32);
 
@@ -16,12 +16,12 @@ impl Tick {
         Self(self.0.wrapping_add(wait.as_millis() as u32))
     }
 
-    /// Whether this tick has come at `now`.
-    pub fn has_come(self, now: Tick) -> bool {
+    /// Is `now` this tick or a later one?
+    pub fn is_reached(self, now: Tick) -> bool {
         now.0.wrapping_sub(self.0) as i32 >= 0
     }
 
-    /// How long `earlier` lies back; nothing when it lies ahead.
+    /// The time from `earlier` to this tick; zero when `earlier` is the later one.
     pub fn since(self, earlier: Tick) -> Duration {
         let millis = self.0.wrapping_sub(earlier.0) as i32;
         Duration::from_millis(millis.max(0) as u64)
@@ -29,23 +29,23 @@ impl Tick {
 
     /// The later of the two.
     pub fn max(self, other: Tick) -> Self {
-        if other.has_come(self) { self } else { other }
+        if other.is_reached(self) { self } else { other }
     }
 }
 
-/// Where ticks come from.
+/// The source of ticks.
 #[derive(Debug)]
 pub struct Clock {
     origin: Instant,
 }
 
 impl Clock {
-    /// A clock that begins now.
+    /// A clock that starts now.
     pub fn start() -> Self {
         Self { origin: Instant::now() }
     }
 
-    /// The present tick.
+    /// The current tick.
     pub fn now(&self) -> Tick {
         Tick(self.origin.elapsed().as_millis() as u32)
     }
@@ -53,7 +53,7 @@ impl Clock {
 
 #[cfg(test)]
 impl Tick {
-    /// The tick so many milliseconds after the stage began.
+    /// The tick this many milliseconds after the start.
     pub const fn at(millis: u32) -> Self {
         Self(millis)
     }
@@ -64,11 +64,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_goes_on_when_the_count_comes_round() {
+    fn times_compare_right_when_the_count_wraps() {
         for start in [0, 5, u32::MAX - 500, u32::MAX] {
             let (start, second) = (Tick::at(start), Duration::from_secs(1));
             let later = start.after(second);
-            assert!(start.has_come(start) && start.has_come(later) && !later.has_come(start));
+            assert!(start.is_reached(start) && start.is_reached(later) && !later.is_reached(start));
             assert_eq!((later.since(start), start.since(later)), (second, Duration::ZERO));
             assert_eq!((start.max(later), later.max(start)), (later, later));
         }

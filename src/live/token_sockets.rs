@@ -1,7 +1,9 @@
-//! Which sockets hold a number: at most four at once, and the oldest goes when a fifth comes.
+//! The sockets of each number: at most four at once, and a fifth replaces the oldest.
 //!
-//! A phone's tabs may lie on different stages, so this is one of the two places that stages share for writing (the other is the census). A mutex guards it: it is
-//! taken when a phone shows its token and when it leaves, never when something is sent, and what it guards is a lookup.
+//! The tabs of one phone may belong to different reactors, so this is one of the two places that
+//! reactors share for writing; the other is the connection counts. A mutex guards it: a phone takes
+//! it when it proves its token and when it leaves, never when something is sent, and what it guards
+//! is one lookup.
 
 use crate::draw::Number;
 use crate::live::PeerId;
@@ -10,91 +12,90 @@ use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most sockets of one number.
-pub const HOLDERS_MAX: usize = 4;
+const SOCKETS_PER_NUMBER_MAX: usize = 4;
 
-/// The sockets of one room that have shown a token. Bounded by the room's sockets.
+/// The sockets of one room that have proved a token. Bounded by the room's sockets.
 #[derive(Debug, Default)]
 pub struct TokenSockets {
-    /// Numbers of two sessions meet here for the moment that stages need to walk a reset: each stage then takes out its own.
-    by_number: Mutex<HashMap<Number, Holding>>,
+    /// Numbers of two sessions meet here until every reactor has broadcast a reset and removed its
+    /// own.
+    by_number: Mutex<HashMap<Number, Sockets>>,
 }
 
-/// The sockets of one number, the oldest first. Nearly always it is one, which then needs no memory of its own.
+/// The sockets of one number, the oldest first. It is nearly always one, which needs no memory of
+/// its own.
 #[derive(Debug)]
-enum Holding {
+enum Sockets {
     One(PeerId),
-    Several(Box<Tabs>),
-}
-
-/// Behind a pointer of its own, so that the usual case is small.
-#[derive(Debug)]
-struct Tabs {
-    peers: Vec<PeerId>,
+    #[expect(clippy::box_collection, reason = "a vector in place would double the size of the usual case")]
+    Several(Box<Vec<PeerId>>),
 }
 
 impl TokenSockets {
-    /// Notes that `peer` holds `number`, and gives the oldest holder when it is one too many; that one counts no longer.
-    pub fn take(&self, number: Number, peer: PeerId) -> Option<PeerId> {
+    /// Adds a socket of `number`. Returns the oldest one, already removed, when there is one too
+    /// many.
+    pub fn add(&self, number: Number, peer: PeerId) -> Option<PeerId> {
         match self.lock().entry(number) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Holding::One(peer));
+                vacant.insert(Sockets::One(peer));
                 None
             }
-            Entry::Occupied(mut taken) => taken.get_mut().add(peer),
+            Entry::Occupied(mut occupied) => occupied.get_mut().add(peer),
         }
     }
 
-    /// Puts the oldest holder back in its place: it could not be reached.
-    pub fn put_back(&self, number: Number, oldest: PeerId) {
+    /// Adds the oldest socket back in its place: its reactor could not be told.
+    pub fn restore_oldest(&self, number: Number, oldest: PeerId) {
         match self.lock().entry(number) {
-            Entry::Vacant(vacant) => drop(vacant.insert(Holding::One(oldest))),
-            Entry::Occupied(mut taken) => taken.get_mut().peers_mut().insert(0, oldest),
+            Entry::Vacant(vacant) => drop(vacant.insert(Sockets::One(oldest))),
+            Entry::Occupied(mut occupied) => occupied.get_mut().list().insert(0, oldest),
         }
     }
 
-    /// Notes that `peer` holds `number` no longer.
-    pub fn release(&self, number: Number, peer: PeerId) {
-        if let Entry::Occupied(mut taken) = self.lock().entry(number) {
-            match taken.get_mut() {
-                Holding::One(one) if *one == peer => drop(taken.remove()),
-                Holding::One(_) => {}
-                Holding::Several(tabs) => {
-                    tabs.peers.retain(|other| *other != peer);
-                    if tabs.peers.is_empty() {
-                        taken.remove();
+    /// Removes a socket of `number`, if it is one.
+    pub fn remove(&self, number: Number, peer: PeerId) {
+        if let Entry::Occupied(mut occupied) = self.lock().entry(number) {
+            match occupied.get_mut() {
+                Sockets::One(one) if *one == peer => drop(occupied.remove()),
+                Sockets::One(_) => {}
+                Sockets::Several(peers) => {
+                    peers.retain(|other| *other != peer);
+                    if peers.is_empty() {
+                        occupied.remove();
                     }
                 }
             }
         }
     }
 
-    /// How many numbers are held.
+    /// Numbers that have a socket.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Number, Holding>> {
-        // Each change is one insertion or removal, so a thread that panicked left nothing half done.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Number, Sockets>> {
+        // Each change is one insertion or removal, so a thread that panicked left nothing half
+        // done.
         self.by_number.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Holding {
+impl Sockets {
     fn add(&mut self, peer: PeerId) -> Option<PeerId> {
-        let peers = self.peers_mut();
+        let peers = self.list();
         peers.retain(|other| *other != peer);
         peers.push(peer);
-        (peers.len() > HOLDERS_MAX).then(|| peers.remove(0))
+        (peers.len() > SOCKETS_PER_NUMBER_MAX).then(|| peers.remove(0))
     }
 
-    fn peers_mut(&mut self) -> &mut Vec<PeerId> {
-        if let Holding::One(one) = self {
-            *self = Holding::Several(Box::new(Tabs { peers: vec![*one] }));
+    fn list(&mut self) -> &mut Vec<PeerId> {
+        if let Sockets::One(one) = self {
+            *self = Sockets::Several(Box::new(vec![*one]));
         }
         match self {
-            Holding::Several(tabs) => &mut tabs.peers,
-            Holding::One(_) => unreachable!("one has just become several"),
+            Sockets::Several(peers) => peers,
+            Sockets::One(_) => unreachable!("it became a list above"),
         }
     }
 }
@@ -104,38 +105,38 @@ mod tests {
     use super::*;
 
     fn peer(slot: u32) -> PeerId {
-        PeerId { stage: 0, slot, generation: 7 }
+        PeerId { reactor: 0, slot, generation: 7 }
     }
 
     #[test]
-    fn the_fifth_socket_sends_the_oldest_away() {
-        let holders = TokenSockets::default();
-        let replaced: Vec<_> = (1..=6).map(|slot| holders.take(Number(1), peer(slot))).collect();
+    fn the_fifth_socket_replaces_the_oldest() {
+        let sockets = TokenSockets::default();
+        let replaced: Vec<_> = (1..=6).map(|slot| sockets.add(Number(1), peer(slot))).collect();
         assert_eq!(replaced, [None, None, None, None, Some(peer(1)), Some(peer(2))]);
-        assert_eq!(holders.take(Number(2), peer(9)), None, "another number is another token");
-        assert_eq!(holders.take(Number(1), peer(6)), None, "who shows it twice holds it once");
-        holders.release(Number(1), peer(4));
-        assert_eq!(holders.take(Number(1), peer(7)), None, "one had left");
-        holders.put_back(Number(1), peer(3));
-        assert_eq!(holders.take(Number(1), peer(8)), Some(peer(3)));
+        assert_eq!(sockets.add(Number(2), peer(9)), None, "another number is another token");
+        assert_eq!(sockets.add(Number(1), peer(6)), None, "a token proved twice counts once");
+        sockets.remove(Number(1), peer(4));
+        assert_eq!(sockets.add(Number(1), peer(7)), None, "one had left");
+        sockets.restore_oldest(Number(1), peer(3));
+        assert_eq!(sockets.add(Number(1), peer(8)), Some(peer(3)));
     }
 
     #[test]
-    fn nothing_stays_behind() {
-        let holders = TokenSockets::default();
+    fn nothing_is_left_after_the_last_socket() {
+        let sockets = TokenSockets::default();
         for slot in 0..4 {
-            holders.take(Number(1), peer(slot));
+            sockets.add(Number(1), peer(slot));
         }
-        holders.take(Number(2), peer(9));
-        holders.release(Number(2), peer(8));
-        assert_eq!(holders.len(), 2, "a stranger takes nobody's place away");
-        (0..4).for_each(|slot| holders.release(Number(1), peer(slot)));
-        holders.release(Number(2), peer(9));
-        assert_eq!(holders.len(), 0);
+        sockets.add(Number(2), peer(9));
+        sockets.remove(Number(2), peer(8));
+        assert_eq!(sockets.len(), 2, "a stranger removes nobody");
+        (0..4).for_each(|slot| sockets.remove(Number(1), peer(slot)));
+        sockets.remove(Number(2), peer(9));
+        assert_eq!(sockets.len(), 0);
     }
 
     #[test]
-    fn a_holder_costs_at_most_24_bytes() {
-        assert!(size_of::<(Number, Holding)>() <= 24, "{}", size_of::<(Number, Holding)>());
+    fn a_number_costs_at_most_24_bytes() {
+        assert!(size_of::<(Number, Sockets)>() <= 24, "{}", size_of::<(Number, Sockets)>());
     }
 }

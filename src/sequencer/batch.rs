@@ -9,7 +9,7 @@ use crate::draw::decide::open_event;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::fact::{RecordedFact, Settings};
 use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use crate::sequencer::Sequencer;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
@@ -160,7 +160,7 @@ impl Sequencer {
         let (is_new, are_news) = (hall.room.is_none(), tellings.are_news());
         let publication = hall.publish(tellings);
         if is_new {
-            publication.room.census.note_display(self.started_at.0);
+            publication.room.connections.note_display(self.started_at.0);
             self.directory.insert(publication.room.clone());
         }
         if are_news {
@@ -185,7 +185,7 @@ impl Sequencer {
         match reply {
             // Whoever asked may have gone; the facts stand all the same.
             Responder::Handler(waiting) => drop(waiting.send(answer)),
-            Responder::Peer { peer, encode } => self.stages.whisper(peer, encode(&answer)),
+            Responder::Peer { peer, encode } => self.stages.unicast(peer, encode(&answer)),
             Responder::Nobody => {}
         }
     }

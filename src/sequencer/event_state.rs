@@ -2,11 +2,10 @@
 
 use crate::draw::fact::Fact;
 use crate::draw::{DrawId, Event, LinkRole, Number, Phase};
-use crate::live::publication::Publication;
+use crate::live::reactor::Publication;
 use crate::live::ring::Ring;
-use crate::live::room::Room;
+use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
-use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, CloseCode, Role};
 use crate::sequencer::count_updates::CountUpdates;
 use crate::wire::frame::{self, OutgoingFrame};
@@ -45,7 +44,7 @@ pub struct OutgoingFrames {
     more_than_numbers: bool,
     reset: bool,
     closed: bool,
-    doubts: ByRole<bool>,
+    reauthenticate: ByRole<bool>,
 }
 
 impl State {
@@ -84,15 +83,15 @@ impl State {
             }
             Fact::PhaseChanged { phase: Phase::Closed } => {
                 self.roster = Arc::new(Roster::new(0, 1));
-                self.ring.forget();
+                self.ring.clear();
                 tellings.closed = true;
             }
             // Frames of the history before are nobody's to catch up with.
-            Fact::EpochRenewed { .. } => self.ring.forget(),
+            Fact::EpochRenewed { .. } => self.ring.clear(),
             Fact::LinkRevoked { link } => {
                 let revoked = self.event.links.iter().find(|made| made.id == *link);
-                tellings.doubts[Role::Display] |= revoked.is_some_and(|link| link.role != LinkRole::Staff);
-                tellings.doubts[Role::Admin] |= revoked.is_some_and(|link| link.role == LinkRole::Host);
+                tellings.reauthenticate[Role::Display] |= revoked.is_some_and(|link| link.role != LinkRole::Staff);
+                tellings.reauthenticate[Role::Admin] |= revoked.is_some_and(|link| link.role == LinkRole::Host);
             }
             _ => {}
         }
@@ -127,7 +126,7 @@ impl EventState {
                 if let Some(draw) = tellings.announced {
                     room.delivery.begin(draw);
                 }
-                room.show(snapshot.clone());
+                room.publish(snapshot.clone());
                 room.clone()
             }
             None => self.room.insert(Arc::new(Room::new(snapshot.clone()))).clone(),
@@ -146,26 +145,26 @@ impl EventState {
             frames: ByRole(tellings.frames.0.map(|frames| (!frames.is_empty()).then(|| join_frames(&frames)))),
             announces: tellings.announced,
             closes: tellings.closed.then_some(CloseCode::NoSuchEvent),
-            doubts: tellings.doubts,
+            reauthenticate: tellings.reauthenticate,
         }
     }
 
     /// The publication of the counts that are due, if any are. It is a revision of its own, since stages walk nothing twice.
     pub fn publish_counts(&mut self, now: Instant) -> Option<Publication> {
         let room = self.room.clone()?;
-        let (participants, census) = (self.state.event.participant_count(), &room.census);
+        let (participants, census) = (self.state.event.participant_count(), &room.connections);
         let frames = self.tally.due(now, participants, census.total(), |role| census.connected(role));
         frames.0.iter().any(Option::is_some).then(|| {
             let snapshot = self.snapshot();
-            room.show(snapshot.clone());
-            Publication { room, snapshot, frames, announces: None, closes: None, doubts: ByRole::default() }
+            room.publish(snapshot.clone());
+            Publication { room, snapshot, frames, announces: None, closes: None, reauthenticate: ByRole::default() }
         })
     }
 
     fn snapshot(&mut self) -> Arc<Snapshot> {
         self.revision += 1;
         let State { event, ring, roster } = self.state.clone();
-        let connections = self.room.as_ref().map_or(0, |room| room.census.total());
+        let connections = self.room.as_ref().map_or(0, |room| room.connections.total());
         self.tally.note_greeting(connections);
         let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, role, None)));
         Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })

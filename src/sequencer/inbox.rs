@@ -6,7 +6,7 @@ use crate::draw::fact::Settings;
 use crate::draw::fact::{AuditLine, WinnerDetails};
 use crate::draw::{Actor, DrawId, EventId, Number, Outcome, Prize, Refusal};
 use crate::live::PeerId;
-use crate::live::snapshot::Snapshot;
+use crate::live::room::Snapshot;
 use bytes::Bytes;
 use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};
-use crate::live::directory::Directory;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::live::roster::Roster;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
 use crate::sequencer::inbox::Request;
@@ -38,7 +38,7 @@ impl Sequencer {
         for (id, found) in found {
             let mut hall = EventState::new(found.with_roster());
             let room = hall.publish(OutgoingFrames::default()).room;
-            room.census.note_display(started_at.0);
+            room.connections.note_display(started_at.0);
             directory.insert(room);
             halls.insert(id, hall);
         }

@@ -4,11 +4,9 @@ use crate::draw::command::Command;
 use crate::draw::fact::Settings;
 use crate::draw::{Actor, DrawRequest, EventId, Mode, Number, Prize, PrizeId};
 use crate::live::Role;
-use crate::live::directory::Directory;
-use crate::live::protocol::{Action, MessageHandler, Speaker};
-use crate::live::reactor::{Entry, Join, Reactors};
-use crate::live::room::Room;
-use crate::live::snapshot::Snapshot;
+use crate::live::message_handler::{Action, MessageHandler, PeerContext};
+use crate::live::reactor::{Admission, Join, Reactors};
+use crate::live::room::{Directory, Room, Snapshot};
 use crate::sequencer::event_state::EventState;
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::sequencer::{Limits, Sequencer};
@@ -89,8 +87,8 @@ impl Desk {
         far.set_read_timeout(Some(DEADLINE)).unwrap();
         let (socket, _) = door.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let entry = Entry::Admitted { room: self.room(), role: Role::Phone, identity: None, since: None };
-        self.stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
+        let entry = Admission::Admitted { room: self.room(), role: Role::Phone, identity: None, since: None };
+        self.stages.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission: entry });
         let mut listener = Listener { far, heard: Vec::new() };
         listener.until(b"state_sync");
         listener
@@ -133,7 +131,7 @@ impl MessageHandler for Mute {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Action {
+    fn handle(&mut self, _: &PeerContext<'_>, _: &mut [u8]) -> Action {
         Action::Nothing
     }
 }

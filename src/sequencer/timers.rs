@@ -3,7 +3,7 @@
 use crate::draw::command::Command;
 use crate::draw::fact::Cause;
 use crate::draw::{Actor, EventId, Timestamp};
-use crate::live::publication::Publication;
+use crate::live::reactor::Publication;
 use crate::live::{CloseCode, Role};
 use crate::sequencer::Sequencer;
 use crate::sequencer::batch::unless_fatal;
@@ -59,7 +59,7 @@ impl Sequencer {
         let now_ms = crate::base::clock::wall_clock().0;
         let due = self.halls.iter().filter_map(|(id, hall)| {
             let (draw, since) = hall.unannounced?;
-            let has_display = hall.room.as_ref()?.census.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
+            let has_display = hall.room.as_ref()?.connections.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
             let waited = now.saturating_duration_since(since);
             let cause = match has_display {
                 false => Cause::NoDisplay,
@@ -160,7 +160,7 @@ impl Sequencer {
     fn delete(&mut self, id: &EventId) -> Result<(), Rejection> {
         let hall = self.halls.get(id).ok_or(Rejection::NoSuchEvent)?;
         let Some(room) = hall.room.clone() else { return Err(Rejection::NoSuchEvent) };
-        if room.census.connected(Role::Display) + room.census.connected(Role::Admin) > 0 {
+        if room.connections.connected(Role::Display) + room.connections.connected(Role::Admin) > 0 {
             return Err(Rejection::EventInUse);
         }
         self.journal.copy_before_deletion(&self.limits.backups_dir, id, self.clock.now()).map_err(uncopied)?;
@@ -178,7 +178,7 @@ impl Sequencer {
             frames: Default::default(),
             announces: None,
             closes,
-            doubts: Default::default(),
+            reauthenticate: Default::default(),
         }));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
 //! One binary for all of it, each test on a server and a data folder of its own. [`house`] starts and ends the server, [`http`] and
-//! [`socket`] are the clients, [`credentials`] makes certificates and speaks TLS, [`meddler`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
+//! [`socket`] are the clients, [`credentials`] makes certificates and speaks TLS, [`faulty_proxy`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
 
 mod acme;
 mod admin;
@@ -18,6 +18,7 @@ mod docs;
 mod doctor;
 mod draws;
 mod exports;
+mod faulty_proxy;
 mod guard;
 mod http;
 mod imports;
@@ -25,7 +26,6 @@ mod links;
 mod load;
 mod load_scenarios;
 mod logs;
-mod meddler;
 mod metrics;
 mod numbers;
 mod old_clients;

@@ -1,7 +1,9 @@
-//! The heart of the show: until a draw is announced, nothing that a phone or the public can ask knows that it was revealed.
+//! Secrecy before the announcement: no answer to a phone or to the public betrays that a draw was
+//! revealed.
 //!
-//! Every public question is asked after the start and again after the reveal: the answers must be the same, to the letter. Then the
-//! announcement must change them, so that a question that never tells anything cannot pass for a discreet one.
+//! Every public call is made after the start of a draw and again after its reveal: the answers must
+//! be equal to the letter. The announcement must then change them, so that a call that never tells
+//! anything cannot pass.
 
 use crate::http::Ask;
 use crate::show::{EVENT, Phone, numbers, prize};
@@ -10,26 +12,27 @@ use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Two numbers, of which one wins: a reply that differs by luck cannot hide.
+/// Two numbers, of which one wins: a difference between winner and loser cannot hide.
 const PHONES: u64 = 2;
 
-/// An evening up to the start of a draw of a listed prize, with a display connected, so that nothing is announced by itself.
-async fn with_started_draw(house: &TestServer) -> (Vec<Phone>, Socket, u64) {
-    house
+/// An event up to the start of a draw of a listed prize, with a display connected, so that no
+/// announcement is automatic.
+async fn with_started_draw(server: &TestServer) -> (Vec<Phone>, Socket, u64) {
+    server
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "quantity": 3}, {"prize_name": "Radio", "prize_rank": 2, "quantity": 3}]}))
         .await;
-    let phones = house.register_many(PHONES).await;
-    let display = house.display().await;
-    let draw = house.start_draw(&prize("TV")).await;
+    let phones = server.register_many(PHONES).await;
+    let display = server.display().await;
+    let draw = server.start_draw(&prize("TV")).await;
     (phones, display, draw)
 }
 
-/// Every question that needs no admin token, with its answer as it stands.
-async fn ask_everything(house: &TestServer, phones: &[Phone]) -> BTreeMap<String, Value> {
+/// Every call that needs no admin token, with its answer.
+async fn answers_to_all_calls(server: &TestServer, phones: &[Phone]) -> BTreeMap<String, Value> {
     let mut answers = BTreeMap::new();
     for path in ["/results", "/proof", "/state", "/state?since=0&epoch=0000000000000000"] {
-        answers.insert(path.to_owned(), house.public(path).await);
+        answers.insert(path.to_owned(), server.public(path).await);
     }
     for phone in phones {
         let (number, token) = (phone.number, &phone.token);
@@ -39,13 +42,13 @@ async fn ask_everything(house: &TestServer, phones: &[Phone]) -> BTreeMap<String
             format!("/state?session_token={token}"),
             format!("/state?token={token}"),
         ] {
-            answers.insert(format!("{number} {path}"), house.public(&path).await);
+            answers.insert(format!("{number} {path}"), server.public(&path).await);
         }
         let again = json!({"event_id": EVENT, "session_token": token});
-        answers.insert(format!("{number} register"), house.post("/register").json(&again).await.granted(201));
+        answers.insert(format!("{number} register"), server.post("/register").json(&again).await.granted(201));
     }
     for path in ["draws", "winners", "participants", "stats", "audit", "prizes"] {
-        let bare = house.ask(hyper::Method::GET, &format!("/api/luckydraw/admin/{EVENT}/{path}"));
+        let bare = server.ask(hyper::Method::GET, &format!("/api/luckydraw/admin/{EVENT}/{path}"));
         answers.insert(format!("admin {path} by a phone"), refusal(bare.bearer(&phones[0].token)).await);
     }
     answers
@@ -57,101 +60,106 @@ async fn refusal(ask: Ask) -> Value {
     answer.json()
 }
 
-/// Everything that sockets without rights are told: a bare one, one that says a number, one that proves a token either way.
-async fn ask_sockets(house: &TestServer, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
-    let mut told = BTreeMap::new();
-    let mut bare = house.socket(EVENT, "").await;
-    told.insert("bare".to_owned(), listen(&mut bare).await);
+/// The frames of sockets without rights: one without a number, one that names a number, and two
+/// that prove a token.
+async fn frames_of_all_sockets(server: &TestServer, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
+    let mut frames = BTreeMap::new();
+    let mut bare = server.socket(EVENT, "").await;
+    frames.insert("bare".to_owned(), draw_frames(&mut bare).await);
     bare.vanish();
     for phone in phones {
-        let mut guessing = house.socket(EVENT, "").await;
-        guessing.say(&json!({"type": "identify", "draw_number": phone.number})).await;
-        told.insert(format!("{} says its number", phone.number), listen(&mut guessing).await);
-        guessing.vanish();
-        let mut proving = house.socket(EVENT, "").await;
+        let mut naming = server.socket(EVENT, "").await;
+        naming.say(&json!({"type": "identify", "draw_number": phone.number})).await;
+        frames.insert(format!("{} names its number", phone.number), draw_frames(&mut naming).await);
+        naming.vanish();
+        let mut proving = server.socket(EVENT, "").await;
         proving.say(&json!({"type": "identify", "session_token": phone.token})).await;
-        told.insert(format!("{} proves its token", phone.number), listen(&mut proving).await);
+        frames.insert(format!("{} proves its token", phone.number), draw_frames(&mut proving).await);
         proving.vanish();
-        let mut known = house.socket(EVENT, &format!("?token={}&since=0&epoch=0000000000000000", phone.token)).await;
-        known.say(&json!({"type": "draw_complete"})).await;
-        told.insert(format!("{} comes with its token", phone.number), listen(&mut known).await);
-        known.vanish();
+        let mut returning = server.socket(EVENT, &format!("?token={}&since=0&epoch=0000000000000000", phone.token)).await;
+        returning.say(&json!({"type": "draw_complete"})).await;
+        frames.insert(format!("{} connects with its token", phone.number), draw_frames(&mut returning).await);
+        returning.vanish();
     }
-    told
+    frames
 }
 
-/// What a socket is told about the draw until it is quiet. Counts of who is connected come and go and tell nothing of a draw.
-async fn listen(socket: &mut Socket) -> Vec<Value> {
+/// The frames about the draw that a socket gets until it is quiet. Counts of connections vary and
+/// say nothing about a draw.
+async fn draw_frames(socket: &mut Socket) -> Vec<Value> {
     socket.settle().await;
-    let mut told = socket.take();
-    told.retain(|frame| !["pong", "connection_count", "participant_joined"].contains(&frame["type"].as_str().unwrap()));
-    told.iter_mut().for_each(forget_audience);
-    told
+    let mut frames = socket.take();
+    frames.retain(|frame| !["pong", "connection_count", "participant_joined"].contains(&frame["type"].as_str().unwrap()));
+    frames.iter_mut().for_each(blank_connection_counts);
+    frames
 }
 
-/// Blanks how many are connected, wherever it stands.
-fn forget_audience(value: &mut Value) {
+/// Blanks the counts of connections, wherever they occur.
+fn blank_connection_counts(value: &mut Value) {
     match value {
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| match name.as_str() {
             "connection_count" | "connections" | "connected" => *value = Value::Null,
-            _ => forget_audience(value),
+            _ => blank_connection_counts(value),
         }),
-        Value::Array(items) => items.iter_mut().for_each(forget_audience),
+        Value::Array(items) => items.iter_mut().for_each(blank_connection_counts),
         _ => {}
     }
 }
 
-fn forgetting_audience(mut answers: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    answers.values_mut().for_each(forget_audience);
+fn without_connection_counts(mut answers: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    answers.values_mut().for_each(blank_connection_counts);
     answers
 }
 
 #[tokio::test]
 async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
-    let house = TestServer::start().await;
-    let (phones, mut display, _) = with_started_draw(&house).await;
-    let mut watching = house.phone_socket(&phones[0]).await;
-    let mut bystander = house.socket(EVENT, "").await;
-    listen(&mut watching).await;
-    listen(&mut bystander).await;
-    let before = (forgetting_audience(ask_everything(&house, &phones).await), ask_sockets(&house, &phones).await);
+    let server = TestServer::start().await;
+    let (phones, mut display, _) = with_started_draw(&server).await;
+    let mut watching = server.phone_socket(&phones[0]).await;
+    let mut unnumbered = server.socket(EVENT, "").await;
+    draw_frames(&mut watching).await;
+    draw_frames(&mut unnumbered).await;
+    let before =
+        (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
 
-    let revealed = house.order("draw/reveal", &json!({})).await.ok();
+    let revealed = server.order("draw/reveal", &json!({})).await.ok();
     display.until("winner_revealed").await;
-    let after = (forgetting_audience(ask_everything(&house, &phones).await), ask_sockets(&house, &phones).await);
+    let after =
+        (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
     for (question, answer) in &before.0 {
-        assert_eq!(*answer, after.0[question], "{question} tells that the draw was revealed");
+        assert_eq!(*answer, after.0[question], "{question} betrays that the draw was revealed");
     }
-    for (socket, told) in &before.1 {
-        assert_eq!(*told, after.1[socket], "the socket that {socket} hears that the draw was revealed");
+    for (socket, frames) in &before.1 {
+        assert_eq!(*frames, after.1[socket], "the socket that {socket} learns that the draw was revealed");
     }
-    assert_eq!(listen(&mut watching).await, Vec::<Value>::new(), "a phone hears nothing");
-    assert_eq!(listen(&mut bystander).await, Vec::<Value>::new(), "a bystander hears nothing");
+    assert_eq!(draw_frames(&mut watching).await, Vec::<Value>::new(), "a phone gets no frame");
+    assert_eq!(draw_frames(&mut unnumbered).await, Vec::<Value>::new(), "a socket without a number gets no frame");
 
-    house.order("draw/complete", &json!({})).await.ok();
-    let told = (forgetting_audience(ask_everything(&house, &phones).await), ask_sockets(&house, &phones).await);
+    server.order("draw/complete", &json!({})).await.ok();
+    let announced =
+        (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
     let winner = numbers(&revealed["winners"])[0];
     for question in
         ["/results".to_owned(), "/proof".to_owned(), "/state".to_owned(), format!("{winner} /check-winner?draw_number={winner}")]
     {
-        assert_ne!(before.0[&question], told.0[&question], "{question} tells of an announced draw");
+        assert_ne!(before.0[&question], announced.0[&question], "{question} shows an announced draw");
     }
-    for socket in ["bare".to_owned(), format!("{winner} says its number"), format!("{winner} proves its token")] {
-        assert_ne!(before.1[&socket], told.1[&socket], "the socket that {socket} hears of an announced draw");
+    for socket in ["bare".to_owned(), format!("{winner} names its number"), format!("{winner} proves its token")] {
+        assert_ne!(before.1[&socket], announced.1[&socket], "the socket that {socket} learns of an announced draw");
     }
 }
 
 #[tokio::test]
-async fn the_stage_and_the_console_see_a_revealed_draw_at_once() {
-    let house = TestServer::start().await;
-    let (_, mut display, draw) = with_started_draw(&house).await;
-    assert_eq!(house.look("draws").await["total_count"], 0, "a pick is nobody's to see before its reveal");
-    let revealed = house.order("draw/reveal", &json!({})).await.ok();
+async fn the_display_and_the_console_see_a_revealed_draw_at_once() {
+    let server = TestServer::start().await;
+    let (_, mut display, draw) = with_started_draw(&server).await;
+    assert_eq!(server.look("draws").await["total_count"], 0, "no one sees a pick before its reveal");
+    let revealed = server.order("draw/reveal", &json!({})).await.ok();
     assert_eq!(display.until("winner_revealed").await["winners"], revealed["winners"]);
-    let rows = house.look("draws").await;
+    let rows = server.look("draws").await;
     assert_eq!((rows["total_count"].as_u64(), rows["draws"][0]["draw_id"].as_u64()), (Some(1), Some(draw)));
     assert_eq!(rows["draws"][0]["draw_number"], revealed["winners"][0]);
-    let mut late = house.display().await;
+    let mut late = server.display().await;
     late.settle().await;
     let sync = late.heard("state_sync")[0].to_string();
     assert!(sync.contains(&format!("[{}]", revealed["winners"][0])), "a projector that reloads sees it: {sync}");
@@ -159,37 +167,37 @@ async fn the_stage_and_the_console_see_a_revealed_draw_at_once() {
 
 #[tokio::test]
 async fn a_long_poll_of_a_phone_is_not_woken_by_a_reveal() {
-    let house = TestServer::start().await;
-    let (phones, _display, _) = with_started_draw(&house).await;
-    let state = house.public("/state").await;
+    let server = TestServer::start().await;
+    let (phones, _display, _) = with_started_draw(&server).await;
+    let state = server.public("/state").await;
     let seq = ["seq", "state_sync"].iter().find_map(|name| state[name].as_u64().or(state[name]["seq"].as_u64())).unwrap();
     let epoch = [&state["epoch"], &state["state_sync"]["epoch"]].iter().find_map(|value| value.as_str()).unwrap().to_owned();
     let path = format!("/state?since={seq}&epoch={epoch}&session_token={}", phones[0].token);
-    let (told, ()) = tokio::join!(house.public(&path), async {
-        house.order("draw/reveal", &json!({})).await.ok();
-        house.get(&format!("/results?event_id={EVENT}")).await.ok();
-        house.order("draw/complete", &json!({})).await.ok();
+    let (answer, ()) = tokio::join!(server.public(&path), async {
+        server.order("draw/reveal", &json!({})).await.ok();
+        server.get(&format!("/results?event_id={EVENT}")).await.ok();
+        server.order("draw/complete", &json!({})).await.ok();
     });
-    assert!(told.to_string().contains("winner_announced"), "what wakes it is the announcement: {told}");
+    assert!(answer.to_string().contains("winner_announced"), "the announcement wakes it: {answer}");
 }
 
 #[tokio::test]
 async fn no_pick_is_in_the_audit_or_an_admin_answer_before_its_reveal() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(3).await;
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(3).await;
     let spec = json!({"prize_name": "All", "prize_rank": 1, "draw_mode": "card", "winner_count": 3});
-    house.start_draw(&spec).await;
+    server.start_draw(&spec).await;
     for path in ["audit", "draws", "winners", "stats"] {
-        let answer = house.look(path).await;
+        let answer = server.look(path).await;
         assert!(!holds_permutation(&answer), "{path} shows a pick: {answer}");
     }
-    let mut console = house.console().await;
+    let mut console = server.console().await;
     console.settle().await;
     assert!(!console.take().iter().any(holds_permutation), "a console is shown a pick");
 }
 
-/// Whether an array of all three numbers stands anywhere in it: the pick, in whatever order it was made.
+/// Does it contain an array of all three numbers, the pick, in any order?
 fn holds_permutation(value: &Value) -> bool {
     match value {
         Value::Array(items) => {
@@ -205,11 +213,11 @@ fn holds_permutation(value: &Value) -> bool {
 
 #[tokio::test]
 async fn a_phone_cannot_announce_or_reveal() {
-    let house = TestServer::start().await;
-    let (phones, mut display, _) = with_started_draw(&house).await;
-    house.order("draw/reveal", &json!({})).await.ok();
+    let server = TestServer::start().await;
+    let (phones, mut display, _) = with_started_draw(&server).await;
+    server.order("draw/reveal", &json!({})).await.ok();
     display.until("winner_revealed").await;
-    let mut phone = house.phone_socket(&phones[0]).await;
+    let mut phone = server.phone_socket(&phones[0]).await;
     for message in [
         json!({"type": "draw_complete"}),
         json!({"type": "auth", "token": phones[0].token}),
@@ -221,12 +229,12 @@ async fn a_phone_cannot_announce_or_reveal() {
         assert!(frame["success"] != true, "{frame}");
     }
     for path in ["draw/reveal", "draw/complete", "draw/cancel"] {
-        let ask = house.ask(hyper::Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}")).json(&json!({}));
+        let ask = server.ask(hyper::Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}")).json(&json!({}));
         refusal(ask.clone()).await;
         refusal(ask.bearer(&phones[0].token)).await;
     }
-    assert_eq!(house.public("/results").await["draws"], json!([]), "nothing was announced");
-    let complete = house.order("draw/complete", &json!({})).await;
+    assert_eq!(server.public("/results").await["draws"], json!([]), "nothing was announced");
+    let complete = server.order("draw/complete", &json!({})).await;
     complete.ok();
     assert_ne!(ADMIN_TOKEN, phones[0].token);
 }

@@ -15,7 +15,7 @@ use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::WinnerDetails;
 use luckydraw::draw::fact::{Eligibility, VoidReason};
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status, WinSelector};
-use luckydraw::live::snapshot::Snapshot;
+use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
 use model::{Model, Place};
 use std::collections::BTreeSet;

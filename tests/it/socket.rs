@@ -1,4 +1,4 @@
-//! WebSockets as a page opens them: tungstenite for what is proper, hand-made frames for what is not.
+//! WebSocket clients: tungstenite for valid frames, hand-made bytes for invalid ones.
 
 use crate::test_server::PATIENCE;
 use futures_util::{SinkExt, StreamExt};
@@ -12,30 +12,31 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// A socket, and everything it has heard.
+/// A socket, and every frame it has received.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
     heard: Vec<Value>,
 }
 
-/// What comes next on a socket.
+/// The next thing on a socket.
 #[derive(Debug)]
 pub enum Heard {
     Frame(Value),
-    /// Closed with this code; 1005 for a close without one, 1006 for a connection that just ended.
+    /// Closed with this code: 1005 for a close frame without one, 1006 for a connection that ended
+    /// without a close frame.
     Closed(u16),
 }
 
 impl Socket {
-    /// Shakes hands; panics when the server refuses.
+    /// Opens a socket; panics when the server refuses the handshake.
     pub async fn connect(address: SocketAddr, event: &str, query: &str, headers: &[(&'static str, &str)]) -> Self {
-        Self::try_connect(address, event, query, headers).await.expect("the server takes the socket")
+        Self::try_connect(address, event, query, headers).await.expect("the server accepts the handshake")
     }
 
-    /// Shakes hands, or says how the server refused.
+    /// Opens a socket.
     ///
     /// # Errors
-    /// Whatever the server or the connection did instead.
+    /// The server's refusal of the handshake, or the connection's error.
     pub async fn try_connect(
         address: SocketAddr,
         event: &str,
@@ -51,23 +52,24 @@ impl Socket {
         Ok(Self { stream, heard: Vec::new() })
     }
 
-    /// The same socket once it was greeted: what happens from now on is told by a frame, and not by the greeting.
+    /// The socket after its greeting: later changes come as frames of their own.
     pub async fn greeted(mut self) -> Self {
         self.until("state_sync").await;
         self
     }
 
-    /// Says a message.
+    /// Sends a JSON message.
     pub async fn say(&mut self, message: &Value) {
         self.send(Message::text(message.to_string())).await;
     }
 
-    /// Sends any WebSocket message. A server that has closed meanwhile is no error here: what it said is still to be heard.
+    /// Sends any WebSocket message. A server that has closed meanwhile is no error here: its last
+    /// frames are still to be read.
     pub async fn send(&mut self, message: Message) {
         let _ = self.stream.send(message).await;
     }
 
-    /// The next frame or the close.
+    /// The next frame or close.
     pub async fn hear(&mut self) -> Heard {
         let next = async {
             loop {
@@ -79,14 +81,14 @@ impl Socket {
                 }
             }
         };
-        let heard = timeout(PATIENCE, next).await.expect("the server goes on speaking");
+        let heard = timeout(PATIENCE, next).await.expect("the server answers in time");
         if let Heard::Frame(frame) = &heard {
             self.heard.push(frame.clone());
         }
         heard
     }
 
-    /// Goes on listening until a frame of this type comes.
+    /// Reads up to a frame of this type, and returns it.
     pub async fn until(&mut self, kind: &str) -> Value {
         loop {
             match self.hear().await {
@@ -97,7 +99,7 @@ impl Socket {
         }
     }
 
-    /// Goes on listening until the server closes; gives back the code.
+    /// Reads until the server closes, and returns the code.
     pub async fn closed(&mut self) -> u16 {
         loop {
             if let Heard::Closed(code) = self.hear().await {
@@ -106,8 +108,9 @@ impl Socket {
         }
     }
 
-    /// Listens until everything the server had decided to say before is heard. A pong proves that the server has read what
-    /// came before it; the second one, that it has also written what it owed by then.
+    /// Reads every frame that the server had decided to send by now. The first pong proves that the
+    /// server has read all earlier messages; the second one, that it has also written what was due
+    /// by then.
     pub async fn settle(&mut self) {
         for _ in 0..2 {
             self.say(&json!({"type": "ping"})).await;
@@ -115,52 +118,52 @@ impl Socket {
         }
     }
 
-    /// Everything heard since the last call, of all types.
+    /// The frames of all types that came since the last call.
     pub fn take(&mut self) -> Vec<Value> {
         std::mem::take(&mut self.heard)
     }
 
-    /// What was heard of one type.
+    /// The received frames of one type.
     pub fn heard(&self, kind: &str) -> Vec<&Value> {
         self.heard.iter().filter(|frame| frame["type"] == kind).collect()
     }
 
-    /// The types that were heard, in order.
+    /// The types of the received frames, in order.
     pub fn kinds(&self) -> Vec<&str> {
         self.heard.iter().map(|frame| frame["type"].as_str().unwrap_or("?")).collect()
     }
 
-    /// The types of the numbered frames that were heard, in order.
+    /// The types of the numbered frames received, in order.
     pub fn numbered_kinds(&self) -> Vec<&str> {
         self.numbered().iter().map(|frame| frame["type"].as_str().unwrap_or("?")).collect()
     }
 
-    /// The frames that were heard of those that go to everybody and are numbered.
+    /// The received frames that go to all peers of a role and are numbered.
     pub fn numbered(&self) -> Vec<&Value> {
         self.heard.iter().filter(|frame| frame["type"] != "state_sync" && frame["seq"].is_u64()).collect()
     }
 
-    /// Goes away without a word, as a phone in a lift does.
+    /// Drops the connection without a close frame, as a phone in a lift does.
     pub fn vanish(self) {
         drop(self);
     }
 }
 
-/// Insists that numbered frames follow one another without a gap, and gives back the last number.
+/// Checks that numbered frames follow one another without a gap, and returns the last number.
 pub fn gapless(frames: &[&Value]) -> Option<u64> {
     let seqs: Vec<u64> = frames.iter().map(|frame| frame["seq"].as_u64().unwrap()).collect();
     assert!(seqs.windows(2).all(|pair| pair[1] == pair[0] + 1), "numbers follow one another: {seqs:?}");
     seqs.last().copied()
 }
 
-/// A socket that sends whatever bytes it is given.
+/// A socket that sends any bytes.
 pub struct RawSocket {
     stream: TcpStream,
     unread: Vec<u8>,
 }
 
 impl RawSocket {
-    /// Shakes hands by hand.
+    /// Makes a handshake by hand.
     pub async fn connect(address: SocketAddr, event: &str) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
@@ -173,19 +176,19 @@ impl RawSocket {
             if let Some(at) = raw.unread.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(raw.read_more().await, "the server takes the socket");
+            assert!(raw.read_more().await, "the server accepts the handshake");
         };
         let head: Vec<u8> = raw.unread.drain(..end).collect();
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
         raw
     }
 
-    /// Writes bytes; a server that has closed meanwhile is no error here.
+    /// Writes bytes. A server that has closed meanwhile is no error here.
     pub async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Reads frames until a close; gives back its code.
+    /// Reads frames until a close frame, and returns its code.
     pub async fn closed(&mut self) -> u16 {
         loop {
             match self.frame().await {
@@ -197,7 +200,7 @@ impl RawSocket {
         }
     }
 
-    /// The next frame's opcode and payload; none when the connection has ended.
+    /// The next frame's opcode and payload; `None` when the connection has ended.
     pub async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some((opcode, header, length)) = frame_shape(&self.unread)
@@ -214,13 +217,13 @@ impl RawSocket {
 
     async fn read_more(&mut self) -> bool {
         let mut chunk = [0; 4096];
-        let length = timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("the server goes on speaking").unwrap_or(0);
+        let length = timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("the server answers in time").unwrap_or(0);
         self.unread.extend_from_slice(&chunk[..length]);
         length > 0
     }
 }
 
-/// A client's frame: first byte as given, payload masked with a fixed key.
+/// A client's frame: the first byte as given, the payload masked with a fixed key.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     const KEY: [u8; 4] = [1, 2, 3, 4];
     let mut frame = vec![first];
@@ -240,7 +243,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The opcode, header length and payload length of a server's frame, once its header is whole.
+/// The opcode, header length and payload length of a server's frame, once its header has arrived.
 fn frame_shape(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     let (header, length) = match second & 0x7f {

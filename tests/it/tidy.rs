@@ -1,27 +1,26 @@
-//! The house rules, read from the source: which room may know which, and what every file owes its reader.
+//! The rules of the source, read from the source: which module may import which, and what every file owes its reader.
 //!
-//! The rules are data and the reading is plain text matching on code without comments and tests. The last tests plant violations, so that a rule that
-//! cannot fail is noticed.
+//! The rules are data, and the reading is plain text matching on code without comments and tests. The last tests plant
+//! violations, so that a rule that cannot fail is noticed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// A room and what its files may not name.
-struct Rule {
-    room: &'static str,
+/// A step of the staircase.
+struct Layer {
+    name: &'static str,
+    /// The modules below that it imports; no others.
+    imports: &'static [&'static str],
+    /// Words that its files never name: other people's crates, and rules that belong elsewhere.
     never: &'static [&'static str],
 }
 
-/// The import matrix of the architecture.
-const MATRIX: &[Rule] = &[
-    Rule {
-        room: "draw/",
+/// The staircase of `lib.rs`, from the ground up.
+const LAYERS: &[Layer] = &[
+    Layer {
+        name: "draw",
+        imports: &[],
         never: &[
-            "crate::live",
-            "crate::store",
-            "crate::http",
-            "crate::wire",
-            "crate::sequencer",
-            "crate::store::tokens",
             "std::time",
             "std::io",
             "std::fs",
@@ -43,42 +42,53 @@ const MATRIX: &[Rule] = &[
             "rustls",
         ],
     },
-    Rule {
-        room: "live/",
-        never: &["hyper", "rusqlite", "serde", "simd_json", "crate::http", "crate::store", "crate::sequencer"],
+    Layer { name: "base", imports: &["draw"], never: &["rusqlite", "hyper::server", "mio::"] },
+    Layer { name: "wire", imports: &["draw", "base"], never: &["hyper", "rusqlite", "rustls", "mio::"] },
+    Layer { name: "store", imports: &["draw", "base"], never: &["tokio", "hyper", "rustls", "mio::"] },
+    Layer { name: "sheet", imports: &["draw", "wire"], never: &["tokio", "hyper", "rusqlite"] },
+    Layer { name: "tls", imports: &["draw", "base"], never: &["rusqlite", "mio::", "simd_json"] },
+    Layer {
+        name: "live",
+        imports: &["draw", "base", "wire", "tls"],
+        never: &["hyper", "rusqlite", "serde", "simd_json", "rustls"],
     },
-    Rule { room: "store/", never: &["tokio", "hyper", "rustls", "mio::", "crate::live", "crate::http", "crate::sequencer"] },
-    Rule {
-        room: "http/",
-        never: &["rusqlite", "crate::store", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
+    Layer {
+        name: "sequencer",
+        imports: &["draw", "base", "wire", "store", "live"],
+        never: &["hyper", "mio::", "rusqlite", "rustls", "serde", "simd_json"],
     },
-    Rule {
-        room: "api/",
-        never: &["rusqlite", "crate::store::journal", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
+    Layer {
+        name: "backup",
+        imports: &["draw", "base", "store"],
+        never: &["hyper", "rusqlite", "rustls", "mio::", ".decide(", ".apply("],
     },
-    Rule {
-        room: "wire/",
-        never: &["crate::live", "crate::http", "crate::store", "crate::sequencer", "hyper", "rusqlite", "rustls", "mio::"],
+    Layer { name: "http", imports: &["base", "tls"], never: &["rusqlite", "simd_json", ".decide(", ".apply("] },
+    Layer {
+        name: "api",
+        imports: &["draw", "base", "wire", "store", "sheet", "live", "sequencer", "backup", "http"],
+        never: &["rusqlite", "mio::", "crate::store::journal", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
     },
-    Rule {
-        room: "sheet/",
-        never: &["crate::live", "crate::http", "crate::store", "crate::sequencer", "tokio", "hyper", "rusqlite"],
+    Layer {
+        name: "ops",
+        imports: &["draw", "base", "store", "tls", "live", "sequencer", "backup", "http", "api"],
+        never: &["rusqlite", ".decide(", ".apply("],
     },
-    Rule {
-        room: "backup/",
-        never: &["hyper", "rusqlite", "rustls", "mio::", "crate::live", "crate::http", ".decide(", ".apply("],
-    },
-    Rule { room: "sequencer/", never: &["hyper", "mio::", "rusqlite", "rustls", "serde", "simd_json", "crate::http"] },
 ];
 
-/// Where a guest of the house lives: a program of its own, which knows of the library what the street knows.
+/// The load tester: a program of its own, which imports of the library only the words of the wire.
 const GUEST: &str = "bin/drawload/";
 
-/// What no file holds outside its tests.
+/// Words of no file outside its tests.
 const NOWHERE: &[&str] = &[".unwrap()", "todo!", "unimplemented!", "dbg!(", "TODO", "FIXME"];
 
-/// The most lines of a file before its tests.
-const LINES_MAX: usize = 450;
+/// Lines of a file before its tests, at most.
+const FILE_LINES_MAX: usize = 400;
+/// Lines of a function, at most.
+const FUNCTION_LINES_MAX: usize = 60;
+/// Characters of a comment line, at most.
+const COMMENT_CHARS_MAX: usize = 100;
+/// Openings of a comment that read as translated.
+const TRANSLATED: &[&str] = &["What ", "Whether ", "How ", "Whoever "];
 
 /// Everything wrong with a file; `path` is relative to `src/`.
 fn violations(path: &str, text: &str) -> Vec<String> {
@@ -88,33 +98,136 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     }
     let code = without_tests(text);
     let lines = code.trim_end().lines().count();
-    if lines > LINES_MAX {
+    if lines > FILE_LINES_MAX {
         found.push(format!("{path}: has {lines} lines before its tests"));
     }
-    let never = MATRIX.iter().filter(|rule| path.starts_with(rule.room)).flat_map(|rule| rule.never);
-    let mut grouped = false;
+    found.extend(long_functions(&code).map(|(line, name, lines)| format!("{path}:{line}: {name} has {lines} lines")));
+    let layer = layer_of(path);
+    let never = layer.map_or(&[][..], |layer| layer.never);
     for (index, line) in code.lines().enumerate() {
         let (statement, comment) = split_comment(line);
-        // A group of imports over several lines is read as if each line began it anew.
-        let statement = if grouped { format!("crate::{{{statement}") } else { statement.to_owned() };
-        grouped = statement.contains("crate::{") && !statement.contains('}');
-        let bad = never.clone().chain(NOWHERE).filter(|word| names(&statement, word));
+        let place = format!("{path}:{}", index + 1);
+        let bad = never.iter().chain(NOWHERE).filter(|word| holds_word(statement, word));
         let owed = NOWHERE.iter().filter(|word| word.chars().all(char::is_uppercase) && comment.contains(*word));
+        found.extend(bad.chain(owed).map(|word| format!("{place}: {word}")));
         if path.starts_with(GUEST) && statement.split("luckydraw::").skip(1).any(|rest| !rest.starts_with("wire")) {
-            found.push(format!("{path}:{}: a guest knows luckydraw::wire and no other room", index + 1));
+            found.push(format!("{place}: a guest imports luckydraw::wire and no other module"));
         }
-        found.extend(bad.chain(owed).map(|word| format!("{path}:{}: {word}", index + 1)));
+        if statement.trim().is_empty() && line.trim_start().starts_with("//") && line.chars().count() > COMMENT_CHARS_MAX {
+            found.push(format!("{place}: a comment of more than {COMMENT_CHARS_MAX} characters"));
+        }
     }
+    let Some(layer) = layer else { return found };
+    let allowed = |module: &String| *module == layer.name || layer.imports.contains(&module.as_str());
+    found.extend(imports(&code).into_iter().filter(|module| !allowed(module)).map(|module| format!("{path}: crate::{module}")));
     found
 }
 
-/// Whether a line of code names this. `super::super::live` is `crate::live` by another way, and `crate::{draw, live}` too.
-fn names(statement: &str, word: &str) -> bool {
-    let Some(room) = word.strip_prefix("crate::") else { return holds_word(statement, word) };
-    let grouped = statement
-        .split_once("crate::{")
-        .is_some_and(|(_, group)| group.split([',', '{', '}']).any(|item| item.trim().split("::").next() == Some(room)));
-    grouped || holds_word(statement, word) || holds_word(statement, &format!("super::super::{room}"))
+fn layer_of(path: &str) -> Option<&'static Layer> {
+    LAYERS.iter().find(|layer| path.split_once('/').is_some_and(|(folder, _)| folder == layer.name))
+}
+
+/// Paths from the crate's root that the code names, `crate::{a, b::C}` taken apart.
+fn paths(code: &str) -> BTreeSet<String> {
+    let code: String = code.lines().map(|line| split_comment(line).0).collect::<Vec<_>>().join(" ");
+    let mut found = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let mut depth = 1;
+                let end = group.char_indices().find(|(_, c)| {
+                    depth += i32::from(*c == '{') - i32::from(*c == '}');
+                    depth == 0
+                });
+                let group = end.map_or(group, |(end, _)| &group[..end]);
+                found.extend(group.split(',').map(|item| path_at(item.trim())));
+            }
+            None => {
+                found.insert(path_at(rest));
+            }
+        }
+    }
+    found.retain(|path| !path.is_empty());
+    found
+}
+
+/// The path at the start of a text: words joined by `::`.
+fn path_at(text: &str) -> String {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+    text[..end.unwrap_or(text.len())].trim_matches(':').to_owned()
+}
+
+/// Modules of the library that the code names, by its own absolute paths or by `super::super::`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let code = code.replace("super::super::", "crate::");
+    let modules = paths(&code).into_iter().filter_map(|path| path.split("::").next().map(str::to_owned));
+    modules.filter(|module| LAYERS.iter().any(|layer| layer.name == module)).collect()
+}
+
+/// Functions of more than the permitted lines: the line they begin at, their name, their length.
+fn long_functions(code: &str) -> impl Iterator<Item = (usize, String, usize)> {
+    let lines: Vec<&str> = code.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let (statement, _) = split_comment(line);
+        let Some((before, after)) = statement.split_once("fn ") else { continue };
+        let is_item = before
+            .trim()
+            .split(' ')
+            .all(|word| matches!(word, "" | "pub" | "async" | "const" | "unsafe" | "default") || word.starts_with("pub("));
+        if !is_item || statement.trim_end().ends_with(['}', ';']) {
+            continue;
+        }
+        let close = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
+        if let Some(length) = lines[start..].iter().position(|line| *line == close).map(|length| length + 1)
+            && length > FUNCTION_LINES_MAX
+        {
+            found.push((start + 1, path_at(after), length));
+        }
+    }
+    found.into_iter()
+}
+
+/// Files that import each other in a loop, by their paths; a file may name the vocabulary of the module that holds it.
+fn circles(files: &[(String, String)]) -> Vec<String> {
+    let module = |path: &str| {
+        let stem = path.strip_suffix(".rs").unwrap_or(path);
+        stem.strip_suffix("/mod").unwrap_or(stem).replace('/', "::")
+    };
+    let modules: BTreeMap<String, &str> = files.iter().map(|(path, _)| (module(path), path.as_str())).collect();
+    let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (path, text) in files {
+        let own = module(path);
+        let root = path.starts_with(GUEST).then(|| GUEST.trim_end_matches('/').replace('/', "::"));
+        for named in paths(&without_tests(text)) {
+            let mut target = root.as_ref().map_or(named.clone(), |root| format!("{root}::{named}"));
+            while !modules.contains_key(&target) {
+                match target.rsplit_once("::") {
+                    Some((outer, _)) => target = outer.to_owned(),
+                    None => break,
+                }
+            }
+            let is_holder = own == target || own.starts_with(&format!("{target}::"));
+            if let Some(file) = modules.get(&target).filter(|_| !is_holder) {
+                edges.entry(path).or_default().insert(file);
+            }
+        }
+    }
+    let reaches = |from: &str, to: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(file) = open.pop() {
+            for next in edges.get(file).into_iter().flatten() {
+                if *next == to {
+                    return true;
+                }
+                if seen.insert(*next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    };
+    edges.keys().filter(|file| reaches(file, file)).map(|file| format!("{file}: imports itself in a circle")).collect()
 }
 
 /// Whether the text holds this word and not a longer one.
@@ -129,10 +242,11 @@ fn holds_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// The text with every item under `#[cfg(test)]` blanked, line for line; as rustfmt writes it, an item ends at a `;` or at the `}` under its beginning.
+/// The text with every item under `#[cfg(test)]` blanked, line for line. rustfmt ends an item at a `;` or at the `}` under its
+/// beginning.
 pub fn without_tests(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
-    // What ends the item that is left out.
+    // The line that ends the blanked item.
     let mut end: Option<String> = None;
     let mut begins = false;
     for line in text.lines() {
@@ -152,7 +266,7 @@ pub fn without_tests(text: &str) -> String {
     kept
 }
 
-/// The modules that a door declares for tests alone.
+/// Modules that a file declares for tests alone.
 fn test_modules(text: &str) -> impl Iterator<Item = &str> {
     text.split("#[cfg(test)]\n").skip(1).filter_map(|rest| {
         let (_, name) = rest.lines().next()?.split_once("mod ")?;
@@ -160,7 +274,7 @@ fn test_modules(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A line's code and its comment. A `//` within quotes is taken for text.
+/// A line's code and its comment. A `//` within quotes counts as text.
 fn split_comment(line: &str) -> (&str, &str) {
     let mut quoted = false;
     for (at, byte) in line.bytes().enumerate() {
@@ -185,8 +299,8 @@ pub fn walk(root: &Path, directory: &Path, see: &mut impl FnMut(&str, &str)) {
     }
 }
 
-#[test]
-fn the_house_is_tidy() {
+/// The files of `src` that are no tests: their paths below it, and their texts.
+fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut files, mut for_tests) = (Vec::new(), Vec::new());
     walk(&root, &root, &mut |path, text| {
@@ -198,44 +312,110 @@ fn the_house_is_tidy() {
     });
     assert!(files.len() > 20, "the source is there to be read");
     files.retain(|(path, _)| !for_tests.contains(path));
-    let found: Vec<_> = files.iter().flat_map(|(path, text)| violations(path, text)).collect();
+    files
+}
+
+#[test]
+fn the_source_is_tidy() {
+    let files = sources();
+    let mut found: Vec<_> = files.iter().flat_map(|(path, text)| violations(path, text)).collect();
+    found.extend(circles(&files));
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_staircase_leads_downwards_and_is_the_one_that_the_map_draws() {
+    for (step, layer) in LAYERS.iter().enumerate() {
+        for import in layer.imports {
+            assert!(LAYERS[..step].iter().any(|below| below.name == *import), "{} stands not above {import}", layer.name);
+        }
+    }
+    let map = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let drawn = map.split("```").nth(1).unwrap().lines().filter_map(|line| line.strip_prefix("//!  "));
+    let drawn: Vec<_> = drawn.filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(drawn, LAYERS.iter().rev().map(|layer| layer.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_permitted_import_is_used() {
+    let files = sources();
+    for layer in LAYERS {
+        let of_layer = files.iter().filter(|(path, _)| path.starts_with(&format!("{}/", layer.name)));
+        let used: BTreeSet<String> = of_layer.flat_map(|(_, text)| imports(&without_tests(text))).collect();
+        for import in layer.imports {
+            assert!(used.contains(*import), "{} does not use {import}: take the permission back", layer.name);
+        }
+    }
 }
 
 #[test]
 fn every_test_and_bench_file_says_what_it_is() {
     for directory in ["tests", "benches"] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
-        if root.is_dir() {
-            walk(&root, &root, &mut |path, text| assert!(text.starts_with("//!"), "{directory}/{path} does not open with //!"));
-        }
+        walk(&root, &root, &mut |path, text| assert!(text.starts_with("//!"), "{directory}/{path} does not open with //!"));
     }
 }
 
 #[test]
+fn comments_do_not_open_like_translations() {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let mut last_was_comment = false;
+        for (index, line) in without_tests(&text).lines().enumerate() {
+            let comment = line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']).trim_start());
+            if comment.is_some_and(|comment| !last_was_comment && TRANSLATED.iter().any(|word| comment.starts_with(word))) {
+                let may_ask = comment.is_some_and(|comment| comment.starts_with("Whether "));
+                if !may_ask {
+                    found.push(format!("{path}:{}", index + 1));
+                }
+            }
+            last_was_comment = comment.is_some();
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
 fn every_rule_can_fail() {
-    for rule in MATRIX {
-        let path = format!("{}planted.rs", rule.room);
-        for word in rule.never {
+    for layer in LAYERS {
+        let path = format!("{}/planted.rs", layer.name);
+        for word in layer.never {
             let planted = format!("//! Doc.\nuse {word}x_not;\nfn f() {{ {word} }}\n");
             let found = violations(&path, &planted);
             assert!(found.iter().any(|line| line.ends_with(word)), "{word} in {path} is noticed: {found:?}");
             assert!(!violations("elsewhere.rs", &planted).iter().any(|line| line.ends_with(word) && !NOWHERE.contains(word)));
         }
+        for other in LAYERS.iter().filter(|other| other.name != layer.name && !layer.imports.contains(&other.name)) {
+            let planted = format!("//! Doc.\nuse crate::{}::x;\n", other.name);
+            assert_eq!(violations(&path, &planted), [format!("{path}: crate::{}", other.name)]);
+        }
     }
     for word in NOWHERE {
         assert!(!violations("a.rs", &format!("//! Doc.\nfn f() {{ {word} }}\n")).is_empty(), "{word}");
     }
-    for planted in ["use luckydraw::draw::Event;", "use luckydraw::{wire, live};", "luckydraw::ops::server::start();"] {
+    for planted in ["use luckydraw::draw::Event;", "use luckydraw::{wire, live};", "luckydraw::server::start();"] {
         assert_eq!(violations("bin/drawload/a.rs", &format!("//! D.\n{planted}\n")).len(), 1, "{planted}");
     }
-    assert!(violations("bin/drawload/a.rs", "//! D.\nuse luckydraw::wire;\n").is_empty());
+    assert!(violations("bin/drawload/a.rs", "//! D.\nuse luckydraw::wire::text;\n").is_empty());
     assert_eq!(violations("a.rs", "fn f() {}\n").len(), 1, "a missing doc");
-    assert_eq!(violations("a.rs", &format!("//! Doc.\n{}", "fn f() {}\n".repeat(LINES_MAX))).len(), 1, "a long file");
+    assert_eq!(violations("a.rs", &format!("//! Doc.\n{}", "fn f() {}\n".repeat(FILE_LINES_MAX))).len(), 1, "a long file");
+    let long = format!("//! Doc.\npub async fn f() {{\n{}}}\n", "    g();\n".repeat(FUNCTION_LINES_MAX));
+    assert_eq!(violations("a.rs", &long), ["a.rs:2: f has 62 lines"]);
+    assert_eq!(violations("a.rs", &format!("//! {}\n", "x".repeat(COMMENT_CHARS_MAX))).len(), 1, "a wide comment");
 }
 
 #[test]
-fn every_way_to_name_a_room_is_noticed_and_no_comment_or_test_is() {
+fn a_circle_of_files_is_noticed() {
+    let file = |path: &str, uses: &str| (path.to_owned(), format!("//! D.\nuse crate::{uses};\n"));
+    let circle = [file("live/a.rs", "live::b::B"), file("live/b.rs", "live::c"), file("live/c/mod.rs", "live::a::A")];
+    assert_eq!(circles(&circle).len(), 3);
+    assert!(circles(&circle[..2]).is_empty());
+    let holder = [file("live/mod.rs", "live::a::A"), file("live/a.rs", "live::Role")];
+    assert!(circles(&holder).is_empty(), "a module's vocabulary is no circle");
+}
+
+#[test]
+fn every_way_to_name_a_module_is_noticed_and_no_comment_or_test_is() {
     for planted in [
         "use crate::live;",
         "use crate::live::Role;",
@@ -250,11 +430,7 @@ fn every_way_to_name_a_room_is_noticed_and_no_comment_or_test_is() {
     }
     let tested = "//! D.\nfn f() {}\n\n#[cfg(test)]\nmod tests {\n use crate::live; fn g() { x.unwrap() }\n}\n";
     assert!(violations("draw/a.rs", tested).is_empty());
-    let door = "//! D.\n#[cfg(test)]\nmod testing;\nuse crate::live;\nimpl A {\n    #[cfg(test)]\n    fn f() {\n        x.unwrap()\n    }\n    use crate::http;\n}\n";
-    assert_eq!(
-        violations("draw/mod.rs", door),
-        ["draw/mod.rs:4: crate::live", "draw/mod.rs:10: crate::http"],
-        "what follows a test's item is read"
-    );
-    assert_eq!(test_modules(door).collect::<Vec<_>>(), ["testing"]);
+    let entry = "//! D.\n#[cfg(test)]\nmod testing;\nuse crate::live;\nimpl A {\n    #[cfg(test)]\n    fn f() {\n        x.unwrap()\n    }\n    use crate::http;\n}\n";
+    assert_eq!(violations("draw/mod.rs", entry), ["draw/mod.rs: crate::http", "draw/mod.rs: crate::live"]);
+    assert_eq!(test_modules(entry).collect::<Vec<_>>(), ["testing"]);
 }

@@ -7,12 +7,11 @@ pub mod port;
 pub mod process;
 pub mod text;
 
-use crate::api::app::App;
+use crate::api::app::{ApiRequest, App};
 use crate::api::auth::{AccessLevel, is_same_secret};
-use crate::api::context::ApiRequest;
 use crate::http::response::{HttpResponse, HttpResult, with_type};
 use crate::live::Role;
-use crate::live::connection_counts::Evicted;
+use crate::live::connection_counts::EvictionReason;
 use crate::live::room::Room;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,20 +63,22 @@ fn write_rooms(text: &mut MetricsText, rooms: &[Arc<Room>]) {
     text.family("luckydraw_sockets", Gauge, "Connected sockets of an event, by role.");
     for room in rooms {
         for (role, name) in [(Role::Phone, "phone"), (Role::Display, "display"), (Role::Admin, "admin")] {
-            text.sample(&[("event", room.id.as_str()), ("role", name)], room.census.connected(role));
+            text.sample(&[("event", room.id.as_str()), ("role", name)], room.connections.connected(role));
         }
     }
     text.family("luckydraw_sockets_behind", Gauge, "Sockets with frames still queued.");
     for room in rooms {
-        text.sample(&[("event", room.id.as_str())], room.census.behind.load(Relaxed));
+        text.sample(&[("event", room.id.as_str())], room.connections.behind.load(Relaxed));
     }
     text.family("luckydraw_sockets_evicted_total", Counter, "Sockets closed by the server, by reason.");
     for room in rooms {
-        for (reason, name) in [(Evicted::Slow, "slow"), (Evicted::Silent, "silent"), (Evicted::Talkative, "talkative")] {
-            text.sample(&[("event", room.id.as_str()), ("reason", name)], room.census.evicted(reason));
+        for (reason, name) in
+            [(EvictionReason::Slow, "slow"), (EvictionReason::Silent, "silent"), (EvictionReason::Flooding, "talkative")]
+        {
+            text.sample(&[("event", room.id.as_str()), ("reason", name)], room.connections.evicted(reason));
         }
     }
-    let readings: Vec<_> = rooms.iter().filter_map(|room| Some((room.id.as_str(), room.delivery.reading()?))).collect();
+    let readings: Vec<_> = rooms.iter().filter_map(|room| Some((room.id.as_str(), room.delivery.report()?))).collect();
     text.family("luckydraw_announcement_phones", Gauge, "Phones that were to get the last announcement, and that have it.");
     for (event, reading) in &readings {
         text.sample(&[("event", event), ("state", "expected")], reading.expected);

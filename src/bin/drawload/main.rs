@@ -1,83 +1,67 @@
-//! The load tester: a hall full of phones, a projector and a host, who judge the server by what they see.
+//! The load tester: phones, a display and a host, who judge the server by what they receive.
 //!
-//! A guest of the house: it enters by the front door, over HTTP and WebSocket, and knows nothing of the server but its wire. It was
-//! built because its forerunner said PASS while most messages never arrived; so every frame of every phone is accounted for, and a
-//! measurement that is missing is never taken for a good one.
+//! It is a client like any other, over HTTP and WebSocket, and shares no code with the server. Its
+//! predecessor reported PASS while most messages never arrived. So this one accounts for every
+//! frame of every phone, and a missing measurement never passes.
 //!
-//! [`plan`] says what happens when, or a [`screenplay`] does; a [`run`] plays one after the other, or climbs to the [`ceiling`]. An [`evening`] is
-//! played with [`phone`]s, some of them [`slow`], and a [`stage_hand`], who hold a [`mod@line`] each on a [`connection`] to the [`target`]. [`audit`] asks the
-//! server afterwards, [`measure`] keeps what was seen, [`verdict`] judges it, [`report`] tells it. One thread does it all, so that nothing here needs a lock and a
-//! tester that is too slow shows as one: its timers lag.
+//! Arrows go downwards only:
 //!
-//! Exit codes: 0 all criteria met, 99 one was missed, 4 void since the tester was the bottleneck, 3 it could not run, 64 wrong
-//! arguments, 105 interrupted.
+//! ```text
+//! commands   full-scenario, websocket-test, http-test, memory-monitor, compare
+//! report     terminal, page, tables: all from one summary
+//! run        one scenario from the first request to the last; ceiling, sizing, summary
+//! verdict    audit of the server, metrics, criteria, outcome
+//! actors     phones, display and host, on one thread; their sockets
+//! scenario   what happens when, built in or from a file
+//! client     target, TLS, connections, HTTP
+//! measure    clock, latencies, delivery ledger, processes, recorder
+//! arguments  the command line, exit codes
+//! ```
+//!
+//! One thread does everything, so that nothing needs a lock and a tester that is too slow shows as
+//! one: its timers are late.
+//!
+//! Exit codes: 0 all criteria met, 99 one was missed, 4 void since the tester was the bottleneck, 3
+//! it could not run, 64 wrong arguments, 105 interrupted.
 
-mod advice;
+mod actors;
 mod arguments;
-mod audit;
-mod book;
-mod ceiling;
-mod clock;
-mod compare;
-mod connection;
-mod evening;
-mod http;
-mod limits;
-mod line;
+mod client;
+mod commands;
 mod measure;
-mod metric;
-mod monitor;
-mod observers;
-mod outcome;
-mod phone;
-mod plan;
-mod progress;
 mod report;
 mod run;
-mod screenplay;
-mod slow;
-mod sources;
-mod stage_hand;
-mod target;
-mod trust;
+mod scenario;
 mod verdict;
-mod watched;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, COULD_NOT_RUN, RunError, Subcommand, USAGE};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| {
         let _ = error.print();
-        std::process::exit(if error.use_stderr() { i32::from(outcome::USAGE) } else { 0 });
+        std::process::exit(if error.use_stderr() { i32::from(USAGE) } else { 0 });
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return could_not_run(&format!("no runtime: {error}")),
+    let result = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, run_subcommand(&arguments.subcommand)),
+        Err(error) => Err(RunError::CouldNotRun(format!("no runtime: {error}"))),
     };
-    let hall = tokio::task::LocalSet::new();
-    let ended = hall.block_on(&runtime, async {
-        match arguments.command {
-            Command::FullScenario(asked) => run::full_scenario(&asked).await,
-            Command::WebsocketTest(asked) => run::websocket_test(&asked).await,
-            Command::HttpTest(asked) => run::http_test(&asked).await,
-            Command::Compare(asked) => compare::compare(&asked),
-            Command::MemoryMonitor(asked) => monitor::watch(&asked).await,
-        }
-    });
-    match ended {
-        Ok(code) => ExitCode::from(code),
-        Err(evening::Stopped::Usage(why)) => {
-            eprintln!("drawload: {why}");
-            ExitCode::from(outcome::USAGE)
-        }
-        Err(evening::Stopped::CouldNotRun(why)) => could_not_run(&why),
-    }
+    let (code, why) = match result {
+        Ok(code) => return ExitCode::from(code),
+        Err(RunError::Usage(why)) => (USAGE, why),
+        Err(RunError::CouldNotRun(why)) => (COULD_NOT_RUN, format!("could not run: {why}")),
+    };
+    eprintln!("drawload: {why}");
+    ExitCode::from(code)
 }
 
-fn could_not_run(why: &str) -> ExitCode {
-    eprintln!("drawload: could not run: {why}");
-    ExitCode::from(outcome::COULD_NOT_RUN)
+async fn run_subcommand(subcommand: &Subcommand) -> Result<u8, RunError> {
+    match subcommand {
+        Subcommand::FullScenario(options) => commands::full_scenario(options).await,
+        Subcommand::WebsocketTest(options) => commands::websocket_test(options).await,
+        Subcommand::HttpTest(options) => commands::http_test(options).await,
+        Subcommand::MemoryMonitor(options) => commands::monitor::monitor(options).await,
+        Subcommand::Compare(options) => commands::compare::compare(options),
+    }
 }

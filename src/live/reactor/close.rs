@@ -1,11 +1,13 @@
-//! How a peer leaves, and how anything is sent to one alone.
+//! Sending to one peer, and the end of a peer.
 //!
-//! There is one way out of a room, `depart`, which takes the peer off its list and out of every count; and one way out of the stage,
-//! `remove`, which closes the socket. A peer that is told to go has departed at once, and its socket lives on for as long as it takes to say so.
+//! There is one way out of a room, `leave_room`, which takes the peer off its list and out of every
+//! count. There is one way out of the reactor, `remove`, after which the event loop frees the slot
+//! and closes the socket. A closed peer leaves its room at once; its socket lives on until its
+//! close frame is sent and its own side is closed, or until a deadline.
 
-use crate::live::connection_counts::Evicted;
-use crate::live::outbox::Kind;
-use crate::live::peer::{Fault, Place, Sent, State, close_frame};
+use crate::live::connection_counts::EvictionReason;
+use crate::live::outbox::FrameKind;
+use crate::live::peer::{Membership, PeerState, SendError, SendOutcome, close_frame};
 use crate::live::reactor::event_loop::EventLoop;
 use crate::live::{CloseCode, PeerId};
 use bytes::Bytes;
@@ -16,149 +18,162 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const PING: &[u8] = &[0x89, 0];
 
 impl EventLoop {
-    /// Sends frames to one peer, and lets it go if they cannot be.
-    pub fn send(&mut self, slot: u32, frames: &Bytes, kind: Kind) {
-        // Frames that are sent one after the other may find that the first was too much.
-        let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| !peer.is_leaving()) else { return };
-        let sent = peer.send(frames, kind, self.now, &self.limits);
-        self.see_to(slot, sent);
+    /// Sends frames to one peer unless it leaves; closes or removes it if that fails.
+    pub fn send(&mut self, slot: u32, frames: &Bytes, kind: FrameKind) {
+        // Of several buffers sent in a row, the first may already have closed the peer.
+        let peer = &mut self.peers[slot as usize];
+        if !peer.is_leaving() {
+            let sent = peer.send(frames, kind, self.now, &self.limits);
+            self.handle_send_outcome(slot, sent);
+        }
     }
 
-    /// Answers a ping with what it said.
+    /// Answers a ping with its payload.
     pub fn pong(&mut self, slot: u32, payload: &[u8]) {
         let mut frame = [0; 127];
         frame[..2].copy_from_slice(&[0x8a, payload.len() as u8]);
         frame[2..2 + payload.len()].copy_from_slice(payload);
         let sent = self.peers[slot as usize].send_own(&frame[..2 + payload.len()], self.now, &self.limits);
-        self.see_to(slot, sent);
+        self.handle_send_outcome(slot, sent);
     }
 
-    /// Asks a silent peer whether it is there.
-    pub fn ask(&mut self, slot: u32) {
+    /// Pings a silent peer.
+    pub fn ping(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
-        peer.note_asked();
+        peer.note_ping();
         let sent = peer.send_own(PING, self.now, &self.limits);
-        self.see_to(slot, sent);
+        self.handle_send_outcome(slot, sent);
     }
 
-    /// Sends what a peer is owed, now that its socket takes more.
-    pub fn catch_up(&mut self, slot: u32) {
+    /// Sends what waits in a peer's outbox, now that its socket takes more.
+    pub fn flush_outbox(&mut self, slot: u32) {
         let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| peer.outbox.is_some()) else { return };
-        let room = peer.crowd.map(|place| &self.crowds[place.crowd as usize].room);
-        let is_even = peer.catch_up(|kind| {
-            if let (Kind::Announcement(draw), Some(room)) = (kind, room) {
-                room.delivery.caught_up(draw);
+        let room = peer.membership.map(|membership| &self.subscribers[membership.subscribers as usize].room);
+        let is_empty = peer.flush_outbox(|kind| {
+            if let (FrameKind::Announcement(draw), Some(room)) = (kind, room) {
+                room.delivery.count_late_delivery(draw);
             }
         });
-        match (is_even, room) {
-            (Ok(true), Some(room)) => drop(room.census.behind.fetch_sub(1, Relaxed)),
-            (Ok(true), None) => self.hang_up(slot),
+        match (is_empty, room) {
+            (Ok(true), Some(room)) => drop(room.connections.behind.fetch_sub(1, Relaxed)),
+            (Ok(true), None) => self.begin_drain(slot),
             (Ok(false), _) => {}
-            (Err(_), _) => {
-                // The queue may be empty or not: what the counts go by is whether the peer still has one, and it has.
-                self.remove(slot);
-            }
+            // The peer still has its outbox, by which the count of peers behind is corrected.
+            (Err(_), _) => self.remove(slot),
         }
     }
 
-    /// Tells a peer to go and why. One that was told already, or is gone, is left alone.
+    /// Closes a peer with `code`, and counts it if that is an eviction. Leaves alone a peer that is
+    /// closed already.
     pub fn close(&mut self, slot: u32, code: CloseCode) {
-        let Some(peer) = self.peers.get(slot as usize) else { return };
         let reason = match code {
-            CloseCode::TooSlow => Some(Evicted::Slow),
-            CloseCode::Silent => Some(Evicted::Silent),
-            CloseCode::TooManyMessages => Some(Evicted::Talkative),
+            CloseCode::TooSlow => Some(EvictionReason::Slow),
+            CloseCode::Silent => Some(EvictionReason::Silent),
+            CloseCode::TooManyMessages => Some(EvictionReason::Flooding),
             _ => None,
         };
-        if let Some((place, reason)) = peer.crowd.zip(reason) {
-            self.crowds[place.crowd as usize].room.census.evict(reason);
+        if let Some((membership, reason)) = self.peers[slot as usize].membership.zip(reason) {
+            self.subscribers[membership.subscribers as usize].room.connections.count_eviction(reason);
         }
-        self.part(slot, Some(code as u16));
+        self.send_close(slot, Some(code as u16));
     }
 
-    /// Says goodbye, with a code or, as an answer to a goodbye without one, with none: the last frame that is sent.
-    pub fn part(&mut self, slot: u32, code: Option<u16>) {
-        if self.peers.get(slot as usize).is_none_or(|peer| peer.is_leaving()) {
+    /// Sends a close frame as the last one: with a code, or without when it answers a close frame
+    /// without one.
+    pub fn send_close(&mut self, slot: u32, code: Option<u16>) {
+        if self.peers[slot as usize].is_leaving() {
             return;
         }
-        self.depart(slot);
-        self.leaving += 1;
+        self.leave_room(slot);
+        self.closing += 1;
         let peer = &mut self.peers[slot as usize];
         self.unfinished_bytes -= peer.unfinished_bytes();
-        peer.forget_unfinished();
-        peer.abandon_outbox();
-        peer.state = State::Lingering;
-        peer.due_at = self.now.after(self.limits.linger_max);
+        peer.discard_unfinished();
+        peer.discard_unsent();
+        peer.state = PeerState::Closing;
+        peer.due_at = self.now.after(self.limits.close_frame_age_max);
         match peer.send_own(&close_frame(code), self.now, &self.limits) {
-            Ok(Sent::Whole) => self.hang_up(slot),
-            Ok(Sent::FellBehind | Sent::StillBehind) => {}
+            Ok(SendOutcome::Complete) => self.begin_drain(slot),
+            Ok(SendOutcome::FellBehind | SendOutcome::StillBehind) => {}
             Err(_) => self.remove(slot),
         }
     }
 
-    /// Drops a peer: its socket is closed and nothing of it is left.
+    /// Removes a peer: out of its room and every count. Its slot stays valid until the end of the
+    /// unit of work, so that callers may go on with it. Leaves alone a peer that is removed
+    /// already.
     pub fn remove(&mut self, slot: u32) {
-        if !self.peers.contains(slot as usize) {
+        if self.peers[slot as usize].state == PeerState::Removed {
             return;
         }
-        self.depart(slot);
-        let peer = self.peers.remove(slot as usize);
+        self.leave_room(slot);
+        let peer = &mut self.peers[slot as usize];
         self.unfinished_bytes -= peer.unfinished_bytes();
-        self.leaving -= usize::from(peer.is_leaving());
+        self.closing -= usize::from(peer.is_leaving());
+        peer.discard_unfinished();
+        peer.outbox = None;
+        peer.state = PeerState::Removed;
+        self.removed.push(slot);
     }
 
-    /// Notes that a peer has moved up on its list, into a place that became free.
-    pub fn note_moved(&mut self, moved: Option<u32>, place: Place) {
+    /// Updates the peer that moved into a position of its list which became free.
+    pub fn update_moved(&mut self, moved: Option<u32>, freed: Membership) {
         if let Some(moved) = moved {
-            self.peers[moved as usize].crowd = Some(place);
+            self.peers[moved as usize].membership = Some(freed);
         }
     }
 
-    /// Takes a peer out of its room, if it is in one: off its list, out of the counts, and the crowd with its last.
-    fn depart(&mut self, slot: u32) {
+    /// Takes a peer out of its room, if it is in one: off its list and out of the counts. The
+    /// room's last peer here drops its subscribers.
+    fn leave_room(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
-        let Some(place) = peer.crowd.take() else { return };
-        let crowd = &mut self.crowds[place.crowd as usize];
-        let census = &crowd.room.census;
+        let Some(membership) = peer.membership.take() else { return };
+        let subscribers = &mut self.subscribers[membership.subscribers as usize];
+        let connections = &subscribers.room.connections;
         if peer.outbox.is_some() {
-            census.behind.fetch_sub(1, Relaxed);
+            connections.behind.fetch_sub(1, Relaxed);
         }
         if let Some(number) = peer.number() {
-            crowd.room.holders.release(number, PeerId { stage: self.index, slot, generation: peer.generation });
+            let id = PeerId { reactor: self.index, slot, generation: peer.generation };
+            subscribers.room.token_sockets.remove(number, id);
         }
         let moved = match peer.state {
-            State::Admitted(role) => {
-                census.leave(role, unix_ms());
-                crowd.dismiss(role, place.index())
+            PeerState::Admitted(role) => {
+                connections.count_leave(role, unix_ms());
+                subscribers.remove_admitted(role, membership.index())
             }
-            State::Awaiting(_) => crowd.settle(place.index()).1,
-            State::Arrived | State::Lingering | State::Draining => unreachable!("only who is listed has a place"),
+            PeerState::PendingAuth(_) => subscribers.remove_pending(membership.index()).1,
+            PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => {
+                unreachable!("only these two are members of a room")
+            }
         };
-        if crowd.is_empty() {
-            self.crowds.remove(place.crowd as usize);
+        if subscribers.is_empty() {
+            self.subscribers.remove(membership.subscribers as usize);
         }
-        self.note_moved(moved, place);
+        self.update_moved(moved, membership);
     }
 
-    /// Counts a peer that has fallen behind, or lets one go that cannot be kept.
-    fn see_to(&mut self, slot: u32, sent: Result<Sent, Fault>) {
+    /// Counts a peer that fell behind; closes or removes one that cannot be sent to.
+    fn handle_send_outcome(&mut self, slot: u32, sent: Result<SendOutcome, SendError>) {
         match sent {
-            Ok(Sent::FellBehind) => {
-                if let Some(place) = self.peers[slot as usize].crowd {
-                    self.crowds[place.crowd as usize].room.census.behind.fetch_add(1, Relaxed);
+            Ok(SendOutcome::FellBehind) => {
+                if let Some(membership) = self.peers[slot as usize].membership {
+                    let subscribers = &self.subscribers[membership.subscribers as usize];
+                    subscribers.room.connections.behind.fetch_add(1, Relaxed);
                 }
             }
-            Ok(Sent::Whole | Sent::StillBehind) => {}
-            Err(Fault::TooSlow) => self.close(slot, CloseCode::TooSlow),
-            Err(Fault::Broken) => self.remove(slot),
+            Ok(SendOutcome::Complete | SendOutcome::StillBehind) => {}
+            Err(SendError::OutboxFull) => self.close(slot, CloseCode::TooSlow),
+            Err(SendError::Disconnected) => self.remove(slot),
         }
     }
 
-    /// Has said the last word: the peer may take a moment to hang up.
-    fn hang_up(&mut self, slot: u32) {
+    /// Shuts down the sending side after the close frame and gives the peer a moment to close its
+    /// own.
+    fn begin_drain(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
-        peer.finish();
-        peer.state = State::Draining;
+        peer.shut_down_writes();
+        peer.state = PeerState::Draining;
         peer.due_at = self.now.after(self.limits.drain_max);
     }
 }
@@ -180,74 +195,75 @@ mod tests {
     use tokio_tungstenite::tungstenite::Message;
 
     #[test]
-    fn a_goodbye_is_answered_and_the_peer_counted_out() {
-        let house = House::open(patient(), 1);
-        let mut display = house.greeted(house.admitted(Role::Display));
-        assert!(house.room.census.has_display(unix_ms(), 0));
+    fn a_close_frame_is_answered_and_the_peer_leaves_the_counts() {
+        let test = TestRoom::open(patient_limits(), 1);
+        let mut display = test.greeted(test.admitted(Role::Display));
+        assert!(test.room.connections.has_display(unix_ms(), 0));
         display.send(Message::Close(None));
         assert_eq!(display.until_closed(), (vec![], 0));
-        eventually("it is counted out", || house.room.census.total() == 0);
-        assert!(house.room.census.has_display(unix_ms(), 600_000), "but was there lately");
+        eventually("it has left the counts", || test.room.connections.total() == 0);
+        assert!(test.room.connections.has_display(unix_ms(), 600_000), "but a display was there recently");
     }
 
     #[test]
-    fn a_silent_peer_is_asked_and_then_closed_with_4408() {
+    fn a_silent_peer_is_pinged_and_then_closed_with_4408() {
         let short = Duration::from_millis(30);
-        let house = House::open(Limits { silence_min: short, silence_max: short, pong_max: short, ..patient() }, 1);
-        let (heard, code) = closing_words(house.join_raw(house.admitted(Role::Phone)), b"");
-        assert_eq!((code, heard.ends_with(PING)), (4408, true));
-        assert_eq!(house.room.census.evicted_total(), 1);
+        let test = TestRoom::open(Limits { silence_min: short, silence_max: short, pong_max: short, ..patient_limits() }, 1);
+        let (received, code) = read_to_close(test.join_raw(test.admitted(Role::Phone)), b"");
+        assert_eq!((code, received.ends_with(PING)), (4408, true));
+        assert_eq!(test.room.connections.evicted_total(), 1);
     }
 
     #[test]
-    fn who_is_told_to_go_and_does_not_is_cut_off() {
-        let house = House::open(Limits { drain_max: Duration::from_millis(20), ..patient() }, 1);
-        let mut far = house.join_raw(house.admitted(Role::Phone));
+    fn a_closed_peer_that_does_not_hang_up_is_cut_off() {
+        let test = TestRoom::open(Limits { drain_max: Duration::from_millis(20), ..patient_limits() }, 1);
+        let mut far = test.join_raw(test.admitted(Role::Phone));
         far.write_all(&raw_frame(0x82, b"")).unwrap();
-        // It never hangs up; in the end the stage does, and then a write fails.
+        // It never closes its side; at the deadline the reactor closes the socket, and then a write
+        // fails.
         eventually("the socket is closed", || (&far).write_all(b"more").is_err());
     }
 
     #[test]
-    fn who_breaks_a_rule_and_goes_on_sending_still_reads_why() {
-        let house = House::open(patient(), 1);
-        let far = house.join_raw(house.admitted(Role::Phone));
+    fn a_peer_that_breaks_a_rule_and_sends_on_still_reads_the_close_code() {
+        let test = TestRoom::open(patient_limits(), 1);
+        let far = test.join_raw(test.admitted(Role::Phone));
         let (mut broken, flood) = (raw_frame(0x82, b""), [0x82; 256 << 10]);
         broken.extend_from_slice(&flood);
-        assert_eq!(closing_words(far, &broken).1, 1003);
+        assert_eq!(read_to_close(far, &broken).1, 1003);
     }
 
     #[test]
-    fn half_a_farewell_is_no_leak() {
-        let house = House::open(patient(), 1);
-        for way in [Shutdown::Write, Shutdown::Both] {
-            let far = house.join_raw(house.admitted(Role::Phone));
-            far.shutdown(way).unwrap();
-            eventually("it is gone", || house.room.census.total() == 0);
+    fn a_half_closed_socket_is_no_leak() {
+        let test = TestRoom::open(patient_limits(), 1);
+        for side in [Shutdown::Write, Shutdown::Both] {
+            let far = test.join_raw(test.admitted(Role::Phone));
+            far.shutdown(side).unwrap();
+            eventually("it is gone", || test.room.connections.total() == 0);
         }
     }
 
     #[test]
-    fn a_stop_says_1012_to_everybody_and_to_who_comes_late() {
-        let house = House::open(patient(), 2);
-        let mut peers: Vec<_> = (0..20).map(|_| house.phone()).collect();
-        peers.push(house.join(house.awaiting(0)));
-        let stages = house.stages.clone();
-        let stopper = std::thread::spawn(move || stages.stop(Duration::from_millis(100), Duration::from_secs(60)));
+    fn a_stop_closes_every_peer_and_a_late_socket_with_1012() {
+        let test = TestRoom::open(patient_limits(), 2);
+        let mut peers: Vec<_> = (0..20).map(|_| test.phone()).collect();
+        peers.push(test.join(test.pending(0)));
+        let reactors = test.reactors.clone();
+        let stopper = std::thread::spawn(move || reactors.stop(Duration::from_millis(100), Duration::from_secs(60)));
         for peer in &mut peers {
             assert_eq!(peer.until_closed(), (vec![], 1012));
         }
         drop(peers);
         stopper.join().unwrap();
-        assert_eq!(house.room.census.total(), 0);
-        assert_eq!(house.join(house.admitted(Role::Phone)).until_closed(), (vec![], 1012));
+        assert_eq!(test.room.connections.total(), 0);
+        assert_eq!(test.join(test.admitted(Role::Phone)).until_closed(), (vec![], 1012));
     }
 
     #[test]
-    fn a_stop_does_not_wait_for_ever() {
-        let house = House::open(patient(), 1);
-        let _deaf = house.phone();
-        house.stages.stop(Duration::from_secs(600), Duration::from_millis(50));
-        assert_eq!(house.room.census.total(), 0);
+    fn a_stop_ends_although_a_peer_does_not_hang_up() {
+        let test = TestRoom::open(patient_limits(), 1);
+        let _deaf = test.phone();
+        test.reactors.stop(Duration::from_secs(600), Duration::from_millis(50));
+        assert_eq!(test.room.connections.total(), 0);
     }
 }

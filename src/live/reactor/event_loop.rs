@@ -1,209 +1,230 @@
-//! What a stage's thread owns, and its loop: readiness, orders, and once a second a look at every peer's deadline.
+//! The state of a reactor's thread and its loop: readiness events, then jobs, then the scan of
+//! deadlines.
 //!
-//! Readiness is edge-triggered and asked for once a socket, in both directions, so a peer that falls behind costs no further system call. Orders come
-//! after readiness: a slot that was freed by an event of this round is given to a new peer only when no event of its old tenant is left.
+//! Readiness is edge-triggered and registered once per socket for both directions, so a peer that
+//! falls behind costs no further system call. The scan runs once per second over all peers; a timer
+//! per peer would cost memory and a queue operation per byte received.
+//!
+//! Any helper may remove the peer that it works on, while its callers go on with the slot. So
+//! `remove` only marks the peer, and `free_removed` alone frees slots, between two units of work.
+//! It runs after the turn's readiness events, so that no event of a former tenant reaches a new
+//! peer. No other code may free a slot.
 
 use crate::base::threads::EndProcessOnPanic;
-use crate::live::heartbeat::{self, Pulse};
+use crate::live::heartbeat::{Heartbeat, check_heartbeat};
 use crate::live::inbound::BUFFER_BYTES;
 use crate::live::jitter::Jitter;
 use crate::live::limits::Limits;
-use crate::live::peer::{Fault, Peer, State};
-use crate::live::protocol::MessageHandler;
-use crate::live::reactor::{Inbox, Order};
+use crate::live::message_handler::MessageHandler;
+use crate::live::peer::{Peer, PeerState, SendError};
+use crate::live::reactor::inbox::{Inbox, Job, WAKER};
 use crate::live::room::Room;
 use crate::live::subscribers::Subscribers;
 use crate::live::tick::{Clock, Tick};
 use crate::live::{CloseCode, PeerId};
 use mio::event::Event;
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll};
 use slab::Slab;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// The token of the bell: no slot is so high.
-pub const WAKER: Token = Token(usize::MAX);
-/// Readiness events of one round.
+/// Readiness events per turn.
 const EVENTS_MAX: usize = 1024;
-/// Orders of one round, so that a burst of them keeps no peer from being heard.
-const ORDERS_MAX: usize = 256;
+/// Jobs per turn, so that a burst of them does not keep the reactor from reading.
+const JOBS_MAX: usize = 256;
 
-/// A stage from inside.
+/// A reactor, as its thread sees it.
 pub struct EventLoop {
     pub index: u16,
     pub limits: Limits,
     pub poll: Poll,
-    pub mailbox: Inbox,
-    pub protocol: Box<dyn MessageHandler>,
-    pub clock: Clock,
-    /// The time of this round.
+    pub inbox: Inbox,
+    pub handler: Box<dyn MessageHandler>,
+    clock: Clock,
+    /// The time of this turn.
     pub now: Tick,
     pub jitter: Jitter,
     pub peers: Slab<Peer>,
-    pub crowds: Slab<Subscribers>,
-    /// What is being read. Lent to one peer at a time.
+    /// The rooms that have peers here.
+    pub subscribers: Slab<Subscribers>,
+    /// The read buffer, lent to one peer at a time.
     pub buffer: Vec<u8>,
-    /// Peers to be seen to when a walk over them is done. Empty between walks; kept for its memory.
+    /// Verdicts of a walk over peers, applied after it. Empty between walks; stored for its memory.
     pub verdicts: Vec<(u32, Verdict)>,
-    /// How many sockets have come so far: the generation of the last.
+    /// Slots of removed peers, to be freed. Empty between two units of work; stored for its memory.
+    pub removed: Vec<u32>,
+    /// Sockets that have joined so far: the generation of the last.
     pub joined: u32,
-    /// Peers that have been told to go.
-    pub leaving: usize,
-    /// Bytes that peers keep of unfinished frames.
+    /// Peers that are closed and not yet removed.
+    pub closing: usize,
+    /// Bytes of unfinished frames and records that all peers own.
     pub unfinished_bytes: usize,
-    /// When the stage ends at the latest, once it is stopping.
-    pub ends_at: Option<Tick>,
+    /// The time at which the reactor ends at the latest, once it stops.
+    pub stop_at: Option<Tick>,
     scanned_at: Tick,
 }
 
-/// What a walk over peers found to be done about one.
+/// What has to be done with a peer after a walk over peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Ask,
+    Ping,
     Close(CloseCode),
-    Drop,
+    Remove,
 }
 
-impl From<Fault> for Verdict {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::TooSlow => Verdict::Close(CloseCode::TooSlow),
-            Fault::Broken => Verdict::Drop,
+impl From<SendError> for Verdict {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::OutboxFull => Verdict::Close(CloseCode::TooSlow),
+            SendError::Disconnected => Verdict::Remove,
         }
     }
 }
 
 impl EventLoop {
-    /// An empty stage.
-    pub fn new(index: u16, limits: Limits, poll: Poll, mailbox: Inbox, protocol: Box<dyn MessageHandler>) -> Self {
+    /// A reactor without peers.
+    pub fn new(index: u16, limits: Limits, poll: Poll, inbox: Inbox, handler: Box<dyn MessageHandler>) -> Self {
         let clock = Clock::start();
         let now = clock.now();
         Self {
             index,
             limits,
             poll,
-            mailbox,
-            protocol,
+            inbox,
+            handler,
             clock,
             now,
             jitter: Jitter::new(),
             peers: Slab::new(),
-            crowds: Slab::new(),
+            subscribers: Slab::new(),
             buffer: vec![0; BUFFER_BYTES],
             verdicts: Vec::new(),
+            removed: Vec::new(),
             joined: 0,
-            leaving: 0,
+            closing: 0,
             unfinished_bytes: 0,
-            ends_at: None,
+            stop_at: None,
             scanned_at: now,
         }
     }
 
-    /// Runs the stage until it is told to stop and its peers have gone, or its patience is over.
+    /// Runs until the reactor is stopped and its peers have left, or their time is up.
     pub fn run(mut self) {
-        // Its peers would be gone, and whoever comes after them turned away.
+        // A process without this thread would lose its peers and reject all later ones.
         let _guard = EndProcessOnPanic;
         let mut events = Events::with_capacity(EVENTS_MAX);
-        while !self.is_over() {
-            // The only error that a valid queue gives is an interruption, and then there are no events.
-            if self.poll.poll(&mut events, self.sleep_max()).is_err() {
+        while !self.is_finished() {
+            // The only error of a valid queue is an interruption, and then there are no events.
+            if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
                 events.clear();
             }
             self.now = self.clock.now();
             if self.peers.is_empty() {
-                // Nobody was there to be looked at, for longer perhaps than ticks can tell.
+                // Without peers the reactor may have slept for longer than ticks can tell.
                 self.scanned_at = self.now;
             }
-            events.iter().filter(|event| event.token() != WAKER).for_each(|event| self.notice(event));
-            self.take_orders();
-            if self.scanned_at.after(self.scan_period()).has_come(self.now) {
+            events.iter().filter(|event| event.token() != WAKER).for_each(|event| self.handle_readiness(event));
+            self.free_removed();
+            self.run_jobs();
+            if self.scanned_at.after(self.scan_interval()).is_reached(self.now) {
                 self.scan();
+                self.free_removed();
             }
         }
-        for order in self.mailbox.inbox.try_iter() {
-            if let Order::Join(join) = order {
-                join.turn_away(CloseCode::Restarting);
+        for job in self.inbox.jobs.try_iter() {
+            if let Job::Join(join) = job {
+                join.reject(CloseCode::Restarting);
             }
         }
         let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot as u32).collect();
         slots.into_iter().for_each(|slot| self.remove(slot));
     }
 
-    /// The name of the peer in a slot.
-    pub fn id(&self, slot: u32) -> PeerId {
-        PeerId { stage: self.index, slot, generation: self.peers[slot as usize].generation }
+    /// The id of the peer in `slot`.
+    pub fn peer_id(&self, slot: u32) -> PeerId {
+        PeerId { reactor: self.index, slot, generation: self.peers[slot as usize].generation }
     }
 
-    /// The slot of a peer, if it is still there.
-    pub fn slot(&self, id: PeerId) -> Option<u32> {
+    /// The slot of a peer, if it is still here.
+    pub fn find_slot(&self, id: PeerId) -> Option<u32> {
         self.peers.get(id.slot as usize).filter(|peer| peer.generation == id.generation).map(|_| id.slot)
     }
 
-    /// The crowd of a room, if anybody of it is here. O(rooms on this stage), which are few.
-    pub fn crowd_of(&self, room: &Arc<Room>) -> Option<u32> {
-        self.crowds.iter().find(|(_, crowd)| Arc::ptr_eq(&crowd.room, room)).map(|(key, _)| key as u32)
+    /// The key of a room's subscribers, if it has any here. O(rooms on this reactor), which are
+    /// few.
+    pub fn find_subscribers(&self, room: &Arc<Room>) -> Option<u32> {
+        self.subscribers.iter().find(|(_, here)| Arc::ptr_eq(&here.room, room)).map(|(key, _)| key as u32)
     }
 
-    /// Carries out what a walk over peers has found.
-    pub fn carry_out_verdicts(&mut self) {
+    /// Applies the verdicts of a walk over peers, which must not change the lists that it walks.
+    pub fn apply_verdicts(&mut self) {
         let mut verdicts = std::mem::take(&mut self.verdicts);
         for (slot, verdict) in verdicts.drain(..) {
             match verdict {
-                Verdict::Ask => self.ask(slot),
+                Verdict::Ping => self.ping(slot),
                 Verdict::Close(code) => self.close(slot, code),
-                Verdict::Drop => self.remove(slot),
+                Verdict::Remove => self.remove(slot),
             }
         }
         self.verdicts = verdicts;
     }
 
-    fn is_over(&self) -> bool {
-        self.ends_at.is_some_and(|end| end.has_come(self.now) || self.peers.is_empty())
+    fn is_finished(&self) -> bool {
+        self.stop_at.is_some_and(|stop_at| stop_at.is_reached(self.now) || self.peers.is_empty())
     }
 
-    fn sleep_max(&self) -> Option<Duration> {
-        if !self.mailbox.inbox.is_empty() {
+    fn poll_timeout(&self) -> Option<Duration> {
+        if !self.inbox.jobs.is_empty() {
             return Some(Duration::ZERO);
         }
-        let is_idle = self.peers.is_empty() && self.ends_at.is_none();
-        (!is_idle).then(|| self.scanned_at.after(self.scan_period()).since(self.now))
+        let is_idle = self.peers.is_empty() && self.stop_at.is_none();
+        (!is_idle).then(|| self.scanned_at.after(self.scan_interval()).since(self.now))
     }
 
-    fn scan_period(&self) -> Duration {
-        if self.leaving > 0 || self.ends_at.is_some() { self.limits.scan_closing } else { self.limits.scan }
+    fn scan_interval(&self) -> Duration {
+        if self.closing > 0 || self.stop_at.is_some() { self.limits.scan_interval_closing } else { self.limits.scan_interval }
     }
 
-    fn notice(&mut self, event: &Event) {
+    fn handle_readiness(&mut self, event: &Event) {
         let slot = event.token().0 as u32;
         if event.is_writable() {
-            self.catch_up(slot);
+            self.flush_outbox(slot);
         }
         let is_ended = event.is_read_closed() || event.is_error();
         if event.is_readable() || is_ended {
-            self.listen(slot, is_ended);
+            self.read(slot, is_ended);
         }
     }
 
-    fn take_orders(&mut self) {
-        // Before the inbox is emptied: an order that comes in after the last look must find the bell silent and ring it.
-        self.mailbox.bell.answer();
-        for _ in 0..ORDERS_MAX {
-            let Ok(order) = self.mailbox.inbox.try_recv() else { return };
-            match order {
-                Order::Publish(publication) => self.walk(&publication),
-                Order::Unicast(peer, frames) => self.whisper(peer, &frames),
-                Order::Join(join) => self.join(*join),
-                Order::Replace(peer) => self.replace(peer),
-                Order::Probe(call) => drop(call),
-                Order::Stop { spread, patience } => self.begin_to_stop(spread, patience),
+    fn run_jobs(&mut self) {
+        // Before the inbox is emptied: a job that comes in after the last look must find no pending
+        // wake-up and make one.
+        self.inbox.wakeup.clear();
+        for _ in 0..JOBS_MAX {
+            let Ok(job) = self.inbox.jobs.try_recv() else { return };
+            match job {
+                Job::Publish(publication) => self.publish(&publication),
+                Job::Unicast(peer, frames) => self.unicast(peer, &frames),
+                Job::Join(join) => self.join(*join),
+                Job::Replace(peer) => self.replace(peer),
+                Job::Probe(liveness) => drop(liveness),
+                Job::Stop { spread, drain_max } => self.begin_stop(spread, drain_max),
             }
+            self.free_removed();
         }
     }
 
-    /// Gives every peer its moment to be told 1012.
-    fn begin_to_stop(&mut self, spread: Duration, patience: Duration) {
-        self.ends_at = Some(self.now.after(patience));
+    /// Frees the slots of removed peers, which closes their sockets.
+    fn free_removed(&mut self) {
+        for slot in self.removed.drain(..) {
+            self.peers.remove(slot as usize);
+        }
+    }
+
+    /// Gives every peer a deadline within `spread`, at which it is closed with 1012.
+    fn begin_stop(&mut self, spread: Duration, drain_max: Duration) {
+        self.stop_at = Some(self.now.after(drain_max));
         for (_, peer) in &mut self.peers {
             if !peer.is_leaving() {
                 peer.due_at = self.now.after(self.jitter.between(Duration::ZERO, spread));
@@ -211,54 +232,54 @@ impl EventLoop {
         }
     }
 
-    /// Looks at every peer's deadline, and at what has waited too long to be sent.
+    /// Checks every peer's deadline and the age of its outbox.
     fn scan(&mut self) {
         self.scanned_at = self.now;
-        let mut deepest = 0;
+        let mut outbox_depth = 0;
         for (slot, peer) in &mut self.peers {
-            deepest = deepest.max(peer.outbox.as_ref().map_or(0, |outbox| outbox.depth()));
-            let mut draw = || self.jitter.between(self.limits.silence_min, self.limits.silence_max);
-            if let Some(verdict) = judge(peer, self.now, self.ends_at.is_some(), &mut draw, &self.limits) {
+            outbox_depth = outbox_depth.max(peer.outbox.as_ref().map_or(0, |outbox| outbox.depth()));
+            let mut silence = || self.jitter.between(self.limits.silence_min, self.limits.silence_max);
+            if let Some(verdict) = check_peer(peer, self.now, self.stop_at.is_some(), &mut silence, &self.limits) {
                 self.verdicts.push((slot as u32, verdict));
             }
         }
-        self.mailbox.doors[usize::from(self.index)].deepest.store(deepest, Relaxed);
-        self.crowds.iter_mut().for_each(|(_, crowd)| crowd.forget_missed());
-        self.carry_out_verdicts();
+        self.inbox.handles[usize::from(self.index)].outbox_depth.store(outbox_depth, Relaxed);
+        self.subscribers.iter_mut().for_each(|(_, here)| here.drop_missed());
+        self.apply_verdicts();
     }
 }
 
-/// What the scan finds to be done about a peer, if anything.
-fn judge(
+/// The scan's verdict about a peer, if something has to be done.
+fn check_peer(
     peer: &mut Peer,
     now: Tick,
     is_stopping: bool,
-    draw_silence: &mut impl FnMut() -> Duration,
+    silence: &mut impl FnMut() -> Duration,
     limits: &Limits,
 ) -> Option<Verdict> {
     let oldest = peer.outbox.as_ref().and_then(|outbox| outbox.oldest());
     if oldest.is_some_and(|oldest| now.since(oldest) >= limits.frame_age_max) && !peer.is_leaving() {
         return Some(Verdict::Close(CloseCode::TooSlow));
     }
-    if !peer.due_at.has_come(now) {
+    if !peer.due_at.is_reached(now) {
         return None;
     }
     match peer.state {
-        State::Lingering | State::Draining | State::Arrived => Some(Verdict::Drop),
-        State::Awaiting(_) | State::Admitted(_) if is_stopping => Some(Verdict::Close(CloseCode::Restarting)),
-        State::Awaiting(_) => Some(Verdict::Close(CloseCode::BadToken)),
-        State::Admitted(_) => {
-            let (heard_at, asked) = peer.pulse();
-            match heartbeat::judge(now, heard_at, asked, draw_silence(), limits) {
-                Pulse::Alive { look_again } => {
-                    peer.due_at = look_again;
+        PeerState::Closing | PeerState::Draining | PeerState::Joining | PeerState::Removed => Some(Verdict::Remove),
+        PeerState::PendingAuth(_) | PeerState::Admitted(_) if is_stopping => Some(Verdict::Close(CloseCode::Restarting)),
+        PeerState::PendingAuth(_) => Some(Verdict::Close(CloseCode::BadToken)),
+        PeerState::Admitted(_) => {
+            let (heard_at, awaits_pong) = peer.heartbeat();
+            match check_heartbeat(now, heard_at, awaits_pong, silence(), limits) {
+                Heartbeat::Alive { next_check } => {
+                    peer.due_at = next_check;
                     None
                 }
-                Pulse::Ask { look_again } => {
-                    peer.due_at = look_again;
-                    Some(Verdict::Ask)
+                Heartbeat::Ping { next_check } => {
+                    peer.due_at = next_check;
+                    Some(Verdict::Ping)
                 }
-                Pulse::Dead => Some(Verdict::Close(CloseCode::Silent)),
+                Heartbeat::Dead => Some(Verdict::Close(CloseCode::Silent)),
             }
         }
     }
@@ -270,18 +291,18 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
 
-    /// In its environment, the test below is the process that is to end.
+    /// In its environment, the test below is the process that has to end.
     const DOOMED: &str = "DOOMED";
 
     #[test]
-    fn a_stage_that_panics_takes_the_process_with_it() {
+    fn a_reactor_that_panics_ends_the_process() {
         if std::env::var_os(DOOMED).is_some() {
-            let house = House::open(patient(), 2);
-            house.phone().say("panic");
+            let room = TestRoom::open(patient_limits(), 2);
+            room.phone().send_text("panic");
             eventually("the process ends", || false);
         }
         let (_, module) = module_path!().split_once("::").unwrap();
-        let name = format!("{module}::a_stage_that_panics_takes_the_process_with_it");
+        let name = format!("{module}::a_reactor_that_panics_ends_the_process");
         let doomed = Command::new(std::env::current_exe().unwrap()).args(["--exact", &name]).env(DOOMED, "1").output().unwrap();
         assert_eq!(doomed.status.signal(), Some(libc::SIGABRT), "{}", String::from_utf8_lossy(&doomed.stdout));
     }

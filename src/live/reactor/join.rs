@@ -1,178 +1,186 @@
-//! How a peer comes in: the hand-over of its socket, its greeting, and the proofs of its role and number.
+//! Joining: a peer takes over its socket, enters its room, is greeted, and proves its role and
+//! number.
 //!
-//! A greeting is what the peer missed and one `state_sync` of the publication that this stage last walked; from then on the peer is on the list
-//! that the next publication walks. Both happen here, on the thread that walks, so nothing can come between.
+//! A greeting is the frames that the peer missed and one `state_sync` of the last snapshot that
+//! this reactor broadcast. From then on the peer is on the list that the next publication walks.
+//! Both happen here, on the thread that broadcasts, so no frame can come between them. A join never
+//! waits for its peer.
 
 use crate::draw::Number;
-use crate::live::outbox::Kind;
-use crate::live::peer::{Peer, Place, State};
-use crate::live::protocol::Since;
+use crate::live::message_handler::ResumePoint;
+use crate::live::outbox::FrameKind;
+use crate::live::peer::{Membership, Peer, PeerState};
 use crate::live::reactor::event_loop::EventLoop;
-use crate::live::reactor::{Entry, Join, Order, token};
+use crate::live::reactor::inbox::{Admission, Job, Join};
 use crate::live::room::Room;
 use crate::live::subscribers::{PendingAuth, Subscribers};
 use crate::live::transport::Transport;
 use crate::live::{CloseCode, Identity, PeerId, Role};
 use crate::wire::join_frames;
 use bytes::Bytes;
+use mio::Token;
 use std::sync::Arc;
 
-/// Buffers up to this size leave as one: a copy costs less than a system call. Above it, what many have missed stays shared.
-const JOINED_BYTES_MAX: usize = 16 << 10;
+/// Buffers up to this size in sum are copied into one, since a copy costs less than a system call.
+/// Larger ones stay shared.
+const COPIED_BYTES_MAX: usize = 16 << 10;
 
 impl EventLoop {
-    /// Takes a socket over. One whose peer has gone meanwhile is dropped.
+    /// Takes over a socket. One whose peer has gone meanwhile is dropped.
     pub fn join(&mut self, join: Join) {
-        let Ok(line) = Transport::open(join.socket, &self.limits) else { return };
+        let Ok(transport) = Transport::open(join.socket, &self.limits) else { return };
         let slot = self.peers.vacant_key() as u32;
-        if line.watch(self.poll.registry(), token(slot)).is_err() {
+        if transport.register(self.poll.registry(), Token(slot as usize)).is_err() {
             return;
         }
         self.joined = self.joined.wrapping_add(1);
-        let peer = Peer::new(line, join.cipher, self.joined, self.now, self.now.after(self.limits.admission_max));
+        let peer = Peer::new(transport, join.tls, self.joined, self.now, self.now.after(self.limits.auth_max));
         self.unfinished_bytes += peer.unfinished_bytes();
         self.peers.insert(peer);
-        let (came_in, since) = match join.entry {
-            _ if self.ends_at.is_some() => (Err(CloseCode::Restarting), None),
-            Entry::Turned { code } => (Err(code), None),
-            Entry::Awaiting { room, role, since } => (self.await_proof(slot, room, role, since), None),
-            Entry::Admitted { room, role, identity, since } => (self.enter(slot, room, role, identity), since),
+        let (entered, since) = match join.admission {
+            _ if self.stop_at.is_some() => (Err(CloseCode::Restarting), None),
+            Admission::Rejected { code } => (Err(code), None),
+            Admission::PendingAuth { room, role, since } => (self.await_auth(slot, room, role, since), None),
+            Admission::Admitted { room, role, identity, since } => (self.enter_room(slot, room, role, identity), since),
         };
-        match came_in {
-            Ok(()) => self.greet(slot, since, &join.answer),
+        match entered {
+            Ok(()) => self.greet(slot, since, &join.response),
             Err(code) => {
-                self.send_all(slot, &[&join.answer], Kind::Greeting);
+                self.send_buffers(slot, &[&join.response], FrameKind::Greeting);
                 self.close(slot, code);
             }
         }
-        self.hear_ahead(slot, &join.read_ahead);
-        if self.peers.get(slot as usize).is_some_and(Peer::has_unread) {
-            self.listen(slot, false);
+        self.decode_read_ahead(slot, &join.read_ahead);
+        if self.peers[slot as usize].has_unread() {
+            self.read(slot, false);
         }
     }
 
-    /// Lets a peer in that has proved the role it wanted. From one that had nothing to prove it changes nothing.
+    /// Admits a peer that has proved its role. Does nothing to a peer that had nothing to prove.
     pub fn admit(&mut self, slot: u32, role: Role) {
         let peer = &self.peers[slot as usize];
-        let (State::Awaiting(_), Some(place)) = (peer.state, peer.crowd) else { return };
-        let crowd = &mut self.crowds[place.crowd as usize];
-        let (petition, moved) = crowd.settle(place.index());
-        self.note_moved(moved, place);
-        self.list(slot, place.crowd, role);
-        self.greet(slot, petition.since, &Bytes::new());
+        let (PeerState::PendingAuth(_), Some(membership)) = (peer.state, peer.membership) else { return };
+        let (pending, moved) = self.subscribers[membership.subscribers as usize].remove_pending(membership.index());
+        self.update_moved(moved, membership);
+        self.subscribe(slot, membership.subscribers, role);
+        self.greet(slot, pending.since, &Bytes::new());
     }
 
-    /// Takes down a proved number and answers with `reply`, what was missed before the peer connected, and the peer's own `state_sync`.
-    pub fn identify(&mut self, slot: u32, number: Number, since: Option<Since>, reply: &Bytes) {
-        let State::Admitted(role) = self.peers[slot as usize].state else { return };
-        if let Err(code) = self.hold(slot, number) {
+    /// Binds a proven number to a peer. Answers with `reply`, the frames that it missed before it
+    /// connected, and its own `state_sync`.
+    pub fn identify(&mut self, slot: u32, number: Number, since: Option<ResumePoint>, reply: &Bytes) {
+        let PeerState::Admitted(role) = self.peers[slot as usize].state else { return };
+        if let Err(code) = self.bind_number(slot, number) {
             return self.close(slot, code);
         }
-        let Some(peer) = self.peers.get(slot as usize) else { return };
-        let Some(place) = peer.crowd else { return };
-        let crowd = &mut self.crowds[place.crowd as usize];
-        let from = crowd.seq(peer.from);
-        let missed = since.filter(|since| since.seq < from).and_then(|since| crowd.missed(since, from));
-        let sync = self.protocol.state_sync(&crowd.snapshot, role, Some(number));
+        let peer = &self.peers[slot as usize];
+        let Some(membership) = peer.membership else { return };
+        let subscribers = &mut self.subscribers[membership.subscribers as usize];
+        let from = subscribers.full_seq(peer.synced_from);
+        let missed = since.filter(|since| since.seq < from).and_then(|since| subscribers.missed(since, from));
+        let sync = self.handler.state_sync(&subscribers.snapshot, role, Some(number));
         match (missed, since) {
             (Some(missed), Some(since)) => {
-                self.peers[slot as usize].from = since.seq as u32;
-                self.send_all(slot, &[reply, &missed, &sync], Kind::Greeting);
+                self.peers[slot as usize].synced_from = since.seq as u32;
+                self.send_buffers(slot, &[reply, &missed, &sync], FrameKind::Greeting);
             }
-            // Counted: a phone that shows its token again and again must not fill its outbox for nothing.
-            _ => self.send_all(slot, &[reply, &sync], Kind::Plain),
+            // Counted: a phone that proves its token again and again must not fill its outbox for
+            // free.
+            _ => self.send_buffers(slot, &[reply, &sync], FrameKind::Plain),
         }
     }
 
     /// Closes a peer whose number has one socket too many.
     pub fn replace(&mut self, oldest: PeerId) {
-        if let Some(slot) = self.slot(oldest) {
+        if let Some(slot) = self.find_slot(oldest) {
             self.close(slot, CloseCode::Replaced);
         }
     }
 
-    fn await_proof(&mut self, slot: u32, room: Arc<Room>, role: Role, since: Option<Since>) -> Result<(), CloseCode> {
-        let key = self.find_crowd(room)?;
-        let awaiting = &mut self.crowds[key as usize].awaiting;
-        awaiting.push(PendingAuth { slot, since });
+    fn await_auth(&mut self, slot: u32, room: Arc<Room>, role: Role, since: Option<ResumePoint>) -> Result<(), CloseCode> {
+        let key = self.find_or_add_subscribers(room)?;
+        let pending_auth = &mut self.subscribers[key as usize].pending_auth;
+        pending_auth.push(PendingAuth { slot, since });
         let peer = &mut self.peers[slot as usize];
-        peer.crowd = Some(Place::last(key, awaiting.len()));
-        peer.state = State::Awaiting(role);
+        peer.membership = Some(Membership::last(key, pending_auth.len()));
+        peer.state = PeerState::PendingAuth(role);
         Ok(())
     }
 
-    fn enter(&mut self, slot: u32, room: Arc<Room>, role: Role, identity: Option<Identity>) -> Result<(), CloseCode> {
-        let key = self.find_crowd(room)?;
-        self.list(slot, key, role);
+    fn enter_room(&mut self, slot: u32, room: Arc<Room>, role: Role, identity: Option<Identity>) -> Result<(), CloseCode> {
+        let key = self.find_or_add_subscribers(room)?;
+        self.subscribe(slot, key, role);
         let Some(identity) = identity else { return Ok(()) };
-        // A token is given after its registration is committed, so its session is never ahead of what this stage was told.
-        if identity.session != self.crowds[key as usize].snapshot.event.session {
+        // A token is issued after its registration is committed, so its session is never ahead of
+        // this reactor's snapshot.
+        if identity.session != self.subscribers[key as usize].snapshot.event.session {
             return Err(CloseCode::BadToken);
         }
-        self.hold(slot, identity.number)
+        self.bind_number(slot, identity.number)
     }
 
-    /// The crowd of a room, which is made if this is its first peer.
-    fn find_crowd(&mut self, room: Arc<Room>) -> Result<u32, CloseCode> {
-        if let Some(code) = room.is_shut() {
+    /// The key of a room's subscribers, which the room's first peer creates.
+    fn find_or_add_subscribers(&mut self, room: Arc<Room>) -> Result<u32, CloseCode> {
+        if let Some(code) = room.close_code() {
             return Err(code);
         }
-        Ok(self.crowd_of(&room).unwrap_or_else(|| self.crowds.insert(Subscribers::new(room)) as u32))
+        Ok(self.find_subscribers(&room).unwrap_or_else(|| self.subscribers.insert(Subscribers::new(room)) as u32))
     }
 
-    /// Puts a peer on its role's list, counts it, and begins its heartbeat.
-    fn list(&mut self, slot: u32, key: u32, role: Role) {
-        let crowd = &mut self.crowds[key as usize];
-        let list = &mut crowd.admitted[role];
+    /// Puts a peer on its role's list, counts it, and starts its heartbeat.
+    fn subscribe(&mut self, slot: u32, key: u32, role: Role) {
+        let subscribers = &mut self.subscribers[key as usize];
+        let list = &mut subscribers.admitted[role];
         list.push(slot);
         let peer = &mut self.peers[slot as usize];
-        peer.crowd = Some(Place::last(key, list.len()));
-        peer.state = State::Admitted(role);
+        peer.membership = Some(Membership::last(key, list.len()));
+        peer.state = PeerState::Admitted(role);
         peer.due_at = self.now.after(self.jitter.between(self.limits.silence_min, self.limits.silence_max));
-        crowd.room.census.enter(role);
+        subscribers.room.connections.count_join(role);
     }
 
-    /// Sends the `answer` to the handshake and, to whoever is let in, what was missed after `since`, if it is held, and the `state_sync`.
-    fn greet(&mut self, slot: u32, since: Option<Since>, answer: &Bytes) {
-        let Some(peer) = self.peers.get_mut(slot as usize) else { return };
-        let (State::Admitted(role), Some(place)) = (peer.state, peer.crowd) else {
-            return self.send_all(slot, &[answer], Kind::Greeting);
-        };
-        let crowd = &mut self.crowds[place.crowd as usize];
-        let last = crowd.snapshot.ring.last_seq();
-        let missed = since.and_then(|since| crowd.missed(since, last).map(|frames| (since.seq, frames)));
-        let sync = self.protocol.state_sync(&crowd.snapshot, role, peer.number());
-        peer.from = missed.as_ref().map_or(last, |(seq, _)| *seq) as u32;
-        let missed = missed.map(|(_, frames)| frames).unwrap_or_default();
-        self.send_all(slot, &[answer, &missed, &sync], Kind::Greeting);
-    }
-
-    /// Notes that a peer holds a number, and sends the oldest holder away when it is one too many.
-    fn hold(&mut self, slot: u32, number: Number) -> Result<(), CloseCode> {
-        let id = self.id(slot);
+    /// Sends the rest of the handshake's `response`. An admitted peer also gets the frames after
+    /// `since`, if they are held, and the `state_sync`.
+    fn greet(&mut self, slot: u32, since: Option<ResumePoint>, response: &Bytes) {
         let peer = &mut self.peers[slot as usize];
-        let Some(place) = peer.crowd else { return Ok(()) };
-        let room = self.crowds[place.crowd as usize].room.clone();
+        let (PeerState::Admitted(role), Some(membership)) = (peer.state, peer.membership) else {
+            return self.send_buffers(slot, &[response], FrameKind::Greeting);
+        };
+        let subscribers = &mut self.subscribers[membership.subscribers as usize];
+        let last = subscribers.snapshot.ring.last_seq();
+        let missed = since.and_then(|since| subscribers.missed(since, last).map(|frames| (since.seq, frames)));
+        let sync = self.handler.state_sync(&subscribers.snapshot, role, peer.number());
+        peer.synced_from = missed.as_ref().map_or(last, |(seq, _)| *seq) as u32;
+        let missed = missed.map(|(_, frames)| frames).unwrap_or_default();
+        self.send_buffers(slot, &[response, &missed, &sync], FrameKind::Greeting);
+    }
+
+    /// Binds a number to a peer, and replaces the number's oldest socket if there is one too many.
+    fn bind_number(&mut self, slot: u32, number: Number) -> Result<(), CloseCode> {
+        let id = self.peer_id(slot);
+        let peer = &mut self.peers[slot as usize];
+        let Some(membership) = peer.membership else { return Ok(()) };
+        let room = self.subscribers[membership.subscribers as usize].room.clone();
         if let Some(former) = peer.number().filter(|&former| former != number) {
-            room.holders.release(former, id);
+            room.token_sockets.remove(former, id);
         }
         peer.set_number(Some(number));
-        let Some(oldest) = room.holders.take(number, id) else { return Ok(()) };
-        if oldest.stage == self.index {
+        let Some(oldest) = room.token_sockets.add(number, id) else { return Ok(()) };
+        if oldest.reactor == self.index {
             self.replace(oldest);
-        } else if self.mailbox.doors[usize::from(oldest.stage)].try_put(Order::Replace(oldest)).is_err() {
-            // A stage never waits for another. The newcomer may try again.
-            room.holders.put_back(number, oldest);
+        } else if self.inbox.handles[usize::from(oldest.reactor)].try_send(Job::Replace(oldest)).is_err() {
+            // A reactor never waits for another. The client may retry.
+            room.token_sockets.restore_oldest(number, oldest);
             return Err(CloseCode::Overloaded);
         }
         Ok(())
     }
 
     /// Sends several buffers of frames, as one if they are small.
-    fn send_all(&mut self, slot: u32, buffers: &[&Bytes], kind: Kind) {
+    fn send_buffers(&mut self, slot: u32, buffers: &[&Bytes], kind: FrameKind) {
         let filled = buffers.iter().copied().filter(|buffer| !buffer.is_empty());
         let total: usize = filled.clone().map(Bytes::len).sum();
-        if filled.clone().count() > 1 && total <= JOINED_BYTES_MAX {
+        if filled.clone().count() > 1 && total <= COPIED_BYTES_MAX {
             return self.send(slot, &join_frames(filled), kind);
         }
         filled.for_each(|buffer| self.send(slot, buffer, kind));
@@ -183,6 +191,7 @@ impl EventLoop {
 mod tests {
     use super::*;
     use crate::draw::{Epoch, SessionId};
+    use crate::live::limits::Limits;
     use crate::live::peer::close_frame;
     use crate::live::reactor::testing::*;
     use std::io::{Read, Write};
@@ -191,19 +200,20 @@ mod tests {
 
     #[test]
     fn a_peer_gets_what_it_missed_then_its_state_sync_then_every_later_frame() {
-        let mut house = House::open(patient(), 1);
+        let mut test = TestRoom::open(patient_limits(), 1);
         for text in ["1", "2", "3"] {
-            house.say(text);
+            test.publish(text);
         }
-        let mut first = house.phone();
-        let mut back = house.join(house.since(1));
-        let mut current = house.join(house.since(3));
-        let mut ahead = house.join(house.since(9));
-        let stranger = Some(Since { epoch: Epoch([9; 8]), seq: 1 });
-        let room = house.room.clone();
-        let mut stranger = house.join(Entry::Admitted { room, role: Role::Display, identity: None, since: stranger });
-        // Whatever the order in which the stage takes these up: it has walked nothing of the room since the first peer came.
-        house.say("4");
+        let mut first = test.phone();
+        let mut back = test.join(test.returning(1));
+        let mut current = test.join(test.returning(3));
+        let mut ahead = test.join(test.returning(9));
+        let stranger = Some(ResumePoint { epoch: Epoch([9; 8]), seq: 1 });
+        let room = test.room.clone();
+        let mut stranger = test.join(Admission::Admitted { room, role: Role::Display, identity: None, since: stranger });
+        // In whatever order the reactor takes these up: it has broadcast nothing of the room since
+        // the first peer joined.
+        test.publish("4");
         first.expect(&["4"]);
         back.expect(&["2", "3", &sync(3, Role::Phone, None), "4"]);
         current.expect(&[&sync(3, Role::Phone, None), "4"]);
@@ -212,249 +222,256 @@ mod tests {
     }
 
     #[test]
-    fn what_many_have_missed_comes_whole_however_long_it_is() {
-        let mut house = House::open(patient(), 1);
+    fn missed_frames_arrive_whole_however_long_they_are() {
+        let mut test = TestRoom::open(patient_limits(), 1);
         let texts: Vec<String> = (1..=50).map(|n| format!("{n} {}", "x".repeat(4_000))).collect();
         for text in &texts {
-            house.say(text);
+            test.publish(text);
         }
         for _ in 0..2 {
-            let mut back = house.join(house.since(2));
-            texts[2..].iter().for_each(|text| assert_eq!(back.hear(), *text));
+            let mut back = test.join(test.returning(2));
+            texts[2..].iter().for_each(|text| assert_eq!(back.next_text(), *text));
             back.expect(&[&sync(50, Role::Phone, None)]);
         }
     }
 
     #[test]
     fn joining_and_publishing_never_race() {
-        // Fewer than the ring holds, so that whoever comes back late has missed nothing that is gone.
+        // Fewer than the ring holds, so that a late peer has missed nothing that is gone.
         const FRAMES: u64 = 1_000;
-        let mut house = House::open(patient(), 2);
+        let mut test = TestRoom::open(patient_limits(), 2);
         let is_done = AtomicBool::new(false);
-        let (stages, room) = (house.stages.clone(), house.room.clone());
+        let (reactors, room) = (test.reactors.clone(), test.room.clone());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let heard_by_all: usize = std::thread::scope(|scope| {
+        let sockets: usize = std::thread::scope(|scope| {
             let joiner = scope.spawn(|| {
                 let mut clients = Vec::new();
-                // Sockets keep coming while frames do.
+                // Sockets join for as long as frames are published.
                 while clients.len() < 200 {
                     let was_done = is_done.load(Ordering::Acquire);
                     let far = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                     far.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-                    let since =
-                        (clients.len() % 3 == 0).then_some(Since { epoch: EPOCH, seq: room.snapshot().ring.last_seq() / 2 });
-                    let entry = Entry::Admitted { room: room.clone(), role: Role::Phone, identity: None, since };
+                    let since = (clients.len() % 3 == 0)
+                        .then_some(ResumePoint { epoch: EPOCH, seq: room.snapshot().ring.last_seq() / 2 });
+                    let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since };
                     let socket = listener.accept().unwrap().0;
                     socket.set_nonblocking(true).unwrap();
-                    stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
-                    clients.push(scope.spawn(move || follow(Client::new(far), since, FRAMES)));
+                    reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+                    clients.push(scope.spawn(move || follow(TestClient::new(far), since, FRAMES)));
                     if was_done {
                         break;
                     }
                 }
                 clients.into_iter().map(|client| client.join().unwrap()).count()
             });
-            (1..=FRAMES).for_each(|seq| assert_eq!(house.say(&seq.to_string()), seq));
+            (1..=FRAMES).for_each(|seq| assert_eq!(test.publish(&seq.to_string()), seq));
             is_done.store(true, Ordering::Release);
             joiner.join().unwrap()
         });
-        println!("{heard_by_all} sockets came while {FRAMES} frames were published");
-        assert!(heard_by_all > 1);
+        println!("{sockets} sockets joined while {FRAMES} frames were published");
+        assert!(sockets > 1);
     }
 
-    /// Reads to the last frame: each comes once and in order, and the one `state_sync` says where it stands among them.
-    fn follow(mut client: Client, since: Option<Since>, last: u64) {
+    /// Reads to the last frame: each comes once and in order, and the one `state_sync` in its place
+    /// among them.
+    fn follow(mut client: TestClient, since: Option<ResumePoint>, last: u64) {
         let (mut seq, mut synced) = (since.map(|since| since.seq), false);
         while seq != Some(last) || !synced {
-            let text = client.hear();
+            let text = client.next_text();
             if let Some(covered) = text.strip_prefix("sync ") {
                 let covered = covered.split(' ').next().unwrap().parse().unwrap();
                 assert!(!synced && seq.is_none_or(|seq| seq == covered), "{seq:?} {text}");
                 (seq, synced) = (Some(covered), true);
             } else {
-                assert_eq!(text.parse(), Ok(seq.expect("the first word of a bare peer is its state_sync") + 1));
+                assert_eq!(text.parse(), Ok(seq.expect("the first frame of a new peer is its state_sync") + 1));
                 seq = seq.map(|seq| seq + 1);
             }
         }
     }
 
     #[test]
-    fn who_has_yet_to_prove_a_role_hears_nothing_and_is_greeted_when_it_has() {
-        let mut house = House::open(patient(), 1);
-        house.say("1");
-        let mut display = house.join(house.awaiting(0));
-        house.say("2");
-        display.say("who");
-        assert!(display.hear().ends_with("false"));
-        assert_eq!(house.room.census.total(), 0);
-        display.say("display");
+    fn a_peer_gets_no_frame_before_it_has_proved_its_role() {
+        let mut test = TestRoom::open(patient_limits(), 1);
+        test.publish("1");
+        let mut display = test.join(test.pending(0));
+        test.publish("2");
+        display.send_text("whoami");
+        assert!(display.next_text().ends_with("false"));
+        assert_eq!(test.room.connections.total(), 0);
+        display.send_text("display");
         display.expect(&["1", "2", &sync(2, Role::Display, None)]);
-        house.say("3");
+        test.publish("3");
         display.expect(&["3"]);
-        assert_eq!((house.room.census.connected(Role::Display), house.room.census.total()), (1, 1));
+        assert_eq!((test.room.connections.connected(Role::Display), test.room.connections.total()), (1, 1));
     }
 
     #[test]
-    fn who_proves_nothing_in_time_is_closed_with_4401() {
-        let house = House::open(crate::live::reactor::Limits { admission_max: Duration::from_millis(20), ..patient() }, 1);
-        assert_eq!(house.join(house.awaiting(0)).until_closed(), (vec![], 4401));
+    fn a_peer_that_proves_nothing_in_time_is_closed_with_4401() {
+        let test = TestRoom::open(Limits { auth_max: Duration::from_millis(20), ..patient_limits() }, 1);
+        assert_eq!(test.join(test.pending(0)).until_closed(), (vec![], 4401));
     }
 
     #[test]
-    fn a_proof_that_is_wrong_is_closed_with_4401() {
-        let house = House::open(patient(), 1);
-        let mut display = house.join(house.awaiting(0));
-        display.say("wrong");
+    fn a_peer_that_proves_the_wrong_role_is_closed_with_4401() {
+        let test = TestRoom::open(patient_limits(), 1);
+        let mut display = test.join(test.pending(0));
+        display.send_text("wrong");
         assert_eq!(display.until_closed(), (vec![], 4401));
     }
 
     #[test]
-    fn a_phone_that_proves_its_number_late_gets_what_it_missed_before_it_came() {
-        let mut house = House::open(patient(), 1);
+    fn a_phone_that_proves_its_number_later_gets_what_it_missed_before_it_connected() {
+        let mut test = TestRoom::open(patient_limits(), 1);
         for text in ["1", "2", "3"] {
-            house.say(text);
+            test.publish(text);
         }
-        let mut phone = house.phone();
-        house.say("4");
+        let mut phone = test.phone();
+        test.publish("4");
         phone.expect(&["4"]);
-        phone.say("number 7 1");
-        phone.expect(&["known", "2", "3", &sync(4, Role::Phone, Some(7))]);
-        phone.say("number 7 1");
-        phone.expect(&["known", &sync(4, Role::Phone, Some(7))]);
-        phone.say("number 7 0");
-        phone.expect(&["known", "1", &sync(4, Role::Phone, Some(7))]);
-        house.say("5");
+        phone.send_text("number 7 1");
+        phone.expect(&["identified", "2", "3", &sync(4, Role::Phone, Some(7))]);
+        phone.send_text("number 7 1");
+        phone.expect(&["identified", &sync(4, Role::Phone, Some(7))]);
+        phone.send_text("number 7 0");
+        phone.expect(&["identified", "1", &sync(4, Role::Phone, Some(7))]);
+        test.publish("5");
         phone.expect(&["5"]);
-        phone.say("who");
-        assert!(phone.hear().ends_with(" 7 true"));
+        phone.send_text("whoami");
+        assert!(phone.next_text().ends_with(" 7 true"));
     }
 
     #[test]
-    fn a_number_holds_four_sockets_on_all_stages_and_the_oldest_goes() {
-        let mut house = House::open(patient(), 3);
-        let mut tabs: Vec<_> = (0..4).map(|_| house.greeted(house.holding(7))).collect();
-        let mut other = house.greeted(house.holding(8));
+    fn a_fifth_socket_of_a_number_replaces_the_oldest_on_any_reactor() {
+        let mut test = TestRoom::open(patient_limits(), 3);
+        let mut tabs: Vec<_> = (0..4).map(|_| test.greeted(test.numbered(7))).collect();
+        let mut other = test.greeted(test.numbered(8));
         for number in 0..4 {
-            // The fifth comes by its entry, or by its word.
-            let mut fifth = if number % 2 == 0 { house.greeted(house.holding(7)) } else { house.phone() };
-            fifth.say("number 7 x");
-            fifth.expect(&["known", &sync(0, Role::Phone, Some(7))]);
+            // The fifth proves its number by its handshake, or by a message.
+            let mut fifth = if number % 2 == 0 { test.greeted(test.numbered(7)) } else { test.phone() };
+            fifth.send_text("number 7 x");
+            fifth.expect(&["identified", &sync(0, Role::Phone, Some(7))]);
             assert_eq!(tabs.remove(0).until_closed(), (vec![], 4409));
             tabs.push(fifth);
         }
-        house.say("1");
+        test.publish("1");
         tabs.iter_mut().chain([&mut other]).for_each(|tab| tab.expect(&["1"]));
         drop(tabs);
-        eventually("the four have let their number go", || house.room.holders.len() == 1);
+        eventually("the four have left", || test.room.token_sockets.len() == 1);
     }
 
     #[test]
-    fn a_number_of_an_older_session_is_nobody() {
-        let mut house = House::open(patient(), 1);
-        let mut phone = house.join(house.holding(7));
+    fn a_number_of_an_earlier_session_is_not_valid() {
+        let mut test = TestRoom::open(patient_limits(), 1);
+        let mut phone = test.join(test.numbered(7));
         phone.expect(&[&sync(0, Role::Phone, Some(7))]);
-        house.tell("reset", |snapshot| snapshot.event.session = SessionId([9; 16]), |_| {});
+        test.publish_with("reset", |snapshot| snapshot.event.session = SessionId([9; 16]), |_| {});
         phone.expect(&["reset"]);
-        phone.say("who");
-        assert!(phone.hear().ends_with(" 0 true"), "it has no number any more");
-        assert_eq!(house.room.holders.len(), 0);
-        assert_eq!(house.join(house.holding(7)).until_closed(), (vec![], 4401));
+        phone.send_text("whoami");
+        assert!(phone.next_text().ends_with(" 0 true"), "its number is unbound");
+        assert_eq!(test.room.token_sockets.len(), 0);
+        assert_eq!(test.join(test.numbered(7)).until_closed(), (vec![], 4401));
     }
 
     #[test]
-    fn bytes_that_came_with_the_handshake_are_heard_first() {
-        let house = House::open(patient(), 1);
-        let (socket, mut far) = house.connection();
-        let said = [raw_frame(0x81, b"one"), raw_frame(0x81, &[b'x'; 16 << 10]), raw_frame(0x81, b"two")].concat();
-        let (ahead, rest) = said.split_at(said.len() - 3);
+    fn bytes_that_came_with_the_handshake_are_decoded_first() {
+        let test = TestRoom::open(patient_limits(), 1);
+        let (socket, mut far) = test.connection();
+        let sent = [raw_frame(0x81, b"one"), raw_frame(0x81, &[b'x'; 16 << 10]), raw_frame(0x81, b"two")].concat();
+        let (ahead, rest) = sent.split_at(sent.len() - 3);
         far.write_all(rest).unwrap();
-        house.stages.join(Join {
+        test.reactors.join(Join {
             socket,
-            cipher: None,
-            answer: Bytes::new(),
+            tls: None,
+            response: Bytes::new(),
             read_ahead: Bytes::copy_from_slice(ahead),
-            entry: house.admitted(Role::Phone),
+            admission: test.admitted(Role::Phone),
         });
-        let long = format!("heard {}", "x".repeat(16 << 10));
-        Client::new(far).expect(&[&sync(0, Role::Phone, None), "heard one", &long, "heard two"]);
+        let long = format!("echo {}", "x".repeat(16 << 10));
+        TestClient::new(far).expect(&[&sync(0, Role::Phone, None), "echo one", &long, "echo two"]);
     }
 
     #[test]
-    fn the_answer_to_a_handshake_comes_before_everything_else() {
-        const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
-        let house = House::open(patient(), 1);
+    fn the_handshake_s_response_comes_before_every_frame() {
+        const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        let test = TestRoom::open(patient_limits(), 1);
         let stale = Identity { session: SessionId([9; 16]), number: Number(1) };
-        let stranger = Entry::Admitted { room: house.room.clone(), role: Role::Phone, identity: Some(stale), since: None };
-        let entries = [
-            (house.admitted(Role::Phone), 0x81),
-            (house.holding(3), 0x81),
+        let stranger = Admission::Admitted { room: test.room.clone(), role: Role::Phone, identity: Some(stale), since: None };
+        let admissions = [
+            (test.admitted(Role::Phone), 0x81),
+            (test.numbered(3), 0x81),
             (stranger, 0x88),
-            (Entry::Turned { code: CloseCode::NoSuchEvent }, 0x88),
-            // It is told nothing until it has spoken, and its ping is answered.
-            (house.awaiting(0), 0x8a),
+            (Admission::Rejected { code: CloseCode::NoSuchEvent }, 0x88),
+            // It gets no frame before it has proved its role, but its ping is answered.
+            (test.pending(0), 0x8a),
         ];
-        for (entry, first) in entries {
-            let (socket, mut far) = house.connection();
+        for (admission, first) in admissions {
+            let (socket, mut far) = test.connection();
             far.write_all(&raw_frame(0x89, b"there?")).unwrap();
-            let answer = Bytes::from_static(ANSWER);
-            house.stages.join(Join { socket, cipher: None, answer, read_ahead: Bytes::new(), entry });
-            let mut heard = [0; ANSWER.len() + 1];
-            far.read_exact(&mut heard).unwrap();
-            assert_eq!((&heard[..ANSWER.len()], heard[ANSWER.len()]), (ANSWER, first));
+            let response = Bytes::from_static(RESPONSE);
+            test.reactors.join(Join { socket, tls: None, response, read_ahead: Bytes::new(), admission });
+            let mut received = [0; RESPONSE.len() + 1];
+            far.read_exact(&mut received).unwrap();
+            assert_eq!((&received[..RESPONSE.len()], received[RESPONSE.len()]), (RESPONSE, first));
         }
-        let (socket, mut far) = house.connection();
-        let join =
-            Join { socket, cipher: None, answer: Bytes::from_static(ANSWER), read_ahead: Bytes::new(), entry: house.holding(3) };
-        join.turn_away(CloseCode::Overloaded);
-        let mut heard = Vec::new();
-        far.read_to_end(&mut heard).unwrap();
-        assert_eq!(heard, [ANSWER, &close_frame(Some(1013))].concat());
+        let (socket, mut far) = test.connection();
+        let join = Join {
+            socket,
+            tls: None,
+            response: Bytes::from_static(RESPONSE),
+            read_ahead: Bytes::new(),
+            admission: test.numbered(3),
+        };
+        join.reject(CloseCode::Overloaded);
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).unwrap();
+        assert_eq!(received, [RESPONSE, &close_frame(Some(1013))].concat());
     }
 
     #[test]
-    fn whoever_is_turned_away_is_told_why() {
-        let house = House::open(patient(), 1);
+    fn a_rejected_socket_gets_the_close_code() {
+        let test = TestRoom::open(patient_limits(), 1);
         for code in [CloseCode::BadToken, CloseCode::NoSuchEvent] {
-            assert_eq!(house.join(Entry::Turned { code }).until_closed(), (vec![], code as u16));
+            assert_eq!(test.join(Admission::Rejected { code }).until_closed(), (vec![], code as u16));
         }
     }
 
     #[test]
-    fn a_full_inbox_turns_a_join_away_with_1013() {
-        let house = House::open(crate::live::reactor::Limits { inbox_orders_max: 1, ..patient() }, 1);
-        let mut blocker = house.phone();
-        blocker.say("block");
-        // The stage hears it when it hears it: until then joins are taken, and from then on one.
+    fn a_full_inbox_closes_a_join_with_1013() {
+        let test = TestRoom::open(Limits { inbox_jobs_max: 1, ..patient_limits() }, 1);
+        let mut blocker = test.phone();
+        blocker.send_text("block");
+        // The reactor reads it at some time: until then it takes joins, and from then on its inbox
+        // holds one.
         let last = loop {
-            let mut far = house.join_raw(house.admitted(Role::Phone));
-            let mut word = [0; 4];
+            let mut far = test.join_raw(test.admitted(Role::Phone));
+            let mut first = [0; 4];
             far.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
-            match far.read_exact(&mut word) {
-                Ok(()) if word[0] == 0x88 => break word,
+            match far.read_exact(&mut first) {
+                Ok(()) if first[0] == 0x88 => break first,
                 Ok(()) | Err(_) => {}
             }
         };
         assert_eq!(last[..], close_frame(Some(1013))[..]);
-        house.unblock.send(()).unwrap();
+        test.unblock.send(()).unwrap();
     }
 
     #[test]
-    fn a_socket_that_has_hung_up_on_its_way_leaves_nothing_behind() {
-        let house = House::open(patient(), 1);
-        for said in [&b""[..], &raw_frame(0x81, b"quiet"), &raw_frame(0x88, b""), &[0x81]] {
-            let (socket, mut far) = house.connection();
-            far.write_all(said).unwrap();
+    fn a_socket_that_closed_before_it_joined_leaves_nothing_behind() {
+        let test = TestRoom::open(patient_limits(), 1);
+        for sent in [&b""[..], &raw_frame(0x81, b"quiet"), &raw_frame(0x88, b""), &[0x81]] {
+            let (socket, mut far) = test.connection();
+            far.write_all(sent).unwrap();
             far.shutdown(std::net::Shutdown::Write).unwrap();
-            house.stages.join(Join {
+            test.reactors.join(Join {
                 socket,
-                cipher: None,
-                answer: Bytes::new(),
+                tls: None,
+                response: Bytes::new(),
                 read_ahead: Bytes::new(),
-                entry: house.holding(3),
+                admission: test.numbered(3),
             });
-            far.read_to_end(&mut Vec::new()).expect("the stage hangs up too");
+            far.read_to_end(&mut Vec::new()).expect("the reactor closes it too");
         }
-        eventually("nothing counts them", || house.room.census.total() == 0 && house.room.holders.len() == 0);
-        eventually("nothing holds their room", || Arc::strong_count(&house.room) == 1);
+        eventually("they have left the counts", || test.room.connections.total() == 0 && test.room.token_sockets.len() == 0);
+        eventually("no reactor holds their room", || Arc::strong_count(&test.room) == 1);
     }
 }

@@ -1,38 +1,43 @@
-//! What peers say: bytes are read into the stage's one buffer, frames are understood where they lie, and the protocol says what to do.
+//! Reading: bytes come into the reactor's one buffer, frames are decoded in place, and the handler
+//! answers.
 //!
-//! A peer cannot keep the stage: whoever sends without end is closed after its burst of frames, a frame has a bound, and whoever was told to go and
-//! still sends is cut off after a while.
+//! A peer cannot occupy the reactor. One that sends without end is closed after its burst of
+//! frames, every frame has a bound, and a closed peer that still sends is cut off after a while. A
+//! buffer per peer would cost every idle one its memory.
 
-use crate::live::inbound::{Frame, Meaning, Unfinished};
-use crate::live::peer::{Peer, State};
-use crate::live::protocol::{Action, Speaker, Standing};
+use crate::live::CloseCode;
+use crate::live::inbound::{Decoded, Frame, Unfinished};
+use crate::live::message_handler::{Action, AuthState, PeerContext};
+use crate::live::outbox::FrameKind;
+use crate::live::peer::PeerState;
 use crate::live::reactor::event_loop::EventLoop;
-use crate::live::{CloseCode, outbox::Kind};
 use crate::tls::session::ReadOutcome;
 
-/// Reads of one round from a peer that was told to go: a megabyte is more than a polite one has on its way.
+/// Reads per turn from a closed peer: a megabyte is more than a well-behaved one has under way.
 const DRAIN_READS_MAX: usize = 64;
 
 impl EventLoop {
-    /// Reads what a peer has said. `is_ended`: the end may follow what is there, so that a short read is not the last.
-    pub fn listen(&mut self, slot: u32, is_ended: bool) {
+    /// Reads what a peer has sent. `is_ended`: its end may follow the bytes, so a short read is not
+    /// the last.
+    pub fn read(&mut self, slot: u32, is_ended: bool) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(peer) = self.peers.get_mut(slot as usize) {
+        // A stale event may name a slot that is free by now.
+        while let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| peer.state != PeerState::Removed) {
             if peer.is_leaving() {
                 self.drain(slot, &mut buffer);
                 break;
             }
-            let held = peer.unfinished.as_ref().map_or(0, |unfinished| unfinished.lay_out(&mut buffer));
+            let held = peer.unfinished.as_ref().map_or(0, |unfinished| unfinished.copy_into(&mut buffer));
             let before = peer.unfinished_bytes();
-            let heard = peer.read(&mut buffer[held..]);
-            self.note_unfinished(slot, before);
-            match heard {
-                // Who brought the stage over its bound has been told to go, and is drained by the next round.
-                _ if self.is_leaving(slot) => {}
-                Ok(ReadOutcome::Bytes(count)) => self.understand(slot, &mut buffer[..held + count]),
+            let outcome = peer.read(&mut buffer[held..]);
+            self.count_unfinished(slot, before);
+            match outcome {
+                // A peer that exceeded the reactor's budget is closed or removed by now.
+                _ if self.peers[slot as usize].is_leaving() => {}
+                Ok(ReadOutcome::Bytes(count)) => self.decode(slot, &mut buffer[..held + count]),
                 Ok(ReadOutcome::Last(count)) => {
-                    self.understand(slot, &mut buffer[..held + count]);
-                    if !is_ended && !self.is_leaving(slot) {
+                    self.decode(slot, &mut buffer[..held + count]);
+                    if !is_ended && !self.peers[slot as usize].is_leaving() {
                         break;
                     }
                 }
@@ -43,35 +48,32 @@ impl EventLoop {
         self.buffer = buffer;
     }
 
-    /// Takes bytes that hyper had read already as the first that the peer has said.
-    pub fn hear_ahead(&mut self, slot: u32, mut ahead: &[u8]) {
+    /// Decodes the bytes that hyper had read already, as the first that the peer has sent.
+    pub fn decode_read_ahead(&mut self, slot: u32, mut ahead: &[u8]) {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while let Some(peer) = self.peers.get(slot as usize).filter(|peer| !ahead.is_empty() && !peer.is_leaving()) {
-            let held = peer.unfinished.as_ref().map_or(0, |unfinished| unfinished.lay_out(&mut buffer));
+        while !ahead.is_empty() && !self.peers[slot as usize].is_leaving() {
+            let peer = &self.peers[slot as usize];
+            let held = peer.unfinished.as_ref().map_or(0, |unfinished| unfinished.copy_into(&mut buffer));
             let (first, rest) = ahead.split_at(ahead.len().min(buffer.len() - held));
             buffer[held..held + first.len()].copy_from_slice(first);
-            self.understand(slot, &mut buffer[..held + first.len()]);
+            self.decode(slot, &mut buffer[..held + first.len()]);
             ahead = rest;
         }
         self.buffer = buffer;
     }
 
-    fn is_leaving(&self, slot: u32) -> bool {
-        self.peers.get(slot as usize).is_some_and(Peer::is_leaving)
-    }
-
-    /// Takes bytes apart into frames, and keeps the beginning of one that is not all there.
-    fn understand(&mut self, slot: u32, mut bytes: &mut [u8]) {
-        self.peers[slot as usize].note_heard(self.now);
+    /// Decodes bytes into frames, and stores the beginning of an unfinished one.
+    fn decode(&mut self, slot: u32, mut bytes: &mut [u8]) {
+        self.peers[slot as usize].note_bytes(self.now);
         loop {
             match Frame::find(bytes) {
-                Ok(None) => return self.keep(slot, bytes),
+                Ok(None) => return self.store_unfinished(slot, bytes),
                 Err(code) => return self.close(slot, code),
                 Ok(Some(frame)) => {
                     let (one, rest) = bytes.split_at_mut(frame.len());
-                    self.take_frame(slot, frame, one);
-                    // Whoever has left meanwhile, or was told to, is listened to no more.
-                    if self.peers.get(slot as usize).is_none_or(Peer::is_leaving) {
+                    self.handle_frame(slot, frame, one);
+                    // Frames of a peer that has left or is closed are ignored.
+                    if self.peers[slot as usize].is_leaving() {
                         return;
                     }
                     bytes = rest;
@@ -80,35 +82,36 @@ impl EventLoop {
         }
     }
 
-    fn take_frame(&mut self, slot: u32, frame: Frame, bytes: &mut [u8]) {
+    fn handle_frame(&mut self, slot: u32, frame: Frame, bytes: &mut [u8]) {
         let peer = &mut self.peers[slot as usize];
         if let Err(code) = peer.spend_frame(self.now, &self.limits) {
             return self.close(slot, code);
         }
         let before = peer.unfinished_bytes();
-        let meaning = frame.understand(bytes, &mut peer.unfinished);
-        self.note_unfinished(slot, before);
-        match meaning {
-            // Kept as far as it goes: who brought the stage over its bound has been let go.
-            Ok(Meaning::Part | Meaning::Pong) => {}
-            Ok(Meaning::Message(message)) => self.hear(slot, message),
-            Ok(Meaning::Assembled(mut message)) => self.hear(slot, &mut message),
-            Ok(Meaning::Ping(payload)) => self.pong(slot, payload),
-            Ok(Meaning::Close(code)) => self.part(slot, code),
+        let decoded = frame.decode(bytes, &mut peer.unfinished);
+        self.count_unfinished(slot, before);
+        match decoded {
+            // Stored within the budget: a peer that exceeded it is closed by now.
+            Ok(Decoded::Fragment | Decoded::Pong) => {}
+            Ok(Decoded::Message(message)) => self.handle_message(slot, message),
+            Ok(Decoded::Assembled(mut message)) => self.handle_message(slot, &mut message),
+            Ok(Decoded::Ping(payload)) => self.pong(slot, payload),
+            Ok(Decoded::Close(code)) => self.send_close(slot, code),
             Err(code) => self.close(slot, code),
         }
     }
 
-    /// Keeps what a peer has said of a frame so far.
-    fn keep(&mut self, slot: u32, rest: &[u8]) {
+    /// Stores the beginning of a frame.
+    fn store_unfinished(&mut self, slot: u32, rest: &[u8]) {
         let peer = &mut self.peers[slot as usize];
         let before = peer.unfinished_bytes();
-        Unfinished::keep(&mut peer.unfinished, rest);
-        self.note_unfinished(slot, before);
+        Unfinished::store(&mut peer.unfinished, rest);
+        self.count_unfinished(slot, before);
     }
 
-    /// Counts what a peer keeps, and lets it go if that is more than this stage keeps for all.
-    fn note_unfinished(&mut self, slot: u32, before: usize) {
+    /// Counts the unfinished bytes that a peer owns, `before` and now, and closes it if it brings
+    /// all peers over the budget.
+    fn count_unfinished(&mut self, slot: u32, before: usize) {
         let after = self.peers[slot as usize].unfinished_bytes();
         self.unfinished_bytes = self.unfinished_bytes - before + after;
         if after > before && self.unfinished_bytes > self.limits.unfinished_bytes_max {
@@ -116,36 +119,36 @@ impl EventLoop {
         }
     }
 
-    /// Has the protocol understand a message, and does what it says.
-    fn hear(&mut self, slot: u32, message: &mut [u8]) {
+    /// Passes a message to the handler and carries out its action.
+    fn handle_message(&mut self, slot: u32, message: &mut [u8]) {
         let peer = &self.peers[slot as usize];
-        let standing = match peer.state {
-            State::Admitted(role) => Standing::Admitted(role),
-            State::Awaiting(role) => Standing::Awaiting(role),
-            State::Arrived | State::Lingering | State::Draining => return,
+        let auth = match peer.state {
+            PeerState::Admitted(role) => AuthState::Admitted(role),
+            PeerState::PendingAuth(role) => AuthState::Pending(role),
+            PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => return,
         };
-        let Some(place) = peer.crowd else { return };
-        let crowd = &self.crowds[place.crowd as usize];
-        let (id, number) = (self.id(slot), peer.number());
-        let speaker = Speaker { id, standing, number, room: &crowd.room, snapshot: &crowd.snapshot };
-        match self.protocol.hear(&speaker, message) {
+        let Some(membership) = peer.membership else { return };
+        let subscribers = &self.subscribers[membership.subscribers as usize];
+        let (id, number) = (self.peer_id(slot), peer.number());
+        let context = PeerContext { id, auth, number, room: &subscribers.room, snapshot: &subscribers.snapshot };
+        match self.handler.handle(&context, message) {
             Action::Nothing => {}
-            Action::Reply(frames) => self.send(slot, &frames, Kind::Plain),
+            Action::Reply(frames) => self.send(slot, &frames, FrameKind::Plain),
             Action::Admit(role) => self.admit(slot, role),
             Action::Identify { number, since, reply } => self.identify(slot, number, since, &reply),
             Action::Close(code) => self.close(slot, code),
         }
     }
 
-    /// Reads what a peer still sends that was told to go, and forgets it, until it hangs up.
+    /// Reads and ignores what a closed peer still sends, until it closes its side.
     fn drain(&mut self, slot: u32, buffer: &mut [u8]) {
         let peer = &mut self.peers[slot as usize];
         for _ in 0..DRAIN_READS_MAX {
             match peer.drain(buffer) {
                 Ok(ReadOutcome::Bytes(_) | ReadOutcome::Last(_)) => {}
                 Ok(ReadOutcome::Nothing) => return,
-                // It has said its last word, but may still read ours.
-                Ok(ReadOutcome::End) if peer.state == State::Lingering => return,
+                // It has closed its side, but may still read the close frame.
+                Ok(ReadOutcome::End) if peer.state == PeerState::Closing => return,
                 Ok(ReadOutcome::End) | Err(_) => return self.remove(slot),
             }
         }
@@ -163,8 +166,8 @@ mod tests {
     use tokio_tungstenite::tungstenite::Message;
 
     #[test]
-    fn each_broken_rule_is_closed_with_its_code() {
-        let house = House::open(patient(), 1);
+    fn each_broken_rule_closes_with_its_code() {
+        let test = TestRoom::open(patient_limits(), 1);
         let flood: Vec<u8> = std::iter::once(0x01).chain([0x00; 20]).flat_map(|first| raw_frame(first, &[b'x'; 1000])).collect();
         let cases = [
             ("an unmasked frame", vec![0x81, 1, b'x'], 1002),
@@ -176,21 +179,21 @@ mod tests {
             ("a fragmented flood", flood, 1009),
             ("too many messages at once", raw_frame(0x81, b"quiet").repeat(41), 4429),
             ("too many pongs at once", raw_frame(0x8a, b"").repeat(41), 4429),
-            ("a goodbye", raw_frame(0x88, &[3, 232]), 1000),
+            ("a close frame", raw_frame(0x88, &[3, 232]), 1000),
         ];
         for (what, bytes, code) in cases {
-            let far = house.join_raw(house.admitted(Role::Phone));
-            assert_eq!(closing_words(far, &bytes).1, code, "{what}");
+            let far = test.join_raw(test.admitted(Role::Phone));
+            assert_eq!(read_to_close(far, &bytes).1, code, "{what}");
         }
-        assert_eq!(house.room.census.evicted_total(), 2, "who talks too much is evicted, who breaks a rule just closed");
-        eventually("nobody is left", || house.room.census.total() == 0);
+        assert_eq!(test.room.connections.evicted_total(), 2, "a flooding peer is evicted, one that breaks a rule only closed");
+        eventually("no peer is left", || test.room.connections.total() == 0);
     }
 
     #[test]
-    fn messages_pings_and_fragments_are_answered_in_turn() {
-        let house = House::open(patient(), 1);
-        let mut far = house.join_raw(house.admitted(Role::Phone));
-        let said = [
+    fn messages_pings_and_fragments_are_answered_in_order() {
+        let test = TestRoom::open(patient_limits(), 1);
+        let mut far = test.join_raw(test.admitted(Role::Phone));
+        let sent = [
             raw_frame(0x81, b"one"),
             raw_frame(0x01, b"t"),
             raw_frame(0x89, b"there?"),
@@ -198,39 +201,64 @@ mod tests {
             raw_frame(0x8a, b""),
             raw_frame(0x88, b""),
         ];
-        // One byte at a time, each its own segment: whatever the cuts, the words are the same.
-        for byte in said.concat() {
+        // One byte per segment: wherever the bytes are cut, the messages are the same.
+        for byte in sent.concat() {
             far.write_all(&[byte]).unwrap();
         }
-        let mut client = Client::new(far);
-        client.expect(&[&sync(0, Role::Phone, None), "heard one"]);
+        let mut client = TestClient::new(far);
+        client.expect(&[&sync(0, Role::Phone, None), "echo one"]);
         assert_eq!(client.next(), Message::Pong("there?".into()));
-        client.expect(&["heard two"]);
+        client.expect(&["echo two"]);
         assert_eq!(client.until_closed(), (vec![], 0));
     }
 
     #[test]
-    fn a_stage_keeps_unfinished_frames_within_a_bound() {
-        let house = House::open(Limits { unfinished_bytes_max: 3_000, ..patient() }, 1);
+    fn a_tls_peer_that_exceeds_the_budget_and_resets_its_socket_harms_no_other() {
+        let test = TestRoom::open(Limits { unfinished_bytes_max: 1_000, ..patient_limits() }, 1);
+        let mut other = test.phone();
+        let (mut far, mut client) = test.tls_phone();
+        // While the reactor is blocked, a whole record, part of a second one and the reset arrive.
+        // One read then returns a frame and exceeds the budget, and the close frame that follows
+        // finds the connection broken.
+        test.block(&mut other);
+        let mut seal = |payload: &[u8]| {
+            let mut record = Vec::new();
+            client.writer().write_all(payload).unwrap();
+            client.write_tls(&mut record).unwrap();
+            record
+        };
+        let (whole, partial) = (seal(&raw_frame(0x81, b"quiet")), seal(&[0; 3_000]));
+        far.write_all(&[&whole, &partial[..2_000]].concat()).unwrap();
+        socket2::SockRef::from(&far).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(far);
+        test.unblock.send(()).unwrap();
+        eventually("it has left the counts", || test.room.connections.total() == 1);
+        other.send_text("one");
+        other.expect(&["echo one"]);
+    }
+
+    #[test]
+    fn a_reactor_keeps_unfinished_frames_within_their_budget() {
+        let test = TestRoom::open(Limits { unfinished_bytes_max: 3_000, ..patient_limits() }, 1);
         let frame = raw_frame(0x81, &[b'x'; 1_200]);
         let (most, last) = frame.split_at(1_100);
-        let mut peers: Vec<_> = (0..5).map(|_| house.join_raw(house.admitted(Role::Phone))).collect();
+        let mut peers: Vec<_> = (0..5).map(|_| test.join_raw(test.admitted(Role::Phone))).collect();
         let mut greeting = vec![0; 2 + sync(0, Role::Phone, None).len()];
         peers.iter_mut().for_each(|far| far.read_exact(&mut greeting).unwrap());
         peers.iter_mut().for_each(|far| far.write_all(most).unwrap());
-        eventually("as many are left as fit", || house.room.census.total() == 2);
-        let mut heard = 0;
+        eventually("the peers that fit are left", || test.room.connections.total() == 2);
+        let mut kept = 0;
         for mut far in peers {
-            let mut words = Vec::new();
-            // Whoever was let go may find the line broken.
+            let mut received = Vec::new();
+            // A closed peer may find its connection broken.
             let _ = far.write_all(last);
             let _ = far.shutdown(Shutdown::Write);
-            let _ = far.read_to_end(&mut words);
-            match words.ends_with(b"x") {
-                true => heard += 1,
-                false => assert!(words.ends_with(&[0x88, 2, 0x03, 0xf5]), "the others were told 1013"),
+            let _ = far.read_to_end(&mut received);
+            match received.ends_with(b"x") {
+                true => kept += 1,
+                false => assert!(received.ends_with(&[0x88, 2, 0x03, 0xf5]), "the others are closed with 1013"),
             }
         }
-        assert_eq!(heard, 2);
+        assert_eq!(kept, 2);
     }
 }

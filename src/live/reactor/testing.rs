@@ -1,19 +1,21 @@
-//! What the stage's tests share: a room with a plain language instead of JSON, its publications, and clients on real loopback sockets.
+//! Shared by the reactor's tests: a room whose messages are plain text instead of JSON, its
+//! publications, and clients on real loopback sockets.
 
 use crate::draw::fact::Settings;
 use crate::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
 use crate::live::limits::Limits;
-use crate::live::protocol::{Action, MessageHandler, Since, Speaker, Standing};
-use crate::live::publication::Publication;
-use crate::live::reactor::{Entry, Join, Reactors};
+use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
+use crate::live::reactor::{Admission, Join, Publication, Reactors};
 use crate::live::ring::Ring;
-use crate::live::room::Room;
+use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
-use crate::live::snapshot::Snapshot;
 use crate::live::{ByRole, CloseCode, Identity, PeerId, Role};
+use crate::tls::session::TlsSession;
 use crate::wire::text_frame;
 use bytes::Bytes;
-use std::io::{Read, Write};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -26,23 +28,23 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub const SESSION: SessionId = SessionId([1; 16]);
 pub const EPOCH: Epoch = Epoch([2; 8]);
 
-/// Limits under which nobody is let go for being slow, whatever else the machine does.
-pub fn patient() -> Limits {
+/// Limits under which no peer is evicted for being slow, however busy the machine is.
+pub fn patient_limits() -> Limits {
     let long = DEADLINE * 2;
     Limits {
         outbox_frames_max: usize::MAX,
         outbox_bytes_max: usize::MAX,
         frame_age_max: long,
-        linger_max: long,
-        admission_max: long,
-        scan: Duration::from_millis(10),
-        scan_closing: Duration::from_millis(10),
-        inbox_orders_max: 4096,
+        close_frame_age_max: long,
+        auth_max: long,
+        scan_interval: Duration::from_millis(10),
+        scan_interval_closing: Duration::from_millis(10),
+        inbox_jobs_max: 4096,
         ..Limits::default()
     }
 }
 
-/// Waits until `holds`, and says what did not.
+/// Waits until `holds` is true; panics with `what` if it stays false.
 pub fn eventually(what: &str, holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
@@ -51,24 +53,27 @@ pub fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// A room on its stages, with the test as its sequencer.
-pub struct House {
-    pub stages: Reactors,
+/// A room on its reactors, with the test as its sequencer.
+pub struct TestRoom {
+    pub reactors: Reactors,
     pub room: Arc<Room>,
     pub snapshot: Arc<Snapshot>,
     listener: TcpListener,
-    /// While a stage hears `block`, it waits for a word from here.
+    /// Releases a reactor that handles the message `block`.
     pub unblock: mpsc::Sender<()>,
+    /// Locked while a reactor handles the message `block`.
+    blocked: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl House {
-    pub fn open(limits: Limits, stages: usize) -> Self {
+impl TestRoom {
+    pub fn open(limits: Limits, reactors: usize) -> Self {
         let (unblock, blocked) = mpsc::channel();
         let blocked = Arc::new(Mutex::new(blocked));
-        let stages = Reactors::start_within(limits, stages, || Box::new(Plain { blocked: blocked.clone() })).unwrap();
+        let new_handler = || -> Box<dyn MessageHandler> { Box::new(PlainHandler { blocked: blocked.clone() }) };
+        let reactors = Reactors::start_with_limits(limits, reactors, new_handler).unwrap();
         let snapshot = Arc::new(first_snapshot());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { stages, room: Arc::new(Room::new(snapshot.clone())), snapshot, listener, unblock }
+        Self { reactors, room: Arc::new(Room::new(snapshot.clone())), snapshot, listener, unblock, blocked }
     }
 
     /// A connection: the server's end and the client's.
@@ -76,86 +81,127 @@ impl House {
         let far = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         far.set_read_timeout(Some(DEADLINE)).unwrap();
         let near = self.listener.accept().unwrap().0;
-        // As the street has it set for all it accepts.
+        // As the listener sets it for every socket that it accepts.
         near.set_nodelay(true).unwrap();
         near.set_nonblocking(true).unwrap();
         (near, far)
     }
 
-    pub fn join(&self, entry: Entry) -> Client {
-        let (socket, far) = self.connection();
-        self.stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
-        Client::new(far)
+    pub fn join(&self, admission: Admission) -> TestClient {
+        TestClient::new(self.join_raw(admission))
     }
 
-    pub fn join_raw(&self, entry: Entry) -> TcpStream {
+    /// Joins a client that sends and reads bytes by hand.
+    pub fn join_raw(&self, admission: Admission) -> TcpStream {
         let (socket, far) = self.connection();
-        self.stages.join(Join { socket, cipher: None, answer: Bytes::new(), read_ahead: Bytes::new(), entry });
+        self.reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
         far
     }
 
-    pub fn admitted(&self, role: Role) -> Entry {
-        Entry::Admitted { room: self.room.clone(), role, identity: None, since: None }
+    /// Joins a phone under TLS that has read its `state_sync`: the client's end and its session.
+    pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
+        let (mut socket, mut far) = self.connection();
+        let (server, mut client) = tls_pair();
+        let mut session = Box::new(TlsSession::new(server).unwrap());
+        std::thread::scope(|scope| {
+            let handshake = scope.spawn(|| client.complete_io(&mut far).unwrap());
+            while let Err(error) = session.handshake(&mut socket) {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                std::thread::yield_now();
+            }
+            handshake.join().unwrap();
+        });
+        let admission = self.admitted(Role::Phone);
+        let tls = Some(session);
+        self.reactors.join(Join { socket, tls, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        let mut greeting = vec![0; text_frame(&sync(0, Role::Phone, None)).len()];
+        rustls::Stream::new(&mut client, &mut far).read_exact(&mut greeting).unwrap();
+        (far, client)
     }
 
-    pub fn since(&self, seq: u64) -> Entry {
-        let since = Some(Since { epoch: EPOCH, seq });
-        Entry::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, since }
+    /// Blocks the one reactor by a message of `client`, until `unblock` is sent to.
+    pub fn block(&self, client: &mut TestClient) {
+        client.send_text("block");
+        eventually("the reactor is blocked", || self.blocked.try_lock().is_err());
     }
 
-    pub fn holding(&self, number: u32) -> Entry {
+    /// A peer of this role without a number.
+    pub fn admitted(&self, role: Role) -> Admission {
+        Admission::Admitted { room: self.room.clone(), role, identity: None, since: None }
+    }
+
+    /// A phone that returns after frame `seq`.
+    pub fn returning(&self, seq: u64) -> Admission {
+        let since = Some(ResumePoint { epoch: EPOCH, seq });
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, since }
+    }
+
+    /// A phone that has proved this number.
+    pub fn numbered(&self, number: u32) -> Admission {
         let identity = Some(Identity { session: SESSION, number: Number(number) });
-        Entry::Admitted { room: self.room.clone(), role: Role::Phone, identity, since: None }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, since: None }
     }
 
-    pub fn awaiting(&self, seq: u64) -> Entry {
-        Entry::Awaiting { room: self.room.clone(), role: Role::Display, since: Some(Since { epoch: EPOCH, seq }) }
+    /// A display that has yet to prove its role, and returns after frame `seq`.
+    pub fn pending(&self, seq: u64) -> Admission {
+        let since = Some(ResumePoint { epoch: EPOCH, seq });
+        Admission::PendingAuth { room: self.room.clone(), role: Role::Display, since }
     }
 
-    /// A phone whose `state_sync` was heard: what is published from now on comes to it.
-    pub fn phone(&self) -> Client {
+    /// A phone that has read its `state_sync`: it gets every later publication.
+    pub fn phone(&self) -> TestClient {
         self.greeted(self.admitted(Role::Phone))
     }
 
-    /// Somebody whose first word was heard.
-    pub fn greeted(&self, entry: Entry) -> Client {
-        let mut client = self.join(entry);
-        client.hear();
+    /// A client that has read its first frame.
+    pub fn greeted(&self, admission: Admission) -> TestClient {
+        let mut client = self.join(admission);
+        client.next_text();
         client
     }
 
-    /// Sends the next frame to everybody, and says its `seq`.
-    pub fn say(&mut self, text: &str) -> u64 {
-        self.tell(text, |_| {}, |_| {})
+    /// Publishes the next frame to all roles, and returns its `seq`.
+    pub fn publish(&mut self, text: &str) -> u64 {
+        self.publish_with(text, |_| {}, |_| {})
     }
 
-    /// The same, with changes to the snapshot and to the publication.
-    pub fn tell(&mut self, text: &str, turn: impl FnOnce(&mut Snapshot), publish: impl FnOnce(&mut Publication)) -> u64 {
+    /// Like [`publish`](Self::publish), with changes to the snapshot and to the publication.
+    pub fn publish_with(
+        &mut self,
+        text: &str,
+        change_snapshot: impl FnOnce(&mut Snapshot),
+        change_publication: impl FnOnce(&mut Publication),
+    ) -> u64 {
         let mut snapshot = Snapshot::clone(&self.snapshot);
         let frame = text_frame(text);
         snapshot.revision += 1;
         snapshot.ring.push(frame.clone());
-        turn(&mut snapshot);
+        change_snapshot(&mut snapshot);
         self.snapshot = Arc::new(snapshot);
-        self.room.show(self.snapshot.clone());
-        let frames = ByRole::from_fn(|_| Some(frame.clone()));
-        let (room, snapshot) = (self.room.clone(), self.snapshot.clone());
-        let mut publication = Publication { room, snapshot, frames, announces: None, closes: None, doubts: ByRole::default() };
-        publish(&mut publication);
-        self.stages.publish(Arc::new(publication));
+        self.room.publish(self.snapshot.clone());
+        let mut publication = Publication {
+            room: self.room.clone(),
+            snapshot: self.snapshot.clone(),
+            frames: ByRole::from_fn(|_| Some(frame.clone())),
+            announces: None,
+            closes: None,
+            reauthenticate: ByRole::default(),
+        };
+        change_publication(&mut publication);
+        self.reactors.publish(Arc::new(publication));
         self.snapshot.ring.last_seq()
     }
 
     pub fn announce(&mut self, text: &str, draw: DrawId) {
         self.room.delivery.begin(draw);
-        self.tell(text, |_| {}, |publication| publication.announces = Some(draw));
+        self.publish_with(text, |_| {}, |publication| publication.announces = Some(draw));
     }
 }
 
-impl Drop for House {
+impl Drop for TestRoom {
     fn drop(&mut self) {
         let _ = self.unblock.send(());
-        self.stages.stop(Duration::ZERO, Duration::from_millis(100));
+        self.reactors.stop(Duration::ZERO, Duration::from_millis(100));
     }
 }
 
@@ -166,57 +212,71 @@ fn first_snapshot() -> Snapshot {
     Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
 }
 
-/// A language of plain words.
-struct Plain {
+/// A server's TLS settings, and a client that trusts them.
+fn tls_pair() -> (Arc<ServerConfig>, ClientConnection) {
+    let made = rcgen::generate_simple_self_signed(["hall.example".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let server = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let server = server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
+    (Arc::new(server), ClientConnection::new(client, ServerName::try_from("hall.example").unwrap()).unwrap())
+}
+
+/// Understands plain text.
+struct PlainHandler {
     blocked: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl MessageHandler for Plain {
+impl MessageHandler for PlainHandler {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes {
         text_frame(&sync(snapshot.ring.last_seq(), role, number.map(|number| number.0)))
     }
 
-    fn hear(&mut self, speaker: &Speaker<'_>, message: &mut [u8]) -> Action {
+    fn handle(&mut self, peer: &PeerContext<'_>, message: &mut [u8]) -> Action {
         let text = std::str::from_utf8(message).unwrap();
         let words: Vec<&str> = text.split(' ').collect();
         match words[..] {
-            ["who"] => {
-                let PeerId { stage, slot, generation } = speaker.id;
-                let number = speaker.number.map_or(0, |number| number.0);
-                let is_admitted = matches!(speaker.standing, Standing::Admitted(_));
-                Action::Reply(text_frame(&format!("{stage} {slot} {generation} {number} {is_admitted}")))
+            ["whoami"] => {
+                let PeerId { reactor, slot, generation } = peer.id;
+                let number = peer.number.map_or(0, |number| number.0);
+                let is_admitted = matches!(peer.auth, AuthState::Admitted(_));
+                Action::Reply(text_frame(&format!("{reactor} {slot} {generation} {number} {is_admitted}")))
             }
             ["display"] => Action::Admit(Role::Display),
             ["number", number, since] => {
-                let since = since.parse().ok().map(|seq| Since { epoch: EPOCH, seq });
-                Action::Identify { number: Number(number.parse().unwrap()), since, reply: text_frame("known") }
+                let since = since.parse().ok().map(|seq| ResumePoint { epoch: EPOCH, seq });
+                Action::Identify { number: Number(number.parse().unwrap()), since, reply: text_frame("identified") }
             }
             ["wrong"] => Action::Close(CloseCode::BadToken),
             ["block"] => {
                 let _ = self.blocked.lock().unwrap().recv();
                 Action::Nothing
             }
-            ["panic"] => panic!("as it was told to"),
+            ["panic"] => panic!("the test asked for it"),
             ["quiet", ..] => Action::Nothing,
-            _ => Action::Reply(text_frame(&format!("heard {text}"))),
+            _ => Action::Reply(text_frame(&format!("echo {text}"))),
         }
     }
 }
 
-/// The `state_sync` of the plain language.
+/// The `state_sync` of the plain handler.
 pub fn sync(seq: u64, role: Role, number: Option<u32>) -> String {
     format!("sync {seq} {role:?} {number:?}")
 }
 
-/// A client that speaks WebSocket.
-pub struct Client(WebSocket<TcpStream>);
+/// A WebSocket client.
+pub struct TestClient(WebSocket<TcpStream>);
 
-impl Client {
+impl TestClient {
     pub fn new(far: TcpStream) -> Self {
         Self(WebSocket::from_raw_socket(far, Side::Client, None))
     }
 
-    pub fn say(&mut self, text: &str) {
+    pub fn send_text(&mut self, text: &str) {
         self.0.send(Message::text(text)).unwrap();
     }
 
@@ -224,7 +284,7 @@ impl Client {
         self.0.send(message).unwrap();
     }
 
-    /// The next message that is no ping.
+    /// The next message that is not a ping.
     pub fn next(&mut self) -> Message {
         let start = Instant::now();
         loop {
@@ -236,27 +296,27 @@ impl Client {
         }
     }
 
-    /// The next text.
-    pub fn hear(&mut self) -> String {
+    pub fn next_text(&mut self) -> String {
         match self.next() {
             Message::Text(text) => text.as_str().to_owned(),
             message => panic!("{message:?} is no text"),
         }
     }
 
+    /// Checks that these texts come next.
     pub fn expect(&mut self, texts: &[&str]) {
-        texts.iter().for_each(|text| assert_eq!(self.hear(), *text));
+        texts.iter().for_each(|text| assert_eq!(self.next_text(), *text));
     }
 
-    /// Who the stage says this is.
+    /// The id that the reactor gave this peer.
     pub fn id(&mut self) -> PeerId {
-        self.say("who");
-        let text = self.hear();
+        self.send_text("whoami");
+        let text = self.next_text();
         let words: Vec<u32> = text.split(' ').take(3).map(|word| word.parse().unwrap()).collect();
-        PeerId { stage: words[0] as u16, slot: words[1], generation: words[2] }
+        PeerId { reactor: words[0] as u16, slot: words[1], generation: words[2] }
     }
 
-    /// Reads to the end: the texts before the close frame, and its code.
+    /// Reads to the end: the texts before the close frame, and its code, 0 for none.
     pub fn until_closed(&mut self) -> (Vec<String>, u16) {
         let mut texts = Vec::new();
         loop {
@@ -268,7 +328,7 @@ impl Client {
     }
 }
 
-/// A client's frame by hand, with a mask of noughts.
+/// A client's frame made by hand, with a mask of zeros.
 pub fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let len = match payload.len() {
         len @ 0..=125 => vec![0x80 | len as u8],
@@ -277,13 +337,14 @@ pub fn raw_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     [&[first][..], &len, &[0; 4], payload].concat()
 }
 
-/// Writes bytes as they are, reads to the end of the stream, and gives the last four: a close frame's.
-pub fn closing_words(mut far: TcpStream, bytes: &[u8]) -> (Vec<u8>, u16) {
-    // What comes after a broken rule may not be read any more.
+/// Writes bytes as they are and reads to the end of the stream. Returns the bytes before the close
+/// frame, and its code.
+pub fn read_to_close(mut far: TcpStream, bytes: &[u8]) -> (Vec<u8>, u16) {
+    // The server may stop reading after a broken rule.
     let _ = far.write_all(bytes);
-    let mut heard = Vec::new();
-    far.read_to_end(&mut heard).unwrap();
-    let words = heard.split_off(heard.len().checked_sub(4).expect("a close frame came"));
-    assert_eq!(words[..2], [0x88, 2], "a close frame with a code");
-    (heard, u16::from_be_bytes([words[2], words[3]]))
+    let mut received = Vec::new();
+    far.read_to_end(&mut received).unwrap();
+    let close = received.split_off(received.len().checked_sub(4).expect("a close frame comes"));
+    assert_eq!(close[..2], [0x88, 2], "a close frame with a code");
+    (received, u16::from_be_bytes([close[2], close[3]]))
 }

@@ -6,9 +6,9 @@
 
 use crate::api::app::Settings;
 use crate::api::socket::SocketMessages;
-use crate::live::directory::Directory;
-use crate::live::protocol::MessageHandler;
+use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
+use crate::live::room::Directory;
 use crate::ops::config::Config;
 use crate::ops::demo;
 use crate::ops::server::error::StartError;

@@ -13,9 +13,9 @@ pub use error::StartError;
 
 use self::core::{Core, SequencerThread, Storage};
 use crate::api::app::{App, Settings};
+use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
-use crate::api::pictures::ImageCache;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
@@ -158,7 +158,7 @@ fn serve(
     });
     let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
     let connections_left = move || {
-        let peers: usize = directory.all().iter().map(|room| room.census.total() as usize).sum();
+        let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
         connections_max.saturating_sub(peers)
     };
     let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(connections_left))?;

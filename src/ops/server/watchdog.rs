@@ -70,14 +70,14 @@ impl Watchdog {
         };
         let mut probes: Vec<PendingProbe> = self.workers.iter().enumerate().map(probe_worker).collect();
         probes.push(self.app.inbox.call(deadline));
-        probes.extend(self.app.reactors.call(deadline));
+        probes.extend(self.app.reactors.probe(deadline));
         probes.into_iter().filter(|probe| !probe.answers_by(deadline)).map(|probe| probe.name).collect()
     }
 
     /// The state of the server in one line.
     fn status(&self) -> String {
         let rooms = self.app.directory.all();
-        let sockets: usize = rooms.iter().map(|room| room.census.total() as usize).sum();
+        let sockets: usize = rooms.iter().map(|room| room.connections.total() as usize).sum();
         let participants: u64 = rooms.iter().map(|room| u64::from(room.snapshot().event.participant_count())).sum();
         let journal = if self.app.durable.load(Relaxed) { "kept" } else { "NOT WRITABLE" };
         format!("{} events, {participants} participants, {sockets} sockets, journal {journal}", rooms.len())

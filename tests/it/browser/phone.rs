@@ -3,7 +3,7 @@
 
 use super::chromium::{Browser, Screen};
 use super::people::open_console;
-use crate::meddler::{Meddler, Mischief};
+use crate::faulty_proxy::{Fault, faulty_proxy};
 use crate::show::{EVENT, prize};
 use crate::test_server::TestServer;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ async fn open_pages_recover_from_a_killed_server() {
 async fn a_phone_whose_sockets_are_blocked_still_learns_the_result() {
     let server = TestServer::start().await;
     server.open_event().await;
-    let wall = Meddler::before(server.address, Mischief::RefuseEvery(1)).await;
+    let wall = faulty_proxy(server.address, Fault::RefuseEvery(1)).await;
     let browser = Browser::start().await;
     let phone = browser.open(Screen::Phone, &format!("http://{}/j/{EVENT}", wall.address)).await;
     let number = phone.join().await;

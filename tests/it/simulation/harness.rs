@@ -8,10 +8,9 @@ use luckydraw::draw::fact::Settings;
 use luckydraw::draw::fact::WinnerDetails;
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
-use luckydraw::live::directory::Directory;
-use luckydraw::live::protocol::{Action, MessageHandler, Speaker};
+use luckydraw::live::message_handler::{Action, MessageHandler, PeerContext};
 use luckydraw::live::reactor::Reactors;
-use luckydraw::live::snapshot::Snapshot;
+use luckydraw::live::room::{Directory, Snapshot};
 use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
 use luckydraw::sequencer::{Limits, Sequencer};
 use luckydraw::store::Keys;
@@ -35,7 +34,7 @@ impl MessageHandler for Mute {
         snapshot.sync[role].clone()
     }
 
-    fn hear(&mut self, _: &Speaker<'_>, _: &mut [u8]) -> Action {
+    fn handle(&mut self, _: &PeerContext<'_>, _: &mut [u8]) -> Action {
         Action::Nothing
     }
 }

@@ -1,105 +1,97 @@
-//! Latencies by what was waited for, as HDR histograms in microseconds.
+//! Latencies by kind of wait, as HDR histograms in microseconds.
 //!
-//! Response time counts from the planned moment and is what is judged; service time, from the moment of sending, stands beside it: where the two part,
-//! people waited in a queue.
+//! Response time counts from the planned time and is judged. Service time counts from the moment
+//! of sending and is reported beside it: where the two differ, users waited in a queue.
 
+use super::{Label, label, ms};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// The longest time that is told apart: an hour.
-const LONGEST_US: u64 = 3_600_000_000;
+pub const LONGEST_US: u64 = 3_600_000_000;
 
-/// What can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// A TCP connection to the server at rest.
-    Connect,
+enum Kind {
+    /// Known once, at the beginning or at the end; it has no curve over time.
+    Once,
+    OverTime,
+    /// An API call of the kind that the plan's criteria mean; also over time.
+    Api,
+}
+
+/// Declares all waits in one table, so that no list of them can miss one: variant, name in metrics
+/// and reports, kind, and label in Korean and English.
+macro_rules! waits {
+    ($($(#[$doc:meta])* $wait:ident $name:literal $kind:ident $ko:literal $en:literal)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Wait { $($(#[$doc])* $wait),* }
+
+        impl Wait {
+            pub const ALL: &[Wait] = &[$(Wait::$wait),*];
+
+            fn row(self) -> (&'static str, Kind, Label) {
+                match self { $(Wait::$wait => ($name, Kind::$kind, label($ko, $en))),* }
+            }
+        }
+    };
+}
+
+waits! {
+    /// A TCP connection to the idle server.
+    Connect "baseline.connect" Once "기준선: 연결" "baseline: connect"
     /// The TLS handshake on it, where the server speaks TLS.
-    Tls,
-    /// `GET /health` of the server at rest.
-    Health,
-    Register,
-    /// From the planned moment to the 101.
-    Handshake,
-    Ping,
-    /// From the moment at which a phone was to come back after the storm to its greeting, everything it had missed before it.
-    Return,
-    Standby,
-    Start,
-    Reveal,
-    /// From the display's word to its acknowledgement; where there is no display, the host's call.
-    Complete,
-    /// From the display's word to one phone's `winner_announced`.
-    Delivery,
+    Tls "baseline.tls" Once "기준선: TLS" "baseline: TLS"
+    /// `GET /health` of the idle server.
+    Health "baseline.health" Once "기준선: 빈 GET" "baseline: empty GET"
+    Register "register" Api "등록" "registration"
+    /// From the planned time to the 101.
+    Handshake "ws.handshake" OverTime "소켓 연결" "socket handshake"
+    Ping "ws.ping" OverTime "소켓 핑" "socket ping"
+    /// From the time at which a phone is due to reconnect after the storm to its state sync, which
+    /// follows everything that it missed.
+    Return "ws.return" OverTime "재접속과 따라잡기" "coming back, all caught up"
+    Standby "draw.standby" Api "추첨 준비" "standby"
+    Start "draw.start" Api "추첨 시작" "start animation"
+    Reveal "draw.reveal" Api "당첨 공개" "reveal"
+    /// From the display's message to its acknowledgement; without a display, the host's call.
+    Complete "draw.complete" OverTime "추첨 완료 신호" "draw complete"
+    /// From the display's message to one phone's `winner_announced`.
+    Delivery "draw.delivery" OverTime "당첨 알림 도착" "announcement to a phone"
     /// From the first phone's `winner_announced` to the last one's.
-    Spread,
-    /// From the moment at which the reveal was to be asked for to the last phone.
-    RevealToLast,
-    Results,
-    CheckWinner,
-    Details,
+    Spread "draw.spread" Once "첫 폰–마지막 폰 편차" "first to last phone"
+    /// From the planned time of the reveal to the last phone.
+    RevealToLast "draw.reveal_to_last" Once "공개 요청–마지막 폰" "reveal asked to last phone"
+    Results "results" Api "결과 조회" "results"
+    CheckWinner "check_winner" Api "당첨 확인" "winner check"
+    Details "winner_info" Api "당첨자 정보 제출" "winner details"
 }
 
 impl Wait {
-    pub const ALL: [Wait; 17] = [
-        Wait::Connect,
-        Wait::Tls,
-        Wait::Health,
-        Wait::Register,
-        Wait::Handshake,
-        Wait::Ping,
-        Wait::Return,
-        Wait::Standby,
-        Wait::Start,
-        Wait::Reveal,
-        Wait::Complete,
-        Wait::Delivery,
-        Wait::Spread,
-        Wait::RevealToLast,
-        Wait::Results,
-        Wait::CheckWinner,
-        Wait::Details,
-    ];
-
     /// Its name in metrics and reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Wait::Connect => "baseline.connect",
-            Wait::Tls => "baseline.tls",
-            Wait::Health => "baseline.health",
-            Wait::Register => "register",
-            Wait::Handshake => "ws.handshake",
-            Wait::Ping => "ws.ping",
-            Wait::Return => "ws.return",
-            Wait::Standby => "draw.standby",
-            Wait::Start => "draw.start",
-            Wait::Reveal => "draw.reveal",
-            Wait::Complete => "draw.complete",
-            Wait::Delivery => "draw.delivery",
-            Wait::Spread => "draw.spread",
-            Wait::RevealToLast => "draw.reveal_to_last",
-            Wait::Results => "results",
-            Wait::CheckWinner => "check_winner",
-            Wait::Details => "winner_info",
-        }
+        self.row().0
     }
 
-    /// Whether it is an API call of the kind that the plan's criteria speak of.
     pub fn is_api(self) -> bool {
-        use Wait::{CheckWinner, Details, Register, Results, Reveal, Standby, Start};
-        matches!(self, Register | Standby | Start | Reveal | Results | CheckWinner | Details)
+        self.row().1 == Kind::Api
     }
 
-    /// Whether it is waited for throughout, so that it can be told over time; the rest is known once, at the beginning or the end.
     pub fn is_over_time(self) -> bool {
-        !matches!(self, Wait::Connect | Wait::Tls | Wait::Health | Wait::Spread | Wait::RevealToLast)
+        self.row().1 != Kind::Once
+    }
+
+    /// The label of a wait, or of all API calls together, by its name.
+    pub fn label_of(name: &str) -> Option<Label> {
+        let api = (API, label("API 전체", "all API calls"));
+        let mut rows = Self::ALL.iter().map(|wait| (wait.name(), wait.row().2)).chain([api]);
+        rows.find(|(known, _)| *known == name).map(|(_, label)| label)
     }
 }
 
 /// The name of all API calls together.
 pub const API: &str = "api";
 
-/// Figures that are told of a histogram.
+/// Figures that are reported of a histogram.
 pub const FIGURES: [&str; 6] = ["p50", "p90", "p95", "p99", "p99.9", "max"];
 
 /// Response and service times of one kind of wait.
@@ -118,6 +110,12 @@ impl Latency {
         self.response.saturating_record(response_us.max(1));
         self.service.saturating_record(service_us.max(1));
     }
+
+    pub fn add(&mut self, other: &Self) {
+        let same_bounds = "all histograms have the same bounds";
+        self.response.add(&other.response).expect(same_bounds);
+        self.service.add(&other.service).expect(same_bounds);
+    }
 }
 
 /// An empty histogram: 3 significant digits up to an hour.
@@ -125,7 +123,7 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_US, 3).expect("the bounds are in order")
 }
 
-/// A histogram in figures, milliseconds.
+/// A histogram in figures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     pub count: u64,
@@ -139,7 +137,7 @@ pub struct Figures {
 
 impl Figures {
     pub fn of(histogram: &Histogram<u64>) -> Self {
-        let at = |quantile: f64| in_ms(histogram.value_at_quantile(quantile));
+        let at = |quantile: f64| ms(histogram.value_at_quantile(quantile));
         Self {
             count: histogram.len(),
             p50_ms: at(0.50),
@@ -147,7 +145,7 @@ impl Figures {
             p95_ms: at(0.95),
             p99_ms: at(0.99),
             p999_ms: at(0.999),
-            max_ms: in_ms(histogram.max()),
+            max_ms: ms(histogram.max()),
         }
     }
 
@@ -155,10 +153,4 @@ impl Figures {
     pub fn values(&self) -> [f64; 6] {
         [self.p50_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.p999_ms, self.max_ms]
     }
-}
-
-/// Microseconds in milliseconds.
-#[expect(clippy::cast_precision_loss, reason = "an hour in microseconds fits 53 bits")]
-pub fn in_ms(us: u64) -> f64 {
-    us as f64 / 1_000.0
 }

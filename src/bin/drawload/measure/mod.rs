@@ -1,8 +1,51 @@
-//! What is measured: latencies, frames, the server's process, and the tester itself.
+//! Measurements: the clock, waits, frames, processes, and the recorder that holds them all.
+//!
+//! This layer knows neither the network nor a criterion. The units of all figures are here.
 
-pub mod course;
-pub mod exposition;
+pub mod clock;
+pub mod delivery_ledger;
 pub mod latency;
-pub mod ledger;
-pub mod oneself;
 pub mod process;
+pub mod recorder;
+pub mod self_metrics;
+pub mod time_series;
+
+use std::time::Duration;
+
+/// The same words in Korean and English, as part of a page's source: they need no escaping.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Label {
+    pub ko: &'static str,
+    pub en: &'static str,
+}
+
+pub const fn label(ko: &'static str, en: &'static str) -> Label {
+    Label { ko, en }
+}
+
+/// Labels as the headings of a table, in pairs of Korean and English.
+macro_rules! labels {
+    ($($ko:literal $en:literal),*) => { [$($crate::measure::label($ko, $en)),*] };
+}
+pub(crate) use labels;
+
+/// A count as a figure.
+#[expect(clippy::cast_precision_loss, reason = "counts of a run fit 53 bits")]
+pub fn number(count: impl TryInto<u64>) -> f64 {
+    count.try_into().unwrap_or(u64::MAX) as f64
+}
+
+/// Microseconds in milliseconds.
+pub fn ms(us: u64) -> f64 {
+    number(us) / 1_000.0
+}
+
+/// Bytes in mebibytes.
+pub fn mib(bytes: u64) -> f64 {
+    number(bytes) / f64::from(1 << 20)
+}
+
+/// A duration in whole microseconds.
+pub fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,46 +1,39 @@
-//! A process as the kernel tells of it: memory, CPU, descriptors, threads.
+//! A process as the kernel reports it: memory, CPU, descriptors, threads.
 //!
 //! Read from `/proc` by hand: five fields of three files need no crate.
 
+use super::number;
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
+use std::{fs, io};
 
-/// The share of each vCPU that the smallest Lightsail box may use for ever.
+/// The share of each vCPU that the smallest Lightsail instance may use without limit.
 const BASELINE: f64 = 0.05;
 
-/// A process at one moment. Sizes in bytes.
+/// A process at one time. Sizes in bytes.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Reading {
+pub struct ProcessStats {
     pub rss: u64,
     pub rss_peak: u64,
-    /// Its fair share of what it shares with others; 0 where that may not be read.
+    /// Proportional set size; 0 where it may not be read.
     pub pss: u64,
-    /// What it shares with nobody.
+    /// Memory that no other process shares.
     pub uss: u64,
     pub swap: u64,
     pub threads: u64,
     pub descriptors: u64,
     /// Descriptors that are sockets.
     pub sockets: u64,
-    /// User and system time since it started.
+    /// User and system time since its start.
     pub cpu_s: f64,
 }
 
-impl Reading {
+impl ProcessStats {
     /// # Errors
-    /// When there is no such process, or it may not be looked at.
-    #[expect(clippy::cast_precision_loss, reason = "ticks of a process fit 53 bits")]
-    pub fn of(pid: u32) -> io::Result<Self> {
+    /// When there is no such process, or it may not be read.
+    pub fn read(pid: u32) -> io::Result<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-        // The name in parentheses may hold anything; the fields begin behind it.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        // SAFETY: sysconf takes no pointers.
-        let ticks_per_s = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1);
         let (descriptors, sockets) = descriptors(pid);
         Ok(Self {
             rss: field(&status, "VmRSS:") << 10,
@@ -51,12 +44,21 @@ impl Reading {
             threads: field(&status, "Threads:"),
             descriptors,
             sockets,
-            cpu_s: (ticks(11) + ticks(12)) as f64 / ticks_per_s as f64,
+            cpu_s: cpu_s(&pid.to_string())?,
         })
     }
 }
 
-/// How many descriptors are open, and how many of them are sockets; none where that may not be looked at.
+/// CPU time of a process, or of `thread-self`, in the kernel's ticks of 10 ms.
+pub fn cpu_s(process: &str) -> io::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name in parentheses may hold anything; the fields begin behind it.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    Ok(number(ticks(11) + ticks(12)) / number(rustix::param::clock_ticks_per_second().max(1)))
+}
+
+/// Counts open descriptors, and the sockets among them; 0 where they may not be read.
 fn descriptors(pid: u32) -> (u64, u64) {
     let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     files.fold((0, 0), |(all, sockets), file| {
@@ -73,16 +75,17 @@ fn field(text: &str, name: &str) -> u64 {
 
 /// CPU time as it was spent. Holds the last ten seconds and no more.
 #[derive(Debug, Default)]
-pub struct Cpu {
+pub struct CpuUsage {
     recent: VecDeque<(f64, f64)>,
     first: Option<f64>,
-    worst_10s: Option<f64>,
+    /// The highest mean over ten seconds, in vCPUs; `None` for a shorter run.
+    pub worst_10s: Option<f64>,
     burst_vcpu_s: f64,
 }
 
-impl Cpu {
-    /// Notes how much had been used at a moment, both in seconds.
-    pub fn note(&mut self, at_s: f64, used_s: f64) {
+impl CpuUsage {
+    /// Records the CPU time used up to a time, both in seconds.
+    pub fn record(&mut self, at_s: f64, used_s: f64) {
         self.first.get_or_insert(used_s);
         if let Some((before_s, before_used_s)) = self.recent.back() {
             let above = (used_s - before_used_s) - BASELINE * vcpus() * (at_s - before_s);
@@ -100,14 +103,9 @@ impl Cpu {
         }
     }
 
-    /// CPU-seconds between the first note and the last.
+    /// CPU-seconds between the first record and the last.
     pub fn total_s(&self) -> f64 {
         self.recent.back().map_or(0.0, |(_, used)| used - self.first.unwrap_or(*used))
-    }
-
-    /// The worst mean over ten seconds, in vCPUs; none for a shorter run.
-    pub fn worst_10s(&self) -> Option<f64> {
-        self.worst_10s
     }
 
     /// Minutes of one vCPU spent above the 5 % of each that are free.
@@ -116,9 +114,9 @@ impl Cpu {
     }
 }
 
-/// How many vCPUs this machine has.
+/// Number of vCPUs of this machine.
 pub fn vcpus() -> f64 {
-    std::thread::available_parallelism().map_or(1.0, |count| u32::try_from(count.get()).map_or(1.0, f64::from))
+    std::thread::available_parallelism().map_or(1.0, |count| number(count.get()))
 }
 
 #[cfg(test)]
@@ -126,24 +124,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_can_be_read_and_one_that_is_not_there_is_an_error() {
-        let reading = Reading::of(std::process::id()).unwrap();
-        assert!(
-            reading.rss > 100_000 && reading.rss_peak >= reading.rss && reading.threads > 0 && reading.descriptors > 2,
-            "{reading:?}"
-        );
-        assert!(Reading::of(u32::MAX).is_err());
+    fn a_process_can_be_read_and_a_missing_one_is_an_error() {
+        let stats = ProcessStats::read(std::process::id()).unwrap();
+        assert!(stats.rss > 100_000 && stats.rss_peak >= stats.rss && stats.threads > 0 && stats.descriptors > 2, "{stats:?}");
+        assert!(ProcessStats::read(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_busy_thread_is_charged_for_its_own_time_alone() {
+        let spin = || {
+            let begun = std::time::Instant::now();
+            let before = cpu_s("thread-self").unwrap();
+            while cpu_s("thread-self").unwrap() - before < 0.05 && begun.elapsed().as_secs() < 20 {}
+            cpu_s("thread-self").unwrap() - before
+        };
+        let before = cpu_s("thread-self").unwrap();
+        assert!(std::thread::spawn(spin).join().unwrap() >= 0.05);
+        assert!(cpu_s("thread-self").unwrap() - before < 0.05, "another thread's time is not this one's");
     }
 
     #[test]
     fn the_worst_ten_seconds_are_found_and_the_idle_ones_cost_no_burst() {
-        let mut cpu = Cpu::default();
+        let mut cpu = CpuUsage::default();
         let mut used = 0.0;
         for second in 0..60_u32 {
-            cpu.note(second.into(), used);
+            cpu.record(second.into(), used);
             used += if (20..35).contains(&second) { 0.8 } else { 0.01 };
         }
-        let worst = cpu.worst_10s().unwrap();
+        let worst = cpu.worst_10s.unwrap();
         assert!((worst - 0.8).abs() < 1e-9, "{worst}");
         let expected = 15.0 * (0.8 - BASELINE * vcpus()) / 60.0;
         assert!((cpu.burst_minutes() - expected).abs() < 1e-9);

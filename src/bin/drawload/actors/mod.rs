@@ -1,0 +1,66 @@
+//! The clients of one scenario: phones, the display and the host, on one thread.
+//!
+//! Each is a task that shares a [`Run`]. A tester that is too slow shows in its late timers, so
+//! that one thread is enough and nothing needs a lock.
+
+pub mod driver;
+pub mod phone;
+mod socket;
+
+use crate::client::http::Request;
+use crate::client::target::Target;
+use crate::measure::clock::Clock;
+use crate::measure::latency::Wait;
+use crate::measure::recorder::Recorder;
+use crate::scenario::Scenario;
+use serde_json::Value;
+use std::cell::{RefCell, RefMut};
+use std::future::pending;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// One scenario while it runs, as all its tasks share it.
+pub struct Run {
+    pub scenario: Scenario,
+    pub target: Target,
+    pub clock: Clock,
+    recorder: RefCell<Recorder>,
+    /// Tells every task to close its socket and end.
+    pub ended: CancellationToken,
+}
+
+impl Run {
+    /// Starts the clock.
+    pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder) -> Self {
+        let clock = Clock::start();
+        recorder.clock = clock;
+        Self { scenario, target, clock, recorder: RefCell::new(recorder), ended: CancellationToken::new() }
+    }
+
+    /// Borrows the recorder; the borrow must never be held across an await.
+    pub fn recorder(&self) -> RefMut<'_, Recorder> {
+        self.recorder.borrow_mut()
+    }
+
+    /// Waits until something is to be sent, and records how late the tester itself is.
+    pub async fn wait_to_send(&self, at: Duration) {
+        let late_us = self.clock.wait_until(at).await;
+        self.recorder().tester.record_send(late_us);
+    }
+
+    /// Resolves when the reconnect storm begins; pending forever once it is over, or without one.
+    pub async fn storm(&self) {
+        match self.scenario.storm.filter(|at| *at > self.clock.now()) {
+            Some(at) => drop(self.clock.wait_until(at).await),
+            None => pending().await,
+        }
+    }
+
+    /// Sends a request and records its time and outcome; returns `None` when it failed.
+    async fn call(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<Value> {
+        let begun_us = self.clock.now_us();
+        let answer = request.send().await;
+        self.recorder().record_call(wait, planned, begun_us, &answer);
+        answer.ok()
+    }
+}

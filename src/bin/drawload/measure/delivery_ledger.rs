@@ -1,0 +1,475 @@
+//! Who received what: every numbered frame of every socket, by its `seq`.
+//!
+//! A phone costs one bit per frame. The content of a frame is kept once, as a fingerprint, since
+//! every socket must receive the same bytes. Counting messages, as the predecessor did, cannot tell
+//! a lost frame from a duplicate.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// Numbered frames of one run that are told apart: 10,000 draws have 40,000.
+const FRAMES_MAX: u64 = 65_536;
+
+/// Faults that are described; the others are only counted.
+const FAULTS_MAX: usize = 20;
+
+/// Lost frames that are listed.
+const LOST_MAX: usize = 1_000;
+
+/// Maximum columns and rows of [`GapGrid`]: beyond that, neighbours share one.
+const GRID_MAX: usize = 400;
+
+/// A numbered frame as one socket received it.
+#[derive(Clone, Copy, Debug)]
+pub struct NumberedFrame<'a> {
+    pub kind: &'a str,
+    pub seq: u64,
+    pub epoch: &'a str,
+    pub draw: Option<u32>,
+    pub winners: &'a [u32],
+    pub text: &'a str,
+}
+
+/// A draw as the host, the display and the phones saw it.
+#[derive(Clone, Debug, Default)]
+pub struct DrawRecord {
+    pub prize: String,
+    pub reveal_planned_us: Option<u64>,
+    pub completed_us: Option<u64>,
+    /// Winners in the answer to the reveal.
+    pub revealed: Option<Vec<u32>>,
+    /// Winners that the display received.
+    pub shown: Option<Vec<u32>>,
+    /// Winners that the first socket received.
+    pub announced: Option<Vec<u32>>,
+    /// First and last announcement to a phone, without the display.
+    pub first_us: Option<u64>,
+    pub last_us: u64,
+    pub phones: u32,
+}
+
+/// A frame that a socket should have received.
+#[derive(Clone, Debug, Serialize)]
+pub struct LostFrame {
+    pub phone: usize,
+    pub seq: u64,
+    pub kind: String,
+    pub draw: Option<u32>,
+}
+
+/// Everything that was received.
+#[derive(Debug, Default)]
+pub struct DeliveryLedger {
+    epoch: Option<String>,
+    frames: BTreeMap<u64, Frame>,
+    sockets: Vec<SocketRecord>,
+    pub draws: BTreeMap<u32, DrawRecord>,
+    pub received: u64,
+    pub duplicated: u64,
+    pub reordered: u64,
+    /// Frames that differ from what another socket received under the same number.
+    pub contradicted: u64,
+    /// Impossible frames: of another epoch, far ahead, before the state sync, or not JSON.
+    pub invalid: u64,
+    /// Sockets that the tester dropped, in a storm.
+    pub departed: u64,
+    /// Frames that reconnected sockets received before their state sync: those they had missed.
+    pub caught_up: u64,
+    pub faults: Vec<String>,
+}
+
+/// Frames that were due, and those that did not come.
+#[derive(Debug, Default)]
+pub struct Balance {
+    pub expected: u64,
+    pub lost: u64,
+    pub listed: Vec<LostFrame>,
+}
+
+/// Missing frames by draw and by phone: a column per draw and one for frames of no draw, a row per
+/// phone and one for the display. Where the grid is full, neighbours share a cell; none is left out.
+#[derive(Clone, Debug, Default)]
+pub struct GapGrid {
+    /// In the order of their ids.
+    pub draws: Vec<u32>,
+    pub draws_per_column: usize,
+    pub sockets: usize,
+    pub sockets_per_row: usize,
+    pub columns: usize,
+    pub rows: usize,
+    /// Row by row.
+    pub cells: Vec<Cell>,
+}
+
+/// Frames that were due in a cell, and those of them that did not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cell {
+    pub due: u64,
+    pub lost: u64,
+}
+
+#[derive(Debug)]
+struct Frame {
+    fingerprint: u64,
+    kind: String,
+    draw: Option<u32>,
+}
+
+/// One socket.
+#[derive(Debug, Default)]
+struct SocketRecord {
+    opened: bool,
+    /// The `seq` of its first state sync; `None` before that.
+    base: Option<u64>,
+    last: u64,
+    /// One bit per frame after `base`.
+    received: Vec<u64>,
+    vanished: bool,
+    /// When a socket that the tester dropped is due back; cleared by the next state sync.
+    due_back_us: Option<u64>,
+}
+
+impl DeliveryLedger {
+    /// A ledger for this many sockets; the last one is the display.
+    pub fn new(sockets: usize) -> Self {
+        Self { sockets: (0..sockets).map(|_| SocketRecord::default()).collect(), ..Self::default() }
+    }
+
+    /// The position that a reconnecting socket resumes from.
+    pub fn position(&self, socket: usize) -> Option<(u64, &str)> {
+        self.sockets[socket].base.map(|_| (self.sockets[socket].last, self.epoch.as_deref().unwrap_or_default()))
+    }
+
+    pub fn open(&mut self, socket: usize) {
+        self.sockets[socket].opened = true;
+    }
+
+    /// Sockets that were opened and never received a state sync. Nothing is due to them, so they
+    /// must be counted here.
+    pub fn never_synced(&self) -> u64 {
+        self.sockets.iter().filter(|socket| socket.opened && socket.base.is_none() && !socket.vanished).count() as u64
+    }
+
+    /// Marks a phone that left on purpose: nothing is due to it.
+    pub fn vanish(&mut self, socket: usize) {
+        self.sockets[socket].vanished = true;
+    }
+
+    /// Marks a socket that the tester drops and will reopen. What it misses reaches it later than
+    /// others, through no fault of the server.
+    pub fn depart(&mut self, socket: usize, due_back_us: u64) {
+        self.departed += 1;
+        self.sockets[socket].due_back_us = Some(due_back_us);
+    }
+
+    /// Marks a departed socket as back; returns when it was due.
+    pub fn come_back(&mut self, socket: usize) -> Option<u64> {
+        self.sockets[socket].due_back_us.take()
+    }
+
+    /// Departed sockets without a new state sync.
+    pub fn absent(&self) -> u64 {
+        self.sockets.iter().filter(|socket| socket.due_back_us.is_some() && !socket.vanished).count() as u64
+    }
+
+    /// Records a `state_sync`. Frames that it skips stay unreceived, and are lost.
+    pub fn sync(&mut self, socket: usize, seq: u64, epoch: &str) {
+        self.check_epoch(socket, epoch);
+        let socket = &mut self.sockets[socket];
+        socket.base.get_or_insert(seq);
+        socket.last = socket.last.max(seq);
+    }
+
+    /// Records a numbered frame. Returns true for an announcement that this socket receives for the
+    /// first time, without having been away.
+    pub fn receive(&mut self, socket: usize, frame: NumberedFrame<'_>, at_us: u64) -> bool {
+        self.received += 1;
+        self.check_epoch(socket, frame.epoch);
+        let base = self.sockets[socket].base;
+        let Some(offset) = base.and_then(|base| frame.seq.checked_sub(base + 1)).filter(|at| *at < FRAMES_MAX) else {
+            self.record_invalid(socket, &format!("seq {} of {} before its greeting or far ahead", frame.seq, frame.kind));
+            return false;
+        };
+        self.compare(socket, frame);
+        let first_time = self.mark(socket, frame, offset);
+        let announces = first_time && frame.kind == "winner_announced";
+        let was_there = self.sockets[socket].due_back_us.is_none();
+        self.caught_up += u64::from(!was_there && first_time);
+        if let Some(id) = frame.draw.filter(|_| announces) {
+            let is_phone = socket + 1 < self.sockets.len();
+            let draw = self.draws.entry(id).or_default();
+            draw.announced.get_or_insert_with(|| frame.winners.to_vec());
+            draw.phones += u32::from(is_phone);
+            if is_phone && was_there {
+                draw.first_us.get_or_insert(at_us);
+                draw.last_us = draw.last_us.max(at_us);
+            }
+        }
+        announces && was_there
+    }
+
+    /// Records a message that cannot be a frame of this event.
+    pub fn record_invalid(&mut self, socket: usize, what: &str) {
+        self.invalid += 1;
+        self.describe(format!("{} heard {what}", self.name(socket)));
+    }
+
+    /// Compares what every socket should have received up to `end_seq` with what it did.
+    pub fn balance(&self, end_seq: u64) -> Balance {
+        let mut balance = Balance::default();
+        for (phone, seq, received) in self.due_frames(end_seq) {
+            balance.expected += 1;
+            balance.lost += u64::from(!received);
+            if !received && balance.listed.len() < LOST_MAX {
+                let frame = self.frames.get(&seq);
+                let kind = frame.map_or("a frame nobody heard", |frame| &frame.kind).to_owned();
+                balance.listed.push(LostFrame { phone, seq, kind, draw: frame.and_then(|frame| frame.draw) });
+            }
+        }
+        balance
+    }
+
+    /// Missing frames up to `end_seq`, as a grid. Looks at every frame of every socket.
+    pub fn gaps(&self, end_seq: u64) -> GapGrid {
+        let draws: Vec<u32> = self.draws.keys().copied().collect();
+        let per_line = |things: usize| things.div_ceil(GRID_MAX).max(1);
+        let (draws_per_column, sockets_per_row) = (per_line(draws.len()), per_line(self.sockets.len()));
+        // The last column holds frames of no draw, and those that no socket received, of which
+        // nothing is known.
+        let columns = draws.len().div_ceil(draws_per_column) + 1;
+        let rows = self.sockets.len().div_ceil(sockets_per_row);
+        let column_of = |seq| {
+            let draw = self.frames.get(&seq).and_then(|frame: &Frame| frame.draw);
+            let place = draw.and_then(|draw| draws.binary_search(&draw).ok());
+            place.map_or(columns - 1, |place| place / draws_per_column)
+        };
+        let first = self.sockets.iter().filter_map(|socket| socket.base).min().map_or(end_seq, |base| base.min(end_seq));
+        let column_of: Vec<usize> = (first + 1..=end_seq.min(first + FRAMES_MAX)).map(column_of).collect();
+        let mut cells = vec![Cell::default(); rows * columns];
+        for (socket, seq, received) in self.due_frames(end_seq) {
+            let column = usize::try_from(seq - first - 1).ok().and_then(|at| column_of.get(at)).copied();
+            let cell = &mut cells[socket / sockets_per_row * columns + column.unwrap_or(columns - 1)];
+            cell.due += 1;
+            cell.lost += u64::from(!received);
+        }
+        GapGrid { draws, draws_per_column, sockets: self.sockets.len(), sockets_per_row, columns, rows, cells }
+    }
+
+    /// A socket as reports call it.
+    pub fn name(&self, socket: usize) -> String {
+        if socket + 1 == self.sockets.len() { "the display".into() } else { format!("phone {socket}") }
+    }
+
+    /// Every frame that was due to a socket up to `end_seq`: socket, `seq`, and whether it came.
+    fn due_frames(&self, end_seq: u64) -> impl Iterator<Item = (usize, u64, bool)> {
+        let sockets = self.sockets.iter().enumerate().filter(|(_, socket)| !socket.vanished);
+        let synced = sockets.filter_map(|(index, socket)| Some((index, socket, socket.base?)));
+        synced.flat_map(move |(index, socket, base)| {
+            (base + 1..=end_seq.min(base + FRAMES_MAX)).map(move |seq| (index, seq, socket.has(seq - base - 1)))
+        })
+    }
+
+    /// Marks a frame as received; returns false for a duplicate.
+    fn mark(&mut self, socket: usize, frame: NumberedFrame<'_>, offset: u64) -> bool {
+        let NumberedFrame { seq, kind, .. } = frame;
+        let of_draw = frame.draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
+        let record = &mut self.sockets[socket];
+        let before = record.last;
+        if !record.set(offset) {
+            self.duplicated += 1;
+            self.describe(format!("{} heard seq {seq} ({kind}{of_draw}) twice", self.name(socket)));
+            return false;
+        }
+        record.last = before.max(seq);
+        if seq < before {
+            self.reordered += 1;
+            self.describe(format!("{} heard seq {seq} ({kind}{of_draw}) after seq {before}", self.name(socket)));
+        }
+        true
+    }
+
+    /// Compares a frame with what others received under the same number: the bytes must be equal.
+    fn compare(&mut self, socket: usize, frame: NumberedFrame<'_>) {
+        let NumberedFrame { kind, seq, draw, text, .. } = frame;
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let fingerprint = hasher.finish();
+        let first = self.frames.entry(seq).or_insert_with(|| Frame { fingerprint, kind: kind.into(), draw });
+        if first.fingerprint != fingerprint {
+            self.contradicted += 1;
+            self.describe(format!("{} heard seq {seq} as {text}, others heard something else", self.name(socket)));
+        }
+    }
+
+    fn check_epoch(&mut self, socket: usize, epoch: &str) {
+        if self.epoch.get_or_insert_with(|| epoch.to_owned()) != epoch {
+            self.record_invalid(socket, "a frame of another epoch");
+        }
+    }
+
+    fn describe(&mut self, fault: String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault);
+        }
+    }
+}
+
+impl SocketRecord {
+    fn has(&self, offset: u64) -> bool {
+        let (word, bit) = bit(offset);
+        self.received.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    /// Sets a bit; returns false when it was set.
+    fn set(&mut self, offset: u64) -> bool {
+        let (word, bit) = bit(offset);
+        if self.received.len() <= word {
+            self.received.resize(word + 1, 0);
+        }
+        let fresh = self.received[word] & bit == 0;
+        self.received[word] |= bit;
+        fresh
+    }
+}
+
+/// The word and the mask of a bit; offsets are below [`FRAMES_MAX`].
+fn bit(offset: u64) -> (usize, u64) {
+    (usize::try_from(offset / 64).unwrap_or(usize::MAX), 1 << (offset % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(seq: u64, text: &str) -> NumberedFrame<'_> {
+        NumberedFrame { kind: "winner_announced", seq, epoch: "e", draw: Some(1), winners: &[7], text }
+    }
+
+    /// Two phones and a display with a state sync at 10.
+    fn synced() -> DeliveryLedger {
+        let mut ledger = DeliveryLedger::new(3);
+        (0..3).for_each(|socket| ledger.sync(socket, 10, "e"));
+        ledger
+    }
+
+    fn faults(ledger: &DeliveryLedger, end: u64) -> [u64; 5] {
+        [ledger.balance(end).lost, ledger.duplicated, ledger.reordered, ledger.contradicted, ledger.invalid]
+    }
+
+    #[test]
+    fn a_complete_delivery_balances() {
+        let mut ledger = synced();
+        for seq in 11..=14 {
+            (0..3).for_each(|socket| assert!(ledger.receive(socket, frame(seq, "same"), 5)));
+        }
+        assert_eq!(faults(&ledger, 14), [0; 5]);
+        assert_eq!((ledger.balance(14).expected, ledger.received), (12, 12));
+    }
+
+    #[test]
+    fn each_fault_is_told_from_the_others() {
+        type Received = &'static [(u64, &'static str)];
+        let cases: [(Received, [u64; 5]); 6] = [
+            (&[(11, "a"), (13, "c")], [1, 0, 0, 0, 0]),
+            (&[(11, "a"), (12, "b"), (12, "b"), (13, "c")], [0, 1, 0, 0, 0]),
+            (&[(12, "b"), (11, "a"), (13, "c")], [0, 0, 1, 0, 0]),
+            (&[(11, "a"), (12, "x"), (13, "c")], [0, 0, 0, 1, 0]),
+            (&[(11, "a"), (12, "b"), (13, "c"), (900_000, "d")], [0, 0, 0, 0, 1]),
+            (&[(11, "a"), (12, "b")], [1, 0, 0, 0, 0]),
+        ];
+        for (received, expected) in cases {
+            let mut ledger = synced();
+            for complete in [0, 2] {
+                for (seq, text) in [(11, "a"), (12, "b"), (13, "c")] {
+                    ledger.receive(complete, frame(seq, text), 1);
+                }
+            }
+            for (seq, text) in received {
+                ledger.receive(1, frame(*seq, text), 1);
+            }
+            assert_eq!(faults(&ledger, 13), expected, "{received:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_before_a_state_sync_or_after_a_phone_vanished() {
+        let mut ledger = synced();
+        ledger.vanish(1);
+        ledger.receive(0, frame(11, "a"), 1);
+        ledger.receive(2, frame(11, "a"), 1);
+        assert_eq!(faults(&ledger, 11), [0; 5]);
+        assert_eq!(DeliveryLedger::new(3).balance(99).expected, 0, "no socket was synced");
+    }
+
+    #[test]
+    fn one_gap_among_two_million_is_in_the_grid_and_at_its_place() {
+        let (phones, draws) = (19_900, 100);
+        let mut ledger = DeliveryLedger::new(phones + 1);
+        (0..=phones).for_each(|socket| ledger.sync(socket, 0, "e"));
+        for draw in 1..=draws {
+            let frame = NumberedFrame { draw: Some(draw), seq: draw.into(), ..frame(0, "same") };
+            for socket in (0..=phones).filter(|socket| (*socket, draw) != (12_345, 67)) {
+                ledger.receive(socket, frame, 1);
+            }
+        }
+        let gaps = ledger.gaps(draws.into());
+        assert!(gaps.rows <= GRID_MAX && gaps.columns == 101, "{} × {}", gaps.rows, gaps.columns);
+        assert_eq!(gaps.cells.iter().map(|cell| cell.due).sum::<u64>(), 19_901 * 100);
+        let lost: Vec<usize> = (0..gaps.cells.len()).filter(|at| gaps.cells[*at].lost > 0).collect();
+        assert_eq!(lost, [12_345 / gaps.sockets_per_row * gaps.columns + 66]);
+        assert_eq!(gaps.cells[lost[0]].lost, 1);
+    }
+
+    #[test]
+    fn the_grid_and_the_balance_have_the_same_gaps() {
+        let mut ledger = synced();
+        ledger.receive(0, frame(11, "a"), 1);
+        ledger.receive(1, frame(12, "b"), 1);
+        ledger.vanish(2);
+        let sum = |gaps: &GapGrid| gaps.cells.iter().fold((0, 0), |(due, lost), cell| (due + cell.due, lost + cell.lost));
+        for end in [0, 10, 11, 14] {
+            let Balance { expected, lost, .. } = ledger.balance(end);
+            assert_eq!(sum(&ledger.gaps(end)), (expected, lost), "up to {end}");
+        }
+        assert_eq!(sum(&DeliveryLedger::new(0).gaps(9)), (0, 0));
+    }
+
+    #[test]
+    fn a_socket_without_a_state_sync_is_counted() {
+        let mut ledger = DeliveryLedger::new(3);
+        ledger.open(0);
+        ledger.open(1);
+        ledger.sync(1, 10, "e");
+        assert_eq!(ledger.never_synced(), 1);
+    }
+
+    #[test]
+    fn a_departed_socket_is_told_later_and_counts_in_no_time() {
+        let mut ledger = synced();
+        ledger.depart(1, 100);
+        for socket in [0, 2] {
+            assert!(ledger.receive(socket, frame(11, "a"), 50));
+        }
+        assert!(!ledger.receive(1, frame(11, "a"), 300), "it was away");
+        assert_eq!((ledger.absent(), ledger.caught_up), (1, 1));
+        ledger.sync(1, 11, "e");
+        assert_eq!((ledger.come_back(1), ledger.absent(), ledger.departed), (Some(100), 0, 1));
+        let draw = &ledger.draws[&1];
+        assert_eq!((draw.first_us, draw.last_us, draw.phones), (Some(50), 50, 2));
+        assert_eq!(faults(&ledger, 11), [0; 5]);
+        assert!(ledger.receive(1, frame(12, "b"), 400), "it is back");
+    }
+
+    #[test]
+    fn frames_that_a_second_state_sync_skips_are_lost() {
+        let mut ledger = synced();
+        for socket in [0, 2] {
+            (11..=13).for_each(|seq| assert!(ledger.receive(socket, frame(seq, "a"), 1)));
+        }
+        ledger.receive(1, frame(11, "a"), 1);
+        assert_eq!(ledger.position(1), Some((11, "e")));
+        ledger.sync(1, 13, "e");
+        assert_eq!(ledger.balance(13).lost, 2);
+    }
+}

@@ -1,0 +1,279 @@
+//! Everything that one scenario records, in one place.
+//!
+//! One thread writes it, so a `RefCell` is all the protection it needs.
+
+use super::clock::Clock;
+use super::delivery_ledger::DeliveryLedger;
+use super::latency::{API, Latency, Wait, histogram};
+use super::process::{CpuUsage, ProcessStats, vcpus};
+use super::self_metrics::SelfMetrics;
+use super::time_series::{Curves, Interval, TimeSeries};
+use super::{mib, micros, ms};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+/// Failures that are described; the others are only counted.
+const FAILURES_MAX: usize = 1_000;
+
+/// A number that the server has acknowledged.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub number: u32,
+    pub token: String,
+}
+
+/// A call or a socket that failed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    pub at_s: f64,
+    pub what: String,
+    pub why: String,
+}
+
+/// The run at one time; one row of the time series.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    pub at_s: f64,
+    pub registered: u64,
+    pub sockets: u64,
+    pub announced: u64,
+    pub errors: u64,
+    /// Of the API calls since the row before; 0 when there were none.
+    pub api_p50_ms: f64,
+    pub api_p95_ms: f64,
+    pub server: Option<ProcessStats>,
+}
+
+/// The server's process over the whole scenario.
+#[derive(Debug, Serialize)]
+pub struct ServerUsage {
+    pub empty: ProcessStats,
+    pub end: ProcessStats,
+    pub rss_peak_mb: f64,
+    pub pss_peak_mb: f64,
+    pub cpu_s: f64,
+    /// In percent of all vCPUs; `None` for a run of less than ten seconds.
+    pub cpu_worst_10s_percent: Option<f64>,
+    pub burst_minutes: f64,
+}
+
+/// Plain counters.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub calls: u64,
+    pub errors: u64,
+    /// Registrations without an answer yet.
+    pub registering: u64,
+    pub handshakes: u64,
+    pub handshakes_failed: u64,
+    pub sockets: u64,
+    /// Sockets of phones that were present when the server was asked at the end, and of the display.
+    pub sockets_at_end: u64,
+    /// Slow phones that the server evicted, and those among them that read nothing and were kept.
+    pub slow_evicted: u64,
+    pub slow_kept: u64,
+    pub pings: u64,
+    pub pongs: u64,
+}
+
+/// The record of one scenario.
+pub struct Recorder {
+    pub clock: Clock,
+    pub counts: Counts,
+    latencies: Vec<Latency>,
+    /// Response times by `Wait`, and all API calls together behind them.
+    over_time: TimeSeries,
+    /// API calls since the last sample.
+    recent: Histogram<u64>,
+    pub failures: Vec<Failure>,
+    /// Number of failures that are not described.
+    pub failures_unlisted: u64,
+    /// Sockets that the server or the network closed, by close code; 1006 for those without one.
+    pub drops: BTreeMap<u16, u64>,
+    pub phones: Vec<Option<Registration>>,
+    pub ledger: DeliveryLedger,
+    /// Public answers that contradict what was announced.
+    pub answers_wrong: Vec<String>,
+    pub samples: Vec<Sample>,
+    server_cpu: CpuUsage,
+    pub tester: SelfMetrics,
+}
+
+impl Recorder {
+    /// A recorder for this many phones and a display.
+    pub fn new(phones: usize) -> Self {
+        Self {
+            clock: Clock::start(),
+            counts: Counts::default(),
+            latencies: vec![Latency::new(); Wait::ALL.len()],
+            over_time: TimeSeries::new(Wait::ALL.len() + 1),
+            recent: histogram(),
+            failures: Vec::new(),
+            failures_unlisted: 0,
+            drops: BTreeMap::new(),
+            phones: vec![None; phones],
+            ledger: DeliveryLedger::new(phones + 1),
+            answers_wrong: Vec::new(),
+            samples: Vec::new(),
+            server_cpu: CpuUsage::default(),
+            tester: SelfMetrics::new(),
+        }
+    }
+
+    /// Records a wait that ends now.
+    pub fn record(&mut self, wait: Wait, planned_us: u64, begun_us: u64) {
+        let now_us = self.clock.now_us();
+        self.record_us(wait, now_us.saturating_sub(planned_us), now_us.saturating_sub(begun_us));
+    }
+
+    /// Records a wait of known length.
+    pub fn record_us(&mut self, wait: Wait, response_us: u64, service_us: u64) {
+        self.latencies[wait as usize].record(response_us, service_us);
+        let at_us = self.clock.now_us();
+        if wait.is_over_time() {
+            self.over_time.record(wait as usize, at_us, response_us);
+        }
+        if wait.is_api() {
+            self.over_time.record(Wait::ALL.len(), at_us, response_us);
+            self.recent.saturating_record(response_us.max(1));
+        }
+    }
+
+    /// Records an API call that ended. A failure counts in the error rate, and its time in the
+    /// latencies all the same.
+    pub fn record_call<T>(&mut self, wait: Wait, planned: Duration, begun_us: u64, answer: &Result<T, impl Display>) {
+        self.record(wait, micros(planned), begun_us);
+        self.counts.calls += 1;
+        if let Err(error) = answer {
+            self.counts.errors += 1;
+            self.record_failure(wait.name(), error);
+        }
+    }
+
+    pub fn record_failure(&mut self, what: &str, why: &impl Display) {
+        if self.failures.len() >= FAILURES_MAX {
+            self.failures_unlisted += 1;
+        } else {
+            let at_s = self.clock.now().as_secs_f64();
+            self.failures.push(Failure { at_s, what: what.to_owned(), why: why.to_string() });
+        }
+    }
+
+    /// Records that a draw was announced to a phone now.
+    pub fn record_delivery(&mut self, draw: Option<u32>) {
+        let draw = draw.and_then(|draw| self.ledger.draws.get(&draw));
+        if let Some(completed_us) = draw.and_then(|draw| draw.completed_us) {
+            self.record(Wait::Delivery, completed_us, completed_us);
+        }
+    }
+
+    /// Adds a row to the time series, with the server's process if it was read.
+    pub fn record_sample(&mut self, at_s: f64, server: Option<ProcessStats>) {
+        self.tester.record_cpu(at_s);
+        if let Some(server) = server {
+            self.server_cpu.record(at_s, server.cpu_s);
+        }
+        self.samples.push(Sample {
+            at_s,
+            registered: self.registered(),
+            sockets: self.counts.sockets,
+            announced: self.announced(),
+            errors: self.counts.errors,
+            api_p50_ms: ms(self.recent.value_at_quantile(0.5)),
+            api_p95_ms: ms(self.recent.value_at_quantile(0.95)),
+            server,
+        });
+        self.recent.reset();
+    }
+
+    pub fn registered(&self) -> u64 {
+        self.phones.iter().flatten().count() as u64
+    }
+
+    pub fn announced(&self) -> u64 {
+        self.ledger.draws.values().filter(|draw| draw.announced.is_some()).count() as u64
+    }
+
+    /// Draws that were revealed to the host and never announced.
+    pub fn unannounced(&self) -> u64 {
+        let unannounced = self.ledger.draws.values().filter(|draw| draw.revealed.is_some() && draw.announced.is_none());
+        unannounced.count() as u64
+    }
+
+    /// The API calls of the newest interval that has any.
+    pub fn latest_api(&self) -> Option<Interval> {
+        self.over_time.latest(Wait::ALL.len())
+    }
+
+    /// Response times over time, of every wait that occurred.
+    pub fn curves(&self) -> Curves {
+        let names = Wait::ALL.iter().map(|wait| wait.name()).chain([API]);
+        let curves = names.enumerate().map(|(kind, name)| (name, self.over_time.curve(kind)));
+        curves.filter(|(_, curve)| !curve.is_empty()).collect()
+    }
+
+    /// Every wait that occurred, and all API calls together, by name.
+    pub fn latencies(&self) -> BTreeMap<&'static str, Latency> {
+        let mut api = Latency::new();
+        let mut all = BTreeMap::new();
+        for (wait, latency) in Wait::ALL.iter().zip(&self.latencies) {
+            if wait.is_api() {
+                api.add(latency);
+            }
+            all.insert(wait.name(), latency.clone());
+        }
+        all.insert(API, api);
+        all.retain(|_, latency| !latency.response.is_empty());
+        all
+    }
+
+    /// The server's process, from what it was before and after the scenario.
+    pub fn server_usage(&self, empty: ProcessStats, end: ProcessStats) -> ServerUsage {
+        let sampled = || self.samples.iter().filter_map(|sample| sample.server).chain([empty, end]);
+        ServerUsage {
+            empty,
+            end,
+            rss_peak_mb: mib(sampled().map(|server| server.rss).max().unwrap_or_default()),
+            pss_peak_mb: mib(sampled().map(|server| server.pss).max().unwrap_or_default()),
+            cpu_s: self.server_cpu.total_s(),
+            cpu_worst_10s_percent: self.server_cpu.worst_10s.map(|busy| 100.0 * busy / vcpus()),
+            burst_minutes: self.server_cpu.burst_minutes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_beyond_the_bound_are_counted_and_not_kept() {
+        let mut recorder = Recorder::new(1);
+        (0..FAILURES_MAX + 3).for_each(|index| recorder.record_failure("register", &index));
+        assert_eq!((recorder.failures.len(), recorder.failures_unlisted), (FAILURES_MAX, 3));
+    }
+
+    #[test]
+    fn a_failed_call_is_an_error_with_a_latency() {
+        let mut recorder = Recorder::new(1);
+        recorder.record_call(Wait::Register, Duration::ZERO, 0, &Err::<(), _>("refused"));
+        recorder.record_call(Wait::Results, Duration::ZERO, 0, &Ok::<_, &str>(()));
+        recorder.record_us(Wait::Ping, 900, 900);
+        assert_eq!((recorder.counts.calls, recorder.counts.errors), (2, 1));
+        let latencies = recorder.latencies();
+        assert_eq!(latencies.keys().copied().collect::<Vec<_>>(), [API, "register", "results", "ws.ping"]);
+        assert_eq!(latencies[API].response.len(), 2, "a ping is no API call");
+    }
+
+    #[test]
+    fn a_sample_has_the_api_calls_since_the_one_before() {
+        let mut recorder = Recorder::new(1);
+        recorder.record_us(Wait::Register, 80_000, 80_000);
+        (1..=3).for_each(|at| recorder.record_sample(f64::from(at), None));
+        let p95: Vec<f64> = recorder.samples.iter().map(|sample| sample.api_p95_ms.round()).collect();
+        assert_eq!(p95, [80.0, 0.0, 0.0]);
+    }
+}

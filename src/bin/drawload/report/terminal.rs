@@ -1,0 +1,92 @@
+//! The report for a terminal: the verdict first, then its evidence.
+
+use super::labels::verdict;
+use super::sizing;
+use crate::run::summary::Summary;
+use crate::verdict::criteria::{Grade, Origin, Verdict};
+use crate::verdict::outcome::Outcome;
+use std::fmt::{self, Write};
+
+/// Faults that are printed; all are in `summary.json`.
+const FAULTS_MAX: usize = 10;
+
+/// One scenario.
+pub fn scenario(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    write_scenario(&mut text, outcome).expect("a String takes everything");
+    text
+}
+
+/// The end of a run: the sizing, and the verdict in one line.
+pub fn ending(summary: &Summary) -> String {
+    let mut text = String::new();
+    sizing::write_text(&mut text, &summary.sizing).expect("a String takes everything");
+    let each = summary.scenarios.iter().map(|outcome| format!("{} {}", outcome.scenario.to_uppercase(), name(outcome.verdict)));
+    let each = each.collect::<Vec<_>>().join(", ");
+    text + &format!("drawload: {} ({each}), exit {}", name(summary.verdict), summary.exit_code)
+}
+
+fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
+    let Outcome { scenario, what, users, draws_planned, lasted_s, tester, .. } = outcome;
+    let (scenario, verdict) = (scenario.to_uppercase(), name(outcome.verdict));
+    writeln!(text, "\n== {scenario} {what}: {users} users, {draws_planned} draws, {lasted_s:.1} s: {verdict}")?;
+    writeln!(text, "{:<22}{:>8}{:>10}{:>10}{:>10}{:>10}{:>12}", "ms", "count", "p50", "p95", "p99", "max", "service p99")?;
+    for (name, times) in &outcome.latencies {
+        let (of, service) = (&times.response, times.service.p99_ms);
+        write!(text, "{name:<22}{:>8}{:>10.2}{:>10.2}", of.count, of.p50_ms, of.p95_ms)?;
+        writeln!(text, "{:>10.2}{:>10.2}{service:>12.2}", of.p99_ms, of.max_ms)?;
+    }
+    let metric = |name: &str| outcome.metric(name).map_or("?".to_owned(), |value| value.to_string());
+    let [received, expected] = ["delivery.received", "delivery.expected"].map(metric);
+    write!(text, "frames   {received} heard of {expected} due to phones and display: ")?;
+    let faults = ["lost", "doubled", "reordered", "contradicted", "strange"];
+    let faults = faults.map(|fault| format!("{} {fault}", metric(&format!("delivery.{fault}"))));
+    writeln!(text, "{}", faults.join(", "))?;
+    match &outcome.server {
+        Some(server) => writeln!(
+            text,
+            "server   {:.1} MB RSS at its peak ({:.1} MB PSS), {:.2} CPU-seconds, worst 10 s {}, {:.2} burst minutes",
+            server.rss_peak_mb,
+            server.pss_peak_mb,
+            server.cpu_s,
+            server.cpu_worst_10s_percent.map_or("not measured".to_owned(), |percent| format!("{percent:.1} %")),
+            server.burst_minutes
+        )?,
+        None => writeln!(text, "server   not measured: give its --pid")?,
+    }
+    write!(text, "tester   timers {:.1} ms late at p99, ", tester.timer_lag_p99_ms)?;
+    write!(text, "{} of {} sends missed their time, ", tester.sends_missed, tester.sends)?;
+    writeln!(text, "{:.2} CPU-seconds", tester.cpu_s)?;
+    tester.limited_by.iter().try_for_each(|why| writeln!(text, "         generator-limited: {why}"))?;
+    write_judgements(text, outcome)?;
+    outcome.faults.iter().take(FAULTS_MAX).try_for_each(|fault| writeln!(text, "fault    {fault}"))?;
+    let mut failures = outcome.failures.iter().take(FAULTS_MAX);
+    failures.try_for_each(|failure| writeln!(text, "failure  at {:.2} s {}: {}", failure.at_s, failure.what, failure.why))
+}
+
+fn write_judgements(text: &mut String, outcome: &Outcome) -> fmt::Result {
+    writeln!(text, "{:<9}{:<24}{:>12}  {:<10}{:<12}", "", "criterion", "measured", "good", "acceptable")?;
+    for judgement in &outcome.judgements {
+        let grade = match judgement.grade {
+            _ if judgement.is_void(&outcome.tester) => "void",
+            Grade::Good => "good",
+            Grade::Tolerable => "MISSED (acceptable)",
+            Grade::Missed => "MISSED",
+            Grade::Unjudged => "not judged",
+        };
+        let origin = match judgement.origin {
+            Origin::Must => "must",
+            Origin::Plan => "plan",
+            Origin::Asked => "asked",
+        };
+        let value = judgement.value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+        let acceptable = judgement.acceptable.as_deref().unwrap_or_default();
+        let (metric, wanted) = (&judgement.metric, &judgement.wanted);
+        writeln!(text, "{origin:<9}{metric:<24}{value:>12}  {wanted:<10}{acceptable:<12}{grade} {}", judgement.note)?;
+    }
+    Ok(())
+}
+
+fn name(of: Verdict) -> &'static str {
+    verdict(of).1.en
+}

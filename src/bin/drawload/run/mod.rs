@@ -1,0 +1,212 @@
+//! One scenario from the first request to the last: the event, the baseline, all clients, the audit.
+//!
+//! Beside it: the search of the ceiling, the sizing, and the summary of a whole run.
+
+pub mod ceiling;
+mod observers;
+pub mod sizing;
+pub mod socket_limit;
+pub mod summary;
+
+use crate::actors::phone::{self, Behaviour, Schedule};
+use crate::actors::{Run, driver};
+use crate::arguments::{Common, RunError};
+use crate::client::connection::{self, Window};
+use crate::client::http::{ANSWER_MAX, Request, RequestError};
+use crate::client::target::Target;
+use crate::measure::clock::{Rng, Span};
+use crate::measure::latency::Wait;
+use crate::measure::micros;
+use crate::measure::process::ProcessStats;
+use crate::measure::recorder::Recorder;
+use crate::scenario::Scenario;
+use crate::verdict::audit::{self, ServerState};
+use crate::verdict::criteria::Criterion;
+use crate::verdict::outcome::Outcome;
+use serde_json::json;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, sleep, timeout};
+
+/// Maximum wait for frames still on their way at the end.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// Connections and requests of the baseline.
+const BASELINE_ROUNDS: u32 = 20;
+
+/// Settings that all scenarios of a run share.
+pub struct Settings<'a> {
+    pub common: &'a Common,
+    pub time_scale: f64,
+    pub criteria: Vec<Criterion>,
+}
+
+/// Runs one scenario.
+pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Settings<'_>) -> Result<Outcome, RunError> {
+    let common = settings.common;
+    let creates_event = common.server.event_id.is_none();
+    open_event(&mut target, &scenario, creates_event).await.map_err(RunError::CouldNotRun)?;
+    let process = || common.pid.and_then(|pid| ProcessStats::read(pid).ok());
+    let empty = process();
+    let mut recorder = Recorder::new(scenario.users);
+    measure_baseline(&mut recorder, &target).await.map_err(RunError::CouldNotRun)?;
+    let run = Rc::new(Run::start(scenario, target, recorder));
+    let observers = observers::start(&run, common.pid, settings.time_scale);
+    let (clients, drivers) = start_clients(&run, common.seed);
+    let interrupted = wait_for_end(&run, drivers).await;
+    let lasted_s = run.clock.now().as_secs_f64();
+    // Clients of an interrupted run are still active: an answer of the server now would contradict
+    // what they receive later.
+    let state = if interrupted {
+        ServerState::default()
+    } else {
+        settle(&run).await;
+        audit::fetch_state(&run.target).await
+    };
+    let process = empty.zip(process());
+    {
+        let counts = &mut run.recorder().counts;
+        counts.sockets_at_end = counts.sockets;
+    }
+    run.ended.cancel();
+    for task in clients.into_iter().chain(observers) {
+        let _ = task.await;
+    }
+    let mut outcome = Outcome::new(&run, lasted_s, &state, process);
+    outcome.judge(&run, &settings.criteria, settings.time_scale, interrupted);
+    if creates_event {
+        remove_event(&run.target).await;
+    }
+    Ok(outcome)
+}
+
+async fn remove_event(target: &Target) {
+    let path = target.path(&format!("/admin/events/{}", target.event));
+    if let Err(error) = Request::delete(target, path).admin().send_with_retries().await {
+        eprintln!("drawload: the event {} was left behind: {error}", target.event);
+    }
+}
+
+/// Creates an event, or checks that the named one exists.
+async fn open_event(target: &mut Target, scenario: &Scenario, creates: bool) -> Result<(), String> {
+    if creates {
+        let suffix = micros(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        target.event = format!("drawload-{}-{suffix:x}", scenario.name);
+    } else {
+        // An existing event can be found without the admin token.
+        let path = target.path(&format!("/state?event_id={}", target.event));
+        if Request::get(target, path).send_with_retries().await.is_ok() {
+            return Ok(());
+        }
+    }
+    let body = json!({"event_id": target.event, "title": "drawload", "participants_max": (scenario.users * 2).max(100)});
+    match Request::post(target, target.path("/admin/events"), body).admin().send_with_retries().await {
+        Ok(_) => Ok(()),
+        // A retry after a lost answer finds its own event.
+        Err(RequestError::Refused { status: 409, code }) if code == "EVENT_EXISTS" => Ok(()),
+        Err(RequestError::Refused { status: 401, .. }) => Err("the server wants the right --admin-token".into()),
+        Err(error) => Err(format!("the event {} cannot be made at {}: {error}", target.event, target.authority)),
+    }
+}
+
+/// Measures a connection, its TLS and an empty answer while the server is idle.
+async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<(), String> {
+    let unreached = |error: std::io::Error| format!("no connection to {}: {error}", target.authority);
+    let late = |_| format!("no connection to {} within {} s", target.authority, ANSWER_MAX.as_secs());
+    for _ in 0..BASELINE_ROUNDS {
+        let begun_us = recorder.clock.now_us();
+        let stream = timeout(ANSWER_MAX, connection::connect(target, Window::Usual)).await.map_err(late)?.map_err(unreached)?;
+        recorder.record(Wait::Connect, begun_us, begun_us);
+        if target.tls.is_some() {
+            let begun_us = recorder.clock.now_us();
+            let secured = timeout(ANSWER_MAX, connection::secure(target, stream)).await.map_err(late)?;
+            drop(secured.map_err(|error| format!("no TLS with {}: {error}", target.authority))?);
+            recorder.record(Wait::Tls, begun_us, begun_us);
+        }
+        let begun_us = recorder.clock.now_us();
+        // A refusal is no measurement; the scenario that follows counts errors.
+        if Request::get(target, "/health".into()).send().await.is_ok() {
+            recorder.record(Wait::Health, begun_us, begun_us);
+        }
+    }
+    Ok(())
+}
+
+/// Starts every client's task: those that last until the run ends, and those that end by themselves.
+fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
+    let scenario = &run.scenario;
+    let mut rng = Rng(seed);
+    let mut arrivals = |span: Option<Span>| span.map(|span| span.arrivals(scenario.users, &mut rng));
+    let [register, connect, results] = [scenario.registrations, scenario.sockets, scenario.results].map(&mut arrivals);
+    let at = |times: &Option<Vec<Duration>>, index: usize| times.as_ref().map(|times| times[index]);
+    let (mut clients, mut drivers) = (Vec::new(), Vec::new());
+    for index in 0..scenario.users {
+        let schedule = Schedule {
+            register: at(&register, index),
+            connect: at(&connect, index),
+            results: at(&results, index),
+            behaviour: behaviour(scenario, index),
+        };
+        let phone_rng = Rng(rng.next());
+        clients.push(spawn_local(phone::run_phone(run.clone(), index, schedule, phone_rng)));
+        if let Some(at) = schedule.results {
+            drivers.push(spawn_local(phone::look_up_results(run.clone(), index, at)));
+        }
+    }
+    if scenario.draw_count() > 0 {
+        let display = scenario.sockets.map(|_| {
+            let (sender, requests) = mpsc::channel(1);
+            clients.push(spawn_local(driver::run_display(run.clone(), requests, Rng(rng.next()))));
+            sender
+        });
+        drivers.push(spawn_local(driver::drive_draws(run.clone(), display)));
+    }
+    (clients, drivers)
+}
+
+/// The dead come first, then the slow, of which every other never reads.
+fn behaviour(scenario: &Scenario, index: usize) -> Behaviour {
+    match index.checked_sub(scenario.dead) {
+        None => Behaviour::Vanishes,
+        Some(place) if place >= scenario.slow => Behaviour::Normal,
+        Some(place) if place % 2 == 0 => Behaviour::NeverReads,
+        Some(_) => Behaviour::ReadsSlowly,
+    }
+}
+
+/// Waits until the scenario is over; returns true when a signal interrupts it.
+async fn wait_for_end(run: &Run, drivers: Vec<JoinHandle<()>>) -> bool {
+    let over = async {
+        run.clock.wait_until(run.scenario.end).await;
+        for task in drivers {
+            let _ = task.await;
+        }
+    };
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        over.await;
+        return false;
+    };
+    tokio::select! {
+        () = over => false,
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => true,
+    }
+}
+
+/// Gives answers and frames on their way the time to arrive: a late one is not lost, and is in the
+/// latencies. No client asks for anything any more. Afterwards each registration has an answer or
+/// has failed, and every socket is back from the storm.
+async fn settle(run: &Run) {
+    let wait_while = async |max: Duration, pending: &dyn Fn(&Recorder) -> bool| {
+        let deadline = Instant::now() + max;
+        while pending(&run.recorder()) && Instant::now() < deadline {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    wait_while(ANSWER_MAX, &|recorder| recorder.counts.registering + recorder.ledger.absent() > 0).await;
+    let Some(seq) = audit::last_seq(&run.target).await else { return };
+    wait_while(SETTLE_MAX, &|recorder| recorder.ledger.balance(seq).lost > 0).await;
+}

@@ -1,0 +1,136 @@
+//! Observers of a scenario while it runs: the time series, the tester's own timers, and progress.
+//!
+//! They read and record, and never send a request: their cost must not be in the measurement.
+//! Progress goes to stderr, so that stdout holds the report and nothing else.
+
+use crate::actors::Run;
+use crate::measure::clock::Span;
+use crate::measure::micros;
+use crate::measure::process::ProcessStats;
+use crate::measure::recorder::Recorder;
+use crate::scenario::Scenario;
+use std::io::{IsTerminal, Write, stderr};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// Between two lines of progress in a file.
+const LINES_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two versions of the one line of progress on a terminal.
+const REWRITTEN_EVERY: Duration = Duration::from_secs(1);
+
+/// Carriage return, and erase the line.
+const REWRITE: &str = "\r\x1b[2K";
+
+/// Starts the observers; they end with the run.
+pub fn start(run: &Rc<Run>, pid: Option<u32>, time_scale: f64) -> [JoinHandle<()>; 3] {
+    [
+        spawn_local(sample(run.clone(), pid, time_scale)),
+        spawn_local(watch_timers(run.clone())),
+        spawn_local(show_progress(run.clone())),
+    ]
+}
+
+/// Records a sample per second of the scenario's time, at most ten per second.
+async fn sample(run: Rc<Run>, pid: Option<u32>, time_scale: f64) {
+    let mut ticks = interval(Duration::from_secs_f64(time_scale.clamp(0.1, 1.0)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while next_tick(&run, &mut ticks).await.is_some() {
+        // Reading 20,000 descriptors takes longer than a timer may be late.
+        let server = match pid {
+            Some(pid) => spawn_blocking(move || ProcessStats::read(pid).ok()).await.unwrap_or_default(),
+            None => None,
+        };
+        run.recorder().record_sample(run.clock.now().as_secs_f64(), server);
+    }
+}
+
+/// Records how late the tester's own timers are.
+async fn watch_timers(run: Rc<Run>) {
+    let mut ticks = interval(Duration::from_millis(20));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while let Some(planned) = next_tick(&run, &mut ticks).await {
+        // Timers have a resolution of a millisecond; below two there is no delay.
+        let late_us = micros(planned.elapsed()).saturating_sub(2_000);
+        run.recorder().tester.record_lag(late_us);
+    }
+}
+
+/// Prints progress: on a terminal one line that is rewritten, elsewhere a line every five seconds.
+async fn show_progress(run: Rc<Run>) {
+    let rewrites = stderr().is_terminal();
+    let mut ticks = interval(if rewrites { REWRITTEN_EVERY } else { LINES_EVERY });
+    let (before, after) = if rewrites { (REWRITE, "") } else { ("", "\n") };
+    while next_tick(&run, &mut ticks).await.is_some() {
+        let line = progress(&run.scenario, &run.recorder(), run.clock.now());
+        // A stderr that cannot be written to is no reason to stop.
+        let _ = write!(stderr(), "{before}{line}{after}").and_then(|()| stderr().flush());
+    }
+    let _ = write!(stderr(), "{before}");
+}
+
+/// The next tick, or `None` when the run has ended.
+async fn next_tick(run: &Run, ticks: &mut Interval) -> Option<Instant> {
+    tokio::select! {
+        planned = ticks.tick() => Some(planned),
+        () = run.ended.cancelled() => None,
+    }
+}
+
+fn progress(scenario: &Scenario, recorder: &Recorder, now: Duration) -> String {
+    let p95 = recorder.latest_api().map_or("-".to_owned(), |interval| format!("{:.1} ms", interval.p95_ms));
+    format!(
+        "[{:6.1} of {:.0} s] {} {}: {}/{} users, {} sockets, {}/{} draws, p95 {p95}, {} errors",
+        now.as_secs_f64(),
+        scenario.end.as_secs_f64(),
+        scenario.name.to_uppercase(),
+        phase(scenario, now),
+        recorder.registered(),
+        scenario.users,
+        recorder.counts.sockets,
+        recorder.announced(),
+        scenario.draw_count(),
+        recorder.counts.errors
+    )
+}
+
+/// Names what the clients are doing now.
+fn phase(scenario: &Scenario, now: Duration) -> &'static str {
+    if now >= scenario.end {
+        return "settling";
+    }
+    let span = |span: Option<Span>| span.map(|span| (span.from, span.end()));
+    let spans = [
+        ("registrations", span(scenario.registrations)),
+        ("sockets", span(scenario.sockets)),
+        ("results", span(scenario.results)),
+    ];
+    let draws = scenario.draws.iter().map(|draws| ("draws", Some((draws.from, draws.end()))));
+    let mut phases = spans.into_iter().chain(draws);
+    let current = phases.find(|(_, span)| span.is_some_and(|(from, to)| from <= now && now < to));
+    current.map_or("holding", |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::HttpCalls;
+
+    #[test]
+    fn the_phase_is_that_of_the_scenario_at_that_time() {
+        let phases = |scenario: Scenario, at: &[u64]| -> Vec<_> {
+            at.iter().map(|at| phase(&scenario, Duration::from_secs(*at))).collect()
+        };
+        assert_eq!(phases(Scenario::websocket(10, 5.0, 20.0), &[0, 5, 20]), ["sockets", "holding", "settling"]);
+        let calls = Scenario::http(HttpCalls::Mixed, 10, 5, 100.0);
+        assert_eq!(phases(calls, &[0, 30, 70, 100]), ["registrations", "draws", "results", "settling"]);
+    }
+
+    #[test]
+    fn progress_does_not_invent_a_latency() {
+        let line = progress(&Scenario::websocket(10, 5.0, 20.0), &Recorder::new(10), Duration::from_millis(1_500));
+        assert_eq!(line, "[   1.5 of 20 s] WEBSOCKET sockets: 0/10 users, 0 sockets, 0/0 draws, p95 -, 0 errors");
+    }
+}

@@ -1,0 +1,232 @@
+//! Scenarios: what happens when, as values of one type.
+//!
+//! A scenario is data and not code, so that differences can be read at a glance, and no phone knows
+//! which one it is in. "The plan" is the specification that this tester was built for: its
+//! scenarios are a to d.
+
+pub mod file;
+
+use crate::arguments::{HttpCalls, Trouble};
+use crate::measure::clock::Span;
+use crate::measure::number;
+use std::time::Duration;
+
+/// A scenario with its times, counted from the start of the run.
+#[derive(Clone, Debug, Default)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub what: String,
+    pub users: usize,
+    /// When users register; `None`: they do not.
+    pub registrations: Option<Span>,
+    /// When users open their sockets; `None`: they do not, there is no display, and the host
+    /// completes the draws.
+    pub sockets: Option<Span>,
+    /// Blocks of draws, in order.
+    pub draws: Vec<Draws>,
+    /// When users look up the results, and winners hand in their details.
+    pub results: Option<Span>,
+    pub end: Duration,
+    pub ping_interval: Duration,
+    /// Number of phones that vanish without closing once all are connected.
+    pub dead: usize,
+    /// Number of phones that read little or nothing once all are connected.
+    pub slow: usize,
+    /// When all sockets drop at once, to reconnect.
+    pub storm: Option<Duration>,
+}
+
+/// Draws at a steady pace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Draws {
+    pub from: Duration,
+    pub count: u32,
+    pub interval: Duration,
+}
+
+/// Options of the command line that change a scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub users: u32,
+    pub prizes: u32,
+    pub draw_interval_s: f64,
+    pub scale: f64,
+    pub idle_s: f64,
+    pub dead_fraction: f64,
+}
+
+impl Size {
+    /// Users and nothing else, in the plan's time.
+    fn of(users: u32) -> Self {
+        Self { users, prizes: 0, draw_interval_s: 1.0, scale: 1.0, idle_s: 0.0, dead_fraction: 0.0 }
+    }
+}
+
+impl Scenario {
+    /// A: everybody registers within 10 s, opens a socket in the next 20 s and holds it until 120 s.
+    pub fn a(size: Size) -> Self {
+        Self::base("a", "registration spike", size, 10.0, Span::seconds(10.0, 20.0, size.scale), 120.0)
+    }
+
+    /// B: sockets, then the draws. Winners have to be registered, so it begins with 20 s of arrivals.
+    pub fn b(size: Size) -> Self {
+        Self::with_draws("b", "draws", size)
+    }
+
+    /// C: a minute of registrations, a minute of sockets, the draws, three minutes of results and
+    /// winner details.
+    pub fn c(size: Size) -> Self {
+        let draws_s = f64::from(size.prizes) * size.draw_interval_s;
+        let base = Self::base("c", "mixed evening", size, 60.0, Span::seconds(60.0, 60.0, size.scale), 300.0 + draws_s);
+        let results = Some(Span::seconds(120.0 + draws_s, 180.0, size.scale));
+        Self { draws: vec![Draws::of(120.0, size)], results, ..base }
+    }
+
+    /// D: sockets within a minute, then an hour with nothing but pings; some phones vanish. Phones
+    /// register in the 10 s before.
+    pub fn d(size: Size) -> Self {
+        let base = Self::base("d", "idle sockets", size, 10.0, Span::seconds(10.0, 60.0, size.scale), 70.0 + size.idle_s);
+        Self { dead: share(base.users, size.dead_fraction), ..base }
+    }
+
+    /// One step towards the ceiling: everybody within 20 s and the draws, as in b. The more users,
+    /// the steeper.
+    pub fn step(size: Size) -> Self {
+        Self::with_draws("ceiling", "a step towards the ceiling", size)
+    }
+
+    /// Sockets alone: all within `ramp_up_s`, held until the end.
+    pub fn websocket(users: u32, ramp_up_s: f64, duration_s: f64) -> Self {
+        let sockets = Span::seconds(0.0, ramp_up_s, 1.0);
+        Self { registrations: None, ..Self::base("websocket", "sockets", Size::of(users), 0.0, sockets, duration_s) }
+    }
+
+    /// Calls alone, within `duration_s`.
+    pub fn http(calls: HttpCalls, users: u32, prizes: u32, duration_s: f64) -> Self {
+        // The shares of the time for registrations, draws and results.
+        let (name, what, [registrations, draws, results]) = match calls {
+            HttpCalls::Registration => ("http-registration", "registrations", [1.0, 0.0, 0.0]),
+            HttpCalls::Draw => ("http-draw", "draws over HTTP", [0.1, 0.9, 0.0]),
+            HttpCalls::Mixed => ("http-mixed", "mixed calls", [0.3, 0.4, 0.3]),
+        };
+        let size = Size { prizes, draw_interval_s: draws * duration_s / f64::from(prizes), ..Size::of(users) };
+        let base = Self::base(name, what, size, registrations * duration_s, Span::seconds(0.0, 0.0, 1.0), duration_s);
+        let from_s = (registrations + draws) * duration_s;
+        Self {
+            sockets: None,
+            draws: (draws > 0.0).then(|| Draws::of(registrations * duration_s, size)).into_iter().collect(),
+            results: (results > 0.0).then(|| Span::seconds(from_s, results * duration_s, 1.0)),
+            ..base
+        }
+    }
+
+    /// Adds slow phones and a reconnect storm, as the command line asks.
+    pub fn with_trouble(self, trouble: &Trouble) -> Self {
+        self.troubled(trouble.slow_clients.unwrap_or(0.0), trouble.reconnect_storm)
+    }
+
+    fn troubled(self, slow_fraction: f64, storm: bool) -> Self {
+        let storm = if storm { self.middle() } else { None };
+        Self { slow: share(self.users, slow_fraction), storm, ..self }
+    }
+
+    pub fn draw_count(&self) -> u32 {
+        self.draws.iter().map(|draws| draws.count).sum()
+    }
+
+    /// Start and interval of every draw.
+    pub fn each_draw(&self) -> impl Iterator<Item = (Duration, Duration)> {
+        let blocks = self.draws.iter();
+        blocks.flat_map(|block| (0..block.count).map(|index| (block.from + block.interval * index, block.interval)))
+    }
+
+    /// When phones begin to vanish or to be slow: once all are connected.
+    pub fn all_connected(&self) -> Duration {
+        self.sockets.map_or(self.end, Span::end)
+    }
+
+    /// Length of the time in which slow phones are slow.
+    pub fn slow_for(&self) -> Duration {
+        if self.slow == 0 { Duration::ZERO } else { self.end.saturating_sub(self.all_connected()) }
+    }
+
+    /// The middle of the time with sockets; just before a draw where there is one, so that phones
+    /// miss something.
+    fn middle(&self) -> Option<Duration> {
+        let sockets = self.sockets?;
+        let halfway = usize::try_from(self.draw_count() / 2).ok()?;
+        let draw = self.each_draw().nth(halfway).map(|(from, _)| from);
+        Some(draw.unwrap_or_else(|| sockets.end() + self.end.saturating_sub(sockets.end()) / 2))
+    }
+
+    /// Everybody within 20 s, then the draws.
+    fn with_draws(name: &'static str, what: &str, size: Size) -> Self {
+        let draws_s = f64::from(size.prizes) * size.draw_interval_s;
+        let base = Self::base(name, what, size, 10.0, Span::seconds(10.0, 10.0, size.scale), 20.0 + draws_s);
+        Self { draws: vec![Draws::of(20.0, size)], ..base }
+    }
+
+    fn base(name: &'static str, what: &str, size: Size, registrations_s: f64, sockets: Span, end_s: f64) -> Self {
+        Self {
+            name,
+            what: what.to_owned(),
+            users: size.users as usize,
+            registrations: Some(Span::seconds(0.0, registrations_s, size.scale)),
+            sockets: Some(sockets),
+            end: Duration::from_secs_f64(end_s * size.scale),
+            ping_interval: Duration::from_secs_f64(30.0 * size.scale),
+            ..Self::default()
+        }
+    }
+}
+
+impl Draws {
+    fn of(from_s: f64, size: Size) -> Self {
+        let seconds = |s: f64| Duration::from_secs_f64(s * size.scale);
+        Self { from: seconds(from_s), count: size.prizes, interval: seconds(size.draw_interval_s) }
+    }
+
+    pub fn end(self) -> Duration {
+        self.from + self.interval * self.count
+    }
+}
+
+/// A share of the phones.
+fn share(users: usize, fraction: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 20,000 phones")]
+    let count = (number(users) * fraction).round() as usize;
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { users: 300, prizes: 100, draw_interval_s: 3.0, scale: 1.0, idle_s: 3_600.0, dead_fraction: 0.02 };
+
+    #[test]
+    fn the_scenarios_last_as_long_as_the_plan_says() {
+        let ends =
+            [Scenario::a(SIZE), Scenario::b(SIZE), Scenario::c(SIZE), Scenario::d(SIZE)].map(|scenario| scenario.end.as_secs());
+        assert_eq!(ends, [120, 320, 600, 3_670], "b and d with the arrivals before their 300 and 3,600 s");
+        let c = Scenario::c(SIZE);
+        assert_eq!([c.registrations, c.sockets].map(|span| span.map(|span| span.end().as_secs())), [Some(60), Some(120)]);
+        assert_eq!(c.results.map(|span| (span.from.as_secs(), span.end().as_secs())), Some((420, 600)));
+        let http = Scenario::http(HttpCalls::Mixed, 300, 20, 60.0);
+        assert_eq!((http.sockets, http.draw_count(), http.results.map(|span| span.end().as_secs())), (None, 20, Some(60)));
+        assert_eq!(Scenario::http(HttpCalls::Registration, 300, 20, 60.0).draw_count(), 0);
+        assert_eq!(Scenario::websocket(300, 10.0, 120.0).registrations, None);
+        assert_eq!(Scenario::d(SIZE).dead, 6);
+        assert_eq!(Scenario::a(Size { scale: 0.5, ..SIZE }).end.as_secs(), 60);
+    }
+
+    #[test]
+    fn trouble_begins_when_all_are_connected() {
+        let storm = |scenario: Scenario| scenario.troubled(0.0, true).storm.map(|at| at.as_secs());
+        assert_eq!(storm(Scenario::b(SIZE)), Some(170), "with the fifty-first draw");
+        assert_eq!(storm(Scenario::a(SIZE)), Some(75), "between the last socket and the end");
+        assert_eq!(storm(Scenario::http(HttpCalls::Draw, 300, 20, 60.0)), None, "no socket, no storm");
+        let slow = Scenario::a(SIZE).troubled(0.02, false);
+        assert_eq!((slow.slow, slow.slow_for().as_secs(), slow.storm), (6, 90, None));
+    }
+}
