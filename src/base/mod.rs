@@ -6,6 +6,8 @@
 pub mod address;
 pub mod chance;
 pub mod clock;
+pub mod data_dir;
+pub mod durable_file;
 pub mod histogram;
 pub mod http_client;
 pub mod threads;

@@ -1,7 +1,8 @@
-//! The certificate that is shown, where every handshake finds it.
+//! The certificate that handshakes show.
 //!
-//! Handshakes on all workers read it while a source changes it, so it is swapped whole and never locked. While an order is under way the authority's
-//! call is passed on to what answers it; and a call to oneself, by which a source finds out whether the street leads here, is noted.
+//! Handshakes on all workers read it while a source changes it, so it is swapped whole and never locked. While an order is
+//! under way, the authority's connection gets its proof instead. A connection of the server to itself, by which a source
+//! finds out whether the domain leads here, is noted and gets no certificate.
 
 use crate::tls::ACME_PROTOCOL;
 use arc_swap::ArcSwapOption;
@@ -11,48 +12,53 @@ use rustls_acme::ResolvesServerCertAcme;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What is shown to whom.
+/// Chooses the certificate of each handshake.
 #[derive(Debug, Default)]
 pub struct CertificateResolver {
     /// Written by the source.
     shown: ArcSwapOption<CertifiedKey>,
-    /// Answers the authority while an order is under way. Written by the source.
+    /// The proof for the authority while an order is under way. Written by the source.
     proof: ArcSwapOption<ResolvesServerCertAcme>,
-    /// The call to oneself that is under way. Written by the source.
-    call: ArcSwapOption<Call>,
+    /// The probe that is under way. Written by the source.
+    probe: ArcSwapOption<ReachProbe>,
 }
 
-/// A call to oneself: the name that is asked for, which nobody else knows.
+/// A connection of the server to itself, recognized by a server name that nobody else knows.
 #[derive(Debug)]
-pub struct Call {
-    name: String,
-    /// Written by the handshake. Relaxed: whoever waits for it asks again, and reads nothing on the strength of it.
-    has_come: AtomicBool,
+pub struct ReachProbe {
+    server_name: String,
+    /// Written by the handshake. Relaxed: the prober polls it, and reads nothing on the strength of it.
+    has_arrived: AtomicBool,
 }
 
 impl CertificateResolver {
     /// Shows this certificate from now on.
-    pub fn show(&self, pair: Arc<CertifiedKey>) {
-        self.shown.store(Some(pair));
+    pub fn show(&self, key: Arc<CertifiedKey>) {
+        self.shown.store(Some(key));
     }
 
-    /// Lets an authority's call be answered, or no longer.
-    pub fn prove(&self, proof: Option<Arc<ResolvesServerCertAcme>>) {
+    /// The certificate that is shown; `None` before the first.
+    pub fn shown(&self) -> Option<Arc<CertifiedKey>> {
+        self.shown.load_full()
+    }
+
+    /// Sets the proof for the authority, or removes it.
+    pub fn set_proof(&self, proof: Option<Arc<ResolvesServerCertAcme>>) {
         self.proof.store(proof);
     }
 
-    /// Expects a call to oneself that asks for `name`, and no other from now on.
-    pub fn expect(&self, name: &str) -> Arc<Call> {
-        let call = Arc::new(Call { name: name.to_owned(), has_come: AtomicBool::new(false) });
-        self.call.store(Some(Arc::clone(&call)));
-        call
+    /// Expects a probe that asks for `server_name`, and no other from now on.
+    pub fn expect_probe(&self, server_name: &str) -> Arc<ReachProbe> {
+        let probe = Arc::new(ReachProbe { server_name: server_name.to_owned(), has_arrived: AtomicBool::new(false) });
+        self.probe.store(Some(Arc::clone(&probe)));
+        probe
     }
 }
 
-impl Call {
-    /// Whether it has come in.
-    pub fn has_come(&self) -> bool {
-        self.has_come.load(Relaxed)
+impl ReachProbe {
+    /// Whether the connection has arrived at this server.
+    pub fn has_arrived(&self) -> bool {
+        self.has_arrived.load(Relaxed)
     }
 }
 
@@ -61,12 +67,12 @@ impl ResolvesServerCert for CertificateResolver {
         if hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == ACME_PROTOCOL)) {
             return self.proof.load_full()?.resolve(hello);
         }
-        if let (Some(call), Some(name)) = (&*self.call.load(), hello.server_name())
-            && call.name == name
+        if let (Some(probe), Some(name)) = (&*self.probe.load(), hello.server_name())
+            && probe.server_name == name
         {
-            call.has_come.store(true, Relaxed);
+            probe.has_arrived.store(true, Relaxed);
             return None;
         }
-        self.shown.load_full()
+        self.shown()
     }
 }

@@ -1,37 +1,41 @@
-//! Settings of TLS: where certificates come from, and which addresses speak plain HTTP beside it.
+//! Settings of TLS: the origin of certificates, and the addresses that speak plain HTTP beside it. They live below
+//! `ops::config`, which builds them, so that this layer never imports it.
 
 use crate::base::address::BindAddress;
 use std::path::PathBuf;
 
-/// How TLS is to be spoken.
+/// Settings of TLS.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
     pub origin: CertificateOrigin,
-    /// Spoken at in the clear.
+    /// Addresses that speak plain HTTP.
     pub plain: Vec<BindAddress>,
-    /// Lead on to TLS.
+    /// Addresses that redirect plain HTTP to TLS.
     pub redirect: Vec<BindAddress>,
 }
 
-/// Where certificates come from.
+/// The origin of certificates.
 #[derive(Clone, Debug)]
 pub enum CertificateOrigin {
+    /// A chain and its key in PEM form, renewed by somebody else.
     Files { cert: PathBuf, key: PathBuf },
+    /// An order to an authority.
     Acme(AcmeOrder),
 }
 
-/// What is ordered, and where.
+/// An order for a certificate (RFC 8555).
 #[derive(Clone, Debug)]
 pub struct AcmeOrder {
+    /// The name that the certificate is for.
     pub domain: String,
-    /// Where the authority writes to.
+    /// A mail address for the authority's notices.
     pub contact: String,
-    /// The authority's directory.
+    /// URL of the authority's directory.
     pub directory: String,
-    /// One that is tried first.
+    /// URL of a directory for a practice order before the real one.
     pub staging: Option<String>,
-    /// The authorities that the directory's own certificate is checked against; none: those of the web.
+    /// File of the roots that the directory's own certificate is checked against; `None` for those of the web.
     pub authorities: Option<PathBuf>,
-    /// The port that the authority comes in by.
+    /// The port that the authority connects to.
     pub port: u16,
 }

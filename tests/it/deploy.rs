@@ -3,7 +3,7 @@
 //! The push runs unchanged, with an `ssh` and an `scp` that use a local folder, and a `systemctl` that stops and starts the real binary.
 
 use crate::test_server::PATIENCE;
-use luckydraw::ops::doctor::sysctls::{WANTED, value};
+use luckydraw::ops::doctor::kernel::{SYSCTLS, parse_field};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -66,9 +66,9 @@ fn the_service_s_exposure_is_at_most_two() {
 #[test]
 fn the_sysctls_satisfy_the_doctor_and_each_has_its_reason() {
     let text = printed("sysctl.conf");
-    for wanted in WANTED {
+    for wanted in SYSCTLS {
         let line = text.lines().find_map(|line| line.strip_prefix(wanted.name)?.trim().strip_prefix('='));
-        let set = line.and_then(|line| value(line, wanted.field));
+        let set = line.and_then(|line| parse_field(line, wanted.field));
         assert!(set.is_some_and(|set| set >= wanted.least), "{} is set to {set:?}", wanted.name);
     }
     let lines: Vec<_> = text.lines().collect();

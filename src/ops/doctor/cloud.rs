@@ -1,93 +1,86 @@
-//! What the cloud says about a machine of its own: its public address, which it does not otherwise know.
+//! The cloud's metadata about this machine: its public address, which it does not know otherwise.
 //!
-//! Amazon's machines, Lightsail's among them, ask at a link-local address (IMDSv2). Only a machine whose firmware says that it is one of theirs is asked, since
-//! elsewhere that address may be anybody's.
+//! Amazon's machines, Lightsail's among them, ask at a link-local address (IMDSv2). Only a machine whose firmware names
+//! Amazon asks, since elsewhere that address may be anybody's.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use crate::base::address::{BindAddress, Scheme};
+use crate::base::http_client::{Request, Url};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
-/// Where the metadata is.
-const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)), 80);
+/// The address of the metadata service.
+const METADATA: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), 80);
 
-/// How long each of its answers may take.
-const TIME_MAX: Duration = Duration::from_secs(1);
+/// Time for each of its answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest answer.
-const ANSWER_MAX: u64 = 4096;
+/// The longest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 4096;
 
 /// Whether this is one of Amazon's machines.
 pub fn is_amazon() -> bool {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    read("/sys/class/dmi/id/sys_vendor").starts_with("Amazon EC2")
+    std::fs::read_to_string("/sys/class/dmi/id/sys_vendor").unwrap_or_default().starts_with("Amazon EC2")
 }
 
-/// The public IPv4 address, on a machine that has one and can be told.
+/// The public IPv4 address, on a machine of Amazon's that has one.
 pub fn public_address() -> Option<IpAddr> {
-    if is_amazon() { ask_address(METADATA).ok().flatten() } else { None }
+    if is_amazon() { fetch_address(METADATA).ok().flatten() } else { None }
 }
 
-fn ask_address(at: SocketAddr) -> io::Result<Option<IpAddr>> {
-    let token = ask(at, "PUT /latest/api/token", "X-aws-ec2-metadata-token-ttl-seconds: 60")?;
-    let address = ask(at, "GET /latest/meta-data/public-ipv4", &format!("X-aws-ec2-metadata-token: {}", token.trim()))?;
+fn fetch_address(service: SocketAddr) -> io::Result<Option<IpAddr>> {
+    let token = fetch(service, "PUT", "/latest/api/token", ("X-aws-ec2-metadata-token-ttl-seconds", "60"))?;
+    let address = fetch(service, "GET", "/latest/meta-data/public-ipv4", ("X-aws-ec2-metadata-token", token.trim()))?;
     Ok(address.trim().parse().ok())
 }
 
-/// One request; gives back the body of a 200, else nothing.
-fn ask(at: SocketAddr, request: &str, header: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&at, TIME_MAX)?;
-    stream.set_read_timeout(Some(TIME_MAX))?;
-    stream.set_write_timeout(Some(TIME_MAX))?;
-    write!(stream, "{request} HTTP/1.0\r\nHost: {}\r\n{header}\r\nContent-Length: 0\r\n\r\n", at.ip())?;
-    let mut answer = BufReader::new(stream.take(ANSWER_MAX));
-    let mut line = String::new();
-    answer.read_line(&mut line)?;
-    if line.split(' ').nth(1) != Some("200") {
-        return Ok(String::new());
-    }
-    while !line.trim().is_empty() {
-        line.clear();
-        answer.read_line(&mut line)?;
-    }
-    let mut body = String::new();
-    answer.read_to_string(&mut body)?;
-    Ok(body)
+/// The body of a 200; empty for any other status.
+fn fetch(service: SocketAddr, method: &str, path: &str, header: (&str, &str)) -> io::Result<String> {
+    let address = BindAddress { host: service.ip().to_string(), port: service.port() };
+    let url = Url { scheme: Scheme::Http, address, path: path.into() };
+    let headers = [header];
+    let request = Request { method, headers: &headers, ..Request::get(&url, Instant::now() + ANSWER_TIMEOUT) };
+    let response = request.send()?;
+    if response.status == 200 { response.read_body(ANSWER_BYTES_MAX) } else { Ok(String::new()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::thread::JoinHandle;
 
-    /// Answers so many requests, each with the next of these, and gives back what was asked.
-    fn metadata(answers: &'static [&'static str]) -> (SocketAddr, std::thread::JoinHandle<Vec<String>>) {
+    /// A service that answers one request per given text, and returns the requests.
+    fn serve(answers: &'static [&'static str]) -> (SocketAddr, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        let serve = move |answer: &&str| {
+        let service = listener.local_addr().unwrap();
+        let answer_one = move |answer: &&str| {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut asked = Vec::new();
+            let mut request = Vec::new();
             let mut chunk = [0; 512];
-            while !asked.ends_with(b"\r\n\r\n") {
+            while !request.ends_with(b"\r\n\r\n") {
                 let length = stream.read(&mut chunk).unwrap();
-                asked.extend_from_slice(&chunk[..length]);
+                request.extend_from_slice(&chunk[..length]);
             }
             stream.write_all(answer.as_bytes()).unwrap();
-            String::from_utf8(asked).unwrap()
+            String::from_utf8(request).unwrap()
         };
-        (at, std::thread::spawn(move || answers.iter().map(serve).collect()))
+        (service, std::thread::spawn(move || answers.iter().map(answer_one).collect()))
     }
 
     #[test]
-    fn the_address_is_asked_for_with_a_token() {
-        let (at, asked) = metadata(&["HTTP/1.1 200 OK\r\nServer: x\r\n\r\nabc=", "HTTP/1.1 200 OK\r\n\r\n192.0.2.7"]);
-        assert_eq!(ask_address(at).unwrap(), Some("192.0.2.7".parse().unwrap()));
-        assert!(asked.join().unwrap()[1].contains("metadata-token: abc=\r\n"));
+    fn the_address_is_requested_with_a_token() {
+        let (service, requests) = serve(&["HTTP/1.1 200 OK\r\nServer: x\r\n\r\nabc=", "HTTP/1.1 200 OK\r\n\r\n192.0.2.7"]);
+        assert_eq!(fetch_address(service).unwrap(), Some("192.0.2.7".parse().unwrap()));
+        let requests = requests.join().unwrap();
+        assert!(requests[0].starts_with("PUT /latest/api/token ") && requests[1].contains("metadata-token: abc=\r\n"));
     }
 
     #[test]
-    fn a_machine_without_an_address_is_told_none() {
-        let (at, asked) = metadata(&["HTTP/1.1 200 OK\r\n\r\nabc", "HTTP/1.1 404 Not Found\r\n\r\n192.0.2.7"]);
-        assert_eq!(ask_address(at).unwrap(), None);
-        asked.join().unwrap();
+    fn a_machine_without_a_public_address_gets_none() {
+        let (service, requests) = serve(&["HTTP/1.1 200 OK\r\n\r\nabc", "HTTP/1.1 404 Not Found\r\n\r\n192.0.2.7"]);
+        assert_eq!(fetch_address(service).unwrap(), None);
+        requests.join().unwrap();
     }
 }

@@ -1,36 +1,31 @@
-//! Whether this machine is fit to serve: one line a finding, with how to mend it.
+//! The subcommand `doctor`: whether this machine is fit to serve, one line per finding, with how to fix it.
 //!
-//! Each check is a file of two halves. One reads the machine, bounded in time, and changes nothing that stays; the other judges what was read, purely, so
-//! that tests show it machines that are broken in ways no test machine is. [`finding`] is what they have in common, [`ports`] and [`dns`] look at
-//! the street, [`certificate`], [`folder`] and [`disk`] at files, the others at what the operating system grants. A doctor never mends anything itself.
+//! Each check has two halves. One reads the machine, in bounded time, and leaves no change; the other grades what was read,
+//! purely, so that tests show it machines that are broken in ways no test machine is. [`report`] is what they have in
+//! common. [`storage`] looks at the data folder and its disk, [`network`] at addresses, name and certificate, [`kernel`] at
+//! the limits that the kernel sets, [`machine`] at clock, memory and burst credit. The doctor never fixes anything itself.
 
-pub mod burst;
-pub mod certificate;
-pub mod clock;
 pub mod cloud;
-pub mod disk;
-pub mod dns;
-pub mod files;
-pub mod finding;
-pub mod folder;
-pub mod memory;
-pub mod ports;
-pub mod sysctls;
+pub mod kernel;
+pub mod machine;
+pub mod network;
+pub mod report;
+pub mod storage;
 
 use crate::ops::config::Config;
-use finding::Report;
+use report::Report;
 
-/// Looks at everything. Takes some seconds where a network does not answer.
+/// Runs every check. Takes some seconds where a network does not answer.
 pub fn examine(config: &Config) -> Report {
-    let mut findings = folder::examine(&config.data_dir);
-    findings.extend(disk::examine(&config.data_dir));
-    findings.extend(ports::examine(config));
-    findings.extend(dns::examine(config.app.http.domain.as_deref()));
-    findings.extend(certificate::examine(config));
-    findings.push(clock::examine(&config.data_dir));
-    findings.push(files::examine(config));
-    findings.extend(memory::examine());
-    findings.extend(sysctls::examine());
-    findings.push(burst::examine());
+    let mut findings = vec![storage::check_folder(&config.data_dir)];
+    findings.extend(storage::check_disk(&config.data_dir));
+    findings.extend(network::check_ports(config));
+    findings.extend(network::check_name(config.app.http.domain.as_deref()));
+    findings.extend(network::check_certificate(config));
+    findings.push(machine::check_clock(&config.data_dir));
+    findings.push(kernel::check_open_files(config));
+    findings.extend(machine::check_memory());
+    findings.extend(kernel::check_sysctls());
+    findings.push(machine::check_burst_credit());
     Report { findings }
 }

@@ -19,6 +19,7 @@ use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
+use crate::base::data_dir::DataDir;
 use crate::draw::EventId;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::{ListenAddress, Listener};
@@ -29,7 +30,8 @@ use crate::ops::admin_token::AdminToken;
 use crate::ops::config::Config;
 use crate::ops::supervisor::notify;
 use crate::ops::{lan, limits};
-use crate::tls::{Certificates, TlsError};
+use crate::tls::TlsError;
+use crate::tls::certificates::Certificates;
 use sd_notify::NotifyState;
 use std::io;
 use std::net::SocketAddr;
@@ -93,7 +95,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
     let Some(tls) = &config.tls else { return Ok(None) };
-    Certificates::open(tls, config.app.http.domain.as_deref(), &config.data_dir).map(Some)
+    Certificates::open(tls, config.app.http.domain.as_deref(), &DataDir::new(&config.data_dir)).map(Some)
 }
 
 /// Raises the limit on open files, and returns how many connections there may be.

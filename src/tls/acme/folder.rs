@@ -1,140 +1,110 @@
-//! Where certificates, their keys, accounts and failed tries lie: `acme` in the data folder, for the server's own eyes.
+//! The folder of certificates, their keys, accounts and failed orders: `acme` in the data folder, for the server alone.
 //!
-//! rustls-acme's own store writes keys that everybody on the machine can read, wherever the umask is the usual one. Here every file has its mode before it
-//! has a byte, and takes its place by a rename, so that a crash leaves the old one. A file's name tells the directory and the domain apart: what was
-//! obtained for practice is never shown.
+//! rustls-acme's own cache writes keys that everybody on the machine can read under the usual umask. Here every file is
+//! private before it has a byte, and replaces the old one by a rename. A file's name depends on directory and domain, so
+//! that a practice certificate is never shown.
 
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use crate::tls::TlsError;
 use async_trait::async_trait;
 use ring::digest::{SHA256, digest};
 use rustls_acme::{AccountCache, CertCache};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The folder within the data folder.
-const NAME: &str = "acme";
-
 /// The folder of certificates.
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub struct AcmeFolder {
     path: PathBuf,
 }
 
-impl Folder {
-    /// Opens it, and makes it where it is not there.
+impl AcmeFolder {
+    /// Opens the folder, and makes it if it is missing.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(data_dir: &Path) -> Result<Self, TlsError> {
-        let path = data_dir.join(NAME);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        made.map_err(|source| TlsError::Folder { path: path.clone(), source })?;
+    pub fn open(data_dir: &DataDir) -> Result<Self, TlsError> {
+        let path = data_dir.acme();
+        durable_file::create_folder(&path).map_err(|source| TlsError::Folder { path: path.clone(), source })?;
         Ok(Self { path })
     }
 
-    /// The file of failed tries.
+    /// The file of failed orders.
     pub fn attempts(&self) -> PathBuf {
         self.path.join("attempts")
     }
 
-    /// The certificate that a directory gave for a domain, with its key; none when there is none that can be read.
+    /// The certificate that a directory issued for a domain, with its key; `None` if there is none that can be read.
     pub fn certificate(&self, directory: &str, domain: &str) -> Option<Vec<u8>> {
-        read(&self.certificate_path(directory, domain)).ok().flatten()
+        read_if_present(&self.certificate_path(directory, domain)).ok().flatten()
     }
 
     fn certificate_path(&self, directory: &str, domain: &str) -> PathBuf {
-        self.path.join(format!("certificate-{}.pem", label(&[directory, domain])))
+        self.path.join(format!("certificate-{}.pem", fingerprint(&[directory, domain])))
     }
 
     fn account_path(&self, directory: &str, contact: &[String]) -> PathBuf {
         let parts: Vec<&str> = std::iter::once(directory).chain(contact.iter().map(String::as_str)).collect();
-        self.path.join(format!("account-{}.key", label(&parts)))
+        self.path.join(format!("account-{}.key", fingerprint(&parts)))
     }
 }
 
-/// What one order keeps: its account, and the certificate it obtains.
-#[derive(Debug)]
-pub struct Kept {
-    folder: Folder,
-    /// Whether the certificate counts, or was for practice.
-    counts: bool,
-    certificate: Mutex<Option<Vec<u8>>>,
+/// The cache of one order, as rustls-acme asks for it. Clones share the certificate.
+#[derive(Clone, Debug)]
+pub struct OrderCache {
+    folder: AcmeFolder,
+    /// Whether the certificate is for practice, and not written.
+    is_practice: bool,
+    certificate: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
-/// [`Kept`] as rustls-acme asks for it.
-pub struct Shared(Arc<Kept>);
-
-impl Kept {
-    /// What an order keeps in `folder`; its certificate only if it counts.
-    pub fn new(folder: &Folder, counts: bool) -> Self {
-        Self { folder: folder.clone(), counts, certificate: Mutex::default() }
+impl OrderCache {
+    /// The cache of an order that has no certificate yet.
+    pub fn new(folder: &AcmeFolder, is_practice: bool) -> Self {
+        Self { folder: folder.clone(), is_practice, certificate: Arc::default() }
     }
 
-    /// The certificate that came, with its key.
+    /// The issued certificate with its key, once there is one.
     pub fn certificate(&self) -> Option<Vec<u8>> {
         self.certificate.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What is given to the order.
-    pub fn cache(self: Arc<Self>) -> Shared {
-        Shared(self)
     }
 }
 
 #[async_trait]
-impl CertCache for Shared {
+impl CertCache for OrderCache {
     type EC = io::Error;
 
-    /// Always none: an order is made only when one is due.
+    /// Always `None`: an order is made only when one is due.
     async fn load_cert(&self, _domains: &[String], _directory: &str) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
     }
 
     async fn store_cert(&self, domains: &[String], directory: &str, pem: &[u8]) -> io::Result<()> {
-        *self.0.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(pem.to_vec());
+        *self.certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(pem.to_vec());
         match domains {
-            [domain] if self.0.counts => write_private(&self.0.folder.certificate_path(directory, domain), pem),
+            [domain] if !self.is_practice => durable_file::write(&self.folder.certificate_path(directory, domain), pem),
             _ => Ok(()),
         }
     }
 }
 
 #[async_trait]
-impl AccountCache for Shared {
+impl AccountCache for OrderCache {
     type EA = io::Error;
 
     async fn load_account(&self, contact: &[String], directory: &str) -> io::Result<Option<Vec<u8>>> {
-        read(&self.0.folder.account_path(directory, contact))
+        read_if_present(&self.folder.account_path(directory, contact))
     }
 
     async fn store_account(&self, contact: &[String], directory: &str, key: &[u8]) -> io::Result<()> {
-        write_private(&self.0.folder.account_path(directory, contact), key)
+        durable_file::write(&self.folder.account_path(directory, contact), key)
     }
 }
 
-/// Writes a file that nobody else may read, whole or not at all.
-///
-/// # Errors
-/// Whatever the disk says; the file is then as it was.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = path.with_extension("part");
-    // One that a crash left may have another mode.
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// Reads a file; none when it is not there.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// Reads a file; `None` if it is missing.
+fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -142,8 +112,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// A name that tells these parts from any others.
-fn label(parts: &[&str]) -> String {
+/// A file name that differs for different parts: 64 bits of a hash.
+fn fingerprint(parts: &[&str]) -> String {
     let hash = digest(&SHA256, parts.join("\n").as_bytes());
     data_encoding::HEXLOWER.encode(&hash.as_ref()[..8])
 }
@@ -153,18 +123,38 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
+    const DIRECTORY: &str = "https://a/dir";
+    const DOMAIN: &str = "draw.example.kr";
+
     #[test]
-    fn nobody_else_may_read_what_is_written() {
+    fn files_are_for_their_owner_alone() {
         let data_dir = tempfile::tempdir().unwrap();
-        let folder = Folder::open(data_dir.path()).unwrap();
-        let path = folder.certificate_path("https://a/dir", "draw.example.kr");
-        std::fs::write(path.with_extension("part"), "left by a crash, for everybody to read").unwrap();
+        let folder = AcmeFolder::open(&DataDir::new(data_dir.path())).unwrap();
+        let path = folder.certificate_path(DIRECTORY, DOMAIN);
+        std::fs::write(durable_file::temporary_path(&path), "left by a crash, for everybody to read").unwrap();
         for text in ["first", "second"] {
-            write_private(&path, text.as_bytes()).unwrap();
-            assert_eq!(folder.certificate("https://a/dir", "draw.example.kr").unwrap(), text.as_bytes());
+            durable_file::write(&path, text.as_bytes()).unwrap();
+            assert_eq!(folder.certificate(DIRECTORY, DOMAIN).unwrap(), text.as_bytes());
         }
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&folder.path)), (0o600, 0o700));
-        assert_eq!(folder.certificate("https://b/dir", "draw.example.kr"), None, "another directory's is another file");
+        assert_eq!(folder.certificate("https://b/dir", DOMAIN), None, "another directory's is another file");
+    }
+
+    #[tokio::test]
+    async fn a_practice_certificate_is_not_written_and_an_account_is_kept() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let folder = AcmeFolder::open(&DataDir::new(data_dir.path())).unwrap();
+        let (domains, contact) = ([DOMAIN.to_owned()], ["mailto:ops@example.kr".to_owned()]);
+        for is_practice in [true, false] {
+            let cache = OrderCache::new(&folder, is_practice);
+            cache.store_cert(&domains, DIRECTORY, b"chain").await.unwrap();
+            assert_eq!(cache.certificate().as_deref(), Some(&b"chain"[..]));
+            assert_eq!(folder.certificate(DIRECTORY, DOMAIN).is_some(), !is_practice);
+        }
+        let cache = OrderCache::new(&folder, true);
+        assert_eq!(cache.load_account(&contact, DIRECTORY).await.unwrap(), None);
+        cache.store_account(&contact, DIRECTORY, b"key").await.unwrap();
+        assert_eq!(cache.load_account(&contact, DIRECTORY).await.unwrap().as_deref(), Some(&b"key"[..]));
     }
 }

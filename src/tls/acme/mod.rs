@@ -1,21 +1,23 @@
 //! Certificates that the server orders and renews by itself (RFC 8555, by TLS-ALPN-01 of RFC 8737).
 //!
-//! rustls-acme speaks with the authority, one order at a time, and is dropped after each: left to itself it tries again after one, two, four seconds,
-//! and an authority that allows five failed tries an hour shuts a server out half a minute after a wrong DNS record. Here [`preflight`] asks first
-//! whether the authority could find its way, a directory for practice is tried before the one that counts, and [`attempts`] remembers failed
-//! tries across restarts and spaces them out. What was obtained lies in a [`folder`] of its own. A certificate is renewed when a third of its
-//! time is left; until then, and while that fails, the old one is shown.
+//! rustls-acme speaks with the authority, for one order, and is dropped after each. Left to itself it retries after one,
+//! two, four seconds, and an authority that allows five failed orders per hour locks a server out half a minute after a
+//! wrong DNS record. Here a [`preflight`] first checks whether the authority could reach this server, a practice directory
+//! is tried before the real one, and a [`backoff`] remembers failed orders across restarts and spaces them out. Results
+//! are kept in a [`folder`]. A certificate is renewed when a third of its validity is left; until then, and while that
+//! fails, the old one is shown.
 
-pub mod attempts;
+pub mod backoff;
 pub mod folder;
 pub mod preflight;
 
-use crate::tls::pair::{Pair, Pem, day};
+use crate::base::data_dir::DataDir;
+use crate::tls::TlsError;
+use crate::tls::certificate::{Certificate, CertificateError, Pem, utc_text};
 use crate::tls::resolver::CertificateResolver;
 use crate::tls::settings::AcmeOrder;
-use crate::tls::{Source, TlsError};
-use attempts::Attempts;
-use folder::{Folder, Kept};
+use backoff::OrderBackoff;
+use folder::{AcmeFolder, OrderCache};
 use futures_util::StreamExt;
 use preflight::Preflight;
 use rustls::crypto::CryptoProvider;
@@ -23,196 +25,182 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_acme::{AcmeConfig, EventError, EventOk};
-use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
-/// How long an order may take.
-const ORDER_TIME_MAX: Duration = Duration::from_secs(300);
+/// Time for one order.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long after a preflight that found something wrong the next one is made. It costs nothing at the authority.
-const PREFLIGHT_GAP: Duration = Duration::from_secs(30);
+/// Time from a failed preflight to the next one, which costs nothing at the authority.
+const PREFLIGHT_EVERY: Duration = Duration::from_secs(30);
 
-/// The longest sleep: the clock may be set meanwhile.
+/// The longest sleep, since the clock may be set meanwhile.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// A source that orders its certificate.
 pub struct Acme {
     order: AcmeOrder,
-    folder: Folder,
-    attempts: Attempts,
-    shelf: Arc<CertificateResolver>,
+    folder: AcmeFolder,
+    backoff: OrderBackoff,
+    resolver: Arc<CertificateResolver>,
+    /// TLS towards the authority.
     client: Arc<ClientConfig>,
-    /// What is shown.
-    pair: Option<Pair>,
-    /// What the log was told last of what is in the way, so that it is told once.
-    complaint: String,
+    /// The certificate that is shown.
+    certificate: Option<Certificate>,
+    /// The last obstacle that was logged, so that each is logged once; empty after a success.
+    last_warning: String,
 }
 
-/// Why an order came to nothing.
+/// Why an order failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     #[error("{0}")]
-    Refused(Box<EventError<std::io::Error, std::io::Error>>),
-    #[error("the authority did not come to an end within five minutes")]
-    TooLong,
+    Refused(Box<EventError<io::Error, io::Error>>),
+    #[error("the authority did not finish within five minutes")]
+    Timeout,
     #[error("the authority sent no certificate")]
-    Nothing,
-    #[error("the authority's certificate is not one that can be shown: {0}")]
-    Unusable(#[from] crate::tls::pair::PairError),
+    NoCertificate,
+    #[error("the authority's certificate cannot be shown: {0}")]
+    Unusable(#[from] CertificateError),
 }
 
 impl Acme {
-    /// Opens the folder of certificates, and shows the one that lies there if it is still good.
+    /// Opens the folder of certificates, and shows the one in it if it is still valid.
     ///
     /// # Errors
-    /// When the folder cannot be used, or the authorities that the operator names cannot be read.
+    /// When the folder cannot be used, or the configured roots cannot be read.
     pub fn open(
         order: &AcmeOrder,
-        data_dir: &Path,
-        shelf: &Arc<CertificateResolver>,
+        data_dir: &DataDir,
+        resolver: &Arc<CertificateResolver>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
-        let client = Arc::new(client(order.authorities.as_deref(), provider)?);
-        let folder = Folder::open(data_dir)?;
-        let attempts = Attempts::read(folder.attempts());
-        let mut acme = Self {
-            order: order.clone(),
-            folder,
-            attempts,
-            shelf: Arc::clone(shelf),
-            client,
-            pair: None,
-            complaint: String::new(),
-        };
-        if let Some(pem) = acme.folder.certificate(&order.directory, &order.domain) {
-            match acme.take(&pem) {
-                Ok(()) => {}
-                Err(error) => tracing::warn!(%error, "the certificate of the last run is not shown"),
-            }
+        let client = Arc::new(client_config(order.authorities.as_deref(), provider)?);
+        let folder = AcmeFolder::open(data_dir)?;
+        let backoff = OrderBackoff::read(folder.attempts());
+        let (order, resolver) = (order.clone(), Arc::clone(resolver));
+        let mut acme = Self { order, folder, backoff, resolver, client, certificate: None, last_warning: String::new() };
+        if let Some(pem) = acme.folder.certificate(&acme.order.directory, &acme.order.domain)
+            && let Err(error) = acme.install(&pem)
+        {
+            tracing::warn!(%error, "the certificate of the last run is not shown");
         }
-        if acme.pair.is_none() {
-            tracing::warn!(
-                domain = order.domain,
-                "there is no certificate yet: until it is obtained nobody can come in by https"
-            );
+        if acme.certificate.is_none() {
+            let domain = &acme.order.domain;
+            tracing::warn!(domain, "there is no certificate yet: until it is obtained nobody can connect by https");
         }
-        let wait = acme.attempts.wait(SystemTime::now());
+        let wait = acme.backoff.time_left(SystemTime::now());
         if !wait.is_zero() {
             tracing::warn!(wait_s = wait.as_secs(), "earlier orders have failed, and the next order waits");
         }
         Ok(acme)
     }
 
-    /// Shows what an authority sent: a key and its chain, in one text.
-    fn take(&mut self, pem: &[u8]) -> Result<(), OrderError> {
+    /// Orders and renews until it is dropped. `reload` ends a sleep early, and shortens no wait after a failed order.
+    pub async fn run(mut self, reload: Arc<Notify>) {
+        loop {
+            let mut wait = self.time_until_order(SystemTime::now());
+            if wait.is_zero() {
+                wait = self.try_order().await;
+            }
+            // Both arms are cancel safe.
+            tokio::select! {
+                () = reload.notified() => {}
+                () = tokio::time::sleep(wait.min(SLEEP_MAX)) => {}
+            }
+        }
+    }
+
+    /// Checks and shows a certificate: a key and its chain, in one text.
+    fn install(&mut self, pem: &[u8]) -> Result<(), OrderError> {
         let pem = Pem { bytes: pem, place: "the authority's answer" };
-        let pair = Pair::parse(pem, pem, Some(&self.order.domain), SystemTime::now())?;
-        tracing::info!(domain = self.order.domain, until = day(pair.ends), "certificate shown");
-        self.shelf.show(Arc::clone(&pair.key));
-        self.pair = Some(pair);
+        let certificate = Certificate::parse(pem, pem, Some(&self.order.domain), SystemTime::now())?;
+        tracing::info!(domain = self.order.domain, until = utc_text(certificate.not_after), "certificate shown");
+        self.resolver.show(Arc::clone(&certificate.key));
+        self.certificate = Some(certificate);
         Ok(())
     }
 
-    /// How long nothing is to be done.
-    fn idle(&self, now: SystemTime) -> Duration {
-        let due = self.pair.as_ref().map_or(now, Pair::renew_at);
-        due.duration_since(now).unwrap_or_default().max(self.attempts.wait(now))
+    /// Time until an order is due and allowed.
+    fn time_until_order(&self, now: SystemTime) -> Duration {
+        let due = self.certificate.as_ref().map_or(now, Certificate::renew_at);
+        due.duration_since(now).unwrap_or_default().max(self.backoff.time_left(now))
     }
 
-    /// Tries once to obtain a certificate, and says how long to wait before it is looked at again.
-    async fn try_once(&mut self) -> Duration {
-        if let Err(obstacle) = Preflight::new(&self.order, &self.shelf, &self.client).make().await {
-            self.complain(&obstacle.to_string());
-            return PREFLIGHT_GAP;
+    /// Tries once to obtain a certificate, and returns the time to wait afterwards.
+    async fn try_order(&mut self) -> Duration {
+        if let Err(error) = Preflight::new(&self.order, &self.resolver, &self.client).run().await {
+            self.warn_once(&error.to_string());
+            return PREFLIGHT_EVERY;
         }
         // Before the order, so that a crash in the middle of one counts too.
-        if let Err(error) = self.attempts.begin(SystemTime::now()) {
-            self.complain(&format!("{} cannot be written: {error}", self.folder.attempts().display()));
-            return PREFLIGHT_GAP;
+        if let Err(error) = self.backoff.record_start(SystemTime::now()) {
+            self.warn_once(&format!("{} cannot be written: {error}", self.folder.attempts().display()));
+            return PREFLIGHT_EVERY;
         }
-        let directories = self.order.staging.iter().chain([&self.order.directory]);
-        let directories: Vec<String> = directories.cloned().collect();
+        let directories: Vec<String> = self.order.staging.iter().chain([&self.order.directory]).cloned().collect();
         for directory in directories {
             tracing::info!(domain = self.order.domain, directory, "ordering a certificate");
-            if let Err(error) = self.obtain(&directory).await {
-                let wait = self.attempts.wait(SystemTime::now());
-                self.complaint.clear();
+            if let Err(error) = self.order_from(&directory).await {
+                let wait = self.backoff.time_left(SystemTime::now());
+                self.last_warning.clear();
                 tracing::error!(%error, directory, wait_s = wait.as_secs(), "no certificate was obtained");
                 return wait;
             }
         }
-        self.attempts.succeed();
-        self.complaint.clear();
+        self.backoff.reset();
+        self.last_warning.clear();
         Duration::ZERO
     }
 
-    /// Orders from one directory. What comes of practice is thrown away.
-    async fn obtain(&mut self, directory: &str) -> Result<(), OrderError> {
-        let counts = directory == self.order.directory;
-        let kept = Arc::new(Kept::new(&self.folder, counts));
+    /// Orders from one directory. A practice certificate is thrown away.
+    async fn order_from(&mut self, directory: &str) -> Result<(), OrderError> {
+        let is_practice = directory != self.order.directory;
+        let cache = OrderCache::new(&self.folder, is_practice);
         let config = AcmeConfig::new_with_client_config([&self.order.domain], Arc::clone(&self.client));
         let contact = format!("mailto:{}", self.order.contact);
-        let mut state = config.contact([contact]).directory(directory).cache(Arc::clone(&kept).cache()).state();
-        self.shelf.prove(Some(state.resolver()));
-        let ended = tokio::time::timeout(ORDER_TIME_MAX, async {
+        let mut state = config.contact([contact]).directory(directory).cache(cache.clone()).state();
+        self.resolver.set_proof(Some(state.resolver()));
+        let result = tokio::time::timeout(ORDER_TIMEOUT, async {
             loop {
                 match state.next().await {
                     Some(Ok(EventOk::CertCacheStore)) => return Ok(()),
                     Some(Ok(event)) => tracing::debug!(?event, "an order goes on"),
                     Some(Err(error)) => return Err(OrderError::Refused(Box::new(error))),
-                    None => return Err(OrderError::Nothing),
+                    None => return Err(OrderError::NoCertificate),
                 }
             }
         });
-        let ended = ended.await.unwrap_or(Err(OrderError::TooLong));
-        self.shelf.prove(None);
-        ended?;
-        let pem = kept.certificate().ok_or(OrderError::Nothing)?;
-        if counts { self.take(&pem) } else { Ok(()) }
+        let result = result.await.unwrap_or(Err(OrderError::Timeout));
+        self.resolver.set_proof(None);
+        result?;
+        let pem = cache.certificate().ok_or(OrderError::NoCertificate)?;
+        if is_practice { Ok(()) } else { self.install(&pem) }
     }
 
-    /// Says what is in the way, once.
-    fn complain(&mut self, obstacle: &str) {
-        if self.complaint != obstacle {
+    /// Logs an obstacle, unless it was the last one logged.
+    fn warn_once(&mut self, obstacle: &str) {
+        if self.last_warning != obstacle {
             tracing::warn!(domain = self.order.domain, obstacle, "no certificate is ordered yet");
-            self.complaint = obstacle.to_owned();
+            self.last_warning = obstacle.to_owned();
         }
     }
 }
 
-impl Source for Acme {
-    fn keep(mut self: Box<Self>, again: Arc<Notify>) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(async move {
-            loop {
-                let mut wait = self.idle(SystemTime::now());
-                if wait.is_zero() {
-                    wait = self.try_once().await;
-                }
-                // Both arms are cancel safe. Being asked shortens no wait between failed tries: `idle` is looked at again.
-                tokio::select! {
-                    () = again.notified() => {}
-                    () = tokio::time::sleep(wait.min(SLEEP_MAX)) => {}
-                }
-            }
-        })
-    }
-}
-
-/// How the authority is spoken to.
-fn client(authorities: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
+/// TLS towards the authority: the configured roots, or those of the web.
+fn client_config(authorities: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     match authorities {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(path) => {
-            let wrong = || TlsError::Authority { path: PathBuf::from(path) };
-            let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|_| wrong())?.collect();
-            let (added, _) = roots.add_parsable_certificates(certs.map_err(|_| wrong())?);
+            let unusable = || TlsError::Authority { path: PathBuf::from(path) };
+            let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|_| unusable())?.collect();
+            let (added, _) = roots.add_parsable_certificates(certs.map_err(|_| unusable())?);
             if added == 0 {
-                return Err(wrong());
+                return Err(unusable());
             }
         }
     }

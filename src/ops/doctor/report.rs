@@ -1,55 +1,57 @@
-//! What a check comes to: how grave it is, what is so, and how to mend it; and all of them together, as text and as JSON.
+//! The result of a check: its grade, what was found and how to fix it; and the report of all checks, as text and as JSON.
 
 use serde_json::json;
 use std::fmt;
 
-/// How grave a finding is.
+/// The severity of a finding, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
+    /// Nothing to do.
     Good,
-    /// It serves as it is, and would serve better otherwise.
+    /// The server works, and would work better otherwise.
     Advice,
+    /// The server does not work, or would lose something.
     Wrong,
 }
 
-/// What one check found, in a line.
+/// One finding, printed on a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, in a word.
+    /// The thing that was checked, in one or two words.
     pub check: &'static str,
     pub grade: Grade,
-    pub says: String,
-    /// What to do; empty where nothing is to be done.
-    pub mend: String,
+    pub message: String,
+    /// What to do about it; empty for [`Grade::Good`].
+    pub fix: String,
 }
 
 impl Finding {
     /// All is well.
-    pub fn good(check: &'static str, says: impl Into<String>) -> Self {
-        Self { check, grade: Grade::Good, says: says.into(), mend: String::new() }
+    pub fn good(check: &'static str, message: impl Into<String>) -> Self {
+        Self { check, grade: Grade::Good, message: message.into(), fix: String::new() }
     }
 
     /// It could be better.
-    pub fn advice(check: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { check, grade: Grade::Advice, says: says.into(), mend: mend.into() }
+    pub fn advice(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, grade: Grade::Advice, message: message.into(), fix: fix.into() }
     }
 
-    /// It has to be mended.
-    pub fn wrong(check: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { check, grade: Grade::Wrong, says: says.into(), mend: mend.into() }
+    /// It has to be fixed.
+    pub fn wrong(check: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, grade: Grade::Wrong, message: message.into(), fix: fix.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { check, says, mend, .. } = self;
-        write!(f, "{:<6} {check}: {says}", self.grade.word())?;
-        if mend.is_empty() { Ok(()) } else { write!(f, " — {mend}") }
+        let Self { check, message, fix, .. } = self;
+        write!(f, "{:<6} {check}: {message}", self.grade.as_str())?;
+        if fix.is_empty() { Ok(()) } else { write!(f, " — {fix}") }
     }
 }
 
 impl Grade {
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Grade::Good => "good",
             Grade::Advice => "advice",
@@ -58,23 +60,23 @@ impl Grade {
     }
 }
 
-/// Everything that was found.
+/// All findings, in the order of the checks.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// Whether nothing has to be mended.
+    /// Whether nothing has to be fixed.
     pub fn is_healthy(&self) -> bool {
         self.findings.iter().all(|finding| finding.grade < Grade::Wrong)
     }
 
-    /// The report for machines: `{"healthy":bool,"findings":[{"check","grade","says","mend"}]}` and a line's end.
+    /// The report for machines: `{"healthy":bool,"findings":[{"check","grade","says","mend"}]}` and a newline.
     pub fn json(&self) -> String {
         let finding = |finding: &Finding| {
-            let Finding { check, grade, says, mend } = finding;
-            json!({"check": check, "grade": grade.word(), "says": says, "mend": mend})
+            let Finding { check, grade, message, fix } = finding;
+            json!({"check": check, "grade": grade.as_str(), "says": message, "mend": fix})
         };
         let findings: Vec<_> = self.findings.iter().map(finding).collect();
         format!("{}\n", json!({"healthy": self.is_healthy(), "findings": findings}))
@@ -93,11 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_leaves_a_machine_healthy_and_one_wrong_does_not() {
+    fn a_machine_with_advice_is_healthy_and_one_with_a_fault_is_not() {
         let mut report = Report { findings: vec![Finding::good("a", "is so"), Finding::advice("b", "is slow", "be quick")] };
         assert!(report.is_healthy());
         assert_eq!(report.to_string(), "good   a: is so\nadvice b: is slow — be quick\nfit to serve\n");
-        report.findings.push(Finding::wrong("c", "is \"broken\"", "mend it"));
+        report.findings.push(Finding::wrong("c", "is \"broken\"", "fix it"));
         assert!(!report.is_healthy());
         let read: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
         assert_eq!((&read["healthy"], &read["findings"][2]["says"]), (&json!(false), &json!("is \"broken\"")));
