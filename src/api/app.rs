@@ -3,7 +3,8 @@
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
-use crate::backup::thread::Door;
+use crate::backup::thread::BackupHandle;
+use crate::base::data_dir::DataDir;
 use crate::http::HttpSettings;
 use crate::http::request::RequestContext;
 use crate::http::request_metrics::RequestMetrics;
@@ -12,7 +13,6 @@ use crate::live::room::Directory;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::Inbox;
 use crate::store::tokens::Tokens;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 /// Settings of this layer.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Settings of the HTTP layer.
     pub http: HttpSettings,
     /// The event of an address that names none.
     pub default_event: Option<String>,
@@ -33,31 +32,21 @@ pub struct Settings {
     pub admin_token: String,
     /// The token that opens the metrics alone.
     pub metrics_token: Option<String>,
-    /// The folder of images.
-    pub images_dir: PathBuf,
-    /// The folder of backups.
-    pub backups_dir: PathBuf,
+    /// The folder of the journal, the images and the backups.
+    pub data_dir: DataDir,
     /// Days for which winners' details are kept.
     pub details_days: u32,
-    /// The journal's file, for its size.
-    pub journal: PathBuf,
     /// The address by which phones reach this server, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
 }
 
 /// Everything that handlers share.
 pub struct App {
-    /// The operator's settings.
     pub settings: Settings,
-    /// Finds the room of an event.
     pub directory: Arc<Directory>,
-    /// The way to the sequencer.
     pub inbox: Inbox,
-    /// The threads that own the sockets.
     pub reactors: Reactors,
-    /// Derives and verifies tokens and codes.
     pub tokens: Tokens,
-    /// Counts guesses.
     pub rate_limiter: RateLimiter,
     /// Images that were requested last.
     pub images: ImageCache,
@@ -66,15 +55,11 @@ pub struct App {
     pub ready: AtomicBool,
     /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
-    /// The way to the backup thread.
-    pub backups: Door,
-    /// One permit per long-poll.
+    pub backups: BackupHandle,
     pub long_polls: Semaphore,
     /// One permit: held by the thread that reads or writes a spreadsheet or a picture.
     pub files: Arc<Semaphore>,
-    /// Counts and times of commits.
     pub commits: Arc<CommitMetrics>,
-    /// Counts and times of answers.
     pub requests: Arc<RequestMetrics>,
     /// CPU burst credit that the small box has spent.
     pub credit: BurstCredit,

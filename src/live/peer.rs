@@ -73,7 +73,7 @@ pub enum PeerState {
     Removed,
 }
 
-/// Outcome of a send.
+/// The outcome of sending frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
     /// The kernel has taken all of them.

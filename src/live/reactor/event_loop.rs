@@ -65,7 +65,7 @@ pub struct EventLoop {
     scanned_at: Tick,
 }
 
-/// Work on a peer that a walk over peers leaves behind.
+/// The action for a peer that a walk over peers has noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Ping,

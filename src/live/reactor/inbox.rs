@@ -54,7 +54,7 @@ pub struct Join {
     pub response: Bytes,
     /// Bytes that hyper had read beyond the handshake.
     pub read_ahead: Bytes,
-    /// Admitted, pending or turned away.
+    /// The decision about the socket.
     pub admission: Admission,
 }
 

@@ -6,6 +6,7 @@
 
 use crate::api::app::Settings;
 use crate::api::socket::SocketMessages;
+use crate::base::data_dir::DataDir;
 use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
@@ -19,7 +20,6 @@ use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::store::tokens::Tokens;
 use crossbeam::channel::{Receiver, Sender, bounded};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -39,7 +39,7 @@ impl Storage {
     ///
     /// # Errors
     /// When another server holds it, or its files cannot be used.
-    pub fn open(data_dir: &Path) -> Result<Self, StartError> {
+    pub fn open(data_dir: &DataDir) -> Result<Self, StartError> {
         let keys = Keys::open(data_dir)?;
         let journal = Journal::open(data_dir, &keys)?;
         Ok(Self { keys, journal })
@@ -80,7 +80,7 @@ impl Core {
             Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
-            let commit_metrics = sequencer.pace();
+            let commit_metrics = sequencer.metrics();
             Ok((SequencerThread::start(sequencer, sender, config)?, commit_metrics))
         });
         let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
@@ -97,7 +97,7 @@ pub struct SequencerThread {
 impl SequencerThread {
     fn start(mut sequencer: Sequencer, requests: Sender<Box<Request>>, config: &Config) -> Result<Self, StartError> {
         let demo::FirstEvent { id, settings, prizes } = demo::first_event(config);
-        sequencer.begin_with(id, settings, prizes);
+        sequencer.open_first_event(id, settings, prizes);
         let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
         Ok(Self { requests, thread: thread.map_err(StartError::Threads)? })
     }
