@@ -4,11 +4,11 @@
 //!
 //! ```text
 //!  ops        settings, start and stop, doctor, health check, supervisor, banner, demo
-//!  api        what is answered: a table of functions, one file per group of calls; the messages of sockets
-//!  http       how it is spoken: acceptor ▸ worker (hyper) ▸ guard ▸ origin ▸ router ▸ handler. Knows no event
+//!  api        what is answered: a table of functions, one file per group of calls; sockets
+//!  http       how it is spoken: acceptor ▸ worker ▸ guard ▸ router ▸ handler. Knows no event
 //!  backup     copies of the data folder, restore, export and import of one event
 //!  sequencer  the one writer: gather ▸ decide ▸ commit ▸ publish ▸ reply
-//!  live       what many threads see: directory ▸ room ▸ snapshot, roster; live/reactor: threads that own the sockets
+//!  live       what many threads see: rooms, snapshots, roster; live/reactor owns the sockets
 //!  tls        sessions, certificates, ACME
 //!  sheet      tables from and for spreadsheets
 //!  store      the journal in SQLite, its records and keys, tokens, winners' details
