@@ -23,9 +23,9 @@
 //! # Invariants
 //! 1. **One writer.** Only the [`sequencer`] changes what an event is. Numbers are the one exception: [`live::roster`] gives
 //!    them from atomics, and they are claims until the sequencer commits them.
-//! 2. **Durable before visible.** No answer, snapshot or frame tells of a fact that is not committed ([`sequencer::batch`]).
+//! 2. **Durable before visible.** No answer, snapshot or frame tells of a fact that is not committed (`sequencer::batch`).
 //! 3. **Live is replay.** The same [`draw::Event::apply`] serves live traffic and recovery, in the same order
-//!    ([`sequencer::recovery`]).
+//!    (`sequencer::recovery`).
 //! 4. **Caught up, then in order.** A peer gets the frames it missed and one `state_sync` for its role, then every later frame
 //!    once, in order, or it is closed ([`live::reactor`]).
 //! 5. **Bounded.** Every queue, body, wait, table and batch says what happens when it is full: shed, evict or wait.

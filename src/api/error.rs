@@ -15,14 +15,14 @@ pub fn event_not_found() -> HttpError {
 impl From<Rejection> for HttpError {
     fn from(rejection: Rejection) -> Self {
         use StatusCode as S;
-        let message = rejection.to_string();
+        let (code, message) = (rejection.code(), rejection.to_string());
         match rejection {
             Rejection::Refused(refusal) => Self::from(refusal),
             Rejection::NoSuchEvent => event_not_found(),
-            Rejection::EventExists => Self::new(S::CONFLICT, "EVENT_EXISTS", message),
-            Rejection::TooManyEvents { .. } => Self::new(S::CONFLICT, "TOO_MANY_EVENTS", message),
-            Rejection::EventInUse => Self::new(S::CONFLICT, "EVENT_IN_USE", message),
-            Rejection::NotDurable => Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, "NOT_DURABLE", message) },
+            Rejection::EventExists => Self::new(S::CONFLICT, code, message),
+            Rejection::TooManyEvents { .. } => Self::new(S::CONFLICT, code, message),
+            Rejection::EventInUse => Self::new(S::CONFLICT, code, message),
+            Rejection::NotDurable => Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, code, message) },
             Rejection::Overloaded => Self::overloaded(),
         }
     }

@@ -36,7 +36,7 @@ pub async fn create(mut request: ApiRequest) -> HttpResult {
         rehearsal: body.rehearsal,
     };
     let accepted = open(&request.app, id, settings, NewEvent::prizes(body.prizes)?).await?;
-    Ok(created(&events::event(&accepted.snapshot.event), "created")?)
+    created(&events::event(&accepted.snapshot.event), "created")
 }
 
 /// `GET /admin/events/{event_id}`

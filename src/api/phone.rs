@@ -10,14 +10,13 @@ use crate::api::context::BODY_MAX;
 use crate::api::rate_limiter::RetryAfter;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
-use crate::draw::fact::WinnerDetails;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::{Room, Snapshot};
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, new_request_key};
 use crate::wire::parse::parse;
-use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
+use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::draws;
 use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
 use hyper::StatusCode;
@@ -94,9 +93,9 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let snapshot = request.app.find_room(&info.event_id)?.snapshot();
     let number = require_number(&request, &snapshot.event)?;
     let contact = contact.check(request.app.settings.http.open)?;
-    let (event, pick) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
-    let accepted =
-        request.app.inbox.ask(|reply| details_request(event, number, pick, contact, Responder::Handler(reply))).await?;
+    let (event, win) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
+    let submit = |reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) };
+    let accepted = request.app.inbox.ask(submit).await?;
     let Outcome::Details { draw, number, first, .. } = accepted.outcome else {
         return success("{}", "received");
     };
@@ -129,16 +128,6 @@ pub fn with_private_view<T>(
 ) -> T {
     let claim_code = |draw| tokens.claim_code(event.session, draw, number);
     render(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
-}
-
-/// The request by which a winner submits details. Which draw they belong to is decided when the request is served.
-pub fn details_request(event: EventId, number: Number, pick: WinSelector, contact: Contact, reply: Responder) -> Request {
-    let Contact { name, phone, address } = contact;
-    let has_address = address.is_some();
-    let draw = if let WinSelector::Draw(id) = pick { id } else { DrawId(0) };
-    let details = WinnerDetails { draw, number, name, phone, address, submitted_at: wall_clock() };
-    let command = Command::ReceiveDetails { pick, number, has_address };
-    Request::Command { event, actor: Actor::Phone, command, details: Some(details), reply }
 }
 
 /// The key under which a registration claims its number: of the phone's own making, so that its retry finds the claim

@@ -12,16 +12,16 @@
 use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
-use crate::api::phone::{details_request, verify_number, with_private_view};
+use crate::api::phone::{verify_number, with_private_view};
 use crate::draw::command::DrawSelector;
-use crate::draw::{Actor, Command, DrawId, EventId, Number, Phase};
-use crate::http::response::{HttpError, HttpResult};
+use crate::draw::{Actor, Command, DrawId, Number, Phase};
+use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
 use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
 use crate::live::reactor::{Admission, Join, Reactors};
 use crate::live::room::{Directory, Snapshot};
-use crate::live::{CloseCode, Identity, PeerId, Role};
-use crate::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
+use crate::live::{CloseCode, Identity, Role};
+use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crate::store::tokens::Tokens;
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
@@ -249,7 +249,7 @@ impl SocketMessages {
             _ => DrawSelector::Latest,
         };
         let actor = if role == Role::Admin { Actor::Admin } else { Actor::Display };
-        self.submit(speaker, actor, Command::Complete(which), completed)
+        self.submit(speaker, actor, Command::Complete(which), Acknowledged::DrawComplete)
     }
 
     /// The number is the speaker's own; in open mode, as with the old server, the one that the message names.
@@ -264,58 +264,30 @@ impl SocketMessages {
             (true, own) => named.or(own).ok_or_else(|| invalid(Invalid::field("draw_number", "is missing")))?,
             (false, Some(own)) if named.is_none_or(|named| named == own) => own,
             (false, Some(_)) => return Err(refuse("NOT_A_WINNER", "this is another phone's number")),
-            (false, None) => return Err(refuse("UNAUTHORIZED", "this phone has not credential its number")),
+            (false, None) => return Err(refuse("UNAUTHORIZED", "this phone has not proved its number")),
         };
         let pick = request::win_selector(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.http.open).map_err(invalid)?;
-        let reply = Responder::Peer { peer: speaker.id, encode: details_received };
-        Ok(self.post(details_request(speaker.room.id.clone(), number, pick, contact, reply)))
+        let reply = Responder::Peer { peer: speaker.id, message: Acknowledged::SubmitWinnerInfo };
+        Ok(self.post(Request::SubmitDetails { event: speaker.room.id.clone(), number, win: pick, contact, reply }))
     }
 
     fn report_arrival(&self, speaker: &PeerContext<'_>, here: &ImHere) -> Action {
         let Some(number) = speaker.number else {
-            return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not credential its number"));
+            return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not proved its number"));
         };
-        self.submit(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, arrived)
+        self.submit(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, Acknowledged::ImHere)
     }
 
-    fn submit(&self, speaker: &PeerContext<'_>, actor: Actor, command: Command, encode: Encode) -> Action {
-        let (event, peer): (EventId, PeerId) = (speaker.room.id.clone(), speaker.id);
-        self.post(Request::Command { event, actor, command, details: None, reply: Responder::Peer { peer, encode } })
+    fn submit(&self, speaker: &PeerContext<'_>, actor: Actor, command: Command, message: Acknowledged) -> Action {
+        let (event, reply) = (speaker.room.id.clone(), Responder::Peer { peer: speaker.id, message });
+        self.post(Request::Command { event, actor, command, reply })
     }
 
     fn post(&self, request: Request) -> Action {
         match self.inbox.post(request) {
             Ok(()) => Action::Nothing,
-            Err(rejection) => {
-                let HttpError { code, message, .. } = rejection.into();
-                error(code, &message)
-            }
-        }
-    }
-}
-
-/// Encodes the outcome of a command for its peer.
-type Encode = fn(&Result<Accepted, Rejection>) -> Bytes;
-
-fn completed(result: &Result<Accepted, Rejection>) -> Bytes {
-    acknowledge(Acknowledged::DrawComplete, result)
-}
-
-fn details_received(result: &Result<Accepted, Rejection>) -> Bytes {
-    acknowledge(Acknowledged::SubmitWinnerInfo, result)
-}
-
-fn arrived(result: &Result<Accepted, Rejection>) -> Bytes {
-    acknowledge(Acknowledged::ImHere, result)
-}
-
-fn acknowledge(message: Acknowledged, result: &Result<Accepted, Rejection>) -> Bytes {
-    match result {
-        Ok(Accepted { outcome, snapshot }) => message.encode(Ok((outcome, &snapshot.event))),
-        Err(rejection) => {
-            let HttpError { code, message: why, .. } = rejection.clone().into();
-            message.encode(Err((code, &why)))
+            Err(rejection) => error(rejection.code(), &rejection.to_string()),
         }
     }
 }
@@ -331,10 +303,10 @@ mod tests {
     use crate::draw::{Event, WinSelector, sample};
     use crate::draw::{LinkId, LinkRole};
     use crate::http::HttpSettings;
-    use crate::live::ByRole;
     use crate::live::ring::Ring;
     use crate::live::room::Room;
     use crate::live::roster::Roster;
+    use crate::live::{ByRole, PeerId};
     use crate::store::keys::Keys;
     use crate::wire::frame_text;
     use crossbeam::channel::{Receiver, bounded};
@@ -470,7 +442,10 @@ mod tests {
         let mut fixture = fixture();
         assert_eq!(fixture.hear(PHONE, Some(3), &details(3)), Action::Nothing);
         let pick = WinSelector::PrizeNamed(TV.into());
-        assert_eq!(fixture.command(), (Actor::Phone, Command::ReceiveDetails { pick, number: Number(3), has_address: false }));
+        let Ok(Request::SubmitDetails { win, number, contact, .. }) = fixture.requests.try_recv().map(|request| *request) else {
+            panic!("no details were submitted");
+        };
+        assert_eq!((win, number, contact.name.as_str(), contact.address), (pick, Number(3), "Kim", None));
         for (number, message, code) in [
             (None, details(3), "UNAUTHORIZED"),
             (Some(4), details(3), "NOT_A_WINNER"),

@@ -8,7 +8,7 @@ use crate::live::limits::Limits;
 use crate::live::tick::Tick;
 use std::time::Duration;
 
-/// What to do with a peer whose deadline is reached.
+/// The verdict about a peer whose deadline is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heartbeat {
     /// The peer has sent bytes recently: check again at this time.

@@ -15,20 +15,20 @@ pub struct Limits {
     pub scan_interval: Duration,
     /// The same interval while a peer is being closed or the reactor stops.
     pub scan_interval_closing: Duration,
-    /// How long a peer may take to prove its role.
+    /// The time that a peer may take to prove its role.
     pub auth_max: Duration,
     /// The shortest silence after which a peer is pinged. With `silence_max`: 25 s ± 5 s, less the
     /// delay of two scans, so that a dead peer is gone within 50 s.
     pub silence_min: Duration,
     /// The longest silence after which a peer is pinged.
     pub silence_max: Duration,
-    /// How much longer a pinged peer may stay silent.
+    /// The time that a pinged peer may stay silent.
     pub pong_max: Duration,
     /// Buffers that wait in one peer's outbox. One more evicts the peer.
     pub outbox_frames_max: usize,
     /// Bytes that wait in one peer's outbox, its greeting not counted. One more evicts the peer.
     pub outbox_bytes_max: usize,
-    /// How long a frame may wait in an outbox before the peer is evicted.
+    /// The time that a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,
     /// Frames that a peer may send at once, control frames and fragments included.
     pub burst_frames_max: u32,
@@ -37,9 +37,9 @@ pub struct Limits {
     /// Bytes of unfinished frames and messages that one reactor holds for all its peers. The peer
     /// that exceeds them is closed with 1013.
     pub unfinished_bytes_max: usize,
-    /// How long a close frame may wait in an outbox.
+    /// The time that a close frame may wait in an outbox.
     pub close_frame_age_max: Duration,
-    /// How long a peer may take to close its side after its close frame was sent.
+    /// The time that a peer may take to close its side after its close frame was sent.
     pub drain_max: Duration,
     /// The requested size of a socket's send buffer. Linux doubles it for its own bookkeeping, and
     /// checks whether it is full only before it starts another segment buffer of some 47 KB. With

@@ -10,7 +10,7 @@ use crate::live::{CloseCode, PeerId, Role};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// How far a peer has proved its role.
+/// A peer's role, proven or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthState {
     /// The peer has this role and gets its frames.

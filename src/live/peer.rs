@@ -73,7 +73,7 @@ pub enum PeerState {
     Removed,
 }
 
-/// What became of frames that were sent.
+/// The outcome of sending frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
     /// The kernel has taken all of them.

@@ -15,18 +15,24 @@
 //! Measured with `benches/side_by_side` on two cores; medians of five interleaved rounds unless
 //! stated.
 //!
-//! | change | without it | with it |
+//! RSS and kernel memory are per socket and CPU is per handshake, unless the row says otherwise;
+//! "spread" marks a difference within the spread of the rounds.
+//!
+//! | change (rounds, if not five) | without | with |
 //! |---|--:|--:|
 //! | mimalloc's huge pages: RSS of an empty server | 9.2 MB | 19.8 MB |
-//! | mimalloc 2 for 3: RSS per socket after 10,000 joined at once (one run) | 290 B | 222 B, but 7,401 B unless it is made to purge |
-//! | freed pages returned at once instead of once per second: CPU per handshake (six rounds) | 71 µs | 79 µs, for 250 B per socket instead of 528 |
-//! | six socket options set per socket that it inherits from its listener: CPU per handshake | 67.1 µs | 74.6 µs |
-//! | a new connection registered with tokio before the first try to read it: CPU per handshake (ten rounds) | 80 µs | 104 µs |
-//! | a second try to read a request before tokio waits for it: CPU per handshake (three rounds) | 37 µs | 41 µs |
-//! | `SO_SNDBUF` of 24, 8 or 4 KiB instead of 12: kernel memory per stalled peer (one run each) | 52 KiB | 96, 48 and 52 KiB |
-//! | a file table per reactor thread: CPU per handshake (seven rounds) | 47 µs | 54 µs, and a frame costs the same |
-//! | head and body of an HTTP response copied into one buffer instead of `writev`: CPU per registration | 24.9 µs | 24.5 µs, within the spread |
-//! | `state_sync` encoded only on demand: share of a registration's CPU samples to save | below 0.5 % | not built |
+//! | mimalloc 2 for 3: RSS after 10,000 joined at once (1) | 290 B | 222 B, unpurged 7,401 B |
+//! | freed pages returned at once, not once per second: CPU (6) | 71 µs | 79 µs |
+//! | … and RSS | 528 B | 250 B |
+//! | six socket options set that a socket inherits from its listener: CPU | 67.1 µs | 74.6 µs |
+//! | tokio registration before the first try to read: CPU (10) | 80 µs | 104 µs |
+//! | a second try to read before tokio waits for the request: CPU (3) | 37 µs | 41 µs |
+//! | `SO_SNDBUF` of 24 KiB for 12: kernel memory of a stalled peer (1) | 52 KiB | 96 KiB |
+//! | … of 8 KiB (1) | 52 KiB | 48 KiB |
+//! | … of 4 KiB (1) | 52 KiB | 52 KiB |
+//! | a file table per reactor thread: CPU (7); a frame costs the same | 47 µs | 54 µs |
+//! | HTTP head and body copied, for `writev`: CPU per registration | 24.9 µs | 24.5 µs (spread) |
+//! | `state_sync` encoded on demand: it takes below 0.5 % of a registration | | not built |
 
 mod broadcast;
 mod close;

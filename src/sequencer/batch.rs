@@ -1,152 +1,234 @@
-//! One round of the writer: decide, commit, show, tell, reply.
+//! One batch of the writer: gather requests, decide them, commit their facts, publish, reply.
 //!
-//! Every answer waits for the commit, refusals too: what refused a command may itself be a fact of this batch, and nobody is to hear of it
-//! before it is kept.
+//! The order is the product's promise: nobody learns of a fact that could still be lost. Every
+//! answer waits for the commit, refusals too, since the fact that caused a refusal may be in the
+//! same batch. A failed commit forgets the whole batch and answers each of its requests with
+//! [`Rejection::NotDurable`].
 
 use crate::base::chance;
-use crate::draw::command::{Command, Decision, Outcome};
+use crate::draw::command::{Command, Decision, Outcome, WinSelector};
 use crate::draw::decide::open_event;
-use crate::draw::fact::WinnerDetails;
-use crate::draw::fact::{RecordedFact, Settings};
-use crate::draw::{Actor, Event, EventId, Fact, Prize, Timestamp};
+use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
+use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Timestamp};
 use crate::live::room::Snapshot;
-use crate::sequencer::Sequencer;
-use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
+use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
-use crate::store::CommitError;
-use crate::store::JournalEntry;
+use crate::sequencer::{Sequencer, exit_if_fatal};
+use crate::store::{CommitError, JournalEntry};
 use crate::wire::frame;
+use crate::wire::request::Contact;
 use crate::wire::view::people::masked_phone;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// The exit code of a process that can no longer trust its journal (EX_IOERR of sysexits.h).
-const JOURNAL_LOST: i32 = 74;
+/// The most requests per commit.
+const BATCH_REQUESTS_MAX: usize = 512;
+/// The longest that a batch gathers.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
 
-/// What a round has decided and not yet committed.
-#[derive(Default)]
+/// Decisions that are not committed yet.
 struct Batch {
+    /// Time of every fact in it.
+    at: Timestamp,
     entries: Vec<JournalEntry>,
-    touched: BTreeMap<EventId, Touched>,
+    changes: BTreeMap<EventId, Change>,
     answers: Vec<(Responder, EventId, Result<Outcome, Rejection>)>,
 }
 
-/// An event this batch has changed.
-struct Touched {
-    /// What to go back to; none: the event is new in this batch.
-    before: Option<State>,
-    tellings: OutgoingFrames,
+/// A batch's change of one event.
+struct Change {
+    /// The state to go back to; `None` for an event that this batch opened.
+    before: Option<WorkingState>,
+    outgoing: OutgoingFrames,
 }
 
 impl Sequencer {
-    /// Serves a batch of orders.
-    pub(super) fn round(&mut self, orders: Vec<Request>) {
+    /// The first request and those that came during the last commit; true when the writer is to
+    /// stop after them.
+    pub(super) fn gather(&self, first: Box<Request>) -> (Vec<Request>, bool) {
+        let deadline = Instant::now() + BATCH_TIME_MAX;
+        let mut requests = Vec::new();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            if matches!(*request, Request::Stop) {
+                return (requests, true);
+            }
+            requests.push(*request);
+            let has_room = requests.len() < BATCH_REQUESTS_MAX && Instant::now() < deadline;
+            next = if has_room { self.requests.try_recv().ok() } else { None };
+        }
+        (requests, false)
+    }
+
+    /// Serves requests in order, as one batch where no query comes between them.
+    pub(super) fn serve(&mut self, requests: Vec<Request>) {
         let at = self.clock.now();
-        let mut batch = Batch::default();
-        for order in orders {
-            match order {
-                Request::Command { event, actor, command, details, reply } => {
-                    let result = self.decide(&mut batch, at, &event, actor, &command, details);
+        let mut batch = Batch::new(at);
+        for request in requests {
+            match request {
+                Request::Command { event, actor, command, reply } => {
+                    let result = self.decide(&mut batch, &event, actor, &command);
+                    batch.answers.push((reply, event, result));
+                }
+                Request::SubmitDetails { event, number, win, contact, reply } => {
+                    let result = self.submit_details(&mut batch, &event, number, win, contact);
                     batch.answers.push((reply, event, result));
                 }
                 Request::Open { event, settings, prizes, reply } => {
-                    let result = self.open(&mut batch, at, &event, settings, &prizes);
+                    let result = self.open(&mut batch, &event, settings, &prizes);
                     batch.answers.push((reply, event, result));
                 }
-                // What is not a command is done between two batches, on committed state.
-                other => {
-                    self.settle(std::mem::take(&mut batch));
-                    self.serve_aside(other);
+                // A query sees committed state only, so it divides the batch.
+                query => {
+                    self.finish(std::mem::replace(&mut batch, Batch::new(at)));
+                    self.serve_query(query);
                 }
             }
         }
-        self.settle(batch);
+        self.finish(batch);
     }
 
-    fn decide(
-        &mut self,
-        batch: &mut Batch,
-        at: Timestamp,
-        id: &EventId,
-        actor: Actor,
-        command: &Command,
-        details: Option<WinnerDetails>,
-    ) -> Result<Outcome, Rejection> {
-        let hall = self.halls.get_mut(id).ok_or(Rejection::NoSuchEvent)?;
-        let Decision { facts, outcome } = hall.state.event.decide(at, command, &mut chance::entropy)?;
-        if facts.is_empty() {
-            return Ok(outcome);
+    /// Lets the rules decide a command, and applies its facts to the working state.
+    fn decide(&mut self, batch: &mut Batch, id: &EventId, actor: Actor, command: &Command) -> Result<Outcome, Rejection> {
+        let working = &mut self.events.get_mut(id).ok_or(Rejection::NoSuchEvent)?.working;
+        let Decision { facts, outcome } = working.event.decide(batch.at, command, &mut chance::entropy)?;
+        if !facts.is_empty() {
+            let change = batch.changes.entry(id.clone()).or_insert_with(|| Change::of(Some(working.clone())));
+            facts.iter().for_each(|fact| working.apply(batch.at, fact, &mut change.outgoing));
+            batch.add_facts(id, actor, facts);
         }
-        let touched = batch.touched.entry(id.clone()).or_insert_with(|| Touched::since(Some(hall.state.clone())));
-        for fact in &facts {
-            hall.state.take(at, fact, &mut touched.tellings);
-        }
-        let details = belonging(details, &outcome);
-        if let Some(details) = &details {
-            touched.tellings.for_consoles(received(&hall.state.event, details));
-        }
-        batch.enter(id, at, actor, facts, details);
         Ok(outcome)
     }
 
-    fn open(
+    /// Stores the first details of a win beside the fact that they came. The address is dropped
+    /// unless the prize is sent.
+    fn submit_details(
         &mut self,
         batch: &mut Batch,
-        at: Timestamp,
         id: &EventId,
-        settings: Settings,
-        prizes: &[Prize],
+        number: Number,
+        win: WinSelector,
+        contact: Contact,
     ) -> Result<Outcome, Rejection> {
-        if self.halls.contains_key(id) {
+        let Contact { name, phone, address } = contact;
+        let command = Command::ReceiveDetails { pick: win, number, has_address: address.is_some() };
+        let outcome = self.decide(batch, id, Actor::Phone, &command)?;
+        if let Outcome::Details { draw, number, first: true, keeps_address } = outcome {
+            let address = address.filter(|_| keeps_address);
+            let details = WinnerDetails { draw, number, name, phone, address, submitted_at: batch.at };
+            let change = batch.changes.get_mut(id).expect("first details are a fact");
+            change.outgoing.push_for_consoles(received_frame(&self.events[id].working.event, &details));
+            batch.entries.last_mut().expect("first details are a fact").details = Some(details);
+        }
+        Ok(outcome)
+    }
+
+    fn open(&mut self, batch: &mut Batch, id: &EventId, settings: Settings, prizes: &[Prize]) -> Result<Outcome, Rejection> {
+        if self.events.contains_key(id) {
             return Err(Rejection::EventExists);
         }
-        if self.halls.len() as u32 >= self.limits.events_max {
+        if self.events.len() as u32 >= self.limits.events_max {
             return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
         let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes)?;
-        let mut touched = Touched::since(None);
-        let mut state = State::new(Event::new(id.clone(), settings, session, epoch, at));
-        facts.iter().for_each(|fact| state.take(at, fact, &mut touched.tellings));
-        self.halls.insert(id.clone(), EventState::new(state));
-        batch.touched.insert(id.clone(), touched);
-        batch.enter(id, at, Actor::Admin, facts, None);
+        let mut change = Change::of(None);
+        let mut working = WorkingState::new(Event::new(id.clone(), settings, session, epoch, batch.at));
+        facts.iter().for_each(|fact| working.apply(batch.at, fact, &mut change.outgoing));
+        self.events.insert(id.clone(), EventState::new(working));
+        batch.changes.insert(id.clone(), change);
+        batch.add_facts(id, Actor::Admin, facts);
         Ok(Outcome::Done)
     }
 
-    /// Commits a batch, publishes it and answers everybody in it; or, where it cannot be kept, forgets it and says so to everybody.
-    fn settle(&mut self, batch: Batch) {
-        let Batch { entries, touched, answers } = batch;
+    /// Commits a batch, publishes its changes and replies; rolls it back where it cannot be
+    /// committed.
+    fn finish(&mut self, batch: Batch) {
+        let Batch { entries, changes, answers, .. } = batch;
         let committed = if entries.is_empty() { Ok(()) } else { self.commit(&entries) };
-        match unless_fatal(committed) {
+        match exit_if_fatal(committed) {
             Ok(()) => {
-                self.note_commit(!entries.is_empty());
-                touched.into_iter().for_each(|(id, touched)| self.publish(&id, touched.tellings));
-                for (reply, event, result) in answers {
-                    let granted = result.and_then(|outcome| Ok(Accepted { outcome, snapshot: self.shown(&event)? }));
-                    self.answer(reply, granted);
+                if !entries.is_empty() {
+                    self.note_write();
+                }
+                changes.into_iter().for_each(|(id, change)| self.publish(&id, change.outgoing));
+                for (responder, event, result) in answers {
+                    let snapshot = || self.committed_snapshot(&event);
+                    self.reply(responder, result.and_then(|outcome| Ok(Accepted { outcome, snapshot: snapshot()? })));
                 }
             }
             Err(error) => {
-                self.note_failure(&error, entries.len());
-                touched.into_iter().for_each(|(id, touched)| self.go_back(&id, touched.before));
-                answers.into_iter().for_each(|(reply, ..)| self.answer(reply, Err(Rejection::NotDurable)));
+                self.note_failed_write(&error, entries.len());
+                changes.into_iter().for_each(|(id, change)| self.roll_back(&id, change.before));
+                answers.into_iter().for_each(|(responder, ..)| self.reply(responder, Err(Rejection::NotDurable)));
             }
         }
     }
 
     fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
-        let began = Instant::now();
+        let started = Instant::now();
         let committed = self.journal.commit(entries);
-        self.pace.note(began.elapsed(), entries.len(), committed.is_ok());
+        self.metrics.record(started.elapsed(), entries.len(), committed.is_ok());
         committed
     }
 
-    /// Something was not committed: nobody was told, and nothing changed. Said once, and not for each that comes while the disk is full.
-    pub(super) fn note_failure(&self, error: &CommitError, facts: usize) {
+    /// Publishes a committed change. A new event is listed in the directory first.
+    fn publish(&mut self, id: &EventId, outgoing: OutgoingFrames) {
+        let event = self.events.get_mut(id).expect("a changed event is held");
+        let (is_new, needs_publication) = (event.room.is_none(), outgoing.needs_publication());
+        let publication = event.publish(outgoing);
+        if is_new {
+            publication.room.connections.note_display(self.started_at.0);
+            self.directory.insert(publication.room.clone());
+        }
+        if needs_publication {
+            self.reactors.publish(Arc::new(publication));
+        }
+    }
+
+    fn roll_back(&mut self, id: &EventId, before: Option<WorkingState>) {
+        match (self.events.get_mut(id), before) {
+            (Some(event), Some(before)) => event.working = before,
+            _ => drop(self.events.remove(id)),
+        }
+    }
+
+    /// The committed state of an event, as its room shows it.
+    fn committed_snapshot(&self, event: &EventId) -> Result<Arc<Snapshot>, Rejection> {
+        let room = self.events.get(event).and_then(|event| event.room.as_ref());
+        room.map(|room| room.snapshot()).ok_or(Rejection::NoSuchEvent)
+    }
+
+    fn reply(&self, responder: Responder, answer: Result<Accepted, Rejection>) {
+        match responder {
+            // The caller may have gone; its facts are committed all the same.
+            Responder::Handler(waiting) => drop(waiting.send(answer)),
+            Responder::Peer { peer, message } => {
+                let frame = match &answer {
+                    Ok(Accepted { outcome, snapshot }) => message.encode(Ok((outcome, &snapshot.event))),
+                    Err(rejection) => message.encode(Err((rejection.code(), &rejection.to_string()))),
+                };
+                self.reactors.unicast(peer, frame);
+            }
+            Responder::Discard => {}
+        }
+    }
+
+    /// Notes that the journal took a write: it is durable, and due for a checkpoint once it is
+    /// quiet.
+    pub(super) fn note_write(&mut self) {
+        self.timers.restart_checkpoint(Instant::now());
+        if !self.durable.swap(true, Relaxed) {
+            tracing::info!("the journal can be written again");
+        }
+    }
+
+    /// Notes a write that failed and changed nothing. Logged as an error once, not for each write
+    /// while the disk is full.
+    pub(super) fn note_failed_write(&self, error: &CommitError, facts: usize) {
         let cause = error.source().map(ToString::to_string);
         if self.durable.swap(false, Relaxed) {
             tracing::error!(%error, cause, facts, "not committed; trying again every second");
@@ -154,81 +236,30 @@ impl Sequencer {
             tracing::debug!(%error, cause, facts, "not committed");
         }
     }
-
-    fn publish(&mut self, id: &EventId, tellings: OutgoingFrames) {
-        let hall = self.halls.get_mut(id).expect("a touched event is held");
-        let (is_new, are_news) = (hall.room.is_none(), tellings.are_news());
-        let publication = hall.publish(tellings);
-        if is_new {
-            publication.room.connections.note_display(self.started_at.0);
-            self.directory.insert(publication.room.clone());
-        }
-        if are_news {
-            self.stages.publish(Arc::new(publication));
-        }
-    }
-
-    fn go_back(&mut self, id: &EventId, before: Option<State>) {
-        match (self.halls.get_mut(id), before) {
-            (Some(hall), Some(before)) => hall.state = before,
-            _ => drop(self.halls.remove(id)),
-        }
-    }
-
-    /// The committed state of an event, as its room shows it.
-    fn shown(&self, event: &EventId) -> Result<Arc<Snapshot>, Rejection> {
-        let room = self.halls.get(event).and_then(|hall| hall.room.as_ref());
-        room.map(|room| room.snapshot()).ok_or(Rejection::NoSuchEvent)
-    }
-
-    fn answer(&self, reply: Responder, answer: Result<Accepted, Rejection>) {
-        match reply {
-            // Whoever asked may have gone; the facts stand all the same.
-            Responder::Handler(waiting) => drop(waiting.send(answer)),
-            Responder::Peer { peer, encode } => self.stages.unicast(peer, encode(&answer)),
-            Responder::Nobody => {}
-        }
-    }
 }
 
 impl Batch {
-    fn enter(&mut self, event: &EventId, at: Timestamp, actor: Actor, facts: Vec<Fact>, mut details: Option<WinnerDetails>) {
-        let stamped = facts.into_iter().map(|fact| RecordedFact { at, actor, fact });
-        self.entries.extend(stamped.map(|stamped| JournalEntry { event: event.clone(), stamped, details: details.take() }));
+    fn new(at: Timestamp) -> Self {
+        Self { at, entries: Vec::new(), changes: BTreeMap::new(), answers: Vec::new() }
+    }
+
+    fn add_facts(&mut self, event: &EventId, actor: Actor, facts: Vec<Fact>) {
+        let recorded = facts.into_iter().map(|fact| RecordedFact { at: self.at, actor, fact });
+        self.entries.extend(recorded.map(|stamped| JournalEntry { event: event.clone(), stamped, details: None }));
     }
 }
 
-impl Touched {
-    fn since(before: Option<State>) -> Self {
-        Self { before, tellings: OutgoingFrames::default() }
+impl Change {
+    fn of(before: Option<WorkingState>) -> Self {
+        Self { before, outgoing: OutgoingFrames::default() }
     }
 }
 
-/// The details to keep: only a first hand-in, under the draw that the rules found, and an address only where the prize is sent.
-fn belonging(details: Option<WinnerDetails>, outcome: &Outcome) -> Option<WinnerDetails> {
-    match (details, outcome) {
-        (Some(details), Outcome::Details { draw, number, first: true, keeps_address }) => {
-            let address = details.address.filter(|_| *keeps_address);
-            Some(WinnerDetails { draw: *draw, number: *number, address, ..details })
-        }
-        _ => None,
-    }
-}
-
-fn received(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
+/// The frame that tells consoles of a winner's details, the phone number masked.
+fn received_frame(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
     let prize_name = event.draw(details.draw).map_or("", |draw| &draw.spec.prize_name);
     let phone = masked_phone(&details.phone);
     frame::winner_info_received(details.number, prize_name, &details.name, &phone, details.submitted_at)
-}
-
-/// What became of a write to the journal, if the journal can still be trusted. After a failed fsync nobody knows what the disk holds, and asking again
-/// may be answered from memory: the process ends, and the next one reads what is really there.
-pub(super) fn unless_fatal<T>(done: Result<T, CommitError>) -> Result<T, CommitError> {
-    if let Err(CommitError::Fatal(cause)) = &done {
-        tracing::error!(%cause, "the disk did not keep what was written; ending the process");
-        std::process::exit(JOURNAL_LOST);
-    }
-    done
 }
 
 #[cfg(test)]
@@ -236,76 +267,162 @@ mod tests {
     use super::*;
     use crate::draw::SessionId;
     use crate::draw::command::ResetScope;
+    use crate::draw::{DrawId, Refusal};
+    use crate::live::PeerId;
     use crate::sequencer::testing::*;
+    use crate::wire::reply::Acknowledged;
 
     #[test]
-    fn a_batch_that_cannot_be_kept_changes_nothing_and_nobody_hears_of_it() {
-        let mut desk = Desk::open();
-        let mut phone = desk.phone();
-        let registration = desk.claim(1);
-        desk.writer.journal.limit_pages(1);
-        let before = desk.room().snapshot();
-        let answers = desk.serve([
-            order(GALA, registration.clone()),
-            order(GALA, Command::Standby(wish("TV"))),
-            order(GALA, Command::Reset(ResetScope::Participants(SessionId([9; 16])))),
-            opens("other"),
-            order("other", Command::AddPrize(bulky("a"))),
-            order("other", Command::AddPrize(bulky("b"))),
-            order(GALA, Command::Reveal),
-            order("nowhere", Command::Reveal),
+    fn a_batch_that_cannot_be_committed_changes_nothing_and_tells_nobody() {
+        let mut server = TestSequencer::open();
+        let mut phone = server.phone();
+        let registration = server.claim(1);
+        server.sequencer.journal.limit_pages(1);
+        let before = server.room().snapshot();
+        let answers = server.serve([
+            command_request(GALA, registration.clone()),
+            command_request(GALA, Command::Standby(draw_request("TV"))),
+            command_request(GALA, Command::Reset(ResetScope::Participants(SessionId([9; 16])))),
+            open_request("other"),
+            command_request("other", Command::AddPrize(page_sized_prize("a"))),
+            command_request("other", Command::AddPrize(page_sized_prize("b"))),
+            command_request(GALA, Command::Reveal),
+            command_request("nowhere", Command::Reveal),
         ]);
         assert!(answers.iter().all(|answer| matches!(answer, Err(Rejection::NotDurable))), "refusals too: {answers:?}");
-        assert!(!desk.writer.durable.load(Relaxed));
-        assert!(Arc::ptr_eq(&before, &desk.room().snapshot()) && desk.directory.find("other").is_none());
-        let state = &desk.hall().state;
-        assert_eq!((state.event.session, state.event.participant_count(), state.ring.last_seq()), (before.event.session, 0, 0));
-        assert!(state.event.standby.is_none() && Arc::ptr_eq(&state.roster, &before.roster), "claims go on where they were");
+        assert!(!server.sequencer.durable.load(Relaxed));
+        assert!(Arc::ptr_eq(&before, &server.room().snapshot()) && server.directory.find("other").is_none());
+        let working = &server.event().working;
+        let event = &working.event;
+        assert_eq!((event.session, event.participant_count(), working.ring.last_seq()), (before.event.session, 0, 0));
+        assert!(event.standby.is_none() && Arc::ptr_eq(&working.roster, &before.roster), "numbers go on where they were");
 
-        desk.writer.journal.limit_pages(u32::MAX >> 1);
-        let answers = desk.serve([order(GALA, registration), opens("other"), order(GALA, Command::Standby(wish("Car")))]);
+        server.sequencer.journal.limit_pages(u32::MAX >> 1);
+        let standby = command_request(GALA, Command::Standby(draw_request("Car")));
+        let answers = server.serve([command_request(GALA, registration), open_request("other"), standby]);
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-        assert_eq!(answers[0].as_ref().unwrap().outcome, Outcome::Registered { number: crate::draw::Number(1), existing: false });
-        assert!(desk.writer.durable.load(Relaxed));
-        phone.until(b"\"Car\"");
-        assert!(phone.has_heard(b"\"seq\":1,") && !phone.has_heard(b"\"TV\"") && !phone.has_heard(b"event_reset"));
+        assert_eq!(answers[0].as_ref().unwrap().outcome, Outcome::Registered { number: Number(1), existing: false });
+        assert!(server.sequencer.durable.load(Relaxed));
+        phone.read_until(b"\"Car\"");
+        assert!(phone.has_read(b"\"seq\":1,") && !phone.has_read(b"\"TV\"") && !phone.has_read(b"event_reset"));
     }
 
     #[test]
-    fn an_event_is_opened_and_played_with_in_one_batch() {
-        let mut desk = Desk::open();
-        let answers = desk.serve([
-            order("new", Command::Reveal),
-            opens("new"),
-            opens("new"),
-            order("new", Command::Standby(wish("TV"))),
-            opens("third"),
-            opens("one-too-many"),
+    fn an_event_is_opened_and_changed_in_one_batch() {
+        let mut server = TestSequencer::open();
+        let answers = server.serve([
+            command_request("new", Command::Reveal),
+            open_request("new"),
+            open_request("new"),
+            command_request("new", Command::Standby(draw_request("TV"))),
+            open_request("third"),
+            open_request("one-too-many"),
         ]);
-        let said: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(ToString::to_string)).collect();
-        let denied = |denial: Rejection| Some(denial.to_string());
-        let too_many = denied(Rejection::TooManyEvents { max: 3 });
-        assert_eq!(said, [denied(Rejection::NoSuchEvent), None, denied(Rejection::EventExists), None, None, too_many]);
-        let snapshot = desk.directory.find("new").unwrap().snapshot();
-        assert!(snapshot.event.standby.is_some() && snapshot.revision == 1, "it is shown once, as it is in the end");
-        assert!(Arc::ptr_eq(&snapshot, &answers[1].as_ref().unwrap().snapshot), "every answer comes with the batch's end");
+        let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().err().map(ToString::to_string)).collect();
+        let rejected = |rejection: Rejection| Some(rejection.to_string());
+        let too_many = rejected(Rejection::TooManyEvents { max: 3 });
+        assert_eq!(codes, [rejected(Rejection::NoSuchEvent), None, rejected(Rejection::EventExists), None, None, too_many]);
+        let snapshot = server.directory.find("new").unwrap().snapshot();
+        assert!(snapshot.event.standby.is_some() && snapshot.revision == 1, "published once, as it is in the end");
+        assert!(Arc::ptr_eq(&snapshot, &answers[1].as_ref().unwrap().snapshot), "each answer has the batch's last state");
     }
 
     #[test]
-    fn a_deletion_falls_between_the_commands_around_it() {
-        let mut desk = Desk::open();
-        let (mut phone, old) = (desk.phone(), desk.room());
-        let (before, mut kept) = order(GALA, Command::Standby(wish("TV")));
+    fn a_deletion_takes_effect_between_the_commands_around_it() {
+        let mut server = TestSequencer::open();
+        let (mut phone, old) = (server.phone(), server.room());
+        let (before, mut first) = command_request(GALA, Command::Standby(draw_request("TV")));
         let (reply, mut deleted) = tokio::sync::oneshot::channel();
-        let (after, mut refused) = order(GALA, Command::Standby(wish("Car")));
-        let (again, mut opened) = opens(GALA);
-        desk.writer.round(vec![before, Request::Delete { event: id(GALA), reply }, after, again]);
-        assert!(kept.try_recv().unwrap().is_ok() && deleted.try_recv().unwrap().is_ok());
-        assert!(matches!(refused.try_recv().unwrap(), Err(Rejection::NoSuchEvent)));
-        let anew = opened.try_recv().unwrap().unwrap().snapshot;
-        assert!(!Arc::ptr_eq(&old, &desk.room()) && anew.event.epoch != old.snapshot().event.epoch);
-        phone.until(&[0x88, 2, 0x11, 0x34]);
-        assert!(phone.has_heard(b"\"TV\""), "it heard what came before, and then 4404");
-        desk.phone();
+        let (after, mut second) = command_request(GALA, Command::Standby(draw_request("Car")));
+        let (again, mut reopened) = open_request(GALA);
+        server.sequencer.serve(vec![before, Request::Delete { event: id(GALA), reply }, after, again]);
+        assert!(first.try_recv().unwrap().is_ok() && deleted.try_recv().unwrap().is_ok());
+        assert!(matches!(second.try_recv().unwrap(), Err(Rejection::NoSuchEvent)));
+        let new = reopened.try_recv().unwrap().unwrap().snapshot;
+        assert!(!Arc::ptr_eq(&old, &server.room()) && new.event.epoch != old.snapshot().event.epoch);
+        phone.read_until(&[0x88, 2, 0x11, 0x34]);
+        assert!(phone.has_read(b"\"TV\""), "it got the frame before the deletion, then close code 4404");
+        server.phone();
+    }
+
+    #[test]
+    fn details_are_stored_once_per_win_and_shown_to_consoles_alone() {
+        let mut server = TestSequencer::open();
+        let (mut phone, mut console) = (server.phone(), server.console());
+        let draw = server.announce_draw("TV");
+        let answers = server.serve([
+            details_request(GALA, 1, draw, "Kim"),
+            details_request(GALA, 1, draw, "Lee"),
+            details_request(GALA, 2, draw, "Kim"),
+            details_request(GALA, 1, DrawId(9), "Kim"),
+        ]);
+        let outcome = |first| Outcome::Details { draw, number: Number(1), first, keeps_address: false };
+        assert_eq!(answers[0].as_ref().unwrap().outcome, outcome(true));
+        assert_eq!(answers[1].as_ref().unwrap().outcome, outcome(false), "a second submission changes nothing");
+        assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Rejection::Refused(Refusal::NotAWinner)))));
+        let stored = server.sequencer.journal.details(&id(GALA)).unwrap();
+        let [WinnerDetails { name, address, submitted_at, .. }] = &stored[..] else { panic!("one row: {stored:?}") };
+        assert_eq!((name.as_str(), address), ("Kim", &None), "this prize is not sent, so no address is kept");
+        assert_eq!(*submitted_at, server.event().working.event.changed_at, "the time is that of the fact");
+        console.read_until(b"winner_info_received");
+        assert!(console.has_read(b"Kim") && !console.has_read(b"010-1234-5678"), "the phone number is masked");
+        server.serve([command_request(GALA, Command::Standby(draw_request("Car")))]).remove(0).unwrap();
+        phone.read_until(b"\"Car\"");
+        assert!(!phone.has_read(b"winner_info_received"));
+    }
+
+    #[test]
+    fn details_that_cannot_be_committed_can_be_submitted_again() {
+        let mut server = TestSequencer::open();
+        let draw = server.announce_draw("TV");
+        server.sequencer.journal.limit_pages(1);
+        let filler = || command_request(GALA, Command::AddPrize(page_sized_prize("a")));
+        let failed = server.serve([details_request(GALA, 1, draw, "Kim"), filler(), filler()]);
+        assert!(failed.iter().all(|answer| matches!(answer, Err(Rejection::NotDurable))));
+        server.sequencer.journal.limit_pages(u32::MAX >> 1);
+        assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap(), []);
+        let answer = server.serve([details_request(GALA, 1, draw, "Kim")]).remove(0).unwrap();
+        assert!(matches!(answer.outcome, Outcome::Details { first: true, .. }));
+        assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_peer_is_answered_by_the_frame_of_its_message() {
+        let mut server = TestSequencer::open();
+        let mut phone = server.phone();
+        let draw = server.announce_draw("TV");
+        // The first peer of the only reactor.
+        let peer = PeerId { reactor: 0, slot: 0, generation: 1 };
+        let reply = || Responder::Peer { peer, message: Acknowledged::ImHere };
+        let arrival = |number| Request::Command {
+            event: id(GALA),
+            actor: Actor::Phone,
+            command: Command::Arrive { draw, number: Number(number) },
+            reply: reply(),
+        };
+        server.sequencer.serve(vec![arrival(1)]);
+        phone.read_until(br#"{"type":"im_here_ack","success":true}"#);
+        server.sequencer.serve(vec![arrival(2)]);
+        phone.read_until(br#"{"type":"im_here_ack","success":false,"code":"NOT_A_WINNER","error":"#);
+        let gone = PeerId { generation: 7, ..peer };
+        let late = Responder::Peer { peer: gone, message: Acknowledged::ImHere };
+        let command = Command::Arrive { draw, number: Number(1) };
+        server.sequencer.serve(vec![Request::Command { event: id(GALA), actor: Actor::Phone, command, reply: late }]);
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_bound_and_at_a_stop() {
+        let (sender, queue) = crossbeam::channel::unbounded();
+        let mut server = TestSequencer::open();
+        server.sequencer.requests = queue;
+        let request = || Box::new(command_request(GALA, Command::Reveal).0);
+        (0..BATCH_REQUESTS_MAX * 2).for_each(|_| sender.send(request()).unwrap());
+        let (requests, stop) = server.sequencer.gather(request());
+        assert!(requests.len() <= BATCH_REQUESTS_MAX && !stop, "{} requests", requests.len());
+        while server.sequencer.requests.try_recv().is_ok() {}
+        sender.send(Box::new(Request::Stop)).unwrap();
+        sender.send(request()).unwrap();
+        let (requests, stop) = server.sequencer.gather(request());
+        assert!(requests.len() == 1 && stop, "a stop comes after what was asked before it, and before anything later");
     }
 }

@@ -1,97 +1,103 @@
-//! An event as the writer holds it: the working state that is ahead of its room by at most one batch.
+//! An event as the writer holds it: working state that is at most one batch ahead of the room that
+//! everybody reads.
+//!
+//! Facts change the working state at once, so that the next command of a batch is decided on them.
+//! Readers see it after the commit only; a failed commit puts the copy from before the batch back.
 
 use crate::draw::fact::Fact;
-use crate::draw::{DrawId, Event, LinkRole, Number, Phase};
+use crate::draw::{DrawId, Event, LinkRole, Number, Phase, Timestamp};
 use crate::live::reactor::Publication;
 use crate::live::ring::Ring;
 use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
 use crate::live::{ByRole, CloseCode, Role};
-use crate::sequencer::count_updates::CountUpdates;
+use crate::sequencer::counts::CountUpdates;
 use crate::wire::frame::{self, OutgoingFrame};
-use crate::wire::state_sync;
-use crate::wire::{join_frames, text_frame};
+use crate::wire::{join_frames, state_sync, text_frame};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// One event in the writer's hands.
-pub struct EventState {
-    pub state: State,
-    /// Shared with everybody once the event is committed.
+/// One event of the writer.
+pub(super) struct EventState {
+    pub working: WorkingState,
+    /// The event as threads share it; `None` until its opening is committed.
     pub room: Option<Arc<Room>>,
-    pub tally: CountUpdates,
+    counts: CountUpdates,
     revision: u64,
-    /// The draw that is revealed and not announced, and since when, or since when this process has found it so.
+    /// The draw that is revealed and not announced, and when this process first saw it so.
     pub unannounced: Option<(DrawId, Instant)>,
 }
 
-/// What a batch changes, and what is put back when it cannot be committed. Cheap to clone.
+/// The part of an event that facts change and a failed commit puts back. Cheap to clone.
 #[derive(Clone)]
-pub struct State {
+pub(super) struct WorkingState {
     pub event: Event,
     pub ring: Ring,
     pub roster: Arc<Roster>,
 }
 
-/// What the facts of a batch sound like, role by role, until they are told.
+/// Frames and effects of a batch's facts on one event, held back until the commit.
 #[derive(Default)]
-pub struct OutgoingFrames {
+pub(super) struct OutgoingFrames {
     frames: ByRole<Vec<Bytes>>,
     announced: Option<DrawId>,
-    joined: Vec<Number>,
-    /// Whether anything came true but that numbers were given, of which the counts tell.
-    more_than_numbers: bool,
-    reset: bool,
-    closed: bool,
+    registered: Vec<Number>,
+    /// Set by every fact but a registration, which the merged counts tell of.
+    needs_publication: bool,
+    is_reset: bool,
+    is_closed: bool,
+    /// Roles whose sockets have to prove themselves again.
     reauthenticate: ByRole<bool>,
 }
 
-impl State {
-    /// The state of an event that was just opened.
+impl WorkingState {
+    /// The state of a new event, before its first fact.
     pub fn new(event: Event) -> Self {
         let roster = Arc::new(Roster::new(event.settings.participants_max, event.highest_number() + 1));
         Self { event, ring: Ring::default(), roster }
     }
 
-    /// Makes a fact true, and keeps what it sounds like. Recovery and live traffic both come through here, so a `seq` means the same after a restart.
-    pub fn take(&mut self, at: crate::draw::Timestamp, fact: &Fact, tellings: &mut OutgoingFrames) {
+    /// Applies a fact and collects its frames.
+    ///
+    /// Recovery and live traffic both call this, so a `seq` means the same frame after a restart.
+    pub fn apply(&mut self, at: Timestamp, fact: &Fact, outgoing: &mut OutgoingFrames) {
         self.event.apply(at, fact);
-        for telling in frame::frames_for(&self.event, fact, self.ring.last_seq()) {
-            match telling {
+        for frame in frame::frames_for(&self.event, fact, self.ring.last_seq()) {
+            match frame {
                 OutgoingFrame::Everyone(frame) => {
                     self.ring.push(frame.clone());
-                    tellings.frames.0.iter_mut().for_each(|frames| frames.push(frame.clone()));
+                    outgoing.frames.0.iter_mut().for_each(|frames| frames.push(frame.clone()));
                 }
                 OutgoingFrame::Operators(frame) => {
-                    tellings.frames[Role::Display].push(frame.clone());
-                    tellings.frames[Role::Admin].push(frame);
+                    outgoing.frames[Role::Display].push(frame.clone());
+                    outgoing.frames[Role::Admin].push(frame);
                 }
             }
         }
-        tellings.more_than_numbers |= !matches!(fact, Fact::Registered { .. });
+        outgoing.needs_publication |= !matches!(fact, Fact::Registered { .. });
         match fact {
-            Fact::Registered { number, .. } => tellings.joined.push(*number),
-            Fact::Announced { draw, .. } => tellings.announced = Some(*draw),
+            Fact::Registered { number, .. } => outgoing.registered.push(*number),
+            Fact::Announced { draw, .. } => outgoing.announced = Some(*draw),
             Fact::Arrived { draw, number } | Fact::HandedOver { draw, number, .. } | Fact::HandOverUndone { draw, number } => {
-                tellings.for_consoles(frame::winner_updated(*draw, *number));
+                outgoing.push_for_consoles(frame::winner_updated(*draw, *number));
             }
             Fact::Reset { session: Some(_) } => {
                 self.roster = Arc::new(Roster::new(self.event.settings.participants_max, 1));
-                tellings.joined.clear();
-                tellings.reset = true;
+                outgoing.registered.clear();
+                outgoing.is_reset = true;
             }
             Fact::PhaseChanged { phase: Phase::Closed } => {
                 self.roster = Arc::new(Roster::new(0, 1));
                 self.ring.clear();
-                tellings.closed = true;
+                outgoing.is_closed = true;
             }
-            // Frames of the history before are nobody's to catch up with.
+            // Nobody may catch up with frames of the history before.
             Fact::EpochRenewed { .. } => self.ring.clear(),
             Fact::LinkRevoked { link } => {
-                let revoked = self.event.links.iter().find(|made| made.id == *link);
-                tellings.reauthenticate[Role::Display] |= revoked.is_some_and(|link| link.role != LinkRole::Staff);
-                tellings.reauthenticate[Role::Admin] |= revoked.is_some_and(|link| link.role == LinkRole::Host);
+                let role = self.event.links.iter().find(|made| made.id == *link).map(|link| link.role);
+                outgoing.reauthenticate[Role::Display] |= role.is_some_and(|role| role != LinkRole::Staff);
+                outgoing.reauthenticate[Role::Admin] |= role == Some(LinkRole::Host);
             }
             _ => {}
         }
@@ -99,31 +105,34 @@ impl State {
 }
 
 impl OutgoingFrames {
-    /// Adds a frame that only consoles hear.
-    pub fn for_consoles(&mut self, frame: Bytes) {
+    /// Adds a frame for consoles alone.
+    pub fn push_for_consoles(&mut self, frame: Bytes) {
         self.frames[Role::Admin].push(frame);
     }
 
-    /// Whether stages have to turn the page at once, though it may bring nobody a frame: whoever joins is told what is on theirs.
-    pub fn are_news(&self) -> bool {
-        self.more_than_numbers
+    /// True when reactors need the new snapshot at once, even without a frame: joiners are greeted
+    /// from the snapshot that their reactor holds.
+    pub fn needs_publication(&self) -> bool {
+        self.needs_publication
     }
 }
 
 impl EventState {
-    /// A hall whose room is not open yet.
-    pub fn new(state: State) -> Self {
-        let tally = CountUpdates::new(state.event.participant_count());
-        Self { state, room: None, tally, revision: 0, unannounced: None }
+    /// An event whose room is not open yet.
+    pub fn new(working: WorkingState) -> Self {
+        let counts = CountUpdates::new(working.event.participant_count());
+        Self { working, room: None, counts, revision: 0, unannounced: None }
     }
 
-    /// Shows the committed state and makes the publication that tells of it. The room shows it before any stage walks it, so that
-    /// a stage that meets the room in between begins with it and skips the publication.
-    pub fn publish(&mut self, tellings: OutgoingFrames) -> Publication {
-        let snapshot = self.snapshot();
+    /// Shows the committed state in the room and returns the publication for the reactors.
+    ///
+    /// The room shows it first: a reactor that meets the room in between starts from the newer
+    /// snapshot and skips the publication, which it recognizes by its revision.
+    pub fn publish(&mut self, outgoing: OutgoingFrames) -> Publication {
+        let snapshot = self.next_snapshot();
         let room = match &self.room {
             Some(room) => {
-                if let Some(draw) = tellings.announced {
+                if let Some(draw) = outgoing.announced {
                     room.delivery.begin(draw);
                 }
                 room.publish(snapshot.clone());
@@ -131,41 +140,45 @@ impl EventState {
             }
             None => self.room.insert(Arc::new(Room::new(snapshot.clone()))).clone(),
         };
-        if tellings.reset {
-            self.tally.clear();
+        if outgoing.is_reset {
+            self.counts.forget_numbers();
         }
-        tellings.joined.iter().for_each(|number| self.tally.note(*number));
-        // By its id: one batch may announce a draw and reveal the next, whose wait begins anew.
-        let known = self.unannounced;
-        let unannounced = self.state.event.unannounced_draw().map(|draw| draw.id);
-        self.unannounced = unannounced.map(|id| known.filter(|(known, _)| *known == id).unwrap_or((id, Instant::now())));
+        outgoing.registered.iter().for_each(|number| self.counts.add_number(*number));
+        // Compared by id: one batch may announce a draw and reveal the next, whose wait begins
+        // anew.
+        let previous = self.unannounced;
+        let unannounced = self.working.event.unannounced_draw().map(|draw| draw.id);
+        self.unannounced = unannounced.map(|id| previous.filter(|(draw, _)| *draw == id).unwrap_or((id, Instant::now())));
         Publication {
             room,
             snapshot,
-            frames: ByRole(tellings.frames.0.map(|frames| (!frames.is_empty()).then(|| join_frames(&frames)))),
-            announces: tellings.announced,
-            closes: tellings.closed.then_some(CloseCode::NoSuchEvent),
-            reauthenticate: tellings.reauthenticate,
+            frames: ByRole(outgoing.frames.0.map(|frames| (!frames.is_empty()).then(|| join_frames(&frames)))),
+            announces: outgoing.announced,
+            closes: outgoing.is_closed.then_some(CloseCode::NoSuchEvent),
+            reauthenticate: outgoing.reauthenticate,
         }
     }
 
-    /// The publication of the counts that are due, if any are. It is a revision of its own, since stages walk nothing twice.
+    /// The publication of the counts that are due at `now`, if any.
+    ///
+    /// It has a revision of its own, since reactors skip a revision that they have seen.
     pub fn publish_counts(&mut self, now: Instant) -> Option<Publication> {
         let room = self.room.clone()?;
-        let (participants, census) = (self.state.event.participant_count(), &room.connections);
-        let frames = self.tally.due(now, participants, census.total(), |role| census.connected(role));
+        let (participants, connections) = (self.working.event.participant_count(), &room.connections);
+        let frames = self.counts.due(now, participants, connections.total(), |role| connections.connected(role));
         frames.0.iter().any(Option::is_some).then(|| {
-            let snapshot = self.snapshot();
+            let snapshot = self.next_snapshot();
             room.publish(snapshot.clone());
             Publication { room, snapshot, frames, announces: None, closes: None, reauthenticate: ByRole::default() }
         })
     }
 
-    fn snapshot(&mut self) -> Arc<Snapshot> {
+    /// A snapshot of the working state under the next revision.
+    fn next_snapshot(&mut self) -> Arc<Snapshot> {
         self.revision += 1;
-        let State { event, ring, roster } = self.state.clone();
+        let WorkingState { event, ring, roster } = self.working.clone();
         let connections = self.room.as_ref().map_or(0, |room| room.connections.total());
-        self.tally.note_greeting(connections);
+        self.counts.note_greeting(connections);
         let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, role, None)));
         Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })
     }

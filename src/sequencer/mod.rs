@@ -1,21 +1,27 @@
-//! The one writer: it takes commands in batches, lets the rules decide, commits the facts, publishes, and then answers.
+//! The one writer: takes requests in batches, lets the rules decide, commits the facts, publishes,
+//! then replies.
 //!
-//! One thread does all of it, so that an event has one history and needs no lock. While a commit waits for the disk, the next batch
-//! gathers in the [`inbox`]; that is the group commit. [`batch`] is one such round; [`hall`] is an event as the writer holds it;
-//! [`deadlines`] is what falls due without anybody asking; [`tally`] are the merged counts; [`pace`] tells how it keeps up; [`recovery`] rebuilds it all from the journal.
+//! One thread does all of it, so an event has one history and needs no lock. While a commit waits
+//! for the disk, the next batch gathers in the [`inbox`]; that is the group commit. `batch` serves
+//! commands, `queries` what no rule decides, and `upkeep` what falls due by the deadlines of
+//! `timers`. `event_state` is an event as the writer holds it, `counts` merges counts on their way
+//! to sockets, [`commit_metrics`] measures commits, and `recovery` rebuilds everything from the
+//! journal.
 //!
-//! The order of a round is the product's promise: decide, commit, show, tell, reply. Nobody hears of a fact that could still be lost. This room
-//! holds the clock and the chance, and no rule, no byte layout and no socket.
+//! This module holds the clock and the entropy. It never holds a rule, a byte layout or a socket,
+//! and runs no code of `api`.
 
-pub mod batch;
+mod batch;
 pub mod commit_metrics;
-pub mod count_updates;
-pub mod event_state;
+mod counts;
+mod event_state;
 pub mod inbox;
-pub mod recovery;
+mod queries;
+mod recovery;
 #[cfg(test)]
 mod testing;
-pub mod timers;
+mod timers;
+mod upkeep;
 
 use crate::base::clock::wall_clock;
 use crate::base::threads::EndProcessOnPanic;
@@ -23,7 +29,9 @@ use crate::draw::fact::Settings;
 use crate::draw::{EventId, Prize, Timestamp};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
+use crate::store::CommitError;
 use crate::store::journal::Journal;
+use commit_metrics::CommitMetrics;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use event_state::EventState;
 use inbox::{Request, Responder};
@@ -32,113 +40,90 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
+use timers::Timers;
 
-/// The most orders one commit carries.
-const BATCH_ORDERS_MAX: usize = 512;
-/// The longest a batch goes on gathering.
-const BATCH_TIME_MAX: Duration = Duration::from_millis(2);
-/// How often deadlines and counts are looked at while there is something to tell or to wait for.
-const TICK: Duration = Duration::from_millis(100);
-/// The same while there is not: sockets come and go without a word to the writer. Ten looks a second were a fifth of a quiet evening's CPU.
-const QUIET_TICK: Duration = Duration::from_millis(500);
+/// The exit code of a process that can no longer trust its journal (EX_IOERR of sysexits.h).
+const JOURNAL_LOST: i32 = 74;
 
-/// What the operator settled about the writer.
+/// Limits that the operator configures.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// The most events at a time.
     pub events_max: u32,
-    /// How long a revealed draw waits for its completion.
+    /// Time that a revealed draw waits for a display to complete it.
     pub announce_after: Duration,
-    /// How long an event is kept after its last fact.
+    /// Time that an event is kept after its last fact.
     pub event_ttl: Duration,
-    /// How long winners' details are kept.
+    /// Time that winners' details are kept.
     pub details_ttl: Duration,
-    /// Where the copy goes that is made before rows are deleted.
+    /// Folder of the copies that are made before rows are deleted.
     pub backups_dir: PathBuf,
 }
 
-/// The writer, with everything it writes.
+/// The writer and everything it writes to.
 pub struct Sequencer {
     journal: Journal,
-    halls: BTreeMap<EventId, EventState>,
+    events: BTreeMap<EventId, EventState>,
     directory: Arc<Directory>,
-    stages: Reactors,
-    orders: Receiver<Box<Request>>,
+    reactors: Reactors,
+    requests: Receiver<Box<Request>>,
     limits: Limits,
-    /// Written here alone; read by the health paths. Relaxed: it stands alone.
+    /// False from a failed write to the next that succeeds. Written here alone, read by the health
+    /// checks; relaxed, since nothing else is read on the strength of it.
     durable: Arc<AtomicBool>,
     clock: Clock,
-    /// When this process began. A restart counts as a display having been there: the screen is about to come back.
+    /// The start of this process. It counts as a display having been there: after a restart the
+    /// screen is about to come back.
     started_at: Timestamp,
-    deadlines: timers::Timers,
-    pace: Arc<commit_metrics::CommitMetrics>,
+    timers: Timers,
+    metrics: Arc<CommitMetrics>,
 }
 
 impl Sequencer {
-    /// Opens a first event where the journal has none.
-    pub fn begin_with(&mut self, event: EventId, settings: Settings, prizes: Vec<Prize>) {
-        if self.halls.is_empty() {
-            self.round(vec![Request::Open { event, settings, prizes, reply: Responder::Nobody }]);
+    /// Opens a first event if the journal holds none.
+    pub fn open_first_event(&mut self, event: EventId, settings: Settings, prizes: Vec<Prize>) {
+        if self.events.is_empty() {
+            self.serve(vec![Request::Open { event, settings, prizes, reply: Responder::Discard }]);
         }
     }
 
-    /// How it keeps up, for whoever watches.
-    pub fn pace(&self) -> Arc<commit_metrics::CommitMetrics> {
-        Arc::clone(&self.pace)
+    /// The metrics of its commits.
+    pub fn metrics(&self) -> Arc<CommitMetrics> {
+        Arc::clone(&self.metrics)
     }
 
-    /// Writes until it is told to stop, then folds the journal's log into its file.
+    /// Serves requests until [`Request::Stop`] or the last inbox is dropped, then folds the
+    /// journal's log into its file.
     pub fn run(mut self) {
-        // A writer that panicked may hold half a truth.
+        // A writer that panicked may have changed an event by half.
         let _guard = EndProcessOnPanic;
-        let mut next_tick = Instant::now() + TICK;
         loop {
-            let first = match self.orders.recv_deadline(next_tick) {
-                Ok(order) => Some(order),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            if let Some(first) = first {
-                let (orders, stop) = self.gather(first);
-                self.round(orders);
-                if stop {
-                    break;
+            match self.requests.recv_deadline(self.timers.tick_at()) {
+                Ok(first) => {
+                    let (requests, stop) = self.gather(first);
+                    self.serve(requests);
+                    if stop {
+                        break;
+                    }
+                    self.timers.hasten_tick(Instant::now());
                 }
-                // What it changed is told soon.
-                next_tick = next_tick.min(Instant::now() + TICK);
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            if Instant::now() >= next_tick {
-                let is_busy = self.tick();
-                next_tick = Instant::now() + if is_busy { TICK } else { QUIET_TICK };
+            let now = Instant::now();
+            if now >= self.timers.tick_at() {
+                let is_busy = self.tick(now);
+                self.timers.restart_tick(Instant::now(), is_busy);
             }
         }
-        self.close();
-    }
-
-    /// The first order and those that came while the last commit was under way. Says whether to stop after them.
-    fn gather(&self, first: Box<Request>) -> (Vec<Request>, bool) {
-        let until = Instant::now() + BATCH_TIME_MAX;
-        let mut orders = Vec::new();
-        let mut next = Some(first);
-        while let Some(order) = next {
-            if matches!(*order, Request::Stop) {
-                return (orders, true);
-            }
-            orders.push(*order);
-            let more = orders.len() < BATCH_ORDERS_MAX && Instant::now() < until;
-            next = if more { self.orders.try_recv().ok() } else { None };
-        }
-        (orders, false)
-    }
-
-    fn close(&mut self) {
-        if let Err(error) = batch::unless_fatal(self.journal.checkpoint()) {
-            tracing::warn!(%error, "the journal's log stays beside its file; the next start folds it in");
-        }
+        self.checkpoint("the journal's log stays beside its file; the next start folds it in");
     }
 }
 
-/// The wall clock, held to never step back while this process lives. Across a restart it may: a start that went by a clock set wrong must not
-/// bind every later one, and what came first is said by the journal's order, never by its times.
+/// The wall clock, held so that it never steps back while this process lives.
+///
+/// Across a restart it may: a run with a wrong clock must not bind every later one. The journal's
+/// order says what came first, never its times.
 #[derive(Debug, Default)]
 struct Clock {
     last: Timestamp,
@@ -148,5 +133,31 @@ impl Clock {
     fn now(&mut self) -> Timestamp {
         self.last = self.last.max(wall_clock());
         self.last
+    }
+}
+
+/// The result of a write to the journal, if the journal can still be trusted.
+///
+/// After a failed fsync nobody knows what the disk holds, and a second fsync may be answered from
+/// memory. The process ends, and the next one reads what is really there.
+fn exit_if_fatal<T>(written: Result<T, CommitError>) -> Result<T, CommitError> {
+    if let Err(CommitError::Fatal(cause)) = &written {
+        tracing::error!(%cause, "the disk did not keep what was written; ending the process");
+        std::process::exit(JOURNAL_LOST);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_never_steps_back() {
+        let ahead = Timestamp(wall_clock().0 + 3_600_000);
+        let mut clock = Clock { last: ahead };
+        assert_eq!((clock.now(), clock.now()), (ahead, ahead), "it waits for a wall clock that was set back");
+        let mut clock = Clock::default();
+        assert!(clock.now() <= clock.now() && clock.now() >= Timestamp(wall_clock().0 - 60_000));
     }
 }

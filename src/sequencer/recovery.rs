@@ -1,11 +1,12 @@
-//! The way back: from the journal's facts to the halls, the directory and the rosters, through the same `apply` that serves live traffic.
+//! Recovery: from the journal's facts to events, directory and rosters, by the same `apply` that
+//! serves live traffic.
 
 use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::live::roster::Roster;
-use crate::sequencer::event_state::{EventState, OutgoingFrames, State};
+use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::Request;
 use crate::sequencer::timers::Timers;
 use crate::sequencer::{Clock, Limits, Sequencer};
@@ -18,81 +19,127 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 impl Sequencer {
-    /// Replays the journal, opens a room for every event in it, and is ready to run.
+    /// Replays the journal and opens a room for every event in it.
     ///
     /// # Errors
     /// When the journal cannot be read to its end.
     pub fn recover(
         mut journal: Journal,
         directory: Arc<Directory>,
-        stages: Reactors,
-        orders: Receiver<Box<Request>>,
+        reactors: Reactors,
+        requests: Receiver<Box<Request>>,
         limits: Limits,
         durable: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
-        let mut found = BTreeMap::new();
-        journal.replay(|id, stamped| take(&mut found, id, &stamped))?;
+        let mut replayed = BTreeMap::new();
+        journal.replay(|id, fact| replay(&mut replayed, id, &fact))?;
         let mut clock = Clock::default();
         let started_at = clock.now();
-        let mut halls = BTreeMap::new();
-        for (id, found) in found {
-            let mut hall = EventState::new(found.with_roster());
-            let room = hall.publish(OutgoingFrames::default()).room;
+        let mut events = BTreeMap::new();
+        for (id, replayed) in replayed {
+            let mut event = EventState::new(replayed.with_roster());
+            let room = event.publish(OutgoingFrames::default()).room;
             room.connections.note_display(started_at.0);
             directory.insert(room);
-            halls.insert(id, hall);
+            events.insert(id, event);
         }
-        let deadlines = Timers::new(Instant::now());
         Ok(Self {
             journal,
-            halls,
+            events,
             directory,
-            stages,
-            orders,
+            reactors,
+            requests,
             limits,
             durable,
             clock,
             started_at,
-            deadlines,
-            pace: Arc::default(),
+            timers: Timers::new(Instant::now()),
+            metrics: Arc::default(),
         })
     }
 }
 
-/// An event on its way back.
-struct Found {
-    state: State,
-    /// The numbers of its present session, with their keys.
+/// An event during the replay.
+struct ReplayedEvent {
+    working: WorkingState,
+    /// The numbers of its current session, with their keys.
     numbers: Vec<(Number, [u8; 32])>,
 }
 
-impl Found {
-    /// The state with a roster that knows every number of the session, and gives the next.
-    fn with_roster(self) -> State {
-        let Self { mut state, numbers } = self;
-        if state.event.phase != Phase::Closed {
-            let roster = Roster::new(state.event.settings.participants_max, state.event.highest_number() + 1);
+impl ReplayedEvent {
+    /// The state with a roster that knows every number of the session and gives the next.
+    fn with_roster(self) -> WorkingState {
+        let Self { mut working, numbers } = self;
+        if working.event.phase != Phase::Closed {
+            let roster = Roster::new(working.event.settings.participants_max, working.event.highest_number() + 1);
             numbers.iter().for_each(|(number, key)| roster.restore(key, number.0));
-            state.roster = Arc::new(roster);
+            working.roster = Arc::new(roster);
         }
-        state
+        working
     }
 }
 
-/// Makes one fact of the journal true again.
-fn take(found: &mut BTreeMap<EventId, Found>, id: EventId, stamped: &RecordedFact) {
-    let RecordedFact { at, fact, .. } = stamped;
+/// Applies one fact of the journal.
+fn replay(events: &mut BTreeMap<EventId, ReplayedEvent>, id: EventId, recorded: &RecordedFact) {
+    let RecordedFact { at, fact, .. } = recorded;
     if let Fact::Opened { settings, session, epoch, .. } = fact {
-        let state = State::new(Event::new(id.clone(), settings.clone(), *session, *epoch, *at));
-        found.insert(id, Found { state, numbers: Vec::new() });
+        let working = WorkingState::new(Event::new(id.clone(), settings.clone(), *session, *epoch, *at));
+        events.insert(id, ReplayedEvent { working, numbers: Vec::new() });
         return;
     }
-    let found = found.get_mut(&id).expect("an event's first fact is its opening");
-    // Nobody is connected yet: what these facts sounded like is kept for those who come back, and told to nobody.
-    found.state.take(*at, fact, &mut OutgoingFrames::default());
+    let event = events.get_mut(&id).expect("an event's first fact is its opening");
+    // The ring keeps these frames for peers that come back; nobody is connected to get them now.
+    event.working.apply(*at, fact, &mut OutgoingFrames::default());
     match fact {
-        Fact::Registered { number, key } => found.numbers.push((*number, *key)),
-        Fact::Reset { session: Some(_) } => found.numbers.clear(),
+        Fact::Registered { number, key } => event.numbers.push((*number, *key)),
+        Fact::Reset { session: Some(_) } => event.numbers.clear(),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::draw::command::{Command, ResetScope};
+    use crate::draw::{Phase, SessionId};
+    use crate::sequencer::testing::*;
+
+    #[test]
+    fn a_restart_continues_with_the_numbers_and_frames_before_it() {
+        let mut server = TestSequencer::open();
+        let registrations = [server.claim(1), server.claim(2)].map(|command| command_request(GALA, command));
+        server.serve(registrations);
+        server.serve([command_request(GALA, Command::Standby(draw_request("TV")))]).remove(0).unwrap();
+        let before = server.room().snapshot();
+        let server = server.restart();
+        let after = server.room().snapshot();
+        assert_eq!(after.ring.last_seq(), before.ring.last_seq());
+        assert_eq!(after.ring.after(0).unwrap().collect::<Vec<_>>(), before.ring.after(0).unwrap().collect::<Vec<_>>());
+        assert_eq!((after.event.participant_count(), after.event.epoch), (2, before.event.epoch));
+        assert_eq!((after.roster.find(&[1; 32]), after.roster.find(&[2; 32])), (Some(1), Some(2)));
+        assert_eq!(after.roster.claim(&[3; 32]), Some(3), "the next number follows");
+    }
+
+    #[test]
+    fn numbers_from_before_a_reset_are_not_restored() {
+        let mut server = TestSequencer::open();
+        let registration = server.claim(1);
+        let reset = Command::Reset(ResetScope::Participants(SessionId([9; 16])));
+        server.serve([command_request(GALA, registration), command_request(GALA, reset)]);
+        let registration = server.claim(2);
+        server.serve([command_request(GALA, registration)]).remove(0).unwrap();
+        let server = server.restart();
+        let roster = &server.room().snapshot().roster;
+        assert_eq!((roster.find(&[1; 32]), roster.find(&[2; 32])), (None, Some(1)), "the reset began again from 1");
+    }
+
+    #[test]
+    fn a_closed_event_comes_back_closed() {
+        let mut server = TestSequencer::open();
+        let registration = server.claim(1);
+        server.serve([command_request(GALA, registration), command_request(GALA, Command::ChangePhase(Phase::Closed))]);
+        let server = server.restart();
+        let snapshot = server.room().snapshot();
+        assert_eq!(snapshot.event.phase, Phase::Closed);
+        assert!(snapshot.roster.claim(&[2; 32]).is_none() && snapshot.ring.after(0).is_none());
     }
 }

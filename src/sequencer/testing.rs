@@ -1,8 +1,9 @@
-//! What the writer's tests share: a writer in the test's own hands, on a real journal, and peers on real loopback sockets.
+//! Fixtures of the sequencer's tests: a sequencer on the test's own thread and a real journal, and
+//! peers on loopback sockets.
 
-use crate::draw::command::Command;
+use crate::draw::command::{Command, DrawSelector, WinSelector};
 use crate::draw::fact::Settings;
-use crate::draw::{Actor, DrawRequest, EventId, Mode, Number, Prize, PrizeId};
+use crate::draw::{Actor, DrawId, DrawRequest, EventId, Mode, Number, Outcome, Prize, PrizeId};
 use crate::live::Role;
 use crate::live::message_handler::{Action, MessageHandler, PeerContext};
 use crate::live::reactor::{Admission, Join, Reactors};
@@ -12,121 +13,165 @@ use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
 use crate::sequencer::{Limits, Sequencer};
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
+use crate::wire::request::Contact;
 use bytes::Bytes;
 use crossbeam::channel::bounded;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot::{Receiver, channel};
 
-/// How long a test waits for what must come; far beyond any busy machine.
+/// The longest that a test waits for bytes; far beyond any busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The event that is there from the beginning.
+/// The event that is open from the beginning.
 pub const GALA: &str = "gala";
+pub const EVENT_TTL: Duration = Duration::from_secs(7_200);
+pub const DETAILS_TTL: Duration = Duration::from_secs(3_600);
 
-/// A writer that does a round when it is told to.
-pub struct Desk {
-    pub writer: Sequencer,
+/// A sequencer that serves when the test calls it.
+pub struct TestSequencer {
+    pub sequencer: Sequencer,
     pub directory: Arc<Directory>,
-    pub stages: Reactors,
-    _folder: TempDir,
+    reactors: Reactors,
+    folder: Option<TempDir>,
 }
 
-/// Where an answer comes.
-pub type Waiting = Receiver<Result<Accepted, Rejection>>;
+/// A request and the receiver of its answer.
+pub type PendingRequest = (Request, Receiver<Result<Accepted, Rejection>>);
 
-impl Desk {
-    /// A writer with one event, nobody in it and nothing listed.
+impl TestSequencer {
+    /// A sequencer with one event, without participants or prizes.
     pub fn open() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self::recover(tempfile::tempdir().unwrap());
+        server.serve([open_request(GALA)]).remove(0).unwrap();
+        server
+    }
+
+    fn recover(folder: TempDir) -> Self {
         let journal = Journal::open(folder.path(), &Keys::open(folder.path()).unwrap()).unwrap();
-        let (directory, stages) = (Arc::<Directory>::default(), Reactors::start(1, || Box::new(Mute)).unwrap());
+        let (directory, reactors) = (Arc::<Directory>::default(), Reactors::start(1, || Box::new(SilentHandler)).unwrap());
         let limits = Limits {
             events_max: 3,
             announce_after: Duration::from_secs(10),
-            event_ttl: Duration::from_secs(3_600),
-            details_ttl: Duration::from_secs(3_600),
+            event_ttl: EVENT_TTL,
+            details_ttl: DETAILS_TTL,
             backups_dir: folder.path().join("backups"),
         };
-        let orders = bounded(1).1;
-        let writer = Sequencer::recover(journal, directory.clone(), stages.clone(), orders, limits, Default::default()).unwrap();
-        let mut desk = Self { writer, directory, stages, _folder: folder };
-        desk.serve([opens(GALA)]).remove(0).unwrap();
-        desk
+        let requests = bounded(1).1;
+        let sequencer = Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default());
+        Self { sequencer: sequencer.unwrap(), directory, reactors, folder: Some(folder) }
     }
 
-    /// Serves these orders as one batch.
-    pub fn serve<const N: usize>(&mut self, orders: [(Request, Waiting); N]) -> Vec<Result<Accepted, Rejection>> {
-        let (orders, waiting): (Vec<_>, Vec<_>) = orders.into_iter().unzip();
-        self.writer.round(orders);
-        waiting.into_iter().map(|mut answer| answer.try_recv().expect("every order is answered")).collect()
+    /// The sequencer of a later process on the same journal.
+    pub fn restart(mut self) -> Self {
+        let folder = self.folder.take().unwrap();
+        drop(self);
+        Self::recover(folder)
+    }
+
+    /// Serves these requests as one batch.
+    pub fn serve<const N: usize>(&mut self, requests: [PendingRequest; N]) -> Vec<Result<Accepted, Rejection>> {
+        let (requests, answers): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+        self.sequencer.serve(requests);
+        answers.into_iter().map(|mut answer| answer.try_recv().expect("every request is answered")).collect()
     }
 
     pub fn room(&self) -> Arc<Room> {
         self.directory.find(GALA).unwrap()
     }
 
-    pub fn hall(&mut self) -> &mut EventState {
-        self.writer.halls.get_mut(GALA).unwrap()
+    pub fn event(&mut self) -> &mut EventState {
+        self.sequencer.events.get_mut(GALA).unwrap()
     }
 
-    /// A number that was claimed for a key, and is to be committed.
+    /// The command that commits a number which was claimed for a key.
     pub fn claim(&self, key: u8) -> Command {
         let (key, snapshot) = ([key; 32], self.room().snapshot());
         let number = Number(snapshot.roster.claim(&key).unwrap());
         Command::Register { number, key, session: snapshot.event.session }
     }
 
-    /// A phone that has been greeted.
-    pub fn phone(&self) -> Listener {
-        let door = TcpListener::bind("127.0.0.1:0").unwrap();
-        let far = TcpStream::connect(door.local_addr().unwrap()).unwrap();
-        far.set_read_timeout(Some(DEADLINE)).unwrap();
-        let (socket, _) = door.accept().unwrap();
+    /// An announced draw whose winner registers for it: number 1 wins the first of these draws,
+    /// number 2 the second.
+    pub fn announce_draw(&mut self, prize: &str) -> DrawId {
+        let key = self.event().working.event.participant_count() as u8 + 1;
+        let registration = command_request(GALA, self.claim(key));
+        let draw = command_request(GALA, Command::DrawAtOnce(draw_request(prize)));
+        let drawn = self.serve([registration, draw]).remove(1).unwrap();
+        let Outcome::Revealed(draw) = drawn.outcome else { panic!("no draw: {:?}", drawn.outcome) };
+        let completion = Command::Complete(DrawSelector::Draw(draw));
+        self.serve([command_request(GALA, completion)]).remove(0).unwrap();
+        draw
+    }
+
+    /// A phone that has got its state sync.
+    pub fn phone(&self) -> TestPeer {
+        self.connect(Role::Phone)
+    }
+
+    /// A console that has got its state sync.
+    pub fn console(&self) -> TestPeer {
+        self.connect(Role::Admin)
+    }
+
+    fn connect(&self, role: Role) -> TestPeer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let entry = Admission::Admitted { room: self.room(), role: Role::Phone, identity: None, since: None };
-        self.stages.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission: entry });
-        let mut listener = Listener { far, heard: Vec::new() };
-        listener.until(b"state_sync");
-        listener
+        let admission = Admission::Admitted { room: self.room(), role, identity: None, since: None };
+        self.reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        let mut peer = TestPeer { client, read: Vec::new() };
+        peer.read_until(b"state_sync");
+        peer
+    }
+
+    /// Waits for what reactors do in their own time.
+    pub fn wait_until(&self, is_done: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !is_done(self) {
+            assert!(Instant::now() < deadline, "it never came");
+            std::thread::yield_now();
+        }
     }
 }
 
-impl Drop for Desk {
+impl Drop for TestSequencer {
     fn drop(&mut self) {
-        self.stages.stop(Duration::ZERO, Duration::ZERO);
+        self.reactors.stop(Duration::ZERO, Duration::ZERO);
     }
 }
 
-/// The far end of a phone's socket, and every byte it has heard.
-pub struct Listener {
-    far: TcpStream,
-    heard: Vec<u8>,
+/// The client's end of a socket, and every byte that it has read.
+pub struct TestPeer {
+    client: TcpStream,
+    read: Vec<u8>,
 }
 
-impl Listener {
-    /// Listens until these bytes come.
-    pub fn until(&mut self, bytes: &[u8]) {
-        while !self.has_heard(bytes) {
+impl TestPeer {
+    /// Reads until these bytes come.
+    pub fn read_until(&mut self, bytes: &[u8]) {
+        while !self.has_read(bytes) {
             let mut more = [0; 4096];
-            let count = self.far.read(&mut more).expect("more is said");
-            assert!(count > 0, "closed before {:?}: {}", bytes.escape_ascii(), self.heard.escape_ascii());
-            self.heard.extend_from_slice(&more[..count]);
+            let count = self.client.read(&mut more).expect("more bytes come");
+            assert!(count > 0, "closed before {:?}: {}", bytes.escape_ascii(), self.read.escape_ascii());
+            self.read.extend_from_slice(&more[..count]);
         }
     }
 
-    pub fn has_heard(&self, bytes: &[u8]) -> bool {
-        self.heard.windows(bytes.len()).any(|window| window == bytes)
+    pub fn has_read(&self, bytes: &[u8]) -> bool {
+        self.read.windows(bytes.len()).any(|window| window == bytes)
     }
 }
 
-/// Understands nothing, and says how things stand.
-struct Mute;
+/// Understands no message, and greets with the ready-made state sync.
+struct SilentHandler;
 
-impl MessageHandler for Mute {
+impl MessageHandler for SilentHandler {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
@@ -136,16 +181,23 @@ impl MessageHandler for Mute {
     }
 }
 
-pub fn opens(event: &str) -> (Request, Waiting) {
+pub fn open_request(event: &str) -> PendingRequest {
     let settings = Settings { title: "t".into(), participants_max: 100, ..Settings::default() };
     let (reply, answer) = channel();
     (Request::Open { event: id(event), settings, prizes: vec![], reply: Responder::Handler(reply) }, answer)
 }
 
-pub fn order(event: &str, command: Command) -> (Request, Waiting) {
+pub fn command_request(event: &str, command: Command) -> PendingRequest {
     let (reply, answer) = channel();
-    let (event, reply) = (id(event), Responder::Handler(reply));
-    (Request::Command { event, actor: Actor::Admin, command, details: None, reply }, answer)
+    (Request::Command { event: id(event), actor: Actor::Admin, command, reply: Responder::Handler(reply) }, answer)
+}
+
+/// Details of a win, with an address.
+pub fn details_request(event: &str, number: u32, draw: DrawId, name: &str) -> PendingRequest {
+    let (reply, answer) = channel();
+    let contact = Contact { name: name.into(), phone: "010-1234-5678".into(), address: Some("Seoul".into()) };
+    let (number, win, reply) = (Number(number), WinSelector::Draw(draw), Responder::Handler(reply));
+    (Request::SubmitDetails { event: id(event), number, win, contact, reply }, answer)
 }
 
 pub fn id(event: &str) -> EventId {
@@ -153,13 +205,13 @@ pub fn id(event: &str) -> EventId {
 }
 
 /// A draw of one winner.
-pub fn wish(prize: &str) -> DrawRequest {
+pub fn draw_request(prize: &str) -> DrawRequest {
     let (prize_name, mode) = (Some(prize.into()), Some(Mode::List));
     DrawRequest { prize_name, prize_rank: Some(1), mode, winner_count: Some(1), ..DrawRequest::default() }
 }
 
-/// A prize whose fact takes up about a page.
-pub fn bulky(name: &str) -> Prize {
+/// A prize whose fact fills about a page of the journal.
+pub fn page_sized_prize(name: &str) -> Prize {
     Prize {
         id: PrizeId(0),
         name: format!("{name} {}", "x".repeat(4_000)).into(),

@@ -90,7 +90,7 @@ pub struct ContactBody {
     pub consent: bool,
 }
 
-/// A winner's contact details, checked and trimmed.
+/// A winner's contact details, checked and trimmed. Never printed: `Debug` shows no field.
 pub struct Contact {
     /// The name.
     pub name: String,
@@ -98,6 +98,12 @@ pub struct Contact {
     pub phone: String,
     /// The postal address.
     pub address: Option<String>,
+}
+
+impl std::fmt::Debug for Contact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Contact(..)")
+    }
 }
 
 /// `POST /admin/events`

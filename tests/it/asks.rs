@@ -1,4 +1,5 @@
-//! What an event asks of its phones: consent before a number, an address where the prize is sent, and what details are for.
+//! An event's requirements of its phones: consent before a number, and an address where the prize
+//! is sent.
 
 use crate::show::{EVENT, prize, request_id};
 use crate::test_server::TestServer;
@@ -16,62 +17,62 @@ fn registration(index: u64, consent: Option<bool>) -> Value {
 }
 
 #[tokio::test]
-async fn an_event_that_asks_for_consent_gives_no_number_without() {
-    let mut house = TestServer::start().await;
-    house.open_event_with(json!({"event_id": EVENT, "consent_text": CONSENT, "privacy_purpose": "경품 발송"})).await;
-    let hall = house.public("/state").await["state_sync"].clone();
-    assert_eq!((&hall["consent_required"], &hall["consent_text"]), (&json!(true), &json!(CONSENT)));
+async fn an_event_that_requires_consent_gives_no_number_without_it() {
+    let mut server = TestServer::start().await;
+    server.open_event_with(json!({"event_id": EVENT, "consent_text": CONSENT, "privacy_purpose": "경품 발송"})).await;
+    let state = server.public("/state").await["state_sync"].clone();
+    assert_eq!((&state["consent_required"], &state["consent_text"]), (&json!(true), &json!(CONSENT)));
     for consent in [None, Some(false)] {
-        house.post("/register").json(&registration(1, consent)).await.refused(403, "CONSENT_REQUIRED");
+        server.post("/register").json(&registration(1, consent)).await.refused(403, "CONSENT_REQUIRED");
     }
-    let phone = house.post("/register").json(&registration(1, Some(true))).await.granted(201);
-    let again = house.post("/register").json(&registration(1, None)).await.granted(201);
-    assert_eq!(again["session_token"], phone["session_token"], "whoever has a number has agreed");
+    let phone = server.post("/register").json(&registration(1, Some(true))).await.granted(201);
+    let again = server.post("/register").json(&registration(1, None)).await.granted(201);
+    assert_eq!(again["session_token"], phone["session_token"], "a phone that has a number has agreed");
 
-    house.kill();
-    house.restart().await;
-    house.post("/register").json(&registration(2, None)).await.refused(403, "CONSENT_REQUIRED");
-    let own = house.get(&format!("/state?event_id={EVENT}")).bearer(phone["session_token"].as_str().unwrap()).await.ok();
+    server.kill();
+    server.restart().await;
+    server.post("/register").json(&registration(2, None)).await.refused(403, "CONSENT_REQUIRED");
+    let own = server.get(&format!("/state?event_id={EVENT}")).bearer(phone["session_token"].as_str().unwrap()).await.ok();
     let own = &own["state_sync"];
     assert_eq!((&own["privacy"]["purpose"], &own["privacy"]["days"]), (&json!("경품 발송"), &json!(30)));
     assert_eq!(own["privacy"]["until"].as_str().unwrap().len(), "2026-12-31".len());
-    assert!(own.get("consent_text").is_none(), "it need not hear it again: {own}");
+    assert!(own.get("consent_text").is_none(), "a registered phone does not need it: {own}");
 
-    let events = |change: Value| house.ask(Method::PATCH, &format!("/admin/events/{EVENT}")).admin().json(&change);
-    let event = events(json!({"title": "Gala"})).await.ok();
+    let change_event = |change: Value| server.ask(Method::PATCH, &format!("/admin/events/{EVENT}")).admin().json(&change);
+    let event = change_event(json!({"title": "Gala"})).await.ok();
     assert_eq!(
         (&event["consent_text"], &event["privacy_purpose"]),
         (&json!(CONSENT), &json!("경품 발송")),
-        "what is left out stays"
+        "an omitted field keeps its value"
     );
-    assert_eq!(events(json!({"consent_text": ""})).await.ok()["consent_text"], Value::Null);
-    house.post("/register").json(&registration(2, None)).await.granted(201);
-    events(json!({"consent_text": "x".repeat(2_001)})).await.refused(422, "INVALID_REQUEST");
-    events(json!({"privacy_purpose": "a\u{7}"})).await.refused(422, "INVALID_REQUEST");
-    events(json!({"rehearsal": true})).await.refused(422, "INVALID_REQUEST");
+    assert_eq!(change_event(json!({"consent_text": ""})).await.ok()["consent_text"], Value::Null);
+    server.post("/register").json(&registration(2, None)).await.granted(201);
+    change_event(json!({"consent_text": "x".repeat(2_001)})).await.refused(422, "INVALID_REQUEST");
+    change_event(json!({"privacy_purpose": "a\u{7}"})).await.refused(422, "INVALID_REQUEST");
+    change_event(json!({"rehearsal": true})).await.refused(422, "INVALID_REQUEST");
 }
 
 #[tokio::test]
-async fn an_address_is_taken_where_the_prize_is_sent_and_dropped_elsewhere() {
-    let house = TestServer::start().await;
+async fn an_address_is_stored_only_for_a_prize_that_is_sent() {
+    let server = TestServer::start().await;
     let listed = |name: &str, sent| json!({"prize_name": name, "prize_rank": 1, "quantity": 1, "needs_address": sent});
-    house.open_event_with(json!({"event_id": EVENT, "prizes": [listed("Sofa", true), listed("Mug", false)]})).await;
-    let phones = house.register_many(2).await;
+    server.open_event_with(json!({"event_id": EVENT, "prizes": [listed("Sofa", true), listed("Mug", false)]})).await;
+    let phones = server.register_many(2).await;
     let mut won = Vec::new();
     for name in ["Sofa", "Mug"] {
-        won.push(house.whole_draw(&prize(name)).await);
+        won.push(server.whole_draw(&prize(name)).await);
     }
     let bearer = |draw: usize| &phones.iter().find(|phone| phone.number == won[draw].1[0]).unwrap().token;
     let mut form = json!({"event_id": EVENT, "draw_id": won[0].0, "name": "홍길동", "phone": "010-1234-5678", "consent": true});
-    house.post("/winner-info").bearer(bearer(0)).json(&form).await.refused(422, "INVALID_REQUEST");
+    server.post("/winner-info").bearer(bearer(0)).json(&form).await.refused(422, "INVALID_REQUEST");
     form["address"] = json!("서울시 중구 1");
-    house.post("/winner-info").bearer(bearer(0)).json(&form).await.ok();
+    server.post("/winner-info").bearer(bearer(0)).json(&form).await.ok();
     form["draw_id"] = json!(won[1].0);
-    house.post("/winner-info").bearer(bearer(1)).json(&form).await.ok();
-    let winners = house.look("winners?unmask=1").await;
+    server.post("/winner-info").bearer(bearer(1)).json(&form).await.ok();
+    let winners = server.look("winners?unmask=1").await;
     let address = |draw: usize| {
         let rows = winners["winners"].as_array().unwrap();
         rows.iter().find(|row| row["draw_id"] == won[draw].0).unwrap().get("address").cloned()
     };
-    assert_eq!((address(0), address(1)), (Some(json!("서울시 중구 1")), None), "what is not needed is not kept");
+    assert_eq!((address(0), address(1)), (Some(json!("서울시 중구 1")), None), "an address that is not needed is not stored");
 }

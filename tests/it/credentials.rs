@@ -1,4 +1,5 @@
-//! Certificates for tests, and whoever speaks TLS in them: a real rustls client, and a tunnel that lets every other client of these tests do so.
+//! Certificates for tests and TLS clients: a real rustls client, and a tunnel that puts any other
+//! test client behind TLS.
 
 use crate::test_server::PATIENCE;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -16,20 +17,20 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The name that certificates are made for.
+/// The host name in certificates.
 pub const NAME: &str = "localhost";
 
-/// An authority of the tests' own, and a folder for what it makes.
+/// A certificate authority of the tests, with a folder for its files.
 pub struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     pub root: CertificateDer<'static>,
 }
 
-/// From when and until when a certificate is good, in days from now.
+/// Validity of a certificate: first and last day, relative to now.
 pub type Days = (i64, i64);
 
-/// Good today.
+/// Valid today.
 pub const TODAY: Days = (-1, 90);
 
 impl Authority {
@@ -44,19 +45,19 @@ impl Authority {
         Self { folder, issuer: Issuer::new(params, key), root }
     }
 
-    /// A file's path in its folder.
+    /// The path of a file in its folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The root in PEM form, as a file.
+    /// Writes the root certificate as PEM and returns the path.
     pub fn root_file(&self) -> PathBuf {
         let path = self.path("root.pem");
         std::fs::write(&path, pem("CERTIFICATE", &self.root)).unwrap();
         path
     }
 
-    /// A certificate for `names` and its key, in PEM form.
+    /// A certificate for `names` and its key, both as PEM.
     pub fn make(&self, names: &[&str], (from, until): Days) -> (String, String) {
         let mut params = CertificateParams::new(names.iter().map(|name| name.to_string()).collect::<Vec<_>>()).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -66,7 +67,7 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    /// The same in two files called so; their paths.
+    /// Writes a certificate and its key to `stem.pem` and `stem.key` and returns their paths.
     pub fn files(&self, stem: &str, names: &[&str], days: Days) -> (PathBuf, PathBuf) {
         let (cert, key) = (self.path(&format!("{stem}.pem")), self.path(&format!("{stem}.key")));
         let (cert_text, key_text) = self.make(names, days);
@@ -75,7 +76,7 @@ impl Authority {
         (cert, key)
     }
 
-    /// A client that trusts it.
+    /// A client that trusts this authority.
     pub fn client(&self, versions: &[&'static SupportedProtocolVersion], protocols: &[&str]) -> Arc<ClientConfig> {
         client_trusting([self.root.clone()], versions, protocols)
     }
@@ -96,29 +97,29 @@ pub fn client_trusting(
     Arc::new(config)
 }
 
-/// Shakes hands as a browser does.
+/// Connects and completes the handshake, as a browser does.
 ///
 /// # Errors
-/// Whatever came in its way.
+/// The connection's or the handshake's.
 pub async fn connect(address: SocketAddr, client: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     let name = ServerName::try_from(NAME).unwrap();
     timeout(PATIENCE, TlsConnector::from(Arc::clone(client)).connect(name, tcp)).await.expect("a handshake ends")
 }
 
-/// The certificate that a server shows.
+/// The certificate that a server presents.
 pub async fn shown(address: SocketAddr, client: &Arc<ClientConfig>) -> Option<CertificateDer<'static>> {
     let stream = connect(address, client).await.ok()?;
     Some(stream.get_ref().1.peer_certificates()?[0].clone().into_owned())
 }
 
-/// The first certificate of a file.
+/// The first certificate in a file.
 pub fn first_of(path: &Path) -> CertificateDer<'static> {
     use rustls::pki_types::pem::PemObject;
     CertificateDer::from_pem_file(path).unwrap()
 }
 
-/// What leads every client of these tests to a server under TLS: it takes plain connections, and brings them there. Dropping it ends it.
+/// A tunnel that accepts plain connections and forwards them over TLS. Dropping it stops accepting.
 pub struct Tunnel {
     pub address: SocketAddr,
     accepting: JoinHandle<()>,
@@ -129,11 +130,11 @@ impl Tunnel {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
+            while let Ok((mut client_side, _)) = listener.accept().await {
                 let client = Arc::clone(&client);
                 tokio::spawn(async move {
-                    if let Ok(mut far) = connect(server, &client).await {
-                        let _ = copy_bidirectional(&mut near, &mut far).await;
+                    if let Ok(mut server_side) = connect(server, &client).await {
+                        let _ = copy_bidirectional(&mut client_side, &mut server_side).await;
                     }
                 });
             }

@@ -1,7 +1,9 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
-//! One binary for all of it, each test on a server and a data folder of its own. [`house`] starts and ends the server, [`http`] and
-//! [`socket`] are the clients, [`credentials`] makes certificates and speaks TLS, [`faulty_proxy`] sits between a client and the server, [`show`] an evening in few words; the others are named for the promise they hold the server to.
+//! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts
+//! and stops the server, [`http`] and [`socket`] are the clients, [`credentials`] makes
+//! certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and [`show`] runs
+//! an event in few lines. The other files are named for the behaviour they test.
 
 mod acme;
 mod admin;

@@ -1,4 +1,5 @@
-//! The figures: who may see them, that they move with what happens, and that dashboards and alerts ask for what there is.
+//! Metrics: access, values that follow the event, and dashboards and alerts that name existing
+//! metrics only.
 
 use crate::http::Ask;
 use crate::show::{EVENT, prize};
@@ -7,7 +8,7 @@ use hyper::Method;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-const TOKEN: &str = "a-token-for-the-figures";
+const TOKEN: &str = "a-token-for-the-metrics";
 
 /// The value of a sample, by its whole name.
 fn value(text: &str, name: &str) -> f64 {
@@ -15,28 +16,28 @@ fn value(text: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no sample {name} in\n{text}")).parse().unwrap()
 }
 
-async fn figures(house: &TestServer) -> String {
-    let answer = house.ask(Method::GET, "/metrics").admin().await;
+async fn metrics(server: &TestServer) -> String {
+    let answer = server.ask(Method::GET, "/metrics").admin().await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     String::from_utf8(answer.body.to_vec()).unwrap()
 }
 
 #[tokio::test]
-async fn figures_are_for_those_who_may_see_them() {
-    let house = TestServer::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
-    house.ask(Method::GET, "/metrics").await.refused(401, "UNAUTHORIZED");
-    house.ask(Method::GET, "/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(house.ask(Method::GET, "/metrics").bearer(TOKEN).await.status, 200);
-    assert_eq!(house.ask(Method::GET, "/metrics").admin().await.status, 200);
-    house.ask(Method::GET, "/admin/events").bearer(TOKEN).await.refused(401, "UNAUTHORIZED");
+async fn metrics_require_a_token() {
+    let server = TestServer::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
+    server.ask(Method::GET, "/metrics").await.refused(401, "UNAUTHORIZED");
+    server.ask(Method::GET, "/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
+    assert_eq!(server.ask(Method::GET, "/metrics").bearer(TOKEN).await.status, 200);
+    assert_eq!(server.ask(Method::GET, "/metrics").admin().await.status, 200);
+    server.ask(Method::GET, "/admin/events").bearer(TOKEN).await.refused(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
-async fn a_collector_on_this_machine_needs_no_token_and_finds_nothing_else() {
-    let house = TestServer::start_with(&[("LUCKYDRAW_METRICS_BIND", "127.0.0.1:0")]).await;
+async fn the_local_metrics_port_needs_no_token_and_serves_nothing_else() {
+    let server = TestServer::start_with(&[("LUCKYDRAW_METRICS_BIND", "127.0.0.1:0")]).await;
     let address: SocketAddr = poll("the log names the port", || {
-        let printed = house.printed();
+        let printed = server.printed();
         let (_, rest) = printed.lines().find(|line| line.contains("figures are to be had"))?.split_once("127.0.0.1:")?;
         let port = rest.split(|c: char| !c.is_ascii_digit()).next()?;
         format!("127.0.0.1:{port}").parse().ok()
@@ -49,15 +50,15 @@ async fn a_collector_on_this_machine_needs_no_token_and_finds_nothing_else() {
 }
 
 #[tokio::test]
-async fn figures_move_with_what_happens() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let phones = house.register_many(3).await;
-    let mut socket = house.phone_socket(&phones[0]).await;
-    house.whole_draw(&prize("TV")).await;
+async fn metrics_follow_the_event() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let phones = server.register_many(3).await;
+    let mut socket = server.phone_socket(&phones[0]).await;
+    server.whole_draw(&prize("TV")).await;
     socket.until("draw_complete").await;
 
-    let text = figures(&house).await;
+    let text = metrics(&server).await;
     let of = |name: &str| format!("{name}{{event=\"{EVENT}\"}}");
     assert_eq!(value(&text, &of("luckydraw_participants")), 3.0);
     assert_eq!(value(&text, &format!("luckydraw_sockets{{event=\"{EVENT}\",role=\"phone\"}}")), 1.0);
@@ -69,27 +70,27 @@ async fn figures_move_with_what_happens() {
     assert!(
         value(&text, "process_resident_memory_bytes") > 1e6 && value(&text, "luckydraw_journal_bytes{file=\"journal\"}") > 0.0
     );
-    house.ask(Method::GET, "/nothing-here").await.refused(404, "NOT_FOUND");
-    let text = figures(&house).await;
+    server.ask(Method::GET, "/nothing-here").await.refused(404, "NOT_FOUND");
+    let text = metrics(&server).await;
     assert_eq!(value(&text, r#"luckydraw_http_requests_total{method="-",route="-",code="404"}"#), 1.0);
 }
 
 #[tokio::test]
-async fn dashboards_and_alerts_ask_for_what_there_is() {
-    let house = TestServer::start().await;
-    let text = figures(&house).await;
+async fn dashboards_and_alerts_name_existing_metrics() {
+    let server = TestServer::start().await;
+    let text = metrics(&server).await;
     let families: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     for file in ["scripts/monitoring/grafana.json", "scripts/monitoring/alerts.yml"] {
-        let asks = std::fs::read_to_string(file).unwrap();
-        let words = asks.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let text = std::fs::read_to_string(file).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
         let named: BTreeSet<&str> = words.filter(|word| word.starts_with("luckydraw_") || word.starts_with("process_")).collect();
-        assert!(named.len() > 5, "{file} names figures");
+        assert!(named.len() > 5, "{file} names metrics");
         for name in named {
             let family = ["_bucket", "_sum", "_count"]
                 .iter()
                 .find_map(|end| name.strip_suffix(end))
                 .filter(|family| families.contains(family));
-            assert!(families.contains(name) || family.is_some(), "{file} asks for {name}, which is not there");
+            assert!(families.contains(name) || family.is_some(), "{file} names {name}, which does not exist");
         }
     }
     let alerts = std::fs::read_to_string("scripts/monitoring/alerts.yml").unwrap();

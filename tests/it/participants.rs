@@ -1,14 +1,14 @@
-//! A phone's calls: registering, coming back, asking what it has won.
+//! A phone's calls: registration, recovery of a number, and questions about wins.
 
 use crate::show::{EVENT, Phone, prize, request_id};
 use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_first_phone_gets_number_one_and_all_it_needs_to_come_back() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let answer = house.post("/register").json(&json!({"event_id": EVENT, "unknown_field": [1]})).await;
+async fn the_first_phone_gets_number_one_and_every_means_to_recover_it() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let answer = server.post("/register").json(&json!({"event_id": EVENT, "unknown_field": [1]})).await;
     let data = answer.granted(201);
     assert_eq!(data["draw_number"], 1);
     assert_eq!(data["participant_number"], 1);
@@ -19,17 +19,17 @@ async fn the_first_phone_gets_number_one_and_all_it_needs_to_come_back() {
     assert!(data["session_token"].as_str().is_some_and(|token| token.len() >= 32), "{data}");
     assert!(data["event_session_id"].as_str().is_some_and(|id| !id.is_empty()), "{data}");
     let cookie = answer.header("set-cookie");
-    assert!(cookie.contains("HttpOnly"), "a script cannot read the number's cookie: {cookie}");
+    assert!(cookie.contains("HttpOnly"), "a script cannot read the cookie: {cookie}");
 }
 
 #[tokio::test]
 async fn a_phone_keeps_its_number_by_token_request_id_key_and_cookie() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+    let server = TestServer::start().await;
+    server.open_event().await;
     let body = json!({"event_id": EVENT, "request_id": request_id(7)});
-    let first = house.post("/register").json(&body).await;
+    let first = server.post("/register").json(&body).await;
     let phone = Phone::from_answer(&first.granted(201));
-    house.register(8).await;
+    server.register(8).await;
 
     let again = |ask: crate::http::Ask| {
         let phone = phone.clone();
@@ -40,28 +40,28 @@ async fn a_phone_keeps_its_number_by_token_request_id_key_and_cookie() {
         }
     };
     let bare = json!({"event_id": EVENT});
-    again(house.post("/register").json(&body)).await;
-    again(house.post("/register").json(&bare).header("Idempotency-Key", &request_id(7))).await;
-    again(house.post("/register").json(&json!({"event_id": EVENT, "session_token": phone.token}))).await;
+    again(server.post("/register").json(&body)).await;
+    again(server.post("/register").json(&bare).header("Idempotency-Key", &request_id(7))).await;
+    again(server.post("/register").json(&json!({"event_id": EVENT, "session_token": phone.token}))).await;
     let jar = first.cookie().unwrap();
-    again(house.post("/register").json(&bare).header("Cookie", &jar)).await;
-    let anew = house.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(9)})).header("Cookie", &jar);
-    let own = format!("http://{}", house.address);
+    again(server.post("/register").json(&bare).header("Cookie", &jar)).await;
+    let anew = server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(9)})).header("Cookie", &jar);
+    let own = format!("http://{}", server.address);
     again(anew.clone().header("Origin", &own)).await;
-    assert_eq!(house.look("stats").await["participant_count"], 2);
-    assert_eq!(anew.await.granted(201)["draw_number"], 3, "a script that names another phone means another phone");
+    assert_eq!(server.look("stats").await["participant_count"], 2);
+    assert_eq!(anew.await.granted(201)["draw_number"], 3, "a script's new request_id is a new phone");
 }
 
 #[tokio::test]
-async fn a_token_that_the_server_did_not_make_is_never_adopted() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.open_event_with(json!({"event_id": "other", "title": "Other", "prizes": []})).await;
-    let elsewhere = house.post("/register").json(&json!({"event_id": "other"})).await.granted(201);
-    let tokens = [json!("me-and-nobody-else"), json!(""), elsewhere["session_token"].clone(), json!("한글")];
+async fn a_token_that_the_server_did_not_issue_is_never_adopted() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.open_event_with(json!({"event_id": "other", "title": "Other", "prizes": []})).await;
+    let elsewhere = server.post("/register").json(&json!({"event_id": "other"})).await.granted(201);
+    let tokens = [json!("not-issued-by-the-server"), json!(""), elsewhere["session_token"].clone(), json!("한글")];
     for (index, token) in tokens.iter().enumerate() {
-        let data = house.post("/register").json(&json!({"event_id": EVENT, "session_token": token})).await.granted(201);
-        assert_eq!(data["draw_number"], index as u64 + 1, "the request goes on as if it had no token");
+        let data = server.post("/register").json(&json!({"event_id": EVENT, "session_token": token})).await.granted(201);
+        assert_eq!(data["draw_number"], index as u64 + 1, "the request is served as if it had no token");
         assert_eq!(data["is_existing"], false);
         assert_ne!(data["session_token"], *token);
     }
@@ -69,23 +69,23 @@ async fn a_token_that_the_server_did_not_make_is_never_adopted() {
 
 #[tokio::test]
 async fn a_weak_request_id_is_refused() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+    let server = TestServer::start().await;
+    server.open_event().await;
     for id in ["short".to_owned(), "x".repeat(15), "x".repeat(129)] {
         let body = json!({"event_id": EVENT, "request_id": id});
-        house.post("/register").json(&body).await.refused(422, "INVALID_REQUEST");
+        server.post("/register").json(&body).await.refused(422, "INVALID_REQUEST");
     }
-    assert_eq!(house.look("stats").await["participant_count"], 0);
+    assert_eq!(server.look("stats").await["participant_count"], 0);
 }
 
 #[tokio::test]
-async fn a_lost_number_comes_back_by_its_recovery_code_but_not_by_guessing() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let phone = house.register(1).await;
-    let other = house.register(2).await;
+async fn a_lost_number_is_recovered_by_its_code_but_not_by_guessing() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let phone = server.register(1).await;
+    let other = server.register(2).await;
     let recover = |number: u64, code: &str| {
-        house.post("/recover").json(&json!({"event_id": EVENT, "draw_number": number, "recovery_code": code}))
+        server.post("/recover").json(&json!({"event_id": EVENT, "draw_number": number, "recovery_code": code}))
     };
     let data = recover(phone.number, &phone.recovery_code).await.ok();
     assert_eq!((data["session_token"].as_str(), data["draw_number"].as_u64()), (Some(phone.token.as_str()), Some(1)));
@@ -93,38 +93,39 @@ async fn a_lost_number_comes_back_by_its_recovery_code_but_not_by_guessing() {
     let mut refused = 0;
     while recover(phone.number, &other.recovery_code).await.status == 403 {
         refused += 1;
-        assert!(refused <= 5, "guessing goes on for ever");
+        assert!(refused <= 5, "guessing is never stopped");
     }
-    assert!(refused >= 4, "a slip of the finger is forgiven: {refused}");
+    assert!(refused >= 4, "a typing mistake is allowed: {refused}");
     recover(phone.number, &phone.recovery_code).await.refused(429, "TOO_MANY");
     recover(other.number, &other.recovery_code).await.ok();
 }
 
 #[tokio::test]
-async fn my_number_wants_a_token_that_verifies() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let phone = house.register(1).await;
+async fn my_number_requires_a_token_that_verifies() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let phone = server.register(1).await;
     let path = format!("/my-number?event_id={EVENT}");
-    for answer in [house.get(&format!("{path}&session_token={}", phone.token)).await, house.get(&path).bearer(&phone.token).await]
+    for answer in
+        [server.get(&format!("{path}&session_token={}", phone.token)).await, server.get(&path).bearer(&phone.token).await]
     {
         let data = answer.ok();
         assert_eq!((data["draw_number"].as_u64(), data["event_id"].as_str()), (Some(1), Some(EVENT)));
         assert!(data["created_at"].as_str().unwrap().ends_with('Z'), "{data}");
     }
-    house.get(&path).await.refused(400, "TOKEN_REQUIRED");
-    house.get(&path).bearer("no-such-token").await.refused(404, "PARTICIPANT_NOT_FOUND");
-    house.get("/my-number").bearer(&phone.token).await.refused(422, "INVALID_REQUEST");
+    server.get(&path).await.refused(400, "TOKEN_REQUIRED");
+    server.get(&path).bearer("no-such-token").await.refused(404, "PARTICIPANT_NOT_FOUND");
+    server.get("/my-number").bearer(&phone.token).await.refused(422, "INVALID_REQUEST");
 }
 
 #[tokio::test]
-async fn check_winner_tells_of_announced_wins() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(2).await;
-    let (draw, winners) = house.whole_draw(&prize("TV")).await;
+async fn check_winner_shows_announced_wins() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(2).await;
+    let (draw, winners) = server.whole_draw(&prize("TV")).await;
     let (winner, loser) = (winners[0], 3 - winners[0]);
-    let won = house.public(&format!("/check-winner?draw_number={winner}")).await;
+    let won = server.public(&format!("/check-winner?draw_number={winner}")).await;
     assert_eq!(won["won"], true, "{won}");
     let prizes = won["prizes"].as_array().unwrap();
     assert_eq!(prizes.len(), 1);
@@ -132,23 +133,23 @@ async fn check_winner_tells_of_announced_wins() {
     assert_eq!(prizes[0]["draw_id"], draw);
     assert_eq!(prizes[0]["claimed"], false);
     assert!(prizes[0]["drawn_at"].as_str().unwrap().ends_with('Z'));
-    let lost = house.public(&format!("/check-winner?draw_number={loser}")).await;
+    let lost = server.public(&format!("/check-winner?draw_number={loser}")).await;
     assert_eq!((&lost["won"], lost["prizes"].as_array().map(Vec::len)), (&json!(false), Some(0)));
-    house.get(&format!("/check-winner?event_id={EVENT}")).await.refused(422, "INVALID_REQUEST");
-    house.get(&format!("/check-winner?event_id={EVENT}&draw_number=one")).await.refused(422, "INVALID_REQUEST");
+    server.get(&format!("/check-winner?event_id={EVENT}")).await.refused(422, "INVALID_REQUEST");
+    server.get(&format!("/check-winner?event_id={EVENT}&draw_number=one")).await.refused(422, "INVALID_REQUEST");
 }
 
 #[tokio::test]
-async fn results_and_proof_show_what_was_announced() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(9).await;
+async fn results_and_proof_show_announced_draws() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(9).await;
     let spec = json!({"prize_name": "Voucher", "prize_rank": 3, "draw_mode": "card", "winner_count": 4});
-    let (draw, winners) = house.whole_draw(&spec).await;
-    let results = house.public("/results").await;
+    let (draw, winners) = server.whole_draw(&spec).await;
+    let results = server.public("/results").await;
     let row = &results["draws"].as_array().unwrap()[0];
     assert_eq!((row["draw_id"].as_u64(), row["prize_name"].as_str()), (Some(draw), Some("Voucher")));
-    let proof = house.public("/proof").await;
+    let proof = server.public("/proof").await;
     let row = proof["draws"].as_array().unwrap().iter().find(|row| row["draw_id"] == draw).unwrap().clone();
     assert_eq!(crate::show::numbers(&row["picks"]), winners, "{row}");
     assert!(row["entropy"].as_str().is_some_and(|entropy| entropy.len() >= 43), "32 bytes as text: {row}");
@@ -156,26 +157,26 @@ async fn results_and_proof_show_what_was_announced() {
 }
 
 #[tokio::test]
-async fn state_answers_at_once_what_was_missed_and_waits_for_what_is_to_come() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.register_many(3).await;
-    let state = house.public("/state").await;
+async fn state_answers_at_once_with_missed_frames_and_waits_for_new_ones() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(3).await;
+    let state = server.public("/state").await;
     let (seq, epoch) = cursor(&state);
     let path = format!("/state?since={seq}&epoch={epoch}");
     let bare = format!("/state?since={seq}");
-    let (waited, without_epoch, ()) = tokio::join!(house.public(&path), house.public(&bare), async {
-        house.order("draw/standby", &prize("Radio")).await.ok();
+    let (waited, without_epoch, ()) = tokio::join!(server.public(&path), server.public(&bare), async {
+        server.order("draw/standby", &prize("Radio")).await.ok();
     });
     for waited in [waited, without_epoch] {
         assert!(waited.to_string().contains("draw_standby"), "the wait ends with the frame: {waited}");
         assert!(cursor(&waited).0 > seq);
     }
-    let missed = house.public(&path).await;
-    assert!(missed.to_string().contains("draw_standby"), "what was missed comes at once: {missed}");
+    let missed = server.public(&path).await;
+    assert!(missed.to_string().contains("draw_standby"), "missed frames come at once: {missed}");
 }
 
-/// The `seq` and `epoch` from which a long-poll goes on.
+/// The `seq` and `epoch` from which a long poll continues.
 fn cursor(state: &Value) -> (u64, String) {
     let find = |name: &str| {
         let at_top = &state[name];
@@ -185,18 +186,18 @@ fn cursor(state: &Value) -> (u64, String) {
 }
 
 #[tokio::test]
-async fn an_unknown_event_is_said_to_be_unknown_by_every_call() {
-    let house = TestServer::start().await;
+async fn every_call_refuses_an_unknown_event() {
+    let server = TestServer::start().await;
     let token = "x".repeat(40);
-    house.post("/register").json(&json!({"event_id": "nowhere"})).await.refused(404, "EVENT_NOT_FOUND");
+    server.post("/register").json(&json!({"event_id": "nowhere"})).await.refused(404, "EVENT_NOT_FOUND");
     let recover = json!({"event_id": "nowhere", "draw_number": 1, "recovery_code": "ABCD2345"});
-    house.post("/recover").json(&recover).await.refused(404, "EVENT_NOT_FOUND");
+    server.post("/recover").json(&recover).await.refused(404, "EVENT_NOT_FOUND");
     let details = json!({"event_id": "nowhere", "draw_id": 1, "name": "A", "phone": "010-1234-5678", "consent": true});
-    house.post("/winner-info").bearer(&token).json(&details).await.refused(404, "EVENT_NOT_FOUND");
+    server.post("/winner-info").bearer(&token).json(&details).await.refused(404, "EVENT_NOT_FOUND");
     for path in ["/my-number?x=", "/check-winner?draw_number=1", "/state?x=", "/results?x=", "/proof?x="] {
-        house.get(&format!("{path}&event_id=nowhere")).bearer(&token).await.refused(404, "EVENT_NOT_FOUND");
+        server.get(&format!("{path}&event_id=nowhere")).bearer(&token).await.refused(404, "EVENT_NOT_FOUND");
     }
     for path in ["/check-winner?draw_number=1", "/state", "/results", "/proof"] {
-        house.get(path).await.refused(422, "INVALID_REQUEST");
+        server.get(path).await.refused(422, "INVALID_REQUEST");
     }
 }

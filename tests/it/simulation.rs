@@ -9,12 +9,10 @@ mod harness;
 mod model;
 
 use harness::{PARTICIPANTS_MAX, Writer};
-use luckydraw::base::clock::wall_clock;
 use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
-use luckydraw::draw::fact::WinnerDetails;
 use luckydraw::draw::fact::{Eligibility, VoidReason};
-use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status, WinSelector};
+use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
 use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
 use model::{Model, Place};
@@ -212,10 +210,7 @@ impl Simulation {
         let Place { draw, number, voided, .. } = self.random.one_of(&self.model.places);
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
-        let details = WinnerDetails { draw, number, name, phone: "0".into(), address: None, submitted_at: wall_clock() };
-        let answer = self
-            .writer
-            .execute_with(Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false }, Some(details));
+        let answer = self.writer.submit_details(draw, number, name);
         match answer {
             Ok(granted) => {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");

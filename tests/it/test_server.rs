@@ -1,7 +1,8 @@
-//! The real server, one for each test: a process on a loopback port of its own, over a data folder of its own.
+//! A real server per test: a process with its own loopback port and its own data folder.
 //!
-//! It is the very binary that is shipped, so that a SIGKILL is a SIGKILL and a journal is a file. It is killed and reaped when the
-//! test ends, however it ends. Nothing here knows a rule or a path of the contract.
+//! The process runs the binary that ships, so a SIGKILL is real and the journal is a file. It is
+//! killed and reaped when the test ends, passed or failed. This file knows no rule of the product
+//! and no path of its API.
 
 use crate::http::Ask;
 use crate::socket::{RawSocket, Socket};
@@ -15,13 +16,14 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// What opens every admin call of a server under test.
+/// The admin token of every server under test.
 pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests-0123456789abcdef";
 
-/// How long anything may take before a test calls it broken. Generous: the machine may be building something else.
+/// The longest that a test waits for anything. Generous, since the machine may be building
+/// something else.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often a condition is looked at.
+/// Interval between checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
 
 /// A running server. Dropping it kills and reaps the process.
@@ -31,28 +33,28 @@ pub struct TestServer {
     folder: TempDir,
     settings: Vec<(String, String)>,
     starts: u32,
-    /// A listening socket that the test holds, and hands to each process as a supervisor would.
+    /// A listening socket that the test holds and passes to each process, as a supervisor would.
     socket: Option<TcpListener>,
 }
 
 impl TestServer {
-    /// A server in its usual mode: admin calls want [`ADMIN_TOKEN`].
+    /// A server in its default mode: admin calls require [`ADMIN_TOKEN`].
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// A server that trusts every client, as the one before it did.
+    /// A server in open mode, which trusts every client as its predecessor did.
     pub async fn start_open() -> Self {
         Self::start_with(&[("LUCKYDRAW_OPEN", "1")]).await
     }
 
-    /// A server with settings beside the usual ones.
+    /// A server with further settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         Self::open(tempfile::tempdir().unwrap(), settings).await
     }
 
-    /// A server that listens on a socket of the test's, which stays open while one process makes way for the next.
+    /// A server on a listening socket of the test, which stays open from one process to the next.
     pub async fn start_activated(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -64,14 +66,14 @@ impl TestServer {
     }
 
     async fn open_on(folder: TempDir, settings: Vec<(String, String)>, socket: Option<TcpListener>) -> Self {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let child = spawn(folder.path(), nowhere, &settings, 1, socket.as_ref());
-        let mut house = Self { child, address: nowhere, folder, settings, starts: 1, socket };
-        house.address = house.read_address().await;
-        house
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let child = spawn(folder.path(), any_port, &settings, 1, socket.as_ref());
+        let mut server = Self { child, address: any_port, folder, settings, starts: 1, socket };
+        server.address = server.read_address().await;
+        server
     }
 
-    /// A second server over a copy of this one's data folder, which must not be running: what would become of it from here?
+    /// A second server on a copy of this one's data folder. This server must have stopped.
     pub async fn twin(&mut self) -> Self {
         assert!(self.child.try_wait().unwrap().is_some(), "the server is still running");
         let folder = tempfile::tempdir().unwrap();
@@ -79,7 +81,7 @@ impl TestServer {
         Self::open(folder, self.settings.clone()).await
     }
 
-    /// Starts the stopped or killed server again, on the same folder and port.
+    /// Starts the stopped server again, on the same folder and port.
     pub async fn restart(&mut self) {
         assert!(self.child.try_wait().unwrap().is_some(), "the server is still running");
         self.starts += 1;
@@ -87,55 +89,56 @@ impl TestServer {
         self.read_address().await;
     }
 
-    /// The process, for whoever measures it.
+    /// The process id, for measurements.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends the process at once, as a power cut or the kernel would.
+    /// Kills the process by SIGKILL, as the kernel would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Tells the process to read its certificates again.
+    /// Sends SIGHUP, on which the server reads its certificates again.
     pub fn hang_up(&self) {
         signal(&self.child, libc::SIGHUP);
     }
 
-    /// Where the process says to listen under this scheme since its last start.
+    /// The address that the process has logged for this scheme since its last start.
     pub fn listening(&self, scheme: &str) -> SocketAddr {
         let text = printed(self.folder.path(), self.starts);
-        let (_, rest) = text.split_once(&format!(" {scheme}://")).unwrap_or_else(|| panic!("it listens by {scheme}: {text}"));
+        let (_, rest) = text.split_once(&format!(" {scheme}://")).unwrap_or_else(|| panic!("no {scheme} address in: {text}"));
         rest.split(|c: char| c.is_whitespace() || c == '/').next().unwrap().parse().unwrap()
     }
 
-    /// Asks the process to stop.
+    /// Sends SIGTERM, on which the server shuts down.
     pub fn terminate(&self) {
         signal(&self.child, libc::SIGTERM);
     }
 
-    /// Lets no file grow beyond so many bytes, as a full disk would; none: as large as they like again.
+    /// Limits the size of every file, as a full disk would; `None` lifts the limit.
     pub fn limit_files(&self, bytes_max: Option<u64>) {
         let pid = libc::pid_t::try_from(self.child.id()).unwrap();
         let limit = libc::rlimit { rlim_cur: bytes_max.unwrap_or(libc::RLIM_INFINITY), rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: prlimit reads one rlimit that lives until it returns, and writes none. The child is not reaped yet.
+        // SAFETY: prlimit reads one rlimit that lives until it returns, and writes none. The child
+        // is not reaped yet.
         let result = unsafe { libc::prlimit(pid, libc::RLIMIT_FSIZE, &raw const limit, std::ptr::null_mut()) };
         assert_eq!(result, 0, "the limit on file sizes can be set");
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has exited.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
-        poll("the server ends", || child.try_wait().unwrap()).await
+        poll("the server exits", || child.try_wait().unwrap()).await
     }
 
-    /// Where the journal and its neighbours lie.
+    /// The data folder, which holds the journal.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Whether these bytes stand anywhere in a file of the data folder.
+    /// True when any file in the data folder contains these bytes.
     pub fn data_holds(&self, needle: &[u8]) -> bool {
         fn holds(folder: &Path, needle: &[u8]) -> bool {
             std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
@@ -150,15 +153,15 @@ impl TestServer {
     pub fn journal(&self) -> PathBuf {
         let files = std::fs::read_dir(self.data_dir()).unwrap().map(|entry| entry.unwrap().path());
         let mut journals = files.filter(|path| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3\0")));
-        journals.next().expect("a journal lies in the data folder")
+        journals.next().expect("the data folder holds a journal")
     }
 
-    /// Everything the process has printed since the first start: banner, errors and log.
+    /// Everything printed since the first start: banner, errors and log.
     pub fn printed(&self) -> String {
         (1..=self.starts).map(|start| printed(self.folder.path(), start)).collect()
     }
 
-    /// A request to any path of the server.
+    /// A request to any path.
     pub fn ask(&self, method: Method, path: &str) -> Ask {
         Ask::new(self.address, method, path)
     }
@@ -173,17 +176,17 @@ impl TestServer {
         self.ask(Method::POST, &format!("/api/luckydraw{path}"))
     }
 
-    /// A socket of an event; `query` is empty or begins with `?`.
+    /// Connects a socket to an event; `query` is empty or begins with `?`.
     pub async fn socket(&self, event: &str, query: &str) -> Socket {
         Socket::connect(self.address, event, query, &[]).await
     }
 
-    /// A socket whose handshake carries more headers.
+    /// Connects a socket with further headers in its handshake.
     pub async fn socket_with(&self, event: &str, query: &str, headers: &[(&'static str, &str)]) -> Socket {
         Socket::connect(self.address, event, query, headers).await
     }
 
-    /// A socket that sends whatever bytes it is given.
+    /// Connects a socket that sends raw bytes.
     pub async fn raw_socket(&self, event: &str) -> RawSocket {
         RawSocket::connect(self.address, event).await
     }
@@ -191,10 +194,10 @@ impl TestServer {
     async fn read_address(&mut self) -> SocketAddr {
         let folder = self.folder.path().to_owned();
         let (child, start) = (&mut self.child, self.starts);
-        poll("the server says where it listens", || {
+        poll("the server logs its address", || {
             let text = printed(&folder, start);
             if let Some(status) = child.try_wait().unwrap() {
-                panic!("the server ended with {status} instead of starting:\n{text}");
+                panic!("the server exited with {status} instead of starting:\n{text}");
             }
             let (_, rest) = text.split_once("listening on http://")?;
             rest.split_once(|c: char| c.is_whitespace() || c == '/').and_then(|(address, _)| address.parse().ok())
@@ -215,7 +218,7 @@ impl Drop for TestServer {
     }
 }
 
-/// Runs the binary with these arguments and settings until it ends by itself; for starts that are to be refused.
+/// Runs the binary until it exits by itself; for starts that are refused.
 pub async fn run_to_end(arguments: &[&str], settings: &[(&str, &str)]) -> (ExitStatus, String) {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
@@ -229,25 +232,25 @@ pub async fn run_to_end(arguments: &[&str], settings: &[(&str, &str)]) -> (ExitS
         if Instant::now() > deadline {
             child.kill().unwrap();
             child.wait().unwrap();
-            panic!("the process went on running:\n{}", printed(folder.path(), 1));
+            panic!("the process keeps running:\n{}", printed(folder.path(), 1));
         }
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// Looks at a condition until it holds, and fails the test when it does not within [`PATIENCE`].
+/// Checks a condition until it holds; fails the test after [`PATIENCE`].
 pub async fn poll<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(POLL).await;
     }
 }
 
-/// Copies a folder of files and folders, with their modes.
+/// Copies a folder recursively, with file modes.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir(to).unwrap();
     std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
@@ -262,27 +265,35 @@ fn copy(from: &Path, to: &Path) {
 
 fn spawn(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32, socket: Option<&TcpListener>) -> Child {
     let plain = command(folder, bind, settings, start);
-    let mut command = socket.map_or(plain, |socket| handed(folder, bind, settings, start, socket));
+    let mut command = socket.map_or(plain, |socket| command_with_socket(folder, bind, settings, start, socket));
     command.spawn().expect("the binary starts")
 }
 
-/// The first descriptor that a supervisor hands over (sd_listen_fds(3)).
-const HANDED: libc::c_int = 3;
+/// The first descriptor that a supervisor passes (sd_listen_fds(3)).
+const LISTEN_FD: libc::c_int = 3;
 
-/// The same command line, with a socket handed over. A shell says which process it is meant for, since that is known only once there is one.
-fn handed(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32, socket: &TcpListener) -> Command {
-    let wrap = ["-c", "LISTEN_PID=$$ exec \"$0\"", env!("CARGO_BIN_EXE_luckydraw")];
-    let mut command = prepared("/bin/sh", folder, bind, settings, start);
-    command.args(wrap).env("LISTEN_FDS", "1");
+/// The same command line with a passed socket. A shell sets `LISTEN_PID`, which is known only once
+/// the process exists.
+fn command_with_socket(
+    folder: &Path,
+    bind: SocketAddr,
+    settings: &Vec<(String, String)>,
+    start: u32,
+    socket: &TcpListener,
+) -> Command {
+    let shell = ["-c", "LISTEN_PID=$$ exec \"$0\"", env!("CARGO_BIN_EXE_luckydraw")];
+    let mut command = base_command("/bin/sh", folder, bind, settings, start);
+    command.args(shell).env("LISTEN_FDS", "1");
     if !settings.iter().any(|(name, _)| name == "LISTEN_FDNAMES") {
         command.env("LISTEN_FDNAMES", "http");
     }
     let socket = socket.as_raw_fd();
-    // SAFETY: dup2 and fcntl are async-signal-safe, and nothing else runs between fork and exec. The socket outlives the spawn.
+    // SAFETY: dup2 and fcntl are async-signal-safe, and nothing else runs between fork and exec.
+    // The socket outlives the spawn.
     unsafe {
         command.pre_exec(move || {
-            // A descriptor that is its own copy would keep its mark to be closed by exec.
-            match libc::dup2(socket, HANDED) >= 0 && libc::fcntl(HANDED, libc::F_SETFD, 0) >= 0 {
+            // dup2 of a descriptor onto itself would keep its close-on-exec flag.
+            match libc::dup2(socket, LISTEN_FD) >= 0 && libc::fcntl(LISTEN_FD, libc::F_SETFD, 0) >= 0 {
                 true => Ok(()),
                 false => Err(std::io::Error::last_os_error()),
             }
@@ -292,12 +303,12 @@ fn handed(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, sta
 }
 
 fn command(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
-    prepared(env!("CARGO_BIN_EXE_luckydraw"), folder, bind, settings, start)
+    base_command(env!("CARGO_BIN_EXE_luckydraw"), folder, bind, settings, start)
 }
 
-/// The server's command line. The environment is empty but for what stands here, so that no developer's setting leaks in. A test's
-/// setting overrides a usual one; an empty one takes it away.
-fn prepared(program: &str, folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
+/// The server's command line. The environment holds only what is set here, so that no developer's
+/// setting leaks in. A test's setting overrides a default one; an empty value removes it.
+fn base_command(program: &str, folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32) -> Command {
     let output = |stream: &str| File::create(folder.join(format!("{stream}.{start}"))).unwrap();
     let mut command = Command::new(program);
     command
@@ -313,7 +324,8 @@ fn prepared(program: &str, folder: &Path, bind: SocketAddr, settings: &Vec<(Stri
     // SAFETY: signal is async-signal-safe, and nothing else runs between fork and exec.
     unsafe {
         command.pre_exec(|| {
-            // A write beyond a file's limit fails then, as on a full disk, and does not end the process.
+            // A write beyond the file size limit then fails as on a full disk, instead of killing
+            // the process.
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             Ok(())
         });
@@ -334,7 +346,7 @@ fn printed(folder: &Path, start: u32) -> String {
 
 fn signal(child: &Child, number: libc::c_int) {
     let pid = libc::pid_t::try_from(child.id()).unwrap();
-    // SAFETY: kill takes no pointers, and the child is not reaped yet, so that the id is still its own.
+    // SAFETY: kill takes no pointers, and the child is not reaped yet, so the id is still its own.
     let result = unsafe { libc::kill(pid, number) };
-    assert_eq!(result, 0, "the server is there to be signalled");
+    assert_eq!(result, 0, "the server can be signalled");
 }

@@ -65,7 +65,7 @@ pub struct EventLoop {
     scanned_at: Tick,
 }
 
-/// What has to be done with a peer after a walk over peers.
+/// The action for a peer that a walk over peers has noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Ping,

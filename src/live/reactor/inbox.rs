@@ -54,7 +54,7 @@ pub struct Join {
     pub response: Bytes,
     /// Bytes that hyper had read beyond the handshake.
     pub read_ahead: Bytes,
-    /// What becomes of the socket.
+    /// The decision about the socket.
     pub admission: Admission,
 }
 

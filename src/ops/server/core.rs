@@ -82,7 +82,7 @@ impl Core {
             Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
-            let commit_metrics = sequencer.pace();
+            let commit_metrics = sequencer.metrics();
             Ok((SequencerThread::start(sequencer, sender, config)?, commit_metrics))
         });
         let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
@@ -99,7 +99,7 @@ pub struct SequencerThread {
 impl SequencerThread {
     fn start(mut sequencer: Sequencer, requests: Sender<Box<Request>>, config: &Config) -> Result<Self, StartError> {
         let demo::FirstEvent { id, settings, prizes } = demo::first_event(config);
-        sequencer.begin_with(id, settings, prizes);
+        sequencer.open_first_event(id, settings, prizes);
         let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
         Ok(Self { requests, thread: thread.map_err(StartError::Threads)? })
     }

@@ -71,7 +71,7 @@ impl Watchdog {
             })
         };
         let mut probes: Vec<PendingProbe> = self.workers.iter().enumerate().map(probe_worker).collect();
-        probes.push(self.app.inbox.call(deadline));
+        probes.push(self.app.inbox.send_probe(deadline));
         probes.extend(self.app.reactors.probe(deadline));
         probes.into_iter().filter(|probe| !probe.answers_by(deadline)).map(|probe| probe.name).collect()
     }

@@ -3,9 +3,8 @@
 
 use bytes::Bytes;
 use crossbeam::channel::bounded;
-use luckydraw::draw::command::Command;
-use luckydraw::draw::fact::Settings;
-use luckydraw::draw::fact::WinnerDetails;
+use luckydraw::draw::command::{Command, WinSelector};
+use luckydraw::draw::fact::{Settings, WinnerDetails};
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
 use luckydraw::live::Role;
 use luckydraw::live::message_handler::{Action, MessageHandler, PeerContext};
@@ -15,6 +14,7 @@ use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder
 use luckydraw::sequencer::{Limits, Sequencer};
 use luckydraw::store::Keys;
 use luckydraw::store::journal::Journal;
+use luckydraw::wire::request::Contact;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -87,13 +87,15 @@ impl Writer {
     }
 
     pub fn execute(&self, command: Command) -> Result<Accepted, Rejection> {
-        self.execute_with(command, None)
+        let event = EventId::parse(EVENT).unwrap();
+        self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, reply: Responder::Handler(reply) })
     }
 
-    /// Executes a command, with a winner's details if it has any.
-    pub fn execute_with(&self, command: Command, details: Option<WinnerDetails>) -> Result<Accepted, Rejection> {
+    /// Submits a winner's details under this name.
+    pub fn submit_details(&self, draw: DrawId, number: Number, name: String) -> Result<Accepted, Rejection> {
         let event = EventId::parse(EVENT).unwrap();
-        self.wait(|reply| Request::Command { event, actor: Actor::Admin, command, details, reply: Responder::Handler(reply) })
+        let (win, contact) = (WinSelector::Draw(draw), Contact { name, phone: "0".into(), address: None });
+        self.wait(|reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) })
     }
 
     /// All stored details of winners.

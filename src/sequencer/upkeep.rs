@@ -1,0 +1,174 @@
+//! Work that the writer does without a request: announcements, counts, the journal's upkeep, and
+//! the end of old events.
+
+use crate::base::clock::wall_clock;
+use crate::draw::command::Command;
+use crate::draw::{Actor, Timestamp};
+use crate::sequencer::inbox::{Rejection, Request, Responder};
+use crate::sequencer::timers::{DISPLAY_GRACE, announcement_cause};
+use crate::sequencer::{Sequencer, exit_if_fatal};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+impl Sequencer {
+    /// Does everything that is due at `now`; true while counts move or a draw waits for its
+    /// announcement.
+    pub(super) fn tick(&mut self, now: Instant) -> bool {
+        self.announce_due(now);
+        let counts_moved = self.publish_counts(now);
+        self.probe_journal(now);
+        if self.timers.fire_checkpoint(now) {
+            self.checkpoint("the journal's log could not be folded in");
+        }
+        if self.timers.fire_sweep(now) {
+            self.sweep();
+        }
+        counts_moved || self.events.values().any(|event| event.unannounced.is_some())
+    }
+
+    /// Announces every draw that has waited long enough, or that has no display to wait for.
+    ///
+    /// While the journal takes no write, draws wait for [`Self::probe_journal`] instead of failing
+    /// at each tick.
+    fn announce_due(&mut self, now: Instant) {
+        if !self.durable.load(Relaxed) {
+            return;
+        }
+        let now_ms = wall_clock().0;
+        let due = self.events.iter().filter_map(|(id, event)| {
+            let (draw, since) = event.unannounced?;
+            let has_display = event.room.as_ref()?.connections.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
+            let cause = announcement_cause(now.saturating_duration_since(since), self.limits.announce_after, has_display)?;
+            let command = Command::Announce { draw, cause };
+            Some(Request::Command { event: id.clone(), actor: Actor::Clock, command, reply: Responder::Discard })
+        });
+        let due: Vec<_> = due.collect();
+        if !due.is_empty() {
+            self.serve(due);
+        }
+    }
+
+    /// Publishes the counts that have changed; false when there were none.
+    fn publish_counts(&mut self, now: Instant) -> bool {
+        let mut moved = false;
+        for publication in self.events.values_mut().filter_map(|event| event.publish_counts(now)) {
+            self.reactors.publish(Arc::new(publication));
+            moved = true;
+        }
+        moved
+    }
+
+    /// Tries to write to a journal that took no write.
+    fn probe_journal(&mut self, now: Instant) {
+        if !self.durable.load(Relaxed) && self.timers.fire_probe(now) && exit_if_fatal(self.journal.probe()).is_ok() {
+            self.note_write();
+        }
+    }
+
+    /// Folds the journal's log into its file, or warns with `warning`: nothing committed is lost by
+    /// a failed checkpoint.
+    pub(super) fn checkpoint(&mut self, warning: &'static str) {
+        if let Err(error) = exit_if_fatal(self.journal.checkpoint()) {
+            tracing::warn!(%error, "{warning}");
+        }
+    }
+
+    /// Deletes old details and old events; an event with a display or console connected is not old.
+    fn sweep(&mut self) {
+        let now = self.clock.now();
+        let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
+        if let Err(error) = exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
+            tracing::warn!(%error, "old winner details could not be purged");
+        }
+        let bound = before(self.limits.event_ttl);
+        let old = self.events.iter().filter(|(_, event)| event.working.event.changed_at < bound);
+        let old: Vec<_> = old.map(|(id, _)| id.clone()).collect();
+        for id in old {
+            match self.delete_event(&id) {
+                Ok(()) => tracing::info!(event = %id, "an old event was deleted"),
+                Err(Rejection::EventInUse) => {}
+                Err(error) => tracing::warn!(event = %id, %error, "an old event could not be deleted"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::Status;
+    use crate::sequencer::testing::*;
+
+    #[test]
+    fn counts_are_published_without_any_request() {
+        let mut server = TestSequencer::open();
+        let mut phone = server.phone();
+        assert!(server.sequencer.tick(Instant::now()), "counts that moved may move on");
+        phone.read_until(br#""connection_count","count":1}"#);
+        assert!(!server.sequencer.tick(Instant::now()), "everything is sent");
+    }
+
+    #[test]
+    fn each_draw_waits_its_own_time_for_its_announcement() {
+        let mut server = TestSequencer::open();
+        let registrations = [server.claim(1), server.claim(2)].map(|command| command_request(GALA, command));
+        server.serve(registrations);
+        let start = Instant::now();
+        server.serve([command_request(GALA, Command::DrawAtOnce(draw_request("TV")))]).remove(0).unwrap();
+        let (first, _) = server.event().unannounced.unwrap();
+        server.event().unannounced = Some((first, start - Duration::from_secs(9)));
+        server.serve([command_request(GALA, Command::DrawAtOnce(draw_request("Car")))]).remove(0).unwrap();
+        let announced = |server: &TestSequencer| {
+            let snapshot = server.room().snapshot();
+            snapshot.event.draws().map(|draw| draw.status() == Status::Announced).collect::<Vec<_>>()
+        };
+        server.sequencer.announce_due(start + Duration::from_secs(5));
+        assert_eq!(announced(&server), [true, false], "the second announced the first, and has not waited yet");
+        server.sequencer.announce_due(Instant::now() + Duration::from_secs(10));
+        assert_eq!(announced(&server), [true, true]);
+    }
+
+    #[test]
+    fn an_announcement_that_cannot_be_committed_waits_for_the_disk() {
+        let mut server = TestSequencer::open();
+        let registration = command_request(GALA, server.claim(1));
+        server.serve([registration, command_request(GALA, Command::DrawAtOnce(draw_request("TV")))]);
+        server.sequencer.durable.store(false, Relaxed);
+        let due = Instant::now() + Duration::from_secs(20);
+        server.sequencer.announce_due(due);
+        assert!(server.event().unannounced.is_some());
+        server.sequencer.probe_journal(due);
+        server.sequencer.announce_due(due);
+        assert!(server.event().unannounced.is_none(), "the probe found the journal writable without any request");
+    }
+
+    #[test]
+    fn an_old_event_is_deleted_once_no_display_or_console_is_connected() {
+        let mut server = TestSequencer::open();
+        server.serve([open_request("young")]).remove(0).unwrap();
+        let changed_at = server.event().working.event.changed_at;
+        server.sequencer.clock.last = Timestamp(changed_at.0 + EVENT_TTL.as_millis() as i64 + 1);
+        server.sequencer.events.get_mut("young").unwrap().working.event.changed_at = server.sequencer.clock.last;
+        let console = server.console();
+        server.sequencer.sweep();
+        assert!(server.directory.find(GALA).is_some(), "somebody still works with it");
+        drop(console);
+        server.wait_until(|server| server.room().connections.total() == 0);
+        server.sequencer.sweep();
+        assert!(server.directory.find(GALA).is_none() && server.directory.find("young").is_some());
+    }
+
+    #[test]
+    fn details_are_purged_when_they_are_old() {
+        let mut server = TestSequencer::open();
+        let draw = server.announce_draw("TV");
+        server.serve([details_request(GALA, 1, draw, "Kim")]).remove(0).unwrap();
+        server.sequencer.sweep();
+        assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap().len(), 1);
+        server.sequencer.clock.last.0 += DETAILS_TTL.as_millis() as i64 + 1;
+        server.sequencer.sweep();
+        assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap(), []);
+        assert!(server.directory.find(GALA).is_some(), "the event outlives the details");
+    }
+}
