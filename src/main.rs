@@ -1,8 +1,9 @@
 //! The server's binary: settings, log, subcommands, and the signals that stop the server.
 //!
-//! Each subcommand has one function here and its work in a module of the library. Exit codes: 0 after a stop, or when a
-//! subcommand succeeded; 64 for wrong arguments or settings; 1 when something failed or a check found something wrong;
-//! 130 when a second signal ends the process during a stop.
+//! Each subcommand has one function here and its work in a module of the library. Exit codes: 0
+//! after a stop, or when a subcommand succeeded; 64 for wrong arguments or settings; 1 when
+//! something failed or a check found something wrong; 130 when a second signal ends the process
+//! during a stop.
 
 mod allocator;
 

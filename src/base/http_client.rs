@@ -1,9 +1,10 @@
-//! A blocking HTTP/1.1 client for one small request: health checks, the cloud's metadata, an ACME directory's clock.
+//! A blocking HTTP/1.1 client for one small request: health checks, the cloud's metadata, an ACME
+//! directory's clock.
 //!
-//! One deadline covers the whole exchange: name look-up, connection, TLS and every read. A head has a bound here, and a
-//! body the caller's. hyper is not used: its client needs a runtime, and a health check runs in a container once per few
-//! seconds. Redirects, keep-alive and chunked bodies are not supported, since none of the three callers meets one.
-//! Nothing here retries.
+//! One deadline covers the whole exchange: name look-up, connection, TLS and every read. A head has
+//! a bound here, and a body the caller's. hyper is not used: its client needs a runtime, and a
+//! health check runs in a container once per few seconds. Redirects, keep-alive and chunked bodies
+//! are not supported, since none of the three callers meets one. Nothing here retries.
 
 use crate::base::address::{BindAddress, Scheme};
 use rustls::pki_types::ServerName;
@@ -32,7 +33,8 @@ pub struct Url {
 }
 
 impl Url {
-    /// Parses the text; `None` if it is not such an address, or holds a byte that would end the request line.
+    /// Parses the text; `None` if it is not such an address, or holds a byte that would end the
+    /// request line.
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = match scheme {
@@ -85,7 +87,8 @@ impl<'r> Request<'r> {
     /// Sends the request and reads the response's head.
     ///
     /// # Errors
-    /// When no address answers in time, TLS fails, or the head is longer than 16 KiB, cut short or not HTTP/1.
+    /// When no address answers in time, TLS fails, or the head is longer than 16 KiB, cut short or
+    /// not HTTP/1.
     pub fn send(&self) -> io::Result<Response> {
         let Self { method, url, headers, tls, deadline } = self;
         if headers.iter().any(|(name, value)| name.chars().chain(value.chars()).any(char::is_control)) {
@@ -286,7 +289,8 @@ mod tests {
     /// A time that no test exceeds unless something hangs.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A server on loopback that answers one request with these bytes, closes, and returns what it was sent.
+    /// A server on loopback that answers one request with these bytes, closes, and returns what it
+    /// was sent.
     fn answer_once(answer: Vec<u8>) -> (Url, JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = Url::parse(&format!("http://{}/path", listener.local_addr().unwrap())).unwrap();

@@ -1,7 +1,8 @@
-//! The admin token: given in the settings, read from the operator's file, or made at the first start and kept.
+//! The admin token: given in the settings, read from the operator's file, or made at the first
+//! start and kept.
 //!
-//! A made token is written whole or not at all, readable by its owner only. Only the banner prints a token, and only on a
-//! terminal.
+//! A made token is written whole or not at all, readable by its owner only. Only the banner prints
+//! a token, and only on a terminal.
 
 use crate::base::chance;
 use crate::base::data_dir::DataDir;
@@ -51,7 +52,8 @@ pub enum AdminTokenSource {
     Given(Secret),
     /// The operator's file holds it.
     File(PathBuf),
-    /// The supervisor's credential holds it if the file exists; else the same as [`AdminTokenSource::DataFolder`].
+    /// The supervisor's credential holds it if the file exists; else the same as
+    /// [`AdminTokenSource::DataFolder`].
     Credential(PathBuf),
     /// A file in the data folder holds it, made at the first start.
     DataFolder,
@@ -65,7 +67,7 @@ pub struct AdminToken {
     pub file: Option<PathBuf>,
 }
 
-/// Why there is no token.
+/// Reasons for which there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
     #[error("the admin token in {} cannot be read or written", path.display())]
@@ -75,7 +77,8 @@ pub enum AdminTokenError {
 }
 
 impl AdminToken {
-    /// Loads the token, and makes it where the data folder is its source and has none. `data_dir` exists already.
+    /// Loads the token, and makes it where the data folder is its source and has none. `data_dir`
+    /// exists already.
     ///
     /// # Errors
     /// When the file cannot be read or written, or holds something else.

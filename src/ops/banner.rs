@@ -1,7 +1,8 @@
-//! The lines that a start prints: the address to join, with a QR code for phones, and those of the stage and the console.
+//! The lines that a start prints: the address to join, with a QR code for phones, and those of the
+//! stage and the console.
 //!
-//! The admin token is printed on a terminal only. Elsewhere stdout is most likely kept in a log, and a log must not open
-//! the console.
+//! The admin token is printed on a terminal only. Elsewhere stdout is most likely kept in a log,
+//! and a log must not open the console.
 
 use crate::draw::EventId;
 use crate::http::bind::{ListenAddress, Protocol};
@@ -10,7 +11,8 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 use std::fmt;
 
-/// Black on bright white, against any colours of the terminal: phones look for dark modules on light ground.
+/// Black on bright white, against any colours of the terminal: phones look for dark modules on
+/// light ground.
 const DARK_ON_LIGHT: &str = "\x1b[30;107m";
 const PLAIN: &str = "\x1b[0m";
 
@@ -25,7 +27,7 @@ pub struct Banner<'b> {
     pub event: &'b EventId,
     /// The token, or the file that holds it.
     pub admin_token: &'b AdminToken,
-    /// True if every client is trusted.
+    /// Open mode: every client is trusted.
     pub open: bool,
     /// True if stdout is a terminal.
     pub on_terminal: bool,
@@ -55,8 +57,8 @@ impl fmt::Display for Banner<'_> {
 }
 
 impl Banner<'_> {
-    /// Writes the QR code of `text` with its quiet zone, two rows of modules per line. A text too long for any code (beyond
-    /// 2 kB) gets none.
+    /// Writes the QR code of `text` with its quiet zone, two rows of modules per line. A text too
+    /// long for any code (beyond 2 kB) gets none.
     fn write_code(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
         let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::M) else { return Ok(()) };
         let drawn = code.render::<Dense1x2>().quiet_zone(true).build();
@@ -123,7 +125,8 @@ mod tests {
         let rows: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix(DARK_ON_LIGHT)).collect();
         let rows: Vec<&str> = rows.iter().map(|row| row.strip_suffix(PLAIN).unwrap()).collect();
         let width = rows[0].chars().count();
-        // Four light modules all around: two lines above and below, since a line holds two rows of modules.
+        // Four light modules all around: two lines above and below, since a line holds two rows of
+        // modules.
         assert!(rows[..2].iter().all(|row| row.trim().is_empty()), "{text}");
         assert!(rows[rows.len() - 2..].iter().all(|row| row.trim().is_empty()));
         for row in &rows {

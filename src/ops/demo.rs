@@ -1,4 +1,5 @@
-//! The event that a fresh server begins with, so that a stranger has something to draw a minute after cloning.
+//! The event that a fresh server begins with, so that a stranger has something to draw a minute
+//! after cloning.
 
 use crate::draw::fact::Settings;
 use crate::draw::{EventId, Mode, Prize, PrizeId};

@@ -1,7 +1,9 @@
-//! The subcommand `healthcheck`: asks a running server whether it is alive, for containers and watchdogs.
+//! The subcommand `healthcheck`: asks a running server whether it is alive, for containers and
+//! watchdogs.
 //!
-//! The address comes from the settings that the server was started with, so that nothing has to be said twice. A container
-//! without a shell or curl has this one binary. One request, one line of output, one deadline.
+//! The address comes from the settings that the server was started with, so that nothing has to be
+//! said twice. A container without a shell or curl has this one binary. One request, one line of
+//! output, one deadline.
 
 use crate::base::address::{BindAddress, Scheme};
 use crate::base::http_client::{Request, Url};
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Time for the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Why a server counts as not healthy.
+/// Reasons for which a server counts as not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
     #[error("{url:?} is not http://host[:port][/path]")]
@@ -31,7 +33,8 @@ pub enum HealthcheckError {
     WrongStatus { address: BindAddress, status_line: String },
 }
 
-/// Asks the server of these settings, or the one at the arguments' URL, and returns its status line.
+/// Asks the server of these settings, or the one at the arguments' URL, and returns its status
+/// line.
 ///
 /// # Errors
 /// When it does not answer 200 in time.
@@ -72,7 +75,8 @@ fn ask(url: &Url) -> Result<String, HealthcheckError> {
     }
 }
 
-/// The address by which this machine reaches a listener: loopback for one that listens on every address.
+/// The address by which this machine reaches a listener: loopback for one that listens on every
+/// address.
 fn reachable(address: &BindAddress) -> Result<BindAddress, HealthcheckError> {
     if address.port == 0 {
         return Err(HealthcheckError::AnyPort);

@@ -1,9 +1,10 @@
 //! The address by which phones in the hall reach this machine, for the QR code.
 //!
-//! A server that listens on every address does not know which one phones can reach. The kernel does: asked for a route to
-//! the internet, it names the address that it would send from, and asking sends no packet. A network without internet has
-//! no such route; there the kernel is asked about the networks on its links. A machine without any gets its loopback
-//! address, which is true if of little use. Nothing here opens a listening socket.
+//! A server that listens on every address does not know which one phones can reach. The kernel
+//! does: asked for a route to the internet, it names the address that it would send from, and
+//! asking sends no packet. A network without internet has no such route; there the kernel is asked
+//! about the networks on its links. A machine without any gets its loopback address, which is true
+//! if of little use. Nothing here opens a listening socket.
 
 use crate::base::address::Scheme;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -11,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 /// An address on the internet, never sent to: TEST-NET-1 (RFC 5737).
 const INTERNET: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// The address by which phones reach the server, without a path; from its listening addresses, their scheme, and the
-/// server's domain name.
+/// The address by which phones reach the server, without a path; from its listening addresses,
+/// their scheme, and the server's domain name.
 pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> String {
     let port = listening.first().map_or(scheme.default_port(), SocketAddr::port);
     match domain {
@@ -22,7 +23,8 @@ pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>)
     }
 }
 
-/// The listening address that other machines reach best. `source_address` is asked when the server listens on all.
+/// The listening address that other machines reach best. `source_address` is asked when the server
+/// listens on all.
 fn reachable(listening: &[SocketAddr], source_address: impl Fn() -> Option<IpAddr>) -> SocketAddr {
     let unspecified = listening.iter().find(|address| address.ip().is_unspecified());
     if let Some(address) = unspecified {
@@ -45,8 +47,9 @@ fn source_address() -> Option<IpAddr> {
     source_towards(INTERNET).or_else(on_links)
 }
 
-/// A host in each network on the machine's own links. A line of the table holds link, destination, gateway, …, and the mask
-/// as its eighth field, with addresses in hexadecimal in the machine's byte order.
+/// A host in each network on the machine's own links. A line of the table holds link, destination,
+/// gateway, …, and the mask as its eighth field, with addresses in hexadecimal in the machine's
+/// byte order.
 fn hosts_on_links(routes: &str) -> Vec<(Ipv4Addr, u16)> {
     let host = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();

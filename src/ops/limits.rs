@@ -1,16 +1,18 @@
-//! The limit on open files, which bounds connections. The usual soft limit is 1,024, and a hall of phones exceeds it; a
-//! process may raise it to the hard limit without asking anybody.
+//! The limit on open files, which bounds connections. The usual soft limit is 1,024, and a hall of
+//! phones exceeds it; a process may raise it to the hard limit without asking anybody.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors beside those of connections and threads: the journal's files, listening sockets, standard streams, images.
+/// Descriptors beside those of connections and threads: the journal's files, listening sockets,
+/// standard streams, images.
 const RESERVED: u64 = 40;
 
-/// Descriptors per worker or socket thread: its readiness queue, its waker and, for a worker, its clone of the queue.
+/// Descriptors per worker or socket thread: its readiness queue, its waker and, for a worker, its
+/// clone of the queue.
 const PER_THREAD: u64 = 3;
 
-/// Raises the soft limit as far as `connections` need it beside so many worker and socket `threads`, and returns how many
-/// connections there may be: at most `connections`, at least one.
+/// Raises the soft limit as far as `connections` need it beside so many worker and socket
+/// `threads`, and returns how many connections there may be: at most `connections`, at least one.
 pub fn raise_open_files(connections: usize, threads: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     // `None`: there is no limit.
@@ -22,7 +24,8 @@ pub fn raise_open_files(connections: usize, threads: usize) -> usize {
     connections.min(connections_within(granted, threads))
 }
 
-/// Connections for which a limit on open files has room, beside so many worker and socket `threads`; at least one.
+/// Connections for which a limit on open files has room, beside so many worker and socket
+/// `threads`; at least one.
 pub fn connections_within(limit: u64, threads: usize) -> usize {
     limit.saturating_sub(reserved(threads)).max(1) as usize
 }

@@ -1,15 +1,16 @@
 //! The log: text on a terminal, one JSON object per line elsewhere, always on stderr.
 //!
-//! A bare level concerns this program alone: libraries may log at `debug` or `trace` what they were given, and so names and
-//! tokens. Lines of this program hold no name, phone number, token, query string or unrevealed winner, at any level.
+//! A bare level concerns this program alone: libraries may log at `debug` or `trace` what they were
+//! given, and so names and tokens. Lines of this program hold no name, phone number, token, query
+//! string or unrevealed winner, at any level.
 
 use std::io::IsTerminal;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Parses `LUCKYDRAW_LOG`: a level, or directives `target=level,…`. A filter by spans and fields as well would cost a
-/// regular-expression engine, a megabyte of the binary.
+/// Parses `LUCKYDRAW_LOG`: a level, or directives `target=level,…`. A filter by spans and fields as
+/// well would cost a regular-expression engine, a megabyte of the binary.
 ///
 /// # Errors
 /// When it is neither.

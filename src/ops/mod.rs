@@ -1,9 +1,11 @@
-//! The program around the server: settings, start and stop, the supervisor's side, and the subcommands for operators.
+//! The program around the server: settings, start and stop, the supervisor's side, and the
+//! subcommands for operators.
 //!
-//! [`config`] is read by everything here and by nothing below. [`server`] opens the layers in order and closes them in
-//! reverse; [`supervisor`] is systemd's side of it, [`limits`] the limit on open files, [`demo`] the first event,
-//! [`admin_token`] the operator's secret, [`lan`] and [`banner`] what a start prints. [`healthcheck`] and [`doctor`] are
-//! subcommands; [`logs`] is for all. Nothing in this module answers a request.
+//! [`config`] is read by everything here and by nothing below. [`server`] opens the layers in order
+//! and closes them in reverse; [`supervisor`] is systemd's side of it, [`limits`] the limit on open
+//! files, [`demo`] the first event, [`admin_token`] the operator's secret, [`lan`] and [`banner`]
+//! what a start prints. [`healthcheck`] and [`doctor`] are subcommands; [`logs`] is for all.
+//! Nothing in this module answers a request.
 
 pub mod admin_token;
 pub mod banner;

@@ -1,9 +1,11 @@
-//! The supervisor's side, which is systemd on a box: listening sockets that it hands over, and notifications to it.
+//! The supervisor's side, which is systemd on a box: listening sockets that it hands over, and
+//! notifications to it.
 //!
-//! Sockets come by `LISTEN_FDS` (sd_listen_fds(3)) and take the place of those that `LUCKYDRAW_BIND` would open. Since the
-//! supervisor keeps them open, phones that connect while one server replaces the next wait in the kernel's queue and none
-//! is refused. Everything that [`bind`] sets on a socket of its own is set on these too; only what cannot change any more
-//! (IPv6 alone or not) is the supervisor's. Without a supervisor nothing here happens.
+//! Sockets come by `LISTEN_FDS` (sd_listen_fds(3)) and take the place of those that
+//! `LUCKYDRAW_BIND` would open. Since the supervisor keeps them open, phones that connect while one
+//! server replaces the next wait in the kernel's queue and none is refused. Everything that
+//! [`bind`] sets on a socket of its own is set on these too; only what cannot change any more (IPv6
+//! alone or not) is the supervisor's. Without a supervisor nothing here happens.
 
 use crate::http::bind::{self, BindError};
 use crate::http::bind::{Listener, Protocol};
@@ -13,7 +15,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// Why the supervisor's sockets cannot be used.
+/// Reasons against using the supervisor's sockets.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketsError {
     #[error("the supervisor's sockets in LISTEN_FDS cannot be read")]
@@ -42,17 +44,19 @@ pub struct InheritedSockets {
 }
 
 impl InheritedSockets {
-    /// Takes over the sockets of this process. To be called once, before anything else opens a descriptor: a second call
-    /// would own the same descriptors again.
+    /// Takes over the sockets of this process. To be called once, before anything else opens a
+    /// descriptor: a second call would own the same descriptors again.
     ///
     /// # Errors
-    /// When something other than a listening TCP socket is among them, or, with `loopback_only`, one that others reach.
+    /// When something other than a listening TCP socket is among them, or, with `loopback_only`,
+    /// one that others reach.
     pub fn adopt_all(loopback_only: bool) -> Result<Self, SocketsError> {
         let mut inherited = Self::default();
         for (fd, name) in sd_notify::listen_fds_with_names().map_err(SocketsError::Unreadable)? {
-            // SAFETY: the supervisor made this descriptor for this process alone (LISTEN_PID was compared), nothing else
-            // here knows of it, and this function is called once. With a descriptor that is not open every call below
-            // fails, and closing it is refused without harm.
+            // SAFETY: the supervisor made this descriptor for this process alone (LISTEN_PID was
+            // compared), nothing else here knows of it, and this function is called once. With a
+            // descriptor that is not open every call below fails, and closing it is refused without
+            // harm.
             let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
             let listener = adopt(socket, &name, loopback_only)?;
             inherited.sockets.push((name, listener));
@@ -66,7 +70,8 @@ impl InheritedSockets {
         named.map(|(_, socket)| Listener { socket, protocol }).collect()
     }
 
-    /// Checks that every socket has been taken: phones would wait for ever at one that nobody accepts from.
+    /// Checks that every socket has been taken: phones would wait for ever at one that nobody
+    /// accepts from.
     ///
     /// # Errors
     /// When one is left.

@@ -1,8 +1,9 @@
 //! A certificate chain and its key, checked: a [`Certificate`] can be shown to phones.
 //!
-//! Everything that can be wrong is found here, at the start or before a reload, in words for the operator; a phone would
-//! only say that the page is not safe. An expired certificate, or one not valid yet, is refused rather than served with a
-//! warning: no phone would get past it, and at the start somebody is still there to fix it.
+//! Everything that can be wrong is found here, at the start or before a reload, in words for the
+//! operator; a phone would only say that the page is not safe. An expired certificate, or one not
+//! valid yet, is refused rather than served with a warning: no phone would get past it, and at the
+//! start somebody is still there to fix it.
 
 use crate::base::clock::rfc3339;
 use crate::draw::Timestamp;
@@ -21,7 +22,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// The longest file, in bytes; a chain has some 10 KiB.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Why a certificate or its key cannot be used.
+/// Reasons against using a certificate or its key.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error("{} cannot be read", path.display())]
@@ -74,8 +75,8 @@ impl Certificate {
         Self::parse(cert, Pem { bytes: &key_bytes, place: &key_place }, domain, now)
     }
 
-    /// Parses a chain, the server's certificate first, and its key; and checks them against each other, the clock and the
-    /// domain.
+    /// Parses a chain, the server's certificate first, and its key; and checks them against each
+    /// other, the clock and the domain.
     ///
     /// # Errors
     /// When either is damaged, or they do not fit.

@@ -1,6 +1,8 @@
-//! The server's certificates: the TLS configuration of handshakes, and the thread that keeps the certificate fresh.
+//! The server's certificates: the TLS configuration of handshakes, and the thread that keeps the
+//! certificate fresh.
 //!
-//! The thread has a runtime of its own, since an order waits for the network for minutes. It ends with the server.
+//! The thread has a runtime of its own, since an order waits for the network for minutes. It ends
+//! with the server.
 
 use crate::base::data_dir::DataDir;
 use crate::tls::acme::Acme;
@@ -65,7 +67,8 @@ impl Certificates {
         &self.config
     }
 
-    /// Starts the source's thread. To be called once the listeners accept: an authority connects to them.
+    /// Starts the source's thread. To be called once the listeners accept: an authority connects to
+    /// them.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
@@ -102,8 +105,8 @@ impl Certificates {
     }
 }
 
-/// TLS 1.3 and 1.2, http/1.1 alone, one ticket per handshake. A ticket is good for twelve hours at most, after which its
-/// key is gone.
+/// TLS 1.3 and 1.2, http/1.1 alone, one ticket per handshake. A ticket is good for twelve hours at
+/// most, after which its key is gone.
 fn server_config(
     provider: Arc<CryptoProvider>,
     resolver: Arc<CertificateResolver>,

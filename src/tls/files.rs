@@ -1,9 +1,10 @@
 //! Certificates from files, which somebody else renews.
 //!
-//! The files are checked every few seconds, since a renewal may forget the signal, and at once on SIGHUP. A new pair is
-//! shown when nothing is wrong with it; else the log says what is, and the old one stays: between the writing of a chain
-//! and that of its key they never fit. Watching files through the kernel is refused: renewers swap links, which needs a
-//! watch on every folder on the way.
+//! The files are checked every few seconds, since a renewal may forget the signal, and at once on
+//! SIGHUP. A new pair is shown when nothing is wrong with it; else the log says what is, and the
+//! old one stays: between the writing of a chain and that of its key they never fit. Watching files
+//! through the kernel is refused: renewers swap links, which needs a watch on every folder on the
+//! way.
 
 use crate::tls::certificate::{Certificate, CertificateError, utc_text};
 use crate::tls::resolver::CertificateResolver;
@@ -33,7 +34,8 @@ pub struct Files {
     warned_at: Option<SystemTime>,
 }
 
-/// Device, inode, and time of the last change in seconds and nanoseconds; `None` for a missing file.
+/// Device, inode, and time of the last change in seconds and nanoseconds; `None` for a missing
+/// file.
 type FileVersion = Option<(u64, u64, i64, i64)>;
 
 impl Files {

@@ -1,10 +1,11 @@
 //! TLS: how it is spoken, and the origin of its certificates.
 //!
-//! A [`certificate`] is checked before it is shown; the [`resolver`] holds the one that is shown, where every handshake
-//! reads it without a lock. Two sources keep it fresh: [`files`] that somebody else renews, and [`acme`], which orders and
-//! renews by itself; [`certificates`] runs the one that the settings name. A connection's bytes are sealed by a
-//! [`session`], on its worker as on its reactor. Sessions are resumed by tickets, which cost the server no memory. Nothing
-//! here knows HTTP or an event.
+//! A [`certificate`] is checked before it is shown; the [`resolver`] holds the one that is shown,
+//! where every handshake reads it without a lock. Two sources keep it fresh: [`files`] that
+//! somebody else renews, and [`acme`], which orders and renews by itself; [`certificates`] runs the
+//! one that the settings name. A connection's bytes are sealed by a [`session`], on its worker as
+//! on its reactor. Sessions are resumed by tickets, which cost the server no memory. Nothing here
+//! knows HTTP or an event.
 
 pub mod acme;
 pub mod certificate;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 /// The ALPN protocol in which a certificate authority asks for a proof (RFC 8737).
 pub const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
 
-/// Why TLS cannot be set up.
+/// Reasons for which TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error(transparent)]
@@ -35,7 +36,7 @@ pub enum TlsError {
 }
 
 impl TlsError {
-    /// Returns whether the settings name something unusable, rather than something having failed.
+    /// True when the settings name something unusable, false when something failed.
     pub fn is_usage(&self) -> bool {
         matches!(self, TlsError::Certificate(_) | TlsError::Authority { .. })
     }

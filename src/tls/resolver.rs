@@ -1,8 +1,9 @@
 //! The certificate that handshakes show.
 //!
-//! Handshakes on all workers read it while a source changes it, so it is swapped whole and never locked. While an order is
-//! under way, the authority's connection gets its proof instead. A connection of the server to itself, by which a source
-//! finds out whether the domain leads here, is noted and gets no certificate.
+//! Handshakes on all workers read it while a source changes it, so it is swapped whole and never
+//! locked. While an order is under way, the authority's connection gets its proof instead. A
+//! connection of the server to itself, by which a source finds out whether the domain leads here,
+//! is noted and gets no certificate.
 
 use crate::tls::ACME_PROTOCOL;
 use arc_swap::ArcSwapOption;
@@ -27,7 +28,8 @@ pub struct CertificateResolver {
 #[derive(Debug)]
 pub struct ReachProbe {
     server_name: String,
-    /// Written by the handshake. Relaxed: the prober polls it, and reads nothing on the strength of it.
+    /// Written by the handshake. Relaxed: the prober polls it, and reads nothing on the strength of
+    /// it.
     has_arrived: AtomicBool,
 }
 
@@ -56,7 +58,7 @@ impl CertificateResolver {
 }
 
 impl ReachProbe {
-    /// Returns whether the connection has arrived at this server.
+    /// True once the connection has arrived at this server.
     pub fn has_arrived(&self) -> bool {
         self.has_arrived.load(Relaxed)
     }

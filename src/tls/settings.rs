@@ -1,5 +1,5 @@
-//! Settings of TLS: the origin of certificates, and the addresses that speak plain HTTP beside it. They live below
-//! `ops::config`, which builds them, so that this layer never imports it.
+//! Settings of TLS: the origin of certificates, and the addresses that speak plain HTTP beside it.
+//! They live below `ops::config`, which builds them, so that this layer never imports it.
 
 use crate::base::address::BindAddress;
 use std::path::PathBuf;
@@ -34,7 +34,8 @@ pub struct AcmeOrder {
     pub directory: String,
     /// URL of a directory for a practice order before the real one.
     pub staging: Option<String>,
-    /// File of the roots that the directory's own certificate is checked against; `None` for those of the web.
+    /// File of the roots that the directory's own certificate is checked against; `None` for those
+    /// of the web.
     pub authorities: Option<PathBuf>,
     /// The port that the authority connects to.
     pub port: u16,

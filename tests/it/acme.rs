@@ -16,18 +16,18 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A running pebble, whose own certificate is of the tests' authority. Dropping it ends it.
+/// A running pebble, whose own certificate is from the tests' authority. Dropping it kills it.
 struct Pebble {
     child: Child,
     authority: Authority,
     port: u16,
-    /// Where its roots are to be had.
+    /// The address that serves its roots.
     management: SocketAddr,
     log: PathBuf,
 }
 
 impl Pebble {
-    /// One that comes in by `tls_port` to look for a proof, and whose certificates are good for so many seconds.
+    /// Starts one that connects to `tls_port` for a proof, and issues certificates valid for so many seconds.
     async fn start(tls_port: u16, validity_s: u32) -> Self {
         let authority = Authority::new();
         let (cert, key) = authority.files("pebble", &[NAME, "127.0.0.1"], TODAY);
@@ -45,17 +45,17 @@ impl Pebble {
         command.stdout(output.try_clone().unwrap()).stderr(output).stdin(std::process::Stdio::null());
         let child = command.env("PEBBLE_WFE_NONCEREJECT", "0").spawn().expect("Debian's package pebble is installed");
         let pebble = Self { child, authority, port, management, log };
-        poll("pebble listens", || pebble.said().contains("ACME directory available").then_some(())).await;
+        poll("pebble listens", || pebble.output().contains("ACME directory available").then_some(())).await;
         pebble
     }
 
-    fn said(&self) -> String {
+    fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// How many orders it was given.
+    /// Orders that it received.
     fn orders(&self) -> usize {
-        self.said().matches("orders in the db").count()
+        self.output().matches("orders in the db").count()
     }
 
     /// A client that trusts what it issues.
@@ -71,7 +71,7 @@ impl Drop for Pebble {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- pebble said:\n{}", self.said());
+            eprintln!("--- pebble's output:\n{}", self.output());
         }
     }
 }
@@ -81,7 +81,7 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// A server that orders its certificate there; it speaks TLS at `port`.
+/// A server that orders its certificate there, and speaks TLS on `port`.
 async fn order(pebble: &Pebble, port: u16, more: &[(&str, &str)]) -> TestServer {
     let (bind, port) = (format!("127.0.0.1:{port}"), port.to_string());
     let (directory, root) = (format!("https://{NAME}:{}/dir", pebble.port), pebble.authority.root_file());
@@ -97,7 +97,7 @@ async fn order(pebble: &Pebble, port: u16, more: &[(&str, &str)]) -> TestServer 
     TestServer::start_with(&[&usual[..], more].concat()).await
 }
 
-/// Waits until the server shows a certificate other than this one.
+/// Waits until the server shows a certificate other than `but`.
 async fn until_shown(
     address: SocketAddr,
     client: &Arc<ClientConfig>,
@@ -114,23 +114,24 @@ async fn until_shown(
 }
 
 #[tokio::test]
-async fn a_certificate_is_practised_then_ordered_and_kept_over_a_restart() {
+async fn a_practice_order_comes_first_and_the_certificate_survives_a_restart() {
     let port = free_port();
     let pebble = Pebble::start(port, 90 * 86_400).await;
     let practice = format!("https://127.0.0.1:{}/dir", pebble.port);
-    let mut house = order(&pebble, port, &[("LUCKYDRAW_ACME_STAGING", &practice)]).await;
-    let (address, client) = (house.listening("https"), pebble.client().await);
+    let mut server = order(&pebble, port, &[("LUCKYDRAW_ACME_STAGING", &practice)]).await;
+    let (address, client) = (server.listening("https"), pebble.client().await);
     let first = until_shown(address, &client, None).await;
     assert_eq!(pebble.orders(), 2, "one for practice, one that counts");
-    let (practised, ordered) = (house.printed().find(&practice), house.printed().rfind(&format!("{NAME}:{}/dir", pebble.port)));
-    assert!(practised.is_some() && practised < ordered, "in this order");
+    let (practice_at, ordered) =
+        (server.printed().find(&practice), server.printed().rfind(&format!("{NAME}:{}/dir", pebble.port)));
+    assert!(practice_at.is_some() && practice_at < ordered, "in this order");
 
-    let folder = house.data_dir().join("acme");
+    let folder = server.data_dir().join("acme");
     let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "pem")).count() == 1, "{files:?}");
     for path in files.iter().chain([&folder]) {
         let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode & 0o077, 0, "{} is for the server alone: {mode:o}", path.display());
+        assert_eq!(mode & 0o077, 0, "{} is private: {mode:o}", path.display());
     }
 
     let with_proof = Arc::new({
@@ -138,61 +139,61 @@ async fn a_certificate_is_practised_then_ordered_and_kept_over_a_restart() {
         config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
         config
     });
-    assert!(connect(address, &with_proof).await.is_err(), "a proof is shown while an order is under way, and to nobody else");
+    assert!(connect(address, &with_proof).await.is_err(), "a proof is shown only while an order is under way");
 
-    house.kill();
-    house.restart().await;
-    assert_eq!(until_shown(address, &client, None).await, first, "the one that was kept is shown at once");
+    server.kill();
+    server.restart().await;
+    assert_eq!(until_shown(address, &client, None).await, first, "the saved one is shown at once");
     assert_eq!(pebble.orders(), 2, "nothing is ordered anew");
 }
 
 #[tokio::test]
-async fn a_certificate_is_renewed_when_a_third_of_its_time_is_left() {
+async fn a_certificate_is_renewed_when_a_third_of_its_validity_is_left() {
     let port = free_port();
     let pebble = Pebble::start(port, 15).await;
-    let house = order(&pebble, port, &[]).await;
-    let (address, client) = (house.listening("https"), pebble.client().await);
+    let server = order(&pebble, port, &[]).await;
+    let (address, client) = (server.listening("https"), pebble.client().await);
     let first = until_shown(address, &client, None).await;
     until_shown(address, &client, Some(&first)).await;
 }
 
 #[tokio::test]
-async fn a_proof_that_fails_is_not_tried_again_at_once_not_even_after_a_restart() {
+async fn a_failed_order_is_not_repeated_at_once_not_even_after_a_restart() {
     let port = free_port();
-    // It looks for the proof where nobody listens.
+    // It looks for the proof on a port that nobody listens on.
     let pebble = Pebble::start(free_port(), 90 * 86_400).await;
-    let mut house = order(&pebble, port, &[]).await;
-    poll("the order has failed", || house.printed().contains("no certificate was obtained").then_some(())).await;
+    let mut server = order(&pebble, port, &[]).await;
+    poll("the order has failed", || server.printed().contains("no certificate was obtained").then_some(())).await;
     assert_eq!(pebble.orders(), 1);
-    house.hang_up();
-    house.kill();
-    house.restart().await;
-    poll("it says that it waits", || house.printed().contains("the next order waits").then_some(())).await;
-    house.hang_up();
-    assert_eq!(Ask::new(house.listening("http"), Method::GET, "/health").await.status, 200, "and serves meanwhile");
-    house.terminate();
-    house.ended().await;
-    assert_eq!(pebble.orders(), 1, "and does");
+    server.hang_up();
+    server.kill();
+    server.restart().await;
+    poll("the log says that it waits", || server.printed().contains("the next order waits").then_some(())).await;
+    server.hang_up();
+    assert_eq!(Ask::new(server.listening("http"), Method::GET, "/health").await.status, 200, "and it serves meanwhile");
+    server.terminate();
+    server.ended().await;
+    assert_eq!(pebble.orders(), 1, "and it does wait");
 }
 
 #[tokio::test]
-async fn nothing_is_ordered_while_the_way_leads_elsewhere() {
+async fn nothing_is_ordered_while_the_domain_leads_elsewhere() {
     let (port, elsewhere) = (free_port(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let pebble = Pebble::start(port, 90 * 86_400).await;
     let closed = free_port().to_string();
-    let house = order(&pebble, port, &[("LUCKYDRAW_ACME_PORT", &closed)]).await;
-    poll("it says that nobody answers there", || house.printed().contains("does not answer").then_some(())).await;
-    drop(house);
+    let server = order(&pebble, port, &[("LUCKYDRAW_ACME_PORT", &closed)]).await;
+    poll("the log says that nobody answers there", || server.printed().contains("does not answer").then_some(())).await;
+    drop(server);
 
     let other = elsewhere.local_addr().unwrap().port().to_string();
     let answering = std::thread::spawn(move || drop(elsewhere.accept()));
-    let house = order(&pebble, port, &[("LUCKYDRAW_ACME_PORT", &other)]).await;
-    let is_told = || house.printed().contains("another server than this one") || house.printed().contains("does not answer");
-    poll("it says that another server answers there", || is_told().then_some(())).await;
-    drop(house);
+    let server = order(&pebble, port, &[("LUCKYDRAW_ACME_PORT", &other)]).await;
+    let is_logged = || server.printed().contains("another server than this one") || server.printed().contains("does not answer");
+    poll("the log says that another server answers there", || is_logged().then_some(())).await;
+    drop(server);
     answering.join().unwrap();
 
-    let house = order(&pebble, port, &[("LUCKYDRAW_DOMAIN", "no-such-host.invalid")]).await;
-    poll("it says that the name has no address", || house.printed().contains("has no address in DNS").then_some(())).await;
+    let server = order(&pebble, port, &[("LUCKYDRAW_DOMAIN", "no-such-host.invalid")]).await;
+    poll("the log says that the name has no address", || server.printed().contains("has no address in DNS").then_some(())).await;
     assert_eq!(pebble.orders(), 0);
 }

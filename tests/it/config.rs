@@ -1,4 +1,4 @@
-//! Settings: all that is wrong is said at once, secrets are never shown, open mode stays at home.
+//! Settings: all problems are reported at once, secrets are never printed, open mode stays on loopback.
 
 use crate::show::EVENT;
 use crate::test_server::{ADMIN_TOKEN, TestServer, run_to_end};
@@ -22,7 +22,7 @@ async fn the_old_name_of_a_setting_is_refused_with_its_new_name() {
 }
 
 #[tokio::test]
-async fn a_value_out_of_its_bounds_is_refused() {
+async fn a_value_out_of_bounds_is_refused() {
     for (name, value) in [("LUCKYDRAW_ANNOUNCE_AFTER_MS", "120001"), ("LUCKYDRAW_WORKERS", "0"), ("LUCKYDRAW_BIND", "nonsense")] {
         let (status, printed) = run_to_end(&[], &[(name, value)]).await;
         assert_eq!(status.code(), Some(64), "{name}={value}: {printed}");
@@ -66,25 +66,25 @@ async fn help_names_every_setting_and_print_config_hides_secrets() {
 }
 
 #[tokio::test]
-async fn a_second_server_does_not_touch_a_folder_in_use() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let folder = house.data_dir();
+async fn a_second_server_does_not_touch_a_data_folder_in_use() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let folder = server.data_dir();
     let (status, printed) = run_to_end(&[], &[("LUCKYDRAW_DATA_DIR", folder.to_str().unwrap())]).await;
     assert!(!status.success(), "{printed}");
-    house.register(1).await;
+    server.register(1).await;
 }
 
 #[tokio::test]
-async fn the_first_start_makes_an_admin_token_of_its_own() {
-    let house = TestServer::start_with(&[("LUCKYDRAW_ADMIN_TOKEN", "")]).await;
-    let mut made = std::fs::read_dir(house.data_dir()).unwrap().map(|entry| entry.unwrap().path());
-    let file = made.find(|path| path.to_string_lossy().contains("token")).expect("a token's file lies in the data folder");
+async fn the_first_start_makes_an_admin_token() {
+    let server = TestServer::start_with(&[("LUCKYDRAW_ADMIN_TOKEN", "")]).await;
+    let mut made = std::fs::read_dir(server.data_dir()).unwrap().map(|entry| entry.unwrap().path());
+    let file = made.find(|path| path.to_string_lossy().contains("token")).expect("a token's file is in the data folder");
     let token = std::fs::read_to_string(&file).unwrap();
-    let events = house.get("/admin/events");
+    let events = server.get("/admin/events");
     events.clone().bearer(token.trim()).await.ok();
     events.bearer(ADMIN_TOKEN).await.refused(401, "UNAUTHORIZED");
-    let printed = house.printed();
+    let printed = server.printed();
     assert!(printed.contains(file.file_name().unwrap().to_str().unwrap()), "off a terminal the file is named: {printed}");
     assert!(!printed.contains(token.trim()), "and the token is not");
 }
@@ -100,16 +100,16 @@ async fn the_readme_s_table_has_every_setting_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_code_at_the_start_leads_to_an_event_that_is_there() {
-    let mut house = TestServer::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
-    house.open_event().await;
-    let lobby = house.get("/join");
-    assert!(String::from_utf8_lossy(&lobby.clone().await.body).contains("/j/gone"), "a first start makes the default event");
-    house.ask(Method::DELETE, "/admin/events/gone").admin().await.ok();
+async fn the_printed_address_leads_to_an_event_that_exists() {
+    let mut server = TestServer::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
+    server.open_event().await;
+    let lobby = server.get("/join");
+    assert!(String::from_utf8_lossy(&lobby.clone().await.body).contains("/j/gone"), "a first start creates the default event");
+    server.ask(Method::DELETE, "/admin/events/gone").admin().await.ok();
     assert!(String::from_utf8_lossy(&lobby.await.body).contains(&format!("/j/{EVENT}")));
-    house.kill();
-    house.restart().await;
-    let starts: Vec<_> = house.printed().lines().filter(|line| line.contains("/j/")).map(str::to_owned).collect();
+    server.kill();
+    server.restart().await;
+    let starts: Vec<_> = server.printed().lines().filter(|line| line.contains("/j/")).map(str::to_owned).collect();
     assert_eq!(starts.len(), 2, "{starts:?}");
     assert!(starts[0].ends_with("/j/gone") && starts[1].ends_with(&format!("/j/{EVENT}")), "{starts:?}");
 }

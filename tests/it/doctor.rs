@@ -1,4 +1,4 @@
-//! The doctor on a healthy set-up and on broken ones: what it says, and how it ends.
+//! The doctor on a healthy set-up and on broken ones: its findings and its exit code.
 
 use crate::test_server::{PATIENCE, TestServer};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A data folder as a start would have made it.
+/// A data folder as a start makes it.
 fn folder() -> (TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let data = temp.path().join("data");
@@ -17,16 +17,16 @@ fn folder() -> (TempDir, PathBuf) {
     (temp, data)
 }
 
-/// What the doctor says of these settings, as JSON; and its exit code, which is held to what it says.
-fn consult(data: &Path, settings: &[(&str, &str)], files_max: Option<u64>) -> Value {
+/// The doctor's report on these settings, as JSON. Checks its exit code against it.
+fn examine(data: &Path, settings: &[(&str, &str)], files_max: Option<u64>) -> Value {
     let mut command = Command::new("timeout");
     command.arg(PATIENCE.as_secs().to_string()).args([env!("CARGO_BIN_EXE_luckydraw"), "doctor", "--json"]);
     command.env_clear().env("LUCKYDRAW_DATA_DIR", data).env("LUCKYDRAW_BIND", "127.0.0.1:0").envs(settings.iter().copied());
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
-    if let Some(most) = files_max {
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    if let Some(files) = files_max {
+        let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
         // SAFETY: setrlimit is async-signal-safe and reads one rlimit that the closure owns.
         unsafe {
             command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
@@ -36,46 +36,46 @@ fn consult(data: &Path, settings: &[(&str, &str)], files_max: Option<u64>) -> Va
         }
     }
     let output = command.output().unwrap();
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
-    let expected = if said["healthy"] == true { 0 } else { 1 };
-    assert_eq!(output.status.code(), Some(expected), "{said}");
-    said
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let expected = if report["healthy"] == true { 0 } else { 1 };
+    assert_eq!(output.status.code(), Some(expected), "{report}");
+    report
 }
 
-/// The finding of this check that is not good; none: all of them are.
-fn trouble<'a>(said: &'a Value, check: &str) -> Option<&'a Value> {
-    let findings = said["findings"].as_array().unwrap();
-    assert!(findings.iter().any(|finding| finding["check"] == check), "{check} was looked at: {said}");
+/// The first finding of this check that is not good; `None` if all are.
+fn trouble<'a>(report: &'a Value, check: &str) -> Option<&'a Value> {
+    let findings = report["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["check"] == check), "{check} was looked at: {report}");
     findings.iter().find(|finding| finding["check"] == check && finding["grade"] != "good")
 }
 
-/// Insists that this is wrong, that nothing else is, and that what is said holds these words.
-fn is_wrong(said: &Value, check: &str, words: &[&str]) {
-    let finding = trouble(said, check).unwrap_or_else(|| panic!("{check} is wrong: {said}"));
+/// Requires that this check alone is wrong, and that its finding holds these words.
+fn require_wrong(report: &Value, check: &str, words: &[&str]) {
+    let finding = trouble(report, check).unwrap_or_else(|| panic!("{check} is wrong: {report}"));
     assert_eq!(finding["grade"], "wrong", "{finding}");
     let line = format!("{} {}", finding["says"], finding["mend"]);
     words.iter().for_each(|word| assert!(line.contains(word), "{word}: {line}"));
-    assert!(!finding["mend"].as_str().unwrap().is_empty(), "it says how to mend it: {finding}");
-    let wrong = said["findings"].as_array().unwrap().iter().filter(|finding| finding["grade"] == "wrong").count();
-    assert_eq!((wrong, &said["healthy"]), (1, &Value::Bool(false)), "{said}");
+    assert!(!finding["mend"].as_str().unwrap().is_empty(), "it says how to fix it: {finding}");
+    let wrong = report["findings"].as_array().unwrap().iter().filter(|finding| finding["grade"] == "wrong").count();
+    assert_eq!((wrong, &report["healthy"]), (1, &Value::Bool(false)), "{report}");
 }
 
 #[test]
 fn a_healthy_machine_is_fit_to_serve() {
     let (_temp, data) = folder();
-    let said = consult(&data, &[("LUCKYDRAW_DOMAIN", "localhost")], None);
-    assert_eq!(said["healthy"], true, "{said}");
+    let report = examine(&data, &[("LUCKYDRAW_DOMAIN", "localhost")], None);
+    assert_eq!(report["healthy"], true, "{report}");
     for check in ["data folder", "disk space", "port", "name", "open files", "memory"] {
-        assert_eq!(trouble(&said, check), None);
+        assert_eq!(trouble(&report, check), None);
     }
     for check in ["fsync", "clock", "swap", "sysctl", "burst"] {
-        trouble(&said, check);
+        trouble(&report, check);
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "it leaves nothing behind");
 }
 
 #[test]
-fn people_are_told_in_lines() {
+fn people_get_one_line_per_finding() {
     let (temp, data) = folder();
     let output = Command::new(env!("CARGO_BIN_EXE_luckydraw"))
         .env_clear()
@@ -94,10 +94,10 @@ fn people_are_told_in_lines() {
 #[test]
 fn a_folder_that_is_missing_or_unwritable_is_wrong() {
     let (_temp, data) = folder();
-    is_wrong(&consult(&data.join("nowhere"), &[], None), "data folder", &["is not there", "install -d"]);
-    // Nobody makes a file there, root neither.
-    let said = consult(Path::new("/proc"), &[], None);
-    let finding = trouble(&said, "data folder").unwrap();
+    require_wrong(&examine(&data.join("nowhere"), &[], None), "data folder", &["is not there", "install -d"]);
+    // Nobody can make a file there, not even root.
+    let report = examine(Path::new("/proc"), &[], None);
+    let finding = trouble(&report, "data folder").unwrap();
     assert!(finding["grade"] == "wrong" && finding["says"].as_str().unwrap().contains("no file can be made"), "{finding}");
 }
 
@@ -106,48 +106,48 @@ async fn a_port_in_use_is_wrong_unless_it_is_a_server_of_ours() {
     let (_temp, data) = folder();
     let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = stranger.local_addr().unwrap();
-    is_wrong(&consult(&data, &[("LUCKYDRAW_BIND", &address.to_string())], None), "port", &["in use", "ss -ltnp"]);
-    let house = TestServer::start().await;
-    let said = consult(&house.data_dir(), &[("LUCKYDRAW_BIND", &house.address.to_string())], None);
-    assert_eq!((trouble(&said, "port"), &said["healthy"]), (None, &Value::Bool(true)), "{said}");
-    assert!(said.to_string().contains("the limit of the running server"), "{said}");
+    require_wrong(&examine(&data, &[("LUCKYDRAW_BIND", &address.to_string())], None), "port", &["in use", "ss -ltnp"]);
+    let server = TestServer::start().await;
+    let report = examine(&server.data_dir(), &[("LUCKYDRAW_BIND", &server.address.to_string())], None);
+    assert_eq!((trouble(&report, "port"), &report["healthy"]), (None, &Value::Bool(true)), "{report}");
+    assert!(report.to_string().contains("the limit of the running server"), "{report}");
 }
 
 #[test]
 fn too_few_files_for_the_connections_asked_for_is_wrong() {
     let (_temp, data) = folder();
-    let said = consult(&data, &[("LUCKYDRAW_CONNECTIONS_MAX", "5000")], Some(256));
-    is_wrong(&said, "open files", &["asks for 5000", "LimitNOFILE="]);
+    let report = examine(&data, &[("LUCKYDRAW_CONNECTIONS_MAX", "5000")], Some(256));
+    require_wrong(&report, "open files", &["asks for 5000", "LimitNOFILE="]);
 }
 
 #[test]
-fn a_certificate_has_to_be_there_and_to_fit_its_key_and_the_name() {
+fn a_certificate_has_to_exist_and_fit_its_key_and_name() {
     let (temp, data) = folder();
     let file = |name: &str, text: String| {
         let path = temp.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let (own, other, foreign) = (made("localhost"), made("localhost"), made("draw.example"));
+    let make = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (own, other, foreign) = (make("localhost"), make("localhost"), make("draw.example"));
     let cert = file("cert.pem", own.cert.pem());
     let key = file("key.pem", own.signing_key.serialize_pem());
     let other_key = file("other.pem", other.signing_key.serialize_pem());
     let (foreign_cert, foreign_key) = (file("far.pem", foreign.cert.pem()), file("far.key", foreign.signing_key.serialize_pem()));
-    let look = |cert: &str, key: &str| {
+    let examine_tls = |cert: &str, key: &str| {
         let settings = [("LUCKYDRAW_TLS_CERT", cert), ("LUCKYDRAW_TLS_KEY", key), ("LUCKYDRAW_DOMAIN", "localhost")];
-        consult(&data, &settings, None)
+        examine(&data, &settings, None)
     };
-    let said = look(&cert, &key);
-    assert_eq!((trouble(&said, "certificate"), &said["healthy"]), (None, &Value::Bool(true)), "{said}");
-    is_wrong(&look(&cert, &other_key), "certificate", &["LUCKYDRAW_TLS_KEY"]);
-    is_wrong(&look(&foreign_cert, &foreign_key), "certificate", &["localhost"]);
-    is_wrong(&look("/nowhere/cert.pem", &key), "certificate", &["/nowhere/cert.pem"]);
+    let report = examine_tls(&cert, &key);
+    assert_eq!((trouble(&report, "certificate"), &report["healthy"]), (None, &Value::Bool(true)), "{report}");
+    require_wrong(&examine_tls(&cert, &other_key), "certificate", &["LUCKYDRAW_TLS_KEY"]);
+    require_wrong(&examine_tls(&foreign_cert, &foreign_key), "certificate", &["localhost"]);
+    require_wrong(&examine_tls("/nowhere/cert.pem", &key), "certificate", &["/nowhere/cert.pem"]);
 }
 
 #[test]
 fn a_name_that_leads_nowhere_is_wrong() {
     let (_temp, data) = folder();
     // The top-level domain .invalid never has an address (RFC 6761).
-    is_wrong(&consult(&data, &[("LUCKYDRAW_DOMAIN", "draw.invalid")], None), "name", &["draw.invalid", "A record"]);
+    require_wrong(&examine(&data, &[("LUCKYDRAW_DOMAIN", "draw.invalid")], None), "name", &["draw.invalid", "A record"]);
 }

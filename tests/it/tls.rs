@@ -1,4 +1,5 @@
-//! TLS in the process: https and wss through a real client, resumption, reloads, and everything that can be wrong with a certificate.
+//! TLS in the process: https and wss through a real client, resumption, reloads, and everything that can be wrong with a
+//! certificate.
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel, connect, first_of, shown};
 use crate::http::{Ask, exchange};
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-/// A server with a certificate of the authority's, which speaks TLS, and beside it in the clear.
+/// A server with a certificate of the authority, which speaks TLS, and plain HTTP beside it.
 async fn start(cert: &Path, key: &Path) -> TestServer {
     start_with(cert, key, &[]).await
 }
@@ -32,19 +33,19 @@ async fn start_with(cert: &Path, key: &Path, more: &[(&str, &str)]) -> TestServe
     TestServer::start_with(&[&usual[..], more].concat()).await
 }
 
-/// An authority, a server that has a certificate of it, and where that speaks TLS.
+/// An authority, a server with its certificate, and the address that speaks TLS.
 async fn usual() -> (Authority, TestServer, SocketAddr) {
     let authority = Authority::new();
     let (cert, key) = authority.files("usual", &[NAME], TODAY);
-    let house = start(&cert, &key).await;
-    let address = house.listening("https");
-    (authority, house, address)
+    let server = start(&cert, &key).await;
+    let address = server.listening("https");
+    (authority, server, address)
 }
 
 #[tokio::test]
-async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_kept_to_them() {
-    let (authority, house, address) = usual().await;
-    house.open_event().await;
+async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_held_to_https() {
+    let (authority, server, address) = usual().await;
+    server.open_event().await;
     for version in BOTH {
         let tunnel = Tunnel::to(address, authority.client(&[version], &["http/1.1"])).await;
         let page = Ask::new(tunnel.address, Method::GET, "/lottery").await;
@@ -53,7 +54,7 @@ async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_kept_
         for (host, place) in [("192.168.0.7:8443", "192.168.0.7:8443".to_owned()), ("localhost", address.to_string())] {
             let join = Ask::new(tunnel.address, Method::GET, &format!("/api/luckydraw/join?event_id={EVENT}"));
             let join = join.header("host", host).await.ok();
-            assert_eq!(join["join_address"], format!("https://{place}/j/{EVENT}"), "phones are led to https");
+            assert_eq!(join["join_address"], format!("https://{place}/j/{EVENT}"), "phones get an https address");
         }
         let body = json!({"event_id": EVENT, "request_id": crate::show::request_id(u64::from(u16::from(version.version)))});
         let register = Ask::new(tunnel.address, Method::POST, "/api/luckydraw/register").json(&body).await;
@@ -66,15 +67,15 @@ async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_kept_
         assert_eq!(page(format!("https://{}", tunnel.address)).await.status, 200);
         page(format!("http://{}", tunnel.address)).await.refused(403, "FORBIDDEN_ORIGIN");
     }
-    let plain = house.ask(Method::GET, "/health").await;
-    assert_eq!(plain.header("strict-transport-security"), "", "a connection in the clear promises nothing");
-    let plain = house.post("/register").json(&json!({"event_id": EVENT})).await;
+    let plain = server.ask(Method::GET, "/health").await;
+    assert_eq!(plain.header("strict-transport-security"), "", "a plain connection sets no policy");
+    let plain = server.post("/register").json(&json!({"event_id": EVENT})).await;
     assert!(!plain.header("set-cookie").contains("Secure"), "or its cookie would be lost");
-    assert!(house.printed().contains(&format!("https://{address}")), "{}", house.printed());
+    assert!(server.printed().contains(&format!("https://{address}")), "{}", server.printed());
 }
 
 #[tokio::test]
-async fn only_http_1_1_is_offered_and_a_caller_who_asks_for_nothing_gets_it() {
+async fn only_http_1_1_is_offered_and_it_is_the_default() {
     let (authority, _house, address) = usual().await;
     for version in BOTH {
         for (asked, agreed) in [(&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])), (&[], None)] {
@@ -83,23 +84,23 @@ async fn only_http_1_1_is_offered_and_a_caller_who_asks_for_nothing_gets_it() {
             assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
         }
         for asked in ["h2", "acme-tls/1"] {
-            assert!(connect(address, &authority.client(&[version], &[asked])).await.is_err(), "{asked} is not spoken");
+            assert!(connect(address, &authority.client(&[version], &[asked])).await.is_err(), "{asked} is not supported");
         }
     }
 }
 
 #[tokio::test]
-async fn a_phone_that_comes_back_resumes_by_its_ticket() {
+async fn a_phone_that_reconnects_resumes_by_its_ticket() {
     let (authority, _house, address) = usual().await;
     for version in BOTH {
         let client = authority.client(&[version], &["http/1.1"]);
         let mut kinds = Vec::new();
         for _ in 0..3 {
             let mut stream = connect(address, &client).await.unwrap();
-            // The ticket of TLS 1.3 comes with the first answer.
+            // The ticket of TLS 1.3 arrives with the first answer.
             stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
             let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await.expect("it ends with a proper goodbye");
+            stream.read_to_end(&mut answer).await.expect("it ends with a close_notify");
             assert!(answer.starts_with(b"HTTP/1.1 200"));
             kinds.push(stream.get_ref().1.handshake_kind().unwrap());
         }
@@ -108,10 +109,10 @@ async fn a_phone_that_comes_back_resumes_by_its_ticket() {
 }
 
 #[tokio::test]
-async fn an_evening_over_wss_is_that_in_the_clear() {
-    let (authority, house, address) = usual().await;
-    house.open_event().await;
-    let phones = house.register_many(20).await;
+async fn an_event_over_wss_is_the_same_as_over_ws() {
+    let (authority, server, address) = usual().await;
+    server.open_event().await;
+    let phones = server.register_many(20).await;
     let tunnels = [
         Tunnel::to(address, authority.client(&[&TLS13], &[])).await,
         Tunnel::to(address, authority.client(&[&TLS12], &[])).await,
@@ -119,12 +120,12 @@ async fn an_evening_over_wss_is_that_in_the_clear() {
     let mut sockets = Vec::new();
     for (index, phone) in phones.iter().enumerate() {
         let query = format!("?token={}", phone.token);
-        let door = [tunnels[0].address, tunnels[1].address, house.address][index % 3];
-        sockets.push(Socket::connect(door, EVENT, &query, &[]).await.greeted().await);
+        let listener = [tunnels[0].address, tunnels[1].address, server.address][index % 3];
+        sockets.push(Socket::connect(listener, EVENT, &query, &[]).await.greeted().await);
     }
     let mut winners = Vec::new();
     for name in ["TV", "자전거"] {
-        winners.push(house.whole_draw(&prize(name)).await.1);
+        winners.push(server.whole_draw(&prize(name)).await.1);
     }
     for socket in &mut sockets {
         socket.until("draw_complete").await;
@@ -134,11 +135,11 @@ async fn an_evening_over_wss_is_that_in_the_clear() {
         assert_eq!(told, winners);
         gapless(&socket.numbered()).unwrap();
     }
-    // One that was away gets what it missed, however much that is.
+    // A phone that was away gets every frame it missed.
     let seq = gapless(&sockets[0].numbered()).unwrap();
     let long = "x".repeat(150);
     for n in 0..200 {
-        house.order("draw/standby", &prize(&format!("{n} {long}"))).await.ok();
+        server.order("draw/standby", &prize(&format!("{n} {long}"))).await.ok();
     }
     let epoch = sockets[0].numbered()[0]["epoch"].as_str().unwrap().to_owned();
     let query = format!("?token={}&since={seq}&epoch={epoch}", phones[0].token);
@@ -152,9 +153,9 @@ async fn an_evening_over_wss_is_that_in_the_clear() {
 }
 
 #[tokio::test]
-async fn close_codes_come_through() {
-    let (authority, house, address) = usual().await;
-    house.open_event().await;
+async fn close_codes_arrive_over_tls() {
+    let (authority, server, address) = usual().await;
+    server.open_event().await;
     for version in BOTH {
         let tunnel = Tunnel::to(address, authority.client(&[version], &[])).await;
         let mut nowhere = Socket::connect(tunnel.address, "no-such-event", "", &[]).await;
@@ -167,15 +168,15 @@ async fn close_codes_come_through() {
     }
     let tunnel = Tunnel::to(address, authority.client(&[&TLS13], &[])).await;
     let mut last = Socket::connect(tunnel.address, EVENT, "", &[]).await.greeted().await;
-    house.terminate();
+    server.terminate();
     assert_eq!(last.closed().await, 1012);
 }
 
 #[tokio::test]
-async fn a_phone_that_stops_reading_is_let_go_and_the_others_hear_everything() {
-    let (authority, house, address) = usual().await;
-    house.open_event().await;
-    house.register(1).await;
+async fn a_phone_that_stops_reading_is_evicted_and_the_others_get_every_frame() {
+    let (authority, server, address) = usual().await;
+    server.open_event().await;
+    server.register(1).await;
     let tunnel = Tunnel::to(address, authority.client(&[&TLS13], &[])).await;
     let mut reader = Socket::connect(tunnel.address, EVENT, "", &[]).await.greeted().await;
     let mut stalled = stall(address, &authority).await;
@@ -184,24 +185,24 @@ async fn a_phone_that_stops_reading_is_let_go_and_the_others_hear_everything() {
     loop {
         for _ in 0..50 {
             said += 1;
-            house.order("draw/standby", &prize(&format!("{said} {long}"))).await.ok();
+            server.order("draw/standby", &prize(&format!("{said} {long}"))).await.ok();
         }
-        if house.look("stats").await["evicted"] == 1 {
+        if server.look("stats").await["evicted"] == 1 {
             break;
         }
-        assert!(said < 10_000, "it was never let go");
+        assert!(said < 10_000, "it was never evicted");
     }
     for _ in 0..said {
         reader.until("draw_standby").await;
     }
     gapless(&reader.numbered()).unwrap();
-    // What had been begun is finished: records are whole, and after the last comes the reason.
+    // Records are whole to the end, and the close frame comes last.
     let mut heard = Vec::new();
-    timeout(PATIENCE, stalled.read_to_end(&mut heard)).await.unwrap().expect("the stream ends as TLS wants it");
+    timeout(PATIENCE, stalled.read_to_end(&mut heard)).await.unwrap().expect("the stream ends with a close_notify");
     assert_eq!(heard[heard.len() - 4..], [0x88, 2, 0x11, 0x4e], "4430");
 }
 
-/// A socket that shakes hands and never reads again, with next to no room in its own kernel.
+/// A socket that shakes hands and never reads again, with a tiny receive buffer.
 async fn stall(address: SocketAddr, authority: &Authority) -> tokio_rustls::client::TlsStream<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -221,21 +222,21 @@ async fn stall(address: SocketAddr, authority: &Authority) -> tokio_rustls::clie
 }
 
 #[tokio::test]
-async fn half_a_hello_is_not_waited_for() {
-    let (_authority, house, address) = usual().await;
+async fn a_connection_without_a_whole_hello_is_closed() {
+    let (_authority, server, address) = usual().await;
     let mut silent = TcpStream::connect(address).await.unwrap();
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.unwrap();
     for stream in [&mut silent, &mut half] {
         let mut said = Vec::new();
-        // Whether it ends or breaks: the seat is free again.
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the server hangs up");
+        // A close or a reset: its permit is free again.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the server closes the connection");
     }
-    assert_eq!(house.ask(Method::GET, "/health").await.status, 200);
+    assert_eq!(server.ask(Method::GET, "/health").await.status, 200);
 }
 
 #[tokio::test]
-async fn plain_http_at_the_door_of_tls_is_told_where_to_go() {
+async fn plain_http_on_the_tls_port_is_told_to_use_https() {
     let (_authority, _house, address) = usual().await;
     let answer = exchange(address, b"GET /lottery HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https"), "{answer}");
@@ -244,16 +245,16 @@ async fn plain_http_at_the_door_of_tls_is_told_where_to_go() {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_taken_up_on_the_signal_and_by_itself_and_a_bad_one_is_not() {
+async fn a_new_certificate_is_read_on_the_signal_and_without_it_and_a_bad_one_is_refused() {
     let authority = Authority::new();
     let (cert, key) = authority.files("shown", &[NAME], TODAY);
-    let house = start(&cert, &key).await;
-    let (address, client) = (house.listening("https"), authority.client(&BOTH, &[]));
+    let server = start(&cert, &key).await;
+    let (address, client) = (server.listening("https"), authority.client(&BOTH, &[]));
     let first = first_of(&cert);
     assert_eq!(shown(address, &client).await, Some(first.clone()));
 
     std::fs::write(&cert, authority.make(&[NAME], TODAY).0).unwrap();
-    poll("the log says that the pair does not fit", || house.printed().contains("not that of the certificate").then_some(()))
+    poll("the log says that the pair does not fit", || server.printed().contains("not that of the certificate").then_some(()))
         .await;
     assert_eq!(shown(address, &client).await, Some(first.clone()), "the old one stays in use");
 
@@ -266,12 +267,12 @@ async fn a_new_certificate_is_taken_up_on_the_signal_and_by_itself_and_a_bad_one
     let third = authority.files("third", &[NAME], TODAY);
     std::fs::rename(third.1, &key).unwrap();
     std::fs::rename(third.0, &cert).unwrap();
-    house.hang_up();
+    server.hang_up();
     until_shown(address, &client, &first_of(&cert)).await;
 
     std::fs::write(&cert, "nothing of the kind").unwrap();
-    house.hang_up();
-    poll("the log says what is wrong", || house.printed().contains("holds no certificate").then_some(())).await;
+    server.hang_up();
+    poll("the log says what is wrong", || server.printed().contains("holds no certificate").then_some(())).await;
     assert!(shown(address, &client).await.is_some());
 }
 
@@ -289,15 +290,15 @@ async fn until_shown(
 }
 
 #[tokio::test]
-async fn the_signal_ends_no_server_that_has_nothing_to_read() {
-    let house = TestServer::start().await;
-    house.hang_up();
-    poll("it is said in the log", || house.printed().contains("nothing to be read again").then_some(())).await;
-    assert_eq!(house.ask(Method::GET, "/health").await.status, 200);
+async fn the_signal_does_not_end_a_server_without_certificates() {
+    let server = TestServer::start().await;
+    server.hang_up();
+    poll("the log says so", || server.printed().contains("nothing to be read again").then_some(())).await;
+    assert_eq!(server.ask(Method::GET, "/health").await.status, 200);
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
+async fn a_bad_certificate_is_reported_at_the_start() {
     let authority = Authority::new();
     let good = authority.files("good", &[NAME], TODAY);
     let other = authority.files("other", &[NAME], TODAY);
@@ -329,29 +330,29 @@ async fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
 }
 
 #[tokio::test]
-async fn the_door_in_the_clear_leads_on_and_answers_nothing_else() {
+async fn the_redirect_listener_redirects_and_answers_nothing_else() {
     let authority = Authority::new();
     let (cert, key) = authority.files("usual", &[NAME], TODAY);
     let more = [("LUCKYDRAW_REDIRECT_BIND", "127.0.0.1:0"), ("LUCKYDRAW_DOMAIN", NAME)];
-    let house = start_with(&cert, &key, &more).await;
-    house.open_event().await;
-    let printed = house.printed();
-    let (_, rest) = printed.split_once("leading on to https from http://").expect("it says where");
-    let door: SocketAddr = rest.lines().next().unwrap().parse().unwrap();
-    let port = house.listening("https").port();
+    let server = start_with(&cert, &key, &more).await;
+    server.open_event().await;
+    let printed = server.printed();
+    let (_, rest) = printed.split_once("leading on to https from http://").expect("the address is printed");
+    let address: SocketAddr = rest.lines().next().unwrap().parse().unwrap();
+    let port = server.listening("https").port();
     for (method, path) in
         [(Method::GET, "/lottery?event=a"), (Method::POST, "/api/luckydraw/register"), (Method::GET, "/nowhere")]
     {
-        let answer = Ask::new(door, method, path).header("host", NAME).admin().json(&json!({"event_id": EVENT})).await;
+        let answer = Ask::new(address, method, path).header("host", NAME).admin().json(&json!({"event_id": EVENT})).await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (308, &*format!("https://{NAME}:{port}{path}")));
         assert_eq!((answer.header("connection"), answer.body.len()), ("close", 0));
     }
-    assert_eq!(Ask::new(door, Method::GET, "/").header("host", "evil.example").await.status, 403);
-    let refused = Socket::try_connect(door, EVENT, "", &[]).await;
-    assert!(refused.is_err(), "no socket is opened there");
-    assert_eq!(house.look("participants").await["total_count"], 0);
-    let mut silent = TcpStream::connect(door).await.unwrap();
+    assert_eq!(Ask::new(address, Method::GET, "/").header("host", "evil.example").await.status, 403);
+    let refused = Socket::try_connect(address, EVENT, "", &[]).await;
+    assert!(refused.is_err(), "no WebSocket is opened there");
+    assert_eq!(server.look("participants").await["total_count"], 0);
+    let mut silent = TcpStream::connect(address).await.unwrap();
     silent.write_all(b"GET / HTT").await.unwrap();
     let mut said = Vec::new();
-    let _ = timeout(PATIENCE, silent.read_to_end(&mut said)).await.expect("half a request is not waited for");
+    let _ = timeout(PATIENCE, silent.read_to_end(&mut said)).await.expect("the server closes a connection with half a request");
 }

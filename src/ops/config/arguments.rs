@@ -1,8 +1,8 @@
 //! The command line: a flag per setting, and the subcommands with flags of their own.
 //!
-//! Without a subcommand the program serves. A subcommand takes every setting too, before or after its name, and reads
-//! the same variables: a tool that looks after a server finds it by the settings that the server was started with.
-//! Values of settings are not checked here.
+//! Without a subcommand the program serves. A subcommand takes every setting too, before or after
+//! its name, and reads the same variables: a tool that looks after a server finds it by the
+//! settings that the server was started with. Values of settings are not checked here.
 
 use crate::backup::BackupCommand;
 use crate::draw::EventId;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// The flag that prints the settings.
 pub const PRINT_CONFIG: &str = "print-config";
 
-/// The task of this run.
+/// The program's task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Subcommand {
     /// Serve until a signal.
@@ -32,7 +32,7 @@ pub enum Subcommand {
 pub struct HealthcheckArguments {
     /// The address to ask; `None` for the one in the settings.
     pub url: Option<String>,
-    /// True if the server has to be ready for work, beyond being alive.
+    /// Asks for readiness for work, beyond being alive.
     pub ready: bool,
 }
 
@@ -94,7 +94,8 @@ fn switch(name: &'static str) -> Arg {
     Arg::new(name).long(name).action(ArgAction::SetTrue)
 }
 
-/// The subcommand, and the matches that hold the settings: a subcommand's matches hold those given before it too.
+/// The subcommand, and the matches that hold the settings: a subcommand's matches hold those given
+/// before it too.
 pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
     let Some((name, mut own)) = matches.remove_subcommand() else { return (Subcommand::Serve, matches) };
     let subcommand = match name.as_str() {

@@ -1,13 +1,13 @@
-//! The operator's settings: read once at the start, from flags and `LUCKYDRAW_*` variables, into types that cannot be
-//! wrong.
+//! The operator's settings: read once at the start, from flags and `LUCKYDRAW_*` variables, into
+//! types that cannot be wrong.
 //!
-//! [`table`] lists every setting once, [`arguments`] makes the command line of it, [`reader`] and [`tls`] turn texts into
-//! types. Each layer below has a settings struct of its own, which is built here and handed down whole: a new setting
-//! needs a line in the table and one in [`Config`].
+//! [`table`] lists every setting once, [`arguments`] makes the command line of it, [`reader`] and
+//! [`tls`] turn texts into types. Each layer below has a settings struct of its own, which is built
+//! here and handed down whole: a new setting needs a line in the table and one in [`Config`].
 //!
-//! All problems are reported together: an operator who fixes one mistake per start gives up at the third. clap therefore
-//! reads flags as plain texts, since it would stop at the first bad value. An empty variable counts as not set. Nothing
-//! here opens a file or a socket.
+//! All problems are reported together: an operator who fixes one mistake per start gives up at the
+//! third. clap therefore reads flags as plain texts, since it would stop at the first bad value. An
+//! empty variable counts as not set. Nothing here opens a file or a socket.
 
 pub mod arguments;
 pub mod reader;
@@ -33,10 +33,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 use table::{PREFIX, SETTINGS, Setting, ValueKind};
 
-/// The supervisor's variable that names the folder of credentials (`LoadCredential=`, systemd.exec(5)).
+/// The supervisor's variable that names the folder of credentials (`LoadCredential=`,
+/// systemd.exec(5)).
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// All settings: those that concern the program's start here, those of a layer in that layer's own struct.
+/// All settings: those that concern the program's start here, those of a layer in that layer's own
+/// struct.
 pub struct Config {
     pub bind: Vec<BindAddress>,
     /// TLS on `bind`; `None` for plain HTTP everywhere.
@@ -57,8 +59,9 @@ pub struct Config {
     pub metrics_bind: Option<SocketAddr>,
     /// The filter of the log, as [`logs::parse_filter`](crate::ops::logs::parse_filter) takes it.
     pub log: String,
-    /// Settings of the HTTP layers. `connections_max`, `admin_token`, `join_base` and `https_port` are known only once
-    /// the sockets are open: [`server::start`](crate::ops::server::start) fills them in.
+    /// Settings of the HTTP layers. `connections_max`, `admin_token`, `join_base` and `https_port`
+    /// are known only once the sockets are open: [`server::start`](crate::ops::server::start) fills
+    /// them in.
     pub app: Settings,
     /// Settings of the sequencer.
     pub sequencer: Limits,
@@ -141,7 +144,7 @@ fn days(count: u32) -> Duration {
     Duration::from_secs(u64::from(count) * 86_400)
 }
 
-/// A command line, read.
+/// A command line that is understood.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run a subcommand under these settings.
@@ -150,7 +153,8 @@ pub enum Invocation {
     Print(String),
 }
 
-/// Parses the arguments (the program's name first) and the environment. A flag takes precedence over its variable.
+/// Parses the arguments (the program's name first) and the environment. A flag takes precedence
+/// over its variable.
 ///
 /// # Errors
 /// All problems at once.
@@ -193,7 +197,8 @@ pub fn from_process() -> Result<Invocation, Vec<Problem>> {
     parse(std::env::args_os(), std::env::vars_os().filter(|(name, _)| is_ours(name)))
 }
 
-/// The variables that are settings. An unknown one with the prefix is a problem, since it is most likely a slip.
+/// The variables that are settings. An unknown one with the prefix is a problem, since it is most
+/// likely a slip.
 fn settings_in(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     problems: &mut Vec<Problem>,

@@ -1,7 +1,8 @@
 //! Reads the texts of settings into types, and collects what is wrong with them.
 //!
-//! A bad value does not end the reading: its reader notes a [`Problem`] and returns a placeholder, which is never used,
-//! since one problem refuses the whole configuration. Nothing here opens a file or a socket.
+//! A bad value does not end the reading: its reader notes a [`Problem`] and returns a placeholder,
+//! which is never used, since one problem refuses the whole configuration. Nothing here opens a
+//! file or a socket.
 
 use crate::base::address::BindAddress;
 use crate::draw::EventId;
@@ -109,7 +110,8 @@ impl Reader {
         (!text.is_empty()).then(|| self.secret("METRICS_TOKEN", &text)).flatten().map(|secret| secret.expose().to_owned())
     }
 
-    /// The source of the admin token. A token in the settings takes precedence over a credential of the supervisor.
+    /// The source of the admin token. A token in the settings takes precedence over a credential of
+    /// the supervisor.
     pub fn admin_token(&mut self) -> AdminTokenSource {
         let (token, file) = (self.text("ADMIN_TOKEN"), self.text("ADMIN_TOKEN_FILE"));
         match (token.is_empty(), file.is_empty()) {

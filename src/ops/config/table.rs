@@ -1,5 +1,6 @@
-//! Every setting, once: its name, unit, default and bounds. The command line, `--help`, `--print-config` and the check
-//! for unknown variables are made of this table, so that none of them can forget a setting. It reads nothing.
+//! Every setting, once: its name, unit, default and bounds. The command line, `--help`,
+//! `--print-config` and the check for unknown variables are made of this table, so that none of
+//! them can forget a setting. It reads nothing.
 
 use crate::draw::decide::PARTICIPANTS_MAX;
 use clap::Arg;

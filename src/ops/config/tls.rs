@@ -1,7 +1,9 @@
-//! Settings of TLS: the origin of certificates, and the addresses that speak plain HTTP all the same.
+//! Settings of TLS: the origin of certificates, and the addresses that speak plain HTTP all the
+//! same.
 //!
-//! With certificate files, or with a contact for an authority, every address of `LUCKYDRAW_BIND` speaks TLS. Half a
-//! setting is refused rather than completed by a guess: a server that was meant to speak TLS must not start without it.
+//! With certificate files, or with a contact for an authority, every address of `LUCKYDRAW_BIND`
+//! speaks TLS. Half a setting is refused rather than completed by a guess: a server that was meant
+//! to speak TLS must not start without it.
 
 use crate::base::address::Scheme;
 use crate::base::http_client::Url;
@@ -67,7 +69,8 @@ fn read_order(reader: &mut Reader, domain: Option<&str>, contact: &str) -> Optio
     Some(AcmeOrder { domain: domain.to_owned(), contact: contact.to_owned(), directory, staging, authorities, port })
 }
 
-/// Finds the slips that the authority's own check would find at once; the rest is between it and the operator.
+/// Finds the slips that the authority's own check would find at once; the rest is between it and
+/// the operator.
 fn is_mail_address(text: &str) -> bool {
     let is_visible = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b',' | b'?' | b'"'));
     is_visible && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'))

@@ -1,7 +1,7 @@
 //! The cloud's metadata about this machine: its public address, which it does not know otherwise.
 //!
-//! Amazon's machines, Lightsail's among them, ask at a link-local address (IMDSv2). Only a machine whose firmware names
-//! Amazon asks, since elsewhere that address may be anybody's.
+//! Amazon's machines, Lightsail's among them, ask at a link-local address (IMDSv2). Only a machine
+//! whose firmware names Amazon asks, since elsewhere that address may be anybody's.
 
 use crate::base::address::{BindAddress, Scheme};
 use crate::base::http_client::{Request, Url};
@@ -18,7 +18,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
 
-/// Returns whether this is one of Amazon's machines.
+/// Reads from the firmware if this is one of Amazon's machines.
 pub fn is_amazon() -> bool {
     std::fs::read_to_string("/sys/class/dmi/id/sys_vendor").unwrap_or_default().starts_with("Amazon EC2")
 }

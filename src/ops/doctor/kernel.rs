@@ -1,5 +1,5 @@
-//! Checks of the kernel's limits: open files, of which each connection is one, and the settings that a rush of phones
-//! meets, each with its reason. `scripts/deploy/launch.sh` sets them all.
+//! Checks of the kernel's limits: open files, of which each connection is one, and the settings
+//! that a rush of phones meets, each with its reason. `scripts/deploy/launch.sh` sets them all.
 
 use crate::ops::config::Config;
 use crate::ops::doctor::report::Finding;
@@ -10,7 +10,8 @@ use rustix::process::{Resource, getrlimit};
 /// Connections for which there should be room where the settings name no number.
 const CONNECTIONS_ADVISED: usize = 2_000;
 
-/// Checks the running server's limit on open files where one holds the data folder, else this process's own.
+/// Checks the running server's limit on open files where one holds the data folder, else this
+/// process's own.
 pub fn check_open_files(config: &Config) -> Finding {
     let running = last_holder(config.data_dir.path()).and_then(limit_of);
     let own = || getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);

@@ -1,16 +1,19 @@
-//! Checks of the machine: its clock, its memory and swap, and the burst credit of a small cloud machine.
+//! Checks of the machine: its clock, its memory and swap, and the burst credit of a small cloud
+//! machine.
 //!
-//! A clock that is behind puts a fresh certificate into the future, and dates an event's draws before those of the last
-//! one. A small cloud machine may use a few hundredths of each core for ever and saves what it does not use, up to a day's
-//! worth. An event spends the savings, and once they are gone everything takes twenty times as long. The provider alone
-//! shows the balance; the rate of spending can be read here.
+//! A clock that is behind puts a fresh certificate into the future, and dates an event's draws
+//! before those of the last one. A small cloud machine may use a few hundredths of each core for
+//! ever and saves what it does not use, up to a day's worth. An event spends the savings, and once
+//! they are gone everything takes twenty times as long. The provider alone shows the balance; the
+//! rate of spending can be read here.
 
 use crate::ops::doctor::cloud;
 use crate::ops::doctor::report::Finding;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// When this was written, about: 2026-01-01T00:00:00Z, as time since 1970. No correct clock is before it.
+/// When this was written, about: 2026-01-01T00:00:00Z, as time since 1970. No correct clock is
+/// before it.
 const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
 
 /// Lag behind the last write that needs no explanation.
@@ -25,10 +28,12 @@ const MEMORY_MIN: u64 = 200 * MIB;
 const SMALL_MACHINE: u64 = 1_200 * MIB;
 const SWAP_MIN: u64 = 256 * MIB;
 
-/// Percent of each core that a machine of up to so many bytes may use for ever: Amazon's table for its small sizes.
+/// Percent of each core that a machine of up to so many bytes may use for ever: Amazon's table for
+/// its small sizes.
 const BASELINES: &[(u64, u64)] = &[(600 << 20, 5), (1_200 << 20, 10), (2_500 << 20, 20)];
 
-/// CPU-seconds of an event with 300 phones, rounded up from measurements; ten times the phones take ten times as much.
+/// CPU-seconds of an event with 300 phones, rounded up from measurements; ten times the phones take
+/// ten times as much.
 const EVENT_CPU_S: f64 = 5.0;
 
 /// Percent of time that the host may withhold before an event shows it.
@@ -41,7 +46,7 @@ struct Clock {
     now: Duration,
     /// Last write to the data folder, since 1970.
     last_write: Option<Duration>,
-    /// True if a time service keeps it correct; `None` if the kernel does not say.
+    /// True while a time service keeps it correct; `None` if the kernel does not say.
     is_synchronized: Option<bool>,
 }
 
@@ -53,10 +58,10 @@ pub fn check_clock(data_dir: &Path) -> Finding {
     grade_clock(&Clock { now: since_1970(SystemTime::now()), last_write, is_synchronized: is_synchronized() })
 }
 
-/// Returns whether a time service keeps the kernel's clock correct (adjtimex(2)).
+/// Asks the kernel if a time service keeps its clock correct (adjtimex(2)).
 fn is_synchronized() -> Option<bool> {
-    // SAFETY: every field of a timex is an integer, for which zeros are a value; with no modes set, adjtimex writes into it
-    // and changes nothing.
+    // SAFETY: every field of a timex is an integer, for which zeros are a value; with no modes set,
+    // adjtimex writes into it and changes nothing.
     let (state, status) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
         (libc::adjtimex(&raw mut timex), timex.status)
@@ -147,8 +152,8 @@ struct CpuTime {
 }
 
 impl CpuTime {
-    /// Parses the first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of a
-    /// second.
+    /// Parses the first line of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq,
+    /// steal, in hundredths of a second.
     fn parse(table: &str) -> Self {
         let line = table.lines().next().and_then(|line| line.strip_prefix("cpu ")).unwrap_or_default();
         let ticks: Vec<f64> = line.split_whitespace().take(8).filter_map(|ticks| ticks.parse().ok()).collect();
@@ -167,7 +172,8 @@ pub fn check_burst_credit() -> Finding {
     grade_burst_credit(&cpu_time, cores, baseline.filter(|_| cloud::is_amazon()))
 }
 
-/// `baseline`: percent of each core that may be used for ever; `None` on a machine without burst credit.
+/// `baseline`: percent of each core that may be used for ever; `None` on a machine without burst
+/// credit.
 fn grade_burst_credit(cpu_time: &CpuTime, cores: usize, baseline: Option<u64>) -> Finding {
     const CHECK: &str = "burst";
     let percent = |part: f64| 100.0 * part / cpu_time.all_s.max(1.0);

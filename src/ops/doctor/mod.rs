@@ -1,9 +1,12 @@
-//! The subcommand `doctor`: whether this machine is fit to serve, one line per finding, with how to fix it.
+//! The subcommand `doctor`: whether this machine is fit to serve, one line per finding, with how to
+//! fix it.
 //!
-//! Each check has two halves. One reads the machine, in bounded time, and leaves no change; the other grades what was read,
-//! purely, so that tests show it machines that are broken in ways no test machine is. [`report`] is what they have in
-//! common. [`storage`] looks at the data folder and its disk, [`network`] at addresses, name and certificate, [`kernel`] at
-//! the limits that the kernel sets, [`machine`] at clock, memory and burst credit. The doctor never fixes anything itself.
+//! Each check has two halves. One reads the machine, in bounded time, and leaves no change; the
+//! other grades what was read, purely, so that tests show it machines that are broken in ways no
+//! test machine is. [`report`] is what they have in common. [`storage`] looks at the data folder
+//! and its disk, [`network`] at addresses, name and certificate, [`kernel`] at the limits that the
+//! kernel sets, [`machine`] at clock, memory and burst credit. The doctor never fixes anything
+//! itself.
 
 pub mod cloud;
 pub mod kernel;

@@ -1,7 +1,9 @@
-//! Checks of the way that phones take: the listening addresses, the server's name in DNS, and its certificate.
+//! Checks of the way that phones take: the listening addresses, the server's name in DNS, and its
+//! certificate.
 //!
-//! No check from within can tell whether a firewall outside lets strangers in. The nearest one is to connect to the public
-//! name. Where a router brings no machine back to itself that proves nothing, and so it gives advice and never a fault.
+//! No check from within can tell whether a firewall outside lets strangers in. The nearest one is
+//! to connect to the public name. Where a router brings no machine back to itself that proves
+//! nothing, and so it gives advice and never a fault.
 
 use crate::base::address::BindAddress;
 use crate::base::http_client::resolve;
@@ -22,8 +24,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time for the look-up of a name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A public authority's certificate is valid for 90 days and is renewed 30 before its end; with less left than this, the
-/// renewal does not work.
+/// A public authority's certificate is valid for 90 days and is renewed 30 before its end; with
+/// less left than this, the renewal does not work.
 const VALIDITY_ADVISED: Duration = Duration::from_secs(14 * 86_400);
 
 /// The result of trying to listen on an address.
@@ -72,7 +74,7 @@ fn port_state(config: &Config, address: &BindAddress, opened: &Result<Vec<Listen
     }
 }
 
-/// Returns whether the public name accepts a connection.
+/// Connects to the public name; true if one of its addresses accepts.
 fn can_connect(domain: &str, port: u16) -> bool {
     let addresses = resolve(domain, port, Instant::now() + RESOLVE_TIMEOUT).unwrap_or_default();
     addresses.iter().any(|address| TcpStream::connect_timeout(address, CONNECT_TIMEOUT).is_ok())

@@ -1,4 +1,5 @@
-//! The result of a check: its grade, what was found and how to fix it; and the report of all checks, as text and as JSON.
+//! The result of a check: its grade, what was found and how to fix it; and the report of all
+//! checks, as text and as JSON.
 
 use serde_json::json;
 use std::fmt;
@@ -21,7 +22,7 @@ pub struct Finding {
     pub check: &'static str,
     pub grade: Grade,
     pub message: String,
-    /// Remedy; empty for [`Grade::Good`].
+    /// The remedy; empty for [`Grade::Good`].
     pub fix: String,
 }
 
@@ -67,12 +68,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns whether nothing has to be fixed.
+    /// True if no finding is [`Grade::Wrong`].
     pub fn is_healthy(&self) -> bool {
         self.findings.iter().all(|finding| finding.grade < Grade::Wrong)
     }
 
-    /// The report for machines: `{"healthy":bool,"findings":[{"check","grade","says","mend"}]}` and a newline.
+    /// The report for machines: `{"healthy":bool,"findings":[{"check","grade","says","mend"}]}` and
+    /// a newline.
     pub fn json(&self) -> String {
         let finding = |finding: &Finding| {
             let Finding { check, grade, message, fix } = finding;

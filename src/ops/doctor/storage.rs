@@ -1,5 +1,5 @@
-//! Checks of the data folder, writable and its owner's alone; and of the disk under it, its free space and the time of an
-//! fsync, for which every answer of the server waits.
+//! Checks of the data folder, writable and its owner's alone; and of the disk under it, its free
+//! space and the time of an fsync, for which every answer of the server waits.
 
 use crate::ops::doctor::report::Finding;
 use std::fs::{self, OpenOptions};
@@ -28,7 +28,7 @@ const FSYNC_TOO_SLOW: Duration = Duration::from_secs(1);
 struct Folder {
     /// The permission bits, if it is a folder that can be looked at.
     mode: Result<u32, ErrorKind>,
-    /// True if a file could be made in it.
+    /// The result of making a file in it.
     writable: Result<(), ErrorKind>,
 }
 

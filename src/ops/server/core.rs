@@ -1,8 +1,9 @@
-//! The layers below HTTP: the journal, the reactors and the sequencer between them, opened in the order of their needs.
+//! The layers below HTTP: the journal, the reactors and the sequencer between them, opened in the
+//! order of their needs.
 //!
-//! The journal comes first, since opening it takes the data folder's lock: a second server is refused before it touches
-//! anything. The sequencer comes last, when everything that it publishes to is there; stopping it is the last step of a
-//! stop.
+//! The journal comes first, since opening it takes the data folder's lock: a second server is
+//! refused before it touches anything. The sequencer comes last, when everything that it publishes
+//! to is there; stopping it is the last step of a stop.
 
 use crate::api::app::Settings;
 use crate::api::socket::SocketMessages;
@@ -52,14 +53,15 @@ pub struct Core {
     pub inbox: Inbox,
     pub reactors: Reactors,
     pub tokens: Tokens,
-    /// True if the last commit succeeded.
+    /// False after a commit that failed, until one succeeds.
     pub durable: Arc<AtomicBool>,
     pub commit_metrics: Arc<CommitMetrics>,
     pub sequencer: SequencerThread,
 }
 
 impl Core {
-    /// Replays the journal and starts the threads. A journal without events begins with the demonstration.
+    /// Replays the journal and starts the threads. A journal without events begins with the
+    /// demonstration.
     ///
     /// # Errors
     /// When the journal cannot be read to its end, or the operating system gives no threads.

@@ -9,7 +9,7 @@ use crate::tls::TlsError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why the server did not start.
+/// The reason for which the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns whether the settings ask for something impossible, rather than something having failed.
+    /// True when the settings ask for something impossible, false when something failed.
     pub fn is_usage(&self) -> bool {
         match self {
             StartError::Bind(BindError::NotLoopback { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,

@@ -1,7 +1,8 @@
 //! The server's listening sockets: the supervisor's where it hands some over, else our own.
 //!
-//! They are opened before anything else, though nothing is accepted yet. A port in use is reported before a file is
-//! touched, and phones that reconnect while the journal is replayed wait in the kernel's queue.
+//! They are opened before anything else, though nothing is accepted yet. A port in use is reported
+//! before a file is touched, and phones that reconnect while the journal is replayed wait in the
+//! kernel's queue.
 
 use crate::http::bind::{Listener, Protocol};
 use crate::ops::config::Config;
@@ -10,7 +11,8 @@ use crate::ops::supervisor::InheritedSockets;
 use std::io;
 use std::net::SocketAddr;
 
-/// Names of the supervisor's sockets by protocol, and the name that it reports for a socket without one.
+/// Names of the supervisor's sockets by protocol, and the name that it reports for a socket without
+/// one.
 const HTTPS: &str = "https";
 const HTTP: &str = "http";
 const REDIRECT: &str = "redirect";
@@ -19,7 +21,8 @@ const UNNAMED: &str = "unknown";
 /// Opens every listening socket; those that phones are sent to come first.
 ///
 /// # Errors
-/// When an address cannot be opened, or the supervisor hands over a socket that nothing is served on.
+/// When an address cannot be opened, or the supervisor hands over a socket that nothing is served
+/// on.
 pub fn open(config: &Config) -> Result<Vec<Listener>, StartError> {
     let loopback_only = config.app.http.open;
     let mut inherited = InheritedSockets::adopt_all(loopback_only)?;

@@ -1,8 +1,9 @@
 //! The server as a whole: opens the layers in order, and closes them in reverse.
 //!
-//! [`listeners`] come first, then the journal and what is in memory of it ([`core`]), then the threads that speak HTTP. A
-//! stop runs the other way: no new connections, then the sockets, then requests under way, and the sequencer last, since
-//! all of them may still need it. [`watchdog`] reports to the supervisor meanwhile. No other module opens a layer.
+//! [`listeners`] come first, then the journal and what is in memory of it ([`core`]), then the
+//! threads that speak HTTP. A stop runs the other way: no new connections, then the sockets, then
+//! requests under way, and the sequencer last, since all of them may still need it. [`watchdog`]
+//! reports to the supervisor meanwhile. No other module opens a layer.
 
 pub mod core;
 pub mod error;
@@ -42,7 +43,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use watchdog::Watchdog;
 
-/// Time over which the close frames of a stop are spread, so that phones do not reconnect all at once.
+/// Time over which the close frames of a stop are spread, so that phones do not reconnect all at
+/// once.
 const CLOSE_SPREAD: Duration = Duration::from_secs(1);
 
 /// Time for sockets, and then for requests, to end during a stop.
@@ -203,8 +205,8 @@ impl Server {
         }
     }
 
-    /// Stops the server: blocks until every connection has ended and everything is on the disk, within a few drain
-    /// timeouts.
+    /// Stops the server: blocks until every connection has ended and everything is on the disk,
+    /// within a few drain timeouts.
     pub fn stop(self) {
         notify(&[NotifyState::Stopping, NotifyState::Status("stopping: sockets are told to reconnect")]);
         self.app.ready.store(false, Relaxed);

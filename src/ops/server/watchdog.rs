@@ -1,9 +1,11 @@
-//! Notifications to the supervisor while the server runs: readiness, status, and pings that prove every thread alive.
+//! Notifications to the supervisor while the server runs: readiness, status, and pings that prove
+//! every thread alive.
 //!
-//! A ping is sent only after the sequencer, every worker and every socket thread have answered a probe since the last
-//! ping. A thread of its own asks them: a timer within one of them would prove that one alone, and a timer beside them
-//! nothing. When a thread does not answer, the supervisor gets its name and no ping, and restarts the server once
-//! `WatchdogSec=` is over; the next process reads everything from the journal.
+//! A ping is sent only after the sequencer, every worker and every socket thread have answered a
+//! probe since the last ping. A thread of its own asks them: a timer within one of them would prove
+//! that one alone, and a timer beside them nothing. When a thread does not answer, the supervisor
+//! gets its name and no ping, and restarts the server once `WatchdogSec=` is over; the next process
+//! reads everything from the journal.
 
 use crate::api::app::App;
 use crate::base::threads::{PendingProbe, probe};
@@ -25,8 +27,8 @@ pub struct Watchdog {
 }
 
 impl Watchdog {
-    /// Notifies the supervisor that the server is ready, and goes on with status and pings until the process ends.
-    /// Without a supervisor nothing happens.
+    /// Notifies the supervisor that the server is ready, and goes on with status and pings until
+    /// the process ends. Without a supervisor nothing happens.
     pub fn start(self) {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return;

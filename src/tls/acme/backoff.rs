@@ -1,9 +1,10 @@
 //! The wait between orders, which grows with each failure and outlives a restart.
 //!
-//! Let's Encrypt allows five failed orders per hour and name, and an operator who has used them up is locked out at the
-//! moment the mistake is fixed. So orders back off: two minutes after the first failure, then ten, thirty and sixty, then
-//! longer, up to half a day; no hour has more than four. Failed orders are kept in a file, written before the order, so
-//! that a server that is restarted in despair, or crashes in a loop, goes on counting. The clock is an argument.
+//! Let's Encrypt allows five failed orders per hour and name, and an operator who has used them up
+//! is locked out at the moment the mistake is fixed. So orders back off: two minutes after the
+//! first failure, then ten, thirty and sixty, then longer, up to half a day; no hour has more than
+//! four. Failed orders are kept in a file, written before the order, so that a server that is
+//! restarted in despair, or crashes in a loop, goes on counting. The clock is an argument.
 
 use crate::base::durable_file;
 use std::io;
@@ -25,8 +26,8 @@ pub struct OrderBackoff {
 }
 
 impl OrderBackoff {
-    /// Reads the file of an earlier run. A damaged file counts as one order that failed just now, since it may have held
-    /// more.
+    /// Reads the file of an earlier run. A damaged file counts as one order that failed just now,
+    /// since it may have held more.
     pub fn read(path: PathBuf) -> Self {
         let started = match std::fs::read_to_string(&path) {
             Ok(text) => {

@@ -1,8 +1,9 @@
-//! The folder of certificates, their keys, accounts and failed orders: `acme` in the data folder, for the server alone.
+//! The folder of certificates, their keys, accounts and failed orders: `acme` in the data folder,
+//! for the server alone.
 //!
-//! rustls-acme's own cache writes keys that everybody on the machine can read under the usual umask. Here every file is
-//! private before it has a byte, and replaces the old one by a rename. A file's name depends on directory and domain, so
-//! that a practice certificate is never shown.
+//! rustls-acme's own cache writes keys that everybody on the machine can read under the usual
+//! umask. Here every file is private before it has a byte, and replaces the old one by a rename. A
+//! file's name depends on directory and domain, so that a practice certificate is never shown.
 
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
@@ -36,7 +37,8 @@ impl AcmeFolder {
         self.path.join("attempts")
     }
 
-    /// The certificate that a directory issued for a domain, with its key; `None` if there is none that can be read.
+    /// The certificate that a directory issued for a domain, with its key; `None` if there is none
+    /// that can be read.
     pub fn certificate(&self, directory: &str, domain: &str) -> Option<Vec<u8>> {
         read_if_present(&self.certificate_path(directory, domain)).ok().flatten()
     }
@@ -55,7 +57,7 @@ impl AcmeFolder {
 #[derive(Clone, Debug)]
 pub struct OrderCache {
     folder: AcmeFolder,
-    /// True if the certificate is for practice, and not written.
+    /// A practice certificate is not written.
     is_practice: bool,
     certificate: Arc<Mutex<Option<Vec<u8>>>>,
 }

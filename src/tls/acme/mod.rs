@@ -1,11 +1,12 @@
 //! Certificates that the server orders and renews by itself (RFC 8555, by TLS-ALPN-01 of RFC 8737).
 //!
-//! rustls-acme speaks with the authority, for one order, and is dropped after each. Left to itself it retries after one,
-//! two, four seconds, and an authority that allows five failed orders per hour locks a server out half a minute after a
-//! wrong DNS record. Here a [`preflight`] first checks whether the authority could reach this server, a practice directory
-//! is tried before the real one, and a [`backoff`] remembers failed orders across restarts and spaces them out. Results
-//! are kept in a [`folder`]. A certificate is renewed when a third of its validity is left; until then, and while that
-//! fails, the old one is shown.
+//! rustls-acme speaks with the authority, for one order, and is dropped after each. Left to itself
+//! it retries after one, two, four seconds, and an authority that allows five failed orders per
+//! hour locks a server out half a minute after a wrong DNS record. Here a [`preflight`] first
+//! checks whether the authority could reach this server, a practice directory is tried before the
+//! real one, and a [`backoff`] remembers failed orders across restarts and spaces them out. Results
+//! are kept in a [`folder`]. A certificate is renewed when a third of its validity is left; until
+//! then, and while that fails, the old one is shown.
 
 pub mod backoff;
 pub mod folder;
@@ -54,7 +55,7 @@ pub struct Acme {
     last_warning: String,
 }
 
-/// Why an order failed.
+/// Reasons for which an order failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     #[error("{0}")]
@@ -99,7 +100,8 @@ impl Acme {
         Ok(acme)
     }
 
-    /// Orders and renews until it is dropped. `reload` ends a sleep early, and shortens no wait after a failed order.
+    /// Orders and renews until it is dropped. `reload` ends a sleep early, and shortens no wait
+    /// after a failed order.
     pub async fn run(mut self, reload: Arc<Notify>) {
         loop {
             let mut wait = self.time_until_order(SystemTime::now());

@@ -1,9 +1,10 @@
 //! Checks whether an authority could reach this server, before an order is made.
 //!
-//! A failed order costs one of a few, and these checks cost nothing. The directory has to answer, and its clock has to
-//! agree with this machine's. The domain needs addresses, and a connection to each of them, on the authority's port, has to
-//! arrive at this very server. That connection sends a TLS hello with a server name made up for the purpose, which no other
-//! server can know. A router that does not lead a machine back to itself fails the check although phones may connect; there
+//! A failed order costs one of a few, and these checks cost nothing. The directory has to answer,
+//! and its clock has to agree with this machine's. The domain needs addresses, and a connection to
+//! each of them, on the authority's port, has to arrive at this very server. That connection sends
+//! a TLS hello with a server name made up for the purpose, which no other server can know. A router
+//! that does not lead a machine back to itself fails the check although phones may connect; there
 //! certificates from files are the way.
 
 use crate::base::chance;
@@ -65,7 +66,8 @@ impl Preflight {
         Self { order: order.clone(), client: Arc::clone(client), server_name, probe }
     }
 
-    /// Runs all checks, on a thread of their own since they block. Dropping the future leaves the thread to its timeouts.
+    /// Runs all checks, on a thread of their own since they block. Dropping the future leaves the
+    /// thread to its timeouts.
     ///
     /// # Errors
     /// The first obstacle.
@@ -134,7 +136,7 @@ fn date_of(directory: &str, client: &Arc<ClientConfig>) -> io::Result<SystemTime
     date.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer has no date"))
 }
 
-/// Returns whether a certificate was refused because it has expired or is not valid yet.
+/// True if a certificate was refused because it has expired or is not valid yet.
 fn is_outside_validity(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(
