@@ -1,9 +1,9 @@
 //! Credentials and what they allow: the admin token, the login cookie and signed links.
 //!
-//! Credentials are verified first and judged after, in functions without I/O. Secrets are compared by their
-//! SHA-256, so that the time of a comparison says nothing about the secret. A wrong token is answered late, each on its own: a
-//! lock after so many wrong ones would let anybody lock out the right one. In open mode every client is admin, as with the
-//! server before this one.
+//! Credentials are verified first and judged after, in functions without I/O. Secrets are compared
+//! by their SHA-256, so that the time of a comparison says nothing about the secret. A wrong token
+//! is answered late, each on its own: a lock after so many wrong ones would let anybody lock out
+//! the right one. In open mode every client is admin, as with the server before this one.
 
 use crate::api::app::{ApiRequest, Settings};
 use crate::base::clock::{rfc3339, wall_clock};
@@ -105,10 +105,12 @@ enum AuthError {
 }
 
 impl ApiRequest {
-    /// The event that the path names, if the caller may access it. In open mode it is created by its first use.
+    /// The event that the path names, if the caller may access it. In open mode it is created by
+    /// its first use.
     ///
     /// # Errors
-    /// 401 without a credential, 403 with one that does not suffice, and then 404 for an event that does not exist.
+    /// 401 without a credential, 403 with one that does not suffice, and then 404 for an event that
+    /// does not exist.
     pub async fn require_event(&self, level: AccessLevel) -> Result<EventAccess, HttpError> {
         let room = self.app.directory.find(self.param(0));
         let credential = self.require_of(room.as_deref(), level).await?;
@@ -163,8 +165,8 @@ impl ApiRequest {
 }
 
 impl<A> RequestContext<A> {
-    /// Returns whether a script on this server's own page made the request: a form cannot set the header, a foreign page not the
-    /// origin.
+    /// Returns whether a script on this server's own page made the request: a form cannot set the
+    /// header, a foreign page not the origin.
     fn is_from_own_page(&self) -> bool {
         self.header("x-luckydraw") == Some("1") && self.caller.is_same_host()
     }
@@ -175,7 +177,8 @@ impl<A> RequestContext<A> {
     }
 }
 
-/// `GET /admin/login`: whether this browser is logged in, so that a page need not try and be refused.
+/// `GET /admin/login`: whether this browser is logged in, so that a page need not try and be
+/// refused.
 pub async fn show_login(request: ApiRequest) -> HttpResult {
     let open = request.app.settings.http.open;
     let is_in = open || request.has_login();
@@ -201,7 +204,8 @@ pub async fn logout(_request: ApiRequest) -> HttpResult {
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
 
-/// Verifies a token: the admin token anywhere, a link's token in its event and while the link stands.
+/// Verifies a token: the admin token anywhere, a link's token in its event and while the link
+/// stands.
 pub fn verify(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
     if is_same_secret(&settings.admin_token, token) {
         return Some(Credential::Admin);

@@ -1,8 +1,8 @@
 //! Listening sockets: from `address:port` as the operator wrote it to sockets that listen.
 //!
-//! Apart from accepting, so that sockets handed over by a supervisor can take the place of these. Options that every
-//! connection needs are set on the listening socket, since on Linux an accepted socket inherits them: no system call is
-//! spent on them while 10,000 phones arrive.
+//! Apart from accepting, so that sockets handed over by a supervisor can take the place of these.
+//! Options that every connection needs are set on the listening socket, since on Linux an accepted
+//! socket inherits them: no system call is spent on them while 10,000 phones arrive.
 
 use crate::base::address::{BindAddress, Scheme};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
@@ -10,7 +10,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
-/// Time that sent bytes may stay unacknowledged, or a full window closed, before the kernel drops the connection.
+/// Time that sent bytes may stay unacknowledged, or a full window closed, before the kernel drops
+/// the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The deepest backlog that the kernel gives: it cuts this down to `net.core.somaxconn`.
@@ -68,11 +69,12 @@ pub enum BindError {
 }
 
 impl Listener {
-    /// Opens all addresses; a name opens every address it has, on one port. With `loopback_only`, nothing else is opened.
+    /// Opens all addresses; a name opens every address it has, on one port. With `loopback_only`,
+    /// nothing else is opened.
     ///
     /// # Errors
-    /// When an address cannot be resolved or opened. An address of a name that this machine lacks (often `::1`) is skipped
-    /// as long as another opens.
+    /// When an address cannot be resolved or opened. An address of a name that this machine lacks
+    /// (often `::1`) is skipped as long as another opens.
     pub fn open(addresses: &[BindAddress], protocol: Protocol, loopback_only: bool) -> Result<Vec<Self>, BindError> {
         let sockets = open_sockets(addresses, loopback_only)?;
         Ok(sockets.into_iter().map(|socket| Self { socket, protocol }).collect())
@@ -145,7 +147,8 @@ fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-/// One listening socket. An IPv6 one accepts IPv4 as well (`[::]`), unless IPv4 has a socket of its own on that port.
+/// One listening socket. An IPv6 one accepts IPv4 as well (`[::]`), unless IPv4 has a socket of its
+/// own on that port.
 fn listen(address: SocketAddr, v4_is_apart: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -157,8 +160,8 @@ fn listen(address: SocketAddr, v4_is_apart: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Makes a bound socket listen with the deepest backlog, and sets the options that every connection inherits. A socket that
-/// listens already is set up alike.
+/// Makes a bound socket listen with the deepest backlog, and sets the options that every connection
+/// inherits. A socket that listens already is set up alike.
 ///
 /// # Errors
 /// When the operating system refuses.

@@ -1,8 +1,8 @@
 //! The stream below HTTP: a plain socket, or TLS over one.
 //!
-//! One type for both, so that hyper is compiled once and a plain connection pays one branch. The TLS session is the very one
-//! that moves on to the reactor: it reads and writes without waiting, which is what polling a socket does once its waker is
-//! registered.
+//! One type for both, so that hyper is compiled once and a plain connection pays one branch. The
+//! TLS session is the very one that moves on to the reactor: it reads and writes without waiting,
+//! which is what polling a socket does once its waker is registered.
 
 use crate::http::try_first::TryFirst;
 use crate::tls::session::{ReadOutcome, TlsSession};

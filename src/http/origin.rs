@@ -1,8 +1,9 @@
-//! Which pages may call: this server's own, those that the operator listed, and in open mode those of this very machine.
+//! Which pages may call: this server's own, those that the operator listed, and in open mode those
+//! of this very machine.
 //!
-//! A page of any other site is refused outright rather than merely denied the answer, since a request that changes
-//! something has done so before a browser hides its answer. No `Origin` means that no page is calling; it gives no rights.
-//! The handlers decide what a caller may do.
+//! A page of any other site is refused outright rather than merely denied the answer, since a
+//! request that changes something has done so before a browser hides its answer. No `Origin` means
+//! that no page is calling; it gives no rights. The handlers decide what a caller may do.
 
 use crate::base::address::Scheme;
 use crate::http::HttpSettings;
@@ -27,7 +28,8 @@ pub enum Caller {
     Direct,
     /// A page of this server.
     OwnPage,
-    /// A page of another origin that is allowed. Behind a TLS proxy the server's own pages are such: same host, other scheme.
+    /// A page of another origin that is allowed. Behind a TLS proxy the server's own pages are
+    /// such: same host, other scheme.
     OtherPage { origin: HeaderValue, has_our_host: bool },
 }
 
@@ -68,7 +70,8 @@ pub fn check(settings: &HttpSettings, scheme: Scheme, host: Option<&Host>, heade
     Ok(Caller::OtherPage { origin: value.clone(), has_our_host })
 }
 
-/// Returns whether a page of `origin`, which is not ours, may call. Open mode trusts this machine and nobody else, listed or not.
+/// Returns whether a page of `origin`, which is not ours, may call. Open mode trusts this machine
+/// and nobody else, listed or not.
 fn is_allowed(settings: &HttpSettings, origin: &str, place: Option<&Host>) -> bool {
     if settings.open {
         return place.is_some_and(Host::is_local);
@@ -82,7 +85,8 @@ fn split(origin: &str) -> Option<(&str, Host)> {
     matches!(scheme, "http" | "https").then_some((scheme, Host::parse(place)?))
 }
 
-/// The answer to a CORS preflight, which the browser keeps for a day; `None` when the request is no preflight.
+/// The answer to a CORS preflight, which the browser keeps for a day; `None` when the request is no
+/// preflight.
 pub fn preflight(head: &Parts) -> Option<HttpResponse> {
     if head.method != Method::OPTIONS || !head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         return None;
@@ -96,8 +100,8 @@ pub fn preflight(head: &Parts) -> Option<HttpResponse> {
     Some(response)
 }
 
-/// Headers that a page may send: those this server reads, and those it asks for beside them, since an allowed page is
-/// trusted. Requests with credentials forbid the wildcard.
+/// Headers that a page may send: those this server reads, and those it asks for beside them, since
+/// an allowed page is trusted. Requests with credentials forbid the wildcard.
 fn headers_allowed(asked: Option<&HeaderValue>) -> HeaderValue {
     let read = HeaderValue::from_static(HEADERS_READ);
     let Some(asked) = asked.and_then(|asked| asked.to_str().ok()) else { return read };

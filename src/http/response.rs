@@ -103,8 +103,8 @@ pub fn created(data: &str, message: &str) -> HttpResult {
     Ok(envelope(StatusCode::CREATED, data, message))
 }
 
-/// A success of any status in the contract's envelope. `data` is JSON text, `message` plain text without quotes or
-/// control characters.
+/// A success of any status in the contract's envelope. `data` is JSON text, `message` plain text
+/// without quotes or control characters.
 pub fn envelope(status: StatusCode, data: &str, message: &str) -> HttpResponse {
     json(status, format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#))
 }

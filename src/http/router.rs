@@ -1,8 +1,9 @@
 //! The router: finds the function that answers a method and a path.
 //!
-//! A route is a row of a table: method, pattern, where it is served, and the handler itself. Walking some seventy patterns
-//! costs about a microsecond, and the table stays one that a person can read; a prefix tree would buy nothing here. The first
-//! pattern that fits a path decides, so literal segments stand above `{…}` ones in the table, which a test checks.
+//! A route is a row of a table: method, pattern, where it is served, and the handler itself.
+//! Walking some seventy patterns costs about a microsecond, and the table stays one that a person
+//! can read; a prefix tree would buy nothing here. The first pattern that fits a path decides, so
+//! literal segments stand above `{…}` ones in the table, which a test checks.
 
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult};
@@ -36,7 +37,8 @@ pub enum Scope {
     Both,
 }
 
-/// Builds a `&'static [Route<A>]` out of rows such as `Root GET "/health" => health::live`. Handlers are `async fn`s.
+/// Builds a `&'static [Route<A>]` out of rows such as `Root GET "/health" => health::live`.
+/// Handlers are `async fn`s.
 #[macro_export]
 macro_rules! routes {
     ($($scope:ident $method:ident $pattern:literal => $handler:path,)+) => {
@@ -68,7 +70,8 @@ pub enum Match {
 }
 
 impl<A> Router<A> {
-    /// Finds the route of `method` on `path`. The handler of GET answers HEAD as well; the table itself answers OPTIONS.
+    /// Finds the route of `method` on `path`. The handler of GET answers HEAD as well; the table
+    /// itself answers OPTIONS.
     ///
     /// # Errors
     /// 404 for a path that is not in the table, 405 for a method that its path lacks.
@@ -117,7 +120,8 @@ fn allow<'r>(of_path: impl Iterator<Item = &'r Method>) -> String {
     methods.join(", ")
 }
 
-/// Returns whether a path fits a pattern: segment by segment, where `{…}` fits any but an empty one.
+/// Returns whether a path fits a pattern: segment by segment, where `{…}` fits any but an empty
+/// one.
 fn fits(pattern: &str, path: &str) -> bool {
     let literal = pattern.bytes().take_while(|&byte| byte != b'{');
     if literal.zip(path.bytes()).any(|(expected, found)| expected != found) {

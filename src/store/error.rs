@@ -15,6 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Why a journal cannot be opened, read or copied. The text says what the operator can do.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The disk's error.
