@@ -1,8 +1,11 @@
-//! What the journal costs: a batch of registrations until it is on the disk, and a replay of a large hall.
+//! The journal's costs: a batch of registrations until it is on the disk, and the replay of a large
+//! event.
 //!
-//! Commits are bound by the disk's flush, so the rows a second rise with the batch; run it on the disk that matters (`TMPDIR`).
+//! The disk's flush bounds a commit, so the rows per second rise with the batch; run it on the disk
+//! that matters (`TMPDIR`).
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use luckydraw::base::data_dir::DataDir;
 use luckydraw::draw::fact::{RecordedFact, Settings};
 use luckydraw::draw::{Actor, Epoch, EventId, Fact, Number, SessionId, Timestamp};
 use luckydraw::store::{Journal, JournalEntry, Keys};
@@ -15,18 +18,19 @@ fn entry(event: &EventId, actor: Actor, fact: Fact) -> JournalEntry {
     JournalEntry { event: event.clone(), stamped: RecordedFact { at: Timestamp(1_795_360_011_042), actor, fact }, details: None }
 }
 
-/// A journal of one event with nobody in it. The folder goes when it is dropped.
+/// A journal of one event without participants. The folder is removed on drop.
 fn journal(event: &EventId) -> (TempDir, Journal) {
     let folder = tempfile::tempdir().expect("a folder for the bench");
-    let keys = Keys::open(folder.path()).expect("a secret");
-    let mut journal = Journal::open(folder.path(), &keys).expect("a journal");
+    let data = DataDir::new(folder.path());
+    let keys = Keys::open(&data).expect("a secret");
+    let mut journal = Journal::open(&data, &keys).expect("a journal");
     let settings = Settings { title: "bench".into(), participants_max: 300_000, ..Settings::default() };
     let opened = Fact::Opened { id: event.clone(), settings, session: SessionId([1; 16]), epoch: Epoch([1; 8]) };
     journal.commit(&[entry(event, Actor::Admin, opened)]).expect("the event is opened");
     (folder, journal)
 }
 
-/// Registrations with rising numbers, `len` at a time, without end.
+/// Registrations with rising numbers, `len` per call.
 fn registrations(event: &EventId, len: u32) -> impl FnMut() -> Vec<JournalEntry> {
     let mut number = 0;
     move || {

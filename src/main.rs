@@ -64,7 +64,7 @@ fn run_doctor(config: &Config, json: bool) -> ExitCode {
 
 /// Makes or restores a copy.
 fn run_backup(config: &Config, command: &BackupCommand) -> ExitCode {
-    report(backup::run(command, &config.backups, config.sequencer.events_max))
+    report(backup::run(&config.data_dir, command, config.backups.keep_max, config.sequencer.events_max))
 }
 
 /// Prints a subcommand's result: its text to stdout, or its error to stderr.

@@ -3,7 +3,8 @@
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
-use crate::backup::thread::Door;
+use crate::backup::thread::BackupHandle;
+use crate::base::data_dir::DataDir;
 use crate::http::HttpSettings;
 use crate::http::request::RequestContext;
 use crate::http::request_metrics::RequestMetrics;
@@ -12,7 +13,6 @@ use crate::live::room::Directory;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::Inbox;
 use crate::store::tokens::Tokens;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
@@ -32,14 +32,10 @@ pub struct Settings {
     pub admin_token: String,
     /// The token that opens the metrics alone.
     pub metrics_token: Option<String>,
-    /// The folder of images.
-    pub images_dir: PathBuf,
-    /// The folder of backups.
-    pub backups_dir: PathBuf,
+    /// The folder of the journal, the images and the backups.
+    pub data_dir: DataDir,
     /// Days for which winners' details are kept.
     pub details_days: u32,
-    /// The journal's file, for its size.
-    pub journal: PathBuf,
     /// The address by which phones reach this server, without a path: `http://192.168.0.7:8000`.
     pub join_base: String,
 }
@@ -59,7 +55,7 @@ pub struct App {
     pub ready: AtomicBool,
     /// Whether the last commit succeeded.
     pub durable: Arc<AtomicBool>,
-    pub backups: Door,
+    pub backups: BackupHandle,
     pub long_polls: Semaphore,
     /// One permit: held by the thread that reads or writes a spreadsheet or a picture.
     pub files: Arc<Semaphore>,

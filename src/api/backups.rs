@@ -2,8 +2,8 @@
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
-use crate::backup::copy::{self, Backup, Cause};
-use crate::backup::thread::NotMade;
+use crate::backup::copy::{self, Backup, BackupCause};
+use crate::backup::thread::BackupFailure;
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::sequencer::inbox::Rejection;
 use crate::wire::view::events::{BackupView, backup_made, backups};
@@ -11,14 +11,14 @@ use crate::wire::view::events::{BackupView, backup_made, backups};
 /// `POST backup`
 pub async fn create(request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Admin).await?;
-    let backup = make(&request.app, Cause::Asked).await?;
+    let backup = make(&request.app, BackupCause::Asked).await?;
     created(&backup_made(&view(&backup)), "backed up")
 }
 
 /// `GET backup`
 pub async fn list(request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Admin).await?;
-    let dir = request.app.settings.backups_dir.clone();
+    let dir = request.app.settings.data_dir.backups();
     let listed = tokio::task::spawn_blocking(move || copy::list(&dir)).await;
     let Ok(Ok(listed)) = listed else { return Err(Rejection::NotDurable.into()) };
     success(&backups(&listed.iter().map(view).collect::<Vec<_>>()), "the backups")
@@ -28,10 +28,10 @@ pub async fn list(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 429 while others are being made, 503 when it failed.
-pub async fn make(app: &App, cause: Cause) -> Result<Backup, HttpError> {
+pub async fn make(app: &App, cause: BackupCause) -> Result<Backup, HttpError> {
     app.backups.make(cause).await.map_err(|not_made| match not_made {
-        NotMade::Busy => HttpError::too_many("another backup is being made", 1),
-        NotMade::Failed => Rejection::NotDurable.into(),
+        BackupFailure::Busy => HttpError::too_many("another backup is being made", 1),
+        BackupFailure::Failed => Rejection::NotDurable.into(),
     })
 }
 

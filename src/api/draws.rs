@@ -7,14 +7,14 @@ use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::backups;
 use crate::api::pictures::store_data_url;
-use crate::backup::copy::Cause;
+use crate::backup::copy::BackupCause;
 use crate::base::chance;
 use crate::draw::command::{DrawSelector, ResetScope};
 use crate::draw::{Command, Draw, DrawId, DrawRequest, Outcome, Refusal, Status};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Request};
-use crate::store::tokens::new_request_key;
+use crate::store::tokens::hash_request_id;
 use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, Wipe, request_id};
 use crate::wire::view::draws;
 use data_encoding::HEXLOWER;
@@ -88,7 +88,7 @@ pub async fn draw_at_once(mut request: ApiRequest) -> HttpResult {
     let body: DrawAtOnce = request.json_with_image().await?;
     // The caller's own key, as for a registration: a retry after a lost answer draws nothing anew.
     let id = body.request_id.as_deref().or(request.header("idempotency-key")).map(request_id).transpose()?;
-    let key = id.map(new_request_key);
+    let key = id.map(hash_request_id);
     let draw = DrawRequest { request: key, ..draw_request(&request.app, body.draw_body()).await? };
     let accepted = request.submit(&access, Command::DrawAtOnce(draw)).await?;
     success(&draws::revealed(draw_of(&accepted)?), "drawn")
@@ -110,7 +110,7 @@ pub async fn reset(mut request: ApiRequest) -> HttpResult {
         (false, false) => ResetScope::Nothing,
     };
     // Before it is decided whether anything is cleared: a copy too many does no harm.
-    let backup = if body.backup { Some(backups::make(&request.app, Cause::BeforeReset).await?.name) } else { None };
+    let backup = if body.backup { Some(backups::make(&request.app, BackupCause::BeforeReset).await?.name) } else { None };
     let accepted = request.submit(&access, Command::Reset(scope)).await?;
     let participants = body.reset_participants;
     let clears_draws = body.reset_draws || participants;

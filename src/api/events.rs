@@ -3,7 +3,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::error::event_not_found;
-use crate::backup::copy::Cause;
+use crate::backup::copy::BackupCause;
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
 use crate::http::response::{HttpError, HttpResult, created, success};
@@ -75,7 +75,7 @@ pub async fn phase(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let phase = request.json::<PhaseChange>().await?.phase()?;
     let accepted = request.submit(&access, Command::ChangePhase(phase)).await?;
-    request.app.backups.note(Cause::Phase);
+    request.app.backups.request(BackupCause::Phase);
     success(&events::event(&accepted.snapshot.event), "changed")
 }
 

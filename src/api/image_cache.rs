@@ -5,11 +5,11 @@
 mod picture;
 
 pub use self::picture::{Format, Unfit};
+use crate::base::durable_file;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::collections::VecDeque;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -111,29 +111,19 @@ pub fn format_of(name: &str) -> Option<Format> {
     Format::ALL.into_iter().find(|format| is_hash && format.extension() == extension)
 }
 
-/// Writes an image whole or not at all: beside its place, flushed, then moved. An existing one stays as it is.
+/// Writes an image whole or not at all; an existing one stays as it is. The permit of `App::files`
+/// lets one thread write at a time. The journal is about to name the image, so it must outlast a
+/// power cut.
 fn write(dir: &Path, name: &str, image: &[u8]) -> Result<(), StoreError> {
     let place = dir.join(name);
     if place.exists() {
         return Ok(());
     }
-    std::fs::create_dir_all(dir)?;
+    durable_file::create_folder(dir)?;
     if std::fs::read_dir(dir)?.count() >= IMAGES_MAX {
         return Err(StoreError::Full);
     }
-    let beside = half_written(&place);
-    let mut file = std::fs::File::create(&beside)?;
-    file.write_all(image)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, &place)?;
-    // The journal is about to name it: the move must outlast a power cut as well.
-    std::fs::File::open(dir)?.sync_all()?;
-    Ok(())
-}
-
-/// A name of this thread's own, so that two uploads of one image do not write into each other.
-fn half_written(place: &Path) -> PathBuf {
-    place.with_extension(format!("{:?}.part", std::thread::current().id()))
+    Ok(durable_file::write(&place, image)?)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::{Room, Snapshot};
 use crate::sequencer::inbox::{Rejection, Request, Responder};
-use crate::store::tokens::{Tokens, new_request_key};
+use crate::store::tokens::{Tokens, hash_request_id};
 use crate::wire::parse::parse;
 use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::draws;
@@ -134,7 +134,7 @@ pub fn with_private_view<T>(
 /// again, else random.
 fn registration_key(request: &ApiRequest, body: &Register) -> Result<[u8; 32], HttpError> {
     match request_id(request, body) {
-        Some(id) => Ok(new_request_key(request::request_id(id)?)),
+        Some(id) => Ok(hash_request_id(request::request_id(id)?)),
         None => Ok(chance::bytes()),
     }
 }

@@ -44,7 +44,7 @@ pub async fn show(request: ApiRequest) -> HttpResult {
     let mut response = if assets::is_held(&request.head.headers, &tag) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        let image = request.app.images.get(&request.app.settings.images_dir, name);
+        let image = request.app.images.get(&request.app.settings.data_dir.images(), name);
         with_type(format.media_type(), image.ok_or_else(not_found)?)
     };
     let headers = response.headers_mut();
@@ -75,7 +75,7 @@ async fn store(app: &Arc<App>, upload: Bytes) -> Result<Stored, HttpError> {
     let work = move || {
         // Held by the thread that works: when the client goes away, the next upload still waits for its end.
         let _permit = permit;
-        app.images.store(&app.settings.images_dir, &upload)
+        app.images.store(&app.settings.data_dir.images(), &upload)
     };
     // An upload that makes a decoder panic cannot be read.
     let stored = tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Unfit(Unfit::Broken)));

@@ -327,7 +327,7 @@ mod tests {
     impl Fixture {
         fn new(event: Event, open: bool, inbox_max: usize) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let tokens = Tokens::new(&Keys::open(folder.path()).unwrap());
+            let tokens = Tokens::new(&Keys::open(&crate::base::data_dir::DataDir::new(folder.path())).unwrap());
             let token = tokens.session_token(event.session, Number(3));
             let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
             let roster = Arc::new(Roster::new(10, 11));

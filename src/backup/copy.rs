@@ -1,34 +1,34 @@
-//! A backup: a folder that looks like the data folder it was made from, so that it explains itself and can even be put back by hand.
+//! A backup: a folder of the same shape as the data folder it was made from, so that it explains
+//! itself and can even be put back by hand.
 //!
-//! It is made beside its place, read back as a server would read it, and only then given its name: what has a backup's name is whole. The
-//! journal goes first and the images after it, so that every image a copied fact names is there. The server need not stop: a copy is one read of
-//! the journal at one instant, which keeps no writer waiting.
+//! It is made under a temporary name, read back as a server would read it, and only then renamed: a
+//! folder with a backup's name is whole. The journal is copied first and the images after it, so
+//! that every image that a copied fact names is there. The server need not stop: a copy is one read
+//! of the journal at one instant, which keeps no writer waiting.
 
-use crate::backup::{ArchiveError, BESIDE, IMAGES, at, copy_file, copy_images, now};
+use crate::backup::{BackupError, at, copy_companion_files, copy_images, now_ms};
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file::{self, TEMPORARY_SUFFIX};
 use crate::draw::Timestamp;
-use crate::store::folder::{self, Lock, LockError};
-use crate::store::journal::JOURNAL_FILE;
 use crate::store::keys::Keys;
-use crate::store::reading::{Counts, Reading};
+use crate::store::lock::{FolderLock, LockError};
+use crate::store::reader::{JournalReader, RowCounts};
 use crate::store::{JournalError, copies};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What a backup is called until it is whole.
-const UNFINISHED: &str = ".tmp";
-
-/// How long a backup waits for another one, of the clock perhaps, and how often it looks.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The longest wait for another backup in the same folder, and the interval of the tries.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(30);
+const LOCK_RETRY_EVERY: Duration = Duration::from_millis(20);
 
 /// Why a backup was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Somebody asked for it.
+pub enum BackupCause {
+    /// A person asked for it.
     Asked,
-    /// It was time.
+    /// The timer of the running server.
     Timer,
     /// An event went on to its next phase.
     Phase,
@@ -38,56 +38,63 @@ pub enum Cause {
     BeforeDelete,
 }
 
-impl Cause {
+impl BackupCause {
     /// The causes of the folders that are made here.
-    const OWN: [Cause; 4] = [Cause::Asked, Cause::Timer, Cause::Phase, Cause::BeforeReset];
+    const OWN: [BackupCause; 4] = [BackupCause::Asked, BackupCause::Timer, BackupCause::Phase, BackupCause::BeforeReset];
 
-    /// Its name on the wire.
+    /// The cause's name on the wire and in a backup's name.
     pub fn name(self) -> &'static str {
         match self {
-            Cause::Asked => "asked",
-            Cause::Timer => "timer",
-            Cause::Phase => "phase",
-            Cause::BeforeReset => "before_reset",
-            Cause::BeforeDelete => "before_delete",
+            BackupCause::Asked => "asked",
+            BackupCause::Timer => "timer",
+            BackupCause::Phase => "phase",
+            BackupCause::BeforeReset => "before_reset",
+            BackupCause::BeforeDelete => "before_delete",
         }
     }
 }
 
-/// A backup that is there.
+/// A finished backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    /// What it is called in the folder of backups.
+    /// Its name in the folder of backups.
     pub name: String,
+    /// The start of the copy.
     pub made_at: Timestamp,
+    /// The size of all its files.
     pub bytes: u64,
-    pub cause: Cause,
+    /// Why it was made.
+    pub cause: BackupCause,
 }
 
-/// Makes a backup of the folder `data` in the folder `to`, and lets the oldest ones of its cause go until `keep` are left.
+/// Makes a backup of `data` in the folder `to`, and removes the oldest ones of its cause until
+/// `keep_max` are left. Waits up to 30 s for another backup in that folder.
 ///
 /// # Errors
-/// When there is nothing to back up, no space, or what was written cannot be read back. Then nothing of it is left.
-pub fn make(data: &Path, to: &Path, cause: Cause, keep: usize) -> Result<Backup, ArchiveError> {
-    if !data.join(JOURNAL_FILE).is_file() {
-        return Err(ArchiveError::NoJournal { folder: data.to_owned() });
+/// When there is nothing to back up, no space, or the copy cannot be read back. Then nothing of it
+/// is left.
+pub fn create(data: &DataDir, to: &Path, cause: BackupCause, keep_max: usize) -> Result<Backup, BackupError> {
+    if !data.journal().is_file() {
+        return Err(BackupError::NoJournal { folder: data.path().to_owned() });
     }
-    folder::make(to).map_err(at(to))?;
-    // One at a time, and what a crash left unfinished is then nobody's.
-    let _lock = hold(to, PATIENCE)?;
-    clear_unfinished(to).map_err(at(to))?;
-    let made_at = Timestamp(now());
+    durable_file::create_folder(to).map_err(at(to))?;
+    // One at a time: unfinished folders are then the leftovers of a crash.
+    let _lock = lock_folder(to, LOCK_WAIT_MAX)?;
+    remove_unfinished(to).map_err(at(to))?;
+    let made_at = Timestamp(now_ms());
     let name = format!("{}-{}", cause.name(), made_at.0);
-    let (unfinished, place) = (to.join(format!("{name}{UNFINISHED}")), to.join(&name));
-    let made = fill(data, &unfinished).and_then(|()| fs::rename(&unfinished, &place).map_err(at(&place)));
+    let place = to.join(&name);
+    let unfinished = durable_file::temporary_path(&place);
+    let copied = copy_and_verify(data, &DataDir::new(&unfinished));
+    let made = copied.and_then(|()| fs::rename(&unfinished, &place).map_err(at(&place)));
     if made.is_err() {
-        // What cannot be removed now is removed by the next backup.
+        // A leftover that cannot be removed now is removed by the next backup.
         let _ = fs::remove_dir_all(&unfinished);
     }
     made?;
-    folder::sync(to).map_err(at(to))?;
+    durable_file::sync_folder(to).map_err(at(to))?;
     let bytes = size(&place).map_err(at(&place))?;
-    if let Err(error) = prune(to, cause, keep) {
+    if let Err(error) = remove_surplus(to, cause, keep_max) {
         tracing::warn!(%error, "old backups could not be removed");
     }
     Ok(Backup { name, made_at, bytes, cause })
@@ -97,7 +104,7 @@ pub fn make(data: &Path, to: &Path, cause: Cause, keep: usize) -> Result<Backup,
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn list(folder: &Path) -> Result<Vec<Backup>, ArchiveError> {
+pub fn list(folder: &Path) -> Result<Vec<Backup>, BackupError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -107,8 +114,8 @@ pub fn list(folder: &Path) -> Result<Vec<Backup>, ArchiveError> {
     for entry in entries {
         let entry = entry.map_err(at(folder))?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let Some((cause, made_at)) = understand(&name) else { continue };
-        // One that was let go meanwhile is none.
+        let Some((cause, made_at)) = parse_name(&name) else { continue };
+        // A backup that was removed meanwhile has no size.
         let Ok(bytes) = size(&entry.path()) else { continue };
         backups.push(Backup { name, made_at, bytes, cause });
     }
@@ -116,98 +123,90 @@ pub fn list(folder: &Path) -> Result<Vec<Backup>, ArchiveError> {
     Ok(backups)
 }
 
-/// Removes the backups made here before a time: winners' details in them are to go one day as well. The newest stays in any case.
+/// Removes the backups made here before a time, since the winners' details in them must go one day
+/// as well. The newest stays in any case.
 ///
 /// # Errors
 /// When one cannot be removed.
-pub fn let_go(folder: &Path, before: Timestamp) -> Result<(), ArchiveError> {
-    let own = list(folder)?.into_iter().filter(|backup| Cause::OWN.contains(&backup.cause));
-    for old in own.skip(1).filter(|backup| backup.made_at < before) {
-        let path = folder.join(&old.name);
-        fs::remove_dir_all(&path).map_err(at(&path))?;
-    }
-    Ok(())
+pub fn remove_older(folder: &Path, before: Timestamp) -> Result<(), BackupError> {
+    let own = list(folder)?.into_iter().filter(|backup| BackupCause::OWN.contains(&backup.cause));
+    own.skip(1).filter(|backup| backup.made_at < before).try_for_each(|backup| remove(folder, &backup))
 }
 
-/// Holds the folder of backups, as soon as whoever makes one there is done.
-fn hold(to: &Path, patience: Duration) -> Result<Lock, ArchiveError> {
-    let deadline = Instant::now() + patience;
+/// Removes all but the newest `keep_max` of a cause, and never the last. Leaves other files alone.
+fn remove_surplus(folder: &Path, cause: BackupCause, keep_max: usize) -> Result<(), BackupError> {
+    let of_cause = list(folder)?.into_iter().filter(|backup| backup.cause == cause);
+    of_cause.skip(keep_max.max(1)).try_for_each(|backup| remove(folder, &backup))
+}
+
+fn remove(folder: &Path, backup: &Backup) -> Result<(), BackupError> {
+    let path = folder.join(&backup.name);
+    fs::remove_dir_all(&path).map_err(at(&path))
+}
+
+/// Locks the folder of backups, and waits for a backup that is being made there.
+fn lock_folder(to: &Path, wait_max: Duration) -> Result<FolderLock, BackupError> {
+    let deadline = Instant::now() + wait_max;
     loop {
-        match Lock::take(to) {
+        match FolderLock::acquire(to) {
             Ok(lock) => return Ok(lock),
             Err(LockError::Io(source)) => return Err(at(to)(source)),
-            Err(LockError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK_EVERY),
-            Err(LockError::InUse { .. }) => return Err(ArchiveError::Busy { folder: to.to_owned() }),
+            Err(LockError::InUse { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY_EVERY),
+            Err(LockError::InUse { .. }) => return Err(BackupError::Busy { folder: to.to_owned() }),
         }
     }
 }
 
 /// Copies everything and reads it back.
-fn fill(data: &Path, to: &Path) -> Result<(), ArchiveError> {
-    folder::make(to).map_err(at(to))?;
-    let (from, copy) = (data.join(JOURNAL_FILE), to.join(JOURNAL_FILE));
-    let source = Reading::open(&from, &Keys::read(data)?)?;
-    let before = source.counts(i64::MAX)?;
-    source.copy_to(&copy)?;
-    let after = source.counts(before.last_fact)?;
-    for name in BESIDE {
-        let path = data.join(name);
-        if path.is_file() {
-            copy_file(&path, &to.join(name))?;
-        }
-    }
-    let images = data.join(IMAGES);
-    if images.is_dir() {
-        copy_images(&images, &to.join(IMAGES))?;
-    }
-    folder::sync(to).map_err(at(to))?;
-    let copied = Reading::open(&copy, &Keys::read(to)?)?;
+fn copy_and_verify(data: &DataDir, copy: &DataDir) -> Result<(), BackupError> {
+    copy.create().map_err(at(copy.path()))?;
+    let original = JournalReader::open(&data.journal(), &Keys::read(data)?)?;
+    let before = original.count_rows(i64::MAX)?;
+    original.copy_to(&copy.journal())?;
+    let after = original.count_rows(before.last_fact)?;
+    copy_companion_files(data, copy)?;
+    copy_images(data, copy)?;
+    durable_file::sync_folder(copy.path()).map_err(at(copy.path()))?;
+    let copied = JournalReader::open(&copy.journal(), &Keys::read(copy)?)?;
     copied.verify()?;
-    // Of facts, those that were there before: more may have come since. Rows go as well: old details, and events that are deleted.
-    if is_between(before, copied.counts(before.last_fact)?, after) { Ok(()) } else { Err(JournalError::UnlikeCopy.into()) }
+    // Of facts, only those of before are counted: more may have come since. Rows go as well: old
+    // details, deleted events.
+    if is_between(before, copied.count_rows(before.last_fact)?, after) { Ok(()) } else { Err(JournalError::CopyDiffers.into()) }
 }
 
-/// Whether a copy that was made between two looks at the original holds as much as it can have held then.
-fn is_between(before: Counts, copied: Counts, after: Counts) -> bool {
-    let held = |of: fn(Counts) -> i64| {
+/// True when a copy made between two counts of the original holds as many rows as the original can
+/// have held then.
+fn is_between(before: RowCounts, copied: RowCounts, after: RowCounts) -> bool {
+    let held = |of: fn(RowCounts) -> i64| {
         let (a, b) = (of(before), of(after));
         (a.min(b)..=a.max(b)).contains(&of(copied))
     };
     held(|counts| counts.events) && held(|counts| counts.facts) && held(|counts| counts.details)
 }
 
-/// What a name says; none when it is no backup's.
-fn understand(name: &str) -> Option<(Cause, Timestamp)> {
-    if let Some(middle) = name.strip_prefix(copies::BEGINNING).and_then(|name| name.strip_suffix(copies::END)) {
-        return Some((Cause::BeforeDelete, Timestamp(middle.rsplit_once('-')?.1.parse().ok()?)));
+/// The cause and the time in a backup's name; `None` for any other name.
+fn parse_name(name: &str) -> Option<(BackupCause, Timestamp)> {
+    if let Some(made_at) = copies::made_at(name) {
+        return Some((BackupCause::BeforeDelete, made_at));
     }
     let (cause, made_at) = name.split_once('-')?;
-    let cause = Cause::OWN.into_iter().find(|own| own.name() == cause)?;
+    let cause = BackupCause::OWN.into_iter().find(|own| own.name() == cause)?;
     Some((cause, Timestamp(made_at.parse().ok()?)))
 }
 
-/// Removes all but the newest `keep` of a cause. What others put there is left alone.
-fn prune(folder: &Path, cause: Cause, keep: usize) -> Result<(), ArchiveError> {
-    let of_cause = list(folder)?.into_iter().filter(|backup| backup.cause == cause);
-    of_cause.skip(keep.max(1)).map(|backup| folder.join(backup.name)).try_for_each(|path| {
-        let removed = fs::remove_dir_all(&path);
-        removed.map_err(at(&path))
-    })
-}
-
-/// Removes what a crash left of backups that were being made.
-fn clear_unfinished(folder: &Path) -> io::Result<()> {
+/// Removes the backups that a crash left unfinished.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(UNFINISHED)).and_then(understand);
-        if name.is_some_and(|(cause, _)| cause != Cause::BeforeDelete) {
+        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(TEMPORARY_SUFFIX)).and_then(parse_name);
+        if name.is_some_and(|(cause, _)| cause != BackupCause::BeforeDelete) {
             fs::remove_dir_all(&path)?;
         }
     }
     Ok(())
 }
 
-/// The bytes of a file, or of all files of a folder.
+/// The bytes of a file, or of all files in a folder.
 fn size(path: &Path) -> io::Result<u64> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_dir() {
@@ -220,13 +219,7 @@ fn size(path: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Journal;
-
-    fn data() -> tempfile::TempDir {
-        let temp = tempfile::tempdir().unwrap();
-        Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
-        temp
-    }
+    use crate::store::testing::{details_received, open_journal, opened};
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<_> =
@@ -237,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_newest_of_a_cause_are_kept_and_nothing_of_others_is_touched() {
-        let data = data();
+        let (data, _journal) = open_journal();
         let to = data.path().join("copies");
         fs::create_dir_all(to.join("asked-17.tmp")).unwrap();
         fs::create_dir(to.join("asked-mine")).unwrap();
@@ -246,7 +239,7 @@ mod tests {
             fs::create_dir(to.join(format!("asked-{made_at}"))).unwrap();
             fs::create_dir(to.join(format!("timer-{made_at}"))).unwrap();
         }
-        let made = make(data.path(), &to, Cause::Asked, 2).unwrap();
+        let made = create(&data, &to, BackupCause::Asked, 2).unwrap();
         let kept = ["asked-3", &made.name, "asked-mine", "before-delete-gala-9-12.sqlite", "luckydraw.lock"];
         let mut kept: Vec<_> = kept.into_iter().chain(["timer-1", "timer-2", "timer-3"]).collect();
         kept.sort();
@@ -257,22 +250,54 @@ mod tests {
             name: "before-delete-gala-9-12.sqlite".into(),
             made_at: Timestamp(12),
             bytes: 5,
-            cause: Cause::BeforeDelete
+            cause: BackupCause::BeforeDelete
         }));
-        let_go(&to, Timestamp(3)).unwrap();
+        remove_older(&to, Timestamp(3)).unwrap();
         assert_eq!(list(&to).unwrap().iter().map(|backup| backup.made_at.0).collect::<Vec<_>>(), [made.made_at.0, 12, 3, 3]);
     }
 
     #[test]
-    fn one_is_made_at_a_time() {
+    fn a_backup_that_cannot_be_read_back_is_not_left_behind() {
+        let (data, mut journal) = open_journal();
+        // No draw 1 was ever started, so that the rules cannot take this fact.
+        journal.commit(&[opened("gala"), details_received("gala", 7, 1_000)]).unwrap();
+        let refusal = create(&data, &data.backups(), BackupCause::Asked, 2).unwrap_err();
+        assert!(matches!(refusal, BackupError::Journal(JournalError::Contradiction { .. })), "{refusal}");
+        assert_eq!(names(&data.backups()), ["luckydraw.lock"]);
+    }
+
+    #[test]
+    fn a_name_tells_the_cause_and_the_time() {
+        for cause in BackupCause::OWN {
+            assert_eq!(parse_name(&format!("{}-17", cause.name())), Some((cause, Timestamp(17))));
+        }
+        for other in ["asked", "asked-", "asked-x", "asked-17.tmp", "before_delete-17", "mine-17", "luckydraw.lock"] {
+            assert_eq!(parse_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_copy_may_hold_only_rows_that_its_original_held() {
+        let counts = |events, facts, details| RowCounts { events, facts, details, last_fact: 9 };
+        let (before, after) = (counts(2, 9, 5), counts(1, 4, 5));
+        for good in [before, after, counts(1, 9, 5), counts(2, 5, 5)] {
+            assert!(is_between(before, good, after), "{good:?}");
+        }
+        for bad in [counts(3, 9, 5), counts(0, 4, 5), counts(2, 10, 5), counts(1, 3, 5), counts(2, 9, 4), counts(2, 9, 6)] {
+            assert!(!is_between(before, bad, after), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn backups_are_made_one_at_a_time() {
         let temp = tempfile::tempdir().unwrap();
-        let other = Lock::take(temp.path()).unwrap();
-        assert!(matches!(hold(temp.path(), Duration::ZERO), Err(ArchiveError::Busy { .. })));
+        let other = FolderLock::acquire(temp.path()).unwrap();
+        assert!(matches!(lock_folder(temp.path(), Duration::ZERO), Err(BackupError::Busy { .. })));
         let next = std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| hold(temp.path(), PATIENCE).is_ok());
+            let waiting = scope.spawn(|| lock_folder(temp.path(), LOCK_WAIT_MAX).is_ok());
             drop(other);
             waiting.join().unwrap()
         });
-        assert!(next, "who waits is let in");
+        assert!(next, "the one that waits goes on");
     }
 }

@@ -1,30 +1,33 @@
-//! An export: one event of a data folder, in one file that another server can take over with. The server need not stop.
+//! An export: one event of a data folder, in one file that another server can take over with. The
+//! server need not stop.
 //!
-//! The event's facts are written anew into a journal under a secret of its own, which is how the server's secret stays at home; of the keys only the
-//! one that signs tokens travels, since the phones in the hall hold tokens that were made with it. It signs those of the other events too: so the
-//! file opens what `secret.key` opens for phones and links, and is made for its owner alone.
+//! The event's facts are written into a new journal under a secret of its own, so that the server's
+//! secret stays at home. Of the keys only the one that signs tokens travels, since the phones in
+//! the hall hold tokens that it signed. It signs those of the other events too: the file opens what
+//! `secret.key` opens for phones and links, and is created for its owner alone.
 
-use crate::backup::{ArchiveError, IMAGES, at};
+use crate::backup::{BackupError, at};
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::event_export::{self, EventExport};
-use crate::store::folder;
-use crate::store::journal::{JOURNAL_FILE, Journal};
-use crate::store::keys::{Keys, SECRET_FILE};
-use crate::store::reading::Reading;
+use crate::store::journal::Journal;
+use crate::store::keys::Keys;
+use crate::store::reader::JournalReader;
 use crate::store::{JournalEntry, JournalError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// So many facts are written at a time.
-const BATCH: usize = 4_096;
+/// The facts per commit.
+const BATCH_FACTS: usize = 4_096;
 
-/// Where the path of an image of this server begins.
+/// The beginning of the path of an image of this server.
 const IMAGE_PATH: &str = "/api/luckydraw/images/";
 
-/// What left.
+/// The result of an export.
 #[derive(Debug)]
 pub struct Exported {
     event: Event,
@@ -47,7 +50,7 @@ impl fmt::Display for Exported {
     }
 }
 
-/// What an event is made of.
+/// Everything of one event.
 struct Contents {
     entries: Vec<JournalEntry>,
     details: usize,
@@ -58,33 +61,33 @@ struct Contents {
 ///
 /// # Errors
 /// When there is no such event, or something cannot be read, written or read back.
-pub fn export(data: &Path, event: &EventId, to: &Path) -> Result<Exported, ArchiveError> {
-    if !data.join(JOURNAL_FILE).is_file() {
-        return Err(ArchiveError::NoJournal { folder: data.to_owned() });
+pub fn export(data: &DataDir, event: &EventId, to: &Path) -> Result<Exported, BackupError> {
+    if !data.journal().is_file() {
+        return Err(BackupError::NoJournal { folder: data.path().to_owned() });
     }
     let keys = Keys::read(data)?;
-    let reading = Reading::open(&data.join(JOURNAL_FILE), &keys)?;
-    let standing = reading.verify()?.into_iter().find(|found| found.id == *event);
-    let standing = standing.ok_or_else(|| ArchiveError::NoSuchEvent { event: event.clone() })?;
-    let contents = collect(&reading, event)?;
-    let work = folder::beside(&folder::beside(to));
+    let reader = JournalReader::open(&data.journal(), &keys)?;
+    let found = reader.verify()?.into_iter().find(|found| found.id == *event);
+    let found = found.ok_or_else(|| BackupError::NoSuchEvent { event: event.clone() })?;
+    let contents = collect(&reader, event)?;
+    let work = durable_file::temporary_path(&durable_file::temporary_path(to));
     let _ = fs::remove_dir_all(&work);
-    let packed = pack(&work, data, &contents, &keys.token_secret(standing.session), to);
-    // It holds a secret and everything under it, in the clear for whoever may read it: not a byte stays.
+    let packed = pack(&DataDir::new(&work), data, &contents, &keys.token_secret(found.session), to);
+    // It holds a secret with all that is sealed under it: not a byte may stay.
     let removed = fs::remove_dir_all(&work);
     packed?;
     removed.map_err(at(&work))?;
-    Ok(Exported { event: standing, details: contents.details, images: contents.images.len(), to: to.to_owned() })
+    Ok(Exported { event: found, details: contents.details, images: contents.images.len(), to: to.to_owned() })
 }
 
-/// Everything of the event, with the details beside the facts that they came with.
-fn collect(reading: &Reading, event: &EventId) -> Result<Contents, ArchiveError> {
-    let details = reading.details(event)?;
+/// Collects the event, with the details beside the facts that they came with.
+fn collect(reader: &JournalReader, event: &EventId) -> Result<Contents, BackupError> {
+    let details = reader.details(event)?;
     let count = details.len();
     let mut details: BTreeMap<(DrawId, Number), WinnerDetails> =
         details.into_iter().map(|details| ((details.draw, details.number), details)).collect();
     let (mut entries, mut images) = (Vec::new(), BTreeSet::new());
-    reading.facts(|id, stamped| {
+    reader.facts(|id, stamped| {
         if id != *event {
             return;
         }
@@ -98,7 +101,7 @@ fn collect(reading: &Reading, event: &EventId) -> Result<Contents, ArchiveError>
     Ok(Contents { entries, details: count - details.len(), images: images.into_iter().collect() })
 }
 
-/// The image that a fact names.
+/// The path of the image that a fact names.
 fn image_of(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::PrizeAdded { prize } | Fact::PrizeChanged { prize } => prize.image.as_deref(),
@@ -107,29 +110,29 @@ fn image_of(fact: &Fact) -> Option<&str> {
     }
 }
 
-/// Writes a journal in the folder `work`, makes the file `to` of it, and reads that back.
-fn pack(work: &Path, data: &Path, contents: &Contents, token_secret: &[u8; 32], to: &Path) -> Result<(), ArchiveError> {
+/// Writes a journal in the folder `work`, turns it into the file `to`, and reads that back.
+fn pack(work: &DataDir, data: &DataDir, contents: &Contents, token_secret: &[u8; 32], to: &Path) -> Result<(), BackupError> {
     let keys = Keys::open(work)?;
     let mut journal = Journal::open(work, &keys)?;
-    for batch in contents.entries.chunks(BATCH) {
+    for batch in contents.entries.chunks(BATCH_FACTS) {
         journal.commit(batch)?;
     }
-    let secret = fs::read(work.join(SECRET_FILE)).map_err(at(&work.join(SECRET_FILE)))?;
-    let images_dir = data.join(IMAGES);
+    let secret = fs::read(work.secret_key()).map_err(at(&work.secret_key()))?;
+    let images_dir = data.images();
     // A console may name an image that was never there.
     let images: Vec<_> = contents.images.iter().filter(|name| images_dir.join(name).is_file()).cloned().collect();
-    event_export::close(&journal, &secret, token_secret, (&images_dir, &images), to)?;
+    event_export::write(&journal, &secret, token_secret, (&images_dir, &images), to)?;
     read_back(to, contents).inspect_err(|_| {
-        // What cannot be removed is written over by the next export.
+        // A leftover that cannot be removed is replaced by the next export.
         let _ = fs::remove_file(to);
     })
 }
 
-/// Sees that the file holds it all, as an import would.
-fn read_back(file: &Path, contents: &Contents) -> Result<(), ArchiveError> {
-    let parcel = EventExport::open(file)?;
-    parcel.reading.verify()?;
-    let counts = parcel.reading.counts(i64::MAX)?;
+/// Checks that the file holds it all, as an import would.
+fn read_back(file: &Path, contents: &Contents) -> Result<(), BackupError> {
+    let export = EventExport::open(file)?;
+    export.reader.verify()?;
+    let counts = export.reader.count_rows(i64::MAX)?;
     let is_whole = counts.facts == contents.entries.len() as i64 && counts.details == contents.details as i64;
-    if is_whole { Ok(()) } else { Err(JournalError::UnlikeCopy.into()) }
+    if is_whole { Ok(()) } else { Err(JournalError::CopyDiffers.into()) }
 }

@@ -1,8 +1,10 @@
-//! What is kept beside the evening, and how it comes back: backups of a data folder, and single events on their way to another server.
+//! Backups of a data folder and their restore, and single events on their way to another server.
 //!
-//! One file an errand: [`backup`] makes copies and lets old ones go, [`keeper`] does so in a running server, [`restore`] puts one back, [`export`]
-//! and [`import`] carry one event from a server to another; `owner` sees to it that the server can go on with what root has made. None of them deletes anything that it did not make itself, and none of them
-//! believes a copy that was not read back. SQLite is `store`'s; this room only knows which files a data folder is made of.
+//! [`copy`] makes backups and removes old ones, [`thread`] does so in a running server, [`restore`]
+//! puts one back, [`export`] and [`import`] carry one event from a server to another, and `owner`
+//! gives the files that root creates to the server. None of them may delete a file that it did not
+//! make itself, or trust a copy that was not read back. SQLite belongs to `store`, the names of the
+//! files to [`DataDir`].
 
 pub mod copy;
 pub mod export;
@@ -12,78 +14,88 @@ pub mod restore;
 pub mod thread;
 
 use crate::base::clock::wall_clock;
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use crate::draw::EventId;
 use crate::store::event_export::EventExportError;
-use crate::store::folder::LockError;
-use crate::store::keys::{IMPORTED_FILE, KeysError, SECRET_FILE};
-use crate::store::{CommitError, JournalError};
+use crate::store::{CommitError, JournalError, KeysError, LockError};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use thread::Plan;
 
-/// Where copies go within a data folder, unless somebody says otherwise.
-pub const BACKUPS: &str = "backups";
-
-/// Where images lie within a data folder.
-pub const IMAGES: &str = "images";
-
-/// What belongs to a journal: without the first its tokens, picks and details are lost. The last is there where no admin token was given.
-const BESIDE: [&str; 3] = [SECRET_FILE, IMPORTED_FILE, "admin.token"];
-
-/// A copy to make, or to bring back.
+/// A subcommand that makes a backup or an export, or brings one back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackupCommand {
-    /// Copies the data folder into the folder `to`, by default where the server makes its own; the newest `keep` stay.
+    /// Backs up the data folder into the folder `to`, or where the server makes its own; keeps the
+    /// newest `keep` that were asked for.
     Backup { to: Option<PathBuf>, keep: Option<usize> },
-    /// Replaces the data folder's contents by a backup.
+    /// Replaces the data folder by a backup.
     Restore { from: PathBuf },
-    /// Writes one event into the file `to`, by default one of its name in the working directory.
+    /// Writes one event into the file `to`, or into one of its name in the current folder.
     Export { event: EventId, to: Option<PathBuf> },
-    /// Imports an exported event, under another name if one is given.
+    /// Takes in an exported event, under another name if one is given.
     Import { file: PathBuf, as_event: Option<EventId> },
 }
 
-/// Why an errand was not done. Whatever it is, nothing half-made is left and nothing was deleted.
+/// Why a command failed. Nothing half-made is left and nothing was deleted. The text says what the
+/// operator can do.
 #[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
+pub enum BackupError {
+    /// The disk's error.
     #[error("{} cannot be read or written", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// The data folder has no journal.
     #[error("{} holds no journal: say which data folder with --data-dir", folder.display())]
     NoJournal { folder: PathBuf },
+    /// The lock of the folder of backups stayed taken.
     #[error("another backup is being made in {}", folder.display())]
     Busy { folder: PathBuf },
+    /// A server uses the data folder.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// A journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The import's commit failed.
     #[error("nothing was taken in")]
     Commit(#[from] CommitError),
+    /// The backup does not verify.
     #[error("{} cannot be put back, and nothing was changed: choose another backup", path.display())]
-    Unfit { path: PathBuf, source: Box<ArchiveError> },
+    Unfit { path: PathBuf, source: Box<BackupError> },
+    /// The path is no backup at all.
     #[error("{} is neither a backup's folder nor a copy of a journal: choose another", path.display())]
     NoBackup { path: PathBuf },
-    #[error("{} has no {SECRET_FILE} beside it, and the data folder none either: without the key nobody can read it", path.display())]
+    /// A copy of a journal comes without its secret.
+    #[error("{} has no secret.key beside it, and the data folder none either: without the key nobody can read it", path.display())]
     NoKey { path: PathBuf },
+    /// The file to restore is an export.
     #[error("{} holds one event: take it in with `luckydraw import`", path.display())]
     IsExport { path: PathBuf },
+    /// The event to export does not exist.
     #[error("there is no event {event} in this data folder")]
     NoSuchEvent { event: EventId },
+    /// An event of the imported one's name exists.
     #[error("an event {event} is there already: take it in under another name with --as, or delete that one first")]
     EventExists { event: EventId },
+    /// The server's bound on events is reached.
     #[error("the server holds at most {max} events: delete one, or raise LUCKYDRAW_MAX_EVENTS")]
     TooManyEvents { max: u32 },
+    /// The export does not verify.
     #[error("{} cannot be taken in, and nothing was changed: export the event again", path.display())]
-    UnfitExport { path: PathBuf, source: Box<ArchiveError> },
+    UnfitExport { path: PathBuf, source: Box<BackupError> },
+    /// An image in an export is not named by its SHA-256.
     #[error("{name} in the export is not the image that its name says")]
     OtherImage { name: String },
+    /// The export's journal is empty.
     #[error("the export holds no event")]
     Empty,
 }
 
-impl From<EventExportError> for ArchiveError {
+impl From<EventExportError> for BackupError {
     fn from(error: EventExportError) -> Self {
         match error {
             EventExportError::Journal(error) => error.into(),
@@ -92,25 +104,23 @@ impl From<EventExportError> for ArchiveError {
     }
 }
 
-/// Runs a command, and returns the text for the operator. `plan` says where the data folder and its backups are, and
-/// how many are kept; an import leaves at most `events_max` events.
+/// Runs a command over a data folder; returns the text for the operator. Keeps `keep_max` backups
+/// unless the command names a number, and imports into at most `events_max` events.
 ///
 /// # Errors
-/// Why it was not done, and what to do.
-pub fn run(command: &BackupCommand, plan: &Plan, events_max: u32) -> Result<String, ArchiveError> {
-    let data = &plan.data;
-    let done = do_one(command, plan, events_max);
-    let settled = if data.is_dir() { owner::settle(data).map_err(at(data)) } else { Ok(()) };
-    done.and_then(|said| settled.map(|()| said))
+/// Why the command failed, and what to do.
+pub fn run(data: &DataDir, command: &BackupCommand, keep_max: usize, events_max: u32) -> Result<String, BackupError> {
+    let done = execute(data, command, keep_max, events_max);
+    let path = data.path();
+    let owned = if path.is_dir() { owner::give_to_folder_owner(path).map_err(at(path)) } else { Ok(()) };
+    done.and_then(|text| owned.map(|()| text))
 }
 
-fn do_one(command: &BackupCommand, plan: &Plan, events_max: u32) -> Result<String, ArchiveError> {
-    let data = &plan.data;
+fn execute(data: &DataDir, command: &BackupCommand, keep_max: usize, events_max: u32) -> Result<String, BackupError> {
     match command {
         BackupCommand::Backup { to, keep } => {
-            let to = to.clone().unwrap_or_else(|| plan.to.clone());
-            let keep = keep.unwrap_or(plan.keep);
-            let copy = copy::make(data, &to, copy::Cause::Asked, keep)?;
+            let to = to.clone().unwrap_or_else(|| data.backups());
+            let copy = copy::create(data, &to, copy::BackupCause::Asked, keep.unwrap_or(keep_max))?;
             Ok(format!(
                 "{}\n{} bytes, read back and found whole; put it back with: luckydraw restore {0}\n\
                  It holds the key to everything in it: keep it where nobody else can read.\n",
@@ -129,33 +139,86 @@ fn do_one(command: &BackupCommand, plan: &Plan, events_max: u32) -> Result<Strin
     }
 }
 
-/// Milliseconds since 1970, as they stand in the names of what is made here.
-fn now() -> i64 {
+/// Milliseconds since 1970, as the names of backups carry them.
+fn now_ms() -> i64 {
     wall_clock().0
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
+/// Adds the path to a disk's error.
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.to_owned();
-    |source| ArchiveError::Io { path, source }
+    |source| BackupError::Io { path, source }
 }
 
-/// Copies a file, flushed, with its mode.
-fn copy_file(from: &Path, to: &Path) -> Result<(), ArchiveError> {
+/// Copies a file with its mode, and flushes the copy.
+fn copy_file(from: &Path, to: &Path) -> Result<(), BackupError> {
     fs::copy(from, to).map_err(at(from))?;
     File::open(to).and_then(|file| file.sync_all()).map_err(at(to))
 }
 
-/// Copies the images in `from` to the folder `to`, which is made. An image is named by what it holds and never written again, so where the
-/// disk lets one file have two names a copy costs nothing.
-fn copy_images(from: &Path, to: &Path) -> Result<(), ArchiveError> {
-    crate::store::folder::make(to).map_err(at(to))?;
-    for entry in fs::read_dir(from).map_err(at(from))? {
-        let entry = entry.map_err(at(from))?;
+/// Copies the files that belong to a journal, as far as `from` has them.
+fn copy_companion_files(from: &DataDir, to: &DataDir) -> Result<(), BackupError> {
+    let pairs = from.companion_files().into_iter().zip(to.companion_files());
+    pairs.filter(|(source, _)| source.is_file()).try_for_each(|(source, target)| copy_file(&source, &target))
+}
+
+/// Copies the images of `from`, if it has any. An image is named by its content and never written
+/// again, so a hard link makes the copy free where the disk allows one.
+fn copy_images(from: &DataDir, to: &DataDir) -> Result<(), BackupError> {
+    let (from, to) = (from.images(), to.images());
+    if !from.is_dir() {
+        return Ok(());
+    }
+    durable_file::create_folder(&to).map_err(at(&to))?;
+    for entry in fs::read_dir(&from).map_err(at(&from))? {
+        let entry = entry.map_err(at(&from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let is_whole = source.extension().is_some_and(|extension| extension != "part") && source.is_file();
-        if is_whole && fs::hard_link(&source, &target).is_err() {
+        if is_whole_image(&source) && source.is_file() && fs::hard_link(&source, &target).is_err() {
             copy_file(&source, &target)?;
         }
     }
-    crate::store::folder::sync(to).map_err(at(to))
+    durable_file::sync_folder(&to).map_err(at(&to))
+}
+
+/// False for an image that a crash left half-written: `.tmp`, or `.part` by a program of before.
+fn is_whole_image(path: &Path) -> bool {
+    path.extension().and_then(OsStr::to_str).is_some_and(|extension| !matches!(extension, "tmp" | "part"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::temp_data_dir;
+
+    #[test]
+    fn images_are_copied_without_those_half_written() {
+        let (from, to) = (temp_data_dir(), temp_data_dir());
+        copy_images(&from, &to).unwrap();
+        assert!(!to.images().exists(), "a folder without images is copied without them");
+        fs::create_dir(from.images()).unwrap();
+        for name in ["a.png", "b.jpg.tmp", "c.ThreadId(7).part", "noext"] {
+            fs::write(from.images().join(name), name).unwrap();
+        }
+        copy_images(&from, &to).unwrap();
+        let names: Vec<_> = fs::read_dir(to.images()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a.png"]);
+        assert_eq!(fs::read(to.images().join("a.png")).unwrap(), b"a.png");
+    }
+
+    #[test]
+    fn the_files_that_are_there_go_along_with_a_journal() {
+        let (from, to) = (temp_data_dir(), temp_data_dir());
+        fs::write(from.secret_key(), "secret").unwrap();
+        fs::write(from.admin_token(), "token").unwrap();
+        copy_companion_files(&from, &to).unwrap();
+        assert_eq!(to.companion_files().map(|path| path.is_file()), [true, false, true]);
+    }
+
+    #[test]
+    fn a_command_over_no_data_folder_creates_none() {
+        let temp = temp_data_dir();
+        let data = DataDir::new(temp.path().join("nowhere"));
+        let refusal = run(&data, &BackupCommand::Backup { to: None, keep: None }, 3, 9).unwrap_err();
+        assert!(matches!(refusal, BackupError::NoJournal { .. }) && !data.path().exists(), "{refusal}");
+    }
 }

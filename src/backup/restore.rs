@@ -1,34 +1,33 @@
-//! A restore: a backup takes the place of what is in the data folder, and what was there is kept aside.
+//! A restore: a backup replaces the files in the data folder, and those that were there are kept
+//! aside.
 //!
-//! The backup is copied into the data folder under another name, opened there as a server would open it, verified, and given its new
-//! epochs; all that can go wrong goes wrong there, where nothing is changed yet. Then names change places. That step is marked, so that a server
-//! which starts after a crash in its middle refuses instead of beginning an empty evening. Nothing is ever deleted.
+//! The backup is copied into the data folder under another name, opened there as a server would
+//! open it, verified, and given new epochs; all failures happen there, where nothing is changed
+//! yet. Then the files are renamed into place. That step is marked, so that a server which starts
+//! after a crash in its middle refuses instead of beginning an empty event. A restore must never
+//! delete a file that it did not make.
 
-use crate::backup::{ArchiveError, BESIDE, IMAGES, at, copy_file, copy_images, now};
+use crate::backup::{BackupError, at, copy_companion_files, copy_file, copy_images, now_ms};
 use crate::base::chance;
+use crate::base::data_dir::{DataDir, JOURNAL_FILE, SIDE_FILE_SUFFIXES, side_files};
+use crate::base::durable_file;
 use crate::draw::fact::RecordedFact;
 use crate::draw::{Actor, Event, Fact, Timestamp};
-use crate::store::folder::{self, LOCK_FILE, Lock};
-use crate::store::journal::{HALF_RESTORED, JOURNAL_FILE, Journal};
-use crate::store::keys::{Keys, SECRET_FILE};
-use crate::store::reading::Reading;
+use crate::store::journal::Journal;
+use crate::store::keys::Keys;
+use crate::store::lock::FolderLock;
+use crate::store::reader::JournalReader;
 use crate::store::{JournalEntry, event_export};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where a backup is made ready within the data folder.
-const STAGING: &str = "restore.tmp";
-
-/// What SQLite keeps beside a journal.
-const SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
-
-/// What came back.
+/// The result of a restore.
 #[derive(Debug)]
 pub struct Restored {
     events: Vec<Event>,
-    /// Where what was there is kept, if anything was.
+    /// The folder of the files that were replaced, if there were any.
     aside: Option<PathBuf>,
 }
 
@@ -45,148 +44,231 @@ impl fmt::Display for Restored {
     }
 }
 
-/// What is to come back.
+/// The backup to restore.
 struct Source {
     journal: PathBuf,
-    /// The folder it lies in, where that is a whole backup; a journal alone brings neither key nor images.
-    folder: Option<PathBuf>,
+    /// The folder it lies in, where that is a whole backup; a journal alone brings neither key nor
+    /// images.
+    folder: Option<DataDir>,
 }
 
-/// Puts the backup `from`, a folder or a copy of a journal, in the place of what is in `data`.
+/// Replaces the files in `data` by the backup `from`, a folder or a copy of a journal.
 ///
 /// # Errors
-/// When a server holds `data`, or the backup cannot be used; then nothing is changed.
-pub fn restore(data: &Path, from: &Path) -> Result<Restored, ArchiveError> {
+/// When a server uses `data`, or the backup cannot be used; then nothing is changed.
+pub fn restore(data: &DataDir, from: &Path) -> Result<Restored, BackupError> {
     let source = Source::find(from)?;
-    folder::make(data).map_err(at(data))?;
-    let _lock = Lock::take(data)?;
-    let staging = data.join(STAGING);
-    remove(&staging)?;
+    data.create().map_err(at(data.path()))?;
+    let _lock = FolderLock::acquire(data.path())?;
+    let staging = data.restore_staging();
+    remove(staging.path())?;
     let staged = source.stage(data, &staging);
     let events = staged.map_err(|error| {
-        // What cannot be removed is removed by the next restore.
-        let _ = fs::remove_dir_all(&staging);
-        ArchiveError::Unfit { path: from.to_owned(), source: Box::new(error) }
+        // A leftover that cannot be removed now is removed by the next restore.
+        let _ = fs::remove_dir_all(staging.path());
+        BackupError::Unfit { path: from.to_owned(), source: Box::new(error) }
     })?;
-    let aside = change_places(data, &staging)?;
+    let aside = swap_files(data, &staging)?;
     Ok(Restored { events, aside })
 }
 
 impl Source {
-    fn find(from: &Path) -> Result<Self, ArchiveError> {
-        let inside = from.join(JOURNAL_FILE);
-        if inside.is_file() {
-            return Ok(Self { journal: inside, folder: Some(from.to_owned()) });
+    fn find(from: &Path) -> Result<Self, BackupError> {
+        let folder = DataDir::new(from);
+        if folder.journal().is_file() {
+            return Ok(Self { journal: folder.journal(), folder: Some(folder) });
         }
-        if event_export::is_one(from) {
-            return Err(ArchiveError::IsExport { path: from.to_owned() });
+        if event_export::is_export(from) {
+            return Err(BackupError::IsExport { path: from.to_owned() });
         }
         if !from.is_file() {
-            return Err(ArchiveError::NoBackup { path: from.to_owned() });
+            return Err(BackupError::NoBackup { path: from.to_owned() });
         }
         Ok(Self { journal: from.to_owned(), folder: None })
     }
 
-    /// Makes it ready in `staging`, and gives the events as they stand in it.
-    fn stage(&self, data: &Path, staging: &Path) -> Result<Vec<Event>, ArchiveError> {
-        folder::make(staging).map_err(at(staging))?;
-        let journal = staging.join(JOURNAL_FILE);
-        copy_file(&self.journal, &journal)?;
-        for (from, to) in side_files(&self.journal).zip(side_files(&journal)) {
+    /// Prepares the backup in `staging`; returns its events.
+    fn stage(&self, data: &DataDir, staging: &DataDir) -> Result<Vec<Event>, BackupError> {
+        staging.create().map_err(at(staging.path()))?;
+        copy_file(&self.journal, &staging.journal())?;
+        for (from, to) in side_files(&self.journal).into_iter().zip(side_files(&staging.journal())) {
             // A copy that was made by hand may have its log beside it, with the last commits in it.
             if from.is_file() {
                 copy_file(&from, &to)?;
             }
         }
         if let Some(folder) = &self.folder {
-            for name in BESIDE.into_iter().filter(|name| folder.join(name).is_file()) {
-                copy_file(&folder.join(name), &staging.join(name))?;
-            }
-            if folder.join(IMAGES).is_dir() {
-                copy_images(&folder.join(IMAGES), &staging.join(IMAGES))?;
-            }
+            copy_companion_files(folder, staging)?;
+            copy_images(folder, staging)?;
         }
-        let has_key = |folder: &&Path| folder.join(SECRET_FILE).is_file();
-        let key = [staging, data].into_iter().find(has_key).ok_or_else(|| ArchiveError::NoKey { path: self.journal.clone() })?;
-        let events = renew(staging, &Keys::read(key)?)?;
-        remove(&staging.join(LOCK_FILE))?;
-        folder::sync(staging).map_err(at(staging))?;
+        let with_key = [staging, data].into_iter().find(|folder| folder.secret_key().is_file());
+        let with_key = with_key.ok_or_else(|| BackupError::NoKey { path: self.journal.clone() })?;
+        let events = renew_epochs(staging, &Keys::read(with_key)?)?;
+        remove(&staging.lock())?;
+        durable_file::sync_folder(staging.path()).map_err(at(staging.path()))?;
         Ok(events)
     }
 }
 
-/// Opens and verifies the journal in `folder`, and gives every event in it a new epoch: what phones heard after the backup was made may not
-/// have happened any more, and the epoch tells them to forget it.
-fn renew(folder: &Path, keys: &Keys) -> Result<Vec<Event>, ArchiveError> {
+/// Opens and verifies the journal in `folder`, and gives every event a new epoch. Facts that phones
+/// heard of after the backup was made may be undone, and the epoch makes phones forget them.
+fn renew_epochs(folder: &DataDir, keys: &Keys) -> Result<Vec<Event>, BackupError> {
     let mut journal = Journal::open(folder, keys)?;
-    let reading = Reading::open(&folder.join(JOURNAL_FILE), keys)?;
-    let renewed: Vec<JournalEntry> = reading.verify()?.iter().map(|event| renewal(event, Timestamp(now()))).collect();
+    let reader = JournalReader::open(&folder.journal(), keys)?;
+    let renewed: Vec<JournalEntry> = reader.verify()?.iter().map(|event| epoch_renewed(event, Timestamp(now_ms()))).collect();
     journal.commit(&renewed)?;
-    let events = reading.verify()?;
-    drop(reading);
+    let events = reader.verify()?;
+    drop(reader);
     journal.checkpoint()?;
     Ok(events)
 }
 
-/// The fact that an event goes on from a copy.
-fn renewal(event: &Event, at: Timestamp) -> JournalEntry {
+fn epoch_renewed(event: &Event, at: Timestamp) -> JournalEntry {
     let fact = Fact::EpochRenewed { epoch: chance::epoch() };
     JournalEntry { event: event.id.clone(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None }
 }
 
-/// Moves what is in `staging` to its places in `data`, and what stands there to a folder of its own, which it gives.
-fn change_places(data: &Path, staging: &Path) -> Result<Option<PathBuf>, ArchiveError> {
-    let aside = data.join(format!("aside-{}", now()));
-    let swap = data.join(HALF_RESTORED);
-    let mut is_aside = put_aside(data, HALF_RESTORED, &aside)?;
-    fs::rename(staging, &swap).map_err(at(&swap))?;
-    folder::sync(data).map_err(at(data))?;
+/// Moves the files in `staging` to their places in `data`, and those that were there to a folder
+/// aside, which it returns.
+fn swap_files(data: &DataDir, staging: &DataDir) -> Result<Option<PathBuf>, BackupError> {
+    let (folder, aside, swap) = (data.path(), data.aside(now_ms()), data.half_restored());
+    let mut is_aside = move_aside(&swap, &aside)?;
+    fs::rename(staging.path(), &swap).map_err(at(&swap))?;
+    durable_file::sync_folder(folder).map_err(at(folder))?;
     let mut names = names(&swap)?;
-    let old_log = SIDE_FILES.map(|end| format!("{JOURNAL_FILE}{end}"));
-    for name in names.iter().chain(&old_log) {
-        is_aside |= put_aside(data, name, &aside)?;
+    let old_side_files = SIDE_FILE_SUFFIXES.map(|suffix| format!("{JOURNAL_FILE}{suffix}"));
+    for name in names.iter().chain(&old_side_files) {
+        is_aside |= move_aside(&folder.join(name), &aside)?;
     }
-    // The journal last: whoever finds it finds its key.
+    // The journal last: a server that finds it must find its key.
     names.sort_unstable_by_key(|name| name.starts_with(JOURNAL_FILE));
     for name in &names {
-        fs::rename(swap.join(name), data.join(name)).map_err(at(&data.join(name)))?;
+        let place = folder.join(name);
+        fs::rename(swap.join(name), &place).map_err(at(&place))?;
     }
-    folder::sync(data).map_err(at(data))?;
+    durable_file::sync_folder(folder).map_err(at(folder))?;
     fs::remove_dir(&swap).map_err(at(&swap))?;
-    folder::sync(data).map_err(at(data))?;
+    durable_file::sync_folder(folder).map_err(at(folder))?;
     Ok(is_aside.then_some(aside))
 }
 
-/// Moves `name` of `data` into the folder `aside`, if it is there, and says whether it was.
-fn put_aside(data: &Path, name: &str, aside: &Path) -> Result<bool, ArchiveError> {
-    let path = data.join(name);
-    if !path.exists() {
-        return Ok(false);
-    }
-    folder::make(aside).map_err(at(aside))?;
-    fs::rename(&path, aside.join(name)).map_err(at(&path))?;
+/// Moves a file or a folder into the folder `aside`, if it exists; returns whether it did.
+fn move_aside(path: &Path, aside: &Path) -> Result<bool, BackupError> {
+    let Some(name) = path.file_name().filter(|_| path.exists()) else { return Ok(false) };
+    durable_file::create_folder(aside).map_err(at(aside))?;
+    fs::rename(path, aside.join(name)).map_err(at(path))?;
     Ok(true)
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, ArchiveError> {
+fn names(folder: &Path) -> Result<Vec<String>, BackupError> {
     let entries = fs::read_dir(folder).map_err(at(folder))?;
     let names = entries.map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     names.collect::<io::Result<_>>().map_err(at(folder))
 }
 
-fn side_files(journal: &Path) -> impl Iterator<Item = PathBuf> {
-    SIDE_FILES.into_iter().map(|end| {
-        let mut name = journal.as_os_str().to_owned();
-        name.push(end);
-        name.into()
-    })
-}
-
-/// Removes a file or a folder of this errand's own making, if it is there.
-fn remove(path: &Path) -> Result<(), ArchiveError> {
+/// Removes a file or a folder of a restore's own making, if it exists.
+fn remove(path: &Path) -> Result<(), BackupError> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::copy::{self, BackupCause};
+    use crate::store::testing::{TempDataDir, open_in, open_journal, opened, registered, temp_data_dir};
+    use crate::store::{JournalError, KeysError};
+
+    /// A folder with an event and an image, and a backup of it.
+    fn backed_up() -> (TempDataDir, PathBuf) {
+        let (data, mut journal) = open_journal();
+        journal.commit(&[opened("gala"), registered("gala", 1)]).unwrap();
+        fs::create_dir(data.images()).unwrap();
+        fs::write(data.images().join("a.png"), "picture").unwrap();
+        let backup = copy::create(&data, &data.backups(), BackupCause::Asked, 3).unwrap();
+        let path = data.backups().join(backup.name);
+        (data, path)
+    }
+
+    fn fact_count(data: &DataDir) -> usize {
+        let mut facts = 0;
+        open_in(data).replay(|_, _| facts += 1).unwrap();
+        facts
+    }
+
+    #[test]
+    fn a_restore_replaces_everything_and_keeps_the_old_files_aside() {
+        let (_data, backup) = backed_up();
+        let (target, mut journal) = open_journal();
+        journal.commit(&[opened("other"), opened("another"), opened("third")]).unwrap();
+        drop(journal);
+        let old_secret = fs::read(target.secret_key()).unwrap();
+        let restored = restore(&target, &backup).unwrap();
+        assert_eq!(fact_count(&target), 3, "and one new epoch");
+        assert_eq!(fs::read(target.images().join("a.png")).unwrap(), b"picture");
+        let aside = DataDir::new(restored.aside.unwrap());
+        assert_eq!(fs::read(aside.secret_key()).unwrap(), old_secret);
+        assert_eq!(fact_count(&aside), 3);
+        assert!(!target.restore_staging().path().exists() && !target.half_restored().exists());
+    }
+
+    #[test]
+    fn a_restore_into_no_folder_creates_one_and_keeps_nothing_aside() {
+        let (_data, backup) = backed_up();
+        let temp = temp_data_dir();
+        let target = DataDir::new(temp.path().join("fresh"));
+        assert!(restore(&target, &backup).unwrap().aside.is_none());
+        assert_eq!(fact_count(&target), 3);
+    }
+
+    #[test]
+    fn a_restore_that_was_cut_short_is_done_again() {
+        let (_data, backup) = backed_up();
+        let target = temp_data_dir();
+        fs::create_dir(target.half_restored()).unwrap();
+        fs::write(target.half_restored().join("secret.key"), "of the first try").unwrap();
+        let aside = restore(&target, &backup).unwrap().aside.unwrap();
+        assert_eq!(fs::read(aside.join("restore.swap/secret.key")).unwrap(), b"of the first try");
+        assert_eq!(fact_count(&target), 3);
+    }
+
+    #[test]
+    fn a_backup_that_cannot_be_used_changes_nothing() {
+        let (_data, backup) = backed_up();
+        let (target, journal) = open_journal();
+        drop(journal);
+        let lone_journal = target.path().join("copy.sqlite");
+        fs::copy(backup.join(JOURNAL_FILE), &lone_journal).unwrap();
+        let before = names(target.path()).unwrap().len();
+        let unfit = restore(&target, &lone_journal).unwrap_err();
+        assert!(
+            matches!(&unfit, BackupError::Unfit { source, .. } if matches!(**source, BackupError::Journal(JournalError::OtherKeys))),
+            "{unfit}"
+        );
+        fs::write(backup.join("secret.key"), [7; 16]).unwrap();
+        let unfit = restore(&target, &backup).unwrap_err();
+        assert!(
+            matches!(&unfit, BackupError::Unfit { source, .. } if matches!(**source, BackupError::Keys(KeysError::SecretLength { .. }))),
+            "{unfit}"
+        );
+        let nothing = restore(&target, &target.images()).unwrap_err();
+        assert!(matches!(nothing, BackupError::NoBackup { .. }), "{nothing}");
+        assert_eq!(names(target.path()).unwrap().len(), before);
+    }
+
+    #[test]
+    fn a_lone_journal_needs_a_key() {
+        let (_data, backup) = backed_up();
+        let (temp, target) = (tempfile::tempdir().unwrap(), temp_data_dir());
+        let lone_journal = temp.path().join("copy.sqlite");
+        fs::copy(backup.join(JOURNAL_FILE), &lone_journal).unwrap();
+        let unfit = restore(&target, &lone_journal).unwrap_err();
+        assert!(matches!(&unfit, BackupError::Unfit { source, .. } if matches!(**source, BackupError::NoKey { .. })), "{unfit}");
+        fs::copy(backup.join("secret.key"), target.secret_key()).unwrap();
+        restore(&target, &lone_journal).unwrap();
+        assert_eq!(fact_count(&target), 3);
     }
 }

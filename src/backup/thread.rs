@@ -1,132 +1,135 @@
-//! Backups of a running server: when it is time, when an event changes its phase, and when somebody asks.
+//! Backups of a running server: on a timer, when an event changes its phase, and on request.
 //!
-//! They are made on a thread of their own, from a reader's view of the journal, so that the writer and with it every draw goes on meanwhile; the
-//! thread gives way to everybody else. Askers queue in a short line, and who finds it full is told so: a backup is asked for by a person or before
-//! a deed that can wait.
+//! They are made on a thread of their own, through a reader of the journal, so that the writer and
+//! with it every draw goes on meanwhile. The thread runs at a low priority. Requests queue in a
+//! short line, and one that finds it full is refused: a person asks for a backup, or a call that
+//! can wait.
 
-use crate::backup::ArchiveError;
-use crate::backup::copy::{self, Backup, Cause};
+use crate::backup::BackupError;
+use crate::backup::copy::{self, Backup, BackupCause};
+use crate::base::data_dir::DataDir;
 use crate::draw::Timestamp;
-use crate::store::journal::JOURNAL_FILE;
 use crate::store::keys::Keys;
-use crate::store::reading::{Counts, Reading};
+use crate::store::reader::{JournalReader, RowCounts};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::io;
-use std::path::PathBuf;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// The most backups that are waited for.
-const ASKS_MAX: usize = 2;
+/// The most requests that wait.
+const REQUESTS_MAX: usize = 2;
 
-/// How nice the thread is to the others (setpriority(2)).
+/// The thread's nice value (setpriority(2)).
 const NICE: i32 = 10;
 
-/// So long a look at the clock is put off where there is no timer.
+/// The interval between two looks at the clock where there is no timer.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-/// Where, how often and how many.
+/// When backups are made and how long they are kept. They lie in the data folder.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    pub data: PathBuf,
-    pub to: PathBuf,
-    /// None: only when something happens.
+pub struct BackupSchedule {
+    /// The folder to back up.
+    pub data: DataDir,
+    /// The timer's interval; `None`: only on request.
     pub every: Option<Duration>,
-    /// The most of a cause.
-    pub keep: usize,
-    /// After so long a backup goes, with the winners' details in it.
+    /// The most backups that are kept per cause.
+    pub keep_max: usize,
+    /// The age at which a backup is removed, with the winners' details in it.
     pub age_max: Duration,
 }
 
 /// Why a backup was not made.
 #[derive(Debug)]
-pub enum NotMade {
-    /// Others wait already, or the server is stopping.
+pub enum BackupFailure {
+    /// Other requests wait already, or the server is stopping.
     Busy,
-    /// It could not be; the log says why.
+    /// An error, which is in the log.
     Failed,
 }
 
-struct Ask {
-    cause: Cause,
-    reply: Option<oneshot::Sender<Result<Backup, NotMade>>>,
+struct BackupRequest {
+    cause: BackupCause,
+    reply: Option<oneshot::Sender<Result<Backup, BackupFailure>>>,
 }
 
-/// Where backups are asked for. Cheap to clone.
+/// Requests backups from the thread. Cheap to clone.
 #[derive(Clone)]
-pub struct Door {
-    asks: Sender<Option<Ask>>,
+pub struct BackupHandle {
+    /// `None` ends the thread.
+    requests: Sender<Option<BackupRequest>>,
 }
 
-impl Door {
+impl BackupHandle {
     /// Makes a backup and waits for it. Dropping the future abandons the answer, not the backup.
     ///
     /// # Errors
-    /// When others wait already, or it could not be made.
-    pub async fn make(&self, cause: Cause) -> Result<Backup, NotMade> {
+    /// When other requests wait already, or the backup failed.
+    pub async fn make(&self, cause: BackupCause) -> Result<Backup, BackupFailure> {
         let (reply, answer) = oneshot::channel();
-        self.asks.try_send(Some(Ask { cause, reply: Some(reply) })).map_err(|_| NotMade::Busy)?;
-        answer.await.unwrap_or(Err(NotMade::Failed))
+        self.requests.try_send(Some(BackupRequest { cause, reply: Some(reply) })).map_err(|_| BackupFailure::Busy)?;
+        answer.await.unwrap_or(Err(BackupFailure::Failed))
     }
 
-    /// Has a backup made that nobody waits for. Where others wait already it is left out: the next one holds the same.
-    pub fn note(&self, cause: Cause) {
-        if self.asks.try_send(Some(Ask { cause, reply: None })).is_err() {
+    /// Requests a backup and does not wait. Where other requests wait already it is left out: the
+    /// next one holds the same.
+    pub fn request(&self, cause: BackupCause) {
+        if self.requests.try_send(Some(BackupRequest { cause, reply: None })).is_err() {
             tracing::info!(cause = cause.name(), "a backup is left out: others are being made");
         }
     }
 }
 
-/// The thread that makes them.
+/// The thread that makes backups.
 pub struct BackupThread {
-    door: Door,
+    handle: BackupHandle,
     thread: JoinHandle<()>,
 }
 
 impl BackupThread {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(plan: Plan) -> io::Result<Self> {
-        let (asks, asked) = bounded(ASKS_MAX);
-        let thread = std::thread::Builder::new().name("backups".into()).spawn(move || keep(&plan, &asked))?;
-        Ok(Self { door: Door { asks }, thread })
+    pub fn start(schedule: BackupSchedule) -> io::Result<Self> {
+        let (requests, received) = bounded(REQUESTS_MAX);
+        let thread = std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &received))?;
+        Ok(Self { handle: BackupHandle { requests }, thread })
     }
 
-    /// Where backups are asked for.
-    pub fn door(&self) -> Door {
-        self.door.clone()
+    /// A handle for requests.
+    pub fn handle(&self) -> BackupHandle {
+        self.handle.clone()
     }
 
-    /// Lets it finish what was asked for, and end.
+    /// Ends the thread once it has served the requests that wait. Blocks until then.
     pub fn stop(self) {
-        if self.door.asks.send(None).is_err() || self.thread.join().is_err() {
+        if self.handle.requests.send(None).is_err() || self.thread.join().is_err() {
             tracing::error!("the thread that makes backups had ended");
         }
     }
 }
 
-fn keep(plan: &Plan, asked: &Receiver<Option<Ask>>) {
-    // Of this thread alone: the kernel takes nought for whoever asks. Without it backups are made all the same.
+fn serve(schedule: &BackupSchedule, received: &Receiver<Option<BackupRequest>>) {
+    // Of this thread alone: zero means the caller to the kernel. A refusal costs priority and no
+    // backup.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "backups are made at everybody's pace");
     }
-    let every = plan.every.unwrap_or(NEVER);
+    let every = schedule.every.unwrap_or(NEVER);
     let mut next = Instant::now() + every;
-    let mut last = None;
+    let mut last_counts = None;
     loop {
-        match asked.recv_deadline(next) {
-            Ok(Some(Ask { cause, reply })) => {
-                let made = make(plan, cause, &mut last);
-                // Whoever asked may have gone; the backup stands all the same.
-                reply.into_iter().for_each(|reply| drop(reply.send(made.as_ref().cloned().map_err(as_told))));
+        match received.recv_deadline(next) {
+            Ok(Some(BackupRequest { cause, reply })) => {
+                let made = make(schedule, cause, &mut last_counts);
+                // The requester may have gone; the backup is kept all the same.
+                reply.into_iter().for_each(|reply| drop(reply.send(made.as_ref().cloned().map_err(failure))));
             }
             Err(RecvTimeoutError::Timeout) => {
                 next = Instant::now() + every;
-                if plan.every.is_some() {
-                    on_time(plan, &mut last);
+                if schedule.every.is_some() {
+                    make_on_timer(schedule, &mut last_counts);
                 }
             }
             Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
@@ -134,28 +137,30 @@ fn keep(plan: &Plan, asked: &Receiver<Option<Ask>>) {
     }
 }
 
-/// Makes a backup unless nothing has changed since the last one, and lets those go that have become too old.
-fn on_time(plan: &Plan, last: &mut Option<Counts>) {
-    let now = look(plan).ok();
-    if now.is_none() || now != *last {
-        // Said in the log where it fails, and tried again the next time.
-        let _ = make(plan, Cause::Timer, last);
+/// Makes a backup unless nothing has changed since the last one, and removes those that are too
+/// old.
+fn make_on_timer(schedule: &BackupSchedule, last_counts: &mut Option<RowCounts>) {
+    let counts = count_rows(schedule).ok();
+    if counts.is_none() || counts != *last_counts {
+        // A failure is logged, and the timer tries again.
+        let _ = make(schedule, BackupCause::Timer, last_counts);
     }
-    let before = Timestamp(crate::backup::now().saturating_sub(plan.age_max.as_millis() as i64));
-    if let Err(error) = copy::let_go(&plan.to, before) {
+    let before = Timestamp(crate::backup::now_ms().saturating_sub(schedule.age_max.as_millis() as i64));
+    if let Err(error) = copy::remove_older(&schedule.data.backups(), before) {
         tracing::warn!(%error, "old backups could not be removed");
     }
 }
 
-fn make(plan: &Plan, cause: Cause, last: &mut Option<Counts>) -> Result<Backup, ArchiveError> {
-    // Looked at before: what is committed meanwhile may be in the copy or not, and counts as not.
-    let now = look(plan).ok();
-    let began = Instant::now();
-    let made = copy::make(&plan.data, &plan.to, cause, plan.keep);
+fn make(schedule: &BackupSchedule, cause: BackupCause, last_counts: &mut Option<RowCounts>) -> Result<Backup, BackupError> {
+    // Counted before: a fact that is committed meanwhile may be in the copy or not, and counts as
+    // not.
+    let counts = count_rows(schedule).ok();
+    let begun = Instant::now();
+    let made = copy::create(&schedule.data, &schedule.data.backups(), cause, schedule.keep_max);
     match &made {
         Ok(backup) => {
-            *last = now;
-            let took_ms = began.elapsed().as_millis();
+            *last_counts = counts;
+            let took_ms = begun.elapsed().as_millis();
             tracing::info!(name = %backup.name, bytes = backup.bytes, took_ms, "a backup was made");
         }
         Err(error) => {
@@ -166,72 +171,71 @@ fn make(plan: &Plan, cause: Cause, last: &mut Option<Counts>) -> Result<Backup, 
     made
 }
 
-fn look(plan: &Plan) -> Result<Counts, ArchiveError> {
-    Ok(Reading::open(&plan.data.join(JOURNAL_FILE), &Keys::read(&plan.data)?)?.counts(i64::MAX)?)
+fn count_rows(schedule: &BackupSchedule) -> Result<RowCounts, BackupError> {
+    let data = &schedule.data;
+    Ok(JournalReader::open(&data.journal(), &Keys::read(data)?)?.count_rows(i64::MAX)?)
 }
 
-fn as_told(error: &ArchiveError) -> NotMade {
+fn failure(error: &BackupError) -> BackupFailure {
     match error {
-        ArchiveError::Busy { .. } => NotMade::Busy,
-        _ => NotMade::Failed,
+        BackupError::Busy { .. } => BackupFailure::Busy,
+        _ => BackupFailure::Failed,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::{RecordedFact, Settings};
-    use crate::draw::{Actor, Epoch, EventId, Fact, SessionId};
-    use crate::store::{Journal, JournalEntry};
-    use tempfile::TempDir;
+    use crate::store::Journal;
+    use crate::store::testing::{TempDataDir, open_journal, opened};
 
-    fn folder() -> (TempDir, Plan, Journal) {
-        let temp = tempfile::tempdir().unwrap();
-        let journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
-        let (data, to) = (temp.path().to_owned(), temp.path().join("backups"));
-        let plan = Plan { data, to, every: None, keep: 9, age_max: NEVER };
-        (temp, plan, journal)
-    }
-
-    fn opened(name: &str) -> JournalEntry {
-        let event = EventId::parse(name).unwrap();
-        let settings = Settings { title: "t".into(), participants_max: 9, ..Settings::default() };
-        let fact = Fact::Opened { id: event.clone(), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) };
-        JournalEntry { event, stamped: RecordedFact { at: Timestamp(1), actor: Actor::Admin, fact }, details: None }
+    fn schedule() -> (TempDataDir, BackupSchedule, Journal) {
+        let (data, journal) = open_journal();
+        let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 9, age_max: NEVER };
+        (data, schedule, journal)
     }
 
     #[test]
-    fn nothing_new_is_no_reason_for_a_backup() {
-        let (_temp, plan, mut journal) = folder();
-        let count = || copy::list(&plan.to).unwrap().len();
-        let mut last = None;
-        on_time(&plan, &mut last);
-        on_time(&plan, &mut last);
+    fn a_timer_makes_no_backup_of_an_unchanged_journal() {
+        let (data, schedule, mut journal) = schedule();
+        let count = || copy::list(&data.backups()).unwrap().len();
+        let mut last_counts = None;
+        make_on_timer(&schedule, &mut last_counts);
+        make_on_timer(&schedule, &mut last_counts);
         assert_eq!(count(), 1);
         journal.commit(&[opened("gala")]).unwrap();
-        on_time(&plan, &mut last);
+        make_on_timer(&schedule, &mut last_counts);
         assert_eq!(count(), 2);
     }
 
     #[test]
-    fn a_backup_is_made_when_it_is_time_and_while_the_journal_is_held() {
-        let (_temp, plan, _journal) = folder();
-        let keeper = BackupThread::start(Plan { every: Some(Duration::from_millis(10)), ..plan.clone() }).unwrap();
+    fn a_backup_is_made_on_the_timer_and_while_the_journal_is_held() {
+        let (data, schedule, _journal) = schedule();
+        let thread = BackupThread::start(BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule }).unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
-        while copy::list(&plan.to).unwrap().is_empty() {
+        while copy::list(&data.backups()).unwrap().is_empty() {
             assert!(Instant::now() < deadline, "no backup was made");
             std::thread::yield_now();
         }
-        keeper.stop();
-        assert_eq!(copy::list(&plan.to).unwrap()[0].cause, Cause::Timer);
+        thread.stop();
+        assert_eq!(copy::list(&data.backups()).unwrap()[0].cause, BackupCause::Timer);
     }
 
     #[test]
-    fn who_finds_the_line_full_is_told_so() {
-        let (asks, _asked) = bounded(1);
-        let door = Door { asks };
-        door.note(Cause::Phase);
+    fn a_stop_serves_the_requests_that_wait() {
+        let (data, schedule, _journal) = schedule();
+        let thread = BackupThread::start(schedule).unwrap();
+        thread.handle().request(BackupCause::Phase);
+        thread.stop();
+        assert_eq!(copy::list(&data.backups()).unwrap()[0].cause, BackupCause::Phase);
+    }
+
+    #[test]
+    fn a_request_that_finds_the_line_full_is_refused() {
+        let (requests, _received) = bounded(1);
+        let handle = BackupHandle { requests };
+        handle.request(BackupCause::Phase);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert!(matches!(runtime.block_on(door.make(Cause::Asked)), Err(NotMade::Busy)));
+        assert!(matches!(runtime.block_on(handle.make(BackupCause::Asked)), Err(BackupFailure::Busy)));
     }
 }

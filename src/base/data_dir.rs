@@ -16,7 +16,7 @@ pub const JOURNAL_FILE: &str = "luckydraw.sqlite";
 pub const SIDE_FILE_SUFFIXES: [&str; 2] = ["-wal", "-shm"];
 
 /// A data folder, or a backup of one. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataDir {
     path: PathBuf,
 }

@@ -1,5 +1,5 @@
 //! Foundations for every module above `draw`: chance, clock, histogram, thread supervision,
-//! addresses, a small HTTP client.
+//! addresses, the data folder and its durable files, a small HTTP client.
 //!
 //! No file here may know any of those modules.
 

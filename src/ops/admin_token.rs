@@ -5,14 +5,13 @@
 //! a token, and only on a terminal.
 
 use crate::base::chance;
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-
-/// The file of a made token in the data folder.
-const FILE: &str = "admin.token";
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// Random bytes in a made token.
 const RANDOM_LEN: usize = 20;
@@ -83,17 +82,17 @@ impl AdminToken {
     ///
     /// # Errors
     /// When the file cannot be read or written, or holds something else.
-    pub fn load(source: &AdminTokenSource, data_dir: &Path) -> Result<Self, AdminTokenError> {
+    pub fn load(source: &AdminTokenSource, data_dir: &DataDir) -> Result<Self, AdminTokenError> {
         let path = match source {
             AdminTokenSource::Given(secret) => return Ok(Self { secret: secret.clone(), file: None }),
             AdminTokenSource::File(path) => path.clone(),
             AdminTokenSource::Credential(path) if path.exists() => path.clone(),
-            AdminTokenSource::Credential(_) | AdminTokenSource::DataFolder => data_dir.join(FILE),
+            AdminTokenSource::Credential(_) | AdminTokenSource::DataFolder => data_dir.admin_token(),
         };
         let failed = |source| AdminTokenError::Io { path: path.clone(), source };
-        if path == data_dir.join(FILE) {
+        if path == data_dir.admin_token() {
             if !path.exists() {
-                write_new(&path, &chance::hex(RANDOM_LEN)).map_err(failed)?;
+                durable_file::write(&path, format!("{}\n", chance::hex(RANDOM_LEN)).as_bytes()).map_err(failed)?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         }
@@ -103,31 +102,25 @@ impl AdminToken {
     }
 }
 
-/// Writes a temporary file and renames it, so that a crash leaves no token rather than half of one.
-fn write_new(path: &Path, token: &str) -> io::Result<()> {
-    let beside = path.with_extension("token.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    writeln!(file, "{token}")?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn data(folder: &tempfile::TempDir) -> DataDir {
+        DataDir::new(folder.path())
+    }
+
     #[test]
     fn a_token_is_made_once_and_readable_by_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = AdminToken::load(&AdminTokenSource::DataFolder, folder.path()).unwrap();
-        let again = AdminToken::load(&AdminTokenSource::DataFolder, folder.path()).unwrap();
+        let first = AdminToken::load(&AdminTokenSource::DataFolder, &data(&folder)).unwrap();
+        let again = AdminToken::load(&AdminTokenSource::DataFolder, &data(&folder)).unwrap();
         assert_eq!(first.secret, again.secret);
         assert_eq!(first.secret.expose().len(), 2 * RANDOM_LEN);
         let file = first.file.unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let elsewhere = tempfile::tempdir().unwrap();
-        assert_ne!(AdminToken::load(&AdminTokenSource::DataFolder, elsewhere.path()).unwrap().secret, again.secret);
+        assert_ne!(AdminToken::load(&AdminTokenSource::DataFolder, &data(&elsewhere)).unwrap().secret, again.secret);
     }
 
     #[test]
@@ -136,20 +129,20 @@ mod tests {
         let path = folder.path().join("secret");
         fs::write(&path, "0123456789abcdef-token\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let token = AdminToken::load(&AdminTokenSource::File(path.clone()), folder.path()).unwrap();
+        let token = AdminToken::load(&AdminTokenSource::File(path.clone()), &data(&folder)).unwrap();
         assert_eq!(token.secret.expose(), "0123456789abcdef-token");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(!folder.path().join(FILE).exists());
+        assert!(!data(&folder).admin_token().exists());
     }
 
     #[test]
     fn a_credential_takes_precedence_over_a_made_token() {
         let folder = tempfile::tempdir().unwrap();
         let credential = folder.path().join("credentials");
-        let made = AdminToken::load(&AdminTokenSource::Credential(credential.clone()), folder.path()).unwrap();
-        assert_eq!(made.file.unwrap(), folder.path().join(FILE));
+        let made = AdminToken::load(&AdminTokenSource::Credential(credential.clone()), &data(&folder)).unwrap();
+        assert_eq!(made.file.unwrap(), data(&folder).admin_token());
         fs::write(&credential, "a-token-from-a-credential\n").unwrap();
-        let token = AdminToken::load(&AdminTokenSource::Credential(credential), folder.path()).unwrap();
+        let token = AdminToken::load(&AdminTokenSource::Credential(credential), &data(&folder)).unwrap();
         assert_eq!(token.secret.expose(), "a-token-from-a-credential");
     }
 
@@ -157,12 +150,12 @@ mod tests {
     fn a_file_without_a_token_is_refused_and_its_text_not_repeated() {
         let folder = tempfile::tempdir().unwrap();
         for text in ["", "short", "with a space in its middle"] {
-            fs::write(folder.path().join(FILE), text).unwrap();
-            let error = AdminToken::load(&AdminTokenSource::DataFolder, folder.path()).unwrap_err();
+            fs::write(data(&folder).admin_token(), text).unwrap();
+            let error = AdminToken::load(&AdminTokenSource::DataFolder, &data(&folder)).unwrap_err();
             assert!(matches!(error, AdminTokenError::Malformed { .. }));
             assert!(text.is_empty() || !error.to_string().contains(text));
         }
         let nowhere = AdminTokenSource::File(folder.path().join("nowhere"));
-        assert!(matches!(AdminToken::load(&nowhere, folder.path()), Err(AdminTokenError::Io { .. })));
+        assert!(matches!(AdminToken::load(&nowhere, &data(&folder)), Err(AdminTokenError::Io { .. })));
     }
 }

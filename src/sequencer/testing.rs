@@ -1,6 +1,7 @@
 //! Fixtures of the sequencer's tests: a sequencer on the test's own thread and a real journal, and
 //! peers on loopback sockets.
 
+use crate::base::data_dir::DataDir;
 use crate::draw::command::{Command, DrawSelector, WinSelector};
 use crate::draw::fact::Settings;
 use crate::draw::{Actor, DrawId, DrawRequest, EventId, Mode, Number, Outcome, Prize, PrizeId};
@@ -51,14 +52,15 @@ impl TestSequencer {
     }
 
     fn recover(folder: TempDir) -> Self {
-        let journal = Journal::open(folder.path(), &Keys::open(folder.path()).unwrap()).unwrap();
+        let data = DataDir::new(folder.path());
+        let journal = Journal::open(&data, &Keys::open(&data).unwrap()).unwrap();
         let (directory, reactors) = (Arc::<Directory>::default(), Reactors::start(1, || Box::new(SilentHandler)).unwrap());
         let limits = Limits {
             events_max: 3,
             announce_after: Duration::from_secs(10),
             event_ttl: EVENT_TTL,
             details_ttl: DETAILS_TTL,
-            backups_dir: folder.path().join("backups"),
+            backups_dir: data.backups(),
         };
         let requests = bounded(1).1;
         let sequencer = Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default());

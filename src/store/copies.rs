@@ -1,65 +1,75 @@
-//! The copies that are made before rows are deleted: the whole journal each time, and the newest ten of them are kept.
+//! Copies of a whole journal in one file, and the bound on those that are made before a deletion.
 //!
-//! Without a bound they would fill the disk that the journal needs. By number and not by age: who deletes the wrong event should find the copy, however
-//! late it is noticed.
+//! Without a bound, the copies would fill the disk that the journal needs. The bound is a number
+//! and not an age: an operator who deletes the wrong event must find the copy, however late they
+//! notice. This file must never delete a file that it did not make.
 
+use crate::base::durable_file::{self, TEMPORARY_SUFFIX};
 use crate::draw::{EventId, Timestamp};
 use crate::store::error::JournalError;
-use crate::store::folder;
-use crate::store::journal::Journal;
 use rusqlite::Connection;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The most copies that are kept.
+/// The most copies that are kept of those made before a deletion.
 const COPIES_MAX: usize = 10;
 
-/// What their names begin and end with; between are the event and the time.
-pub(crate) const BEGINNING: &str = "before-delete-";
-pub(crate) const END: &str = ".sqlite";
-
-impl Journal {
-    /// Copies the journal into `dir` under a name that says what is about to be deleted and when, and lets the oldest such copies go.
-    ///
-    /// # Errors
-    /// As [`Journal::backup`].
-    pub fn copy_before_deletion(&self, dir: &Path, event: &EventId, at: Timestamp) -> Result<(), JournalError> {
-        self.backup(&dir.join(format!("{BEGINNING}{event}-{}{END}", at.0)))?;
-        if let Err(error) = prune(dir) {
-            tracing::warn!(%error, "old copies of the journal could not be removed");
-        }
-        Ok(())
-    }
-}
+/// A copy's name is this, the event, a dash and the time in milliseconds, and [`SUFFIX`].
+const PREFIX: &str = "before-delete-";
+const SUFFIX: &str = ".sqlite";
 
 /// Copies the journal that `db` reads to `path`: whole, compact and private, or not at all.
+///
+/// # Errors
+/// When there is no space, or `path` is not UTF-8.
 pub(super) fn copy(db: &Connection, path: &Path) -> Result<(), JournalError> {
     let io = |source| JournalError::Io { path: path.to_owned(), source };
-    path.parent().map_or(Ok(()), folder::make).map_err(io)?;
-    let beside = folder::beside(path);
-    let name = beside.to_str().ok_or_else(|| io(io::ErrorKind::InvalidFilename.into()))?;
-    // Made first, since SQLite takes an empty file as it is, and would make one for all to read.
-    let file = folder::make_private(&beside).map_err(io)?;
+    path.parent().map_or(Ok(()), durable_file::create_folder).map_err(io)?;
+    let temporary = durable_file::temporary_path(path);
+    let name = temporary.to_str().ok_or_else(|| io(io::ErrorKind::InvalidFilename.into()))?;
+    // Created first: SQLite takes an empty file as it is, and would create one that everybody can
+    // read.
+    let file = durable_file::create(&temporary).map_err(io)?;
     let copied = db.execute("VACUUM INTO ?1", [name]).map_err(JournalError::from);
-    let kept = copied.and_then(|_| folder::move_durably(&file, &beside, path).map_err(io));
-    if kept.is_err() {
-        // What cannot be removed is written over by the next copy.
-        let _ = fs::remove_file(&beside);
+    let persisted = copied.and_then(|_| durable_file::persist(&file, &temporary, path).map_err(io));
+    if persisted.is_err() {
+        // A leftover that cannot be removed is replaced by the next copy.
+        let _ = fs::remove_file(&temporary);
     }
-    kept
+    persisted
 }
 
-/// Removes all but the newest copies, and what a crash left of one that was being made. Other files are left alone.
-fn prune(dir: &Path) -> io::Result<()> {
-    let mut copies: Vec<(i64, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(dir)? {
+/// Copies the journal into `folder` under a name that says which event is about to be deleted, and
+/// when. Removes the oldest such copies beyond [`COPIES_MAX`].
+///
+/// # Errors
+/// As [`copy`]. A failure to remove an old copy is logged.
+pub(super) fn copy_before_deletion(db: &Connection, folder: &Path, event: &EventId, at: Timestamp) -> Result<(), JournalError> {
+    copy(db, &folder.join(format!("{PREFIX}{event}-{}{SUFFIX}", at.0)))?;
+    if let Err(error) = remove_surplus(folder) {
+        tracing::warn!(%error, "old copies of the journal could not be removed");
+    }
+    Ok(())
+}
+
+/// The time at which a copy of that name was made; `None` for any other name.
+pub(crate) fn made_at(name: &str) -> Option<Timestamp> {
+    let (_, at) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.rsplit_once('-')?;
+    at.parse().ok().map(Timestamp)
+}
+
+/// Removes all but the newest copies, and the leftover of a crash during one. Leaves other files
+/// alone.
+fn remove_surplus(folder: &Path) -> io::Result<()> {
+    let mut copies: Vec<(Timestamp, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_prefix(BEGINNING)) else { continue };
-        match name.strip_suffix(END).and_then(|name| name.rsplit_once('-')) {
-            Some((_, at)) => copies.extend(at.parse().ok().map(|at| (at, path))),
-            None if name.ends_with(".tmp") => fs::remove_file(&path)?,
-            None => {}
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if let Some(at) = made_at(name) {
+            copies.push((at, path));
+        } else if name.starts_with(PREFIX) && name.ends_with(TEMPORARY_SUFFIX) {
+            fs::remove_file(&path)?;
         }
     }
     copies.sort_unstable();
@@ -70,22 +80,32 @@ fn prune(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Keys;
+    use crate::store::testing::open_journal;
 
     #[test]
     fn the_newest_copies_are_kept_and_nothing_else_is_touched() {
-        let temp = tempfile::tempdir().unwrap();
-        let journal = Journal::open(temp.path(), &Keys::open(temp.path()).unwrap()).unwrap();
-        let dir = temp.path().join("backups");
-        let copy = |event: &str, at| journal.copy_before_deletion(&dir, &EventId::parse(event).unwrap(), Timestamp(at)).unwrap();
+        let (data, journal) = open_journal();
+        let folder = data.backups();
+        let copy =
+            |event: &str, at| journal.copy_before_deletion(&folder, &EventId::parse(event).unwrap(), Timestamp(at)).unwrap();
         copy("first-1", 9);
-        fs::write(dir.join("mine.sqlite"), "").unwrap();
-        fs::write(dir.join("before-delete-x-5.sqlite.tmp"), "half").unwrap();
+        fs::write(folder.join("mine.sqlite"), "").unwrap();
+        fs::write(folder.join("before-delete-x-5.sqlite.tmp"), "half").unwrap();
         (10..20).for_each(|at| copy("next", at));
         let mut names: Vec<_> =
-            fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         let kept = (10..20).map(|at| format!("before-delete-next-{at}.sqlite")).chain(["mine.sqlite".to_owned()]);
         assert_eq!(names, kept.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_name_tells_when_its_copy_was_made() {
+        assert_eq!(made_at("before-delete-gala-9-12.sqlite"), Some(Timestamp(12)));
+        for other in
+            ["before-delete-gala-12.sqlite.tmp", "before-delete-12.sqlite", "before-delete-gala-x.sqlite", "gala-12.sqlite"]
+        {
+            assert_eq!(made_at(other), None, "{other}");
+        }
     }
 }

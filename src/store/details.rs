@@ -1,8 +1,10 @@
-//! The winners' details: encrypted, in a table of their own, outside the facts, the replay and the proof.
+//! Winners' details: encrypted, in a table of their own, outside the facts, the replay and the
+//! proof.
 //!
-//! Apart from the facts because facts are kept for good and details are not: they go after their days, with their event, and
-//! nothing else changes when they do. In the clear are only which win they belong to and when they came, to find and purge them by;
-//! both are sealed along, so that neither can be altered. This file prints and logs nothing.
+//! Facts are kept for good and details are not: they go after their retention period or with their
+//! event, and nothing else changes when they do. Only the win they belong to and the time they came
+//! are in the clear, to find and purge them by; the seal authenticates both, so that neither can be
+//! altered. This file must never print or log a detail.
 
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, EventId, Number, Timestamp};
@@ -11,20 +13,20 @@ use crate::store::seal::Seal;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-/// What is sealed.
+/// The part that is sealed.
 #[derive(Serialize, Deserialize)]
-struct Text {
+struct SealedText {
     name: String,
     phone: String,
     address: Option<String>,
 }
 
-/// Keeps a winner's details, unless that win has some: the first stand.
+/// Inserts a winner's details. The first for a win stay: later ones are dropped.
 pub(super) fn insert(db: &Connection, seal: &Seal, event: &EventId, key: i64, details: &WinnerDetails) -> rusqlite::Result<()> {
     let WinnerDetails { draw, number, name, phone, address, submitted_at } = details;
-    let text = Text { name: name.clone(), phone: phone.clone(), address: address.clone() };
+    let text = SealedText { name: name.clone(), phone: phone.clone(), address: address.clone() };
     let text = serde_json::to_vec(&text).expect("three texts are always JSON");
-    let sealed = seal.close(&place(event, *draw, *number, *submitted_at), &text);
+    let sealed = seal.seal(&place(event, *draw, *number, *submitted_at), &text);
     let sql = "INSERT INTO details VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
     db.prepare_cached(sql)?.execute((key, draw.0, number.0, submitted_at.0, sealed))?;
     Ok(())
@@ -50,19 +52,70 @@ pub(super) fn read(
         let (draw, number, submitted_at) = (DrawId(row.get(0)?), Number(row.get(1)?), Timestamp(row.get(2)?));
         let sealed = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
         let text = seal.open(&place(event, draw, number, submitted_at), sealed);
-        let text = text.and_then(|text| serde_json::from_slice::<Text>(&text).ok());
-        let Text { name, phone, address } = text.ok_or(JournalError::Details { draw, number })?;
+        let text = text.and_then(|text| serde_json::from_slice::<SealedText>(&text).ok());
+        let SealedText { name, phone, address } = text.ok_or(JournalError::Details { draw, number })?;
         all.push(WinnerDetails { draw, number, name, phone, address, submitted_at });
     }
     Ok(all)
 }
 
-/// Deletes the details that came before a time, and says how many.
+/// Deletes the details that came before a time; returns how many.
 pub(super) fn purge(db: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
     db.prepare_cached("DELETE FROM details WHERE at < ?1")?.execute([before.0])
 }
 
-/// Where details belong, for the seal. An event's id holds no nought byte, and the rest is of fixed length.
+/// The place that the seal authenticates. An event's id holds no zero byte, and the rest has a
+/// fixed length.
 fn place(event: &EventId, draw: DrawId, number: Number, at: Timestamp) -> Vec<u8> {
     [event.as_str().as_bytes(), &[0], &draw.0.to_be_bytes(), &number.0.to_be_bytes(), &at.0.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{details_received, event_id, open_journal, opened};
+
+    #[test]
+    fn the_first_details_of_a_win_are_kept_and_read_page_by_page() {
+        let (_data, mut journal) = open_journal();
+        let (early, late) = (details_received("gala", 7, 1_000), details_received("gala", 8, 2_000));
+        journal.commit(&[opened("gala"), late.clone(), early.clone(), details_received("gala", 7, 3_000)]).unwrap();
+        let both = [early.details.unwrap(), late.details.unwrap()];
+        assert_eq!(journal.details(&event_id("gala")).unwrap(), both, "the first of a win stays");
+        assert_eq!(journal.details(&event_id("nowhere")).unwrap(), []);
+        let after = |number, limit| journal.details_after(&event_id("gala"), (both[0].draw, Number(number)), limit).unwrap();
+        assert_eq!((after(0, 1), after(7, 9), after(8, 9)), (both[..1].to_vec(), both[1..].to_vec(), vec![]), "page by page");
+    }
+
+    #[test]
+    fn details_are_purged_by_their_time() {
+        let (_data, mut journal) = open_journal();
+        let (early, late) = (details_received("gala", 7, 1_000), details_received("gala", 8, 2_000));
+        journal.commit(&[opened("gala"), early, late.clone()]).unwrap();
+        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 1);
+        assert_eq!(journal.details(&event_id("gala")).unwrap(), [late.details.unwrap()]);
+        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 0);
+    }
+
+    #[test]
+    fn dropping_the_details_of_an_event_leaves_those_of_others() {
+        let (_data, mut journal) = open_journal();
+        let other = details_received("picnic", 7, 1_000);
+        journal.commit(&[opened("gala"), opened("picnic"), details_received("gala", 7, 1_000), other.clone()]).unwrap();
+        journal.drop_details(&event_id("gala")).unwrap();
+        journal.drop_details(&event_id("nowhere")).unwrap();
+        assert_eq!(journal.details(&event_id("gala")).unwrap(), []);
+        assert_eq!(journal.details(&event_id("picnic")).unwrap(), [other.details.unwrap()]);
+    }
+
+    #[test]
+    fn details_that_were_moved_or_redated_do_not_open() {
+        for change in ["number = 8", "draw = 2", "at = 1001", "sealed = x'00'"] {
+            let (_data, mut journal) = open_journal();
+            journal.commit(&[opened("gala"), details_received("gala", 7, 1_000)]).unwrap();
+            journal.db.execute(&format!("UPDATE details SET {change}"), []).unwrap();
+            let error = journal.details(&event_id("gala")).unwrap_err();
+            assert!(matches!(error, JournalError::Details { .. }), "{change}: {error}");
+        }
+    }
 }

@@ -1,83 +1,88 @@
-//! The journal: facts go in, in batches that are kept whole or not at all, and come out again in the same order.
+//! The journal: facts go in, in batches that are kept whole or not at all, and come out again in
+//! the same order.
 //!
-//! SQLite in WAL mode with every commit flushed: one transaction a batch is one fsync a batch, which is what makes thousands of
-//! registrations a second durable on a small disk. A hand-made log file would be a little faster and would have to learn all that
-//! SQLite knows about torn writes; and nobody could ask it questions. There is one connection and one thread that writes. The journal
-//! takes facts for granted: it knows no rule, and never says that something is kept before it is.
+//! SQLite in WAL mode with every commit flushed: one transaction per batch is one fsync per batch,
+//! which makes thousands of registrations per second durable on a small disk. A hand-made log file
+//! would be a little faster and would have to learn all that SQLite knows about torn writes; and
+//! nobody could query it. There is one connection and one thread that writes. The journal trusts
+//! its facts: it knows no rule, and must never report a fact as kept before it is.
 
+use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use crate::draw::fact::{AuditLine, RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
 use crate::store::error::{CommitError, JournalError};
-use crate::store::folder::{self, Lock};
 use crate::store::keys::Keys;
+use crate::store::lock::FolderLock;
 use crate::store::record::{self, Record};
-use crate::store::replay::{self, names};
 use crate::store::seal::Seal;
-use crate::store::{JournalEntry, copies, details, schema};
+use crate::store::{JournalEntry, audit, copies, details, replay, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The journal's file within the data folder; its log stands beside it.
-pub const JOURNAL_FILE: &str = "luckydraw.sqlite";
-
-/// Stands in a data folder while what a restore brings changes places with what was there.
-pub(crate) const HALF_RESTORED: &str = "restore.swap";
-
-/// What a probe writes: about as much as a full batch, so that "there is space again" means space to go on.
+/// Bytes that a probe writes: about as many as a full batch, so that a probe that succeeds means
+/// space to go on.
 const PROBE_BYTES: usize = 64 << 10;
 
-/// An open journal. Nobody else writes it until this is dropped.
+/// An open journal. No other server writes it until it is dropped.
 pub struct Journal {
     pub(super) db: Connection,
-    /// The keys of the events that are in it.
+    /// The keys of the events in it.
     events: HashMap<EventId, i64>,
-    picks: Seal,
-    details: Seal,
-    /// Below `db`, to be given back after it is closed.
-    _lock: Lock,
+    pick_seal: Seal,
+    details_seal: Seal,
+    /// Declared below `db`, so that it is released after the database is closed.
+    _lock: FolderLock,
 }
 
 impl Journal {
-    /// Opens the journal of the folder `dir`, and makes what is missing of both.
+    /// Opens the journal of a data folder, and creates the folder and the journal where they are
+    /// missing.
     ///
     /// # Errors
-    /// When another server uses the folder, or it is not to be used as it is; the message says what to do.
-    pub fn open(dir: &Path, keys: &Keys) -> Result<Self, JournalError> {
-        let path = dir.join(JOURNAL_FILE);
+    /// When another server uses the folder, or the folder cannot be used as it is; the message says
+    /// what to do.
+    pub fn open(data: &DataDir, keys: &Keys) -> Result<Self, JournalError> {
+        let path = data.journal();
         let io = |source| JournalError::Io { path: path.clone(), source };
-        folder::make(dir).map_err(io)?;
-        let lock = Lock::take(dir)?;
-        if dir.join(HALF_RESTORED).exists() {
-            return Err(JournalError::HalfRestored { folder: dir.to_owned() });
+        data.create().map_err(io)?;
+        let lock = FolderLock::acquire(data.path())?;
+        if data.half_restored().exists() {
+            return Err(JournalError::HalfRestored { folder: data.path().to_owned() });
         }
-        // SQLite gives its side files the mode of the main one, and that one the mode of any file.
-        folder::private().create(true).truncate(false).open(&path).map_err(io)?;
+        // SQLite would create the file for all to read; its side files get the mode of this one.
+        durable_file::private_options().create(true).truncate(false).open(&path).map_err(io)?;
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, &keys.fingerprint())?;
-        // Now and not in the middle of the evening: a replay reads the facts alone, and neither the details nor the indexes.
-        schema::see_whole(&db)?;
-        let events = names(&db)?.into_iter().map(|(key, event)| (event, key)).collect();
-        Ok(Self { db, events, picks: keys.picks(), details: keys.details(), _lock: lock })
+        // At the start, and not during the event: a replay reads the facts alone, and neither the
+        // details nor the indexes.
+        schema::check_integrity(&db)?;
+        let events = replay::event_ids(&db)?.into_iter().map(|(key, event)| (event, key)).collect();
+        Ok(Self { db, events, pick_seal: keys.pick_seal(), details_seal: keys.details_seal(), _lock: lock })
     }
 
-    /// Gives every fact to `take`, in the order in which they were committed. 100,000 registrations take a fraction of a second.
+    /// Calls `take` with every fact, in the order of their commits. 100,000 registrations take a
+    /// fraction of a second.
     ///
     /// # Errors
     /// At the first row that this program cannot read, which the error names.
     pub fn replay(&mut self, take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
-        replay::facts(&self.db, &self.picks, take)
+        replay::facts(&self.db, &self.pick_seal, take)
     }
 
-    /// Commits a batch: when this returns, all of it is on the disk, with one fsync. Rows times microseconds, and the disk's flush.
+    /// Commits a batch: when this returns, all of it is on the disk, with one fsync. Costs
+    /// microseconds per row, and the disk's flush.
     ///
     /// # Errors
-    /// [`CommitError::NotDurable`]: nothing of the batch is kept. [`CommitError::Fatal`]: end the process.
+    /// [`CommitError::NotDurable`]: nothing of the batch is kept. [`CommitError::Fatal`]: end the
+    /// process.
     ///
     /// # Panics
-    /// When a fact of an unknown event comes before its [`Fact::Opened`]: such a journal could not be replayed.
+    /// When a fact of an unknown event comes before its [`Fact::Opened`]: such a journal could not
+    /// be replayed.
     pub fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
-        let Self { db, events, picks, details: seal, .. } = self;
+        let Self { db, events, pick_seal, details_seal, .. } = self;
         let mut opened: HashMap<EventId, i64> = HashMap::new();
         transaction(db, |tx| {
             let mut insert =
@@ -89,20 +94,20 @@ impl Journal {
                     opened.insert(event.clone(), tx.last_insert_rowid());
                 }
                 let key = *opened.get(event).or_else(|| events.get(event)).expect("an event's first fact is that it was opened");
-                let Record { kind, version, body } = record::encode(event, fact, picks, &mut text);
+                let Record { kind, version, body } = record::encode(event, fact, pick_seal, &mut text);
                 insert.execute((key, at.0, record::encode_actor(*actor), kind, version, body))?;
                 if let Some(details) = details {
-                    details::insert(tx, seal, event, key, details)?;
+                    details::insert(tx, details_seal, event, key, details)?;
                 }
             }
             Ok(())
         })?;
-        // Only now: the keys of a batch that was rolled back are given again.
+        // Only now: SQLite gives the keys of a batch that was rolled back again.
         self.events.extend(opened);
         Ok(())
     }
 
-    /// The events in it, by name.
+    /// The ids of the events in it, in no order.
     pub fn events(&self) -> impl Iterator<Item = &EventId> {
         self.events.keys()
     }
@@ -118,7 +123,7 @@ impl Journal {
         transaction(&mut self.db, |tx| tx.execute("DELETE FROM meta WHERE name = 'probe'", []).map(drop))
     }
 
-    /// All winners' details of an event that are kept, those of draws before a reset too, by draw and number.
+    /// All winners' details of an event, by draw and number; those of draws before a reset too.
     ///
     /// # Errors
     /// When they cannot be read or opened.
@@ -126,7 +131,7 @@ impl Journal {
         self.details_after(event, (DrawId(0), Number(0)), u32::MAX)
     }
 
-    /// A page of them: those after a seat, at most `limit`. O(limit).
+    /// A page of them: at most `limit`, after a seat. O(limit).
     ///
     /// # Errors
     /// As [`Journal::details`].
@@ -136,7 +141,7 @@ impl Journal {
         after: (DrawId, Number),
         limit: u32,
     ) -> Result<Vec<WinnerDetails>, JournalError> {
-        let read = |key: &i64| details::read(&self.db, &self.details, (event, *key), after, limit);
+        let read = |key: &i64| details::read(&self.db, &self.details_seal, (event, *key), after, limit);
         self.events.get(event).map_or(Ok(Vec::new()), read)
     }
 
@@ -147,22 +152,23 @@ impl Journal {
     pub fn drop_details(&mut self, event: &EventId) -> Result<(), CommitError> {
         let Some(key) = self.events.get(event).copied() else { return Ok(()) };
         transaction(&mut self.db, |tx| tx.execute("DELETE FROM details WHERE event = ?1", [key]).map(drop))?;
-        self.forget()
+        self.clear_log()
     }
 
-    /// Deletes the winners' details that were handed in before a time, and says how many.
+    /// Deletes the winners' details that were submitted before a time; returns how many.
     ///
     /// # Errors
     /// As [`Journal::commit`].
     pub fn purge_details(&mut self, before: Timestamp) -> Result<usize, CommitError> {
         let purged = transaction(&mut self.db, |tx| details::purge(tx, before))?;
         if purged > 0 {
-            self.forget()?;
+            self.clear_log()?;
         }
         Ok(purged)
     }
 
-    /// Deletes an event with all its rows, overwritten with noughts. Its name may be used again. Walks through the whole journal.
+    /// Deletes an event with all its rows, overwritten with zeros. Its id may be used again. Reads
+    /// the whole journal.
     ///
     /// # Errors
     /// As [`Journal::commit`].
@@ -174,43 +180,40 @@ impl Journal {
             tx.execute("DELETE FROM event WHERE key = ?1", [key]).map(drop)
         })?;
         self.events.remove(event);
-        self.forget()
+        self.clear_log()
     }
 
-    /// The audit trail of an event, newest first, below the line `before`; registrations are no part of it. O(limit).
+    /// The audit trail of an event, newest first, below the line `before`. Registrations are left
+    /// out. O(limit).
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn audit(&self, event: &EventId, before: Option<i64>, limit: u32) -> Result<Vec<AuditLine>, JournalError> {
         let Some(key) = self.events.get(event) else { return Ok(Vec::new()) };
-        let mut statement = self.db.prepare_cached(AUDIT)?;
-        let lines = statement.query_map((key, before.unwrap_or(i64::MAX), limit), |row| {
-            let at = Timestamp(row.get(1)?);
-            Ok(AuditLine { id: row.get(0)?, at, actor: row.get(2)?, kind: row.get(3)?, summary: row.get(4)? })
-        })?;
-        Ok(lines.collect::<Result<_, _>>()?)
+        Ok(audit::read(&self.db, *key, before, limit)?)
     }
 
-    /// Copies the journal to `path`: whole, compact and private, or not at all. It is of use only together with `secret.key`.
+    /// Copies the journal into `folder` before an event is deleted, and removes the oldest such
+    /// copies beyond ten.
     ///
     /// # Errors
-    /// When there is no space, or `path` is not UTF-8.
-    pub fn backup(&self, path: &Path) -> Result<(), JournalError> {
-        copies::copy(&self.db, path)
+    /// When there is no space, or `folder` is not UTF-8.
+    pub fn copy_before_deletion(&self, folder: &Path, event: &EventId, at: Timestamp) -> Result<(), JournalError> {
+        copies::copy_before_deletion(&self.db, folder, event, at)
     }
 
-    /// Moves the log into the main file and empties it: when all is quiet, and at a stop. Somebody who reads with another program may
-    /// hold it up; then the next one gets it done.
+    /// Moves the write-ahead log into the main file and empties it: when all is quiet, and at a
+    /// stop. A reader in another program may hold it up; then the next checkpoint does it.
     ///
     /// # Errors
-    /// As [`Journal::commit`]; nothing committed is lost by a checkpoint that failed.
+    /// As [`Journal::commit`]; a checkpoint that fails loses nothing committed.
     pub fn checkpoint(&mut self) -> Result<(), CommitError> {
         Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
     }
 
-    /// Empties the log after a deletion: it still has the rows as they were. The deletion itself is committed, so that a log which
-    /// cannot be emptied now is no failure of it.
-    fn forget(&mut self) -> Result<(), CommitError> {
+    /// Empties the log after a deletion, since it still holds the deleted rows. The deletion itself
+    /// is committed, so a log that cannot be emptied now does not fail it.
+    fn clear_log(&mut self) -> Result<(), CommitError> {
         self.checkpoint().or_else(|error| match error {
             CommitError::NotDurable(error) => {
                 tracing::warn!(%error, "deleted rows stay in the journal's log until the next checkpoint");
@@ -220,7 +223,8 @@ impl Journal {
         })
     }
 
-    /// Lets the file grow to `pages` of 4 KiB and no further, as a full disk would; what it has already it keeps.
+    /// Lets the file grow to `pages` of 4 KiB and no further, as a full disk would. Pages that it
+    /// already has stay usable.
     #[cfg(test)]
     pub(crate) fn limit_pages(&mut self, pages: u32) {
         self.db.pragma_update(None, "max_page_count", pages).unwrap();
@@ -233,17 +237,14 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// The index `fact_audit` is taken because of the words it has in common with this, and walked backwards.
-const AUDIT: &str = "SELECT id, at, actor, kind, json_remove(body, '$.sealed', '$.key') FROM fact
-    WHERE event = ?1 AND kind <> 'registered' AND id < ?2 ORDER BY id DESC LIMIT ?3";
-
-/// Does `work` in one transaction: committed and flushed, or rolled back.
+/// Runs `work` in one transaction, which is committed and flushed, or rolled back.
 fn transaction<T>(db: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, CommitError> {
     let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = work(&tx).and_then(|done| tx.commit().map(|()| done));
     match done {
         Ok(done) => Ok(done),
-        // Dropped, the transaction was rolled back; one that is still open would swallow the next batch.
+        // Dropping the transaction rolled it back. One that is still open would swallow the next
+        // batch.
         Err(error) if !db.is_autocommit() => Err(CommitError::Fatal(error)),
         Err(error) => Err(error.into()),
     }
@@ -252,69 +253,14 @@ fn transaction<T>(db: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> ru
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::{Cause, SealedPick, Settings};
-    use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, Mode, Number, Pool, SessionId};
+    use crate::base::data_dir::JOURNAL_FILE;
+    use crate::draw::SessionId;
+    use crate::store::testing::{
+        TempDataDir, details_received, entry, event_id, open_in, open_journal, opened, registered, sealed_pick, started,
+        temp_data_dir,
+    };
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use tempfile::TempDir;
-
-    fn name(text: &str) -> EventId {
-        EventId::parse(text).unwrap()
-    }
-
-    fn entry(event: &str, at: i64, fact: Fact) -> JournalEntry {
-        JournalEntry { event: name(event), stamped: RecordedFact { at: Timestamp(at), actor: Actor::Admin, fact }, details: None }
-    }
-
-    fn opened(event: &str) -> JournalEntry {
-        let settings = Settings { title: "송년회".into(), participants_max: 20_000, ..Settings::default() };
-        entry(event, 1, Fact::Opened { id: name(event), settings, session: SessionId([1; 16]), epoch: Epoch([2; 8]) })
-    }
-
-    fn registered(event: &str, number: u32) -> JournalEntry {
-        entry(event, 2, Fact::Registered { number: Number(number), key: [number as u8; 32] })
-    }
-
-    fn sealed() -> SealedPick {
-        SealedPick { entropy: Entropy([0xab; 32]), picks: [70_707].map(Number).into() }
-    }
-
-    fn started(event: &str) -> JournalEntry {
-        let spec = DrawSpec {
-            prize_id: None,
-            prize_name: "자전거".into(),
-            prize_rank: 1,
-            prize_grade: None,
-            prize_image: None,
-            mode: Mode::Slot,
-            winner_count: 1,
-        };
-        let (spec, pool) = (spec.into(), Pool::new(9).into());
-        entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed(), redraw_of: None, request: None })
-    }
-
-    fn handed_in(event: &str, number: u32, at: i64) -> JournalEntry {
-        let details = WinnerDetails {
-            draw: DrawId(1),
-            number: Number(number),
-            name: "홍길동".into(),
-            phone: "010-1234-5678".into(),
-            address: Some("서울".into()),
-            submitted_at: Timestamp(at),
-        };
-        let fact = Fact::DetailsReceived { draw: DrawId(1), number: Number(number) };
-        JournalEntry { details: Some(details), ..entry(event, at, fact) }
-    }
-
-    fn open(dir: &Path) -> Journal {
-        Journal::open(dir, &Keys::open(dir).unwrap()).unwrap()
-    }
-
-    fn fresh() -> (TempDir, Journal) {
-        let temp = tempfile::tempdir().unwrap();
-        let journal = open(temp.path());
-        (temp, journal)
-    }
 
     fn replayed(journal: &mut Journal) -> Vec<(EventId, RecordedFact)> {
         let mut facts = Vec::new();
@@ -337,8 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn what_was_committed_comes_back_in_order_also_after_a_restart() {
-        let (temp, mut journal) = fresh();
+    fn committed_facts_come_back_in_order_after_a_restart_too() {
+        let (data, mut journal) = open_journal();
         let first = [opened("gala"), registered("gala", 1), opened("picnic"), registered("picnic", 1), started("gala")];
         let second = [registered("gala", 2), entry("gala", 4, Fact::Reset { session: Some(SessionId([9; 16])) })];
         journal.commit(&first).unwrap();
@@ -347,7 +293,7 @@ mod tests {
         let all = as_replayed(&[&first[..], &second[..]].concat());
         assert_eq!(replayed(&mut journal), all);
         drop(journal);
-        let mut again = open(temp.path());
+        let mut again = open_in(&data);
         assert_eq!(replayed(&mut again), all);
         again.commit(&[registered("picnic", 2)]).unwrap();
         assert_eq!(replayed(&mut again).last(), as_replayed(&[registered("picnic", 2)]).last());
@@ -355,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_settings_that_keep_it_safe_are_in_force() {
-        let (temp, journal) = fresh();
+        let (data, journal) = open_journal();
         let check = |pragma: &str, wanted: &str| {
             let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
             let found: String = journal.db.query_row(&sql, [], |row| row.get(0)).unwrap();
@@ -368,23 +314,23 @@ mod tests {
         let limit: i64 = journal.db.query_row("PRAGMA journal_size_limit", [], |row| row.get(0)).unwrap();
         let pages: i64 = journal.db.query_row("PRAGMA wal_autocheckpoint", [], |row| row.get(0)).unwrap();
         assert_eq!((limit, pages), (8 << 20, 1_000));
-        let mode = fs::metadata(temp.path().join(JOURNAL_FILE)).unwrap().permissions().mode();
+        let mode = fs::metadata(data.journal()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
     fn a_second_server_on_the_same_folder_is_refused() {
-        let (temp, journal) = fresh();
-        let keys = Keys::open(temp.path()).unwrap();
-        let refusal = Journal::open(temp.path(), &keys).unwrap_err().to_string();
+        let (data, journal) = open_journal();
+        let keys = Keys::open(&data).unwrap();
+        let refusal = Journal::open(&data, &keys).unwrap_err().to_string();
         assert!(refusal.contains("in use by process"), "{refusal}");
         drop(journal);
-        Journal::open(temp.path(), &keys).unwrap();
+        Journal::open(&data, &keys).unwrap();
     }
 
     #[test]
     fn a_full_disk_takes_nothing_of_a_batch_and_recovers() {
-        let (_temp, mut journal) = fresh();
+        let (_data, mut journal) = open_journal();
         journal.commit(&[opened("gala")]).unwrap();
         let pages: u32 = journal.db.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
         journal.limit_pages(pages + 4);
@@ -410,10 +356,10 @@ mod tests {
     }
 
     #[test]
-    fn somebody_elses_write_lock_delays_and_does_not_end_the_journal() {
-        let (temp, mut journal) = fresh();
+    fn a_write_lock_of_another_program_delays_the_journal_and_does_not_end_it() {
+        let (data, mut journal) = open_journal();
         journal.commit(&[opened("gala")]).unwrap();
-        let other = Connection::open(temp.path().join(JOURNAL_FILE)).unwrap();
+        let other = Connection::open(data.journal()).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         assert!(matches!(journal.commit(&[registered("gala", 1)]), Err(CommitError::NotDurable(_))));
         other.execute_batch("ROLLBACK").unwrap();
@@ -423,7 +369,7 @@ mod tests {
 
     #[test]
     fn an_event_opened_twice_takes_nothing_of_the_batch() {
-        let (_temp, mut journal) = fresh();
+        let (_data, mut journal) = open_journal();
         journal.commit(&[opened("gala")]).unwrap();
         assert!(matches!(journal.commit(&[registered("gala", 1), opened("gala")]), Err(CommitError::NotDurable(_))));
         assert_eq!(replayed(&mut journal).len(), 1);
@@ -432,92 +378,48 @@ mod tests {
     #[test]
     #[should_panic(expected = "an event's first fact")]
     fn a_fact_of_no_event_is_not_committed() {
-        let (_temp, mut journal) = fresh();
+        let (_data, mut journal) = open_journal();
         let _ = journal.commit(&[registered("nowhere", 1)]);
     }
 
     #[test]
     fn nothing_at_rest_shows_a_pick_before_its_reveal() {
-        let (temp, mut journal) = fresh();
+        let (data, mut journal) = open_journal();
         journal.commit(&[opened("gala"), started("gala")]).unwrap();
-        let backup = temp.path().join("copy.luckydraw.sqlite");
-        journal.backup(&backup).unwrap();
+        let backup = data.path().join("copy.luckydraw.sqlite");
+        copies::copy(&journal.db, &backup).unwrap();
         let entropy = "abababab";
-        let bytes = bytes_at_rest(temp.path());
+        let bytes = bytes_at_rest(data.path());
         assert!(contains(&bytes, "자전거"), "the start itself is there");
         assert!(!contains(&bytes, entropy) && !contains(&bytes, "70707"));
         assert!(!bytes.windows(4).any(|window| window == 70_707_u32.to_le_bytes()));
-        let shown = journal.audit(&name("gala"), None, 10).unwrap();
+        let shown = journal.audit(&event_id("gala"), None, 10).unwrap();
         assert!(!shown[0].summary.contains("sealed"), "{}", shown[0].summary);
-        journal.commit(&[entry("gala", 4, Fact::Revealed { draw: DrawId(1), sealed: sealed() })]).unwrap();
-        let bytes = bytes_at_rest(temp.path());
+        journal.commit(&[entry("gala", 4, Fact::Revealed { draw: DrawId(1), sealed: sealed_pick() })]).unwrap();
+        let bytes = bytes_at_rest(data.path());
         assert!(contains(&bytes, entropy) && contains(&bytes, "70707"));
     }
 
     #[test]
-    fn details_are_closed_kept_once_and_purged_by_their_time() {
-        let (temp, mut journal) = fresh();
-        let (early, late) = (handed_in("gala", 7, 1_000), handed_in("gala", 8, 2_000));
-        journal.commit(&[opened("gala"), late.clone(), early.clone(), handed_in("gala", 7, 3_000)]).unwrap();
-        let both = [early.details.unwrap(), late.details.unwrap()];
-        assert_eq!(journal.details(&name("gala")).unwrap(), both, "the first of a win stands");
-        assert_eq!(journal.details(&name("nowhere")).unwrap(), []);
-        let after = |number, limit| journal.details_after(&name("gala"), (both[0].draw, Number(number)), limit).unwrap();
-        assert_eq!((after(0, 1), after(7, 9), after(8, 9)), (both[..1].to_vec(), both[1..].to_vec(), vec![]), "page by page");
-        assert!(!contains(&bytes_at_rest(temp.path()), "010-1234-5678"));
-        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 1);
-        assert_eq!(journal.details(&name("gala")).unwrap(), both[1..]);
-        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 0);
-        assert_eq!(replayed(&mut journal).len(), 4, "the facts stay");
-    }
-
-    #[test]
-    fn details_moved_to_another_win_do_not_open() {
-        let (_temp, mut journal) = fresh();
-        journal.commit(&[opened("gala"), handed_in("gala", 7, 1_000)]).unwrap();
-        journal.db.execute("UPDATE details SET number = 8", []).unwrap();
-        assert!(matches!(journal.details(&name("gala")), Err(JournalError::Details { number: Number(8), .. })));
-    }
-
-    #[test]
     fn a_deleted_event_leaves_no_trace_and_its_name_is_free() {
-        let (temp, mut journal) = fresh();
-        let marked = entry("gala", 5, Fact::Cancelled { draw: DrawId(1), sealed: sealed(), reason: "tell-tale".into() });
-        journal.commit(&[opened("gala"), opened("picnic"), registered("gala", 1), marked, handed_in("gala", 7, 9)]).unwrap();
-        assert!(contains(&bytes_at_rest(temp.path()), "tell-tale"));
-        journal.delete_event(&name("gala")).unwrap();
-        journal.delete_event(&name("gala")).unwrap();
-        assert!(!contains(&bytes_at_rest(temp.path()), "tell-tale"));
+        let (data, mut journal) = open_journal();
+        let marked = entry("gala", 5, Fact::Cancelled { draw: DrawId(1), sealed: sealed_pick(), reason: "tell-tale".into() });
+        journal
+            .commit(&[opened("gala"), opened("picnic"), registered("gala", 1), marked, details_received("gala", 7, 9)])
+            .unwrap();
+        assert!(contains(&bytes_at_rest(data.path()), "tell-tale"));
+        journal.delete_event(&event_id("gala")).unwrap();
+        journal.delete_event(&event_id("gala")).unwrap();
+        assert!(!contains(&bytes_at_rest(data.path()), "tell-tale"));
         assert_eq!(replayed(&mut journal), as_replayed(&[opened("picnic")]));
         journal.commit(&[opened("gala"), registered("gala", 1)]).unwrap();
-        assert_eq!(journal.details(&name("gala")).unwrap(), []);
+        assert_eq!(journal.details(&event_id("gala")).unwrap(), []);
         assert_eq!(replayed(&mut journal).len(), 3);
     }
 
     #[test]
-    fn the_audit_trail_goes_page_by_page_past_the_registrations() {
-        let (_temp, mut journal) = fresh();
-        journal.commit(&[opened("gala"), opened("picnic")]).unwrap();
-        journal.commit(&(1..=100).map(|n| registered("gala", n)).collect::<Vec<_>>()).unwrap();
-        journal
-            .commit(&[started("gala"), entry("gala", 9, Fact::Announced { draw: DrawId(1), cause: Cause::Deadline })])
-            .unwrap();
-        let kinds = |lines: &[AuditLine]| lines.iter().map(|line| line.kind.clone()).collect::<Vec<_>>();
-        let first = journal.audit(&name("gala"), None, 2).unwrap();
-        assert_eq!(kinds(&first), ["announced", "started"]);
-        assert_eq!((first[0].at, first[0].actor.as_str()), (Timestamp(9), "admin"));
-        assert_eq!(first[0].summary, r#"{"draw":1,"cause":"deadline"}"#);
-        let rest = journal.audit(&name("gala"), Some(first[1].id), 2).unwrap();
-        assert_eq!(kinds(&rest), ["opened"]);
-        assert_eq!(journal.audit(&name("gala"), Some(rest[0].id), 2).unwrap(), []);
-        let explain = format!("EXPLAIN QUERY PLAN {AUDIT}");
-        let plan: String = journal.db.query_row(&explain, (1, 9, 9), |row| row.get(3)).unwrap();
-        assert!(plan.contains("USING INDEX fact_audit (event=? AND rowid<?)"), "{plan}");
-    }
-
-    #[test]
     fn a_row_that_cannot_be_read_is_named() {
-        let (_temp, mut journal) = fresh();
+        let (_data, mut journal) = open_journal();
         journal.commit(&[opened("gala"), registered("gala", 1), registered("gala", 2)]).unwrap();
         let mut check = |change: &str, says: &str| {
             journal.db.execute_batch(&format!("SAVEPOINT here; {change}")).unwrap();
@@ -535,27 +437,114 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_is_whole_private_and_opens_with_its_secret() {
-        let (temp, mut journal) = fresh();
+    fn a_copy_is_whole_and_private_and_opens_with_its_secret() {
+        let (data, mut journal) = open_journal();
         let entries = [opened("gala"), registered("gala", 1), started("gala")];
         journal.commit(&entries).unwrap();
-        let copy = tempfile::tempdir().unwrap();
-        let path = copy.path().join(JOURNAL_FILE);
-        fs::write(folder::beside(&path), b"what a crash left").unwrap();
-        journal.backup(&path).unwrap();
+        let copy = temp_data_dir();
+        fs::write(durable_file::temporary_path(&copy.journal()), b"a crash left this").unwrap();
+        copies::copy(&journal.db, &copy.journal()).unwrap();
         journal.commit(&[registered("gala", 2)]).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!folder::beside(&path).exists());
-        fs::copy(temp.path().join("secret.key"), copy.path().join("secret.key")).unwrap();
-        assert_eq!(replayed(&mut open(copy.path())), as_replayed(&entries));
-        journal.backup(&copy.path().join("secret.key/is/no/folder")).unwrap_err();
+        assert_eq!(fs::metadata(copy.journal()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!durable_file::temporary_path(&copy.journal()).exists());
+        fs::copy(data.secret_key(), copy.secret_key()).unwrap();
+        assert_eq!(replayed(&mut open_in(&copy)), as_replayed(&entries));
+        copies::copy(&journal.db, &copy.secret_key().join("is/no/folder")).unwrap_err();
+    }
+
+    /// Copies the files of an open journal, as a power cut would leave them, with the write-ahead
+    /// log replaced by `log`.
+    fn after_power_cut(data: &DataDir, log: &[u8]) -> TempDataDir {
+        let copy = temp_data_dir();
+        fs::copy(data.secret_key(), copy.secret_key()).unwrap();
+        fs::copy(data.journal(), copy.journal()).unwrap();
+        fs::write(copy.journal_log(), log).unwrap();
+        copy
+    }
+
+    #[test]
+    fn a_torn_log_costs_no_batch_before_the_tear_and_leaves_none_in_part() {
+        const ROWS: u32 = 5;
+        let (data, mut journal) = open_journal();
+        journal.commit(&[opened("gala")]).unwrap();
+        journal.checkpoint().unwrap();
+        // The length of the log after each batch: from there on, the batch is durable.
+        let mut ends = Vec::new();
+        for batch in 0..6 {
+            let rows: Vec<_> = (1..=ROWS).map(|row| registered("gala", batch * ROWS + row)).collect();
+            journal.commit(&rows).unwrap();
+            ends.push(fs::metadata(data.journal_log()).unwrap().len());
+        }
+        let all = replayed(&mut journal);
+        let log = fs::read(data.journal_log()).unwrap();
+        let cuts = (0..log.len()).step_by(log.len() / 20).chain(ends.iter().flat_map(|end| [*end as usize - 1, *end as usize]));
+        for cut in cuts {
+            let whole = ends.iter().filter(|end| **end as usize <= cut).count() as u32;
+            let mut torn = open_in(&after_power_cut(&data, &log[..cut]));
+            assert_eq!(replayed(&mut torn), all[..1 + (whole * ROWS) as usize], "{cut} of {} bytes", log.len());
+            torn.commit(&[registered("gala", 1_000)]).unwrap();
+        }
+        for end in &ends[1..] {
+            let mut spoilt = log.clone();
+            spoilt[*end as usize - 100] ^= 1;
+            let whole = ends.iter().position(|other| other == end).unwrap() as u32;
+            let mut torn = open_in(&after_power_cut(&data, &spoilt));
+            assert_eq!(replayed(&mut torn), all[..1 + (whole * ROWS) as usize], "one bit before byte {end}");
+        }
+    }
+
+    #[test]
+    fn batches_of_any_size_come_back_in_order_over_many_restarts() {
+        for seed in 1..=5_u64 {
+            let mut state = seed;
+            let mut below = |bound: u64| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) % bound
+            };
+            let (data, mut journal) = open_journal();
+            let (mut all, mut number) = (vec![opened("gala"), opened("picnic")], 0);
+            journal.commit(&all).unwrap();
+            for _ in 0..30 {
+                let batch: Vec<_> = (0..below(40))
+                    .map(|_| {
+                        number += 1;
+                        registered(["gala", "picnic"][below(2) as usize], number)
+                    })
+                    .collect();
+                journal.commit(&batch).unwrap();
+                all.extend(batch);
+                if below(5) == 0 {
+                    drop(journal);
+                    journal = open_in(&data);
+                }
+            }
+            assert_eq!(replayed(&mut journal), as_replayed(&all), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn details_are_unreadable_at_rest_and_their_facts_outlive_them() {
+        let (data, mut journal) = open_journal();
+        journal.commit(&[opened("gala"), details_received("gala", 7, 1_000)]).unwrap();
+        assert!(!contains(&bytes_at_rest(data.path()), "010-1234-5678"));
+        assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 1);
+        assert_eq!(replayed(&mut journal).len(), 2, "the facts stay");
+    }
+
+    #[test]
+    fn a_journal_beside_a_half_done_restore_does_not_open() {
+        let (data, journal) = open_journal();
+        drop(journal);
+        fs::create_dir(data.half_restored()).unwrap();
+        let refusal = Journal::open(&data, &Keys::open(&data).unwrap()).unwrap_err();
+        assert!(matches!(refusal, JournalError::HalfRestored { .. }), "{refusal}");
     }
 
     #[test]
     fn a_checkpoint_empties_the_log() {
-        let (temp, mut journal) = fresh();
+        let (data, mut journal) = open_journal();
         journal.commit(&[opened("gala")]).unwrap();
-        let log = temp.path().join(format!("{JOURNAL_FILE}-wal"));
+        let log = data.journal_log();
         assert!(fs::metadata(&log).unwrap().len() > 0);
         journal.checkpoint().unwrap();
         assert_eq!(fs::metadata(&log).unwrap().len(), 0);

@@ -1,29 +1,35 @@
-//! The journal: an append-only log of facts in one SQLite file, and what has to lie beside it.
+//! The journal: an append-only log of facts in one SQLite file, and the keys that belong to it.
 //!
-//! [`journal`] commits, replays, backs up and deletes; `replay` reads facts; `record` is the layout of a fact at rest; `details` keeps the winners'
-//! details, encrypted and apart from the facts; `copies` are made before rows are deleted; `schema` is the SQL, with the views a person reads; `error` says what can go
-//! wrong and how bad it is. [`keys`] is the one secret of a data folder and what is derived from it, `seal` what closes a pick,
-//! `folder` the data folder itself. [`reading`] looks at a journal without holding it, also at one that a server writes, and [`parcel`] is one
-//! event in one file. This room knows no tokio, no hyper and nothing live. One thread writes with it: the sequencer's.
+//! [`journal`] commits, replays and deletes; [`reader`] reads a journal without holding it, even
+//! one that a server is writing. Both build on `replay` (rows to facts), `record` (a fact as a
+//! row), `details` (winners' details, encrypted and apart from the facts), `audit` (facts for
+//! people), `copies` (whole journals as files) and `schema` (the SQL, with views for people).
+//! [`keys`] holds the one secret of a data folder, `seal` encrypts under a key derived from it, and
+//! [`tokens`] signs. [`lock`] keeps a second server out, [`event_export`] is one event in one file,
+//! and `error` says how bad a failure is. This module must not know tokio, hyper or anything live.
+//! Only the sequencer's thread writes through it.
 
+mod audit;
 pub(crate) mod copies;
 mod details;
 mod error;
 pub mod event_export;
-pub(crate) mod folder;
 pub mod journal;
 pub mod keys;
-pub mod reading;
+pub mod lock;
+pub mod reader;
 mod record;
 mod replay;
 mod schema;
 mod seal;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tokens;
 
 pub use error::{CommitError, JournalError};
-pub use folder::{LockError, last_holder};
 pub use journal::Journal;
 pub use keys::{Keys, KeysError};
+pub use lock::LockError;
 pub use record::RecordError;
 
 use crate::draw::EventId;

@@ -1,7 +1,7 @@
 //! Facts out of a file: row by row, in the order in which they were committed.
 //!
-//! One way to read them, for the server that opens its journal and for whoever looks at a copy of one: a copy that this reads is one
-//! that a server can start from. Nothing here writes.
+//! The server that opens its journal and the reader of a copy share this one way, so a copy that it
+//! can read is one that a server can start from. Nothing here writes.
 
 use crate::draw::fact::RecordedFact;
 use crate::draw::{EventId, Timestamp};
@@ -11,44 +11,42 @@ use crate::store::seal::Seal;
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
 
-/// Gives every fact to `take`, in order.
+/// Calls `take` with every fact, in order.
 ///
 /// # Errors
 /// At the first row that this program cannot read, which the error names.
 pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId, RecordedFact)) -> Result<(), JournalError> {
-    let names = names(db)?;
+    let event_ids = event_ids(db)?;
     let mut statement = db.prepare_cached("SELECT id, event, at, actor, kind, v, body FROM fact ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut text = String::new();
     while let Some(row) = rows.next()? {
         let (id, key): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let event = names.get(&key).ok_or(JournalError::Orphan { row: id })?;
-        let actor = record::decode_actor(column(row, 3)?);
-        let record = Record { kind: column(row, 4)?, version: row.get(5)?, body: column(row, 6)? };
+        let event = event_ids.get(&key).ok_or(JournalError::Orphan { row: id })?;
+        let actor = record::decode_actor(text_column(row, 3)?);
+        let record = Record { kind: text_column(row, 4)?, version: row.get(5)?, body: text_column(row, 6)? };
         let fact = record::decode(event, record, picks, &mut text);
         let in_row = |source| JournalError::Record { row: id, source };
-        take(
-            event.clone(),
-            RecordedFact { at: Timestamp(row.get(2)?), actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? },
-        );
+        let at = Timestamp(row.get(2)?);
+        take(event.clone(), RecordedFact { at, actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? });
     }
     Ok(())
 }
 
-/// The events' names by their keys.
-pub(super) fn names(db: &Connection) -> Result<HashMap<i64, EventId>, JournalError> {
+/// The events' ids by their keys in the file.
+pub(super) fn event_ids(db: &Connection) -> Result<HashMap<i64, EventId>, JournalError> {
     let mut statement = db.prepare_cached("SELECT key, id FROM event")?;
     let mut rows = statement.query([])?;
-    let mut names = HashMap::new();
+    let mut event_ids = HashMap::new();
     while let Some(row) = rows.next()? {
-        let name = column(row, 1)?;
+        let name = text_column(row, 1)?;
         let event = EventId::parse(name).ok_or_else(|| JournalError::EventName { name: name.to_owned() })?;
-        names.insert(row.get(0)?, event);
+        event_ids.insert(row.get(0)?, event);
     }
-    Ok(names)
+    Ok(event_ids)
 }
 
 /// A text column, not copied.
-fn column<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<&'row str> {
+fn text_column<'row>(row: &'row Row<'_>, index: usize) -> rusqlite::Result<&'row str> {
     Ok(row.get_ref(index)?.as_str()?)
 }

@@ -1,15 +1,15 @@
--- Comments stand inside the statements, since SQLite keeps only those: `.schema` shows them.
+-- Comments are inside the statements, since SQLite keeps only those: `.schema` shows them.
 
 CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 CREATE TABLE event (
     key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE -- a name that was deleted may come again, under another key
+    id TEXT NOT NULL UNIQUE -- the name of a deleted event may come again, under another key
 );
 
 CREATE TABLE fact (
-    -- One row a fact, only ever added: what an event is, is what its rows add up to, in the order of their ids. A reset is a row
-    -- like any other and clears nothing here; so whatever it clears from the event is archived already.
+    -- One row per fact, only ever added: an event is the sum of its rows, in the order of their ids. A reset is a row like
+    -- any other and clears nothing here; so everything that it clears from the event is archived already.
     id INTEGER PRIMARY KEY,
     event INTEGER NOT NULL,
     at INTEGER NOT NULL,    -- milliseconds since 1970-01-01T00:00:00Z
@@ -24,7 +24,7 @@ CREATE INDEX fact_audit ON fact (event)
     WHERE kind <> 'registered';
 
 CREATE TABLE details (
-    -- What winners handed in, encrypted, apart from the facts, and gone after LUCKYDRAW_PII_DAYS.
+    -- The details that winners submitted: encrypted, apart from the facts, and deleted after LUCKYDRAW_PII_DAYS.
     event INTEGER NOT NULL,
     draw INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE details (
 ) WITHOUT ROWID;
 
 CREATE VIEW participants AS
--- One row a registration. A round ends when participants are reset; the rows of the last round are current.
+-- One row per registration. A round ends when participants are reset; the rows of the last round are current.
 WITH resets AS MATERIALIZED (
     SELECT id, event FROM fact
     WHERE kind <> 'registered' AND kind = 'reset' AND json_extract(body, '$.session') IS NOT NULL
@@ -49,7 +49,7 @@ FROM fact JOIN event ON event.key = fact.event
 WHERE fact.kind = 'registered';
 
 CREATE VIEW draws AS
--- One row a drawn number; a draw that is not revealed, or was called off, has one row without. A round ends with any reset.
+-- One row per drawn number; a draw that is not revealed, or was cancelled, has one row without. A round ends with any reset.
 WITH
     resets AS MATERIALIZED (SELECT id, event FROM fact WHERE kind <> 'registered' AND kind = 'reset'),
     revealed AS MATERIALIZED (
@@ -92,7 +92,7 @@ FROM started JOIN event ON event.key = started.event
 ORDER BY started.id, pick.key;
 
 CREATE VIEW winners AS
--- One row a seat, in the order of picking, voided or not.
+-- One row per seat, in the order of picking, voided or not.
 WITH
     voided AS MATERIALIZED (
         SELECT event, json_extract(body, '$.draw') AS draw, json_extract(body, '$.number') AS number, at,

@@ -1,10 +1,11 @@
-//! Tokens that are derived, not stored: each is checked by making it again, so there is no table of tokens to keep, to leak or to
-//! fall out of step with the journal.
+//! Tokens that are derived, not stored: each is checked by making it again, so there is no table of
+//! tokens to keep, to leak or to fall out of step with the journal.
 //!
-//! Every text is signed with HMAC-SHA256 under a key of the data folder, over a label and its parts, each with its length before
-//! it, so that no two purposes and no two splittings of the same bytes share a signature. Checks take the same time whatever is
-//! wrong. A token the server did not make is never adopted, and none is ever logged. An event that was imported goes on under the key that
-//! came with it, so that its phones need not notice.
+//! Every text is signed with HMAC-SHA256 under a key of the data folder, over a label and its
+//! parts, each with its length before it, so that no two purposes and no two splittings of the same
+//! bytes share a signature. A check takes the same time wherever the token is wrong. A token of
+//! another maker must never be adopted, and none must ever be logged. An imported event goes on
+//! under the key that came with it, so that its phones notice nothing.
 
 use crate::draw::{DrawId, EventId, Link, LinkId, LinkRole, Number, SessionId, Timestamp};
 use crate::store::keys::Keys;
@@ -18,7 +19,7 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Characters of a recovery code, and of a claim code: 40 bits, guessed at a few tries a minute.
 const RECOVERY_CODE_LEN: usize = 8;
 
-/// The longest text that can be a token; longer ones are not looked at.
+/// The longest text that can be a token, in bytes; longer ones are not read.
 const TOKEN_LEN_MAX: usize = 96;
 
 /// Makes and checks tokens.
@@ -26,68 +27,73 @@ const TOKEN_LEN_MAX: usize = 96;
 pub struct Tokens {
     token: hmac::Key,
     login: hmac::Key,
-    /// Events that came from other servers, with what signs their tokens: few, so that a list does.
+    /// The token keys of imported events: few, so that a list suffices.
     imported: Arc<[(EventId, SessionId, hmac::Key)]>,
 }
 
 impl Tokens {
     /// The tokens of a data folder.
     pub fn new(keys: &Keys) -> Self {
-        let imported = keys.imported().iter().map(|imported| (imported.event.clone(), imported.session, imported.token()));
-        Self { token: keys.token(), login: keys.login(), imported: imported.collect() }
+        let imported = keys.imported().iter().map(|imported| (imported.event.clone(), imported.session, imported.token_key()));
+        Self { token: keys.token_key(), login: keys.login_key(), imported: imported.collect() }
     }
 
-    /// What signs the tokens of a session.
-    fn key(&self, session: SessionId) -> &hmac::Key {
+    /// The key that signs the tokens of a session.
+    fn session_key(&self, session: SessionId) -> &hmac::Key {
         self.imported.iter().find(|(_, of, _)| *of == session).map_or(&self.token, |(.., key)| key)
     }
 
-    /// What signs the links of an event.
+    /// The key that signs the links of an event.
     fn link_key(&self, event: &EventId) -> &hmac::Key {
         self.imported.iter().find(|(of, ..)| of == event).map_or(&self.token, |(.., key)| key)
     }
 
-    /// What a phone shows to be `number` in `session`: the number, a dot, and a signature.
+    /// The token by which a phone proves that it is `number` in `session`: the number, a dot, and a
+    /// signature.
     pub fn session_token(&self, session: SessionId, number: Number) -> String {
-        signed(self.key(session), &number.0.to_string(), &session_message(session, number))
+        sign(self.session_key(session), &number.0.to_string(), &session_message(session, number))
     }
 
-    /// The number of a token of that session.
+    /// The number that a token of that session proves; `None` for any other text.
     pub fn verify(&self, session: SessionId, token: &str) -> Option<Number> {
-        let (number, signature) = parts(token)?;
-        let number = Number(counting(number)?);
-        is_signed(self.key(session), &session_message(session, number), signature).then_some(number)
+        let (number, signature) = split_token(token)?;
+        let number = Number(parse_canonical(number)?);
+        is_signed(self.session_key(session), &session_message(session, number), signature).then_some(number)
     }
 
-    /// What a person types to get a number back on another phone: 8 characters that cannot be misread.
+    /// The code that a person types to get a number back on another phone: 8 characters that cannot
+    /// be misread.
     pub fn recovery_code(&self, session: SessionId, number: Number) -> String {
-        let tag = hmac::sign(self.key(session), &message("recovery", &[&session.0, &number.0.to_be_bytes()]));
+        let tag = hmac::sign(self.session_key(session), &message("recovery", &[&session.0, &number.0.to_be_bytes()]));
         let characters = tag.as_ref().iter().take(RECOVERY_CODE_LEN);
         characters.map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect()
     }
 
-    /// Whether `typed` is the recovery code of that number, however it is spaced, hyphenated or cased. The tries are for the caller to bound.
+    /// True when `typed` is the recovery code of that number, in any spacing, hyphenation or case.
+    /// The caller bounds the tries.
     pub fn is_recovery_code(&self, session: SessionId, number: Number, typed: &str) -> bool {
-        let Some(typed) = settle_typed(typed) else { return false };
+        let Some(typed) = normalize_code(typed) else { return false };
         // Signed once more, since the constant-time comparison at hand is that of whole signatures.
         let right = hmac::sign(&self.token, self.recovery_code(session, number).as_bytes());
         hmac::verify(&self.token, &typed, right.as_ref()).is_ok()
     }
 
-    /// What a winner shows at the desk to get what that draw gave it: 8 characters, made anew each time and never stored.
+    /// The code that a winner shows at the desk to collect the prize of that draw: 8 characters,
+    /// derived each time and never stored.
     pub fn claim_code(&self, session: SessionId, draw: DrawId, number: Number) -> String {
         self.claim_characters(session, draw, number).map(char::from).iter().collect()
     }
 
-    /// The seat among `seats` whose claim code was typed, however it is spaced, hyphenated or cased. Looks at every seat, so that the time it
-    /// takes says nothing; about half a microsecond each. The tries are for the caller to bound.
+    /// The seat among `seats` whose claim code was typed, in any spacing, hyphenation or case.
+    /// Checks every seat, so that its duration discloses nothing; about half a microsecond per
+    /// seat. The caller bounds the tries.
     pub fn find_claim(
         &self,
         session: SessionId,
         seats: impl Iterator<Item = (DrawId, Number)>,
         typed: &str,
     ) -> Option<(DrawId, Number)> {
-        let typed = u64::from_be_bytes(settle_typed(typed)?);
+        let typed = u64::from_be_bytes(normalize_code(typed)?);
         let mut found = None;
         for (draw, number) in seats {
             let code = u64::from_be_bytes(self.claim_characters(session, draw, number));
@@ -100,7 +106,7 @@ impl Tokens {
 
     fn claim_characters(&self, session: SessionId, draw: DrawId, number: Number) -> [u8; RECOVERY_CODE_LEN] {
         let parts: [&[u8]; 3] = [&session.0, &draw.0.to_be_bytes(), &number.0.to_be_bytes()];
-        let tag = hmac::sign(self.key(session), &message("claim", &parts));
+        let tag = hmac::sign(self.session_key(session), &message("claim", &parts));
         let mut code = [0; RECOVERY_CODE_LEN];
         for (character, byte) in code.iter_mut().zip(tag.as_ref()) {
             *character = CROCKFORD[usize::from(byte & 31)];
@@ -108,29 +114,30 @@ impl Tokens {
         code
     }
 
-    /// What a signed link carries. Its time is signed along: an event that was deleted and made anew gives the same ids again, and
-    /// last year's links must not open it.
+    /// The token in a signed link. Its time is signed along: an event that was deleted and opened
+    /// again gives the same ids again, and last year's links must not open it.
     pub fn link_token(&self, event: &EventId, link: &Link) -> String {
-        signed(self.link_key(event), &link.id.0.to_string(), &link_message(event, link))
+        sign(self.link_key(event), &link.id.0.to_string(), &link_message(event, link))
     }
 
     /// The link whose token this is, if it is one of `links` and not revoked.
     pub fn verify_link(&self, event: &EventId, links: &[Link], token: &str) -> Option<LinkId> {
-        let (id, signature) = parts(token)?;
-        let id = LinkId(counting(id)?);
+        let (id, signature) = split_token(token)?;
+        let id = LinkId(parse_canonical(id)?);
         let link = links.iter().find(|link| link.id == id && link.revoked_at.is_none())?;
         is_signed(self.link_key(event), &link_message(event, link), signature).then_some(id)
     }
 
-    /// What a console's browser keeps instead of the admin token, until `expires_at`. Another admin token voids it.
+    /// The cookie that a console's browser keeps instead of the admin token, until `expires_at`.
+    /// Another admin token voids it.
     pub fn login_cookie(&self, admin_token_hash: &[u8; 32], expires_at: Timestamp) -> String {
-        signed(&self.login, &expires_at.0.to_string(), &login_message(admin_token_hash, expires_at))
+        sign(&self.login, &expires_at.0.to_string(), &login_message(admin_token_hash, expires_at))
     }
 
-    /// Whether a cookie is a login under that admin token, and still good at `now`.
+    /// True when a cookie is a login under that admin token, and not expired at `now`.
     pub fn verify_login(&self, admin_token_hash: &[u8; 32], cookie: &str, now: Timestamp) -> bool {
-        let checked = parts(cookie).and_then(|(expires_at, signature)| {
-            let expires_at = Timestamp(counting(expires_at)?);
+        let checked = split_token(cookie).and_then(|(expires_at, signature)| {
+            let expires_at = Timestamp(parse_canonical(expires_at)?);
             is_signed(&self.login, &login_message(admin_token_hash, expires_at), signature).then_some(expires_at)
         });
         checked.is_some_and(|expires_at| now < expires_at)
@@ -143,8 +150,8 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// What the journal keeps of a registration's `request_id`: its SHA-256.
-pub fn new_request_key(request_id: &str) -> [u8; 32] {
+/// The key under which the journal keeps a `request_id`: its SHA-256.
+pub fn hash_request_id(request_id: &str) -> [u8; 32] {
     let hash = digest::digest(&digest::SHA256, request_id.as_bytes());
     hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
@@ -166,7 +173,7 @@ fn login_message(admin_token_hash: &[u8; 32], expires_at: Timestamp) -> Vec<u8> 
     message("login", &[admin_token_hash, &expires_at.0.to_be_bytes()])
 }
 
-/// What is signed: a label and parts, each after its length.
+/// The message to sign: a label and parts, each after its length.
 fn message(label: &str, parts: &[&[u8]]) -> Vec<u8> {
     let mut message = Vec::with_capacity(96);
     for part in [label.as_bytes()].iter().chain(parts) {
@@ -176,7 +183,7 @@ fn message(label: &str, parts: &[&[u8]]) -> Vec<u8> {
     message
 }
 
-fn signed(key: &hmac::Key, head: &str, message: &[u8]) -> String {
+fn sign(key: &hmac::Key, head: &str, message: &[u8]) -> String {
     format!("{head}.{}", BASE64URL_NOPAD.encode(hmac::sign(key, message).as_ref()))
 }
 
@@ -185,20 +192,21 @@ fn is_signed(key: &hmac::Key, message: &[u8], signature: &str) -> bool {
     signature.is_ok_and(|signature| hmac::verify(key, message, &signature).is_ok())
 }
 
-/// What stands before and after a token's dot.
-fn parts(token: &str) -> Option<(&str, &str)> {
+/// The texts before and after a token's dot.
+fn split_token(token: &str) -> Option<(&str, &str)> {
     token.split_once('.').filter(|_| token.len() <= TOKEN_LEN_MAX)
 }
 
-/// A counting number in the one way it is written: no sign, no leading nought.
-fn counting<T: std::str::FromStr>(text: &str) -> Option<T> {
+/// Reads a number from 1 in its one spelling: no sign, no leading zero.
+fn parse_canonical<T: std::str::FromStr>(text: &str) -> Option<T> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
     plain.then(|| text.parse().ok()).flatten()
 }
 
-/// A typed code as it was made: capitals, nothing between them, and the look-alikes that Crockford's alphabet leaves out
-/// read as what they look like. None when it is no such code.
-fn settle_typed(typed: &str) -> Option<[u8; RECOVERY_CODE_LEN]> {
+/// Brings a typed code into its canonical form: capitals, nothing between them, and the look-alikes
+/// that Crockford's alphabet leaves out replaced by what they look like. `None` when it has another
+/// length.
+fn normalize_code(typed: &str) -> Option<[u8; RECOVERY_CODE_LEN]> {
     let mut code = [0; RECOVERY_CODE_LEN];
     let mut len = 0;
     for typed in typed.bytes().take(TOKEN_LEN_MAX).filter(|b| !matches!(b, b' ' | b'-')) {
@@ -215,13 +223,13 @@ fn settle_typed(typed: &str) -> Option<[u8; RECOVERY_CODE_LEN]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::testing::temp_data_dir;
 
     const HERE: SessionId = SessionId([1; 16]);
     const THERE: SessionId = SessionId([2; 16]);
 
     fn tokens() -> Tokens {
-        let temp = tempfile::tempdir().unwrap();
-        Tokens::new(&Keys::open(temp.path()).unwrap())
+        Tokens::new(&Keys::open(&temp_data_dir()).unwrap())
     }
 
     fn link(id: u32, role: LinkRole) -> Link {
@@ -296,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_opens_its_own_event_while_it_stands() {
+    fn a_link_opens_its_own_event_until_it_is_revoked() {
         let tokens = tokens();
         let event = EventId::parse("gala").unwrap();
         let links = [link(1, LinkRole::Display), link(2, LinkRole::Host)];
@@ -326,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_request_key_is_a_sha_256() {
-        let key = new_request_key("abc");
+        let key = hash_request_id("abc");
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(data_encoding::HEXLOWER.encode(&key), known, "FIPS 180-2, appendix B.1");
     }

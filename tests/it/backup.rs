@@ -1,4 +1,5 @@
-//! Backups and what they are for: made while the evening goes on, read back row by row, and put back after the worst.
+//! Backups and their restore: made while an event goes on, read back row by row, and put back after
+//! a loss.
 
 use crate::http::Answer;
 use crate::show::{EVENT, Phone, prize, request_id};
@@ -13,29 +14,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tempfile::TempDir;
 
-/// What an errand said, and whether it was done.
-struct Said {
+/// The output of a command, and whether it succeeded.
+struct CommandOutput {
     text: String,
-    done: bool,
+    succeeded: bool,
 }
 
-impl Said {
-    /// Insists that it was done; gives back what was said.
-    fn done(self) -> String {
-        assert!(self.done, "{}", self.text);
+impl CommandOutput {
+    /// Insists that it succeeded; returns its text.
+    fn expect_success(self) -> String {
+        assert!(self.succeeded, "{}", self.text);
         self.text
     }
 
-    /// Insists that it was refused, in these words.
-    fn refused(self, words: &[&str]) {
-        assert!(!self.done, "{}", self.text);
+    /// Insists that it failed, in these words.
+    fn expect_failure(self, words: &[&str]) {
+        assert!(!self.succeeded, "{}", self.text);
         words.iter().for_each(|word| assert!(self.text.contains(word), "{word}: {}", self.text));
         assert!(!self.text.contains("panicked"), "{}", self.text);
     }
 }
 
-/// Runs the program with these words over a data folder until it ends, which it does by itself.
-fn run(data: &Path, words: &[&str]) -> Said {
+/// Runs the program with these arguments over a data folder until it ends by itself.
+fn run(data: &Path, words: &[&str]) -> CommandOutput {
     let mut command = Command::new("timeout");
     command.arg(PATIENCE.as_secs().to_string()).arg(env!("CARGO_BIN_EXE_luckydraw")).args(words).env_clear();
     command.env("LUCKYDRAW_DATA_DIR", data).env("LUCKYDRAW_BIND", "127.0.0.1:0");
@@ -45,20 +46,20 @@ fn run(data: &Path, words: &[&str]) -> Said {
     let output = command.output().unwrap();
     assert_ne!(output.status.code(), Some(124), "{words:?} went on running");
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    Said { text, done: output.status.success() }
+    CommandOutput { text, succeeded: output.status.success() }
 }
 
-/// The same beside a running server of this test.
-async fn run_beside(data: &Path, words: &[&str]) -> Said {
+/// Runs it beside a running server of this test.
+async fn run_beside(data: &Path, words: &[&str]) -> CommandOutput {
     let (data, words) = (data.to_owned(), words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-    let errand = move || run(&data, &words.iter().map(String::as_str).collect::<Vec<_>>());
-    tokio::task::spawn_blocking(errand).await.unwrap()
+    let command = move || run(&data, &words.iter().map(String::as_str).collect::<Vec<_>>());
+    tokio::task::spawn_blocking(command).await.unwrap()
 }
 
-/// Makes a backup in `to`; gives back where it is.
-async fn back_up(house: &TestServer, to: &Path) -> PathBuf {
-    let said = run_beside(&house.data_dir(), &["backup", "--to", text(to)]).await.done();
-    PathBuf::from(said.lines().next().unwrap())
+/// Makes a backup in `to`; returns its path.
+async fn back_up(server: &TestServer, to: &Path) -> PathBuf {
+    let output = run_beside(&server.data_dir(), &["backup", "--to", text(to)]).await.expect_success();
+    PathBuf::from(output.lines().next().unwrap())
 }
 
 fn text(path: &Path) -> &str {
@@ -82,7 +83,7 @@ fn rows(path: &Path) -> Vec<(&'static str, Vec<rusqlite::types::Value>)> {
     rows
 }
 
-/// Runs these words of SQL in a journal that no server holds.
+/// Runs SQL in a journal that no server uses.
 fn alter(folder: &Path, sql: &str) {
     Connection::open(journal(folder)).unwrap().execute_batch(sql).unwrap();
 }
@@ -99,53 +100,54 @@ fn is_epoch(row: &(&'static str, Vec<rusqlite::types::Value>)) -> bool {
     row.0 == "fact" && row.1.iter().any(|cell| *cell == rusqlite::types::Value::Text("epoch_renewed".into()))
 }
 
-/// A house with phones, an announced draw with a winner's details, and a draw that is started and not revealed.
-async fn in_mid_evening(house: &TestServer) -> Vec<Phone> {
-    house.open_event().await;
-    let phones = house.register_many(12).await;
-    let (draw, winners) = house.whole_draw(&prize("TV")).await;
+/// Gives a server phones, an announced draw with a winner's details, and a draw that is started and
+/// not revealed.
+async fn begin_event(server: &TestServer) -> Vec<Phone> {
+    server.open_event().await;
+    let phones = server.register_many(12).await;
+    let (draw, winners) = server.whole_draw(&prize("TV")).await;
     let winner = phones.iter().find(|phone| phone.number == winners[0]).unwrap();
     let form = json!({"event_id": EVENT, "draw_id": draw, "name": "홍길동", "phone": "010-1234-5678", "consent": true});
-    house.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
-    house.start_draw(&prize("Car")).await;
+    server.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
+    server.start_draw(&prize("Car")).await;
     phones
 }
 
-/// What a console and the public see of the event that is to be the same after it came back.
-async fn seen(house: &TestServer) -> Vec<Value> {
-    let mut seen = Vec::new();
+/// The answers to a console and to the public that a restore must not change.
+async fn answers(server: &TestServer) -> Vec<Value> {
+    let mut answers = Vec::new();
     for path in ["draws", "participants", "winners?unmask=1", "winners?all=1"] {
-        seen.push(house.look(path).await);
+        answers.push(server.look(path).await);
     }
     for path in ["/results", "/proof"] {
-        seen.push(house.public(path).await);
+        answers.push(server.public(path).await);
     }
-    seen
+    answers
 }
 
 /// Insists that every phone has its number by its token and by its `request_id`.
-async fn phones_go_on(house: &TestServer, phones: &[Phone]) {
+async fn phones_go_on(server: &TestServer, phones: &[Phone]) {
     for (phone, index) in phones.iter().zip(1..) {
-        let own = house.get(&format!("/my-number?event_id={EVENT}")).bearer(&phone.token).await.ok();
+        let own = server.get(&format!("/my-number?event_id={EVENT}")).bearer(&phone.token).await.ok();
         assert_eq!(own["draw_number"].as_u64(), Some(phone.number));
-        assert_eq!(house.register(index).await, *phone, "number, token and recovery code");
+        assert_eq!(server.register(index).await, *phone, "number, token and recovery code");
     }
 }
 
-async fn epoch(house: &TestServer, phone: &Phone) -> String {
-    let mut socket = house.socket(EVENT, &format!("?token={}", phone.token)).await;
+async fn epoch(server: &TestServer, phone: &Phone) -> String {
+    let mut socket = server.socket(EVENT, &format!("?token={}", phone.token)).await;
     socket.until("state_sync").await["epoch"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_brings_them_back() {
     const PHONES: u64 = 300;
-    let mut house = TestServer::start().await;
-    in_mid_evening(&house).await;
+    let mut server = TestServer::start().await;
+    begin_event(&server).await;
     let answered = Arc::new(AtomicU64::new(0));
     let mut lanes = tokio::task::JoinSet::new();
     for lane in 0..10 {
-        let ask = |index| house.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)}));
+        let ask = |index| server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)}));
         let asks: Vec<_> = (1_000 + lane..1_000 + PHONES).step_by(10).map(ask).collect();
         let answered = answered.clone();
         lanes.spawn(async move {
@@ -157,15 +159,15 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
     }
     crate::test_server::poll("some have registered", || (answered.load(SeqCst) > 20).then_some(())).await;
     let temp = tempfile::tempdir().unwrap();
-    let backup = back_up(&house, &temp.path().join("copies")).await;
+    let backup = back_up(&server, &temp.path().join("copies")).await;
     while let Some(lane) = lanes.join_next().await {
         lane.unwrap();
     }
-    assert_eq!(house.look("stats").await["participant_count"], 12 + PHONES, "nobody was refused meanwhile");
-    house.terminate();
-    house.ended().await;
+    assert_eq!(server.look("stats").await["participant_count"], 12 + PHONES, "nobody was refused meanwhile");
+    server.terminate();
+    server.ended().await;
 
-    let (copied, all) = (rows(&journal(&backup)), rows(&journal(&house.data_dir())));
+    let (copied, all) = (rows(&journal(&backup)), rows(&journal(&server.data_dir())));
     let of = |rows: &[(&'static str, Vec<_>)], table| rows.iter().filter(|row| row.0 == table).cloned().collect::<Vec<_>>();
     for table in ["event", "fact", "details"] {
         let (copied, all) = (of(&copied, table), of(&all, table));
@@ -174,7 +176,7 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
     assert!(of(&copied, "fact").len() > 12 + 20, "those that were answered before are there");
 
     let fresh = temp.path().join("data");
-    run(&fresh, &["restore", text(&backup)]).done();
+    run(&fresh, &["restore", text(&backup)]).expect_success();
     let (new, restored): (Vec<_>, Vec<_>) = rows(&journal(&fresh)).into_iter().partition(is_epoch);
     assert_eq!(restored, copied);
     assert_eq!(new.len(), of(&copied, "event").len(), "and one new epoch an event");
@@ -182,69 +184,69 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
 
 #[tokio::test]
 async fn after_a_kill_and_the_loss_of_the_folder_everything_is_as_it_was_but_the_epoch() {
-    let mut house = TestServer::start().await;
-    let phones = in_mid_evening(&house).await;
-    let link = house.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
-    let (before, old_epoch) = (seen(&house).await, epoch(&house, &phones[0]).await);
+    let mut server = TestServer::start().await;
+    let phones = begin_event(&server).await;
+    let link = server.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
+    let (before, old_epoch) = (answers(&server).await, epoch(&server, &phones[0]).await);
     let temp = tempfile::tempdir().unwrap();
-    let backup = back_up(&house, temp.path()).await;
+    let backup = back_up(&server, temp.path()).await;
     let modes = ["", "luckydraw.sqlite", "secret.key"].map(|name| mode(&backup.join(name)));
     assert_eq!(modes, [0o700, 0o600, 0o600]);
-    house.kill();
-    std::fs::remove_dir_all(house.data_dir()).unwrap();
+    server.kill();
+    std::fs::remove_dir_all(server.data_dir()).unwrap();
 
-    let said = run(&house.data_dir(), &["restore", text(&backup)]).done();
-    assert!(said.contains(&format!("{EVENT}: 12 participants, 2 draws")), "{said}");
-    house.restart().await;
-    assert_eq!(seen(&house).await, before);
-    phones_go_on(&house, &phones).await;
-    let new_epoch = epoch(&house, &phones[0]).await;
+    let output = run(&server.data_dir(), &["restore", text(&backup)]).expect_success();
+    assert!(output.contains(&format!("{EVENT}: 12 participants, 2 draws")), "{output}");
+    server.restart().await;
+    assert_eq!(answers(&server).await, before);
+    phones_go_on(&server, &phones).await;
+    let new_epoch = epoch(&server, &phones[0]).await;
     assert_ne!(new_epoch, old_epoch);
-    let mut phone = house.socket(EVENT, &format!("?token={}&since=1&epoch={old_epoch}", phones[0].token)).await;
+    let mut phone = server.socket(EVENT, &format!("?token={}&since=1&epoch={old_epoch}", phones[0].token)).await;
     phone.until("state_sync").await;
     assert!(phone.numbered().is_empty(), "frames of the history before are not told again");
     let token = link["token"].as_str().unwrap();
-    house.get(&format!("/admin/{EVENT}/participants")).bearer(token).await.ok();
-    // What was picked before the loss is what is revealed after it.
-    house.order("draw/reveal", &json!({})).await.ok();
-    house.kill();
-    house.restart().await;
-    assert_eq!(epoch(&house, &phones[0]).await, new_epoch, "a restart changes no epoch");
-    assert!(house.look("audit").await.to_string().contains("epoch_renewed"));
+    server.get(&format!("/admin/{EVENT}/participants")).bearer(token).await.ok();
+    // The pick of before the loss is revealed after it.
+    server.order("draw/reveal", &json!({})).await.ok();
+    server.kill();
+    server.restart().await;
+    assert_eq!(epoch(&server, &phones[0]).await, new_epoch, "a restart changes no epoch");
+    assert!(server.look("audit").await.to_string().contains("epoch_renewed"));
 }
 
 #[tokio::test]
 async fn a_spare_machine_takes_over_with_one_file() {
-    let house = TestServer::start().await;
+    let server = TestServer::start().await;
     let mut picture = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(8, 8).write_to(&mut picture, image::ImageFormat::Png).unwrap();
     let first = picture.into_inner();
-    let phones = in_mid_evening(&house).await;
-    let stored = house.admin(Method::POST, "images").body("image/png", first).await.ok();
+    let phones = begin_event(&server).await;
+    let stored = server.admin(Method::POST, "images").body("image/png", first).await.ok();
     let path = stored["prize_image"].as_str().unwrap().to_owned();
     let listed = json!({"prize_name": "Tea", "prize_rank": 3, "quantity": 1, "prize_image": path});
-    house.order("prizes", &listed).await.granted(201);
-    let link = house.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
+    server.order("prizes", &listed).await.granted(201);
+    let link = server.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("gala.luckydraw");
-    let said = run_beside(&house.data_dir(), &["export", EVENT, "--to", text(&file)]).await.done();
-    assert!(said.contains("12 participants, 2 draws, 1 winners' details, 1 images"), "{said}");
+    let output = run_beside(&server.data_dir(), &["export", EVENT, "--to", text(&file)]).await.expect_success();
+    assert!(output.contains("12 participants, 2 draws, 1 winners' details, 1 images"), "{output}");
     assert_eq!((mode(&file), names(temp.path())), (0o600, vec!["gala.luckydraw".to_owned()]));
-    run_beside(&house.data_dir(), &["export", "nobody", "--to", text(&temp.path().join("x"))])
+    run_beside(&server.data_dir(), &["export", "nobody", "--to", text(&temp.path().join("x"))])
         .await
-        .refused(&["no event nobody"]);
-    let (before, old_epoch, shown) = (seen(&house).await, epoch(&house, &phones[0]).await, image(&house, &path).await.body);
-    let claim = claim_code(&house, &phones).await;
+        .expect_failure(&["no event nobody"]);
+    let (before, old_epoch, shown) = (answers(&server).await, epoch(&server, &phones[0]).await, image(&server, &path).await.body);
+    let claim = claim_code(&server, &phones).await;
 
     let mut spare = TestServer::start().await;
-    run_beside(&spare.data_dir(), &["import", text(&file)]).await.refused(&["in use by process", "stop it first"]);
+    run_beside(&spare.data_dir(), &["import", text(&file)]).await.expect_failure(&["in use by process", "stop it first"]);
     spare.terminate();
     spare.ended().await;
-    run(&spare.data_dir(), &["import", text(&file)]).done();
-    run(&spare.data_dir(), &["import", text(&file)]).refused(&[EVENT, "is there already", "--as"]);
-    run(&spare.data_dir(), &["import", text(&file), "--as", "copy"]).done();
+    run(&spare.data_dir(), &["import", text(&file)]).expect_success();
+    run(&spare.data_dir(), &["import", text(&file)]).expect_failure(&[EVENT, "is there already", "--as"]);
+    run(&spare.data_dir(), &["import", text(&file), "--as", "copy"]).expect_success();
     spare.restart().await;
-    assert_eq!(seen(&spare).await, before, "history, proof and details");
+    assert_eq!(answers(&spare).await, before, "history, proof and details");
     phones_go_on(&spare, &phones).await;
     assert_ne!(epoch(&spare, &phones[0]).await, old_epoch);
     assert_eq!(image(&spare, &path).await.body, shown);
@@ -256,20 +258,20 @@ async fn a_spare_machine_takes_over_with_one_file() {
     assert_eq!((newcomer.number, spare.register(500).await), (13, newcomer.clone()));
     spare.order("draw/reveal", &json!({})).await.ok();
 
-    // From here it may go on to yet another machine, which has never run.
+    // A third machine, which has never run, takes over from here.
     let onward = temp.path().join("onward.luckydraw");
-    run_beside(&spare.data_dir(), &["export", EVENT, "--to", text(&onward)]).await.done();
+    run_beside(&spare.data_dir(), &["export", EVENT, "--to", text(&onward)]).await.expect_success();
     spare.kill();
     std::fs::remove_dir_all(spare.data_dir()).unwrap();
-    run(&spare.data_dir(), &["import", text(&onward)]).done();
+    run(&spare.data_dir(), &["import", text(&onward)]).expect_success();
     spare.restart().await;
     phones_go_on(&spare, &phones).await;
 }
 
-/// The claim code of whoever of these has won.
-async fn claim_code(house: &TestServer, phones: &[Phone]) -> Value {
+/// The claim code of the first of these phones that has won.
+async fn claim_code(server: &TestServer, phones: &[Phone]) -> Value {
     for phone in phones {
-        let asked = house.get(&format!("/check-winner?event_id={EVENT}&draw_number={}", phone.number)).bearer(&phone.token);
+        let asked = server.get(&format!("/check-winner?event_id={EVENT}&draw_number={}", phone.number)).bearer(&phone.token);
         let checked = asked.await.ok();
         if checked["won"] == true {
             assert!(checked["prizes"][0]["claim_code"].is_string(), "{checked}");
@@ -279,8 +281,8 @@ async fn claim_code(house: &TestServer, phones: &[Phone]) -> Value {
     panic!("nobody has won");
 }
 
-async fn image(house: &TestServer, path: &str) -> Answer {
-    let answer = house.ask(Method::GET, path).await;
+async fn image(server: &TestServer, path: &str) -> Answer {
+    let answer = server.ask(Method::GET, path).await;
     assert_eq!(answer.status, 200);
     answer
 }
@@ -289,18 +291,18 @@ fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// A house that has stopped in mid-evening, with a backup of it.
+/// A server that has stopped during an event, with a backup of it.
 async fn stopped() -> (TestServer, TempDir, PathBuf) {
-    let mut house = TestServer::start().await;
-    in_mid_evening(&house).await;
+    let mut server = TestServer::start().await;
+    begin_event(&server).await;
     let temp = tempfile::tempdir().unwrap();
-    let backup = back_up(&house, temp.path()).await;
-    house.terminate();
-    house.ended().await;
-    (house, temp, backup)
+    let backup = back_up(&server, temp.path()).await;
+    server.terminate();
+    server.ended().await;
+    (server, temp, backup)
 }
 
-/// Overwrites the last page of a journal: not one that is read before all else.
+/// Overwrites the last page of a journal, since the first ones are read before all others.
 fn damage(path: &Path) {
     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     let len = file.metadata().unwrap().len();
@@ -308,36 +310,36 @@ fn damage(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_damaged_journal_is_refused_and_the_way_out_works() {
-    let (mut house, _temp, backup) = stopped().await;
-    let data = house.data_dir();
+async fn a_damaged_journal_is_refused_and_a_restore_repairs_it() {
+    let (mut server, _temp, backup) = stopped().await;
+    let data = server.data_dir();
     damage(&journal(&data));
     let damaged = std::fs::read(journal(&data)).unwrap();
-    run(&data, &[]).refused(&["damaged", "luckydraw restore"]);
-    run(&data, &["backup"]).refused(&["damaged", "luckydraw restore"]);
+    run(&data, &[]).expect_failure(&["damaged", "luckydraw restore"]);
+    run(&data, &["backup"]).expect_failure(&["damaged", "luckydraw restore"]);
     assert_eq!(names(&data.join("backups")), ["luckydraw.lock"], "nothing half-made is left");
-    run(&data, &["export", EVENT]).refused(&["damaged", "luckydraw restore"]);
-    let said = run(&data, &["restore", text(&backup)]).done();
-    let aside = PathBuf::from(said.lines().last().unwrap().split(" kept in ").nth(1).unwrap());
+    run(&data, &["export", EVENT]).expect_failure(&["damaged", "luckydraw restore"]);
+    let output = run(&data, &["restore", text(&backup)]).expect_success();
+    let aside = PathBuf::from(output.lines().last().unwrap().split(" kept in ").nth(1).unwrap());
     assert_eq!(std::fs::read(journal(&aside)).unwrap(), damaged, "what was there is kept, damaged as it is");
-    house.restart().await;
-    assert_eq!(house.look("stats").await["participant_count"], 12);
+    server.restart().await;
+    assert_eq!(server.look("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
-async fn a_backup_that_is_no_good_changes_nothing() {
-    let (mut house, temp, backup) = stopped().await;
-    let data = house.data_dir();
+async fn an_unusable_backup_changes_nothing() {
+    let (mut server, temp, backup) = stopped().await;
+    let data = server.data_dir();
     let export = temp.path().join("one.luckydraw");
-    run(&data, &["export", EVENT, "--to", text(&export)]).done();
-    // The rows first: who reads them folds the side files in that a mere look may leave.
+    run(&data, &["export", EVENT, "--to", text(&export)]).expect_success();
+    // The rows first: reading them folds in the side files that a plain open may leave.
     let look = || {
         let rows = rows(&journal(&data));
         (names(&data), rows)
     };
     let before = look();
     let refuse = |from: &Path, words: &[&str]| {
-        run(&data, &["restore", text(from)]).refused(words);
+        run(&data, &["restore", text(from)]).expect_failure(words);
         assert_eq!(look(), before, "{words:?}");
     };
     refuse(&temp.path().join("nowhere"), &["neither a backup's folder nor a copy", "choose another"]);
@@ -367,123 +369,123 @@ async fn a_backup_that_is_no_good_changes_nothing() {
     refuse(&spoilt("newer", &|folder| alter(folder, newer)), &["schema 99", "newer program"]);
     let orphan = "UPDATE fact SET body = replace(body, '\"number\":3,', '\"number\":2,') WHERE kind = 'registered'";
     let contradicting = spoilt("contradicting", &|folder| alter(folder, orphan));
-    assert!(!run(&data, &["restore", text(&contradicting)]).done, "two people of one number");
+    assert!(!run(&data, &["restore", text(&contradicting)]).succeeded, "two people of one number");
     assert_eq!(look(), before);
 
-    run(&data, &["import", text(&poem)]).refused(&["no export of luckydraw", "luckydraw restore"]);
+    run(&data, &["import", text(&poem)]).expect_failure(&["no export of luckydraw", "luckydraw restore"]);
     damage(&export);
-    run(&data, &["import", text(&export), "--as", "other"]).refused(&["nothing was changed", "export the event again"]);
-    house.restart().await;
-    assert_eq!(house.look("stats").await["participant_count"], 12);
+    run(&data, &["import", text(&export), "--as", "other"]).expect_failure(&["nothing was changed", "export the event again"]);
+    server.restart().await;
+    assert_eq!(server.look("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
-async fn a_folder_of_another_version_is_refused_with_what_to_do() {
-    let (mut house, _temp, backup) = stopped().await;
-    let data = house.data_dir();
+async fn a_folder_of_another_version_is_refused_with_advice() {
+    let (mut server, _temp, backup) = stopped().await;
+    let data = server.data_dir();
     for (change, words) in [
         ("UPDATE meta SET value = 2 WHERE name = 'schema'", ["newer program", "luckydraw restore"]),
         ("UPDATE fact SET v = 77 WHERE id = 2", ["version 77", "luckydraw restore"]),
         ("UPDATE fact SET kind = 'levitated' WHERE id = 2", ["levitated", "luckydraw restore"]),
     ] {
         alter(&data, change);
-        run(&data, &[]).refused(&words);
-        run(&data, &["restore", text(&backup)]).done();
+        run(&data, &[]).expect_failure(&words);
+        run(&data, &["restore", text(&backup)]).expect_success();
     }
-    house.restart().await;
-    assert_eq!(house.look("stats").await["participant_count"], 12);
+    server.restart().await;
+    assert_eq!(server.look("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
 async fn a_folder_serves_one_server_and_a_backup_of_it_any_time() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let data = house.data_dir();
-    run_beside(&data, &[]).await.refused(&["in use by process", "stop it first, or choose another folder"]);
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let data = server.data_dir();
+    run_beside(&data, &[]).await.expect_failure(&["in use by process", "stop it first, or choose another folder"]);
     let temp = tempfile::tempdir().unwrap();
-    let backup = back_up(&house, temp.path()).await;
-    run_beside(&data, &["restore", text(&backup)]).await.refused(&["in use by process", "stop it first"]);
-    assert_eq!(house.look("stats").await["participant_count"], 0, "it goes on as if nothing had been tried");
-    run(&temp.path().join("nothing"), &["backup"]).refused(&["holds no journal", "--data-dir"]);
+    let backup = back_up(&server, temp.path()).await;
+    run_beside(&data, &["restore", text(&backup)]).await.expect_failure(&["in use by process", "stop it first"]);
+    assert_eq!(server.look("stats").await["participant_count"], 0, "it goes on as if nothing had been tried");
+    run(&temp.path().join("nothing"), &["backup"]).expect_failure(&["holds no journal", "--data-dir"]);
 }
 
 #[tokio::test]
 async fn a_restore_that_was_cut_short_is_noticed_and_done_again() {
-    let (mut house, _temp, backup) = stopped().await;
-    let data = house.data_dir();
+    let (mut server, _temp, backup) = stopped().await;
+    let data = server.data_dir();
     // The instant at which the old journal is aside and the new one is not in its place yet.
     std::fs::rename(journal(&data), data.join("moved-away")).unwrap();
     std::fs::create_dir(data.join("restore.swap")).unwrap();
-    run(&data, &[]).refused(&["cut short", "luckydraw restore"]);
-    assert!(!journal(&data).exists(), "no empty evening was begun");
-    run(&data, &["restore", text(&backup)]).done();
-    house.restart().await;
-    assert_eq!(house.look("stats").await["participant_count"], 12);
+    run(&data, &[]).expect_failure(&["cut short", "luckydraw restore"]);
+    assert!(!journal(&data).exists(), "no empty event was begun");
+    run(&data, &["restore", text(&backup)]).expect_success();
+    server.restart().await;
+    assert_eq!(server.look("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
-async fn a_copy_from_before_a_deletion_comes_back_with_the_folder_s_own_key() {
-    let mut house = TestServer::start().await;
-    in_mid_evening(&house).await;
-    house.ask(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin().await.ok();
-    let copies = house.get("/admin/demo/backup").admin().await.ok();
+async fn a_copy_from_before_a_deletion_comes_back_with_the_folders_own_key() {
+    let mut server = TestServer::start().await;
+    begin_event(&server).await;
+    server.ask(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin().await.ok();
+    let copies = server.get("/admin/demo/backup").admin().await.ok();
     let copy = copies["backups"].as_array().unwrap().iter().find(|copy| copy["cause"] == "before_delete").unwrap().clone();
-    house.terminate();
-    house.ended().await;
-    let path = house.data_dir().join("backups").join(copy["name"].as_str().unwrap());
-    run(&house.data_dir(), &["restore", text(&path)]).done();
-    house.restart().await;
-    assert_eq!(house.look("winners?unmask=1").await["winners"][0]["name"], "홍길동");
+    server.terminate();
+    server.ended().await;
+    let path = server.data_dir().join("backups").join(copy["name"].as_str().unwrap());
+    run(&server.data_dir(), &["restore", text(&path)]).expect_success();
+    server.restart().await;
+    assert_eq!(server.look("winners?unmask=1").await["winners"][0]["name"], "홍길동");
 }
 
 #[tokio::test]
-async fn the_console_makes_lists_and_keeps_backups() {
-    let house = TestServer::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
-    in_mid_evening(&house).await;
-    assert_eq!(house.look("backup").await, json!({"backups": [], "total_count": 0}));
+async fn a_console_makes_lists_and_keeps_backups() {
+    let server = TestServer::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
+    begin_event(&server).await;
+    assert_eq!(server.look("backup").await, json!({"backups": [], "total_count": 0}));
     let mut made = Vec::new();
     for _ in 0..3 {
-        made.push(house.admin(Method::POST, "backup").await.granted(201));
+        made.push(server.admin(Method::POST, "backup").await.granted(201));
     }
     assert!(made.iter().all(|made| made["verified"] == true && made["cause"] == "asked" && made["bytes"].as_u64() > Some(4_096)));
-    let listed = house.look("backup").await;
+    let listed = server.look("backup").await;
     let named = |list: &Value| list["backups"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
     assert_eq!(named(&listed), [made[2]["name"].clone(), made[1]["name"].clone()], "the newest first, and two are kept");
-    house.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/backup")).await.refused(401, "UNAUTHORIZED");
+    server.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/backup")).await.refused(401, "UNAUTHORIZED");
 
-    let plain = house.order("reset", &json!({"reset_draws": false})).await.ok();
+    let plain = server.order("reset", &json!({"reset_draws": false})).await.ok();
     assert_eq!(plain["backup"], Value::Null);
-    let reset = house.order("reset", &json!({"reset_participants": true, "backup": true})).await.ok();
-    let copy = house.data_dir().join("backups").join(reset["backup"].as_str().unwrap());
+    let reset = server.order("reset", &json!({"reset_participants": true, "backup": true})).await.ok();
+    let copy = server.data_dir().join("backups").join(reset["backup"].as_str().unwrap());
     let count = "SELECT count(*) FROM fact WHERE kind = 'reset'";
     let resets: i64 = Connection::open(journal(&copy)).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(resets, 0, "it was made before anything was cleared");
 
-    house.order("phase", &json!({"phase": "drawing"})).await.ok();
-    let phase_copies = || names(&house.data_dir().join("backups")).iter().filter(|name| is_named(name, "phase")).count();
+    server.order("phase", &json!({"phase": "drawing"})).await.ok();
+    let phase_copies = || names(&server.data_dir().join("backups")).iter().filter(|name| is_named(name, "phase")).count();
     crate::test_server::poll("the new phase is backed up", || (phase_copies() == 1).then_some(())).await;
     for _ in 0..3 {
-        run_beside(&house.data_dir(), &["backup", "--keep", "1"]).await.done();
+        run_beside(&server.data_dir(), &["backup", "--keep", "1"]).await.expect_success();
     }
-    let asked = names(&house.data_dir().join("backups")).into_iter().filter(|name| is_named(name, "asked")).count();
+    let asked = names(&server.data_dir().join("backups")).into_iter().filter(|name| is_named(name, "asked")).count();
     assert_eq!(asked, 1);
 }
 
-/// Whether this is the name of a whole backup of that cause.
+/// True for the name of a finished backup of that cause.
 fn is_named(name: &str, cause: &str) -> bool {
     let made_at = name.strip_prefix(cause).and_then(|rest| rest.strip_prefix('-'));
     made_at.is_some_and(|made_at| made_at.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[tokio::test]
-async fn a_backup_that_fails_leaves_nothing_and_what_waits_for_it_is_not_done() {
-    let house = TestServer::start().await;
-    in_mid_evening(&house).await;
-    house.limit_files(Some(16_384));
-    house.admin(Method::POST, "backup").await.refused(503, "NOT_DURABLE");
-    house.order("reset", &json!({"reset_participants": true, "backup": true})).await.refused(503, "NOT_DURABLE");
-    assert_eq!(names(&house.data_dir().join("backups")), ["luckydraw.lock"]);
-    house.limit_files(None);
-    assert_eq!(house.look("stats").await["participant_count"], 12, "nothing was cleared");
-    house.admin(Method::POST, "backup").await.granted(201);
+async fn a_backup_that_fails_leaves_nothing_and_stops_the_call_that_waits_for_it() {
+    let server = TestServer::start().await;
+    begin_event(&server).await;
+    server.limit_files(Some(16_384));
+    server.admin(Method::POST, "backup").await.refused(503, "NOT_DURABLE");
+    server.order("reset", &json!({"reset_participants": true, "backup": true})).await.refused(503, "NOT_DURABLE");
+    assert_eq!(names(&server.data_dir().join("backups")), ["luckydraw.lock"]);
+    server.limit_files(None);
+    assert_eq!(server.look("stats").await["participant_count"], 12, "nothing was cleared");
+    server.admin(Method::POST, "backup").await.granted(201);
 }

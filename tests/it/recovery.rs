@@ -1,4 +1,4 @@
-//! The real binary, killed for real, at the worst moments; and nothing is lost.
+//! The real binary, killed at the worst moments, loses nothing.
 
 use crate::show::{EVENT, Phone, numbers, prize, request_id};
 use crate::socket::gapless;
@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 #[tokio::test]
 async fn a_kill_in_mid_spike_loses_no_acknowledged_number() {
-    // So many register at a time, each as soon as the one before is answered: whenever the kill comes, it comes in the middle.
+    // Each lane registers as soon as its last answer came, so that a kill at any time comes in the
+    // middle.
     const LANES: u64 = 50;
     const PHONES: u64 = 400;
-    let mut house = TestServer::start().await;
-    house.open_event().await;
+    let mut server = TestServer::start().await;
+    server.open_event().await;
     let answered = Arc::new(AtomicU64::new(0));
     let mut lanes = tokio::task::JoinSet::new();
     for lane in 0..LANES {
-        let ask = |index| (index, house.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)})));
+        let ask = |index| (index, server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)})));
         let asks: Vec<_> = (lane..PHONES).step_by(LANES as usize).map(ask).collect();
         let answered = answered.clone();
         lanes.spawn(async move {
@@ -32,17 +33,17 @@ async fn a_kill_in_mid_spike_loses_no_acknowledged_number() {
         });
     }
     crate::test_server::poll("a third of the spike is answered", || (answered.load(SeqCst) >= PHONES / 3).then_some(())).await;
-    house.kill();
+    server.kill();
     let mut acknowledged = BTreeMap::new();
     while let Some(done) = lanes.join_next().await {
         acknowledged.extend(done.unwrap());
     }
     assert!((acknowledged.len() as u64) < PHONES, "the kill came too late to show anything");
 
-    house.restart().await;
+    server.restart().await;
     let mut numbers = BTreeSet::new();
     for index in 0..PHONES {
-        let phone = house.register(index).await;
+        let phone = server.register(index).await;
         if let Some(before) = acknowledged.get(&index) {
             assert_eq!(*before, phone, "an acknowledged number is kept for its request_id");
         }
@@ -51,42 +52,42 @@ async fn a_kill_in_mid_spike_loses_no_acknowledged_number() {
     let highest = *numbers.last().unwrap();
     let holes = highest - PHONES;
     assert!(holes <= LANES, "{holes} holes, but at most {LANES} numbers were between claim and commit");
-    assert_eq!(house.look("stats").await["participant_count"], PHONES);
-    assert_eq!(house.register(PHONES).await.number, highest + 1, "the next number is one above the highest");
+    assert_eq!(server.look("stats").await["participant_count"], PHONES);
+    assert_eq!(server.register(PHONES).await.number, highest + 1, "the next number is one above the highest");
 }
 
 #[tokio::test]
 async fn a_kill_between_start_and_reveal_reveals_the_winners_that_were_picked() {
-    let mut house = TestServer::start().await;
-    house.open_event().await;
-    register_crowd(&house, 100).await;
-    // Five of a hundred, in order: two picks are the same by luck once in nine milliards.
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    register_crowd(&server, 100).await;
+    // Five of a hundred, in order: two picks are the same by chance once in nine billion.
     let spec = json!({"prize_name": "TV", "prize_rank": 1, "draw_mode": "card", "winner_count": 5});
-    let draw = house.start_draw(&spec).await;
-    house.kill();
-    // What would come out if it were revealed now? A twin tells, and the house itself knows nothing of it.
-    let twin = house.twin().await;
+    let draw = server.start_draw(&spec).await;
+    server.kill();
+    // A twin on a copy of the folder reveals the pick, and the server itself does not notice.
+    let twin = server.twin().await;
     let foretold = twin.order("draw/reveal", &json!({})).await.ok();
 
     for pick in [foretold["winners"].to_string(), foretold["winners"].to_string().replace(',', ", ")] {
-        assert!(!house.data_holds(pick.as_bytes()), "a copy of the data folder shows the pick before its reveal");
+        assert!(!server.data_holds(pick.as_bytes()), "a copy of the data folder shows the pick before its reveal");
     }
     for _ in 0..2 {
-        house.restart().await;
-        let again = house.order("draw/start-animation", &spec).await.ok();
+        server.restart().await;
+        let again = server.order("draw/start-animation", &spec).await.ok();
         assert_eq!(again["draw_id"], draw, "the draw is still pending");
-        house.order("draw/start-animation", &prize("Radio")).await.refused(409, "DRAW_IN_PROGRESS");
-        house.kill();
+        server.order("draw/start-animation", &prize("Radio")).await.refused(409, "DRAW_IN_PROGRESS");
+        server.kill();
     }
-    house.restart().await;
-    let revealed = house.order("draw/reveal", &json!({})).await.ok();
+    server.restart().await;
+    let revealed = server.order("draw/reveal", &json!({})).await.ok();
     assert_eq!((revealed["draw_id"].as_u64(), &revealed["winners"]), (Some(draw), &foretold["winners"]));
-    assert_eq!(house.look("draws").await["total_count"], 5);
+    assert_eq!(server.look("draws").await["total_count"], 5);
 }
 
-async fn register_crowd(house: &TestServer, count: u64) {
+async fn register_crowd(server: &TestServer, count: u64) {
     let body = |index| json!({"event_id": EVENT, "request_id": request_id(index)});
-    let asks = (0..count).map(|index| house.post("/register").json(&body(index)).try_send());
+    let asks = (0..count).map(|index| server.post("/register").json(&body(index)).try_send());
     for answer in futures_util::future::join_all(asks).await {
         answer.unwrap().granted(201);
     }
@@ -94,62 +95,62 @@ async fn register_crowd(house: &TestServer, count: u64) {
 
 #[tokio::test]
 async fn a_kill_between_reveal_and_announcement_announces_exactly_once() {
-    let mut house = TestServer::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "300")]).await;
-    house.open_event().await;
-    let phones = house.register_many(5).await;
-    let _display = house.display().await;
-    let mut phone = house.phone_socket(&phones[0]).await;
-    house.start_draw(&prize("TV")).await;
+    let mut server = TestServer::start_with(&[("LUCKYDRAW_ANNOUNCE_AFTER_MS", "300")]).await;
+    server.open_event().await;
+    let phones = server.register_many(5).await;
+    let _display = server.display().await;
+    let mut phone = server.phone_socket(&phones[0]).await;
+    server.start_draw(&prize("TV")).await;
     phone.until("draw_started").await;
     let seq = gapless(&phone.numbered()).unwrap();
     let epoch = phone.heard("draw_started")[0]["epoch"].as_str().unwrap().to_owned();
-    let revealed = house.order("draw/reveal", &json!({})).await.ok();
-    house.kill();
+    let revealed = server.order("draw/reveal", &json!({})).await.ok();
+    server.kill();
 
     for _ in 0..2 {
-        house.restart().await;
-        let mut back = house.socket(EVENT, &format!("?token={}&since={seq}&epoch={epoch}", phones[0].token)).await;
+        server.restart().await;
+        let mut back = server.socket(EVENT, &format!("?token={}&since={seq}&epoch={epoch}", phones[0].token)).await;
         let announced = back.until("winner_announced").await;
         assert_eq!((&announced["winners"], &announced["draw_id"]), (&revealed["winners"], &revealed["draw_id"]));
         assert_eq!(announced["seq"], seq + 1, "the same fact has the same number after every start");
         back.until("draw_complete").await;
         back.settle().await;
         assert_eq!(back.heard("winner_announced").len(), 1);
-        house.kill();
+        server.kill();
     }
-    house.restart().await;
-    let rows = house.look("draws").await;
+    server.restart().await;
+    let rows = server.look("draws").await;
     assert_eq!((rows["total_count"].as_u64(), &rows["draws"][0]["draw_number"]), (Some(1), &revealed["winners"][0]));
-    assert_eq!(house.order("draw/complete", &json!({})).await.ok()["winners"], revealed["winners"]);
-    house.order("draw/reveal", &json!({})).await.refused(400, "REVEAL_FAILED");
+    assert_eq!(server.order("draw/complete", &json!({})).await.ok()["winners"], revealed["winners"]);
+    server.order("draw/reveal", &json!({})).await.refused(400, "REVEAL_FAILED");
 }
 
 #[tokio::test]
 async fn frames_have_the_same_numbers_after_a_restart() {
-    let mut house = TestServer::start().await;
-    house
+    let mut server = TestServer::start().await;
+    server
         .open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [
         {"prize_name": "TV", "prize_rank": 1, "quantity": 5}]}))
         .await;
-    house.register_many(8).await;
-    let mut phone = house.socket(EVENT, "").await;
+    server.register_many(8).await;
+    let mut phone = server.socket(EVENT, "").await;
     let epoch = phone.until("state_sync").await["epoch"].as_str().unwrap().to_owned();
-    house.order("draw/standby", &prize("TV")).await.ok();
-    let (draw, winners) = house.whole_draw(&prize("TV")).await;
+    server.order("draw/standby", &prize("TV")).await.ok();
+    let (draw, winners) = server.whole_draw(&prize("TV")).await;
     let void = json!({"draw_id": draw, "draw_number": winners[0], "reason": "absent", "redraw": true});
-    house.order("draw/void", &void).await.ok();
-    house.order("draw/cancel", &json!({"reason": "enough"})).await.ok();
-    house.whole_draw(&prize("TV")).await;
-    house.order("reset", &json!({})).await.ok();
+    server.order("draw/void", &void).await.ok();
+    server.order("draw/cancel", &json!({"reason": "enough"})).await.ok();
+    server.whole_draw(&prize("TV")).await;
+    server.order("reset", &json!({})).await.ok();
     phone.until("event_reset").await;
     phone.settle().await;
     let live: Vec<_> = phone.numbered().into_iter().cloned().collect();
     assert_eq!(live[0]["seq"], 1, "numbers begin at one");
     gapless(&phone.numbered());
 
-    house.kill();
-    house.restart().await;
-    let mut back = house.socket(EVENT, &format!("?since=0&epoch={epoch}")).await;
+    server.kill();
+    server.restart().await;
+    let mut back = server.socket(EVENT, &format!("?since=0&epoch={epoch}")).await;
     back.until("state_sync").await;
     let replayed: Vec<_> = back.numbered().into_iter().cloned().collect();
     assert_eq!(live, replayed, "every frame is the same, to the letter");
@@ -158,28 +159,28 @@ async fn frames_have_the_same_numbers_after_a_restart() {
 
 #[tokio::test]
 async fn wins_voids_and_details_survive() {
-    let mut house = TestServer::start().await;
-    house.open_event().await;
-    let phones = house.register_many(2).await;
-    let (draw, winners) = house.whole_draw(&prize("TV")).await;
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    let phones = server.register_many(2).await;
+    let (draw, winners) = server.whole_draw(&prize("TV")).await;
     let winner = &phones[winners[0] as usize - 1];
     let form = json!({"event_id": EVENT, "draw_id": draw, "name": "Kim", "phone": "010-9876-5432", "consent": true});
-    house.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
+    server.post("/winner-info").bearer(&winner.token).json(&form).await.ok();
     let before = (
-        house.public("/results").await,
-        house.public("/proof").await,
-        house.look("winners?unmask=1").await,
-        house.look("draws").await,
+        server.public("/results").await,
+        server.public("/proof").await,
+        server.look("winners?unmask=1").await,
+        server.look("draws").await,
     );
-    house.kill();
-    house.restart().await;
+    server.kill();
+    server.restart().await;
     let after = (
-        house.public("/results").await,
-        house.public("/proof").await,
-        house.look("winners?unmask=1").await,
-        house.look("draws").await,
+        server.public("/results").await,
+        server.public("/proof").await,
+        server.look("winners?unmask=1").await,
+        server.look("draws").await,
     );
     assert_eq!(before, after);
-    let (_, second) = house.whole_draw(&prize("Radio")).await;
+    let (_, second) = server.whole_draw(&prize("Radio")).await;
     assert_ne!(numbers(&json!(second)), winners, "who has won is still out of the pool");
 }

@@ -105,9 +105,7 @@ fn write_sequencer(text: &mut MetricsText, app: &App) {
     text.family("luckydraw_commit_facts", Histogram, "Facts of a commit.").histogram(&[], &commits.batch_facts.snapshot(), 1.0);
     text.family("luckydraw_commits_failed_total", Counter, "Commits that failed.").sample(&[], commits.failed.load(Relaxed));
     text.family("luckydraw_journal_bytes", Gauge, "Size of the journal's files.");
-    for (file, suffix) in [("journal", ""), ("log", "-wal")] {
-        let mut path = app.settings.journal.clone().into_os_string();
-        path.push(suffix);
+    for (file, path) in [("journal", app.settings.data_dir.journal()), ("log", app.settings.data_dir.journal_log())] {
         text.sample(&[("file", file)], std::fs::metadata(path).map_or(0, |meta| meta.len()));
     }
 }

@@ -15,14 +15,13 @@ pub mod table;
 pub mod tls;
 
 use crate::api::app::Settings;
-use crate::backup::thread::Plan;
-use crate::backup::{BACKUPS, IMAGES};
+use crate::backup::thread::BackupSchedule;
 use crate::base::address::BindAddress;
+use crate::base::data_dir::DataDir;
 use crate::draw::EventId;
 use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::sequencer::Limits;
-use crate::store::journal::JOURNAL_FILE;
 use crate::tls::settings::TlsSettings;
 use arguments::{PRINT_CONFIG, Subcommand};
 use reader::{Problem, Reader};
@@ -30,7 +29,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use table::{PREFIX, SETTINGS, Setting, ValueKind};
 
@@ -44,7 +43,7 @@ pub struct Config {
     pub bind: Vec<BindAddress>,
     /// TLS on `bind`; `None` for plain HTTP everywhere.
     pub tls: Option<TlsSettings>,
-    pub data_dir: PathBuf,
+    pub data_dir: DataDir,
     pub admin_token: AdminTokenSource,
     /// The event that a first start creates.
     pub default_event: EventId,
@@ -67,7 +66,7 @@ pub struct Config {
     /// Settings of the sequencer.
     pub sequencer: Limits,
     /// Settings of backups.
-    pub backups: Plan,
+    pub backups: BackupSchedule,
 }
 
 /// Prints no setting, since some are secrets.
@@ -84,7 +83,7 @@ impl Config {
     }
 
     fn read(reader: &mut Reader) -> Self {
-        let data_dir = PathBuf::from(reader.text("DATA_DIR"));
+        let data_dir = DataDir::new(reader.text("DATA_DIR"));
         let app = read_app(reader, &data_dir);
         let config = Self {
             bind: reader.addresses("BIND"),
@@ -103,13 +102,12 @@ impl Config {
                 announce_after: Duration::from_millis(reader.number("ANNOUNCE_AFTER_MS")),
                 event_ttl: Duration::from_secs(reader.number("EVENT_TTL_S")),
                 details_ttl: days(app.details_days),
-                backups_dir: app.backups_dir.clone(),
+                backups_dir: data_dir.backups(),
             },
-            backups: Plan {
+            backups: BackupSchedule {
                 data: data_dir,
-                to: app.backups_dir.clone(),
                 every: Some(reader.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
-                keep: reader.number("BACKUP_KEEP") as usize,
+                keep_max: reader.number("BACKUP_KEEP") as usize,
                 age_max: days(app.details_days),
             },
             app,
@@ -122,7 +120,7 @@ impl Config {
     }
 }
 
-fn read_app(reader: &mut Reader, data_dir: &Path) -> Settings {
+fn read_app(reader: &mut Reader, data_dir: &DataDir) -> Settings {
     let http = HttpSettings {
         open: reader.switch("OPEN"),
         allowed_origins: reader.origins(),
@@ -135,10 +133,8 @@ fn read_app(reader: &mut Reader, data_dir: &Path) -> Settings {
         participants_max: reader.number("PARTICIPANTS_MAX") as u32,
         long_polls_max: reader.number("LONG_POLLS_MAX") as usize,
         metrics_token: reader.metrics_token(),
-        images_dir: data_dir.join(IMAGES),
-        backups_dir: data_dir.join(BACKUPS),
+        data_dir: data_dir.clone(),
         details_days: reader.number("PII_DAYS") as u32,
-        journal: data_dir.join(JOURNAL_FILE),
         admin_token: String::new(),
         join_base: String::new(),
     }
@@ -286,7 +282,7 @@ mod tests {
     fn the_defaults_hold_when_nothing_is_set() {
         let config = config(&[], &[("PATH", "/bin"), ("LUCKYDRAW_DATA_DIR", "")]);
         assert_eq!(config.bind, [BindAddress { host: "0.0.0.0".into(), port: 8000 }]);
-        assert_eq!((config.data_dir.to_str(), config.default_event.as_str()), (Some("./data"), "demo"));
+        assert_eq!((config.data_dir.path().to_str(), config.default_event.as_str()), (Some("./data"), "demo"));
         let limits = &config.sequencer;
         assert_eq!((limits.announce_after.as_millis(), limits.event_ttl.as_secs(), limits.events_max), (10_000, 2_592_000, 32));
         assert!(config.workers >= 1 && !config.app.http.open && matches!(config.admin_token, AdminTokenSource::DataFolder));

@@ -4,7 +4,7 @@
 use crate::ops::config::Config;
 use crate::ops::doctor::report::Finding;
 use crate::ops::limits::connections_within;
-use crate::store::last_holder;
+use crate::store::lock::last_holder;
 use rustix::process::{Resource, getrlimit};
 
 /// Connections for which there should be room where the settings name no number.
@@ -13,7 +13,7 @@ const CONNECTIONS_ADVISED: usize = 2_000;
 /// Checks the running server's limit on open files where one holds the data folder, else this
 /// process's own.
 pub fn check_open_files(config: &Config) -> Finding {
-    let running = last_holder(&config.data_dir).and_then(limit_of);
+    let running = last_holder(config.data_dir.path()).and_then(limit_of);
     let own = || getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let room = connections_within(running.unwrap_or_else(own), config.workers + config.socket_threads);
     grade_open_files(config.connections_max, room, if running.is_some() { "the running server" } else { "this process" })

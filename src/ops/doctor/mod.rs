@@ -20,12 +20,12 @@ use report::Report;
 
 /// Runs every check. Takes some seconds where a network does not answer.
 pub fn examine(config: &Config) -> Report {
-    let mut findings = vec![storage::check_folder(&config.data_dir)];
-    findings.extend(storage::check_disk(&config.data_dir));
+    let mut findings = vec![storage::check_folder(config.data_dir.path())];
+    findings.extend(storage::check_disk(config.data_dir.path()));
     findings.extend(network::check_ports(config));
     findings.extend(network::check_name(config.app.http.domain.as_deref()));
     findings.extend(network::check_certificate(config));
-    findings.push(machine::check_clock(&config.data_dir));
+    findings.push(machine::check_clock(config.data_dir.path()));
     findings.push(kernel::check_open_files(config));
     findings.extend(machine::check_memory());
     findings.extend(kernel::check_sysctls());

@@ -7,6 +7,7 @@
 
 use crate::api::app::Settings;
 use crate::api::socket::SocketMessages;
+use crate::base::data_dir::DataDir;
 use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
@@ -20,7 +21,6 @@ use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::store::tokens::Tokens;
 use crossbeam::channel::{Receiver, Sender, bounded};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
@@ -40,7 +40,7 @@ impl Storage {
     ///
     /// # Errors
     /// When another server holds it, or its files cannot be used.
-    pub fn open(data_dir: &Path) -> Result<Self, StartError> {
+    pub fn open(data_dir: &DataDir) -> Result<Self, StartError> {
         let keys = Keys::open(data_dir)?;
         let journal = Journal::open(data_dir, &keys)?;
         Ok(Self { keys, journal })

@@ -20,7 +20,7 @@ use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
-use crate::base::data_dir::DataDir;
+use crate::base::durable_file;
 use crate::draw::EventId;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::{ListenAddress, Listener};
@@ -36,8 +36,6 @@ use crate::tls::certificates::Certificates;
 use sd_notify::NotifyState;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -78,7 +76,8 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let connections_max = limit_connections(config);
     let listeners = listeners::open(config)?;
     let storage = Storage::open(&config.data_dir)?;
-    make_images_folder(&config.app.images_dir)?;
+    let images = config.data_dir.images();
+    durable_file::create_folder(&images).map_err(|source| StartError::Folder { path: images, source })?;
     let admin_token = AdminToken::load(&config.admin_token, &config.data_dir)?;
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
@@ -97,7 +96,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
     let Some(tls) = &config.tls else { return Ok(None) };
-    Certificates::open(tls, config.app.http.domain.as_deref(), &DataDir::new(&config.data_dir)).map(Some)
+    Certificates::open(tls, config.app.http.domain.as_deref(), &config.data_dir).map(Some)
 }
 
 /// Raises the limit on open files, and returns how many connections there may be.
@@ -111,12 +110,6 @@ fn limit_connections(config: &Config) -> usize {
         _ => tracing::info!(connections_max, "room is made for connections"),
     }
     connections_max
-}
-
-/// Makes the images' folder, for its owner alone.
-fn make_images_folder(path: &Path) -> Result<(), StartError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| StartError::Folder { path: path.to_owned(), source })
 }
 
 /// Starts the threads that speak HTTP: workers, then the acceptor; then declares the server ready.
@@ -146,7 +139,7 @@ fn serve(
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: core.durable,
-        backups: backups.door(),
+        backups: backups.handle(),
         commits: core.commit_metrics,
         requests: Arc::clone(&requests),
         credit: BurstCredit::default(),

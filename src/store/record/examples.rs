@@ -1,4 +1,4 @@
-//! One example of each fact with its record, spelled out: what the journals out there look like.
+//! One example per fact with its record, spelled out as the journals out there hold it.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use crate::draw::{
@@ -61,7 +61,7 @@ fn plain_settings() -> Settings {
     Settings { title: "송년회".into(), participants_max: 20_000, groups: true, ..Settings::default() }
 }
 
-/// What journals of the first version hold, where the layout has changed since, and what it means.
+/// Records of the first version, where the layout has changed since, with the facts they mean.
 pub fn first_version() -> Vec<(&'static str, &'static str, Fact)> {
     let (session, epoch) = (SessionId([0x11; 16]), Epoch([0x22; 8]));
     let settings = plain_settings;
@@ -89,12 +89,12 @@ pub fn first_version() -> Vec<(&'static str, &'static str, Fact)> {
     ]
 }
 
-/// Facts and their `kind body`, in the order of the kinds; several of a kind where it has several faces.
+/// Facts and their `kind body`, in the order of the kinds; several of a kind where its fields vary.
 pub fn examples() -> Vec<(Fact, &'static str)> {
     [about_the_event(), about_people(), about_draws()].concat().into_iter().inspect(|(fact, _)| has_example(fact)).collect()
 }
 
-/// Does not compile when there is a new fact: give it an example below, and a name among the kinds.
+/// Stops compiling when there is a new fact: give it an example below, and a name among the kinds.
 fn has_example(fact: &Fact) {
     match fact {
         Fact::Opened { .. } | Fact::SettingsChanged { .. } | Fact::PhaseChanged { .. } | Fact::EntryCodeSet { .. } => {}

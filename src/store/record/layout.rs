@@ -1,16 +1,18 @@
-//! The layout of each record: which fields a fact has at rest, and in which order.
+//! The layout of each record: the fields that a fact has at rest, and their order.
 //!
-//! `#[serde(remote)]` lays a layout over a type of the rules: a field added or renamed there does not compile here until somebody
-//! has decided how it is kept. Nothing here may change in silence: old journals are read by these very lines, so another layout
-//! gets another version (see [`crate::store::record::version`]), and a field that it brings has a default for the records of before; the golden test in [`super`] holds the bytes fast.
+//! `#[serde(remote)]` lays a layout over a type of the rules: a field added or renamed there does
+//! not compile here until its spelling is decided. Nothing here may change in silence, since old
+//! journals are read by these very lines. Another layout gets another version (see
+//! [`super::version`]), and a field that it brings has a default for the records of before. The
+//! golden test in [`super`] pins the bytes.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
 use crate::draw::{Prize, PrizeId, SessionId};
-use crate::store::record::at_rest;
-use serde::{Deserialize, Serialize};
+use crate::store::record::field::{self, Field};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
 /// Every fact but [`Fact::Started`], as `{"kind":{fields}}`.
@@ -18,60 +20,61 @@ use std::sync::Arc;
 #[serde(remote = "Fact", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum FactLayout {
     Opened {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         id: EventId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         settings: Settings,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         session: SessionId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         epoch: Epoch,
     },
     SettingsChanged {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         settings: Settings,
     },
     PhaseChanged {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         phase: Phase,
     },
     EntryCodeSet {
         code: Option<[u8; 4]>,
     },
     PrizeAdded {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         prize: Prize,
     },
     PrizeChanged {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         prize: Prize,
     },
     PrizeRemoved {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         prize: PrizeId,
     },
     PrizesOrdered {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         order: Arc<[PrizeId]>,
     },
     Registered {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         key: [u8; 32],
     },
     ParticipantMarked {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         mark: Eligibility,
     },
     StandbyShown {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         spec: Arc<DrawSpec>,
     },
     StandbyEnded {},
-    /// Never written so: its pick has to be closed, which takes a key and a place. See [`StartedLayout`].
+    /// Never written so: its pick has to be sealed, which takes a key and a place. See
+    /// [`StartedLayout`].
     #[serde(skip)]
     Started {
         draw: DrawId,
@@ -82,107 +85,107 @@ pub(super) enum FactLayout {
         request: Option<[u8; 32]>,
     },
     Revealed {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         sealed: SealedPick,
     },
     Announced {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         cause: Cause,
     },
     Cancelled {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         sealed: SealedPick,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         reason: Arc<str>,
     },
     SeatVoided {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         reason: VoidReason,
     },
     DetailsReceived {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
     },
     Arrived {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
     },
     HandedOver {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         desk: Arc<str>,
     },
     HandOverUndone {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         draw: DrawId,
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         number: Number,
     },
     Reset {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         session: Option<SessionId>,
     },
     LinkMade {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         link: Link,
     },
     LinkRevoked {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         link: LinkId,
     },
     DetailsUnmasked {},
     EpochRenewed {
-        #[serde(with = "at_rest")]
+        #[serde(with = "field")]
         epoch: Epoch,
     },
 }
 
-/// A start: like the others, but for its pick, which is closed.
+/// A [`Fact::Started`]: like the others, but with its pick sealed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StartedLayout {
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     pub draw: DrawId,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     pub spec: Arc<DrawSpec>,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     pub pool: Arc<Pool>,
-    /// The pick under the folder's pick key, in base64url.
+    /// The pick, sealed under the folder's pick key, in base64url.
     pub sealed: String,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     pub redraw_of: Option<(DrawId, Number)>,
-    #[serde(default, with = "at_rest")]
+    #[serde(default, with = "field")]
     pub request: Option<[u8; 32]>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Settings", deny_unknown_fields)]
 pub(super) struct SettingsLayout {
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     title: Arc<str>,
     participants_max: u32,
     groups: bool,
     weights: bool,
-    #[serde(default, with = "at_rest")]
+    #[serde(default, with = "field")]
     consent_text: Option<Arc<str>>,
-    #[serde(default, with = "at_rest")]
+    #[serde(default, with = "field")]
     privacy_purpose: Option<Arc<str>>,
     #[serde(default)]
     rehearsal: bool,
@@ -191,21 +194,21 @@ pub(super) struct SettingsLayout {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Prize", deny_unknown_fields)]
 pub(super) struct PrizeLayout {
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     id: PrizeId,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     name: Arc<str>,
     rank: u32,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     grade: Option<Arc<str>>,
     quantity: u32,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     mode: Option<Mode>,
     winner_count: Option<u32>,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     image: Option<Arc<str>>,
     repeat_winners: bool,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     group: Option<Arc<str>>,
     #[serde(default)]
     needs_address: bool,
@@ -214,17 +217,17 @@ pub(super) struct PrizeLayout {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "DrawSpec", deny_unknown_fields)]
 pub(super) struct DrawSpecLayout {
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     prize_id: Option<PrizeId>,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     prize_name: Arc<str>,
     prize_rank: u32,
-    // Older records hold none.
-    #[serde(with = "at_rest", default, skip_serializing_if = "Option::is_none")]
+    // Older records have no grade.
+    #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
     prize_grade: Option<Arc<str>>,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     prize_image: Option<Arc<str>>,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     mode: Mode,
     winner_count: u32,
 }
@@ -240,10 +243,10 @@ pub(super) struct PoolLayout {
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "SealedPick", deny_unknown_fields)]
-pub(super) struct SealedLayout {
-    #[serde(with = "at_rest")]
+pub(super) struct SealedPickLayout {
+    #[serde(with = "field")]
     entropy: Entropy,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     picks: Arc<[Number]>,
 }
 
@@ -251,7 +254,7 @@ pub(super) struct SealedLayout {
 #[serde(remote = "Eligibility", deny_unknown_fields)]
 pub(super) struct EligibilityLayout {
     eligible: bool,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     group: Option<Arc<str>>,
     weight: u16,
 }
@@ -259,13 +262,13 @@ pub(super) struct EligibilityLayout {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Link", deny_unknown_fields)]
 pub(super) struct LinkLayout {
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     id: LinkId,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     role: LinkRole,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     made_at: Timestamp,
-    #[serde(with = "at_rest")]
+    #[serde(with = "field")]
     revoked_at: Option<Timestamp>,
 }
 
@@ -313,3 +316,22 @@ pub(super) enum LinkRoleLayout {
     Staff,
     Host,
 }
+
+/// Types of the rules, spelled as their layout.
+macro_rules! as_layout {
+    ($($name:ident $layout:ident),*) => {$(
+        impl Field for $name {
+            fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                $layout::serialize(self, to)
+            }
+
+            fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $layout::deserialize(from)
+            }
+        }
+    )*};
+}
+
+as_layout!(Phase PhaseLayout, Cause CauseLayout, VoidReason VoidReasonLayout, Mode ModeLayout, LinkRole LinkRoleLayout);
+as_layout!(Settings SettingsLayout, Prize PrizeLayout, DrawSpec DrawSpecLayout, Pool PoolLayout, Eligibility EligibilityLayout);
+as_layout!(SealedPick SealedPickLayout, Link LinkLayout);

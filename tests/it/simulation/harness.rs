@@ -50,8 +50,9 @@ pub struct Writer {
 
 impl Writer {
     fn open(dir: TempDir) -> Self {
-        let keys = Keys::open(dir.path()).unwrap();
-        let journal = Journal::open(dir.path(), &keys).unwrap();
+        let data = luckydraw::base::data_dir::DataDir::new(dir.path());
+        let keys = Keys::open(&data).unwrap();
+        let journal = Journal::open(&data, &keys).unwrap();
         let directory = Arc::new(Directory::default());
         let (sender, orders) = bounded(64);
         let limits = Limits {
