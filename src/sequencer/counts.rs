@@ -106,8 +106,8 @@ impl CountUpdates {
 }
 
 impl Sent {
-    /// True when something is to be sent and the interval for as many frames as the last update
-    /// took is over.
+    /// True when something is to be sent and the interval is over for as many frames as the last
+    /// update took.
     fn is_due(&mut self, now: Instant, participants: u32, connections: u32, interval: impl Fn(u32) -> Duration) -> bool {
         let is_current = self.participants == participants && self.connections == connections;
         if is_current && self.registered.is_empty() && !self.is_stale {

@@ -183,3 +183,55 @@ impl EventState {
         Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::Outcome;
+    use crate::draw::command::Command;
+    use crate::sequencer::testing::*;
+
+    /// Roles that authenticate again once a link of `role` is revoked: phone, display, admin.
+    fn reauthenticated(role: LinkRole) -> [bool; 3] {
+        let mut server = TestSequencer::open();
+        let made = server.serve([command_request(GALA, Command::MakeLink(role))]).remove(0).unwrap();
+        let Outcome::LinkMade(link) = made.outcome else { panic!("no link: {:?}", made.outcome) };
+        let mut outgoing = OutgoingFrames::default();
+        server.event().working.apply(Timestamp(1), &Fact::LinkRevoked { link }, &mut outgoing);
+        outgoing.reauthenticate.0
+    }
+
+    #[test]
+    fn a_revoked_link_ends_the_trust_in_every_role_that_it_allowed() {
+        assert_eq!(reauthenticated(LinkRole::Display), [false, true, false]);
+        assert_eq!(reauthenticated(LinkRole::Host), [false, true, true]);
+        assert_eq!(reauthenticated(LinkRole::Staff), [false; 3], "staff open no socket by their link");
+    }
+
+    #[test]
+    fn a_registration_is_left_to_the_counts_and_a_reset_takes_it_back() {
+        let mut server = TestSequencer::open();
+        let Command::Register { number, key, session } = server.claim(1) else { panic!("no registration") };
+        let (working, mut outgoing) = (&mut server.event().working, OutgoingFrames::default());
+        let roster = working.roster.clone();
+        working.apply(Timestamp(1), &Fact::Registered { number, key }, &mut outgoing);
+        assert!(!outgoing.needs_publication() && outgoing.registered == [number]);
+        working.apply(Timestamp(2), &Fact::Reset { session: Some(session) }, &mut outgoing);
+        assert!(outgoing.needs_publication() && outgoing.registered.is_empty());
+        assert!(!Arc::ptr_eq(&roster, &working.roster) && working.roster.find(&key).is_none(), "numbers begin again");
+    }
+
+    #[test]
+    fn each_publication_has_a_revision_of_its_own() {
+        let mut server = TestSequencer::open();
+        let _phone = server.phone();
+        let revision = |server: &TestSequencer| server.room().snapshot().revision;
+        let first = revision(&server);
+        let counts = server.event().publish_counts(Instant::now()).expect("a phone came");
+        assert_eq!((counts.snapshot.revision, revision(&server)), (first + 1, first + 1));
+        server.event().publish(OutgoingFrames::default());
+        assert_eq!(revision(&server), first + 2);
+        assert!(server.event().publish_counts(Instant::now()).is_none(), "nothing changed since");
+        assert_eq!(revision(&server), first + 2);
+    }
+}

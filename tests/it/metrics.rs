@@ -38,7 +38,8 @@ async fn the_local_metrics_port_needs_no_token_and_serves_nothing_else() {
     let server = TestServer::start_with(&[("LUCKYDRAW_METRICS_BIND", "127.0.0.1:0")]).await;
     let address: SocketAddr = poll("the log names the port", || {
         let printed = server.printed();
-        let (_, rest) = printed.lines().find(|line| line.contains("figures are to be had"))?.split_once("127.0.0.1:")?;
+        let (_, rest) =
+            printed.lines().find(|line| line.contains("metrics are served without a token"))?.split_once("127.0.0.1:")?;
         let port = rest.split(|c: char| !c.is_ascii_digit()).next()?;
         format!("127.0.0.1:{port}").parse().ok()
     })
