@@ -27,7 +27,7 @@
 //!         yield from struct.unpack(">4Q", hashlib.sha256(entropy + i.to_bytes(8, "big")).digest())
 //! def uniform(w, m):
 //!     return next(x for x in w if x < 2**64 // m * m) % m
-//! def pick(pool, weights, k, entropy):             # pool rising; weights {number: weight}, without those of weight 1
+//! def pick(pool, weights, k, entropy):  # pool rising; weights {number: weight}, but no weight 1
 //!     w, left, won = words(entropy), list(pool), []
 //!     for i in range(0 if weights else k):
 //!         j = i + uniform(w, len(left) - i); left[i], left[j] = left[j], left[i]

@@ -20,7 +20,7 @@ pub enum Grade {
 pub struct Finding {
     /// The thing that was checked, in one or two words.
     pub check: &'static str,
-    /// How serious it is.
+    /// Seriousness.
     pub grade: Grade,
     /// One line, for people.
     pub message: String,
