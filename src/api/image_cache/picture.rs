@@ -117,8 +117,8 @@ fn encode_within(mut image: RgbaImage, bytes_max: usize) -> Result<Picture, Unfi
         if picture.bytes.len() <= bytes_max {
             return Ok(picture);
         }
-        let (width, height) = fit(image.width(), image.height(), image.width().max(image.height()) / 4 * 3);
-        image = average(image, width, height);
+        let side = image.width().max(image.height()) / 4 * 3;
+        image = shrink(DynamicImage::ImageRgba8(image), side);
     }
 }
 
@@ -134,7 +134,7 @@ fn decode(format: Format, file: &[u8]) -> Result<RgbaImage, Unfit> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let whole = DynamicImage::from_decoder(decoder).map_err(unfit)?;
     // Shrunk before the turn, which takes a second copy.
-    let mut small = DynamicImage::ImageRgba8(shrink(whole));
+    let mut small = DynamicImage::ImageRgba8(shrink(whole, KEPT_SIDE_MAX));
     small.apply_orientation(orientation);
     Ok(small.into_rgba8())
 }
@@ -205,35 +205,32 @@ fn fit(width: u32, height: u32, side_max: u32) -> (u32, u32) {
     (kept(width), kept(height))
 }
 
-/// The picture at the size it is kept, each pixel the average of those it covers.
-fn shrink(image: DynamicImage) -> RgbaImage {
-    let (width, height) = fit(image.width(), image.height(), KEPT_SIDE_MAX);
+/// The picture within a square of `side_max`, each pixel the average of those it covers. Colours
+/// are averaged by their opacity, or invisible pixels would colour the edges; with 16 bits per
+/// sample, or they would lose a shade.
+fn shrink(image: DynamicImage, side_max: u32) -> RgbaImage {
+    let (width, height) = fit(image.width(), image.height(), side_max);
+    if (image.width(), image.height()) == (width, height) {
+        return image.into_rgba8();
+    }
     if !image.color().has_alpha() {
         return image.thumbnail_exact(width, height).into_rgba8();
     }
-    average(image.into_rgba8(), width, height)
-}
-
-/// The picture at a size no larger than its own. Colours are averaged by their opacity, or
-/// invisible pixels would colour the edges.
-fn average(mut image: RgbaImage, width: u32, height: u32) -> RgbaImage {
-    if (image.width(), image.height()) == (width, height) {
-        return image;
-    }
+    let mut image = image.into_rgba16();
     for Rgba([colours @ .., opacity]) in image.pixels_mut() {
-        colours.iter_mut().for_each(|colour| *colour = scale(*colour, *opacity, 255));
+        colours.iter_mut().for_each(|colour| *colour = scale(*colour, *opacity, u16::MAX));
     }
     let mut small = image::imageops::thumbnail(&image, width, height);
     for Rgba([colours @ .., opacity]) in small.pixels_mut() {
-        colours.iter_mut().for_each(|colour| *colour = scale(*colour, 255, (*opacity).max(1)));
+        colours.iter_mut().for_each(|colour| *colour = scale(*colour, u16::MAX, (*opacity).max(1)));
     }
-    small
+    DynamicImage::ImageRgba16(small).into_rgba8()
 }
 
-/// `value * by / to`, rounded; at most 255.
-fn scale(value: u8, by: u8, to: u8) -> u8 {
-    let scaled = (u32::from(value) * u32::from(by) + u32::from(to) / 2) / u32::from(to);
-    u8::try_from(scaled).unwrap_or(u8::MAX)
+/// `value * by / to`, rounded and saturating.
+fn scale(value: u16, by: u16, to: u16) -> u16 {
+    let scaled = (u64::from(value) * u64::from(by) + u64::from(to) / 2) / u64::from(to);
+    u16::try_from(scaled).unwrap_or(u16::MAX)
 }
 
 fn encode(image: &RgbaImage) -> Result<Picture, Unfit> {
