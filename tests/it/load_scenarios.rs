@@ -83,15 +83,15 @@ async fn everybody_catches_up_after_a_storm_exactly_once() {
 #[tokio::test]
 async fn slow_phones_are_evicted_and_nobody_else_notices() {
     let server = TestServer::start().await;
-    // 400 frames of some 250 bytes: more than the server's kernel and outbox hold for a phone that
-    // does not read.
-    let size = ["--users", "100", "--prizes", "100", "--time-scale", "0.007"];
+    // 600 frames of some 250 bytes: far more than both kernels and the outbox hold for a phone that
+    // does not read, whatever the kernel's settings.
+    let size = ["--users", "150", "--prizes", "150", "--time-scale", "0.007"];
     let slow = ["--slow-clients", "4%", "--threshold", "ws.slow_kept<=0", "--threshold", "ws.slow_evicted>=2"];
     let run = full_scenario(server.address, &[&["--scenario", "b"], &size[..], &slow].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
     run.meets_all_musts();
-    // 96 phones and the display; nothing is due to the other 4.
-    assert_all_received(&run, 97.0 * 400.0);
+    // 144 phones and the display; nothing is due to the other 6.
+    assert_all_received(&run, 145.0 * 600.0);
 }
 
 #[tokio::test]
