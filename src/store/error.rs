@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 /// Why a journal cannot be opened, read or copied. The text says what the operator can do.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum JournalError {
     /// The disk's error.
     #[error("{} cannot be used", path.display())]

@@ -24,6 +24,7 @@ const SECRET_LEN: usize = 32;
 
 /// Why the keys of a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum KeysError {
     /// The disk's error.
     #[error("{} cannot be used", path.display())]

@@ -14,6 +14,7 @@ const PROCESS_ID_LEN_MAX: u64 = 20;
 
 /// Why a folder cannot be locked.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum LockError {
     /// Another process holds the lock; `holder` names it.
     #[error("the data folder {} is in use by {holder}: stop it first, or choose another folder", folder.display())]

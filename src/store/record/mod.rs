@@ -74,6 +74,7 @@ pub(super) struct Record<'a> {
 
 /// Why a record cannot be read. The text says what the operator can do.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum RecordError {
     /// The kind is unknown.
     #[error(
