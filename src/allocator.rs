@@ -30,6 +30,7 @@ pub fn disable_huge_pages() {
 }
 
 /// Returns freed memory to the system, once per second and for ever. Cancel safe.
+#[expect(unsafe_code, reason = "mi_collect has no safe wrapper")]
 pub async fn return_freed_memory() -> Infallible {
     loop {
         tokio::time::sleep(RETURN_EVERY).await;

@@ -4,6 +4,8 @@
 //! A binary of its own, since the counting allocator serves the whole process. It holds one test,
 //! so that nothing else allocates meanwhile.
 
+#![allow(unsafe_code, reason = "a global allocator is unsafe to implement")]
+
 use bytes::Bytes;
 use luckydraw::draw::fact::Settings;
 use luckydraw::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 /// Settings of this layer.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// Settings of the HTTP layer.
     pub http: HttpSettings,
     /// The event of an address that names none.
     pub default_event: Option<String>,
@@ -42,24 +43,34 @@ pub struct Settings {
 
 /// Everything that handlers share.
 pub struct App {
+    /// The operator's settings.
     pub settings: Settings,
+    /// Finds the room of an event.
     pub directory: Arc<Directory>,
+    /// The way to the sequencer.
     pub inbox: Inbox,
+    /// The threads that own the sockets.
     pub reactors: Reactors,
+    /// Derives and verifies tokens and codes.
     pub tokens: Tokens,
+    /// Counts guesses.
     pub rate_limiter: RateLimiter,
     /// Images that were requested last.
     pub images: ImageCache,
-    /// Whether the server takes new work: false while it starts, and once it stops. Written by the server; relaxed, since
-    /// nothing else is read on the strength of it.
+    /// True if the server takes new work: false while it starts, and once it stops. Written by the
+    /// server; relaxed, since nothing else is read on the strength of it.
     pub ready: AtomicBool,
-    /// Whether the last commit succeeded.
+    /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
+    /// The way to the backup thread.
     pub backups: BackupHandle,
+    /// One permit per long-poll.
     pub long_polls: Semaphore,
     /// One permit: held by the thread that reads or writes a spreadsheet or a picture.
     pub files: Arc<Semaphore>,
+    /// Counts and times of commits.
     pub commits: Arc<CommitMetrics>,
+    /// Counts and times of answers.
     pub requests: Arc<RequestMetrics>,
     /// CPU burst credit that the small box has spent.
     pub credit: BurstCredit,

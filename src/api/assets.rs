@@ -1,9 +1,11 @@
-//! The pages and their modules, styles and texts, embedded: found by name, and sent as small as the browser accepts.
+//! The pages and their modules, styles and texts, embedded: found by name, and sent as small as the
+//! browser accepts.
 //!
-//! Files of a page are served from a folder named after the hash of all files, and may be cached for ever; a page itself is
-//! revalidated each time and answered 304 while it is unchanged. `src/pages/build.rs` makes the table. Nothing is read from
-//! the disk. Only the compressed forms are embedded: the plain ones would be a third of a MiB of the program, for the few
-//! clients that accept no gzip.
+//! Files of a page are served from a folder named after the hash of all files, and may be cached
+//! for ever; a page itself is revalidated each time and answered 304 while it is unchanged.
+//! `src/pages/build.rs` makes the table. Nothing is read from the disk. Only the compressed forms
+//! are embedded: the plain ones would be a third of a MiB of the program, for the few clients that
+//! accept no gzip.
 
 use crate::api::app::ApiRequest;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, with_type};
@@ -19,11 +21,15 @@ include!(concat!(env!("OUT_DIR"), "/files.rs"));
 /// An embedded file.
 #[derive(Debug)]
 pub struct File {
+    /// `folder/name`.
     pub name: &'static str,
+    /// Value of `Content-Type`.
     pub media_type: &'static str,
     /// Hash of the content.
     pub tag: &'static str,
+    /// Compressed by Brotli (RFC 7932).
     pub brotli: &'static [u8],
+    /// Compressed by gzip (RFC 1952).
     pub gzip: &'static [u8],
 }
 
@@ -38,8 +44,9 @@ impl File {
         plain
     }
 
-    /// Names of the files that this page, module or style sheet refers to in double quotes, for which `counts` agrees to the
-    /// text before the quote. Relative names are resolved against its folder.
+    /// Names of the files that this page, module or style sheet refers to in double quotes, for
+    /// which `counts` agrees to the text before the quote. Relative names are resolved against its
+    /// folder.
     ///
     /// # Panics
     /// When it is not UTF-8.
@@ -62,7 +69,8 @@ pub fn find(name: &str) -> Option<&'static File> {
     FILES.binary_search_by(|file| file.name.cmp(name)).ok().map(|place| &FILES[place])
 }
 
-/// A page with every file it loads before it can do anything: those its HTML names, and the modules these import at once.
+/// A page with every file it loads before it can do anything: those its HTML names, and the modules
+/// these import at once.
 ///
 /// # Panics
 /// When the page, or a file that it names, does not exist.
@@ -88,7 +96,8 @@ pub async fn show(request: ApiRequest) -> HttpResult {
     let name = format!("{}/{}", request.param(1), request.param(2));
     let file = find(&name).filter(|file| !file.name.ends_with(".html"));
     let file = file.ok_or_else(|| HttpError::not_found("there is nothing at this address"))?;
-    // A page loaded before the server was replaced still finds its files, but no cache keeps them under the old name.
+    // A page loaded before the server was replaced still finds its files, but no cache keeps them
+    // under the old name.
     let is_current = request.param(0) == VERSION;
     let cache_control = if is_current { "public, max-age=31536000, immutable" } else { "no-cache" };
     Ok(response(file, &request.head.headers, cache_control))
@@ -118,7 +127,7 @@ pub fn response(file: &'static File, request_headers: &HeaderMap, cache_control:
     response
 }
 
-/// Whether the client holds the content of `tag` already (RFC 9110, section 13.1.2).
+/// Returns whether the client holds the content of `tag` already (RFC 9110, section 13.1.2).
 pub fn is_held(request_headers: &HeaderMap, tag: &str) -> bool {
     let lists = request_headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|tags| tags.split(',')).any(|held| held.trim().trim_start_matches("W/") == tag)
@@ -142,7 +151,8 @@ impl Encoding {
     }
 }
 
-/// The smallest encoding that the client accepts. A weight of 0 refuses one; other weights are no reason to send more bytes.
+/// The smallest encoding that the client accepts. A weight of 0 refuses one; other weights are no
+/// reason to send more bytes.
 fn best_encoding(request_headers: &HeaderMap) -> Encoding {
     let lists = request_headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let accepted = lists.flat_map(|list| list.split(',')).filter_map(|item| {

@@ -1,9 +1,9 @@
 //! Credentials and what they allow: the admin token, the login cookie and signed links.
 //!
-//! What a request presents is verified first and judged after, in functions without I/O. Secrets are compared by their
-//! SHA-256, so that the time of a comparison says nothing about the secret. A wrong token is answered late, each on its own: a
-//! lock after so many wrong ones would let anybody lock out the right one. In open mode every client is admin, as with the
-//! server before this one.
+//! Credentials are verified first and judged after, in functions without I/O. Secrets are compared
+//! by their SHA-256, so that the time of a comparison says nothing about the secret. A wrong token
+//! is answered late, each on its own: a lock after so many wrong ones would let anybody lock out
+//! the right one. In open mode every client is admin, as with the server before this one.
 
 use crate::api::app::{ApiRequest, Settings};
 use crate::base::clock::{rfc3339, wall_clock};
@@ -29,7 +29,9 @@ const WRONG_TOKEN_DELAY: Duration = Duration::from_millis(250);
 /// A verified credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
+    /// The admin token, or a login by it.
     Admin,
+    /// A signed link that is not revoked.
     Link(LinkId, LinkRole),
 }
 
@@ -45,7 +47,7 @@ pub enum AccessLevel {
 }
 
 impl Credential {
-    /// Whether it grants that level. A display's link opens no call at all.
+    /// Returns whether it grants that level. A display's link opens no call at all.
     pub fn grants(self, level: AccessLevel) -> bool {
         match self {
             Credential::Admin => true,
@@ -55,7 +57,7 @@ impl Credential {
         }
     }
 
-    /// Whether a socket may have that role. The prize desk has no socket.
+    /// Returns whether a socket may have that role. The prize desk has no socket.
     pub fn allows_role(self, role: Role) -> bool {
         match role {
             Role::Phone => true,
@@ -75,11 +77,13 @@ impl Credential {
 
 /// An event, and the credential that opened it.
 pub struct EventAccess {
+    /// The event's room.
     pub room: Arc<Room>,
+    /// Sufficient for the level that was required.
     pub credential: Credential,
 }
 
-/// What a request presents, already verified.
+/// Credentials of a request, already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presented {
     Nothing,
@@ -101,10 +105,12 @@ enum AuthError {
 }
 
 impl ApiRequest {
-    /// The event that the path names, if the caller may access it. In open mode it is created by its first use.
+    /// The event that the path names, if the caller may access it. In open mode it is created by
+    /// its first use.
     ///
     /// # Errors
-    /// 401 without a credential, 403 with one that does not suffice, and then 404 for an event that does not exist.
+    /// 401 without a credential, 403 with one that does not suffice, and then 404 for an event that
+    /// does not exist.
     pub async fn require_event(&self, level: AccessLevel) -> Result<EventAccess, HttpError> {
         let room = self.app.directory.find(self.param(0));
         let credential = self.require_of(room.as_deref(), level).await?;
@@ -151,7 +157,7 @@ impl ApiRequest {
         }
     }
 
-    /// Whether the request carries a login that is still valid.
+    /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
         let admin = hash(&self.app.settings.admin_token);
         self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, wall_clock()))
@@ -159,8 +165,8 @@ impl ApiRequest {
 }
 
 impl<A> RequestContext<A> {
-    /// Whether a script on this server's own page made the request: a form cannot set the header, a foreign page not the
-    /// origin.
+    /// Returns whether a script on this server's own page made the request: a form cannot set the
+    /// header, a foreign page not the origin.
     fn is_from_own_page(&self) -> bool {
         self.header("x-luckydraw") == Some("1") && self.caller.is_same_host()
     }
@@ -171,7 +177,8 @@ impl<A> RequestContext<A> {
     }
 }
 
-/// `GET /admin/login`: whether this browser is logged in, so that a page need not try and be refused.
+/// `GET /admin/login`: whether this browser is logged in, so that a page need not try and be
+/// refused.
 pub async fn show_login(request: ApiRequest) -> HttpResult {
     let open = request.app.settings.http.open;
     let is_in = open || request.has_login();
@@ -197,7 +204,8 @@ pub async fn logout(_request: ApiRequest) -> HttpResult {
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
 
-/// Verifies a token: the admin token anywhere, a link's token in its event and while the link stands.
+/// Verifies a token: the admin token anywhere, a link's token in its event and while the link
+/// stands.
 pub fn verify(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
     if is_same_secret(&settings.admin_token, token) {
         return Some(Credential::Admin);
@@ -229,7 +237,7 @@ fn find_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     pairs.filter_map(|pair| pair.trim().split_once('=')).find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// Whether both are the same secret, in a time that says nothing about it.
+/// Returns whether both are the same secret, in a time that says nothing about it.
 pub fn is_same_secret(expected: &str, presented: &str) -> bool {
     let differing = hash(expected).iter().zip(hash(presented)).fold(0, |bits, (a, b)| bits | (a ^ b));
     differing == 0

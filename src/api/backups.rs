@@ -1,4 +1,5 @@
-//! `GET` and `POST backup`: copies of the whole data folder, which stay on the server's disk. No call downloads one.
+//! `GET` and `POST backup`: copies of the whole data folder, which stay on the server's disk. No
+//! call downloads one.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;

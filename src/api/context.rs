@@ -1,4 +1,5 @@
-//! The request context of this application: bodies as types, the event that a call is about, and commands to the sequencer.
+//! The request context of this application: bodies as types, the event that a call is about, and
+//! commands to the sequencer.
 
 use crate::api::app::App;
 use crate::api::auth::EventAccess;
@@ -43,7 +44,8 @@ impl RequestContext<App> {
         Ok(parse_many_fields(&self.read_body(BODY_MAX).await?)?)
     }
 
-    /// Submits a command to the event that `access` opened; returns once its facts are durable and published.
+    /// Submits a command to the event that `access` opened; returns once its facts are durable and
+    /// published.
     ///
     /// # Errors
     /// The sequencer's rejection.
@@ -69,7 +71,7 @@ impl RequestContext<App> {
         value.transpose().map_err(|_| HttpError::invalid(format!("{name}: must be a number")))
     }
 
-    /// Whether a query parameter is `1`.
+    /// Returns whether a query parameter is `1`.
     pub fn is_flag_set(&self, name: &str) -> bool {
         self.query(name).as_deref() == Some("1")
     }

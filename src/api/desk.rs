@@ -1,11 +1,12 @@
-//! The prize desk: participants and what staff note about them, winners and how to reach them, claims and hand-overs.
+//! The prize desk: participants and what staff note about them, winners and how to reach them,
+//! claims and hand-overs.
 //!
-//! Telephone numbers leave here masked. To see them whole is requested, allowed to hosts, and on record before the first one
-//! is read.
+//! Telephone numbers leave here masked. To see them whole is requested, allowed to hosts, and on
+//! record before the first one is read.
 //!
-//! A claim code is derived from its seat and never stored: looking one up derives the codes of all announced seats anew, half
-//! a microsecond each. Wrong codes are counted per link and per event, and every refusal of a code is the same: only a holder
-//! of a right one learns anything.
+//! A claim code is derived from its seat and never stored: looking one up derives the codes of all
+//! announced seats anew, half a microsecond each. Wrong codes are counted per link and per event,
+//! and every refusal of a code is the same: only a holder of a right one learns anything.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::EventAccess;
@@ -92,7 +93,8 @@ pub async fn undo_hand_over(mut request: ApiRequest) -> HttpResult {
     success(&people::hand_over_undone(DrawId(draw_id), Number(draw_number)), "undone")
 }
 
-/// The mask that the query asks for. Taking it off is the host's right, and is on record before anything is read.
+/// The mask that the query asks for. Taking it off is the host's right, and is on record before
+/// anything is read.
 ///
 /// # Errors
 /// 403 for staff that ask for whole numbers.
@@ -107,7 +109,8 @@ pub async fn requested_mask(request: &ApiRequest, access: &EventAccess) -> Resul
     Ok(Mask::Off)
 }
 
-/// All winners' details of an event, by draw and number; page by page, so that the sequencer is never held for long.
+/// All winners' details of an event, by draw and number; page by page, so that the sequencer is
+/// never held for long.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -145,7 +148,8 @@ fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, 
         Credential::Admin => None,
         Credential::Link(id, _) => Some(id),
     };
-    // Counted before the look, and taken back when right: many codes at once get no further than one after the other.
+    // Counted before the look, and taken back when right: many codes at once get no further than
+    // one after the other.
     limiter.count_claim_attempt(&room.id, link, limiter.now_ms())?;
     let snapshot = room.snapshot();
     let event = &snapshot.event;

@@ -1,7 +1,8 @@
-//! The show: standby, start, reveal, complete, cancel, void, the whole draw in one call, history, reset, end of a rehearsal.
+//! The show: standby, start, reveal, complete, cancel, void, the whole draw in one call, history,
+//! reset, end of a rehearsal.
 //!
-//! Every handler takes the same three steps: who asks, what is requested, what came of it. The rules decide what may follow
-//! what.
+//! Every handler takes the same three steps: who asks, what is requested, what came of it. The
+//! rules decide what may follow what.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
@@ -26,7 +27,8 @@ pub async fn standby(mut request: ApiRequest) -> HttpResult {
     let spec = request.json_with_image().await?;
     let draw = draw_request(&request.app, spec).await?;
     let accepted = request.submit(&access, Command::Standby(draw)).await?;
-    // Another console may have started the draw in the same moment: then none is on standby any more.
+    // Another console may have started the draw in the same moment: then none is on standby any
+    // more.
     let data = accepted.snapshot.event.standby.as_deref().map_or_else(|| "null".to_owned(), draws::standby);
     success(&data, "standing by")
 }
@@ -118,12 +120,14 @@ pub async fn reset(mut request: ApiRequest) -> HttpResult {
     success(&data, "reset")
 }
 
-/// `POST rehearsal/wipe`: deletes what was rehearsed, with one typed word, and only in an event marked as a rehearsal.
+/// `POST rehearsal/wipe`: deletes what was rehearsed, with one typed word, and only in an event
+/// marked as a rehearsal.
 pub async fn wipe_rehearsal(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Admin).await?;
     request.json::<Wipe>().await?.check()?;
     let accepted = request.submit(&access, Command::Wipe(chance::session_id())).await?;
-    // After their draws: a crash in between leaves details that nothing shows, and that another wipe, or their days, remove.
+    // After their draws: a crash in between leaves details that nothing shows, and that another
+    // wipe, or their days, remove.
     request.app.inbox.ask(|reply| Request::DropDetails { event: access.room.id.clone(), reply }).await?;
     let session = HEXLOWER.encode(&accepted.snapshot.event.session.0);
     success(&format!(r#"{{"event_session_id":"{session}"}}"#), "wiped")
@@ -137,7 +141,8 @@ async fn draw_request(app: &Arc<App>, mut body: DrawBody) -> Result<DrawRequest,
     Ok(body.draw_request()?)
 }
 
-/// Refuses to complete a draw that is gone or cancelled: the console that names it shows an old state.
+/// Refuses to complete a draw that is gone or cancelled: the console that names it shows an old
+/// state.
 fn refuse_outdated(room: &Room, which: &DrawSelector) -> Result<(), HttpError> {
     let DrawSelector::Draw(id) = which else { return Ok(()) };
     let snapshot = room.snapshot();

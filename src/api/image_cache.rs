@@ -1,4 +1,5 @@
-//! Stored images, and the last few of them in memory; conversions of uploads, and the last few of those remembered.
+//! Stored images, and the last few of them in memory; conversions of uploads, and the last few of
+//! those remembered.
 //!
 //! An image is named by the SHA-256 of its content and never written again. Knows no request.
 
@@ -30,10 +31,12 @@ pub struct Stored {
     pub name: String,
     /// In pixels.
     pub width: u32,
+    /// In pixels.
     pub height: u32,
 }
 
 /// Why an image is not stored.
+#[expect(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("prize_image: {0}")]
@@ -44,7 +47,8 @@ pub enum StoreError {
     Disk(#[from] std::io::Error),
 }
 
-/// The images that were requested last, and the last conversions; latest first. Shared by all workers.
+/// The images that were requested last, and the last conversions; latest first. Shared by all
+/// workers.
 #[derive(Debug)]
 pub struct ImageCache {
     recent: Mutex<VecDeque<(String, Bytes)>>,
@@ -61,7 +65,8 @@ impl Default for ImageCache {
 }
 
 impl ImageCache {
-    /// An image, from memory or from `dir`. Reads under the lock, so that a hall that asks at once reads the file once.
+    /// An image, from memory or from `dir`. Reads under the lock, so that a hall that asks at once
+    /// reads the file once.
     pub fn get(&self, dir: &Path, name: &str) -> Option<Bytes> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let known = recent.iter().position(|(known, _)| known == name).and_then(|place| recent.remove(place));
@@ -77,7 +82,8 @@ impl ImageCache {
         Some(image)
     }
 
-    /// Converts an upload and stores it in `dir`, unless that was done recently. Blocks for up to seconds.
+    /// Converts an upload and stores it in `dir`, unless that was done recently. Blocks for up to
+    /// seconds.
     pub fn store(&self, dir: &Path, upload: &[u8]) -> Result<Stored, StoreError> {
         let hash = sha256(upload);
         if let Some(stored) = self.find_converted(&hash).filter(|stored| dir.join(&stored.name).exists()) {

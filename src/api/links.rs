@@ -1,6 +1,7 @@
 //! Signed links: for the projector, the prize desk and the host, each valid until it is revoked.
 //!
-//! A link's token is derived from its event and id, so that the console can show it again, and no secret is stored.
+//! A link's token is derived from its event and id, so that the console can show it again, and no
+//! secret is stored.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
@@ -40,7 +41,8 @@ pub async fn revoke(request: ApiRequest) -> HttpResult {
     success("{}", "revoked")
 }
 
-/// A link with its token and page, while it is valid. The token goes behind a `#`, where no server and no log sees it.
+/// A link with its token and page, while it is valid. The token goes behind a `#`, where no server
+/// and no log sees it.
 fn view(app: &App, event: &EventId, link: &Link) -> LinkView {
     let mut view = events::link(link);
     if link.revoked_at.is_none() {

@@ -1,7 +1,8 @@
 //! `GET /state`: the frames of a phone's socket, for networks that block WebSocket.
 //!
-//! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks again. Waiting requests are
-//! bounded by the application's permits and hold nothing but a watch: the answer is made from the snapshot of its moment.
+//! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks
+//! again. Waiting requests are bounded by the application's permits and hold nothing but a watch:
+//! the answer is made from the snapshot of its moment.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::phone::{verify_number, with_private_view};
@@ -17,13 +18,15 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
 
-/// Longest wait of an up-to-date phone: below the half minute after which networks tend to cut idle connections.
+/// Longest wait of an up-to-date phone: below the half minute after which networks tend to cut idle
+/// connections.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 
 /// `GET /state`
 pub async fn state(request: ApiRequest) -> HttpResult {
     let (app, room) = (&request.app, request.event_in_query()?);
-    // A missing `epoch` means the current one; otherwise each poll would look stale and return at once.
+    // A missing `epoch` means the current one; otherwise each poll would look stale and return at
+    // once.
     let epoch = request.query("epoch").unwrap_or_else(|| HEXLOWER.encode(&room.snapshot().event.epoch.0).into());
     let since = parse_since(request.query("since").as_deref(), Some(&epoch))?;
     if is_up_to_date(&room.snapshot(), since) {
@@ -56,7 +59,8 @@ pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &Authent
     state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, Some(own))
 }
 
-/// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no failure.
+/// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no
+/// failure.
 async fn wait_for_frames(app: &App, room: &Room, since: Option<ResumePoint>) {
     let mut watch = room.watch_seq();
     // All arms are cancel safe.

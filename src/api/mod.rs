@@ -1,11 +1,13 @@
 //! The answers of this product: one file per group of calls.
 //!
-//! A handler reads and checks once, at the edge, into the draw's own types ([`context`]); reads a snapshot or submits a
-//! command; and answers. Phones call [`phone`], [`long_poll`], [`qr`] and [`pictures`]; consoles call [`draws`], [`prizes`],
-//! [`events`], [`desk`], [`links`], [`spreadsheets`], [`stats`] and [`backups`]. [`socket`] admits WebSockets and handles their
-//! messages. [`auth`] says who may do what, [`rate_limiter`] how often; [`error`] gives every refusal its status. [`routes`] is
-//! the table of all calls, [`pages`] and [`assets`] serve the embedded pages, [`metrics`] and [`health`] serve machines.
-//! Handlers know no rule, and wait for nothing but the sequencer and, for files, a blocking thread.
+//! A handler reads and checks once, at the edge, into the draw's own types ([`context`]); reads a
+//! snapshot or submits a command; and answers. Phones call [`phone`], [`long_poll`], [`qr`] and
+//! [`pictures`]; consoles call [`draws`], [`prizes`], [`events`], [`desk`], [`links`],
+//! [`spreadsheets`], [`stats`] and [`backups`]. [`socket`] admits WebSockets and handles their
+//! messages. [`auth`] says who may do what, [`rate_limiter`] how often; [`error`] gives every
+//! refusal its status. [`routes`] is the table of all calls, [`pages`] and [`assets`] serve the
+//! embedded pages, [`metrics`] and [`health`] serve machines. Handlers know no rule, and wait for
+//! nothing but the sequencer and, for files, a blocking thread.
 
 pub mod app;
 pub mod assets;

@@ -1,7 +1,8 @@
 //! The pages that people open: the file of each address, what a page may do, and the default event.
 //!
-//! A page is the same for everybody and holds nothing of the request, so that it is embedded compressed; it asks for what it
-//! shows by itself, and for the event too when its address names none.
+//! A page is the same for everybody and holds nothing of the request, so that it is embedded
+//! compressed; it asks for what it shows by itself, and for the event too when its address names
+//! none.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::assets;
@@ -67,7 +68,8 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
     event_page(&request, "verify/index.html")
 }
 
-/// The page, unless the address names what cannot be an event. One that names none finds out by `GET /join`.
+/// The page, unless the address names what cannot be an event. One that names none finds out by
+/// `GET /join`.
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
@@ -79,8 +81,9 @@ fn event_page(request: &ApiRequest, name: &str) -> HttpResult {
 }
 
 impl App {
-    /// The event of an address that names none: the operator's while it goes on, else the newest that does. In open mode an
-    /// event is created by its first use, so that the operator's always goes on.
+    /// The event of an address that names none: the operator's while it goes on, else the newest
+    /// that does. In open mode an event is created by its first use, so that the operator's always
+    /// goes on.
     pub fn event_by_default(&self) -> Option<EventId> {
         let default = self.settings.default_event.as_deref().and_then(EventId::parse);
         let events = self.directory.all().into_iter().map(|room| room.snapshot());
@@ -104,8 +107,9 @@ fn page(request: &ApiRequest, name: &str) -> HttpResult {
     Ok(response)
 }
 
-/// A page's content security policy: it runs and shows what this server sends, speaks to this server, and takes no text for
-/// markup. The socket's address is named since older phones do not count it as `'self'`; the host has passed the guard.
+/// A page's content security policy: it runs and shows what this server sends, speaks to this
+/// server, and takes no text for markup. The socket's address is named since older phones do not
+/// count it as `'self'`; the host has passed the guard.
 fn policy(host: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self' ws://{host} wss://{host}; \

@@ -1,8 +1,9 @@
-//! Calls of a phone: its number, its number again, whether it won, how its owner can be reached, results and proof.
+//! Calls of a phone: its number, its number again, whether it won, how its owner can be reached,
+//! results and proof.
 //!
-//! A number is claimed from the roster under the key of the phone's `request_id`, and answered only once it is committed: a
-//! retry finds the same claim, so that an answer lost on the way costs no number. A token presented here is verified and
-//! never adopted.
+//! A number is claimed from the roster under the key of the phone's `request_id`, and answered only
+//! once it is committed: a retry finds the same claim, so that an answer lost on the way costs no
+//! number. A token presented here is verified and never adopted.
 
 use crate::api::app::{ApiRequest, App, Settings};
 use crate::api::auth::delay_wrong_token;
@@ -112,13 +113,14 @@ pub async fn proof(request: ApiRequest) -> HttpResult {
     success(&draws::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
 }
 
-/// The number that a token proves in an event; `None` for a token of another session or event, or of a number that was
-/// never committed.
+/// The number that a token proves in an event; `None` for a token of another session or event, or
+/// of a number that was never committed.
 pub fn verify_number(tokens: &Tokens, event: &Event, token: &str) -> Option<Number> {
     tokens.verify(event.session, token).filter(|number| event.participant(*number).is_some())
 }
 
-/// Calls `render` with the private view of an authenticated phone: number, claim codes, retention period.
+/// Calls `render` with the private view of an authenticated phone: number, claim codes, retention
+/// period.
 pub fn with_private_view<T>(
     tokens: &Tokens,
     settings: &Settings,
@@ -130,8 +132,8 @@ pub fn with_private_view<T>(
     render(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
 }
 
-/// The key under which a registration claims its number: of the phone's own making, so that its retry finds the claim
-/// again, else random.
+/// The key under which a registration claims its number: of the phone's own making, so that its
+/// retry finds the claim again, else random.
 fn registration_key(request: &ApiRequest, body: &Register) -> Result<[u8; 32], HttpError> {
     match request_id(request, body) {
         Some(id) => Ok(hash_request_id(request::request_id(id)?)),
@@ -144,11 +146,11 @@ fn request_id<'r>(request: &'r ApiRequest, body: &'r Register) -> Option<&'r str
     body.request_id.as_deref().or(request.header("idempotency-key"))
 }
 
-/// The number that the request proves to have already: by the body's token, the header's or the cookie's, the first that
-/// is good.
+/// The number that the request proves to have already: by the body's token, the header's or the
+/// cookie's, the first that is good.
 ///
-/// A page's cookie is its phone's. A script may play many phones out of one jar: its cookie does not count where it names
-/// each phone by a key, nor in open mode, whose old scripts know no keys.
+/// A page's cookie is its phone's. A script may play many phones out of one jar: its cookie does
+/// not count where it names each phone by a key, nor in open mode, whose old scripts know no keys.
 fn presented_number(request: &ApiRequest, body: &Register, event: &Event) -> Option<Number> {
     let is_script_of_many = request.app.settings.http.open || request_id(request, body).is_some();
     let cookie_counts = request.caller.is_page() || !is_script_of_many;
@@ -165,7 +167,8 @@ fn require_number(request: &ApiRequest, event: &Event) -> Result<Number, HttpErr
     verify_number(&request.app.tokens, event, token).ok_or_else(|| Refusal::ParticipantNotFound.into())
 }
 
-/// Claims a number and has it committed. A claim that exists is a retry and is honoured, whatever has been closed since.
+/// Claims a number and has it committed. A claim that exists is a retry and is honoured, whatever
+/// has been closed since.
 async fn claim_and_commit(
     app: &App,
     room: &Room,
@@ -175,7 +178,8 @@ async fn claim_and_commit(
     for _ in 0..CLAIMS_MAX {
         let mut snapshot = room.snapshot();
         if snapshot.roster.find(key).is_none() {
-            // A claim is never given back: phones that retry while the disk is full would take every number.
+            // A claim is never given back: phones that retry while the disk is full would take
+            // every number.
             if !app.durable.load(Relaxed) {
                 return Err(Rejection::NotDurable.into());
             }

@@ -1,9 +1,10 @@
 //! Pictures of prizes: converted, stored once under their SHA-256, served from memory.
 //!
-//! What is stored is never what was uploaded, but a `picture` made of it, without the place where it was taken. Converting takes
-//! much memory: one thread at a time does it, and flushes the result to the disk; a few uploads wait for their turn. An old
-//! console sends its picture with every step of a draw, so recent conversions are remembered. All phones of a hall request the
-//! same picture in the same second: the last few are kept as one buffer each, which every response shares.
+//! The stored image is never the upload itself, but a `picture` made of it, without the place where
+//! it was taken. Converting takes much memory: one thread at a time does it, and flushes the result
+//! to the disk; a few uploads wait for their turn. An old console sends its picture with every step
+//! of a draw, so recent conversions are remembered. All phones of a hall request the same picture
+//! in the same second: the last few are kept as one buffer each, which every response shares.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::assets;
@@ -73,7 +74,8 @@ async fn store(app: &Arc<App>, upload: Bytes) -> Result<Stored, HttpError> {
     drop(waiting);
     let app = Arc::clone(app);
     let work = move || {
-        // Held by the thread that works: when the client goes away, the next upload still waits for its end.
+        // Held by the thread that works: when the client goes away, the next upload still waits for
+        // its end.
         let _permit = permit;
         app.images.store(&app.settings.data_dir.images(), &upload)
     };

@@ -1,7 +1,9 @@
-//! QR codes and their addresses: of the event, for the hall to join, and of a winner's claim, for the prize desk to scan.
+//! QR codes and their addresses: of the event, for the hall to join, and of a winner's claim, for
+//! the prize desk to scan.
 //!
-//! A claim code buys a prize: it comes in a body and stands behind the `#` of the encoded address, so that no log and no
-//! browser history on the way holds it. Whether it is right is for the desk to find out.
+//! A claim code buys a prize: it comes in a body and stands behind the `#` of the encoded address,
+//! so that no log and no browser history on the way holds it. Whether it is right is for the desk
+//! to find out.
 
 use crate::api::app::ApiRequest;
 use crate::api::error::event_not_found;
@@ -22,7 +24,7 @@ const CLAIM_CODE_CHARS_MAX: usize = 16;
 struct ClaimQr {
     event_id: String,
     claim_code: String,
-    /// Whether the asking page came by https.
+    /// True if the asking page came by https.
     #[serde(default)]
     secure: bool,
 }
@@ -42,7 +44,8 @@ pub async fn join_address(request: ApiRequest) -> HttpResult {
     success(&json(&join), "the address to join by")
 }
 
-/// `GET /join.svg`: the address as a QR code, dark on light, with the quiet zone that phones look for.
+/// `GET /join.svg`: the address as a QR code, dark on light, with the quiet zone that phones look
+/// for.
 ///
 /// # Errors
 /// As [`join_address`].
@@ -50,7 +53,8 @@ pub async fn join(request: ApiRequest) -> HttpResult {
     qr_code(&address_of(&request, &event(&request)?))
 }
 
-/// `POST /claim.svg`: the address of the prize desk with a claim in it, by the host that the asking page came by.
+/// `POST /claim.svg`: the address of the prize desk with a claim in it, by the host that the asking
+/// page came by.
 ///
 /// # Errors
 /// 404 for what cannot be an event, 422 for what cannot be a claim code.
@@ -85,7 +89,8 @@ fn address_of(request: &ApiRequest, event: &EventId) -> String {
     address_for(&request.app.settings.join_base, request.host.as_ref(), is_secure, event.as_str())
 }
 
-/// The address by which phones join: by the requested host, unless that name means this machine only.
+/// The address by which phones join: by the requested host, unless that name means this machine
+/// only.
 fn address_for(join_base: &str, host: Option<&Host>, is_secure: bool, event: &str) -> String {
     let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
     match host.filter(|host| !host.is_local()) {

@@ -1,10 +1,11 @@
-//! Limits on guessing: recovery codes per number, claim codes per link and per event, entry codes per event. Never per
-//! address, since a hall shares one.
+//! Limits on guessing: recovery codes per number, claim codes per link and per event, entry codes
+//! per event. Never per address, since a hall shares one.
 //!
-//! Recovery and claim codes have fixed windows of a minute. An entry code is four digits that hundreds of phones type at
-//! once, so the honest must not wait for the guesser: entry codes pass at once while few are wrong, and once many are, every
-//! one, right or wrong, takes its turn. Times are arguments. Every table is bounded; while one is full of fresh entries, a new
-//! key is told to retry later.
+//! Recovery and claim codes have fixed windows of a minute. An entry code is four digits that
+//! hundreds of phones type at once, so the honest must not wait for the guesser: entry codes pass
+//! at once while few are wrong, and once many are, every one, right or wrong, takes its turn. Times
+//! are arguments. Every table is bounded; while one is full of fresh entries, a new key is told to
+//! retry later.
 
 use crate::draw::{EventId, LinkId, Number};
 use std::collections::HashMap;
@@ -20,7 +21,8 @@ const RECOVERIES_MAX: u32 = 5;
 const CLAIMS_OF_LINK_MAX: u32 = 10;
 const CLAIMS_OF_EVENT_MAX: u32 = 60;
 
-/// Wrong entry codes that an event lets pass before entry codes are slowed; one is forgotten per second.
+/// Wrong entry codes that an event lets pass before entry codes are slowed; one is forgotten per
+/// second.
 const WRONG_CODES_MAX: i64 = 30;
 /// Time for which a wrong entry code is remembered.
 const FORGET_MS: i64 = 1_000;
@@ -36,6 +38,7 @@ const EVENTS_MAX: usize = 4_096;
 /// Too many attempts: retry after so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
+    /// Until the next attempt is counted.
     pub seconds: u32,
 }
 
@@ -71,7 +74,8 @@ impl Default for RateLimiter {
 }
 
 impl RateLimiter {
-    /// The clock of its calls, in milliseconds since it was made: not the wall clock, which may be set back meanwhile.
+    /// The clock of its calls, in milliseconds since it was made: not the wall clock, which may be
+    /// set back meanwhile.
     pub fn now_ms(&self) -> i64 {
         self.began.elapsed().as_millis() as i64
     }
@@ -115,12 +119,14 @@ impl RateLimiter {
         Ok(Duration::from_millis((turn_ms - now_ms) as u64))
     }
 
-    /// Counts a wrong entry code. While the table is full of fresh ones of other events it goes uncounted: events are few.
+    /// Counts a wrong entry code. While the table is full of fresh ones of other events it goes
+    /// uncounted: events are few.
     pub fn count_wrong_entry_code(&self, event: &EventId, now_ms: i64) {
         let mut events = lock(&self.entry_codes);
         if make_room(&mut events, event, EVENTS_MAX, |known| known.forgotten_ms <= now_ms) {
             let known = events.entry(event.clone()).or_default();
-            // Never further ahead than twice the allowance: a flood must not slow the hall for the rest of the event.
+            // Never further ahead than twice the allowance: a flood must not slow the hall for the
+            // rest of the event.
             let forgotten_ms = known.forgotten_ms.max(now_ms) + FORGET_MS;
             known.forgotten_ms = forgotten_ms.min(now_ms + 2 * WRONG_CODES_MAX * FORGET_MS);
         }
@@ -188,7 +194,8 @@ impl<K: Clone + Eq + Hash> Windows<K> {
     }
 }
 
-/// Whether `key` is in the table or fits in, once the stale entries of a full table are gone.
+/// Returns whether `key` is in the table or fits in, once the stale entries of a full table are
+/// gone.
 fn make_room<K: Hash + Eq, V>(table: &mut HashMap<K, V>, key: &K, max: usize, is_stale: impl Fn(&V) -> bool) -> bool {
     if table.len() >= max && !table.contains_key(key) {
         table.retain(|_, entry| !is_stale(entry));

@@ -1,7 +1,8 @@
-//! The table of calls: every method and path, and the handler behind it. A path that is not here does not exist.
+//! The table of calls: every method and path, and the handler behind it. A path that is not here
+//! does not exist.
 //!
-//! Patterns stand without the prefix `/api/luckydraw`. The first that fits a path wins: `/admin/events/{event_id}` stands
-//! before `/admin/{event_id}/stats`.
+//! Patterns stand without the prefix `/api/luckydraw`. The first that fits a path wins:
+//! `/admin/events/{event_id}` stands before `/admin/{event_id}/stats`.
 
 use crate::api::app::App;
 use crate::api::{

@@ -1,13 +1,14 @@
 //! WebSockets: which role a socket gets when it connects, and what its messages do.
 //!
-//! A browser shows no reason for a refused handshake, so every proper handshake succeeds, and the close code says why a
-//! socket may not stay. A phone proves its number by its token; a display or console its role by a token, the login cookie, or
-//! else by its first message within 5 seconds.
+//! A browser shows no reason for a refused handshake, so every proper handshake succeeds, and the
+//! close code says why a socket may not stay. A phone proves its number by its token; a display or
+//! console its role by a token, the login cookie, or else by its first message within 5 seconds.
 //!
-//! Messages are handled on a reactor's thread, so nothing here waits: most are answered at once from the peer's snapshot, the
-//! rest become requests to the sequencer, and a full inbox is an error frame. A phone can do nothing but be a phone, and its
-//! questions are answered as to the public. A request's reply comes back through the reactor, after every frame that was
-//! published before.
+//! Messages are handled on a reactor's thread, so nothing here waits: most are answered at once
+//! from the peer's snapshot, the rest become requests to the sequencer, and a full inbox is an
+//! error frame. A phone can do nothing but be a phone, and its questions are answered as to the
+//! public. A request's reply comes back through the reactor, after every frame that was published
+//! before.
 
 use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
@@ -33,11 +34,12 @@ use hyper::StatusCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Attempts, and their distance, to find room on a reactor: for 2 seconds, then the socket is closed with 1013.
+/// Attempts, and their distance, to find room on a reactor: for 2 seconds, then the socket is
+/// closed with 1013.
 const JOIN_ATTEMPTS_MAX: u32 = 400;
 const JOIN_RETRY_GAP: Duration = Duration::from_millis(5);
 
-/// What a handshake presents, already verified.
+/// Credentials of a handshake, already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presented {
     Nothing,
@@ -69,8 +71,9 @@ pub async fn connect(request: ApiRequest) -> HttpResult {
     upgrade::accept(request, move |socket| join(app.reactors.clone(), socket, entry.clone()))
 }
 
-/// Hands a socket to a reactor that has room. When a hall of phones comes at one instant, handshakes are done faster than a
-/// reactor on the same core takes sockets in; they wait here, on their worker, and are not sent away.
+/// Hands a socket to a reactor that has room. When a hall of phones comes at one instant,
+/// handshakes are done faster than a reactor on the same core takes sockets in; they wait here, on
+/// their worker, and are not sent away.
 async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Admission) {
     let UpgradedSocket { socket, tls, response, read_ahead } = socket;
     let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry });
@@ -128,8 +131,8 @@ fn wanted_role(role: Option<&str>, client_type: Option<&str>) -> Option<Role> {
     }
 }
 
-/// In open mode a page that names no role and presents no token may be an old phone or an old projector: it gets a
-/// projector's frames.
+/// In open mode a page that names no role and presents no token may be an old phone or an old
+/// projector: it gets a projector's frames.
 fn decide_role(open: bool, wanted: Option<Role>, is_page: bool, presented: Presented) -> RoleDecision {
     let bare = if open && is_page && !matches!(presented, Presented::Token { .. }) { Role::Display } else { Role::Phone };
     let role = wanted.unwrap_or(bare);
@@ -210,7 +213,8 @@ impl SocketMessages {
         }
     }
 
-    /// A token proves a number; an old phone only names one, and gets what everybody may know of it.
+    /// A token proves a number; an old phone only names one, and gets what everybody may know of
+    /// it.
     fn identify(&self, speaker: &PeerContext<'_>, role: Role, identify: &Identify) -> Action {
         let event = &speaker.snapshot.event;
         let Some(token) = &identify.session_token else {
@@ -219,10 +223,12 @@ impl SocketMessages {
                 None => error("INVALID_REQUEST", "draw_number: is missing"),
             };
         };
-        // By the room's latest snapshot: a number is committed, and its phone may be here, before any frame tells of it.
+        // By the room's latest snapshot: a number is committed, and its phone may be here, before
+        // any frame tells of it.
         let latest = speaker.room.snapshot();
         if latest.event.session != event.session {
-            // A reset is on its way to this reactor, and would remove the number again. After a reconnect it is done.
+            // A reset is on its way to this reactor, and would remove the number again. After a
+            // reconnect it is done.
             return Action::Close(CloseCode::Restarting);
         }
         let number = verify_number(&self.tokens, &latest.event, token);
@@ -252,7 +258,8 @@ impl SocketMessages {
         self.submit(speaker, actor, Command::Complete(which), Acknowledged::DrawComplete)
     }
 
-    /// The number is the speaker's own; in open mode, as with the old server, the one that the message names.
+    /// The number is the speaker's own; in open mode, as with the old server, the one that the
+    /// message names.
     fn submit_details(&self, speaker: &PeerContext<'_>, info: SubmitWinnerInfo, contact: ContactBody) -> Result<Action, Action> {
         let refuse = |code, why: &str| Action::Reply(Acknowledged::SubmitWinnerInfo.refuse(code, why));
         let invalid = |invalid: Invalid| refuse("INVALID_REQUEST", &invalid.to_string());

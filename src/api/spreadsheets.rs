@@ -1,7 +1,8 @@
 //! Spreadsheets: prizes imported from one, winners, participants and draws exported to one.
 //!
-//! A list of prizes is shown before it is taken, and taken whole or not at all. An export masks telephone numbers and leaves
-//! addresses out, unless the whole ones are requested. Files are read and written on blocking threads, one at a time.
+//! A list of prizes is shown before it is taken, and taken whole or not at all. An export masks
+//! telephone numbers and leaves addresses out, unless the whole ones are requested. Files are read
+//! and written on blocking threads, one at a time.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
@@ -80,8 +81,8 @@ pub async fn export_xlsx(request: ApiRequest) -> HttpResult {
     export(&request, "event.xlsx", XLSX, write).await
 }
 
-/// Permits one file at a time, since each may take tens of megabytes. The thread that works holds the permit, and goes on when
-/// the client goes away.
+/// Permits one file at a time, since each may take tens of megabytes. The thread that works holds
+/// the permit, and goes on when the client goes away.
 ///
 /// # Errors
 /// 429 while another thread holds it.

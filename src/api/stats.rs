@@ -1,4 +1,5 @@
-//! What a host watches: connections, the delivery of the last announcement, the server, and the audit trail.
+//! The figures that a host watches: connections, the delivery of the last announcement, the server,
+//! and the audit trail.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;

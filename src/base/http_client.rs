@@ -24,6 +24,7 @@ const READ_BYTES: usize = 2048;
 /// An absolute address: `http(s)://host[:port][/path]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// http or https.
     pub scheme: Scheme,
     /// The host and its port; the scheme's own port if the text names none.
     pub address: BindAddress,
@@ -65,7 +66,9 @@ impl fmt::Display for Url {
 
 /// A request without a body.
 pub struct Request<'r> {
+    /// `GET`, `HEAD` or `POST`.
     pub method: &'r str,
+    /// Where the request goes.
     pub url: &'r Url,
     /// Headers beside `Host`, `User-Agent` and `Connection: close`.
     pub headers: &'r [(&'r str, &'r str)],
@@ -117,6 +120,7 @@ impl<'r> Request<'r> {
 pub struct Response {
     /// The status line, as `HTTP/1.1 200 OK`.
     pub status_line: String,
+    /// The three digits of the status line.
     pub status: u16,
     headers: Vec<(String, String)>,
     /// The part of the body that came with the head.

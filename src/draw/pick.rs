@@ -13,8 +13,8 @@
 //!   four 64-bit big-endian words. The words of block 0, 1, 2 … are used in order, none twice.
 //! - **`uniform(m)`** takes words until one is below ⌊2⁶⁴ / m⌋ · m, and is that word modulo `m`.
 //!   The rejected words would make small results more likely. It takes a word for `m` = 1 too.
-//! - **Without weights:** `list` is the pool, rising, and `n` its length. For `i` from 0 to `k - 1`:
-//!   `j = i + uniform(n - i)`, swap `list[i]` and `list[j]`. The winners are the first `k`, in
+//! - **Without weights:** `list` is the pool, rising, and `n` its length. For `i` from 0 to `k -
+//!   1`: `j = i + uniform(n - i)`, swap `list[i]` and `list[j]`. The winners are the first `k`, in
 //!   order (Fisher and Yates; Knuth, TAOCP 3.4.2, algorithm P, ended after `k` steps).
 //! - **With weights,** as soon as one number has a weight other than 1: `k` times, `r = uniform(sum
 //!   of the remaining weights)`. The winner is the first remaining number, rising, at which the
@@ -27,7 +27,7 @@
 //!         yield from struct.unpack(">4Q", hashlib.sha256(entropy + i.to_bytes(8, "big")).digest())
 //! def uniform(w, m):
 //!     return next(x for x in w if x < 2**64 // m * m) % m
-//! def pick(pool, weights, k, entropy):             # pool rising; weights {number: weight}, without those of weight 1
+//! def pick(pool, weights, k, entropy):  # pool rising; weights {number: weight}, but no weight 1
 //!     w, left, won = words(entropy), list(pool), []
 //!     for i in range(0 if weights else k):
 //!         j = i + uniform(w, len(left) - i); left[i], left[j] = left[j], left[i]

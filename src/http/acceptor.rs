@@ -1,9 +1,9 @@
-//! The one thread that accepts, and does nothing else: it takes every connection at once and deals them out to the workers in
-//! turn.
+//! The one thread that accepts, and does nothing else: it takes every connection at once and deals
+//! them out to the workers in turn.
 //!
-//! Accepting on the workers would let a busy one leave phones waiting in the kernel, whose queue is the only place where
-//! they can be refused without a word. Connections are bounded here, before anything is spent on them. This thread never
-//! reads from a connection.
+//! Accepting on the workers would let a busy one leave phones waiting in the kernel, whose queue is
+//! the only place where they can be refused without a word. Connections are bounded here, before
+//! anything is spent on them. This thread never reads from a connection.
 
 use crate::base::threads::EndProcessOnPanic;
 use crate::http::bind::{ListenAddress, Listener, Protocol};
@@ -17,7 +17,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Pause of accepting when the process has no descriptor or memory left: without it the loop would spin.
+/// Pause of accepting when the process has no descriptor or memory left: without it the loop would
+/// spin.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The token of the stop signal; a listener's token is its index.
@@ -28,16 +29,18 @@ const STOP: Token = Token(usize::MAX);
 pub struct Accepted {
     /// Non-blocking.
     pub socket: TcpStream,
-    /// What its listener speaks.
+    /// Protocol of its listener.
     pub protocol: Protocol,
+    /// Held until the connection ends or leaves.
     pub permit: ConnectionPermit,
 }
 
-/// One connection's place in the count; dropping it gives the place back. A socket that leaves for its reactor gives it back
-/// too: from then on it is counted there.
+/// One connection's place in the count; dropping it gives the place back. A socket that leaves for
+/// its reactor gives it back too: from then on it is counted there.
 #[derive(Debug)]
 pub struct ConnectionPermit {
-    /// Raised by the acceptor, lowered by the thread that drops a permit. Relaxed: nothing is read on the strength of it.
+    /// Raised by the acceptor, lowered by the thread that drops a permit. Relaxed: nothing is read
+    /// on the strength of it.
     taken: Arc<AtomicUsize>,
 }
 
@@ -47,15 +50,16 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// The number of permits: what the sockets on the reactors leave of all connections. Called once per batch of arrivals.
+/// The number of permits: what the sockets on the reactors leave of all connections. Called once
+/// per batch of arrivals.
 pub type ConnectionBudget = Box<dyn Fn() -> usize + Send>;
 
 /// The thread that accepts. Dropping it leaves the thread running: call [`Acceptor::stop`].
 #[derive(Debug)]
 pub struct Acceptor {
     addresses: Vec<ListenAddress>,
-    /// Written once, by [`Acceptor::stop`], and read by the thread. Relaxed: the waker's system call after it makes the
-    /// thread look again.
+    /// Written once, by [`Acceptor::stop`], and read by the thread. Relaxed: the waker's system
+    /// call after it makes the thread look again.
     stopping: Arc<AtomicBool>,
     waker: Waker,
     thread: JoinHandle<()>,
@@ -91,7 +95,8 @@ impl Acceptor {
         &self.addresses
     }
 
-    /// Stops accepting and closes the listening sockets. Blocks until that is done, at most for a pause.
+    /// Stops accepting and closes the listening sockets. Blocks until that is done, at most for a
+    /// pause.
     pub fn stop(self) {
         self.stopping.store(true, Relaxed);
         if let Err(error) = self.waker.wake() {
@@ -151,7 +156,8 @@ impl Dealer {
         }
     }
 
-    /// Gives a connection to the next worker that has room; closes it when every permit is taken or every worker is full.
+    /// Gives a connection to the next worker that has room; closes it when every permit is taken or
+    /// every worker is full.
     fn deal(&mut self, socket: TcpStream, protocol: Protocol, permits: usize) {
         if self.taken.load(Relaxed) >= permits {
             return tracing::debug!("a connection is closed: the server is full");

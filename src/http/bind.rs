@@ -1,8 +1,8 @@
 //! Listening sockets: from `address:port` as the operator wrote it to sockets that listen.
 //!
-//! Apart from accepting, so that sockets handed over by a supervisor can take the place of these. Options that every
-//! connection needs are set on the listening socket, since on Linux an accepted socket inherits them: no system call is
-//! spent on them while 10,000 phones arrive.
+//! Apart from accepting, so that sockets handed over by a supervisor can take the place of these.
+//! Options that every connection needs are set on the listening socket, since on Linux an accepted
+//! socket inherits them: no system call is spent on them while 10,000 phones arrive.
 
 use crate::base::address::{BindAddress, Scheme};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
@@ -10,13 +10,14 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
-/// Time that sent bytes may stay unacknowledged, or a full window closed, before the kernel drops the connection.
+/// Time that sent bytes may stay unacknowledged, or a full window closed, before the kernel drops
+/// the connection.
 const USER_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The deepest backlog that the kernel gives: it cuts this down to `net.core.somaxconn`.
 const BACKLOG: i32 = i32::MAX;
 
-/// What a listening socket speaks.
+/// Protocol of a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Plain HTTP.
@@ -40,18 +41,23 @@ impl Protocol {
 /// A listening socket and its protocol.
 #[derive(Debug)]
 pub struct Listener {
+    /// Non-blocking.
     pub socket: TcpListener,
+    /// Protocol of the socket.
     pub protocol: Protocol,
 }
 
 /// Where a listener listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenAddress {
+    /// With the port that the kernel chose.
     pub address: SocketAddr,
+    /// Protocol of the socket.
     pub protocol: Protocol,
 }
 
 /// Why a listening socket could not be opened.
+#[expect(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     #[error("cannot find the address of {address}")]
@@ -63,11 +69,12 @@ pub enum BindError {
 }
 
 impl Listener {
-    /// Opens all addresses; a name opens every address it has, on one port. With `loopback_only`, nothing else is opened.
+    /// Opens all addresses; a name opens every address it has, on one port. With `loopback_only`,
+    /// nothing else is opened.
     ///
     /// # Errors
-    /// When an address cannot be resolved or opened. An address of a name that this machine lacks (often `::1`) is skipped
-    /// as long as another opens.
+    /// When an address cannot be resolved or opened. An address of a name that this machine lacks
+    /// (often `::1`) is skipped as long as another opens.
     pub fn open(addresses: &[BindAddress], protocol: Protocol, loopback_only: bool) -> Result<Vec<Self>, BindError> {
         let sockets = open_sockets(addresses, loopback_only)?;
         Ok(sockets.into_iter().map(|socket| Self { socket, protocol }).collect())
@@ -135,12 +142,13 @@ fn open_all(addresses: &[SocketAddr], v4_ports: &[u16], sockets: &mut Vec<TcpLis
     }
 }
 
-/// Whether an address could not be opened because this machine lacks it.
+/// Returns whether an address could not be opened because this machine lacks it.
 fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
-/// One listening socket. An IPv6 one accepts IPv4 as well (`[::]`), unless IPv4 has a socket of its own on that port.
+/// One listening socket. An IPv6 one accepts IPv4 as well (`[::]`), unless IPv4 has a socket of its
+/// own on that port.
 fn listen(address: SocketAddr, v4_is_apart: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -152,8 +160,8 @@ fn listen(address: SocketAddr, v4_is_apart: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Makes a bound socket listen with the deepest backlog, and sets the options that every connection inherits. A socket that
-/// listens already is set up alike.
+/// Makes a bound socket listen with the deepest backlog, and sets the options that every connection
+/// inherits. A socket that listens already is set up alike.
 ///
 /// # Errors
 /// When the operating system refuses.

@@ -1,8 +1,8 @@
 //! The stream below HTTP: a plain socket, or TLS over one.
 //!
-//! One type for both, so that hyper is compiled once and a plain connection pays one branch. The TLS session is the very one
-//! that moves on to the reactor: it reads and writes without waiting, which is what polling a socket does once its waker is
-//! registered.
+//! One type for both, so that hyper is compiled once and a plain connection pays one branch. The
+//! TLS session is the very one that moves on to the reactor: it reads and writes without waiting,
+//! which is what polling a socket does once its waker is registered.
 
 use crate::http::try_first::TryFirst;
 use crate::tls::session::{ReadOutcome, TlsSession};
@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// An accepted connection.
+#[expect(missing_docs, reason = "one socket, with or without TLS")]
 #[derive(Debug)]
 pub enum ConnectionStream {
     Plain(TryFirst),
@@ -21,7 +22,9 @@ pub enum ConnectionStream {
 
 /// A socket that reads and writes without waiting; `context` is woken when it is ready again.
 pub struct Polled<'a, 'c> {
+    /// Registered with tokio.
     pub socket: &'a mut TcpStream,
+    /// Its waker is registered when a call would block.
     pub context: &'a mut Context<'c>,
 }
 

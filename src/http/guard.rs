@@ -1,9 +1,12 @@
-//! The guard: refuses requests that are not proper HTTP, and requests to a host name that is not ours.
+//! The guard: refuses requests that are not proper HTTP, and requests to a host name that is not
+//! ours.
 //!
-//! hyper reads HTTP as liberally as proxies do. Between a liberal reader and another one, a second request can hide in the
-//! body of the first (request smuggling), and a page of another site can reach this server under a name of its own (DNS
-//! rebinding). So the framing must be plain, and there must be exactly one valid `Host` that this server goes by. A refusal
-//! closes the connection: what follows on it cannot be trusted to be a request. Reads heads only, and knows no path.
+//! hyper reads HTTP as liberally as proxies do. Between a liberal reader and another one, a second
+//! request can hide in the body of the first (request smuggling), and a page of another site can
+//! reach this server under a name of its own (DNS rebinding). So the framing must be plain, and
+//! there must be exactly one valid `Host` that this server goes by. A refusal closes the
+//! connection: what follows on it cannot be trusted to be a request. Reads heads only, and knows no
+//! path.
 
 use crate::http::HttpSettings;
 use crate::http::response::HttpError;
@@ -16,7 +19,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Whether this server knows a method.
+/// Returns whether this server knows a method.
 pub fn is_known(method: &Method) -> bool {
     METHODS.contains(method)
 }
@@ -52,22 +55,24 @@ impl Host {
         &self.text[..self.name_len]
     }
 
-    /// Whether both mean one place, where `default_port` stands for a port that is not written.
+    /// Returns whether both mean one place, where `default_port` stands for a port that is not
+    /// written.
     pub fn is_same(&self, other: &Host, default_port: u16) -> bool {
         self.has_name(other.name()) && self.port.unwrap_or(default_port) == other.port.unwrap_or(default_port)
     }
 
-    /// Whether the name is one of the three that open mode trusts: `localhost`, `127.0.0.1`, `[::1]`.
+    /// Returns whether the name is one of the three that open mode trusts: `localhost`,
+    /// `127.0.0.1`, `[::1]`.
     pub fn is_local(&self) -> bool {
         self.has_name("localhost") || self.name() == "127.0.0.1" || self.ip_v6() == Some(Ipv6Addr::LOCALHOST)
     }
 
-    /// Whether the name is an IP address.
+    /// Returns whether the name is an IP address.
     pub fn is_ip(&self) -> bool {
         self.name().parse::<Ipv4Addr>().is_ok() || self.ip_v6().is_some()
     }
 
-    /// Whether this is the name; case does not matter.
+    /// Returns whether this is the name; case does not matter.
     pub fn has_name(&self, name: &str) -> bool {
         self.name().eq_ignore_ascii_case(name)
     }
@@ -91,8 +96,9 @@ pub fn check(settings: &HttpSettings, head: &Parts) -> Result<Option<Host>, Http
     Err(HttpError { closes: true, ..error })
 }
 
-/// A body's length is given in one way only. hyper 1.12 keeps `Transfer-Encoding` alone where both are sent, and closes the
-/// connection after such a request; the second check holds should another version pass both on.
+/// A body's length is given in one way only. hyper 1.12 keeps `Transfer-Encoding` alone where both
+/// are sent, and closes the connection after such a request; the second check holds should another
+/// version pass both on.
 fn check_framing(headers: &HeaderMap) -> Result<(), HttpError> {
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let Some(encoding) = encodings.next() else { return Ok(()) };
@@ -105,7 +111,8 @@ fn check_framing(headers: &HeaderMap) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// The one `Host` of a request (RFC 9112, section 3.2), which an absolute request target must repeat.
+/// The one `Host` of a request (RFC 9112, section 3.2), which an absolute request target must
+/// repeat.
 fn read_host(head: &Parts) -> Result<Option<Host>, HttpError> {
     let mut values = head.headers.get_all(HOST).iter();
     let text = match (values.next(), values.next()) {
@@ -120,7 +127,7 @@ fn read_host(head: &Parts) -> Result<Option<Host>, HttpError> {
     Host::parse(text).map(Some).ok_or_else(|| malformed("the host is not valid"))
 }
 
-/// Whether this server goes by that name.
+/// Returns whether this server goes by that name.
 fn is_ours(settings: &HttpSettings, host: &Host) -> bool {
     if settings.open {
         return host.is_local();

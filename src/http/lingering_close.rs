@@ -1,9 +1,10 @@
-//! A lingering close (RFC 9112, section 9.6): after the last answer the connection reads on for a while before it closes.
+//! A lingering close (RFC 9112, section 9.6): after the last answer the connection reads on for a
+//! while before it closes.
 //!
-//! When a socket is closed while unread bytes of its peer are queued, the kernel resets the connection, and the peer may lose
-//! the very answer that says why: a phone that sends too large a body would see a broken connection and not a 413. So
-//! shutting down means: stop writing, then read and discard until the peer is done too, within bounds. Other connections
-//! pay nothing.
+//! When a socket is closed while unread bytes of its peer are queued, the kernel resets the
+//! connection, and the peer may lose the very answer that says why: a phone that sends too large a
+//! body would see a broken connection and not a 413. So shutting down means: stop writing, then
+//! read and discard until the peer is done too, within bounds. Other connections pay nothing.
 
 use crate::http::connection::ConnectionStream;
 use hyper::rt::ReadBufCursor;

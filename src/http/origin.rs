@@ -1,8 +1,9 @@
-//! Which pages may call: this server's own, those that the operator listed, and in open mode those of this very machine.
+//! Which pages may call: this server's own, those that the operator listed, and in open mode those
+//! of this very machine.
 //!
-//! A page of any other site is refused outright rather than merely denied the answer, since a request that changes
-//! something has done so before a browser hides its answer. No `Origin` means that no page is calling; it gives no rights.
-//! What a caller may do is for the handlers to decide.
+//! A page of any other site is refused outright rather than merely denied the answer, since a
+//! request that changes something has done so before a browser hides its answer. No `Origin` means
+//! that no page is calling; it gives no rights. The handlers decide what a caller may do.
 
 use crate::base::address::Scheme;
 use crate::http::HttpSettings;
@@ -20,23 +21,25 @@ use hyper::{Method, StatusCode};
 const HEADERS_READ: &str = "Authorization, Content-Type, Idempotency-Key, X-Luckydraw";
 
 /// Who is calling, as far as browsers say.
+#[expect(missing_docs, reason = "the variant says it")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// No page: a script, or a browser that was given the address.
     Direct,
     /// A page of this server.
     OwnPage,
-    /// A page of another origin that is allowed. Behind a TLS proxy the server's own pages are such: same host, other scheme.
+    /// A page of another origin that is allowed. Behind a TLS proxy the server's own pages are
+    /// such: same host, other scheme.
     OtherPage { origin: HeaderValue, has_our_host: bool },
 }
 
 impl Caller {
-    /// Whether a page is calling: only pages send an `Origin`.
+    /// Returns whether a page is calling: only pages send an `Origin`.
     pub fn is_page(&self) -> bool {
         *self != Caller::Direct
     }
 
-    /// Whether the calling page came from the very host it calls, by whatever scheme.
+    /// Returns whether the calling page came from the very host it calls, by whatever scheme.
     pub fn is_same_host(&self) -> bool {
         matches!(self, Caller::OwnPage | Caller::OtherPage { has_our_host: true, .. })
     }
@@ -67,7 +70,8 @@ pub fn check(settings: &HttpSettings, scheme: Scheme, host: Option<&Host>, heade
     Ok(Caller::OtherPage { origin: value.clone(), has_our_host })
 }
 
-/// Whether a page of `origin`, which is not ours, may call. Open mode trusts this machine and nobody else, listed or not.
+/// Returns whether a page of `origin`, which is not ours, may call. Open mode trusts this machine
+/// and nobody else, listed or not.
 fn is_allowed(settings: &HttpSettings, origin: &str, place: Option<&Host>) -> bool {
     if settings.open {
         return place.is_some_and(Host::is_local);
@@ -81,7 +85,8 @@ fn split(origin: &str) -> Option<(&str, Host)> {
     matches!(scheme, "http" | "https").then_some((scheme, Host::parse(place)?))
 }
 
-/// The answer to a CORS preflight, which the browser keeps for a day; `None` when the request is no preflight.
+/// The answer to a CORS preflight, which the browser keeps for a day; `None` when the request is no
+/// preflight.
 pub fn preflight(head: &Parts) -> Option<HttpResponse> {
     if head.method != Method::OPTIONS || !head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         return None;
@@ -95,8 +100,8 @@ pub fn preflight(head: &Parts) -> Option<HttpResponse> {
     Some(response)
 }
 
-/// Headers that a page may send: those this server reads, and those it asks for beside them, since an allowed page is
-/// trusted. Requests with credentials forbid the wildcard.
+/// Headers that a page may send: those this server reads, and those it asks for beside them, since
+/// an allowed page is trusted. Requests with credentials forbid the wildcard.
 fn headers_allowed(asked: Option<&HeaderValue>) -> HeaderValue {
     let read = HeaderValue::from_static(HEADERS_READ);
     let Some(asked) = asked.and_then(|asked| asked.to_str().ok()) else { return read };

@@ -1,8 +1,8 @@
 //! The request pipeline: guard, origin, route, handler, and the headers that every answer carries.
 //!
-//! The order matters: the guard first, since an ill-formed request has no origin to trust; the origin before the route, so
-//! that a foreign page learns nothing about paths. Nothing here looks into a body. The log has paths and never query
-//! strings: tokens travel in those.
+//! The order matters: the guard first, since an ill-formed request has no origin to trust; the
+//! origin before the route, so that a foreign page learns nothing about paths. Nothing here looks
+//! into a body. The log has paths and never query strings: tokens travel in those.
 
 use crate::base::address::Scheme;
 use crate::http::HttpServer;

@@ -1,4 +1,5 @@
-//! A request as handlers see it: the head, the caller, path and query parameters, and a body still to be read.
+//! A request as handlers see it: the head, the caller, path and query parameters, and a body still
+//! to be read.
 
 use crate::base::address::Scheme;
 use crate::http::guard::Host;
@@ -19,16 +20,20 @@ const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A request on its way to its handler. `A` is the application.
 pub struct RequestContext<A> {
+    /// The application.
     pub app: Arc<A>,
+    /// Method, target and headers.
     pub head: Parts,
-    /// How the request came: the worker knows from the port.
+    /// http or https, by the port that it came to.
     pub scheme: Scheme,
     /// The host the request names; an HTTP/1.0 request may name none.
     pub host: Option<Host>,
     /// The page that calls, if one does.
     pub caller: Caller,
-    /// Path segments where the route has a `{…}`, in the route's order. Not percent-decoded: no id needs it.
+    /// Path segments where the route has a `{…}`, in the route's order. Not percent-decoded: no id
+    /// needs it.
     pub params: Vec<String>,
+    /// `None` once it is read.
     pub body: Option<Incoming>,
 }
 
@@ -62,7 +67,8 @@ impl<A> RequestContext<A> {
         let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
         let failed = |status, code, message: &'static str| HttpError { closes: true, ..HttpError::new(status, code, message) };
         let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large");
-        // Before the first read, which would ask a client that waits for `100 Continue` to send it all.
+        // Before the first read, which would ask a client that waits for `100 Continue` to send it
+        // all.
         if body.size_hint().lower() > max as u64 {
             return Err(too_large());
         }
@@ -75,7 +81,8 @@ impl<A> RequestContext<A> {
     }
 }
 
-/// The first value of `name` in `a=1&b=%20`, with `+` and `%XX` decoded; an ill-formed escape stays as it is.
+/// The first value of `name` in `a=1&b=%20`, with `+` and `%XX` decoded; an ill-formed escape stays
+/// as it is.
 fn find_in_query<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     pairs.into_iter().find_map(|(key, value)| (key == name).then(|| percent_decode(value)))

@@ -1,14 +1,15 @@
 //! Counts and times of answers, by route.
 //!
-//! One row per route, made at the start: a request costs three additions and no lock, and requests for made-up paths
-//! cannot make the table grow.
+//! One row per route, made at the start: a request costs three additions and no lock, and requests
+//! for made-up paths cannot make the table grow.
 
 use crate::base::histogram::Histogram;
 use crate::http::router::Route;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Upper bounds of an answer's time, in microseconds. Two of them are the load test's limits: 500 ms and 1 s.
+/// Upper bounds of an answer's time, in microseconds. Two of them are the load test's limits: 500
+/// ms and 1 s.
 const ANSWER_US: [u64; 11] = [250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 30_000_000];
 
 /// Status codes that are counted apart; any other counts under the last, 0.
@@ -25,6 +26,7 @@ pub struct RequestMetrics {
 pub struct RouteMetrics {
     /// The route's method and pattern; `-` for requests that fit no route.
     pub method: &'static str,
+    /// See `method`.
     pub pattern: &'static str,
     codes: [AtomicU64; CODES.len()],
     /// Microseconds from the head to the answer, a long-poll's wait included.

@@ -9,12 +9,13 @@ use std::borrow::Cow;
 /// A whole response.
 pub type HttpResponse = Response<Full<Bytes>>;
 
-/// What a handler returns.
+/// A handler's answer.
 pub type HttpResult = Result<HttpResponse, HttpError>;
 
 /// An error response.
 #[derive(Debug)]
 pub struct HttpError {
+    /// 4xx or 5xx.
     pub status: StatusCode,
     /// Stable, for programs.
     pub code: &'static str,
@@ -102,8 +103,8 @@ pub fn created(data: &str, message: &str) -> HttpResult {
     Ok(envelope(StatusCode::CREATED, data, message))
 }
 
-/// A success of any status in the contract's envelope. `data` is JSON text, `message` plain text without quotes or
-/// control characters.
+/// A success of any status in the contract's envelope. `data` is JSON text, `message` plain text
+/// without quotes or control characters.
 pub fn envelope(status: StatusCode, data: &str, message: &str) -> HttpResponse {
     json(status, format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#))
 }

@@ -1,8 +1,9 @@
 //! The router: finds the function that answers a method and a path.
 //!
-//! A route is a row of a table: method, pattern, where it is served, and the handler itself. Walking some seventy patterns
-//! costs about a microsecond, and the table stays one that a person can read; a prefix tree would buy nothing here. The first
-//! pattern that fits a path decides, so literal segments stand above `{…}` ones in the table, which a test checks.
+//! A route is a row of a table: method, pattern, where it is served, and the handler itself.
+//! Walking some seventy patterns costs about a microsecond, and the table stays one that a person
+//! can read; a prefix tree would buy nothing here. The first pattern that fits a path decides, so
+//! literal segments stand above `{…}` ones in the table, which a test checks.
 
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult};
@@ -15,10 +16,13 @@ pub type Handler<A> = fn(RequestContext<A>) -> Pin<Box<dyn Future<Output = HttpR
 
 /// A row of the table.
 pub struct Route<A> {
+    /// HEAD and OPTIONS have no rows of their own.
     pub method: Method,
     /// Literal segments, and `{name}` for any one segment.
     pub pattern: &'static str,
+    /// Where the pattern is served.
     pub scope: Scope,
+    /// Answers the request.
     pub handler: Handler<A>,
 }
 
@@ -33,7 +37,8 @@ pub enum Scope {
     Both,
 }
 
-/// Builds a `&'static [Route<A>]` out of rows such as `Root GET "/health" => health::live`. Handlers are `async fn`s.
+/// Builds a `&'static [Route<A>]` out of rows such as `Root GET "/health" => health::live`.
+/// Handlers are `async fn`s.
 #[macro_export]
 macro_rules! routes {
     ($($scope:ident $method:ident $pattern:literal => $handler:path,)+) => {
@@ -48,11 +53,14 @@ macro_rules! routes {
 
 /// The application's table, and the prefix of its calls.
 pub struct Router<A: 'static> {
+    /// Path of the calls, without a slash at its end.
     pub prefix: &'static str,
+    /// The table, literal segments before `{…}` ones.
     pub routes: &'static [Route<A>],
 }
 
-/// What was found.
+/// A route, or the methods of a path.
+#[expect(missing_docs, reason = "the variants say it")]
 #[derive(Debug, PartialEq, Eq)]
 pub enum Match {
     /// The route at `index` of the table, and its path parameters.
@@ -62,7 +70,8 @@ pub enum Match {
 }
 
 impl<A> Router<A> {
-    /// Finds the route of `method` on `path`. The handler of GET answers HEAD as well; the table itself answers OPTIONS.
+    /// Finds the route of `method` on `path`. The handler of GET answers HEAD as well; the table
+    /// itself answers OPTIONS.
     ///
     /// # Errors
     /// 404 for a path that is not in the table, 405 for a method that its path lacks.
@@ -111,7 +120,8 @@ fn allow<'r>(of_path: impl Iterator<Item = &'r Method>) -> String {
     methods.join(", ")
 }
 
-/// Whether a path fits a pattern: segment by segment, where `{…}` fits any but an empty one.
+/// Returns whether a path fits a pattern: segment by segment, where `{…}` fits any but an empty
+/// one.
 fn fits(pattern: &str, path: &str) -> bool {
     let literal = pattern.bytes().take_while(|&byte| byte != b'{');
     if literal.zip(path.bytes()).any(|(expected, found)| expected != found) {

@@ -1,8 +1,9 @@
 //! The TLS handshake of a new connection, within five seconds.
 //!
-//! Accepting waits for nobody, and hyper's clock starts with the first request: without a limit of its own here, a client
-//! that sends half a hello would hold its permit for ever. A client that speaks plain HTTP is told where to go; a certificate
-//! authority that asks for its proof gets that and no more.
+//! Accepting waits for nobody, and hyper's clock starts with the first request: without a limit of
+//! its own here, a client that sends half a hello would hold its permit for ever. A client that
+//! speaks plain HTTP is told where to go; a certificate authority that asks for its proof gets that
+//! and no more.
 
 use crate::http::connection::{ConnectionStream, Polled};
 use crate::http::lingering_close::LingeringClose;
@@ -65,7 +66,8 @@ async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession) -> io::Result<(
     .await
 }
 
-/// Tells a client that the handshake failed: plain HTTP in its own words, any other by the pending TLS alert.
+/// Tells a client that the handshake failed: plain HTTP in its own words, any other by the pending
+/// TLS alert.
 async fn refuse(mut socket: TcpStream, tls: &mut TlsSession, error: &io::Error) {
     if error.kind() != ErrorKind::InvalidData {
         return;

@@ -1,13 +1,16 @@
-//! A connection that tries before it waits: tokio learns of a socket only when there is something to wait for.
+//! A connection that tries before it waits: tokio learns of a socket only when there is something
+//! to wait for.
 //!
-//! Most connections bring their request along and need one read and one write. Registering each, waiting for readiness and
-//! taking it out again for its reactor cost two system calls, a wake-up and an allocation; a socket that is tried first needs
-//! none of them, nor a timer for its head. Only the first read is tried: a connection that goes on is registered, so that none
-//! keeps its worker from the others. While a request is answered hyper reads on, to notice a hang-up; that read is put off
-//! for one turn of the task, since most answers are ready by then.
+//! Most connections bring their request along and need one read and one write. Registering each,
+//! waiting for readiness and taking it out again for its reactor cost two system calls, a wake-up
+//! and an allocation; a socket that is tried first needs none of them, nor a timer for its head.
+//! Only the first read is tried: a connection that goes on is registered, so that none keeps its
+//! worker from the others. While a request is answered hyper reads on, to notice a hang-up; that
+//! read is put off for one turn of the task, since most answers are ready by then.
 //!
-//! A 101 is held back, so that the reactor sends it with the greeting: one system call, one packet and one wake-up of the
-//! phone instead of two. The worker announces the 101; how it begins is all the HTTP this file knows. It never blocks.
+//! A 101 is held back, so that the reactor sends it with the greeting: one system call, one packet
+//! and one wake-up of the phone instead of two. The worker announces the 101; how it begins is all
+//! the HTTP this file knows. It never blocks.
 
 use bytes::Bytes;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -19,16 +22,19 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Bytes of the first read: more than a usual head has, and few enough for the stack, since they are zeroed.
+/// Bytes of the first read: more than a usual head has, and few enough for the stack, since they
+/// are zeroed.
 const FIRST_READ_MAX: usize = 2048;
 
-/// The beginning of the response that frames follow. Responses to earlier requests may leave before it.
+/// The beginning of the response that frames follow. Responses to earlier requests may leave before
+/// it.
 const SWITCHING: &[u8] = b"HTTP/1.1 101";
 
 /// An accepted socket that does not block.
 #[derive(Debug)]
 pub struct TryFirst {
-    /// Not registered with tokio yet. Either this or `registered` is set; neither where registering failed.
+    /// Not registered with tokio yet. Either this or `registered` is set; neither where registering
+    /// failed.
     bare: Option<Bare>,
     registered: Option<TcpStream>,
     /// Reads before it was registered.
@@ -38,7 +44,8 @@ pub struct TryFirst {
     response: Bytes,
 }
 
-/// Announces a 101 to its connection. Relaxed: both are in one task; hyper wants its stream to be `Send`.
+/// Announces a 101 to its connection. Relaxed: both are in one task; hyper wants its stream to be
+/// `Send`.
 #[derive(Clone, Debug, Default)]
 pub struct Switch(Arc<AtomicBool>);
 
@@ -213,7 +220,7 @@ mod tests {
             if is_watched {
                 socket.register().unwrap();
             }
-            // What only looks like it goes out.
+            // A response that only looks like it is sent.
             socket.write_all(ANSWER).await.unwrap();
             client.read_exact(&mut [0; ANSWER.len()]).unwrap();
             socket.switch.announce();

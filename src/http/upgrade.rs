@@ -1,9 +1,10 @@
 //! WebSocket upgrades: the handshake, and handing the bare socket to the application.
 //!
-//! tungstenite checks the handshake (RFC 6455, section 4.2). An accepted socket leaves hyper and tokio for good: once hyper
-//! has finished with the 101, the connection's own task takes the bare socket out and gives it to the application. No second
-//! task waits for the upgrade, so a handshake that breaks off leaves nothing behind. There are no extensions and no
-//! subprotocols, and what a socket says is none of this file's business.
+//! tungstenite checks the handshake (RFC 6455, section 4.2). An accepted socket leaves hyper and
+//! tokio for good: once hyper has finished with the 101, the connection's own task takes the bare
+//! socket out and gives it to the application. No second task waits for the upgrade, so a handshake
+//! that breaks off leaves nothing behind. There are no extensions and no subprotocols, and what a
+//! socket says is none of this file's business.
 
 use crate::http::connection::ConnectionStream;
 use crate::http::lingering_close::LingeringClose;
@@ -30,6 +31,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 pub struct UpgradedSocket {
     /// Non-blocking, and registered with no readiness loop.
     pub socket: TcpStream,
+    /// `None` for a plain socket.
     pub tls: Option<Box<TlsSession>>,
     /// The part of the 101 that is still to be sent.
     pub response: Bytes,
@@ -47,12 +49,13 @@ pub struct PendingUpgrade {
     on_socket: Arc<OnSocket>,
 }
 
-/// Whether a request asks for a WebSocket.
+/// Returns whether a request asks for a WebSocket.
 pub fn is_requested(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Answers a handshake: 101 for a proper one, whose socket `on_socket` will get; 426 or 400 for any other.
+/// Answers a handshake: 101 for a proper one, whose socket `on_socket` will get; 426 or 400 for any
+/// other.
 pub fn accept<A, F>(mut request: RequestContext<A>, on_socket: impl Fn(UpgradedSocket) -> F + Send + Sync + 'static) -> HttpResult
 where
     F: Future<Output = ()> + 'static,
@@ -74,7 +77,8 @@ where
     Ok(refusal(error))
 }
 
-/// Gives the socket of an accepted handshake to the application, once hyper has finished with the connection.
+/// Gives the socket of an accepted handshake to the application, once hyper has finished with the
+/// connection.
 pub async fn complete(pending: PendingUpgrade) {
     let upgraded = match pending.upgrade.await {
         Ok(upgraded) => upgraded,
@@ -119,7 +123,8 @@ fn upgrade_required(message: String) -> HttpError {
     HttpError::new(StatusCode::UPGRADE_REQUIRED, "UPGRADE_REQUIRED", message)
 }
 
-/// A refused handshake; a 426 names the protocol to upgrade to (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
+/// A refused handshake; a 426 names the protocol to upgrade to (RFC 9110, section 15.5.22; RFC
+/// 6455, section 4.4).
 fn refusal(error: HttpError) -> HttpResponse {
     let status = error.status;
     let mut response = error.into_response();

@@ -1,9 +1,11 @@
-//! The threads that speak HTTP: each with a runtime of its own, so that a connection never leaves its core.
+//! The threads that speak HTTP: each with a runtime of its own, so that a connection never leaves
+//! its core.
 //!
-//! One runtime for all cores would steal tasks back and forth and wake a thread for each request; here the acceptor deals
-//! connections out evenly and nothing is shared but the server itself. Every connection is a tracked task: a stop lets
-//! requests under way finish, for a bounded time. A panic in a handler ends its connection and no other. A worker knows no
-//! path: the [`pipeline`] answers.
+//! One runtime for all cores would steal tasks back and forth and wake a thread for each request;
+//! here the acceptor deals connections out evenly and nothing is shared but the server itself.
+//! Every connection is a tracked task: a stop lets requests under way finish, for a bounded time. A
+//! panic in a handler ends its connection and no other. A worker knows no path: the [`pipeline`]
+//! answers.
 
 use crate::base::address::Scheme;
 use crate::http::HttpServer;
@@ -53,7 +55,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` workers. After [`Workers::begin_stop`] each waits at most `drain_max` for requests under way.
+    /// Starts `count` workers. After [`Workers::begin_stop`] each waits at most `drain_max` for
+    /// requests under way.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
@@ -87,7 +90,8 @@ impl Workers {
         self.stopping.cancel();
     }
 
-    /// Stops, and waits until every worker has ended: bounded by the `drain_max` they were started with.
+    /// Stops, and waits until every worker has ended: bounded by the `drain_max` they were started
+    /// with.
     pub fn stop(self) {
         self.begin_stop();
         for thread in self.threads {
@@ -153,7 +157,8 @@ async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = server.stopping.cancelled() => {
-                // A client that connected at this very instant has not sent its request, and would get no answer.
+                // A client that connected at this very instant has not sent its request, and would
+                // get no answer.
                 let first_request = if has_request.get() { Duration::ZERO } else { FIRST_REQUEST_MAX };
                 match Box::pin(tokio::time::timeout(first_request, connection.as_mut())).await {
                     Ok(ended) => ended,
@@ -174,7 +179,8 @@ async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
     drop(permit);
 }
 
-/// Shakes hands under TLS, boxed: a plain connection's task keeps no room for it. `None` when it failed, or the server stops.
+/// Shakes hands under TLS, boxed: a plain connection's task keeps no room for it. `None` when it
+/// failed, or the server stops.
 async fn shake_hands(
     stopping: &CancellationToken,
     socket: TcpStream,

@@ -62,12 +62,14 @@ pub enum AdminTokenSource {
 /// The token of this start.
 #[derive(Debug)]
 pub struct AdminToken {
+    /// The token itself.
     pub secret: Secret,
     /// The file that holds it, if one does.
     pub file: Option<PathBuf>,
 }
 
 /// Reasons for which there is no token.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum AdminTokenError {
     #[error("the admin token in {} cannot be read or written", path.display())]

@@ -9,7 +9,9 @@ use crate::ops::config::Config;
 pub struct FirstEvent {
     /// The operator's default event.
     pub id: EventId,
+    /// Settings of the event.
     pub settings: Settings,
+    /// The prizes of the list.
     pub prizes: Vec<Prize>,
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Reasons for which a server counts as not healthy.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum HealthcheckError {
     #[error("{url:?} is not http://host[:port][/path]")]

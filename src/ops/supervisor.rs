@@ -16,6 +16,7 @@ use std::net::TcpListener;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 /// Reasons against using the supervisor's sockets.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum SocketsError {
     #[error("the supervisor's sockets in LISTEN_FDS cannot be read")]
@@ -50,6 +51,7 @@ impl InheritedSockets {
     /// # Errors
     /// When something other than a listening TCP socket is among them, or, with `loopback_only`,
     /// one that others reach.
+    #[expect(unsafe_code, reason = "a descriptor that the supervisor passed becomes ours once")]
     pub fn adopt_all(loopback_only: bool) -> Result<Self, SocketsError> {
         let mut inherited = Self::default();
         for (fd, name) in sd_notify::listen_fds_with_names().map_err(SocketsError::Unreadable)? {

@@ -18,6 +18,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// A request to the sequencer.
+#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Debug)]
 pub enum Request {
     /// Decides a command of an event.
@@ -55,6 +56,7 @@ pub struct Accepted {
 }
 
 /// The reason why a request changed nothing.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Rejection {
     /// The rules refused the command.
@@ -96,6 +98,7 @@ impl Rejection {
 }
 
 /// The way an answer goes back.
+#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Debug)]
 pub enum Responder {
     /// To a handler that awaits it.

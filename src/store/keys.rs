@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 const SECRET_LEN: usize = 32;
 
 /// Why the keys of a data folder cannot be used.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum KeysError {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 const PROCESS_ID_LEN_MAX: u64 = 20;
 
 /// Why a folder cannot be locked.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum LockError {

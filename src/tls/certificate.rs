@@ -23,6 +23,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Reasons against using a certificate or its key.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     #[error("{} cannot be read", path.display())]
@@ -52,14 +53,18 @@ pub enum CertificateError {
 pub struct Certificate {
     /// The chain and its key.
     pub key: Arc<CertifiedKey>,
+    /// Start of its validity.
     pub not_before: SystemTime,
+    /// End of its validity.
     pub not_after: SystemTime,
 }
 
 /// A text in PEM form, and its origin for error messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Pem<'p> {
+    /// PEM text (RFC 7468).
     pub bytes: &'p [u8],
+    /// File or name, for messages.
     pub place: &'p str,
 }
 

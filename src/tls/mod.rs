@@ -23,6 +23,7 @@ use std::path::PathBuf;
 pub const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// Reasons for which TLS cannot be set up.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     #[error(transparent)]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// Settings of TLS.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
+    /// Source of the certificate.
     pub origin: CertificateOrigin,
     /// Addresses that speak plain HTTP.
     pub plain: Vec<BindAddress>,
@@ -15,6 +16,7 @@ pub struct TlsSettings {
 }
 
 /// The origin of certificates.
+#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Clone, Debug)]
 pub enum CertificateOrigin {
     /// A chain and its key in PEM form, renewed by somebody else.

@@ -121,7 +121,7 @@ fn every_code_of_a_refusal_is_described() {
         .iter()
         .map(|code| code.as_str().unwrap().to_owned())
         .collect();
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut used = BTreeSet::new();
     crate::tidy::walk(&root, &root, &mut |path, text| {
         if ["api/", "http/"].iter().any(|module| path.starts_with(module)) || path == "draw/refusal.rs" {

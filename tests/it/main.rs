@@ -5,6 +5,8 @@
 //! certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and [`show`] runs
 //! an event in few lines. The other files are named for the behaviour they test.
 
+#![allow(unsafe_code, reason = "signals, limits and ptrace are sent by libc")]
+
 mod acme;
 mod admin;
 mod asks;

@@ -1,10 +1,11 @@
 //! Conversion of an uploaded file to a picture: decoded, turned upright, shrunk, and encoded anew.
 //!
-//! Nothing of the file is kept but its colours: no place where a photo was taken, no camera, no thumbnail of what was cut
-//! away, and no file that only looks like a picture. Encoding anew was chosen over removing metadata, since every format hides
-//! it in other places; it also bounds what thousands of phones load. Size and format are checked before a decoder may allocate
-//! for them, because a few bytes can claim any size. Blocks for up to seconds and takes up to some 150 MB: never on a worker,
-//! and one at a time.
+//! Nothing of the file is kept but its colours: no place where a photo was taken, no camera, no
+//! thumbnail of what was cut away, and no file that only looks like a picture. Encoding anew was
+//! chosen over removing metadata, since every format hides it in other places; it also bounds what
+//! thousands of phones load. Size and format are checked before a decoder may allocate for them,
+//! because a few bytes can claim any size. Blocks for up to seconds and takes up to some 150 MB:
+//! never on a worker, and one at a time.
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
@@ -14,7 +15,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageError, Limits, Rgba, RgbaImage};
 use std::io::Cursor;
 
-/// Pixels that are decoded, at most: a phone's photo at its usual 12 megapixels, and what fits the box beside a hall.
+/// Pixels that are decoded, at most: a phone's photo at its usual 12 megapixels, and what fits the
+/// box beside a hall.
 pub const PIXELS_MAX: u64 = 12_500_000;
 /// Longest side that is decoded.
 pub const SIDE_MAX: u32 = 16_384;
@@ -28,6 +30,7 @@ const SCRATCH_BYTES_MAX: u64 = 16 << 20;
 const JPEG_QUALITY: u8 = 85;
 
 /// A picture's format.
+#[expect(missing_docs, reason = "the names are the formats")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Png,
@@ -47,6 +50,7 @@ pub struct Picture {
 }
 
 /// Why a file is refused. Each message follows the name of the field.
+#[expect(missing_docs, reason = "the messages say it")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     #[error("must be a PNG, JPEG, GIF or WebP image")]
@@ -60,6 +64,7 @@ pub enum Unfit {
 }
 
 impl Format {
+    /// Every format.
     pub const ALL: [Format; 4] = [Format::Png, Format::Jpeg, Format::Gif, Format::Webp];
 
     /// Extension of a file name.
@@ -94,8 +99,9 @@ impl Format {
     }
 }
 
-/// Converts a file: upright, at most 1600 pixels and 2 MiB, without metadata; of an animation the first frame. Transparent
-/// pictures become PNG or lossless WebP, whichever is smaller, others JPEG. The same file always makes the same bytes.
+/// Converts a file: upright, at most 1600 pixels and 2 MiB, without metadata; of an animation the
+/// first frame. Transparent pictures become PNG or lossless WebP, whichever is smaller, others
+/// JPEG. The same file always makes the same bytes.
 ///
 /// # Errors
 /// When the file is no picture, or one that is broken or too large.
@@ -158,8 +164,8 @@ fn refuse_large(width: u32, height: u32) -> Result<(), Unfit> {
     }
 }
 
-/// Whether a JPEG has its end: the decoder would paint missing pixels grey. Among the pixels no marker but the last is 0xffd9;
-/// before them, a thumbnail may have an end of its own.
+/// Returns whether a JPEG has its end: the decoder would paint missing pixels grey. Among the
+/// pixels no marker but the last is 0xffd9; before them, a thumbnail may have an end of its own.
 fn is_whole(file: &[u8]) -> bool {
     let mut rest = &file[2..];
     while let [0xff, marker, high, low, ..] = *rest {
@@ -174,8 +180,9 @@ fn is_whole(file: &[u8]) -> bool {
     !rest.is_empty()
 }
 
-/// A lossy frame of a WebP repeats its size, and the decoder allocates by that before it compares. Searched for everywhere
-/// rather than where chunks should be, so that none can be hidden; other bytes do not look like a large one by chance.
+/// A lossy frame of a WebP repeats its size, and the decoder allocates by that before it compares.
+/// Searched for everywhere rather than where chunks should be, so that none can be hidden; other
+/// bytes do not look like a large one by chance.
 fn refuse_large_frames(file: &[u8]) -> Result<(), Unfit> {
     let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
     file.windows(18)
@@ -207,8 +214,8 @@ fn shrink(image: DynamicImage) -> RgbaImage {
     average(image.into_rgba8(), width, height)
 }
 
-/// The picture at a size no larger than its own. Colours are averaged by their opacity, or invisible pixels would colour the
-/// edges.
+/// The picture at a size no larger than its own. Colours are averaged by their opacity, or
+/// invisible pixels would colour the edges.
 fn average(mut image: RgbaImage, width: u32, height: u32) -> RgbaImage {
     if (image.width(), image.height()) == (width, height) {
         return image;
@@ -284,7 +291,8 @@ mod tests {
         file
     }
 
-    /// EXIF as a phone writes it that was held upright: to be turned by a quarter to the right, taken at a place in Seoul.
+    /// EXIF as a phone writes it that was held upright: to be turned by a quarter to the right,
+    /// taken at a place in Seoul.
     fn exif() -> Vec<u8> {
         let entry = |tag: u16, kind: u16, count: u32, value: [u8; 4]| {
             [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value].concat()
@@ -320,7 +328,8 @@ mod tests {
         bytes.windows(needle.len()).any(|window| window == needle)
     }
 
-    /// A JPEG of one block in four colours, as print shops write them: inverted, all ink but cyan's complement.
+    /// A JPEG of one block in four colours, as print shops write them: inverted, all ink but cyan's
+    /// complement.
     fn cmyk_jpeg(samples: [u8; 4]) -> Vec<u8> {
         let mut bits = String::new();
         for sample in samples {

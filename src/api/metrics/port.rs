@@ -1,7 +1,8 @@
-//! A port for a collector on the same machine: `/metrics` without a token, on a loopback address, and nothing else.
+//! A port for a collector on the same machine: `/metrics` without a token, on a loopback address,
+//! and nothing else.
 //!
-//! One thread with a runtime of its own, started only where it is configured. Few and short connections, each with a
-//! deadline.
+//! One thread with a runtime of its own, started only where it is configured. Few and short
+//! connections, each with a deadline.
 
 use crate::api::app::App;
 use crate::api::metrics::response;
@@ -26,6 +27,7 @@ const CONNECTIONS_MAX: usize = 8;
 /// The port.
 #[derive(Debug)]
 pub struct Port {
+    /// A loopback address.
     pub address: SocketAddr,
     thread: JoinHandle<()>,
 }

@@ -1,7 +1,8 @@
 //! Resources of the process, as the kernel counts them: memory, CPU time, threads, open files.
 //!
-//! The small box earns a tenth of a core and saves what it does not use; above that it spends. CPU time beyond the baseline
-//! is added up as burst credit, from one reading to the next: a peak shorter than the time between two readings is smoothed.
+//! The small box earns a tenth of a core and saves what it does not use; above that it spends. CPU
+//! time beyond the baseline is added up as burst credit, from one reading to the next: a peak
+//! shorter than the time between two readings is smoothed.
 
 use std::fs;
 use std::sync::Mutex;
@@ -13,12 +14,17 @@ pub const BASELINE_CORES: f64 = 0.1;
 /// Resources that the process uses. A figure that the kernel does not give is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
+    /// Resident memory now.
     pub resident_bytes: u64,
     /// The highest resident memory so far.
     pub resident_peak_bytes: u64,
+    /// CPU time, user and system.
     pub cpu_s: f64,
+    /// Threads of the process.
     pub threads: u64,
+    /// Open files and sockets.
     pub open_files: u64,
+    /// Soft limit on them.
     pub open_files_max: u64,
 }
 
@@ -54,7 +60,8 @@ pub fn usage() -> Usage {
 fn parse(status: &str, stat: &str, limits: &str, ticks_per_s: u64, open_files: u64) -> Usage {
     let line =
         |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok());
-    // After the last parenthesis, since the name before it may hold anything. Field 3 is state, 14 and 15 are utime and stime.
+    // After the last parenthesis, since the name before it may hold anything. Field 3 is state, 14
+    // and 15 are utime and stime.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks: u64 = fields.iter().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
     let files_max = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());

@@ -1,11 +1,13 @@
 //! Prometheus's text format, version 0.0.4: families of samples, each described once.
 //!
-//! Written by hand: a library would want a registry beside counts that are kept anyway, or writes the newer OpenMetrics.
+//! Written by hand: a library would want a registry beside counts that are kept anyway, or writes
+//! the newer OpenMetrics.
 
 use crate::base::histogram::HistogramSnapshot;
 use std::fmt::{Display, Write};
 
 /// Type of a family.
+#[expect(missing_docs, reason = "the names are the format's own")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
@@ -62,7 +64,8 @@ impl MetricsText {
     }
 }
 
-/// Labels in braces. No value holds a quote, backslash or line break: ids, patterns and words of our own.
+/// Labels in braces. No value holds a quote, backslash or line break: ids, patterns and words of
+/// our own.
 fn braced(labels: &[(&str, &str)], bound: Option<&str>) -> String {
     let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
     let pairs: Vec<String> = all.map(|(name, value)| format!("{name}=\"{value}\"")).collect();

@@ -44,7 +44,8 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 pub enum Subcommand {
-    /// Runs the plan's scenarios (a registration spike, b draws, c a mixed evening, d idle sockets) or a scenario file, or finds the ceiling
+    /// Runs the plan's scenarios (a registration spike, b draws, c a mixed evening, d idle sockets)
+    /// or a scenario file, or finds the ceiling
     FullScenario(FullScenario),
     /// Opens sockets and holds them, with pings
     WebsocketTest(WebsocketTest),
@@ -76,19 +77,22 @@ pub struct FullScenario {
     pub scenario_file: Option<PathBuf>,
     #[command(flatten)]
     pub common: Common,
-    /// Number of users; with ceiling, the number to begin with [default: 300, or what the file says]
+    /// Number of users; with ceiling, the number to begin with [default: 300, or what the file
+    /// says]
     #[arg(long, value_parser = users())]
     pub users: Option<u32>,
     /// Maximum number of users with ceiling
     #[arg(long, default_value_t = USERS_MAX, value_parser = users())]
     pub users_max: u32,
-    /// Number of prizes drawn in b, c and ceiling; at most as many as users [default: 100, with ceiling 10]
+    /// Number of prizes drawn in b, c and ceiling; at most as many as users [default: 100, with
+    /// ceiling 10]
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(PRIZES_MAX)))]
     pub prizes: Option<u32>,
     /// Seconds from one draw to the next
     #[arg(long, default_value_t = 3.0, value_parser = positive)]
     pub draw_interval: f64,
-    /// Factor for all times of the plan; other than 1, no time, memory or CPU is judged, unless --threshold asks
+    /// Factor for all times of the plan; other than 1, no time, memory or CPU is judged, unless
+    /// --threshold asks
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub time_scale: f64,
     /// Seconds that sockets idle in d
@@ -184,7 +188,8 @@ pub struct MemoryMonitor {
     /// The one process named luckydraw; the default
     #[arg(long, conflicts_with = "metrics_url")]
     pub auto: bool,
-    /// A remote server, by its metrics in Prometheus's text format, as in `https://draw.example/metrics`
+    /// A remote server, by its metrics in Prometheus's text format, as in
+    /// `https://draw.example/metrics`
     #[arg(long, value_name = "URL")]
     pub metrics_url: Option<String>,
     #[command(flatten)]
@@ -195,7 +200,8 @@ pub struct MemoryMonitor {
     /// Seconds between two rows
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub interval: f64,
-    /// MB per hour that memory may rise; it grows when it rises faster and by more than --growth-max
+    /// MB per hour that memory may rise; it grows when it rises faster and by more than
+    /// --growth-max
     #[arg(long, default_value_t = 5.0)]
     pub slope_max: f64,
     /// MB that the end may be above the start
@@ -232,7 +238,8 @@ pub struct ServerOptions {
     /// A file that holds the admin token [env: LUCKYDRAW_ADMIN_TOKEN_FILE]
     #[arg(long, value_name = "FILE", conflicts_with = "admin_token")]
     admin_token_file: Option<PathBuf>,
-    /// Local addresses that connections come from in turn, as in 127.0.0.2-127.0.0.9; one has some 28,000 ports
+    /// Local addresses that connections come from in turn, as in 127.0.0.2-127.0.0.9; one has some
+    /// 28,000 ports
     #[arg(long, value_name = "ADDRESS[-ADDRESS],…", value_delimiter = ',')]
     pub source_ips: Vec<SourceRange>,
     #[command(flatten)]

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
-/// How long a test waits for what must come; far beyond any busy machine.
+/// Deadline of a test's waits, far beyond any busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub const SESSION: SessionId = SessionId([1; 16]);

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 pub const PRINT_CONFIG: &str = "print-config";
 
 /// The program's task.
+#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Subcommand {
     /// Serve until a signal.

@@ -40,10 +40,13 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// All settings: those that concern the program's start here, those of a layer in that layer's own
 /// struct.
 pub struct Config {
+    /// Addresses of the main listeners.
     pub bind: Vec<BindAddress>,
     /// TLS on `bind`; `None` for plain HTTP everywhere.
     pub tls: Option<TlsSettings>,
+    /// The folder of everything that is kept.
     pub data_dir: DataDir,
+    /// Where the admin token comes from.
     pub admin_token: AdminTokenSource,
     /// The event that a first start creates.
     pub default_event: EventId,
@@ -145,6 +148,7 @@ fn days(count: u32) -> Duration {
 }
 
 /// A command line that is understood.
+#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Debug)]
 pub enum Invocation {
     /// Run a subcommand under these settings.

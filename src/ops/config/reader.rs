@@ -26,6 +26,7 @@ const ORIGINS_MAX: usize = 64;
 pub struct Problem {
     /// The variable's name, or `arguments` for a command line that clap refuses.
     pub name: String,
+    /// One line, for people.
     pub message: String,
 }
 
@@ -41,6 +42,7 @@ pub struct Reader {
     pub values: BTreeMap<&'static str, String>,
     /// The folder in which the supervisor puts credentials.
     pub credentials: Option<PathBuf>,
+    /// Everything that is wrong, in the order it was read.
     pub problems: Vec<Problem>,
 }
 

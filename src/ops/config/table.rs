@@ -22,12 +22,14 @@ pub struct Setting {
     pub name: &'static str,
     /// The flag's name without its dashes.
     flag: &'static str,
+    /// Type and range of the value.
     pub kind: ValueKind,
     default: DefaultValue,
     help: &'static str,
 }
 
 /// The form of a setting's value.
+#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Clone, Copy, Debug)]
 pub enum ValueKind {
     /// A text, and its placeholder in the help.

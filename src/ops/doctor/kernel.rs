@@ -50,6 +50,7 @@ fn grade_open_files(wanted: Option<usize>, room: usize, process: &str) -> Findin
 /// A setting of the kernel, and its least value.
 #[derive(Clone, Copy, Debug)]
 pub struct Sysctl {
+    /// Name below `/proc/sys`, with dots.
     pub name: &'static str,
     /// Index of the number that counts, from 0.
     pub field: usize,

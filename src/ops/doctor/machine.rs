@@ -59,6 +59,7 @@ pub fn check_clock(data_dir: &Path) -> Finding {
 }
 
 /// Asks the kernel if a time service keeps its clock correct (adjtimex(2)).
+#[expect(unsafe_code, reason = "adjtimex(2) has no safe wrapper among the dependencies")]
 fn is_synchronized() -> Option<bool> {
     // SAFETY: every field of a timex is an integer, for which zeros are a value; with no modes set,
     // adjtimex writes into it and changes nothing.

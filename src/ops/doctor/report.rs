@@ -20,7 +20,9 @@ pub enum Grade {
 pub struct Finding {
     /// The thing that was checked, in one or two words.
     pub check: &'static str,
+    /// Seriousness.
     pub grade: Grade,
+    /// One line, for people.
     pub message: String,
     /// The remedy; empty for [`Grade::Good`].
     pub fix: String,
@@ -64,6 +66,7 @@ impl Grade {
 /// All findings, in the order of the checks.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
+    /// All findings, in the order of the checks.
     pub findings: Vec<Finding>,
 }
 

@@ -49,13 +49,19 @@ impl Storage {
 
 /// The running layers below HTTP.
 pub struct Core {
+    /// Finds the room of an event.
     pub directory: Arc<Directory>,
+    /// The way to the sequencer.
     pub inbox: Inbox,
+    /// The threads that own the sockets.
     pub reactors: Reactors,
+    /// Derives and verifies tokens and codes.
     pub tokens: Tokens,
     /// False after a commit that failed, until one succeeds.
     pub durable: Arc<AtomicBool>,
+    /// Counts and times of commits.
     pub commit_metrics: Arc<CommitMetrics>,
+    /// Stopped last.
     pub sequencer: SequencerThread,
 }
 

@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// The reason for which the server did not start.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]

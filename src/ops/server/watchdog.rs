@@ -21,6 +21,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(10);
 
 /// The threads that the server cannot do without. It outlives the server without keeping it open.
 pub struct Watchdog {
+    /// The application that is probed.
     pub app: Arc<App>,
     /// Runtimes of the workers, one per thread.
     pub workers: Vec<Handle>,

@@ -73,6 +73,7 @@ pub(super) struct Record<'a> {
 }
 
 /// Why a record cannot be read. The text says what the operator can do.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum RecordError {

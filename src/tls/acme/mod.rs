@@ -56,6 +56,7 @@ pub struct Acme {
 }
 
 /// Reasons for which an order failed.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     #[error("{0}")]

@@ -29,6 +29,7 @@ const CLOCK_ERROR_MAX: Duration = Duration::from_secs(300);
 const ADDRESSES_MAX: usize = 8;
 
 /// The first obstacle to an order.
+#[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
     #[error("the directory {directory} cannot be asked: {error}")]

@@ -380,7 +380,7 @@ mod tests {
             address: Some("Seoul".into()),
             submitted_at: Timestamp(0),
         };
-        let winners = |details: &[WinnerDetails], mask| super::winners(&event, details.iter(), mask, Listing::HandedIn);
+        let winners = |details: &[WinnerDetails], mask| winners(&event, details.iter(), mask, Listing::HandedIn);
         let hidden = winners(&[details(1)], Mask::On);
         assert!(hidden.contains("010-****-5678") && !hidden.contains("1234") && !hidden.contains("Seoul"), "{hidden}");
         let shown = winners(&[details(1), details(9)], Mask::Off);

@@ -1,4 +1,5 @@
-//! A phone: registers, opens and holds a socket, reconnects when it drops, and looks up the results.
+//! A phone: registers, opens and holds a socket, reconnects when it drops, and looks up the
+//! results.
 //!
 //! Some phones misbehave once all are connected: they vanish, read slowly, or never read. Slow ones
 //! have the smallest receive window, so that unread frames soon queue at the server, which must

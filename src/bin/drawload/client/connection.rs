@@ -1,4 +1,5 @@
-//! One connection to the server: from a chosen local address, and through TLS where the URL says so.
+//! One connection to the server: from a chosen local address, and through TLS where the URL says
+//! so.
 //!
 //! It is opened in two steps, since the baseline measures each. No session or ticket is kept for
 //! the next connection: every phone is new to the server.
@@ -58,6 +59,7 @@ pub async fn secure(target: &Target, stream: TcpStream) -> io::Result<Connection
 
 /// Binds an address and leaves the port to `connect`, which may then reuse a port that is taken
 /// towards another server.
+#[expect(unsafe_code, reason = "IP_BIND_ADDRESS_NO_PORT has no safe wrapper among the dependencies")]
 fn bind(socket: &TcpSocket, source: IpAddr) -> io::Result<()> {
     if source.is_ipv4() {
         let on: libc::c_int = 1;

@@ -21,7 +21,8 @@ const SHOWN: [&str; 9] = [
     "server.cpu_s",
 ];
 
-/// A change that is too much: `register.p95>+20%`, or without percent sign in the metric's own unit.
+/// A change that is too much: `register.p95>+20%`, or without percent sign in the metric's own
+/// unit.
 #[derive(Debug, PartialEq)]
 struct Limit {
     metric: String,

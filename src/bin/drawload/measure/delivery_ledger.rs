@@ -88,7 +88,8 @@ pub struct Balance {
 }
 
 /// Missing frames by draw and by phone: a column per draw and one for frames of no draw, a row per
-/// phone and one for the display. Where the grid is full, neighbours share a cell; none is left out.
+/// phone and one for the display. Where the grid is full, neighbours share a cell; none is left
+/// out.
 #[derive(Clone, Debug, Default)]
 pub struct GapGrid {
     /// In the order of their ids.

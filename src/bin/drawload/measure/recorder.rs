@@ -70,7 +70,8 @@ pub struct Counts {
     pub handshakes: u64,
     pub handshakes_failed: u64,
     pub sockets: u64,
-    /// Sockets of phones that were present when the server was asked at the end, and of the display.
+    /// Sockets of phones that were present when the server was asked at the end, and of the
+    /// display.
     pub sockets_at_end: u64,
     /// Slow phones that the server evicted, and those among them that read nothing and were kept.
     pub slow_evicted: u64,

@@ -166,7 +166,8 @@ fn write_ceiling(page: &mut String, ceiling: &Ceiling) -> fmt::Result {
     write!(page, "</section>")
 }
 
-/// A metric as a heading: a criterion by its label, a latency by that of its wait and its percentile.
+/// A metric as a heading: a criterion by its label, a latency by that of its wait and its
+/// percentile.
 fn heading(name: &str) -> String {
     let of_wait = || name.rsplit_once('.').and_then(|(of, percentile)| Some(format!("{} {percentile}", Wait::label_of(of)?)));
     metric::label_of(name).map(|label| label.to_string()).or_else(of_wait).unwrap_or_else(|| escape(name))

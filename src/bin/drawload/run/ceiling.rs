@@ -1,5 +1,5 @@
-//! `--scenario ceiling`: more and more users until a criterion breaks, then closer and closer to the
-//! number at which it does.
+//! `--scenario ceiling`: more and more users until a criterion breaks, then closer and closer to
+//! the number at which it does.
 //!
 //! Each step is a scenario of its own on an event of its own. The number doubles while the server
 //! holds; then the gap is halved. Where the tester itself was too slow, or the machine has no more
@@ -263,7 +263,8 @@ impl Ceiling {
 mod tests {
     use super::*;
 
-    /// Searches a server that carries this many; returns the numbers that were tried, and what held.
+    /// Searches a server that carries this many; returns the numbers that were tried, and what
+    /// held.
     fn tried(start: u32, max: u32, carries: u32) -> (Vec<u32>, u32) {
         let mut search = Search { start, max, held: 0, broke: None };
         let mut tried = Vec::new();

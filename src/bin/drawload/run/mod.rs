@@ -1,4 +1,5 @@
-//! One scenario from the first request to the last: the event, the baseline, all clients, the audit.
+//! One scenario from the first request to the last: the event, the baseline, all clients, the
+//! audit.
 //!
 //! Beside it: the search of the ceiling, the sizing, and the summary of a whole run.
 
@@ -135,7 +136,8 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
     Ok(())
 }
 
-/// Starts every client's task: those that last until the run ends, and those that end by themselves.
+/// Starts every client's task: those that last until the run ends, and those that end by
+/// themselves.
 fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
     let scenario = &run.scenario;
     let mut rng = Rng(seed);

@@ -124,7 +124,8 @@ pub enum Limit {
 impl Sizing {
     /// From all scenarios of a run that held sockets.
     pub fn of(scenarios: &[Outcome], time_scale: f64) -> Self {
-        // A server keeps the memory it grew to: the first scenario found it emptier than later ones.
+        // A server keeps the memory it grew to: the first scenario found it emptier than later
+        // ones.
         let empty_mb = scenarios.iter().filter_map(|outcome| outcome.server.as_ref()).map(|server| mib(server.empty.rss));
         let empty_mb = empty_mb.fold(f64::INFINITY, f64::min);
         let observed: Vec<Observed> = scenarios.iter().filter_map(|outcome| Observed::of(outcome, empty_mb)).collect();

@@ -63,12 +63,14 @@ impl Size {
 }
 
 impl Scenario {
-    /// A: everybody registers within 10 s, opens a socket in the next 20 s and holds it until 120 s.
+    /// A: everybody registers within 10 s, opens a socket in the next 20 s and holds it until 120
+    /// s.
     pub fn a(size: Size) -> Self {
         Self::base("a", "registration spike", size, 10.0, Span::seconds(10.0, 20.0, size.scale), 120.0)
     }
 
-    /// B: sockets, then the draws. Winners have to be registered, so it begins with 20 s of arrivals.
+    /// B: sockets, then the draws. Winners have to be registered, so it begins with 20 s of
+    /// arrivals.
     pub fn b(size: Size) -> Self {
         Self::with_draws("b", "draws", size)
     }
