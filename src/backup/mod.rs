@@ -25,7 +25,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A subcommand that makes a backup or an export, or brings one back.
-#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackupCommand {
     /// Backs up the data folder.
@@ -58,9 +57,8 @@ pub enum BackupCommand {
 
 /// Why a command failed. Nothing half-made is left and nothing was deleted. The text says what the
 /// operator can do.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum BackupError {
     /// The disk's error.
     #[error("{} cannot be read or written", path.display())]

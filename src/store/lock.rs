@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 const PROCESS_ID_LEN_MAX: u64 = 20;
 
 /// Why a folder cannot be locked.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each error's text shows its fields")]
 pub enum LockError {
     /// Another process holds the lock; `holder` names it.
     #[error("the data folder {} is in use by {holder}: stop it first, or choose another folder", folder.display())]
