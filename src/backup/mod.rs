@@ -25,23 +25,39 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A subcommand that makes a backup or an export, or brings one back.
-#[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackupCommand {
-    /// Backs up the data folder into the folder `to`, or where the server makes its own; keeps the
-    /// newest `keep` that were asked for.
-    Backup { to: Option<PathBuf>, keep: Option<usize> },
+    /// Backs up the data folder.
+    Backup {
+        /// The folder of backups; `None`: where the server makes its own.
+        to: Option<PathBuf>,
+        /// The most requested backups that are kept; `None`: as the settings say.
+        keep: Option<usize>,
+    },
     /// Replaces the data folder by a backup.
-    Restore { from: PathBuf },
-    /// Writes one event into the file `to`, or into one of its name in the current folder.
-    Export { event: EventId, to: Option<PathBuf> },
-    /// Takes in an exported event, under another name if one is given.
-    Import { file: PathBuf, as_event: Option<EventId> },
+    Restore {
+        /// The backup's folder, or a copy of a journal.
+        from: PathBuf,
+    },
+    /// Writes one event into a file.
+    Export {
+        /// The event.
+        event: EventId,
+        /// The file; `None`: one of the event's name in the current folder.
+        to: Option<PathBuf>,
+    },
+    /// Takes in an exported event.
+    Import {
+        /// The file of the export.
+        file: PathBuf,
+        /// The name it gets here; `None`: its own.
+        as_event: Option<EventId>,
+    },
 }
 
 /// Why a command failed. Nothing half-made is left and nothing was deleted. The text says what the
 /// operator can do.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The disk's error.

@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Why a journal cannot be opened, read or copied. The text says what the operator can do.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The disk's error.

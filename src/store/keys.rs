@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 const SECRET_LEN: usize = 32;
 
 /// Why the keys of a data folder cannot be used.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The disk's error.

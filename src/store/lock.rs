@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const PROCESS_ID_LEN_MAX: u64 = 20;
 
 /// Why a folder cannot be locked.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds the lock; `holder` names it.

@@ -73,7 +73,7 @@ pub(super) struct Record<'a> {
 }
 
 /// Why a record cannot be read. The text says what the operator can do.
-#[expect(missing_docs, reason = "the messages say what failed")]
+#[expect(missing_docs, reason = "the text of each error shows its fields")]
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The kind is unknown.

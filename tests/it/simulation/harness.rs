@@ -60,7 +60,7 @@ impl Writer {
             announce_after: Duration::from_secs(3_600),
             event_ttl: Duration::from_secs(3_600),
             details_ttl: Duration::from_secs(3_600),
-            backups_dir: dir.path().join("backups"),
+            backups_dir: data.backups(),
         };
         let reactors = Reactors::start(1, || Box::new(Mute)).unwrap();
         let writer =
