@@ -85,7 +85,7 @@ async fn slow_phones_are_evicted_and_nobody_else_notices() {
     let server = TestServer::start().await;
     // 600 frames of some 250 bytes: far more than both kernels and the outbox hold for a phone that
     // does not read, whatever the kernel's settings.
-    let size = ["--users", "150", "--prizes", "150", "--time-scale", "0.007"];
+    let size = ["--users", "150", "--prizes", "150", "--time-scale", "0.03"];
     let slow = ["--slow-clients", "4%", "--threshold", "ws.slow_kept<=0", "--threshold", "ws.slow_evicted>=2"];
     let run = full_scenario(server.address, &[&["--scenario", "b"], &size[..], &slow].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
