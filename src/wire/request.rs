@@ -251,8 +251,7 @@ pub fn privacy_purpose(text: String) -> Result<Option<Arc<str>>, Invalid> {
 
 /// The most participants of an event.
 pub fn participants_max(max: u32) -> Result<u32, Invalid> {
-    let fits = (1..=PARTICIPANTS_MAX).contains(&max);
-    fits.then_some(max).ok_or_else(|| Invalid::field("participants_max", format!("must be 1 to {PARTICIPANTS_MAX}")))
+    in_range("participants_max", max, PARTICIPANTS_MAX)
 }
 
 /// A `request_id` from a body or a header.
@@ -278,30 +277,38 @@ pub fn epoch(text: &str) -> Option<Epoch> {
     HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok().map(Epoch)
 }
 
+/// A number of 1 to `max`.
+fn in_range(field: &'static str, number: u32, max: u32) -> Result<u32, Invalid> {
+    let fits = (1..=max).contains(&number);
+    fits.then_some(number).ok_or_else(|| Invalid::field(field, format!("must be 1 to {max}")))
+}
+
 /// A text of 1 to `chars_max` characters, none of them a control character.
 fn text(field: &'static str, text: &str, chars_max: usize) -> Result<Arc<str>, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::field(field, "must not be empty"));
     }
-    if text.chars().count() > chars_max {
-        return Err(Invalid::field(field, format!("must be at most {chars_max} characters")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::field(field, "must hold no control characters"));
-    }
+    check_chars(field, text, chars_max, |_| false)?;
     Ok(text.into())
 }
 
 /// A text of several lines; `None` for an empty one.
 fn paragraphs(field: &'static str, text: String, chars_max: usize) -> Result<Option<Arc<str>>, Invalid> {
     let text = text.replace("\r\n", "\n");
+    check_chars(field, &text, chars_max, |c| c == '\n')?;
+    Ok(Some(text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()))
+}
+
+/// Checks a text's length, and that it holds no control characters but those of `allowed`.
+fn check_chars(field: &'static str, text: &str, chars_max: usize, allowed: fn(char) -> bool) -> Result<(), Invalid> {
     if text.chars().count() > chars_max {
         return Err(Invalid::field(field, format!("must be at most {chars_max} characters")));
     }
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(Invalid::field(field, "must hold no control characters but line breaks"));
+    if text.chars().any(|c| c.is_control() && !allowed(c)) {
+        let breaks = if allowed('\n') { " but line breaks" } else { "" };
+        return Err(Invalid::field(field, format!("must hold no control characters{breaks}")));
     }
-    Ok(Some(text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()))
+    Ok(())
 }
 
 /// An optional name; `None` for an empty one.
