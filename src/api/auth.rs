@@ -5,8 +5,9 @@
 //! is answered late, each on its own: a lock after so many wrong ones would let anybody lock out
 //! the right one. In open mode every client is admin, as with the server before this one.
 
-use crate::api::app::{ApiRequest, Settings};
+use crate::api::app::ApiRequest;
 use crate::base::clock::{rfc3339, wall_clock};
+use crate::base::secret::Secret;
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, success};
@@ -130,11 +131,11 @@ impl ApiRequest {
 
     /// The caller's credential; links of `room` count.
     async fn require_of(&self, room: Option<&Room>, level: AccessLevel) -> Result<Credential, HttpError> {
-        let (settings, tokens) = (&self.app.settings, &self.app.tokens);
+        let (admin_token, tokens) = (&self.app.admin_token, &self.app.tokens);
         let presented = match self.bearer() {
             Some(token) => {
                 let snapshot = room.map(Room::snapshot);
-                Presented::Token(verify(settings, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
+                Presented::Token(verify(admin_token, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
             }
             None if self.has_login() => {
                 let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
@@ -142,7 +143,7 @@ impl ApiRequest {
             }
             None => Presented::Nothing,
         };
-        match check_presented(settings.http.open, presented, level) {
+        match check_presented(self.app.settings.http.open, presented, level) {
             Ok(credential) => Ok(credential),
             Err(AuthError::Missing) => Err(HttpError::unauthorized()),
             Err(AuthError::WrongToken) => {
@@ -159,7 +160,7 @@ impl ApiRequest {
 
     /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
-        let admin = hash(&self.app.settings.admin_token);
+        let admin = hash(self.app.admin_token.expose());
         self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, wall_clock()))
     }
 }
@@ -188,7 +189,7 @@ pub async fn show_login(request: ApiRequest) -> HttpResult {
 /// `POST /admin/login`: exchanges the admin token for a cookie that no script can read.
 pub async fn login(mut request: ApiRequest) -> HttpResult {
     let body: Login = request.json().await?;
-    let admin_token = &request.app.settings.admin_token;
+    let admin_token = request.app.admin_token.expose();
     if !is_same_secret(admin_token, &body.token) {
         delay_wrong_token().await;
         return Err(HttpError::unauthorized());
@@ -206,8 +207,8 @@ pub async fn logout(_request: ApiRequest) -> HttpResult {
 
 /// Verifies a token: the admin token anywhere, a link's token in its event and while the link
 /// stands.
-pub fn verify(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
-    if is_same_secret(&settings.admin_token, token) {
+pub fn verify(admin_token: &Secret, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
+    if is_same_secret(admin_token.expose(), token) {
         return Some(Credential::Admin);
     }
     let event = event?;

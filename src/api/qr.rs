@@ -86,7 +86,7 @@ fn event(request: &ApiRequest) -> Result<EventId, HttpError> {
 fn address_of(request: &ApiRequest, event: &EventId) -> String {
     // Behind a proxy the page knows better than this connection.
     let is_secure = request.scheme == Scheme::Https || request.query("scheme").as_deref() == Some("https");
-    address_for(&request.app.settings.join_base, request.host.as_ref(), is_secure, event.as_str())
+    address_for(&request.app.join_base, request.host.as_ref(), is_secure, event.as_str())
 }
 
 /// The address by which phones join: by the requested host, unless that name means this machine

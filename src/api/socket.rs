@@ -14,6 +14,7 @@ use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::{verify_number, with_private_view};
+use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
 use crate::draw::{Actor, Command, DrawId, Number, Phase};
 use crate::http::response::HttpResult;
@@ -103,7 +104,7 @@ async fn entry_for(request: &ApiRequest) -> Admission {
     let presented = match request.query("token").filter(|token| !token.is_empty()) {
         Some(token) => Presented::Token {
             number: verify_number(&app.tokens, &snapshot.event, &token),
-            credential: verify(&app.settings, &app.tokens, Some(&snapshot.event), &token),
+            credential: verify(&app.admin_token, &app.tokens, Some(&snapshot.event), &token),
         },
         None if request.has_login() && request.caller.is_same_host() => Presented::Login,
         None => Presented::Nothing,
@@ -153,6 +154,7 @@ fn decide_role(open: bool, wanted: Option<Role>, is_page: bool, presented: Prese
 /// Handles the messages of peers. Each reactor has one.
 pub struct SocketMessages {
     settings: Settings,
+    admin_token: Secret,
     tokens: Tokens,
     directory: Arc<Directory>,
     inbox: Inbox,
@@ -160,8 +162,8 @@ pub struct SocketMessages {
 
 impl SocketMessages {
     /// A handler for one reactor.
-    pub fn new(settings: Settings, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
-        Self { settings, tokens, directory, inbox }
+    pub fn new(settings: Settings, admin_token: Secret, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
+        Self { settings, admin_token, tokens, directory, inbox }
     }
 }
 
@@ -206,7 +208,7 @@ impl MessageHandler for SocketMessages {
 impl SocketMessages {
     fn admit(&self, speaker: &PeerContext<'_>, role: Role, auth: &Auth) -> Action {
         // By the room's latest snapshot: a link may be newer than any frame.
-        let credential = verify(&self.settings, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
+        let credential = verify(&self.admin_token, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
         match credential.filter(|credential| credential.allows_role(role)) {
             Some(_) => Action::Admit(role),
             None => Action::Close(CloseCode::BadToken),
@@ -342,8 +344,14 @@ mod tests {
             let directory = Arc::new(Directory::default());
             directory.insert(Arc::clone(&room));
             let (sender, requests) = bounded(inbox_max);
+            let admin_token = Secret::parse("a-token-for-tests").unwrap();
             let settings = Settings { http: HttpSettings { open, ..HttpSettings::default() }, ..sample_settings() };
-            Self { messages: SocketMessages::new(settings, tokens, directory, Inbox::new(sender)), room, requests, token }
+            Self {
+                messages: SocketMessages::new(settings, admin_token, tokens, directory, Inbox::new(sender)),
+                room,
+                requests,
+                token,
+            }
         }
 
         fn hear(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
@@ -386,7 +394,7 @@ mod tests {
     fn the_first_message_proves_a_role_or_nothing_does() {
         let mut fixture = fixture();
         let awaiting = AuthState::Pending(Role::Admin);
-        let right = fixture.messages.settings.admin_token.clone();
+        let right = fixture.messages.admin_token.expose().to_owned();
         assert_eq!(fixture.hear(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
         let phones = fixture.token.clone();
         for message in

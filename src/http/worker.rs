@@ -144,7 +144,7 @@ async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
         let mut response = match protocol {
             Protocol::Plain => pipeline::answer(&server, Scheme::Http, request).await,
             Protocol::Tls => pipeline::answer(&server, Scheme::Https, request).await,
-            Protocol::Redirect => redirect::answer(&server.settings, request),
+            Protocol::Redirect => redirect::answer(&server.settings, server.https_port, request),
         };
         if let Some(pending) = response.extensions_mut().remove() {
             switch.announce();

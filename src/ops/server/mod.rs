@@ -6,14 +6,11 @@
 //! reports to the supervisor meanwhile. No other module opens a layer.
 
 pub mod core;
-pub mod error;
 pub mod listeners;
 pub mod watchdog;
 
-pub use error::StartError;
-
 use self::core::{Core, SequencerThread, Storage};
-use crate::api::app::{App, Settings};
+use crate::api::app::App;
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
@@ -22,20 +19,24 @@ use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
 use crate::base::durable_file;
 use crate::draw::EventId;
+use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
+use crate::http::bind::BindError;
 use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
-use crate::http::{HttpServer, HttpSettings};
-use crate::ops::admin_token::AdminToken;
+use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
-use crate::ops::supervisor::notify;
+use crate::ops::supervisor::{SocketsError, notify};
 use crate::ops::{lan, limits};
+use crate::store::JournalError;
+use crate::store::keys::KeysError;
 use crate::tls::TlsError;
 use crate::tls::certificates::Certificates;
 use sd_notify::NotifyState;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -52,6 +53,39 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections, at most, where neither the settings nor the limit on open files says less.
 const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// The reason for which the server did not start.
+#[expect(missing_docs, reason = "the messages say what failed")]
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
+    #[error("the folder {} cannot be made", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the operating system gives no threads, descriptors or readiness queues")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    /// True when the settings ask for something impossible, false when something failed.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            StartError::Bind(BindError::NotLoopback { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
+            StartError::Tls(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+}
 
 /// A running server.
 pub struct Server {
@@ -81,17 +115,8 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let admin_token = AdminToken::load(&config.admin_token, &config.data_dir)?;
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
-    let main = listeners::main_addresses(config, &listeners).map_err(StartError::Threads)?;
-    let scheme = listeners::main_protocol(config).scheme();
-    let https_port = config.tls.as_ref().and(main.first()).map(SocketAddr::port);
-    let settings = Settings {
-        http: HttpSettings { https_port, ..config.app.http.clone() },
-        admin_token: admin_token.secret.expose().to_owned(),
-        join_base: lan::join_base(&main, scheme, config.app.http.domain.as_deref()),
-        ..config.app.clone()
-    };
-    let core = Core::start(config, &settings, storage)?;
-    serve(config, listeners, settings, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
+    let core = Core::start(config, &admin_token.secret, storage)?;
+    serve(config, listeners, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
@@ -116,7 +141,6 @@ fn limit_connections(config: &Config) -> usize {
 fn serve(
     config: &Config,
     listeners: Vec<Listener>,
-    settings: Settings,
     connections_max: usize,
     core: Core,
     admin_token: AdminToken,
@@ -126,11 +150,15 @@ fn serve(
     let backups = BackupThread::start(config.backups.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
+    let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
+    let scheme = listeners::main_protocol(config).scheme();
     let http_settings = settings.http.clone();
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
+        join_base: lan::join_base(&main, scheme, settings.http.domain.as_deref()),
         settings,
+        admin_token: admin_token.secret.clone(),
         directory: core.directory,
         inbox: core.inbox,
         reactors: core.reactors,
@@ -147,6 +175,7 @@ fn serve(
     });
     let server = Arc::new(HttpServer {
         settings: http_settings,
+        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
         router: &ROUTER,
         app: Arc::clone(&app),
         metrics: requests,
@@ -179,7 +208,7 @@ impl Server {
 
     /// The address by which phones reach it, without a path.
     pub fn join_base(&self) -> &str {
-        &self.app.settings.join_base
+        &self.app.join_base
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.
