@@ -32,9 +32,9 @@ use crate::live::room::Directory;
 use crate::store::CommitError;
 use crate::store::journal::Journal;
 use commit_metrics::CommitMetrics;
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::RecvTimeoutError;
 use event_state::EventState;
-use inbox::{Request, Responder};
+use inbox::{Request, RequestQueue, Responder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub struct Sequencer {
     events: BTreeMap<EventId, EventState>,
     directory: Arc<Directory>,
     reactors: Reactors,
-    requests: Receiver<Box<Request>>,
+    requests: RequestQueue,
     limits: Limits,
     /// False from a failed write to the next that succeeds. Written here alone, read by the health
     /// checks; relaxed, since nothing else is read on the strength of it.

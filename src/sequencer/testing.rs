@@ -10,13 +10,12 @@ use crate::live::message_handler::{Action, MessageHandler, PeerContext};
 use crate::live::reactor::{Admission, Join, Reactors};
 use crate::live::room::{Directory, Room, Snapshot};
 use crate::sequencer::event_state::EventState;
-use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
+use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder, queue};
 use crate::sequencer::{Limits, Sequencer};
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::wire::request::Contact;
 use bytes::Bytes;
-use crossbeam::channel::bounded;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -62,7 +61,7 @@ impl TestSequencer {
             details_ttl: DETAILS_TTL,
             backups_dir: data.backups(),
         };
-        let requests = bounded(1).1;
+        let requests = queue(1).1;
         let sequencer = Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default());
         Self { sequencer: sequencer.unwrap(), directory, reactors, folder: Some(folder) }
     }

@@ -2,9 +2,10 @@
 
 use crate::http::{Answer, Ask};
 use crate::socket::Socket;
-use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer};
 use hyper::Method;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// The event of the tests.
 pub const EVENT: &str = "gala-2026";
@@ -82,6 +83,15 @@ impl TestServer {
             phones.push(self.register(index).await);
         }
         phones
+    }
+
+    /// Waits until the server takes new work and can keep it.
+    pub async fn until_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask(Method::GET, "/readyz").await.status != 200 {
+            assert!(Instant::now() < deadline, "the server never became ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// An authenticated display that has its `state_sync`.
