@@ -116,7 +116,7 @@ impl Sequencer {
                 self.timers.restart_tick(Instant::now(), is_busy);
             }
         }
-        self.checkpoint("the journal's log stays beside its file; the next start folds it in");
+        self.checkpoint("the journal's log stays beside its file; the next start folds it in", Instant::now());
     }
 }
 

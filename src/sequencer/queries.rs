@@ -76,11 +76,13 @@ impl Sequencer {
         self.events.contains_key(id).then_some(()).ok_or(Rejection::NoSuchEvent)
     }
 
-    fn require_written(&self, written: Result<(), CommitError>) -> Result<(), Rejection> {
+    fn require_written(&mut self, written: Result<(), CommitError>) -> Result<(), Rejection> {
         exit_if_fatal(written).map_err(|error| {
             self.note_failed_write(&error, 0);
             Rejection::NotDurable
-        })
+        })?;
+        self.note_write();
+        Ok(())
     }
 }
 

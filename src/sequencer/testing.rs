@@ -80,6 +80,22 @@ impl TestSequencer {
         answers.into_iter().map(|mut answer| answer.try_recv().expect("every request is answered")).collect()
     }
 
+    /// A reader of the journal that holds it as it is now.
+    pub fn reader(&self) -> rusqlite::Connection {
+        let db = rusqlite::Connection::open(self.data().journal()).unwrap();
+        db.execute_batch("BEGIN; SELECT count(*) FROM fact").unwrap();
+        db
+    }
+
+    /// The size of the journal's log.
+    pub fn log_bytes(&self) -> u64 {
+        std::fs::metadata(self.data().journal_log()).unwrap().len()
+    }
+
+    fn data(&self) -> DataDir {
+        DataDir::new(self.folder.as_ref().unwrap().path())
+    }
+
     pub fn room(&self) -> Arc<Room> {
         self.directory.find(GALA).unwrap()
     }

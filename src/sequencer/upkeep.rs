@@ -7,6 +7,7 @@ use crate::draw::{Actor, Timestamp};
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::sequencer::timers::{DISPLAY_GRACE, announcement_cause};
 use crate::sequencer::{Sequencer, exit_if_fatal};
+use crate::store::journal::Checkpoint;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ impl Sequencer {
         let counts_moved = self.publish_counts(now);
         self.probe_journal(now);
         if self.timers.fire_checkpoint(now) {
-            self.checkpoint("the journal's log could not be folded in");
+            self.checkpoint("the journal's log could not be folded in", now);
         }
         if self.timers.fire_sweep(now) {
             self.sweep();
@@ -67,19 +68,26 @@ impl Sequencer {
     }
 
     /// Folds the journal's log into its file, or warns with `warning`: nothing committed is lost by
-    /// a failed checkpoint.
-    pub(super) fn checkpoint(&mut self, warning: &'static str) {
-        if let Err(error) = exit_if_fatal(self.journal.checkpoint()) {
-            tracing::warn!(%error, "{warning}");
-        }
+    /// a failed checkpoint. One that did not empty the log stays due.
+    pub(super) fn checkpoint(&mut self, warning: &'static str, now: Instant) {
+        let cause = match exit_if_fatal(self.journal.checkpoint()) {
+            Ok(Checkpoint::Done) => return,
+            Ok(Checkpoint::HeldUp) => "a reader or another program holds it up".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(cause, "{warning}");
+        self.timers.restart_checkpoint(now);
     }
 
     /// Deletes old details and old events; an event with a display or console connected is not old.
     fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
-        if let Err(error) = exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
-            tracing::warn!(%error, "old winner details could not be purged");
+        match exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
+            Ok(0) => {}
+            // Their checkpoint may have been held up.
+            Ok(_) => self.timers.restart_checkpoint(Instant::now()),
+            Err(error) => tracing::warn!(%error, "old winner details could not be purged"),
         }
         let bound = before(self.limits.event_ttl);
         let old = self.events.iter().filter(|(_, event)| event.working.event.changed_at < bound);
@@ -157,6 +165,19 @@ mod tests {
         server.wait_until(|server| server.room().connections.total() == 0);
         server.sequencer.sweep();
         assert!(server.directory.find(GALA).is_none() && server.directory.find("young").is_some());
+    }
+
+    #[test]
+    fn a_checkpoint_that_a_reader_holds_up_stays_due() {
+        let mut server = TestSequencer::open();
+        let reader = server.reader();
+        server.serve([command_request(GALA, Command::Standby(draw_request("TV")))]).remove(0).unwrap();
+        let due = Instant::now() + Duration::from_secs(60);
+        server.sequencer.tick(due);
+        assert!(server.log_bytes() > 0, "the reader still uses the log");
+        drop(reader);
+        server.sequencer.tick(due + Duration::from_secs(60));
+        assert_eq!(server.log_bytes(), 0);
     }
 
     #[test]

@@ -20,10 +20,20 @@ use crate::store::{JournalEntry, audit, copies, details, replay, schema};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes that a probe writes: about as many as a full batch, so that a probe that succeeds means
 /// space to go on.
 const PROBE_BYTES: usize = 64 << 10;
+
+/// The result of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// The log is empty.
+    Done,
+    /// A reader still uses the log, or another program writes: the log keeps its rows.
+    HeldUp,
+}
 
 /// An open journal. No other server writes it until it is dropped.
 pub struct Journal {
@@ -203,24 +213,32 @@ impl Journal {
     }
 
     /// Moves the write-ahead log into the main file and empties it: when all is quiet, and at a
-    /// stop. A reader in another program may hold it up; then the next checkpoint does it.
+    /// stop. Does not wait for a reader that holds it up.
     ///
     /// # Errors
     /// As [`Journal::commit`]; a checkpoint that fails loses nothing committed.
-    pub fn checkpoint(&mut self) -> Result<(), CommitError> {
-        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    pub fn checkpoint(&mut self) -> Result<Checkpoint, CommitError> {
+        self.db.busy_timeout(Duration::ZERO)?;
+        let held_up = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        self.db.busy_timeout(schema::BUSY_WAIT)?;
+        Ok(if held_up? { Checkpoint::HeldUp } else { Checkpoint::Done })
     }
 
     /// Empties the log after a deletion, since it still holds the deleted rows. The deletion itself
     /// is committed, so a log that cannot be emptied now does not fail it.
     fn clear_log(&mut self) -> Result<(), CommitError> {
-        self.checkpoint().or_else(|error| match error {
-            CommitError::NotDurable(error) => {
+        match self.checkpoint() {
+            Ok(Checkpoint::Done) => Ok(()),
+            Ok(Checkpoint::HeldUp) => {
+                tracing::info!("a reader holds deleted rows in the journal's log until the next checkpoint");
+                Ok(())
+            }
+            Err(CommitError::NotDurable(error)) => {
                 tracing::warn!(%error, "deleted rows stay in the journal's log until the next checkpoint");
                 Ok(())
             }
-            fatal @ CommitError::Fatal(_) => Err(fatal),
-        })
+            Err(fatal @ CommitError::Fatal(_)) => Err(fatal),
+        }
     }
 
     /// Lets the file grow to `pages` of 4 KiB and no further, as a full disk would. Pages that it
@@ -546,7 +564,21 @@ mod tests {
         journal.commit(&[opened("gala")]).unwrap();
         let log = data.journal_log();
         assert!(fs::metadata(&log).unwrap().len() > 0);
-        journal.checkpoint().unwrap();
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
         assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_checkpoint_that_a_reader_holds_up_says_so() {
+        let (data, mut journal) = open_journal();
+        journal.commit(&[opened("gala")]).unwrap();
+        let reader = Connection::open(data.journal()).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM fact").unwrap();
+        journal.commit(&[registered("gala", 1)]).unwrap();
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::HeldUp);
+        assert!(fs::metadata(data.journal_log()).unwrap().len() > 0);
+        reader.execute_batch("COMMIT").unwrap();
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
+        assert_eq!(fs::metadata(data.journal_log()).unwrap().len(), 0);
     }
 }
