@@ -9,11 +9,20 @@ use serde_json::{Value, json};
 
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe-core/axe.min.js");
 
-/// Waits until a change of colours has been rendered and its transitions have ended.
-const WAIT_FOR_TRANSITIONS: &str =
-    "return new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame)).then(() => Promise.allSettled(
-    document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime !== Infinity).map((each) => each.finished)))
-    .then(() => true)";
+/// Waits until a change of colors is rendered and nothing moves any more. An ended transition can
+/// start those of its children, so one look at the running animations is not enough.
+const WAIT_FOR_TRANSITIONS: &str = "return (async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const isFinite = (animation) => animation.effect.getComputedTiming().endTime !== Infinity;
+    for (let round = 0; round < 100; round += 1) {
+        await frame();
+        await frame();
+        const running = document.getAnimations().filter((each) => each.playState === 'running' && isFinite(each));
+        if (running.length === 0) return true;
+        await Promise.allSettled(running.map((each) => each.finished));
+    }
+    return false;
+})()";
 
 /// Serious violations and their elements; what axe cannot decide is no finding.
 const RUN_AXE: &str = "return axe.run(document, {
@@ -105,7 +114,7 @@ async fn findings(page: &Page<'_>, what: &str, axe: &str) -> Vec<String> {
         page.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
         for _ in 0..2 {
             let language = page.run("return document.documentElement.lang", vec![]).await;
-            page.run(WAIT_FOR_TRANSITIONS, vec![]).await;
+            assert_eq!(page.run(WAIT_FOR_TRANSITIONS, vec![]).await, true, "{what}: the page never comes to rest");
             let told = page.run(RUN_AXE, vec![]).await;
             let told = told.as_array().unwrap().iter().filter_map(Value::as_str);
             found.extend(told.map(|finding| format!("{what}, {language}, {theme}: {finding}")));
