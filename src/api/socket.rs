@@ -314,9 +314,9 @@ mod tests {
     use crate::live::room::Room;
     use crate::live::roster::Roster;
     use crate::live::{ByRole, PeerId};
+    use crate::sequencer::inbox::{RequestQueue, queue};
     use crate::store::keys::Keys;
     use crate::wire::frame_text;
-    use crate::sequencer::inbox::{RequestQueue, queue};
     use serde_json::{Value, json};
 
     const TV: &str = "TV";

@@ -178,9 +178,7 @@ impl Roster {
     pub fn give_back(&self, key: &[u8; 32], number: u32) {
         let key = Key::of(key);
         let owned = self.probe(&key).take_while(|slot| slot.high.load(Ordering::Relaxed) != EMPTY);
-        let held = |slot: &Slot<'_>| {
-            slot.high.load(Ordering::Relaxed) == key.high && slot.claim() == number && slot.holds(&key)
-        };
+        let held = |slot: &Slot<'_>| slot.high.load(Ordering::Relaxed) == key.high && slot.claim() == number && slot.holds(&key);
         let (Some(slot), Some(place)) = (owned.into_iter().find(held), number.checked_sub(self.first)) else { return };
         let Some([word]) = self.returned.get((place / u64::BITS) as usize) else { return };
         slot.claim.store(REFUSED.into(), Ordering::Relaxed);

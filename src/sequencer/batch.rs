@@ -285,9 +285,9 @@ fn received_frame(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::DrawId;
     use crate::draw::SessionId;
     use crate::draw::command::ResetScope;
-    use crate::draw::DrawId;
     use crate::live::PeerId;
     use crate::sequencer::inbox::queue;
     use crate::sequencer::testing::*;

@@ -25,7 +25,6 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-
 /// The journal and its keys, locked for this server.
 pub struct Storage {
     keys: Keys,
