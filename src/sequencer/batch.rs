@@ -93,7 +93,11 @@ impl Sequencer {
 
     /// Lets the rules decide a command, and applies its facts to the working state.
     fn decide(&mut self, batch: &mut Batch, id: &EventId, actor: Actor, command: &Command) -> Result<Outcome, Rejection> {
-        let working = &mut self.events.get_mut(id).ok_or(Rejection::NoSuchEvent)?.working;
+        let event = self.events.get_mut(id).ok_or(Rejection::NoSuchEvent)?;
+        if event.is_ending {
+            return Err(Rejection::Overloaded);
+        }
+        let working = &mut event.working;
         // A number that was given back may have a new owner already.
         if let Command::Register { number, key, session } = command
             && *session == working.event.session
@@ -357,13 +361,14 @@ mod tests {
         let mut server = TestSequencer::open();
         let (mut phone, old) = (server.phone(), server.room());
         let (before, mut first) = command_request(GALA, Command::Standby(draw_request("TV")));
-        let (reply, mut deleted) = tokio::sync::oneshot::channel();
+        let (delete, mut deleted) = delete_request(GALA);
         let (after, mut second) = command_request(GALA, Command::Standby(draw_request("Car")));
-        let (again, mut reopened) = open_request(GALA);
-        server.sequencer.serve(vec![before, Request::Delete { event: id(GALA), reply }, after, again]);
-        assert!(first.try_recv().unwrap().is_ok() && deleted.try_recv().unwrap().is_ok());
-        assert!(matches!(second.try_recv().unwrap(), Err(Rejection::NoSuchEvent)));
-        let new = reopened.try_recv().unwrap().unwrap().snapshot;
+        server.sequencer.serve(vec![before, delete, after]);
+        assert!(first.try_recv().unwrap().is_ok() && deleted.try_recv().is_err());
+        assert!(matches!(second.try_recv().unwrap(), Err(Rejection::Overloaded)));
+        server.finish_deletions();
+        assert!(deleted.try_recv().unwrap().is_ok());
+        let new = server.serve([open_request(GALA)]).remove(0).unwrap().snapshot;
         assert!(!Arc::ptr_eq(&old, &server.room()) && new.event.epoch != old.snapshot().event.epoch);
         phone.read_until(&[0x88, 2, 0x11, 0x34]);
         assert!(phone.has_read(b"\"TV\""), "it got the frame before the deletion, then close code 4404");

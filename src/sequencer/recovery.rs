@@ -6,6 +6,7 @@ use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::live::roster::Roster;
+use crate::sequencer::deletion::Deletions;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::RequestQueue;
 use crate::sequencer::timers::Timers;
@@ -53,6 +54,7 @@ impl Sequencer {
             clock,
             started_at,
             timers: Timers::new(Instant::now()),
+            deletions: Deletions::default(),
             metrics: Arc::default(),
         })
     }

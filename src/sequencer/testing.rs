@@ -104,9 +104,30 @@ impl TestSequencer {
         self.sequencer.events.get_mut(GALA).unwrap()
     }
 
+    /// Lets the time of the sequencer pass.
+    pub fn age(&mut self, time: Duration) {
+        self.sequencer.clock.last = self.sequencer.clock.now();
+        self.sequencer.clock.last.0 += time.as_millis() as i64;
+    }
+
+    /// Does the slices of every deletion under way.
+    pub fn finish_deletions(&mut self) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.sequencer.is_deleting() {
+            assert!(Instant::now() < deadline, "a deletion never ends");
+            self.sequencer.advance_deletions();
+            std::thread::yield_now();
+        }
+    }
+
     /// The command that commits a number which was claimed for a key.
     pub fn claim(&self, key: u8) -> Command {
-        let (key, snapshot) = ([key; 32], self.room().snapshot());
+        self.claim_in(GALA, key)
+    }
+
+    /// The same in another event.
+    pub fn claim_in(&self, event: &str, key: u8) -> Command {
+        let (key, snapshot) = ([key; 32], self.directory.find(event).unwrap().snapshot());
         let number = Number(snapshot.roster.claim(&key).unwrap());
         Command::Register { number, key, session: snapshot.event.session }
     }
@@ -215,6 +236,12 @@ pub fn details_request(event: &str, number: u32, draw: DrawId, name: &str) -> Pe
     let contact = Contact { name: name.into(), phone: "010-1234-5678".into(), address: Some("Seoul".into()) };
     let (number, win, reply) = (Number(number), WinSelector::Draw(draw), Responder::Handler(reply));
     (Request::SubmitDetails { event: id(event), number, win, contact, reply }, answer)
+}
+
+/// A request to delete an event.
+pub fn delete_request(event: &str) -> (Request, Receiver<Result<(), Rejection>>) {
+    let (reply, answer) = channel();
+    (Request::Delete { event: id(event), reply }, answer)
 }
 
 pub fn id(event: &str) -> EventId {

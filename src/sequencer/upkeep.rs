@@ -4,7 +4,9 @@
 use crate::base::clock::wall_clock;
 use crate::draw::command::Command;
 use crate::draw::{Actor, Timestamp};
-use crate::sequencer::inbox::{Rejection, Request, Responder};
+use crate::sequencer::deletion::DeletionCause;
+use crate::sequencer::event_state::EventState;
+use crate::sequencer::inbox::{Request, Responder};
 use crate::sequencer::timers::{DISPLAY_GRACE, announcement_cause};
 use crate::sequencer::{Sequencer, exit_if_fatal};
 use crate::store::journal::Checkpoint;
@@ -25,7 +27,8 @@ impl Sequencer {
         if self.timers.fire_sweep(now) {
             self.sweep();
         }
-        counts_moved || self.events.values().any(|event| event.unannounced.is_some())
+        self.advance_deletions();
+        counts_moved || self.is_deleting() || self.events.values().any(|event| event.unannounced.is_some())
     }
 
     /// Announces every draw that has waited long enough, or that has no display to wait for.
@@ -79,8 +82,9 @@ impl Sequencer {
         self.timers.restart_checkpoint(now);
     }
 
-    /// Deletes old details and old events; an event with a display or console connected is not old.
-    fn sweep(&mut self) {
+    /// Deletes old details, and begins to delete old events; an event with a socket connected is not
+    /// old.
+    pub(super) fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
         match exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
@@ -90,15 +94,9 @@ impl Sequencer {
             Err(error) => tracing::warn!(%error, "old winner details could not be purged"),
         }
         let bound = before(self.limits.event_ttl);
-        let old = self.events.iter().filter(|(_, event)| event.working.event.changed_at < bound);
-        let old: Vec<_> = old.map(|(id, _)| id.clone()).collect();
-        for id in old {
-            match self.delete_event(&id) {
-                Ok(()) => tracing::info!(event = %id, "an old event was deleted"),
-                Err(Rejection::EventInUse) => {}
-                Err(error) => tracing::warn!(event = %id, %error, "an old event could not be deleted"),
-            }
-        }
+        let is_old = |event: &EventState| event.working.event.changed_at < bound && !event.is_ending;
+        let old: Vec<_> = self.events.iter().filter(|(_, event)| is_old(event)).map(|(id, _)| id.clone()).collect();
+        old.into_iter().for_each(|id| self.begin_deletion(id, DeletionCause::Expired));
     }
 }
 
@@ -152,18 +150,21 @@ mod tests {
     }
 
     #[test]
-    fn an_old_event_is_deleted_once_no_display_or_console_is_connected() {
+    fn an_old_event_is_deleted_once_no_socket_is_connected() {
         let mut server = TestSequencer::open();
         server.serve([open_request("young")]).remove(0).unwrap();
         let changed_at = server.event().working.event.changed_at;
         server.sequencer.clock.last = Timestamp(changed_at.0 + EVENT_TTL.as_millis() as i64 + 1);
         server.sequencer.events.get_mut("young").unwrap().working.event.changed_at = server.sequencer.clock.last;
-        let console = server.console();
-        server.sequencer.sweep();
-        assert!(server.directory.find(GALA).is_some(), "somebody still works with it");
-        drop(console);
+        for peer in [server.console(), server.phone()] {
+            server.sequencer.sweep();
+            server.finish_deletions();
+            assert!(server.directory.find(GALA).is_some(), "somebody still uses it");
+            drop(peer);
+        }
         server.wait_until(|server| server.room().connections.total() == 0);
         server.sequencer.sweep();
+        server.finish_deletions();
         assert!(server.directory.find(GALA).is_none() && server.directory.find("young").is_some());
     }
 
