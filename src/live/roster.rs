@@ -42,10 +42,10 @@
 //! it would need a second number or another thread's help. Between the compare-exchange and the
 //! store lie a handful of instructions. They include no lock, allocation, system call or panic, and
 //! at most one page fault, where a slot spans two pages. So the wait ends as soon as the owner has
-//! run them; a claim that takes a number which came back also walks the map, 5,000 words for 300,000
-//! participants. The wait happens only when two copies of one request meet within nanoseconds on two cores.
-//! The waiter yields its core each time, so that a preempted owner gets to run. [`Roster::find`]
-//! never waits.
+//! run them; a claim that takes a number which came back also walks the map, 5,000 words for
+//! 300,000 participants. The wait happens only when two copies of one request meet within
+//! nanoseconds on two cores. The waiter yields its core each time, so that a preempted owner gets
+//! to run. [`Roster::find`] never waits.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering, yield_now, zeros};
 use std::fmt;

@@ -3,8 +3,8 @@
 //! A full queue refuses at once, so that back-pressure reaches the caller instead of growing
 //! memory. The bound is a count of places. A caller that gives something away with its request
 //! takes its [`Place`] first: a number that is claimed for a request that then finds the queue full
-//! would be lost to everybody. Nothing here runs code of the caller on the writer's thread: an answer is a value on a
-//! channel, or a frame that `wire` encodes.
+//! would be lost to everybody. Nothing here runs code of the caller on the writer's thread: an
+//! answer is a value on a channel, or a frame that `wire` encodes.
 
 use crate::base::threads::{LivenessProbe, PendingProbe, probe};
 use crate::draw::command::{Command, WinSelector};

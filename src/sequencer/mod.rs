@@ -4,9 +4,9 @@
 //! One thread does all of it, so an event has one history and needs no lock. While a commit waits
 //! for the disk, the next batch gathers in the [`inbox`]; that is the group commit. `batch` serves
 //! commands, `queries` what no rule decides, `upkeep` what falls due by the deadlines of `timers`,
-//! and `deletion` deletes events slice by slice between the batches. `event_state` is an event as the writer holds it, `counts` merges counts on their way
-//! to sockets, [`commit_metrics`] measures commits, and `recovery` rebuilds everything from the
-//! journal.
+//! and `deletion` deletes events slice by slice between the batches. `event_state` is an event as
+//! the writer holds it, `counts` merges counts on their way to sockets, [`commit_metrics`] measures
+//! commits, and `recovery` rebuilds everything from the journal.
 //!
 //! This module holds the clock and the entropy. It never holds a rule, a byte layout or a socket,
 //! and runs no code of `api`.

@@ -82,8 +82,8 @@ impl Sequencer {
         self.timers.restart_checkpoint(now);
     }
 
-    /// Deletes old details, and begins to delete old events; an event with a socket connected is not
-    /// old.
+    /// Deletes old details, and begins to delete old events; an event with a socket connected is
+    /// not old.
     pub(super) fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
