@@ -184,7 +184,7 @@ fn a_key_whose_number_went_back_claims_anew_and_once() {
         let roster = Arc::new(Roster::new(2, 1));
         assert_eq!(roster.claim(&key(8, 5)), Some(1));
         roster.give_back(&key(8, 5), 1);
-        let got = claim_at_once(&roster, [key(8, 5), key(8, 5)]);
+        let got = claim_concurrently(&roster, [key(8, 5), key(8, 5)]);
         assert!(got[0].is_some() && got[0] == got[1], "{got:?}");
         assert_eq!(roster.claim(&key(16, 5)), Some(2), "the other number is still there");
     });

@@ -192,7 +192,7 @@ fn numbers_that_come_back_are_given_again_and_each_once() {
     }
     // Old owners and new phones, each twice, in step on every thread.
     let phones: Vec<_> = (0..1_000).step_by(2).chain(1_000..1_500).flat_map(|phone| [phone, phone]).collect();
-    let claims = at_once(|_| phones.iter().map(|phone| (*phone, roster.claim(&key(*phone)))).collect::<BTreeSet<_>>());
+    let claims = on_all_threads(|_| phones.iter().map(|phone| (*phone, roster.claim(&key(*phone)))).collect::<BTreeSet<_>>());
     let taken: BTreeSet<_> = claims.iter().flatten().filter_map(|(phone, number)| Some(((*number)?, *phone))).collect();
     let kept = (1..1_000).step_by(2).map(|phone| (first[phone], phone));
     let all: BTreeSet<_> = taken.into_iter().chain(kept).collect();
