@@ -154,8 +154,8 @@ fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, 
     let snapshot = room.snapshot();
     let event = &snapshot.event;
     let announced = event.draws().filter(|draw| draw.is_known_to(Audience::Public));
-    let seats = announced.flat_map(|draw| draw.winners().map(|number| (draw.id, number)));
-    let (draw, number) = app.tokens.find_claim(event.session, seats, code).ok_or_else(claim_not_found)?;
+    let seats = announced.flat_map(|draw| draw.winners().filter_map(|number| Some((draw.id, event.registration(number)?))));
+    let (draw, number) = app.tokens.find_claim(seats, code).ok_or_else(claim_not_found)?;
     limiter.forgive_claim_attempt(&room.id, link);
     let seat = event.draw(draw).and_then(|draw| draw.seat(number)).ok_or_else(claim_not_found)?;
     if seat.voided.is_some() { Err(Refusal::WinVoided.into()) } else { Ok((draw, number)) }

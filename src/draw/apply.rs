@@ -4,7 +4,7 @@
 //! never decide anything.
 
 use super::chunked::Chunked;
-use super::event::{Draw, Event, Participant, Seat};
+use super::event::{Draw, Event, KeyTag, Participant, Seat};
 use super::fact::{Eligibility, Fact, SealedPick, Settings};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl Event {
                 let position = |id| order.iter().position(|ordered| *ordered == id);
                 Arc::make_mut(&mut self.prizes).sort_by_key(|prize| position(prize.id));
             }
-            Fact::Registered { number, .. } => self.add_participant(at, *number),
+            Fact::Registered { number, key, secrets } => self.add_participant(at, *number, KeyTag::new(key, *secrets)),
             Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
@@ -99,14 +99,14 @@ impl Event {
         }
     }
 
-    fn add_participant(&mut self, at: Timestamp, number: Number) {
+    fn add_participant(&mut self, at: Timestamp, number: Number, key_tag: KeyTag) {
         let index = number.0 as usize - 1;
         while self.participants.len() <= index {
             self.participants.push(None);
         }
         let slot = self.participants.get_mut(index).expect("the list was just made long enough");
         assert!(slot.is_none(), "number {} is given once", number.0);
-        *slot = Some(Participant { registered_at: at, eligibility: 0 });
+        *slot = Some(Participant { registered_at: at, eligibility: 0, key_tag });
         self.registered += 1;
     }
 

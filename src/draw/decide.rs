@@ -5,7 +5,7 @@
 //! once the facts are committed.
 
 use super::command::{Command, Decision, EntropySource, Outcome, ResetScope};
-use super::fact::{Eligibility, Settings};
+use super::fact::{Eligibility, SecretScope, Settings};
 use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp};
 use std::sync::Arc;
 
@@ -96,7 +96,7 @@ impl Event {
         if !existing && self.registered >= self.settings.participants_max {
             return Err(Refusal::EventFull { max: self.settings.participants_max });
         }
-        let facts = if existing { vec![] } else { vec![Fact::Registered { number, key }] };
+        let facts = if existing { vec![] } else { vec![Fact::Registered { number, key, secrets: SecretScope::Registration }] };
         Ok(Decision::new(facts, Outcome::Registered { number, existing }))
     }
 

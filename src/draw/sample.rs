@@ -5,7 +5,7 @@
 //! event, not about the rules that led there.
 
 use super::command::Redraw;
-use super::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
+use super::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::*;
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(crate) fn event() -> Sample {
     let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
     let sample = Sample { event, last: None }.apply(0, television);
     (1..=10).fold(sample, |sample, number| {
-        sample.apply(i64::from(number) * 1000, Fact::Registered { number: Number(number), key: [number as u8; 32] })
+        let registered = Fact::Registered { number: Number(number), key: [number as u8; 32], secrets: SecretScope::Registration };
+        sample.apply(i64::from(number) * 1000, registered)
     })
 }
 

@@ -30,6 +30,7 @@ mod links;
 mod load;
 mod load_scenarios;
 mod logs;
+mod lost_numbers;
 mod metrics;
 mod numbers;
 mod old_clients;
