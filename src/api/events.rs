@@ -49,17 +49,7 @@ pub async fn show(request: ApiRequest) -> HttpResult {
 pub async fn change(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Admin).await?;
     let body: EventChange = request.json().await?;
-    let now = Settings::clone(&access.room.snapshot().event.settings);
-    let settings = Settings {
-        title: body.title.as_deref().map_or(Ok(now.title), request::title)?,
-        participants_max: body.participants_max.map_or(Ok(now.participants_max), request::participants_max)?,
-        groups: body.groups.unwrap_or(now.groups),
-        weights: body.weights.unwrap_or(now.weights),
-        consent_text: body.consent_text.map_or(Ok(now.consent_text), request::consent_text)?,
-        privacy_purpose: body.privacy_purpose.map_or(Ok(now.privacy_purpose), request::privacy_purpose)?,
-        rehearsal: body.rehearsal.unwrap_or(now.rehearsal),
-    };
-    let accepted = request.submit(&access, Command::ChangeSettings(settings)).await?;
+    let accepted = request.submit(&access, Command::ChangeSettings(body.patch()?)).await?;
     success(&events::event(&accepted.snapshot.event), "changed")
 }
 

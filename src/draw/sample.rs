@@ -4,7 +4,7 @@
 //! from facts alone with chosen winners, for tests of other modules: they are about the looks of an
 //! event, not about the rules that led there.
 
-use super::command::Redraw;
+use super::command::{EligibilityPatch, Redraw};
 use super::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::*;
 use std::sync::Arc;
@@ -129,7 +129,9 @@ impl EventFixture {
     }
 
     pub fn mark(&mut self, number: u32, mark: Eligibility) {
-        self.execute(Command::MarkParticipant { number: Number(number), mark }).unwrap();
+        let Eligibility { eligible, group, weight } = mark;
+        let patch = EligibilityPatch { eligible: Some(eligible), group: Some(group), weight: Some(weight) };
+        self.execute(Command::MarkParticipant { number: Number(number), patch }).unwrap();
     }
 
     /// Adds a prize to the list, after `change`.

@@ -14,6 +14,7 @@ mod backup;
 mod bad_input;
 mod browser;
 mod claims;
+mod concurrent_changes;
 mod config;
 mod credentials;
 mod deploy;

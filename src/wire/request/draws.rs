@@ -6,7 +6,9 @@ use super::{Invalid, NAME_CHARS_MAX, one_of, optional, text};
 use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
 use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId};
+use crate::draw::prize::PrizeVersion;
 use serde::Deserialize;
+use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
 /// The longest path of an image, in characters.
@@ -126,6 +128,8 @@ pub struct PrizeBody {
     #[serde(default)]
     pub needs_address: bool,
 }
+    /// The version of the prize that a change was made from, as the list of prizes gave it.
+    pub version: Option<String>,
 
 /// `POST prizes/order`
 #[derive(Deserialize)]
@@ -133,6 +137,8 @@ pub struct PrizeOrder {
     /// The id of each listed prize, once.
     pub order: Vec<u32>,
 }
+    /// The order that the change was made from.
+    pub made_from: Option<Vec<u32>>,
 
 /// `POST claims/look-up`
 #[derive(Deserialize)]
@@ -224,6 +230,13 @@ impl Void {
 
 impl PrizeBody {
     /// The prize, with this id.
+    /// The version that the change was made from, if the body names one.
+    pub fn made_from(&self) -> Result<Option<PrizeVersion>, Invalid> {
+        let version = |text: &String| HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(PrizeVersion);
+        let read = |text| version(text).ok_or_else(|| Invalid::field("version", "must be 16 hexadecimal digits"));
+        self.version.as_ref().map(read).transpose()
+    }
+
     pub fn prize(self, id: PrizeId) -> Result<Prize, Invalid> {
         if !(1..=QUANTITY_MAX).contains(&self.quantity) {
             return Err(Invalid::field("quantity", format!("must be 1 to {QUANTITY_MAX}")));
