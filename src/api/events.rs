@@ -3,6 +3,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::error::event_not_found;
+use crate::api::pictures;
 use crate::backup::copy::BackupCause;
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
@@ -35,7 +36,11 @@ pub async fn create(mut request: ApiRequest) -> HttpResult {
         privacy_purpose: body.privacy_purpose.map_or(Ok(None), request::privacy_purpose)?,
         rehearsal: body.rehearsal,
     };
-    let accepted = open(&request.app, id, settings, NewEvent::prizes(body.prizes)?).await?;
+    let prizes = NewEvent::prizes(body.prizes)?;
+    for prize in &prizes {
+        pictures::mark_used(&request.app, prize.image.as_deref()).await;
+    }
+    let accepted = open(&request.app, id, settings, prizes).await?;
     created(&events::event(&accepted.snapshot.event), "created")
 }
 

@@ -2,6 +2,7 @@
 
 use crate::api::app::ApiRequest;
 use crate::api::auth::AccessLevel;
+use crate::api::pictures;
 use crate::draw::{Command, Outcome, PrizeId, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::wire::request::{PrizeBody, PrizeOrder};
@@ -17,6 +18,7 @@ pub async fn list(request: ApiRequest) -> HttpResult {
 pub async fn add(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let prize = request.json::<PrizeBody>().await?.prize(PrizeId(0))?;
+    pictures::mark_used(&request.app, prize.image.as_deref()).await;
     let accepted = request.submit(&access, Command::AddPrize(prize)).await?;
     let Outcome::PrizeAdded(id) = accepted.outcome else { return success("{}", "added") };
     let event = &accepted.snapshot.event;
@@ -32,6 +34,7 @@ pub async fn change(mut request: ApiRequest) -> HttpResult {
     let body: PrizeBody = request.json().await?;
     let made_from = body.made_from()?;
     let prize = body.prize(id)?;
+    pictures::mark_used(&request.app, prize.image.as_deref()).await;
     let command = Command::ChangePrize { prize, made_from };
     let accepted = request.submit(&access, command).await?;
     let event = &accepted.snapshot.event;

@@ -1,8 +1,9 @@
 //! Backups of a data folder and their restore, and single events on their way to another server.
 //!
 //! [`copy`] makes backups and removes old ones, [`thread`] does so in a running server, [`restore`]
-//! puts one back, [`export`] and [`import`] carry one event from a server to another, and `owner`
-//! gives the files that root creates to the server. None of them may delete a file that it did not
+//! puts one back, [`export`] and [`import`] carry one event from a server to another,
+//! [`unused_images`] removes images that nothing shows, and `owner` gives the files that root
+//! creates to the server. None of them may delete a file that it did not
 //! make itself, or trust a copy that was not read back. SQLite belongs to `store`, the names of the
 //! files to [`DataDir`].
 
@@ -12,6 +13,7 @@ pub mod import;
 mod owner;
 pub mod restore;
 pub mod thread;
+pub mod unused_images;
 
 use crate::base::clock::wall_clock;
 use crate::base::data_dir::DataDir;

@@ -164,7 +164,7 @@ impl EventFixture {
 }
 
 /// A plain prize.
-pub(super) fn prize(name: &str, quantity: u32) -> Prize {
+pub(crate) fn prize(name: &str, quantity: u32) -> Prize {
     Prize {
         id: PrizeId(0),
         name: name.into(),
