@@ -69,7 +69,12 @@ pub fn import(data: &DataDir, file: &Path, name: Option<&EventId>, events_max: u
 /// Opens and verifies the file, down to the images.
 fn read(file: &Path) -> Result<(EventExport, Event), BackupError> {
     let export = EventExport::open(file)?;
-    let event = export.reader.verify()?.into_iter().next().ok_or(BackupError::Empty)?;
+    // Before any of them is built: an export has one event, and a file of a stranger may have a
+    // million.
+    if export.reader.count_rows(i64::MAX)?.events != 1 {
+        return Err(BackupError::NotOneEvent);
+    }
+    let event = export.reader.verify()?.into_iter().next().ok_or(BackupError::NotOneEvent)?;
     export.images(|name, bytes| parse_image(name, bytes).map(drop))?;
     Ok((export, event))
 }

@@ -110,9 +110,9 @@ pub enum BackupError {
     /// An image in an export is not named by its SHA-256.
     #[error("{name} in the export is not the image that its name says")]
     OtherImage { name: String },
-    /// The export's journal is empty.
-    #[error("the export holds no event")]
-    Empty,
+    /// The export's journal is empty, or holds more than an export does.
+    #[error("the export does not hold one event")]
+    NotOneEvent,
 }
 
 impl From<EventExportError> for BackupError {

@@ -16,6 +16,9 @@ pub const PRIZES_MAX: u32 = 1_000;
 pub const LINKS_MAX: u32 = 200;
 /// The most participants an event may be opened for.
 pub const PARTICIPANTS_MAX: u32 = 300_000;
+/// The highest number, gaps included: numbers that were claimed and never committed. The list of
+/// participants has a place for each below the highest, 16 bytes long.
+pub const NUMBER_MAX: u32 = 1 << 21;
 /// The largest weight of a participant.
 pub const WEIGHT_MAX: u16 = 100;
 
@@ -94,7 +97,7 @@ impl Event {
             return Err(Refusal::StaleSession);
         }
         let existing = self.participant(number).is_some();
-        if !existing && self.registered >= self.settings.participants_max {
+        if !existing && (self.registered >= self.settings.participants_max || number.0 > NUMBER_MAX) {
             return Err(Refusal::EventFull { max: self.settings.participants_max });
         }
         let facts = if existing { vec![] } else { vec![Fact::Registered { number, key, secrets: SecretScope::Registration }] };

@@ -23,6 +23,10 @@ const SQL: &str = "
     CREATE TABLE parcel (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE image (name TEXT PRIMARY KEY, bytes BLOB NOT NULL);";
 
+/// The images, without those that no server stored: a file of a stranger could use up the memory.
+/// SQLite knows the length of a blob without reading it.
+const SELECT_IMAGES: &str = "SELECT name, bytes FROM image WHERE typeof(bytes) = 'blob' AND length(bytes) <= 16777216 LIMIT 2000";
+
 /// Why a file cannot be used as an export.
 #[derive(Debug, thiserror::Error)]
 pub enum EventExportError {
@@ -105,7 +109,7 @@ impl EventExport {
     /// When an image cannot be read, or the first error of `take`.
     pub fn images<E: From<JournalError>>(&self, mut take: impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let read = |error: rusqlite::Error| E::from(JournalError::from(error));
-        let mut statement = self.db.prepare("SELECT name, bytes FROM image").map_err(read)?;
+        let mut statement = self.db.prepare(SELECT_IMAGES).map_err(read)?;
         let mut rows = statement.query([]).map_err(read)?;
         while let Some(row) = rows.next().map_err(read)? {
             let (name, bytes): (String, Vec<u8>) = (row.get(0).map_err(read)?, row.get(1).map_err(read)?);

@@ -50,6 +50,7 @@ mod supervised;
 mod test_server;
 mod tidy;
 mod tls;
+mod untrusted_journals;
 mod upgrade;
 mod views;
 mod winners;

@@ -2,10 +2,11 @@
 //!
 //! JSON, so that a person with `sqlite3` can read an event without this program; a binary layout
 //! would save a third of the bytes of a file of a few megabytes. [`layout`] lists the fields of
-//! each kind, [`field`] spells them. Only the pick of a started draw is unreadable: nothing at rest
-//! may show it before its reveal, so it is sealed under the folder's pick key for its place, and
-//! comes again in the clear with the reveal.
+//! each kind, [`field`] spells them, [`bounds`] limits their values. Only the pick of a started
+//! draw is unreadable: nothing at rest may show it before its reveal, so it is sealed under the
+//! folder's pick key for its place, and comes again in the clear with the reveal.
 
+pub(super) mod bounds;
 #[cfg(test)]
 mod examples;
 mod field;
@@ -92,6 +93,9 @@ pub enum RecordError {
     /// The body is no object of the kind's layout.
     #[error("not a {kind}: the journal is damaged; put a backup back with `luckydraw restore`")]
     Body { kind: String, source: serde_json::Error },
+    /// A value is one that no program wrote.
+    #[error("its {field} is out of bounds: the journal is damaged; put a backup back with `luckydraw restore`")]
+    Beyond { field: &'static str },
     /// The pick of a started draw cannot be decrypted.
     #[error("the sealed pick does not open: it was closed with another secret.key or in another place")]
     Pick,
