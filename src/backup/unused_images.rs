@@ -68,7 +68,7 @@ pub fn mark_used(path: &Path) -> bool {
 /// The disk's error.
 pub fn remove_unfinished(data: &DataDir) -> io::Result<()> {
     let dir = data.images();
-    let unfinished = collectable(&dir)?.into_iter().map(|(name, _)| name).filter(|name| is_unfinished(name));
+    let unfinished = collectable(&dir)?.into_iter().map(|(name, _)| name).filter(is_unfinished);
     unfinished.map(|name| dir.join(name)).try_for_each(fs::remove_file)
 }
 

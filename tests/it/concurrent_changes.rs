@@ -48,8 +48,8 @@ impl Events<'_> {
         let id = format!("pair-{}", self.made);
         let prize = |name: &str, rank: u32| json!({"prize_name": name, "prize_rank": rank, "quantity": 1});
         let event = json!({"event_id": id, "title": "First", "prizes": [prize("TV", 1), prize("Tea", 2)]});
-        self.server.post("/admin/events").admin().json(&event).await.granted(201);
-        self.server.post("/register").json(&json!({"event_id": id})).await.granted(201);
+        self.server.post("/admin/events").admin().json(&event).await.expect_data(201);
+        self.server.post("/register").json(&json!({"event_id": id})).await.expect_data(201);
         let prizes = self.server.get(&format!("/admin/{id}/prizes")).admin().await.ok();
         let versions = prizes["prizes"].as_array().unwrap().iter().map(|prize| prize["version"].clone()).collect();
         (id, versions)
@@ -60,7 +60,7 @@ impl Events<'_> {
             "" => format!("/api/luckydraw/admin/events/{id}"),
             path => format!("/api/luckydraw/admin/{id}{path}"),
         };
-        self.server.ask(method.clone(), &path).admin().json(body).await.status.as_u16()
+        self.server.request(method.clone(), &path).admin().json(body).await.status.as_u16()
     }
 
     /// All that the calls change.
@@ -109,18 +109,18 @@ async fn a_change_of_what_another_operator_changed_is_refused() {
     let (id, versions) = events.make().await;
     let put = |version: Value, quantity: u32| {
         let body = json!({"prize_name": "TV", "prize_rank": 1, "quantity": quantity, "version": version});
-        server.ask(Method::PUT, &format!("/api/luckydraw/admin/{id}/prizes/1")).admin().json(&body)
+        server.request(Method::PUT, &format!("/api/luckydraw/admin/{id}/prizes/1")).admin().json(&body)
     };
     let changed = put(versions[0].clone(), 2).await.ok();
     assert_ne!(changed["version"], versions[0]);
-    put(versions[0].clone(), 3).await.refused(409, "PRIZES_OUTDATED");
+    put(versions[0].clone(), 3).await.expect_refusal(409, "PRIZES_OUTDATED");
     put(changed["version"].clone(), 4).await.ok();
-    put(json!("1"), 5).await.refused(422, "INVALID_REQUEST");
+    put(json!("1"), 5).await.expect_refusal(422, "INVALID_REQUEST");
     put(json!(null), 6).await.ok();
     let order = |order: [u32; 2], made_from: [u32; 2]| {
         let body = json!({"order": order, "made_from": made_from});
-        server.ask(Method::POST, &format!("/api/luckydraw/admin/{id}/prizes/order")).admin().json(&body)
+        server.request(Method::POST, &format!("/api/luckydraw/admin/{id}/prizes/order")).admin().json(&body)
     };
     order([2, 1], [1, 2]).await.ok();
-    order([2, 1], [1, 2]).await.refused(409, "PRIZES_OUTDATED");
+    order([2, 1], [1, 2]).await.expect_refusal(409, "PRIZES_OUTDATED");
 }

@@ -2,7 +2,7 @@
 //! phone whose number was lost learns so.
 
 use crate::backup::{back_up, run, text};
-use crate::show::{EVENT, Phone, request_id};
+use crate::event_steps::{EVENT, Phone, request_id};
 use crate::test_server::TestServer;
 use hyper::Method;
 use luckydraw::backup::{self, BackupCommand};
@@ -36,8 +36,8 @@ async fn claim_code(server: &TestServer, phone: &Phone) -> String {
 /// Announces a draw that all participants win.
 async fn let_all_win(server: &TestServer, count: usize) {
     let draw = json!({"prize_name": "TV", "prize_rank": 1, "draw_mode": "list", "count": count});
-    server.order("draw", &draw).await.ok();
-    server.order("draw/complete", &json!({})).await.ok();
+    server.admin_post("draw", &draw).await.ok();
+    server.admin_post("draw/complete", &json!({})).await.ok();
 }
 
 #[tokio::test]
@@ -69,16 +69,17 @@ async fn a_restore_gives_no_number_to_two_people() {
     let_all_win(&server, 7).await;
     for (phone, claim) in lost.iter().zip(&lost_claims) {
         let own = server.get(&format!("/my-number?event_id={EVENT}")).bearer(&phone.token).await;
-        own.refused(404, "PARTICIPANT_NOT_FOUND");
+        own.expect_refusal(404, "PARTICIPANT_NOT_FOUND");
         let polled = server.get(&format!("/state?event_id={EVENT}")).bearer(&phone.token).await.ok();
         assert_eq!((&polled["token_refused"], &polled["state_sync"]["you"]), (&json!(true), &json!(null)), "{polled}");
         let mut socket = server.socket(EVENT, &format!("?token={}", phone.token)).await;
         assert_eq!(socket.closed().await, 4401);
         let recovery = json!({"event_id": EVENT, "draw_number": phone.number, "recovery_code": phone.recovery_code});
-        server.post("/recover").json(&recovery).await.refused(403, "FORBIDDEN");
-        server.order("claims/look-up", &json!({"code": claim})).await.refused(404, "CLAIM_NOT_FOUND");
+        server.post("/recover").json(&recovery).await.expect_refusal(403, "FORBIDDEN");
+        server.admin_post("claims/look-up", &json!({"code": claim})).await.expect_refusal(404, "CLAIM_NOT_FOUND");
         let cookie = format!("ld_{EVENT}={}", phone.token);
-        let by_cookie = server.post("/register").header("cookie", &cookie).json(&json!({"event_id": EVENT})).await.granted(201);
+        let by_cookie =
+            server.post("/register").header("cookie", &cookie).json(&json!({"event_id": EVENT})).await.expect_data(201);
         assert!(by_cookie["draw_number"].as_u64().unwrap() > 7, "a number of its own: {by_cookie}");
     }
     for phone in kept.iter().chain(&next) {
@@ -86,7 +87,7 @@ async fn a_restore_gives_no_number_to_two_people() {
         assert_eq!(own["draw_number"].as_u64(), Some(phone.number));
         let polled = server.get(&format!("/state?event_id={EVENT}")).bearer(&phone.token).await.ok();
         assert_eq!(polled.get("token_refused"), None);
-        server.order("claims/look-up", &json!({"code": claim_code(&server, phone).await})).await.ok();
+        server.admin_post("claims/look-up", &json!({"code": claim_code(&server, phone).await})).await.ok();
     }
 }
 
@@ -97,7 +98,7 @@ async fn old_phones_go_on(server: &TestServer, event: &str) {
         assert_eq!(own["draw_number"], number);
         let body = json!({"event_id": event, "draw_number": number, "recovery_code": recovery});
         assert_eq!(server.post("/recover").json(&body).await.ok()["session_token"], token);
-        let look_up = server.ask(Method::POST, &format!("/api/luckydraw/admin/{event}/claims/look-up")).admin();
+        let look_up = server.request(Method::POST, &format!("/api/luckydraw/admin/{event}/claims/look-up")).admin();
         assert_eq!(look_up.json(&json!({"code": claim})).await.ok()["draw_number"], number);
     }
 }
@@ -117,7 +118,7 @@ async fn a_journal_of_before_opens_and_its_phones_keep_their_numbers() {
     server.restart().await;
     old_phones_go_on(&server, "gala").await;
     let register = |index| server.post("/register").json(&json!({"event_id": "gala", "request_id": request_id(index)}));
-    let new = register(4).await.granted(201);
+    let new = register(4).await.expect_data(201);
     assert_eq!(new["draw_number"], 4);
 
     let temp = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //! server.
 
 use crate::backup::{back_up, run, text};
-use crate::show::{EVENT, prize};
+use crate::event_steps::{EVENT, prize};
 use crate::test_server::TestServer;
 use hyper::Method;
 use rusqlite::Connection;
@@ -22,7 +22,7 @@ async fn a_value_that_would_use_up_the_memory_is_refused_in_an_import_and_in_a_r
     server.open_event().await;
     server.register_many(3).await;
     server.whole_draw(&prize("TV")).await;
-    server.order("prizes", &json!({"prize_name": "Tea", "prize_rank": 2, "quantity": 1})).await.granted(201);
+    server.admin_post("prizes", &json!({"prize_name": "Tea", "prize_rank": 2, "quantity": 1})).await.expect_data(201);
     let temp = tempfile::tempdir().unwrap();
     let copy = back_up(&server, temp.path()).await;
     server.terminate();
@@ -56,23 +56,23 @@ async fn a_value_that_would_use_up_the_memory_is_refused_in_an_import_and_in_a_r
     altered(&export, &crowd, "INSERT INTO event (id) VALUES ('a second one')");
     run(&data, &["import", text(&crowd), "--as", "other"]).expect_failure(&["does not hold one event"]);
     server.restart().await;
-    assert_eq!(server.look("stats").await["participant_count"], 3);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 3);
 }
 
 #[tokio::test]
 async fn no_other_file_of_the_server_is_named_or_exported_as_an_image() {
     let mut server = TestServer::start().await;
     server.open_event().await;
-    let link = server.admin(Method::POST, "links").json(&json!({"role": "host"})).await.granted(201);
+    let link = server.admin(Method::POST, "links").json(&json!({"role": "host"})).await.expect_data(201);
     let up = "/api/luckydraw/images/../secret.key";
     let list = json!({"prize_name": "Tea", "prize_rank": 2, "quantity": 1, "prize_image": up});
     let path = format!("/admin/{EVENT}/prizes");
-    server.post(&path).bearer(link["token"].as_str().unwrap()).json(&list).await.refused(422, "INVALID_REQUEST");
+    server.post(&path).bearer(link["token"].as_str().unwrap()).json(&list).await.expect_refusal(422, "INVALID_REQUEST");
     for call in ["draw/standby", "draw/start-animation"] {
         let draw = json!({"prize_name": "TV", "prize_rank": 1, "draw_mode": "slot", "winner_count": 1, "prize_image": up});
-        server.order(call, &draw).await.refused(422, "INVALID_REQUEST");
+        server.admin_post(call, &draw).await.expect_refusal(422, "INVALID_REQUEST");
     }
-    server.order("prizes", &json!({"prize_name": "Tea", "prize_rank": 2, "quantity": 1})).await.granted(201);
+    server.admin_post("prizes", &json!({"prize_name": "Tea", "prize_rank": 2, "quantity": 1})).await.expect_data(201);
     server.terminate();
     server.ended().await;
 
