@@ -13,15 +13,15 @@
 use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
-use crate::api::phone::{verify_number, with_private_view};
+use crate::api::phone::with_private_view;
 use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
-use crate::draw::{Actor, Command, DrawId, Number, Phase};
+use crate::draw::{Actor, Command, DrawId, Event, Number, Phase, Registration};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
 use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
 use crate::live::reactor::{Admission, Join, Reactors};
-use crate::live::room::{Directory, Snapshot};
+use crate::live::room::{Directory, Room, Snapshot};
 use crate::live::{CloseCode, Identity, Role};
 use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crate::store::tokens::Tokens;
@@ -103,7 +103,7 @@ async fn entry_for(request: &ApiRequest) -> Admission {
     }
     let presented = match request.query("token").filter(|token| !token.is_empty()) {
         Some(token) => Presented::Token {
-            number: verify_number(&app.tokens, &snapshot.event, &token),
+            number: app.tokens.verify(&snapshot.event, &token).map(|of| of.number),
             credential: verify(&app.admin_token, &app.tokens, Some(&snapshot.event), &token),
         },
         None if request.has_login() && request.caller.is_same_host() => Presented::Login,
@@ -170,12 +170,18 @@ impl SocketMessages {
 impl MessageHandler for SocketMessages {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes {
         let room = self.directory.find(snapshot.event.id.as_str());
-        match (number, room) {
-            (Some(number), Some(room)) => with_private_view(&self.tokens, &self.settings, &snapshot.event, number, |own| {
-                text_frame(&personal_sync(&room, snapshot, role, own))
-            }),
-            // No number, or a room that is being removed at this moment.
-            _ => snapshot.sync[role].clone(),
+        // A number may be newer than the snapshot that its peer holds.
+        let registration = |room: &Room, number| {
+            let known = || snapshot.event.registration(number).or_else(|| room.snapshot().event.registration(number));
+            known().filter(|of| of.session == snapshot.event.session)
+        };
+        let proved = number.zip(room).and_then(|(number, room)| Some((registration(&room, number)?, room)));
+        match proved {
+            Some((of, room)) => {
+                with_private_view(&self.tokens, &self.settings, &of, |own| text_frame(&personal_sync(&room, snapshot, role, own)))
+            }
+            // No number, or an event that is being removed or reset at this moment.
+            None => snapshot.sync[role].clone(),
         }
     }
 
@@ -233,21 +239,20 @@ impl SocketMessages {
             // reconnect it is done.
             return Action::Close(CloseCode::Restarting);
         }
-        let number = verify_number(&self.tokens, &latest.event, token);
-        match (number, role) {
-            (Some(number), Role::Phone) => {
+        match (self.tokens.verify(&latest.event, token), role) {
+            (Some(of), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| ResumePoint { epoch, seq });
-                let reply =
-                    with_private_view(&self.tokens, &self.settings, event, number, |own| reply::authenticated(event, own));
-                Action::Identify { number, since, reply }
+                Action::Identify { number: of.number, since, reply: self.authenticated(event, &of) }
             }
-            (Some(number), _) => Action::Reply(with_private_view(&self.tokens, &self.settings, event, number, |own| {
-                reply::authenticated(event, own)
-            })),
+            (Some(of), _) => Action::Reply(self.authenticated(event, &of)),
             (None, Role::Phone) => Action::Close(CloseCode::BadToken),
             (None, _) => error("UNAUTHORIZED", "the token is not of this event"),
         }
+    }
+
+    fn authenticated(&self, event: &Event, of: &Registration) -> Bytes {
+        with_private_view(&self.tokens, &self.settings, of, |own| reply::authenticated(event, own))
     }
 
     fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
@@ -309,11 +314,10 @@ fn error(code: &str, message: &str) -> Action {
 mod tests {
     use super::*;
     use crate::api::app::sample_settings;
-    use crate::draw::{Event, WinSelector, sample};
     use crate::draw::{LinkId, LinkRole};
+    use crate::draw::{WinSelector, sample};
     use crate::http::HttpSettings;
     use crate::live::ring::Ring;
-    use crate::live::room::Room;
     use crate::live::roster::Roster;
     use crate::live::{ByRole, PeerId};
     use crate::sequencer::inbox::{RequestQueue, queue};
@@ -337,7 +341,7 @@ mod tests {
         fn new(event: Event, open: bool, inbox_max: usize) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let tokens = Tokens::new(&Keys::open(&crate::base::data_dir::DataDir::new(folder.path())).unwrap());
-            let token = tokens.session_token(event.session, Number(3));
+            let token = tokens.session_token(&event.registration(Number(3)).unwrap());
             let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
             let roster = Arc::new(Roster::new(10, 11));
             let room = Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })));
@@ -350,7 +354,7 @@ mod tests {
             Self { messages, room, requests, token }
         }
 
-        fn hear(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
+        fn handle(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
             self.hear_bytes(standing, number, message.to_string().as_bytes())
         }
 
@@ -391,12 +395,12 @@ mod tests {
         let mut fixture = fixture();
         let awaiting = AuthState::Pending(Role::Admin);
         let right = fixture.messages.admin_token.expose().to_owned();
-        assert_eq!(fixture.hear(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
+        assert_eq!(fixture.handle(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
         let phones = fixture.token.clone();
         for message in
             [json!({"type": "auth", "token": "wrong"}), json!({"type": "auth", "token": phones}), json!({"type": "ping"})]
         {
-            assert_eq!(fixture.hear(awaiting, None, &message), Action::Close(CloseCode::BadToken), "{message}");
+            assert_eq!(fixture.handle(awaiting, None, &message), Action::Close(CloseCode::BadToken), "{message}");
         }
         assert_eq!(fixture.hear_bytes(awaiting, None, b"{"), Action::Close(CloseCode::BadToken));
     }
@@ -405,31 +409,31 @@ mod tests {
     fn a_phone_can_do_nothing_but_be_a_phone() {
         let mut fixture = fixture();
         for message in [json!({"type": "draw_complete"}), json!({"type": "auth", "token": "a token for tests"})] {
-            assert_eq!(reply_of(&fixture.hear(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
+            assert_eq!(reply_of(&fixture.handle(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
         }
         assert!(fixture.requests.try_recv().is_none());
-        assert_eq!(reply_of(&fixture.hear(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
-        assert_eq!(fixture.hear(PHONE, None, &json!({"type": "ping", "at": 1})), Action::Reply(reply::pong()));
+        assert_eq!(reply_of(&fixture.handle(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
+        assert_eq!(fixture.handle(PHONE, None, &json!({"type": "ping", "at": 1})), Action::Reply(reply::pong()));
     }
 
     #[test]
     fn a_number_that_is_only_said_proves_nothing() {
         let mut fixture = fixture();
-        let answer = fixture.hear(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
+        let answer = fixture.handle(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
         assert_eq!((reply_of(&answer)["type"].clone(), reply_of(&answer)["won"].clone()), (json!("already_won"), json!(true)));
         let proof = json!({"type": "identify", "session_token": fixture.token, "since": 7, "epoch": "0202020202020202"});
         let since = Some(ResumePoint { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
-        let Action::Identify { number, since: from, .. } = fixture.hear(PHONE, None, &proof) else { panic!("not identified") };
+        let Action::Identify { number, since: from, .. } = fixture.handle(PHONE, None, &proof) else { panic!("not identified") };
         assert_eq!((number, from), (Number(3), since));
         let forged = json!({"type": "identify", "session_token": "3.forged"});
-        assert_eq!(fixture.hear(PHONE, None, &forged), Action::Close(CloseCode::BadToken));
+        assert_eq!(fixture.handle(PHONE, None, &forged), Action::Close(CloseCode::BadToken));
     }
 
     #[test]
     fn a_revealed_draw_is_nobody_s_win_yet_whoever_asks() {
         let mut fixture = Fixture::new(sample::event().revealed(TV, &[3]).build(), true, 8);
         for standing in [PHONE, DISPLAY] {
-            let answer = fixture.hear(standing, None, &json!({"type": "identify", "draw_number": 3}));
+            let answer = fixture.handle(standing, None, &json!({"type": "identify", "draw_number": 3}));
             assert_eq!(reply_of(&answer)["type"], "identify_ack");
         }
     }
@@ -443,7 +447,7 @@ mod tests {
             (json!({"type": "draw_complete", "winners": []}), DrawSelector::Latest),
         ];
         for (message, which) in ways {
-            assert_eq!(fixture.hear(DISPLAY, None, &message), Action::Nothing);
+            assert_eq!(fixture.handle(DISPLAY, None, &message), Action::Nothing);
             assert_eq!(fixture.command(), (Actor::Display, Command::Complete(which)));
         }
     }
@@ -451,7 +455,7 @@ mod tests {
     #[test]
     fn details_are_the_speaker_s_own_except_in_open_mode() {
         let mut fixture = fixture();
-        assert_eq!(fixture.hear(PHONE, Some(3), &details(3)), Action::Nothing);
+        assert_eq!(fixture.handle(PHONE, Some(3), &details(3)), Action::Nothing);
         let pick = WinSelector::PrizeNamed(TV.into());
         let Some(Request::SubmitDetails { win, number, contact, .. }) = fixture.requests.try_recv() else {
             panic!("no details were submitted");
@@ -466,21 +470,21 @@ mod tests {
                 "INVALID_REQUEST",
             ),
         ] {
-            let answer = reply_of(&fixture.hear(PHONE, number, &message));
+            let answer = reply_of(&fixture.handle(PHONE, number, &message));
             assert_eq!((&answer["success"], &answer["code"]), (&json!(false), &json!(code)), "{answer}");
         }
         let mut open = Fixture::new(sample::event().announced(TV, &[3]).build(), true, 8);
         let mut old = details(3);
         old.as_object_mut().unwrap().remove("consent");
-        assert_eq!(open.hear(DISPLAY, None, &old), Action::Nothing, "an old page is trusted");
+        assert_eq!(open.handle(DISPLAY, None, &old), Action::Nothing, "an old page is trusted");
         assert!(fixture.requests.try_recv().is_none() && open.requests.try_recv().is_some());
     }
 
     #[test]
     fn a_full_inbox_is_said_to_be_full() {
         let mut fixture = Fixture::new(sample::event().build(), false, 1);
-        assert_eq!(fixture.hear(DISPLAY, None, &json!({"type": "draw_complete"})), Action::Nothing);
-        assert_eq!(reply_of(&fixture.hear(DISPLAY, None, &json!({"type": "draw_complete"})))["code"], "OVERLOADED");
+        assert_eq!(fixture.handle(DISPLAY, None, &json!({"type": "draw_complete"})), Action::Nothing);
+        assert_eq!(reply_of(&fixture.handle(DISPLAY, None, &json!({"type": "draw_complete"})))["code"], "OVERLOADED");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
+use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
 use crate::draw::EventId;
 use crate::http::HttpServer;
@@ -147,7 +148,9 @@ fn serve(
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
     let directory = Arc::clone(&core.directory);
-    let backups = BackupThread::start(config.backups.clone())?;
+    let events = Arc::clone(&directory);
+    let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
+    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use))?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
