@@ -191,16 +191,20 @@ fn serve(
         connections_max.saturating_sub(peers)
     };
     let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(connections_left))?;
-    let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
-    if let Some(port) = &metrics {
-        tracing::info!(address = %port.address, "metrics are served without a token");
-    }
+    let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
     if let Some(certificates) = &mut certificates {
         certificates.start()?;
     }
     app.ready.store(true, Relaxed);
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, admin_token, metrics, certificates })
+}
+
+/// Opens the local port for metrics.
+fn open_metrics(address: SocketAddr, app: &Arc<App>) -> io::Result<Port> {
+    let port = Port::open(address, app)?;
+    tracing::info!(address = %port.address, "metrics are served without a token");
+    Ok(port)
 }
 
 impl Server {
