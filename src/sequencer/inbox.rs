@@ -14,7 +14,7 @@ use crate::wire::reply::Acknowledged;
 use crate::wire::request::Contact;
 use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// A request to the sequencer.
@@ -80,6 +80,9 @@ pub enum Rejection {
     /// The inbox is full, or the server is stopping.
     #[error("the server is busy")]
     Overloaded,
+    /// The deadline passed before the answer; the request may still be served.
+    #[error("the server did not answer in time: the command is perhaps done")]
+    Unanswered,
 }
 
 impl Rejection {
@@ -93,6 +96,7 @@ impl Rejection {
             Rejection::EventInUse => "EVENT_IN_USE",
             Rejection::NotDurable => "NOT_DURABLE",
             Rejection::Overloaded => "OVERLOADED",
+            Rejection::Unanswered => "OUTCOME_UNKNOWN",
         }
     }
 }
@@ -108,6 +112,10 @@ pub enum Responder {
     /// To nobody: the request came from the server itself.
     Discard,
 }
+
+/// Longest wait for an answer: far above a commit on a slow disk, and below the time after which a
+/// phone or a proxy gives up.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The sending end of the queue. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -163,11 +171,14 @@ impl Inbox {
     ///
     /// # Errors
     /// The sequencer's [`Rejection`]; [`Rejection::Overloaded`] when the sequencer ends without an
-    /// answer.
+    /// answer, and [`Rejection::Unanswered`] after [`ANSWER_TIME_MAX`].
     pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
         let (reply, answer) = oneshot::channel();
         self.post(make(reply))?;
-        answer.await.unwrap_or(Err(Rejection::Overloaded))
+        match tokio::time::timeout(ANSWER_TIME_MAX, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Rejection::Overloaded)),
+            Err(_) => Err(Rejection::Unanswered),
+        }
     }
 }
 
@@ -175,7 +186,6 @@ impl Inbox {
 mod tests {
     use super::*;
     use crossbeam::channel::bounded;
-    use std::time::Duration;
 
     fn drop_details(reply: oneshot::Sender<Result<(), Rejection>>) -> Request {
         Request::DropDetails { event: EventId::parse("gala").unwrap(), reply }

@@ -72,6 +72,7 @@ impl Ask {
         let (head, body) = sender.send_request(request.body(Full::new(self.body.clone()))?).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         connection.abort();
+        crate::refusals::require_described(&self.method, &self.path, head.status, &body);
         Ok(Answer { asked: format!("{} {}", self.method, self.path), status: head.status, headers: head.headers, body })
     }
 }

@@ -38,6 +38,7 @@ mod participants;
 mod pictures;
 mod prizes;
 mod recovery;
+mod refusals;
 mod secrecy;
 mod show;
 mod shutdown;

@@ -3,10 +3,12 @@
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel};
 use crate::http::Ask;
-use crate::show::EVENT;
+use crate::show::{EVENT, prize, request_id};
 use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer, poll};
 use hyper::Method;
 use rustls::version::TLS13;
+use serde_json::json;
+use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -118,6 +120,31 @@ async fn pings_stop_when_the_sequencer_a_worker_or_a_socket_thread_hangs() {
     }
     supervisor.until("WATCHDOG=1");
     assert!(server.printed().contains("no answer"), "the log says it too");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_call_that_waits_for_a_stalled_writer_is_answered_and_perhaps_done() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register(1).await;
+    let stopped = StoppedThread::stop(server.pid(), "sequencer");
+    let calls = [
+        server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(2)})),
+        server.admin(Method::POST, "draw/standby").json(&prize("TV")),
+        server.admin(Method::GET, "winners"),
+        server.admin(Method::GET, "audit"),
+    ];
+    for answer in futures_util::future::join_all(calls.map(|call| call.into_future())).await {
+        answer.refused(503, "OUTCOME_UNKNOWN");
+        assert!(answer.header("retry-after").parse::<u32>().is_ok(), "{:?}", answer.headers);
+    }
+    server.public("/state").await;
+    assert_eq!(server.register(1).await.number, 1, "a known phone needs no writer");
+    drop(stopped);
+    assert_eq!(server.register(2).await.number, 2, "the retry finds the number that was given meanwhile");
+    assert_eq!(server.look("stats").await["participant_count"], 2);
+    let state = server.public("/state").await["state_sync"].clone();
+    assert_eq!(state["current"]["prize_name"], "TV", "what was said to be perhaps done is done: {state}");
 }
 
 #[tokio::test]
