@@ -1,8 +1,8 @@
 //! The journal's costs: a batch of registrations until it is on the disk, and the replay of a large
 //! event.
 //!
-//! The disk's flush bounds a commit, so the rows per second rise with the batch; run it on the disk
-//! that matters (`TMPDIR`).
+//! The disk's flush bounds a commit, so the rows per second rise with the batch; run the bench on
+//! the disk of interest (`TMPDIR`).
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::base::data_dir::DataDir;

@@ -73,7 +73,7 @@ fn key(phone: usize) -> [u8; 32] {
 }
 
 /// Runs `work` on every thread at once, and returns the results.
-fn at_once<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+fn on_all_threads<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(THREADS);
     thread::scope(|scope| {
         let start = |thread| {
@@ -93,7 +93,7 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_dupl
     const PHONES: usize = 100_000;
     let keys: Vec<_> = (0..PHONES).map(key).collect();
     let roster = Roster::new(PHONES as u32, 1);
-    let claims = at_once(|thread| {
+    let claims = on_all_threads(|thread| {
         let mut claims = Vec::new();
         for (phone, key) in keys.iter().enumerate() {
             // Two in three register once. One in six is sent by two threads in step, one in six
@@ -121,17 +121,17 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_dupl
 fn keys_sent_by_every_thread_still_get_one_number_each() {
     let keys: Vec<_> = (0..20_000).map(key).collect();
     let roster = Roster::new(20_000, 1);
-    let claims = at_once(|_| keys.iter().map(|key| roster.claim(key)).collect::<Vec<_>>());
+    let claims = on_all_threads(|_| keys.iter().map(|key| roster.claim(key)).collect::<Vec<_>>());
     assert!(claims.iter().all(|claim| *claim == claims[0]), "every thread got the same numbers");
     assert_eq!(claims[0].iter().flatten().collect::<BTreeSet<_>>().len(), 20_000);
     assert_eq!(roster.next(), 20_001);
 }
 
 #[test]
-fn a_full_roster_has_given_every_number_and_still_finds_them() {
+fn a_full_roster_has_assigned_every_number_and_still_finds_them() {
     const NUMBERS: u32 = 1_000;
     let roster = Roster::new(NUMBERS, 1);
-    let claims = at_once(|thread| {
+    let claims = on_all_threads(|thread| {
         (0..1_000).map(|i| (i * THREADS + thread, roster.claim(&key(i * THREADS + thread)))).collect::<Vec<_>>()
     });
     let numbered: BTreeSet<_> = claims.iter().flatten().filter_map(|&(phone, claim)| Some((claim?, phone))).collect();
@@ -147,7 +147,7 @@ fn refusals_take_at_most_one_slot_per_thread_and_retries_take_none() {
     use std::sync::atomic::Ordering::Relaxed;
     const NUMBERS: u32 = 2_000;
     let roster = counted::Roster::new(NUMBERS, 1);
-    at_once(|thread| {
+    on_all_threads(|thread| {
         for i in 0..2_000 {
             let _ = roster.claim(&key(i));
             let _ = roster.claim(&key(2_000 + i * THREADS + thread));
@@ -189,7 +189,7 @@ fn a_key_of_zeroes_is_a_key() {
 
 #[test]
 #[should_panic(expected = "lies below the first")]
-fn a_number_that_could_be_given_again_is_not_restored() {
+fn a_number_that_could_be_assigned_again_is_not_restored() {
     Roster::new(10, 5).restore(&key(1), 5);
 }
 

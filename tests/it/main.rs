@@ -1,15 +1,15 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
 //! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts
-//! and stops the server, [`http`] and [`socket`] are the clients, [`credentials`] makes
-//! certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and [`show`] runs
-//! an event in few lines. The other files are named for the behaviour they test.
+//! and stops the server, [`http_client`] and [`websocket_client`] are the clients, [`credentials`]
+//! makes certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and
+//! [`event_steps`] runs an event in few lines. The other files are named for the behaviour they
+//! test.
 
 #![allow(unsafe_code, reason = "signals, limits and ptrace are sent by libc")]
 
 mod acme;
 mod admin;
-mod asks;
 mod backup;
 mod bad_input;
 mod browser;
@@ -21,10 +21,11 @@ mod disk;
 mod docs;
 mod doctor;
 mod draws;
+mod event_steps;
 mod exports;
 mod faulty_proxy;
 mod guard;
-mod http;
+mod http_client;
 mod imports;
 mod links;
 mod load;
@@ -40,15 +41,14 @@ mod prizes;
 mod recovery;
 mod refusals;
 mod secrecy;
-mod show;
 mod shutdown;
 mod simulation;
-mod socket;
-mod sockets;
 mod supervised;
 mod test_server;
 mod tidy;
 mod tls;
 mod upgrade;
 mod views;
+mod websocket;
+mod websocket_client;
 mod winners;

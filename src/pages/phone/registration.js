@@ -9,7 +9,7 @@ import { Refusal, call, randomId } from "../shared/api.js";
 import { byId, delay, setText } from "../shared/dom.js";
 import * as storage from "../shared/storage.js";
 
-/** Refusals worth a retry: nobody answered, or the server is busy for a moment. */
+/** Refusals worth a retry: no answer, or a busy server. */
 const TRANSIENT = ['OFFLINE', 'TOO_MANY', 'OVERLOADED', 'NOT_DURABLE', 'OUTCOME_UNKNOWN', 'INTERNAL_ERROR'];
 const RETRY_MIN_MS = 300;
 const RETRY_MAX_MS = 10_000;
@@ -85,7 +85,7 @@ export class RegistrationForms {
     Object.assign(this, { model, t, callbacks });
   }
 
-  /** Registers; `pending`: the attempt of an earlier page, whose answer is still owed. */
+  /** Registers; `pending`: the attempt of an earlier page, whose answer has not arrived. */
   async join(entryCode, pending = null) {
     const { model, callbacks } = this;
     if (model.isRegistering) return;
@@ -120,8 +120,8 @@ export class RegistrationForms {
   }
 
   /**
-   * Finds the number of this browser's cookie after registration has closed; a phone without one needs
-   * its recovery code.
+   * Finds the number of this browser's cookie after registration has closed; a phone without one
+   * needs its recovery code.
    */
   async findNumber() {
     const { model, callbacks } = this;

@@ -23,13 +23,13 @@ use tempfile::TempDir;
 
 const EVENT: &str = "simulated";
 
-/// The most participants of a simulated event.
+/// Limit of participants in a simulated event.
 pub const PARTICIPANTS_MAX: u32 = 60;
 
-/// No socket is connected, so no message comes in.
-struct Mute;
+/// Never called: no socket is connected.
+struct NoMessages;
 
-impl MessageHandler for Mute {
+impl MessageHandler for NoMessages {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
@@ -54,7 +54,7 @@ impl Writer {
         let keys = Keys::open(&data).unwrap();
         let journal = Journal::open(&data, &keys).unwrap();
         let directory = Arc::new(Directory::default());
-        let (sender, orders) = bounded(64);
+        let (sender, requests) = bounded(64);
         let limits = Limits {
             events_max: 4,
             announce_after: Duration::from_secs(3_600),
@@ -62,9 +62,9 @@ impl Writer {
             details_ttl: Duration::from_secs(3_600),
             backups_dir: data.backups(),
         };
-        let reactors = Reactors::start(1, || Box::new(Mute)).unwrap();
+        let reactors = Reactors::start(1, || Box::new(NoMessages)).unwrap();
         let writer =
-            Sequencer::recover(journal, directory.clone(), reactors.clone(), orders, limits, Default::default()).unwrap();
+            Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default()).unwrap();
         let thread = Some(std::thread::spawn(|| writer.run()));
         Self { dir, inbox: Inbox::new(sender), directory, reactors, thread }
     }
