@@ -13,7 +13,7 @@ use crate::base::chance;
 use crate::base::clock::wall_clock;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
-use crate::live::room::{Room, Snapshot};
+use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, hash_request_id};
 use crate::wire::parse::parse;
@@ -25,7 +25,8 @@ use hyper::header::{HeaderValue, SET_COOKIE};
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Claims of one registration, at most: a reset may come between claim and commit.
+/// Claims of one registration, at most: a reset, or a deletion and a new opening, may come between
+/// claim and commit.
 const CLAIMS_MAX: u32 = 4;
 /// Lifetime of a number's cookie: as long as an event stays after its last fact.
 const COOKIE_AGE_S: u32 = 30 * 24 * 3600;
@@ -40,7 +41,7 @@ pub async fn register(mut request: ApiRequest) -> HttpResult {
     if let Some(number) = presented_number(&request, &body, &snapshot.event) {
         return number_response(&request.app, StatusCode::CREATED, &id, snapshot.event.session, number, true);
     }
-    let (session, number, existing) = claim_and_commit(&request.app, &room, &key, &body).await?;
+    let (session, number, existing) = claim_and_commit(&request.app, &id, &key, &body).await?;
     number_response(&request.app, StatusCode::CREATED, &id, session, number, existing)
 }
 
@@ -169,32 +170,40 @@ fn require_number(request: &ApiRequest, event: &Event) -> Result<Number, HttpErr
 
 /// Claims a number and has it committed. A claim that exists is a retry and is honoured, whatever
 /// has been closed since.
+///
+/// The event is found anew each time: it may be deleted and opened again meanwhile, and the phone
+/// then registers with the new one.
 async fn claim_and_commit(
     app: &App,
-    room: &Room,
+    id: &EventId,
     key: &[u8; 32],
     body: &Register,
 ) -> Result<(SessionId, Number, bool), HttpError> {
     for _ in 0..CLAIMS_MAX {
-        let mut snapshot = room.snapshot();
+        let mut snapshot = app.find_room(id.as_str())?.snapshot();
         if snapshot.roster.find(key).is_none() {
-            // A claim is never given back: phones that retry while the disk is full would take
-            // every number.
+            // While the disk is full, claims would only go back and forth.
             if !app.durable.load(Relaxed) {
                 return Err(Rejection::NotDurable.into());
             }
             check_consent(&snapshot.event, body.consent)?;
             check_entry_code(app, &snapshot.event, body.entry_code.as_deref()).await?;
             // The check may have waited for its turn: the claim is made in the event as it is now.
-            snapshot = room.snapshot();
+            let checked = std::mem::replace(&mut snapshot, app.find_room(id.as_str())?.snapshot());
+            if checked.event.epoch != snapshot.event.epoch {
+                continue;
+            }
         }
-        let number = find_or_claim(&snapshot, key)?;
         let session = snapshot.event.session;
-        if snapshot.event.participant(number).is_some() {
+        let committed = snapshot.roster.find(key).map(Number).filter(|number| snapshot.event.participant(*number).is_some());
+        if let Some(number) = committed {
             return Ok((session, number, true));
         }
+        // Before the claim, and nothing is awaited between the two: a claim always has its place.
+        let place = app.inbox.reserve()?;
+        let number = find_or_claim(&snapshot, key)?;
         let command = Command::Register { number, key: *key, session };
-        match app.inbox.submit(room.id.clone(), Actor::Phone, command).await {
+        match place.submit(id.clone(), Actor::Phone, command).await {
             Ok(accepted) => {
                 let existing = matches!(accepted.outcome, Outcome::Registered { existing: true, .. });
                 return Ok((session, number, existing));

@@ -6,7 +6,7 @@
 use super::chunked::Chunked;
 use super::event::{Draw, Event, Participant, Seat};
 use super::fact::{Eligibility, Fact, SealedPick, Settings};
-use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Timestamp};
+use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
 
 impl Event {
@@ -28,6 +28,7 @@ impl Event {
             registered: 0,
             eligibilities: Arc::new(vec![Eligibility::default()]),
             draws: Arc::default(),
+            cleared_draws: Arc::default(),
             next_draw: 1,
             next_prize: 1,
             next_link: 1,
@@ -85,7 +86,7 @@ impl Event {
                 self.update_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
             }
             Fact::HandOverUndone { draw, number } => self.update_seat(*draw, *number, |seat| seat.handed_over = None),
-            Fact::Reset { session } => self.reset(*session),
+            Fact::Reset { session } => self.reset(at, *session),
             Fact::LinkMade { link } => {
                 self.next_link = link.id.0 + 1;
                 Arc::make_mut(&mut self.links).push(*link);
@@ -122,11 +123,17 @@ impl Event {
         }
     }
 
-    fn reset(&mut self, session: Option<SessionId>) {
+    /// Clears the draws. Those that the public has heard of stay in the proof: a draw that vanished
+    /// would be a silent reroll. A new session begins a new proof.
+    fn reset(&mut self, at: Timestamp, session: Option<SessionId>) {
+        let public = self.draws.iter().filter(|draw| matches!(draw.status(), Status::Announced | Status::Cancelled));
+        let cleared = public.map(|draw| Arc::new(Draw { reset_at: Some(at), ..Draw::clone(draw) })).collect::<Vec<_>>();
+        Arc::make_mut(&mut self.cleared_draws).extend(cleared);
         self.draws = Arc::default();
         self.standby = None;
         if let Some(session) = session {
             self.session = session;
+            self.cleared_draws = Arc::default();
             self.participants = Chunked::default();
             self.registered = 0;
             Arc::make_mut(&mut self.eligibilities).truncate(1);
@@ -168,6 +175,7 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
         revealed_at: None,
         announced_at: None,
         cancelled: None,
+        reset_at: None,
         seats: Vec::new(),
     }
 }
@@ -177,7 +185,7 @@ mod tests {
     use super::super::command::{Command, DrawSelector, Redraw, ResetScope, WinSelector};
     use super::super::fact::VoidReason;
     use super::super::sample::{EventFixture, draw_request, prize};
-    use super::super::{LinkId, LinkRole, Mode, PrizeId, Status};
+    use super::super::{LinkId, LinkRole, Mode, PrizeId};
     use super::*;
     use std::collections::BTreeSet;
 
@@ -232,6 +240,11 @@ mod tests {
         assert!(draws.windows(2).all(|pair| pair[0].id < pair[1].id), "seed {seed}: draw ids rise");
         let unfinished = draws.iter().rposition(|draw| matches!(draw.status(), Status::Started | Status::Revealed));
         assert!(unfinished.is_none_or(|index| index == draws.len() - 1), "seed {seed}: only the last draw is unfinished");
+        let ids: Vec<_> = event.draws_with_cleared().map(|draw| draw.id).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b), "seed {seed}: cleared draws come first");
+        let cleared = event.draws_with_cleared().take(ids.len() - draws.len());
+        assert!(cleared.clone().all(|draw| draw.reset_at.is_some()), "seed {seed}");
+        assert!(cleared.clone().all(|draw| matches!(draw.status(), Status::Announced | Status::Cancelled)), "seed {seed}");
         let mut winners = BTreeSet::new();
         for seat in draws.iter().flat_map(|draw| &draw.seats).filter(|seat| seat.voided.is_none()) {
             assert!(winners.insert(seat.number), "seed {seed}: {:?} wins twice", seat.number);

@@ -100,7 +100,9 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Registered { number, existing }))
     }
 
-    /// Clears the scope. The cleared facts stay in the journal, which only grows.
+    /// Clears the scope. The cleared facts stay in the journal, which only grows. A pending draw is
+    /// cancelled first and a revealed one announced, so that no draw ends without the phones having
+    /// heard of it.
     fn reset_scope(&self, scope: ResetScope) -> Decision {
         let session = match scope {
             ResetScope::Nothing => return Decision::new([], Outcome::Reset),
@@ -108,6 +110,7 @@ impl Event {
             ResetScope::Participants(session) => Some(session),
         };
         let mut facts: Vec<_> = self.pending_draw().map(|draw| draw.cancellation("reset".into())).into_iter().collect();
+        facts.extend(self.due_announcement());
         facts.push(Fact::Reset { session });
         Decision::new(facts, Outcome::Reset)
     }

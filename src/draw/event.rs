@@ -78,6 +78,8 @@ pub struct Draw {
     pub announced_at: Option<Timestamp>,
     /// The time and reason of the cancellation.
     pub cancelled: Option<(Timestamp, Arc<str>)>,
+    /// The time of the reset that cleared it, cancelled or not.
+    pub reset_at: Option<Timestamp>,
     /// One seat per winner; empty before the reveal.
     pub seats: Vec<Seat>,
 }
@@ -154,6 +156,9 @@ pub struct Event {
     pub(super) eligibilities: Arc<Vec<Eligibility>>,
     /// The draws since the last reset, by rising id.
     pub(super) draws: Arc<Vec<Arc<Draw>>>,
+    /// The draws that resets of draws have cleared since the participants were cleared, by rising
+    /// id. They count for nothing; the proof shows them.
+    pub(super) cleared_draws: Arc<Vec<Arc<Draw>>>,
     pub(super) next_draw: u32,
     pub(super) next_prize: u32,
     pub(super) next_link: u32,
@@ -197,6 +202,12 @@ impl Event {
     /// The draws since the last reset, the oldest first.
     pub fn draws(&self) -> impl DoubleEndedIterator<Item = &Arc<Draw>> + ExactSizeIterator {
         self.draws.iter()
+    }
+
+    /// The draws since the participants were cleared, the oldest first: those that a reset of draws
+    /// cleared, then [`Event::draws`]. A cleared draw counts for nothing.
+    pub fn draws_with_cleared(&self) -> impl Iterator<Item = &Arc<Draw>> + Clone {
+        self.cleared_draws.iter().chain(self.draws.iter())
     }
 
     /// The draw with that id. O(log draws).

@@ -31,7 +31,7 @@ pub enum Cause {
     Deadline,
     /// No display was connected.
     NoDisplay,
-    /// An operator asked for the next standby, start or draw.
+    /// An operator asked for the next standby, start or draw, for a reset or for the end.
     NextDraw,
 }
 

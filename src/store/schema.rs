@@ -18,7 +18,7 @@ const SQL: &str = include_str!("schema.sql");
 const VERSION: i64 = 1;
 
 /// The longest wait of a write for another program that holds the file.
-const BUSY_WAIT: Duration = Duration::from_millis(250);
+pub(super) const BUSY_WAIT: Duration = Duration::from_millis(250);
 
 /// Prepared statements that are kept: all that this module has.
 const STATEMENTS_MAX: usize = 32;
