@@ -289,7 +289,6 @@ impl RequestQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam::channel::bounded;
 
     fn drop_details(reply: oneshot::Sender<Result<(), Rejection>>) -> Request {
         Request::DropDetails { event: EventId::parse("gala").unwrap(), reply }
