@@ -11,4 +11,5 @@ pub mod digest;
 pub mod durable_file;
 pub mod histogram;
 pub mod http_client;
+pub mod image_name;
 pub mod threads;

@@ -218,6 +218,7 @@ static SAMPLES: LazyLock<BTreeMap<String, (u16, String)>> = LazyLock::new(|| {
         Refusal::NothingToCancel,
         Refusal::NotAWinner,
         Refusal::Outdated,
+        Refusal::PrizesOutdated,
         Refusal::WinVoided,
         Refusal::AlreadyHandedOver { draw, number, prize: text.into(), at: Timestamp(1), desk: text.into() },
         Refusal::NotHandedOver,
