@@ -85,8 +85,8 @@ pub async fn store_data_url(app: &Arc<App>, url: &str) -> Result<String, HttpErr
 pub async fn mark_used(app: &App, path: Option<&str>) {
     let Some(name) = path.and_then(ImageName::in_path) else { return };
     let file = app.settings.data_dir.image(&name);
-    // A console may name an image that was never there, and the thread cannot fail.
-    let _ = tokio::task::spawn_blocking(move || unused_images::mark_used(&file)).await;
+    // A console may name an image that was never there. Past the deadline the mark is still made.
+    let _ = run_blocking(move || unused_images::mark_used(&file)).await;
 }
 
 async fn store(app: &Arc<App>, upload: Bytes) -> Result<Stored, HttpError> {

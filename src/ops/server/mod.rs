@@ -130,7 +130,6 @@ fn serve(
     let backups = BackupThread::start(config.backups.clone(), Box::new(in_use))?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
-    let http_settings = settings.http.clone();
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
@@ -152,7 +151,7 @@ fn serve(
         stopping: stopping.clone(),
     });
     let server = Arc::new(HttpServer {
-        settings: http_settings,
+        settings: app.settings.http.clone(),
         router: &ROUTER,
         app: Arc::clone(&app),
         metrics: requests,
