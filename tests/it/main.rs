@@ -41,6 +41,7 @@ mod participants;
 mod pictures;
 mod prizes;
 mod recovery;
+mod refusals;
 mod secrecy;
 mod shutdown;
 mod simulation;

@@ -15,6 +15,7 @@ use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
 use crate::backup::unused_images::images_of;
@@ -155,7 +156,7 @@ fn serve(
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
     let scheme = listeners::main_protocol(config).scheme();
-    let http_settings = settings.http.clone();
+    let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
@@ -167,6 +168,7 @@ fn serve(
         reactors: core.reactors,
         tokens: core.tokens,
         rate_limiter: RateLimiter::default(),
+        revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: core.durable,
@@ -177,7 +179,7 @@ fn serve(
         stopping: stopping.clone(),
     });
     let server = Arc::new(HttpServer {
-        settings: http_settings,
+        settings: app.settings.http.clone(),
         https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
         router: &ROUTER,
         app: Arc::clone(&app),
