@@ -46,6 +46,7 @@ mod supervised;
 mod test_server;
 mod tidy;
 mod tls;
+mod torture;
 mod upgrade;
 mod views;
 mod websocket;
