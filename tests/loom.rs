@@ -158,3 +158,34 @@ fn three_concurrent_claims_of_two_numbers_leave_no_gap() {
         assert!([(Some(1), Some(2)), (Some(2), Some(1))].contains(&(one, other)), "{one:?} {other:?}");
     });
 }
+
+#[test]
+fn a_number_that_comes_back_is_given_to_one_key() {
+    explore(|| {
+        let roster = Arc::new(Roster::new(1, 1));
+        assert_eq!(roster.claim(&key(8, 5)), Some(1));
+        let claiming = [key(8, 5), key(16, 5)].map(|key| {
+            let roster = roster.clone();
+            thread::spawn(move || roster.claim(&key))
+        });
+        roster.give_back(&key(8, 5), 1);
+        let [first, second] = claiming.map(|thread| thread.join().unwrap());
+        let owners = [key(8, 5), key(16, 5)].map(|key| roster.find(&key));
+        assert!(owners.iter().flatten().count() <= 1, "one number has one owner: {owners:?}");
+        assert!(second.is_none() || owners[1] == second, "what a new key is given stays its own");
+        assert!(first.is_some() || second == Some(1) || owners == [None, None], "{first:?} {second:?} {owners:?}");
+        assert!([key(8, 5), key(16, 5)].map(|key| roster.claim(&key)).contains(&Some(1)), "it is not lost");
+    });
+}
+
+#[test]
+fn a_key_whose_number_went_back_claims_anew_and_once() {
+    explore(|| {
+        let roster = Arc::new(Roster::new(2, 1));
+        assert_eq!(roster.claim(&key(8, 5)), Some(1));
+        roster.give_back(&key(8, 5), 1);
+        let got = claim_concurrently(&roster, [key(8, 5), key(8, 5)]);
+        assert!(got[0].is_some() && got[0] == got[1], "{got:?}");
+        assert_eq!(roster.claim(&key(16, 5)), Some(2), "the other number is still there");
+    });
+}

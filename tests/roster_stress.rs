@@ -40,6 +40,9 @@ mod sync {
             SLOTS_TAKEN.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
             result
         }
+        pub fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
+            self.0.fetch_or(value, ordering)
+        }
     }
 
     pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
@@ -62,6 +65,9 @@ mod sync {
         pub fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
             NUMBERS_TAKEN.fetch_add(1, Ordering::Relaxed);
             self.0.fetch_add(value, ordering)
+        }
+        pub fn fetch_sub(&self, value: u32, ordering: Ordering) -> u32 {
+            self.0.fetch_sub(value, ordering)
         }
     }
 }
@@ -170,6 +176,28 @@ fn restored_keys_keep_their_numbers_and_use_up_capacity() {
     assert_eq!([1, 2, 4, 6].map(|phone| roster.claim(&key(phone))), [1, 2, 4, 6].map(Some));
     assert_eq!([10, 11, 12].map(|phone| roster.claim(&key(phone))), [Some(7), Some(8), None]);
     assert_eq!(roster.next(), 9);
+}
+
+#[test]
+fn numbers_that_come_back_are_given_again_and_each_once() {
+    const NUMBERS: u32 = 1_000;
+    let roster = Roster::new(NUMBERS, 1);
+    let first: Vec<_> = (0..1_000).map(|phone| roster.claim(&key(phone)).unwrap()).collect();
+    assert_eq!(roster.claim(&key(1_000)), None, "the roster is full");
+    for phone in (0..1_000).step_by(2) {
+        roster.give_back(&key(phone), first[phone]);
+        roster.give_back(&key(phone), first[phone]);
+        roster.give_back(&key(phone + 1), first[phone]);
+        assert_eq!(roster.find(&key(phone)), None);
+    }
+    // Old owners and new phones, each twice, in step on every thread.
+    let phones: Vec<_> = (0..1_000).step_by(2).chain(1_000..1_500).flat_map(|phone| [phone, phone]).collect();
+    let claims = on_all_threads(|_| phones.iter().map(|phone| (*phone, roster.claim(&key(*phone)))).collect::<BTreeSet<_>>());
+    let taken: BTreeSet<_> = claims.iter().flatten().filter_map(|(phone, number)| Some(((*number)?, *phone))).collect();
+    let kept = (1..1_000).step_by(2).map(|phone| (first[phone], phone));
+    let all: BTreeSet<_> = taken.into_iter().chain(kept).collect();
+    assert!(all.iter().map(|(number, _)| *number).eq(1..=NUMBERS), "no number is lost and none is given twice");
+    assert!(all.iter().all(|(number, phone)| roster.claim(&key(*phone)) == Some(*number)));
 }
 
 #[test]

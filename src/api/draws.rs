@@ -7,7 +7,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::backups;
-use crate::api::pictures::store_data_url;
+use crate::api::pictures::{mark_used, store_data_url};
 use crate::backup::copy::BackupCause;
 use crate::base::chance;
 use crate::draw::command::{DrawSelector, ResetScope};
@@ -18,7 +18,6 @@ use crate::sequencer::inbox::{Accepted, Request};
 use crate::store::tokens::hash_request_id;
 use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, Wipe, request_id};
 use crate::wire::view::draws;
-use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
 /// `POST draw/standby`
@@ -129,8 +128,7 @@ pub async fn wipe_rehearsal(mut request: ApiRequest) -> HttpResult {
     // After their draws: a crash in between leaves details that nothing shows, and that another
     // wipe, or their days, remove.
     request.app.inbox.ask(|reply| Request::DropDetails { event: access.room.id.clone(), reply }).await?;
-    let session = HEXLOWER.encode(&accepted.snapshot.event.session.0);
-    success(&format!(r#"{{"event_session_id":"{session}"}}"#), "wiped")
+    success(&draws::wiped(&accepted.snapshot.event), "wiped")
 }
 
 /// The draw that a body asks for; an image in the body is stored, and its path takes its place.
@@ -138,7 +136,9 @@ async fn draw_request(app: &Arc<App>, mut body: DrawBody) -> Result<DrawRequest,
     if let Some(url) = body.take_data_url() {
         body.prize_image = Some(store_data_url(app, &url).await?);
     }
-    Ok(body.draw_request()?)
+    let draw = body.draw_request()?;
+    mark_used(app, draw.prize_image.as_deref()).await;
+    Ok(draw)
 }
 
 /// Refuses to complete a draw that is gone or cancelled: the console that names it shows an old

@@ -5,6 +5,7 @@
 //! named elsewhere too would be missed by a backup or left behind by a restore.
 
 use crate::base::durable_file;
+use crate::base::image_name::ImageName;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +66,11 @@ impl DataDir {
         self.path.join("admin.token")
     }
 
+    /// The logins that were revoked before they expired.
+    pub fn revoked_logins(&self) -> PathBuf {
+        self.path.join("revoked.logins")
+    }
+
     /// The files that belong to the journal: its tokens, sealed picks and winners' details are lost
     /// without the first. A folder need not have the others.
     pub fn companion_files(&self) -> [PathBuf; 3] {
@@ -79,6 +85,11 @@ impl DataDir {
     /// The folder of images.
     pub fn images(&self) -> PathBuf {
         self.path.join("images")
+    }
+
+    /// A stored image.
+    pub fn image(&self, name: &ImageName) -> PathBuf {
+        self.images().join(name.as_str())
     }
 
     /// The folder of backups, unless a command names another.

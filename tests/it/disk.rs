@@ -30,9 +30,8 @@ async fn a_full_disk_refuses_changes_until_there_is_space() {
     assert!(phone.numbered().is_empty(), "no phone got a frame of a draw that is not durable");
 
     server.limit_files(None);
-    let number = server.register(4).await.number;
-    assert_eq!(number, 4, "the claim that failed is committed now, and no number is lost");
-    assert_eq!(server.request(Method::GET, "/readyz").await.status, 200);
+    server.until_ready().await;
+    assert_eq!(server.register(4).await.number, 4, "the number that could not be kept went back");
     assert_eq!(server.register(5).await.number, 5, "a refused registration took no number");
     let (_, winners) = server.whole_draw(&prize("TV")).await;
     phone.until("draw_complete").await;

@@ -326,6 +326,30 @@ async fn a_reset_of_draws_keeps_the_participants_and_clears_the_wins() {
 }
 
 #[tokio::test]
+async fn a_reset_tells_phones_of_the_revealed_draw_and_the_proof_keeps_it() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(5).await;
+    let _display = server.display().await;
+    let mut phone = server.socket(EVENT, "").await.synced().await;
+    let first = server.reveal_draw(&prize("TV")).await;
+    server.admin_post("reset", &json!({})).await.ok();
+    let announced = phone.until("winner_announced").await;
+    assert_eq!((&announced["draw_id"], &announced["winners"]), (&first["draw_id"], &first["winners"]));
+    phone.until("event_reset").await;
+    let (second, _) = server.whole_draw(&prize("TV")).await;
+    for _ in 0..2 {
+        let proof = server.public("/proof").await;
+        let draws = proof["draws"].as_array().unwrap();
+        let ids: Vec<_> = draws.iter().map(|draw| (draw["draw_id"].clone(), draw["reset_at"].is_string())).collect();
+        assert_eq!(ids, [(first["draw_id"].clone(), true), (json!(second), false)], "{proof}");
+        assert_eq!(draws[0]["picks"], first["winners"]);
+        server.kill();
+        server.restart().await;
+    }
+}
+
+#[tokio::test]
 async fn a_reset_of_participants_starts_at_number_one_and_voids_old_tokens() {
     let server = TestServer::start().await;
     server.open_event().await;

@@ -1,10 +1,11 @@
 //! Steps that tests share: an event, its phones and consoles, and the steps of a draw.
 
 use crate::http_client::{RequestBuilder, Response};
-use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::test_server::{ADMIN_TOKEN, TIMEOUT, TestServer};
 use crate::websocket_client::Socket;
 use hyper::Method;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// The event of the tests.
 pub const EVENT: &str = "gala-2026";
@@ -82,6 +83,15 @@ impl TestServer {
             phones.push(self.register(index).await);
         }
         phones
+    }
+
+    /// Waits until the server takes new work and can keep it.
+    pub async fn until_ready(&self) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.request(Method::GET, "/readyz").await.status != 200 {
+            assert!(Instant::now() < deadline, "the server never became ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// An authenticated display that has its `state_sync`.

@@ -23,9 +23,10 @@ const POLL_TIMEOUT_MS = 40_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
 const RESTARTING = 1012;
+const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 /** Close codes that forbid a reconnect: bad token, no such event, replaced by a newer tab. */
-const FINAL = [4401, NO_SUCH_EVENT, 4409];
+const FINAL = [BAD_TOKEN, NO_SUCH_EVENT, 4409];
 const WAKE_EVENTS = ['pageshow', 'online'];
 
 /**
@@ -111,7 +112,8 @@ class Connection {
     if (this.isEnded) return;
     this.report('connecting');
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${this.event}?role=${this.role}`);
+    const query = `?role=${this.role}${this.since()}`;
+    const socket = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${this.event}${query}`);
     this.socket = socket;
     this.lastReceivedAt = Date.now();
     let hasOpened = false;
@@ -222,8 +224,7 @@ class Connection {
   }
 
   async pollOnce(loop) {
-    const since = this.seen.epoch ? `&since=${this.seen.seq}&epoch=${this.seen.epoch}` : '';
-    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${since}`, {
+    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${this.since()}`, {
       headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
       cache: 'no-store',
       signal: AbortSignal.any ? AbortSignal.any([loop.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]) : loop.signal,
@@ -236,11 +237,23 @@ class Connection {
       return;
     }
     if (!response.ok) throw new Error(String(response.status));
+    if (data.token_refused) {
+      this.stopPolling();
+      clearTimeout(this.retry);
+      this.handleLoss(BAD_TOKEN);
+      return;
+    }
     this.failures = 0;
     this.lastReceivedAt = Date.now();
     for (const frame of data.frames) this.receive(frame);
     this.receive(data.state_sync);
     this.report('polling');
+  }
+
+  /** The last frame seen, as a query: the server sends the frames after it. */
+  since() {
+    const { seq, epoch } = this.seen;
+    return epoch ? `&since=${seq}&epoch=${epoch}` : '';
   }
 
   stopPolling() {

@@ -56,6 +56,7 @@ function drawItem({ draw, mismatch }) {
     make('h3', { dir: 'auto' }, String(name)),
     mismatch && make('p', { className: 'wrong' }, t(mismatch.code, ...mismatch.values)),
     status === 'cancelled' && make('p', { className: 'wrong' }, t('cancelledDraw', reason)),
+    draw.reset_at && make('p', { className: 'wrong' }, t('resetDraw', formatTime(draw.reset_at))),
     draw.redraw_of && make('p', { className: 'quiet' }, t('redrawOf', digits(draw.redraw_of.draw_number))),
     make('ul', { className: 'numbers', 'aria-label': t('winners') }, numbers),
     make('p', { className: 'quiet' }, facts.filter(Boolean).join(' · ')),

@@ -2,7 +2,6 @@
 //! is a copy of its folder.
 
 use bytes::Bytes;
-use crossbeam::channel::bounded;
 use luckydraw::draw::command::{Command, WinSelector};
 use luckydraw::draw::fact::{Settings, WinnerDetails};
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
@@ -10,7 +9,7 @@ use luckydraw::live::Role;
 use luckydraw::live::message_handler::{Action, MessageHandler, PeerContext};
 use luckydraw::live::reactor::Reactors;
 use luckydraw::live::room::{Directory, Snapshot};
-use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
+use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder, queue};
 use luckydraw::sequencer::{Limits, Sequencer};
 use luckydraw::store::Keys;
 use luckydraw::store::journal::Journal;
@@ -54,7 +53,7 @@ impl Writer {
         let keys = Keys::open(&data).unwrap();
         let journal = Journal::open(&data, &keys).unwrap();
         let directory = Arc::new(Directory::default());
-        let (sender, requests) = bounded(64);
+        let (inbox, requests) = queue(64);
         let limits = Limits {
             events_max: 4,
             announce_after: Duration::from_secs(3_600),
@@ -66,7 +65,7 @@ impl Writer {
         let writer =
             Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default()).unwrap();
         let thread = Some(std::thread::spawn(|| writer.run()));
-        Self { dir, inbox: Inbox::new(sender), directory, reactors, thread }
+        Self { dir, inbox, directory, reactors, thread }
     }
 
     pub fn start() -> Self {

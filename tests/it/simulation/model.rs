@@ -112,8 +112,9 @@ impl Model {
         }
     }
 
-    /// Clears the scope of a reset.
+    /// Clears the scope of a reset. The last draw is announced first.
     pub fn reset(&mut self, clears_participants: bool) {
+        self.announce_last();
         let Self { numbers, excluded, phase, details, announcements, .. } = std::mem::take(self);
         *self = Self { phase, details, announcements, ..Self::default() };
         if !clears_participants {
