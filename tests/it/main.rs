@@ -49,6 +49,7 @@ mod supervised;
 mod test_server;
 mod tidy;
 mod tls;
+mod torture;
 mod untrusted_journals;
 mod upgrade;
 mod views;
