@@ -73,7 +73,9 @@ impl ReplayedEvent {
         let Self { mut working, numbers } = self;
         if working.event.phase != Phase::Closed {
             let roster = Roster::new(working.event.settings.participants_max, working.event.highest_number() + 1);
-            numbers.iter().for_each(|(number, key)| roster.restore(key, number.0));
+            // The phone of a removed participant claims another number.
+            let kept = numbers.iter().filter(|(number, _)| !working.event.is_removed(*number));
+            kept.for_each(|(number, key)| roster.restore(key, number.0));
             working.roster = Arc::new(roster);
         }
         working

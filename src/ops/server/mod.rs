@@ -15,6 +15,7 @@ use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
@@ -168,6 +169,7 @@ fn serve(
         reactors: core.reactors,
         tokens: core.tokens,
         rate_limiter: RateLimiter::default(),
+        registrations: RegistrationMeters::default(),
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),

@@ -88,7 +88,14 @@ export const messages = {
     groupsCount: '경품별 그룹 제한 사용', weightsCount: '가중치 사용', phase: '진행 단계', phaseHow_open: '참가 신청을 받고 있습니다.',
     phaseHow_drawing: '새 참가 신청을 받지 않고 추첨만 합니다.', phaseHow_closed: '행사가 끝났습니다. 결과와 당첨자 정보만 볼 수 있습니다.',
     closeTitle: '행사를 종료할까요?', closeText: '모든 휴대폰의 연결이 끊어집니다.', entryCode: '입장 코드',
-    entryHow: '네 자리 코드를 아는 사람만 참가할 수 있습니다. 무대 화면에 표시됩니다.', newCode: '새 코드', noCode: '코드 없애기', backup: '백업',
+    entryHow: '네 자리 코드를 아는 사람만 참가할 수 있습니다. 무대 화면에 표시됩니다.', newCode: '새 코드', rotateCode: 'QR에 바뀌는 코드 넣기',
+    rotatingHow: 'QR에 넣는 코드는 30초마다 바뀌어, 찍어 둔 사진은 1분 뒤 쓸 수 없습니다.', 'alert-rotate': '바뀌는 QR 코드 요구',
+    'alert-close': '참가 신청 닫기', 'alert-remove': '몰린 참가자 삭제', 'alert-raise': '최대 참가자 수 늘리기',
+    registrationAlert: (peak, given, refused, wrong) =>
+      `비정상적인 참가 신청: 최고 초당 ${peak}건, 최근 1분 ${given}건, 거절 ${refused}건, 틀린 입장 코드 ${wrong}건`,
+    removeBurstText: (from, until, count) =>
+      `${from}부터 ${until}까지 참가한 ${count}명을 삭제합니다. 당첨자는 남습니다. 되돌릴 수 없습니다.`,
+    didRemoveBurst: (count) => `${count}명을 삭제했습니다.`, noCode: '코드 없애기', backup: '백업',
     backupHow: '기록 전체를 검증된 사본으로 저장합니다. 초기화 전에는 자동으로 저장됩니다.', makeBackup: '지금 백업', copied_journal: '백업했습니다.',
     copyLine: (at, kib, name) => `${at} · ${kib}KB · ${name}`, danger: '주의', resetDraws: '추첨 결과만 초기화',
     resetAll: '참가자까지 모두 초기화', deleteEvent: '행사 삭제', resetWord: '초기화',
@@ -215,7 +222,15 @@ export const messages = {
     phaseHow_open: 'Registration is open.', phaseHow_drawing: 'Nobody new can register; draws go on.',
     phaseHow_closed: 'The event is over. Results and details can still be seen.',
     closeTitle: 'Close the event?', closeText: 'All phones are disconnected.', entryCode: 'Entry code',
-    entryHow: 'Only those who know the four digits can register. The stage shows them.', newCode: 'New code',
+    entryHow: 'Only those who know the four digits can register. The stage shows them.', newCode: 'New code', rotateCode: 'Put a changing code into the QR',
+    rotatingHow: 'The code in the QR changes every 30 seconds, so a photo of it is worth nothing after a minute.',
+    'alert-rotate': 'Require the changing QR code', 'alert-close': 'Close registration', 'alert-remove': 'Remove the burst',
+    'alert-raise': 'Raise the size',
+    registrationAlert: (peak, given, refused, wrong) =>
+      `Unusual registrations: at most ${peak} per second, ${given} in the last minute, ${refused} refused, ${wrong} wrong entry codes`,
+    removeBurstText: (from, until, count) =>
+      `Removes the ${count} who registered from ${from} to ${until}. Winners stay. This cannot be undone.`,
+    didRemoveBurst: (count) => `${count} removed.`,
     noCode: 'No code', backup: 'Backup',
     backupHow: 'Keeps a verified copy of the whole journal. One is made before each reset.',
     makeBackup: 'Back up now', copied_journal: 'Backed up.',
