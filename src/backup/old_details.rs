@@ -2,9 +2,9 @@
 //! copies from before a deletion, what a restore put aside, and copies made by hand.
 //!
 //! They follow the journal: what the writer has purged there goes from the copies within ten
-//! minutes, whether backups are made on a timer or not. Each purge leaves a receipt, which names files and
-//! numbers of rows and nobody. A copy itself stays. Copies outside the data folder are out of
-//! reach, and `luckydraw doctor` says so.
+//! minutes, whether backups are made on a timer or not. Each purge leaves a receipt, which names
+//! files and numbers of rows and nobody. A copy itself stays. Copies outside the data folder are
+//! out of reach, and `luckydraw doctor` says so.
 
 use crate::backup::{BackupError, at};
 use crate::base::clock::rfc3339;
