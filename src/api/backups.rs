@@ -3,12 +3,17 @@
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
+use crate::api::deadline::{run_blocking, within};
 use crate::backup::copy::{self, Backup, BackupCause};
 use crate::backup::thread::BackupFailure;
 use crate::draw::Timestamp;
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::sequencer::inbox::Rejection;
 use crate::wire::view::events::{BackupView, backup_made, backups};
+use std::time::Duration;
+
+/// Longest wait for a backup, whose time grows with the folder. It goes on after that.
+const BACKUP_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
@@ -24,8 +29,8 @@ pub async fn create(request: ApiRequest) -> HttpResult {
 pub async fn list(request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Admin).await?;
     let dir = request.app.settings.data_dir.backups();
-    let listed = tokio::task::spawn_blocking(move || copy::list(&dir)).await;
-    let Ok(Ok(listed)) = listed else { return Err(Rejection::NotDurable.into()) };
+    let listed = run_blocking(move || copy::list(&dir)).await?;
+    let Some(Ok(listed)) = listed else { return Err(Rejection::NotDurable.into()) };
     let days = request.app.settings.details_days;
     success(&backups(&listed.iter().map(|backup| view(backup, days)).collect::<Vec<_>>()), "the backups")
 }
@@ -33,9 +38,9 @@ pub async fn list(request: ApiRequest) -> HttpResult {
 /// Makes a backup and waits until it has been read back.
 ///
 /// # Errors
-/// 429 while others are being made, 503 when it failed.
+/// 429 while others are being made, 503 when it failed or takes too long.
 pub async fn make(app: &App, cause: BackupCause) -> Result<Backup, HttpError> {
-    app.backups.make(cause).await.map_err(|not_made| match not_made {
+    within(BACKUP_TIME_MAX, app.backups.make(cause)).await?.map_err(|not_made| match not_made {
         BackupFailure::Busy => HttpError::too_many("another backup is being made", 1),
         BackupFailure::Failed => Rejection::NotDurable.into(),
     })
