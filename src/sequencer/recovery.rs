@@ -12,6 +12,7 @@ use crate::sequencer::inbox::RequestQueue;
 use crate::sequencer::timers::Timers;
 use crate::sequencer::{Clock, Limits, Sequencer};
 use crate::store::JournalError;
+use crate::store::copied_details::DetailsPurged;
 use crate::store::journal::Journal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ impl Sequencer {
             timers: Timers::new(Instant::now()),
             deletions: Deletions::default(),
             metrics: Arc::default(),
+            details_purged: DetailsPurged::default(),
         })
     }
 }

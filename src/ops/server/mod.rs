@@ -152,7 +152,7 @@ fn serve(
     let directory = Arc::clone(&core.directory);
     let events = Arc::clone(&directory);
     let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
-    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use))?;
+    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use), core.details_purged.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);

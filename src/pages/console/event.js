@@ -143,7 +143,11 @@ export class Tab {
   backupCard() {
     const { t } = this.app;
     const backUp = () => this.change('POST', 'backup', undefined, t('copied_journal'), { timeoutMs: BACKUP_TIMEOUT_MS });
-    const line = ({ name, made_at, bytes }) => make('li', {}, t('copyLine', formatTime(made_at), Math.ceil(bytes / 1024), name));
+    const details = ({ details_go_at: at }) => (at ? t('copyDetails', formatTime(at)) : t('copyNoDetails'));
+    const line = (backup) => {
+      const text = t('copyLine', formatTime(backup.made_at), Math.ceil(backup.bytes / 1024), backup.name);
+      return make('li', {}, `${text} · ${details(backup)}`);
+    };
     return card(
       t('backup'),
       t('backupHow'),

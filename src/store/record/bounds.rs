@@ -39,8 +39,8 @@ pub(in crate::store) fn check(fact: &Fact) -> Result<(), RecordError> {
     beyond(fact).map_or(Ok(()), |field| Err(RecordError::Beyond { field }))
 }
 
-/// True when the time of a fact can have been a clock's.
-fn is_time(at: Timestamp) -> bool {
+/// True when a time can have been a clock's.
+pub(in crate::store) fn is_time(at: Timestamp) -> bool {
     (0..=TIME_MAX).contains(&at.0)
 }
 

@@ -226,11 +226,15 @@ pub struct BackupView<'a> {
     pub bytes: u64,
     /// Its cause.
     pub cause: &'a str,
+    /// The time at which the first winners' details in it go; `None` when it holds none.
+    pub details_go_at: Option<Timestamp>,
 }
 
 impl BackupView<'_> {
     fn fields(&self) -> Value {
-        json!({"name": self.name, "made_at": rfc3339(self.made_at), "bytes": self.bytes, "cause": self.cause})
+        let details_go_at = self.details_go_at.map(rfc3339);
+        let made_at = rfc3339(self.made_at);
+        json!({"name": self.name, "made_at": made_at, "bytes": self.bytes, "cause": self.cause, "details_go_at": details_go_at})
     }
 }
 
