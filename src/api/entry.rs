@@ -1,5 +1,5 @@
-//! Entry to an event that asks for a code: the code, the pass that follows from it, and what a wrong
-//! one costs.
+//! Entry to an event that asks for a code: the code, the pass that follows from it, and what a
+//! wrong one costs.
 //!
 //! A right code passes at once, always: hundreds of phones type it while one client guesses. A
 //! wrong one is answered late, and later each time, counted by connection and by cookie; a client

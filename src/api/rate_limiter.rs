@@ -2,7 +2,7 @@
 //! address, since a hall shares one.
 //!
 //! Both have fixed windows of a minute. Times are arguments. Every table is bounded; while one is
-//! full of fresh entries, a new key is told to retry later. Entry codes are [`crate::api::entry`]'s.
+//! full of fresh entries, a new key is told to retry later. [`crate::api::entry`] has entry codes.
 
 use crate::draw::{EventId, LinkId, Number};
 use std::collections::HashMap;

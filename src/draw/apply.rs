@@ -70,11 +70,7 @@ impl Event {
             }
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
-            Fact::Started { draw, .. } => {
-                self.next_draw = draw.0 + 1;
-                self.standby = None;
-                Arc::make_mut(&mut self.draws).push(Arc::new(started_draw(at, fact)));
-            }
+            Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact)),
             Fact::Revealed { draw, sealed } => self.update_draw(*draw, |draw| {
                 draw.revealed_at = Some(at);
                 draw.seats = sealed.picks.iter().map(|number| Seat::new(*number)).collect();
@@ -102,6 +98,12 @@ impl Event {
             Fact::DetailsUnmasked => {}
             Fact::EpochRenewed { epoch } => self.epoch = *epoch,
         }
+    }
+
+    fn add_draw(&mut self, id: DrawId, draw: Draw) {
+        self.next_draw = id.0 + 1;
+        self.standby = None;
+        Arc::make_mut(&mut self.draws).push(Arc::new(draw));
     }
 
     fn add_participant(&mut self, at: Timestamp, number: Number, key_tag: KeyTag) {

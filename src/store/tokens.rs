@@ -126,8 +126,8 @@ impl Tokens {
         code
     }
 
-    /// The entry code of a session at a time, for an event whose code rotates: 8 characters that the
-    /// QR code carries.
+    /// The entry code of a session at a time, for an event whose code rotates: 8 characters that
+    /// the QR code carries.
     pub fn rotating_entry_code(&self, session: SessionId, at: Timestamp) -> String {
         self.entry_characters(session, entry_code_period(at)).map(char::from).iter().collect()
     }

@@ -28,6 +28,7 @@ use crate::http::bind::BindError;
 use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
+use crate::live::room::Directory;
 use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
 use crate::ops::supervisor::{SocketsError, notify};
@@ -190,11 +191,8 @@ fn serve(
         stopping,
     });
     let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
-    let connections_left = move || {
-        let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
-        connections_max.saturating_sub(peers)
-    };
-    let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(connections_left))?;
+    let connections_left = Box::new(move || connections_left(&directory, connections_max));
+    let acceptor = Acceptor::start(listeners, workers.queues(), connections_left)?;
     let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
     if let Some(certificates) = &mut certificates {
@@ -202,6 +200,12 @@ fn serve(
     }
     app.ready.store(true, Relaxed);
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, admin_token, metrics, certificates })
+}
+
+/// Connections that HTTP may have beside the sockets.
+fn connections_left(directory: &Directory, connections_max: usize) -> usize {
+    let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
+    connections_max.saturating_sub(peers)
 }
 
 /// Opens the local port for metrics.
