@@ -10,6 +10,8 @@
 
 pub mod connection_counts;
 pub mod delivery;
+#[cfg(test)]
+mod faulty_socket;
 mod heartbeat;
 mod inbound;
 mod jitter;

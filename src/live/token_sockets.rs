@@ -68,10 +68,32 @@ impl TokenSockets {
         }
     }
 
+    /// Removes the sockets of one reactor. O(numbers).
+    pub fn remove_all_of(&self, reactor: u16) {
+        self.lock().retain(|_, sockets| match sockets {
+            Sockets::One(one) => one.reactor != reactor,
+            Sockets::Several(peers) => {
+                peers.retain(|peer| peer.reactor != reactor);
+                !peers.is_empty()
+            }
+        });
+    }
+
     /// Numbers that have a socket.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// The sockets of all numbers, each number's oldest first.
+    #[cfg(test)]
+    pub fn all(&self) -> Vec<(Number, PeerId)> {
+        let numbers = self.lock();
+        let sockets = numbers.iter().flat_map(|(number, sockets)| match sockets {
+            Sockets::One(one) => vec![(*number, *one)],
+            Sockets::Several(peers) => peers.iter().map(|peer| (*number, *peer)).collect(),
+        });
+        sockets.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Number, Sockets>> {

@@ -2,9 +2,10 @@
 
 use crate::http::{Answer, Ask};
 use crate::socket::Socket;
-use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer};
 use hyper::Method;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 /// The event of the tests.
 pub const EVENT: &str = "gala-2026";
@@ -106,6 +107,14 @@ impl TestServer {
         let mut socket = self.socket(EVENT, &format!("?token={}", phone.token)).await;
         socket.until("state_sync").await;
         socket
+    }
+
+    /// Waits until the event counts this many sockets.
+    pub async fn until_connected(&self, count: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.look("stats").await["connection_count"] != count {
+            assert!(Instant::now() < deadline, "timed out waiting for {count} sockets");
+        }
     }
 
     /// Starts a draw; returns its id.

@@ -162,6 +162,41 @@ async fn a_flooding_socket_is_closed_and_no_other_is_affected() {
     quiet.settle().await;
 }
 
+/// The message that panics is understood by debug builds alone.
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn a_panic_in_a_socket_thread_costs_its_own_sockets_a_reconnect() {
+    let mut server = TestServer::start_with(&[("LUCKYDRAW_SOCKET_THREADS", "2")]).await;
+    server.open_event().await;
+    let phones = server.register_many(8).await;
+    for round in 0..3 {
+        // The threads get sockets in turn.
+        let mut sockets = Vec::new();
+        for phone in &phones {
+            sockets.push(server.phone_socket(phone).await);
+        }
+        sockets[round].send(Message::text("panic!")).await;
+        let (mut doomed, mut unharmed): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+        for (index, socket) in sockets.into_iter().enumerate() {
+            if index % 2 == round % 2 { doomed.push(socket) } else { unharmed.push(socket) }
+        }
+        for socket in &mut doomed {
+            assert_eq!(socket.closed().await, 1012);
+        }
+        let mut back = [server.socket(EVENT, "").await.greeted().await, server.socket(EVENT, "").await.greeted().await];
+        server.until_connected(6).await;
+        server.whole_draw(&prize(&format!("Prize {round}"))).await;
+        for socket in unharmed.iter_mut().chain(&mut back) {
+            assert_eq!(socket.until("winner_announced").await["prize_name"], format!("Prize {round}"));
+            gapless(&socket.numbered());
+        }
+        drop((unharmed, back));
+        server.until_connected(0).await;
+    }
+    assert!(server.printed().contains("a socket thread panicked"), "{}", server.printed());
+    assert!(!server.has_ended(), "the same process serves on");
+}
+
 #[tokio::test]
 async fn broken_frames_close_with_their_code() {
     let server = TestServer::start().await;

@@ -25,6 +25,7 @@ use crate::live::{CloseCode, PeerId};
 use mio::event::Event;
 use mio::{Events, Poll};
 use slab::Slab;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub struct EventLoop {
     pub poll: Poll,
     pub inbox: Inbox,
     pub handler: Box<dyn MessageHandler>,
-    clock: Clock,
+    pub clock: Clock,
     /// The time of this turn.
     pub now: Tick,
     pub jitter: Jitter,
@@ -115,21 +116,9 @@ impl EventLoop {
         let _guard = EndProcessOnPanic;
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_finished() {
-            // The only error of a valid queue is an interruption, and then there are no events.
-            if self.poll.poll(&mut events, self.poll_timeout()).is_err() {
-                events.clear();
-            }
-            self.now = self.clock.now();
-            if self.peers.is_empty() {
-                // Without peers the reactor may have slept for longer than ticks can tell.
-                self.scanned_at = self.now;
-            }
-            events.iter().filter(|event| event.token() != WAKER).for_each(|event| self.handle_readiness(event));
-            self.free_removed();
-            self.run_jobs();
-            if self.scanned_at.after(self.scan_interval()).is_reached(self.now) {
-                self.scan();
-                self.free_removed();
+            // Nothing half done outlives a panic: `start_over` drops every table.
+            if catch_unwind(AssertUnwindSafe(|| self.turn(&mut events))).is_err() {
+                self.start_over();
             }
         }
         for job in self.inbox.jobs.try_iter() {
@@ -139,6 +128,26 @@ impl EventLoop {
         }
         let slots: Vec<u32> = self.peers.iter().map(|(slot, _)| slot as u32).collect();
         slots.into_iter().for_each(|slot| self.remove(slot));
+    }
+
+    /// Waits for events, then handles them, the jobs, and the scan when it is due.
+    pub fn turn(&mut self, events: &mut Events) {
+        // The only error of a valid queue is an interruption, and then there are no events.
+        if self.poll.poll(events, self.poll_timeout()).is_err() {
+            events.clear();
+        }
+        self.now = self.clock.now();
+        if self.peers.is_empty() {
+            // Without peers the reactor may have slept for longer than ticks can tell.
+            self.scanned_at = self.now;
+        }
+        events.iter().filter(|event| event.token() != WAKER).for_each(|event| self.handle_readiness(event));
+        self.free_removed();
+        self.run_jobs();
+        if self.scanned_at.after(self.scan_interval()).is_reached(self.now) {
+            self.scan();
+            self.free_removed();
+        }
     }
 
     /// The id of the peer in `slot`.
@@ -282,28 +291,5 @@ fn check_peer(
                 Heartbeat::Dead => Some(Verdict::Close(CloseCode::Silent)),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::live::reactor::testing::*;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
-    /// In its environment, the test below is the process that has to end.
-    const DOOMED: &str = "DOOMED";
-
-    #[test]
-    fn a_reactor_that_panics_ends_the_process() {
-        if std::env::var_os(DOOMED).is_some() {
-            let room = TestRoom::open(patient_limits(), 2);
-            room.phone().send_text("panic");
-            eventually("the process ends", || false);
-        }
-        let (_, module) = module_path!().split_once("::").unwrap();
-        let name = format!("{module}::a_reactor_that_panics_ends_the_process");
-        let doomed = Command::new(std::env::current_exe().unwrap()).args(["--exact", &name]).env(DOOMED, "1").output().unwrap();
-        assert_eq!(doomed.status.signal(), Some(libc::SIGABRT), "{}", String::from_utf8_lossy(&doomed.stdout));
     }
 }

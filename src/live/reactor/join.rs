@@ -129,14 +129,11 @@ impl EventLoop {
 
     /// Puts a peer on its role's list, counts it, and starts its heartbeat.
     fn subscribe(&mut self, slot: u32, key: u32, role: Role) {
-        let subscribers = &mut self.subscribers[key as usize];
-        let list = &mut subscribers.admitted[role];
-        list.push(slot);
+        let count = self.subscribers[key as usize].admit(role, slot);
         let peer = &mut self.peers[slot as usize];
-        peer.membership = Some(Membership::last(key, list.len()));
+        peer.membership = Some(Membership::last(key, count));
         peer.state = PeerState::Admitted(role);
         peer.due_at = self.now.after(self.jitter.between(self.limits.silence_min, self.limits.silence_max));
-        subscribers.room.connections.count_join(role);
     }
 
     /// Sends the rest of the handshake's `response`. An admitted peer also gets the frames after

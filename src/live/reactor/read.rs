@@ -127,6 +127,9 @@ impl EventLoop {
             PeerState::PendingAuth(role) => AuthState::Pending(role),
             PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => return,
         };
+        // For the tests of a panic in this thread. A release build has no such message.
+        #[cfg(debug_assertions)]
+        assert_ne!(message, b"panic!", "a test asks for it");
         let Some(membership) = peer.membership else { return };
         let subscribers = &self.subscribers[membership.subscribers as usize];
         let (id, number) = (self.peer_id(slot), peer.number());

@@ -17,7 +17,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
@@ -98,8 +98,13 @@ impl TestRoom {
         far
     }
 
-    /// Joins a phone under TLS that has read its `state_sync`: the client's end and its session.
-    pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
+    /// A message handler as the room's reactors have it.
+    pub fn handler(&self) -> Box<dyn MessageHandler> {
+        Box::new(PlainHandler { blocked: self.blocked.clone() })
+    }
+
+    /// A connection after its TLS handshake: the server's end and session, and the client's.
+    pub fn tls_connection(&self) -> (TcpStream, Box<TlsSession>, TcpStream, ClientConnection) {
         let (mut socket, mut far) = self.connection();
         let (server, mut client) = tls_pair();
         let mut session = Box::new(TlsSession::new(server).unwrap());
@@ -111,8 +116,13 @@ impl TestRoom {
             }
             handshake.join().unwrap();
         });
-        let admission = self.admitted(Role::Phone);
-        let tls = Some(session);
+        (socket, session, far, client)
+    }
+
+    /// Joins a phone under TLS that has read its `state_sync`: the client's end and its session.
+    pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
+        let (socket, session, mut far, mut client) = self.tls_connection();
+        let (tls, admission) = (Some(session), self.admitted(Role::Phone));
         self.reactors.join(Join { socket, tls, response: Bytes::new(), read_ahead: Bytes::new(), admission });
         let mut greeting = vec![0; text_frame(&sync(0, Role::Phone, None)).len()];
         rustls::Stream::new(&mut client, &mut far).read_exact(&mut greeting).unwrap();
@@ -172,6 +182,18 @@ impl TestRoom {
         change_snapshot: impl FnOnce(&mut Snapshot),
         change_publication: impl FnOnce(&mut Publication),
     ) -> u64 {
+        let publication = self.next_publication(text, change_snapshot, change_publication);
+        self.reactors.publish(publication);
+        self.snapshot.ring.last_seq()
+    }
+
+    /// The next publication, for a reactor that the test hands it to.
+    pub fn next_publication(
+        &mut self,
+        text: &str,
+        change_snapshot: impl FnOnce(&mut Snapshot),
+        change_publication: impl FnOnce(&mut Publication),
+    ) -> Arc<Publication> {
         let mut snapshot = Snapshot::clone(&self.snapshot);
         let frame = text_frame(text);
         snapshot.revision += 1;
@@ -188,8 +210,7 @@ impl TestRoom {
             reauthenticate: ByRole::default(),
         };
         change_publication(&mut publication);
-        self.reactors.publish(Arc::new(publication));
-        self.snapshot.ring.last_seq()
+        Arc::new(publication)
     }
 
     pub fn announce(&mut self, text: &str, draw: DrawId) {
@@ -214,6 +235,12 @@ fn first_snapshot() -> Snapshot {
 
 /// A server's TLS settings, and a client that trusts them.
 fn tls_pair() -> (Arc<ServerConfig>, ClientConnection) {
+    static CONFIGS: LazyLock<(Arc<ServerConfig>, Arc<ClientConfig>)> = LazyLock::new(tls_configs);
+    let (server, client) = &*CONFIGS;
+    (server.clone(), ClientConnection::new(client.clone(), ServerName::try_from("hall.example").unwrap()).unwrap())
+}
+
+fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(["hall.example".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -222,8 +249,7 @@ fn tls_pair() -> (Arc<ServerConfig>, ClientConnection) {
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
-    (Arc::new(server), ClientConnection::new(client, ServerName::try_from("hall.example").unwrap()).unwrap())
+    (Arc::new(server), Arc::new(client.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Understands plain text.
