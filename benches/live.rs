@@ -89,8 +89,9 @@ impl FullRoom {
             let (socket, _) = listener.accept().expect("a phone connects");
             socket.set_nodelay(true).expect("it is open");
             socket.set_nonblocking(true).expect("it is open");
-            let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+            let admission =
+                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since: None };
+            reactors.join(Join::new(socket, admission));
             // The inbox is bounded: a thousand joins at once would be rejected.
             wait_until(|| room.connections.total() + 500 > joined);
         }

@@ -107,8 +107,9 @@ impl FullRoom {
             // join it to a third.
             socket.set_nodelay(true).unwrap();
             socket.set_nonblocking(true).unwrap();
-            let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+            let admission =
+                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since: None };
+            reactors.join(Join::new(socket, admission));
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
             phones.push(phone);
         }

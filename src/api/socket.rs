@@ -15,7 +15,7 @@ use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::{verify_number, with_private_view};
 use crate::draw::command::DrawSelector;
-use crate::draw::{Actor, Command, DrawId, Number, Phase};
+use crate::draw::{Actor, Command, DrawId, LinkId, Number, Phase};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
 use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
@@ -52,6 +52,16 @@ enum Presented {
     },
 }
 
+impl Presented {
+    /// The link that the token is of.
+    fn link(self) -> Option<LinkId> {
+        match self {
+            Presented::Token { credential: Some(Credential::Link(link, _)), .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
 /// The role of a new socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RoleDecision {
@@ -75,8 +85,8 @@ pub async fn connect(request: ApiRequest) -> HttpResult {
 /// handshakes are done faster than a reactor on the same core takes sockets in; they wait here, on
 /// their worker, and are not sent away.
 async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Admission) {
-    let UpgradedSocket { socket, tls, response, read_ahead } = socket;
-    let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry });
+    let UpgradedSocket { socket, tls, response, read_ahead, permit } = socket;
+    let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry, permit: Some(permit) });
     for _ in 0..JOIN_ATTEMPTS_MAX {
         match reactors.try_join(join) {
             Ok(()) => return,
@@ -114,7 +124,9 @@ async fn entry_for(request: &ApiRequest) -> Admission {
     match decide_role(app.settings.http.open, wanted, request.caller.is_page(), presented) {
         RoleDecision::Admitted(role, number) => {
             let session = snapshot.event.session;
-            Admission::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
+            let identity = number.map(|number| Identity { session, number });
+            let link = if app.settings.http.open { None } else { presented.link() };
+            Admission::Admitted { room, role, identity, link, since }
         }
         RoleDecision::Pending(role) => Admission::PendingAuth { room, role, since },
         RoleDecision::BadToken => Admission::Rejected { code: CloseCode::BadToken },

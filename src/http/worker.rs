@@ -174,9 +174,8 @@ async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
         }
     }
     if let Some(pending) = upgrade.take() {
-        upgrade::complete(pending).await;
+        upgrade::complete(pending, permit).await;
     }
-    drop(permit);
 }
 
 /// Shakes hands under TLS, boxed: a plain connection's task keeps no room for it. `None` when it

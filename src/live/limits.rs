@@ -34,9 +34,11 @@ pub struct Limits {
     pub burst_frames_max: u32,
     /// The interval at which a peer may send one more frame.
     pub frame_interval: Duration,
-    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. The peer
-    /// that exceeds them is closed with 1013.
+    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. Above,
+    /// the peers that own the most are closed with 1013.
     pub unfinished_bytes_max: usize,
+    /// The time from a message's first byte to its last. A peer that needs longer is evicted.
+    pub message_age_max: Duration,
     /// The time that a close frame may wait in an outbox.
     pub close_frame_age_max: Duration,
     /// The time that a peer may take to close its side after its close frame was sent.
@@ -65,6 +67,7 @@ impl Default for Limits {
             burst_frames_max: 40,
             frame_interval: Duration::from_millis(100),
             unfinished_bytes_max: 8 << 20,
+            message_age_max: Duration::from_secs(10),
             close_frame_age_max: Duration::from_secs(3),
             drain_max: Duration::from_millis(500),
             send_buffer_bytes: 12 << 10,

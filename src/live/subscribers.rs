@@ -43,7 +43,6 @@ pub struct PendingAuth {
 #[derive(Debug)]
 struct MissedFrames {
     after: u64,
-    through: u64,
     frames: Bytes,
 }
 
@@ -109,35 +108,28 @@ impl Subscribers {
         self.room.token_sockets.remove_all_of(reactor);
     }
 
-    /// The frames after `since` up to `through`, which must not be ahead of the snapshot, as one
-    /// buffer. `None` when `since` belongs to another epoch or the frames are no longer held.
-    pub fn missed(&mut self, since: ResumePoint, through: u64) -> Option<Bytes> {
+    /// The snapshot's frames after `since` as one buffer. `None` when `since` belongs to another
+    /// epoch or the frames are no longer held.
+    pub fn missed(&mut self, since: ResumePoint) -> Option<Bytes> {
         let snapshot = &self.snapshot;
         if since.epoch != snapshot.event.epoch {
             return None;
         }
-        let (after, count) = (since.seq, through.saturating_sub(since.seq));
-        let frames = snapshot.ring.after(after)?.take(count as usize);
-        if count == 0 {
+        let frames = snapshot.ring.after(since.seq)?;
+        if since.seq == snapshot.ring.last_seq() {
             return Some(Bytes::new());
         }
-        if let Some(missed) = self.missed.as_ref().filter(|missed| missed.after == after && missed.through == through) {
+        if let Some(missed) = self.missed.as_ref().filter(|missed| missed.after == since.seq) {
             return Some(missed.frames.clone());
         }
         let frames = join_frames(frames);
-        self.missed = Some(MissedFrames { after, through, frames: frames.clone() });
+        self.missed = Some(MissedFrames { after: since.seq, frames: frames.clone() });
         Some(frames)
     }
 
     /// Drops the shared buffer of missed frames.
     pub fn drop_missed(&mut self) {
         self.missed = None;
-    }
-
-    /// The full `seq` at or before the snapshot's last whose low 32 bits are `low`.
-    pub fn full_seq(&self, low: u32) -> u64 {
-        let last = self.snapshot.ring.last_seq();
-        last.saturating_sub(u64::from((last as u32).wrapping_sub(low)))
     }
 }
 
@@ -167,30 +159,22 @@ mod tests {
     }
 
     #[test]
-    fn missed_frames_lie_between_the_resume_point_and_the_bound() {
+    fn missed_frames_are_those_after_the_resume_point() {
         let mut subscribers = subscribers(5);
-        assert_eq!(subscribers.missed(after(2), 5).unwrap(), "3,4,5,");
-        assert_eq!(subscribers.missed(after(2), 4).unwrap(), "3,4,");
-        assert_eq!(subscribers.missed(after(5), 5).unwrap(), "");
-        assert_eq!(subscribers.missed(after(6), 5), None, "a resume point of the future");
-        assert_eq!(subscribers.missed(ResumePoint { epoch: Epoch([3; 8]), seq: 2 }, 5), None, "another epoch");
+        assert_eq!(subscribers.missed(after(2)).unwrap(), "3,4,5,");
+        assert_eq!(subscribers.missed(after(5)).unwrap(), "");
+        assert_eq!(subscribers.missed(after(6)), None, "a resume point of the future");
+        assert_eq!(subscribers.missed(ResumePoint { epoch: Epoch([3; 8]), seq: 2 }), None, "another epoch");
     }
 
     #[test]
     fn peers_that_missed_the_same_frames_share_one_buffer() {
         let mut subscribers = subscribers(5);
-        let first = subscribers.missed(after(2), 5).unwrap();
-        assert_eq!(first.as_ptr(), subscribers.missed(after(2), 5).unwrap().as_ptr());
-        assert_ne!(first.as_ptr(), subscribers.missed(after(1), 5).unwrap().as_ptr());
+        let first = subscribers.missed(after(2)).unwrap();
+        assert_eq!(first.as_ptr(), subscribers.missed(after(2)).unwrap().as_ptr());
+        assert_ne!(first.as_ptr(), subscribers.missed(after(1)).unwrap().as_ptr());
         subscribers.drop_missed();
         assert!(subscribers.missed.is_none());
-    }
-
-    #[test]
-    fn the_low_bits_of_a_seq_name_the_last_such_frame_of_the_past() {
-        let subscribers = subscribers(5);
-        assert_eq!([5, 3, 0].map(|low| subscribers.full_seq(low)), [5, 3, 0]);
-        assert_eq!(subscribers.full_seq(u32::MAX), 0, "nothing lies before the first frame");
     }
 
     #[test]

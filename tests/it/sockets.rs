@@ -1,10 +1,11 @@
 //! The WebSocket's contract: roles and proofs, frames, catching up, and close codes.
 
 use crate::show::{EVENT, prize};
-use crate::socket::{Heard, gapless, masked};
-use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::socket::{Heard, Socket, gapless, masked};
+use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer};
 use hyper::Method;
 use serde_json::json;
+use std::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -111,7 +112,7 @@ async fn a_socket_that_proves_nothing_within_five_seconds_is_closed() {
     let server = TestServer::start().await;
     server.open_event().await;
     let mut silent = server.socket(EVENT, "?role=admin").await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(silent.closed().await, 4401);
     assert!(begun.elapsed().as_secs() >= 4, "it has five seconds: {:?}", begun.elapsed());
 }
@@ -160,6 +161,30 @@ async fn a_flooding_socket_is_closed_and_no_other_is_affected() {
     };
     assert_eq!(flooding.await, 4429);
     quiet.settle().await;
+}
+
+#[tokio::test]
+async fn no_more_connections_are_open_than_allowed() {
+    const ALLOWED: usize = 50;
+    let server = TestServer::start_with(&[("LUCKYDRAW_CONNECTIONS_MAX", "50"), ("LUCKYDRAW_SOCKET_THREADS", "2")]).await;
+    server.open_event().await;
+    for query in ["", "?role=display"] {
+        let connect = || Socket::try_connect(server.address, EVENT, query, &[]);
+        let tried = futures_util::future::join_all((0..400).map(|_| connect())).await;
+        let open: Vec<Socket> = tried.into_iter().filter_map(Result::ok).collect();
+        // A connection of an earlier call may hold one.
+        assert!((ALLOWED - 2..=ALLOWED).contains(&open.len()), "{} are open, {query}", open.len());
+        drop(open);
+        // Every place comes back.
+        let mut again = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while again.len() < ALLOWED - 2 {
+            again.extend(connect().await);
+            assert!(Instant::now() < deadline, "{} places came back", again.len());
+        }
+        again.clear();
+        server.until_connected(0).await;
+    }
 }
 
 /// The message that panics is understood by debug builds alone.

@@ -79,7 +79,8 @@ impl EventLoop {
         let subscribers: &Subscribers = &self.subscribers[key as usize];
         for slot in subscribers.slots() {
             let peer = &mut self.peers[slot as usize];
-            peer.synced_from = subscribers.snapshot.ring.last_seq() as u32;
+            // The publication that brings the new epoch brings frames.
+            peer.note_frames(subscribers.snapshot.ring.last_seq());
             if let Some(number) = peer.number().filter(|_| is_new_session) {
                 let id = PeerId { reactor: self.index, slot, generation: peer.generation };
                 subscribers.room.token_sockets.remove(number, id);

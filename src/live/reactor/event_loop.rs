@@ -29,6 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Readiness events per turn.
 const EVENTS_MAX: usize = 1024;
@@ -47,6 +48,9 @@ pub struct EventLoop {
     pub now: Tick,
     pub jitter: Jitter,
     pub peers: Slab<Peer>,
+    /// The permits of all peers' connections, merged: a permit of its own would push a peer beyond a
+    /// cache line. `None` where nobody counts.
+    pub permits: Option<OwnedSemaphorePermit>,
     /// The rooms that have peers here.
     pub subscribers: Slab<Subscribers>,
     /// The read buffer, lent to one peer at a time.
@@ -98,6 +102,7 @@ impl EventLoop {
             now,
             jitter: Jitter::new(),
             peers: Slab::new(),
+            permits: None,
             subscribers: Slab::new(),
             buffer: vec![0; BUFFER_BYTES],
             verdicts: Vec::new(),
@@ -216,7 +221,7 @@ impl EventLoop {
                 Job::Publish(publication) => self.publish(&publication),
                 Job::Unicast(peer, frames) => self.unicast(peer, &frames),
                 Job::Join(join) => self.join(*join),
-                Job::Replace(peer) => self.replace(peer),
+                Job::Replace(peer, number) => self.replace(peer, number),
                 Job::Probe(liveness) => drop(liveness),
                 Job::Stop { spread, drain_max } => self.begin_stop(spread, drain_max),
             }
@@ -228,6 +233,8 @@ impl EventLoop {
     fn free_removed(&mut self) {
         for slot in self.removed.drain(..) {
             self.peers.remove(slot as usize);
+            // After the descriptor is closed: it counts until then.
+            drop(self.permits.as_mut().and_then(|permits| permits.split(1)));
         }
     }
 
@@ -268,6 +275,10 @@ fn check_peer(
 ) -> Option<Verdict> {
     let oldest = peer.outbox.as_ref().and_then(|outbox| outbox.oldest());
     if oldest.is_some_and(|oldest| now.since(oldest) >= limits.frame_age_max) && !peer.is_leaving() {
+        return Some(Verdict::Close(CloseCode::TooSlow));
+    }
+    let began_at = peer.unfinished.as_ref().and_then(|unfinished| unfinished.began_at);
+    if began_at.is_some_and(|began_at| now.since(began_at) >= limits.message_age_max) && !peer.is_leaving() {
         return Some(Verdict::Close(CloseCode::TooSlow));
     }
     if !peer.due_at.is_reached(now) {

@@ -27,26 +27,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Steps per run.
 const STEPS: u32 = 60;
-
-/// A source of choices that repeats itself from the same seed (SplitMix64).
-struct Choices(u64);
-
-impl Choices {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % bound
-    }
-
-    fn of<T: Clone>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize].clone()
-    }
-}
 
 /// A client, whose writes and reads never wait.
 struct Far {
@@ -64,7 +48,7 @@ impl Far {
                 let mut records = Vec::new();
                 while tls.wants_write() && tls.write_tls(&mut records).is_ok() {}
                 // Some records arrive in part.
-                let cut = if bytes.len() % 3 == 0 { records.len() / 2 } else { records.len() };
+                let cut = if bytes.len().is_multiple_of(3) { records.len() / 2 } else { records.len() };
                 let _ = self.socket.write(&records[..cut]);
             }
         }
@@ -85,6 +69,7 @@ struct Driver {
     test: TestRoom,
     fars: Vec<Far>,
     with_tls: bool,
+    permits: Arc<Semaphore>,
     _other: Receiver<Job>,
 }
 
@@ -105,13 +90,13 @@ impl Driver {
         // Its own reactors are idle: only its room, listener and publications are used.
         let test = TestRoom::open(Limits::default(), 1);
         let event_loop = EventLoop::new(0, limits, poll, inbox, test.handler());
-        let events = Events::with_capacity(64);
-        Self { choices: Choices(seed), event_loop, handle, events, test, fars: Vec::new(), with_tls, _other }
+        let (events, permits) = (Events::with_capacity(64), Arc::new(Semaphore::new(STEPS as usize)));
+        Self { choices: Choices(seed), event_loop, handle, events, test, fars: Vec::new(), with_tls, permits, _other }
     }
 
     /// One random step, and the reactor's turn after it.
     fn step(&mut self) {
-        match self.choices.below(20) {
+        match self.choices.below(22) {
             0..=5 => self.join(),
             6..=8 => self.publish(),
             9..=13 => self.send(),
@@ -121,15 +106,20 @@ impl Driver {
                 let seconds = self.choices.of(&[1, 4, 12, 30, 60]);
                 self.event_loop.clock.skip(Duration::from_secs(seconds));
             }
-            18 => {
+            18 | 19 => self.join_elsewhere(),
+            20 => {
                 let peer = self.any_id();
                 self.job(Job::Unicast(peer, text_frame(&"u".repeat(3_000))));
             }
             _ => {
-                let peer = self.any_id();
-                self.job(Job::Replace(peer));
+                let (peer, number) = (self.any_id(), Number(1 + self.choices.below(3) as u32));
+                self.job(Job::Replace(peer, number));
             }
         }
+        self.turn();
+    }
+
+    fn turn(&mut self) {
         // With a job in its inbox the reactor does not wait for an event.
         drop(probe("reactor", |liveness| self.handle[0].try_send(Job::Probe(liveness)).is_ok()));
         self.event_loop.turn(&mut self.events);
@@ -150,8 +140,10 @@ impl Driver {
         far.set_nonblocking(true).unwrap();
         let admission = self.admission();
         let read_ahead = self.choices.of(&[&b""[..], b"\x81\x84\0\0\0\0read", b"\x81\xfe\x10", b"\x82\x80\0\0\0\0"]);
-        let response = Bytes::from_static(b"HTTP/1.1 101\r\n\r\n");
-        self.job(Job::Join(Box::new(Join { socket, tls, response, read_ahead: Bytes::from_static(read_ahead), admission })));
+        let (response, read_ahead) = (Bytes::from_static(b"HTTP/1.1 101\r\n\r\n"), Bytes::from_static(read_ahead));
+        let permit = self.permits.clone().try_acquire_owned().ok();
+        assert!(permit.is_some(), "a permit per socket comes back");
+        self.job(Job::Join(Box::new(Join { tls, response, read_ahead, permit, ..Join::new(socket, admission) })));
         self.fars.push(Far { socket: far, tls: client });
     }
 
@@ -165,7 +157,7 @@ impl Driver {
             _ => {
                 let number = Number(1 + self.choices.below(3) as u32);
                 let identity = Some(Identity { session: self.test.snapshot.event.session, number });
-                Admission::Admitted { room: self.test.room.clone(), role: Role::Phone, identity, since: None }
+                Admission::Admitted { room: self.test.room.clone(), role: Role::Phone, identity, link: None, since: None }
             }
         }
     }
@@ -211,6 +203,15 @@ impl Driver {
             _ => whole,
         };
         self.for_any(|far| far.send(&bytes));
+    }
+
+    /// A socket on the other reactor takes a number; its oldest socket has to go.
+    fn join_elsewhere(&mut self) {
+        let number = Number(1 + self.choices.below(3) as u32);
+        let newest = PeerId { reactor: 1, slot: 0, generation: self.choices.below(100) as u32 };
+        let handle = self.handle.clone();
+        let evict = |oldest: PeerId| handle[usize::from(oldest.reactor)].try_send(Job::Replace(oldest, number)).is_ok();
+        self.test.room.token_sockets.add(number, newest, evict);
     }
 
     /// A client ends: it shuts down, hangs up, or resets.
@@ -284,11 +285,13 @@ impl Driver {
         }
         assert_eq!(connections.behind.load(Relaxed), behind);
         let mut held = self.test.room.token_sockets.all();
+        held.retain(|(_, id)| id.reactor == 0);
         held.sort_by_key(|(number, id)| (number.0, id.generation));
         tokens.sort_by_key(|(number, id)| (number.0, id.generation));
         assert_eq!(held, tokens);
         let unfinished: usize = peers.iter().map(|(_, peer)| peer.unfinished_bytes()).sum();
         assert_eq!(self.event_loop.unfinished_bytes, unfinished);
+        assert_eq!(STEPS as usize - self.permits.available_permits(), peers.len(), "a permit per socket");
         assert_eq!(self.event_loop.closing, peers.iter().filter(|(_, peer)| peer.is_leaving()).count());
     }
 }
@@ -318,6 +321,26 @@ fn run_all(with_tls: bool) {
         for fails_at in 1..=calls {
             run(seed, with_tls, fails_at, fault);
         }
+    }
+}
+
+#[test]
+fn a_replaced_socket_that_has_proved_another_number_meanwhile_stays() {
+    for (proves, stays) in [("number 2 x", true), ("number 1 x", true), ("quiet", false)] {
+        let mut driver = Driver::new(0, false);
+        let (socket, mut far) = driver.test.connection();
+        driver.job(Job::Join(Box::new(Join::new(socket, driver.test.numbered(1)))));
+        driver.turn();
+        for generation in 0..4 {
+            let newest = PeerId { reactor: 1, slot: 0, generation };
+            let evict = |oldest| driver.handle[0].try_send(Job::Replace(oldest, Number(1))).is_ok();
+            assert!(driver.test.room.token_sockets.add(Number(1), newest, evict));
+        }
+        // The reactor reads the message before it takes the job.
+        far.write_all(&raw_frame(0x81, proves.as_bytes())).unwrap();
+        driver.turn();
+        let peer = driver.event_loop.peers.iter().next().map(|(_, peer)| peer.is_leaving());
+        assert_eq!(peer, Some(!stays), "{proves}");
     }
 }
 

@@ -94,7 +94,7 @@ impl TestRoom {
     /// Joins a client that sends and reads bytes by hand.
     pub fn join_raw(&self, admission: Admission) -> TcpStream {
         let (socket, far) = self.connection();
-        self.reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        self.reactors.join(Join::new(socket, admission));
         far
     }
 
@@ -123,7 +123,7 @@ impl TestRoom {
     pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
         let (socket, session, mut far, mut client) = self.tls_connection();
         let (tls, admission) = (Some(session), self.admitted(Role::Phone));
-        self.reactors.join(Join { socket, tls, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        self.reactors.join(Join { tls, ..Join::new(socket, admission) });
         let mut greeting = vec![0; text_frame(&sync(0, Role::Phone, None)).len()];
         rustls::Stream::new(&mut client, &mut far).read_exact(&mut greeting).unwrap();
         (far, client)
@@ -137,19 +137,19 @@ impl TestRoom {
 
     /// A peer of this role without a number.
     pub fn admitted(&self, role: Role) -> Admission {
-        Admission::Admitted { room: self.room.clone(), role, identity: None, since: None }
+        Admission::Admitted { room: self.room.clone(), role, identity: None, link: None, since: None }
     }
 
     /// A phone that returns after frame `seq`.
     pub fn returning(&self, seq: u64) -> Admission {
         let since = Some(ResumePoint { epoch: EPOCH, seq });
-        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, since }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, link: None, since }
     }
 
     /// A phone that has proved this number.
     pub fn numbered(&self, number: u32) -> Admission {
         let identity = Some(Identity { session: SESSION, number: Number(number) });
-        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, since: None }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, link: None, since: None }
     }
 
     /// A display that has yet to prove its role, and returns after frame `seq`.
@@ -292,6 +292,23 @@ impl MessageHandler for PlainHandler {
 /// The `state_sync` of the plain handler.
 pub fn sync(seq: u64, role: Role, number: Option<u32>) -> String {
     format!("sync {seq} {role:?} {number:?}")
+}
+
+/// A source of choices that repeats itself from the same seed (SplitMix64).
+pub struct Choices(pub u64);
+
+impl Choices {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (word ^ (word >> 31)) % bound
+    }
+
+    pub fn of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize].clone()
+    }
 }
 
 /// A WebSocket client.

@@ -122,7 +122,6 @@ fn serve(
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
-    let directory = Arc::clone(&core.directory);
     let backups = BackupThread::start(config.backups.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
@@ -154,11 +153,7 @@ fn serve(
         stopping,
     });
     let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
-    let connections_left = move || {
-        let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
-        connections_max.saturating_sub(peers)
-    };
-    let acceptor = Acceptor::start(listeners, workers.queues(), Box::new(connections_left))?;
+    let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
     let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
     if let Some(port) = &metrics {
         tracing::info!(address = %port.address, "metrics are served without a token");
