@@ -139,7 +139,14 @@ fn first_snapshot(sync: &Bytes) -> Snapshot {
     let id = EventId::parse("bench").expect("it is a name");
     let event = Event::new(id, settings, SessionId([0; 16]), Epoch([0; 8]), Timestamp(0));
     let roster = Arc::new(Roster::new(1, 1));
-    Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::from_fn(|_| sync.clone()) }
+    Snapshot {
+        revision: 1,
+        event,
+        roster,
+        ring: Ring::default(),
+        sync: ByRole::from_fn(|_| sync.clone()),
+        documents: Arc::default(),
+    }
 }
 
 fn wait_until(holds: impl Fn() -> bool) {

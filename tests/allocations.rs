@@ -170,7 +170,7 @@ fn first_snapshot() -> Snapshot {
     let id = EventId::parse("allocations").unwrap();
     let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let sync = ByRole::from_fn(|_| text_frame(SYNC));
-    Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync }
+    Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync, documents: Arc::default() }
 }
 
 /// Greets every peer alike and ignores every message.

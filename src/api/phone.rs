@@ -12,7 +12,7 @@ use crate::api::rate_limiter::RetryAfter;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
-use crate::http::response::{HttpError, HttpResult, envelope, success};
+use crate::http::response::{HttpError, HttpResult, envelope, envelope_text, json, success};
 use crate::live::room::{Room, Snapshot};
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, hash_request_id};
@@ -105,12 +105,20 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
 
 /// `GET /results`: the announced draws, for everybody.
 pub async fn results(request: ApiRequest) -> HttpResult {
-    success(&draws::results(&request.event_in_query()?.snapshot().event), "the announced draws")
+    let snapshot = request.event_in_query()?.snapshot();
+    let text =
+        snapshot.documents.results.get_or_init(|| envelope_text(&draws::results(&snapshot.event), "the announced draws").into());
+    Ok(json(StatusCode::OK, text.clone()))
 }
 
 /// `GET /proof`: how each pick came about, for everybody.
 pub async fn proof(request: ApiRequest) -> HttpResult {
-    success(&draws::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
+    let snapshot = request.event_in_query()?.snapshot();
+    let text = snapshot
+        .documents
+        .proof
+        .get_or_init(|| envelope_text(&draws::proof(&snapshot.event), "what each pick was made of").into());
+    Ok(json(StatusCode::OK, text.clone()))
 }
 
 /// The number that a token proves in an event; `None` for a token of another session or event, or

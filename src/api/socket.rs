@@ -350,7 +350,14 @@ mod tests {
             let token = tokens.session_token(event.session, Number(3));
             let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
             let roster = Arc::new(Roster::new(10, 11));
-            let room = Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })));
+            let room = Arc::new(Room::new(Arc::new(Snapshot {
+                revision: 1,
+                event,
+                roster,
+                ring: Ring::default(),
+                sync,
+                documents: Arc::default(),
+            })));
             let directory = Arc::new(Directory::default());
             directory.insert(Arc::clone(&room));
             let (sender, requests) = bounded(inbox_max);

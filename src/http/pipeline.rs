@@ -7,7 +7,7 @@
 use crate::base::address::Scheme;
 use crate::http::HttpServer;
 use crate::http::origin::Caller;
-use crate::http::request::RequestContext;
+use crate::http::request::{RequestBody, RequestContext};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty};
 use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
@@ -80,8 +80,10 @@ async fn dispatch<A>(
     match server.router.find(&head.method, head.uri.path()) {
         Ok(Match::Route { index, params }) => {
             let app = Arc::clone(&server.app);
-            let request = RequestContext { app, head, scheme, host, caller, params, body: Some(body) };
-            (Some(index), (server.router.routes[index].handler)(request).await)
+            let body = Some(RequestBody { body, memory: Arc::clone(&server.memory) });
+            let request = RequestContext { app, head, scheme, host, caller, params, body };
+            let result = (server.router.routes[index].handler)(request).await;
+            (Some(index), result.and_then(|response| server.memory.charge_answer(response)))
         }
         Ok(Match::Options { allow }) => (None, Ok(options(&allow))),
         Err(error) => (None, Err(HttpError { closes: error.closes || !guard::is_known(&head.method), ..error })),

@@ -64,7 +64,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     let upgrade = request.head.extensions.remove::<OnUpgrade>();
-    let has_body = request.body.take().is_some_and(|body| !body.is_end_stream());
+    let has_body = request.body.take().is_some_and(|body| !body.body.is_end_stream());
     let head = Request::from_parts(request.head, ());
     let error = match (create_response_with_body(&head, Full::<Bytes>::default), upgrade) {
         (Ok(_), _) if has_body => HttpError::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "a handshake has no body"),

@@ -28,6 +28,10 @@ pub struct Limits {
     pub outbox_frames_max: usize,
     /// Bytes that wait in one peer's outbox, its greeting not counted. One more evicts the peer.
     pub outbox_bytes_max: usize,
+    /// Bytes of greetings that wait in the outboxes of one reactor. Above, a returning peer gets its
+    /// `state_sync` without the frames it missed, and one that cannot take even that is closed with
+    /// 1013.
+    pub greeting_bytes_max: usize,
     /// The time that a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,
     /// Frames that a peer may send at once, control frames and fragments included.
@@ -63,6 +67,7 @@ impl Default for Limits {
             pong_max: Duration::from_secs(20),
             outbox_frames_max: 64,
             outbox_bytes_max: 64 << 10,
+            greeting_bytes_max: 16 << 20,
             frame_age_max: Duration::from_secs(10),
             burst_frames_max: 40,
             frame_interval: Duration::from_millis(100),

@@ -201,6 +201,11 @@ impl Peer {
         Ok(is_empty)
     }
 
+    /// Bytes of greetings that wait in its outbox.
+    pub fn greeting_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.greeting_bytes())
+    }
+
     /// Drops the outbox but for the rest of a buffer that has begun to leave.
     pub fn discard_unsent(&mut self) {
         if self.outbox.as_mut().is_some_and(|outbox| !outbox.discard_unsent()) {

@@ -150,7 +150,7 @@ mod tests {
         let mut ring = Ring::default();
         (1..=frames).for_each(|seq| ring.push(format!("{seq},").into()));
         let roster = Arc::new(Roster::new(1, 1));
-        let snapshot = Snapshot { revision: 1, event, roster, ring, sync: ByRole::default() };
+        let snapshot = Snapshot { revision: 1, event, roster, ring, sync: ByRole::default(), documents: Arc::default() };
         Subscribers::new(Arc::new(Room::new(Arc::new(snapshot))))
     }
 

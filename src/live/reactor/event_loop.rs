@@ -48,8 +48,8 @@ pub struct EventLoop {
     pub now: Tick,
     pub jitter: Jitter,
     pub peers: Slab<Peer>,
-    /// The permits of all peers' connections, merged: a permit of its own would push a peer beyond a
-    /// cache line. `None` where nobody counts.
+    /// The permits of all peers' connections, merged: one per peer would push it beyond a cache
+    /// line. `None` where nobody counts.
     pub permits: Option<OwnedSemaphorePermit>,
     /// The rooms that have peers here.
     pub subscribers: Slab<Subscribers>,
@@ -65,6 +65,8 @@ pub struct EventLoop {
     pub closing: usize,
     /// Bytes of unfinished frames and records that all peers own.
     pub unfinished_bytes: usize,
+    /// Bytes of greetings that wait in all outboxes.
+    pub greeting_bytes: usize,
     /// The time at which the reactor ends at the latest, once it stops.
     pub stop_at: Option<Tick>,
     scanned_at: Tick,
@@ -110,6 +112,7 @@ impl EventLoop {
             joined: 0,
             closing: 0,
             unfinished_bytes: 0,
+            greeting_bytes: 0,
             stop_at: None,
             scanned_at: now,
         }

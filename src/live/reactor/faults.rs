@@ -79,6 +79,7 @@ impl Driver {
             scan_interval: Duration::ZERO,
             scan_interval_closing: Duration::ZERO,
             unfinished_bytes_max: 12 << 10,
+            greeting_bytes_max: 64 << 10,
             outbox_frames_max: 4,
             ..Limits::default()
         };
@@ -291,6 +292,8 @@ impl Driver {
         assert_eq!(held, tokens);
         let unfinished: usize = peers.iter().map(|(_, peer)| peer.unfinished_bytes()).sum();
         assert_eq!(self.event_loop.unfinished_bytes, unfinished);
+        let greetings: usize = peers.iter().map(|(_, peer)| peer.greeting_bytes()).sum();
+        assert_eq!(self.event_loop.greeting_bytes, greetings);
         assert_eq!(STEPS as usize - self.permits.available_permits(), peers.len(), "a permit per socket");
         assert_eq!(self.event_loop.closing, peers.iter().filter(|(_, peer)| peer.is_leaving()).count());
     }

@@ -86,7 +86,9 @@ impl EventLoop {
         // After a numbered frame an older one would come out of order; the `state_sync` covers it.
         let last = subscribers.snapshot.ring.last_seq();
         let since = since.filter(|_| peer.has_no_frame(last));
-        let missed = since.and_then(|since| subscribers.missed(since)).filter(|missed| !missed.is_empty());
+        let room_for_greetings = self.limits.greeting_bytes_max.saturating_sub(self.greeting_bytes);
+        let missed = since.and_then(|since| subscribers.missed(since));
+        let missed = missed.filter(|missed| !missed.is_empty() && missed.len() <= room_for_greetings);
         let sync = self.handler.state_sync(&subscribers.snapshot, role, Some(number));
         match missed {
             Some(missed) => {
@@ -172,6 +174,9 @@ impl EventLoop {
         let subscribers = &mut self.subscribers[membership.subscribers as usize];
         let last = subscribers.snapshot.ring.last_seq();
         let missed = since.and_then(|since| subscribers.missed(since)).unwrap_or_default();
+        // The frames are owed to those that read; the `state_sync` covers them.
+        let fits = self.greeting_bytes + missed.len() <= self.limits.greeting_bytes_max;
+        let missed = if fits { missed } else { Bytes::new() };
         let sync = self.handler.state_sync(&subscribers.snapshot, role, peer.number());
         if missed.is_empty() {
             peer.note_no_frame(last)
@@ -412,6 +417,39 @@ mod tests {
                 assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
             }
         }
+    }
+
+    #[test]
+    fn greetings_that_nobody_reads_stay_within_their_budget() {
+        const BUDGET: usize = 1 << 20;
+        let mut test = TestRoom::open(Limits { greeting_bytes_max: BUDGET, ..patient_limits() }, 1);
+        let texts: Vec<String> = (1..=60).map(|n| format!("{n} {}", "x".repeat(4_000))).collect();
+        for text in &texts {
+            test.publish(text);
+        }
+        let frames = 4_000 * texts.len();
+        // Each missed another range, so that none shares its buffer with the next.
+        let unread: Vec<_> = (0..40).map(|n| test.join_raw(test.returning(n % 30))).collect();
+        let mut honest = test.join(test.returning(60));
+        honest.expect(&[&sync(60, Role::Phone, None)]);
+        let mut late = test.join(test.returning(58));
+        let first = late.next_text();
+        assert!(first == texts[58] || first == sync(60, Role::Phone, None), "missed frames or none");
+        eventually("all have joined", || test.room.connections.total() == 42);
+        let (mut whole, mut bare) = (0, 0);
+        for far in unread {
+            let mut client = TestClient::new(far);
+            match client.next_text().starts_with("sync") {
+                true => bare += 1,
+                false => whole += 1,
+            }
+        }
+        assert!(bare > 0 && whole >= BUDGET / frames && whole <= 3 * BUDGET / (frames / 2), "{whole} whole, {bare} bare");
+        // Their outboxes are empty again, and the budget is free.
+        eventually("a returning peer gets its frames again", || {
+            let mut back = test.join(test.returning(0));
+            back.next_text() == texts[0]
+        });
     }
 
     #[test]

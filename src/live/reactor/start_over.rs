@@ -34,7 +34,7 @@ impl EventLoop {
         self.permits = None;
         self.buffer = vec![0; BUFFER_BYTES];
         (self.verdicts, self.removed) = (Vec::new(), Vec::new());
-        (self.closing, self.unfinished_bytes) = (0, 0);
+        (self.closing, self.unfinished_bytes, self.greeting_bytes) = (0, 0, 0);
     }
 }
 

@@ -230,7 +230,7 @@ fn first_snapshot() -> Snapshot {
     let settings = Settings { title: "송년회".into(), participants_max: 100, ..Settings::default() };
     let event = Event::new(EventId::parse("hall").unwrap(), settings, SESSION, EPOCH, Timestamp(0));
     let roster = Arc::new(Roster::new(100, 1));
-    Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
+    Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default(), documents: Arc::default() }
 }
 
 /// A server's TLS settings, and a client that trusts them.

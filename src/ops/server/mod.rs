@@ -149,6 +149,7 @@ fn serve(
         router: &ROUTER,
         app: Arc::clone(&app),
         metrics: requests,
+        memory: Arc::default(),
         tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
         stopping,
     });
