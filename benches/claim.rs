@@ -1,4 +1,4 @@
-//! The cost of a number: 20,000 keys claimed by one thread, and by every core at once.
+//! The cost of a claim: 20,000 keys claimed by one thread, and by every core at once.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::live::roster::Roster;

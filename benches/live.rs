@@ -1,10 +1,10 @@
-//! The time that an announcement takes to every phone of a full room, over real loopback sockets:
-//! from the publication until no outbox holds anything.
+//! The time of an announcement to every phone of a full room, over real loopback sockets: from the
+//! publication until every outbox is empty.
 //!
-//! Run with `cargo bench --bench live`. One reactor writes, and a process of its own reads for all
-//! phones: 19,900 sockets have two ends each, more than one process may hold where its limit on
-//! open files is 20,000. Throughput is in frames delivered. A figure cannot be small because
-//! nothing arrived: the bytes that were read are counted at the end.
+//! Run with `cargo bench --bench live`. One reactor writes, and a second process reads for all
+//! phones: 19,900 sockets have two ends each, more than one process may hold at a limit of 20,000
+//! files. Throughput is in frames delivered. A figure cannot be small because frames were lost: the
+//! received bytes are counted at the end.
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 /// The length of a typical announcement of one winner.
 const TEXT_BYTES: usize = 304;
-/// The most that any step may take: all joins, or the last byte at the end of a run.
+/// Limit of any step: all joins, or the last byte at the end of a run.
 const DEADLINE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Set for the process that reads: the port to connect to, and the count of phones.

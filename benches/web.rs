@@ -1,12 +1,14 @@
-//! What pages weigh; what a registration takes over a socket until it is on the disk; and reading bodies: serde_json against simd-json, each of which
-//! `wire/parse.rs` uses where it wins.
+//! The size of pages; the time of a registration over a socket until it is on the disk; and
+//! parsing: serde_json against simd-json, each of which `wire/parse.rs` uses where it is faster.
 //!
-//! Registrations go to a whole server of this process over loopback, by one phone after another and by 64 at once, who share a commit. They are bound
-//! by the disk's flush as `store/commit` is; run it on the disk that matters (`TMPDIR`).
+//! Registrations go to a server in this process over loopback, by one phone after another and by 64
+//! at once, which share a commit. The disk's flush bounds them as it bounds `store/commit`; run the
+//! bench on the disk of interest (`TMPDIR`).
 //!
-//! Four real bodies: a phone's registration, a console's draw, a new event with 300 prizes, and an old console's draw with a 2 MB picture
-//! inside. simd-json gets the best case: buffers kept between bodies, at twice the largest body a thread for good, and one copy, since it
-//! scribbles over its input and the error pass needs it as it came.
+//! Four real bodies: a phone's registration, a console's draw, a new event with 300 prizes, and an
+//! old console's draw with a 2 MB picture inside. simd-json gets the best case: buffers reused
+//! between bodies, which costs twice the largest body per thread, and one copy, since it changes
+//! its input and the error pass needs the original.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::api::assets::{File, files_of};
@@ -50,67 +52,67 @@ fn read<T: DeserializeOwned>(criterion: &mut Criterion, name: &str, body: &str) 
 
 fn register(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("web/register");
-    for at_once in [1, 64] {
-        // A house each, so that none is full.
+    for phones_count in [1, 64] {
+        // A server per size, so that none is full.
         let folder = tempfile::tempdir().expect("a folder for the bench");
-        let house = server::start(&house_in(folder.path())).expect("the house opens");
-        let mut phones: Vec<_> = (0..at_once).map(|_| Phone::connect(house.addresses()[0].address)).collect();
-        let mut asked = 0;
-        group.throughput(Throughput::Elements(at_once));
-        group.bench_function(BenchmarkId::from_parameter(at_once), |bench| {
+        let server = server::start(&settings(folder.path())).expect("the server starts");
+        let mut phones: Vec<_> = (0..phones_count).map(|_| Phone::connect(server.addresses()[0].address)).collect();
+        let mut count = 0;
+        group.throughput(Throughput::Elements(phones_count));
+        group.bench_function(BenchmarkId::from_parameter(phones_count), |bench| {
             bench.iter(|| {
                 for phone in &mut phones {
-                    asked += 1;
-                    phone.ask(asked);
+                    count += 1;
+                    phone.send(count);
                 }
-                phones.iter_mut().for_each(Phone::hear);
+                phones.iter_mut().for_each(Phone::receive);
             });
         });
         drop(phones);
-        house.stop();
+        server.stop();
     }
     group.finish();
 }
 
-/// The settings of a house that trusts loopback and has seats for everybody who comes in a run.
-fn house_in(folder: &Path) -> Config {
-    let settings =
+/// Settings of a server in open mode with room for every participant of a run.
+fn settings(folder: &Path) -> Config {
+    let values =
         [("BIND", "127.0.0.1:0"), ("OPEN", "1"), ("DEFAULT_EVENT", "bench"), ("PARTICIPANTS_MAX", "300000"), ("LOG", "error")];
-    let env = settings.map(|(name, value)| (OsString::from(format!("LUCKYDRAW_{name}")), OsString::from(value)));
+    let env = values.map(|(name, value)| (OsString::from(format!("LUCKYDRAW_{name}")), OsString::from(value)));
     let env = env.into_iter().chain([("LUCKYDRAW_DATA_DIR".into(), folder.into())]);
     match config::parse(["luckydraw".into()], env) {
         Ok(Invocation::Run { config, .. }) => *config,
-        other => panic!("these settings are a server's: {other:?}"),
+        other => panic!("no settings of a server: {other:?}"),
     }
 }
 
-/// A connection that is kept.
+/// A keep-alive connection.
 struct Phone {
-    line: TcpStream,
+    stream: TcpStream,
     answer: [u8; 4096],
 }
 
 impl Phone {
     fn connect(address: SocketAddr) -> Self {
-        let line = TcpStream::connect(address).expect("it listens");
-        line.set_nodelay(true).expect("it is open");
-        line.set_read_timeout(Some(Duration::from_secs(30))).expect("it is open");
-        Self { line, answer: [0; 4096] }
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream.set_nodelay(true).expect("it is open");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("it is open");
+        Self { stream, answer: [0; 4096] }
     }
 
-    fn ask(&mut self, count: u64) {
+    fn send(&mut self, count: u64) {
         let body = format!(r#"{{"event_id":"bench","request_id":"bench-request-{count:020}"}}"#);
         let head =
             "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ";
         let request = format!("{head}{}\r\n\r\n{body}", body.len());
-        self.line.write_all(request.as_bytes()).expect("the server reads");
+        self.stream.write_all(request.as_bytes()).expect("the server reads");
     }
 
-    /// Reads to the end of the answer, which is one small JSON object with nothing nested in it.
-    fn hear(&mut self) {
+    /// Reads to the end of the response, a small JSON object without nested objects.
+    fn receive(&mut self) {
         let mut len = 0;
         while len == 0 || self.answer[len - 1] != b'}' {
-            let got = self.line.read(&mut self.answer[len..]).expect("the server answers");
+            let got = self.stream.read(&mut self.answer[len..]).expect("the server answers");
             assert!(got > 0, "the connection is kept");
             len += got;
         }
@@ -118,8 +120,8 @@ impl Phone {
     }
 }
 
-/// Prints what each page weighs over the wire: a size is not timed, and belongs to the figures all the same.
-fn weights(_: &mut Criterion) {
+/// Prints the transfer size of each page; sizes are not timed but belong to the figures.
+fn sizes(_: &mut Criterion) {
     for page in ["phone", "stage", "console", "staff", "verify"] {
         let parts = files_of(&format!("{page}/index.html"));
         let sum = |size: fn(&File) -> usize| parts.iter().map(|file| size(file)).sum::<usize>();
@@ -128,5 +130,5 @@ fn weights(_: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, parsing, register, weights);
+criterion_group!(benches, parsing, register, sizes);
 criterion_main!(benches);

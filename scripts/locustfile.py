@@ -1,15 +1,16 @@
-"""Phones of an event, for people who work with Locust.
+"""Phones of an event, for Locust.
 
     pip install locust websocket-client
     locust -f scripts/locustfile.py --headless -u 300 -r 30 -t 2m --host http://127.0.0.1:8000 --event-id demo
 
-Each user is a phone: it registers, opens a socket, and sometimes asks for its number and whether it has won. --host takes the
-forms of drawload's: http, https, ws or wss, with or without a path, or just address:port. Draws are made by the host, in the
-console or with drawload.
+Each user is a phone: it registers, opens a socket, and sometimes requests its number and its wins.
+--host takes the forms of drawload's: http, https, ws or wss, with or without a path, or just
+address:port. Draws are made by the host, in the console or with drawload.
 
-Locust counts requests. Frames are counted here as requests of the type WS: every numbered frame that is skipped, duplicated or
-out of order is a failure, so that a run that loses messages does not look like a good one. For verdicts, latencies from the
-planned time and proof of every frame, use drawload.
+Locust counts requests. Frames are counted here as requests of the type WS: every numbered frame
+that is skipped, duplicated or out of order is a failure, so that a run that loses messages does not
+look like a good one. For verdicts, latencies from the planned time and proof of every frame, use
+drawload.
 """
 
 import json
@@ -85,7 +86,7 @@ class Phone(HttpUser):
         with self.client.get(path, headers=headers, name="my-number", catch_response=True) as answer:
             data = read(answer)
             if data is not None and data.get("draw_number") != self.number:
-                answer.failure(f"number {self.number} is told that it is {data.get('draw_number')}")
+                answer.failure(f"number {self.number} got number {data.get('draw_number')}")
 
     @task(3)
     def check_winner(self):
@@ -93,21 +94,21 @@ class Phone(HttpUser):
         with self.client.get(path, name="check-winner", catch_response=True) as answer:
             data = read(answer)
             if data is not None and not isinstance(data.get("won"), bool):
-                answer.failure("does not say whether it has won")
+                answer.failure("has no field `won`")
 
     def listen(self):
         """Holds a socket to the end, and reconnects when it drops."""
         while True:
             known = f"&since={self.seq}&epoch={self.epoch}" if self.epoch else ""
             url = f"{self.socket_base}{PREFIX}/ws/{self.event_id}?token={self.token}{known}"
-            begun = time.perf_counter()
+            started_at = time.perf_counter()
             try:
                 self.socket = websocket.create_connection(url, timeout=PING_EVERY_S, enable_multithread=True)
             except Exception as error:  # any error is a failure of this handshake and no reason to stop
-                self.fire("connect", begun, error)
+                self.fire("connect", started_at, error)
                 gevent.sleep(RETRY_AFTER_S)
                 continue
-            self.fire("connect", begun)
+            self.fire("connect", started_at)
             try:
                 self.receive()
             except Exception as error:
@@ -120,7 +121,7 @@ class Phone(HttpUser):
             try:
                 text = self.socket.recv()
             except websocket.WebSocketTimeoutException:
-                # Silence: ask for a pong once, then give up.
+                # No frame in time: request one pong, then give up.
                 if pinged is not None:
                     raise
                 pinged = time.perf_counter()
@@ -143,19 +144,19 @@ class Phone(HttpUser):
         kind = frame.get("type")
         if kind == "state_sync":
             if self.epoch == frame.get("epoch") and seq != self.seq:
-                self.fire("frame", time.perf_counter(), ValueError(f"greeted at seq {seq} after seq {self.seq}"))
+                self.fire("frame", time.perf_counter(), ValueError(f"state_sync at seq {seq} after seq {self.seq}"))
             self.seq, self.epoch = seq, frame.get("epoch")
             return
         wrong = None if seq == self.seq + 1 else ValueError(f"{kind} is seq {seq} after seq {self.seq}")
         self.fire("frame", time.perf_counter(), wrong)
         self.seq = max(seq, self.seq)
 
-    def fire(self, name, begun, error=None):
-        """Reports to Locust what it does not see."""
+    def fire(self, name, started_at, error=None):
+        """Reports a WebSocket event to Locust."""
         self.environment.events.request.fire(
             request_type="WS",
             name=name,
-            response_time=(time.perf_counter() - begun) * 1000,
+            response_time=(time.perf_counter() - started_at) * 1000,
             response_length=0,
             exception=error,
             context={},

@@ -38,8 +38,8 @@
 //! 8. **A message is encoded once**, whatever the number of peers ([`wire::frame`]).
 //!
 //! # The four flows
-//! - *Register*: handler checks ▸ roster claims ▸ request ▸ sequencer decides, commits with its
-//!   neighbours, publishes the count ▸ 201.
+//! - *Register*: handler checks ▸ place in the inbox ▸ roster claims ▸ request ▸ sequencer decides,
+//!   commits with its neighbours, publishes the count ▸ 201.
 //! - *Reveal*: handler ▸ request ▸ decide ▸ **commit** ▸ publish snapshot and frame ▸ reply;
 //!   reactors write to peers.
 //! - *Socket*: handshake on a worker ▸ handed to a reactor ▸ `state_sync` ▸ read, ping, evict ▸

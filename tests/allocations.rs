@@ -1,8 +1,8 @@
 //! The cost of a broadcast, counted rather than timed: no allocation per peer, and one write per
 //! peer for all frames of an announcement.
 //!
-//! A binary of its own, since the counting allocator serves the whole process. It holds one test,
-//! so that nothing else allocates meanwhile.
+//! A separate binary, since the counting allocator serves the whole process. It has one test, so
+//! nothing else allocates meanwhile.
 
 #![allow(unsafe_code, reason = "a global allocator is unsafe to implement")]
 
@@ -64,14 +64,14 @@ unsafe impl GlobalAlloc for Counting {
 #[test]
 fn a_broadcast_allocates_nothing_per_peer_and_writes_once_per_peer() {
     let (few, many) = (allocations_of_broadcasts(FEW), allocations_of_broadcasts(MANY));
-    // A publication allocates its own snapshot and lists, whatever the number of peers; counting
-    // them shows that counting works.
+    // A publication allocates its snapshot and lists for any number of peers; a count of zero would
+    // mean that counting does not work.
     assert!(few >= ROUNDS, "{few} allocations in {ROUNDS} broadcasts: nothing was counted");
     let more = many.saturating_sub(few);
     assert!(more < ROUNDS, "{ROUNDS} broadcasts to {MANY} peers made {more} allocations more than to {FEW}");
 }
 
-/// Allocations of some broadcasts of two frames to this many peers, none of which is behind.
+/// Allocations of [`ROUNDS`] broadcasts of two frames to this many peers, none of which is behind.
 fn allocations_of_broadcasts(peers: usize) -> usize {
     let mut room = FullRoom::with_phones(peers);
     // The first broadcast grows the buffers that later ones reuse.
@@ -162,7 +162,7 @@ fn segments_of(phone: &TcpStream) -> u32 {
     u32::from_ne_bytes(info[DATA_SEGS_IN..DATA_SEGS_IN + 4].try_into().unwrap())
 }
 
-/// The greeting of every peer.
+/// The `state_sync` of every peer.
 const SYNC: &str = "hello";
 
 fn first_snapshot() -> Snapshot {
@@ -173,7 +173,7 @@ fn first_snapshot() -> Snapshot {
     Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync, documents: Arc::default() }
 }
 
-/// Greets every peer alike and ignores every message.
+/// Sends every peer the same `state_sync` and ignores messages.
 struct SilentHandler;
 
 impl MessageHandler for SilentHandler {

@@ -1,7 +1,7 @@
 //! The roster under loom: every interleaving of a few threads, and every value that a relaxed load
 //! may return, within the bound below.
 //!
-//! The file under test is the very one that the server runs, compiled here against loom's atomics.
+//! The file under test is the server's, compiled here against loom's atomics.
 
 #[path = "../src/live/roster.rs"]
 mod roster;
@@ -37,9 +37,9 @@ fn key(high: u64, low: u64) -> [u8; 32] {
     key
 }
 
-/// Claims each key on a thread of its own, the last on this one. Returns the numbers in the same
+/// Claims each key on its own thread, the last on this one. Returns the numbers in the same
 /// order.
-fn claim_at_once<const N: usize>(roster: &Arc<Roster>, keys: [[u8; 32]; N]) -> [Option<u32>; N] {
+fn claim_concurrently<const N: usize>(roster: &Arc<Roster>, keys: [[u8; 32]; N]) -> [Option<u32>; N] {
     let others: Vec<_> = keys[..N - 1]
         .iter()
         .map(|&key| {
@@ -57,7 +57,7 @@ fn claim_at_once<const N: usize>(roster: &Arc<Roster>, keys: [[u8; 32]; N]) -> [
 fn two_concurrent_claims_of_one_key_take_one_number() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 1));
-        assert_eq!(claim_at_once(&roster, [key(8, 5), key(8, 5)]), [Some(1), Some(1)]);
+        assert_eq!(claim_concurrently(&roster, [key(8, 5), key(8, 5)]), [Some(1), Some(1)]);
         assert_eq!(roster.next(), 2, "one fetch_add");
         assert_eq!(roster.find(&key(8, 5)), Some(1));
     });
@@ -68,7 +68,7 @@ fn keys_of_the_same_home_slot_get_different_numbers_and_keep_them() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 1));
         let keys = [key(8, 5), key(16, 5)];
-        let mut got = claim_at_once(&roster, keys);
+        let mut got = claim_concurrently(&roster, keys);
         assert_eq!(keys.map(|key| roster.find(&key)), got);
         assert_eq!(keys.map(|key| roster.claim(&key)), got, "a retry changes nothing");
         got.sort();
@@ -82,14 +82,14 @@ fn keys_that_differ_in_the_second_word_are_two() {
     explore(|| {
         let roster = Arc::new(Roster::new(3, 1));
         let keys = [key(8, 5), key(8, 6)];
-        let mut got = claim_at_once(&roster, keys);
+        let mut got = claim_concurrently(&roster, keys);
         assert_eq!(keys.map(|key| roster.find(&key)), got);
         got.sort();
         assert_eq!(got, [Some(1), Some(2)]);
     });
 }
 
-/// Runs `search` on a thread of its own while this one claims `key(8, 5)`.
+/// Runs `search` on its own thread while this one claims `key(8, 5)`.
 ///
 /// The search gets the other thread because loom remembers only one access per word. If the search
 /// read a word first, the claim's own read would hide that from the exchange that follows, and loom
@@ -134,7 +134,7 @@ fn the_last_number_is_given_once() {
         let roster = Arc::new(Roster::new(2, 2));
         roster.restore(&key(1, 1), 1);
         let keys = [key(2, 1), key(3, 1)];
-        let got = claim_at_once(&roster, keys);
+        let got = claim_concurrently(&roster, keys);
         assert!(got == [Some(2), None] || got == [None, Some(2)], "{got:?}");
         assert_eq!(roster.next(), 3, "refusals do not raise it");
         assert_eq!(keys.map(|key| roster.claim(&key)), got, "a number is not taken back, and a refusal stays");
@@ -145,7 +145,7 @@ fn the_last_number_is_given_once() {
 fn a_retry_of_the_last_number_s_key_is_never_refused() {
     explore(|| {
         let roster = Arc::new(Roster::new(1, 1));
-        assert_eq!(claim_at_once(&roster, [key(8, 5), key(8, 5)]), [Some(1), Some(1)]);
+        assert_eq!(claim_concurrently(&roster, [key(8, 5), key(8, 5)]), [Some(1), Some(1)]);
     });
 }
 
@@ -153,8 +153,39 @@ fn a_retry_of_the_last_number_s_key_is_never_refused() {
 fn three_concurrent_claims_of_two_numbers_leave_no_gap() {
     explore(|| {
         let roster = Arc::new(Roster::new(2, 1));
-        let [one, again, other] = claim_at_once(&roster, [key(4, 1), key(4, 1), key(8, 1)]);
+        let [one, again, other] = claim_concurrently(&roster, [key(4, 1), key(4, 1), key(8, 1)]);
         assert_eq!(one, again);
         assert!([(Some(1), Some(2)), (Some(2), Some(1))].contains(&(one, other)), "{one:?} {other:?}");
+    });
+}
+
+#[test]
+fn a_number_that_comes_back_is_given_to_one_key() {
+    explore(|| {
+        let roster = Arc::new(Roster::new(1, 1));
+        assert_eq!(roster.claim(&key(8, 5)), Some(1));
+        let claiming = [key(8, 5), key(16, 5)].map(|key| {
+            let roster = roster.clone();
+            thread::spawn(move || roster.claim(&key))
+        });
+        roster.give_back(&key(8, 5), 1);
+        let [first, second] = claiming.map(|thread| thread.join().unwrap());
+        let owners = [key(8, 5), key(16, 5)].map(|key| roster.find(&key));
+        assert!(owners.iter().flatten().count() <= 1, "one number has one owner: {owners:?}");
+        assert!(second.is_none() || owners[1] == second, "what a new key is given stays its own");
+        assert!(first.is_some() || second == Some(1) || owners == [None, None], "{first:?} {second:?} {owners:?}");
+        assert!([key(8, 5), key(16, 5)].map(|key| roster.claim(&key)).contains(&Some(1)), "it is not lost");
+    });
+}
+
+#[test]
+fn a_key_whose_number_went_back_claims_anew_and_once() {
+    explore(|| {
+        let roster = Arc::new(Roster::new(2, 1));
+        assert_eq!(roster.claim(&key(8, 5)), Some(1));
+        roster.give_back(&key(8, 5), 1);
+        let got = claim_concurrently(&roster, [key(8, 5), key(8, 5)]);
+        assert!(got[0].is_some() && got[0] == got[1], "{got:?}");
+        assert_eq!(roster.claim(&key(16, 5)), Some(2), "the other number is still there");
     });
 }

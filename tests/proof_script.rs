@@ -1,4 +1,5 @@
-//! `scripts/verify-proof` against the server's rules: it accepts the server's picks and detects every change to a draw.
+//! `scripts/verify-proof` against the server's rules: it accepts the server's picks and detects
+//! every change to a draw.
 
 use data_encoding::HEXLOWER;
 use luckydraw::draw::{Entropy, Number, Pool, pick};

@@ -40,6 +40,9 @@ mod sync {
             SLOTS_TAKEN.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
             result
         }
+        pub fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
+            self.0.fetch_or(value, ordering)
+        }
     }
 
     pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
@@ -63,6 +66,9 @@ mod sync {
             NUMBERS_TAKEN.fetch_add(1, Ordering::Relaxed);
             self.0.fetch_add(value, ordering)
         }
+        pub fn fetch_sub(&self, value: u32, ordering: Ordering) -> u32 {
+            self.0.fetch_sub(value, ordering)
+        }
     }
 }
 
@@ -73,7 +79,7 @@ fn key(phone: usize) -> [u8; 32] {
 }
 
 /// Runs `work` on every thread at once, and returns the results.
-fn at_once<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+fn on_all_threads<T: Send>(work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(THREADS);
     thread::scope(|scope| {
         let start = |thread| {
@@ -93,7 +99,7 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_dupl
     const PHONES: usize = 100_000;
     let keys: Vec<_> = (0..PHONES).map(key).collect();
     let roster = Roster::new(PHONES as u32, 1);
-    let claims = at_once(|thread| {
+    let claims = on_all_threads(|thread| {
         let mut claims = Vec::new();
         for (phone, key) in keys.iter().enumerate() {
             // Two in three register once. One in six is sent by two threads in step, one in six
@@ -121,17 +127,17 @@ fn a_hundred_thousand_registrations_with_retries_get_numbers_without_gap_or_dupl
 fn keys_sent_by_every_thread_still_get_one_number_each() {
     let keys: Vec<_> = (0..20_000).map(key).collect();
     let roster = Roster::new(20_000, 1);
-    let claims = at_once(|_| keys.iter().map(|key| roster.claim(key)).collect::<Vec<_>>());
+    let claims = on_all_threads(|_| keys.iter().map(|key| roster.claim(key)).collect::<Vec<_>>());
     assert!(claims.iter().all(|claim| *claim == claims[0]), "every thread got the same numbers");
     assert_eq!(claims[0].iter().flatten().collect::<BTreeSet<_>>().len(), 20_000);
     assert_eq!(roster.next(), 20_001);
 }
 
 #[test]
-fn a_full_roster_has_given_every_number_and_still_finds_them() {
+fn a_full_roster_has_assigned_every_number_and_still_finds_them() {
     const NUMBERS: u32 = 1_000;
     let roster = Roster::new(NUMBERS, 1);
-    let claims = at_once(|thread| {
+    let claims = on_all_threads(|thread| {
         (0..1_000).map(|i| (i * THREADS + thread, roster.claim(&key(i * THREADS + thread)))).collect::<Vec<_>>()
     });
     let numbered: BTreeSet<_> = claims.iter().flatten().filter_map(|&(phone, claim)| Some((claim?, phone))).collect();
@@ -147,7 +153,7 @@ fn refusals_take_at_most_one_slot_per_thread_and_retries_take_none() {
     use std::sync::atomic::Ordering::Relaxed;
     const NUMBERS: u32 = 2_000;
     let roster = counted::Roster::new(NUMBERS, 1);
-    at_once(|thread| {
+    on_all_threads(|thread| {
         for i in 0..2_000 {
             let _ = roster.claim(&key(i));
             let _ = roster.claim(&key(2_000 + i * THREADS + thread));
@@ -173,6 +179,28 @@ fn restored_keys_keep_their_numbers_and_use_up_capacity() {
 }
 
 #[test]
+fn numbers_that_come_back_are_given_again_and_each_once() {
+    const NUMBERS: u32 = 1_000;
+    let roster = Roster::new(NUMBERS, 1);
+    let first: Vec<_> = (0..1_000).map(|phone| roster.claim(&key(phone)).unwrap()).collect();
+    assert_eq!(roster.claim(&key(1_000)), None, "the roster is full");
+    for phone in (0..1_000).step_by(2) {
+        roster.give_back(&key(phone), first[phone]);
+        roster.give_back(&key(phone), first[phone]);
+        roster.give_back(&key(phone + 1), first[phone]);
+        assert_eq!(roster.find(&key(phone)), None);
+    }
+    // Old owners and new phones, each twice, in step on every thread.
+    let phones: Vec<_> = (0..1_000).step_by(2).chain(1_000..1_500).flat_map(|phone| [phone, phone]).collect();
+    let claims = on_all_threads(|_| phones.iter().map(|phone| (*phone, roster.claim(&key(*phone)))).collect::<BTreeSet<_>>());
+    let taken: BTreeSet<_> = claims.iter().flatten().filter_map(|(phone, number)| Some(((*number)?, *phone))).collect();
+    let kept = (1..1_000).step_by(2).map(|phone| (first[phone], phone));
+    let all: BTreeSet<_> = taken.into_iter().chain(kept).collect();
+    assert!(all.iter().map(|(number, _)| *number).eq(1..=NUMBERS), "no number is lost and none is given twice");
+    assert!(all.iter().all(|(number, phone)| roster.claim(&key(*phone)) == Some(*number)));
+}
+
+#[test]
 fn a_bound_lowered_below_the_registered_keys_refuses_only_new_ones() {
     let roster = Roster::new(1, 1_001);
     (1..=1_000).for_each(|number| roster.restore(&key(number as usize), number));
@@ -189,7 +217,7 @@ fn a_key_of_zeroes_is_a_key() {
 
 #[test]
 #[should_panic(expected = "lies below the first")]
-fn a_number_that_could_be_given_again_is_not_restored() {
+fn a_number_that_could_be_assigned_again_is_not_restored() {
     Roster::new(10, 5).restore(&key(1), 5);
 }
 

@@ -5,16 +5,21 @@
     benches/side_by_side/run.py --rounds 3 --only fan,register
     benches/side_by_side/run.py --peer 'bun=bun app.js {port}'
 
-The floor (floor.c) is the cheapest server that plain system calls allow, so its cost is the kernel's cost. A peer is any other server
-with the floor's interface: sockets at /ws, POST /trigger broadcasts its body, POST /register answers {"number":N}. Every executable in
-target/side_by_side/peers (or $BENCH_PEERS) is a peer, started with its port as argument; peers/setup installs some, and none is needed.
+The floor (floor.c) is the cheapest server that plain system calls allow, so its cost is the
+kernel's cost. A peer is any other server with the floor's interface: sockets at /ws, POST /trigger
+broadcasts its body, POST /register answers {"number":N}. Every executable in
+target/side_by_side/peers (or $BENCH_PEERS) is a peer, started with its port as argument;
+peers/setup installs some, and none is needed.
 
-Each run starts a fresh process on a fresh data folder, the server on one core and the client on another. Rounds are interleaved: every
-system runs once, then again. Ratios are taken within a round, so that a disturbance of the machine meets both sides. CPU is the process's
-own time, never wall-clock time. Memory is Rss of smaps_rollup. Traffic stays on 127.0.0.1, and every run is bounded.
+Each run starts a fresh process on a fresh data folder, the server on one core and the client on
+another. Rounds are interleaved: every system runs once, then again. Ratios are taken within a
+round, so that a disturbance of the machine affects both sides. CPU is the process's own time, never
+wall-clock time. Memory is Rss of smaps_rollup. Traffic stays on 127.0.0.1, and every run is
+bounded.
 
-Memory groups and CPU shares need writable cgroups, and TLS needs the openssl program for a certificate; a kind that cannot run is
-left out and named. --first-come gives server and client real-time priority (SCHED_FIFO), for a busy machine.
+Memory groups and CPU shares need writable cgroups, and TLS needs the openssl program for a
+certificate; a kind that cannot run is left out and named. --first-come gives server and client
+real-time priority (SCHED_FIFO), for a busy machine.
 """
 
 import argparse
@@ -46,11 +51,12 @@ PRIORITY = None  # of server and client under SCHED_FIFO; None: the ordinary sch
 EVENT = "bench"
 FLOOR_FRAME = '{"type":"draw_standby","prize_name":"%s","seq":{SEQ},"epoch":"0123456789abcdef"}'
 STANDBY = '{"prize_name":"{SEQ} %s","prize_rank":1,"draw_mode":"slot","winner_count":1}'
-# The longest prize name and image path, in letters of four bytes: the largest frame that a standby makes.
+# The longest prize name and image path, in letters of four bytes: the largest frame that a standby
+# makes.
 LARGE = '{"prize_name":"{SEQ} %s","prize_image":"/%s","prize_rank":1,"draw_mode":"slot","winner_count":1}' % ("🎁" * 190, "🎁" * 490)
 
 
-# ------------------------------------------------------------------------------------------------------------------- systems
+# ------------------------------------------------------------------------------------------ systems
 
 
 class System:
@@ -150,7 +156,8 @@ class RunningServer:
             os.sched_setaffinity(0, self.cores)
             if self.group:
                 self.group.enter()
-            # A CPU bound does not account for real-time processes, so a server under one keeps the ordinary scheduler.
+            # A CPU bound does not account for real-time processes, so a server under one keeps the
+            # ordinary scheduler.
             if not (self.group and self.group.bounds_cpu):
                 set_priority()
 
@@ -213,7 +220,7 @@ def started(system, group=None, cores=SERVER_CORES):
         yield server
 
 
-# ------------------------------------------------------------------------------------------------------------------ the table
+# ---------------------------------------------------------------------------------------- the table
 
 
 class Table:
@@ -267,7 +274,7 @@ def fan(table, server, sockets, broadcasts, *more, large=False, observe=lambda: 
     return lambda row, key, unit, scale=1: table.add(row, server.system.name, result[key] * scale, unit)
 
 
-# --------------------------------------------------------------------------------------------------------------- measurements
+# ------------------------------------------------------------------------------------- measurements
 
 
 def measure_fan(table, systems, sockets, broadcasts):
@@ -399,13 +406,13 @@ def make_certificate(folder):
     return f"{folder}/cert.pem"
 
 
-def measure_caged(table, system):
+def measure_memory_limit(table, system):
     with ControlGroup(memory_mib=64) as group, started(system, group) as server:
         fan(table, server, 19_900, 10)
         table.add("19,900 sockets in a 64 MiB memory group: its peak", system.name, group.peak_mib(), "MiB")
 
 
-def measure_tenth(table, systems):
+def measure_tenth_of_core(table, systems):
     for system in systems:
         with ControlGroup(cpu_share=0.1) as group, started(system, group) as server:
             add = fan(table, server, 3_000, 10, "-g", 2_000)
@@ -436,7 +443,7 @@ def measure_start(table, binary, participants):
             table.add(f"journal of {participants:,}: memory", system.name, server.rss_mib(), "MiB")
 
 
-# ----------------------------------------------------------------------------------------------------------------------- main
+# --------------------------------------------------------------------------------------------- main
 
 KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls"]
 QUICK_KINDS = [kind for kind in KINDS if kind not in ("tenth", "allocators", "tls")]
@@ -455,8 +462,8 @@ def measurements(options):
         "rush": lambda table: measure_rush(table, pair, 10_000),
         "stalled": lambda table: measure_stalled(table, ours, 1_500),
         "two_cores": lambda table: measure_two_cores(table, two_threads, 10_000),
-        "caged": lambda table: measure_caged(table, ours),
-        "tenth": lambda table: measure_tenth(table, pair),
+        "caged": lambda table: measure_memory_limit(table, ours),
+        "tenth": lambda table: measure_tenth_of_core(table, pair),
         "start": lambda table: measure_start(table, options.binary, 100_000),
         "allocators": lambda table: measure_allocators(table, {"mimalloc": options.binary, "the system's": options.system_binary}),
         "tls": lambda table: measure_tls(table, options.binary),

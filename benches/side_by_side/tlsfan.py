@@ -3,8 +3,9 @@
 
     tlsfan.py --port 8443 --trigger-port 8000 --pid 1234 --sockets 3000 --broadcasts 20 --certificate cert.pem
 
-wsfan.c has no TLS. This client's own cost does not matter, since only the server's CPU time and memory are reported. Without
---certificate it does the same in the clear, for comparison. Every frame is decrypted and searched.
+wsfan.c has no TLS. This client's own cost does not matter, since only the server's CPU time and
+memory are reported. Without --certificate it does the same in the clear, for comparison. Every
+frame is decrypted and searched.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sets up a luckydraw server on a fresh Debian 12/13 or Ubuntu 22.04/24.04. Give it as user data (a launch script), or run it as root. A second
-# run changes only what differs. It is one file because user data is one file.
+# Sets up a luckydraw server on a fresh Debian 12/13 or Ubuntu 22.04/24.04. Give it as user data (a
+# launch script), or run it as root. A second run changes only what differs. It is one file because
+# user data is one file.
 #
 #   launch.sh [--binary FILE | --url URL --sha256 HEX] [--domain NAME --contact MAIL | --port N]
 #   launch.sh --print NAME      prints a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
@@ -33,15 +34,18 @@ has_systemd() { [ -d /run/systemd/system ]; }
 
 sysctl_conf() { cat <<'EOF'
 # luckydraw: each line helps with a rush of phones.
-# Connections that arrive at one instant, or while a new version starts, wait in this queue; beyond it they are refused.
+# Connections that arrive at one time, or while a new version starts, wait in this queue; beyond it
+# they are refused.
 net.core.somaxconn = 16384
 # The same for half-open connections; beyond it they retry after a second.
 net.ipv4.tcp_max_syn_backlog = 16384
-# A flood of half-open connections locks nobody out.
+# A flood of half-open connections blocks no other client.
 net.ipv4.tcp_syncookies = 1
-# Memory of all sockets, in pages: pressure from 64 MiB, at most 128 MiB, so that sockets cannot exhaust 512 MB.
+# Memory of all sockets, in pages: pressure from 64 MiB, at most 128 MiB, so that sockets cannot
+# exhaust 512 MB.
 net.ipv4.tcp_mem = 8192 16384 32768
-# Receive buffer of one socket: thousands of phones send little; the default of 4-6 MiB is for downloads.
+# Receive buffer of one socket: thousands of phones send little; the default of 4-6 MiB is for
+# downloads.
 net.ipv4.tcp_rmem = 4096 16384 1048576
 # Send buffer of one socket: the server bounds its outbox, and this bounds the kernel's part.
 net.ipv4.tcp_wmem = 4096 16384 1048576
@@ -54,8 +58,8 @@ vm.swappiness = 10
 EOF
 }
 
-# The socket is its own unit, so that it stays open while the service restarts: phones wait in its queue and are not refused.
-# Arguments: the port, and the name that tells the server which protocol to speak there.
+# The socket is its own unit, so that it stays open while the service restarts: phones wait in its
+# queue and are not refused. Arguments: the port, and the name that selects the protocol.
 socket_unit() { cat <<EOF
 [Unit]
 Description=luckydraw's listening socket ($2)
@@ -99,13 +103,15 @@ Environment=LUCKYDRAW_DATA_DIR=$STATE_DIR
 EnvironmentFile=-$SETTINGS
 LoadCredential=admin-token:$TOKEN
 
-# The server pings after its writer, workers and socket threads have answered. If it hangs, systemd kills and restarts it.
+# The server pings after its writer, workers and socket threads have answered. If it hangs, systemd
+# kills and restarts it.
 WatchdogSec=20
 Restart=always
 RestartSec=500ms
 # A replay of 100,000 participants takes a fraction of a second; a slow disk may take longer.
 TimeoutStartSec=120
-# The server asks sockets to reconnect within 1 s, then waits at most 5 s each for sockets, requests and the writer.
+# The server asks sockets to reconnect within 1 s, then waits at most 5 s each for sockets, requests
+# and the writer.
 TimeoutStopSec=25
 
 # For 512 MB: memory is reclaimed above the first limit, and the process is killed at the second.
@@ -191,7 +197,8 @@ make_user() {
     say "made the user luckydraw"
 }
 
-# With 512 MB, idle processes are swapped out when another one, such as an update, needs memory for a moment.
+# With 512 MB, idle processes are swapped out when another one, such as an update, briefly
+# needs memory.
 make_swap() {
     if [ "$(wc -l </proc/swaps)" -gt 1 ]; then return; fi
     if [ "$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)" -gt 2500000 ]; then say "no swap made: there is enough memory"; return; fi

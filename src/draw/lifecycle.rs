@@ -2,8 +2,8 @@
 //! and redraw.
 //!
 //! Two promises hold here. A pick is made once: starting the same draw again gives the same draw,
-//! and a cancelled draw stays in the proof. And no draw starts before the previous one is
-//! announced.
+//! and a draw that was called off, by cancellation or by a reset of draws, stays in the proof. And
+//! no draw starts before the previous one is announced.
 
 use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw};
 use super::fact::{Cause, SealedPick, VoidReason};
@@ -11,7 +11,7 @@ use super::pick::pick;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Refusal, Status, Timestamp};
 use std::sync::Arc;
 
-/// The most draws of an event between resets.
+/// The most draws of an event between resets of its participants.
 pub const DRAWS_MAX: u32 = 10_000;
 
 impl Event {
@@ -156,7 +156,7 @@ impl Event {
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
         let mut event = self.clone();
         first.iter().for_each(|fact| event.apply(at, fact));
-        if event.draws.len() as u32 >= DRAWS_MAX {
+        if event.draws_with_cleared().count() as u32 >= DRAWS_MAX {
             return Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX });
         }
         let prize = spec.prize_id.and_then(|id| event.prize(id));
@@ -362,6 +362,39 @@ mod tests {
         let old = Command::Register { number: Number(1), key: [0; 32], session: SessionId([1; 16]) };
         assert_eq!(fixture.execute(old), Err(Refusal::StaleSession));
         fixture.register(1).unwrap();
+    }
+
+    #[test]
+    fn a_reset_rerolls_nothing_in_silence() {
+        let mut fixture = EventFixture::with(5);
+        let announced = fixture.draw("TV", Slot, 1).unwrap();
+        let cancelled = fixture.start("Mug", Slot, 1).unwrap();
+        fixture.execute(Command::Cancel { reason: "wrong prize".into() }).unwrap();
+        let revealed = fixture.start("TV", Slot, 1).unwrap();
+        fixture.execute(Command::Reveal).unwrap();
+        let before = fixture.facts.len();
+        fixture.execute(Command::Reset(ResetScope::Draws)).unwrap();
+        let announcement = Fact::Announced { draw: revealed, cause: Cause::NextDraw };
+        assert_eq!(fixture.facts[before..], [announcement, Fact::Reset { session: None }], "phones hear of it first");
+        let again = fixture.draw("TV", Slot, 1).unwrap();
+        let shown: Vec<_> = fixture.event.draws_with_cleared().map(|draw| (draw.id, draw.reset_at.is_some())).collect();
+        assert_eq!(shown, [(announced.id, true), (cancelled, true), (revealed, true), (again.id, false)]);
+        assert!(
+            fixture.event.draw(revealed).is_none()
+                && fixture.event.wins(again.winners().next().unwrap(), Audience::Public).count() == 1
+        );
+        fixture.execute(Command::Reset(ResetScope::Participants(SessionId([9; 16])))).unwrap();
+        assert_eq!(fixture.event.draws_with_cleared().count(), 0, "a new session begins a new proof");
+    }
+
+    #[test]
+    fn resets_do_not_raise_the_most_draws() {
+        let mut fixture = EventFixture::with(1);
+        Arc::make_mut(&mut fixture.event.cleared_draws).extend(std::iter::repeat_n(
+            Arc::new(Draw::clone(&EventFixture::with(1).draw("TV", Slot, 1).unwrap())),
+            DRAWS_MAX as usize,
+        ));
+        assert_eq!(fixture.start("TV", Slot, 1), Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX }));
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub struct Limits {
     pub outbox_frames_max: usize,
     /// Bytes that wait in one peer's outbox, its greeting not counted. One more evicts the peer.
     pub outbox_bytes_max: usize,
-    /// Bytes of greetings that wait in the outboxes of one reactor. Above, a returning peer gets its
-    /// `state_sync` without the frames it missed, and one that cannot take even that is closed with
-    /// 1013.
+    /// Bytes of greetings that wait in the outboxes of one reactor. Above, a returning peer gets
+    /// its `state_sync` without the frames it missed, and one that cannot take even that is closed
+    /// with 1013.
     pub greeting_bytes_max: usize,
     /// The time that a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,

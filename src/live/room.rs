@@ -41,7 +41,7 @@ pub struct Snapshot {
 pub struct Documents {
     /// The announced draws.
     pub results: OnceLock<Bytes>,
-    /// How each pick came about.
+    /// The proof of each pick.
     pub proof: OnceLock<Bytes>,
 }
 
@@ -135,10 +135,10 @@ impl Directory {
         self.rooms.store(Arc::new(rooms));
     }
 
-    /// Removes a room; threads that hold it may finish reading. Called by the sequencer alone.
-    pub fn remove(&self, event: &str) {
+    /// Removes rooms; threads that hold one may finish reading. Called by the sequencer alone.
+    pub fn remove(&self, events: &[EventId]) {
         let mut rooms = BTreeMap::clone(&self.rooms.load());
-        rooms.remove(event);
+        events.iter().for_each(|event| drop(rooms.remove(event)));
         self.rooms.store(Arc::new(rooms));
     }
 }
@@ -187,7 +187,7 @@ mod tests {
         let names = || directory.all().iter().map(|room| room.id.as_str().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(), ["a", "b"]);
         let held = directory.find("a").unwrap();
-        directory.remove("a");
+        directory.remove(&[EventId::parse("a").unwrap()]);
         assert!(directory.find("a").is_none());
         assert_eq!((names(), held.snapshot().revision), (vec!["b".to_owned()], 1));
     }

@@ -21,21 +21,31 @@
 //! a colliding pair needs 2⁶⁴ tries and wins one number for two phones; a collision with somebody
 //! else's key takes 2¹⁰⁹ tries.
 //!
-//! Each word of a slot is written once, and the whole argument rests on that:
+//! The words of a key are written once, and the whole argument rests on that:
 //! 1. `high` goes from 0 to a key's first word by compare-exchange, and the winner owns the slot
 //!    for good. A read-modify-write sees the latest value whatever the ordering. So a slot has one
 //!    owner, and no key settles behind a slot that it could have had.
 //! 2. The owner takes a number, stores `low`, then stores `claim` with release. A thread that reads
 //!    a `claim` other than 0 with acquire sees `low` too, and may compare the rest of the key.
+//! 3. `claim` changes again only after its number was given back: the sequencer turns it into
+//!    [`REFUSED`], and the thread that turns that into [`PENDING`] by compare-exchange owns the
+//!    slot's claim from then on.
+//!
+//! # Numbers that come back
+//! A claim whose commit failed would be lost to everybody, and an event would be full with empty
+//! seats. So the sequencer gives its number back, as one bit of a map that is read only while a
+//! number is in it. It gives back no number that could be committed yet: a request that still holds
+//! such a claim is refused, since the key no longer has it ([`Roster::find`]).
 //!
 //! # The wait
 //! A thread that meets its own first word before the claim is published waits: to continue without
 //! it would need a second number or another thread's help. Between the compare-exchange and the
 //! store lie a handful of instructions. They include no lock, allocation, system call or panic, and
 //! at most one page fault, where a slot spans two pages. So the wait ends as soon as the owner has
-//! run them. It happens only when two copies of one request meet within nanoseconds on two cores.
-//! The waiter yields its core each time, so that a preempted owner gets to run. [`Roster::find`]
-//! never waits.
+//! run them; a claim that takes a number which came back also walks the map, 5,000 words for
+//! 300,000 participants. The wait happens only when two copies of one request meet within
+//! nanoseconds on two cores. The waiter yields its core each time, so that a preempted owner gets
+//! to run. [`Roster::find`] never waits.
 
 use super::sync::{AtomicU32, AtomicU64, Ordering, yield_now, zeros};
 use std::fmt;
@@ -44,7 +54,8 @@ use std::fmt;
 const EMPTY: u64 = 0;
 /// `claim` of a slot whose owner has not published its number yet: 0 as well.
 const PENDING: u32 = 0;
-/// `claim` of a slot whose owner found every number taken.
+/// `claim` of a slot without a number: its owner found every number taken, or its number was given
+/// back.
 const REFUSED: u32 = u32::MAX;
 
 /// The numbers of one session, claimed by many threads at once.
@@ -59,6 +70,12 @@ pub struct Roster {
     /// The next number. Written by every thread that inserts a key, by each at most once beyond
     /// `end`.
     next: AtomicU32,
+    /// Numbers that came back, bit by bit from `first` on. Bits are set by the sequencer alone and
+    /// cleared by the threads that take the numbers.
+    returned: Box<[[AtomicU64; 1]]>,
+    /// The count of those bits, or more for a moment: raised after a bit is set, lowered after one
+    /// is cleared.
+    returned_count: AtomicU32,
 }
 
 /// A slot of the table: a key and its claim.
@@ -69,7 +86,8 @@ struct Slot<'a> {
     /// The key's second word. Written once, by the owner; meaningless before the claim is
     /// published.
     low: &'a AtomicU64,
-    /// [`PENDING`], a number, or [`REFUSED`]. Written once, by the owner.
+    /// [`PENDING`], a number, or [`REFUSED`]. Written by the owner, and by the sequencer that gives
+    /// the number back.
     claim: &'a AtomicU64,
 }
 
@@ -95,6 +113,8 @@ impl Roster {
             first,
             end: AtomicU32::new(first.saturating_add(participants_max)),
             next: AtomicU32::new(first),
+            returned: zeros(participants_max.div_ceil(u64::BITS) as usize),
+            returned_count: AtomicU32::new(0),
         }
     }
 
@@ -146,9 +166,28 @@ impl Roster {
         // Acquire, before probing: pairs with the release of the `fetch_add`s that took the last
         // numbers, so that probing meets every key that has one. Otherwise a retry of the last key
         // could be refused as one too many.
-        let is_full = self.next.load(Ordering::Acquire) >= self.end.load(Ordering::Relaxed);
+        let is_full = self.next.load(Ordering::Acquire) >= self.end.load(Ordering::Relaxed)
+            && self.returned_count.load(Ordering::Relaxed) == 0;
         let vacancy = if is_full { Vacancy::Full } else { Vacancy::Open };
         self.find_or_insert(&Key::of(key), vacancy, || self.take_number())
+    }
+
+    /// Gives back a number that `key` has claimed and that will not be committed: the next key
+    /// takes it, and `key` claims anew. Called by the sequencer alone, and never for a number that
+    /// is committed. Does nothing where `key` has another number or none.
+    pub fn give_back(&self, key: &[u8; 32], number: u32) {
+        let key = Key::of(key);
+        let owned = self.probe(&key).take_while(|slot| slot.high.load(Ordering::Relaxed) != EMPTY);
+        let held = |slot: &Slot<'_>| slot.high.load(Ordering::Relaxed) == key.high && slot.claim() == number && slot.holds(&key);
+        let (Some(slot), Some(place)) = (owned.into_iter().find(held), number.checked_sub(self.first)) else { return };
+        let Some([word]) = self.returned.get((place / u64::BITS) as usize) else { return };
+        slot.claim.store(REFUSED.into(), Ordering::Relaxed);
+        // Release: pairs with the acquire in `take_returned`. A thread that takes the number, and
+        // every thread that learns of it, sees that `key` no longer has it.
+        word.fetch_or(1 << (place % u64::BITS), Ordering::Release);
+        // Relaxed: a claim that reads an older count takes a new number, or is refused as it would
+        // have been a moment before.
+        self.returned_count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The next number to claim; one above the last when every number is taken. Another thread may
@@ -174,8 +213,14 @@ impl Roster {
                 }
             }
             if high == key.high {
-                let claim = slot.wait_for_claim();
+                let mut claim = slot.wait_for_claim();
                 if slot.holds(key) {
+                    if let (REFUSED, Vacancy::Open) = (claim, &vacancy) {
+                        if slot.reclaim() {
+                            return slot.publish(key.low, number());
+                        }
+                        claim = slot.wait_for_claim();
+                    }
                     return number_of(claim);
                 }
             }
@@ -184,12 +229,37 @@ impl Roster {
         None
     }
 
-    /// Takes the next number, or [`REFUSED`] when there is none.
+    /// Takes a number that came back, else the next one; [`REFUSED`] when there is none.
     fn take_number(&self) -> u32 {
+        if let Some(number) = self.take_returned() {
+            return number;
+        }
         // Release: pairs with the acquire in `claim`, and orders the exchange of `high` before it.
         // Uniqueness of the number needs no ordering, since a read-modify-write is one step.
         let number = self.next.fetch_add(1, Ordering::Release);
         if number < self.end.load(Ordering::Relaxed) { number } else { REFUSED }
+    }
+
+    /// Takes a number that came back.
+    fn take_returned(&self) -> Option<u32> {
+        if self.returned_count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        for ([word], place) in self.returned.iter().zip((self.first..).step_by(u64::BITS as usize)) {
+            let mut bits = word.load(Ordering::Relaxed);
+            while bits != 0 {
+                // Acquire: pairs with the release in `give_back`. Each failure is another thread's
+                // success, or a further number.
+                match word.compare_exchange(bits, bits & (bits - 1), Ordering::Acquire, Ordering::Relaxed) {
+                    Ok(_) => {
+                        self.returned_count.fetch_sub(1, Ordering::Relaxed);
+                        return Some(place + bits.trailing_zeros());
+                    }
+                    Err(changed) => bits = changed,
+                }
+            }
+        }
+        None
     }
 
     /// The slots that may hold `key`, each once, its home slot first.
@@ -224,6 +294,12 @@ impl Slot<'_> {
         // Release: pairs with the acquire in `claim`.
         self.claim.store(claim.into(), Ordering::Release);
         number_of(claim)
+    }
+
+    /// Takes over a slot without a number for its own key; false when another thread was first.
+    fn reclaim(&self) -> bool {
+        // Relaxed: the key's words are known already, and other threads wait for the claim.
+        self.claim.compare_exchange(REFUSED.into(), PENDING.into(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The owner's claim, once it is published; the head of this file bounds the wait.

@@ -9,7 +9,7 @@ use crate::base::chance;
 use crate::draw::command::{Command, Decision, Outcome, WinSelector};
 use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
-use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Timestamp};
+use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Refusal, Timestamp};
 use crate::live::room::Snapshot;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
@@ -48,17 +48,17 @@ struct Change {
 impl Sequencer {
     /// The first request and those that came during the last commit; true when the writer is to
     /// stop after them.
-    pub(super) fn gather(&self, first: Box<Request>) -> (Vec<Request>, bool) {
+    pub(super) fn gather(&self, first: Request) -> (Vec<Request>, bool) {
         let deadline = Instant::now() + BATCH_TIME_MAX;
         let mut requests = Vec::new();
         let mut next = Some(first);
         while let Some(request) = next {
-            if matches!(*request, Request::Stop) {
+            if matches!(request, Request::Stop) {
                 return (requests, true);
             }
-            requests.push(*request);
+            requests.push(request);
             let has_room = requests.len() < BATCH_REQUESTS_MAX && Instant::now() < deadline;
-            next = if has_room { self.requests.try_recv().ok() } else { None };
+            next = if has_room { self.requests.try_recv() } else { None };
         }
         (requests, false)
     }
@@ -93,7 +93,18 @@ impl Sequencer {
 
     /// Lets the rules decide a command, and applies its facts to the working state.
     fn decide(&mut self, batch: &mut Batch, id: &EventId, actor: Actor, command: &Command) -> Result<Outcome, Rejection> {
-        let working = &mut self.events.get_mut(id).ok_or(Rejection::NoSuchEvent)?.working;
+        let event = self.events.get_mut(id).ok_or(Rejection::NoSuchEvent)?;
+        if event.is_ending {
+            return Err(Rejection::Overloaded);
+        }
+        let working = &mut event.working;
+        // A number that was given back may have a new owner already.
+        if let Command::Register { number, key, session } = command
+            && *session == working.event.session
+            && working.roster.find(key) != Some(number.0)
+        {
+            return Err(Refusal::StaleSession.into());
+        }
         let Decision { facts, outcome } = working.event.decide(batch.at, command, &mut chance::entropy)?;
         if !facts.is_empty() {
             let change = batch.changes.entry(id.clone()).or_insert_with(|| Change::of(Some(working.clone())));
@@ -163,6 +174,7 @@ impl Sequencer {
             Err(error) => {
                 self.note_failed_write(&error, entries.len());
                 changes.into_iter().for_each(|(id, change)| self.roll_back(&id, change.before));
+                self.give_back_numbers(&entries);
                 answers.into_iter().for_each(|(responder, ..)| self.reply(responder, Err(Rejection::NotDurable)));
             }
         }
@@ -193,6 +205,18 @@ impl Sequencer {
         match (self.events.get_mut(id), before) {
             (Some(event), Some(before)) => event.working = before,
             _ => drop(self.events.remove(id)),
+        }
+    }
+
+    /// Gives back the numbers of registrations that could not be committed. A phone that tries
+    /// again claims anew.
+    fn give_back_numbers(&self, entries: &[JournalEntry]) {
+        for JournalEntry { event, stamped, .. } in entries {
+            if let Fact::Registered { number, key, .. } = &stamped.fact
+                && let Some(event) = self.events.get(event)
+            {
+                event.working.roster.give_back(key, number.0);
+            }
         }
     }
 
@@ -265,10 +289,11 @@ fn received_frame(event: &Event, details: &WinnerDetails) -> bytes::Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::DrawId;
     use crate::draw::SessionId;
     use crate::draw::command::ResetScope;
-    use crate::draw::{DrawId, Refusal};
     use crate::live::PeerId;
+    use crate::sequencer::inbox::queue;
     use crate::sequencer::testing::*;
     use crate::wire::reply::Acknowledged;
 
@@ -295,11 +320,15 @@ mod tests {
         let working = &server.event().working;
         let event = &working.event;
         assert_eq!((event.session, event.participant_count(), working.ring.last_seq()), (before.event.session, 0, 0));
-        assert!(event.standby.is_none() && Arc::ptr_eq(&working.roster, &before.roster), "numbers go on where they were");
+        assert!(event.standby.is_none() && Arc::ptr_eq(&working.roster, &before.roster));
+        assert_eq!(before.roster.find(&[1; 32]), None, "the number went back");
 
         server.sequencer.journal.limit_pages(u32::MAX >> 1);
         let standby = command_request(GALA, Command::Standby(draw_request("Car")));
-        let answers = server.serve([command_request(GALA, registration), open_request("other"), standby]);
+        let stale = server.serve([command_request(GALA, registration)]).remove(0);
+        assert!(matches!(stale, Err(Rejection::Refused(Refusal::StaleSession))), "its number could be another's: {stale:?}");
+        let registration = command_request(GALA, server.claim(1));
+        let answers = server.serve([registration, open_request("other"), standby]);
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         assert_eq!(answers[0].as_ref().unwrap().outcome, Outcome::Registered { number: Number(1), existing: false });
         assert!(server.sequencer.durable.load(Relaxed));
@@ -332,13 +361,14 @@ mod tests {
         let mut server = TestSequencer::open();
         let (mut phone, old) = (server.phone(), server.room());
         let (before, mut first) = command_request(GALA, Command::Standby(draw_request("TV")));
-        let (reply, mut deleted) = tokio::sync::oneshot::channel();
+        let (delete, mut deleted) = delete_request(GALA);
         let (after, mut second) = command_request(GALA, Command::Standby(draw_request("Car")));
-        let (again, mut reopened) = open_request(GALA);
-        server.sequencer.serve(vec![before, Request::Delete { event: id(GALA), reply }, after, again]);
-        assert!(first.try_recv().unwrap().is_ok() && deleted.try_recv().unwrap().is_ok());
-        assert!(matches!(second.try_recv().unwrap(), Err(Rejection::NoSuchEvent)));
-        let new = reopened.try_recv().unwrap().unwrap().snapshot;
+        server.sequencer.serve(vec![before, delete, after]);
+        assert!(first.try_recv().unwrap().is_ok() && deleted.try_recv().is_err());
+        assert!(matches!(second.try_recv().unwrap(), Err(Rejection::Overloaded)));
+        server.finish_deletions();
+        assert!(deleted.try_recv().unwrap().is_ok());
+        let new = server.serve([open_request(GALA)]).remove(0).unwrap().snapshot;
         assert!(!Arc::ptr_eq(&old, &server.room()) && new.event.epoch != old.snapshot().event.epoch);
         phone.read_until(&[0x88, 2, 0x11, 0x34]);
         assert!(phone.has_read(b"\"TV\""), "it got the frame before the deletion, then close code 4404");
@@ -412,16 +442,16 @@ mod tests {
 
     #[test]
     fn a_batch_ends_at_its_bound_and_at_a_stop() {
-        let (sender, queue) = crossbeam::channel::unbounded();
+        let (inbox, queue) = queue(BATCH_REQUESTS_MAX * 2);
         let mut server = TestSequencer::open();
         server.sequencer.requests = queue;
-        let request = || Box::new(command_request(GALA, Command::Reveal).0);
-        (0..BATCH_REQUESTS_MAX * 2).for_each(|_| sender.send(request()).unwrap());
+        let request = || command_request(GALA, Command::Reveal).0;
+        (0..BATCH_REQUESTS_MAX * 2).for_each(|_| inbox.post(request()).unwrap());
         let (requests, stop) = server.sequencer.gather(request());
         assert!(requests.len() <= BATCH_REQUESTS_MAX && !stop, "{} requests", requests.len());
-        while server.sequencer.requests.try_recv().is_ok() {}
-        sender.send(Box::new(Request::Stop)).unwrap();
-        sender.send(request()).unwrap();
+        while server.sequencer.requests.try_recv().is_some() {}
+        assert!(inbox.stop());
+        inbox.post(request()).unwrap();
         let (requests, stop) = server.sequencer.gather(request());
         assert!(requests.len() == 1 && stop, "a stop comes after what was asked before it, and before anything later");
     }

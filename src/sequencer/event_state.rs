@@ -27,6 +27,8 @@ pub(super) struct EventState {
     revision: u64,
     /// The draw that is revealed and not announced, and when this process first saw it so.
     pub unannounced: Option<(DrawId, Instant)>,
+    /// Set while the event's deletion is under way: it takes no command.
+    pub is_ending: bool,
 }
 
 /// The part of an event that facts change and a failed commit puts back. Cheap to clone.
@@ -121,7 +123,7 @@ impl EventState {
     /// An event whose room is not open yet.
     pub fn new(working: WorkingState) -> Self {
         let counts = CountUpdates::new(working.event.participant_count());
-        Self { working, room: None, counts, revision: 0, unannounced: None }
+        Self { working, room: None, counts, revision: 0, unannounced: None, is_ending: false }
     }
 
     /// Shows the committed state in the room and returns the publication for the reactors.
@@ -192,6 +194,7 @@ mod tests {
     use super::*;
     use crate::draw::Outcome;
     use crate::draw::command::Command;
+    use crate::draw::fact::SecretScope;
     use crate::sequencer::testing::*;
 
     /// Roles that authenticate again once a link of `role` is revoked: phone, display, admin.
@@ -217,7 +220,7 @@ mod tests {
         let Command::Register { number, key, session } = server.claim(1) else { panic!("no registration") };
         let (working, mut outgoing) = (&mut server.event().working, OutgoingFrames::default());
         let roster = working.roster.clone();
-        working.apply(Timestamp(1), &Fact::Registered { number, key }, &mut outgoing);
+        working.apply(Timestamp(1), &Fact::Registered { number, key, secrets: SecretScope::Registration }, &mut outgoing);
         assert!(!outgoing.needs_publication() && outgoing.registered == [number]);
         working.apply(Timestamp(2), &Fact::Reset { session: Some(session) }, &mut outgoing);
         assert!(outgoing.needs_publication() && outgoing.registered.is_empty());

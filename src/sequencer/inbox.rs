@@ -1,8 +1,10 @@
 //! The way into the sequencer: a bounded queue of requests, and how each answer goes back.
 //!
 //! A full queue refuses at once, so that back-pressure reaches the caller instead of growing
-//! memory. Nothing here runs code of the caller on the writer's thread: an answer is a value on a
-//! channel, or a frame that `wire` encodes.
+//! memory. The bound is a count of places. A caller that gives something away with its request
+//! takes its [`Place`] first: a number that is claimed for a request that then finds the queue full
+//! would be lost to everybody. Nothing here runs code of the caller on the writer's thread: an
+//! answer is a value on a channel, or a frame that `wire` encodes.
 
 use crate::base::threads::{LivenessProbe, PendingProbe, probe};
 use crate::draw::command::{Command, WinSelector};
@@ -12,10 +14,15 @@ use crate::live::PeerId;
 use crate::live::room::Snapshot;
 use crate::wire::reply::Acknowledged;
 use crate::wire::request::Contact;
-use crossbeam::channel::{SendTimeoutError, Sender, TrySendError};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// Interval between two tries of a probe that waits for a place.
+const PLACE_RETRY: Duration = Duration::from_millis(1);
 
 /// A request to the sequencer.
 #[expect(missing_docs, reason = "the variants say what their fields are")]
@@ -109,20 +116,54 @@ pub enum Responder {
     Discard,
 }
 
+/// Opens a queue for at most `limit` requests.
+pub fn queue(limit: usize) -> (Inbox, RequestQueue) {
+    let (sender, receiver) = unbounded();
+    (Inbox { requests: sender, free: Arc::new(AtomicUsize::new(limit)), limit }, RequestQueue { requests: receiver })
+}
+
 /// The sending end of the queue. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Inbox {
-    /// Boxed, since the queue allocates every slot at once: slots of a request's own size would
-    /// take 2 MB.
-    requests: Sender<Box<Request>>,
+    requests: Sender<QueuedRequest>,
+    /// Places that nobody holds. Written by every sender and by the writer. Relaxed: it bounds
+    /// memory, and orders nothing.
+    free: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// A place in the queue that is taken and not used yet. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Place<'a> {
+    inbox: &'a Inbox,
+    permit: PlacePermit,
+}
+
+/// The receiving end of the queue: the sequencer's.
+#[derive(Debug)]
+pub struct RequestQueue {
+    requests: Receiver<QueuedRequest>,
+}
+
+/// A request with its place, which becomes free once the writer takes the request out. A stop needs
+/// none.
+#[derive(Debug)]
+struct QueuedRequest {
+    request: Request,
+    _permit: Option<PlacePermit>,
+}
+
+/// One place less in a count until it is dropped.
+#[derive(Debug)]
+struct PlacePermit(Arc<AtomicUsize>);
+
+impl Drop for PlacePermit {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
 }
 
 impl Inbox {
-    /// An inbox that sends to the queue behind `requests`.
-    pub fn new(requests: Sender<Box<Request>>) -> Self {
-        Self { requests }
-    }
-
     /// Requests that wait.
     pub fn depth(&self) -> usize {
         self.requests.len()
@@ -130,7 +171,17 @@ impl Inbox {
 
     /// Requests that may wait.
     pub fn limit(&self) -> usize {
-        self.requests.capacity().unwrap_or(usize::MAX)
+        self.limit
+    }
+
+    /// Takes a place in the queue without waiting.
+    ///
+    /// # Errors
+    /// [`Rejection::Overloaded`] when every place is taken.
+    pub fn reserve(&self) -> Result<Place<'_>, Rejection> {
+        let taken = self.free.fetch_update(Relaxed, Relaxed, |free| free.checked_sub(1));
+        taken.map_err(|_| Rejection::Overloaded)?;
+        Ok(Place { inbox: self, permit: PlacePermit(Arc::clone(&self.free)) })
     }
 
     /// Queues a request without waiting.
@@ -138,15 +189,29 @@ impl Inbox {
     /// # Errors
     /// [`Rejection::Overloaded`] when the queue is full or the sequencer has stopped.
     pub fn post(&self, request: Request) -> Result<(), Rejection> {
-        self.requests.try_send(Box::new(request)).map_err(|error| match error {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => Rejection::Overloaded,
+        self.reserve()?.post(request)
+    }
+
+    /// Sends the writer a liveness probe; waits until `deadline` for a place.
+    pub fn send_probe(&self, deadline: Instant) -> PendingProbe {
+        probe("sequencer", |probe| {
+            let place = loop {
+                match self.reserve() {
+                    Ok(place) => break place,
+                    Err(_) if Instant::now() < deadline => std::thread::sleep(PLACE_RETRY),
+                    Err(_) => return false,
+                }
+            };
+            // A writer that has ended is another watch's concern.
+            let _ = place.post(Request::Probe(probe));
+            true
         })
     }
 
-    /// Sends the writer a liveness probe; waits until `deadline` for room in the queue.
-    pub fn send_probe(&self, deadline: Instant) -> PendingProbe {
-        let has_room = |request| !matches!(self.requests.send_deadline(request, deadline), Err(SendTimeoutError::Timeout(_)));
-        probe("sequencer", |probe| has_room(Box::new(Request::Probe(probe))))
+    /// Asks the writer to stop once it has served the requests before; needs no place. False when
+    /// the writer has ended.
+    pub fn stop(&self) -> bool {
+        self.requests.send(QueuedRequest { request: Request::Stop, _permit: None }).is_ok()
     }
 
     /// Submits a command and waits until it is committed and published, or rejected.
@@ -156,7 +221,7 @@ impl Inbox {
     /// # Errors
     /// The sequencer's [`Rejection`].
     pub async fn submit(&self, event: EventId, actor: Actor, command: Command) -> Result<Accepted, Rejection> {
-        self.ask(|reply| Request::Command { event, actor, command, reply: Responder::Handler(reply) }).await
+        self.reserve()?.submit(event, actor, command).await
     }
 
     /// Posts the request that `make` builds around a reply channel, and waits for the answer.
@@ -165,17 +230,54 @@ impl Inbox {
     /// The sequencer's [`Rejection`]; [`Rejection::Overloaded`] when the sequencer ends without an
     /// answer.
     pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
+        self.reserve()?.ask(make).await
+    }
+}
+
+impl Place<'_> {
+    /// Queues a request in this place.
+    ///
+    /// # Errors
+    /// [`Rejection::Overloaded`] when the sequencer has stopped.
+    pub fn post(self, request: Request) -> Result<(), Rejection> {
+        let queued = QueuedRequest { request, _permit: Some(self.permit) };
+        self.inbox.requests.send(queued).map_err(|_| Rejection::Overloaded)
+    }
+
+    /// Submits a command as [`Inbox::submit`] does. The first poll queues it.
+    ///
+    /// # Errors
+    /// The sequencer's [`Rejection`].
+    pub async fn submit(self, event: EventId, actor: Actor, command: Command) -> Result<Accepted, Rejection> {
+        self.ask(|reply| Request::Command { event, actor, command, reply: Responder::Handler(reply) }).await
+    }
+
+    /// Asks as [`Inbox::ask`] does.
+    async fn ask<T>(self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
         let (reply, answer) = oneshot::channel();
         self.post(make(reply))?;
         answer.await.unwrap_or(Err(Rejection::Overloaded))
     }
 }
 
+impl RequestQueue {
+    /// The next request; waits for it until `deadline`.
+    ///
+    /// # Errors
+    /// When none came, or no inbox is left.
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<Request, RecvTimeoutError> {
+        self.requests.recv_deadline(deadline).map(|queued| queued.request)
+    }
+
+    /// The next request, if one waits.
+    pub fn try_recv(&self) -> Option<Request> {
+        self.requests.try_recv().ok().map(|queued| queued.request)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam::channel::bounded;
-    use std::time::Duration;
 
     fn drop_details(reply: oneshot::Sender<Result<(), Rejection>>) -> Request {
         Request::DropDetails { event: EventId::parse("gala").unwrap(), reply }
@@ -183,32 +285,42 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once() {
-        let (sender, queue) = bounded(1);
-        let inbox = Inbox::new(sender);
+        let (inbox, queue) = queue(1);
         inbox.post(Request::Stop).unwrap();
         assert_eq!((inbox.depth(), inbox.limit()), (1, 1));
         assert!(matches!(inbox.ask(drop_details).await, Err(Rejection::Overloaded)));
-        assert!(matches!(*queue.recv().unwrap(), Request::Stop) && queue.is_empty(), "the refused request left nothing behind");
+        assert!(matches!(queue.try_recv(), Some(Request::Stop)) && queue.try_recv().is_none(), "the refused one left nothing");
+        inbox.post(Request::Stop).unwrap();
+    }
+
+    #[test]
+    fn a_place_is_kept_for_its_request_and_given_back_unused() {
+        let (inbox, queue) = queue(1);
+        let place = inbox.reserve().unwrap();
+        assert!(matches!(inbox.post(Request::Stop), Err(Rejection::Overloaded)), "the only place is taken");
+        place.post(Request::Stop).unwrap();
+        assert!(inbox.reserve().is_err() && queue.try_recv().is_some());
+        drop(inbox.reserve().unwrap());
+        assert!(inbox.reserve().is_ok(), "a place that was not used is free again");
+        assert!(inbox.reserve().unwrap().post(Request::Stop).is_ok() && inbox.stop(), "a stop needs no place");
     }
 
     #[tokio::test]
     async fn a_writer_that_ends_without_an_answer_counts_as_busy() {
-        let (sender, queue) = bounded(1);
-        let inbox = Inbox::new(sender);
-        let (answer, ()) = tokio::join!(inbox.ask(drop_details), async { drop(queue.recv()) });
+        let (inbox, queue) = queue(1);
+        let (answer, ()) = tokio::join!(inbox.ask(drop_details), async { drop(queue.try_recv()) });
         assert!(matches!(answer, Err(Rejection::Overloaded)), "the writer took the request, then ended");
         drop(queue);
-        assert!(matches!(inbox.post(Request::Stop), Err(Rejection::Overloaded)));
+        assert!(matches!(inbox.post(Request::Stop), Err(Rejection::Overloaded)) && !inbox.stop());
     }
 
     #[test]
     fn a_probe_waits_for_room_and_no_longer_than_its_deadline() {
-        let (sender, queue) = bounded(1);
-        let inbox = Inbox::new(sender);
+        let (inbox, queue) = queue(1);
         let deadline = Instant::now() + Duration::from_millis(10);
         let pending = inbox.send_probe(deadline);
         assert!(!inbox.send_probe(deadline).answers_by(deadline), "a full queue takes no second probe");
-        assert!(matches!(*queue.recv().unwrap(), Request::Probe(_)));
+        assert!(matches!(queue.try_recv(), Some(Request::Probe(_))));
         assert!(pending.answers_by(Instant::now()), "taking the probe and dropping it is the answer");
         drop(queue);
         assert!(inbox.send_probe(deadline).answers_by(deadline), "a writer that has ended is another watch's concern");

@@ -3,10 +3,10 @@
 //!
 //! One thread does all of it, so an event has one history and needs no lock. While a commit waits
 //! for the disk, the next batch gathers in the [`inbox`]; that is the group commit. `batch` serves
-//! commands, `queries` what no rule decides, and `upkeep` what falls due by the deadlines of
-//! `timers`. `event_state` is an event as the writer holds it, `counts` merges counts on their way
-//! to sockets, [`commit_metrics`] measures commits, and `recovery` rebuilds everything from the
-//! journal.
+//! commands, `queries` what no rule decides, `upkeep` what falls due by the deadlines of `timers`,
+//! and `deletion` deletes events slice by slice between the batches. `event_state` is an event as
+//! the writer holds it, `counts` merges counts on their way to sockets, [`commit_metrics`] measures
+//! commits, and `recovery` rebuilds everything from the journal.
 //!
 //! This module holds the clock and the entropy. It never holds a rule, a byte layout or a socket,
 //! and runs no code of `api`.
@@ -14,6 +14,7 @@
 mod batch;
 pub mod commit_metrics;
 mod counts;
+mod deletion;
 mod event_state;
 pub mod inbox;
 mod queries;
@@ -32,9 +33,10 @@ use crate::live::room::Directory;
 use crate::store::CommitError;
 use crate::store::journal::Journal;
 use commit_metrics::CommitMetrics;
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::RecvTimeoutError;
+use deletion::Deletions;
 use event_state::EventState;
-use inbox::{Request, Responder};
+use inbox::{Request, RequestQueue, Responder};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -66,7 +68,7 @@ pub struct Sequencer {
     events: BTreeMap<EventId, EventState>,
     directory: Arc<Directory>,
     reactors: Reactors,
-    requests: Receiver<Box<Request>>,
+    requests: RequestQueue,
     limits: Limits,
     /// False from a failed write to the next that succeeds. Written here alone, read by the health
     /// checks; relaxed, since nothing else is read on the strength of it.
@@ -76,6 +78,7 @@ pub struct Sequencer {
     /// screen is about to come back.
     started_at: Timestamp,
     timers: Timers,
+    deletions: Deletions,
     metrics: Arc<CommitMetrics>,
 }
 
@@ -97,8 +100,15 @@ impl Sequencer {
     pub fn run(mut self) {
         // A writer that panicked may have changed an event by half.
         let _guard = EndProcessOnPanic;
+        self.serve_until_stopped();
+        self.checkpoint("the journal's log stays beside its file; the next start folds it in", Instant::now());
+    }
+
+    fn serve_until_stopped(&mut self) {
         loop {
-            match self.requests.recv_deadline(self.timers.tick_at()) {
+            // A deletion's next slice waits for no tick, and for every request that is there.
+            let deadline = if self.has_deletion_slice() { Instant::now() } else { self.timers.tick_at() };
+            match self.requests.recv_deadline(deadline) {
                 Ok(first) => {
                     let (requests, stop) = self.gather(first);
                     self.serve(requests);
@@ -110,13 +120,15 @@ impl Sequencer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            if self.has_deletion_slice() {
+                self.advance_deletions();
+            }
             let now = Instant::now();
             if now >= self.timers.tick_at() {
                 let is_busy = self.tick(now);
                 self.timers.restart_tick(Instant::now(), is_busy);
             }
         }
-        self.checkpoint("the journal's log stays beside its file; the next start folds it in");
     }
 }
 

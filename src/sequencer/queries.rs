@@ -1,23 +1,21 @@
-//! Requests that no rule decides: reads of details and of the audit trail, and deletions. Served
-//! between two batches.
+//! Requests that no rule decides: reads of details and of the audit trail, and the beginning of
+//! deletions. Served between two batches.
 //!
 //! They go through the writer since one connection holds the journal, and so that each sees every
 //! commit before it.
 
 use crate::draw::EventId;
-use crate::live::reactor::Publication;
-use crate::live::{ByRole, CloseCode, Role};
+use crate::sequencer::deletion::DeletionCause;
 use crate::sequencer::inbox::{Rejection, Request};
 use crate::sequencer::{Sequencer, exit_if_fatal};
 use crate::store::{CommitError, JournalError};
-use std::sync::Arc;
 
 impl Sequencer {
     /// Serves a request that is no command. A caller that has gone misses its answer and nothing
     /// else.
     pub(super) fn serve_query(&mut self, request: Request) {
         match request {
-            Request::Delete { event, reply } => drop(reply.send(self.delete_event(&event))),
+            Request::Delete { event, reply } => self.begin_deletion(event, DeletionCause::Asked(reply)),
             Request::DropDetails { event, reply } => drop(reply.send(self.drop_details(&event))),
             Request::ReadDetails { event, after, limit, reply } => {
                 let details = self.require_event(&event).and_then(|()| {
@@ -40,32 +38,6 @@ impl Sequencer {
         }
     }
 
-    /// Deletes an event and its rows after a copy of the journal is made. Refuses while a display
-    /// or console is connected.
-    pub(super) fn delete_event(&mut self, id: &EventId) -> Result<(), Rejection> {
-        let room = self.events.get(id).and_then(|event| event.room.clone()).ok_or(Rejection::NoSuchEvent)?;
-        if room.connections.connected(Role::Display) + room.connections.connected(Role::Admin) > 0 {
-            return Err(Rejection::EventInUse);
-        }
-        self.journal.copy_before_deletion(&self.limits.backups_dir, id, self.clock.now()).map_err(|error| {
-            tracing::error!(%error, "nothing is deleted without a copy, and none could be made");
-            Rejection::NotDurable
-        })?;
-        let deleted = self.journal.delete_event(id);
-        self.require_written(deleted)?;
-        self.events.remove(id);
-        self.directory.remove(id.as_str());
-        self.reactors.publish(Arc::new(Publication {
-            snapshot: room.snapshot(),
-            room,
-            frames: ByRole::default(),
-            announces: None,
-            closes: Some(CloseCode::NoSuchEvent),
-            reauthenticate: ByRole::default(),
-        }));
-        Ok(())
-    }
-
     fn drop_details(&mut self, id: &EventId) -> Result<(), Rejection> {
         self.require_event(id)?;
         let dropped = self.journal.drop_details(id);
@@ -76,11 +48,13 @@ impl Sequencer {
         self.events.contains_key(id).then_some(()).ok_or(Rejection::NoSuchEvent)
     }
 
-    fn require_written(&self, written: Result<(), CommitError>) -> Result<(), Rejection> {
+    fn require_written(&mut self, written: Result<(), CommitError>) -> Result<(), Rejection> {
         exit_if_fatal(written).map_err(|error| {
             self.note_failed_write(&error, 0);
             Rejection::NotDurable
-        })
+        })?;
+        self.note_write();
+        Ok(())
     }
 }
 
@@ -102,6 +76,14 @@ mod tests {
         let (reply, mut answer) = oneshot::channel();
         server.sequencer.serve(vec![make(reply)]);
         answer.try_recv().expect("a query is answered at once")
+    }
+
+    /// Deletes an event, to its end.
+    fn delete(server: &mut TestSequencer, event: &str) -> Result<(), Rejection> {
+        let (request, mut answer) = delete_request(event);
+        server.sequencer.serve(vec![request]);
+        server.finish_deletions();
+        answer.try_recv().expect("a deletion is answered")
     }
 
     #[test]
@@ -151,7 +133,7 @@ mod tests {
         let details = ask(&mut server, |reply| Request::ReadDetails { event: event(), after, limit: 1, reply });
         let lines = ask(&mut server, |reply| Request::ReadAudit { event: event(), before: None, limit: 1, reply });
         let dropped = ask(&mut server, |reply| Request::DropDetails { event: event(), reply });
-        let deleted = ask(&mut server, |reply| Request::Delete { event: event(), reply });
+        let deleted = delete(&mut server, "nowhere");
         for rejection in [details.err(), lines.err(), dropped.err(), deleted.err()] {
             assert!(matches!(rejection, Some(Rejection::NoSuchEvent)), "{rejection:?}");
         }
@@ -161,11 +143,10 @@ mod tests {
     fn an_event_in_use_is_not_deleted() {
         let mut server = TestSequencer::open();
         let console = server.console();
-        let delete = |server: &mut TestSequencer| ask(server, |reply| Request::Delete { event: id(GALA), reply });
-        assert!(matches!(delete(&mut server), Err(Rejection::EventInUse)));
+        assert!(matches!(delete(&mut server, GALA), Err(Rejection::EventInUse)));
         drop(console);
         server.wait_until(|server| server.room().connections.total() == 0);
-        delete(&mut server).unwrap();
+        delete(&mut server, GALA).unwrap();
         assert!(server.directory.find(GALA).is_none());
     }
 
@@ -173,8 +154,8 @@ mod tests {
     fn nothing_is_deleted_when_no_copy_can_be_made() {
         let mut server = TestSequencer::open();
         std::fs::write(&server.sequencer.limits.backups_dir, "a file where the folder should be").unwrap();
-        let deleted = ask(&mut server, |reply| Request::Delete { event: id(GALA), reply });
-        assert!(matches!(deleted, Err(Rejection::NotDurable)));
+        assert!(matches!(delete(&mut server, GALA), Err(Rejection::NotDurable)));
+        server.serve([command_request(GALA, server.claim(1))]).remove(0).unwrap();
         assert!(server.directory.find(GALA).is_some() && server.sequencer.journal.events().count() == 1);
     }
 
@@ -184,6 +165,7 @@ mod tests {
         let (reply, answer) = oneshot::channel();
         drop(answer);
         server.sequencer.serve(vec![Request::Delete { event: id(GALA), reply }]);
+        server.finish_deletions();
         assert!(server.directory.find(GALA).is_none());
     }
 }

@@ -6,13 +6,13 @@ use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::live::roster::Roster;
+use crate::sequencer::deletion::Deletions;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
-use crate::sequencer::inbox::Request;
+use crate::sequencer::inbox::RequestQueue;
 use crate::sequencer::timers::Timers;
 use crate::sequencer::{Clock, Limits, Sequencer};
 use crate::store::JournalError;
 use crate::store::journal::Journal;
-use crossbeam::channel::Receiver;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +27,7 @@ impl Sequencer {
         mut journal: Journal,
         directory: Arc<Directory>,
         reactors: Reactors,
-        requests: Receiver<Box<Request>>,
+        requests: RequestQueue,
         limits: Limits,
         durable: Arc<AtomicBool>,
     ) -> Result<Self, JournalError> {
@@ -54,6 +54,7 @@ impl Sequencer {
             clock,
             started_at,
             timers: Timers::new(Instant::now()),
+            deletions: Deletions::default(),
             metrics: Arc::default(),
         })
     }
@@ -91,7 +92,7 @@ fn replay(events: &mut BTreeMap<EventId, ReplayedEvent>, id: EventId, recorded: 
     // The ring keeps these frames for peers that come back; nobody is connected to get them now.
     event.working.apply(*at, fact, &mut OutgoingFrames::default());
     match fact {
-        Fact::Registered { number, key } => event.numbers.push((*number, *key)),
+        Fact::Registered { number, key, .. } => event.numbers.push((*number, *key)),
         Fact::Reset { session: Some(_) } => event.numbers.clear(),
         _ => {}
     }

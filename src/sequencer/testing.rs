@@ -10,13 +10,12 @@ use crate::live::message_handler::{Action, MessageHandler, PeerContext};
 use crate::live::reactor::{Admission, Join, Reactors};
 use crate::live::room::{Directory, Room, Snapshot};
 use crate::sequencer::event_state::EventState;
-use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
+use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder, queue};
 use crate::sequencer::{Limits, Sequencer};
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::wire::request::Contact;
 use bytes::Bytes;
-use crossbeam::channel::bounded;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -62,7 +61,7 @@ impl TestSequencer {
             details_ttl: DETAILS_TTL,
             backups_dir: data.backups(),
         };
-        let requests = bounded(1).1;
+        let requests = queue(1).1;
         let sequencer = Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default());
         Self { sequencer: sequencer.unwrap(), directory, reactors, folder: Some(folder) }
     }
@@ -81,6 +80,22 @@ impl TestSequencer {
         answers.into_iter().map(|mut answer| answer.try_recv().expect("every request is answered")).collect()
     }
 
+    /// A reader of the journal that holds it as it is now.
+    pub fn reader(&self) -> rusqlite::Connection {
+        let db = rusqlite::Connection::open(self.data().journal()).unwrap();
+        db.execute_batch("BEGIN; SELECT count(*) FROM fact").unwrap();
+        db
+    }
+
+    /// The size of the journal's log.
+    pub fn log_bytes(&self) -> u64 {
+        std::fs::metadata(self.data().journal_log()).unwrap().len()
+    }
+
+    fn data(&self) -> DataDir {
+        DataDir::new(self.folder.as_ref().unwrap().path())
+    }
+
     pub fn room(&self) -> Arc<Room> {
         self.directory.find(GALA).unwrap()
     }
@@ -89,9 +104,30 @@ impl TestSequencer {
         self.sequencer.events.get_mut(GALA).unwrap()
     }
 
+    /// Lets the time of the sequencer pass.
+    pub fn age(&mut self, time: Duration) {
+        self.sequencer.clock.last = self.sequencer.clock.now();
+        self.sequencer.clock.last.0 += time.as_millis() as i64;
+    }
+
+    /// Does the slices of every deletion under way.
+    pub fn finish_deletions(&mut self) {
+        let deadline = Instant::now() + DEADLINE;
+        while self.sequencer.is_deleting() {
+            assert!(Instant::now() < deadline, "a deletion never ends");
+            self.sequencer.advance_deletions();
+            std::thread::yield_now();
+        }
+    }
+
     /// The command that commits a number which was claimed for a key.
     pub fn claim(&self, key: u8) -> Command {
-        let (key, snapshot) = ([key; 32], self.room().snapshot());
+        self.claim_in(GALA, key)
+    }
+
+    /// The same in another event.
+    pub fn claim_in(&self, event: &str, key: u8) -> Command {
+        let (key, snapshot) = ([key; 32], self.directory.find(event).unwrap().snapshot());
         let number = Number(snapshot.roster.claim(&key).unwrap());
         Command::Register { number, key, session: snapshot.event.session }
     }
@@ -200,6 +236,12 @@ pub fn details_request(event: &str, number: u32, draw: DrawId, name: &str) -> Pe
     let contact = Contact { name: name.into(), phone: "010-1234-5678".into(), address: Some("Seoul".into()) };
     let (number, win, reply) = (Number(number), WinSelector::Draw(draw), Responder::Handler(reply));
     (Request::SubmitDetails { event: id(event), number, win, contact, reply }, answer)
+}
+
+/// A request to delete an event.
+pub fn delete_request(event: &str) -> (Request, Receiver<Result<(), Rejection>>) {
+    let (reply, answer) = channel();
+    (Request::Delete { event: id(event), reply }, answer)
 }
 
 pub fn id(event: &str) -> EventId {

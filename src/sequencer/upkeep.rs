@@ -4,9 +4,12 @@
 use crate::base::clock::wall_clock;
 use crate::draw::command::Command;
 use crate::draw::{Actor, Timestamp};
-use crate::sequencer::inbox::{Rejection, Request, Responder};
+use crate::sequencer::deletion::DeletionCause;
+use crate::sequencer::event_state::EventState;
+use crate::sequencer::inbox::{Request, Responder};
 use crate::sequencer::timers::{DISPLAY_GRACE, announcement_cause};
 use crate::sequencer::{Sequencer, exit_if_fatal};
+use crate::store::journal::Checkpoint;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -19,12 +22,13 @@ impl Sequencer {
         let counts_moved = self.publish_counts(now);
         self.probe_journal(now);
         if self.timers.fire_checkpoint(now) {
-            self.checkpoint("the journal's log could not be folded in");
+            self.checkpoint("the journal's log could not be folded in", now);
         }
         if self.timers.fire_sweep(now) {
             self.sweep();
         }
-        counts_moved || self.events.values().any(|event| event.unannounced.is_some())
+        self.advance_deletions();
+        counts_moved || self.is_deleting() || self.events.values().any(|event| event.unannounced.is_some())
     }
 
     /// Announces every draw that has waited long enough, or that has no display to wait for.
@@ -67,30 +71,32 @@ impl Sequencer {
     }
 
     /// Folds the journal's log into its file, or warns with `warning`: nothing committed is lost by
-    /// a failed checkpoint.
-    pub(super) fn checkpoint(&mut self, warning: &'static str) {
-        if let Err(error) = exit_if_fatal(self.journal.checkpoint()) {
-            tracing::warn!(%error, "{warning}");
-        }
+    /// a failed checkpoint. One that did not empty the log stays due.
+    pub(super) fn checkpoint(&mut self, warning: &'static str, now: Instant) {
+        let cause = match exit_if_fatal(self.journal.checkpoint()) {
+            Ok(Checkpoint::Done) => return,
+            Ok(Checkpoint::HeldUp) => "a reader or another program holds it up".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(cause, "{warning}");
+        self.timers.restart_checkpoint(now);
     }
 
-    /// Deletes old details and old events; an event with a display or console connected is not old.
-    fn sweep(&mut self) {
+    /// Deletes old details, and begins to delete old events; an event with a socket connected is
+    /// not old.
+    pub(super) fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
-        if let Err(error) = exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
-            tracing::warn!(%error, "old winner details could not be purged");
+        match exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
+            Ok(0) => {}
+            // Their checkpoint may have been held up.
+            Ok(_) => self.timers.restart_checkpoint(Instant::now()),
+            Err(error) => tracing::warn!(%error, "old winner details could not be purged"),
         }
         let bound = before(self.limits.event_ttl);
-        let old = self.events.iter().filter(|(_, event)| event.working.event.changed_at < bound);
-        let old: Vec<_> = old.map(|(id, _)| id.clone()).collect();
-        for id in old {
-            match self.delete_event(&id) {
-                Ok(()) => tracing::info!(event = %id, "an old event was deleted"),
-                Err(Rejection::EventInUse) => {}
-                Err(error) => tracing::warn!(event = %id, %error, "an old event could not be deleted"),
-            }
-        }
+        let is_old = |event: &EventState| event.working.event.changed_at < bound && !event.is_ending;
+        let old: Vec<_> = self.events.iter().filter(|(_, event)| is_old(event)).map(|(id, _)| id.clone()).collect();
+        old.into_iter().for_each(|id| self.begin_deletion(id, DeletionCause::Expired));
     }
 }
 
@@ -144,19 +150,35 @@ mod tests {
     }
 
     #[test]
-    fn an_old_event_is_deleted_once_no_display_or_console_is_connected() {
+    fn an_old_event_is_deleted_once_no_socket_is_connected() {
         let mut server = TestSequencer::open();
         server.serve([open_request("young")]).remove(0).unwrap();
         let changed_at = server.event().working.event.changed_at;
         server.sequencer.clock.last = Timestamp(changed_at.0 + EVENT_TTL.as_millis() as i64 + 1);
         server.sequencer.events.get_mut("young").unwrap().working.event.changed_at = server.sequencer.clock.last;
-        let console = server.console();
-        server.sequencer.sweep();
-        assert!(server.directory.find(GALA).is_some(), "somebody still works with it");
-        drop(console);
+        for peer in [server.console(), server.phone()] {
+            server.sequencer.sweep();
+            server.finish_deletions();
+            assert!(server.directory.find(GALA).is_some(), "somebody still uses it");
+            drop(peer);
+        }
         server.wait_until(|server| server.room().connections.total() == 0);
         server.sequencer.sweep();
+        server.finish_deletions();
         assert!(server.directory.find(GALA).is_none() && server.directory.find("young").is_some());
+    }
+
+    #[test]
+    fn a_checkpoint_that_a_reader_holds_up_stays_due() {
+        let mut server = TestSequencer::open();
+        let reader = server.reader();
+        server.serve([command_request(GALA, Command::Standby(draw_request("TV")))]).remove(0).unwrap();
+        let due = Instant::now() + Duration::from_secs(60);
+        server.sequencer.tick(due);
+        assert!(server.log_bytes() > 0, "the reader still uses the log");
+        drop(reader);
+        server.sequencer.tick(due + Duration::from_secs(60));
+        assert_eq!(server.log_bytes(), 0);
     }
 
     #[test]

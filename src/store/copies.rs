@@ -7,7 +7,7 @@
 use crate::base::durable_file::{self, TEMPORARY_SUFFIX};
 use crate::draw::{EventId, Timestamp};
 use crate::store::error::JournalError;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,17 +40,33 @@ pub(super) fn copy(db: &Connection, path: &Path) -> Result<(), JournalError> {
     persisted
 }
 
-/// Copies the journal into `folder` under a name that says which event is about to be deleted, and
-/// when. Removes the oldest such copies beyond [`COPIES_MAX`].
-///
-/// # Errors
-/// As [`copy`]. A failure to remove an old copy is logged.
-pub(super) fn copy_before_deletion(db: &Connection, folder: &Path, event: &EventId, at: Timestamp) -> Result<(), JournalError> {
-    copy(db, &folder.join(format!("{PREFIX}{event}-{}{SUFFIX}", at.0)))?;
-    if let Err(error) = remove_surplus(folder) {
-        tracing::warn!(%error, "old copies of the journal could not be removed");
+/// Copies a journal that another thread writes. It keeps that thread waiting for nothing.
+#[derive(Clone, Debug)]
+pub struct JournalCopier {
+    journal: PathBuf,
+}
+
+impl JournalCopier {
+    pub(super) fn new(journal: PathBuf) -> Self {
+        Self { journal }
     }
-    Ok(())
+
+    /// Copies the journal into `folder` under a name that says which events are about to be
+    /// deleted, and when. Removes the oldest such copies beyond [`COPIES_MAX`].
+    ///
+    /// # Errors
+    /// As [`copy`]. A failure to remove an old copy is logged.
+    pub fn copy_before_deletion(&self, folder: &Path, events: &[EventId], at: Timestamp) -> Result<(), JournalError> {
+        let event = events.first().map_or("none", EventId::as_str);
+        let more = if events.len() > 1 { format!("-and-{}-more", events.len() - 1) } else { String::new() };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&self.journal, flags)?;
+        copy(&db, &folder.join(format!("{PREFIX}{event}{more}-{}{SUFFIX}", at.0)))?;
+        if let Err(error) = remove_surplus(folder) {
+            tracing::warn!(%error, "old copies of the journal could not be removed");
+        }
+        Ok(())
+    }
 }
 
 /// The time at which a copy of that name was made; `None` for any other name.
@@ -86,8 +102,10 @@ mod tests {
     fn the_newest_copies_are_kept_and_nothing_else_is_touched() {
         let (data, journal) = open_journal();
         let folder = data.backups();
-        let copy =
-            |event: &str, at| journal.copy_before_deletion(&folder, &EventId::parse(event).unwrap(), Timestamp(at)).unwrap();
+        let copy = |event: &str, at| {
+            let events = [EventId::parse(event).unwrap()];
+            journal.copier().copy_before_deletion(&folder, &events, Timestamp(at)).unwrap();
+        };
         copy("first-1", 9);
         fs::write(folder.join("mine.sqlite"), "").unwrap();
         fs::write(folder.join("before-delete-x-5.sqlite.tmp"), "half").unwrap();

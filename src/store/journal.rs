@@ -11,19 +11,32 @@ use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
 use crate::draw::fact::{AuditLine, RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
+use crate::store::copies::JournalCopier;
+use crate::store::erasure::Erasure;
 use crate::store::error::{CommitError, JournalError};
 use crate::store::keys::Keys;
 use crate::store::lock::FolderLock;
 use crate::store::record::{self, Record};
 use crate::store::seal::Seal;
-use crate::store::{JournalEntry, audit, copies, details, replay, schema};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use crate::store::transaction::transaction;
+use crate::store::{JournalEntry, audit, details, replay, schema};
+use rusqlite::Connection;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
 
 /// Bytes that a probe writes: about as many as a full batch, so that a probe that succeeds means
 /// space to go on.
 const PROBE_BYTES: usize = 64 << 10;
+
+/// The result of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// The log is empty.
+    Done,
+    /// A reader still uses the log, or another program writes: the log keeps its rows.
+    HeldUp,
+}
 
 /// An open journal. No other server writes it until it is dropped.
 pub struct Journal {
@@ -32,6 +45,8 @@ pub struct Journal {
     events: HashMap<EventId, i64>,
     pick_seal: Seal,
     details_seal: Seal,
+    erasure: Erasure,
+    path: PathBuf,
     /// Declared below `db`, so that it is released after the database is closed.
     _lock: FolderLock,
 }
@@ -59,7 +74,9 @@ impl Journal {
         // details nor the indexes.
         schema::check_integrity(&db)?;
         let events = replay::event_ids(&db)?.into_iter().map(|(key, event)| (event, key)).collect();
-        Ok(Self { db, events, pick_seal: keys.pick_seal(), details_seal: keys.details_seal(), _lock: lock })
+        let erasure = Erasure::unfinished(&db)?;
+        let (pick_seal, details_seal) = (keys.pick_seal(), keys.details_seal());
+        Ok(Self { db, events, pick_seal, details_seal, erasure, path, _lock: lock })
     }
 
     /// Calls `take` with every fact, in the order of their commits. 100,000 registrations take a
@@ -167,20 +184,32 @@ impl Journal {
         Ok(purged)
     }
 
-    /// Deletes an event with all its rows, overwritten with zeros. Its id may be used again. Reads
-    /// the whole journal.
+    /// Deletes events: from this commit on no replay finds them, and their ids may be used again.
+    /// Their rows go slice by slice ([`Journal::erase_slice`]).
     ///
     /// # Errors
-    /// As [`Journal::commit`].
-    pub fn delete_event(&mut self, event: &EventId) -> Result<(), CommitError> {
-        let Some(key) = self.events.get(event).copied() else { return Ok(()) };
-        transaction(&mut self.db, |tx| {
-            tx.execute("DELETE FROM fact WHERE event = ?1", [key])?;
-            tx.execute("DELETE FROM details WHERE event = ?1", [key])?;
-            tx.execute("DELETE FROM event WHERE key = ?1", [key]).map(drop)
-        })?;
-        self.events.remove(event);
-        self.clear_log()
+    /// As [`Journal::commit`]; then none is deleted.
+    pub fn delete_events(&mut self, events: &[EventId]) -> Result<(), CommitError> {
+        let keys: Vec<i64> = events.iter().filter_map(|event| self.events.get(event).copied()).collect();
+        self.erasure.mark(&mut self.db, &keys)?;
+        for event in events {
+            self.events.remove(event);
+        }
+        Ok(())
+    }
+
+    /// True while rows of deleted events are left.
+    pub fn is_erasing(&self) -> bool {
+        !self.erasure.is_done()
+    }
+
+    /// Overwrites some rows of deleted events with zeros: so few that it takes a millisecond or
+    /// two, and the disk's flush.
+    ///
+    /// # Errors
+    /// As [`Journal::commit`]; the same rows come again.
+    pub fn erase_slice(&mut self) -> Result<(), CommitError> {
+        self.erasure.erase_slice(&mut self.db)
     }
 
     /// The audit trail of an event, newest first, below the line `before`. Registrations are left
@@ -193,34 +222,44 @@ impl Journal {
         Ok(audit::read(&self.db, *key, before, limit)?)
     }
 
-    /// Copies the journal into `folder` before an event is deleted, and removes the oldest such
-    /// copies beyond ten.
-    ///
-    /// # Errors
-    /// When there is no space, or `folder` is not UTF-8.
-    pub fn copy_before_deletion(&self, folder: &Path, event: &EventId, at: Timestamp) -> Result<(), JournalError> {
-        copies::copy_before_deletion(&self.db, folder, event, at)
+    /// Copies this journal on another thread.
+    pub fn copier(&self) -> JournalCopier {
+        JournalCopier::new(self.path.clone())
     }
 
     /// Moves the write-ahead log into the main file and empties it: when all is quiet, and at a
-    /// stop. A reader in another program may hold it up; then the next checkpoint does it.
+    /// stop. Does not wait for a reader that holds it up.
     ///
     /// # Errors
     /// As [`Journal::commit`]; a checkpoint that fails loses nothing committed.
-    pub fn checkpoint(&mut self) -> Result<(), CommitError> {
-        Ok(self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    pub fn checkpoint(&mut self) -> Result<Checkpoint, CommitError> {
+        self.db.busy_timeout(Duration::ZERO)?;
+        let held_up = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        self.db.busy_timeout(schema::BUSY_WAIT)?;
+        Ok(if held_up? { Checkpoint::HeldUp } else { Checkpoint::Done })
     }
 
     /// Empties the log after a deletion, since it still holds the deleted rows. The deletion itself
     /// is committed, so a log that cannot be emptied now does not fail it.
     fn clear_log(&mut self) -> Result<(), CommitError> {
-        self.checkpoint().or_else(|error| match error {
-            CommitError::NotDurable(error) => {
+        match self.checkpoint() {
+            Ok(Checkpoint::Done) => Ok(()),
+            Ok(Checkpoint::HeldUp) => {
+                tracing::info!("a reader holds deleted rows in the journal's log until the next checkpoint");
+                Ok(())
+            }
+            Err(CommitError::NotDurable(error)) => {
                 tracing::warn!(%error, "deleted rows stay in the journal's log until the next checkpoint");
                 Ok(())
             }
-            fatal @ CommitError::Fatal(_) => Err(fatal),
-        })
+            Err(fatal @ CommitError::Fatal(_)) => Err(fatal),
+        }
+    }
+
+    /// Rows that this connection has inserted, changed and deleted.
+    #[cfg(test)]
+    pub(crate) fn rows_changed(&self) -> u64 {
+        self.db.total_changes()
     }
 
     /// Lets the file grow to `pages` of 4 KiB and no further, as a full disk would. Pages that it
@@ -237,30 +276,19 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// Runs `work` in one transaction, which is committed and flushed, or rolled back.
-fn transaction<T>(db: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, CommitError> {
-    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let done = work(&tx).and_then(|done| tx.commit().map(|()| done));
-    match done {
-        Ok(done) => Ok(done),
-        // Dropping the transaction rolled it back. One that is still open would swallow the next
-        // batch.
-        Err(error) if !db.is_autocommit() => Err(CommitError::Fatal(error)),
-        Err(error) => Err(error.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::data_dir::JOURNAL_FILE;
     use crate::draw::SessionId;
+    use crate::store::copies;
     use crate::store::testing::{
         TempDataDir, details_received, entry, event_id, open_in, open_journal, opened, registered, sealed_pick, started,
         temp_data_dir,
     };
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     fn replayed(journal: &mut Journal) -> Vec<(EventId, RecordedFact)> {
         let mut facts = Vec::new();
@@ -408,8 +436,12 @@ mod tests {
             .commit(&[opened("gala"), opened("picnic"), registered("gala", 1), marked, details_received("gala", 7, 9)])
             .unwrap();
         assert!(contains(&bytes_at_rest(data.path()), "tell-tale"));
-        journal.delete_event(&event_id("gala")).unwrap();
-        journal.delete_event(&event_id("gala")).unwrap();
+        journal.delete_events(&[event_id("gala"), event_id("nowhere")]).unwrap();
+        assert_eq!(replayed(&mut journal), as_replayed(&[opened("picnic")]), "it is gone before its rows are");
+        while journal.is_erasing() {
+            journal.erase_slice().unwrap();
+        }
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
         assert!(!contains(&bytes_at_rest(data.path()), "tell-tale"));
         assert_eq!(replayed(&mut journal), as_replayed(&[opened("picnic")]));
         journal.commit(&[opened("gala"), registered("gala", 1)]).unwrap();
@@ -429,7 +461,7 @@ mod tests {
             assert!(format!("{error}: {source}").contains(says), "{error}: {source}");
         };
         check("UPDATE fact SET kind = 'levitated' WHERE id = 3", "row 3 of the journal cannot be read: there is no fact");
-        check("UPDATE fact SET v = 2 WHERE id = 2", "row 2 of the journal cannot be read: a registered of version 2");
+        check("UPDATE fact SET v = 3 WHERE id = 2", "row 2 of the journal cannot be read: a registered of version 3");
         check("UPDATE fact SET body = '{}' WHERE id = 3", "row 3 of the journal cannot be read: not a registered");
         check("UPDATE fact SET actor = 'ghost' WHERE id = 1", "row 1 of the journal cannot be read: there is no actor");
         check("UPDATE fact SET event = 77 WHERE id = 2", "row 2 of the journal belongs to no event");
@@ -546,7 +578,21 @@ mod tests {
         journal.commit(&[opened("gala")]).unwrap();
         let log = data.journal_log();
         assert!(fs::metadata(&log).unwrap().len() > 0);
-        journal.checkpoint().unwrap();
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
         assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_checkpoint_that_a_reader_holds_up_says_so() {
+        let (data, mut journal) = open_journal();
+        journal.commit(&[opened("gala")]).unwrap();
+        let reader = Connection::open(data.journal()).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM fact").unwrap();
+        journal.commit(&[registered("gala", 1)]).unwrap();
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::HeldUp);
+        assert!(fs::metadata(data.journal_log()).unwrap().len() > 0);
+        reader.execute_batch("COMMIT").unwrap();
+        assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
+        assert_eq!(fs::metadata(data.journal_log()).unwrap().len(), 0);
     }
 }

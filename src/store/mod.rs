@@ -3,15 +3,17 @@
 //! [`journal`] commits, replays and deletes; [`reader`] reads a journal without holding it, even
 //! one that a server is writing. Both build on `replay` (rows to facts), `record` (a fact as a
 //! row), `details` (winners' details, encrypted and apart from the facts), `audit` (facts for
-//! people), `copies` (whole journals as files) and `schema` (the SQL, with views for people).
-//! [`keys`] holds the one secret of a data folder, `seal` encrypts under a key derived from it, and
-//! [`tokens`] signs. [`lock`] keeps a second server out, [`event_export`] is one event in one file,
-//! and `error` says how bad a failure is. This module must not know tokio, hyper or anything live.
-//! Only the sequencer's thread writes through it.
+//! people), `copies` (whole journals as files), `erasure` (the rows of deleted events),
+//! `transaction` (all or nothing) and `schema` (the SQL, with views for people). [`keys`] holds the
+//! one secret of a data folder, `seal` encrypts under a key derived from it, and [`tokens`] signs.
+//! [`lock`] keeps a second server out, [`event_export`] is one event in one file, and `error` says
+//! how bad a failure is. This module must not know tokio, hyper or anything live. Only the
+//! sequencer's thread writes through it.
 
 mod audit;
 pub(crate) mod copies;
 mod details;
+mod erasure;
 mod error;
 pub mod event_export;
 pub mod journal;
@@ -25,6 +27,7 @@ mod seal;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tokens;
+mod transaction;
 
 pub use error::{CommitError, JournalError};
 pub use journal::Journal;

@@ -1,9 +1,8 @@
-//! Backups and their restore: made while an event goes on, read back row by row, and put back after
-//! a loss.
+//! Backups and their restore: made during an event, compared row by row, and restored after a loss.
 
-use crate::http::Answer;
-use crate::show::{EVENT, Phone, prize, request_id};
-use crate::test_server::{PATIENCE, TestServer};
+use crate::event_steps::{EVENT, Phone, prize, request_id};
+use crate::http_client::Response;
+use crate::test_server::{TIMEOUT, TestServer};
 use hyper::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -15,20 +14,20 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tempfile::TempDir;
 
 /// The output of a command, and whether it succeeded.
-struct CommandOutput {
+pub struct CommandOutput {
     text: String,
     succeeded: bool,
 }
 
 impl CommandOutput {
-    /// Insists that it succeeded; returns its text.
-    fn expect_success(self) -> String {
+    /// Checks that it succeeded; returns its text.
+    pub fn expect_success(self) -> String {
         assert!(self.succeeded, "{}", self.text);
         self.text
     }
 
-    /// Insists that it failed, in these words.
-    fn expect_failure(self, words: &[&str]) {
+    /// Checks that it failed with a message of these words.
+    pub fn expect_failure(self, words: &[&str]) {
         assert!(!self.succeeded, "{}", self.text);
         words.iter().for_each(|word| assert!(self.text.contains(word), "{word}: {}", self.text));
         assert!(!self.text.contains("panicked"), "{}", self.text);
@@ -36,33 +35,33 @@ impl CommandOutput {
 }
 
 /// Runs the program with these arguments over a data folder until it ends by itself.
-fn run(data: &Path, words: &[&str]) -> CommandOutput {
+pub fn run(data: &Path, arguments: &[&str]) -> CommandOutput {
     let mut command = Command::new("timeout");
-    command.arg(PATIENCE.as_secs().to_string()).arg(env!("CARGO_BIN_EXE_luckydraw")).args(words).env_clear();
+    command.arg(TIMEOUT.as_secs().to_string()).arg(env!("CARGO_BIN_EXE_luckydraw")).args(arguments).env_clear();
     command.env("LUCKYDRAW_DATA_DIR", data).env("LUCKYDRAW_BIND", "127.0.0.1:0");
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
     }
     let output = command.output().unwrap();
-    assert_ne!(output.status.code(), Some(124), "{words:?} went on running");
+    assert_ne!(output.status.code(), Some(124), "{arguments:?} did not end");
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     CommandOutput { text, succeeded: output.status.success() }
 }
 
-/// Runs it beside a running server of this test.
-async fn run_beside(data: &Path, words: &[&str]) -> CommandOutput {
-    let (data, words) = (data.to_owned(), words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-    let command = move || run(&data, &words.iter().map(String::as_str).collect::<Vec<_>>());
+/// Runs the program while this test's server uses the folder.
+async fn run_while_serving(data: &Path, arguments: &[&str]) -> CommandOutput {
+    let (data, arguments) = (data.to_owned(), arguments.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let command = move || run(&data, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(command).await.unwrap()
 }
 
 /// Makes a backup in `to`; returns its path.
-async fn back_up(server: &TestServer, to: &Path) -> PathBuf {
-    let output = run_beside(&server.data_dir(), &["backup", "--to", text(to)]).await.expect_success();
+pub async fn back_up(server: &TestServer, to: &Path) -> PathBuf {
+    let output = run_while_serving(&server.data_dir(), &["backup", "--to", text(to)]).await.expect_success();
     PathBuf::from(output.lines().next().unwrap())
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -117,7 +116,7 @@ async fn begin_event(server: &TestServer) -> Vec<Phone> {
 async fn answers(server: &TestServer) -> Vec<Value> {
     let mut answers = Vec::new();
     for path in ["draws", "participants", "winners?unmask=1", "winners?all=1"] {
-        answers.push(server.look(path).await);
+        answers.push(server.admin_get(path).await);
     }
     for path in ["/results", "/proof"] {
         answers.push(server.public(path).await);
@@ -125,8 +124,8 @@ async fn answers(server: &TestServer) -> Vec<Value> {
     answers
 }
 
-/// Insists that every phone has its number by its token and by its `request_id`.
-async fn phones_go_on(server: &TestServer, phones: &[Phone]) {
+/// Checks that every phone has its number by its token and by its `request_id`.
+async fn check_phones(server: &TestServer, phones: &[Phone]) {
     for (phone, index) in phones.iter().zip(1..) {
         let own = server.get(&format!("/my-number?event_id={EVENT}")).bearer(&phone.token).await.ok();
         assert_eq!(own["draw_number"].as_u64(), Some(phone.number));
@@ -140,19 +139,19 @@ async fn epoch(server: &TestServer, phone: &Phone) -> String {
 }
 
 #[tokio::test]
-async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_brings_them_back() {
+async fn a_backup_under_load_holds_every_earlier_row_and_a_restore_returns_them() {
     const PHONES: u64 = 300;
     let mut server = TestServer::start().await;
     begin_event(&server).await;
     let answered = Arc::new(AtomicU64::new(0));
-    let mut lanes = tokio::task::JoinSet::new();
-    for lane in 0..10 {
-        let ask = |index| server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)}));
-        let asks: Vec<_> = (1_000 + lane..1_000 + PHONES).step_by(10).map(ask).collect();
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..10 {
+        let request = |index| server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)}));
+        let requests: Vec<_> = (1_000 + client..1_000 + PHONES).step_by(10).map(request).collect();
         let answered = answered.clone();
-        lanes.spawn(async move {
-            for ask in asks {
-                ask.await.granted(201);
+        clients.spawn(async move {
+            for request in requests {
+                request.await.expect_data(201);
                 answered.fetch_add(1, SeqCst);
             }
         });
@@ -160,10 +159,14 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
     crate::test_server::poll("some have registered", || (answered.load(SeqCst) > 20).then_some(())).await;
     let temp = tempfile::tempdir().unwrap();
     let backup = back_up(&server, &temp.path().join("copies")).await;
-    while let Some(lane) = lanes.join_next().await {
-        lane.unwrap();
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
     }
-    assert_eq!(server.look("stats").await["participant_count"], 12 + PHONES, "nobody was refused meanwhile");
+    assert_eq!(
+        server.admin_get("stats").await["participant_count"],
+        12 + PHONES,
+        "no registration was refused during the backup"
+    );
     server.terminate();
     server.ended().await;
 
@@ -173,20 +176,20 @@ async fn a_backup_under_load_holds_every_row_up_to_its_instant_and_a_restore_bri
         let (copied, all) = (of(&copied, table), of(&all, table));
         assert!(!copied.is_empty() && all.starts_with(&copied), "{table}: {} of {} rows", copied.len(), all.len());
     }
-    assert!(of(&copied, "fact").len() > 12 + 20, "those that were answered before are there");
+    assert!(of(&copied, "fact").len() > 12 + 20, "it holds the registrations answered before it");
 
     let fresh = temp.path().join("data");
     run(&fresh, &["restore", text(&backup)]).expect_success();
     let (new, restored): (Vec<_>, Vec<_>) = rows(&journal(&fresh)).into_iter().partition(is_epoch);
     assert_eq!(restored, copied);
-    assert_eq!(new.len(), of(&copied, "event").len(), "and one new epoch an event");
+    assert_eq!(new.len(), of(&copied, "event").len(), "and one new epoch per event");
 }
 
 #[tokio::test]
-async fn after_a_kill_and_the_loss_of_the_folder_everything_is_as_it_was_but_the_epoch() {
+async fn a_restore_after_the_loss_of_the_folder_changes_only_the_epoch() {
     let mut server = TestServer::start().await;
     let phones = begin_event(&server).await;
-    let link = server.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
+    let link = server.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.expect_data(201);
     let (before, old_epoch) = (answers(&server).await, epoch(&server, &phones[0]).await);
     let temp = tempfile::tempdir().unwrap();
     let backup = back_up(&server, temp.path()).await;
@@ -199,20 +202,20 @@ async fn after_a_kill_and_the_loss_of_the_folder_everything_is_as_it_was_but_the
     assert!(output.contains(&format!("{EVENT}: 12 participants, 2 draws")), "{output}");
     server.restart().await;
     assert_eq!(answers(&server).await, before);
-    phones_go_on(&server, &phones).await;
+    check_phones(&server, &phones).await;
     let new_epoch = epoch(&server, &phones[0]).await;
     assert_ne!(new_epoch, old_epoch);
     let mut phone = server.socket(EVENT, &format!("?token={}&since=1&epoch={old_epoch}", phones[0].token)).await;
     phone.until("state_sync").await;
-    assert!(phone.numbered().is_empty(), "frames of the history before are not told again");
+    assert!(phone.numbered().is_empty(), "frames of the old epoch are not sent again");
     let token = link["token"].as_str().unwrap();
     server.get(&format!("/admin/{EVENT}/participants")).bearer(token).await.ok();
-    // The pick of before the loss is revealed after it.
-    server.order("draw/reveal", &json!({})).await.ok();
+    // The pick from before the loss is revealed after it.
+    server.admin_post("draw/reveal", &json!({})).await.ok();
     server.kill();
     server.restart().await;
     assert_eq!(epoch(&server, &phones[0]).await, new_epoch, "a restart changes no epoch");
-    assert!(server.look("audit").await.to_string().contains("epoch_renewed"));
+    assert!(server.admin_get("audit").await.to_string().contains("epoch_renewed"));
 }
 
 #[tokio::test]
@@ -225,21 +228,21 @@ async fn a_spare_machine_takes_over_with_one_file() {
     let stored = server.admin(Method::POST, "images").body("image/png", first).await.ok();
     let path = stored["prize_image"].as_str().unwrap().to_owned();
     let listed = json!({"prize_name": "Tea", "prize_rank": 3, "quantity": 1, "prize_image": path});
-    server.order("prizes", &listed).await.granted(201);
-    let link = server.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.granted(201);
+    server.admin_post("prizes", &listed).await.expect_data(201);
+    let link = server.admin(Method::POST, "links").json(&json!({"role": "staff"})).await.expect_data(201);
     let temp = tempfile::tempdir().unwrap();
     let file = temp.path().join("gala.luckydraw");
-    let output = run_beside(&server.data_dir(), &["export", EVENT, "--to", text(&file)]).await.expect_success();
+    let output = run_while_serving(&server.data_dir(), &["export", EVENT, "--to", text(&file)]).await.expect_success();
     assert!(output.contains("12 participants, 2 draws, 1 winners' details, 1 images"), "{output}");
     assert_eq!((mode(&file), names(temp.path())), (0o600, vec!["gala.luckydraw".to_owned()]));
-    run_beside(&server.data_dir(), &["export", "nobody", "--to", text(&temp.path().join("x"))])
+    run_while_serving(&server.data_dir(), &["export", "nobody", "--to", text(&temp.path().join("x"))])
         .await
         .expect_failure(&["no event nobody"]);
     let (before, old_epoch, shown) = (answers(&server).await, epoch(&server, &phones[0]).await, image(&server, &path).await.body);
     let claim = claim_code(&server, &phones).await;
 
     let mut spare = TestServer::start().await;
-    run_beside(&spare.data_dir(), &["import", text(&file)]).await.expect_failure(&["in use by process", "stop it first"]);
+    run_while_serving(&spare.data_dir(), &["import", text(&file)]).await.expect_failure(&["in use by process", "stop it first"]);
     spare.terminate();
     spare.ended().await;
     run(&spare.data_dir(), &["import", text(&file)]).expect_success();
@@ -247,25 +250,25 @@ async fn a_spare_machine_takes_over_with_one_file() {
     run(&spare.data_dir(), &["import", text(&file), "--as", "copy"]).expect_success();
     spare.restart().await;
     assert_eq!(answers(&spare).await, before, "history, proof and details");
-    phones_go_on(&spare, &phones).await;
+    check_phones(&spare, &phones).await;
     assert_ne!(epoch(&spare, &phones[0]).await, old_epoch);
     assert_eq!(image(&spare, &path).await.body, shown);
-    assert_eq!(claim_code(&spare, &phones).await, claim, "the code that a winner has on the screen goes on");
+    assert_eq!(claim_code(&spare, &phones).await, claim, "the code on a winner's screen stays valid");
     spare.get(&format!("/admin/{EVENT}/participants")).bearer(link["token"].as_str().unwrap()).await.ok();
     let copied = spare.get("/admin/copy/draws").admin().await.ok();
     assert_eq!(copied["total_count"], before[0]["total_count"], "and once more under another name");
     let newcomer = spare.register(500).await;
     assert_eq!((newcomer.number, spare.register(500).await), (13, newcomer.clone()));
-    spare.order("draw/reveal", &json!({})).await.ok();
+    spare.admin_post("draw/reveal", &json!({})).await.ok();
 
     // A third machine, which has never run, takes over from here.
     let onward = temp.path().join("onward.luckydraw");
-    run_beside(&spare.data_dir(), &["export", EVENT, "--to", text(&onward)]).await.expect_success();
+    run_while_serving(&spare.data_dir(), &["export", EVENT, "--to", text(&onward)]).await.expect_success();
     spare.kill();
     std::fs::remove_dir_all(spare.data_dir()).unwrap();
     run(&spare.data_dir(), &["import", text(&onward)]).expect_success();
     spare.restart().await;
-    phones_go_on(&spare, &phones).await;
+    check_phones(&spare, &phones).await;
 }
 
 /// The claim code of the first of these phones that has won.
@@ -281,8 +284,8 @@ async fn claim_code(server: &TestServer, phones: &[Phone]) -> Value {
     panic!("nobody has won");
 }
 
-async fn image(server: &TestServer, path: &str) -> Answer {
-    let answer = server.ask(Method::GET, path).await;
+async fn image(server: &TestServer, path: &str) -> Response {
+    let answer = server.request(Method::GET, path).await;
     assert_eq!(answer.status, 200);
     answer
 }
@@ -321,9 +324,9 @@ async fn a_damaged_journal_is_refused_and_a_restore_repairs_it() {
     run(&data, &["export", EVENT]).expect_failure(&["damaged", "luckydraw restore"]);
     let output = run(&data, &["restore", text(&backup)]).expect_success();
     let aside = PathBuf::from(output.lines().last().unwrap().split(" kept in ").nth(1).unwrap());
-    assert_eq!(std::fs::read(journal(&aside)).unwrap(), damaged, "what was there is kept, damaged as it is");
+    assert_eq!(std::fs::read(journal(&aside)).unwrap(), damaged, "the damaged journal is kept as it was");
     server.restart().await;
-    assert_eq!(server.look("stats").await["participant_count"], 12);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
@@ -332,26 +335,27 @@ async fn an_unusable_backup_changes_nothing() {
     let data = server.data_dir();
     let export = temp.path().join("one.luckydraw");
     run(&data, &["export", EVENT, "--to", text(&export)]).expect_success();
-    // The rows first: reading them folds in the side files that a plain open may leave.
-    let look = || {
+    // Rows first: reading them removes the side files that a plain open may leave.
+    let contents = || {
         let rows = rows(&journal(&data));
         (names(&data), rows)
     };
-    let before = look();
-    let refuse = |from: &Path, words: &[&str]| {
+    let before = contents();
+    let expect_refused = |from: &Path, words: &[&str]| {
         run(&data, &["restore", text(from)]).expect_failure(words);
-        assert_eq!(look(), before, "{words:?}");
+        assert_eq!(contents(), before, "{words:?}");
     };
-    refuse(&temp.path().join("nowhere"), &["neither a backup's folder nor a copy", "choose another"]);
-    let poem = temp.path().join("poem.txt");
-    std::fs::write(&poem, "no database at all, but long enough for a header of one, and for a few lines more").unwrap();
-    refuse(&poem, &["cannot be put back", "nothing was changed", "choose another backup"]);
-    let songs = temp.path().join("songs.sqlite");
-    Connection::open(&songs).unwrap().execute_batch("CREATE TABLE songs (id)").unwrap();
-    refuse(&songs, &["choose another backup", "no journal of luckydraw"]);
-    refuse(&export, &["luckydraw import"]);
+    expect_refused(&temp.path().join("nowhere"), &["neither a backup's folder nor a copy", "choose another"]);
+    let text_file = temp.path().join("poem.txt");
+    std::fs::write(&text_file, "text of the length of a database header, which is a hundred bytes, and of a few lines more")
+        .unwrap();
+    expect_refused(&text_file, &["cannot be put back", "nothing was changed", "choose another backup"]);
+    let other = temp.path().join("other.sqlite");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE other (id)").unwrap();
+    expect_refused(&other, &["choose another backup", "no journal of luckydraw"]);
+    expect_refused(&export, &["luckydraw import"]);
 
-    let spoilt = |name: &str, how: &dyn Fn(&Path)| {
+    let damaged_backup = |name: &str, how: &dyn Fn(&Path)| {
         let folder = temp.path().join(name);
         std::fs::create_dir(&folder).unwrap();
         for name in ["luckydraw.sqlite", "secret.key"] {
@@ -360,23 +364,23 @@ async fn an_unusable_backup_changes_nothing() {
         how(&folder);
         folder
     };
-    refuse(&spoilt("torn", &|folder| damage(&journal(folder))), &["choose another backup", "damaged"]);
-    refuse(
-        &spoilt("keyless", &|folder| std::fs::write(folder.join("secret.key"), [7; 32]).unwrap()),
+    expect_refused(&damaged_backup("torn", &|folder| damage(&journal(folder))), &["choose another backup", "damaged"]);
+    expect_refused(
+        &damaged_backup("keyless", &|folder| std::fs::write(folder.join("secret.key"), [7; 32]).unwrap()),
         &["secret.key does not belong"],
     );
     let newer = "UPDATE meta SET value = 99 WHERE name = 'schema'";
-    refuse(&spoilt("newer", &|folder| alter(folder, newer)), &["schema 99", "newer program"]);
+    expect_refused(&damaged_backup("newer", &|folder| alter(folder, newer)), &["schema 99", "newer program"]);
     let orphan = "UPDATE fact SET body = replace(body, '\"number\":3,', '\"number\":2,') WHERE kind = 'registered'";
-    let contradicting = spoilt("contradicting", &|folder| alter(folder, orphan));
-    assert!(!run(&data, &["restore", text(&contradicting)]).succeeded, "two people of one number");
-    assert_eq!(look(), before);
+    let contradicting = damaged_backup("contradicting", &|folder| alter(folder, orphan));
+    assert!(!run(&data, &["restore", text(&contradicting)]).succeeded, "two participants with one number");
+    assert_eq!(contents(), before);
 
-    run(&data, &["import", text(&poem)]).expect_failure(&["no export of luckydraw", "luckydraw restore"]);
+    run(&data, &["import", text(&text_file)]).expect_failure(&["no export of luckydraw", "luckydraw restore"]);
     damage(&export);
     run(&data, &["import", text(&export), "--as", "other"]).expect_failure(&["nothing was changed", "export the event again"]);
     server.restart().await;
-    assert_eq!(server.look("stats").await["participant_count"], 12);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
@@ -393,41 +397,41 @@ async fn a_folder_of_another_version_is_refused_with_advice() {
         run(&data, &["restore", text(&backup)]).expect_success();
     }
     server.restart().await;
-    assert_eq!(server.look("stats").await["participant_count"], 12);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
-async fn a_folder_serves_one_server_and_a_backup_of_it_any_time() {
+async fn a_folder_serves_one_server_and_backups_beside_it() {
     let server = TestServer::start().await;
     server.open_event().await;
     let data = server.data_dir();
-    run_beside(&data, &[]).await.expect_failure(&["in use by process", "stop it first, or choose another folder"]);
+    run_while_serving(&data, &[]).await.expect_failure(&["in use by process", "stop it first, or choose another folder"]);
     let temp = tempfile::tempdir().unwrap();
     let backup = back_up(&server, temp.path()).await;
-    run_beside(&data, &["restore", text(&backup)]).await.expect_failure(&["in use by process", "stop it first"]);
-    assert_eq!(server.look("stats").await["participant_count"], 0, "it goes on as if nothing had been tried");
+    run_while_serving(&data, &["restore", text(&backup)]).await.expect_failure(&["in use by process", "stop it first"]);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 0, "it is unaffected");
     run(&temp.path().join("nothing"), &["backup"]).expect_failure(&["holds no journal", "--data-dir"]);
 }
 
 #[tokio::test]
-async fn a_restore_that_was_cut_short_is_noticed_and_done_again() {
+async fn a_restore_that_was_cut_short_is_detected_and_repeated() {
     let (mut server, _temp, backup) = stopped().await;
     let data = server.data_dir();
-    // The instant at which the old journal is aside and the new one is not in its place yet.
+    // The state between the move of the old journal and that of the new one.
     std::fs::rename(journal(&data), data.join("moved-away")).unwrap();
     std::fs::create_dir(data.join("restore.swap")).unwrap();
     run(&data, &[]).expect_failure(&["cut short", "luckydraw restore"]);
     assert!(!journal(&data).exists(), "no empty event was begun");
     run(&data, &["restore", text(&backup)]).expect_success();
     server.restart().await;
-    assert_eq!(server.look("stats").await["participant_count"], 12);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 12);
 }
 
 #[tokio::test]
 async fn a_copy_from_before_a_deletion_comes_back_with_the_folders_own_key() {
     let mut server = TestServer::start().await;
     begin_event(&server).await;
-    server.ask(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin().await.ok();
+    server.request(Method::DELETE, &format!("/api/luckydraw/admin/events/{EVENT}")).admin().await.ok();
     let copies = server.get("/admin/demo/backup").admin().await.ok();
     let copy = copies["backups"].as_array().unwrap().iter().find(|copy| copy["cause"] == "before_delete").unwrap().clone();
     server.terminate();
@@ -435,37 +439,37 @@ async fn a_copy_from_before_a_deletion_comes_back_with_the_folders_own_key() {
     let path = server.data_dir().join("backups").join(copy["name"].as_str().unwrap());
     run(&server.data_dir(), &["restore", text(&path)]).expect_success();
     server.restart().await;
-    assert_eq!(server.look("winners?unmask=1").await["winners"][0]["name"], "홍길동");
+    assert_eq!(server.admin_get("winners?unmask=1").await["winners"][0]["name"], "홍길동");
 }
 
 #[tokio::test]
-async fn a_console_makes_lists_and_keeps_backups() {
+async fn a_console_makes_and_lists_backups_and_old_ones_are_removed() {
     let server = TestServer::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
     begin_event(&server).await;
-    assert_eq!(server.look("backup").await, json!({"backups": [], "total_count": 0}));
+    assert_eq!(server.admin_get("backup").await, json!({"backups": [], "total_count": 0}));
     let mut made = Vec::new();
     for _ in 0..3 {
-        made.push(server.admin(Method::POST, "backup").await.granted(201));
+        made.push(server.admin(Method::POST, "backup").await.expect_data(201));
     }
     assert!(made.iter().all(|made| made["verified"] == true && made["cause"] == "asked" && made["bytes"].as_u64() > Some(4_096)));
-    let listed = server.look("backup").await;
+    let listed = server.admin_get("backup").await;
     let named = |list: &Value| list["backups"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect::<Vec<_>>();
-    assert_eq!(named(&listed), [made[2]["name"].clone(), made[1]["name"].clone()], "the newest first, and two are kept");
-    server.ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/backup")).await.refused(401, "UNAUTHORIZED");
+    assert_eq!(named(&listed), [made[2]["name"].clone(), made[1]["name"].clone()], "the newest first, and only two remain");
+    server.request(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/backup")).await.expect_refusal(401, "UNAUTHORIZED");
 
-    let plain = server.order("reset", &json!({"reset_draws": false})).await.ok();
+    let plain = server.admin_post("reset", &json!({"reset_draws": false})).await.ok();
     assert_eq!(plain["backup"], Value::Null);
-    let reset = server.order("reset", &json!({"reset_participants": true, "backup": true})).await.ok();
+    let reset = server.admin_post("reset", &json!({"reset_participants": true, "backup": true})).await.ok();
     let copy = server.data_dir().join("backups").join(reset["backup"].as_str().unwrap());
     let count = "SELECT count(*) FROM fact WHERE kind = 'reset'";
     let resets: i64 = Connection::open(journal(&copy)).unwrap().query_row(count, [], |row| row.get(0)).unwrap();
     assert_eq!(resets, 0, "it was made before anything was cleared");
 
-    server.order("phase", &json!({"phase": "drawing"})).await.ok();
+    server.admin_post("phase", &json!({"phase": "drawing"})).await.ok();
     let phase_copies = || names(&server.data_dir().join("backups")).iter().filter(|name| is_named(name, "phase")).count();
     crate::test_server::poll("the new phase is backed up", || (phase_copies() == 1).then_some(())).await;
     for _ in 0..3 {
-        run_beside(&server.data_dir(), &["backup", "--keep", "1"]).await.expect_success();
+        run_while_serving(&server.data_dir(), &["backup", "--keep", "1"]).await.expect_success();
     }
     let asked = names(&server.data_dir().join("backups")).into_iter().filter(|name| is_named(name, "asked")).count();
     assert_eq!(asked, 1);
@@ -478,14 +482,14 @@ fn is_named(name: &str, cause: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_backup_that_fails_leaves_nothing_and_stops_the_call_that_waits_for_it() {
+async fn a_failed_backup_leaves_no_file_and_fails_the_call_that_requires_it() {
     let server = TestServer::start().await;
     begin_event(&server).await;
     server.limit_files(Some(16_384));
-    server.admin(Method::POST, "backup").await.refused(503, "NOT_DURABLE");
-    server.order("reset", &json!({"reset_participants": true, "backup": true})).await.refused(503, "NOT_DURABLE");
+    server.admin(Method::POST, "backup").await.expect_refusal(503, "NOT_DURABLE");
+    server.admin_post("reset", &json!({"reset_participants": true, "backup": true})).await.expect_refusal(503, "NOT_DURABLE");
     assert_eq!(names(&server.data_dir().join("backups")), ["luckydraw.lock"]);
     server.limit_files(None);
-    assert_eq!(server.look("stats").await["participant_count"], 12, "nothing was cleared");
-    server.admin(Method::POST, "backup").await.granted(201);
+    assert_eq!(server.admin_get("stats").await["participant_count"], 12, "nothing was cleared");
+    server.admin(Method::POST, "backup").await.expect_data(201);
 }

@@ -1,11 +1,12 @@
-//! Settings: all problems are reported at once, secrets are never printed, open mode stays on loopback.
+//! Settings: all problems are reported at once, secrets are never printed, open mode requires
+//! loopback.
 
-use crate::show::EVENT;
+use crate::event_steps::EVENT;
 use crate::test_server::{ADMIN_TOKEN, TestServer, run_to_end};
 use hyper::Method;
 
 #[tokio::test]
-async fn everything_wrong_is_reported_at_once_and_the_start_refused() {
+async fn all_invalid_settings_are_reported_at_once_and_the_start_refused() {
     let wrong = [("LUCKYDRAW_WOKERS", "2"), ("LUCKYDRAW_ANNOUNCE_AFTER_MS", "soon"), ("LUCKYDRAW_MAX_EVENTS", "-1")];
     let (status, printed) = run_to_end(&[], &wrong).await;
     assert_eq!(status.code(), Some(64), "{printed}");
@@ -31,7 +32,7 @@ async fn a_value_out_of_bounds_is_refused() {
 }
 
 #[tokio::test]
-async fn open_mode_is_refused_on_an_address_that_others_reach() {
+async fn open_mode_is_refused_on_a_reachable_address() {
     for bind in ["0.0.0.0:0", "[::]:0", "127.0.0.1:0,0.0.0.0:0"] {
         let (status, printed) = run_to_end(&[], &[("LUCKYDRAW_OPEN", "1"), ("LUCKYDRAW_BIND", bind)]).await;
         assert!(!status.success(), "{bind}: {printed}");
@@ -83,7 +84,7 @@ async fn the_first_start_makes_an_admin_token() {
     let token = std::fs::read_to_string(&file).unwrap();
     let events = server.get("/admin/events");
     events.clone().bearer(token.trim()).await.ok();
-    events.bearer(ADMIN_TOKEN).await.refused(401, "UNAUTHORIZED");
+    events.bearer(ADMIN_TOKEN).await.expect_refusal(401, "UNAUTHORIZED");
     let printed = server.printed();
     assert!(printed.contains(file.file_name().unwrap().to_str().unwrap()), "off a terminal the file is named: {printed}");
     assert!(!printed.contains(token.trim()), "and the token is not");
@@ -100,12 +101,12 @@ async fn the_readme_s_table_has_every_setting_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_printed_address_leads_to_an_event_that_exists() {
+async fn the_printed_address_is_of_an_existing_event() {
     let mut server = TestServer::start_with(&[("LUCKYDRAW_DEFAULT_EVENT", "gone")]).await;
     server.open_event().await;
     let lobby = server.get("/join");
     assert!(String::from_utf8_lossy(&lobby.clone().await.body).contains("/j/gone"), "a first start creates the default event");
-    server.ask(Method::DELETE, "/admin/events/gone").admin().await.ok();
+    server.request(Method::DELETE, "/admin/events/gone").admin().await.ok();
     assert!(String::from_utf8_lossy(&lobby.await.body).contains(&format!("/j/{EVENT}")));
     server.kill();
     server.restart().await;

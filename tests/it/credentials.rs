@@ -1,7 +1,7 @@
 //! Certificates for tests and TLS clients: a real rustls client, and a tunnel that puts any other
 //! test client behind TLS.
 
-use crate::test_server::PATIENCE;
+use crate::test_server::TIMEOUT;
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
@@ -38,7 +38,7 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "authority of the tests");
+        params.distinguished_name.push(DnType::CommonName, "test authority");
         let key = KeyPair::generate().unwrap();
         let root = params.self_signed(&key).unwrap().der().clone();
         let folder = tempfile::tempdir().unwrap();
@@ -104,11 +104,11 @@ pub fn client_trusting(
 pub async fn connect(address: SocketAddr, client: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
     let name = ServerName::try_from(NAME).unwrap();
-    timeout(PATIENCE, TlsConnector::from(Arc::clone(client)).connect(name, tcp)).await.expect("a handshake ends")
+    timeout(TIMEOUT, TlsConnector::from(Arc::clone(client)).connect(name, tcp)).await.expect("a handshake ends")
 }
 
 /// The certificate that a server presents.
-pub async fn shown(address: SocketAddr, client: &Arc<ClientConfig>) -> Option<CertificateDer<'static>> {
+pub async fn presented(address: SocketAddr, client: &Arc<ClientConfig>) -> Option<CertificateDer<'static>> {
     let stream = connect(address, client).await.ok()?;
     Some(stream.get_ref().1.peer_certificates()?[0].clone().into_owned())
 }

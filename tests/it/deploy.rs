@@ -1,8 +1,10 @@
-//! The deployment scripts: units that systemd accepts and rates as tight, sysctls that satisfy the doctor, and a push that rolls back by itself.
+//! The deployment scripts: units that systemd accepts and rates as tight, sysctls that satisfy the
+//! doctor, and a push that rolls back by itself.
 //!
-//! The push runs unchanged, with an `ssh` and an `scp` that use a local folder, and a `systemctl` that stops and starts the real binary.
+//! The push runs unchanged, with an `ssh` and an `scp` that use a local folder, and a `systemctl`
+//! that stops and starts the real binary.
 
-use crate::test_server::PATIENCE;
+use crate::test_server::TIMEOUT;
 use luckydraw::ops::doctor::kernel::{SYSCTLS, parse_field};
 use std::fs;
 use std::net::TcpListener;
@@ -44,9 +46,9 @@ fn analyze(folder: &TempDir, arguments: &[&str]) -> (bool, String) {
 #[test]
 fn systemd_accepts_the_units() {
     let folder = units();
-    let (sound, output) =
+    let (accepted, output) =
         analyze(&folder, &["verify", "./luckydraw.socket", "./luckydraw-redirect.socket", "./luckydraw.service"]);
-    assert!(sound && !output.contains("luckydraw."), "{output}");
+    assert!(accepted && !output.contains("luckydraw."), "{output}");
     let service = folder.path().join("luckydraw.service");
     fs::write(&service, fs::read_to_string(&service).unwrap().replace("WatchdogSec=", "WatchDogs=")).unwrap();
     let (_, output) = analyze(&folder, &["verify", "./luckydraw.service"]);
@@ -64,12 +66,12 @@ fn the_service_s_exposure_is_at_most_two() {
 }
 
 #[test]
-fn the_sysctls_satisfy_the_doctor_and_each_has_its_reason() {
+fn the_sysctls_satisfy_the_doctor_and_each_has_a_comment() {
     let text = printed("sysctl.conf");
     for wanted in SYSCTLS {
         let line = text.lines().find_map(|line| line.strip_prefix(wanted.name)?.trim().strip_prefix('='));
-        let set = line.and_then(|line| parse_field(line, wanted.field));
-        assert!(set.is_some_and(|set| set >= wanted.least), "{} is set to {set:?}", wanted.name);
+        let value = line.and_then(|line| parse_field(line, wanted.field));
+        assert!(value.is_some_and(|value| value >= wanted.least), "{} is set to {value:?}", wanted.name);
     }
     let lines: Vec<_> = text.lines().collect();
     let unexplained = lines.windows(2).find(|pair| !pair[1].starts_with('#') && !pair[0].starts_with('#'));
@@ -100,7 +102,7 @@ const SCP: &str = r#"#!/bin/sh
 exec cp "$1" "${2#*:}"
 "#;
 
-/// Stops the running server and starts the linked one, as systemd does, without reporting its fate.
+/// Stops the running server and starts the linked one, as systemd does; reports no outcome.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 [ "$1 $2" = "restart luckydraw.service" ] || exit 1
 if [ -f "$BOX/pid" ]; then
@@ -141,7 +143,7 @@ impl Machine {
     fn push(&self, binary: &Path) -> Output {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("timeout");
-        command.arg((4 * PATIENCE.as_secs()).to_string()).arg(format!("{SCRIPTS}/push")).arg("box");
+        command.arg((4 * TIMEOUT.as_secs()).to_string()).arg(format!("{SCRIPTS}/push")).arg("box");
         command.arg("--binary").arg(binary).arg("--home").arg(self.path("home")).arg("--settings").arg(self.path("settings"));
         command.env("PATH", path).env("BOX", self.folder.path()).output().unwrap()
     }
@@ -203,8 +205,8 @@ fn a_push_switches_once_and_rolls_back_by_itself() {
     assert_ne!(one, two);
     machine.assert_runs(&two);
 
-    let sick = machine.write_program("sick", "#!/bin/sh\ncase \"$1\" in --*) exit 0 ;; *) exit 1 ;; esac\n");
-    let third = machine.push(&sick);
+    let unhealthy = machine.write_program("unhealthy", "#!/bin/sh\ncase \"$1\" in --*) exit 0 ;; *) exit 1 ;; esac\n");
+    let third = machine.push(&unhealthy);
     let output = String::from_utf8_lossy(&third.stdout).into_owned();
     assert!(
         third.status.code() == Some(1) && output.contains("is not healthy") && output.contains("rolled back to"),

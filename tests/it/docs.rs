@@ -1,6 +1,7 @@
-//! The written descriptions against the code: the API's two descriptions, and the documents for people.
+//! The written descriptions against the code: the API's two descriptions, and the documents.
 //!
-//! Every route and message is described and nothing else. A document has short sentences, and every file, setting and figure it names exists.
+//! Every route and message is described, and no other. A document has short sentences, and every
+//! file, setting and figure that it names exists.
 
 use luckydraw::api::routes::ROUTES;
 use serde_json::Value;
@@ -42,7 +43,8 @@ fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("a description is JSON")
 }
 
-/// `GET /path` for each operation, with parameter names blanked, since the description may name them freely.
+/// `GET /path` for each operation, with parameter names blanked, since they may differ from the
+/// router's.
 fn described() -> BTreeSet<String> {
     let openapi = read(OPENAPI);
     let operations = |(path, item): (&String, &Value)| {
@@ -137,12 +139,12 @@ fn every_code_of_a_refusal_is_described() {
     assert!(unknown.is_empty(), "not described: {unknown:?}");
 }
 
-/// Whether a quoted text looks like a code of a refusal: UPPER_SNAKE of two words or more.
+/// True for a text that looks like a refusal's code: UPPER_SNAKE of two words or more.
 fn is_code(word: &str) -> bool {
     word.contains('_') && !word.starts_with("LUCKYDRAW_") && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
 }
 
-/// The documents for people.
+/// The checked documents.
 const DOCUMENTS: &[&str] =
     &["README.md", ".github/CONTRIBUTING.md", "benches/README.md", "scripts/deploy/README.md", "src/bin/drawload/README.md"];
 
@@ -162,7 +164,8 @@ fn prose(text: &str) -> String {
     text.split("```").step_by(2).collect()
 }
 
-/// Paragraphs, list items and table cells of a Markdown text, each on one line. An inline code counts as one word.
+/// Paragraphs, list items and table cells of a Markdown text, each on one line. Inline code counts
+/// as one word.
 fn blocks(text: &str) -> Vec<String> {
     let mut blocks = vec![String::new()];
     for line in prose(text).lines().map(str::trim) {
@@ -238,8 +241,8 @@ fn every_file_that_a_document_names_exists() {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             assert!(folder.join(file).exists(), "{name}: {link}");
             let heading = |line: &str| line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-") == anchor;
-            let is_there = || std::fs::read_to_string(folder.join(file)).unwrap().lines().any(heading);
-            assert!(anchor.is_empty() || is_there(), "{name}: {link}");
+            let has_heading = || std::fs::read_to_string(folder.join(file)).unwrap().lines().any(heading);
+            assert!(anchor.is_empty() || has_heading(), "{name}: {link}");
         }
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"/._-*".contains(c)).map(|word| word.trim_matches('.'));
         let roots = ["src/", "tests/", "benches/", "scripts/", ".github/", ".cargo/"];
@@ -261,7 +264,8 @@ fn variables(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// `the_readme_s_table_has_every_setting_and_no_other` compares the README's table with the program.
+/// `the_readme_s_table_has_every_setting_and_no_other` compares the README's table with the
+/// program.
 #[test]
 fn every_setting_that_a_document_or_script_names_is_in_the_readme_s_table() {
     let readme = document("README.md");

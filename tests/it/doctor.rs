@@ -1,6 +1,6 @@
-//! The doctor on a healthy set-up and on broken ones: its findings and its exit code.
+//! The doctor on a healthy set-up and on broken ones: findings and exit code.
 
-use crate::test_server::{PATIENCE, TestServer};
+use crate::test_server::{TIMEOUT, TestServer};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A data folder as a start makes it.
+/// A data folder as the server creates it.
 fn folder() -> (TempDir, PathBuf) {
     let temp = tempfile::tempdir().unwrap();
     let data = temp.path().join("data");
@@ -17,10 +17,10 @@ fn folder() -> (TempDir, PathBuf) {
     (temp, data)
 }
 
-/// The doctor's report on these settings, as JSON. Checks its exit code against it.
+/// The doctor's report on these settings, as JSON. Checks that its exit code agrees.
 fn examine(data: &Path, settings: &[(&str, &str)], files_max: Option<u64>) -> Value {
     let mut command = Command::new("timeout");
-    command.arg(PATIENCE.as_secs().to_string()).args([env!("CARGO_BIN_EXE_luckydraw"), "doctor", "--json"]);
+    command.arg(TIMEOUT.as_secs().to_string()).args([env!("CARGO_BIN_EXE_luckydraw"), "doctor", "--json"]);
     command.env_clear().env("LUCKYDRAW_DATA_DIR", data).env("LUCKYDRAW_BIND", "127.0.0.1:0").envs(settings.iter().copied());
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);
@@ -43,15 +43,15 @@ fn examine(data: &Path, settings: &[(&str, &str)], files_max: Option<u64>) -> Va
 }
 
 /// The first finding of this check that is not good; `None` if all are.
-fn trouble<'a>(report: &'a Value, check: &str) -> Option<&'a Value> {
+fn first_problem<'a>(report: &'a Value, check: &str) -> Option<&'a Value> {
     let findings = report["findings"].as_array().unwrap();
-    assert!(findings.iter().any(|finding| finding["check"] == check), "{check} was looked at: {report}");
+    assert!(findings.iter().any(|finding| finding["check"] == check), "{check} was checked: {report}");
     findings.iter().find(|finding| finding["check"] == check && finding["grade"] != "good")
 }
 
 /// Requires that this check alone is wrong, and that its finding holds these words.
 fn require_wrong(report: &Value, check: &str, words: &[&str]) {
-    let finding = trouble(report, check).unwrap_or_else(|| panic!("{check} is wrong: {report}"));
+    let finding = first_problem(report, check).unwrap_or_else(|| panic!("{check} is wrong: {report}"));
     assert_eq!(finding["grade"], "wrong", "{finding}");
     let line = format!("{} {}", finding["says"], finding["mend"]);
     words.iter().for_each(|word| assert!(line.contains(word), "{word}: {line}"));
@@ -66,16 +66,16 @@ fn a_healthy_machine_is_fit_to_serve() {
     let report = examine(&data, &[("LUCKYDRAW_DOMAIN", "localhost")], None);
     assert_eq!(report["healthy"], true, "{report}");
     for check in ["data folder", "disk space", "port", "name", "open files", "memory"] {
-        assert_eq!(trouble(&report, check), None);
+        assert_eq!(first_problem(&report, check), None);
     }
     for check in ["fsync", "clock", "swap", "sysctl", "burst"] {
-        trouble(&report, check);
+        first_problem(&report, check);
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "it leaves nothing behind");
 }
 
 #[test]
-fn people_get_one_line_per_finding() {
+fn the_text_report_has_one_line_per_finding() {
     let (temp, data) = folder();
     let output = Command::new(env!("CARGO_BIN_EXE_luckydraw"))
         .env_clear()
@@ -95,26 +95,26 @@ fn people_get_one_line_per_finding() {
 fn a_folder_that_is_missing_or_unwritable_is_wrong() {
     let (_temp, data) = folder();
     require_wrong(&examine(&data.join("nowhere"), &[], None), "data folder", &["is not there", "install -d"]);
-    // Nobody can make a file there, not even root.
+    // Not even root can create a file there.
     let report = examine(Path::new("/proc"), &[], None);
-    let finding = trouble(&report, "data folder").unwrap();
+    let finding = first_problem(&report, "data folder").unwrap();
     assert!(finding["grade"] == "wrong" && finding["says"].as_str().unwrap().contains("no file can be made"), "{finding}");
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_wrong_unless_it_is_a_server_of_ours() {
+async fn a_port_in_use_is_wrong_unless_luckydraw_uses_it() {
     let (_temp, data) = folder();
-    let stranger = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let address = stranger.local_addr().unwrap();
+    let other = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = other.local_addr().unwrap();
     require_wrong(&examine(&data, &[("LUCKYDRAW_BIND", &address.to_string())], None), "port", &["in use", "ss -ltnp"]);
     let server = TestServer::start().await;
     let report = examine(&server.data_dir(), &[("LUCKYDRAW_BIND", &server.address.to_string())], None);
-    assert_eq!((trouble(&report, "port"), &report["healthy"]), (None, &Value::Bool(true)), "{report}");
+    assert_eq!((first_problem(&report, "port"), &report["healthy"]), (None, &Value::Bool(true)), "{report}");
     assert!(report.to_string().contains("the limit of the running server"), "{report}");
 }
 
 #[test]
-fn too_few_files_for_the_connections_asked_for_is_wrong() {
+fn too_few_files_for_the_configured_connections_is_wrong() {
     let (_temp, data) = folder();
     let report = examine(&data, &[("LUCKYDRAW_CONNECTIONS_MAX", "5000")], Some(256));
     require_wrong(&report, "open files", &["asks for 5000", "LimitNOFILE="]);
@@ -139,14 +139,14 @@ fn a_certificate_has_to_exist_and_fit_its_key_and_name() {
         examine(&data, &settings, None)
     };
     let report = examine_tls(&cert, &key);
-    assert_eq!((trouble(&report, "certificate"), &report["healthy"]), (None, &Value::Bool(true)), "{report}");
+    assert_eq!((first_problem(&report, "certificate"), &report["healthy"]), (None, &Value::Bool(true)), "{report}");
     require_wrong(&examine_tls(&cert, &other_key), "certificate", &["LUCKYDRAW_TLS_KEY"]);
     require_wrong(&examine_tls(&foreign_cert, &foreign_key), "certificate", &["localhost"]);
     require_wrong(&examine_tls("/nowhere/cert.pem", &key), "certificate", &["/nowhere/cert.pem"]);
 }
 
 #[test]
-fn a_name_that_leads_nowhere_is_wrong() {
+fn a_name_without_an_address_is_wrong() {
     let (_temp, data) = folder();
     // The top-level domain .invalid never has an address (RFC 6761).
     require_wrong(&examine(&data, &[("LUCKYDRAW_DOMAIN", "draw.invalid")], None), "name", &["draw.invalid", "A record"]);

@@ -1,5 +1,5 @@
-//! A proxy between a client and the server that causes one kind of fault: the load tester must
-//! notice.
+//! A proxy between a client and the server that causes one kind of fault, which the load tester
+//! must report.
 //!
 //! A plain TCP proxy that parses only as much of HTTP and WebSocket as its fault needs. It counts
 //! over all connections, so that "one frame" is one in the whole run.
@@ -53,7 +53,7 @@ impl Acceptor {
         let accepting = tokio::spawn(async move {
             loop {
                 let (client, peer) = listener.accept().await.unwrap();
-                // A connection that breaks is the client's to notice.
+                // The client reports a broken connection.
                 tokio::spawn(serve(client, peer));
             }
         });
@@ -110,20 +110,20 @@ async fn proxy_answer(client: TcpStream, server: TcpStream, fault: Fault, counts
     let (mut from_server, mut to_server) = server.into_split();
     let up = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
     let mut chunk = vec![0; 64 << 10];
-    let mut begun = false;
+    let mut started = false;
     loop {
         let size = from_server.read(&mut chunk).await?;
         if size == 0 {
             break;
         }
-        let answers = if begun { 0 } else { counts.answers.fetch_add(1, Relaxed) + 1 };
-        if matches!(fault, Fault::FailEvery(every) if !begun && answers.is_multiple_of(every)) {
+        let answers = if started { 0 } else { counts.answers.fetch_add(1, Relaxed) + 1 };
+        if matches!(fault, Fault::FailEvery(every) if !started && answers.is_multiple_of(every)) {
             to_client
                 .write_all(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
                 .await?;
             break;
         }
-        begun = true;
+        started = true;
         to_client.write_all(&chunk[..size]).await?;
     }
     up.abort();

@@ -1,28 +1,28 @@
-//! The door: what is not proper HTTP, comes from a foreign page, or has no right to what it asks.
+//! The guard: invalid HTTP, foreign origins and missing rights are refused.
 
-use crate::http::exchange;
-use crate::show::{EVENT, prize};
-use crate::socket::Socket;
+use crate::event_steps::{EVENT, prize};
+use crate::http_client::exchange;
 use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::websocket_client::Socket;
 use hyper::Method;
 use serde_json::json;
 
 #[tokio::test]
-async fn health_is_answered_and_pages_exist() {
-    let house = TestServer::start().await;
-    let health = house.ask(Method::GET, "/health").await;
+async fn health_checks_and_pages_answer_200() {
+    let server = TestServer::start().await;
+    let health = server.request(Method::GET, "/health").await;
     assert_eq!((health.status.as_u16(), health.json()["status"].as_str()), (200, Some("healthy")));
     for path in ["/healthz", "/readyz", "/openapi.json", "/asyncapi.json", "/lottery", "/lottery/main", "/lottery/waiting"] {
-        assert_eq!(house.ask(Method::GET, path).await.status, 200, "{path}");
+        assert_eq!(server.request(Method::GET, path).await.status, 200, "{path}");
     }
     for path in ["/lottery/admin", "/lottery/staff", "/lottery/verify", "/lottery?event=x"] {
-        assert_eq!(house.ask(Method::GET, path).await.status, 200, "{path}");
+        assert_eq!(server.request(Method::GET, path).await.status, 200, "{path}");
     }
 }
 
 #[tokio::test]
 async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
-    let house = TestServer::start().await;
+    let server = TestServer::start().await;
     for path in [
         "/nothing",
         "/api/luckydraw/nothing",
@@ -31,14 +31,14 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
         "/api//luckydraw/register",
         "/%2e%2e/etc",
     ] {
-        house.ask(Method::GET, path).await.refused(404, "NOT_FOUND");
+        server.request(Method::GET, path).await.expect_refusal(404, "NOT_FOUND");
     }
     for (method, path, allowed) in [
         (Method::GET, "/api/luckydraw/register", vec!["POST", "OPTIONS"]),
         (Method::POST, "/api/luckydraw/results", vec!["GET", "HEAD", "OPTIONS"]),
         (Method::DELETE, "/health", vec!["GET", "HEAD"]),
     ] {
-        let answer = house.ask(method, path).await;
+        let answer = server.request(method, path).await;
         assert_eq!(answer.status, 405, "{path}");
         let allow = answer.header("allow");
         assert!(allowed.iter().all(|method| allow.contains(method)), "{path} allows {allow}");
@@ -46,33 +46,33 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
 }
 
 #[tokio::test]
-async fn head_answers_like_get_without_a_body_and_options_says_what_is_allowed() {
-    let house = TestServer::start().await;
-    house.open_event().await;
+async fn head_answers_like_get_without_a_body_and_options_lists_the_methods() {
+    let server = TestServer::start().await;
+    server.open_event().await;
     let path = format!("/api/luckydraw/results?event_id={EVENT}");
-    let (get, head) = (house.ask(Method::GET, &path).await, house.ask(Method::HEAD, &path).await);
+    let (get, head) = (server.request(Method::GET, &path).await, server.request(Method::HEAD, &path).await);
     assert_eq!((head.status, head.body.len()), (get.status, 0));
     assert_eq!(head.header("content-type"), get.header("content-type"));
     assert_eq!(head.header("content-length"), get.body.len().to_string());
-    let options = house.ask(Method::OPTIONS, "/api/luckydraw/register").await;
+    let options = server.request(Method::OPTIONS, "/api/luckydraw/register").await;
     assert!(options.status.is_success(), "{}", options.status);
     assert!(options.header("allow").contains("POST"), "{:?}", options.headers);
 }
 
 #[tokio::test]
-async fn a_request_has_one_host_that_is_this_server_s() {
-    let house = TestServer::start().await;
-    let status = |head: String| async move { exchange(house.address, head.as_bytes()).await };
-    for (what, head, expected) in [
+async fn only_a_request_with_one_host_of_this_server_is_accepted() {
+    let server = TestServer::start().await;
+    let send = |head: String| async move { exchange(server.address, head.as_bytes()).await };
+    for (case, head, expected) in [
         ("no Host", "GET /health HTTP/1.1\r\n\r\n", "400"),
         ("two Hosts", "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n\r\n", "400"),
-        ("a Host of another", "GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"),
+        ("a foreign Host", "GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"),
         ("a rebinding Host", "GET /health HTTP/1.1\r\nHost: 127.0.0.1.evil.example:80\r\n\r\n", "403"),
         ("an IP literal", "GET /health HTTP/1.1\r\nHost: 192.168.7.7\r\n\r\n", "200"),
         ("an IPv6 literal", "GET /health HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n", "200"),
         ("localhost", "GET /health HTTP/1.1\r\nHost: localhost:8000\r\n\r\n", "200"),
         (
-            "a Transfer-Encoding of its own",
+            "an unknown Transfer-Encoding",
             "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             "4",
         ),
@@ -86,46 +86,49 @@ async fn a_request_has_one_host_that_is_this_server_s() {
             "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "4",
         ),
-        ("a method of its own", "BREW /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "4"),
+        ("an unknown method", "BREW /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "4"),
         ("no HTTP at all", "hello\r\n\r\n", "400"),
         ("an endless header", &format!("GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(20_000)), "4"),
     ] {
-        let said = status(head.to_owned()).await;
-        let line = said.lines().next().unwrap_or_default();
-        assert!(line.starts_with(&format!("HTTP/1.1 {expected}")), "{what}: {line:?}");
+        let received = send(head.to_owned()).await;
+        let line = received.lines().next().unwrap_or_default();
+        assert!(line.starts_with(&format!("HTTP/1.1 {expected}")), "{case}: {line:?}");
         if expected.starts_with('4') && expected != "403" {
-            assert!(said.to_lowercase().contains("connection: close"), "{what}: what follows cannot be trusted: {said}");
+            assert!(
+                received.to_lowercase().contains("connection: close"),
+                "{case}: the bytes that follow cannot be trusted: {received}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn a_foreign_page_may_neither_read_nor_write_nor_listen() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let own = format!("http://{}", house.address);
-    let results = house.get(&format!("/results?event_id={EVENT}"));
+async fn a_foreign_page_cannot_read_write_or_open_a_socket() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let own = format!("http://{}", server.address);
+    let results = server.get(&format!("/results?event_id={EVENT}"));
     results.clone().header("Origin", &own).await.ok();
     results.clone().await.ok();
     for origin in ["https://evil.example", "http://127.0.0.1:1", "null", &own.replace("http", "https"), "http://localhost"] {
-        results.clone().header("Origin", origin).await.refused(403, "FORBIDDEN_ORIGIN");
+        results.clone().header("Origin", origin).await.expect_refusal(403, "FORBIDDEN_ORIGIN");
         let body = json!({"event_id": EVENT});
-        house.post("/register").header("Origin", origin).json(&body).await.refused(403, "FORBIDDEN_ORIGIN");
-        let socket = Socket::try_connect(house.address, EVENT, "", &[("origin", origin)]).await;
+        server.post("/register").header("Origin", origin).json(&body).await.expect_refusal(403, "FORBIDDEN_ORIGIN");
+        let socket = Socket::try_connect(server.address, EVENT, "", &[("origin", origin)]).await;
         assert!(socket.is_err(), "{origin} gets no socket");
     }
-    Socket::try_connect(house.address, EVENT, "", &[("origin", &own)]).await.unwrap().settle().await;
-    assert_eq!(house.look("stats").await["participant_count"], 0);
+    Socket::try_connect(server.address, EVENT, "", &[("origin", &own)]).await.unwrap().drain().await;
+    assert_eq!(server.admin_get("stats").await["participant_count"], 0);
 }
 
 #[tokio::test]
-async fn a_listed_origin_is_welcome_and_its_preflight_kept_for_a_day() {
+async fn a_listed_origin_is_allowed_and_its_preflight_cached_for_a_day() {
     let page = "https://draw.example";
-    let house = TestServer::start_with(&[("LUCKYDRAW_ALLOWED_ORIGINS", page)]).await;
-    house.open_event().await;
+    let server = TestServer::start_with(&[("LUCKYDRAW_ALLOWED_ORIGINS", page)]).await;
+    server.open_event().await;
     let preflight = |origin: &str| {
-        house
-            .ask(Method::OPTIONS, "/api/luckydraw/register")
+        server
+            .request(Method::OPTIONS, "/api/luckydraw/register")
             .header("Origin", origin)
             .header("Access-Control-Request-Method", "POST")
             .header("Access-Control-Request-Headers", "content-type,idempotency-key")
@@ -137,21 +140,21 @@ async fn a_listed_origin_is_welcome_and_its_preflight_kept_for_a_day() {
     assert!(answer.header("access-control-allow-methods").contains("POST"));
     let allowed = answer.header("access-control-allow-headers").to_lowercase();
     assert!(["content-type", "idempotency-key", "authorization"].iter().all(|name| allowed.contains(name)), "{allowed}");
-    preflight("https://evil.example").await.refused(403, "FORBIDDEN_ORIGIN");
-    let answer = house.get(&format!("/results?event_id={EVENT}")).header("Origin", page).await;
+    preflight("https://evil.example").await.expect_refusal(403, "FORBIDDEN_ORIGIN");
+    let answer = server.get(&format!("/results?event_id={EVENT}")).header("Origin", page).await;
     answer.ok();
     assert_eq!(answer.header("access-control-allow-origin"), page);
     assert!(answer.header("vary").to_lowercase().contains("origin"), "a cache keeps origins apart");
-    let refused = house.get("/results?event_id=nowhere").header("Origin", page).await;
-    refused.refused(404, "EVENT_NOT_FOUND");
-    assert_eq!(refused.header("access-control-allow-origin"), page, "a page may read why not");
+    let refused = server.get("/results?event_id=nowhere").header("Origin", page).await;
+    refused.expect_refusal(404, "EVENT_NOT_FOUND");
+    assert_eq!(refused.header("access-control-allow-origin"), page, "a page may read the refusal");
 }
 
 #[tokio::test]
-async fn admin_calls_want_the_admin_token_under_both_prefixes() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let phone = house.register(1).await;
+async fn admin_calls_require_the_admin_token_under_both_prefixes() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let phone = server.register(1).await;
     for prefix in ["/api/luckydraw", ""] {
         for (method, path) in [
             (Method::POST, "draw/standby"),
@@ -169,25 +172,25 @@ async fn admin_calls_want_the_admin_token_under_both_prefixes() {
             (Method::POST, "images"),
             (Method::GET, "audit"),
         ] {
-            let ask = house.ask(method, &format!("{prefix}/admin/{EVENT}/{path}"));
-            ask.clone().await.refused(401, "UNAUTHORIZED");
-            ask.clone().bearer(&phone.token).await.refused(401, "UNAUTHORIZED");
-            ask.clone().bearer(&ADMIN_TOKEN[1..]).await.refused(401, "UNAUTHORIZED");
-            ask.header("Authorization", "Basic YWRtaW46YWRtaW4=").await.refused(401, "UNAUTHORIZED");
+            let request = server.request(method, &format!("{prefix}/admin/{EVENT}/{path}"));
+            request.clone().await.expect_refusal(401, "UNAUTHORIZED");
+            request.clone().bearer(&phone.token).await.expect_refusal(401, "UNAUTHORIZED");
+            request.clone().bearer(&ADMIN_TOKEN[1..]).await.expect_refusal(401, "UNAUTHORIZED");
+            request.header("Authorization", "Basic YWRtaW46YWRtaW4=").await.expect_refusal(401, "UNAUTHORIZED");
         }
-        let ask = house.ask(Method::POST, &format!("{prefix}/admin/{EVENT}/draw/standby")).admin().json(&prize("TV"));
-        ask.await.ok();
-        let stats = house.ask(Method::GET, &format!("{prefix}/admin/{EVENT}/stats")).admin().await.ok();
+        let request = server.request(Method::POST, &format!("{prefix}/admin/{EVENT}/draw/standby")).admin().json(&prize("TV"));
+        request.await.ok();
+        let stats = server.request(Method::GET, &format!("{prefix}/admin/{EVENT}/stats")).admin().await.ok();
         assert_eq!(stats["participant_count"], 1);
     }
-    house.ask(Method::GET, "/api/luckydraw/admin/nowhere/stats").admin().await.refused(404, "EVENT_NOT_FOUND");
+    server.request(Method::GET, "/api/luckydraw/admin/nowhere/stats").admin().await.expect_refusal(404, "EVENT_NOT_FOUND");
 }
 
 #[tokio::test]
 async fn wrong_tokens_never_lock_out_the_right_one() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    let events = house.get("/admin/events");
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let events = server.get("/admin/events");
     let guesses = (0..40).map(|index| {
         let guess = events.clone().bearer(&format!("guess-{index}"));
         async move { guess.await.status.as_u16() }
@@ -199,37 +202,42 @@ async fn wrong_tokens_never_lock_out_the_right_one() {
 }
 
 #[tokio::test]
-async fn the_login_cookie_changes_things_only_from_a_page_of_ours() {
-    let house = TestServer::start().await;
-    house.open_event().await;
-    house.post("/admin/login").json(&json!({"token": "wrong"})).await.refused(401, "UNAUTHORIZED");
-    let login = house.post("/admin/login").json(&json!({"token": ADMIN_TOKEN})).await;
+async fn the_login_cookie_permits_changes_only_from_own_pages() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.post("/admin/login").json(&json!({"token": "wrong"})).await.expect_refusal(401, "UNAUTHORIZED");
+    let login = server.post("/admin/login").json(&json!({"token": ADMIN_TOKEN})).await;
     login.ok();
     let whole = login.header("set-cookie").to_owned();
     assert!(whole.contains("HttpOnly") && whole.contains("SameSite=Strict"), "{whole}");
     let cookie = login.cookie().unwrap();
     assert!(!cookie.contains(ADMIN_TOKEN), "a cookie is not the token itself");
-    let own = format!("http://{}", house.address);
-    let stats = house.ask(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/stats")).header("Cookie", &cookie);
+    let own = format!("http://{}", server.address);
+    let stats = server.request(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/stats")).header("Cookie", &cookie);
     stats.await.ok();
-    let standby = house
-        .ask(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/draw/standby"))
+    let standby = server
+        .request(Method::POST, &format!("/api/luckydraw/admin/{EVENT}/draw/standby"))
         .json(&prize("TV"))
         .header("Cookie", &cookie);
-    standby.clone().await.refused(403, "FORBIDDEN_ORIGIN");
-    standby.clone().header("Origin", &own).await.refused(403, "FORBIDDEN_ORIGIN");
-    standby.clone().header("X-Luckydraw", "1").await.refused(403, "FORBIDDEN_ORIGIN");
-    standby.clone().header("X-Luckydraw", "1").header("Origin", "https://evil.example").await.refused(403, "FORBIDDEN_ORIGIN");
+    standby.clone().await.expect_refusal(403, "FORBIDDEN_ORIGIN");
+    standby.clone().header("Origin", &own).await.expect_refusal(403, "FORBIDDEN_ORIGIN");
+    standby.clone().header("X-Luckydraw", "1").await.expect_refusal(403, "FORBIDDEN_ORIGIN");
+    standby
+        .clone()
+        .header("X-Luckydraw", "1")
+        .header("Origin", "https://evil.example")
+        .await
+        .expect_refusal(403, "FORBIDDEN_ORIGIN");
     standby.header("X-Luckydraw", "1").header("Origin", &own).await.ok();
-    let mut console = house.socket_with(EVENT, "?role=admin", &[("cookie", &cookie), ("origin", &own)]).await;
+    let mut console = server.socket_with(EVENT, "?role=admin", &[("cookie", &cookie), ("origin", &own)]).await;
     console.until("state_sync").await;
 }
 
 #[tokio::test]
-async fn the_descriptions_are_served_as_they_are_in_the_source() {
-    let house = TestServer::start().await;
-    let served = house.ask(Method::GET, "/openapi.json").await.json();
+async fn the_api_descriptions_are_served_as_in_the_source() {
+    let server = TestServer::start().await;
+    let served = server.request(Method::GET, "/openapi.json").await.json();
     assert_eq!(served, serde_json::from_str::<serde_json::Value>(include_str!("../../src/api/docs/openapi.json")).unwrap());
-    let served = house.ask(Method::GET, "/asyncapi.json").await.json();
+    let served = server.request(Method::GET, "/asyncapi.json").await.json();
     assert_eq!(served, serde_json::from_str::<serde_json::Value>(include_str!("../../src/api/docs/asyncapi.json")).unwrap());
 }

@@ -1,13 +1,12 @@
-//! Imports of prizes from spreadsheets: previewed, then added whole or not at all, and harmless to
-//! the server.
+//! Imports of prizes from spreadsheets: previewed, then added whole or not at all.
 
-use crate::http::Answer;
-use crate::show::EVENT;
+use crate::event_steps::EVENT;
+use crate::http_client::Response;
 use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::json;
 
-async fn import(server: &TestServer, query: &str, file: impl Into<bytes::Bytes>) -> Answer {
+async fn import(server: &TestServer, query: &str, file: impl Into<bytes::Bytes>) -> Response {
     server.admin(Method::POST, &format!("prizes/import{query}")).body("text/plain", file).await
 }
 
@@ -16,15 +15,15 @@ async fn a_list_is_previewed_and_then_added_whole() {
     let mut server = TestServer::start().await;
     server.open_event().await;
     let list = "경품명\t수량\t방식\t당첨자 수\t주소 필요\r\n<script>alert(1)</script>\t2\t카드\t2\tO\r\n=1+1 😀\t1\t\t\t\r\n";
-    let shown = import(&server, "?preview=1", list).await.ok();
-    assert_eq!((&shown["format"], &shown["count"], &shown["imported"]), (&json!("tsv"), &json!(2), &json!(false)));
-    assert_eq!(shown["prizes"][0]["needs_address"], true);
-    assert_eq!(server.look("prizes").await["total_count"], 0, "a preview changes nothing");
-    let taken = import(&server, "", list).await.granted(201);
-    assert_eq!((&taken["count"], &taken["imported"]), (&json!(2), &json!(true)));
+    let preview = import(&server, "?preview=1", list).await.ok();
+    assert_eq!((&preview["format"], &preview["count"], &preview["imported"]), (&json!("tsv"), &json!(2), &json!(false)));
+    assert_eq!(preview["prizes"][0]["needs_address"], true);
+    assert_eq!(server.admin_get("prizes").await["total_count"], 0, "a preview changes nothing");
+    let imported = import(&server, "", list).await.expect_data(201);
+    assert_eq!((&imported["count"], &imported["imported"]), (&json!(2), &json!(true)));
     server.kill();
     server.restart().await;
-    let listed = server.look("prizes").await;
+    let listed = server.admin_get("prizes").await;
     assert_eq!((&listed["total_count"], &listed["prizes"][1]["prize_name"]), (&json!(2), &json!("=1+1 😀")));
     assert_eq!(listed["prizes"][0]["draw_mode"], "card");
 }
@@ -46,11 +45,15 @@ async fn a_workbook_reads_as_a_spreadsheet_shows_it() {
     // An empty row, then a row of a name alone.
     sheet.write(3, 0, "커피 쿠폰").unwrap();
     let file = book.save_to_buffer().unwrap();
-    let shown = import(&server, "?preview=1", file.clone()).await.ok();
-    assert_eq!((&shown["format"], &shown["count"], &shown["error_count"]), (&json!("xlsx"), &json!(2), &json!(0)), "{shown}");
-    assert_eq!(server.look("prizes").await["total_count"], 0);
-    import(&server, "", file).await.granted(201);
-    let listed = server.look("prizes").await;
+    let preview = import(&server, "?preview=1", file.clone()).await.ok();
+    assert_eq!(
+        (&preview["format"], &preview["count"], &preview["error_count"]),
+        (&json!("xlsx"), &json!(2), &json!(0)),
+        "{preview}"
+    );
+    assert_eq!(server.admin_get("prizes").await["total_count"], 0);
+    import(&server, "", file).await.expect_data(201);
+    let listed = server.admin_get("prizes").await;
     let tv = &listed["prizes"][0];
     assert_eq!((&tv["prize_name"], &tv["quantity"], &tv["winner_count"]), (&json!("65인치 텔레비전 📺"), &json!(2), &json!(2)));
     assert_eq!((&tv["draw_mode"], &tv["needs_address"]), (&json!("card"), &json!(true)));
@@ -68,22 +71,22 @@ async fn an_error_in_a_workbook_names_its_row() {
         sheet.write(row, 1, quantity).unwrap();
     }
     let refused = import(&server, "", book.save_to_buffer().unwrap()).await;
-    refused.refused(422, "IMPORT_FAILED");
+    refused.expect_refusal(422, "IMPORT_FAILED");
     let detail = &refused.json()["detail"];
     assert_eq!((&detail["errors"][0]["row"], &detail["errors"][0]["column"]), (&json!(3), &json!("quantity")), "{detail}");
-    assert_eq!(server.look("prizes").await["total_count"], 0, "nothing is added");
+    assert_eq!(server.admin_get("prizes").await["total_count"], 0, "nothing is added");
 }
 
 #[tokio::test]
-async fn text_saved_by_korean_excel_keeps_its_letters() {
+async fn text_saved_by_korean_excel_is_decoded() {
     let server = TestServer::start().await;
     server.open_event().await;
     // CP949 has the last syllable, EUC-KR does not.
     let (file, _, is_lossy) = encoding_rs::EUC_KR.encode("경품명,수량\r\n한우 선물세트,3\r\n뷁,1\r\n");
     assert!(!is_lossy && std::str::from_utf8(&file).is_err());
-    let taken = import(&server, "", file.into_owned()).await.granted(201);
-    assert_eq!((&taken["format"], &taken["encoding"], &taken["count"]), (&json!("csv"), &json!("cp949"), &json!(2)));
-    let listed = server.look("prizes").await;
+    let imported = import(&server, "", file.into_owned()).await.expect_data(201);
+    assert_eq!((&imported["format"], &imported["encoding"], &imported["count"]), (&json!("csv"), &json!("cp949"), &json!(2)));
+    let listed = server.admin_get("prizes").await;
     assert_eq!((&listed["prizes"][0]["prize_name"], &listed["prizes"][0]["quantity"]), (&json!("한우 선물세트"), &json!(3)));
     assert_eq!(listed["prizes"][1]["prize_name"], "뷁");
 }
@@ -93,14 +96,14 @@ async fn a_list_with_errors_adds_nothing_and_names_the_cells() {
     let server = TestServer::start().await;
     server.open_event().await;
     let list = "name,quantity\nTV,1\nMug,many\nTV,2\n";
-    let shown = import(&server, "?preview=1", list).await.ok();
-    assert_eq!((&shown["count"], &shown["error_count"]), (&json!(1), &json!(2)));
+    let preview = import(&server, "?preview=1", list).await.ok();
+    assert_eq!((&preview["count"], &preview["error_count"]), (&json!(1), &json!(2)));
     let refused = import(&server, "", list).await;
-    refused.refused(422, "IMPORT_FAILED");
+    refused.expect_refusal(422, "IMPORT_FAILED");
     let detail = &refused.json()["detail"];
     assert_eq!(detail["errors"][0], json!({"row": 3, "column": "quantity", "why": "must be a whole number"}));
     assert_eq!((&detail["errors"][1]["row"], &detail["error_count"]), (&json!(4), &json!(2)));
-    assert_eq!(server.look("prizes").await["total_count"], 0);
+    assert_eq!(server.admin_get("prizes").await["total_count"], 0);
 }
 
 #[tokio::test]
@@ -108,32 +111,32 @@ async fn a_file_that_is_no_table_is_refused_and_the_server_continues() {
     let server = TestServer::start().await;
     server.open_event().await;
     for file in [&b"\x89PNG\r\n\x1a\n\0\0"[..], b"PK\x03\x04broken", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"] {
-        import(&server, "?preview=1", file.to_vec()).await.refused(422, "IMPORT_FAILED");
+        import(&server, "?preview=1", file.to_vec()).await.expect_refusal(422, "IMPORT_FAILED");
     }
-    import(&server, "", vec![b'a'; (2 << 20) + 1]).await.refused(413, "BODY_TOO_LARGE");
+    import(&server, "", vec![b'a'; (2 << 20) + 1]).await.expect_refusal(413, "BODY_TOO_LARGE");
     let path = format!("/api/luckydraw/admin/{EVENT}/prizes/import");
-    server.ask(Method::POST, &path).body("text/plain", "name\nTV").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(import(&server, "", "TV").await.granted(201)["count"], 1);
+    server.request(Method::POST, &path).body("text/plain", "name\nTV").await.expect_refusal(401, "UNAUTHORIZED");
+    assert_eq!(import(&server, "", "TV").await.expect_data(201)["count"], 1);
 }
 
 #[tokio::test]
-async fn only_a_rehearsal_is_wiped_and_only_by_its_word() {
+async fn only_a_rehearsal_is_wiped_and_only_with_its_word() {
     let server = TestServer::start().await;
     server.open_event_with(json!({"event_id": EVENT, "rehearsal": true})).await;
     let sync = server.public("/state").await["state_sync"].clone();
     assert_eq!(sync["rehearsal"], true, "every page can show it");
     let phone = server.register(1).await;
-    let (draw, _) = server.whole_draw(&crate::show::prize("TV")).await;
+    let (draw, _) = server.whole_draw(&crate::event_steps::prize("TV")).await;
     let form = json!({"event_id": EVENT, "draw_id": draw, "name": "연습", "phone": "010-1234-5678", "consent": true});
     server.post("/winner-info").bearer(&phone.token).json(&form).await.ok();
-    server.order("rehearsal/wipe", &json!({"word": "yes"})).await.refused(422, "INVALID_REQUEST");
-    let wiped = server.order("rehearsal/wipe", &json!({"word": "리허설"})).await.ok();
+    server.admin_post("rehearsal/wipe", &json!({"word": "yes"})).await.expect_refusal(422, "INVALID_REQUEST");
+    let wiped = server.admin_post("rehearsal/wipe", &json!({"word": "리허설"})).await.ok();
     assert_ne!(wiped["event_session_id"], sync["event_session_id"]);
-    assert_eq!(server.look("participants").await["total_count"], 0);
-    assert_eq!(server.look("winners?all=1").await["total_count"], 0);
+    assert_eq!(server.admin_get("participants").await["total_count"], 0);
+    assert_eq!(server.admin_get("winners?all=1").await["total_count"], 0);
     assert_eq!(server.register(2).await.number, 1, "numbers start at one again");
 
-    server.post("/admin/events").admin().json(&json!({"event_id": "real"})).await.granted(201);
+    server.post("/admin/events").admin().json(&json!({"event_id": "real"})).await.expect_data(201);
     let real = server.post("/admin/real/rehearsal/wipe").admin().json(&json!({"word": "REHEARSAL"})).await;
-    real.refused(409, "NOT_A_REHEARSAL");
+    real.expect_refusal(409, "NOT_A_REHEARSAL");
 }

@@ -1,4 +1,4 @@
-//! The load tester can be trusted: it passes an honest server, and names the fault of any other.
+//! The load tester can be trusted: it passes a correct server and names the fault of any other.
 //!
 //! The tester is the real binary against the real server, at a fiftieth of the plan's times, with a
 //! proxy between them that causes one fault at a time. Its runner serves `load_scenarios` too.
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long one run may take, on a busy machine.
+/// Longest run, on a busy machine.
 const RUN_MAX: Duration = Duration::from_secs(180);
 
 /// The result of a run.
@@ -46,14 +46,13 @@ impl Run {
     }
 
     /// Asserts that every criterion is met that any run must meet.
-    pub fn meets_all_musts(&self) {
+    pub fn expect_all_musts_met(&self) {
         let met = |judgement: &Value| judgement["origin"] != "must" || judgement["grade"] == "good";
         assert!(self.judgements().iter().all(met), "{}", self.output);
     }
 
-    /// Asserts that the criterion on this metric is missed, and that the report says so in these
-    /// words.
-    fn names(&self, metric: &str, words: &str) {
+    /// Asserts that the criterion on this metric is missed, and that the report has these words.
+    fn expect_missed(&self, metric: &str, words: &str) {
         assert_eq!(self.code, Some(99), "{}", self.output);
         let grade = self.grade(metric);
         assert!(grade == "missed" || grade == "tolerable", "{metric} is {grade}: {}", self.output);
@@ -118,7 +117,7 @@ const DRAWS: &[&str] = &["--scenario", "b", "--users", "30", "--prizes", "10", "
 const MIXED: &[&str] = &["--scenario", "c", "--users", "30", "--prizes", "10", "--time-scale", "0.02"];
 
 #[tokio::test]
-async fn an_honest_server_passes_every_scenario() {
+async fn a_correct_server_passes_every_scenario() {
     let server = TestServer::start().await;
     let pid = server.pid().to_string();
     let arguments = ["--scenario", "all", "--users", "30", "--prizes", "10", "--time-scale", "0.005", "--pid", &pid];
@@ -131,7 +130,7 @@ async fn an_honest_server_passes_every_scenario() {
         assert_eq!(metric("register.count"), Some(30.0));
         let (expected, received) = (metric("delivery.expected").unwrap(), metric("delivery.received"));
         assert_eq!(received, Some(expected), "{}", scenario["what"]);
-        // On a busy machine a phone connects after the first draw, and only what follows is due.
+        // On a busy machine a phone connects after the first draw; only later frames are due.
         assert!(expected <= frames && expected >= frames * 0.8, "{expected} frames: {}", scenario["what"]);
         assert!(metric("server.rss_peak_mb").unwrap() > 1.0);
     }
@@ -150,10 +149,10 @@ async fn a_proxy_without_a_fault_passes() {
     assert!(run.page.contains("통과 PASS") && run.page.contains("<polyline"));
     assert_eq!(run.page.matches("<circle").count(), 0, "no frame was lost");
     for outside in ["src=", "url(", "@import", "<script", "<link", "http-equiv=\"refresh"] {
-        assert!(!run.page.contains(outside), "the page asks for nothing: {outside}");
+        assert!(!run.page.contains(outside), "the page makes no request: {outside}");
     }
     assert!(run.page.split("href=\"").skip(1).all(|link| link.starts_with('#')), "links lead within the page");
-    assert!(run.page.contains("default-src 'none'"), "and it may not ask for anything");
+    assert!(run.page.contains("default-src 'none'"), "its policy permits no request");
     for both in ["부하 시험 보고서", "Load test report", "추첨 × 폰", "draws × phones"] {
         assert!(run.page.contains(both), "{both}");
     }
@@ -162,18 +161,18 @@ async fn a_proxy_without_a_fault_passes() {
 #[tokio::test]
 async fn one_lost_frame_is_named() {
     let run = with_fault(Fault::DropFrame(601), DRAWS).await;
-    run.names("delivery.lost", "never heard seq");
+    run.expect_missed("delivery.lost", "never heard seq");
     assert_eq!(run.page.matches("<circle").count(), 1, "one lost frame is one visible dot");
 }
 
 #[tokio::test]
 async fn one_duplicate_frame_is_named() {
-    with_fault(Fault::DuplicateFrame(601), DRAWS).await.names("delivery.doubled", "twice");
+    with_fault(Fault::DuplicateFrame(601), DRAWS).await.expect_missed("delivery.doubled", "twice");
 }
 
 #[tokio::test]
 async fn two_swapped_frames_are_named() {
-    with_fault(Fault::SwapFrames(601), DRAWS).await.names("delivery.reordered", " after seq ");
+    with_fault(Fault::SwapFrames(601), DRAWS).await.expect_missed("delivery.reordered", " after seq ");
 }
 
 #[tokio::test]
@@ -188,45 +187,45 @@ async fn late_frames_miss_a_threshold_on_the_spread() {
 
 #[tokio::test]
 async fn answers_turned_into_errors_are_named() {
-    with_fault(Fault::FailEvery(50), MIXED).await.names("errors.percent", ": 500");
+    with_fault(Fault::FailEvery(50), MIXED).await.expect_missed("errors.percent", ": 500");
 }
 
 #[tokio::test]
 async fn refused_upgrades_are_named() {
     let arguments = ["--scenario", "a", "--users", "60", "--time-scale", "0.02"];
-    with_fault(Fault::RefuseEvery(50), &arguments).await.names("ws.success.percent", "503");
+    with_fault(Fault::RefuseEvery(50), &arguments).await.expect_missed("ws.success.percent", "503");
 }
 
 #[tokio::test]
 async fn another_winner_on_one_phone_is_named() {
-    with_fault(Fault::ChangeWinner(130), DRAWS).await.names("delivery.contradicted", "others heard something else");
+    with_fault(Fault::ChangeWinner(130), DRAWS).await.expect_missed("delivery.contradicted", "others heard something else");
 }
 
 #[tokio::test]
 async fn another_winner_on_every_phone_contradicts_the_history() {
-    with_fault(Fault::ChangeWinners, DRAWS).await.names("winners.wrong", "the history says");
+    with_fault(Fault::ChangeWinners, DRAWS).await.expect_missed("winners.wrong", "the history says");
 }
 
 #[tokio::test]
 async fn silent_sockets_do_not_pass() {
     let arguments = ["--scenario", "a", "--users", "20", "--time-scale", "0.02"];
-    with_fault(Fault::Silence, &arguments).await.names("ws.ungreeted", "ws.ungreeted");
+    with_fault(Fault::Silence, &arguments).await.expect_missed("ws.ungreeted", "ws.ungreeted");
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_begin_says_why() {
+async fn a_run_that_cannot_start_names_the_reason() {
     let server = TestServer::start().await;
-    let nobody = full_scenario(SocketAddr::from(([127, 0, 0, 1], 1)), &["--scenario", "a", "--users", "1"]).await;
-    assert_eq!(nobody.code, Some(3), "{}", nobody.output);
-    let stranger = full_scenario(server.address, &["--scenario", "a", "--admin-token", "not-the-token-of-this-server"]).await;
-    assert_eq!((stranger.code, stranger.output.contains("--admin-token")), (Some(3), true), "{}", stranger.output);
+    let no_server = full_scenario(SocketAddr::from(([127, 0, 0, 1], 1)), &["--scenario", "a", "--users", "1"]).await;
+    assert_eq!(no_server.code, Some(3), "{}", no_server.output);
+    let wrong_token = full_scenario(server.address, &["--scenario", "a", "--admin-token", "not-the-token-of-this-server"]).await;
+    assert_eq!((wrong_token.code, wrong_token.output.contains("--admin-token")), (Some(3), true), "{}", wrong_token.output);
     let two_tokens =
         full_scenario(server.address, &["--admin-token", "one-token-of-two", "--admin-token-file", "/dev/null"]).await;
     assert_eq!(two_tokens.code, Some(64), "{}", two_tokens.output);
     let no_metric = full_scenario(server.address, &["--threshold", "speed<1ms"]).await;
     assert_eq!((no_metric.code, no_metric.output.contains("no metric speed")), (Some(64), true), "{}", no_metric.output);
-    let greedy = full_scenario(server.address, &["--users", "3", "--prizes", "4"]).await;
-    assert_eq!(greedy.code, Some(64), "{}", greedy.output);
+    let too_many_prizes = full_scenario(server.address, &["--users", "3", "--prizes", "4"]).await;
+    assert_eq!(too_many_prizes.code, Some(64), "{}", too_many_prizes.output);
 }
 
 #[tokio::test]
@@ -238,16 +237,16 @@ async fn sockets_alone_and_calls_alone_are_judged() {
         (&["http-test", "--scenario", "draw", "--prizes", "5"], "draw.complete.p95", 20.0, "winners.wrong"),
         (&["http-test", "--scenario", "mixed", "--prizes", "5"], "winner_info.p95", 20.0, "answers.wrong"),
     ];
-    for (words, measured, registered, judged) in tests {
-        let arguments = [&words[1..], &["--users", "20", "--duration", "2"]].concat();
-        let run = run_against(words[0], server.address, &arguments).await;
+    for (subcommand, measured, registered, judged) in tests {
+        let arguments = [&subcommand[1..], &["--users", "20", "--duration", "2"]].concat();
+        let run = run_against(subcommand[0], server.address, &arguments).await;
         let scenario = &run.summary["scenarios"][0];
-        assert!(scenario["metrics"][measured].as_f64().is_some_and(|ms| ms > 0.0), "{words:?}: {}", run.output);
-        assert_eq!(scenario["metrics"]["register.count"], registered, "{words:?}");
-        assert!(run.judgements().iter().any(|judgement| judgement["metric"] == judged), "{words:?}: {}", run.output);
+        assert!(scenario["metrics"][measured].as_f64().is_some_and(|ms| ms > 0.0), "{subcommand:?}: {}", run.output);
+        assert_eq!(scenario["metrics"]["register.count"], registered, "{subcommand:?}");
+        assert!(run.judgements().iter().any(|judgement| judgement["metric"] == judged), "{subcommand:?}: {}", run.output);
         // The plan's times are judged too, but this machine may be busy: they are not asserted.
-        run.meets_all_musts();
-        assert_eq!(scenario["failures"], serde_json::json!([]), "{words:?}");
+        run.expect_all_musts_met();
+        assert_eq!(scenario["failures"], serde_json::json!([]), "{subcommand:?}");
     }
 }
 
@@ -257,7 +256,7 @@ async fn an_existing_event_needs_no_admin_token() {
     let event = ["--event-id", "demo", "--admin-token", "not-the-token-of-this-server"];
     let size = ["--users", "5", "--duration", "1", "--ramp-up", "0.2"];
     let run = run_against("websocket-test", server.address, &[&event[..], &size].concat()).await;
-    run.meets_all_musts();
+    run.expect_all_musts_met();
     assert_eq!(run.summary["scenarios"][0]["event_id"], "demo");
 }
 
@@ -285,14 +284,14 @@ async fn a_run_is_compared_with_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn an_interrupted_run_says_so_and_is_reported() {
+async fn an_interrupted_run_is_reported_as_interrupted() {
     let server = TestServer::start().await;
     let out = tempfile::tempdir().unwrap();
     let host = server.address.to_string();
     let mut command = command(&["full-scenario", "--scenario", "a", "--users", "20", "--host", &host, "--out"]);
     command.arg(out.path()).env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).stderr(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
-    // The first line of progress comes when the run has begun.
+    // The first progress line arrives after the start of the run.
     timeout(RUN_MAX, child.stderr.as_mut().unwrap().read_u8()).await.unwrap().unwrap();
     // The child is not reaped yet, so its id is still its own.
     let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
@@ -305,21 +304,21 @@ async fn an_interrupted_run_says_so_and_is_reported() {
 }
 
 #[tokio::test]
-async fn a_process_is_watched_for_the_given_time() {
+async fn a_process_is_monitored_for_the_given_time() {
     let server = TestServer::start().await;
-    let watch =
+    let monitor =
         async |pid: &str| drawload(&[], &["memory-monitor", "--duration", "0.3", "--interval", "0.1", "--pid", pid]).await;
-    let run = watch(&server.pid().to_string()).await;
+    let run = monitor(&server.pid().to_string()).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
     let rows: Vec<&str> = run.output.lines().collect();
     assert!(rows.len() >= 5 && rows[0].starts_with("at_s,rss_mb"), "{}", run.output);
     let rss: f64 = rows[1].split(',').nth(1).unwrap().parse().unwrap();
     assert!(rss > 1.0 && rows.last().unwrap().contains("steady"), "{}", run.output);
-    let missing = watch("4294967295").await;
+    let missing = monitor("4294967295").await;
     assert_eq!(missing.code, Some(3), "{}", missing.output);
 }
 
-/// Where a value violates a schema; supports the part of JSON Schema that ours uses.
+/// Violations of a schema; supports the subset of JSON Schema that `summary.schema.json` uses.
 fn schema_violations(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(name) = schema["$ref"].as_str() {
         let schema = root.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("{name} is in the schema"));
@@ -366,7 +365,7 @@ fn schema_violations(root: &Value, schema: &Value, value: &Value, at: &str) -> V
 }
 
 #[test]
-fn the_schema_check_notices_what_does_not_fit() {
+fn the_schema_check_detects_every_violation() {
     let schema = serde_json::json!({"type": "object", "additionalProperties": false, "required": ["a"], "properties": {
         "a": {"type": ["integer", "null"]}, "b": {"type": "array", "items": {"enum": ["x"]}}}});
     let check = |value: Value| schema_violations(&schema, &schema, &value, "v").len();

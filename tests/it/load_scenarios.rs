@@ -1,7 +1,8 @@
-//! The load tester runs what it is told: scenario files, trouble, TLS, and the search of the ceiling.
+//! The load tester's options: scenario files, storms and slow clients, TLS, and the search for the
+//! ceiling.
 //!
 //! The tester is the real binary against the real server. Times are small and never asserted. The
-//! tests assert who received what, what was counted, and what the tester reports.
+//! tests assert deliveries, counts, and the tester's report.
 
 use crate::faulty_proxy::{Acceptor, read_head};
 use crate::load::{Run, drawload, full_scenario};
@@ -29,15 +30,15 @@ fn assert_all_received(run: &Run, most: f64) {
 #[tokio::test]
 async fn the_example_scenario_file_runs_as_written() {
     let server = TestServer::start().await;
-    let file = "scripts/scenarios/evening.toml";
+    let file = "scripts/scenarios/company-event.toml";
     let run = full_scenario(server.address, &["--scenario-file", file, "--users", "60", "--time-scale", "0.01"]).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
     let scenario = &run.summary["scenarios"][0];
-    assert_eq!((&scenario["scenario"], &scenario["what"]), (&"file".into(), &"company evening".into()));
+    assert_eq!((&scenario["scenario"], &scenario["what"]), (&"file".into(), &"company event".into()));
     assert_eq!((run.metric("register.count"), run.metric("draws.announced")), (60.0, 30.0));
     assert!(run.metric("storm.departed") >= 50.0 && run.metric("storm.caught_up") > 0.0, "{}", run.output);
-    assert_eq!(scenario["latencies"]["results"]["response"]["count"], 60, "everybody looked up the results");
-    assert!(scenario["latencies"]["winner_info"]["response"]["count"].as_u64() > Some(0), "winners handed in details");
+    assert_eq!(scenario["latencies"]["results"]["response"]["count"], 60, "every phone requested the results");
+    assert!(scenario["latencies"]["winner_info"]["response"]["count"].as_u64() > Some(0), "winners submitted details");
 }
 
 #[tokio::test]
@@ -63,14 +64,14 @@ async fn an_invalid_scenario_file_is_refused_by_its_key() {
 }
 
 #[tokio::test]
-async fn everybody_catches_up_after_a_storm_exactly_once() {
+async fn every_phone_catches_up_after_a_storm_exactly_once() {
     let server = TestServer::start().await;
     let size = ["--users", "40", "--prizes", "40", "--time-scale", "0.02"];
     let run = full_scenario(server.address, &[&["--scenario", "b", "--reconnect-storm"], &size[..]].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
     assert_eq!(run.metric("storm.departed"), 41.0, "every phone and the display");
     assert_eq!(run.metric("storm.absent"), 0.0);
-    // Each is away for at least 0.1 s, and draws begin every 0.06 s: everybody misses something.
+    // Each is away for at least 0.1 s, and draws start every 0.06 s: every phone misses frames.
     assert!(run.metric("storm.caught_up") >= 40.0, "{}", run.output);
     assert_all_received(&run, 41.0 * 160.0);
     assert_eq!(run.summary["scenarios"][0]["latencies"]["ws.return"]["response"]["count"], 41);
@@ -81,7 +82,7 @@ async fn everybody_catches_up_after_a_storm_exactly_once() {
 }
 
 #[tokio::test]
-async fn slow_phones_are_evicted_and_nobody_else_notices() {
+async fn slow_phones_are_evicted_and_all_others_get_every_frame() {
     let server = TestServer::start().await;
     // 600 frames of some 250 bytes: far more than both kernels and the outbox hold for a phone that
     // does not read, whatever the kernel's settings.
@@ -89,13 +90,13 @@ async fn slow_phones_are_evicted_and_nobody_else_notices() {
     let slow = ["--slow-clients", "4%", "--threshold", "ws.slow_kept<=0", "--threshold", "ws.slow_evicted>=2"];
     let run = full_scenario(server.address, &[&["--scenario", "b"], &size[..], &slow].concat()).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
-    run.meets_all_musts();
+    run.expect_all_musts_met();
     // 144 phones and the display; nothing is due to the other 6.
     assert_all_received(&run, 145.0 * 600.0);
 }
 
 #[tokio::test]
-async fn the_ceiling_is_where_the_server_has_no_more_sockets() {
+async fn the_ceiling_is_the_server_s_connection_limit() {
     // 33 users, their display and the calls beside them fit; a hundred do not.
     let server = TestServer::start_with(&[("LUCKYDRAW_CONNECTIONS_MAX", "48")]).await;
     let arguments = ["--scenario", "ceiling", "--users", "8", "--users-max", "100", "--prizes", "2", "--time-scale", "0.02"];
@@ -139,9 +140,9 @@ async fn a_server_that_holds_every_step_has_no_known_ceiling() {
     // A server that fails with one user fails the run.
     let never = [&arguments[..], &["--threshold", "register.p99<0.001ms"]].concat();
     let run = full_scenario(server.address, &never).await;
-    let nobody = (&run.summary["ceiling"]["held"], &run.summary["ceiling"]["broke"]);
+    let bounds = (&run.summary["ceiling"]["held"], &run.summary["ceiling"]["broke"]);
     assert!(run.code == Some(99) || run.code == Some(4), "{}", run.output);
-    assert_eq!(nobody, (&0.into(), &1.into()), "{}", run.output);
+    assert_eq!(bounds, (&0.into(), &1.into()), "{}", run.output);
 }
 
 #[tokio::test]
@@ -158,7 +159,7 @@ async fn connections_come_from_the_given_addresses() {
     let arguments = ["websocket-test", "--host", &host, "--users", "9", "--duration", "1", "--ramp-up", "0.2"];
     let sources = ["--source-ips", "127.0.0.2-127.0.0.3,127.0.0.7"];
     let run = drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &[&arguments[..], &sources].concat()).await;
-    run.meets_all_musts();
+    run.expect_all_musts_met();
     let seen: Vec<_> = seen.lock().unwrap().iter().cloned().collect();
     assert_eq!(seen, ["127.0.0.2", "127.0.0.3", "127.0.0.7"]);
     let wrong = drawload(&[], &[&arguments[..], &["--source-ips", "127.0.0.9-127.0.0.2"]].concat()).await;
@@ -183,8 +184,13 @@ async fn a_server_behind_tls_is_tested_with_its_authority() {
         assert!(run.metric("baseline.tls.p50") > 0.0 && run.metric("baseline.connect.p50") > 0.0);
         assert_all_received(&run, 16.0 * 20.0);
     }
-    let stranger = test(&https, &[]).await;
-    assert!(stranger.code == Some(3) && stranger.output.contains("UnknownIssuer"), "{:?} {}", stranger.code, stranger.output);
+    let without_ca = test(&https, &[]).await;
+    assert!(
+        without_ca.code == Some(3) && without_ca.output.contains("UnknownIssuer"),
+        "{:?} {}",
+        without_ca.code,
+        without_ca.output
+    );
     assert_eq!(test(&https, &["--insecure"]).await.code, Some(0), "it is on this machine");
     let far = test("https://192.0.2.1", &["--insecure"]).await;
     assert!(far.code == Some(64) && far.output.contains("--insecure"), "{}", far.output);
@@ -193,7 +199,7 @@ async fn a_server_behind_tls_is_tested_with_its_authority() {
 }
 
 #[tokio::test]
-async fn a_flag_outweighs_the_token_of_the_environment() {
+async fn a_flag_overrides_the_token_of_the_environment() {
     let server = TestServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, token: &str| {
@@ -212,15 +218,11 @@ async fn a_flag_outweighs_the_token_of_the_environment() {
     assert_eq!(code(&[(token_file, &wrong)], &["--admin-token", ADMIN_TOKEN]).await, Some(0));
     assert_eq!(code(&[(token, ADMIN_TOKEN)], &["--admin-token-file", &wrong]).await, Some(3));
     assert_eq!(code(&[(token_file, &right)], &[]).await, Some(0));
-    assert_eq!(
-        code(&[], &["--admin-token", ADMIN_TOKEN, "--admin-token-file", &right]).await,
-        Some(64),
-        "two flags are one too many"
-    );
+    assert_eq!(code(&[], &["--admin-token", ADMIN_TOKEN, "--admin-token-file", &right]).await, Some(64), "two flags conflict");
 }
 
 #[tokio::test]
-async fn a_remote_server_is_watched_by_its_own_metrics() {
+async fn a_remote_server_is_monitored_through_its_metrics() {
     let monitor = async |text: &'static str| {
         let acceptor = Acceptor::open(move |client, _| answer(client, text)).await;
         let url = format!("http://{}/metrics", acceptor.address);

@@ -1,8 +1,8 @@
 //! The log: no line holds a secret, and a refused upgrade has one line.
 
-use crate::show::{EVENT, prize};
-use crate::socket::Socket;
+use crate::event_steps::{EVENT, prize};
 use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::websocket_client::Socket;
 use serde_json::json;
 
 #[tokio::test]
@@ -15,11 +15,11 @@ async fn no_log_line_holds_a_secret_a_name_or_a_query() {
     server.post("/winner-info").bearer(&phone.token).json(&form).await.ok();
     server.get(&format!("/my-number?event_id={EVENT}&session_token={}&marker=query-marker", phone.token)).await.ok();
     let mut socket = server.socket(EVENT, &format!("?token={}&marker=query-marker", phone.token)).await;
-    socket.say(&json!({"type": "identify", "session_token": phone.token})).await;
-    socket.settle().await;
-    server.display().await.settle().await;
-    server.post("/admin/events").bearer("a-wrong-admin-token").json(&json!({})).await.refused(401, "UNAUTHORIZED");
-    server.post("/register").json(&json!({"event_id": 7, "name": "body-marker"})).await.refused(422, "INVALID_REQUEST");
+    socket.send_json(&json!({"type": "identify", "session_token": phone.token})).await;
+    socket.drain().await;
+    server.display().await.drain().await;
+    server.post("/admin/events").bearer("a-wrong-admin-token").json(&json!({})).await.expect_refusal(401, "UNAUTHORIZED");
+    server.post("/register").json(&json!({"event_id": 7, "name": "body-marker"})).await.expect_refusal(422, "INVALID_REQUEST");
     server.terminate();
     server.ended().await;
     let printed = server.printed();

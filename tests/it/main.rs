@@ -1,19 +1,20 @@
 //! The product as its users meet it: the real binary, over real sockets, killed for real.
 //!
 //! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts
-//! and stops the server, [`http`] and [`socket`] are the clients, [`credentials`] makes
-//! certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and [`show`] runs
-//! an event in few lines. The other files are named for the behaviour they test.
+//! and stops the server, [`http_client`] and [`websocket_client`] are the clients, [`credentials`]
+//! makes certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and
+//! [`event_steps`] runs an event in few lines. The other files are named for the behaviour they
+//! test.
 
 #![allow(unsafe_code, reason = "signals, limits and ptrace are sent by libc")]
 
 mod acme;
 mod admin;
-mod asks;
 mod backup;
 mod bad_input;
 mod browser;
 mod claims;
+mod concurrent_changes;
 mod config;
 mod credentials;
 mod deploy;
@@ -21,15 +22,17 @@ mod disk;
 mod docs;
 mod doctor;
 mod draws;
+mod event_steps;
 mod exports;
 mod faulty_proxy;
 mod guard;
-mod http;
+mod http_client;
 mod imports;
 mod links;
 mod load;
 mod load_scenarios;
 mod logs;
+mod lost_numbers;
 mod metrics;
 mod numbers;
 mod old_clients;
@@ -39,15 +42,15 @@ mod pictures;
 mod prizes;
 mod recovery;
 mod secrecy;
-mod show;
 mod shutdown;
 mod simulation;
-mod socket;
-mod sockets;
 mod supervised;
 mod test_server;
 mod tidy;
 mod tls;
+mod untrusted_journals;
 mod upgrade;
 mod views;
+mod websocket;
+mod websocket_client;
 mod winners;

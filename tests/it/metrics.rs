@@ -1,8 +1,8 @@
 //! Metrics: access, values that follow the event, and dashboards and alerts that name existing
 //! metrics only.
 
-use crate::http::Ask;
-use crate::show::{EVENT, prize};
+use crate::event_steps::{EVENT, prize};
+use crate::http_client::RequestBuilder;
 use crate::test_server::{TestServer, poll};
 use hyper::Method;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ fn value(text: &str, name: &str) -> f64 {
 }
 
 async fn metrics(server: &TestServer) -> String {
-    let answer = server.ask(Method::GET, "/metrics").admin().await;
+    let answer = server.request(Method::GET, "/metrics").admin().await;
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     String::from_utf8(answer.body.to_vec()).unwrap()
@@ -26,11 +26,11 @@ async fn metrics(server: &TestServer) -> String {
 #[tokio::test]
 async fn metrics_require_a_token() {
     let server = TestServer::start_with(&[("LUCKYDRAW_METRICS_TOKEN", TOKEN)]).await;
-    server.ask(Method::GET, "/metrics").await.refused(401, "UNAUTHORIZED");
-    server.ask(Method::GET, "/metrics").bearer("another-token-altogether").await.refused(401, "UNAUTHORIZED");
-    assert_eq!(server.ask(Method::GET, "/metrics").bearer(TOKEN).await.status, 200);
-    assert_eq!(server.ask(Method::GET, "/metrics").admin().await.status, 200);
-    server.ask(Method::GET, "/admin/events").bearer(TOKEN).await.refused(401, "UNAUTHORIZED");
+    server.request(Method::GET, "/metrics").await.expect_refusal(401, "UNAUTHORIZED");
+    server.request(Method::GET, "/metrics").bearer("another-token-altogether").await.expect_refusal(401, "UNAUTHORIZED");
+    assert_eq!(server.request(Method::GET, "/metrics").bearer(TOKEN).await.status, 200);
+    assert_eq!(server.request(Method::GET, "/metrics").admin().await.status, 200);
+    server.request(Method::GET, "/admin/events").bearer(TOKEN).await.expect_refusal(401, "UNAUTHORIZED");
 }
 
 #[tokio::test]
@@ -44,10 +44,10 @@ async fn the_local_metrics_port_needs_no_token_and_serves_nothing_else() {
         format!("127.0.0.1:{port}").parse().ok()
     })
     .await;
-    let answer = Ask::new(address, Method::GET, "/metrics").await;
+    let answer = RequestBuilder::new(address, Method::GET, "/metrics").await;
     assert_eq!(answer.status, 200);
-    Ask::new(address, Method::GET, "/admin/events").await.refused(404, "NOT_FOUND");
-    Ask::new(address, Method::POST, "/metrics").await.refused(404, "NOT_FOUND");
+    RequestBuilder::new(address, Method::GET, "/admin/events").await.expect_refusal(404, "NOT_FOUND");
+    RequestBuilder::new(address, Method::POST, "/metrics").await.expect_refusal(404, "NOT_FOUND");
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn metrics_follow_the_event() {
     assert!(
         value(&text, "process_resident_memory_bytes") > 1e6 && value(&text, "luckydraw_journal_bytes{file=\"journal\"}") > 0.0
     );
-    server.ask(Method::GET, "/nothing-here").await.refused(404, "NOT_FOUND");
+    server.request(Method::GET, "/nothing-here").await.expect_refusal(404, "NOT_FOUND");
     let text = metrics(&server).await;
     assert_eq!(value(&text, r#"luckydraw_http_requests_total{method="-",route="-",code="404"}"#), 1.0);
 }

@@ -1,7 +1,7 @@
 //! Two operators at one event, and one who clicks twice: no click acts on another draw, and no
 //! retry draws twice.
 
-use crate::show::{EVENT, prize, request_id};
+use crate::event_steps::{EVENT, prize, request_id};
 use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
@@ -23,19 +23,19 @@ async fn a_console_with_an_outdated_page_changes_nothing() {
     assert_eq!(server.start_draw(&draw_after("TV", 0)).await, first, "the same start again is the same draw");
     let old = json!({"draw_id": first + 1});
     for path in ["draw/reveal", "draw/cancel", "draw/complete"] {
-        server.order(path, &old).await.refused(409, "DRAW_OUTDATED");
+        server.admin_post(path, &old).await.expect_refusal(409, "DRAW_OUTDATED");
     }
     let named = json!({"draw_id": first});
-    let revealed = server.order("draw/reveal", &named).await.ok();
-    assert_eq!(server.order("draw/reveal", &named).await.ok()["winners"], revealed["winners"], "both operators clicked");
-    server.order("draw/complete", &named).await.ok();
-    server.order("draw/complete", &named).await.ok();
-    server.order("draw/start-animation", &draw_after("TV", 0)).await.refused(409, "DRAW_OUTDATED");
-    server.order("draw/standby", &draw_after("TV", 0)).await.refused(409, "DRAW_OUTDATED");
+    let revealed = server.admin_post("draw/reveal", &named).await.ok();
+    assert_eq!(server.admin_post("draw/reveal", &named).await.ok()["winners"], revealed["winners"], "both operators clicked");
+    server.admin_post("draw/complete", &named).await.ok();
+    server.admin_post("draw/complete", &named).await.ok();
+    server.admin_post("draw/start-animation", &draw_after("TV", 0)).await.expect_refusal(409, "DRAW_OUTDATED");
+    server.admin_post("draw/standby", &draw_after("TV", 0)).await.expect_refusal(409, "DRAW_OUTDATED");
     let second = server.start_draw(&draw_after("TV", first)).await;
-    server.order("draw/cancel", &named).await.refused(409, "DRAW_OUTDATED");
-    assert_eq!(server.order("draw/cancel", &json!({"draw_id": second})).await.ok()["draw_id"], second);
-    server.order("draw/complete", &json!({"draw_id": second})).await.refused(409, "DRAW_OUTDATED");
+    server.admin_post("draw/cancel", &named).await.expect_refusal(409, "DRAW_OUTDATED");
+    assert_eq!(server.admin_post("draw/cancel", &json!({"draw_id": second})).await.ok()["draw_id"], second);
+    server.admin_post("draw/complete", &json!({"draw_id": second})).await.expect_refusal(409, "DRAW_OUTDATED");
 }
 
 #[tokio::test]
@@ -44,18 +44,18 @@ async fn a_draw_in_one_call_is_drawn_once_however_often_it_is_retried() {
     server.open_event().await;
     server.register_many(6).await;
     let mut body = json!({"prize_name": "Mug", "prize_rank": 3, "count": 2, "request_id": request_id(1)});
-    let first = server.order("draw", &body).await.ok();
+    let first = server.admin_post("draw", &body).await.ok();
     server.kill();
     server.restart().await;
-    let again = server.order("draw", &body).await.ok();
+    let again = server.admin_post("draw", &body).await.ok();
     assert_eq!((&again["draw_id"], &again["winners"]), (&first["draw_id"], &first["winners"]), "also across a crash");
     let path = format!("/api/luckydraw/admin/{EVENT}/draw");
     body.as_object_mut().unwrap().remove("request_id");
-    let by_header = || server.ask(hyper::Method::POST, &path).admin().header("Idempotency-Key", &request_id(2)).json(&body);
+    let by_header = || server.request(hyper::Method::POST, &path).admin().header("Idempotency-Key", &request_id(2)).json(&body);
     let second = by_header().await.ok();
     assert_ne!(second["draw_id"], first["draw_id"]);
     assert_eq!(by_header().await.ok()["draw_id"], second["draw_id"]);
     body["request_id"] = json!("short");
-    server.order("draw", &body).await.refused(422, "INVALID_REQUEST");
-    assert_eq!(server.look("draws").await["total_count"], 4);
+    server.admin_post("draw", &body).await.expect_refusal(422, "INVALID_REQUEST");
+    assert_eq!(server.admin_get("draws").await["total_count"], 4);
 }

@@ -2,13 +2,13 @@
 //! revealed.
 //!
 //! Every public call is made after the start of a draw and again after its reveal: the answers must
-//! be equal to the letter. The announcement must then change them, so that a call that never tells
-//! anything cannot pass.
+//! be identical. The announcement must then change them, so that a call without content cannot
+//! pass.
 
-use crate::http::Ask;
-use crate::show::{EVENT, Phone, numbers, prize};
-use crate::socket::{Heard, Socket};
+use crate::event_steps::{EVENT, Phone, numbers, prize};
+use crate::http_client::RequestBuilder;
 use crate::test_server::{ADMIN_TOKEN, TestServer};
+use crate::websocket_client::{Received, Socket};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -45,41 +45,41 @@ async fn answers_to_all_calls(server: &TestServer, phones: &[Phone]) -> BTreeMap
             answers.insert(format!("{number} {path}"), server.public(&path).await);
         }
         let again = json!({"event_id": EVENT, "session_token": token});
-        answers.insert(format!("{number} register"), server.post("/register").json(&again).await.granted(201));
+        answers.insert(format!("{number} register"), server.post("/register").json(&again).await.expect_data(201));
     }
     for path in ["draws", "winners", "participants", "stats", "audit", "prizes"] {
-        let bare = server.ask(hyper::Method::GET, &format!("/api/luckydraw/admin/{EVENT}/{path}"));
-        answers.insert(format!("admin {path} by a phone"), refusal(bare.bearer(&phones[0].token)).await);
+        let request = server.request(hyper::Method::GET, &format!("/api/luckydraw/admin/{EVENT}/{path}"));
+        answers.insert(format!("admin {path} by a phone"), refusal(request.bearer(&phones[0].token)).await);
     }
     answers
 }
 
-async fn refusal(ask: Ask) -> Value {
-    let answer = ask.await;
-    answer.refused(401, "UNAUTHORIZED");
+async fn refusal(request: RequestBuilder) -> Value {
+    let answer = request.await;
+    answer.expect_refusal(401, "UNAUTHORIZED");
     answer.json()
 }
 
 /// The frames of sockets without rights: one without a number, one that names a number, and two
-/// that prove a token.
+/// with a token.
 async fn frames_of_all_sockets(server: &TestServer, phones: &[Phone]) -> BTreeMap<String, Vec<Value>> {
     let mut frames = BTreeMap::new();
-    let mut bare = server.socket(EVENT, "").await;
-    frames.insert("bare".to_owned(), draw_frames(&mut bare).await);
-    bare.vanish();
+    let mut anonymous = server.socket(EVENT, "").await;
+    frames.insert("names nothing".to_owned(), draw_frames(&mut anonymous).await);
+    anonymous.disconnect();
     for phone in phones {
         let mut naming = server.socket(EVENT, "").await;
-        naming.say(&json!({"type": "identify", "draw_number": phone.number})).await;
+        naming.send_json(&json!({"type": "identify", "draw_number": phone.number})).await;
         frames.insert(format!("{} names its number", phone.number), draw_frames(&mut naming).await);
-        naming.vanish();
-        let mut proving = server.socket(EVENT, "").await;
-        proving.say(&json!({"type": "identify", "session_token": phone.token})).await;
-        frames.insert(format!("{} proves its token", phone.number), draw_frames(&mut proving).await);
-        proving.vanish();
+        naming.disconnect();
+        let mut authenticated = server.socket(EVENT, "").await;
+        authenticated.send_json(&json!({"type": "identify", "session_token": phone.token})).await;
+        frames.insert(format!("{} sends its token", phone.number), draw_frames(&mut authenticated).await);
+        authenticated.disconnect();
         let mut returning = server.socket(EVENT, &format!("?token={}&since=0&epoch=0000000000000000", phone.token)).await;
-        returning.say(&json!({"type": "draw_complete"})).await;
+        returning.send_json(&json!({"type": "draw_complete"})).await;
         frames.insert(format!("{} connects with its token", phone.number), draw_frames(&mut returning).await);
-        returning.vanish();
+        returning.disconnect();
     }
     frames
 }
@@ -87,7 +87,7 @@ async fn frames_of_all_sockets(server: &TestServer, phones: &[Phone]) -> BTreeMa
 /// The frames about the draw that a socket gets until it is quiet. Counts of connections vary and
 /// say nothing about a draw.
 async fn draw_frames(socket: &mut Socket) -> Vec<Value> {
-    socket.settle().await;
+    socket.drain().await;
     let mut frames = socket.take();
     frames.retain(|frame| !["pong", "connection_count", "participant_joined"].contains(&frame["type"].as_str().unwrap()));
     frames.iter_mut().for_each(blank_connection_counts);
@@ -115,36 +115,36 @@ fn without_connection_counts(mut answers: BTreeMap<String, Value>) -> BTreeMap<S
 async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
     let server = TestServer::start().await;
     let (phones, mut display, _) = with_started_draw(&server).await;
-    let mut watching = server.phone_socket(&phones[0]).await;
+    let mut registered = server.phone_socket(&phones[0]).await;
     let mut unnumbered = server.socket(EVENT, "").await;
-    draw_frames(&mut watching).await;
+    draw_frames(&mut registered).await;
     draw_frames(&mut unnumbered).await;
     let before =
         (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
 
-    let revealed = server.order("draw/reveal", &json!({})).await.ok();
+    let revealed = server.admin_post("draw/reveal", &json!({})).await.ok();
     display.until("winner_revealed").await;
     let after =
         (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
-    for (question, answer) in &before.0 {
-        assert_eq!(*answer, after.0[question], "{question} betrays that the draw was revealed");
+    for (call, answer) in &before.0 {
+        assert_eq!(*answer, after.0[call], "{call} betrays that the draw was revealed");
     }
     for (socket, frames) in &before.1 {
         assert_eq!(*frames, after.1[socket], "the socket that {socket} learns that the draw was revealed");
     }
-    assert_eq!(draw_frames(&mut watching).await, Vec::<Value>::new(), "a phone gets no frame");
+    assert_eq!(draw_frames(&mut registered).await, Vec::<Value>::new(), "a phone gets no frame");
     assert_eq!(draw_frames(&mut unnumbered).await, Vec::<Value>::new(), "a socket without a number gets no frame");
 
-    server.order("draw/complete", &json!({})).await.ok();
+    server.admin_post("draw/complete", &json!({})).await.ok();
     let announced =
         (without_connection_counts(answers_to_all_calls(&server, &phones).await), frames_of_all_sockets(&server, &phones).await);
     let winner = numbers(&revealed["winners"])[0];
-    for question in
+    for call in
         ["/results".to_owned(), "/proof".to_owned(), "/state".to_owned(), format!("{winner} /check-winner?draw_number={winner}")]
     {
-        assert_ne!(before.0[&question], announced.0[&question], "{question} shows an announced draw");
+        assert_ne!(before.0[&call], announced.0[&call], "{call} shows an announced draw");
     }
-    for socket in ["bare".to_owned(), format!("{winner} names its number"), format!("{winner} proves its token")] {
+    for socket in ["names nothing".to_owned(), format!("{winner} names its number"), format!("{winner} sends its token")] {
         assert_ne!(before.1[&socket], announced.1[&socket], "the socket that {socket} learns of an announced draw");
     }
 }
@@ -153,15 +153,15 @@ async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
 async fn the_display_and_the_console_see_a_revealed_draw_at_once() {
     let server = TestServer::start().await;
     let (_, mut display, draw) = with_started_draw(&server).await;
-    assert_eq!(server.look("draws").await["total_count"], 0, "no one sees a pick before its reveal");
-    let revealed = server.order("draw/reveal", &json!({})).await.ok();
+    assert_eq!(server.admin_get("draws").await["total_count"], 0, "no one sees a pick before its reveal");
+    let revealed = server.admin_post("draw/reveal", &json!({})).await.ok();
     assert_eq!(display.until("winner_revealed").await["winners"], revealed["winners"]);
-    let rows = server.look("draws").await;
+    let rows = server.admin_get("draws").await;
     assert_eq!((rows["total_count"].as_u64(), rows["draws"][0]["draw_id"].as_u64()), (Some(1), Some(draw)));
     assert_eq!(rows["draws"][0]["draw_number"], revealed["winners"][0]);
     let mut late = server.display().await;
-    late.settle().await;
-    let sync = late.heard("state_sync")[0].to_string();
+    late.drain().await;
+    let sync = late.received("state_sync")[0].to_string();
     assert!(sync.contains(&format!("[{}]", revealed["winners"][0])), "a projector that reloads sees it: {sync}");
 }
 
@@ -174,9 +174,9 @@ async fn a_long_poll_of_a_phone_is_not_woken_by_a_reveal() {
     let epoch = [&state["epoch"], &state["state_sync"]["epoch"]].iter().find_map(|value| value.as_str()).unwrap().to_owned();
     let path = format!("/state?since={seq}&epoch={epoch}&session_token={}", phones[0].token);
     let (answer, ()) = tokio::join!(server.public(&path), async {
-        server.order("draw/reveal", &json!({})).await.ok();
+        server.admin_post("draw/reveal", &json!({})).await.ok();
         server.get(&format!("/results?event_id={EVENT}")).await.ok();
-        server.order("draw/complete", &json!({})).await.ok();
+        server.admin_post("draw/complete", &json!({})).await.ok();
     });
     assert!(answer.to_string().contains("winner_announced"), "the announcement wakes it: {answer}");
 }
@@ -189,15 +189,15 @@ async fn no_pick_is_in_the_audit_or_an_admin_answer_before_its_reveal() {
     let spec = json!({"prize_name": "All", "prize_rank": 1, "draw_mode": "card", "winner_count": 3});
     server.start_draw(&spec).await;
     for path in ["audit", "draws", "winners", "stats"] {
-        let answer = server.look(path).await;
+        let answer = server.admin_get(path).await;
         assert!(!holds_permutation(&answer), "{path} shows a pick: {answer}");
     }
     let mut console = server.console().await;
-    console.settle().await;
+    console.drain().await;
     assert!(!console.take().iter().any(holds_permutation), "a console is shown a pick");
 }
 
-/// Does it contain an array of all three numbers, the pick, in any order?
+/// True when the value contains an array of all three numbers, the pick, in any order.
 fn holds_permutation(value: &Value) -> bool {
     match value {
         Value::Array(items) => {
@@ -215,7 +215,7 @@ fn holds_permutation(value: &Value) -> bool {
 async fn a_phone_cannot_announce_or_reveal() {
     let server = TestServer::start().await;
     let (phones, mut display, _) = with_started_draw(&server).await;
-    server.order("draw/reveal", &json!({})).await.ok();
+    server.admin_post("draw/reveal", &json!({})).await.ok();
     display.until("winner_revealed").await;
     let mut phone = server.phone_socket(&phones[0]).await;
     for message in [
@@ -223,18 +223,18 @@ async fn a_phone_cannot_announce_or_reveal() {
         json!({"type": "auth", "token": phones[0].token}),
         json!({"type": "auth", "token": "?"}),
     ] {
-        phone.say(&message).await;
+        phone.send_json(&message).await;
     }
-    if let Heard::Frame(frame) = phone.hear().await {
+    if let Received::Frame(frame) = phone.receive().await {
         assert!(frame["success"] != true, "{frame}");
     }
     for path in ["draw/reveal", "draw/complete", "draw/cancel"] {
-        let ask = server.ask(hyper::Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}")).json(&json!({}));
-        refusal(ask.clone()).await;
-        refusal(ask.bearer(&phones[0].token)).await;
+        let request = server.request(hyper::Method::POST, &format!("/api/luckydraw/admin/{EVENT}/{path}")).json(&json!({}));
+        refusal(request.clone()).await;
+        refusal(request.bearer(&phones[0].token)).await;
     }
     assert_eq!(server.public("/results").await["draws"], json!([]), "nothing was announced");
-    let complete = server.order("draw/complete", &json!({})).await;
+    let complete = server.admin_post("draw/complete", &json!({})).await;
     complete.ok();
     assert_ne!(ADMIN_TOKEN, phones[0].token);
 }

@@ -1,6 +1,6 @@
 //! Shutdown: sockets close with 1012, nothing is lost, the exit code is 0.
 
-use crate::show::{EVENT, prize};
+use crate::event_steps::{EVENT, prize};
 use crate::test_server::TestServer;
 use futures_util::future::select;
 use std::future::IntoFuture;
@@ -28,7 +28,7 @@ async fn a_stop_closes_sockets_with_1012_and_exits_cleanly() {
     assert_eq!(server.register(1).await, phones[0]);
     assert_eq!(server.public(&format!("/check-winner?draw_number={}", winners[0])).await["won"], true);
     let mut back = server.phone_socket(&phones[0]).await;
-    back.settle().await;
+    back.drain().await;
 }
 
 #[tokio::test]
@@ -40,9 +40,9 @@ async fn a_stop_answers_waiting_long_polls() {
     let [one, other] = [(); 2].map(|()| tokio::spawn(server.get(&path).into_future()));
     // One long poll may wait; while it does, the other is refused.
     let (refused, waiting) = select(one, other).await.factor_first();
-    refused.unwrap().refused(503, "OVERLOADED");
+    refused.unwrap().expect_refusal(503, "OVERLOADED");
     server.terminate();
-    assert_eq!(waiting.await.unwrap().ok()["seq"], state["seq"], "it is answered, not aborted");
+    assert_eq!(waiting.await.unwrap().ok()["seq"], state["seq"], "it gets a response before the exit");
     assert_eq!(server.ended().await.code(), Some(0));
 }
 
@@ -51,9 +51,9 @@ async fn a_second_signal_exits_at_once() {
     let mut server = TestServer::start().await;
     server.open_event().await;
     // A request that never ends keeps the drain waiting.
-    let mut lingering = server.raw_socket(EVENT).await;
+    let mut open = server.raw_socket(EVENT).await;
     server.terminate();
-    lingering.closed().await;
+    open.closed().await;
     server.terminate();
     let status = server.ended().await;
     assert!(status.code().is_some() || status.signal().is_some());

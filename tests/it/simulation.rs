@@ -1,6 +1,5 @@
 //! Seeded simulation against a naive model: random commands, double clicks, retries and crashes go
-//! to the real writer on a real journal, and a model of plain vectors and sets predicts each
-//! result.
+//! to the real writer on a real journal. A model of plain vectors and sets predicts each result.
 //!
 //! A crash is a copy of the data folder between two answers: everything answered must be in it.
 //! `SIM_SEEDS=10000` simulates more events.
@@ -9,13 +8,13 @@ mod harness;
 mod model;
 
 use harness::{PARTICIPANTS_MAX, Writer};
-use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
+use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
-use luckydraw::draw::fact::{Eligibility, VoidReason};
+use luckydraw::draw::fact::VoidReason;
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
 use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
-use model::{Model, Place};
+use model::{Model, Seat};
 use std::collections::BTreeSet;
 
 const STEPS: u32 = 120;
@@ -62,7 +61,7 @@ impl Simulation {
             71..79 => self.void(),
             79..82 => self.show_standby(),
             82..85 => self.set_eligibility(),
-            85..88 => self.hand_in_details(),
+            85..88 => self.submit_details(),
             88..90 => self.change_phase(),
             90..92 => self.reset(),
             _ => self.crash(),
@@ -99,15 +98,15 @@ impl Simulation {
         let (prize, mode, count) = self.random.one_of(&[("TV", Mode::Slot, 1), ("Mug", Mode::Card, 3), ("Sock", Mode::List, 4)]);
         let refused = self.model.refuses_start(prize, count);
         match self.writer.execute(Command::Start(draw_request(prize, mode, count))) {
-            Ok(granted) => {
+            Ok(accepted) => {
                 assert_eq!(refused, None, "{prize} should have been refused");
-                let Outcome::Started(draw) = granted.outcome else { panic!("not started") };
+                let Outcome::Started(draw) = accepted.outcome else { panic!("not started") };
                 match &self.model.pending {
                     Some(pending) => assert_eq!(pending.draw, draw.0, "a second click starts nothing"),
-                    None => self.model.begin(draw.0, prize, count),
+                    None => self.model.start_draw(draw.0, prize, count),
                 }
             }
-            Err(denial) => assert_eq!(refused, code(&denial), "{prize}: {denial}"),
+            Err(rejection) => assert_eq!(refused, code(&rejection), "{prize}: {rejection}"),
         }
     }
 
@@ -124,27 +123,27 @@ impl Simulation {
         let lacking = || self.model.lacks(prize, count).then_some("DRAW_FAILED");
         let refused = self.model.pending.as_ref().map_or_else(lacking, |_| Some("DRAW_IN_PROGRESS"));
         match self.writer.execute(Command::DrawAtOnce(draw_request(prize, Mode::List, count))) {
-            Ok(granted) => {
+            Ok(accepted) => {
                 assert_eq!(refused, None, "{prize} should have been refused");
-                let Outcome::Revealed(draw) = granted.outcome else { panic!("not drawn") };
-                self.model.begin(draw.0, prize, count);
-                self.model.reveal(&winners(&granted, draw));
+                let Outcome::Revealed(draw) = accepted.outcome else { panic!("not drawn") };
+                self.model.start_draw(draw.0, prize, count);
+                self.model.reveal(&winners(&accepted, draw));
             }
-            Err(denial) => assert_eq!(refused, code(&denial), "{prize}: {denial}"),
+            Err(rejection) => assert_eq!(refused, code(&rejection), "{prize}: {rejection}"),
         }
     }
 
     fn complete(&mut self) {
         let answer = self.writer.execute(Command::Complete(DrawSelector::Latest));
-        let nothing = self.model.unannounced.is_none() && self.model.announced.is_empty();
-        assert_eq!(answer.err().as_ref().and_then(code), nothing.then_some("COMPLETE_FAILED"));
+        let is_refused = self.model.unannounced.is_none() && self.model.announced.is_empty();
+        assert_eq!(answer.err().as_ref().and_then(code), is_refused.then_some("COMPLETE_FAILED"));
         self.model.announce_last();
     }
 
     fn cancel(&mut self) {
         let answer = self.writer.execute(Command::Cancel { reason: "mistake".into() });
-        let nothing = self.model.pending.is_none() && !self.model.standby;
-        assert_eq!(answer.is_err(), nothing);
+        let is_refused = self.model.pending.is_none() && !self.model.standby;
+        assert_eq!(answer.is_err(), is_refused);
         if self.model.pending.take().is_none() {
             self.model.standby = false;
         }
@@ -152,12 +151,12 @@ impl Simulation {
 
     /// Voids a seat, and sometimes redraws it: both or neither.
     fn void(&mut self) {
-        let Some(index) = self.valid_place() else { return };
-        let Place { draw, prize, number, .. } = self.model.places[index].clone();
+        let Some(index) = self.random_valid_seat() else { return };
+        let Seat { draw, prize, number, .. } = self.model.seats[index].clone();
         let (reason, redraw) = (self.random.one_of(&VoidReason::ALL), self.random.one_of(&[Redraw::Yes, Redraw::No]));
         let answer = self.writer.execute(Command::Void { draw: DrawId(draw), number: Number(number), reason, redraw });
         let mut after = self.model.clone();
-        after.places[index].voided = Some(reason);
+        after.seats[index].voided = Some(reason);
         let refused = match redraw {
             _ if !self.model.announced.contains(&draw) => Some("DRAW_IN_PROGRESS"),
             Redraw::Yes if self.model.pending.is_some() => Some("DRAW_IN_PROGRESS"),
@@ -165,16 +164,16 @@ impl Simulation {
             Redraw::No => None,
         };
         match answer {
-            Ok(granted) => {
+            Ok(accepted) => {
                 assert_eq!(refused, None, "{number} of draw {draw} should have been refused");
-                let Outcome::Voided { redraw: again } = granted.outcome else { panic!("not voided") };
+                let Outcome::Voided { redraw: again } = accepted.outcome else { panic!("not voided") };
                 assert_eq!(again.is_some(), redraw == Redraw::Yes);
                 self.model = after;
                 if let Some(again) = again {
-                    self.model.begin(again.0, prize, 1);
+                    self.model.start_draw(again.0, prize, 1);
                 }
             }
-            Err(denial) => assert_eq!(refused, code(&denial), "{number} of draw {draw}: {denial}"),
+            Err(rejection) => assert_eq!(refused, code(&rejection), "{number} of draw {draw}: {rejection}"),
         }
     }
 
@@ -188,12 +187,12 @@ impl Simulation {
         }
     }
 
-    /// The desk excludes a participant, or includes one again.
+    /// Staff excludes a participant, or includes one again.
     fn set_eligibility(&mut self) {
         let number = 1 + self.random.below(self.model.numbers.len() as u64 + 1) as u32;
         let eligible = self.random.below(2) == 0;
-        let mark = Eligibility { eligible, group: None, weight: 1 };
-        let answer = self.writer.execute(Command::MarkParticipant { number: Number(number), mark });
+        let patch = EligibilityPatch { eligible: Some(eligible), ..EligibilityPatch::default() };
+        let answer = self.writer.execute(Command::MarkParticipant { number: Number(number), patch });
         let known = self.model.numbers.values().any(|registered| *registered == number);
         assert_eq!(answer.err().as_ref().and_then(code), (!known).then_some("PARTICIPANT_NOT_FOUND"));
         self.model.excluded.remove(&number);
@@ -202,24 +201,24 @@ impl Simulation {
         }
     }
 
-    /// A winner hands in details, for the first time or again.
-    fn hand_in_details(&mut self) {
-        if self.model.places.is_empty() {
+    /// A winner submits details, for the first time or again.
+    fn submit_details(&mut self) {
+        if self.model.seats.is_empty() {
             return;
         }
-        let Place { draw, number, voided, .. } = self.random.one_of(&self.model.places);
+        let Seat { draw, number, voided, .. } = self.random.one_of(&self.model.seats);
         let name = format!("{number} of {draw}");
         let (draw, number) = (DrawId(draw), Number(number));
         let answer = self.writer.submit_details(draw, number, name);
         match answer {
-            Ok(granted) => {
+            Ok(accepted) => {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");
                 let first = self.model.details_now.insert((draw.0, number.0));
                 self.model.details.insert((draw.0, number.0));
-                assert_eq!(granted.outcome, Outcome::Details { draw, number, first, keeps_address: false });
+                assert_eq!(accepted.outcome, Outcome::Details { draw, number, first, keeps_address: false });
             }
-            Err(denial) => {
-                assert_eq!(code(&denial), Some("NOT_A_WINNER"));
+            Err(rejection) => {
+                assert_eq!(code(&rejection), Some("NOT_A_WINNER"));
                 assert!(!self.model.announced.contains(&draw.0) || voided.is_some(), "{number:?} has won {draw:?}");
             }
         }
@@ -247,8 +246,8 @@ impl Simulation {
         assert_eq!(kept, self.model.details, "exactly the acknowledged details");
     }
 
-    /// The event closes: the last draw is announced, and nothing is given or drawn from then on,
-    /// not even after a crash.
+    /// The event closes: the last draw is announced. No number is given and no draw starts
+    /// afterwards, even after a crash.
     fn close(mut self) {
         let closing = || Command::ChangePhase(Phase::Closed);
         if self.model.pending.is_some() {
@@ -267,9 +266,9 @@ impl Simulation {
         }
     }
 
-    fn valid_place(&mut self) -> Option<usize> {
-        let places = self.model.places.iter().enumerate();
-        let valid: Vec<_> = places.filter(|(_, place)| place.voided.is_none()).map(|(index, _)| index).collect();
+    fn random_valid_seat(&mut self) -> Option<usize> {
+        let seats = self.model.seats.iter().enumerate();
+        let valid: Vec<_> = seats.filter(|(_, seat)| seat.voided.is_none()).map(|(index, _)| index).collect();
         (!valid.is_empty()).then(|| self.random.one_of(&valid))
     }
 
@@ -289,24 +288,24 @@ impl Simulation {
         assert_eq!(event.pending_draw().map(|draw| draw.id.0), model.pending.as_ref().map(|pending| pending.draw));
         assert_eq!(event.unannounced_draw().map(|draw| draw.id.0), model.unannounced);
         assert_eq!(event.standby.is_some(), model.standby);
-        let places = event.draws().flat_map(|draw| draw.seats.iter().map(|seat| (draw.id.0, seat)));
-        let mut places: Vec<_> = places
+        let seats = event.draws().flat_map(|draw| draw.seats.iter().map(|seat| (draw.id.0, seat)));
+        let mut seats: Vec<_> = seats
             .map(|(draw, seat)| (draw, seat.number.0, seat.voided.map(|voided| voided.1), seat.details_at.is_some()))
             .collect();
-        let handed_in = |place: &Place| model.details_now.contains(&(place.draw, place.number));
-        let expected = model.places.iter().map(|place| (place.draw, place.number, place.voided, handed_in(place)));
+        let submitted = |seat: &Seat| model.details_now.contains(&(seat.draw, seat.number));
+        let expected = model.seats.iter().map(|seat| (seat.draw, seat.number, seat.voided, submitted(seat)));
         let mut expected: Vec<_> = expected.collect();
-        places.sort_by_key(|place| (place.0, place.1));
-        expected.sort_by_key(|place| (place.0, place.1));
-        assert_eq!(places, expected);
+        seats.sort_by_key(|seat| (seat.0, seat.1));
+        expected.sort_by_key(|seat| (seat.0, seat.1));
+        assert_eq!(seats, expected);
         let public: BTreeSet<_> = event.draws().filter(|draw| draw.is_known_to(Audience::Public)).map(|draw| draw.id.0).collect();
         assert_eq!(public, model.announced, "the public knows the announced draws and no other");
         assert!(event.draws().all(|draw| draw.status() != Status::Started || draw.disclosed_pick().is_none()));
     }
 }
 
-fn winners(granted: &Accepted, draw: DrawId) -> BTreeSet<u32> {
-    let draw = granted.snapshot.event.draw(draw).unwrap();
+fn winners(accepted: &Accepted, draw: DrawId) -> BTreeSet<u32> {
+    let draw = accepted.snapshot.event.draw(draw).unwrap();
     assert_eq!(draw.winners().count() as u32, draw.spec.winner_count, "nobody twice");
     draw.winners().map(|number| number.0).collect()
 }
@@ -332,8 +331,8 @@ fn draw_request(name: &str, mode: Mode, count: u32) -> DrawRequest {
     }
 }
 
-fn code(denial: &Rejection) -> Option<&'static str> {
-    match denial {
+fn code(rejection: &Rejection) -> Option<&'static str> {
+    match rejection {
         Rejection::Refused(refusal) => Some(refusal.code()),
         _ => None,
     }

@@ -1,10 +1,10 @@
-//! The server under a supervisor, over the real protocols: readiness and pings on a datagram socket, inherited sockets, a
-//! token in a folder of credentials.
+//! The server under a supervisor, over the real protocols: readiness and pings on a datagram
+//! socket, inherited sockets, a token in a credentials folder.
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel};
-use crate::http::Ask;
-use crate::show::EVENT;
-use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer, poll};
+use crate::event_steps::EVENT;
+use crate::http_client::RequestBuilder;
+use crate::test_server::{ADMIN_TOKEN, TIMEOUT, TestServer, poll};
 use hyper::Method;
 use rustls::version::TLS13;
 use std::net::{SocketAddr, TcpListener};
@@ -23,7 +23,7 @@ impl NotifySocket {
     fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self { socket, folder }
     }
 
@@ -55,11 +55,12 @@ struct StoppedThread(libc::pid_t);
 impl StoppedThread {
     /// Stops the thread of this name.
     fn stop(pid: u32, name: &str) -> Self {
-        let is_it = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
+        let has_name = |task: &Path| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
         let mut tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| task.unwrap().path());
-        let task = tasks.find(|task| is_it(task)).unwrap_or_else(|| panic!("there is a thread called {name}"));
+        let task = tasks.find(|task| has_name(task)).unwrap_or_else(|| panic!("there is a thread called {name}"));
         let id: libc::pid_t = task.file_name().unwrap().to_str().unwrap().parse().unwrap();
-        // SAFETY: these calls take a thread's id and no pointers but the status, which lives until waitpid returns. The process is a child of ours.
+        // SAFETY: these calls take a thread's id and no pointer but the status, which lives until
+        // waitpid returns. The process is a child of this one.
         unsafe {
             assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, id, 0, 0), 0, "{}", std::io::Error::last_os_error());
             assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, id, 0, 0), 0, "{}", std::io::Error::last_os_error());
@@ -73,8 +74,8 @@ impl StoppedThread {
 impl Drop for StoppedThread {
     fn drop(&mut self) {
         // SAFETY: as above; this thread stopped the other, and detaches from it.
-        let freed = unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, 0, 0) };
-        assert!(freed == 0 || std::thread::panicking(), "{}", std::io::Error::last_os_error());
+        let result = unsafe { libc::ptrace(libc::PTRACE_DETACH, self.0, 0, 0) };
+        assert!(result == 0 || std::thread::panicking(), "{}", std::io::Error::last_os_error());
     }
 }
 
@@ -90,7 +91,7 @@ async fn the_supervisor_is_notified_of_readiness_status_and_stop() {
     );
     server.open_event().await;
     server.register_many(3).await;
-    let _socket = server.socket(EVENT, "").await.greeted().await;
+    let _socket = server.socket(EVENT, "").await.synced().await;
     let message = supervisor.until("STATUS=2 events, 3 participants, 1 sockets");
     assert!(message.contains("WATCHDOG=1"), "{message}");
     server.terminate();
@@ -113,11 +114,11 @@ async fn pings_stop_when_the_sequencer_a_worker_or_a_socket_thread_hangs() {
         let message = supervisor.until("no answer from");
         assert!(message.contains(name) && !message.contains("WATCHDOG=1"), "{message}");
         let second = supervisor.next();
-        assert!(second.contains(name) && !second.contains("WATCHDOG=1"), "and no ping follows: {second}");
+        assert!(second.contains(name) && !second.contains("WATCHDOG=1"), "the next message is no ping either: {second}");
         drop(stopped);
     }
     supervisor.until("WATCHDOG=1");
-    assert!(server.printed().contains("no answer"), "the log says it too");
+    assert!(server.printed().contains("no answer"), "the log has it too");
 }
 
 #[tokio::test]
@@ -142,8 +143,12 @@ async fn a_socket_s_name_selects_its_protocol() {
     ];
     let server = TestServer::start_activated(&settings).await;
     let tunnel = Tunnel::to(server.listening("https"), authority.client(&[&TLS13], &["http/1.1"])).await;
-    assert_eq!(Ask::new(tunnel.address, Method::GET, "/healthz").await.status, 200);
-    assert_eq!(server.ask(Method::GET, "/healthz").await.status, 200, "the plain listener, which was not inherited, is its own");
+    assert_eq!(RequestBuilder::new(tunnel.address, Method::GET, "/healthz").await.status, 200);
+    assert_eq!(
+        server.request(Method::GET, "/healthz").await.status,
+        200,
+        "the server opens the plain listener, which was not inherited"
+    );
 }
 
 /// A process that is killed when the test ends.
@@ -156,7 +161,8 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listens on. If another program takes it in between, the test fails and says so.
+/// A port without a listener. If another program takes it meanwhile, the test fails with that
+/// error.
 fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
@@ -188,11 +194,8 @@ async fn systemd_s_own_activator_starts_the_server_at_the_first_connection() {
         None => is_listening(address).then_some(()),
     })
     .await;
-    let answer = Ask::new(address, Method::GET, "/api/luckydraw/admin/events").admin().await;
-    assert!(
-        answer.ok().is_object(),
-        "the first request starts the server, is answered, and its token is that of the credentials"
-    );
+    let answer = RequestBuilder::new(address, Method::GET, "/api/luckydraw/admin/events").admin().await;
+    assert!(answer.ok().is_object(), "the first request starts the server, whose token is that of the credentials");
     let health = Command::new(env!("CARGO_BIN_EXE_luckydraw"))
         .env_clear()
         .args(["healthcheck", "--ready", "--bind", &address.to_string()])
@@ -201,23 +204,23 @@ async fn systemd_s_own_activator_starts_the_server_at_the_first_connection() {
     assert_eq!(health.status.code(), Some(0), "{health:?}");
 }
 
-/// Whether a socket listens there, without connecting to it.
+/// True when a socket listens on this address; checked without a connection.
 fn is_listening(address: SocketAddr) -> bool {
     let wanted = format!("0100007F:{:04X} 00000000:0000 0A", address.port());
     std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&wanted)
 }
 
 #[tokio::test]
-async fn a_health_check_tells_alive_from_silent_from_wrong() {
+async fn a_health_check_distinguishes_healthy_absent_and_hung_servers() {
     let server = TestServer::start().await;
     let check = |arguments: Vec<String>| async move {
         let (status, printed) =
             crate::test_server::run_to_end(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]).await;
         (status.code(), printed)
     };
-    let there = ["--bind".to_owned(), server.address.to_string()];
+    let bind = ["--bind".to_owned(), server.address.to_string()];
     for words in [vec!["healthcheck"], vec!["healthcheck", "--ready"]] {
-        let arguments: Vec<String> = words.into_iter().map(str::to_owned).chain(there.clone()).collect();
+        let arguments: Vec<String> = words.into_iter().map(str::to_owned).chain(bind.clone()).collect();
         let (code, printed) = check(arguments).await;
         assert!(code == Some(0) && printed.contains("200"), "{printed}");
     }
@@ -233,5 +236,5 @@ async fn a_health_check_tells_alive_from_silent_from_wrong() {
     unsafe { libc::kill(server.pid() as libc::pid_t, libc::SIGSTOP) };
     let (code, printed) = check(url("/healthz")).await;
     assert_eq!(code, Some(1), "a server that hangs is not healthy: {printed}");
-    assert!(frozen.elapsed() >= Duration::from_secs(1), "it had time to answer");
+    assert!(frozen.elapsed() >= Duration::from_secs(1), "the check waits for an answer first");
 }

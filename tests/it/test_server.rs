@@ -4,8 +4,8 @@
 //! killed and reaped when the test ends, passed or failed. This file knows no rule of the product
 //! and no path of its API.
 
-use crate::http::Ask;
-use crate::socket::{RawSocket, Socket};
+use crate::http_client::RequestBuilder;
+use crate::websocket_client::{RawSocket, Socket};
 use hyper::Method;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +21,7 @@ pub const ADMIN_TOKEN: &str = "admin-token-of-the-tests-0123456789abcdef";
 
 /// The longest that a test waits for anything. Generous, since the machine may be building
 /// something else.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Interval between checks of a condition.
 const POLL: Duration = Duration::from_millis(5);
@@ -74,7 +74,7 @@ impl TestServer {
     }
 
     /// A second server on a copy of this one's data folder. This server must have stopped.
-    pub async fn twin(&mut self) -> Self {
+    pub async fn start_copy(&mut self) -> Self {
         assert!(self.child.try_wait().unwrap().is_some(), "the server is still running");
         let folder = tempfile::tempdir().unwrap();
         copy(&self.data_dir(), &folder.path().join("data"));
@@ -167,18 +167,18 @@ impl TestServer {
     }
 
     /// A request to any path.
-    pub fn ask(&self, method: Method, path: &str) -> Ask {
-        Ask::new(self.address, method, path)
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        RequestBuilder::new(self.address, method, path)
     }
 
     /// A GET under `/api/luckydraw`.
-    pub fn get(&self, path: &str) -> Ask {
-        self.ask(Method::GET, &format!("/api/luckydraw{path}"))
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, &format!("/api/luckydraw{path}"))
     }
 
     /// A POST under `/api/luckydraw`.
-    pub fn post(&self, path: &str) -> Ask {
-        self.ask(Method::POST, &format!("/api/luckydraw{path}"))
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.request(Method::POST, &format!("/api/luckydraw{path}"))
     }
 
     /// Connects a socket to an event; `query` is empty or begins with `?`.
@@ -229,7 +229,7 @@ pub async fn run_to_end(arguments: &[&str], settings: &[(&str, &str)]) -> (ExitS
     let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let mut command = command(folder.path(), SocketAddr::from(([127, 0, 0, 1], 0)), &settings, 1);
     let mut child = command.args(arguments).spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return (status, printed(folder.path(), 1));
@@ -243,9 +243,9 @@ pub async fn run_to_end(arguments: &[&str], settings: &[(&str, &str)]) -> (ExitS
     }
 }
 
-/// Checks a condition until it holds; fails the test after [`PATIENCE`].
+/// Checks a condition until it holds; fails the test after [`TIMEOUT`].
 pub async fn poll<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(value) = condition() {
             return value;

@@ -1,7 +1,7 @@
-//! The rules of the source, read from the source: which module may import which, and what every file owes its reader.
+//! The rules of the source: permitted imports between modules, and the form of every file.
 //!
-//! The rules are data, and the reading is plain text matching on code without comments and tests. The last tests plant
-//! violations, so that a rule that cannot fail is noticed.
+//! The rules are data, and the checks match plain text without comments and tests. The last tests
+//! plant violations, so that a rule that cannot fail is detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ struct Layer {
     name: &'static str,
     /// The modules below that it imports; no others.
     imports: &'static [&'static str],
-    /// Words that its files never name: other people's crates, and rules that belong elsewhere.
+    /// Words that its files never name: external crates, and rules that belong elsewhere.
     never: &'static [&'static str],
 }
 
@@ -75,11 +75,11 @@ const LAYERS: &[Layer] = &[
     },
 ];
 
-/// The load tester: a program of its own, which imports of the library only the words of the wire.
-const GUEST: &str = "bin/drawload/";
+/// The load tester: a separate program, which imports only `wire` of the library.
+const LOAD_TESTER: &str = "bin/drawload/";
 
-/// Words of no file outside its tests.
-const NOWHERE: &[&str] = &[".unwrap()", "todo!", "unimplemented!", "dbg!(", "TODO", "FIXME"];
+/// Words forbidden outside tests.
+const FORBIDDEN: &[&str] = &[".unwrap()", "todo!", "unimplemented!", "dbg!(", "TODO", "FIXME"];
 
 /// Lines of a file before its tests, at most.
 const FILE_LINES_MAX: usize = 400;
@@ -90,7 +90,7 @@ const COMMENT_CHARS_MAX: usize = 100;
 /// Openings of a comment that read as translated.
 const TRANSLATED: &[&str] = &["What ", "Whether ", "How ", "Whoever "];
 
-/// Everything wrong with a file; `path` is relative to `src/`.
+/// Violations of a file; `path` is relative to `src/`.
 fn violations(path: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if !text.starts_with("//!") {
@@ -106,16 +106,16 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     let never = layer.map_or(&[][..], |layer| layer.never);
     for (index, line) in code.lines().enumerate() {
         let (statement, comment) = split_comment(line);
-        let place = format!("{path}:{}", index + 1);
-        let bad = never.iter().chain(NOWHERE).filter(|word| holds_word(statement, word));
-        let owed = NOWHERE.iter().filter(|word| word.chars().all(char::is_uppercase) && comment.contains(*word));
-        found.extend(bad.chain(owed).map(|word| format!("{place}: {word}")));
-        if path.starts_with(GUEST) && statement.split("luckydraw::").skip(1).any(|rest| !rest.starts_with("wire")) {
-            found.push(format!("{place}: a guest imports luckydraw::wire and no other module"));
+        let at = format!("{path}:{}", index + 1);
+        let bad = never.iter().chain(FORBIDDEN).filter(|word| holds_word(statement, word));
+        let notes = FORBIDDEN.iter().filter(|word| word.chars().all(char::is_uppercase) && comment.contains(*word));
+        found.extend(bad.chain(notes).map(|word| format!("{at}: {word}")));
+        if path.starts_with(LOAD_TESTER) && statement.split("luckydraw::").skip(1).any(|rest| !rest.starts_with("wire")) {
+            found.push(format!("{at}: the load tester imports luckydraw::wire and no other module"));
         }
         let is_table = comment.trim_start_matches(['/', '!', ' ']).starts_with('|');
         if statement.trim().is_empty() && !comment.is_empty() && !is_table && line.chars().count() > COMMENT_CHARS_MAX {
-            found.push(format!("{place}: a comment of more than {COMMENT_CHARS_MAX} characters"));
+            found.push(format!("{at}: a comment of more than {COMMENT_CHARS_MAX} characters"));
         }
     }
     let Some(layer) = layer else { return found };
@@ -189,7 +189,7 @@ fn long_functions(code: &str) -> impl Iterator<Item = (usize, String, usize)> {
     found.into_iter()
 }
 
-/// Files that import each other in a loop, by their paths; a file may name the vocabulary of the module that holds it.
+/// Files that import each other in a circle; a file may import from the modules that contain it.
 fn circles(files: &[(String, String)]) -> Vec<String> {
     let module = |path: &str| {
         let stem = path.strip_suffix(".rs").unwrap_or(path);
@@ -199,7 +199,7 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
     let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (path, text) in files {
         let own = module(path);
-        let root = path.starts_with(GUEST).then(|| GUEST.trim_end_matches('/').replace('/', "::"));
+        let root = path.starts_with(LOAD_TESTER).then(|| LOAD_TESTER.trim_end_matches('/').replace('/', "::"));
         for named in paths(&without_tests(text)) {
             let mut target = root.as_ref().map_or(named.clone(), |root| format!("{root}::{named}"));
             while !modules.contains_key(&target) {
@@ -208,8 +208,8 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
                     None => break,
                 }
             }
-            let is_holder = own == target || own.starts_with(&format!("{target}::"));
-            if let Some(file) = modules.get(&target).filter(|_| !is_holder) {
+            let contains_own = own == target || own.starts_with(&format!("{target}::"));
+            if let Some(file) = modules.get(&target).filter(|_| !contains_own) {
                 edges.entry(path).or_default().insert(file);
             }
         }
@@ -231,7 +231,7 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
     edges.keys().filter(|file| reaches(file, file)).map(|file| format!("{file}: imports itself in a circle")).collect()
 }
 
-/// Whether the text holds this word and not a longer one.
+/// True when the text contains this word, and not only a longer one.
 fn holds_word(text: &str, word: &str) -> bool {
     let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     let bounded = |c: Option<char>, edge: Option<char>| !(joins(c) && joins(edge));
@@ -243,8 +243,8 @@ fn holds_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// The text with every item under `#[cfg(test)]` blanked, line for line. rustfmt ends an item at a `;` or at the `}` under its
-/// beginning.
+/// The text with every item under `#[cfg(test)]` blanked, line for line. rustfmt ends an item at a
+/// `;` or at a `}` with the indent of its first line.
 pub fn without_tests(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     // The line that ends the blanked item.
@@ -288,27 +288,27 @@ fn split_comment(line: &str) -> (&str, &str) {
     (line, "")
 }
 
-/// Calls `see` with each Rust file under a directory: its path below `root`, and its text.
-pub fn walk(root: &Path, directory: &Path, see: &mut impl FnMut(&str, &str)) {
+/// Calls `visit` with each Rust file under a directory: its path below `root`, and its text.
+pub fn walk(root: &Path, directory: &Path, visit: &mut impl FnMut(&str, &str)) {
     for entry in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {
-            walk(root, &entry, see);
+            walk(root, &entry, visit);
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
             let path = entry.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-            see(&path, &std::fs::read_to_string(&entry).unwrap());
+            visit(&path, &std::fs::read_to_string(&entry).unwrap());
         }
     }
 }
 
-/// The files of `src` that are no tests: their paths below it, and their texts.
+/// The files of `src` other than tests: their paths below it, and their texts.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut files, mut for_tests) = (Vec::new(), Vec::new());
     walk(&root, &root, &mut |path, text| {
         // `a/mod.rs` and `a.rs` have their modules in `a/`, the crate's root beside it.
         let stem = path.strip_suffix(".rs").unwrap();
-        let place = stem.strip_suffix("mod").or(stem.strip_suffix("lib")).map_or(format!("{stem}/"), str::to_owned);
-        for_tests.extend(test_modules(text).map(|name| format!("{place}{name}.rs")));
+        let folder = stem.strip_suffix("mod").or(stem.strip_suffix("lib")).map_or(format!("{stem}/"), str::to_owned);
+        for_tests.extend(test_modules(text).map(|name| format!("{folder}{name}.rs")));
         files.push((path.to_owned(), text.to_owned()));
     });
     assert!(files.len() > 20, "the source is there to be read");
@@ -328,7 +328,7 @@ fn the_source_is_tidy() {
 fn the_staircase_leads_downwards_and_is_the_one_that_the_map_draws() {
     for (step, layer) in LAYERS.iter().enumerate() {
         for import in layer.imports {
-            assert!(LAYERS[..step].iter().any(|below| below.name == *import), "{} stands not above {import}", layer.name);
+            assert!(LAYERS[..step].iter().any(|below| below.name == *import), "{} is not above {import}", layer.name);
         }
     }
     let map = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
@@ -381,14 +381,14 @@ fn every_rule_can_fail() {
             let planted = format!("//! Doc.\nuse {word}x_not;\nfn f() {{ {word} }}\n");
             let found = violations(&path, &planted);
             assert!(found.iter().any(|line| line.ends_with(word)), "{word} in {path} is noticed: {found:?}");
-            assert!(!violations("elsewhere.rs", &planted).iter().any(|line| line.ends_with(word) && !NOWHERE.contains(word)));
+            assert!(!violations("elsewhere.rs", &planted).iter().any(|line| line.ends_with(word) && !FORBIDDEN.contains(word)));
         }
         for other in LAYERS.iter().filter(|other| other.name != layer.name && !layer.imports.contains(&other.name)) {
             let planted = format!("//! Doc.\nuse crate::{}::x;\n", other.name);
             assert_eq!(violations(&path, &planted), [format!("{path}: crate::{}", other.name)]);
         }
     }
-    for word in NOWHERE {
+    for word in FORBIDDEN {
         assert!(!violations("a.rs", &format!("//! Doc.\nfn f() {{ {word} }}\n")).is_empty(), "{word}");
     }
     for planted in ["use luckydraw::draw::Event;", "use luckydraw::{wire, live};", "luckydraw::server::start();"] {
@@ -408,8 +408,8 @@ fn a_circle_of_files_is_noticed() {
     let circle = [file("live/a.rs", "live::b::B"), file("live/b.rs", "live::c"), file("live/c/mod.rs", "live::a::A")];
     assert_eq!(circles(&circle).len(), 3);
     assert!(circles(&circle[..2]).is_empty());
-    let holder = [file("live/mod.rs", "live::a::A"), file("live/a.rs", "live::Role")];
-    assert!(circles(&holder).is_empty(), "a module's vocabulary is no circle");
+    let parent = [file("live/mod.rs", "live::a::A"), file("live/a.rs", "live::Role")];
+    assert!(circles(&parent).is_empty(), "an import from the containing module is no circle");
 }
 
 #[test]

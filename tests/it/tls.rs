@@ -1,11 +1,11 @@
-//! TLS in the process: https and wss through a real client, resumption, reloads, and everything that can be wrong with a
-//! certificate.
+//! TLS in the process: https and wss through a real client, resumption, reloads, and bad
+//! certificates.
 
-use crate::credentials::{Authority, NAME, TODAY, Tunnel, connect, first_of, shown};
-use crate::http::{Ask, exchange};
-use crate::show::{EVENT, numbers, prize};
-use crate::socket::{RawSocket, Socket, gapless};
-use crate::test_server::{PATIENCE, TestServer, poll, run_to_end};
+use crate::credentials::{Authority, NAME, TODAY, Tunnel, connect, first_of, presented};
+use crate::event_steps::{EVENT, numbers, prize};
+use crate::http_client::{RequestBuilder, exchange};
+use crate::test_server::{TIMEOUT, TestServer, poll, run_to_end};
+use crate::websocket_client::{RawSocket, Socket, gapless};
 use hyper::Method;
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, SupportedProtocolVersion};
@@ -25,16 +25,16 @@ async fn start(cert: &Path, key: &Path) -> TestServer {
 }
 
 async fn start_with(cert: &Path, key: &Path, more: &[(&str, &str)]) -> TestServer {
-    let usual = [
+    let defaults = [
         ("LUCKYDRAW_TLS_CERT", cert.to_str().unwrap()),
         ("LUCKYDRAW_TLS_KEY", key.to_str().unwrap()),
         ("LUCKYDRAW_PLAIN_BIND", "127.0.0.1:0"),
     ];
-    TestServer::start_with(&[&usual[..], more].concat()).await
+    TestServer::start_with(&[&defaults[..], more].concat()).await
 }
 
 /// An authority, a server with its certificate, and the address that speaks TLS.
-async fn usual() -> (Authority, TestServer, SocketAddr) {
+async fn server_with_certificate() -> (Authority, TestServer, SocketAddr) {
     let authority = Authority::new();
     let (cert, key) = authority.files("usual", &[NAME], TODAY);
     let server = start(&cert, &key).await;
@@ -43,31 +43,32 @@ async fn usual() -> (Authority, TestServer, SocketAddr) {
 }
 
 #[tokio::test]
-async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_held_to_https() {
-    let (authority, server, address) = usual().await;
+async fn pages_and_calls_answer_under_both_versions_with_hsts() {
+    let (authority, server, address) = server_with_certificate().await;
     server.open_event().await;
     for version in BOTH {
         let tunnel = Tunnel::to(address, authority.client(&[version], &["http/1.1"])).await;
-        let page = Ask::new(tunnel.address, Method::GET, "/lottery").await;
+        let page = RequestBuilder::new(tunnel.address, Method::GET, "/lottery").await;
         assert_eq!(page.status, 200);
         assert!(page.header("strict-transport-security").starts_with("max-age=63072000"), "{:?}", page.headers);
         for (host, place) in [("192.168.0.7:8443", "192.168.0.7:8443".to_owned()), ("localhost", address.to_string())] {
-            let join = Ask::new(tunnel.address, Method::GET, &format!("/api/luckydraw/join?event_id={EVENT}"));
+            let join = RequestBuilder::new(tunnel.address, Method::GET, &format!("/api/luckydraw/join?event_id={EVENT}"));
             let join = join.header("host", host).await.ok();
             assert_eq!(join["join_address"], format!("https://{place}/j/{EVENT}"), "phones get an https address");
         }
-        let body = json!({"event_id": EVENT, "request_id": crate::show::request_id(u64::from(u16::from(version.version)))});
-        let register = Ask::new(tunnel.address, Method::POST, "/api/luckydraw/register").json(&body).await;
-        register.granted(201);
+        let body =
+            json!({"event_id": EVENT, "request_id": crate::event_steps::request_id(u64::from(u16::from(version.version)))});
+        let register = RequestBuilder::new(tunnel.address, Method::POST, "/api/luckydraw/register").json(&body).await;
+        register.expect_data(201);
         assert!(register.header("set-cookie").ends_with("; Secure"), "{:?}", register.headers);
-        let login = Ask::new(tunnel.address, Method::POST, "/api/luckydraw/admin/login");
+        let login = RequestBuilder::new(tunnel.address, Method::POST, "/api/luckydraw/admin/login");
         let login = login.json(&json!({"token": crate::test_server::ADMIN_TOKEN})).await;
         assert!(login.header("set-cookie").ends_with("; Secure"), "{:?}", login.headers);
-        let page = |origin: String| Ask::new(tunnel.address, Method::GET, "/health").header("origin", &origin);
+        let page = |origin: String| RequestBuilder::new(tunnel.address, Method::GET, "/health").header("origin", &origin);
         assert_eq!(page(format!("https://{}", tunnel.address)).await.status, 200);
-        page(format!("http://{}", tunnel.address)).await.refused(403, "FORBIDDEN_ORIGIN");
+        page(format!("http://{}", tunnel.address)).await.expect_refusal(403, "FORBIDDEN_ORIGIN");
     }
-    let plain = server.ask(Method::GET, "/health").await;
+    let plain = server.request(Method::GET, "/health").await;
     assert_eq!(plain.header("strict-transport-security"), "", "a plain connection sets no policy");
     let plain = server.post("/register").json(&json!({"event_id": EVENT})).await;
     assert!(!plain.header("set-cookie").contains("Secure"), "or its cookie would be lost");
@@ -76,22 +77,22 @@ async fn pages_and_calls_are_answered_under_both_versions_and_browsers_are_held_
 
 #[tokio::test]
 async fn only_http_1_1_is_offered_and_it_is_the_default() {
-    let (authority, _house, address) = usual().await;
+    let (authority, _server, address) = server_with_certificate().await;
     for version in BOTH {
-        for (asked, agreed) in [(&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])), (&[], None)] {
-            let stream = connect(address, &authority.client(&[version], asked)).await.unwrap();
+        for (offered, agreed) in [(&["h2", "http/1.1"][..], Some(&b"http/1.1"[..])), (&[], None)] {
+            let stream = connect(address, &authority.client(&[version], offered)).await.unwrap();
             assert_eq!(stream.get_ref().1.alpn_protocol(), agreed);
             assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
         }
-        for asked in ["h2", "acme-tls/1"] {
-            assert!(connect(address, &authority.client(&[version], &[asked])).await.is_err(), "{asked} is not supported");
+        for protocol in ["h2", "acme-tls/1"] {
+            assert!(connect(address, &authority.client(&[version], &[protocol])).await.is_err(), "{protocol} is not supported");
         }
     }
 }
 
 #[tokio::test]
 async fn a_phone_that_reconnects_resumes_by_its_ticket() {
-    let (authority, _house, address) = usual().await;
+    let (authority, _server, address) = server_with_certificate().await;
     for version in BOTH {
         let client = authority.client(&[version], &["http/1.1"]);
         let mut kinds = Vec::new();
@@ -110,7 +111,7 @@ async fn a_phone_that_reconnects_resumes_by_its_ticket() {
 
 #[tokio::test]
 async fn an_event_over_wss_is_the_same_as_over_ws() {
-    let (authority, server, address) = usual().await;
+    let (authority, server, address) = server_with_certificate().await;
     server.open_event().await;
     let phones = server.register_many(20).await;
     let tunnels = [
@@ -121,7 +122,7 @@ async fn an_event_over_wss_is_the_same_as_over_ws() {
     for (index, phone) in phones.iter().enumerate() {
         let query = format!("?token={}", phone.token);
         let listener = [tunnels[0].address, tunnels[1].address, server.address][index % 3];
-        sockets.push(Socket::connect(listener, EVENT, &query, &[]).await.greeted().await);
+        sockets.push(Socket::connect(listener, EVENT, &query, &[]).await.synced().await);
     }
     let mut winners = Vec::new();
     for name in ["TV", "자전거"] {
@@ -130,80 +131,80 @@ async fn an_event_over_wss_is_the_same_as_over_ws() {
     for socket in &mut sockets {
         socket.until("draw_complete").await;
         socket.until("draw_complete").await;
-        socket.settle().await;
-        let told: Vec<_> = socket.heard("winner_announced").iter().map(|frame| numbers(&frame["winners"])).collect();
-        assert_eq!(told, winners);
+        socket.drain().await;
+        let announced: Vec<_> = socket.received("winner_announced").iter().map(|frame| numbers(&frame["winners"])).collect();
+        assert_eq!(announced, winners);
         gapless(&socket.numbered()).unwrap();
     }
     // A phone that was away gets every frame it missed.
     let seq = gapless(&sockets[0].numbered()).unwrap();
     let long = "x".repeat(150);
     for n in 0..200 {
-        server.order("draw/standby", &prize(&format!("{n} {long}"))).await.ok();
+        server.admin_post("draw/standby", &prize(&format!("{n} {long}"))).await.ok();
     }
     let epoch = sockets[0].numbered()[0]["epoch"].as_str().unwrap().to_owned();
     let query = format!("?token={}&since={seq}&epoch={epoch}", phones[0].token);
     for tunnel in &tunnels {
-        let mut back = Socket::connect(tunnel.address, EVENT, &query, &[]).await.greeted().await;
-        assert_eq!(back.heard("draw_standby").len(), 200);
+        let mut back = Socket::connect(tunnel.address, EVENT, &query, &[]).await.synced().await;
+        assert_eq!(back.received("draw_standby").len(), 200);
         assert_eq!(back.numbered()[0]["seq"], seq + 1);
         gapless(&back.numbered()).unwrap();
-        back.settle().await;
+        back.drain().await;
     }
 }
 
 #[tokio::test]
 async fn close_codes_arrive_over_tls() {
-    let (authority, server, address) = usual().await;
+    let (authority, server, address) = server_with_certificate().await;
     server.open_event().await;
     for version in BOTH {
         let tunnel = Tunnel::to(address, authority.client(&[version], &[])).await;
-        let mut nowhere = Socket::connect(tunnel.address, "no-such-event", "", &[]).await;
-        assert_eq!(nowhere.closed().await, 4404);
-        let mut impostor = Socket::connect(tunnel.address, EVENT, "?token=made-up", &[]).await;
-        assert_eq!(impostor.closed().await, 4401);
-        let mut rude = RawSocket::connect(tunnel.address, EVENT).await;
-        rude.write(&[0x82, 0x80, 0, 0, 0, 0]).await;
-        assert_eq!(rude.closed().await, 1003);
+        let mut unknown_event = Socket::connect(tunnel.address, "no-such-event", "", &[]).await;
+        assert_eq!(unknown_event.closed().await, 4404);
+        let mut wrong_token = Socket::connect(tunnel.address, EVENT, "?token=made-up", &[]).await;
+        assert_eq!(wrong_token.closed().await, 4401);
+        let mut binary = RawSocket::connect(tunnel.address, EVENT).await;
+        binary.write(&[0x82, 0x80, 0, 0, 0, 0]).await;
+        assert_eq!(binary.closed().await, 1003);
     }
     let tunnel = Tunnel::to(address, authority.client(&[&TLS13], &[])).await;
-    let mut last = Socket::connect(tunnel.address, EVENT, "", &[]).await.greeted().await;
+    let mut last = Socket::connect(tunnel.address, EVENT, "", &[]).await.synced().await;
     server.terminate();
     assert_eq!(last.closed().await, 1012);
 }
 
 #[tokio::test]
 async fn a_phone_that_stops_reading_is_evicted_and_the_others_get_every_frame() {
-    let (authority, server, address) = usual().await;
+    let (authority, server, address) = server_with_certificate().await;
     server.open_event().await;
     server.register(1).await;
     let tunnel = Tunnel::to(address, authority.client(&[&TLS13], &[])).await;
-    let mut reader = Socket::connect(tunnel.address, EVENT, "", &[]).await.greeted().await;
-    let mut stalled = stall(address, &authority).await;
+    let mut reader = Socket::connect(tunnel.address, EVENT, "", &[]).await.synced().await;
+    let mut stalled = stalled_socket(address, &authority).await;
     let long = "x".repeat(150);
-    let mut said = 0;
+    let mut sent = 0;
     loop {
         for _ in 0..50 {
-            said += 1;
-            server.order("draw/standby", &prize(&format!("{said} {long}"))).await.ok();
+            sent += 1;
+            server.admin_post("draw/standby", &prize(&format!("{sent} {long}"))).await.ok();
         }
-        if server.look("stats").await["evicted"] == 1 {
+        if server.admin_get("stats").await["evicted"] == 1 {
             break;
         }
-        assert!(said < 10_000, "it was never evicted");
+        assert!(sent < 10_000, "it was never evicted");
     }
-    for _ in 0..said {
+    for _ in 0..sent {
         reader.until("draw_standby").await;
     }
     gapless(&reader.numbered()).unwrap();
     // Records are whole to the end, and the close frame comes last.
-    let mut heard = Vec::new();
-    timeout(PATIENCE, stalled.read_to_end(&mut heard)).await.unwrap().expect("the stream ends with a close_notify");
-    assert_eq!(heard[heard.len() - 4..], [0x88, 2, 0x11, 0x4e], "4430");
+    let mut received = Vec::new();
+    timeout(TIMEOUT, stalled.read_to_end(&mut received)).await.unwrap().expect("the stream ends with a close_notify");
+    assert_eq!(received[received.len() - 4..], [0x88, 2, 0x11, 0x4e], "4430");
 }
 
-/// A socket that shakes hands and never reads again, with a tiny receive buffer.
-async fn stall(address: SocketAddr, authority: &Authority) -> tokio_rustls::client::TlsStream<TcpStream> {
+/// A socket that never reads after its handshake, with a tiny receive buffer.
+async fn stalled_socket(address: SocketAddr, authority: &Authority) -> tokio_rustls::client::TlsStream<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let tcp = socket.connect(address).await.unwrap();
@@ -223,70 +224,70 @@ async fn stall(address: SocketAddr, authority: &Authority) -> tokio_rustls::clie
 
 #[tokio::test]
 async fn a_connection_without_a_whole_hello_is_closed() {
-    let (_authority, server, address) = usual().await;
+    let (_authority, server, address) = server_with_certificate().await;
     let mut silent = TcpStream::connect(address).await.unwrap();
     let mut half = TcpStream::connect(address).await.unwrap();
     half.write_all(&[0x16, 3, 1, 2, 0, 1, 0, 1]).await.unwrap();
     for stream in [&mut silent, &mut half] {
-        let mut said = Vec::new();
-        // A close or a reset: its permit is free again.
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("the server closes the connection");
+        let mut received = Vec::new();
+        // A close or a reset; both free the connection's permit.
+        let _ = timeout(TIMEOUT, stream.read_to_end(&mut received)).await.expect("the server closes the connection");
     }
-    assert_eq!(server.ask(Method::GET, "/health").await.status, 200);
+    assert_eq!(server.request(Method::GET, "/health").await.status, 200);
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_is_told_to_use_https() {
-    let (_authority, _house, address) = usual().await;
+async fn plain_http_on_the_tls_port_gets_a_400_that_names_https() {
+    let (_authority, _server, address) = server_with_certificate().await;
     let answer = exchange(address, b"GET /lottery HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https"), "{answer}");
-    let answer = exchange(address, b"\x00\x01\x02 nonsense that is neither").await;
+    let answer = exchange(address, b"\x00\x01\x02 neither HTTP nor TLS").await;
     assert!(!answer.starts_with("HTTP/"), "{answer:?}");
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_read_on_the_signal_and_without_it_and_a_bad_one_is_refused() {
+async fn a_new_certificate_is_reloaded_with_and_without_the_signal_and_a_bad_one_is_refused() {
     let authority = Authority::new();
-    let (cert, key) = authority.files("shown", &[NAME], TODAY);
+    let (cert, key) = authority.files("first", &[NAME], TODAY);
     let server = start(&cert, &key).await;
     let (address, client) = (server.listening("https"), authority.client(&BOTH, &[]));
     let first = first_of(&cert);
-    assert_eq!(shown(address, &client).await, Some(first.clone()));
+    assert_eq!(presented(address, &client).await, Some(first.clone()));
 
     std::fs::write(&cert, authority.make(&[NAME], TODAY).0).unwrap();
     poll("the log says that the pair does not fit", || server.printed().contains("not that of the certificate").then_some(()))
         .await;
-    assert_eq!(shown(address, &client).await, Some(first.clone()), "the old one stays in use");
+    assert_eq!(presented(address, &client).await, Some(first.clone()), "the old one stays in use");
 
     let (cert_text, key_text) = authority.make(&[NAME], TODAY);
     std::fs::write(&key, key_text).unwrap();
     std::fs::write(&cert, cert_text).unwrap();
     let second = first_of(&cert);
-    until_shown(address, &client, &second).await;
+    wait_for_certificate(address, &client, &second).await;
 
     let third = authority.files("third", &[NAME], TODAY);
     std::fs::rename(third.1, &key).unwrap();
     std::fs::rename(third.0, &cert).unwrap();
     server.hang_up();
-    until_shown(address, &client, &first_of(&cert)).await;
+    wait_for_certificate(address, &client, &first_of(&cert)).await;
 
-    std::fs::write(&cert, "nothing of the kind").unwrap();
+    std::fs::write(&cert, "not a certificate").unwrap();
     server.hang_up();
-    poll("the log says what is wrong", || server.printed().contains("holds no certificate").then_some(())).await;
-    assert!(shown(address, &client).await.is_some());
+    poll("the log names the error", || server.printed().contains("holds no certificate").then_some(())).await;
+    assert!(presented(address, &client).await.is_some());
 }
 
-async fn until_shown(
+async fn wait_for_certificate(
     address: SocketAddr,
     client: &std::sync::Arc<rustls::ClientConfig>,
     expected: &rustls::pki_types::CertificateDer<'static>,
 ) {
     let waiting = async {
-        while shown(address, client).await.as_ref() != Some(expected) {
+        while presented(address, client).await.as_ref() != Some(expected) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.expect("the new certificate is shown");
+    timeout(TIMEOUT, waiting).await.expect("the new certificate is presented");
 }
 
 #[tokio::test]
@@ -294,7 +295,7 @@ async fn the_signal_does_not_end_a_server_without_certificates() {
     let server = TestServer::start().await;
     server.hang_up();
     poll("the log says so", || server.printed().contains("nothing to be read again").then_some(())).await;
-    assert_eq!(server.ask(Method::GET, "/health").await.status, 200);
+    assert_eq!(server.request(Method::GET, "/health").await.status, 200);
 }
 
 #[tokio::test]
@@ -308,7 +309,7 @@ async fn a_bad_certificate_is_reported_at_the_start() {
     std::fs::write(&text, "a shopping list\n").unwrap();
     let damaged = authority.path("damaged");
     std::fs::write(&damaged, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-    for (cert, key, domain, said) in [
+    for (cert, key, domain, error) in [
         (&good.0, &other.1, "", "is not that of the certificate"),
         (&past.0, &past.1, "", "ended on"),
         (&future.0, &future.1, "", "clock says"),
@@ -323,9 +324,9 @@ async fn a_bad_certificate_is_reported_at_the_start() {
         let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
         let settings = [("LUCKYDRAW_TLS_CERT", cert), ("LUCKYDRAW_TLS_KEY", key), ("LUCKYDRAW_DOMAIN", domain)];
         let (status, printed) = run_to_end(&[], &settings).await;
-        assert_eq!(status.code(), Some(64), "{said}: {printed}");
+        assert_eq!(status.code(), Some(64), "{error}: {printed}");
         let lines: Vec<_> = printed.lines().filter(|line| line.starts_with("luckydraw: ")).collect();
-        assert!(lines.len() == 1 && lines[0].contains(said), "one line says {said:?}: {printed}");
+        assert!(lines.len() == 1 && lines[0].contains(error), "one line says {error:?}: {printed}");
     }
 }
 
@@ -343,16 +344,18 @@ async fn the_redirect_listener_redirects_and_answers_nothing_else() {
     for (method, path) in
         [(Method::GET, "/lottery?event=a"), (Method::POST, "/api/luckydraw/register"), (Method::GET, "/nowhere")]
     {
-        let answer = Ask::new(address, method, path).header("host", NAME).admin().json(&json!({"event_id": EVENT})).await;
+        let answer =
+            RequestBuilder::new(address, method, path).header("host", NAME).admin().json(&json!({"event_id": EVENT})).await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (308, &*format!("https://{NAME}:{port}{path}")));
         assert_eq!((answer.header("connection"), answer.body.len()), ("close", 0));
     }
-    assert_eq!(Ask::new(address, Method::GET, "/").header("host", "evil.example").await.status, 403);
+    assert_eq!(RequestBuilder::new(address, Method::GET, "/").header("host", "evil.example").await.status, 403);
     let refused = Socket::try_connect(address, EVENT, "", &[]).await;
     assert!(refused.is_err(), "no WebSocket is opened there");
-    assert_eq!(server.look("participants").await["total_count"], 0);
+    assert_eq!(server.admin_get("participants").await["total_count"], 0);
     let mut silent = TcpStream::connect(address).await.unwrap();
     silent.write_all(b"GET / HTT").await.unwrap();
-    let mut said = Vec::new();
-    let _ = timeout(PATIENCE, silent.read_to_end(&mut said)).await.expect("the server closes a connection with half a request");
+    let mut received = Vec::new();
+    let _ =
+        timeout(TIMEOUT, silent.read_to_end(&mut received)).await.expect("the server closes a connection with half a request");
 }

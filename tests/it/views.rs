@@ -1,6 +1,6 @@
 //! The journal's views for a person with `sqlite3`: participants, draws and winners, and no secret.
 
-use crate::show::prize;
+use crate::event_steps::prize;
 use crate::test_server::TestServer;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -33,7 +33,7 @@ fn rows(journal: &Connection, view: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_person_reads_participants_draws_and_winners() {
+async fn views_list_participants_draws_and_winners() {
     let server = TestServer::start().await;
     server.open_event().await;
     server.register_many(7).await;
@@ -65,9 +65,9 @@ async fn no_view_shows_a_pick_before_its_reveal() {
             }
         }
     }
-    server.order("draw/reveal", &json!({})).await.ok();
-    server.order("draw/complete", &json!({})).await.ok();
-    assert_eq!(rows(&open(&server), "winners").len(), 3, "and shows it afterwards");
+    server.admin_post("draw/reveal", &json!({})).await.ok();
+    server.admin_post("draw/complete", &json!({})).await.ok();
+    assert_eq!(rows(&open(&server), "winners").len(), 3, "the view shows it after the reveal");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Winner details: from winners only, after the announcement, with consent, once; masked for
-//! readers.
+//! readers; an address only where the prize is sent.
 
-use crate::show::{EVENT, Phone, prize};
+use crate::event_steps::{EVENT, Phone, prize};
 use crate::test_server::TestServer;
 use hyper::Method;
 use serde_json::{Value, json};
@@ -31,13 +31,13 @@ async fn a_claim_code_is_rendered_as_an_image_and_never_cached() {
     let drawn = code("7K3MQ2ZX").await;
     assert_eq!((drawn.header("content-type"), drawn.header("cache-control")), ("image/svg+xml", "no-store"));
     assert_ne!(drawn.body, code("7K3MQ2ZY").await.body, "another code is another image");
-    code("7K3M/../Q2ZX").await.refused(422, "INVALID_REQUEST");
+    code("7K3M/../Q2ZX").await.expect_refusal(422, "INVALID_REQUEST");
     server
         .post("/claim.svg")
         .json(&json!({"event_id": "no/event", "claim_code": "7K3MQ2ZX"}))
         .await
-        .refused(404, "EVENT_NOT_FOUND");
-    server.get("/claim.svg?claim_code=7K3MQ2ZX").await.refused(405, "METHOD_NOT_ALLOWED");
+        .expect_refusal(404, "EVENT_NOT_FOUND");
+    server.get("/claim.svg?claim_code=7K3MQ2ZX").await.expect_refusal(405, "METHOD_NOT_ALLOWED");
 }
 
 #[tokio::test]
@@ -54,12 +54,12 @@ async fn a_winner_submits_details_once_and_the_first_are_kept() {
     assert_eq!((received["draw_number"].as_u64(), received["prize_name"].as_str()), (Some(winner.number), Some("TV")));
     assert_eq!((received["name"].as_str(), received["phone"].as_str()), (Some(NAME), Some("010-****-5678")));
 
-    let listed = server.look("winners").await;
+    let listed = server.admin_get("winners").await;
     let row = &listed["winners"][0];
     assert_eq!((listed["total_count"].as_u64(), row["draw_number"].as_u64()), (Some(1), Some(winner.number)));
     assert_eq!((row["name"].as_str(), row["phone"].as_str()), (Some(NAME), Some("010-****-5678")));
     assert!(row["submitted_at"].as_str().unwrap().ends_with('Z'));
-    let unmasked = server.look("winners?unmask=1").await;
+    let unmasked = server.admin_get("winners?unmask=1").await;
     assert_eq!(unmasked["winners"][0]["phone"], PHONE);
     let checked = server.public(&format!("/check-winner?draw_number={}", winner.number)).await;
     assert_eq!((&checked["prizes"][0]["details_received"], &checked["prizes"][0]["claimed"]), (&json!(true), &json!(false)));
@@ -69,9 +69,9 @@ async fn a_winner_submits_details_once_and_the_first_are_kept() {
 async fn reading_details_unmasked_is_audited() {
     let server = TestServer::start().await;
     with_winner(&server).await;
-    let before = server.look("audit").await.to_string();
-    server.look("winners?unmask=1").await;
-    let after = server.look("audit").await.to_string();
+    let before = server.admin_get("audit").await.to_string();
+    server.admin_get("winners?unmask=1").await;
+    let after = server.admin_get("audit").await.to_string();
     assert!(after.to_lowercase().matches("unmask").count() > before.to_lowercase().matches("unmask").count(), "{after}");
 }
 
@@ -79,16 +79,16 @@ async fn reading_details_unmasked_is_audited() {
 async fn details_are_accepted_only_from_the_winner_and_with_consent() {
     let server = TestServer::start().await;
     let (draw, winner, loser) = with_winner(&server).await;
-    server.post("/winner-info").json(&form(draw)).await.refused(400, "TOKEN_REQUIRED");
-    server.post("/winner-info").bearer("not-a-token").json(&form(draw)).await.refused(404, "PARTICIPANT_NOT_FOUND");
-    server.post("/winner-info").bearer(&loser.token).json(&form(draw)).await.refused(403, "NOT_A_WINNER");
-    server.post("/winner-info").bearer(&winner.token).json(&form(draw + 1)).await.refused(403, "NOT_A_WINNER");
+    server.post("/winner-info").json(&form(draw)).await.expect_refusal(400, "TOKEN_REQUIRED");
+    server.post("/winner-info").bearer("not-a-token").json(&form(draw)).await.expect_refusal(404, "PARTICIPANT_NOT_FOUND");
+    server.post("/winner-info").bearer(&loser.token).json(&form(draw)).await.expect_refusal(403, "NOT_A_WINNER");
+    server.post("/winner-info").bearer(&winner.token).json(&form(draw + 1)).await.expect_refusal(403, "NOT_A_WINNER");
     for (field, value) in [("consent", json!(false)), ("consent", Value::Null), ("name", json!("")), ("phone", json!(12))] {
         let mut wrong = form(draw);
         wrong[field] = value;
-        server.post("/winner-info").bearer(&winner.token).json(&wrong).await.refused(422, "INVALID_REQUEST");
+        server.post("/winner-info").bearer(&winner.token).json(&wrong).await.expect_refusal(422, "INVALID_REQUEST");
     }
-    assert_eq!(server.look("winners").await["total_count"], 0);
+    assert_eq!(server.admin_get("winners").await["total_count"], 0);
 }
 
 #[tokio::test]
@@ -98,11 +98,11 @@ async fn details_are_refused_before_the_announcement_and_after_a_void() {
     let phone = server.register(1).await;
     let _display = server.display().await;
     let draw = server.reveal_draw(&prize("TV")).await["draw_id"].as_u64().unwrap();
-    server.post("/winner-info").bearer(&phone.token).json(&form(draw)).await.refused(403, "NOT_A_WINNER");
-    server.order("draw/complete", &json!({})).await.ok();
+    server.post("/winner-info").bearer(&phone.token).json(&form(draw)).await.expect_refusal(403, "NOT_A_WINNER");
+    server.admin_post("draw/complete", &json!({})).await.ok();
     let void = json!({"draw_id": draw, "draw_number": 1, "reason": "absent", "redraw": false});
-    server.order("draw/void", &void).await.ok();
-    server.post("/winner-info").bearer(&phone.token).json(&form(draw)).await.refused(403, "NOT_A_WINNER");
+    server.admin_post("draw/void", &void).await.ok();
+    server.post("/winner-info").bearer(&phone.token).json(&form(draw)).await.expect_refusal(403, "NOT_A_WINNER");
 }
 
 #[tokio::test]
@@ -113,21 +113,21 @@ async fn an_authenticated_socket_can_submit_details() {
         json!({"type": "submit_winner_info", "event_id": EVENT, "draw_number": number, "prize_name": "TV",
                "name": NAME, "phone": PHONE, "consent": true})
     };
-    let mut stranger = server.socket(EVENT, "").await;
-    stranger.say(&message(winner.number)).await;
-    assert_eq!(stranger.until("submit_winner_info_ack").await["success"], false, "the socket has no number");
+    let mut unauthenticated = server.socket(EVENT, "").await;
+    unauthenticated.send_json(&message(winner.number)).await;
+    assert_eq!(unauthenticated.until("submit_winner_info_ack").await["success"], false, "the socket has no number");
     let mut losing = server.phone_socket(&loser).await;
-    losing.say(&message(winner.number)).await;
+    losing.send_json(&message(winner.number)).await;
     assert_eq!(losing.until("submit_winner_info_ack").await["success"], false, "a phone submits for its own number only");
     let mut winning = server.phone_socket(&winner).await;
     for _ in 0..2 {
-        winning.say(&message(winner.number)).await;
+        winning.send_json(&message(winner.number)).await;
         assert_eq!(winning.until("submit_winner_info_ack").await["success"], true);
     }
-    assert_eq!(server.look("winners").await["total_count"], 1);
-    winning.say(&json!({"type": "im_here", "draw_id": draw})).await;
-    winning.settle().await;
-    assert!(winning.heard("error").is_empty(), "{:?}", winning.heard("error"));
+    assert_eq!(server.admin_get("winners").await["total_count"], 1);
+    winning.send_json(&json!({"type": "im_here", "draw_id": draw})).await;
+    winning.drain().await;
+    assert!(winning.received("error").is_empty(), "{:?}", winning.received("error"));
 }
 
 #[tokio::test]
@@ -140,4 +140,29 @@ async fn details_in_the_data_folder_are_encrypted() {
     }
     let answer = server.admin(Method::GET, "winners?unmask=1").await.ok();
     assert_eq!(answer["winners"][0]["name"], NAME, "the server can still read them");
+}
+
+#[tokio::test]
+async fn an_address_is_stored_only_for_a_prize_that_is_sent() {
+    let server = TestServer::start().await;
+    let listed = |name: &str, sent| json!({"prize_name": name, "prize_rank": 1, "quantity": 1, "needs_address": sent});
+    server.open_event_with(json!({"event_id": EVENT, "prizes": [listed("Sofa", true), listed("Mug", false)]})).await;
+    let phones = server.register_many(2).await;
+    let mut won = Vec::new();
+    for name in ["Sofa", "Mug"] {
+        won.push(server.whole_draw(&prize(name)).await);
+    }
+    let bearer = |draw: usize| &phones.iter().find(|phone| phone.number == won[draw].1[0]).unwrap().token;
+    let mut form = json!({"event_id": EVENT, "draw_id": won[0].0, "name": "홍길동", "phone": "010-1234-5678", "consent": true});
+    server.post("/winner-info").bearer(bearer(0)).json(&form).await.expect_refusal(422, "INVALID_REQUEST");
+    form["address"] = json!("서울시 중구 1");
+    server.post("/winner-info").bearer(bearer(0)).json(&form).await.ok();
+    form["draw_id"] = json!(won[1].0);
+    server.post("/winner-info").bearer(bearer(1)).json(&form).await.ok();
+    let winners = server.admin_get("winners?unmask=1").await;
+    let address = |draw: usize| {
+        let rows = winners["winners"].as_array().unwrap();
+        rows.iter().find(|row| row["draw_id"] == won[draw].0).unwrap().get("address").cloned()
+    };
+    assert_eq!((address(0), address(1)), (Some(json!("서울시 중구 1")), None), "an address that is not needed is not stored");
 }

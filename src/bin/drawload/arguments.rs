@@ -44,7 +44,7 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 pub enum Subcommand {
-    /// Runs the plan's scenarios (a registration spike, b draws, c a mixed evening, d idle sockets)
+    /// Runs the plan's scenarios (a registration spike, b draws, c a mixed event, d idle sockets)
     /// or a scenario file, or finds the ceiling
     FullScenario(FullScenario),
     /// Opens sockets and holds them, with pings
@@ -72,7 +72,7 @@ pub enum ScenarioChoice {
 pub struct FullScenario {
     #[arg(long, value_enum, default_value = "all")]
     pub scenario: ScenarioChoice,
-    /// A scenario file in TOML; scripts/scenarios/evening.toml is an example
+    /// A scenario file in TOML; scripts/scenarios/company-event.toml is an example
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub scenario_file: Option<PathBuf>,
     #[command(flatten)]

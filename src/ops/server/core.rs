@@ -16,18 +16,14 @@ use crate::ops::demo;
 use crate::ops::server::error::StartError;
 use crate::sequencer::Sequencer;
 use crate::sequencer::commit_metrics::CommitMetrics;
-use crate::sequencer::inbox::{Inbox, Request};
+use crate::sequencer::inbox::{self, Inbox, RequestQueue};
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::store::tokens::Tokens;
-use crossbeam::channel::{Receiver, Sender, bounded};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// Time for which a stop waits until the inbox has room for its request.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The journal and its keys, locked for this server.
 pub struct Storage {
@@ -76,20 +72,19 @@ impl Core {
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
-        let (sender, requests) = bounded(config.inbox_max);
-        let inbox = Inbox::new(sender.clone());
+        let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
             Box::new(SocketMessages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
-        let recover = |requests: Receiver<Box<Request>>| {
+        let recover = |requests: RequestQueue| {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
             let limits = config.sequencer.clone();
             Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
             let commit_metrics = sequencer.metrics();
-            Ok((SequencerThread::start(sequencer, sender, config)?, commit_metrics))
+            Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics))
         });
         let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
         Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, sequencer })
@@ -98,23 +93,22 @@ impl Core {
 
 /// The sequencer's thread.
 pub struct SequencerThread {
-    requests: Sender<Box<Request>>,
+    inbox: Inbox,
     thread: JoinHandle<()>,
 }
 
 impl SequencerThread {
-    fn start(mut sequencer: Sequencer, requests: Sender<Box<Request>>, config: &Config) -> Result<Self, StartError> {
+    fn start(mut sequencer: Sequencer, inbox: Inbox, config: &Config) -> Result<Self, StartError> {
         let demo::FirstEvent { id, settings, prizes } = demo::first_event(config);
         sequencer.open_first_event(id, settings, prizes);
         let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
-        Ok(Self { requests, thread: thread.map_err(StartError::Threads)? })
+        Ok(Self { inbox, thread: thread.map_err(StartError::Threads)? })
     }
 
     /// Lets the sequencer serve its inbox, checkpoint the journal and end; waits for it.
     pub fn stop(self) {
-        if self.requests.send_timeout(Box::new(Request::Stop), STOP_TIMEOUT).is_err() {
-            return tracing::error!("the sequencer does not take the request to stop; the next start reads the journal's log");
-        }
+        // A sequencer that has ended has panicked, which joining it shows.
+        self.inbox.stop();
         if self.thread.join().is_err() {
             tracing::error!("the sequencer had panicked");
         }

@@ -1,7 +1,7 @@
 // Results on the run of show: the last draws, each winner, and a way to void an absent one.
 //
-// A void is public at once and final. The button for an absent winner therefore counts down for a
-// moment in which a second press takes it back; every other reason is asked for.
+// A void is public at once and final. The button for an absent winner therefore counts down, and
+// a second press stops it; every other reason needs a dialog.
 
 import { digits, make } from "../shared/dom.js";
 

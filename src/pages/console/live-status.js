@@ -1,5 +1,5 @@
 // Live status on the run of show: people registered and connected, the state of the server, whether
-// a stage is open, and how the last result reached everybody.
+// a stage is open, and the delivery of the last result.
 
 import { make } from "../shared/dom.js";
 
@@ -44,7 +44,7 @@ export class LiveStatus {
         this.stats = await this.app.call('GET', 'stats');
         this.render();
       } catch {
-        // The connection's status tells of an outage; old figures stay.
+        // The connection's status shows an outage; old figures stay.
       }
     }
     this.timer = setTimeout(() => this.poll(), Date.now() < this.busyUntil ? BUSY_POLL_MS : POLL_MS);

@@ -1,8 +1,8 @@
-// The console page: login, the choice of an event, and the tabs around one event. Each tab has a
-// module of its own.
+// The console page: login, the choice of an event, and the tabs around one event. Each tab has its
+// own module.
 //
-// All tabs share one `app`: the event's state, the calls, the messages and the dialogs. The module of
-// a tab exports a class Tab, made from the app when the tab is first opened: { element }, and as
+// All tabs share one `app`: the event's state, the calls, the messages and the dialogs. The module
+// of a tab exports a class Tab, made from the app when the tab is first opened: { element }, and as
 // needed render(state), translate() after a change of language, opened() and handleKey(event).
 
 import { call, fetchFile, Refusal } from "../shared/api.js";

@@ -1,8 +1,8 @@
-// Rehearsal: a hall of simulated phones, run by this page through the public API, and wiped with
-// one typed word.
+// Rehearsal: simulated phones, run by this page through the public API, and wiped with one typed
+// word.
 //
-// They register and hold sockets like any phone, and most of them hand in details when they win.
-// Only an event made for rehearsal offers this, so that no real draw ever has a simulated winner.
+// They register and hold sockets like real phones, and most of them submit details when they win.
+// Only a rehearsal event offers this, so that no real draw has a simulated winner.
 
 import { call, randomId } from "../shared/api.js";
 import { connect } from "../shared/connection.js";
@@ -11,8 +11,8 @@ import { make } from "../shared/dom.js";
 const PHONES_MAX = 300;
 /** Concurrent registrations; a browser opens few connections to one server. */
 const CONCURRENCY = 5;
-/** One winner in this many forgets to hand in details. */
-const FORGETFUL_SHARE = 5;
+/** One winner in this many submits no details. */
+const NO_DETAILS_EVERY = 5;
 const DETAILS_DELAY_MIN_MS = 1_000;
 const DETAILS_DELAY_SPREAD_MS = 4_000;
 
@@ -20,15 +20,15 @@ export class Rehearsal {
   constructor(app) {
     this.app = app;
     this.phones = [];
-    this.isFilling = false;
+    this.isAdding = false;
     this.failed = 0;
     this.heading = make('h2');
     this.help = make('p', { className: 'quiet' });
     this.count = make('input', { id: 'phone-count', type: 'number', min: 1, max: PHONES_MAX, value: 50 });
     this.countLabel = make('span');
     const button = (properties) => make('button', { type: 'button', ...properties });
-    this.fillButton = button({ id: 'fill-hall', className: 'main', onclick: () => this.fill() });
-    this.emptyButton = button({ id: 'empty-hall', onclick: () => this.empty() });
+    this.addButton = button({ id: 'add-phones', className: 'main', onclick: () => this.addPhones() });
+    this.removeButton = button({ id: 'remove-phones', onclick: () => this.removePhones() });
     this.wipeButton = button({ id: 'wipe', className: 'danger', onclick: () => this.wipe() });
     this.progress = make('p', { id: 'rehearsal-progress', role: 'status' });
     this.element = make(
@@ -37,21 +37,21 @@ export class Rehearsal {
       this.heading,
       this.help,
       make('label', { className: 'inline' }, this.countLabel, this.count),
-      make('div', { className: 'row' }, this.fillButton, this.emptyButton, this.wipeButton),
+      make('div', { className: 'row' }, this.addButton, this.removeButton, this.wipeButton),
       this.progress,
     );
   }
 
-  async fill() {
+  async addPhones() {
     const wanted = Math.min(PHONES_MAX, Math.max(1, Number(this.count.value) || 1));
-    this.isFilling = true;
+    this.isAdding = true;
     this.failed = 0;
     const target = this.phones.length + wanted;
     const worker = async () => {
-      while (this.isFilling && this.phones.length + this.failed < target) await this.addPhone();
+      while (this.isAdding && this.phones.length + this.failed < target) await this.addPhone();
     };
     await Promise.all(Array.from({ length: CONCURRENCY }, worker));
-    this.isFilling = false;
+    this.isAdding = false;
     this.render();
   }
 
@@ -80,9 +80,9 @@ export class Rehearsal {
     this.render();
   }
 
-  /** Hands in a winner's details after a while, as people do; one winner in five forgets. */
+  /** Submits a winner's details after a delay, unless this winner submits none. */
   respond(phone, { type, winners, draw_id }) {
-    if (type !== 'winner_announced' || !winners.includes(phone.number) || phone.number % FORGETFUL_SHARE === 0) return;
+    if (type !== 'winner_announced' || !winners.includes(phone.number) || phone.number % NO_DETAILS_EVERY === 0) return;
     const { t, event } = this.app;
     const body = {
       event_id: event,
@@ -98,8 +98,8 @@ export class Rehearsal {
     }, DETAILS_DELAY_MIN_MS + Math.random() * DETAILS_DELAY_SPREAD_MS);
   }
 
-  empty() {
-    this.isFilling = false;
+  removePhones() {
+    this.isAdding = false;
     for (const phone of this.phones) phone.connection?.close();
     this.phones = [];
     this.render();
@@ -110,7 +110,7 @@ export class Rehearsal {
     const { t } = app;
     const word = t('rehearsalWord');
     if (!(await app.ask({ title: t('wipeTitle'), text: t('wipeText'), yes: t('wipe'), danger: true, word }))) return;
-    this.empty();
+    this.removePhones();
     await app.attempt(() => app.call('POST', 'rehearsal/wipe', { word }), t('wiped'));
   }
 
@@ -119,13 +119,13 @@ export class Rehearsal {
     this.heading.textContent = t('rehearsalTitle');
     this.help.textContent = t('rehearsalHow');
     this.countLabel.textContent = t('phoneCount');
-    this.fillButton.textContent = t('fillHall');
-    this.fillButton.disabled = this.isFilling;
-    this.emptyButton.textContent = t('emptyHall');
-    this.emptyButton.disabled = this.phones.length === 0;
+    this.addButton.textContent = t('addPhones');
+    this.addButton.disabled = this.isAdding;
+    this.removeButton.textContent = t('removePhones');
+    this.removeButton.disabled = this.phones.length === 0;
     this.wipeButton.textContent = t('wipe');
     const live = this.phones.filter((phone) => phone.isLive).length;
-    const progress = this.phones.length + this.failed === 0 ? '' : t('hallIs', this.phones.length, live, this.failed);
+    const progress = this.phones.length + this.failed === 0 ? '' : t('phonesAre', this.phones.length, live, this.failed);
     if (this.progress.textContent !== progress) this.progress.textContent = progress;
   }
 }

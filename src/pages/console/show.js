@@ -1,15 +1,15 @@
-// Run of show tab: the next step, the last results, and how they reached the hall.
+// Run of show tab: the next step, the last results, and their delivery.
 //
-// One big button always names the next step. A step names the draw it means, so that a slower
-// second operator is told so and nothing is done twice. The button rests for a moment after each
-// step, so that a held or doubled key makes one step.
+// The main button names the next step. A step names its draw, so that the server refuses a slower
+// second operator and no step is repeated. The button pauses after each step, so that a held or
+// doubled key makes one step.
 
 import { digits, make } from "../shared/dom.js";
 import { Draws } from "./draws.js";
 import { LiveStatus } from "./live-status.js";
 
-/** Time that the button rests after a step. */
-const REST_MS = 900;
+/** Pause of the button after a step. */
+const PAUSE_MS = 900;
 const WINNERS_MAX = 500;
 const MODES = ['slot', 'card', 'network', 'list'];
 /** Frames after which the prizes have other remainders. */
@@ -35,10 +35,10 @@ function nextStep({ current, phase }, chosen) {
 
 /** The prize to draw next: the chosen one while any are left, else the next one that has some. */
 function pickPrize(prizes, chosen) {
-  const place = prizes.findIndex((prize) => prize.prize_id === chosen?.prize_id);
-  if (place >= 0 && prizes[place].remaining > 0) return prizes[place];
-  const order = [...prizes.slice(place + 1), ...prizes.slice(0, Math.max(place, 0))];
-  return order.find((prize) => prize.remaining > 0) ?? prizes[place] ?? null;
+  const index = prizes.findIndex((prize) => prize.prize_id === chosen?.prize_id);
+  if (index >= 0 && prizes[index].remaining > 0) return prizes[index];
+  const order = [...prizes.slice(index + 1), ...prizes.slice(0, Math.max(index, 0))];
+  return order.find((prize) => prize.remaining > 0) ?? prizes[index] ?? null;
 }
 
 export class Tab {
@@ -46,7 +46,7 @@ export class Tab {
     this.app = app;
     this.prizes = [];
     this.chosen = null;
-    this.restsUntil = 0;
+    this.pausedUntil = 0;
     this.isBusy = false;
     this.liveStatus = new LiveStatus(app);
     this.draws = new Draws(app);
@@ -130,8 +130,8 @@ export class Tab {
   }
 
   moveChoice(by) {
-    const place = this.prizes.findIndex((prize) => prize.prize_id === this.chosen?.prize_id);
-    const prize = this.prizes[Math.max(0, Math.min(this.prizes.length - 1, place + by))];
+    const index = this.prizes.findIndex((prize) => prize.prize_id === this.chosen?.prize_id);
+    const prize = this.prizes[Math.max(0, Math.min(this.prizes.length - 1, index + by))];
     if (!prize) return;
     this.choose(prize);
     this.list.querySelector('[aria-checked="true"]')?.focus();
@@ -140,21 +140,21 @@ export class Tab {
   async step() {
     const { app } = this;
     const step = nextStep(app.state, this.chosen);
-    if (!CALLS[step] || this.isBusy || Date.now() < this.restsUntil) return;
+    if (!CALLS[step] || this.isBusy || Date.now() < this.pausedUntil) return;
     this.isBusy = true;
     this.renderStep();
     const body = this.stepBody(step);
     await app.attempt(() => app.call('POST', CALLS[step], body), app.t(`did_${step}`));
     this.isBusy = false;
-    this.restsUntil = Date.now() + REST_MS;
-    setTimeout(() => this.renderStep(), REST_MS + 20);
+    this.pausedUntil = Date.now() + PAUSE_MS;
+    setTimeout(() => this.renderStep(), PAUSE_MS + 20);
     this.renderStep();
   }
 
   stepBody(step) {
     const { current } = this.app.state;
     if (step === 'standby') return this.drawRequest(this.chosen, this.mode.value, Number(this.count.value) || 1);
-    // What is started is what was on standby, whatever is chosen here.
+    // Starts the draw on standby, even if another prize is chosen here.
     if (step === 'start') return this.drawRequest(current, current.draw_mode, current.winner_count);
     return { draw_id: current?.draw_id };
   }
@@ -211,10 +211,10 @@ export class Tab {
   renderStep() {
     const { t, state } = this.app;
     const step = nextStep(state, this.chosen);
-    const isResting = Date.now() < this.restsUntil;
+    const isPaused = Date.now() < this.pausedUntil;
     this.stepButton.textContent = this.isBusy ? t('working') : t(`step_${step}`, this.chosen?.prize_name ?? '');
     this.stepButton.dataset.step = step;
-    this.stepButton.disabled = !CALLS[step] || this.isBusy || isResting;
+    this.stepButton.disabled = !CALLS[step] || this.isBusy || isPaused;
     this.cancelButton.textContent = t('cancel');
     this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
     for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;

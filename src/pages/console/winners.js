@@ -1,4 +1,5 @@
-// Winners tab: their details, masked until somebody asks on record, and the lists to download.
+// Winners tab: their details, masked until an operator unmasks them on record, and the lists to
+// download.
 
 import { digits, make } from "../shared/dom.js";
 import { formatTime } from "../shared/i18n.js";
@@ -53,7 +54,7 @@ export class Tab {
     if (!this.element.isConnected) return;
     clearTimeout(this.loadTimer);
     this.loadTimer = setTimeout(() => {
-      // Each look at unmasked details is on record, so a refresh masks them again.
+      // Each view of unmasked details is on record, so a refresh masks them again.
       this.isUnmasked = false;
       this.load();
     }, LOAD_AFTER_MS);

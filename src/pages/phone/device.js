@@ -5,15 +5,15 @@ let wantsWakeLock = false;
 let audio = null;
 
 /**
- * Keeps the screen on; best called during a tap. The lock ends when the page is hidden and is asked
- * for again when it is seen.
+ * Keeps the screen on; best called during a tap. The lock ends when the page is hidden and is
+ * requested again when it is visible.
  */
 export async function keepScreenOn() {
   wantsWakeLock = true;
   try {
     await navigator.wakeLock?.request('screen');
   } catch {
-    // Battery saving, or a browser that wants a tap first: the next tap asks again.
+    // Battery saving, or a browser that wants a tap first: the next tap tries again.
   }
 }
 

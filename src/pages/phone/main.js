@@ -1,4 +1,4 @@
-// The phone page: obtains a number, keeps it whatever happens to the page, and shows its result,
+// The phone page: obtains a number, keeps it across reloads and failures, and shows its result,
 // never before the stage does.
 //
 // One model, one render. Frames arrive over one connection; what only winners need is loaded after
@@ -37,6 +37,7 @@ const model = {
   isReset: false,
   isForgotten: false,
   oldNumber: null,
+  hasRejoined: false,
   page: 'home',
   isRegistering: false,
   failures: 0,
@@ -98,7 +99,7 @@ function celebrate(win) {
 /** Loads the part for winners once, and retries while the network fails. */
 function loadWinnerPart() {
   loading ??= importWinnerModule().then((module) => {
-    winnerPart = module.winnerPart({ model, refresh, applyWins, sayHere, selectWin, show, leave: () => goTo('home') });
+    winnerPart = module.winnerPart({ model, refresh, applyWins, reportPresence, selectWin, show, leave: () => goTo('home') });
     return winnerPart;
   });
   return loading;
@@ -183,7 +184,7 @@ function handleFrame(frame) {
       applyNotice(frame.code);
       break;
     case 'im_here_ack':
-      acknowledgeHere(frame.success);
+      handlePresenceAck(frame.success);
       break;
   }
   model.state = applyFrame(model.state, frame);
@@ -225,7 +226,19 @@ function startOver() {
     model.hasState = true;
     model.isForgotten = old?.session === model.state.event_session_id;
     show();
+    if (model.isForgotten) rejoin();
   });
+}
+
+/**
+ * Registers anew without a tap, once per page: a restore of the server took this phone's number. An
+ * event that asks for a code or for consent needs its person.
+ */
+function rejoin() {
+  const { registration_open: isOpen, consent_required: needsConsent, entry_code_required: needsCode } = model.state;
+  if (model.hasRejoined || !isOpen || needsConsent || needsCode) return;
+  model.hasRejoined = true;
+  forms.join();
 }
 
 function adopt({ ticket, isStored }) {
@@ -234,14 +247,14 @@ function adopt({ ticket, isStored }) {
   connection.identify(ticket.token);
 }
 
-function sayHere(win) {
+function reportPresence(win) {
   if (!model.pendingHere.includes(win.draw_id)) model.pendingHere.push(win.draw_id);
   model.hereFailed = !connection.send({ type: 'im_here', draw_id: win.draw_id });
   show();
 }
 
 /** Acknowledgements arrive in the order of the messages. */
-function acknowledgeHere(isAccepted) {
+function handlePresenceAck(isAccepted) {
   const draw = model.pendingHere.shift();
   if (draw !== undefined && isAccepted) model.wins?.markHere(draw);
   model.hereFailed = !isAccepted;
@@ -275,12 +288,15 @@ async function handleEnd(code) {
   show();
 }
 
-/** Asks whether the event still exists: one that is over still tells its result. */
+/** Asks whether the event still exists: a closed event still has its results. */
 async function checkEvent() {
   const { ticket } = model;
   try {
-    const { state_sync: sync } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token });
-    if (model.ticket === ticket) handleFrame(sync);
+    const { state_sync: sync, token_refused: isRefused } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token });
+    if (model.ticket === ticket) {
+      if (isRefused && ticket) startOver();
+      handleFrame(sync);
+    }
     model.ending = null;
     if (sync.phase !== 'closed') connection.reconnect();
   } catch ({ code }) {
@@ -317,7 +333,7 @@ function submitJoin(submit) {
 }
 
 /** Ends the celebration of a win and opens its prize. */
-function lookAtWin() {
+function openWin() {
   const win = model.wins.firstUnseen();
   model.wins.markSeen(win);
   selectWin(win);
@@ -325,7 +341,7 @@ function lookAtWin() {
 }
 
 /** Adopts the number that another window of this browser obtained. */
-function adoptFromOtherWindow() {
+function takeTicketOfOtherWindow() {
   const ticket = storedTicket(model.event);
   if (!ticket || model.ticket || model.isRegistering) return;
   adopt({ ticket, isStored: true });
@@ -349,9 +365,9 @@ function listen() {
   onClick('recover-back', () => goTo('home'));
   onClick('notice-button', pressNoticeButton);
   onClick('my-wins', () => selectWin(model.wins.firstUnclaimed() ?? model.wins.all[0]));
-  onClick('won-here', () => sayHere(lookAtWin()));
-  onClick('won-next', lookAtWin);
-  window.addEventListener('storage', adoptFromOtherWindow);
+  onClick('won-here', () => reportPresence(openWin()));
+  onClick('won-next', openWin);
+  window.addEventListener('storage', takeTicketOfOtherWindow);
   for (const name of ['online', 'offline']) window.addEventListener(name, status.render);
 }
 

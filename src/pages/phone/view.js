@@ -1,5 +1,5 @@
 // View of the phone: derives the page's state from the model and renders it. It changes nothing in
-// the model and asks the server nothing.
+// the model and sends no requests.
 
 import { byId, digits, isLocalImage, setShown, setText } from "../shared/dom.js";
 import { validWinners } from "../shared/event.js";
@@ -84,14 +84,14 @@ function renderJoin({ state, needsCode, isRegistering, refusal, failures, isRese
   const kind = !isReset ? 'join' : isForgotten ? 'forgotten' : 'reset';
   setText('join-title', t(`${kind}Title`));
   setText('join-lead', t(`${kind}Lead`, oldNumber ? digits(oldNumber) : null));
-  const asks = Boolean(state.consent_required && state.consent_text);
-  setShown('consent', asks);
-  setText('consent-text', asks ? state.consent_text : '');
+  const asksConsent = Boolean(state.consent_required && state.consent_text);
+  setShown('consent', asksConsent);
+  setText('consent-text', asksConsent ? state.consent_text : '');
   const isGuarded = Boolean(state.entry_code_required || needsCode);
   setShown('entry', isGuarded);
-  setShown('teaser', !asks && !isGuarded);
+  setShown('teaser', !asksConsent && !isGuarded);
   byId('join-button').disabled = isRegistering;
-  setText('join-button', t(isRegistering ? 'joining' : asks ? 'joinAgree' : 'joinButton'));
+  setText('join-button', t(isRegistering ? 'joining' : asksConsent ? 'joinAgree' : 'joinButton'));
   setText('join-slow', isRegistering && failures > 0 ? t('joinSlow') : '');
   const wrong = { ENTRY_WRONG: 'entryWrong', ENTRY_NEEDED: 'entryNeeded', FAILED: 'joinFailed' }[refusal];
   setText('join-wrong', wrong ? t(wrong) : '');
@@ -120,6 +120,8 @@ function renderTicket({ ticket, wins, isStored }, t) {
   setText('number', number);
   byId('ticket').style.setProperty('--digits', number.length);
   setText('recovery-code', `${ticket.recovery.slice(0, 4)} ${ticket.recovery.slice(4)}`);
+  setShown('renumbered', Boolean(ticket.replaces));
+  setText('renumbered', ticket.replaces ? t('renumbered', digits(ticket.replaces)) : '');
   setShown('not-stored', !isStored);
   setShown('my-wins', wins.all.length > 0);
   setText('my-wins', t('myWins', wins.all.length));

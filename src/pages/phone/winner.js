@@ -9,14 +9,15 @@ import { t } from "./winner-messages.js";
 
 const CONFETTI_PIECES = 70;
 const CONFETTI_MS = 7_000;
-/** Interval of the question whether the prize behind a shown claim code was handed over. */
+/** Interval of requests for the hand-over of the prize whose claim code is shown. */
 const POLL_MS = 5_000;
 
-const HERE_MESSAGES = { said: 'hereSaid', saying: 'hereSaying', failed: 'hereFailed', open: 'hereHelp' };
+const HERE_MESSAGES = { sent: 'hereSent', sending: 'hereSending', failed: 'hereFailed', open: 'hereHelp' };
 
 /**
  * Makes the part in the element `prize`. It shows model.selectedWin and calls back: refresh(),
- * applyWins(prizes), sayHere(win), selectWin(win), leave() and show() after a change of the model.
+ * applyWins(prizes), reportPresence(win), selectWin(win), leave() and show() after a change of the
+ * model.
  */
 export function winnerPart(context) {
   document.head.append(make('link', { rel: 'stylesheet', href: new URL("./winner.css", import.meta.url).href }));
@@ -39,7 +40,7 @@ class WinnerPart {
     const { selectedWin: win, wins, privacy } = this.model;
     const view = document.body.dataset.state;
     this.renderHere(win);
-    // Frames arrive at any time; what is typed stays while nothing it depends on has changed.
+    // Frames arrive at any time; typed text stays while its form is unchanged.
     const { draw_id: id, needs_address: needsAddress, claim_code: code, details_received: isReceived } = win;
     const key = [view, language, id, needsAddress, code, isReceived, wins.all.length, privacy?.until].join('|');
     if (key !== this.builtKey) this.build(view, win, key);
@@ -53,7 +54,7 @@ class WinnerPart {
     }
   }
 
-  /** Stops asking the server. */
+  /** Stops the requests to the server. */
   stop() {
     clearInterval(this.timer);
     this.timer = null;
@@ -67,7 +68,7 @@ class WinnerPart {
     if (hadFocus) this.root.querySelector('[tabindex="-1"]')?.focus({ preventScroll: true });
   }
 
-  /** Asks whether the desk has handed the prize over, or the host has voided the win. */
+  /** Requests whether the desk has handed the prize over or the host has voided the win. */
   async poll() {
     const { event, ticket } = this.model;
     if (document.visibilityState === 'hidden' || !ticket) return;
@@ -97,17 +98,17 @@ class WinnerPart {
 
   renderHere(win) {
     const { pendingHere, hereFailed, wins } = this.model;
-    const isSaying = pendingHere.includes(win.draw_id) && !hereFailed;
-    const state = wins.isHere(win) ? 'said' : isSaying ? 'saying' : hereFailed ? 'failed' : 'open';
+    const isSending = pendingHere.includes(win.draw_id) && !hereFailed;
+    const state = wins.isHere(win) ? 'sent' : isSending ? 'sending' : hereFailed ? 'failed' : 'open';
     const key = `${state}|${language}`;
     if (this.here.dataset.key === key && this.here.firstChild) return;
     Object.assign(this.here.dataset, { key, state });
-    const onclick = () => this.callbacks.sayHere(this.model.selectedWin);
+    const onclick = () => this.callbacks.reportPresence(this.model.selectedWin);
     const button = make('button', { id: 'here-button', className: 'gold huge', type: 'button', onclick }, t('here'));
     const message = t(HERE_MESSAGES[state]);
     const className = state === 'failed' ? 'wrong' : 'quiet';
-    const text = make('p', { role: 'status', className }, state === 'said' ? `✓ ${message}` : message);
-    this.here.replaceChildren(...(state === 'said' || state === 'saying' ? [text] : [button, text]));
+    const text = make('p', { role: 'status', className }, state === 'sent' ? `✓ ${message}` : message);
+    this.here.replaceChildren(...(state === 'sent' || state === 'sending' ? [text] : [button, text]));
   }
 
   form(win) {

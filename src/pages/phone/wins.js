@@ -4,7 +4,7 @@
 import { call } from "../shared/api.js";
 import * as storage from "../shared/storage.js";
 
-/** A reset may restart the draws' ids: the time of the draw tells two apart. */
+/** A reset may restart the draws' ids: the time of the draw distinguishes them. */
 const keyOf = (win) => `${win.draw_id}@${win.drawn_at}`;
 
 /**
@@ -51,7 +51,7 @@ export class Wins {
     return gone;
   }
 
-  /** The first win its owner has not looked at yet, or null. */
+  /** The first win that its owner has not opened, or null. */
   firstUnseen() {
     return this.all.find((win) => !this.noted[keyOf(win)]?.isSeen) ?? null;
   }

@@ -11,8 +11,8 @@ const keyOf = (event) => `commitments.${event}`;
 export function storeCommitment(event, session, { draw_id: id, commitment }) {
   if (!commitment || !id) return;
   const stored = storage.get(keyOf(event));
-  const heard = { [id]: commitment, ...(stored?.session === session ? stored.heard : {}) };
-  const latest = Object.fromEntries(Object.entries(heard).slice(-COMMITMENTS_MAX));
+  const commitments = { [id]: commitment, ...(stored?.session === session ? stored.heard : {}) };
+  const latest = Object.fromEntries(Object.entries(commitments).slice(-COMMITMENTS_MAX));
   storage.set(keyOf(event), { session, heard: latest });
 }
 

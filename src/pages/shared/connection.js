@@ -1,18 +1,18 @@
-// Connection to an event: one WebSocket that reconnects for ever, and long polling where a network
-// blocks sockets.
+// Connection to an event: one WebSocket that reconnects without limit, and long polling where a
+// network blocks sockets.
 //
-// A page receives frames through `onFrame` and the connection's condition through `onStatus`; it
-// never sees a socket. Phones sleep, halls lose their network, servers restart, and a browser may
-// report none of it: a connection that has been silent too long counts as lost.
+// A page receives frames through `onFrame` and the connection's status through `onStatus`, and
+// never a socket. Phones sleep, networks fail, servers restart, and a browser may report none of
+// it, so a silent connection counts as lost after a timeout.
 
 const PING_MS = 20_000;
-/** Silence after which a connection is lost: a ping and its pong have had their time. */
+/** Silence after which a connection is lost: longer than a ping and its pong need. */
 const SILENCE_MS = 32_000;
 /** Time a socket may take to open. */
 const OPEN_TIMEOUT_MS = 10_000;
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 20_000;
-/** A restarting server is back soon; the jitter spreads a hall's reconnects. */
+/** Longest delay after a restart; the jitter spreads the reconnects of all phones. */
 const RESTART_MAX_MS = 3_000;
 /**
  * Sockets refused in a row before long polling takes over, and time until a socket is tried again.
@@ -23,9 +23,10 @@ const POLL_TIMEOUT_MS = 40_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
 const RESTARTING = 1012;
+const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 /** Close codes that forbid a reconnect: bad token, no such event, replaced by a newer tab. */
-const FINAL = [4401, NO_SUCH_EVENT, 4409];
+const FINAL = [BAD_TOKEN, NO_SUCH_EVENT, 4409];
 const WAKE_EVENTS = ['pageshow', 'online'];
 
 /**
@@ -44,7 +45,7 @@ class Connection {
   constructor({ event, role = 'phone', token = null, onFrame, onStatus = () => {} }) {
     Object.assign(this, { event, role, token, onFrame, onStatus });
     this.socket = null;
-    this.heardAt = 0;
+    this.lastReceivedAt = 0;
     this.failures = 0;
     this.refusals = 0;
     /** Timer of the next socket, after a failure or while polling. */
@@ -52,7 +53,7 @@ class Connection {
     /** AbortController of the poll loop. */
     this.polling = null;
     this.isEnded = false;
-    /** Place of the last frame seen. */
+    /** Sequence number and epoch of the last frame. */
     this.seen = { seq: null, epoch: null };
     this.heartbeat = setInterval(() => this.beat(), PING_MS / 2);
     this.wake = () => this.checkAfterWake();
@@ -60,7 +61,7 @@ class Connection {
     for (const name of WAKE_EVENTS) window.addEventListener(name, this.wake);
   }
 
-  /** Sends a message; returns true if it left. */
+  /** Sends a message; returns false without an open socket. */
   send(message) {
     if (!this.isOpen()) return false;
     this.socket.send(JSON.stringify(message));
@@ -71,7 +72,7 @@ class Connection {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Makes a phone identify itself by this token from now on; null: by none. */
+  /** Sets the token by which a phone identifies; null removes it. */
   identify(token) {
     this.token = token;
     if (token && this.send({ type: 'identify', session_token: token })) return;
@@ -113,7 +114,7 @@ class Connection {
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${this.event}?role=${this.role}`);
     this.socket = socket;
-    this.heardAt = Date.now();
+    this.lastReceivedAt = Date.now();
     let hasOpened = false;
     const deadline = setTimeout(() => this.drop(socket), OPEN_TIMEOUT_MS);
     socket.onopen = () => {
@@ -124,7 +125,7 @@ class Connection {
     };
     socket.onmessage = ({ data }) => {
       if (this.socket !== socket) return;
-      this.heardAt = Date.now();
+      this.lastReceivedAt = Date.now();
       this.failures = 0;
       this.receive(JSON.parse(data));
     };
@@ -211,8 +212,8 @@ class Connection {
         await this.pollOnce(loop);
       } catch {
         if (this.polling !== loop) return;
-        // Nobody answers, so nothing blocks sockets in particular: the next attempt is a socket
-        // again.
+        // The server does not answer at all, so sockets are not blocked in particular: the next
+        // attempt is a socket again.
         this.stopPolling();
         clearTimeout(this.retry);
         this.refusals = REFUSALS_MAX - 1;
@@ -236,8 +237,14 @@ class Connection {
       return;
     }
     if (!response.ok) throw new Error(String(response.status));
+    if (data.token_refused) {
+      this.stopPolling();
+      clearTimeout(this.retry);
+      this.handleLoss(BAD_TOKEN);
+      return;
+    }
     this.failures = 0;
-    this.heardAt = Date.now();
+    this.lastReceivedAt = Date.now();
     for (const frame of data.frames) this.receive(frame);
     this.receive(data.state_sync);
     this.report('polling');
@@ -248,16 +255,16 @@ class Connection {
     this.polling = null;
   }
 
-  /** Checks the connection when the page is looked at again or the network is back. */
+  /** Checks the connection when the page becomes visible or the network is back. */
   checkAfterWake() {
     if (this.isEnded || document.visibilityState === 'hidden') return;
-    if (this.socket && Date.now() - this.heardAt > PING_MS + 2_000) this.drop(this.socket);
+    if (this.socket && Date.now() - this.lastReceivedAt > PING_MS + 2_000) this.drop(this.socket);
     if (!this.socket && !this.polling && this.retry) this.open();
   }
 
   beat() {
     if (!this.socket) return;
-    if (Date.now() - this.heardAt > SILENCE_MS) this.drop(this.socket);
+    if (Date.now() - this.lastReceivedAt > SILENCE_MS) this.drop(this.socket);
     else this.send({ type: 'ping' });
   }
 }

@@ -32,7 +32,7 @@ export function setShown(id, isShown) {
   byId(id).hidden = !isShown;
 }
 
-/** A number as people say it: at least three digits. */
+/** A number as text, with at least three digits. */
 export const digits = (number) => String(number).padStart(3, '0');
 
 /** Resolves after a time. */

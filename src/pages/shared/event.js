@@ -68,7 +68,7 @@ function fromSync({ type, ...sync }) {
 }
 
 function announce(state, draw) {
-  // winner_announced and draw_complete tell the same, back to back.
+  // winner_announced and draw_complete carry the same payload, back to back.
   if (state.announced?.draw_id === draw.draw_id) return state;
   const { current } = state;
   const isOther = current?.draw_id !== undefined && current.draw_id !== draw.draw_id;
@@ -84,12 +84,12 @@ function announce(state, draw) {
 /** Voids one winner's number, or calls off the whole current draw when the frame names none. */
 function voidDraw(state, { draw_id: id, draw_number: number }) {
   const isCurrent = state.current && (id === null || state.current.draw_id === id);
-  const mark = (draw) => (draw.draw_id === id && number ? { ...draw, voided: [...(draw.voided ?? []), number] } : draw);
+  const withVoid = (draw) => (draw.draw_id === id && number ? { ...draw, voided: [...(draw.voided ?? []), number] } : draw);
   return {
     ...state,
     current: isCurrent && !number ? null : state.current,
-    results: state.results.map(mark),
-    announced: state.announced && mark(state.announced),
+    results: state.results.map(withVoid),
+    announced: state.announced && withVoid(state.announced),
   };
 }
 

@@ -1,4 +1,4 @@
-// Languages: Korean, English for browsers that do not ask for Korean, and a switch whose choice
+// Languages: Korean, English for browsers that do not prefer Korean, and a switch whose choice
 // this browser stores.
 
 import * as storage from "./storage.js";

@@ -1,5 +1,5 @@
-// Values this browser stores. Storage can be forbidden, full or cleared at any moment, so every
-// value is also kept in memory for the life of the page.
+// Values this browser stores. Storage can be forbidden, full or cleared at any time, so every
+// value is also in memory for the life of the page.
 
 const values = new Map();
 const keyOf = (name) => `luckydraw.${name}`;

@@ -1,7 +1,7 @@
 // The prize desk page: scans or types a winner's code, shows the prize and the masked name, and
 // records the hand-over once.
 //
-// A browser that cannot scan need not: the winner's QR code is this page's own address with the
+// A browser without a scanner works too: the winner's QR code is this page's own address with the
 // code behind its #, so the desk's phone opens it with its camera. The desk proves its role by its
 // signed link or by a host's login.
 
@@ -38,7 +38,7 @@ async function start() {
   showView(isAllowed ? 'ready' : 'no-right');
   wire();
   showLog();
-  if (scanned && isAllowed) lookUp(scanned);
+  if (scanned && isAllowed) findClaim(scanned);
   else byId(byId('desk').value ? 'code' : 'desk').focus();
 }
 
@@ -51,9 +51,9 @@ function wire() {
   byId('desk').value = storage.get('desk') ?? '';
   byId('desk').onchange = () => storage.set('desk', byId('desk').value.trim());
   setShown('scan', 'BarcodeDetector' in window && Boolean(navigator.mediaDevices));
-  byId('look-up').onsubmit = (submit) => {
+  byId('find-claim').onsubmit = (submit) => {
     submit.preventDefault();
-    lookUp(byId('code').value);
+    findClaim(byId('code').value);
   };
   byId('scan').onclick = () => (camera ? stopScan() : scan());
   byId('hand-over').onclick = handOver;
@@ -62,7 +62,7 @@ function wire() {
   window.addEventListener('hashchange', () => {
     const scanned = codeIn(location.hash);
     dropHash();
-    if (scanned) lookUp(scanned);
+    if (scanned) findClaim(scanned);
   });
 }
 
@@ -79,11 +79,11 @@ function codeIn(text) {
 function showView(name) {
   document.body.dataset.state = name;
   setShown('no-right', name === 'no-right');
-  setShown('look-up', name === 'ready');
+  setShown('find-claim', name === 'ready');
   setShown('claim', name === 'claim');
 }
 
-async function lookUp(text) {
+async function findClaim(text) {
   code = codeIn(text);
   if (!code) return;
   byId('code').value = code;
@@ -191,7 +191,7 @@ async function scan() {
 async function detect(detector, video) {
   if (!camera) return;
   const [found] = await detector.detect(video).catch(() => []);
-  if (found && camera) return void lookUp(found.rawValue);
+  if (found && camera) return void findClaim(found.rawValue);
   if (camera) camera.timer = setTimeout(() => detect(detector, video), SCAN_MS);
 }
 

@@ -1,9 +1,9 @@
-// Animator of the stage: an animation runs while nobody knows the winners, settles on them once,
-// and reports when it has.
+// Animator of the stage: an animation runs while the winners are unknown, settles on them once, and
+// reports when it has.
 //
 // A stage that did not run the animation itself (it was reloaded, or its connection was down) shows
 // the winners at once, without drum roll or fanfare. A timer bounds the settling: in a hidden tab
-// animations do not advance, and the phones in the hall wait for this page.
+// animations do not advance, and the phones wait for this page.
 
 import { delay } from "../shared/dom.js";
 import { CardAnimation } from "./cards.js";
@@ -19,7 +19,7 @@ const REDUCED_MOTION_MS = 1_200;
 const BURST_MODES = ['card', 'network'];
 const SCENES = ['running', 'revealed', 'announced'];
 
-/** Keeps at most one animation in `area`. */
+/** Runs at most one animation in `area`. */
 export class Animator {
   /** `onSettled()`: the winners of a draw are shown; `onPage(page, pages)`: a list shows a page. */
   constructor({ area, sound, confetti, isReducedMotion, onSettled, onPage }) {
@@ -122,7 +122,7 @@ export class Animator {
     this.onSettled();
   }
 
-  /** Dims the numbers whose win was voided; they keep their places. */
+  /** Dims the numbers whose win was voided; they stay in place. */
   markVoided(numbers) {
     for (const number of numbers) {
       const element = this.area.querySelector(`[data-winner="${number}"]`);

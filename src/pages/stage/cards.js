@@ -5,8 +5,8 @@
 
 import { delay, digits, make } from "../shared/dom.js";
 
-const PEEK_INTERVAL_MS = 430;
-const PEEK_MS = 950;
+const SPIN_INTERVAL_MS = 430;
+const SPIN_MS = 950;
 const TURN_MS = 760;
 const TURN_INTERVAL_MS = 1_050;
 const LAST_PAUSE_MS = 650;
@@ -20,7 +20,7 @@ export class CardAnimation {
     this.table.dataset.count = winnerCount;
     this.table.style.setProperty('--digits', Math.max(3, String(participantCount).length));
     area.append(this.table);
-    this.peeking = null;
+    this.spinTimer = null;
     this.isOver = false;
   }
 
@@ -32,7 +32,7 @@ export class CardAnimation {
   run() {
     if (this.isReducedMotion()) return;
     this.cards.forEach((card, seat) => card.float(seat));
-    this.peeking = setInterval(() => this.peek(), PEEK_INTERVAL_MS);
+    this.spinTimer = setInterval(() => this.spinOne(), SPIN_INTERVAL_MS);
   }
 
   async settle(winners) {
@@ -64,15 +64,15 @@ export class CardAnimation {
     this.rest();
   }
 
-  peek() {
-    const resting = this.cards.filter((card) => !card.isSpinning);
+  spinOne() {
+    const idle = this.cards.filter((card) => !card.isSpinning);
     const number = 1 + Math.floor(Math.random() * this.participantCount);
-    resting[Math.floor(Math.random() * resting.length)]?.peek(number);
+    idle[Math.floor(Math.random() * idle.length)]?.spin(number);
   }
 
   rest() {
-    clearInterval(this.peeking);
-    this.peeking = null;
+    clearInterval(this.spinTimer);
+    this.spinTimer = null;
     for (const card of this.cards) card.rest();
   }
 }
@@ -101,10 +101,10 @@ class Card {
   }
 
   /** Spins once with a random number on it. */
-  peek(number) {
+  spin(number) {
     this.face.textContent = digits(number);
     const spinning = this.body.animate([{ transform: 'rotateY(0)' }, { transform: 'rotateY(360deg)' }], {
-      duration: PEEK_MS,
+      duration: SPIN_MS,
       easing: 'cubic-bezier(0.45, 0, 0.4, 1)',
     });
     this.spinning = spinning;

@@ -3,7 +3,7 @@
 const COLOURS = ['#ffd166', '#fff3d0', '#ff8fab', '#8ecaff', '#9b8cff', '#7ee0b8'];
 /**
  * Limit of the canvas: pieces need no more, and to paint a whole 4K screen 60 times per second
- * costs a laptop dearly.
+ * is expensive for a laptop.
  */
 const PIXELS_MAX = 1_000_000;
 const PIECES_MAX = 320;

@@ -1,8 +1,7 @@
-// The stage page: what the hall looks at. One connection to the server, one model, one render.
+// The stage page, for the projector. One connection to the server, one model, one render.
 //
 // It shows the event and draws nothing itself. Winners arrive in a frame, the animation settles on
-// them, and then this page tells the server, so that the phones learn them together with the
-// screen.
+// them, and then this page notifies the server, so that phones show them at the same time.
 
 import { call } from "../shared/api.js";
 import { connect } from "../shared/connection.js";
@@ -83,12 +82,12 @@ async function start() {
   if (token) storage.set(tokenKey(), token);
   lobby = new Lobby(model.event);
   await enter();
-  // An operator who logs in elsewhere in this browser comes back to a display, not to a viewer.
+  // After a login elsewhere in this browser, the page is a display and no longer a viewer.
   window.addEventListener('focus', upgrade);
 }
 
 /**
- * The link's token is stored, so that a reload stays a display; the address bar hangs on a wall.
+ * Stores the link's token, so that a reload stays a display and the address bar does not show it.
  */
 const tokenKey = () => `stage.${model.event}`;
 
@@ -154,7 +153,7 @@ function handleStatus({ status, code }) {
   }
 }
 
-/** Shows for a moment that a draw was called off before its winners were known. */
+/** Shows briefly that a draw was called off before its winners were known. */
 function showCancelled() {
   model.cancelledUntil = performance.now() + CANCELLED_MS;
   setTimeout(render, CANCELLED_MS + 50);
@@ -175,7 +174,7 @@ function announceWinners() {
   // The animator calls this in the middle of a render.
   queueMicrotask(render);
   const { draw } = sceneOf(model);
-  if (draw?.winners) setText('live-region', t('said', draw.prize_name, validWinners(draw).map(digits).join(', ')));
+  if (draw?.winners) setText('live-region', t('announcement', draw.prize_name, validWinners(draw).map(digits).join(', ')));
 }
 
 /** Completes the draw; repeated with every sync, since the connection may have been down. */

@@ -54,7 +54,7 @@ export const messages = {
     close: '닫기',
     keys: '무대 단축키',
     language: '언어 바꾸기',
-    said: (name, numbers) => `${name} 당첨 번호 ${numbers}`,
+    announcement: (name, numbers) => `${name} 당첨 번호 ${numbers}`,
   },
   en: {
     page: 'The stage',
@@ -81,7 +81,7 @@ export const messages = {
     wonMore: 'Please look at your phone',
     voidedMore: 'Dimmed numbers were withdrawn',
     cancelled: 'This draw was called off',
-    cancelledMore: 'We go on in a moment',
+    cancelledMore: 'The event continues shortly',
     recent: 'Winning numbers so far',
     earlier: 'Earlier',
     andMore: (n) => `and ${n} more`,
@@ -103,6 +103,6 @@ export const messages = {
     close: 'Close',
     keys: 'Keys of the stage',
     language: 'Change the language',
-    said: (name, numbers) => `${name}: winning numbers ${numbers}`,
+    announcement: (name, numbers) => `${name}: winning numbers ${numbers}`,
   },
 };

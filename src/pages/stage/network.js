@@ -3,7 +3,7 @@
 //
 // The graph is painted once. Only a small set of sparks on a canvas above it moves, however many
 // numbers there are, and the winners, which are elements. Numbers are dealt to nodes at random
-// before anybody can know a winner.
+// before a winner is known.
 
 import { delay, digits, make } from "../shared/dom.js";
 import { layOut, paintGraph, paintLitNodes } from "./graph.js";

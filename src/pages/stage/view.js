@@ -52,7 +52,7 @@ export function renderStage(model, { animator, lobby, sound }, t) {
   renderHint(model, sound, t);
 }
 
-/** Name of the scene that the hall sees. */
+/** Name of the visible scene. */
 function visibleScene({ state, isMain, isGone, cancelledUntil, winnersUntil }, { name }, { isSettled }) {
   const now = performance.now();
   if (isGone) return state.phase === null ? 'none' : 'over';

@@ -46,7 +46,7 @@ export async function checkAll(draws) {
  */
 export function partOf(draw, number) {
   if (draw.voided.some((void_) => void_.draw_number === number)) return 'voided';
-  if (draw.picks.includes(number)) return draw.status === 'cancelled' ? 'cancelled' : 'won';
+  if (draw.picks.includes(number)) return draw.status === 'cancelled' || draw.reset_at ? 'cancelled' : 'won';
   if (number > draw.registered_through) return 'later';
   return draw.pool.some(([first, last]) => first <= number && number <= last) ? 'in' : 'out';
 }

@@ -1,7 +1,7 @@
 // The proof page: fetches an event's proof, recomputes every draw and shows the outcome.
 //
 // A commitment that this browser received before a draw is compared with the proof: at that time
-// nobody could know the winners.
+// the winners were unknown.
 
 import { call } from "../shared/api.js";
 import { storedCommitment } from "../shared/commitments.js";
@@ -56,11 +56,12 @@ function drawItem({ draw, mismatch }) {
     make('h3', { dir: 'auto' }, String(name)),
     mismatch && make('p', { className: 'wrong' }, t(mismatch.code, ...mismatch.values)),
     status === 'cancelled' && make('p', { className: 'wrong' }, t('cancelledDraw', reason)),
+    draw.reset_at && make('p', { className: 'wrong' }, t('resetDraw', formatTime(draw.reset_at))),
     draw.redraw_of && make('p', { className: 'quiet' }, t('redrawOf', digits(draw.redraw_of.draw_number))),
     make('ul', { className: 'numbers', 'aria-label': t('winners') }, numbers),
     make('p', { className: 'quiet' }, facts.filter(Boolean).join(' · ')),
     part && make('p', { className: `part ${part}` }, t(part)),
-    commitment && make('p', { className: commitment === 'broken' ? 'wrong' : 'promise' }, t(commitment)),
+    commitment && make('p', { className: commitment === 'different' ? 'wrong' : 'promise' }, t(commitment)),
     Array.isArray(voided) && voided.length > 0 && make('p', {}, `${t('voids')}: ${voided.map(voidText).join(', ')}`),
     inputsOf(draw),
   );
@@ -82,15 +83,15 @@ function inputsOf({ entropy, commitment, excluded }) {
 }
 
 /**
- * Compares the commitment that this browser received before the draw: 'promised', 'broken', or null
+ * Compares the commitment that this browser received before the draw: 'same', 'different', or null
  * without one.
  */
 function commitmentStatus({ draw_id: id, commitment }) {
-  const heard = model.file ? null : storedCommitment(model.event, model.session, id);
-  return heard ? (heard === commitment ? 'promised' : 'broken') : null;
+  const received = model.file ? null : storedCommitment(model.event, model.session, id);
+  return received ? (received === commitment ? 'same' : 'different') : null;
 }
 
-const holds = ({ mismatch, draw }) => !mismatch && commitmentStatus(draw) !== 'broken';
+const holds = ({ mismatch, draw }) => !mismatch && commitmentStatus(draw) !== 'different';
 
 async function verify(draws) {
   model.state = 'checking';
@@ -146,8 +147,8 @@ async function start() {
     return render();
   }
   byId('download').href = `/api/luckydraw/proof?event_id=${model.event}`;
-  const own = storage.get(`ticket.${model.event}`)?.number;
-  if (own) byId('mine-number').value = own;
+  const ownNumber = storage.get(`ticket.${model.event}`)?.number;
+  if (ownNumber) byId('mine-number').value = ownNumber;
   const showTitle = ({ title }) => {
     model.title = title;
     render();

@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4). Browsers hide their own from pages loaded over plain HTTP, which many halls
-// use; this implementation then replaces it.
+// SHA-256 (FIPS 180-4). Browsers hide their own from pages loaded over plain HTTP, which many
+// venues use; this implementation then replaces it.
 
 /** True if the browser's own SHA-256 is used. */
 export const isNative = Boolean(globalThis.crypto?.subtle);

@@ -228,6 +228,8 @@ struct ProofView<'a> {
     announced_at: Option<String>,
     cancelled_at: Option<String>,
     reason: Option<&'a str>,
+    /// The time of the reset that called the draw off.
+    reset_at: Option<String>,
     redraw_of: Option<RedrawView>,
     pool: &'a [(u32, u32)],
     pool_size: u32,
@@ -256,7 +258,8 @@ struct VoidedView {
 }
 
 /// The proof of an event: all input of each announced or cancelled pick, so that anyone can repeat
-/// it. Cancelled draws are shown, since a pick that vanished unseen would be a silent reroll.
+/// it. Draws that were called off are shown, by cancellation or by a reset of draws: a pick that
+/// vanished unseen would be a silent reroll.
 pub fn proof(event: &Event) -> String {
     #[derive(Serialize)]
     struct Proof<'a> {
@@ -264,7 +267,7 @@ pub fn proof(event: &Event) -> String {
         event_session_id: String,
         draws: Vec<ProofView<'a>>,
     }
-    let draws = event.draws().filter_map(|draw| proof_view(draw)).collect();
+    let draws = event.draws_with_cleared().filter_map(|draw| proof_view(draw)).collect();
     json(&Proof { event_id: event.id.as_str(), event_session_id: HEXLOWER.encode(&event.session.0), draws })
 }
 
@@ -287,6 +290,7 @@ fn proof_view(draw: &Draw) -> Option<ProofView<'_>> {
         announced_at: draw.announced_at.map(rfc3339),
         cancelled_at: draw.cancelled.as_ref().map(|(at, _)| rfc3339(*at)),
         reason: draw.cancelled.as_ref().map(|(_, reason)| &**reason),
+        reset_at: draw.reset_at.map(rfc3339),
         redraw_of: draw.redraw_of.map(|(of, number)| RedrawView { draw_id: of.0, draw_number: number.0 }),
         pool: &draw.pool.ranges,
         pool_size: draw.pool.size,
@@ -303,7 +307,7 @@ fn proof_view(draw: &Draw) -> Option<ProofView<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::sample;
+    use crate::draw::{Fact, Timestamp, sample};
     use serde_json::{Value, json};
 
     fn read(text: &str) -> Value {
@@ -353,6 +357,15 @@ mod tests {
         let event = sample::event().started("TV", &[7]).cancelled("wrong prize").build();
         assert_eq!(statuses(&event), ["cancelled"], "no silent reroll");
         assert!(proof(&event).contains(r#""picks":[7]"#) && proof(&event).contains("wrong prize"));
+    }
+
+    #[test]
+    fn a_proof_shows_what_a_reset_called_off() {
+        let mut event = sample::event().announced("TV", &[3]).build();
+        event.apply(Timestamp(7_000), &Fact::Reset { session: None });
+        assert_eq!((statuses(&event), event.draws().len()), (vec!["announced".to_owned()], 0));
+        assert!(proof(&event).contains(r#""reset_at":"1970-01-01T00:00:07.000Z""#), "{}", proof(&event));
+        assert_eq!(read(&results(&event))["draws"], json!([]), "it is no result");
     }
 
     #[test]

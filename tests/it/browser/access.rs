@@ -3,22 +3,31 @@
 
 use super::chromium::{Browser, Page, Screen};
 use super::people::open_console;
-use crate::show::EVENT;
+use crate::event_steps::EVENT;
 use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
 const AXE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/axe-core/axe.min.js");
 
-/// Waits until a change of colours has been rendered and its transitions have ended.
-const WAIT_FOR_TRANSITIONS: &str =
-    "return new Promise(requestAnimationFrame).then(() => new Promise(requestAnimationFrame)).then(() => Promise.allSettled(
-    document.getAnimations().filter((each) => each.effect.getComputedTiming().endTime !== Infinity).map((each) => each.finished)))
-    .then(() => true)";
+/// Waits until a change of colors is rendered and nothing moves any more. An ended transition can
+/// start those of its children, so one look at the running animations is not enough.
+const WAIT_FOR_TRANSITIONS: &str = "return (async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    const isFinite = (animation) => animation.effect.getComputedTiming().endTime !== Infinity;
+    for (let round = 0; round < 100; round += 1) {
+        await frame();
+        await frame();
+        const running = document.getAnimations().filter((each) => each.playState === 'running' && isFinite(each));
+        if (running.length === 0) return true;
+        await Promise.allSettled(running.map((each) => each.finished));
+    }
+    return false;
+})()";
 
 /// Serious violations and their elements; what axe cannot decide is no finding.
 const RUN_AXE: &str = "return axe.run(document, {
     resultTypes: ['violations'], preload: false, runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'],
-}).then(({ violations, passes }) => passes.length < 10 ? ['it looked at next to nothing'] : violations
+}).then(({ violations, passes }) => passes.length < 10 ? ['axe checked almost nothing'] : violations
     .filter(({ impact }) => ['serious', 'critical'].includes(impact))
     .map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target} (${node.any[0]?.message ?? node.html})`).join(', ')}`))";
 
@@ -35,7 +44,7 @@ async fn every_page_passes_the_accessibility_check() {
     }
     let browser = Browser::start().await;
     let mut found = Vec::new();
-    let mut check = async |page: &Page<'_>, what: &str| found.extend(findings(page, what, &axe).await);
+    let mut check = async |page: &Page<'_>, state: &str| found.extend(findings(page, state, &axe).await);
 
     let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
     phone.until_state("welcome").await;
@@ -78,11 +87,11 @@ async fn every_page_passes_the_accessibility_check() {
     let staff = host.open_beside(Screen::Phone, &server.page(&format!("/lottery/staff?event={EVENT}"))).await;
     staff.until_state("ready").await;
     check(&staff, "desk, code").await;
-    staff.look_up("1번 데스크", &code).await;
+    staff.find_claim("1번 데스크", &code).await;
     check(&staff, "desk, claim").await;
-    let stranger = browser.open(Screen::Phone, &server.page(&format!("/lottery/staff?event={EVENT}"))).await;
-    stranger.until_state("no-right").await;
-    check(&stranger, "desk, no right").await;
+    let unauthorized = browser.open(Screen::Phone, &server.page(&format!("/lottery/staff?event={EVENT}"))).await;
+    unauthorized.until_state("no-right").await;
+    check(&unauthorized, "desk, no right").await;
     let proof = browser.open(Screen::Phone, &server.page(&format!("/lottery/verify?event={EVENT}"))).await;
     proof.until("document.querySelector('#draws li') !== null").await;
     check(&proof, "proof").await;
@@ -92,7 +101,7 @@ async fn every_page_passes_the_accessibility_check() {
 }
 
 /// Violations of a page in its current state, in both languages, in light and dark.
-async fn findings(page: &Page<'_>, what: &str, axe: &str) -> Vec<String> {
+async fn findings(page: &Page<'_>, state: &str, axe: &str) -> Vec<String> {
     if page.run("return typeof axe", vec![]).await == "undefined" {
         // The page's policy does not apply to a driver's script. The library must be a property of
         // window.
@@ -105,10 +114,10 @@ async fn findings(page: &Page<'_>, what: &str, axe: &str) -> Vec<String> {
         page.command("Emulation.setEmulatedMedia", json!({"features": features})).await;
         for _ in 0..2 {
             let language = page.run("return document.documentElement.lang", vec![]).await;
-            page.run(WAIT_FOR_TRANSITIONS, vec![]).await;
-            let told = page.run(RUN_AXE, vec![]).await;
-            let told = told.as_array().unwrap().iter().filter_map(Value::as_str);
-            found.extend(told.map(|finding| format!("{what}, {language}, {theme}: {finding}")));
+            assert_eq!(page.run(WAIT_FOR_TRANSITIONS, vec![]).await, true, "{state}: transitions never end");
+            let violations = page.run(RUN_AXE, vec![]).await;
+            let violations = violations.as_array().unwrap().iter().filter_map(Value::as_str);
+            found.extend(violations.map(|finding| format!("{state}, {language}, {theme}: {finding}")));
             page.run(
                 "[...document.querySelectorAll('[data-switch-language]')].find((button) => button.offsetParent)?.click()",
                 vec![],

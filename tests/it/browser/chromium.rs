@@ -1,14 +1,14 @@
-//! A real browser: Debian's Chromium, driven through ChromeDriver as a person would, one browser
+//! A real browser: Debian's Chromium, driven through ChromeDriver as a user would, one browser
 //! context per person.
 //!
-//! Contexts share neither cookies nor storage, so that one browser holds a hall of phones, a stage
-//! and a console. ChromeDriver cannot open a context; Chromium's own protocol can, and ChromeDriver
+//! Contexts share neither cookies nor storage, so one browser holds many phones, a stage and a
+//! console. ChromeDriver cannot open a context; Chromium's own protocol can, and ChromeDriver
 //! drives any window. Both processes form one group, which is killed however the test ends. Waits
 //! poll a condition until it holds; nothing sleeps for a fixed time, and no request leaves this
 //! machine.
 
-use crate::http::Ask;
-use crate::test_server::PATIENCE;
+use crate::http_client::RequestBuilder;
+use crate::test_server::TIMEOUT;
 use fantoccini::elements::Element;
 use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -88,7 +88,7 @@ impl Browser {
         arguments.extend(ARGUMENTS.iter().map(|argument| argument.to_string()));
         // SAFETY: geteuid takes nothing and cannot fail.
         if unsafe { libc::geteuid() } == 0 {
-            // Chromium refuses its sandbox to root.
+            // Chromium's sandbox does not run as root.
             arguments.push("--no-sandbox".to_owned());
         }
         let wanted = json!({
@@ -100,7 +100,7 @@ impl Browser {
         builder.capabilities(wanted.as_object().cloned().expect("it is an object"));
         let url = format!("http://{address}");
         let connecting = builder.connect(&url);
-        let client = tokio::time::timeout(PATIENCE * 2, connecting).await.expect("chromium starts").expect("chromium starts");
+        let client = tokio::time::timeout(TIMEOUT * 2, connecting).await.expect("chromium starts").expect("chromium starts");
         let session = client.session_id().await.unwrap().expect("a session has an id");
         let options = &client.capabilities().expect("a session has capabilities")["goog:chromeOptions"];
         let protocol = AsyncMutex::new((protocol(options["debuggerAddress"].as_str().unwrap()).await, 0));
@@ -143,8 +143,9 @@ impl Browser {
         let log = self.call_driver("se/log", json!({"type": "browser"})).await;
         let is_bad = |entry: &&Value| entry["level"] == "SEVERE" || entry["source"] == "security";
         let is_new = |entry: &&Value| !expected.iter().any(|part| entry["message"].as_str().unwrap().contains(part));
-        let loud: Vec<_> = log.as_array().unwrap().iter().filter(is_bad).filter(is_new).map(|entry| &entry["message"]).collect();
-        assert!(loud.is_empty(), "the console of a page says: {loud:#?}");
+        let errors: Vec<_> =
+            log.as_array().unwrap().iter().filter(is_bad).filter(is_new).map(|entry| &entry["message"]).collect();
+        assert!(errors.is_empty(), "errors in the console of a page: {errors:#?}");
         let windows = self.windows.lock().unwrap().clone();
         for window in windows {
             let page = Page { browser: self, window, context: None };
@@ -160,7 +161,7 @@ impl Browser {
         let mut protocol = self.protocol.lock().await;
         protocol.1 += 1;
         let id = protocol.1;
-        let asking = async {
+        let call = async {
             protocol.0.send(Message::text(json!({"id": id, "method": method, "params": params}).to_string())).await.unwrap();
             loop {
                 let Message::Text(text) = protocol.0.next().await.expect("the browser lives").unwrap() else { continue };
@@ -170,12 +171,15 @@ impl Browser {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{method}: no answer"))
+        tokio::time::timeout(TIMEOUT, call).await.unwrap_or_else(|_| panic!("{method}: no answer"))
     }
 
     /// Calls a ChromeDriver extension.
     async fn call_driver(&self, path: &str, body: Value) -> Value {
-        let answer = Ask::new(self.address, Method::POST, &format!("/session/{}/{path}", self.session)).json(&body).await.json();
+        let answer = RequestBuilder::new(self.address, Method::POST, &format!("/session/{}/{path}", self.session))
+            .json(&body)
+            .await
+            .json();
         assert!(answer["value"]["error"].is_null(), "{path} {body}: {}", answer["value"]["message"]);
         answer["value"].clone()
     }
@@ -233,30 +237,30 @@ impl Page<'_> {
         self.browser.client.current_url().await.unwrap().to_string()
     }
 
-    /// Runs a script with `arguments`; gives its result.
+    /// Runs a script with `arguments`; returns its result.
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.try_run(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
     async fn try_run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, String> {
         let _focus = self.focus().await;
-        let running = tokio::time::timeout(PATIENCE, self.browser.client.execute(script, arguments));
+        let running = tokio::time::timeout(TIMEOUT, self.browser.client.execute(script, arguments));
         running.await.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())
     }
 
-    /// Waits until an expression of the page is neither false nor empty; gives its value.
+    /// Waits until an expression of the page is neither false nor empty; returns its value.
     pub async fn until(&self, expression: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let script = format!("return ({expression})");
         loop {
             // A loading page cannot run scripts.
-            let seen = self.try_run(&script, vec![]).await;
-            match seen {
+            let result = self.try_run(&script, vec![]).await;
+            match result {
                 Ok(value) if !matches!(&value, Value::Null | Value::Bool(false)) && value != json!("") && value != json!(0) => {
                     return value;
                 }
                 _ if Instant::now() < deadline => tokio::time::sleep(POLL).await,
-                _ => panic!("timed out waiting until {expression}: {seen:?}\nthe page is\n{}", self.describe().await),
+                _ => panic!("timed out waiting until {expression}: {result:?}\nthe page is\n{}", self.describe().await),
             }
         }
     }
@@ -313,10 +317,10 @@ impl Page<'_> {
         self.browser.call_driver("goog/cdp/execute", json!({"cmd": command, "params": params})).await
     }
 
-    /// Retries an action until it succeeds: a page may render at any moment and replace the
+    /// Retries an action until it succeeds: a page may render at any time and replace the
     /// element.
     async fn act(&self, selector: &str, act: impl AsyncFn(&Element) -> Result<bool, fantoccini::error::CmdError>) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let tried = {
                 let _focus = self.focus().await;
@@ -334,12 +338,12 @@ impl Page<'_> {
     }
 
     async fn focus(&self) -> MutexGuard<'_, Option<WindowHandle>> {
-        let mut turn = self.browser.focused.lock().await;
-        if turn.as_ref() != Some(&self.window) {
+        let mut focused = self.browser.focused.lock().await;
+        if focused.as_ref() != Some(&self.window) {
             self.browser.client.switch_to_window(self.window.clone()).await.expect("the window is open");
-            *turn = Some(self.window.clone());
+            *focused = Some(self.window.clone());
         }
-        turn
+        focused
     }
 
     async fn describe(&self) -> String {
@@ -348,8 +352,8 @@ impl Page<'_> {
     }
 }
 
-/// Flags: only local names resolve, background pages are not throttled, and the browser sends no
-/// requests of its own.
+/// Flags: only local names resolve, background pages are not throttled, and the browser itself
+/// sends no requests.
 const ARGUMENTS: &[&str] = &[
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--disable-background-networking",
@@ -394,7 +398,7 @@ async fn driver_address(folder: &Path) -> SocketAddr {
 async fn protocol(debugger: &str) -> WebSocketStream<TcpStream> {
     let port: u16 = debugger.rsplit(':').next().unwrap().parse().unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let version = Ask::new(address, Method::GET, "/json/version").await.json();
+    let version = RequestBuilder::new(address, Method::GET, "/json/version").await.json();
     let url = version["webSocketDebuggerUrl"].as_str().unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     tokio_tungstenite::client_async(url, stream).await.unwrap().0

@@ -1,24 +1,24 @@
-//! The console as operators use it: by keys alone, pressed twice, and with a second
-//! operator at another console.
+//! The console as operators use it: by keyboard only, pressed twice, and with a second operator at
+//! another console.
 
 use super::chromium::{Browser, Screen};
 use super::people::{ENTER, SPACE, TAB, open_console};
-use crate::show::EVENT;
+use crate::event_steps::EVENT;
 use crate::test_server::{ADMIN_TOKEN, TestServer};
 
-/// Limit of Tab presses until the big button has the focus.
+/// Limit of Tab presses until the main button has the focus.
 const TABS_MAX: usize = 40;
 
-/// The step on the big button once the winners are known and its rest is over.
+/// The step on the main button once the winners are known and its pause has ended.
 const AFTER_REVEAL: &str = "(({ disabled, dataset: { step } }) =>
     (step === 'exhausted' || (step === 'complete' && !disabled)) && step)(document.querySelector('#step'))";
 
-/// A WebSocket that ignores messages while `isDeaf` is set.
-const DEAF: &str = "const Plain = WebSocket; self.WebSocket = class extends Plain {
-    set onmessage(hear) { super.onmessage = hear && ((event) => self.isDeaf || hear(event)); } };";
+/// A WebSocket that ignores messages while `ignoresMessages` is set.
+const IGNORE_MESSAGES: &str = "const Plain = WebSocket; self.WebSocket = class extends Plain {
+    set onmessage(handle) { super.onmessage = handle && ((event) => self.ignoresMessages || handle(event)); } };";
 
 #[tokio::test]
-async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
+async fn a_draw_is_run_by_keyboard_and_a_double_press_is_one_step() {
     let server = TestServer::start().await;
     server.open_event().await;
     server.register_many(3).await;
@@ -31,13 +31,13 @@ async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
     host.until("document.querySelector('#step[data-step=standby]:not(:disabled)') !== null").await;
     let mut tabs = 0;
     while host.run("return document.activeElement.id", vec![]).await != "step" {
-        assert!(tabs < TABS_MAX, "the big button is reached by Tab");
+        assert!(tabs < TABS_MAX, "the main button is reached by Tab");
         host.press(TAB).await;
         tabs += 1;
     }
     for (keys, next) in [(SPACE.repeat(2), "start"), (ENTER.repeat(2), "reveal")] {
         host.press(&keys).await;
-        // After the button's rest, a second step would show.
+        // After the button's pause, a second step would be visible.
         host.until(&format!(
             "document.querySelector('#step').dataset.step !== '{}'",
             if next == "start" { "standby" } else { "start" }
@@ -51,17 +51,17 @@ async fn a_draw_is_run_by_keys_alone_and_a_double_press_is_one_step() {
         );
     }
     host.press(SPACE).await;
-    // Without a stage, the console announces, or the server once it has waited long enough.
+    // Without a stage, the console announces, or the server at its deadline.
     if host.until(AFTER_REVEAL).await == "complete" {
         host.press(SPACE).await;
     }
     host.until("document.querySelector('#step').dataset.step === 'exhausted'").await;
-    assert_eq!(server.look("draws").await["draws"].as_array().unwrap().len(), 1);
+    assert_eq!(server.admin_get("draws").await["draws"].as_array().unwrap().len(), 1);
     browser.assert_no_errors(&[]).await;
 }
 
 #[tokio::test]
-async fn the_slower_of_two_operators_is_told_and_nothing_is_done_twice() {
+async fn the_slower_of_two_operators_is_notified_and_one_draw_starts() {
     let server = TestServer::start().await;
     server.open_event().await;
     server.register_many(3).await;
@@ -70,18 +70,18 @@ async fn the_slower_of_two_operators_is_told_and_nothing_is_done_twice() {
     let path = format!("/lottery/admin?event={EVENT}");
     let fast = open_console(&browser, &server, &path).await;
     let slow = browser.open_blank(Screen::Desktop).await;
-    slow.command("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": DEAF})).await;
+    slow.command("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": IGNORE_MESSAGES})).await;
     slow.go(&server.page(&path)).await;
     slow.fill("#login-token", ADMIN_TOKEN).await;
     slow.press(ENTER).await;
     fast.press_step("standby").await;
     slow.until("document.querySelector('#step[data-step=start]:not(:disabled)') !== null").await;
-    slow.run("self.isDeaf = true", vec![]).await;
+    slow.run("self.ignoresMessages = true", vec![]).await;
     fast.press_step("start").await;
     fast.press_step("reveal").await;
     fast.until(AFTER_REVEAL).await;
     slow.press_step("start").await;
     slow.until_text("#notes", "다른 진행자가 먼저").await;
-    assert_eq!(server.look("draws").await["draws"].as_array().unwrap().len(), 1, "one draw, whichever operator pressed");
+    assert_eq!(server.admin_get("draws").await["draws"].as_array().unwrap().len(), 1, "one draw, whichever operator pressed");
     browser.assert_no_errors(&["status of 409"]).await;
 }

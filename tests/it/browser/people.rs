@@ -1,5 +1,4 @@
-//! Actions of people on the pages: take a number, log in, press the next step, submit details, look
-//! up a claim code.
+//! Actions of users on the pages: join, log in, press the next step, submit details, find a claim.
 
 use super::chromium::{Browser, Page, Screen};
 use crate::test_server::{ADMIN_TOKEN, TestServer};
@@ -18,12 +17,12 @@ impl TestServer {
 
     /// Adds a prize to the event.
     pub async fn add_prize(&self, name: &str) {
-        self.order("prizes", &json!({"prize_name": name, "prize_rank": 1, "quantity": 1})).await.granted(201);
+        self.admin_post("prizes", &json!({"prize_name": name, "prize_rank": 1, "quantity": 1})).await.expect_data(201);
     }
 }
 
 impl Page<'_> {
-    /// Takes a number by one tap; gives it.
+    /// Joins by one tap; returns the number.
     pub async fn join(&self) -> u64 {
         self.click("#join-button").await;
         self.number().await
@@ -49,18 +48,18 @@ impl Page<'_> {
         self.until(&format!("document.querySelector('#panel').dataset.tab === {}", json!(name))).await;
     }
 
-    /// Presses the big button as soon as it names this step.
+    /// Presses the main button as soon as it names this step.
     pub async fn press_step(&self, name: &str) {
         self.click(&format!("#step[data-step=\"{name}\"]:not(:disabled)")).await;
     }
 
-    /// Makes a link on the console's links tab; gives its address.
+    /// Creates a link on the console's links tab; returns its address.
     pub async fn make_link(&self, role: &str) -> String {
         self.click(&format!("[data-make={role}]")).await;
         self.until(&format!("document.querySelector('[data-role={role}] input')?.value")).await.as_str().unwrap().to_owned()
     }
 
-    /// Submits the details of a win; gives the claim code shown afterwards.
+    /// Submits the details of a win; returns the claim code shown afterwards.
     pub async fn submit_details(&self, name: &str, phone: &str, address: Option<&str>) -> String {
         self.until_state("form").await;
         self.fill("#details-name", name).await;
@@ -74,8 +73,8 @@ impl Page<'_> {
         self.until("document.querySelector('#claim-code')?.innerText").await.as_str().unwrap().to_owned()
     }
 
-    /// Looks a claim code up at the prize desk.
-    pub async fn look_up(&self, desk: &str, code: &str) {
+    /// Finds a claim by its code at the prize desk.
+    pub async fn find_claim(&self, desk: &str, code: &str) {
         self.fill("#desk", desk).await;
         self.fill("#code", code).await;
         self.click("#find").await;

@@ -1,10 +1,11 @@
-//! A phone keeps its number and learns its result, whatever happens to the page, the server, the
-//! network or the browser's settings.
+//! A phone keeps its number and gets its result despite failures of the page, the server, the
+//! network or the browser's storage.
 
 use super::chromium::{Browser, Screen};
 use super::people::open_console;
+use crate::backup::{back_up, run, text};
+use crate::event_steps::{EVENT, prize};
 use crate::faulty_proxy::{Fault, faulty_proxy};
-use crate::show::{EVENT, prize};
 use crate::test_server::TestServer;
 use serde_json::{Value, json};
 
@@ -30,6 +31,32 @@ async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
 }
 
 #[tokio::test]
+async fn a_phone_whose_number_a_restore_lost_gets_a_new_one_and_is_told_why() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(1).await;
+    let temp = tempfile::tempdir().unwrap();
+    let copy = back_up(&server, temp.path()).await;
+    let browser = Browser::start().await;
+    let address = server.page(&format!("/j/{EVENT}"));
+    let phone = browser.open(Screen::Phone, &address).await;
+    assert_eq!(phone.join().await, 2);
+    phone.go("about:blank").await;
+    server.terminate();
+    server.ended().await;
+    run(&server.data_dir(), &["restore", text(&copy)]).expect_success();
+    server.restart().await;
+    assert_eq!(server.register(50).await.number, 2, "the number is somebody else's now");
+    phone.go(&address).await;
+    phone.until_text("#renumbered", "002").await;
+    assert_eq!(phone.number().await, 3, "a new number without a tap");
+    phone.refresh().await;
+    phone.until_text("#renumbered", "002").await;
+    assert_eq!(server.public("/state").await["state_sync"]["participant_count"], 3);
+    browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
 async fn open_pages_recover_from_a_killed_server() {
     let mut server = TestServer::start().await;
     server.open_event().await;
@@ -47,8 +74,8 @@ async fn open_pages_recover_from_a_killed_server() {
     phone.until("!document.querySelector('#connection').hidden").await;
     stage.until("!document.querySelector('#connection-dot').hidden").await;
     host.until("document.querySelector('#connection').dataset.connection === 'waiting'").await;
-    assert_eq!(phone.text("#number").await, format!("{number:03}"), "an outage takes no number away");
-    assert_eq!(stage.state().await, "standby", "the hall still sees the prize");
+    assert_eq!(phone.text("#number").await, format!("{number:03}"), "a phone keeps its number in an outage");
+    assert_eq!(stage.state().await, "standby", "the stage still shows the prize");
 
     server.restart().await;
     host.until("document.querySelector('#connection').dataset.connection === 'live'").await;
@@ -65,14 +92,14 @@ async fn open_pages_recover_from_a_killed_server() {
 }
 
 #[tokio::test]
-async fn a_phone_whose_sockets_are_blocked_still_learns_the_result() {
+async fn a_phone_without_websockets_still_gets_the_result() {
     let server = TestServer::start().await;
     server.open_event().await;
-    let wall = faulty_proxy(server.address, Fault::RefuseEvery(1)).await;
+    let proxy = faulty_proxy(server.address, Fault::RefuseEvery(1)).await;
     let browser = Browser::start().await;
-    let phone = browser.open(Screen::Phone, &format!("http://{}/j/{EVENT}", wall.address)).await;
+    let phone = browser.open(Screen::Phone, &format!("http://{}/j/{EVENT}", proxy.address)).await;
     let number = phone.join().await;
-    server.order("draw/standby", &prize("자전거")).await.ok();
+    server.admin_post("draw/standby", &prize("자전거")).await.ok();
     phone.until_state("standby").await;
     let (_, winners) = server.whole_draw(&prize("자전거")).await;
     assert_eq!(winners, [number]);
@@ -82,7 +109,7 @@ async fn a_phone_whose_sockets_are_blocked_still_learns_the_result() {
 }
 
 #[tokio::test]
-async fn a_phone_without_javascript_is_told_so_in_both_languages() {
+async fn a_phone_without_javascript_gets_a_notice_in_both_languages() {
     let server = TestServer::start().await;
     server.open_event().await;
     let browser = Browser::start().await;
@@ -96,9 +123,9 @@ async fn a_phone_without_javascript_is_told_so_in_both_languages() {
         let laid_out = seen["documents"][0]["layout"]["text"].as_array().unwrap();
         let texts: Vec<_> =
             laid_out.iter().filter_map(Value::as_u64).filter_map(|at| strings.get(at as usize)?.as_str()).collect();
-        let shown = texts.join("\n");
-        assert!(shown.contains("자바스크립트") && shown.contains("JavaScript"), "{path} shows {shown}");
-        assert!(!shown.contains("innerText"), "the texts are the visible ones");
+        let visible = texts.join("\n");
+        assert!(visible.contains("자바스크립트") && visible.contains("JavaScript"), "{path} shows {visible}");
+        assert!(!visible.contains("innerText"), "the texts are the visible ones");
     }
 }
 
@@ -109,12 +136,12 @@ async fn a_phone_without_cookies_and_storage_still_gets_a_number() {
     let browser = Browser::start().await;
     let phone = browser.open_blank(Screen::Phone).await;
     // Behaves like a browser that blocks all storage, on every later page.
-    let denies = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw \
+    let deny_storage = "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, { get() { throw \
                   new DOMException('denied', 'SecurityError'); } }); Object.defineProperty(navigator, 'cookieEnabled', { value: false });";
-    phone.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": denies})).await;
+    phone.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": deny_storage})).await;
     phone.go(&server.page(&format!("/j/{EVENT}"))).await;
-    let keeps = "try { localStorage.setItem('a', 'b'); return true } catch { return navigator.cookieEnabled }";
-    assert_eq!(phone.run(keeps, vec![]).await, false, "this browser stores nothing");
+    let stores = "try { localStorage.setItem('a', 'b'); return true } catch { return navigator.cookieEnabled }";
+    assert_eq!(phone.run(stores, vec![]).await, false, "this browser stores nothing");
     let number = phone.join().await;
     phone.command("Network.clearBrowserCookies", json!({})).await;
     phone.until("!document.querySelector('#not-stored').hidden").await;

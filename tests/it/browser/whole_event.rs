@@ -22,7 +22,7 @@ async fn a_whole_event_is_run_through_the_pages() {
     assert!(!desk.url().await.contains("token"), "the link's secret leaves the address bar");
     host.open_tab("show").await;
 
-    let phones = arrive(&server, &browser).await;
+    let phones = join_phones(&server, &browser).await;
     stage.until_state("lobby").await;
     stage.until("document.querySelector('#count').innerText === '5'").await;
     host.until("document.querySelector('#fig-registered').innerText === '5'").await;
@@ -58,7 +58,7 @@ async fn a_whole_event_is_run_through_the_pages() {
     let row = format!("#winners [data-winner=\"{number}\"]");
     host.until_text(&row, "010-****-5678").await;
     let shown = host.text("#winners").await;
-    assert!(!shown.contains(NAME) && !shown.contains("010-1234-5678"), "details are masked until somebody asks");
+    assert!(!shown.contains(NAME) && !shown.contains("010-1234-5678"), "details are masked until an operator unmasks them");
     host.click("#unmask").await;
     host.click("[data-answer=yes]").await;
     host.until_text(&row, "010-1234-5678").await;
@@ -97,8 +97,8 @@ async fn add_prizes(host: &Page<'_>) {
     host.until("document.querySelectorAll('#prizes [data-prize]').length === 4").await;
 }
 
-/// Lets five people scan the QR code; gives their numbers and phones.
-async fn arrive<'b>(server: &TestServer, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
+/// Opens the QR code's address on five phones; returns their numbers and phones.
+async fn join_phones<'b>(server: &TestServer, browser: &'b Browser) -> Vec<(u64, Page<'b>)> {
     let mut phones = Vec::new();
     for expected in 1..=5 {
         let phone = browser.open(Screen::Phone, &server.page("/j/gala")).await;
@@ -109,7 +109,7 @@ async fn arrive<'b>(server: &TestServer, browser: &'b Browser) -> Vec<(u64, Page
     phones
 }
 
-/// Draws the next prize; gives the index of the winner.
+/// Draws the next prize; returns the index of the winner.
 async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mode: &str) -> usize {
     host.press_step("standby").await;
     stage.until_state("standby").await;
@@ -120,8 +120,7 @@ async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mod
     wait_for_all(phones, "suspense").await;
     host.press_step("reveal").await;
     loop {
-        // Phones before the stage: a phone that knew the result earlier than the stage would be
-        // caught.
+        // Reads the phones before the stage, so a phone that is earlier than the stage fails.
         let mut states = Vec::new();
         for (_, phone) in phones {
             states.push(phone.state().await);
@@ -129,7 +128,7 @@ async fn draw(host: &Page<'_>, stage: &Page<'_>, phones: &[(u64, Page<'_>)], mod
         if stage.run("return document.body.dataset.settled", vec![]).await == "true" {
             break;
         }
-        assert!(states.iter().all(|state| state == "suspense"), "no phone tells before the stage does: {states:?}");
+        assert!(states.iter().all(|state| state == "suspense"), "no phone shows the result before the stage: {states:?}");
     }
     let winner = winner(phones).await;
     let (number, _) = &phones[winner];
@@ -149,20 +148,21 @@ async fn wait_for_all(phones: &[(u64, Page<'_>)], state: &str) {
 /// The index of the only phone that has won, once all know the result.
 async fn winner(phones: &[(u64, Page<'_>)]) -> usize {
     let mut won = Vec::new();
-    for (place, (_, phone)) in phones.iter().enumerate() {
+    for (index, (_, phone)) in phones.iter().enumerate() {
         phone.until("['won', 'lost', 'waiting'].includes(document.body.dataset.state)").await;
         if phone.state().await == "won" {
-            won.push(place);
+            won.push(index);
         }
     }
     let [winner] = won[..] else { panic!("one phone wins: {won:?}") };
     winner
 }
 
-/// Two desks look up the same code; the first hands the prize over, and the second learns by whom.
+/// Two desks find the same claim; the first hands the prize over, and the second shows which desk
+/// did.
 async fn hand_over(desk: &Page<'_>, other: &Page<'_>, code: &str) {
-    desk.look_up("1번 데스크", code).await;
-    other.look_up("2번 데스크", code).await;
+    desk.find_claim("1번 데스크", code).await;
+    other.find_claim("2번 데스크", code).await;
     for page in [desk, other] {
         page.until_text("#claim-prize", "자전거").await;
         page.until_text("#claim-name", "김*").await;

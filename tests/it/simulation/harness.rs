@@ -2,7 +2,6 @@
 //! is a copy of its folder.
 
 use bytes::Bytes;
-use crossbeam::channel::bounded;
 use luckydraw::draw::command::{Command, WinSelector};
 use luckydraw::draw::fact::{Settings, WinnerDetails};
 use luckydraw::draw::{Actor, DrawId, EventId, Number, Prize, PrizeId};
@@ -10,7 +9,7 @@ use luckydraw::live::Role;
 use luckydraw::live::message_handler::{Action, MessageHandler, PeerContext};
 use luckydraw::live::reactor::Reactors;
 use luckydraw::live::room::{Directory, Snapshot};
-use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder};
+use luckydraw::sequencer::inbox::{Accepted, Inbox, Rejection, Request, Responder, queue};
 use luckydraw::sequencer::{Limits, Sequencer};
 use luckydraw::store::Keys;
 use luckydraw::store::journal::Journal;
@@ -23,13 +22,13 @@ use tempfile::TempDir;
 
 const EVENT: &str = "simulated";
 
-/// The most participants of a simulated event.
+/// Limit of participants in a simulated event.
 pub const PARTICIPANTS_MAX: u32 = 60;
 
-/// No socket is connected, so no message comes in.
-struct Mute;
+/// Never called: no socket is connected.
+struct NoMessages;
 
-impl MessageHandler for Mute {
+impl MessageHandler for NoMessages {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, _: Option<Number>) -> Bytes {
         snapshot.sync[role].clone()
     }
@@ -54,7 +53,7 @@ impl Writer {
         let keys = Keys::open(&data).unwrap();
         let journal = Journal::open(&data, &keys).unwrap();
         let directory = Arc::new(Directory::default());
-        let (sender, orders) = bounded(64);
+        let (inbox, requests) = queue(64);
         let limits = Limits {
             events_max: 4,
             announce_after: Duration::from_secs(3_600),
@@ -62,11 +61,11 @@ impl Writer {
             details_ttl: Duration::from_secs(3_600),
             backups_dir: data.backups(),
         };
-        let reactors = Reactors::start(1, || Box::new(Mute)).unwrap();
+        let reactors = Reactors::start(1, || Box::new(NoMessages)).unwrap();
         let writer =
-            Sequencer::recover(journal, directory.clone(), reactors.clone(), orders, limits, Default::default()).unwrap();
+            Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default()).unwrap();
         let thread = Some(std::thread::spawn(|| writer.run()));
-        Self { dir, inbox: Inbox::new(sender), directory, reactors, thread }
+        Self { dir, inbox, directory, reactors, thread }
     }
 
     pub fn start() -> Self {

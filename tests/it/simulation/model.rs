@@ -17,9 +17,9 @@ pub struct Pending {
     pub pool: BTreeSet<u32>,
 }
 
-/// A winner's place.
+/// A winner's seat.
 #[derive(Clone)]
-pub struct Place {
+pub struct Seat {
     pub draw: u32,
     pub prize: &'static str,
     pub number: u32,
@@ -31,17 +31,17 @@ pub struct Place {
 pub struct Model {
     /// The answered number of each registration, by its key.
     pub numbers: BTreeMap<[u8; 32], u32>,
-    /// The numbers that the desk marked as not eligible.
+    /// Numbers marked as not eligible.
     pub excluded: BTreeSet<u32>,
-    pub places: Vec<Place>,
+    pub seats: Vec<Seat>,
     pub pending: Option<Pending>,
     pub unannounced: Option<u32>,
     pub announced: BTreeSet<u32>,
     pub standby: bool,
     pub phase: Phase,
-    /// The seats whose details were handed in.
+    /// Seats with submitted details.
     pub details: BTreeSet<(u32, u32)>,
-    /// Those since the last reset.
+    /// The same since the last reset.
     pub details_now: BTreeSet<(u32, u32)>,
     pub announcements: u64,
 }
@@ -51,7 +51,7 @@ impl Default for Model {
         Self {
             numbers: BTreeMap::new(),
             excluded: BTreeSet::new(),
-            places: Vec::new(),
+            seats: Vec::new(),
             pending: None,
             unannounced: None,
             announced: BTreeSet::new(),
@@ -90,7 +90,7 @@ impl Model {
     }
 
     /// A draw starts, after the announcement of the previous one.
-    pub fn begin(&mut self, draw: u32, prize: &'static str, count: u32) {
+    pub fn start_draw(&mut self, draw: u32, prize: &'static str, count: u32) {
         self.announce_last();
         self.pending = Some(Pending { draw, prize, count, pool: self.eligible(prize) });
         self.standby = false;
@@ -101,7 +101,7 @@ impl Model {
         let Pending { draw, prize, count, pool } = self.pending.take().expect("a draw is pending");
         assert_eq!(winners.len() as u32, count, "as many as requested, and nobody twice");
         assert!(winners.is_subset(&pool), "{winners:?} are registered and eligible for {prize}");
-        self.places.extend(winners.iter().map(|&number| Place { draw, prize, number, voided: None }));
+        self.seats.extend(winners.iter().map(|&number| Seat { draw, prize, number, voided: None }));
         self.unannounced = Some(draw);
     }
 
@@ -112,8 +112,9 @@ impl Model {
         }
     }
 
-    /// Clears the scope of a reset.
+    /// Clears the scope of a reset. The last draw is announced first.
     pub fn reset(&mut self, clears_participants: bool) {
+        self.announce_last();
         let Self { numbers, excluded, phase, details, announcements, .. } = std::mem::take(self);
         *self = Self { phase, details, announcements, ..Self::default() };
         if !clears_participants {
@@ -122,13 +123,13 @@ impl Model {
     }
 
     fn taken(&self, prize: &str) -> u32 {
-        self.places.iter().filter(|place| place.prize == prize && place.voided.is_none()).count() as u32
+        self.seats.iter().filter(|seat| seat.prize == prize && seat.voided.is_none()).count() as u32
     }
 
     fn is_out(&self, number: u32, prize: &str) -> bool {
-        self.places.iter().filter(|place| place.number == number).any(|place| match place.voided {
+        self.seats.iter().filter(|seat| seat.number == number).any(|seat| match seat.voided {
             Some(reason) => reason != VoidReason::OperatorError,
-            None => prize != "Mug" || place.prize == "Mug",
+            None => prize != "Mug" || seat.prize == "Mug",
         })
     }
 }

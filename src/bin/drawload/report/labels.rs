@@ -46,7 +46,7 @@ pub fn scenario(name: &str) -> Option<Label> {
     Some(match name {
         "a" => label("등록 폭주", "registration spike"),
         "b" => label("연속 추첨", "draws"),
-        "c" => label("복합 행사", "mixed evening"),
+        "c" => label("복합 행사", "mixed event"),
         "d" => label("장시간 유지", "idle sockets"),
         "websocket" => label("웹소켓 단독", "sockets alone"),
         "http-registration" => label("HTTP 등록", "registrations over HTTP"),

@@ -200,7 +200,7 @@ mod tests {
     }
 
     const EVENING: &str = "
-        name = 'evening'\nusers = 40\nping_interval = 20\nslow_clients = '5%'\nreconnect_storm = true\nduration = 100
+        name = 'gala'\nusers = 40\nping_interval = 20\nslow_clients = '5%'\nreconnect_storm = true\nduration = 100
         [[phase]]\nkind = 'arrivals'\nseconds = 10
         [[phase]]\nkind = 'sockets'\nfrom = 5\nseconds = 15
         [[phase]]\nkind = 'draws'\ncount = 4\ninterval = 3

@@ -79,7 +79,7 @@ impl Scenario {
     /// winner details.
     pub fn c(size: Size) -> Self {
         let draws_s = f64::from(size.prizes) * size.draw_interval_s;
-        let base = Self::base("c", "mixed evening", size, 60.0, Span::seconds(60.0, 60.0, size.scale), 300.0 + draws_s);
+        let base = Self::base("c", "mixed event", size, 60.0, Span::seconds(60.0, 60.0, size.scale), 300.0 + draws_s);
         let results = Some(Span::seconds(120.0 + draws_s, 180.0, size.scale));
         Self { draws: vec![Draws::of(120.0, size)], results, ..base }
     }

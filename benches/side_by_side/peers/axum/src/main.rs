@@ -1,5 +1,6 @@
-//! The bench's peer on axum with a broadcast channel, as in axum's own chat example. Runs as `axum-peer PORT`. Its read buffers
-//! are 1 KiB, since axum's default of 128 KiB per socket needs gigabytes for 20,000 sockets.
+//! The bench's peer on axum with a broadcast channel, as in axum's own chat example. Runs as
+//! `axum-peer PORT`. Its read buffers are 1 KiB, since axum's default of 128 KiB per socket needs
+//! gigabytes for 20,000 sockets.
 
 use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};

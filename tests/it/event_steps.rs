@@ -1,11 +1,11 @@
 //! Steps that tests share: an event, its phones and consoles, and the steps of a draw.
 
-use crate::http::{Answer, Ask};
-use crate::socket::Socket;
-use crate::test_server::{ADMIN_TOKEN, PATIENCE, TestServer};
+use crate::http_client::{RequestBuilder, Response};
+use crate::test_server::{ADMIN_TOKEN, TIMEOUT, TestServer};
+use crate::websocket_client::Socket;
 use hyper::Method;
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The event of the tests.
 pub const EVENT: &str = "gala-2026";
@@ -19,8 +19,8 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// The phone of a registration's answer.
-    pub fn from_answer(data: &Value) -> Self {
+    /// The phone of a registration's response.
+    pub fn from_registration(data: &Value) -> Self {
         Self {
             number: data["draw_number"].as_u64().unwrap(),
             token: data["session_token"].as_str().unwrap().to_owned(),
@@ -29,7 +29,7 @@ impl Phone {
     }
 }
 
-/// A `request_id` as a phone makes one: 32 hex digits.
+/// A valid `request_id`: 32 hex digits.
 pub fn request_id(index: u64) -> String {
     format!("{:016x}{:016x}", index.wrapping_mul(0x9e37_79b9_7f4a_7c15), index)
 }
@@ -52,28 +52,28 @@ impl TestServer {
 
     /// Opens an event as described.
     pub async fn open_event_with(&self, event: Value) {
-        self.post("/admin/events").admin().json(&event).await.granted(201);
+        self.post("/admin/events").admin().json(&event).await.expect_data(201);
     }
 
     /// An admin call to [`EVENT`].
-    pub fn admin(&self, method: Method, path: &str) -> Ask {
-        self.ask(method, &format!("/api/luckydraw/admin/{EVENT}/{path}")).admin()
+    pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, &format!("/api/luckydraw/admin/{EVENT}/{path}")).admin()
     }
 
     /// An admin POST to [`EVENT`].
-    pub async fn order(&self, path: &str, body: &Value) -> Answer {
+    pub async fn admin_post(&self, path: &str, body: &Value) -> Response {
         self.admin(Method::POST, path).json(body).await
     }
 
     /// An admin GET of [`EVENT`]; returns its `data`.
-    pub async fn look(&self, path: &str) -> Value {
+    pub async fn admin_get(&self, path: &str) -> Value {
         self.admin(Method::GET, path).await.ok()
     }
 
     /// Registers a phone with a `request_id` made from `index`.
     pub async fn register(&self, index: u64) -> Phone {
         let answer = self.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(index)})).await;
-        Phone::from_answer(&answer.granted(201))
+        Phone::from_registration(&answer.expect_data(201))
     }
 
     /// Registers this many phones, one after the other.
@@ -85,19 +85,28 @@ impl TestServer {
         phones
     }
 
+    /// Waits until the server takes new work and can keep it.
+    pub async fn until_ready(&self) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.request(Method::GET, "/readyz").await.status != 200 {
+            assert!(Instant::now() < deadline, "the server never became ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// An authenticated display that has its `state_sync`.
     pub async fn display(&self) -> Socket {
-        self.proved("display").await
+        self.operator_socket("display").await
     }
 
     /// An authenticated console that has its `state_sync`.
     pub async fn console(&self) -> Socket {
-        self.proved("admin").await
+        self.operator_socket("admin").await
     }
 
-    async fn proved(&self, role: &str) -> Socket {
+    async fn operator_socket(&self, role: &str) -> Socket {
         let mut socket = self.socket(EVENT, &format!("?role={role}")).await;
-        socket.say(&json!({"type": "auth", "token": ADMIN_TOKEN})).await;
+        socket.send_json(&json!({"type": "auth", "token": ADMIN_TOKEN})).await;
         socket.until("state_sync").await;
         socket
     }
@@ -111,27 +120,27 @@ impl TestServer {
 
     /// Waits until the event counts this many sockets.
     pub async fn until_connected(&self, count: u64) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.look("stats").await["connection_count"] != count {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.admin_get("stats").await["connection_count"] != count {
             assert!(Instant::now() < deadline, "timed out waiting for {count} sockets");
         }
     }
 
     /// Starts a draw; returns its id.
     pub async fn start_draw(&self, spec: &Value) -> u64 {
-        self.order("draw/start-animation", spec).await.ok()["draw_id"].as_u64().expect("a started draw has an id")
+        self.admin_post("draw/start-animation", spec).await.ok()["draw_id"].as_u64().expect("a started draw has an id")
     }
 
     /// Starts and reveals a draw; returns the data of the reveal.
     pub async fn reveal_draw(&self, spec: &Value) -> Value {
         self.start_draw(spec).await;
-        self.order("draw/reveal", &json!({})).await.ok()
+        self.admin_post("draw/reveal", &json!({})).await.ok()
     }
 
     /// Starts, reveals and completes a draw; returns its id and winners.
     pub async fn whole_draw(&self, spec: &Value) -> (u64, Vec<u64>) {
         let revealed = self.reveal_draw(spec).await;
-        self.order("draw/complete", &json!({})).await.ok();
+        self.admin_post("draw/complete", &json!({})).await.ok();
         (revealed["draw_id"].as_u64().unwrap(), numbers(&revealed["winners"]))
     }
 

@@ -1,6 +1,6 @@
 //! WebSocket clients: tungstenite for valid frames, hand-made bytes for invalid ones.
 
-use crate::test_server::PATIENCE;
+use crate::test_server::TIMEOUT;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 /// A socket, and every frame it has received.
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    heard: Vec<Value>,
+    received: Vec<Value>,
 }
 
-/// The next thing on a socket.
+/// The next frame on a socket, or its end.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Received {
     Frame(Value),
     /// Closed with this code: 1005 for a close frame without one, 1006 for a connection that ended
     /// without a close frame.
@@ -48,18 +48,18 @@ impl Socket {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let tcp = TcpStream::connect(address).await.map_err(Error::Io)?;
-        let (stream, _) = timeout(PATIENCE, tokio_tungstenite::client_async(request, tcp)).await.expect("a handshake ends")?;
-        Ok(Self { stream, heard: Vec::new() })
+        let (stream, _) = timeout(TIMEOUT, tokio_tungstenite::client_async(request, tcp)).await.expect("a handshake ends")?;
+        Ok(Self { stream, received: Vec::new() })
     }
 
-    /// The socket after its greeting: later changes come as frames of their own.
-    pub async fn greeted(mut self) -> Self {
+    /// The socket after its `state_sync`; later changes arrive as frames.
+    pub async fn synced(mut self) -> Self {
         self.until("state_sync").await;
         self
     }
 
     /// Sends a JSON message.
-    pub async fn say(&mut self, message: &Value) {
+    pub async fn send_json(&mut self, message: &Value) {
         self.send(Message::text(message.to_string())).await;
     }
 
@@ -70,31 +70,33 @@ impl Socket {
     }
 
     /// The next frame or close.
-    pub async fn hear(&mut self) -> Heard {
+    pub async fn receive(&mut self) -> Received {
         let next = async {
             loop {
                 match self.stream.next().await {
-                    Some(Ok(Message::Text(text))) => return Heard::Frame(serde_json::from_str(&text).expect("frames are JSON")),
-                    Some(Ok(Message::Close(frame))) => return Heard::Closed(frame.map_or(1005, |frame| frame.code.into())),
+                    Some(Ok(Message::Text(text))) => {
+                        return Received::Frame(serde_json::from_str(&text).expect("frames are JSON"));
+                    }
+                    Some(Ok(Message::Close(frame))) => return Received::Closed(frame.map_or(1005, |frame| frame.code.into())),
                     Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return Heard::Closed(1006),
+                    Some(Err(_)) | None => return Received::Closed(1006),
                 }
             }
         };
-        let heard = timeout(PATIENCE, next).await.expect("the server answers in time");
-        if let Heard::Frame(frame) = &heard {
-            self.heard.push(frame.clone());
+        let received = timeout(TIMEOUT, next).await.expect("the server answers in time");
+        if let Received::Frame(frame) = &received {
+            self.received.push(frame.clone());
         }
-        heard
+        received
     }
 
     /// Reads up to a frame of this type, and returns it.
     pub async fn until(&mut self, kind: &str) -> Value {
         loop {
-            match self.hear().await {
-                Heard::Frame(frame) if frame["type"] == kind => return frame,
-                Heard::Frame(_) => {}
-                Heard::Closed(code) => panic!("closed with {code} before a {kind}; heard {:?}", self.kinds()),
+            match self.receive().await {
+                Received::Frame(frame) if frame["type"] == kind => return frame,
+                Received::Frame(_) => {}
+                Received::Closed(code) => panic!("closed with {code} before a {kind}; received {:?}", self.kinds()),
             }
         }
     }
@@ -102,35 +104,35 @@ impl Socket {
     /// Reads until the server closes, and returns the code.
     pub async fn closed(&mut self) -> u16 {
         loop {
-            if let Heard::Closed(code) = self.hear().await {
+            if let Received::Closed(code) = self.receive().await {
                 return code;
             }
         }
     }
 
-    /// Reads every frame that the server had decided to send by now. The first pong proves that the
-    /// server has read all earlier messages; the second one, that it has also written what was due
-    /// by then.
-    pub async fn settle(&mut self) {
+    /// Reads every frame that the server has queued by now. The first pong proves that the server
+    /// has read all earlier messages; the second one, that it has also written the frames due by
+    /// then.
+    pub async fn drain(&mut self) {
         for _ in 0..2 {
-            self.say(&json!({"type": "ping"})).await;
+            self.send_json(&json!({"type": "ping"})).await;
             self.until("pong").await;
         }
     }
 
-    /// The frames of all types that came since the last call.
+    /// Removes and returns the frames of all types received since the last call.
     pub fn take(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.heard)
+        std::mem::take(&mut self.received)
     }
 
     /// The received frames of one type.
-    pub fn heard(&self, kind: &str) -> Vec<&Value> {
-        self.heard.iter().filter(|frame| frame["type"] == kind).collect()
+    pub fn received(&self, kind: &str) -> Vec<&Value> {
+        self.received.iter().filter(|frame| frame["type"] == kind).collect()
     }
 
     /// The types of the received frames, in order.
     pub fn kinds(&self) -> Vec<&str> {
-        self.heard.iter().map(|frame| frame["type"].as_str().unwrap_or("?")).collect()
+        self.received.iter().map(|frame| frame["type"].as_str().unwrap_or("?")).collect()
     }
 
     /// The types of the numbered frames received, in order.
@@ -140,11 +142,11 @@ impl Socket {
 
     /// The received frames that go to all peers of a role and are numbered.
     pub fn numbered(&self) -> Vec<&Value> {
-        self.heard.iter().filter(|frame| frame["type"] != "state_sync" && frame["seq"].is_u64()).collect()
+        self.received.iter().filter(|frame| frame["type"] != "state_sync" && frame["seq"].is_u64()).collect()
     }
 
     /// Drops the connection without a close frame, as a phone in a lift does.
-    pub fn vanish(self) {
+    pub fn disconnect(self) {
         drop(self);
     }
 }
@@ -217,7 +219,7 @@ impl RawSocket {
 
     async fn read_more(&mut self) -> bool {
         let mut chunk = [0; 4096];
-        let length = timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("the server answers in time").unwrap_or(0);
+        let length = timeout(TIMEOUT, self.stream.read(&mut chunk)).await.expect("the server answers in time").unwrap_or(0);
         self.unread.extend_from_slice(&chunk[..length]);
         length > 0
     }

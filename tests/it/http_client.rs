@@ -1,6 +1,6 @@
-//! HTTP as a client speaks it: hyper's client for what is proper, raw bytes for what is not.
+//! HTTP clients: hyper's for valid requests, raw bytes for invalid ones.
 
-use crate::test_server::{ADMIN_TOKEN, PATIENCE};
+use crate::test_server::{ADMIN_TOKEN, TIMEOUT};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
@@ -14,9 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A request to be sent by awaiting it.
+/// A request; awaiting it sends it.
 #[derive(Clone)]
-pub struct Ask {
+pub struct RequestBuilder {
     address: SocketAddr,
     method: Method,
     path: String,
@@ -24,7 +24,7 @@ pub struct Ask {
     body: Bytes,
 }
 
-impl Ask {
+impl RequestBuilder {
     /// A request without a body.
     pub fn new(address: SocketAddr, method: Method, path: &str) -> Self {
         Self { address, method, path: path.to_owned(), headers: Vec::new(), body: Bytes::new() }
@@ -36,7 +36,7 @@ impl Ask {
         self
     }
 
-    /// With a token of one's own.
+    /// With this token.
     pub fn bearer(self, token: &str) -> Self {
         self.header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))
     }
@@ -57,8 +57,11 @@ impl Ask {
         self.header(CONTENT_TYPE.as_str(), content_type)
     }
 
-    /// Sends it and reads the whole answer; an error when the server is not there or goes away.
-    pub async fn try_send(self) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    /// Sends the request and reads the whole response.
+    ///
+    /// # Errors
+    /// The server refuses or drops the connection.
+    pub async fn try_send(self) -> Result<Response, Box<dyn std::error::Error + Send + Sync>> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
@@ -72,63 +75,68 @@ impl Ask {
         let (head, body) = sender.send_request(request.body(Full::new(self.body.clone()))?).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         connection.abort();
-        Ok(Answer { asked: format!("{} {}", self.method, self.path), status: head.status, headers: head.headers, body })
+        Ok(Response { request_line: format!("{} {}", self.method, self.path), status: head.status, headers: head.headers, body })
     }
 }
 
 const CONTENT_TYPE_JSON: &str = "application/json";
 
-impl IntoFuture for Ask {
-    type Output = Answer;
-    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+impl IntoFuture for RequestBuilder {
+    type Output = Response;
+    type IntoFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let asked = format!("{} {}", self.method, self.path);
+        let request_line = format!("{} {}", self.method, self.path);
         Box::pin(async move {
-            let answer = timeout(PATIENCE, self.try_send()).await.unwrap_or_else(|_| panic!("{asked}: no answer"));
-            answer.unwrap_or_else(|error| panic!("{asked}: {error}"))
+            let answer = timeout(TIMEOUT, self.try_send()).await.unwrap_or_else(|_| panic!("{request_line}: no response"));
+            answer.unwrap_or_else(|error| panic!("{request_line}: {error}"))
         })
     }
 }
 
-/// A whole answer.
+/// A whole response.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    asked: String,
+pub struct Response {
+    request_line: String,
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl Response {
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: not JSON: {:?}", self.asked, self.body))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: not JSON: {:?}", self.request_line, self.body))
     }
 
     /// The `data` of a success with this status, in the contract's envelope.
-    pub fn granted(&self, status: u16) -> Value {
+    pub fn expect_data(&self, status: u16) -> Value {
         let body = self.json();
-        assert_eq!(self.status.as_u16(), status, "{}: {body}", self.asked);
-        assert_eq!(body["success"], true, "{}: {body}", self.asked);
-        assert!(body["message"].is_string(), "{}: a success has a message: {body}", self.asked);
+        assert_eq!(self.status.as_u16(), status, "{}: {body}", self.request_line);
+        assert_eq!(body["success"], true, "{}: {body}", self.request_line);
+        assert!(body["message"].is_string(), "{}: a success has a message: {body}", self.request_line);
         body["data"].clone()
     }
 
     /// The `data` of a plain success.
     pub fn ok(&self) -> Value {
-        self.granted(200)
+        self.expect_data(200)
     }
 
-    /// Insists on a refusal with this status and code, in the contract's envelope.
-    pub fn refused(&self, status: u16, code: &str) {
+    /// Checks that it is a refusal with this status and code, in the contract's envelope.
+    pub fn expect_refusal(&self, status: u16, code: &str) {
         let body = self.json();
-        assert_eq!((self.status.as_u16(), body["detail"]["code"].as_str()), (status, Some(code)), "{}: {body}", self.asked);
-        assert_eq!(body["success"], false, "{}: {body}", self.asked);
-        assert!(body["detail"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{}: {body}", self.asked);
+        assert_eq!(
+            (self.status.as_u16(), body["detail"]["code"].as_str()),
+            (status, Some(code)),
+            "{}: {body}",
+            self.request_line
+        );
+        assert_eq!(body["success"], false, "{}: {body}", self.request_line);
+        assert!(body["detail"]["message"].as_str().is_some_and(|text| !text.is_empty()), "{}: {body}", self.request_line);
     }
 
-    /// A header's value; empty when it is not there.
+    /// A header's value; empty when it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -140,27 +148,28 @@ impl Answer {
     }
 }
 
-/// Sends bytes as they are and reads until the server closes or has sent one whole answer; gives back all it said.
+/// Sends raw bytes, reads until the server closes or has sent one whole response, and returns the
+/// bytes received.
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     let reading = async {
         let mut chunk = [0; 4096];
-        while !holds_answer(&said) {
+        while !is_whole_response(&received) {
             match stream.read(&mut chunk).await {
                 Ok(0) | Err(_) => break,
-                Ok(length) => said.extend_from_slice(&chunk[..length]),
+                Ok(length) => received.extend_from_slice(&chunk[..length]),
             }
         }
     };
-    timeout(PATIENCE, reading).await.expect("the server answers or closes");
-    String::from_utf8_lossy(&said).into_owned()
+    timeout(TIMEOUT, reading).await.expect("the server answers or closes");
+    String::from_utf8_lossy(&received).into_owned()
 }
 
-/// Whether these bytes are one whole answer, by its Content-Length.
-fn holds_answer(said: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(said);
+/// True for one whole response, by its Content-Length.
+fn is_whole_response(received: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(received);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     length.is_some_and(|length: usize| body.len() >= length)
