@@ -33,6 +33,7 @@ impl Transport {
     ///
     /// # Errors
     /// When the kernel refuses the setting, as it may for a socket whose peer has gone.
+    #[cfg_attr(not(test), expect(clippy::useless_conversion, reason = "a test's socket is of another type"))]
     pub fn open(socket: TcpStream, limits: &Limits) -> io::Result<Self> {
         SockRef::from(&socket).set_send_buffer_size(limits.send_buffer_bytes)?;
         Ok(Self { socket: Socket::from(socket) })
