@@ -52,7 +52,7 @@ const CLOSE_SPREAD: Duration = Duration::from_secs(1);
 /// Time for sockets, and then for requests, to end during a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections, at most, where neither the settings nor the limit on open files says less.
+/// Connections, at most, where neither the settings nor the limits of the process say less.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
 /// A running server.
@@ -103,7 +103,7 @@ fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> 
 
 /// Raises the limit on open files, and returns how many connections there may be.
 fn limit_connections(config: &Config) -> usize {
-    let wanted = config.connections_max.unwrap_or(CONNECTIONS_MAX);
+    let wanted = config.connections_max.unwrap_or_else(|| limits::connections_in_memory().min(CONNECTIONS_MAX));
     let connections_max = limits::raise_open_files(wanted, config.workers + config.socket_threads);
     match config.connections_max {
         Some(wanted) if connections_max < wanted => {
