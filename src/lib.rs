@@ -4,7 +4,7 @@
 //! to it.
 //!
 //! ```text
-//!  ops        settings, start and stop, doctor, health check, supervisor, banner, demo
+//!  ops        settings, start and stop, doctor, health check, supervisor, banner
 //!  api        what is answered: a table of functions, one file per group of calls; sockets
 //!  http       how it is spoken: acceptor ▸ worker ▸ guard ▸ router ▸ handler. Knows no event
 //!  backup     copies of the data folder, restore, export and import of one event
@@ -14,7 +14,7 @@
 //!  sheet      tables from and for spreadsheets
 //!  store      the journal in SQLite, its records and keys, tokens, winners' details
 //!  wire       every body and frame, encoded once
-//!  base       chance, clock, addresses, histogram, threads
+//!  base       chance, clock, addresses, secrets, histogram, threads
 //!  draw       the rules: pure, no I/O, no clock, no chance
 //! ```
 //!

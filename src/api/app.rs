@@ -3,9 +3,11 @@
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::backup::thread::BackupHandle;
 use crate::base::data_dir::DataDir;
+use crate::base::secret::Secret;
 use crate::http::HttpSettings;
 use crate::http::request::RequestContext;
 use crate::http::request_metrics::RequestMetrics;
@@ -19,7 +21,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Settings of this layer.
+/// The operator's settings of this layer.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Settings of the HTTP layer.
@@ -30,22 +32,22 @@ pub struct Settings {
     pub participants_max: u32,
     /// Long-polls at once, at most.
     pub long_polls_max: usize,
-    /// The token that opens every admin call.
-    pub admin_token: String,
     /// The token that opens the metrics alone.
-    pub metrics_token: Option<String>,
+    pub metrics_token: Option<Secret>,
     /// The folder of the journal, the images and the backups.
     pub data_dir: DataDir,
     /// Days for which winners' details are kept.
     pub details_days: u32,
-    /// The address by which phones reach this server, without a path: `http://192.168.0.7:8000`.
-    pub join_base: String,
 }
 
 /// Everything that handlers share.
 pub struct App {
     /// The operator's settings.
     pub settings: Settings,
+    /// The token that opens every admin call.
+    pub admin_token: Secret,
+    /// The address by which phones reach this server, without a path: `http://192.168.0.7:8000`.
+    pub join_base: String,
     /// Finds the room of an event.
     pub directory: Arc<Directory>,
     /// The way to the sequencer.
@@ -56,6 +58,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Counts guesses.
     pub rate_limiter: RateLimiter,
+    /// Meters new numbers.
+    pub registrations: RegistrationMeters,
     /// Logins that were ended by a log-out.
     pub revoked_logins: RevokedLogins,
     /// Images that were requested last.
@@ -91,9 +95,7 @@ pub fn sample_settings() -> Settings {
         default_event: Some("demo".into()),
         participants_max: 20_000,
         long_polls_max: 10,
-        admin_token: "a token for tests".into(),
         details_days: 30,
-        join_base: "http://192.168.0.7:8000".into(),
         ..Settings::default()
     }
 }

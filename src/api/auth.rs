@@ -5,11 +5,12 @@
 //! is answered late, each on its own: a lock after so many wrong ones would let anybody lock out
 //! the right one. In open mode every client is admin, as with the server before this one.
 
-use crate::api::app::{ApiRequest, Settings};
+use crate::api::app::ApiRequest;
 use crate::api::deadline::run_blocking;
 use crate::base::chance;
 use crate::base::clock::{rfc3339, wall_clock};
 use crate::base::digest::sha256;
+use crate::base::secret::Secret;
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, success};
@@ -149,11 +150,11 @@ impl ApiRequest {
 
     /// The caller's credential; links of `room` count.
     async fn require_of(&self, room: Option<&Room>, level: AccessLevel) -> Result<Credential, HttpError> {
-        let (settings, tokens) = (&self.app.settings, &self.app.tokens);
+        let (admin_token, tokens) = (&self.app.admin_token, &self.app.tokens);
         let presented = match self.bearer() {
             Some(token) => {
                 let snapshot = room.map(Room::snapshot);
-                Presented::Token(verify(settings, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
+                Presented::Token(verify(admin_token, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
             }
             None if self.has_login() => {
                 let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
@@ -161,7 +162,7 @@ impl ApiRequest {
             }
             None => Presented::Nothing,
         };
-        match check_presented(settings.http.open, presented, level) {
+        match check_presented(self.app.settings.http.open, presented, level) {
             Ok(credential) => Ok(credential),
             Err(AuthError::Missing) => Err(HttpError::unauthorized()),
             Err(AuthError::WrongToken) => {
@@ -183,7 +184,7 @@ impl ApiRequest {
 
     /// The login that the request carries, if it is still valid.
     fn login(&self) -> Option<Login> {
-        let admin = sha256(self.app.settings.admin_token.as_bytes());
+        let admin = sha256(self.app.admin_token.expose().as_bytes());
         let login = self.app.tokens.verify_login(&admin, self.cookie(LOGIN_COOKIE)?, wall_clock())?;
         (!self.app.revoked_logins.contains(login)).then_some(login)
     }
@@ -213,7 +214,7 @@ pub async fn show_login(request: ApiRequest) -> HttpResult {
 /// `POST /admin/login`: exchanges the admin token for a cookie that no script can read.
 pub async fn login(mut request: ApiRequest) -> HttpResult {
     let body: request::Login = request.json().await?;
-    let admin_token = &request.app.settings.admin_token;
+    let admin_token = request.app.admin_token.expose();
     if !is_same_secret(admin_token, &body.token) {
         delay_wrong_token().await;
         return Err(HttpError::unauthorized());
@@ -239,8 +240,8 @@ pub async fn logout(request: ApiRequest) -> HttpResult {
 
 /// Verifies a token: the admin token anywhere, a link's token in its event and while the link
 /// stands.
-pub fn verify(settings: &Settings, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
-    if is_same_secret(&settings.admin_token, token) {
+pub fn verify(admin_token: &Secret, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
+    if is_same_secret(admin_token.expose(), token) {
         return Some(Credential::Admin);
     }
     let event = event?;

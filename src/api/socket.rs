@@ -14,7 +14,10 @@ use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::with_private_view;
+use crate::base::clock::wall_clock;
+use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
+use crate::draw::event::EntryCode;
 use crate::draw::{Actor, Command, DrawId, Event, LinkId, Number, Phase, Registration};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
@@ -23,7 +26,7 @@ use crate::live::reactor::{Admission, Join, Reactors};
 use crate::live::room::{Directory, Room, Snapshot};
 use crate::live::{CloseCode, Identity, Role};
 use crate::sequencer::inbox::{Inbox, Request, Responder};
-use crate::store::tokens::Tokens;
+use crate::store::tokens::{ENTRY_CODE_PERIOD_MS, Tokens};
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
 use crate::wire::reply::{self, Acknowledged};
@@ -113,7 +116,7 @@ async fn entry_for(request: &ApiRequest) -> Admission {
     let presented = match request.query("token").filter(|token| !token.is_empty()) {
         Some(token) => Presented::Token {
             number: app.tokens.verify(&snapshot.event, &token).map(|of| of.number),
-            credential: verify(&app.settings, &app.tokens, Some(&snapshot.event), &token),
+            credential: verify(&app.admin_token, &app.tokens, Some(&snapshot.event), &token),
         },
         None if request.has_login() && request.caller.is_same_host() => Presented::Login,
         None => Presented::Nothing,
@@ -165,6 +168,7 @@ fn decide_role(open: bool, wanted: Option<Role>, is_page: bool, presented: Prese
 /// Handles the messages of peers. Each reactor has one.
 pub struct SocketMessages {
     settings: Settings,
+    admin_token: Secret,
     tokens: Tokens,
     directory: Arc<Directory>,
     inbox: Inbox,
@@ -172,8 +176,8 @@ pub struct SocketMessages {
 
 impl SocketMessages {
     /// A handler for one reactor.
-    pub fn new(settings: Settings, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
-        Self { settings, tokens, directory, inbox }
+    pub fn new(settings: Settings, admin_token: Secret, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
+        Self { settings, admin_token, tokens, directory, inbox }
     }
 }
 
@@ -206,9 +210,10 @@ impl MessageHandler for SocketMessages {
             // The first message proves the role, or the socket is closed.
             (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
             (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
-            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
+            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_) | Message::JoinCode) => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
+            (AuthState::Admitted(_), Message::JoinCode) => self.join_code(speaker),
             // A page with a login cookie sends its token all the same.
             (AuthState::Admitted(_), Message::Auth(_)) => Action::Nothing,
             (AuthState::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
@@ -224,11 +229,20 @@ impl MessageHandler for SocketMessages {
 impl SocketMessages {
     fn admit(&self, speaker: &PeerContext<'_>, role: Role, auth: &Auth) -> Action {
         // By the room's latest snapshot: a link may be newer than any frame.
-        let credential = verify(&self.settings, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
+        let credential = verify(&self.admin_token, &self.tokens, Some(&speaker.room.snapshot().event), &auth.token);
         match credential.filter(|credential| credential.allows_role(role)) {
             Some(_) => Action::Admit(role),
             None => Action::Close(CloseCode::BadToken),
         }
+    }
+
+    /// The present code of an event whose code rotates: only displays and consoles come here.
+    fn join_code(&self, speaker: &PeerContext<'_>) -> Action {
+        let event = &speaker.room.snapshot().event;
+        let now = wall_clock();
+        let rotates = event.entry_code == Some(EntryCode::Rotating);
+        let code = rotates.then(|| self.tokens.rotating_entry_code(event.session, now));
+        Action::Reply(reply::join_code(code.zip(Some(ENTRY_CODE_PERIOD_MS - now.0.rem_euclid(ENTRY_CODE_PERIOD_MS)))))
     }
 
     /// A token proves a number; an old phone only names one, and gets what everybody may know of
@@ -365,11 +379,13 @@ mod tests {
             let directory = Arc::new(Directory::default());
             directory.insert(Arc::clone(&room));
             let (inbox, requests) = queue(inbox_max);
+            let admin_token = Secret::parse("a-token-for-tests").unwrap();
             let settings = Settings { http: HttpSettings { open, ..HttpSettings::default() }, ..sample_settings() };
-            Self { messages: SocketMessages::new(settings, tokens, directory, inbox), room, requests, token }
+            let messages = SocketMessages::new(settings, admin_token, tokens, directory, inbox);
+            Self { messages, room, requests, token }
         }
 
-        fn hear(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
+        fn handle(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
             self.hear_bytes(standing, number, message.to_string().as_bytes())
         }
 
@@ -409,13 +425,13 @@ mod tests {
     fn the_first_message_proves_a_role_or_nothing_does() {
         let mut fixture = fixture();
         let awaiting = AuthState::Pending(Role::Admin);
-        let right = fixture.messages.settings.admin_token.clone();
-        assert_eq!(fixture.hear(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
+        let right = fixture.messages.admin_token.expose().to_owned();
+        assert_eq!(fixture.handle(awaiting, None, &json!({"type": "auth", "token": right})), Action::Admit(Role::Admin));
         let phones = fixture.token.clone();
         for message in
             [json!({"type": "auth", "token": "wrong"}), json!({"type": "auth", "token": phones}), json!({"type": "ping"})]
         {
-            assert_eq!(fixture.hear(awaiting, None, &message), Action::Close(CloseCode::BadToken), "{message}");
+            assert_eq!(fixture.handle(awaiting, None, &message), Action::Close(CloseCode::BadToken), "{message}");
         }
         assert_eq!(fixture.hear_bytes(awaiting, None, b"{"), Action::Close(CloseCode::BadToken));
     }
@@ -423,32 +439,36 @@ mod tests {
     #[test]
     fn a_phone_can_do_nothing_but_be_a_phone() {
         let mut fixture = fixture();
-        for message in [json!({"type": "draw_complete"}), json!({"type": "auth", "token": "a token for tests"})] {
-            assert_eq!(reply_of(&fixture.hear(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
+        for message in [
+            json!({"type": "draw_complete"}),
+            json!({"type": "auth", "token": "a token for tests"}),
+            json!({"type": "join_code"}),
+        ] {
+            assert_eq!(reply_of(&fixture.handle(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
         }
         assert!(fixture.requests.try_recv().is_none());
-        assert_eq!(reply_of(&fixture.hear(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
-        assert_eq!(fixture.hear(PHONE, None, &json!({"type": "ping", "at": 1})), Action::Reply(reply::pong()));
+        assert_eq!(reply_of(&fixture.handle(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
+        assert_eq!(fixture.handle(PHONE, None, &json!({"type": "ping", "at": 1})), Action::Reply(reply::pong()));
     }
 
     #[test]
     fn a_number_that_is_only_said_proves_nothing() {
         let mut fixture = fixture();
-        let answer = fixture.hear(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
+        let answer = fixture.handle(PHONE, None, &json!({"type": "identify", "draw_number": 3}));
         assert_eq!((reply_of(&answer)["type"].clone(), reply_of(&answer)["won"].clone()), (json!("already_won"), json!(true)));
         let proof = json!({"type": "identify", "session_token": fixture.token, "since": 7, "epoch": "0202020202020202"});
         let since = Some(ResumePoint { epoch: crate::draw::Epoch([2; 8]), seq: 7 });
-        let Action::Identify { number, since: from, .. } = fixture.hear(PHONE, None, &proof) else { panic!("not identified") };
+        let Action::Identify { number, since: from, .. } = fixture.handle(PHONE, None, &proof) else { panic!("not identified") };
         assert_eq!((number, from), (Number(3), since));
         let forged = json!({"type": "identify", "session_token": "3.forged"});
-        assert_eq!(fixture.hear(PHONE, None, &forged), Action::Close(CloseCode::BadToken));
+        assert_eq!(fixture.handle(PHONE, None, &forged), Action::Close(CloseCode::BadToken));
     }
 
     #[test]
     fn a_revealed_draw_is_nobody_s_win_yet_whoever_asks() {
         let mut fixture = Fixture::new(sample::event().revealed(TV, &[3]).build(), true, 8);
         for standing in [PHONE, DISPLAY] {
-            let answer = fixture.hear(standing, None, &json!({"type": "identify", "draw_number": 3}));
+            let answer = fixture.handle(standing, None, &json!({"type": "identify", "draw_number": 3}));
             assert_eq!(reply_of(&answer)["type"], "identify_ack");
         }
     }
@@ -462,7 +482,7 @@ mod tests {
             (json!({"type": "draw_complete", "winners": []}), DrawSelector::Latest),
         ];
         for (message, which) in ways {
-            assert_eq!(fixture.hear(DISPLAY, None, &message), Action::Nothing);
+            assert_eq!(fixture.handle(DISPLAY, None, &message), Action::Nothing);
             assert_eq!(fixture.command(), (Actor::Display, Command::Complete(which)));
         }
     }
@@ -470,7 +490,7 @@ mod tests {
     #[test]
     fn details_are_the_speaker_s_own_except_in_open_mode() {
         let mut fixture = fixture();
-        assert_eq!(fixture.hear(PHONE, Some(3), &details(3)), Action::Nothing);
+        assert_eq!(fixture.handle(PHONE, Some(3), &details(3)), Action::Nothing);
         let pick = WinSelector::PrizeNamed(TV.into());
         let Some(Request::SubmitDetails { win, number, contact, .. }) = fixture.requests.try_recv() else {
             panic!("no details were submitted");
@@ -485,21 +505,21 @@ mod tests {
                 "INVALID_REQUEST",
             ),
         ] {
-            let answer = reply_of(&fixture.hear(PHONE, number, &message));
+            let answer = reply_of(&fixture.handle(PHONE, number, &message));
             assert_eq!((&answer["success"], &answer["code"]), (&json!(false), &json!(code)), "{answer}");
         }
         let mut open = Fixture::new(sample::event().announced(TV, &[3]).build(), true, 8);
         let mut old = details(3);
         old.as_object_mut().unwrap().remove("consent");
-        assert_eq!(open.hear(DISPLAY, None, &old), Action::Nothing, "an old page is trusted");
+        assert_eq!(open.handle(DISPLAY, None, &old), Action::Nothing, "an old page is trusted");
         assert!(fixture.requests.try_recv().is_none() && open.requests.try_recv().is_some());
     }
 
     #[test]
     fn a_full_inbox_is_said_to_be_full() {
         let mut fixture = Fixture::new(sample::event().build(), false, 1);
-        assert_eq!(fixture.hear(DISPLAY, None, &json!({"type": "draw_complete"})), Action::Nothing);
-        assert_eq!(reply_of(&fixture.hear(DISPLAY, None, &json!({"type": "draw_complete"})))["code"], "OVERLOADED");
+        assert_eq!(fixture.handle(DISPLAY, None, &json!({"type": "draw_complete"})), Action::Nothing);
+        assert_eq!(reply_of(&fixture.handle(DISPLAY, None, &json!({"type": "draw_complete"})))["code"], "OVERLOADED");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Foundations for every module above `draw`: chance, clock, digest, histogram, thread supervision,
-//! addresses, the data folder and its durable files, a small HTTP client.
+//! addresses, secrets, the data folder and its durable files, a small HTTP client.
 //!
 //! No file here may know any of those modules.
 
@@ -12,4 +12,5 @@ pub mod durable_file;
 pub mod histogram;
 pub mod http_client;
 pub mod image_name;
+pub mod secret;
 pub mod threads;

@@ -46,14 +46,14 @@ pub struct HttpSettings {
     pub allowed_origins: Vec<String>,
     /// The server's domain name, if it has one.
     pub domain: Option<String>,
-    /// The port that speaks TLS, if one does.
-    pub https_port: Option<u16>,
 }
 
 /// Everything that all connections share. `A` is the application.
 pub struct HttpServer<A: 'static> {
     /// The operator's settings.
     pub settings: HttpSettings,
+    /// The port that speaks TLS, if one does.
+    pub https_port: Option<u16>,
     /// Finds the handler.
     pub router: &'static Router<A>,
     /// Handed to each handler.

@@ -7,7 +7,7 @@
 use crate::base::chance;
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
-use std::fmt;
+use crate::base::secret::{LEN_MAX, LEN_MIN, Secret};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -15,35 +15,6 @@ use std::path::PathBuf;
 
 /// Random bytes in a made token.
 const RANDOM_LEN: usize = 20;
-
-/// The shortest token, in characters: 16 are beyond guessing at the limited rate of attempts.
-pub const LEN_MIN: usize = 16;
-
-/// The longest token, in characters.
-pub const LEN_MAX: usize = 256;
-
-/// A token that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Parses a token: long enough, and of visible ASCII characters, so that a header can carry it.
-    pub fn parse(text: &str) -> Option<Self> {
-        let fits = (LEN_MIN..=LEN_MAX).contains(&text.len());
-        (fits && text.bytes().all(|b| b.is_ascii_graphic())).then(|| Self(text.into()))
-    }
-
-    /// The token's text.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
 
 /// The source of the admin token.
 #[derive(Clone, Debug, PartialEq, Eq)]

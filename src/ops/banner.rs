@@ -75,7 +75,7 @@ impl Banner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::admin_token::Secret;
+    use crate::base::secret::Secret;
     use std::path::PathBuf;
 
     const TOKEN: &str = "a-token-nobody-may-see";

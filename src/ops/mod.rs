@@ -3,14 +3,13 @@
 //!
 //! [`config`] is read by everything here and by nothing below. [`server`] opens the layers in order
 //! and closes them in reverse; [`supervisor`] is systemd's side of it, [`limits`] the limit on open
-//! files, [`demo`] the first event, [`admin_token`] the operator's secret, [`lan`] and [`banner`]
+//! files, [`admin_token`] the operator's secret, [`lan`] and [`banner`]
 //! what a start prints. [`healthcheck`] and [`doctor`] are subcommands; [`logs`] is for all.
 //! Nothing in this module answers a request.
 
 pub mod admin_token;
 pub mod banner;
 pub mod config;
-pub mod demo;
 pub mod doctor;
 pub mod healthcheck;
 pub mod lan;

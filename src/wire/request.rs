@@ -17,6 +17,7 @@ use super::parse::Invalid;
 use super::view::phase_named;
 use crate::draw::command::{EligibilityPatch, SettingsPatch};
 use crate::draw::decide::{PARTICIPANTS_MAX, PRIZES_MAX};
+use crate::draw::event::EntryCode;
 use crate::draw::{Epoch, EventId, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
@@ -51,9 +52,22 @@ pub struct Register {
     pub request_id: Option<String>,
     /// The code on the display.
     pub entry_code: Option<String>,
+    /// The pass of a phone that had the code in time.
+    pub entry_pass: Option<String>,
     /// The phone agrees to the consent text.
     #[serde(default)]
     pub consent: bool,
+}
+
+/// `POST /entry-pass`
+#[derive(Deserialize)]
+pub struct EntryPass {
+    /// The event.
+    pub event_id: String,
+    /// The key of the registration that the pass is for.
+    pub request_id: String,
+    /// The code on the display.
+    pub entry_code: String,
 }
 
 /// `POST /recover`
@@ -162,9 +176,21 @@ pub struct PhaseChange {
 
 /// `POST entry-code`
 #[derive(Deserialize)]
-pub struct EntryCode {
+pub struct EntryCodeChange {
     /// Four digits; `null` when phones need none.
     pub entry_code: Option<String>,
+    /// The code changes with the time, and only the QR code carries it.
+    #[serde(default)]
+    pub rotates: bool,
+}
+
+/// `POST participants/remove`
+#[derive(Deserialize)]
+pub struct ParticipantRemoval {
+    /// The time from which on who registered is removed, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// The time until which who registered is removed, in milliseconds since 1970.
+    pub until_ms: i64,
 }
 
 /// `POST links`
@@ -275,8 +301,7 @@ pub fn privacy_purpose(text: String) -> Result<Option<Arc<str>>, Invalid> {
 
 /// The most participants of an event.
 pub fn participants_max(max: u32) -> Result<u32, Invalid> {
-    let fits = (1..=PARTICIPANTS_MAX).contains(&max);
-    fits.then_some(max).ok_or_else(|| Invalid::field("participants_max", format!("must be 1 to {PARTICIPANTS_MAX}")))
+    in_range("participants_max", max, PARTICIPANTS_MAX)
 }
 
 /// A `request_id` from a body or a header.
@@ -291,6 +316,17 @@ fn group(name: String) -> Result<Option<Arc<str>>, Invalid> {
     optional("group", Some(name))
 }
 
+impl EntryCodeChange {
+    /// The code.
+    pub fn code(&self) -> Result<Option<EntryCode>, Invalid> {
+        match &self.entry_code {
+            Some(_) if self.rotates => Err(Invalid::field("rotates", "takes no entry_code")),
+            None if self.rotates => Ok(Some(EntryCode::Rotating)),
+            digits => Ok(digits.as_deref().map(entry_code).transpose()?.map(EntryCode::Fixed)),
+        }
+    }
+}
+
 /// An entry code of four digits.
 pub fn entry_code(code: &str) -> Result<[u8; 4], Invalid> {
     let digits = <[u8; 4]>::try_from(code.as_bytes()).ok().filter(|code| code.iter().all(u8::is_ascii_digit));
@@ -302,30 +338,38 @@ pub fn epoch(text: &str) -> Option<Epoch> {
     HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?.try_into().ok().map(Epoch)
 }
 
+/// A number of 1 to `max`.
+fn in_range(field: &'static str, number: u32, max: u32) -> Result<u32, Invalid> {
+    let fits = (1..=max).contains(&number);
+    fits.then_some(number).ok_or_else(|| Invalid::field(field, format!("must be 1 to {max}")))
+}
+
 /// A text of 1 to `chars_max` characters, none of them a control character.
 fn text(field: &'static str, text: &str, chars_max: usize) -> Result<Arc<str>, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::field(field, "must not be empty"));
     }
-    if text.chars().count() > chars_max {
-        return Err(Invalid::field(field, format!("must be at most {chars_max} characters")));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::field(field, "must hold no control characters"));
-    }
+    check_chars(field, text, chars_max, |_| false)?;
     Ok(text.into())
 }
 
 /// A text of several lines; `None` for an empty one.
 fn paragraphs(field: &'static str, text: String, chars_max: usize) -> Result<Option<Arc<str>>, Invalid> {
     let text = text.replace("\r\n", "\n");
+    check_chars(field, &text, chars_max, |c| c == '\n')?;
+    Ok(Some(text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()))
+}
+
+/// Checks a text's length, and that it holds no control characters but those of `allowed`.
+fn check_chars(field: &'static str, text: &str, chars_max: usize, allowed: fn(char) -> bool) -> Result<(), Invalid> {
     if text.chars().count() > chars_max {
         return Err(Invalid::field(field, format!("must be at most {chars_max} characters")));
     }
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(Invalid::field(field, "must hold no control characters but line breaks"));
+    if text.chars().any(|c| c.is_control() && !allowed(c)) {
+        let breaks = if allowed('\n') { " but line breaks" } else { "" };
+        return Err(Invalid::field(field, format!("must hold no control characters{breaks}")));
     }
-    Ok(Some(text.trim().into()).filter(|text: &Arc<str>| !text.is_empty()))
+    Ok(())
 }
 
 /// An optional name; `None` for an empty one.

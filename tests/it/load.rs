@@ -161,7 +161,7 @@ async fn a_proxy_without_a_fault_passes() {
 #[tokio::test]
 async fn one_lost_frame_is_named() {
     let run = with_fault(Fault::DropFrame(601), DRAWS).await;
-    run.expect_missed("delivery.lost", "never heard seq");
+    run.expect_missed("delivery.lost", "never received seq");
     assert_eq!(run.page.matches("<circle").count(), 1, "one lost frame is one visible dot");
 }
 
@@ -198,7 +198,7 @@ async fn refused_upgrades_are_named() {
 
 #[tokio::test]
 async fn another_winner_on_one_phone_is_named() {
-    with_fault(Fault::ChangeWinner(130), DRAWS).await.expect_missed("delivery.contradicted", "others heard something else");
+    with_fault(Fault::ChangeWinner(130), DRAWS).await.expect_missed("delivery.contradicted", "others received other bytes");
 }
 
 #[tokio::test]

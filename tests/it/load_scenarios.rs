@@ -231,13 +231,17 @@ async fn a_remote_server_is_monitored_through_its_metrics() {
     let all = "process_resident_memory_bytes 26214400\nprocess_cpu_seconds_total 1.5\nprocess_open_fds 12\nprocess_threads 7\n";
     let run = monitor(all).await;
     assert!(run.code == Some(0) && run.output.contains(",25.00,25.00,,,,0.0,7,12,\n"), "{:?} {}", run.code, run.output);
-    assert!(run.output.contains("peak 25.0 MB") && !run.output.contains("not told"), "{}", run.output);
+    assert!(run.output.contains("peak 25.0 MB") && !run.output.contains("not reported"), "{}", run.output);
     let run = monitor("process_resident_memory_bytes 26214400\n").await;
-    assert!(run.code == Some(0) && run.output.contains("process_threads is not told"), "{:?} {}", run.code, run.output);
-    assert!(run.output.contains(",25.00,25.00,,,,,,,\n") && run.output.contains("its CPU time is not told"), "{}", run.output);
+    assert!(run.code == Some(0) && run.output.contains("process_threads is not reported"), "{:?} {}", run.code, run.output);
+    assert!(
+        run.output.contains(",25.00,25.00,,,,,,,\n") && run.output.contains("its CPU time is not reported"),
+        "{}",
+        run.output
+    );
     let run = monitor("process_threads 7\n").await;
     assert!(
-        run.code == Some(3) && run.output.contains("process_resident_memory_bytes is not told"),
+        run.code == Some(3) && run.output.contains("process_resident_memory_bytes is not reported"),
         "{:?} {}",
         run.code,
         run.output

@@ -10,6 +10,7 @@ pub mod text;
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::{AccessLevel, is_same_secret};
+use crate::base::secret::Secret;
 use crate::http::response::{HttpResponse, HttpResult, with_type};
 use crate::live::Role;
 use crate::live::connection_counts::EvictionReason;
@@ -26,7 +27,7 @@ const US_PER_S: f64 = 1e6;
 /// # Errors
 /// 401 for any other client.
 pub async fn metrics(request: ApiRequest) -> HttpResult {
-    let token = request.app.settings.metrics_token.as_deref();
+    let token = request.app.settings.metrics_token.as_ref().map(Secret::expose);
     if !request.bearer().zip(token).is_some_and(|(presented, token)| is_same_secret(token, presented)) {
         request.require(AccessLevel::Admin).await?;
     }

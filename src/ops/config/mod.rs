@@ -22,12 +22,11 @@ use crate::draw::EventId;
 use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::sequencer::Limits;
-use crate::tls::settings::TlsSettings;
+use crate::tls::TlsSettings;
 use arguments::{PRINT_CONFIG, Subcommand};
 use reader::{Problem, Reader};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +38,7 @@ const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// All settings: those that concern the program's start here, those of a layer in that layer's own
 /// struct.
+#[derive(Debug)]
 pub struct Config {
     /// Addresses of the main listeners.
     pub bind: Vec<BindAddress>,
@@ -62,21 +62,12 @@ pub struct Config {
     pub metrics_bind: Option<SocketAddr>,
     /// The filter of the log, as [`logs::parse_filter`](crate::ops::logs::parse_filter) takes it.
     pub log: String,
-    /// Settings of the HTTP layers. `connections_max`, `admin_token`, `join_base` and `https_port`
-    /// are known only once the sockets are open: [`server::start`](crate::ops::server::start) fills
-    /// them in.
+    /// Settings of the HTTP layers.
     pub app: Settings,
     /// Settings of the sequencer.
     pub sequencer: Limits,
     /// Settings of backups.
     pub backups: BackupSchedule,
-}
-
-/// Prints no setting, since some are secrets.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").finish_non_exhaustive()
-    }
 }
 
 impl Config {
@@ -111,7 +102,6 @@ impl Config {
                 data: data_dir,
                 every: Some(reader.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
                 keep_max: reader.number("BACKUP_KEEP") as usize,
-                age_max: days(app.details_days),
             },
             app,
         };
@@ -124,12 +114,7 @@ impl Config {
 }
 
 fn read_app(reader: &mut Reader, data_dir: &DataDir) -> Settings {
-    let http = HttpSettings {
-        open: reader.switch("OPEN"),
-        allowed_origins: reader.origins(),
-        domain: reader.domain(),
-        https_port: None,
-    };
+    let http = HttpSettings { open: reader.switch("OPEN"), allowed_origins: reader.origins(), domain: reader.domain() };
     Settings {
         http,
         default_event: Some(reader.text("DEFAULT_EVENT")),
@@ -138,8 +123,6 @@ fn read_app(reader: &mut Reader, data_dir: &DataDir) -> Settings {
         metrics_token: reader.metrics_token(),
         data_dir: data_dir.clone(),
         details_days: reader.number("PII_DAYS") as u32,
-        admin_token: String::new(),
-        join_base: String::new(),
     }
 }
 
@@ -394,8 +377,10 @@ mod tests {
         let Ok(Invocation::Print(printed)) = parsed(&["--print-config"], &[("LUCKYDRAW_ADMIN_TOKEN", token)]) else { panic!() };
         assert!(printed.contains("LUCKYDRAW_ADMIN_TOKEN=(hidden)\n") && !printed.contains(token), "{printed}");
         assert_eq!(printed.lines().count(), SETTINGS.len());
-        let debugged = format!("{:?}", config(&[], &[("LUCKYDRAW_ADMIN_TOKEN", token)]));
-        assert!(!debugged.contains(token), "{debugged}");
+        let secrets = [("LUCKYDRAW_ADMIN_TOKEN", token), ("LUCKYDRAW_METRICS_TOKEN", "another-hidden-token")];
+        let debugged = format!("{:?}", config(&[], &secrets));
+        assert!(debugged.contains("participants_max: 20000") && debugged.contains("Secret(..)"), "{debugged}");
+        assert!(secrets.iter().all(|(_, secret)| !debugged.contains(secret)), "{debugged}");
         let problems = parsed(&[], &[("LUCKYDRAW_ADMIN_TOKEN", "poor"), ("LUCKYDRAW_ADMIN_TOKEN_FILE", "/x")]).unwrap_err();
         assert_eq!(problems.len(), 2);
         assert!(problems.iter().all(|problem| !problem.to_string().contains("poor")), "{problems:?}");

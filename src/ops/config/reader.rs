@@ -5,9 +5,10 @@
 //! file or a socket.
 
 use crate::base::address::BindAddress;
+use crate::base::secret::{self, Secret};
 use crate::draw::EventId;
 use crate::http::guard::Host;
-use crate::ops::admin_token::{self, AdminTokenSource, Secret};
+use crate::ops::admin_token::AdminTokenSource;
 use crate::ops::config::table::{self, PREFIX};
 use crate::ops::logs;
 use std::collections::BTreeMap;
@@ -107,9 +108,9 @@ impl Reader {
     }
 
     /// The token that opens the metrics alone.
-    pub fn metrics_token(&mut self) -> Option<String> {
+    pub fn metrics_token(&mut self) -> Option<Secret> {
         let text = self.text("METRICS_TOKEN");
-        (!text.is_empty()).then(|| self.secret("METRICS_TOKEN", &text)).flatten().map(|secret| secret.expose().to_owned())
+        (!text.is_empty()).then(|| self.secret("METRICS_TOKEN", &text)).flatten()
     }
 
     /// The source of the admin token. A token in the settings takes precedence over a credential of
@@ -135,7 +136,7 @@ impl Reader {
     fn secret(&mut self, name: &str, text: &str) -> Option<Secret> {
         let secret = Secret::parse(text);
         if secret.is_none() {
-            let (min, max) = (admin_token::LEN_MIN, admin_token::LEN_MAX);
+            let (min, max) = (secret::LEN_MIN, secret::LEN_MAX);
             self.refuse(name, format!("is not {min} to {max} visible ASCII characters"));
         }
         secret

@@ -8,7 +8,7 @@
 use crate::base::address::Scheme;
 use crate::base::http_client::Url;
 use crate::ops::config::reader::Reader;
-use crate::tls::settings::{AcmeOrder, CertificateOrigin, TlsSettings};
+use crate::tls::{AcmeOrder, CertificateOrigin, TlsSettings};
 use std::path::PathBuf;
 
 /// Let's Encrypt's directory for real certificates, and the one for practice.

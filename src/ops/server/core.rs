@@ -5,18 +5,20 @@
 //! refused before it touches anything. The sequencer comes last, when everything that it publishes
 //! to is there; stopping it is the last step of a stop.
 
-use crate::api::app::Settings;
 use crate::api::socket::SocketMessages;
 use crate::base::data_dir::DataDir;
+use crate::base::secret::Secret;
+use crate::draw::fact::Settings;
+use crate::draw::{EventId, Mode, Prize, PrizeId};
 use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::ops::config::Config;
-use crate::ops::demo;
-use crate::ops::server::error::StartError;
+use crate::ops::server::StartError;
 use crate::sequencer::Sequencer;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::{self, Inbox, RequestQueue};
+use crate::store::copied_details::DetailsPurged;
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::store::tokens::Tokens;
@@ -57,6 +59,8 @@ pub struct Core {
     pub durable: Arc<AtomicBool>,
     /// Counts and times of commits.
     pub commit_metrics: Arc<CommitMetrics>,
+    /// The purges of winners' details, which copies follow.
+    pub details_purged: DetailsPurged,
     /// Stopped last.
     pub sequencer: SequencerThread,
 }
@@ -67,14 +71,20 @@ impl Core {
     ///
     /// # Errors
     /// When the journal cannot be read to its end, or the operating system gives no threads.
-    pub fn start(config: &Config, settings: &Settings, storage: Storage) -> Result<Self, StartError> {
+    pub fn start(config: &Config, admin_token: &Secret, storage: Storage) -> Result<Self, StartError> {
         let Storage { keys, journal } = storage;
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
-            Box::new(SocketMessages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
+            Box::new(SocketMessages::new(
+                config.app.clone(),
+                admin_token.clone(),
+                tokens.clone(),
+                Arc::clone(&directory),
+                inbox.clone(),
+            ))
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
         let recover = |requests: RequestQueue| {
@@ -83,11 +93,12 @@ impl Core {
             Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
-            let commit_metrics = sequencer.metrics();
-            Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics))
+            let (commit_metrics, details_purged) = (sequencer.metrics(), sequencer.details_purged());
+            Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics, details_purged))
         });
-        let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, sequencer })
+        let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
+        let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
+        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, details_purged, sequencer })
     }
 }
 
@@ -99,7 +110,7 @@ pub struct SequencerThread {
 
 impl SequencerThread {
     fn start(mut sequencer: Sequencer, inbox: Inbox, config: &Config) -> Result<Self, StartError> {
-        let demo::FirstEvent { id, settings, prizes } = demo::first_event(config);
+        let (id, settings, prizes) = first_event(config);
         sequencer.open_first_event(id, settings, prizes);
         let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
         Ok(Self { inbox, thread: thread.map_err(StartError::Threads)? })
@@ -112,5 +123,38 @@ impl SequencerThread {
         if self.thread.join().is_err() {
             tracing::error!("the sequencer had panicked");
         }
+    }
+}
+
+/// The event that a fresh server starts with: its name, its settings, and one prize per draw mode.
+fn first_event(config: &Config) -> (EventId, Settings, Vec<Prize>) {
+    let settings = Settings {
+        title: "럭키드로우 데모 · Lucky draw demo".into(),
+        participants_max: config.app.participants_max,
+        ..Settings::default()
+    };
+    let prizes = vec![
+        prize("커피 쿠폰", 4, 20, Mode::List, 10),
+        prize("무선 이어폰", 3, 5, Mode::Card, 5),
+        prize("태블릿", 2, 2, Mode::Network, 2),
+        prize("자전거", 1, 1, Mode::Slot, 1),
+    ];
+    (config.default_event.clone(), settings, prizes)
+}
+
+fn prize(name: &str, rank: u32, quantity: u32, mode: Mode, winner_count: u32) -> Prize {
+    Prize {
+        // Assigned when the event is created.
+        id: PrizeId(0),
+        name: name.into(),
+        rank,
+        grade: None,
+        quantity,
+        mode: Some(mode),
+        winner_count: Some(winner_count),
+        image: None,
+        repeat_winners: false,
+        group: None,
+        needs_address: false,
     }
 }

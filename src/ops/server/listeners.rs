@@ -6,7 +6,7 @@
 
 use crate::http::bind::{Listener, Protocol};
 use crate::ops::config::Config;
-use crate::ops::server::error::StartError;
+use crate::ops::server::StartError;
 use crate::ops::supervisor::InheritedSockets;
 use std::io;
 use std::net::SocketAddr;

@@ -6,38 +6,40 @@
 //! reports to the supervisor meanwhile. No other module opens a layer.
 
 pub mod core;
-pub mod error;
 pub mod listeners;
 pub mod watchdog;
 
-pub use error::StartError;
-
 use self::core::{Core, SequencerThread, Storage};
-use crate::api::app::{App, Settings};
+use crate::api::app::App;
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
 use crate::draw::EventId;
+use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
+use crate::http::bind::BindError;
 use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
-use crate::http::{HttpServer, HttpSettings};
-use crate::ops::admin_token::AdminToken;
+use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
-use crate::ops::supervisor::notify;
+use crate::ops::supervisor::{SocketsError, notify};
 use crate::ops::{lan, limits};
+use crate::store::JournalError;
+use crate::store::keys::KeysError;
 use crate::tls::TlsError;
 use crate::tls::certificates::Certificates;
 use sd_notify::NotifyState;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -54,6 +56,39 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections, at most, where neither the settings nor the limits of the process say less.
 const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// The reason for which the server did not start.
+#[expect(missing_docs, reason = "the messages say what failed")]
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Sockets(#[from] SocketsError),
+    #[error("the folder {} cannot be made", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    AdminToken(#[from] AdminTokenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("the operating system gives no threads, descriptors or readiness queues")]
+    Threads(#[source] io::Error),
+}
+
+impl StartError {
+    /// True when the settings ask for something impossible, false when something failed.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            StartError::Bind(BindError::NotLoopback { .. }) | StartError::Sockets(SocketsError::Bind(_)) => true,
+            StartError::Tls(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+}
 
 /// A running server.
 pub struct Server {
@@ -83,17 +118,8 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     let admin_token = AdminToken::load(&config.admin_token, &config.data_dir)?;
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
-    let main = listeners::main_addresses(config, &listeners).map_err(StartError::Threads)?;
-    let scheme = listeners::main_protocol(config).scheme();
-    let https_port = config.tls.as_ref().and(main.first()).map(SocketAddr::port);
-    let settings = Settings {
-        http: HttpSettings { https_port, ..config.app.http.clone() },
-        admin_token: admin_token.secret.expose().to_owned(),
-        join_base: lan::join_base(&main, scheme, config.app.http.domain.as_deref()),
-        ..config.app.clone()
-    };
-    let core = Core::start(config, &settings, storage)?;
-    serve(config, listeners, settings, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
+    let core = Core::start(config, &admin_token.secret, storage)?;
+    serve(config, listeners, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
@@ -118,7 +144,6 @@ fn limit_connections(config: &Config) -> usize {
 fn serve(
     config: &Config,
     listeners: Vec<Listener>,
-    settings: Settings,
     connections_max: usize,
     core: Core,
     admin_token: AdminToken,
@@ -126,19 +151,24 @@ fn serve(
 ) -> io::Result<Server> {
     let events = Arc::clone(&core.directory);
     let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
-    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use))?;
+    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use), core.details_purged.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
+    let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
+    let scheme = listeners::main_protocol(config).scheme();
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
+        join_base: lan::join_base(&main, scheme, settings.http.domain.as_deref()),
         settings,
+        admin_token: admin_token.secret.clone(),
         directory: core.directory,
         inbox: core.inbox,
         reactors: core.reactors,
         tokens: core.tokens,
         rate_limiter: RateLimiter::default(),
+        registrations: RegistrationMeters::default(),
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
@@ -151,6 +181,7 @@ fn serve(
     });
     let server = Arc::new(HttpServer {
         settings: app.settings.http.clone(),
+        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
         router: &ROUTER,
         app: Arc::clone(&app),
         metrics: requests,
@@ -160,16 +191,20 @@ fn serve(
     });
     let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
     let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
-    let metrics = config.metrics_bind.map(|address| Port::open(address, &app)).transpose()?;
-    if let Some(port) = &metrics {
-        tracing::info!(address = %port.address, "metrics are served without a token");
-    }
+    let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
     if let Some(certificates) = &mut certificates {
         certificates.start()?;
     }
     app.ready.store(true, Relaxed);
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, admin_token, metrics, certificates })
+}
+
+/// Opens the local port for metrics.
+fn open_metrics(address: SocketAddr, app: &Arc<App>) -> io::Result<Port> {
+    let port = Port::open(address, app)?;
+    tracing::info!(address = %port.address, "metrics are served without a token");
+    Ok(port)
 }
 
 impl Server {
@@ -180,7 +215,7 @@ impl Server {
 
     /// The address by which phones reach it, without a path.
     pub fn join_base(&self) -> &str {
-        &self.app.settings.join_base
+        &self.app.join_base
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.

@@ -13,10 +13,10 @@ pub mod folder;
 pub mod preflight;
 
 use crate::base::data_dir::DataDir;
+use crate::tls::AcmeOrder;
 use crate::tls::TlsError;
 use crate::tls::certificate::{Certificate, CertificateError, Pem, utc_text};
 use crate::tls::resolver::CertificateResolver;
-use crate::tls::settings::AcmeOrder;
 use backoff::OrderBackoff;
 use folder::{AcmeFolder, OrderCache};
 use futures_util::StreamExt;

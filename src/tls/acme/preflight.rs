@@ -9,8 +9,8 @@
 
 use crate::base::chance;
 use crate::base::http_client::{Request, TimedStream, Url, resolve};
+use crate::tls::AcmeOrder;
 use crate::tls::resolver::{CertificateResolver, ReachProbe};
-use crate::tls::settings::AcmeOrder;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection};
 use std::io::{self, Read};

@@ -2,7 +2,7 @@
 //!
 //! The rules decide what can be drawn. A body here only has to be complete and within its limits.
 
-use super::{Invalid, NAME_CHARS_MAX, one_of, optional, text};
+use super::{Invalid, NAME_CHARS_MAX, in_range, one_of, optional, text};
 use crate::base::image_name::{self, ImageName};
 use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
@@ -239,22 +239,18 @@ impl PrizeBody {
 
     /// The prize, with this id.
     pub fn prize(self, id: PrizeId) -> Result<Prize, Invalid> {
-        if !(1..=QUANTITY_MAX).contains(&self.quantity) {
-            return Err(Invalid::field("quantity", format!("must be 1 to {QUANTITY_MAX}")));
-        }
+        let quantity = in_range("quantity", self.quantity, QUANTITY_MAX)?;
         let mode = mode(self.draw_mode)?;
         let winners_max = mode.map_or(Mode::List.winners_max(), Mode::winners_max);
-        if self.winner_count.is_some_and(|count| !(1..=winners_max).contains(&count)) {
-            return Err(Invalid::field("winner_count", format!("must be 1 to {winners_max}")));
-        }
+        let winner_count = self.winner_count.map(|count| in_range("winner_count", count, winners_max)).transpose()?;
         Ok(Prize {
             id,
             name: text("prize_name", &self.prize_name, NAME_CHARS_MAX)?,
             rank: self.prize_rank,
             grade: optional("prize_grade", self.prize_grade)?,
-            quantity: self.quantity,
+            quantity,
             mode,
-            winner_count: self.winner_count,
+            winner_count,
             image: image(self.prize_image)?,
             repeat_winners: self.repeat_winners,
             group: optional("group", self.group)?,

@@ -5,7 +5,7 @@
 
 use super::Run;
 use super::socket::{self, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send};
-use crate::client::connection::Window;
+use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
 use crate::measure::clock::Rng;
 use crate::measure::latency::Wait;
@@ -62,15 +62,15 @@ async fn drive_draw(run: &Run, index: u32, from: Duration, interval: Duration, d
 /// Has the display complete the draw.
 async fn complete(run: &Run, draw: Option<u32>, planned: Duration, display: &mpsc::Sender<CompleteRequest>) {
     run.wait_to_send(planned).await;
-    let begun_us = run.clock.now_us();
+    let started_us = run.clock.now_us();
     if let Some(draw) = draw {
-        run.recorder().ledger.draws.entry(draw).or_default().completed_us = Some(begun_us);
+        run.recorder().ledger.draws.entry(draw).or_default().completed_us = Some(started_us);
     }
     let (sender, acknowledged) = oneshot::channel();
     let acknowledged = async { display.send((draw, sender)).await.is_ok() && acknowledged.await.unwrap_or(false) };
     let acknowledged = timeout(ANSWER_MAX, acknowledged).await.unwrap_or(false);
     let answer = acknowledged.then_some(()).ok_or("the display's word was not acknowledged");
-    run.recorder().record_call(Wait::Complete, planned, begun_us, &answer);
+    run.recorder().record_call(Wait::Complete, planned, started_us, &answer);
 }
 
 /// Completes the draw as the host; no socket receives the announcement.

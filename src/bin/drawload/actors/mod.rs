@@ -58,9 +58,9 @@ impl Run {
 
     /// Sends a request and records its time and outcome; returns `None` when it failed.
     async fn call(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<Value> {
-        let begun_us = self.clock.now_us();
+        let started_us = self.clock.now_us();
         let answer = request.send().await;
-        self.recorder().record_call(wait, planned, begun_us, &answer);
+        self.recorder().record_call(wait, planned, started_us, &answer);
         answer.ok()
     }
 }

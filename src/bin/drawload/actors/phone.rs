@@ -1,15 +1,15 @@
-//! A phone: registers, opens and holds a socket, reconnects when it drops, and looks up the
+//! A phone: registers, opens and holds a socket, reconnects when it drops, and requests the
 //! results.
 //!
 //! Some phones misbehave once all are connected: they vanish, read slowly, or never read. Slow ones
 //! have the smallest receive window, so that unread frames soon queue at the server, which must
-//! evict them and leave everybody else unharmed. Nothing is due to a phone that misbehaves.
+//! evict them without an effect on other phones. Nothing is due to a phone that misbehaves.
 
 use super::Run;
 use super::socket::{
     self, PING, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
 };
-use crate::client::connection::Window;
+use crate::client::Window;
 use crate::client::http::Request;
 use crate::measure::clock::Rng;
 use crate::measure::latency::Wait;
@@ -174,8 +174,8 @@ async fn misbehave(run: &Run, index: usize, socket: Socket, behaviour: Behaviour
     }
 }
 
-/// Reads a frame now and then, and pings like everybody. As long as it makes progress, the server
-/// may well keep it.
+/// Reads a frame now and then, and pings like other phones. While it makes progress, the server may
+/// keep it.
 async fn read_slowly(run: &Run, mut socket: Socket) {
     let mut pause = run.scenario.ping_interval.min(SLOW_READ_EVERY);
     while !run.ended.is_cancelled() {
@@ -211,8 +211,8 @@ async fn never_read(run: &Run, mut socket: Socket) {
     counts.slow_kept += u64::from(kept);
 }
 
-/// Looks up the results; a winner hands in its details.
-pub async fn look_up_results(run: Rc<Run>, index: usize, planned: Duration) {
+/// Requests the results; a winner submits its details.
+pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     run.wait_to_send(planned).await;
     let Some(phone) = run.recorder().phones[index].clone() else { return };
     let (target, number) = (&run.target, phone.number);
@@ -227,12 +227,12 @@ pub async fn look_up_results(run: Rc<Run>, index: usize, planned: Duration) {
     let won = {
         let mut recorder = run.recorder();
         let wrong = &mut recorder.answers_wrong;
-        let told = |answer: &serde_json::Value| answer["data"]["draws"].as_array().map_or(0, Vec::len) as u64;
-        if let Some(answer) = results.filter(|answer| told(answer) < announced) {
-            wrong.push(format!("phone {index}: {announced} draws were announced, the results tell of fewer: {answer:.100}"));
+        let listed = |answer: &serde_json::Value| answer["data"]["draws"].as_array().map_or(0, Vec::len) as u64;
+        if let Some(answer) = results.filter(|answer| listed(answer) < announced) {
+            wrong.push(format!("phone {index}: {announced} draws were announced, the results list fewer: {answer:.100}"));
         }
         if checked.is_some_and(|answer| had_won && answer["data"]["won"] != json!(true)) {
-            wrong.push(format!("phone {index}: number {number} has won, and is told that it has not"));
+            wrong.push(format!("phone {index}: number {number} has won, and check-winner denies it"));
         }
         draw_won(&recorder, number)
     };

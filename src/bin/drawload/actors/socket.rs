@@ -4,8 +4,8 @@
 //! ends.
 
 use super::Run;
-use crate::client::connection::{self, Connection, Window};
 use crate::client::http::ANSWER_MAX;
+use crate::client::{self, Connection, Window};
 use crate::measure::clock::Rng;
 use crate::measure::delivery_ledger::NumberedFrame;
 use crate::measure::latency::Wait;
@@ -56,14 +56,14 @@ pub enum Received {
 
 /// Opens a socket and counts it; `planned_us` is when the attempt was due.
 pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_us: u64) -> Option<Socket> {
-    let begun_us = run.clock.now_us();
+    let started_us = run.clock.now_us();
     run.recorder().counts.handshakes += 1;
     // On the heap, and freed afterwards: a handshake needs more memory than a phone that listens.
     let result = Box::pin(timeout(ANSWER_MAX, handshake(run, query, window))).await;
     let mut recorder = run.recorder();
     match result {
         Ok(Ok(socket)) => {
-            recorder.record(Wait::Handshake, planned_us, begun_us);
+            recorder.record(Wait::Handshake, planned_us, started_us);
             recorder.counts.sockets += 1;
             recorder.ledger.open(index);
             return Some(socket);
@@ -80,7 +80,7 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
 
 async fn handshake(run: &Run, query: &str, window: Window) -> Result<Socket, Box<Error>> {
     let request = run.target.socket_url(query).into_client_request()?;
-    let connection = connection::open(&run.target, window).await.map_err(Error::Io)?;
+    let connection = client::open(&run.target, window).await.map_err(Error::Io)?;
     let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0).max_message_size(Some(1 << 20));
     Ok(client_async_with_config(request, connection, Some(config)).await?.0)
 }
@@ -121,7 +121,7 @@ pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) ->
     let Some((seq, epoch)) = frame.seq.zip(frame.epoch.as_deref()) else { return Some(frame) };
     if frame.r#type == "state_sync" {
         recorder.ledger.sync(index, seq, epoch);
-        if let Some(due_us) = recorder.ledger.come_back(index) {
+        if let Some(due_us) = recorder.ledger.mark_returned(index) {
             recorder.record(Wait::Return, due_us, due_us);
         }
     } else {

@@ -1,6 +1,6 @@
 //! One request on a connection of its own, as a phone makes its first.
 
-use super::connection::{self, Window};
+use super::Window;
 use super::target::Target;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -110,7 +110,7 @@ impl<'a> Request<'a> {
     }
 
     async fn answer(self) -> Result<(StatusCode, Bytes), RequestError> {
-        let connection = connection::open(self.target, Window::Usual).await?;
+        let connection = super::open(self.target, Window::Usual).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
         // Ends by itself when the sender is dropped, at the end of this exchange.
         tokio::task::spawn_local(connection);

@@ -3,7 +3,7 @@
 //! A run whose tester was the bottleneck makes the comparison void: its times are the tester's.
 
 use crate::arguments::{CRITERION_MISSED, Compare, RunError, VOID};
-use crate::run::summary::FORMAT;
+use crate::run::FORMAT;
 use crate::verdict::metric::is_metric;
 use serde_json::Value;
 use std::path::Path;
@@ -71,8 +71,8 @@ impl Limit {
 pub fn compare(options: &Compare) -> Result<u8, RunError> {
     let limits = options.fail_if.iter().map(|text| Limit::parse(text)).collect::<Result<Vec<_>, _>>().map_err(RunError::Usage)?;
     let (before, after) = (read(&options.before)?, read(&options.after)?);
-    let asked = limits.iter().map(|limit| limit.metric.as_str()).filter(|metric| !SHOWN.contains(metric));
-    let metrics: Vec<&str> = SHOWN.into_iter().chain(asked).collect();
+    let limited = limits.iter().map(|limit| limit.metric.as_str()).filter(|metric| !SHOWN.contains(metric));
+    let metrics: Vec<&str> = SHOWN.into_iter().chain(limited).collect();
     let (mut broken, mut void, mut pairs) = (false, false, 0);
     for one in scenarios(&before) {
         let Some(other) = scenarios(&after).find(|other| other["scenario"] == one["scenario"]) else { continue };

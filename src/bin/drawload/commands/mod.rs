@@ -9,9 +9,9 @@ use crate::arguments::{Common, FullScenario, HttpTest, RunError, ScenarioChoice,
 use crate::client::target::Target;
 use crate::measure::process::ProcessStats;
 use crate::report;
+use crate::run::Summary;
 use crate::run::ceiling::find_ceiling;
-use crate::run::socket_limit::reserve_sockets;
-use crate::run::summary::Summary;
+use crate::run::ceiling::reserve_sockets;
 use crate::run::{Settings, run_scenario};
 use crate::scenario::{Scenario, Size, file};
 use crate::verdict::criteria::{Criterion, Verdict, standing_criteria};

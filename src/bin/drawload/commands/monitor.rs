@@ -83,7 +83,7 @@ pub async fn monitor(options: &MemoryMonitor) -> Result<u8, RunError> {
     });
     let mut file = file.transpose()?;
     print_row(&mut file, HEADER)?;
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut ticks = interval(Duration::from_secs_f64(options.interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut watch = Watch::default();
@@ -92,7 +92,7 @@ pub async fn monitor(options: &MemoryMonitor) -> Result<u8, RunError> {
             _ = ticks.tick() => {}
             _ = tokio::signal::ctrl_c() => break true,
         }
-        let at_s = begun.elapsed().as_secs_f64();
+        let at_s = start.elapsed().as_secs_f64();
         let stats = source.read().await;
         let stats = stats.map_err(|why| RunError::CouldNotRun(format!("{} after {at_s:.0} s: {why}", source.name())))?;
         let used = watch.add(at_s, stats);
@@ -104,7 +104,7 @@ pub async fn monitor(options: &MemoryMonitor) -> Result<u8, RunError> {
     if let Some(file) = &mut file {
         file.flush().map_err(|error| RunError::CouldNotRun(error.to_string()))?;
     }
-    let missed = print_verdict(options, &source, &watch, begun.elapsed());
+    let missed = print_verdict(options, &source, &watch, start.elapsed());
     Ok(if interrupted { INTERRUPTED } else { u8::from(missed) * CRITERION_MISSED })
 }
 
@@ -116,7 +116,7 @@ fn print_verdict(options: &MemoryMonitor, source: &ProcessSource, watch: &Watch,
     let trend = if leaks { "GROWS" } else { "steady" };
     let slope = slope.map_or("-".to_owned(), |slope| format!("{slope:+.2}"));
     let cpu = format!("{:.2} CPU-seconds", watch.cpu.total_s());
-    let cpu = if source.reports(CPU) { &cpu } else { "its CPU time is not told" };
+    let cpu = if source.reports(CPU) { &cpu } else { "its CPU time is not reported" };
     print!("memory-monitor: {}, {:.0} s: ", source.name(), elapsed.as_secs_f64());
     print!("peak {peak_mb:.1} MB (limit {RSS_MB_MAX} MB: {size}), ");
     println!("end minus start {growth_mb:+.2} MB, slope {slope} MB/h: {trend}; {cpu}");

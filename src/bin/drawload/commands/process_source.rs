@@ -10,7 +10,6 @@ use crate::client::http::Request;
 use crate::client::target::Target;
 use crate::measure::mib;
 use crate::measure::process::{ProcessStats, vcpus};
-use std::fs;
 
 /// The name of the server's process.
 const SERVER: &str = "luckydraw";
@@ -46,9 +45,9 @@ impl ProcessSource {
         let text = text.map_err(|error| RunError::CouldNotRun(format!("{url}: {error}")))?;
         let (reported, missing): (Vec<_>, Vec<_>) = METRICS.into_iter().partition(|name| sample(&text, name).is_some());
         if missing.contains(&MEMORY) {
-            return Err(RunError::CouldNotRun(format!("{url}: {MEMORY} is not told, so that nothing can be judged")));
+            return Err(RunError::CouldNotRun(format!("{url}: {MEMORY} is not reported, so nothing can be judged")));
         }
-        missing.iter().for_each(|name| eprintln!("drawload: {url}: {name} is not told, and its column stays empty"));
+        missing.iter().for_each(|name| eprintln!("drawload: {url}: {name} is not reported, and its column stays empty"));
         Ok(Self::Remote(Box::new(RemoteProcess { target, path, url: url.clone(), reported })))
     }
 
@@ -57,7 +56,7 @@ impl ProcessSource {
             Self::Local(pid) => ProcessStats::read(*pid).map_err(|error| error.to_string()),
             Self::Remote(server) => {
                 let text = Request::get(&server.target, server.path.clone()).text().await.map_err(|error| error.to_string())?;
-                parse(&text).ok_or_else(|| format!("{MEMORY} is not told any more"))
+                parse(&text).ok_or_else(|| format!("{MEMORY} is no longer reported"))
             }
         }
     }
@@ -106,10 +105,9 @@ fn find_pid(options: &MemoryMonitor) -> Result<u32, RunError> {
         return Ok(pid);
     }
     let name = options.name.as_deref().unwrap_or(SERVER);
-    let entries = fs::read_dir("/proc").map_err(|error| RunError::CouldNotRun(format!("/proc: {error}")))?;
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let found: Vec<u32> =
-        pids.filter(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)).collect();
+    let processes = procfs::process::all_processes().map_err(|error| RunError::CouldNotRun(error.to_string()))?;
+    let named = processes.flatten().filter(|process| process.stat().is_ok_and(|stat| stat.comm == name));
+    let found: Vec<u32> = named.map(|process| process.pid().unsigned_abs()).collect();
     match found[..] {
         [pid] => Ok(pid),
         [] => Err(RunError::CouldNotRun(format!("no process is called {name}"))),

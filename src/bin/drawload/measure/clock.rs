@@ -1,8 +1,8 @@
 //! Time since the start of the run, and repeatable arrivals.
 //!
 //! The model is open: every arrival has its timestamp before the run begins, and latency counts
-//! from there. A server that stalls is charged for everybody who waited, and not only for the one
-//! it kept busy.
+//! from there. A server that stalls is charged for every request that waited, and not only for the
+//! one in progress.
 
 use super::micros;
 use std::time::Duration;

@@ -1,14 +1,14 @@
-//! Who received what: every numbered frame of every socket, by its `seq`.
+//! Deliveries: every numbered frame of every socket, by its `seq`.
 //!
 //! A phone costs one bit per frame. The content of a frame is kept once, as a fingerprint, since
-//! every socket must receive the same bytes. Counting messages, as the predecessor did, cannot tell
-//! a lost frame from a duplicate.
+//! every socket must receive the same bytes. Counting messages, as the predecessor did, cannot
+//! distinguish a lost frame from a duplicate.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Numbered frames of one run that are told apart: 10,000 draws have 40,000.
+/// Maximum numbered frames of one run: 10,000 draws have 40,000.
 const FRAMES_MAX: u64 = 65_536;
 
 /// Faults that are described; the others are only counted.
@@ -165,7 +165,7 @@ impl DeliveryLedger {
     }
 
     /// Marks a departed socket as back; returns when it was due.
-    pub fn come_back(&mut self, socket: usize) -> Option<u64> {
+    pub fn mark_returned(&mut self, socket: usize) -> Option<u64> {
         self.sockets[socket].due_back_us.take()
     }
 
@@ -189,7 +189,7 @@ impl DeliveryLedger {
         self.check_epoch(socket, frame.epoch);
         let base = self.sockets[socket].base;
         let Some(offset) = base.and_then(|base| frame.seq.checked_sub(base + 1)).filter(|at| *at < FRAMES_MAX) else {
-            self.record_invalid(socket, &format!("seq {} of {} before its greeting or far ahead", frame.seq, frame.kind));
+            self.record_invalid(socket, &format!("seq {} of {} before its state_sync or far ahead", frame.seq, frame.kind));
             return false;
         };
         self.compare(socket, frame);
@@ -213,7 +213,7 @@ impl DeliveryLedger {
     /// Records a message that cannot be a frame of this event.
     pub fn record_invalid(&mut self, socket: usize, what: &str) {
         self.invalid += 1;
-        self.describe(format!("{} heard {what}", self.name(socket)));
+        self.describe(format!("{} received {what}", self.name(socket)));
     }
 
     /// Compares what every socket should have received up to `end_seq` with what it did.
@@ -224,7 +224,7 @@ impl DeliveryLedger {
             balance.lost += u64::from(!received);
             if !received && balance.listed.len() < LOST_MAX {
                 let frame = self.frames.get(&seq);
-                let kind = frame.map_or("a frame nobody heard", |frame| &frame.kind).to_owned();
+                let kind = frame.map_or("a frame that no socket received", |frame| &frame.kind).to_owned();
                 balance.listed.push(LostFrame { phone, seq, kind, draw: frame.and_then(|frame| frame.draw) });
             }
         }
@@ -279,13 +279,13 @@ impl DeliveryLedger {
         let before = record.last;
         if !record.set(offset) {
             self.duplicated += 1;
-            self.describe(format!("{} heard seq {seq} ({kind}{of_draw}) twice", self.name(socket)));
+            self.describe(format!("{} received seq {seq} ({kind}{of_draw}) twice", self.name(socket)));
             return false;
         }
         record.last = before.max(seq);
         if seq < before {
             self.reordered += 1;
-            self.describe(format!("{} heard seq {seq} ({kind}{of_draw}) after seq {before}", self.name(socket)));
+            self.describe(format!("{} received seq {seq} ({kind}{of_draw}) after seq {before}", self.name(socket)));
         }
         true
     }
@@ -299,7 +299,7 @@ impl DeliveryLedger {
         let first = self.frames.entry(seq).or_insert_with(|| Frame { fingerprint, kind: kind.into(), draw });
         if first.fingerprint != fingerprint {
             self.contradicted += 1;
-            self.describe(format!("{} heard seq {seq} as {text}, others heard something else", self.name(socket)));
+            self.describe(format!("{} received seq {seq} as {text}, others received other bytes", self.name(socket)));
         }
     }
 
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_from_the_others() {
+    fn each_fault_is_distinguished_from_the_others() {
         type Received = &'static [(u64, &'static str)];
         let cases: [(Received, [u64; 5]); 6] = [
             (&[(11, "a"), (13, "c")], [1, 0, 0, 0, 0]),
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_departed_socket_is_told_later_and_counts_in_no_time() {
+    fn a_departed_socket_catches_up_and_counts_in_no_latency() {
         let mut ledger = synced();
         ledger.depart(1, 100);
         for socket in [0, 2] {
@@ -455,7 +455,7 @@ mod tests {
         assert!(!ledger.receive(1, frame(11, "a"), 300), "it was away");
         assert_eq!((ledger.absent(), ledger.caught_up), (1, 1));
         ledger.sync(1, 11, "e");
-        assert_eq!((ledger.come_back(1), ledger.absent(), ledger.departed), (Some(100), 0, 1));
+        assert_eq!((ledger.mark_returned(1), ledger.absent(), ledger.departed), (Some(100), 0, 1));
         let draw = &ledger.draws[&1];
         assert_eq!((draw.first_us, draw.last_us, draw.phones), (Some(50), 50, 2));
         assert_eq!(faults(&ledger, 11), [0; 5]);

@@ -1,13 +1,13 @@
 //! Latencies by kind of wait, as HDR histograms in microseconds.
 //!
-//! Response time counts from the planned time and is judged. Service time counts from the moment
+//! Response time counts from the planned time and is judged. Service time counts from the time
 //! of sending and is reported beside it: where the two differ, users waited in a queue.
 
 use super::{Label, label, ms};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// The longest time that is told apart: an hour.
+/// The longest recorded time: an hour.
 pub const LONGEST_US: u64 = 3_600_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ waits! {
     Ping "ws.ping" OverTime "소켓 핑" "socket ping"
     /// From the time at which a phone is due to reconnect after the storm to its state sync, which
     /// follows everything that it missed.
-    Return "ws.return" OverTime "재접속과 따라잡기" "coming back, all caught up"
+    Return "ws.return" OverTime "재접속과 따라잡기" "reconnect and catch-up"
     Standby "draw.standby" Api "추첨 준비" "standby"
     Start "draw.start" Api "추첨 시작" "start animation"
     Reveal "draw.reveal" Api "당첨 공개" "reveal"
@@ -60,7 +60,7 @@ waits! {
     /// From the first phone's `winner_announced` to the last one's.
     Spread "draw.spread" Once "첫 폰–마지막 폰 편차" "first to last phone"
     /// From the planned time of the reveal to the last phone.
-    RevealToLast "draw.reveal_to_last" Once "공개 요청–마지막 폰" "reveal asked to last phone"
+    RevealToLast "draw.reveal_to_last" Once "공개 요청–마지막 폰" "reveal to last phone"
     Results "results" Api "결과 조회" "results"
     CheckWinner "check_winner" Api "당첨 확인" "winner check"
     Details "winner_info" Api "당첨자 정보 제출" "winner details"

@@ -1,11 +1,12 @@
 //! A process as the kernel reports it: memory, CPU, descriptors, threads.
-//!
-//! Read from `/proc` by hand: five fields of three files need no crate.
 
 use super::number;
+use procfs::process::{FDTarget, Process};
+use procfs::{ProcError, ProcResult};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::collections::VecDeque;
-use std::{fs, io};
+use std::time::Duration;
 
 /// The share of each vCPU that the smallest Lightsail instance may use without limit.
 const BASELINE: f64 = 0.05;
@@ -31,46 +32,31 @@ pub struct ProcessStats {
 impl ProcessStats {
     /// # Errors
     /// When there is no such process, or it may not be read.
-    pub fn read(pid: u32) -> io::Result<Self> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-        let (descriptors, sockets) = descriptors(pid);
+    pub fn read(pid: u32) -> ProcResult<Self> {
+        let process = Process::new(i32::try_from(pid).map_err(|_| ProcError::NotFound(None))?)?;
+        let (status, stat) = (process.status()?, process.stat()?);
+        let rollup = process.smaps_rollup().map(|rollup| rollup.memory_map_rollup.0).unwrap_or_default();
+        let mapped = |name: &str| rollup.first().and_then(|maps| maps.extension.map.get(name)).copied().unwrap_or(0);
+        let kib = |size: Option<u64>| size.unwrap_or(0) << 10;
+        let targets: Vec<_> = process.fd().into_iter().flatten().flatten().map(|file| file.target).collect();
         Ok(Self {
-            rss: field(&status, "VmRSS:") << 10,
-            rss_peak: field(&status, "VmHWM:") << 10,
-            pss: field(&rollup, "Pss:") << 10,
-            uss: (field(&rollup, "Private_Clean:") + field(&rollup, "Private_Dirty:")) << 10,
-            swap: field(&status, "VmSwap:") << 10,
-            threads: field(&status, "Threads:"),
-            descriptors,
-            sockets,
-            cpu_s: cpu_s(&pid.to_string())?,
+            rss: kib(status.vmrss),
+            rss_peak: kib(status.vmhwm),
+            pss: mapped("Pss"),
+            uss: mapped("Private_Clean") + mapped("Private_Dirty"),
+            swap: kib(status.vmswap),
+            threads: status.threads,
+            descriptors: targets.len() as u64,
+            sockets: targets.iter().filter(|target| matches!(target, FDTarget::Socket(_))).count() as u64,
+            cpu_s: number(stat.utime + stat.stime) / number(procfs::ticks_per_second()),
         })
     }
 }
 
-/// CPU time of a process, or of `thread-self`, in the kernel's ticks of 10 ms.
-pub fn cpu_s(process: &str) -> io::Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name in parentheses may hold anything; the fields begin behind it.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    Ok(number(ticks(11) + ticks(12)) / number(rustix::param::clock_ticks_per_second().max(1)))
-}
-
-/// Counts open descriptors, and the sockets among them; 0 where they may not be read.
-fn descriptors(pid: u32) -> (u64, u64) {
-    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    files.fold((0, 0), |(all, sockets), file| {
-        let socket = fs::read_link(file.path()).is_ok_and(|to| to.as_os_str().as_encoded_bytes().starts_with(b"socket:"));
-        (all + 1, sockets + u64::from(socket))
-    })
-}
-
-/// The number behind a name at the beginning of a line.
-fn field(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|rest| rest.split_whitespace().next()).and_then(|word| word.parse().ok()).unwrap_or(0)
+/// CPU time of the calling thread.
+pub fn own_cpu_s() -> f64 {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(used.tv_sec.unsigned_abs(), u32::try_from(used.tv_nsec).unwrap_or(0)).as_secs_f64()
 }
 
 /// CPU time as it was spent. Holds the last ten seconds and no more.
@@ -133,14 +119,14 @@ mod tests {
     #[test]
     fn a_busy_thread_is_charged_for_its_own_time_alone() {
         let spin = || {
-            let begun = std::time::Instant::now();
-            let before = cpu_s("thread-self").unwrap();
-            while cpu_s("thread-self").unwrap() - before < 0.05 && begun.elapsed().as_secs() < 20 {}
-            cpu_s("thread-self").unwrap() - before
+            let start = std::time::Instant::now();
+            let before = own_cpu_s();
+            while own_cpu_s() - before < 0.05 && start.elapsed().as_secs() < 20 {}
+            own_cpu_s() - before
         };
-        let before = cpu_s("thread-self").unwrap();
+        let before = own_cpu_s();
         assert!(std::thread::spawn(spin).join().unwrap() >= 0.05);
-        assert!(cpu_s("thread-self").unwrap() - before < 0.05, "another thread's time is not this one's");
+        assert!(own_cpu_s() - before < 0.05, "another thread's time is not this one's");
     }
 
     #[test]

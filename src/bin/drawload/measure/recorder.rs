@@ -70,7 +70,7 @@ pub struct Counts {
     pub handshakes: u64,
     pub handshakes_failed: u64,
     pub sockets: u64,
-    /// Sockets of phones that were present when the server was asked at the end, and of the
+    /// Sockets of phones that were present at the audit at the end, and of the
     /// display.
     pub sockets_at_end: u64,
     /// Slow phones that the server evicted, and those among them that read nothing and were kept.
@@ -125,9 +125,9 @@ impl Recorder {
     }
 
     /// Records a wait that ends now.
-    pub fn record(&mut self, wait: Wait, planned_us: u64, begun_us: u64) {
+    pub fn record(&mut self, wait: Wait, planned_us: u64, started_us: u64) {
         let now_us = self.clock.now_us();
-        self.record_us(wait, now_us.saturating_sub(planned_us), now_us.saturating_sub(begun_us));
+        self.record_us(wait, now_us.saturating_sub(planned_us), now_us.saturating_sub(started_us));
     }
 
     /// Records a wait of known length.
@@ -145,8 +145,8 @@ impl Recorder {
 
     /// Records an API call that ended. A failure counts in the error rate, and its time in the
     /// latencies all the same.
-    pub fn record_call<T>(&mut self, wait: Wait, planned: Duration, begun_us: u64, answer: &Result<T, impl Display>) {
-        self.record(wait, micros(planned), begun_us);
+    pub fn record_call<T>(&mut self, wait: Wait, planned: Duration, started_us: u64, answer: &Result<T, impl Display>) {
+        self.record(wait, micros(planned), started_us);
         self.counts.calls += 1;
         if let Err(error) = answer {
             self.counts.errors += 1;

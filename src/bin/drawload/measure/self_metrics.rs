@@ -1,7 +1,7 @@
 //! The tester's own health: a tester that is late measures itself and calls it the server.
 
 use super::latency::histogram;
-use super::process::{CpuUsage, cpu_s};
+use super::process::{CpuUsage, own_cpu_s};
 use super::{ms, number};
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -56,7 +56,7 @@ impl SelfMetrics {
     /// Records the CPU time of the one thread that does everything but reading the server's
     /// `/proc`. Must be called on that thread.
     pub fn record_cpu(&mut self, at_s: f64) {
-        self.cpu.record(at_s, cpu_s("thread-self").unwrap_or_default());
+        self.cpu.record(at_s, own_cpu_s());
     }
 
     pub fn health(&self) -> TesterHealth {

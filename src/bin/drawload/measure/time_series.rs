@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Points of a curve: a page has no room to tell more apart.
+/// Points of a curve: more are not visible on a page.
 pub const INTERVALS_MAX: u64 = 120;
 
 /// The length of intervals at the beginning.

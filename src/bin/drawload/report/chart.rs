@@ -6,7 +6,8 @@
 
 use super::labels::figure;
 use crate::measure::{Label, number};
-use std::fmt::{self, Write};
+use maud::{Markup, html};
+use std::fmt::Write;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 250.0;
@@ -80,54 +81,58 @@ struct Scale {
 
 impl Chart<'_> {
     /// The picture, with a legend if it has more than one line.
-    pub fn draw(&self) -> String {
-        let mut picture = String::new();
-        self.write(&mut picture).expect("a String takes everything");
-        picture
-    }
-
-    fn write(&self, out: &mut String) -> fmt::Result {
-        self.write_legend(out)?;
+    pub fn draw(&self) -> Markup {
         let (x, y) = self.scales();
-        write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"")?;
-        self.lines.iter().try_for_each(|line| write!(out, "{} · {}; ", line.name.ko, line.name.en))?;
-        write!(out, "\">")?;
-        self.write_axes(out, &x, &y)?;
-        let at = |point: &(f64, f64)| format!("{:.1},{:.1}", x.x(point.0), y.y(point.1));
-        for run in self.band.split(|(_, _, upper)| upper.is_nan()).filter(|run| run.len() > 1) {
-            let uppers = run.iter().map(|(x, _, upper)| at(&(*x, *upper)));
-            let lowers = run.iter().rev().map(|(x, lower, _)| at(&(*x, *lower)));
-            write!(out, "<polygon class=\"band\" points=\"{}\"/>", uppers.chain(lowers).collect::<Vec<_>>().join(" "))?;
-        }
-        if !self.bars.is_empty() {
-            let width = ((WIDTH - LEFT - RIGHT) / number(self.bars.len()) * 0.7).clamp(1.0, 14.0);
-            write!(out, "<path class=\"bars\" stroke-width=\"{width:.1}\" d=\"")?;
-            for (at, height) in self.bars {
-                write!(out, "M{:.1} {:.1}V{:.1}", x.x(*at), y.y(0.0), y.y(*height).min(y.y(0.0) - 1.0))?;
-            }
-            write!(out, "\"/>")?;
-        }
-        for (index, line) in self.lines.iter().enumerate() {
-            for run in line.points.split(|point| point.1.is_nan()).filter(|run| !run.is_empty()) {
-                // A single point is joined to itself, which draws a dot.
-                let points: Vec<_> = run.iter().chain(run.first().filter(|_| run.len() == 1)).map(at).collect();
-                write!(out, "<polyline class=\"{}\" points=\"{}\"/>", class(index), points.join(" "))?;
+        let names: String = self.lines.iter().map(|line| format!("{} · {}; ", line.name.ko, line.name.en)).collect();
+        html! {
+            (self.legend())
+            svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(names) {
+                (self.axes(&x, &y))
+                (self.shapes(&x, &y))
+                @for level in self.levels { (draw_level(level, y.y(level.at))) }
             }
         }
-        self.levels.iter().try_for_each(|level| write_level(out, level, y.y(level.at)))?;
-        write!(out, "</svg>")
     }
 
-    fn write_legend(&self, out: &mut String) -> fmt::Result {
+    /// The band, the bars and the lines.
+    fn shapes(&self, x: &Scale, y: &Scale) -> Markup {
+        let at = |point: (f64, f64)| format!("{:.1},{:.1} ", x.x(point.0), y.y(point.1));
+        let bands = self.band.split(|(_, _, upper)| upper.is_nan()).filter(|run| run.len() > 1);
+        let band_points = |run: &[(f64, f64, f64)]| -> String {
+            let lowers = run.iter().rev().map(|(x, lower, _)| at((*x, *lower)));
+            run.iter().map(|(x, _, upper)| at((*x, *upper))).chain(lowers).collect()
+        };
+        let width = ((WIDTH - LEFT - RIGHT) / number(self.bars.len().max(1)) * 0.7).clamp(1.0, 14.0);
+        let bars = self.bars.iter().fold(String::new(), |mut path, (at, height)| {
+            let (foot, top) = (y.y(0.0), y.y(*height).min(y.y(0.0) - 1.0));
+            let _ = write!(path, "M{:.1} {foot:.1}V{top:.1}", x.x(*at));
+            path
+        });
+        // A single point is joined to itself, which draws a dot.
+        let line_points = |run: &[(f64, f64)]| -> String {
+            run.iter().chain(run.first().filter(|_| run.len() == 1)).map(|point| at(*point)).collect()
+        };
+        html! {
+            @for run in bands { polygon.band points=(band_points(run)) {} }
+            @if !self.bars.is_empty() { path.bars stroke-width=(format!("{width:.1}")) d=(bars) {} }
+            @for (index, line) in self.lines.iter().enumerate() {
+                @for run in line.points.split(|point| point.1.is_nan()).filter(|run| !run.is_empty()) {
+                    polyline class=(class(index)) points=(line_points(run)) {}
+                }
+            }
+        }
+    }
+
+    fn legend(&self) -> Markup {
         if self.lines.len() < 2 && self.band.is_empty() {
-            return Ok(());
+            return html! {};
         }
-        let band = if self.band.is_empty() { "" } else { "<li class=\"k0 area\">p50–p90" };
-        write!(out, "<ul class=\"legend\">{band}")?;
-        for (index, line) in self.lines.iter().enumerate() {
-            write!(out, "<li class=\"{}\">{}", class(index), line.name)?;
+        html! {
+            ul.legend {
+                @if !self.band.is_empty() { li class="k0 area" { "p50–p90" } }
+                @for (index, line) in self.lines.iter().enumerate() { li class=(class(index)) { (line.name) } }
+            }
         }
-        write!(out, "</ul>")
     }
 
     fn scales(&self) -> (Scale, Scale) {
@@ -153,31 +158,33 @@ impl Chart<'_> {
         (x, y)
     }
 
-    fn write_axes(&self, out: &mut String, x: &Scale, y: &Scale) -> fmt::Result {
-        let right = WIDTH - RIGHT;
-        for tick in y.ticks(4) {
-            let at = y.y(tick);
-            let name = if self.y_axis == Axis::Nines { tick_name(tick * 100.0) } else { tick_name(tick) };
-            write!(out, "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>")?;
-            write!(out, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>", LEFT - 7.0, at + 5.0)?;
-        }
-        let bottom = HEIGHT - BOTTOM;
-        write!(out, "<path class=\"axis\" d=\"M{LEFT} {bottom}H{right}\"/>")?;
+    fn axes(&self, x: &Scale, y: &Scale) -> Markup {
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let share = if self.y_axis == Axis::Nines { 100.0 } else { 1.0 };
         let in_minutes = x.axis == Axis::Seconds && x.to >= 240.0;
-        let x_unit = if in_minutes { "min" } else { self.units.0 };
-        for tick in x.ticks(6) {
-            let at = x.x(tick);
-            // The unit is at the right end.
-            if at > right - 12.0 * number(x_unit.len()) - 14.0 {
-                continue;
+        let (x_unit, seconds) = if in_minutes { ("min", 60.0) } else { (self.units.0, 1.0) };
+        // The unit is at the right end.
+        let x_ticks = x.ticks(6).into_iter().map(|tick| (x.x(tick), tick_name(tick / seconds)));
+        let x_ticks = x_ticks.filter(|(at, _)| *at <= right - 12.0 * number(x_unit.len()) - 14.0);
+        html! {
+            @for tick in y.ticks(4) {
+                path.grid d=(format!("M{LEFT} {:.1}H{right}", y.y(tick))) {}
+                (text("", (LEFT - 7.0, y.y(tick) + 5.0), "end", &tick_name(tick * share)))
             }
-            let name = tick_name(if in_minutes { tick / 60.0 } else { tick });
-            write!(out, "<path class=\"axis\" d=\"M{at:.1} {bottom}v5\"/>")?;
-            write!(out, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{name}</text>", HEIGHT - 10.0)?;
+            path.axis d=(format!("M{LEFT} {bottom}H{right}")) {}
+            @for (at, name) in x_ticks {
+                path.axis d=(format!("M{at:.1} {bottom}v5")) {}
+                (text("", (at, HEIGHT - 10.0), "middle", &name))
+            }
+            (text("", (right, HEIGHT - 10.0), "end", x_unit))
+            (text("", (LEFT + 6.0, 12.0), "start", self.units.1))
         }
-        write!(out, "<text x=\"{right}\" y=\"{:.1}\" text-anchor=\"end\">{x_unit}</text>", HEIGHT - 10.0)?;
-        write!(out, "<text x=\"{:.1}\" y=\"12\">{}</text>", LEFT + 6.0, self.units.1)
     }
+}
+
+/// A text of a picture; `anchor` as in SVG.
+pub fn text(class: &str, (x, y): (f64, f64), anchor: &str, text: &str) -> Markup {
+    html! { text class=(class) x=(format!("{x:.1}")) y=(format!("{y:.1}")) text-anchor=(anchor) { (text) } }
 }
 
 /// The class of a line's colour; colours repeat with dashes.
@@ -185,16 +192,15 @@ fn class(index: usize) -> String {
     format!("k{}{}", index % COLOURS, if index < COLOURS { "" } else { " dashed" })
 }
 
-fn write_level(out: &mut String, level: &Level, at: f64) -> fmt::Result {
+fn draw_level(level: &Level, at: f64) -> Markup {
     let class = if level.is_limit { "limit" } else { "mark" };
-    let right = WIDTH - RIGHT;
-    write!(out, "<path class=\"{class}\" d=\"M{LEFT} {at:.1}H{right}\"/>")?;
     // Above the line; below it where there is no room above.
-    let beside = if at < TOP + 12.0 { at + 18.0 } else { at - 6.0 };
-    for (language, name) in [("ko", level.name.ko), ("en", level.name.en)] {
-        write!(out, "<text class=\"{class} {language}\" x=\"{right}\" y=\"{beside:.1}\" text-anchor=\"end\">{name}</text>")?;
+    let place = (WIDTH - RIGHT, if at < TOP + 12.0 { at + 18.0 } else { at - 6.0 });
+    html! {
+        path class=(class) d=(format!("M{LEFT} {at:.1}H{}", WIDTH - RIGHT)) {}
+        (text(&format!("{class} ko"), place, "end", level.name.ko))
+        (text(&format!("{class} en"), place, "end", level.name.en))
     }
-    Ok(())
 }
 
 impl Scale {
@@ -247,7 +253,7 @@ fn log10(from: f64, to: f64) -> Scale {
     Scale { axis: Axis::Log10, from, to: if to > from { to } else { from * 10.0 } }
 }
 
-/// From a round number below to one above, and not so close that noise looks like peaks.
+/// From a round number below to one above, and wide enough that noise is not magnified.
 fn close_up(lowest: f64, highest: f64) -> Scale {
     if !lowest.is_finite() || highest <= 0.0 {
         return Scale { axis: Axis::CloseUp, from: 0.0, to: 1.0 };
@@ -292,7 +298,7 @@ mod tests {
                 (Axis::Linear, Axis::Log10),
                 (Axis::Linear, Axis::CloseUp),
             ] {
-                let picture = Chart { lines: &lines, x_axis, y_axis, ..OVER_TIME }.draw();
+                let picture = Chart { lines: &lines, x_axis, y_axis, ..OVER_TIME }.draw().into_string();
                 assert!(picture.ends_with("</svg>") && !picture.contains("NaN") && !picture.contains("inf"), "{picture}");
             }
         }
@@ -303,7 +309,7 @@ mod tests {
     fn a_limit_far_above_the_line_is_in_the_picture() {
         let lines = [Line { name: label("가", "x"), points: vec![(0.0, 9.0), (10.0, 11.0)] }];
         let levels = [Level { name: label("한계", "limit"), at: 512.0, is_limit: true }];
-        let picture = Chart { lines: &lines, levels: &levels, ..OVER_TIME }.draw();
+        let picture = Chart { lines: &lines, levels: &levels, ..OVER_TIME }.draw().into_string();
         let path = picture.split("class=\"limit\" d=\"M66 ").nth(1).unwrap();
         let at: f64 = path.split('H').next().unwrap().parse().unwrap();
         assert!((TOP..HEIGHT - BOTTOM).contains(&at), "{picture}");

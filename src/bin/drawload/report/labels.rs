@@ -1,24 +1,30 @@
-//! Labels of the page in Korean and English, numbers for people, and the page's one kind of table.
+//! Labels of the page in Korean and English, readable numbers, and the page's one kind of table.
 //!
 //! Both languages are in the page and a style hides one, so that the switch needs no script.
 
 use crate::measure::{Label, label, number};
 use crate::verdict::criteria::{Grade, Verdict};
 use crate::verdict::metric::is_latency;
-use std::fmt::{self, Display, Write};
+use maud::{Markup, Render, html};
 
-impl Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Render for Label {
+    fn render(&self) -> Markup {
         if self.ko == self.en {
-            return f.write_str(self.ko);
+            html! { (self.ko) }
+        } else {
+            both(self.ko, self.en)
         }
-        write!(f, "{}", both(self.ko, self.en))
     }
 }
 
-/// Markup in both languages, for sentences with figures in them.
-pub fn both(ko: impl Display, en: impl Display) -> String {
-    format!("<span class=\"ko\">{ko}</span><span class=\"en\" lang=\"en\">{en}</span>")
+/// Both languages, for sentences with figures in them.
+pub fn both(ko: impl Render, en: impl Render) -> Markup {
+    html! { span.ko { (ko) } span.en lang="en" { (en) } }
+}
+
+/// A short text in the colour of its class.
+pub fn badge(class: &str, text: impl Render) -> Markup {
+    html! { span.badge.(class) { (text) } }
 }
 
 /// Class and label of a verdict.
@@ -41,7 +47,7 @@ pub fn grade(grade: Grade) -> (&'static str, Label) {
     }
 }
 
-/// The label of a built-in scenario; a scenario file has a name of its own.
+/// The label of a built-in scenario; a scenario file has its own name.
 pub fn scenario(name: &str) -> Option<Label> {
     Some(match name {
         "a" => label("등록 폭주", "registration spike"),
@@ -70,7 +76,7 @@ pub fn unit(metric: &str) -> &'static str {
     }
 }
 
-/// A number for people: few decimals, thousands separated.
+/// A readable number: few decimals, thousands separated.
 pub fn figure(value: f64) -> String {
     let magnitude = value.abs();
     let text = match () {
@@ -91,7 +97,7 @@ pub fn figure(value: f64) -> String {
     format!("{sign}{separated}{fraction}")
 }
 
-/// A count for people.
+/// A readable count.
 pub fn count(count: impl TryInto<u64>) -> String {
     figure(number(count))
 }
@@ -101,35 +107,21 @@ pub fn maybe(value: Option<f64>, unit: &str) -> String {
     value.map_or("–".to_owned(), |value| figure(value) + unit)
 }
 
-/// Escapes text from elsewhere for a page.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// A table of [`row!`]s.
+pub fn table<Heading: Render>(headings: impl IntoIterator<Item = Heading>, rows: impl IntoIterator<Item = Markup>) -> Markup {
+    html! {
+        div.scroll { table {
+            tr { @for heading in headings { th { (heading) } } }
+            @for row in rows { (row) }
+        } }
+    }
 }
 
-/// Writes a table; cells are markup.
-pub fn write_table<Heading: Display, Row: AsRef<[String]>>(
-    page: &mut String,
-    headings: impl IntoIterator<Item = Heading>,
-    rows: impl IntoIterator<Item = Row>,
-) -> fmt::Result {
-    open_table(page, headings)?;
-    rows.into_iter().try_for_each(|row| write_row(page, "", row.as_ref()))?;
-    write!(page, "{TABLE_END}")
+/// A row of a table, from cells of any type that a page renders.
+macro_rules! row {
+    ($($cell:expr),+ $(,)?) => { maud::html! { tr { $(td { ($cell) })+ } } };
 }
-
-/// Opens a table whose rows are written one by one; [`TABLE_END`] closes it.
-pub fn open_table<Heading: Display>(page: &mut String, headings: impl IntoIterator<Item = Heading>) -> fmt::Result {
-    write!(page, "<div class=\"scroll\"><table><tr>")?;
-    headings.into_iter().try_for_each(|heading| write!(page, "<th>{heading}"))
-}
-
-pub const TABLE_END: &str = "</table></div>";
-
-/// Writes a row; `attributes` belong to its tag.
-pub fn write_row(page: &mut String, attributes: &str, cells: &[String]) -> fmt::Result {
-    write!(page, "<tr{attributes}>")?;
-    cells.iter().try_for_each(|cell| write!(page, "<td>{cell}"))
-}
+pub(super) use row;
 
 #[cfg(test)]
 mod tests {
@@ -149,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_for_people() {
+    fn numbers_are_readable() {
         let written = [0.0, 7.0, 0.456, 12.34, 123.4, 37_200.0, 1_234_567.0, -0.5].map(figure);
         assert_eq!(written, ["0", "7", "0.46", "12.3", "123", "37,200", "1,234,567", "−0.50"]);
         let units = ["api.p95", "errors.percent", "delivery.lost", "server.cpu_s"].map(unit);

@@ -1,16 +1,17 @@
 //! The pictures of one scenario: their data, their titles and their captions.
 
 use super::chart::{Axis, Chart, Level, Line, OVER_TIME};
-use super::labels::{both, count, figure};
+use super::labels::{badge, both, count, figure};
 use super::matrix;
 use crate::measure::latency::{API, Wait};
 use crate::measure::process::vcpus;
 use crate::measure::recorder::Sample;
+use crate::measure::time_series::Interval;
 use crate::measure::{Label, label, mib, ms, number};
 use crate::run::sizing::HOURS_AT_REST;
 use crate::verdict::outcome::Outcome;
 use hdrhistogram::Histogram;
-use std::fmt::{self, Display, Write};
+use maud::{Markup, Render, html};
 
 /// Limits of the plan, drawn across the pictures.
 const MEMORY_LIMIT: Level = Level { name: label("512 MB", "512 MB"), at: 512.0, is_limit: true };
@@ -25,22 +26,19 @@ const CURVE_MIN: u64 = 3;
 /// Prefix of waits of an idle server, which have no place beside those of a busy one.
 const BASELINE: &str = "baseline.";
 
-pub fn write(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    write!(page, "<h3>{}</h3><div class=\"plots\">", label("시간에 따라", "Over time"))?;
-    write_people(page, outcome)?;
-    write_memory(page, outcome)?;
-    write_cpu(page, outcome)?;
-    write!(page, "</div>")?;
-    write_matrix(page, outcome)?;
-    write!(page, "<h3>{}</h3><div class=\"plots\">", label("얼마나 빨랐나", "How fast it was"))?;
-    write_distribution(page, outcome)?;
-    write_spread(page, outcome)?;
-    write_curves(page, outcome)?;
-    write!(page, "</div>")
+/// All pictures of a scenario.
+pub fn plots(outcome: &Outcome) -> Markup {
+    html! {
+        h3 { (label("시간에 따라", "Over time")) }
+        div.plots { (people(outcome)) (memory(outcome)) (cpu(outcome)) }
+        (deliveries(outcome))
+        h3 { (label("얼마나 빨랐나", "Speed")) }
+        div.plots { (distribution(outcome)) (spread(outcome)) (curves(outcome)) }
+    }
 }
 
-fn write_figure(page: &mut String, title: impl Display, chart: &Chart<'_>, caption: impl Display) -> fmt::Result {
-    write!(page, "<figure><h4>{title}</h4>{}<figcaption>{caption}</figcaption></figure>", chart.draw())
+fn picture(title: impl Render, chart: &Chart<'_>, caption: impl Render) -> Markup {
+    html! { figure { h4 { (title) } (chart.draw()) figcaption { (caption) } } }
 }
 
 /// A line over the samples.
@@ -48,7 +46,7 @@ fn over_time(outcome: &Outcome, name: Label, of: impl Fn(&Sample) -> Option<f64>
     Line { name, points: outcome.samples.iter().filter_map(|sample| Some((sample.at_s, of(sample)?))).collect() }
 }
 
-fn write_people(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn people(outcome: &Outcome) -> Markup {
     let line = |name, of: fn(&Sample) -> u64| over_time(outcome, name, move |sample| Some(number(of(sample))));
     let mut lines = vec![line(label("등록", "registered"), |sample| sample.registered)];
     lines.push(line(label("소켓", "sockets"), |sample| sample.sockets));
@@ -59,45 +57,50 @@ fn write_people(page: &mut String, outcome: &Outcome) -> fmt::Result {
         lines.push(line(label("오류", "errors"), |sample| sample.errors));
     }
     let chart = Chart { lines: &lines, ..OVER_TIME };
-    write_figure(page, label("등록과 소켓", "Registrations and sockets"), &chart, label("누계", "running totals"))
+    picture(label("등록과 소켓", "Registrations and sockets"), &chart, label("누계", "running totals"))
 }
 
 /// Memory below its limit and close up: far below a limit, any line is flat.
-fn write_memory(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    let Some(server) = &outcome.server else { return Ok(()) };
+fn memory(outcome: &Outcome) -> Markup {
+    let Some(server) = &outcome.server else { return html! {} };
     let empty = Level { name: label("빈 서버", "empty server"), at: mib(server.empty.rss), is_limit: false };
     let lines = [
         over_time(outcome, label("RSS", "RSS"), |sample| Some(mib(sample.server?.rss))),
         over_time(outcome, label("PSS", "PSS"), |sample| Some(mib(sample.server?.pss))),
     ];
     let chart = Chart { lines: &lines, units: ("s", "MB"), ..OVER_TIME };
-    let caption = label("서버 프로세스", "the server's process");
     let below = Chart { levels: &[MEMORY_LIMIT], ..chart };
-    write_figure(page, label("메모리와 512 MB", "Memory below 512 MB"), &below, caption)?;
-    let caption = label("점선은 아무도 오기 전의 서버", "the dotted line is the server before anybody came");
     let close = Chart { levels: &[empty], y_axis: Axis::CloseUp, ..chart };
-    write_figure(page, label("메모리, 가까이", "Memory, close up"), &close, caption)
+    let of_empty = label("점선은 아무도 오기 전의 서버", "the dotted line is the server before the first client");
+    html! {
+        (picture(label("메모리와 512 MB", "Memory below 512 MB"), &below, label("서버 프로세스", "the server's process")))
+        (picture(label("메모리, 가까이", "Memory, close up"), &close, of_empty))
+    }
 }
 
 /// CPU below its limit, close up, and as burst credit.
-fn write_cpu(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn cpu(outcome: &Outcome) -> Markup {
     if outcome.server.is_none() {
-        return Ok(());
+        return html! {};
     }
     let percent = outcome.cpu_usage().into_iter().map(|(at_s, _, busy)| (at_s, 100.0 * busy / vcpus()));
     let lines = [Line { name: label("CPU", "CPU"), points: percent.collect() }];
     let chart = Chart { lines: &lines, units: ("s", "%"), ..OVER_TIME };
-    let caption = label("모든 vCPU에 대한 비율, 표본마다", "of all vCPUs, from sample to sample");
-    write_figure(page, label("CPU와 70 %", "CPU below 70 %"), &Chart { levels: &[CPU_LIMIT], ..chart }, caption)?;
+    let below = Chart { levels: &[CPU_LIMIT], ..chart };
     let name = label("$5의 기준선: 코어 하나의 10 %", "$5 baseline: 10 % of one core");
     let baseline = Level { name, at: BASELINE_CORES / vcpus() * 100.0, is_limit: false };
-    let caption = label("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent");
-    write_figure(page, label("CPU, 가까이", "CPU, close up"), &Chart { levels: &[baseline], ..chart }, caption)?;
-    write_burst(page, outcome)
+    let close = Chart { levels: &[baseline], ..chart };
+    let of_all = label("모든 vCPU에 대한 비율, 표본마다", "of all vCPUs, from sample to sample");
+    let of_credit = label("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent");
+    html! {
+        (picture(label("CPU와 70 %", "CPU below 70 %"), &below, of_all))
+        (picture(label("CPU, 가까이", "CPU, close up"), &close, of_credit))
+        (burst(outcome))
+    }
 }
 
 /// Burst that a $5 instance would have spent so far, below what it earns in an hour at rest.
-fn write_burst(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn burst(outcome: &Outcome) -> Markup {
     let mut points = vec![(0.0, 0.0)];
     let mut spent = 0.0;
     for (at_s, length_s, busy) in outcome.cpu_usage() {
@@ -109,30 +112,31 @@ fn write_burst(page: &mut String, outcome: &Outcome) -> fmt::Result {
     let credit = Level { name, at: BASELINE_CORES * 60.0 * HOURS_AT_REST, is_limit: true };
     let chart = Chart { lines: &lines, levels: &[credit], units: ("s", "vCPU-min"), ..OVER_TIME };
     let caption = label("기준선 위에서 쓴 vCPU-분의 누계", "vCPU-minutes above the baseline, running total");
-    write_figure(page, label("$5 서버가 쓴 버스트", "Burst spent by a $5 box"), &chart, caption)
+    picture(label("$5 서버가 쓴 버스트", "Burst spent by a $5 box"), &chart, caption)
 }
 
-fn write_matrix(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn deliveries(outcome: &Outcome) -> Markup {
     let cells = &outcome.gaps.cells;
     let (due, lost): (u64, u64) = (cells.iter().map(|cell| cell.due).sum(), cells.iter().map(|cell| cell.lost).sum());
     if due == 0 {
-        return Ok(());
+        return html! {};
     }
-    write!(page, "<h3>{}</h3>", label("누가 무엇을 들었나: 추첨 × 폰", "Who heard what: draws × phones"))?;
     let class = if lost == 0 { "good" } else { "missed" };
     let (lost, due) = (count(lost), count(due));
     let total = both(format!("{due}개 중 {lost}개 잃음"), format!("{lost} lost of {due}"));
     let caption = label(
         "초록: 들었음 · 붉은 점: 오지 않은 프레임 하나라도 있음 · 회색: 들을 것이 없던 폰. 맨 아래 줄은 무대 화면입니다. 점은 폰이 아무리 많아도 작아지지 않습니다.",
-        "Green: heard. A red dot: at least one frame never came. Grey: nothing was owed to that phone. The last row is the display. A dot does not shrink, however many phones there are.",
+        "Green: received. A red dot: at least one lost frame. Grey: no frame was due to that phone. The last row is the display. A dot has the same size for any number of phones.",
     );
-    let picture = matrix::draw(&outcome.gaps, &outcome.lost);
-    write!(page, "<p><span class=\"badge {class}\">{total}</span></p>")?;
-    write!(page, "<figure class=\"matrix\">{picture}<figcaption>{caption}</figcaption></figure>")
+    html! {
+        h3 { (label("누가 무엇을 들었나: 추첨 × 폰", "Deliveries: draws × phones")) }
+        p { (badge(class, total)) }
+        figure.matrix { (matrix::draw(&outcome.gaps, &outcome.lost)) figcaption { (caption) } }
+    }
 }
 
 /// Response times as cumulative distributions, with the slowest drawn out.
-fn write_distribution(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn distribution(outcome: &Outcome) -> Markup {
     let named = outcome
         .histograms
         .iter()
@@ -143,51 +147,52 @@ fn write_distribution(page: &mut String, outcome: &Outcome) -> fmt::Result {
     };
     let lines: Vec<Line> = named.filter_map(line).collect();
     if lines.is_empty() {
-        return Ok(());
+        return html! {};
     }
     let chart = Chart { lines: &lines, x_axis: Axis::Log10, y_axis: Axis::Nines, units: ("ms", "%"), ..OVER_TIME };
     let caption =
-        label("가로는 열 배씩, 세로는 마지막 1 %가 넓게 보이도록", "powers of ten across; upwards the last percent is drawn out");
-    write_figure(page, label("응답 시간의 분포 (CDF)", "Response times, cumulative (CDF)"), &chart, caption)
+        label("가로는 열 배씩, 세로는 마지막 1 %가 넓게 보이도록", "powers of ten across; the last percent is stretched upwards");
+    picture(label("응답 시간의 분포 (CDF)", "Response times, cumulative (CDF)"), &chart, caption)
 }
 
-fn write_spread(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn spread(outcome: &Outcome) -> Markup {
     let spreads = outcome.draws.iter().filter_map(|draw| Some((f64::from(draw.draw_id), draw.spread_ms?)));
     let spreads: Vec<(f64, f64)> = spreads.collect();
     if spreads.is_empty() {
-        return Ok(());
+        return html! {};
     }
     let chart = Chart { bars: &spreads, x_axis: Axis::Linear, units: ("", "ms"), ..OVER_TIME };
     let title = label("추첨마다 첫 폰과 마지막 폰 사이", "First phone to last phone, by draw");
-    write_figure(page, title, &chart, label("작을수록 모두가 함께 압니다", "the smaller, the more everybody learns at once"))
+    picture(title, &chart, label("작을수록 모두가 함께 압니다", "the smaller, the closer together phones receive it"))
 }
 
 /// Median, p90 and p99 over time, of each kind of wait.
-fn write_curves(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    for (name, curve) in &outcome.curves {
-        let waits: u64 = curve.iter().map(|interval| interval.count).sum();
-        let Some(label_of_wait) = Wait::label_of(name).filter(|_| waits >= CURVE_MIN) else { continue };
-        // x, p50, p90, p99
-        let mut points: Vec<(f64, f64, f64, f64)> = Vec::new();
-        let mut until_s = f64::INFINITY;
-        for interval in curve {
-            let at_s = f64::midpoint(interval.from_s, interval.to_s);
-            // Nothing is known between two intervals without a wait.
-            if interval.from_s > until_s {
-                points.push((at_s, f64::NAN, f64::NAN, f64::NAN));
-            }
-            until_s = interval.to_s;
-            points.push((at_s, interval.p50_ms, interval.p90_ms, interval.p99_ms));
+fn curves(outcome: &Outcome) -> Markup {
+    html! { @for (name, intervals) in &outcome.curves { (curve(outcome, name, intervals)) } }
+}
+
+fn curve(outcome: &Outcome, name: &str, intervals: &[Interval]) -> Markup {
+    let waits: u64 = intervals.iter().map(|interval| interval.count).sum();
+    let Some(label_of_wait) = Wait::label_of(name).filter(|_| waits >= CURVE_MIN) else { return html! {} };
+    // x, p50, p90, p99
+    let mut points: Vec<(f64, f64, f64, f64)> = Vec::new();
+    let mut until_s = f64::INFINITY;
+    for interval in intervals {
+        let at_s = f64::midpoint(interval.from_s, interval.to_s);
+        // Nothing is known between two intervals without a wait.
+        if interval.from_s > until_s {
+            points.push((at_s, f64::NAN, f64::NAN, f64::NAN));
         }
-        let lines = [
-            Line { name: label("p50", "p50"), points: points.iter().map(|(x, p50, ..)| (*x, *p50)).collect() },
-            Line { name: label("p99", "p99"), points: points.iter().map(|(x, .., p99)| (*x, *p99)).collect() },
-        ];
-        let band: Vec<_> = points.iter().map(|(x, p50, p90, _)| (*x, *p50, *p90)).collect();
-        let chart = Chart { lines: &lines, band: &band, x_end: outcome.lasted_s, units: ("s", "ms"), ..OVER_TIME };
-        let each = figure(curve.first().map_or(0.0, |interval| interval.to_s - interval.from_s));
-        let caption = both(format!("{each} 초마다"), format!("in steps of {each} s"));
-        write_figure(page, format!("{label_of_wait} <code>{name}</code>"), &chart, caption)?;
+        until_s = interval.to_s;
+        points.push((at_s, interval.p50_ms, interval.p90_ms, interval.p99_ms));
     }
-    Ok(())
+    let lines = [
+        Line { name: label("p50", "p50"), points: points.iter().map(|(x, p50, ..)| (*x, *p50)).collect() },
+        Line { name: label("p99", "p99"), points: points.iter().map(|(x, .., p99)| (*x, *p99)).collect() },
+    ];
+    let band: Vec<_> = points.iter().map(|(x, p50, p90, _)| (*x, *p50, *p90)).collect();
+    let chart = Chart { lines: &lines, band: &band, x_end: outcome.lasted_s, units: ("s", "ms"), ..OVER_TIME };
+    let each = figure(intervals.first().map_or(0.0, |interval| interval.to_s - interval.from_s));
+    let caption = both(format!("{each} 초마다"), format!("in steps of {each} s"));
+    picture(html! { (label_of_wait) " " code { (name) } }, &chart, caption)
 }

@@ -1,6 +1,6 @@
 //! One scenario on the page: its verdict and the evidence, in tables.
 
-use super::labels::{count, escape, figure, grade, maybe, scenario, unit, verdict, write_table};
+use super::labels::{badge, count, figure, grade, maybe, row, scenario, table, unit, verdict};
 use super::plots;
 use crate::measure::latency::Wait;
 use crate::measure::process::ProcessStats;
@@ -9,7 +9,7 @@ use crate::measure::{Label, label, labels, mib, number};
 use crate::verdict::criteria::{Grade, Judgement, Origin};
 use crate::verdict::metric;
 use crate::verdict::outcome::Outcome;
-use std::fmt::{self, Write};
+use maud::{Markup, html};
 
 /// Faults and failures that are shown; all are in the files.
 const SHOWN_MAX: usize = 20;
@@ -17,102 +17,105 @@ const SHOWN_MAX: usize = 20;
 const NOTHING: Label = label("", "");
 
 /// A scenario as a heading: `A · registration spike`.
-pub fn title(outcome: &Outcome) -> String {
-    let what = scenario(outcome.scenario).map_or_else(|| escape(&outcome.what), |label| label.to_string());
-    let name = escape(&outcome.scenario.to_uppercase());
-    if outcome.scenario.len() == 1 { format!("{name} · {what}") } else { what }
+pub fn title(outcome: &Outcome) -> Markup {
+    html! {
+        @if outcome.scenario.len() == 1 { (outcome.scenario.to_uppercase()) " · " }
+        @if let Some(label) = scenario(outcome.scenario) { (label) } @else { (outcome.what) }
+    }
 }
 
-/// Writes the whole section.
-pub fn write(page: &mut String, outcome: &Outcome) -> fmt::Result {
+/// The whole section.
+pub fn section(outcome: &Outcome) -> Markup {
     let (class, name) = verdict(outcome.verdict);
-    write!(page, "<section class=\"card\" id=\"{}\"><div class=\"head\"><h2>{}</h2>", escape(outcome.scenario), title(outcome))?;
-    write!(page, "<span class=\"badge {class}\">{name}</span><span class=\"note\">{} s</span></div>", figure(outcome.lasted_s))?;
-    for why in &outcome.tester.limited_by {
-        let limited = label("시험기가 병목:", "generator-limited:");
-        write!(page, "<p><span class=\"badge void\">{limited}</span> {}</p>", escape(why))?;
+    html! {
+        section.card id=(outcome.scenario) {
+            div.head {
+                h2 { (title(outcome)) }
+                (badge(class, name))
+                span.note { (figure(outcome.lasted_s)) " s" }
+            }
+            @for why in &outcome.tester.limited_by {
+                p { (badge("void", label("시험기가 병목:", "generator-limited:"))) " " (why) }
+            }
+            (headline(outcome))
+            (faults(outcome))
+            (plan(outcome))
+            (musts(outcome))
+            (plots::plots(outcome))
+            (latencies(outcome))
+            (server(outcome))
+            (sockets(outcome))
+            (tester(outcome))
+        }
     }
-    write_headline(page, outcome)?;
-    write_faults(page, outcome)?;
-    write_plan(page, outcome)?;
-    write_musts(page, outcome)?;
-    plots::write(page, outcome)?;
-    write_latencies(page, outcome)?;
-    write_server(page, outcome)?;
-    write_sockets(page, outcome)?;
-    write_tester(page, outcome)?;
-    write!(page, "</section>")
 }
 
 /// The figures that readers look for first.
-fn write_headline(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn headline(outcome: &Outcome) -> Markup {
     let value = |name: &str| maybe(outcome.metric(name), "");
-    let with_unit = |name: &str| outcome.metric(name).map_or("–".into(), |_| value(name) + &small(unit(name)));
-    let of = |name: &str, whole: &str| value(name) + &small(&format!(" / {whole}"));
+    let with_unit = |name: &str| html! { (value(name)) @if outcome.metric(name).is_some() { small { (unit(name)) } } };
+    let of = |name: &str, whole: &str| html! { (value(name)) small { " / " (whole) } };
     let expected = outcome.metric("delivery.expected").map_or("?".to_owned(), figure);
     let figures = [
         (label("등록한 사람", "registered"), of("register.count", &count(outcome.users))),
         (label("발표된 추첨", "draws announced"), of("draws.announced", &count(outcome.draws_planned))),
-        (label("도착한 프레임", "frames heard"), of("delivery.received", &expected)),
+        (label("도착한 프레임", "frames received"), of("delivery.received", &expected)),
         (label("API 응답 95 %", "API p95"), with_unit("api.p95")),
         (label("메모리 최대", "peak memory"), with_unit("server.rss_peak_mb")),
         (label("CPU 최악 10초", "CPU worst 10 s"), with_unit("server.cpu_percent")),
     ];
-    write!(page, "<dl class=\"figures\">")?;
-    figures.iter().try_for_each(|(name, value)| write!(page, "<div><dt>{name}</dt><dd>{value}</dd></div>"))?;
-    write!(page, "</dl>")
-}
-
-fn small(text: &str) -> String {
-    format!("<small>{text}</small>")
+    html! { dl.figures { @for (name, value) in figures { div { dt { (name) } dd { (value) } } } } }
 }
 
 /// Faults and failures in words.
-fn write_faults(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn faults(outcome: &Outcome) -> Markup {
     let failed = outcome.failures.len() as u64 + outcome.failures_unlisted;
     if outcome.faults.is_empty() && failed == 0 {
-        return Ok(());
+        return html! {};
     }
-    write!(page, "<h3>{}</h3><ul class=\"faults\">", label("결함과 오류", "Faults and failures"))?;
-    outcome.faults.iter().take(SHOWN_MAX).try_for_each(|fault| write!(page, "<li>{}", escape(fault)))?;
-    for failure in outcome.failures.iter().take(SHOWN_MAX) {
-        write!(page, "<li>{:.2} s {}: {}", failure.at_s, escape(&failure.what), escape(&failure.why))?;
+    html! {
+        h3 { (label("결함과 오류", "Faults and failures")) }
+        ul.faults {
+            @for fault in outcome.faults.iter().take(SHOWN_MAX) { li { (fault) } }
+            @for failure in outcome.failures.iter().take(SHOWN_MAX) {
+                li { (format!("{:.2} s {}: {}", failure.at_s, failure.what, failure.why)) }
+            }
+            @if outcome.faults.len() > SHOWN_MAX || failed > SHOWN_MAX as u64 {
+                li { (label("그 밖에는", "and more, in")) " " code { "failures.csv" } }
+            }
+        }
     }
-    if outcome.faults.len() > SHOWN_MAX || failed > SHOWN_MAX as u64 {
-        write!(page, "<li>{} <code>failures.csv</code>", label("그 밖에는", "and more, in"))?;
-    }
-    write!(page, "</ul>")
 }
 
-/// The plan's table with both its columns, and what the caller asked for.
-fn write_plan(page: &mut String, outcome: &Outcome) -> fmt::Result {
+/// The plan's table with both its columns, and the caller's thresholds.
+fn plan(outcome: &Outcome) -> Markup {
     let judged: Vec<&Judgement> = outcome.judgements.iter().filter(|judgement| judgement.origin != Origin::Must).collect();
     if judged.is_empty() {
-        return Ok(());
+        return html! {};
     }
-    write!(page, "<h3>{}</h3>", label("계획의 판정표", "The plan's criteria"))?;
     let columns = labels![
         "기준" "criterion", "좋음" "good", "허용" "acceptable", "측정" "measured", "판정" "grade"
     ];
     let rows = judged.into_iter().map(|judgement| {
         let void = judgement.is_void(&outcome.tester);
         let (class, grade) = if void { ("void", label("무효", "void")) } else { grade(judgement.grade) };
-        let name = metric::label_of(&judgement.metric).map_or(String::new(), |label| format!("{label} "));
-        let is_asked = judgement.origin == Origin::Asked;
-        let asked = if is_asked { label("직접 정한 기준 ", "asked for ") } else { NOTHING };
         let unit = unit(&judgement.metric);
-        let limit = |limit: &str| format!("{}{unit}", escape(limit));
-        let is_unjudged = judgement.grade == Grade::Unjudged;
-        let note = if is_unjudged { format!("<br>{}", small(&note(judgement.note).to_string())) } else { String::new() };
-        [
-            format!("{asked}{name}<code>{}</code>", escape(&judgement.metric)),
-            limit(&judgement.wanted),
-            judgement.acceptable.as_deref().map_or("–".to_owned(), limit),
-            format!("<b>{}</b>", maybe(judgement.value, unit)),
-            format!("<span class=\"badge {class}\">{grade}</span>{note}"),
+        row![
+            html! {
+                @if judgement.origin == Origin::Asked { (label("직접 정한 기준 ", "requested ")) }
+                @if let Some(label) = metric::label_of(&judgement.metric) { (label) " " }
+                code { (judgement.metric) }
+            },
+            format!("{}{unit}", judgement.wanted),
+            judgement.acceptable.as_ref().map_or("–".to_owned(), |limit| format!("{limit}{unit}")),
+            html! { b { (maybe(judgement.value, unit)) } },
+            html! {
+                (badge(class, grade))
+                @if judgement.grade == Grade::Unjudged { br; small { (note(judgement.note)) } }
+            },
         ]
     });
-    write_table(page, columns, rows)
+    html! { h3 { (label("계획의 판정표", "The plan's criteria")) } (table(columns, rows)) }
 }
 
 /// The reason why a criterion is not judged.
@@ -125,52 +128,58 @@ fn note(note: &'static str) -> Label {
 }
 
 /// The criteria that any run must meet.
-fn write_musts(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    let heading = label("어떤 실행도 어겨서는 안 되는 것: 모두 0", "What no run may miss: all of it nothing");
-    write!(page, "<h3>{heading}</h3><ul class=\"musts\">")?;
-    for judgement in outcome.judgements.iter().filter(|judgement| judgement.origin == Origin::Must) {
-        let (class, _) = grade(judgement.grade);
-        let name = metric::label_of(&judgement.metric).map_or_else(|| escape(&judgement.metric), |label| label.to_string());
-        let value = judgement.value.map_or_else(|| label("확인 못 함", "not looked at").to_string(), figure);
-        write!(page, "<li><span>{name}</span><span class=\"badge {class}\">{value}</span>")?;
+fn musts(outcome: &Outcome) -> Markup {
+    html! {
+        h3 { (label("어떤 실행도 어겨서는 안 되는 것: 모두 0", "Criteria of any run: all must be zero")) }
+        ul.musts {
+            @for judgement in outcome.judgements.iter().filter(|judgement| judgement.origin == Origin::Must) {
+                li {
+                    span { @if let Some(label) = metric::label_of(&judgement.metric) { (label) } @else { (judgement.metric) } }
+                    span.badge.(grade(judgement.grade).0) {
+                        @if let Some(value) = judgement.value { (figure(value)) } @else { (label("확인 못 함", "not measured")) }
+                    }
+                }
+            }
+        }
     }
-    write!(page, "</ul>")
 }
 
 /// Response and service times side by side.
-fn write_latencies(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    let heading = label("지연 시간, ms", "Latency, ms");
+fn latencies(outcome: &Outcome) -> Markup {
     let explained = label(
         "응답 시간은 계획된 순간부터, 서비스 시간은 실제로 보낸 순간부터 잽니다. 판정은 응답 시간으로 합니다. 둘이 벌어지면 사람들이 줄을 섰다는 뜻입니다.",
-        "Response time counts from the planned moment and is judged; service time counts from the sending. Where the two part, people stood in a queue.",
+        "Response time counts from the planned time and is judged; service time counts from the sending. Where the two differ, users waited in a queue.",
     );
-    write!(page, "<h3>{heading}</h3><p class=\"note\">{explained}</p>")?;
-    let (response, service) = (label("응답", "response"), label("서비스", "service"));
-    let headings = [String::new(), label("횟수", "count").to_string(), format!("{response} p50")].into_iter();
-    let headings = headings.chain(["p90", "p95", "p99", "p99.9", "max"].map(str::to_owned));
-    let headings = headings.chain([format!("{service} p50")]).chain(["p95", "p99", "max"].map(str::to_owned));
+    let first = |name: Label| html! { (name) " p50" };
+    let headings = [html! {}, html! { (label("횟수", "count")) }, first(label("응답", "response"))];
+    let headings = headings.into_iter().chain(["p90", "p95", "p99", "p99.9", "max"].map(|name| html! { (name) }));
+    let headings = headings.chain([first(label("서비스", "service"))]).chain(["p95", "p99", "max"].map(|name| html! { (name) }));
     let rows = outcome.latencies.iter().map(|(name, times)| {
-        let label = Wait::label_of(name).map_or_else(|| escape(name), |label| label.to_string());
         let service = [times.service.p50_ms, times.service.p95_ms, times.service.p99_ms, times.service.max_ms];
-        let names = [format!("{label} <code>{}</code>", escape(name)), count(times.response.count)];
-        names.into_iter().chain(times.response.values().map(figure)).chain(service.map(figure)).collect::<Vec<_>>()
+        html! {
+            tr {
+                td { @if let Some(label) = Wait::label_of(name) { (label) } @else { (name) } " " code { (name) } }
+                td { (count(times.response.count)) }
+                @for value in times.response.values().into_iter().chain(service) { td { (figure(value)) } }
+            }
+        }
     });
-    write_table(page, headings, rows)
+    html! { h3 { (label("지연 시간, ms", "Latency, ms")) } p.note { (explained) } (table(headings, rows)) }
 }
 
 /// The server's process before the first client and after the last.
-fn write_server(page: &mut String, outcome: &Outcome) -> fmt::Result {
-    write!(page, "<h3>{}</h3>", label("서버: 시작과 끝", "Server: start against end"))?;
+fn server(outcome: &Outcome) -> Markup {
+    let heading = html! { h3 { (label("서버: 시작과 끝", "Server: start against end")) } };
     let Some(server) = &outcome.server else {
         let none = label("서버 프로세스는 재지 않았습니다 (--pid).", "The server's process was not measured (--pid).");
-        return write!(page, "<p class=\"note\">{none}</p>");
+        return html! { (heading) p.note { (none) } };
     };
     let in_mb = |of: fn(&ProcessStats) -> u64| (mib(of(&server.empty)), mib(of(&server.end)));
     let counted = |of: fn(&ProcessStats) -> u64| (number(of(&server.empty)), number(of(&server.end)));
     let rows = [
         (label("메모리 RSS, MB", "memory RSS, MB"), in_mb(|at| at.rss), Some(server.rss_peak_mb)),
         (label("메모리 PSS, MB", "memory PSS, MB"), in_mb(|at| at.pss), Some(server.pss_peak_mb)),
-        (label("혼자 쓰는 메모리 USS, MB", "memory of its own USS, MB"), in_mb(|at| at.uss), None),
+        (label("혼자 쓰는 메모리 USS, MB", "private memory USS, MB"), in_mb(|at| at.uss), None),
         (label("스왑, MB", "swap, MB"), in_mb(|at| at.swap), None),
         (label("스레드", "threads"), counted(|at| at.threads), None),
         (label("열린 파일", "descriptors"), counted(|at| at.descriptors), None),
@@ -179,33 +188,33 @@ fn write_server(page: &mut String, outcome: &Outcome) -> fmt::Result {
     ];
     let rows = rows.map(|(name, (empty, end), peak)| {
         let sign = if end > empty { "+" } else { "" };
-        [name.to_string(), figure(empty), figure(end), format!("{sign}{}", figure(end - empty)), maybe(peak, "")]
+        row![name, figure(empty), figure(end), format!("{sign}{}", figure(end - empty)), maybe(peak, "")]
     });
-    let columns = [NOTHING, label("빈 서버", "empty"), label("끝", "end"), label("차이", "difference"), label("최대", "peak")];
-    write_table(page, columns, rows)?;
+    let columns = labels!["" "", "빈 서버" "empty", "끝" "end", "차이" "difference", "최대" "peak"];
     let burst = label("$5 기준선(vCPU당 5 %) 위에서 쓴 버스트:", "Burst above the $5 baseline (5 % of each vCPU):");
-    write!(page, "<p class=\"note\">{burst} {} vCPU-min</p>", figure(server.burst_minutes))
+    html! { (heading) (table(columns, rows)) p.note { (burst) " " (figure(server.burst_minutes)) " vCPU-min" } }
 }
 
 /// Sockets that the server or the network closed.
-fn write_sockets(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn sockets(outcome: &Outcome) -> Markup {
     if outcome.metric("ws.success.percent").is_none() {
-        return Ok(());
+        return html! {};
     }
-    write!(page, "<h3>{}</h3>", label("끊긴 소켓과 닫힘 코드", "Drops and close codes"))?;
-    if outcome.socket_closes.is_empty() {
-        write!(page, "<p>{}</p>", label("스스로 끊긴 소켓이 없습니다.", "No socket ended on its own."))?;
-    } else {
-        let closes = outcome.socket_closes.iter();
-        let rows = closes.map(|(code, sockets)| [format!("{code} {}", close_code(*code)), count(*sockets)]);
-        write_table(page, [label("코드", "code"), label("소켓", "sockets")], rows)?;
-    }
+    let rows =
+        outcome.socket_closes.iter().map(|(code, sockets)| row![html! { (code) " " (close_code(*code)) }, count(*sockets)]);
     let others = [
         ("ws.pongs_missing", label("답 없는 핑", "pings without a pong")),
         ("ws.ghosts", label("끝에 서버가 아직 세던 떠난 소켓", "vanished sockets that the server still counted at the end")),
     ];
-    let others = others.map(|(name, label)| format!("<span class=\"fact\">{label}: {}</span>", maybe(outcome.metric(name), "")));
-    write!(page, "<p class=\"facts\">{}</p>", others.concat())
+    html! {
+        h3 { (label("끊긴 소켓과 닫힘 코드", "Drops and close codes")) }
+        @if outcome.socket_closes.is_empty() {
+            p { (label("스스로 끊긴 소켓이 없습니다.", "No socket was dropped.")) }
+        } @else {
+            (table(labels!["코드" "code", "소켓" "sockets"], rows))
+        }
+        p.facts { @for (name, label) in others { span.fact { (label) ": " (maybe(outcome.metric(name), "")) } } }
+    }
 }
 
 /// The meaning of a close code (RFC 6455 section 7.4.1 and the registry of IANA).
@@ -215,7 +224,7 @@ fn close_code(code: u16) -> Label {
         1001 => label("서버가 떠남", "going away"),
         1002 => label("규약 위반", "protocol error"),
         1005 => label("코드 없이 닫힘", "closed without a code"),
-        1006 => label("말없이 끊김", "ended without a word"),
+        1006 => label("말없이 끊김", "ended without a close frame"),
         1007 => label("글자가 깨짐", "not UTF-8"),
         1008 => label("정책", "policy"),
         1009 => label("너무 큼", "too large"),
@@ -227,33 +236,34 @@ fn close_code(code: u16) -> Label {
 }
 
 /// The tester's own health, and its limits.
-fn write_tester(page: &mut String, outcome: &Outcome) -> fmt::Result {
+fn tester(outcome: &Outcome) -> Markup {
     let tester = &outcome.tester;
     let explained = label(
         "하나라도 한계를 넘으면 시간에 대한 판정은 무효입니다. 프레임과 당첨자에 대한 판정은 그래도 유효합니다.",
-        "Beyond any of these limits whatever was judged by its time is void; what is judged of frames and winners counts all the same.",
+        "Beyond any of these limits, judgements of times are void; those of frames and winners still count.",
     );
-    write!(page, "<h3>{}</h3><p class=\"note\">{explained}</p>", label("시험기 자신", "The tester itself"))?;
     let share = figure(number(tester.sends_missed) / number(tester.sends.max(1)) * 100.0);
-    let sends = format!("{} / {} ({share} %)", count(tester.sends_missed), count(tester.sends));
     let rows = [
-        (
+        row![
             label("타이머 지연 p99", "timers late, p99"),
             format!("{} ms", figure(tester.timer_lag_p99_ms)),
             format!("{LAG_P99_MS_MAX} ms"),
-        ),
-        (
+        ],
+        row![
             label("때를 놓친 전송", "sends that missed their time"),
-            sends,
+            format!("{} / {} ({share} %)", count(tester.sends_missed), count(tester.sends)),
             format!("{} % × {} ms", MISSED_MAX * 100.0, MISSED_US / 1_000),
-        ),
-        (
+        ],
+        row![
             label("자기 스레드, 최악의 10초", "its thread, worst 10 s"),
             maybe(tester.cpu_worst_10s.map(|busy| busy * 100.0), " %"),
             format!("{} %", CPU_MAX * 100.0),
-        ),
-        (label("CPU 시간", "CPU time"), format!("{} s", figure(tester.cpu_s)), "–".to_owned()),
+        ],
+        row![label("CPU 시간", "CPU time"), format!("{} s", figure(tester.cpu_s)), "–"],
     ];
-    let rows = rows.map(|(name, value, limit)| [name.to_string(), value, limit]);
-    write_table(page, [NOTHING, label("측정", "measured"), label("무효가 되는 한계", "void above")], rows)
+    html! {
+        h3 { (label("시험기 자신", "The tester itself")) }
+        p.note { (explained) }
+        (table(labels!["" "", "측정" "measured", "무효가 되는 한계" "void above"], rows))
+    }
 }

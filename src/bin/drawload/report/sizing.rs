@@ -2,9 +2,10 @@
 //!
 //! Assumptions are listed beside the measurements, so that no reader takes one for the other.
 
-use super::labels::{TABLE_END, both, count, escape, figure, maybe, open_table, write_row, write_table};
+use super::labels::{both, count, figure, maybe, row, table};
 use crate::measure::{Label, label, labels};
 use crate::run::sizing::{CPU_MAX, EXTRAPOLATION_MAX, HOURS_AT_REST, InstanceFit, KERNEL_KIB, Limit, SYSTEM_MB, Sizing, WhyNot};
+use maud::{Markup, html};
 use std::fmt::{self, Write};
 
 fn limit(limit: Limit) -> Label {
@@ -20,7 +21,7 @@ fn why_not(why: WhyNot) -> Label {
     match why {
         WhyNot::TimeScaled => label(
             "계획의 시간을 줄이거나 늘려서, 서버가 1초에 할 일도 달라졌습니다 (--time-scale)",
-            "the plan's time was scaled, and so is what the server had to do in each second (--time-scale)",
+            "the plan's time was scaled, and so was the server's work per second (--time-scale)",
         ),
         WhyNot::NotPassed => label("통과하지 못했습니다", "the run did not pass"),
         WhyNot::NotMeasured => label(
@@ -29,35 +30,46 @@ fn why_not(why: WhyNot) -> Label {
         ),
         WhyNot::TooFewPeople => label(
             "사람이 너무 적어 한 명의 비용을 알 수 없습니다 (50명부터)",
-            "too few people to tell what one costs (50 are needed)",
+            "too few people to measure the cost of one (50 are needed)",
         ),
     }
 }
 
-/// People that an instance carries; a lower bound where the run cannot tell more.
+/// People that an instance carries; a lower bound where the run cannot show more.
 fn people(fit: &InstanceFit) -> String {
     let more = if fit.limit == Limit::Extrapolation { "≥ " } else { "" };
     format!("{more}{}", count(fit.people))
 }
 
-/// Writes a section of the page.
-pub fn write(page: &mut String, sizing: &Sizing) -> fmt::Result {
-    write!(page, "<section class=\"card\"><h2>{}</h2>", label("어떤 서버가 몇 명에게 맞는가", "Which box for how many people"))?;
-    if let Some(why) = sizing.why_not {
-        let none = label("이번 실행으로는 권하지 않습니다:", "No advice from this run:");
-        return write!(page, "<p class=\"note\">{none} {}.</p></section>", why_not(why));
+/// A section of the page.
+pub fn section(sizing: &Sizing) -> Markup {
+    html! {
+        section.card {
+            h2 { (label("어떤 서버가 몇 명에게 맞는가", "Which box for how many people")) }
+            @if let Some(why) = sizing.why_not {
+                p.note { (label("이번 실행으로는 권하지 않습니다:", "No advice from this run:")) " " (why_not(why)) "." }
+            } @else {
+                p { (smallest(sizing)) }
+                (instances(sizing))
+                (costs(sizing))
+                p.note { (assumptions()) }
+            }
+        }
     }
+}
+
+fn smallest(sizing: &Sizing) -> Markup {
     let people = count(sizing.people);
-    let smallest = match sizing.smallest {
-        Some(price) => both(
-            format!("<b>{people}명</b>에게는 Lightsail <b>{price}</b>로 충분합니다."),
-            format!("For <b>{people} people</b> the <b>{price}</b> Lightsail box is enough."),
-        ),
-        None => label("이 인원에 맞는 서버가 표에 없습니다.", "No box of this table is enough for that many.").to_string(),
+    let Some(price) = sizing.smallest else {
+        return html! { (label("이 인원에 맞는 서버가 표에 없습니다.", "No box of this table is enough for that many.")) };
     };
-    write!(page, "<p>{smallest}</p>")?;
-    write_instances(page, sizing)?;
-    write_costs(page, sizing)?;
+    both(
+        html! { b { (people) "명" } "에게는 Lightsail " b { (price) } "로 충분합니다." },
+        html! { "For " b { (people) " people" } " the " b { (price) } " Lightsail box is enough." },
+    )
+}
+
+fn assumptions() -> Markup {
     let cpu = CPU_MAX * 100.0;
     let ko = format!(
         "가정: 시스템에 {SYSTEM_MB} MB를 남기고, 소켓마다 커널이 {KERNEL_KIB} KiB를 더 쓰고, 서버는 시작 전 {HOURS_AT_REST}시간 쉬어 그만큼의 \
@@ -66,50 +78,47 @@ pub fn write(page: &mut String, sizing: &Sizing) -> fmt::Result {
     );
     let en = format!(
         "Assumed: {SYSTEM_MB} MB for the system; {KERNEL_KIB} KiB per socket in the kernel; burst credit of {HOURS_AT_REST} h at rest and \
-         no more; the worst ten seconds keep to {cpu} % of all vCPUs; nothing is said beyond {EXTRAPOLATION_MAX} times the people that were there. A vCPU \
-         is taken to be as fast as a core of this machine; none of it was measured on Lightsail. Memory per person is right for a server that was started \
-         for the run. The plan's table went on with $40 for 1,000 people."
+         no more; at most {cpu} % of all vCPUs in the worst ten seconds; at most {EXTRAPOLATION_MAX} times the people of the run. A vCPU is \
+         assumed to be as fast as a core of this machine; nothing was measured on Lightsail. Memory per person is correct for a server that was \
+         started for the run. The plan's table continues with $40 for 1,000 people."
     );
-    write!(page, "<p class=\"note\">{}</p></section>", both(ko, en))
+    both(ko, en)
 }
 
-fn write_instances(page: &mut String, sizing: &Sizing) -> fmt::Result {
+fn instances(sizing: &Sizing) -> Markup {
     let columns = labels![
         "월 요금" "per month", "메모리" "memory", "vCPU × 기준" "vCPU × baseline", "전송량" "transfer",
         "계획의 표 5.2" "the plan's table 5.2", "잰 결과" "as measured", "메모리로" "by memory", "버스트로" "by burst",
-        "CPU로" "by CPU", "먼저 닿는 한계" "runs out of"
+        "CPU로" "by CPU", "먼저 닿는 한계" "first limit"
     ];
-    open_table(page, columns)?;
-    for fit in &sizing.fits {
+    let rows = sizing.fits.iter().map(|fit| {
         let instance = &fit.instance;
-        let own = if Some(instance.price) == sizing.smallest { " class=\"own\"" } else { "" };
-        let cells = [
-            instance.price.to_owned(),
-            format!("{} MB", count(instance.memory_mb)),
-            format!("{} × {} %", instance.vcpus, instance.baseline_percent),
-            format!("{} TB", instance.transfer_tb),
-            instance.plan_says.unwrap_or("–").to_owned(),
-            format!("<b>{}</b>", people(fit)),
-            count(fit.by_memory),
-            count(fit.by_burst),
-            count(fit.by_cpu),
-            limit(fit.limit).to_string(),
-        ];
-        write_row(page, own, &cells)?;
-    }
-    write!(page, "{TABLE_END}")
+        html! {
+            tr.own[Some(instance.price) == sizing.smallest] {
+                td { (instance.price) }
+                td { (count(instance.memory_mb)) " MB" }
+                td { (instance.vcpus) " × " (instance.baseline_percent) " %" }
+                td { (instance.transfer_tb) " TB" }
+                td { (instance.plan_says.unwrap_or("–")) }
+                td { b { (people(fit)) } }
+                @for limit in [fit.by_memory, fit.by_burst, fit.by_cpu] { td { (count(limit)) } }
+                td { (limit(fit.limit)) }
+            }
+        }
+    });
+    table(columns, rows)
 }
 
 /// The cost of the people of each scenario.
-fn write_costs(page: &mut String, sizing: &Sizing) -> fmt::Result {
+fn costs(sizing: &Sizing) -> Markup {
     let columns = labels![
         "" "", "인원" "people", "빈 서버" "empty server", "한 명당 메모리" "memory per person",
         "소켓당 메모리" "memory per socket", "CPU 시간" "CPU time", "한 명당 CPU" "CPU per person",
         "최악 10초" "worst 10 s", "$5의 버스트" "burst of $5"
     ];
     let rows = sizing.costs.iter().map(|cost| {
-        [
-            escape(&cost.scenario.to_uppercase()),
+        row![
+            cost.scenario.to_uppercase(),
             count(cost.people),
             format!("{} MB", figure(cost.empty_mb)),
             format!("{} KiB", figure(cost.kib_per_person)),
@@ -120,8 +129,7 @@ fn write_costs(page: &mut String, sizing: &Sizing) -> fmt::Result {
             format!("{} min", figure(cost.burst_minutes)),
         ]
     });
-    write!(page, "<h3>{}</h3>", label("잰 비용", "What was measured"))?;
-    write_table(page, columns, rows)
+    html! { h3 { (label("잰 비용", "Measured costs")) } (table(columns, rows)) }
 }
 
 /// Writes the same for a terminal.
@@ -138,8 +146,8 @@ pub fn write_text(text: &mut String, sizing: &Sizing) -> fmt::Result {
     }
     writeln!(
         text,
-        "{:<6}{:>8}{:>10}{:>7}{:>16}{:>10}{:>10}{:>10}{:>13}  runs out of",
-        "box", "memory", "baseline", "TB", "table 5.2 says", "memory", "burst", "CPU", "as measured"
+        "{:<6}{:>8}{:>10}{:>7}{:>16}{:>10}{:>10}{:>10}{:>13}  first limit",
+        "box", "memory", "baseline", "TB", "table 5.2", "memory", "burst", "CPU", "as measured"
     )?;
     for fit in &sizing.fits {
         let instance = &fit.instance;
@@ -152,7 +160,7 @@ pub fn write_text(text: &mut String, sizing: &Sizing) -> fmt::Result {
     writeln!(
         text,
         "assumed  {SYSTEM_MB} MB for the system, {KERNEL_KIB} KiB per socket in the kernel, burst credit of {HOURS_AT_REST} h at rest, at most {:.0} % CPU, \
-         at most {EXTRAPOLATION_MAX} times the people that were there, a vCPU as fast as a core here, a server started for this run",
+         at most {EXTRAPOLATION_MAX} times the people of the run, a vCPU as fast as a core here, a server started for this run",
         CPU_MAX * 100.0
     )
 }

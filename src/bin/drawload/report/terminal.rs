@@ -2,7 +2,7 @@
 
 use super::labels::verdict;
 use super::sizing;
-use crate::run::summary::Summary;
+use crate::run::Summary;
 use crate::verdict::criteria::{Grade, Origin, Verdict};
 use crate::verdict::outcome::Outcome;
 use std::fmt::{self, Write};
@@ -38,7 +38,7 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     }
     let metric = |name: &str| outcome.metric(name).map_or("?".to_owned(), |value| value.to_string());
     let [received, expected] = ["delivery.received", "delivery.expected"].map(metric);
-    write!(text, "frames   {received} heard of {expected} due to phones and display: ")?;
+    write!(text, "frames   {received} received of {expected} due to phones and display: ")?;
     let faults = ["lost", "doubled", "reordered", "contradicted", "strange"];
     let faults = faults.map(|fault| format!("{} {fault}", metric(&format!("delivery.{fault}"))));
     writeln!(text, "{}", faults.join(", "))?;

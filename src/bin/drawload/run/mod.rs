@@ -6,25 +6,26 @@
 pub mod ceiling;
 mod observers;
 pub mod sizing;
-pub mod socket_limit;
-pub mod summary;
 
 use crate::actors::phone::{self, Behaviour, Schedule};
 use crate::actors::{Run, driver};
 use crate::arguments::{Common, RunError};
-use crate::client::connection::{self, Window};
 use crate::client::http::{ANSWER_MAX, Request, RequestError};
 use crate::client::target::Target;
+use crate::client::{self, Window};
 use crate::measure::clock::{Rng, Span};
 use crate::measure::latency::Wait;
 use crate::measure::micros;
-use crate::measure::process::ProcessStats;
+use crate::measure::process::{ProcessStats, vcpus};
 use crate::measure::recorder::Recorder;
 use crate::scenario::Scenario;
 use crate::verdict::audit::{self, ServerState};
-use crate::verdict::criteria::Criterion;
+use crate::verdict::criteria::{Criterion, Verdict};
 use crate::verdict::outcome::Outcome;
+use ceiling::Ceiling;
+use serde::Serialize;
 use serde_json::json;
+use sizing::Sizing;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -118,19 +119,19 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
     let unreached = |error: std::io::Error| format!("no connection to {}: {error}", target.authority);
     let late = |_| format!("no connection to {} within {} s", target.authority, ANSWER_MAX.as_secs());
     for _ in 0..BASELINE_ROUNDS {
-        let begun_us = recorder.clock.now_us();
-        let stream = timeout(ANSWER_MAX, connection::connect(target, Window::Usual)).await.map_err(late)?.map_err(unreached)?;
-        recorder.record(Wait::Connect, begun_us, begun_us);
+        let started_us = recorder.clock.now_us();
+        let stream = timeout(ANSWER_MAX, client::connect(target, Window::Usual)).await.map_err(late)?.map_err(unreached)?;
+        recorder.record(Wait::Connect, started_us, started_us);
         if target.tls.is_some() {
-            let begun_us = recorder.clock.now_us();
-            let secured = timeout(ANSWER_MAX, connection::secure(target, stream)).await.map_err(late)?;
+            let started_us = recorder.clock.now_us();
+            let secured = timeout(ANSWER_MAX, client::secure(target, stream)).await.map_err(late)?;
             drop(secured.map_err(|error| format!("no TLS with {}: {error}", target.authority))?);
-            recorder.record(Wait::Tls, begun_us, begun_us);
+            recorder.record(Wait::Tls, started_us, started_us);
         }
-        let begun_us = recorder.clock.now_us();
+        let started_us = recorder.clock.now_us();
         // A refusal is no measurement; the scenario that follows counts errors.
         if Request::get(target, "/health".into()).send().await.is_ok() {
-            recorder.record(Wait::Health, begun_us, begun_us);
+            recorder.record(Wait::Health, started_us, started_us);
         }
     }
     Ok(())
@@ -155,7 +156,7 @@ fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHand
         let phone_rng = Rng(rng.next());
         clients.push(spawn_local(phone::run_phone(run.clone(), index, schedule, phone_rng)));
         if let Some(at) = schedule.results {
-            drivers.push(spawn_local(phone::look_up_results(run.clone(), index, at)));
+            drivers.push(spawn_local(phone::request_results(run.clone(), index, at)));
         }
     }
     if scenario.draw_count() > 0 {
@@ -211,4 +212,62 @@ async fn settle(run: &Run) {
     wait_while(ANSWER_MAX, &|recorder| recorder.counts.registering + recorder.ledger.absent() > 0).await;
     let Some(seq) = audit::last_seq(&run.target).await else { return };
     wait_while(SETTLE_MAX, &|recorder| recorder.ledger.balance(seq).lost > 0).await;
+}
+
+/// The name of the shape of `summary.json`; `summary.schema.json` describes it.
+pub const FORMAT: &str = "drawload/1";
+
+/// All scenarios of one run.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    pub format: &'static str,
+    pub version: &'static str,
+    pub started_unix_s: u64,
+    pub host: String,
+    pub seed: u64,
+    pub time_scale: f64,
+    pub vcpus: f64,
+    pub verdict: Verdict,
+    pub exit_code: u8,
+    pub scenarios: Vec<Outcome>,
+    /// Set for a search of the ceiling; `scenarios` are then the highest step that held and the
+    /// lowest that did not.
+    pub ceiling: Option<Ceiling>,
+    #[serde(rename = "advice")]
+    pub sizing: Sizing,
+}
+
+impl Summary {
+    pub fn new(host: &str, seed: u64, time_scale: f64) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION"),
+            started_unix_s: now.map_or(0, |since| since.as_secs()),
+            host: host.to_owned(),
+            seed,
+            time_scale,
+            vcpus: vcpus(),
+            verdict: Verdict::Pass,
+            exit_code: 0,
+            scenarios: Vec::new(),
+            ceiling: None,
+            sizing: Sizing::of(&[], time_scale),
+        }
+    }
+
+    /// Adds a scenario; the worst verdict of all is that of the run.
+    pub fn add(&mut self, outcome: Outcome) {
+        self.verdict = self.verdict.max(outcome.verdict);
+        self.exit_code = self.verdict.exit_code();
+        self.scenarios.push(outcome);
+        self.sizing = Sizing::of(&self.scenarios, self.time_scale);
+    }
+
+    /// Adds a ceiling; its own verdict counts, and not that of the step that broke.
+    pub fn set_ceiling(&mut self, ceiling: Ceiling) {
+        self.verdict = ceiling.verdict();
+        self.exit_code = self.verdict.exit_code();
+        self.ceiling = Some(ceiling);
+    }
 }

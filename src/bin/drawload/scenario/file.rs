@@ -45,18 +45,18 @@ struct Phase {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
-    /// Everybody registers.
+    /// Every phone registers.
     Arrivals,
-    /// Everybody opens a socket.
+    /// Every phone opens a socket.
     Sockets,
     Draws,
-    /// Everybody looks up the results, and winners hand in their details.
+    /// Every phone requests the results, and winners submit their details.
     Details,
     /// Nothing but pings.
     Idle,
 }
 
-/// Reads the file. The command line outweighs it.
+/// Reads the file. The command line overrides it.
 ///
 /// # Errors
 /// Which key is wrong, and why.
@@ -83,7 +83,7 @@ impl ScenarioFile {
         let ping_s = check_seconds("ping_interval", self.ping_interval.unwrap_or(30.0), f64::MIN_POSITIVE)?;
         let mut scenario = Scenario {
             name: "file",
-            what: self.name.clone().unwrap_or_else(|| "a scenario of one's own".into()),
+            what: self.name.clone().unwrap_or_else(|| "a custom scenario".into()),
             users,
             ping_interval: Duration::from_secs_f64(ping_s * scale),
             dead: share(users, fraction("dead_clients", self.dead_clients.as_deref())?),
@@ -166,7 +166,7 @@ fn check_whole(scenario: &Scenario, storm: bool) -> Result<(), String> {
         return Err(format!("count: {} draws, and only {} users to win them", scenario.draw_count(), scenario.users));
     }
     if scenario.draws.first().is_some_and(|draws| arrived.is_none_or(|arrived| draws.from < arrived)) {
-        return Err("phase: draws come before all have arrived, and may find nobody".into());
+        return Err("phase: draws come before all have arrived, and the pool may be empty".into());
     }
     if scenario.results.is_some() && scenario.draws.is_empty() {
         return Err("phase: details without draws".into());
@@ -199,7 +199,7 @@ mod tests {
         toml::from_str::<ScenarioFile>(text).map_err(|error| error.to_string())?.scenario(0.5, None)
     }
 
-    const EVENING: &str = "
+    const EVENT: &str = "
         name = 'gala'\nusers = 40\nping_interval = 20\nslow_clients = '5%'\nreconnect_storm = true\nduration = 100
         [[phase]]\nkind = 'arrivals'\nseconds = 10
         [[phase]]\nkind = 'sockets'\nfrom = 5\nseconds = 15
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn phases_follow_one_another_unless_they_name_a_time() {
-        let scenario = scenario(EVENING).unwrap();
+        let scenario = scenario(EVENT).unwrap();
         let span = |span: Option<Span>| span.map(|span| (span.from.as_secs_f64(), span.end().as_secs_f64()));
         let arrivals = [span(scenario.registrations), span(scenario.sockets)];
         assert_eq!(arrivals, [Some((0.0, 5.0)), Some((2.5, 10.0))], "at half of the file's time");

@@ -24,7 +24,7 @@ pub struct Scenario {
     pub sockets: Option<Span>,
     /// Blocks of draws, in order.
     pub draws: Vec<Draws>,
-    /// When users look up the results, and winners hand in their details.
+    /// When users request the results, and winners submit their details.
     pub results: Option<Span>,
     pub end: Duration,
     pub ping_interval: Duration,
@@ -63,7 +63,7 @@ impl Size {
 }
 
 impl Scenario {
-    /// A: everybody registers within 10 s, opens a socket in the next 20 s and holds it until 120
+    /// A: every phone registers within 10 s, opens a socket in the next 20 s and holds it until 120
     /// s.
     pub fn a(size: Size) -> Self {
         Self::base("a", "registration spike", size, 10.0, Span::seconds(10.0, 20.0, size.scale), 120.0)
@@ -91,7 +91,7 @@ impl Scenario {
         Self { dead: share(base.users, size.dead_fraction), ..base }
     }
 
-    /// One step towards the ceiling: everybody within 20 s and the draws, as in b. The more users,
+    /// One step towards the ceiling: all phones within 20 s and the draws, as in b. The more users,
     /// the steeper.
     pub fn step(size: Size) -> Self {
         Self::with_draws("ceiling", "a step towards the ceiling", size)
@@ -161,7 +161,7 @@ impl Scenario {
         Some(draw.unwrap_or_else(|| sockets.end() + self.end.saturating_sub(sockets.end()) / 2))
     }
 
-    /// Everybody within 20 s, then the draws.
+    /// All phones within 20 s, then the draws.
     fn with_draws(name: &'static str, what: &str, size: Size) -> Self {
         let draws_s = f64::from(size.prizes) * size.draw_interval_s;
         let base = Self::base(name, what, size, 10.0, Span::seconds(10.0, 10.0, size.scale), 20.0 + draws_s);

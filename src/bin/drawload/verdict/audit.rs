@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The server's answers. `None` where it did not answer.
 #[derive(Debug, Default)]
 pub struct ServerState {
-    /// The number of the last frame for everybody.
+    /// The number of the last frame for all roles.
     pub seq: Option<u64>,
     /// Winners by draw.
     pub history: Option<BTreeMap<u32, Vec<u32>>>,
@@ -36,7 +36,7 @@ impl Findings {
     }
 }
 
-/// Asks for the number of the last frame for everybody.
+/// Requests the number of the last frame for all roles.
 pub async fn last_seq(target: &Target) -> Option<u64> {
     let path = target.path(&format!("/state?event_id={}", target.event));
     let answer = Request::get(target, path).send_with_retries().await.ok()?;
@@ -47,7 +47,7 @@ pub async fn last_seq(target: &Target) -> Option<u64> {
     })
 }
 
-/// Asks for everything that is compared.
+/// Requests everything that is compared.
 pub async fn fetch_state(target: &Target) -> ServerState {
     let admin = async |rest: &str| Request::get(target, target.admin_path(rest)).admin().send_with_retries().await.ok();
     let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
@@ -102,8 +102,11 @@ fn wrong_winners(history: &BTreeMap<u32, Vec<u32>>, recorder: &Recorder) -> Vec<
     let mut wrong = Vec::new();
     for (id, draw) in &recorder.ledger.draws {
         let Some(truth) = history.get(id) else { continue };
-        let sources =
-            [("the reveal answered", &draw.revealed), ("the display was shown", &draw.shown), ("phones heard", &draw.announced)];
+        let sources = [
+            ("the reveal answered", &draw.revealed),
+            ("the display received", &draw.shown),
+            ("phones received", &draw.announced),
+        ];
         for (source, winners) in sources {
             if let Some(winners) = winners
                 && sorted(winners) != sorted(truth)

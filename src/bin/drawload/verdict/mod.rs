@@ -1,7 +1,6 @@
-//! The verdict: what the server remembers, the metrics of a run, the criteria, and the outcome.
+//! The verdict: an audit of the server, the metrics of a run, the criteria, and the outcome.
 //!
-//! Nothing that was not measured may pass: a missing figure is a missed criterion or says that it
-//! was not judged.
+//! A missing figure never passes: its criterion is missed, or marked as not judged.
 
 pub mod audit;
 pub mod criteria;

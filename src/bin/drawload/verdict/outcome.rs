@@ -154,7 +154,7 @@ impl Outcome {
 fn faults(recorder: &Recorder, lost: &[LostFrame], findings: &Findings) -> Vec<String> {
     let lost = lost.iter().take(FAULTS_MAX).map(|lost| {
         let of_draw = lost.draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
-        format!("{} never heard seq {} ({}{of_draw})", recorder.ledger.name(lost.phone), lost.seq, lost.kind)
+        format!("{} never received seq {} ({}{of_draw})", recorder.ledger.name(lost.phone), lost.seq, lost.kind)
     });
     let found = findings.lists().into_iter().flatten().flat_map(|list| list.iter().take(FAULTS_MAX));
     let answers = recorder.answers_wrong.iter().take(FAULTS_MAX);
