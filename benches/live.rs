@@ -89,8 +89,9 @@ impl FullRoom {
             let (socket, _) = listener.accept().expect("a phone connects");
             socket.set_nodelay(true).expect("it is open");
             socket.set_nonblocking(true).expect("it is open");
-            let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+            let admission =
+                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since: None };
+            reactors.join(Join::new(socket, admission));
             // The inbox is bounded: a thousand joins at once would be rejected.
             wait_until(|| room.connections.total() + 500 > joined);
         }
@@ -138,7 +139,14 @@ fn first_snapshot(sync: &Bytes) -> Snapshot {
     let id = EventId::parse("bench").expect("it is a name");
     let event = Event::new(id, settings, SessionId([0; 16]), Epoch([0; 8]), Timestamp(0));
     let roster = Arc::new(Roster::new(1, 1));
-    Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::from_fn(|_| sync.clone()) }
+    Snapshot {
+        revision: 1,
+        event,
+        roster,
+        ring: Ring::default(),
+        sync: ByRole::from_fn(|_| sync.clone()),
+        documents: Arc::default(),
+    }
 }
 
 fn wait_until(holds: impl Fn() -> bool) {

@@ -107,8 +107,9 @@ impl FullRoom {
             // join it to a third.
             socket.set_nodelay(true).unwrap();
             socket.set_nonblocking(true).unwrap();
-            let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since: None };
-            reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+            let admission =
+                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since: None };
+            reactors.join(Join::new(socket, admission));
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
             phones.push(phone);
         }
@@ -169,7 +170,7 @@ fn first_snapshot() -> Snapshot {
     let id = EventId::parse("allocations").unwrap();
     let event = Event::new(id, settings, SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
     let sync = ByRole::from_fn(|_| text_frame(SYNC));
-    Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync }
+    Snapshot { revision: 1, event, roster: Arc::new(Roster::new(10, 1)), ring: Ring::default(), sync, documents: Arc::default() }
 }
 
 /// Sends every peer the same `state_sync` and ignores messages.

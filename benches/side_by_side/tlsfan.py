@@ -3,6 +3,8 @@
 
     tlsfan.py --port 8443 --trigger-port 8000 --pid 1234 --sockets 3000 --broadcasts 20 --certificate cert.pem
 
+With --burst it begins all handshakes at once instead, and reports how many ended and how long the last one took.
+
 wsfan.c has no TLS. This client's own cost does not matter, since only the server's CPU time and
 memory are reported. Without --certificate it does the same in the clear, for comparison. Every
 frame is decrypted and searched.
@@ -104,6 +106,50 @@ def measure(options, context):
     }
 
 
+def burst(options, context):
+    """Begins every handshake at once. An answer to the upgrade ends one; a closed connection is lost, and is not tried again."""
+    began, poller, waiting, took, lost = time.monotonic(), select.epoll(), {}, [], 0
+    for _ in range(options.sockets):
+        bare = socket.socket()
+        bare.setblocking(False)
+        bare.connect_ex(("127.0.0.1", options.port))
+        sock = context.wrap_socket(bare, server_hostname="localhost", do_handshake_on_connect=False) if context else bare
+        waiting[sock.fileno()] = (sock, False)
+        poller.register(sock.fileno(), select.EPOLLOUT)
+    ended = []
+    while waiting and time.monotonic() < began + TIMEOUT_S:
+        for fd, _ in poller.poll(1):
+            sock, is_asked = waiting[fd]
+            try:
+                if context and not is_asked:
+                    sock.do_handshake()
+                if not is_asked:
+                    sock.send((UPGRADE % options.path).encode())
+                    waiting[fd] = (sock, True)
+                    poller.modify(fd, select.EPOLLIN)
+                elif b" 101 " in sock.recv(4096):
+                    took.append(time.monotonic() - began)
+                    poller.unregister(fd)
+                    ended.append(waiting.pop(fd))
+                else:
+                    raise OSError("closed")
+            except (ssl.SSLWantReadError, BlockingIOError):
+                poller.modify(fd, select.EPOLLIN)
+            except ssl.SSLWantWriteError:
+                poller.modify(fd, select.EPOLLOUT)
+            except OSError:
+                lost += 1
+                poller.unregister(fd)
+                waiting.pop(fd)[0].close()
+    return {
+        "open": len(took),
+        "lost": lost,
+        "unanswered": len(waiting),
+        "seconds_to_p50": sorted(took)[len(took) // 2] if took else None,
+        "seconds_to_last": max(took, default=None),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("port", "trigger-port", "pid", "sockets", "broadcasts"):
@@ -112,13 +158,14 @@ def main():
     parser.add_argument("--trigger", default="/api/luckydraw/admin/bench/draw/standby")
     parser.add_argument("--certificate", help="the server's; without it the sockets are plain")
     parser.add_argument("--core", type=int, default=1)
+    parser.add_argument("--burst", action="store_true", help="begin all handshakes at once, and send no broadcast")
     options = parser.parse_args()
 
     os.sched_setaffinity(0, {options.core})
     hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     context = ssl.create_default_context(cafile=options.certificate) if options.certificate else None
-    print(json.dumps(measure(options, context)))
+    print(json.dumps((burst if options.burst else measure)(options, context)))
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ mod tests {
         (1..=frames).for_each(|seq| ring.push(text_frame(&format!(r#"{{"seq":{seq}}}"#))));
         let roster = std::sync::Arc::new(Roster::new(10, 1));
         let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
-        Snapshot { revision: 1, event: sample::event().build(), roster, ring, sync }
+        Snapshot { revision: 1, event: sample::event().build(), roster, ring, sync, documents: Default::default() }
     }
 
     fn body_for(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {

@@ -14,7 +14,7 @@ use crate::api::registration_meter::NUMBERS_PER_CONNECTION_MAX;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, Registration, WinSelector};
-use crate::http::response::{HttpError, HttpResponse, HttpResult, envelope, success};
+use crate::http::response::{HttpError, HttpResponse, HttpResult, envelope, envelope_text, json, success};
 use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, hash_request_id};
@@ -131,12 +131,20 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
 
 /// `GET /results`: the announced draws, for everybody.
 pub async fn results(request: ApiRequest) -> HttpResult {
-    success(&draws::results(&request.event_in_query()?.snapshot().event), "the announced draws")
+    let snapshot = request.event_in_query()?.snapshot();
+    let text =
+        snapshot.documents.results.get_or_init(|| envelope_text(&draws::results(&snapshot.event), "the announced draws").into());
+    Ok(json(StatusCode::OK, text.clone()))
 }
 
 /// `GET /proof`: how each pick came about, for everybody.
 pub async fn proof(request: ApiRequest) -> HttpResult {
-    success(&draws::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
+    let snapshot = request.event_in_query()?.snapshot();
+    let text = snapshot
+        .documents
+        .proof
+        .get_or_init(|| envelope_text(&draws::proof(&snapshot.event), "what each pick was made of").into());
+    Ok(json(StatusCode::OK, text.clone()))
 }
 
 /// Calls `render` with the private view of an authenticated phone: number, claim codes, retention

@@ -18,7 +18,7 @@ use crate::base::clock::wall_clock;
 use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
 use crate::draw::event::EntryCode;
-use crate::draw::{Actor, Command, DrawId, Event, Number, Phase, Registration};
+use crate::draw::{Actor, Command, DrawId, Event, LinkId, Number, Phase, Registration};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
 use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
@@ -55,6 +55,16 @@ enum Presented {
     },
 }
 
+impl Presented {
+    /// The link that the token is of.
+    fn link(self) -> Option<LinkId> {
+        match self {
+            Presented::Token { credential: Some(Credential::Link(link, _)), .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
 /// The role of a new socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RoleDecision {
@@ -78,8 +88,8 @@ pub async fn connect(request: ApiRequest) -> HttpResult {
 /// handshakes are done faster than a reactor on the same core takes sockets in; they wait here, on
 /// their worker, and are not sent away.
 async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Admission) {
-    let UpgradedSocket { socket, tls, response, read_ahead } = socket;
-    let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry });
+    let UpgradedSocket { socket, tls, response, read_ahead, permit } = socket;
+    let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry, permit: Some(permit) });
     for _ in 0..JOIN_ATTEMPTS_MAX {
         match reactors.try_join(join) {
             Ok(()) => return,
@@ -117,7 +127,9 @@ async fn entry_for(request: &ApiRequest) -> Admission {
     match decide_role(app.settings.http.open, wanted, request.caller.is_page(), presented) {
         RoleDecision::Admitted(role, number) => {
             let session = snapshot.event.session;
-            Admission::Admitted { room, role, identity: number.map(|number| Identity { session, number }), since }
+            let identity = number.map(|number| Identity { session, number });
+            let link = if app.settings.http.open { None } else { presented.link() };
+            Admission::Admitted { room, role, identity, link, since }
         }
         RoleDecision::Pending(role) => Admission::PendingAuth { room, role, since },
         RoleDecision::BadToken => Admission::Rejected { code: CloseCode::BadToken },
@@ -356,7 +368,14 @@ mod tests {
             let token = tokens.session_token(&event.registration(Number(3)).unwrap());
             let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
             let roster = Arc::new(Roster::new(10, 11));
-            let room = Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })));
+            let room = Arc::new(Room::new(Arc::new(Snapshot {
+                revision: 1,
+                event,
+                roster,
+                ring: Ring::default(),
+                sync,
+                documents: Arc::default(),
+            })));
             let directory = Arc::new(Directory::default());
             directory.insert(Arc::clone(&room));
             let (inbox, requests) = queue(inbox_max);

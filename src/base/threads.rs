@@ -1,9 +1,10 @@
 //! Supervision of threads: the effect of a panic in an essential thread, and probes of liveness.
 //!
-//! A panic in an essential thread ends the process, and the supervisor starts the next one from the
-//! journal. Continuing would be worse: the writer could hold half a change, without the acceptor no
-//! client can connect, and a dead reactor would still be given every second phone. A panic in a
-//! handler only ends its connection.
+//! A panic in the sequencer or the acceptor ends the process, and the supervisor starts the next
+//! one from the journal. Continuing would be worse: the writer could hold half a change, and
+//! without the acceptor no client can connect. A reactor drops its tables and goes on, since its
+//! peers reconnect. It ends the process only if that panics too. A panic in a handler only ends its
+//! connection.
 //!
 //! A timer can keep ticking in a stuck thread, so a [`LivenessProbe`] goes through the thread's own
 //! inbox, and dropping it is the reply. A thread that has ended drops its inbox, so it replies too;

@@ -223,6 +223,15 @@ impl Event {
         self.registered
     }
 
+    /// Has `other`, a later or earlier state of this event, the same session, settings, prizes and
+    /// draws? O(1): parts that did not change are shared. False may be wrong, true never is.
+    pub fn has_same_draws(&self, other: &Event) -> bool {
+        self.session == other.session
+            && Arc::ptr_eq(&self.settings, &other.settings)
+            && Arc::ptr_eq(&self.prizes, &other.prizes)
+            && Arc::ptr_eq(&self.draws, &other.draws)
+    }
+
     /// The id of the newest draw, 0 before the first. A reset does not lower it.
     pub fn last_draw_id(&self) -> DrawId {
         DrawId(self.next_draw - 1)

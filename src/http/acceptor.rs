@@ -3,7 +3,8 @@
 //!
 //! Accepting on the workers would let a busy one leave phones waiting in the kernel, whose queue is
 //! the only place where they can be refused without a word. Connections are bounded here, before
-//! anything is spent on them. This thread never reads from a connection.
+//! anything is spent on them: each takes a permit, and keeps it through handshake, requests and
+//! the life of its WebSocket, until its descriptor is closed. This thread never reads from one.
 
 use crate::base::threads::EndProcessOnPanic;
 use crate::http::bind::{ListenAddress, Listener, Protocol};
@@ -12,10 +13,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Pause of accepting when the process has no descriptor or memory left: without it the loop would
 /// spin.
@@ -31,28 +32,9 @@ pub struct Accepted {
     pub socket: TcpStream,
     /// Protocol of its listener.
     pub protocol: Protocol,
-    /// Held until the connection ends or leaves.
-    pub permit: ConnectionPermit,
+    /// Held until the connection ends.
+    pub permit: OwnedSemaphorePermit,
 }
-
-/// One connection's place in the count; dropping it gives the place back. A socket that leaves for
-/// its reactor gives it back too: from then on it is counted there.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    /// Raised by the acceptor, lowered by the thread that drops a permit. Relaxed: nothing is read
-    /// on the strength of it.
-    taken: Arc<AtomicUsize>,
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.taken.fetch_sub(1, Relaxed);
-    }
-}
-
-/// The number of permits: what the sockets on the reactors leave of all connections. Called once
-/// per batch of arrivals.
-pub type ConnectionBudget = Box<dyn Fn() -> usize + Send>;
 
 /// The thread that accepts. Dropping it leaves the thread running: call [`Acceptor::stop`].
 #[derive(Debug)]
@@ -66,11 +48,12 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Begins to accept from `listeners`, which must not block, and to deal out to `workers`.
+    /// Begins to accept from `listeners`, which must not block, and to deal out to `workers`: at
+    /// most `connections_max` connections at a time.
     ///
     /// # Errors
     /// When the operating system gives no thread or readiness queue.
-    pub fn start(listeners: Vec<Listener>, workers: Vec<mpsc::Sender<Accepted>>, budget: ConnectionBudget) -> io::Result<Self> {
+    pub fn start(listeners: Vec<Listener>, workers: Vec<mpsc::Sender<Accepted>>, connections_max: usize) -> io::Result<Self> {
         let addresses = listeners.iter().map(Listener::address).collect::<io::Result<_>>()?;
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), STOP)?;
@@ -80,7 +63,8 @@ impl Acceptor {
             poll.registry().register(listener, Token(index), Interest::READABLE)?;
         }
         let stopping = Arc::new(AtomicBool::new(false));
-        let dealer = Dealer { workers, next: 0, taken: Arc::default(), budget, stopping: Arc::clone(&stopping) };
+        let permits = Arc::new(Semaphore::new(connections_max));
+        let dealer = Dealer { workers, next: 0, permits, stopping: Arc::clone(&stopping) };
         let run = move || {
             // Without this thread nobody would be let in any more, and nobody would be told.
             let _guard = EndProcessOnPanic;
@@ -120,9 +104,8 @@ fn accept_all(mut poll: Poll, listeners: Vec<(TcpListener, Protocol)>, mut deale
                 std::thread::sleep(PAUSE);
             }
         }
-        let permits = (dealer.budget)();
         // Readiness is reported once, so each is accepted from until it would block.
-        listeners.iter().for_each(|(listener, protocol)| dealer.accept_from(listener, *protocol, permits));
+        listeners.iter().for_each(|(listener, protocol)| dealer.accept_from(listener, *protocol));
     }
 }
 
@@ -130,8 +113,7 @@ fn accept_all(mut poll: Poll, listeners: Vec<(TcpListener, Protocol)>, mut deale
 struct Dealer {
     workers: Vec<mpsc::Sender<Accepted>>,
     next: usize,
-    taken: Arc<AtomicUsize>,
-    budget: ConnectionBudget,
+    permits: Arc<Semaphore>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -140,11 +122,11 @@ impl Dealer {
         self.stopping.load(Relaxed)
     }
 
-    /// Accepts until no connection waits, `permits` at most at a time.
-    fn accept_from(&mut self, listener: &TcpListener, protocol: Protocol, permits: usize) {
+    /// Accepts until no connection waits.
+    fn accept_from(&mut self, listener: &TcpListener, protocol: Protocol) {
         while !self.is_stopping() {
             match listener.accept() {
-                Ok((socket, _)) => self.deal(socket.into(), protocol, permits),
+                Ok((socket, _)) => self.deal(socket.into(), protocol),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 // These concern the one connection that was about to be accepted (accept(2)).
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
@@ -158,12 +140,11 @@ impl Dealer {
 
     /// Gives a connection to the next worker that has room; closes it when every permit is taken or
     /// every worker is full.
-    fn deal(&mut self, socket: TcpStream, protocol: Protocol, permits: usize) {
-        if self.taken.load(Relaxed) >= permits {
+    fn deal(&mut self, socket: TcpStream, protocol: Protocol) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return tracing::debug!("a connection is closed: the server is full");
-        }
-        self.taken.fetch_add(1, Relaxed);
-        let mut accepted = Accepted { socket, protocol, permit: ConnectionPermit { taken: Arc::clone(&self.taken) } };
+        };
+        let mut accepted = Accepted { socket, protocol, permit };
         for _ in 0..self.workers.len() {
             let worker = &self.workers[self.next];
             self.next = (self.next + 1) % self.workers.len();
@@ -186,7 +167,7 @@ mod tests {
     fn start(connections_max: usize, workers: usize, depth: usize) -> (Acceptor, Vec<mpsc::Receiver<Accepted>>) {
         let (senders, receivers) = (0..workers).map(|_| mpsc::channel(depth)).unzip();
         let listeners = Listener::open(&[BindAddress::parse("127.0.0.1:0").unwrap()], Protocol::Plain, true).unwrap();
-        (Acceptor::start(listeners, senders, Box::new(move || connections_max)).unwrap(), receivers)
+        (Acceptor::start(listeners, senders, connections_max).unwrap(), receivers)
     }
 
     fn connect(acceptor: &Acceptor) -> TcpStream {

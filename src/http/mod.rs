@@ -17,6 +17,7 @@ pub mod bind;
 pub mod connection;
 pub mod guard;
 pub mod lingering_close;
+pub mod memory;
 pub mod origin;
 pub mod pipeline;
 pub mod redirect;
@@ -29,6 +30,7 @@ pub mod try_first;
 pub mod upgrade;
 pub mod worker;
 
+use memory::MemoryBudgets;
 use request_metrics::RequestMetrics;
 use router::Router;
 use std::sync::Arc;
@@ -58,6 +60,8 @@ pub struct HttpServer<A: 'static> {
     pub app: Arc<A>,
     /// Counts and times of answers.
     pub metrics: Arc<RequestMetrics>,
+    /// Memory for bodies and answers.
+    pub memory: Arc<MemoryBudgets>,
     /// TLS for the ports that speak it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Cancelled once, when the server stops: connections finish the request they are at.

@@ -7,7 +7,7 @@
 use crate::base::address::Scheme;
 use crate::http::HttpServer;
 use crate::http::origin::Caller;
-use crate::http::request::{ConnectionNotes, RequestContext};
+use crate::http::request::{ConnectionNotes, RequestBody, RequestContext};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty};
 use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
@@ -53,8 +53,8 @@ pub async fn answer<A>(
                     let params = Vec::new();
                     let app = Arc::clone(&server.app);
                     let caller = caller.clone();
-                    dispatch(server, RequestContext { app, head, scheme, host, caller, params, connection, body: Some(body) })
-                        .await
+                    let body = Some(RequestBody { body, memory: Arc::clone(&server.memory) });
+                    dispatch(server, RequestContext { app, head, scheme, host, caller, params, connection, body }).await
                 }
             };
             (caller, result)
@@ -85,7 +85,8 @@ async fn dispatch<A>(server: &HttpServer<A>, request: RequestContext<A>) -> (Opt
     match server.router.find(&head.method, head.uri.path()) {
         Ok(Match::Route { index, params }) => {
             let request = RequestContext { params, ..request };
-            (Some(index), (server.router.routes[index].handler)(request).await)
+            let result = (server.router.routes[index].handler)(request).await;
+            (Some(index), result.and_then(|response| server.memory.charge_answer(response)))
         }
         Ok(Match::Options { allow }) => (None, Ok(options(&allow))),
         Err(error) => (None, Err(HttpError { closes: error.closes || !guard::is_known(&head.method), ..error })),

@@ -3,10 +3,11 @@
 
 use crate::base::address::Scheme;
 use crate::http::guard::Host;
+use crate::http::memory::MemoryBudgets;
 use crate::http::origin::Caller;
 use crate::http::response::HttpError;
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 use hyper::header::AUTHORIZATION;
@@ -58,7 +59,15 @@ pub struct RequestContext<A> {
     /// Notes about its connection.
     pub connection: Rc<ConnectionNotes>,
     /// `None` once it is read.
-    pub body: Option<Incoming>,
+    pub body: Option<RequestBody>,
+}
+
+/// A body still to be read, and the memory for it.
+pub struct RequestBody {
+    /// The body.
+    pub body: Incoming,
+    /// Budgets of all connections.
+    pub memory: Arc<MemoryBudgets>,
 }
 
 impl<A> RequestContext<A> {
@@ -86,9 +95,10 @@ impl<A> RequestContext<A> {
     /// Reads the whole body. A dropped call loses it.
     ///
     /// # Errors
-    /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off.
+    /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off, 503 when too many
+    /// bodies are being read.
     pub async fn read_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
-        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
+        let Some(RequestBody { mut body, memory }) = self.body.take() else { return Ok(Bytes::new()) };
         let failed = |status, code, message: &'static str| HttpError { closes: true, ..HttpError::new(status, code, message) };
         let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large");
         // Before the first read, which would ask a client that waits for `100 Continue` to send it
@@ -96,13 +106,32 @@ impl<A> RequestContext<A> {
         if body.size_hint().lower() > max as u64 {
             return Err(too_large());
         }
-        match tokio::time::timeout(BODY_TIME_MAX, Limited::new(body, max).collect()).await {
-            Ok(Ok(whole)) => Ok(whole.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-            Ok(Err(_)) => Err(failed(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off")),
-            Err(_) => Err(failed(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "the body took too long")),
-        }
+        let read = async {
+            let (mut charge, mut whole) = (memory.begin_body(max), Bytes::new());
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| failed(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off"))?;
+                let Ok(data) = frame.into_data() else { continue };
+                if whole.len() + data.len() > max {
+                    return Err(too_large());
+                }
+                charge.add(data.len())?;
+                whole = append(whole, data);
+            }
+            Ok(whole)
+        };
+        let too_slow = |_| failed(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", "the body took too long");
+        tokio::time::timeout(BODY_TIME_MAX, read).await.map_err(too_slow)?
     }
+}
+
+/// Both, one after the other. The usual body comes in one piece, which is not copied.
+fn append(whole: Bytes, data: Bytes) -> Bytes {
+    if whole.is_empty() {
+        return data;
+    }
+    let mut longer = BytesMut::from(whole);
+    longer.extend_from_slice(&data);
+    longer.freeze()
 }
 
 /// The first value of `name` in `a=1&b=%20`, with `+` and `%XX` decoded; an ill-formed escape stays

@@ -106,7 +106,12 @@ pub fn created(data: &str, message: &str) -> HttpResult {
 /// A success of any status in the contract's envelope. `data` is JSON text, `message` plain text
 /// without quotes or control characters.
 pub fn envelope(status: StatusCode, data: &str, message: &str) -> HttpResponse {
-    json(status, format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#))
+    json(status, envelope_text(data, message))
+}
+
+/// The text of a success in the contract's envelope, for an answer that many requests share.
+pub fn envelope_text(data: &str, message: &str) -> String {
+    format!(r#"{{"success":true,"data":{data},"message":"{message}"}}"#)
 }
 
 /// A response of JSON text.

@@ -1,4 +1,9 @@
-//! The TLS handshake of a new connection, within five seconds.
+//! The TLS handshake of a new connection, within five seconds of its turn.
+//!
+//! Handshakes of one worker take turns: first come, first served. Each begins once the one before
+//! has sent its answer, and its time begins then too. When 10,000 phones came at once, all began
+//! together and took longer than their limit together; in turn, one ends soon after it has begun. A
+//! client takes its turn when its first bytes are here, so a silent one keeps nobody waiting.
 //!
 //! Accepting waits for nobody, and hyper's clock starts with the first request: without a limit of
 //! its own here, a client that sends half a hello would hold its permit for ever. A client that
@@ -20,17 +25,31 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Time that a handshake may take.
+/// Time that a client may take to begin, and that a handshake may take from its turn on.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Time that a client may wait for its turn. One more second would not help it: it is closed, and
+/// comes again.
+const TURN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The answer to plain HTTP. The connection closes: where the next request begins cannot be known.
 const PLAIN_HTTP_ANSWER: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 71\r\nConnection: close\r\n\r\n\
 This port speaks https only. Begin the address with https:// not http.\n";
 
-/// Shakes hands. `None` when that failed; the client has then been told, as far as possible.
-pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> Option<ConnectionStream> {
+/// Shakes hands when its turn comes; `turns` has one permit. `None` when that failed; the client
+/// has then been told, as far as possible.
+pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>, turns: &Semaphore) -> Option<ConnectionStream> {
+    if !matches!(tokio::time::timeout(HANDSHAKE_TIME_MAX, socket.readable()).await, Ok(Ok(()))) {
+        tracing::debug!("a client began no TLS handshake");
+        return None;
+    }
+    let Ok(Ok(turn)) = tokio::time::timeout(TURN_TIME_MAX, turns.acquire()).await else {
+        tracing::warn!("a connection is closed: too many TLS handshakes wait");
+        return None;
+    };
     let mut tls = match TlsSession::new(Arc::clone(config)) {
         Ok(tls) => Box::new(tls),
         Err(error) => {
@@ -38,7 +57,7 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
             return None;
         }
     };
-    let done = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake(&mut socket, &mut tls)).await;
+    let done = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake(&mut socket, &mut tls, turn)).await;
     match done {
         Ok(Ok(())) if tls.alpn_protocol() == Some(ACME_PROTOCOL) => {
             close(ConnectionStream::Tls { socket, tls }).await;
@@ -57,11 +76,17 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>) -> O
     }
 }
 
-/// The handshake itself.
-async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession) -> io::Result<()> {
-    poll_fn(|context| match tls.handshake(&mut Polled { socket, context }) {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
-        ended => Poll::Ready(ended),
+/// The handshake itself. Its turn ends with its first answer: whoever is next wakes after the tasks
+/// that are ready by then, so that begun handshakes end before others begin.
+async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession, turn: SemaphorePermit<'_>) -> io::Result<()> {
+    let mut turn = Some(turn);
+    poll_fn(|context| {
+        let polled = match tls.handshake(&mut Polled { socket, context }) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+            ended => Poll::Ready(ended),
+        };
+        turn = None;
+        polled
     })
     .await
 }
@@ -92,11 +117,51 @@ async fn close(stream: ConnectionStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
 
     #[test]
     fn the_answer_to_plain_http_has_the_length_it_declares() {
         let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
+    }
+    #[tokio::test]
+    async fn a_handshake_s_time_begins_with_its_turn_and_a_silent_client_takes_none() {
+        let made = rcgen::generate_simple_self_signed(["hall.example".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let server = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+        let server = Arc::new(server.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap());
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let connector = TlsConnector::from(Arc::new(client.with_root_certificates(roots).with_no_client_auth()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let turns = Semaphore::new(1);
+        let silent = TcpStream::connect(address).await.unwrap();
+        let (accepted_silent, _) = listener.accept().await.unwrap();
+        let connect = async {
+            let stream = TcpStream::connect(address).await.unwrap();
+            connector.connect(ServerName::try_from("hall.example").unwrap(), stream).await
+        };
+        let serve = async {
+            let (accepted, _) = listener.accept().await.unwrap();
+            shake_hands(accepted, &server, &turns).await
+        };
+        // Its turn comes only after the time of a whole handshake.
+        let busy = turns.acquire().await.unwrap();
+        let release = async {
+            tokio::time::sleep(HANDSHAKE_TIME_MAX + Duration::from_millis(500)).await;
+            drop(busy);
+        };
+        let unheard = shake_hands(accepted_silent, &server, &turns);
+        let (client, served, unheard, ()) = tokio::join!(connect, serve, unheard, release);
+        assert!(client.is_ok() && served.is_some(), "it waited longer than a handshake may take");
+        assert!(unheard.is_none(), "a client that sends nothing is closed without a turn");
+        drop(silent);
     }
 }

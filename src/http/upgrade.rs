@@ -22,6 +22,7 @@ use std::io;
 use std::net::TcpStream;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -37,6 +38,8 @@ pub struct UpgradedSocket {
     pub response: Bytes,
     /// Bytes that hyper read beyond the handshake.
     pub read_ahead: Bytes,
+    /// Its place among all connections, to be held until its descriptor is closed.
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// Takes an upgraded socket over. Called at most once.
@@ -61,7 +64,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     let upgrade = request.head.extensions.remove::<OnUpgrade>();
-    let has_body = request.body.take().is_some_and(|body| !body.is_end_stream());
+    let has_body = request.body.take().is_some_and(|body| !body.body.is_end_stream());
     let head = Request::from_parts(request.head, ());
     let error = match (create_response_with_body(&head, Full::<Bytes>::default), upgrade) {
         (Ok(_), _) if has_body => HttpError::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "a handshake has no body"),
@@ -79,7 +82,7 @@ where
 
 /// Gives the socket of an accepted handshake to the application, once hyper has finished with the
 /// connection.
-pub async fn complete(pending: PendingUpgrade) {
+pub async fn complete(pending: PendingUpgrade, permit: OwnedSemaphorePermit) {
     let upgraded = match pending.upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::info!(%error, "upgrade broke off"),
@@ -87,13 +90,13 @@ pub async fn complete(pending: PendingUpgrade) {
     let Ok(parts) = upgraded.downcast::<LingeringClose>() else {
         return tracing::error!("upgrade lost: the connection is of another kind than it was made of");
     };
-    match take_socket(parts) {
+    match take_socket(parts, permit) {
         Ok(socket) => (pending.on_socket)(socket).await,
         Err(error) => tracing::warn!(%error, "upgrade lost: the socket cannot leave its runtime"),
     }
 }
 
-fn take_socket(parts: Parts<LingeringClose>) -> io::Result<UpgradedSocket> {
+fn take_socket(parts: Parts<LingeringClose>, permit: OwnedSemaphorePermit) -> io::Result<UpgradedSocket> {
     let (socket, tls, response) = match parts.io.into_stream() {
         ConnectionStream::Plain(socket) => {
             let (socket, response) = socket.into_bare()?;
@@ -103,7 +106,7 @@ fn take_socket(parts: Parts<LingeringClose>) -> io::Result<UpgradedSocket> {
     };
     // An empty slice would still hold on to hyper's whole read buffer.
     let read_ahead = if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf };
-    Ok(UpgradedSocket { socket, tls, response, read_ahead })
+    Ok(UpgradedSocket { socket, tls, response, read_ahead, permit })
 }
 
 fn handshake_error(error: &Error) -> HttpError {

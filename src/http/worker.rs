@@ -30,7 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -107,19 +107,21 @@ impl Workers {
 /// Serves connections until the stop, then waits for those under way.
 async fn serve_all<A>(server: Arc<HttpServer<A>>, mut queue: mpsc::Receiver<Accepted>, drain_max: Duration) {
     let connections = TaskTracker::new();
+    // One TLS handshake begins at a time.
+    let turns = Rc::new(Semaphore::new(1));
     loop {
         // Both arms are cancel safe.
         tokio::select! {
             () = server.stopping.cancelled() => break,
             accepted = queue.recv() => match accepted {
-                Some(accepted) => drop(connections.spawn_local(serve(Arc::clone(&server), accepted))),
+                Some(accepted) => drop(connections.spawn_local(serve(Arc::clone(&server), Rc::clone(&turns), accepted))),
                 None => break,
             },
         }
     }
     // The acceptor has stopped; connections that it accepted before are still answered.
     while let Ok(accepted) = queue.try_recv() {
-        connections.spawn_local(serve(Arc::clone(&server), accepted));
+        connections.spawn_local(serve(Arc::clone(&server), Rc::clone(&turns), accepted));
     }
     connections.close();
     if tokio::time::timeout(drain_max, connections.wait()).await.is_err() {
@@ -128,12 +130,12 @@ async fn serve_all<A>(server: Arc<HttpServer<A>>, mut queue: mpsc::Receiver<Acce
 }
 
 /// Serves one connection until it ends, or becomes a WebSocket and leaves.
-async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
+async fn serve<A>(server: Arc<HttpServer<A>>, turns: Rc<Semaphore>, accepted: Accepted) {
     let Accepted { socket, protocol, permit } = accepted;
     let switch = Switch::default();
     let stream = match (protocol, &server.tls) {
         (Protocol::Tls, Some(config)) => match TcpStream::from_std(socket) {
-            Ok(socket) => shake_hands(&server.stopping, socket, config).await,
+            Ok(socket) => shake_hands(&server.stopping, socket, config, &turns).await,
             Err(error) => return tracing::warn!(%error, "a connection was lost on its way to the worker"),
         },
         _ => Some(ConnectionStream::Plain(TryFirst::new(socket, switch.clone()))),
@@ -177,9 +179,8 @@ async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
         }
     }
     if let Some(pending) = upgrade.take() {
-        upgrade::complete(pending).await;
+        upgrade::complete(pending, permit).await;
     }
-    drop(permit);
 }
 
 /// Shakes hands under TLS, boxed: a plain connection's task keeps no room for it. `None` when it
@@ -188,8 +189,9 @@ async fn shake_hands(
     stopping: &CancellationToken,
     socket: TcpStream,
     config: &Arc<rustls::ServerConfig>,
+    turns: &Semaphore,
 ) -> Option<ConnectionStream> {
-    let handshake = Box::pin(tls_handshake::shake_hands(socket, config));
+    let handshake = Box::pin(tls_handshake::shake_hands(socket, config, turns));
     let stopped = async {
         stopping.cancelled().await;
         tokio::time::sleep(FIRST_REQUEST_MAX).await;

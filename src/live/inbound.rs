@@ -8,6 +8,7 @@
 //! and knows no peer.
 
 use crate::live::CloseCode;
+use crate::live::tick::Tick;
 use std::io::Cursor;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
@@ -55,6 +56,8 @@ pub struct Unfinished {
     frame: Vec<u8>,
     /// The fragments so far.
     message: Option<Vec<u8>>,
+    /// The time at which the message began, or the TLS record before it; noted by the peer.
+    pub began_at: Option<Tick>,
 }
 
 impl Frame {
@@ -156,6 +159,16 @@ impl Unfinished {
             frame.clear();
             frame.extend_from_slice(rest);
         }
+    }
+
+    /// Is no byte of a frame or message here?
+    pub fn is_empty(&self) -> bool {
+        self.frame.is_empty() && self.message.is_none()
+    }
+
+    /// Has a fragmented message begun?
+    pub fn has_fragments(&self) -> bool {
+        self.message.is_some()
     }
 
     /// Bytes that it owns.

@@ -28,15 +28,21 @@ pub struct Limits {
     pub outbox_frames_max: usize,
     /// Bytes that wait in one peer's outbox, its greeting not counted. One more evicts the peer.
     pub outbox_bytes_max: usize,
+    /// Bytes of greetings that wait in the outboxes of one reactor. Above, a returning peer gets
+    /// its `state_sync` without the frames it missed, and one that cannot take even that is closed
+    /// with 1013.
+    pub greeting_bytes_max: usize,
     /// The time that a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,
     /// Frames that a peer may send at once, control frames and fragments included.
     pub burst_frames_max: u32,
     /// The interval at which a peer may send one more frame.
     pub frame_interval: Duration,
-    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. The peer
-    /// that exceeds them is closed with 1013.
+    /// Bytes of unfinished frames and messages that one reactor holds for all its peers. Above,
+    /// the peers that own the most are closed with 1013.
     pub unfinished_bytes_max: usize,
+    /// The time from a message's first byte to its last. A peer that needs longer is evicted.
+    pub message_age_max: Duration,
     /// The time that a close frame may wait in an outbox.
     pub close_frame_age_max: Duration,
     /// The time that a peer may take to close its side after its close frame was sent.
@@ -61,10 +67,12 @@ impl Default for Limits {
             pong_max: Duration::from_secs(20),
             outbox_frames_max: 64,
             outbox_bytes_max: 64 << 10,
+            greeting_bytes_max: 16 << 20,
             frame_age_max: Duration::from_secs(10),
             burst_frames_max: 40,
             frame_interval: Duration::from_millis(100),
             unfinished_bytes_max: 8 << 20,
+            message_age_max: Duration::from_secs(10),
             close_frame_age_max: Duration::from_secs(3),
             drain_max: Duration::from_millis(500),
             send_buffer_bytes: 12 << 10,

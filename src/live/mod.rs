@@ -10,6 +10,8 @@
 
 pub mod connection_counts;
 pub mod delivery;
+#[cfg(test)]
+mod faulty_socket;
 mod heartbeat;
 mod inbound;
 mod jitter;
@@ -122,6 +124,7 @@ pub enum CloseCode {
     Replaced = 4409,
     /// The peer sent more frames than its rate allows.
     TooManyMessages = 4429,
-    /// The peer's outbox was full, or a frame waited in it for too long.
+    /// The peer's outbox was full, a frame waited in it for too long, or a message of its own took
+    /// too long to arrive.
     TooSlow = 4430,
 }

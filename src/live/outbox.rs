@@ -33,6 +33,9 @@ pub struct Outbox {
     queue: VecDeque<Queued>,
     /// Bytes in `queue` that count towards the bound.
     bytes: usize,
+    /// Bytes of the greetings in `queue`, whole until their last byte has left: a part of a buffer
+    /// holds all of it.
+    greeting_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -40,6 +43,8 @@ struct Queued {
     /// The bytes that the kernel has not taken yet.
     rest: Bytes,
     kind: FrameKind,
+    /// Bytes that the reactor's budget of greetings is charged with.
+    charged: usize,
     queued_at: Tick,
     /// Has the kernel taken part of the buffer? Then the rest has to follow.
     begun: bool,
@@ -50,7 +55,7 @@ impl Outbox {
     /// would refuse it to all peers.
     pub fn with_rest(rest: Bytes, kind: FrameKind, begun: bool, now: Tick) -> Self {
         let mut outbox = Self::default();
-        outbox.add(Queued { rest, kind, queued_at: now, begun });
+        outbox.add(Queued::new(rest, kind, begun, now));
         outbox
     }
 
@@ -59,7 +64,7 @@ impl Outbox {
     /// # Errors
     /// [`Full`] when it would exceed `limits`; the buffer is not added then.
     pub fn push(&mut self, frames: Bytes, kind: FrameKind, now: Tick, limits: &Limits) -> Result<(), Full> {
-        let queued = Queued { rest: frames, kind, queued_at: now, begun: false };
+        let queued = Queued::new(frames, kind, false, now);
         if self.queue.len() >= limits.outbox_frames_max || self.bytes + queued.counted_bytes() > limits.outbox_bytes_max {
             return Err(Full);
         }
@@ -87,9 +92,15 @@ impl Outbox {
                 return Ok(false);
             }
             done(first.kind);
+            self.greeting_bytes -= first.charged;
             self.queue.pop_front();
         }
         Ok(true)
+    }
+
+    /// Bytes of the greetings that wait.
+    pub fn greeting_bytes(&self) -> usize {
+        self.greeting_bytes
     }
 
     /// Buffers in the outbox.
@@ -108,16 +119,23 @@ impl Outbox {
         self.queue.retain(|queued| queued.begun);
         self.queue.iter_mut().for_each(|queued| queued.kind = FrameKind::Greeting);
         self.bytes = 0;
+        self.greeting_bytes = self.queue.iter().map(|queued| queued.charged).sum();
         !self.queue.is_empty()
     }
 
     fn add(&mut self, queued: Queued) {
         self.bytes += queued.counted_bytes();
+        self.greeting_bytes += queued.charged;
         self.queue.push_back(queued);
     }
 }
 
 impl Queued {
+    fn new(rest: Bytes, kind: FrameKind, begun: bool, now: Tick) -> Self {
+        let charged = if kind == FrameKind::Greeting { rest.len() } else { 0 };
+        Self { rest, kind, charged, queued_at: now, begun }
+    }
+
     fn counted_bytes(&self) -> usize {
         if self.kind == FrameKind::Greeting { 0 } else { self.rest.len() }
     }
@@ -170,6 +188,15 @@ mod tests {
 
     #[test]
     fn a_greeting_does_not_count_towards_the_bound() {
+        let mut outbox = Outbox::with_rest(Bytes::from(vec![0; 300 << 10]), FrameKind::Greeting, true, NOW);
+        assert!(outbox.push(Bytes::from(vec![0; 64 << 10]), FrameKind::Plain, NOW, &Limits::default()).is_ok());
+        assert_eq!(outbox.greeting_bytes(), 300 << 10);
+        flush(&mut outbox, 9, 9);
+        assert_eq!(outbox.greeting_bytes(), 300 << 10, "the buffer is held whole");
+        assert!(outbox.discard_unsent());
+        assert_eq!(outbox.greeting_bytes(), 300 << 10);
+        flush(&mut outbox, 1 << 20, 1 << 20);
+        assert_eq!(outbox.greeting_bytes(), 0);
         let mut outbox = Outbox::with_rest(Bytes::from(vec![0; 300 << 10]), FrameKind::Greeting, true, NOW);
         assert!(outbox.push(Bytes::from(vec![0; 64 << 10]), FrameKind::Plain, NOW, &Limits::default()).is_ok());
         assert_eq!(outbox.push("x".into(), FrameKind::Plain, NOW, &Limits::default()), Err(Full));

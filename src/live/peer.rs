@@ -26,8 +26,9 @@ pub struct Peer {
     pub generation: u32,
     /// The peer's entry in its room's subscribers. `None` before it has entered and once it leaves.
     pub membership: Option<Membership>,
-    /// The low 32 bits of the `seq` after which the peer has every frame.
-    pub synced_from: u32,
+    /// The event's last `seq`, its low 32 bits, while the peer has been sent no numbered frame; any
+    /// other value after that. The event moves on, so a broadcast need not write here.
+    last_seq_unsent: u32,
     /// The time of the last byte it sent.
     heard_at: Tick,
     /// The time at which the scan has to check it; `state` says for what.
@@ -117,7 +118,7 @@ impl Peer {
             tls,
             generation,
             membership: None,
-            synced_from: 0,
+            last_seq_unsent: 0,
             heard_at: now,
             due_at,
             budget_full_at: now,
@@ -137,6 +138,21 @@ impl Peer {
     /// Sets the number it has proved, or none.
     pub fn set_number(&mut self, number: Option<Number>) {
         self.number = number.map_or(0, |number| number.0);
+    }
+
+    /// Notes that it has been sent no numbered frame, at the event's `last_seq`.
+    pub fn note_no_frame(&mut self, last_seq: u64) {
+        self.last_seq_unsent = last_seq as u32;
+    }
+
+    /// Notes that it has been sent numbered frames up to the event's `last_seq`.
+    pub fn note_frames(&mut self, last_seq: u64) {
+        self.last_seq_unsent = (last_seq as u32).wrapping_sub(1);
+    }
+
+    /// Has it been sent no numbered frame, now that the event's last is `last_seq`?
+    pub fn has_no_frame(&self, last_seq: u64) -> bool {
+        self.last_seq_unsent == last_seq as u32
     }
 
     /// Was it closed or removed? Then it gets no frame and its messages are ignored.
@@ -185,6 +201,11 @@ impl Peer {
         Ok(is_empty)
     }
 
+    /// Bytes of greetings that wait in its outbox.
+    pub fn greeting_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.greeting_bytes())
+    }
+
     /// Drops the outbox but for the rest of a buffer that has begun to leave.
     pub fn discard_unsent(&mut self) {
         if self.outbox.as_mut().is_some_and(|outbox| !outbox.discard_unsent()) {
@@ -225,6 +246,26 @@ impl Peer {
     pub fn unfinished_bytes(&self) -> usize {
         let frames = self.unfinished.as_ref().map_or(0, |unfinished| unfinished.bytes());
         frames + self.tls.as_ref().map_or(0, |tls| tls.buffered_input_bytes())
+    }
+
+    /// Notes since when it owns unfinished bytes, after they have changed.
+    pub fn note_unfinished(&mut self, now: Tick) {
+        let has_record = self.tls.as_ref().is_some_and(|tls| tls.buffered_input_bytes() > 0);
+        if has_record {
+            self.unfinished.get_or_insert_default();
+        }
+        match &mut self.unfinished {
+            Some(unfinished) if unfinished.is_empty() && !has_record => self.unfinished = None,
+            Some(unfinished) => drop(unfinished.began_at.get_or_insert(now)),
+            None => {}
+        }
+    }
+
+    /// Notes that a frame has ended: its message, unless it is a fragment, and the next one begins.
+    pub fn note_frame_end(&mut self, now: Tick) {
+        if let Some(unfinished) = self.unfinished.as_mut().filter(|unfinished| !unfinished.has_fragments()) {
+            unfinished.began_at = Some(now);
+        }
     }
 
     /// Drops its unfinished frames and records.

@@ -9,7 +9,8 @@
 //! The way of a broadcast: the sequencer puts one [`Publication`] into every `inbox`; the
 //! `event_loop` takes it out; `broadcast` writes it to each peer's socket in turn. `join` admits
 //! peers, `read` decodes what they send, `close` ends them. A reactor never waits for a peer or for
-//! another reactor, and knows no JSON.
+//! another reactor, and knows no JSON. A panic costs a reactor its own peers, which reconnect, and
+//! nothing else (`start_over`).
 //!
 //! # Tried, and did not pay
 //! Measured with `benches/side_by_side` on two cores; medians of five interleaved rounds unless
@@ -37,9 +38,12 @@
 mod broadcast;
 mod close;
 mod event_loop;
+#[cfg(test)]
+mod faults;
 mod inbox;
 mod join;
 mod read;
+mod start_over;
 #[cfg(test)]
 mod testing;
 
@@ -168,7 +172,7 @@ impl Reactors {
         }
         self.handles.iter().for_each(|handle| handle.send(Job::Stop { spread, drain_max }));
         for thread in threads {
-            // It has not panicked: a panic would have ended the process.
+            // It has not panicked: it catches panics, and one that it cannot end the process.
             let _ = thread.join();
         }
     }

@@ -31,6 +31,18 @@ pub struct Snapshot {
     pub ring: Ring,
     /// The ready-made `state_sync` per role, as whole WebSocket frames.
     pub sync: ByRole<Bytes>,
+    /// Answers made from the snapshot. Later snapshots share them until something in them changes.
+    pub documents: Arc<Documents>,
+}
+
+/// The large answers that everybody may ask for: each is made at its first request, and every later
+/// answer is a reference to it.
+#[derive(Debug, Default)]
+pub struct Documents {
+    /// The announced draws.
+    pub results: OnceLock<Bytes>,
+    /// The proof of each pick.
+    pub proof: OnceLock<Bytes>,
 }
 
 /// One event's live state. Dropping it frees the snapshot; its peers hold it, and are closed before
@@ -141,7 +153,7 @@ mod tests {
         let event =
             Event::new(EventId::parse(name).unwrap(), Settings::default(), SessionId([1; 16]), Epoch([2; 8]), Timestamp(0));
         let roster = Arc::new(Roster::new(1, 1));
-        Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
+        Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default(), documents: Arc::default() }
     }
 
     #[test]

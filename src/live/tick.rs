@@ -52,6 +52,14 @@ impl Clock {
 }
 
 #[cfg(test)]
+impl Clock {
+    /// Moves the clock on by `time`.
+    pub fn skip(&mut self, time: Duration) {
+        self.origin = self.origin.checked_sub(time).unwrap();
+    }
+}
+
+#[cfg(test)]
 impl Tick {
     /// The tick this many milliseconds after the start.
     pub const fn at(millis: u32) -> Self {

@@ -32,24 +32,27 @@ enum Sockets {
 }
 
 impl TokenSockets {
-    /// Adds a socket of `number`. Returns the oldest one, already removed, when there is one too
-    /// many.
-    pub fn add(&self, number: Number, peer: PeerId) -> Option<PeerId> {
+    /// Adds a socket of `number`. When there is one too many, the oldest is removed if `evict`,
+    /// which tells its reactor, returns true. Otherwise nothing changes. Returns whether the socket
+    /// was added.
+    ///
+    /// `evict` is called under the lock, so that no reactor sees a list that may change back.
+    pub fn add(&self, number: Number, peer: PeerId, evict: impl FnOnce(PeerId) -> bool) -> bool {
         match self.lock().entry(number) {
             Entry::Vacant(vacant) => {
                 vacant.insert(Sockets::One(peer));
-                None
+                true
             }
-            Entry::Occupied(mut occupied) => occupied.get_mut().add(peer),
+            Entry::Occupied(mut occupied) => occupied.get_mut().add(peer, evict),
         }
     }
 
-    /// Adds the oldest socket back in its place: its reactor could not be told.
-    pub fn restore_oldest(&self, number: Number, oldest: PeerId) {
-        match self.lock().entry(number) {
-            Entry::Vacant(vacant) => drop(vacant.insert(Sockets::One(oldest))),
-            Entry::Occupied(mut occupied) => occupied.get_mut().list().insert(0, oldest),
-        }
+    /// Is this socket one of `number`? One that has the number and is not was evicted.
+    pub fn holds(&self, number: Number, peer: PeerId) -> bool {
+        self.lock().get(&number).is_some_and(|sockets| match sockets {
+            Sockets::One(one) => *one == peer,
+            Sockets::Several(peers) => peers.contains(&peer),
+        })
     }
 
     /// Removes a socket of `number`, if it is one.
@@ -68,10 +71,32 @@ impl TokenSockets {
         }
     }
 
+    /// Removes the sockets of one reactor. O(numbers).
+    pub fn remove_all_of(&self, reactor: u16) {
+        self.lock().retain(|_, sockets| match sockets {
+            Sockets::One(one) => one.reactor != reactor,
+            Sockets::Several(peers) => {
+                peers.retain(|peer| peer.reactor != reactor);
+                !peers.is_empty()
+            }
+        });
+    }
+
     /// Numbers that have a socket.
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// The sockets of all numbers, each number's oldest first.
+    #[cfg(test)]
+    pub fn all(&self) -> Vec<(Number, PeerId)> {
+        let numbers = self.lock();
+        let sockets = numbers.iter().flat_map(|(number, sockets)| match sockets {
+            Sockets::One(one) => vec![(*number, *one)],
+            Sockets::Several(peers) => peers.iter().map(|peer| (*number, *peer)).collect(),
+        });
+        sockets.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Number, Sockets>> {
@@ -82,11 +107,17 @@ impl TokenSockets {
 }
 
 impl Sockets {
-    fn add(&mut self, peer: PeerId) -> Option<PeerId> {
+    fn add(&mut self, peer: PeerId, evict: impl FnOnce(PeerId) -> bool) -> bool {
         let peers = self.list();
         peers.retain(|other| *other != peer);
+        if peers.len() == SOCKETS_PER_NUMBER_MAX {
+            if !evict(peers[0]) {
+                return false;
+            }
+            peers.remove(0);
+        }
         peers.push(peer);
-        (peers.len() > SOCKETS_PER_NUMBER_MAX).then(|| peers.remove(0))
+        true
     }
 
     fn list(&mut self) -> &mut Vec<PeerId> {
@@ -111,23 +142,30 @@ mod tests {
     #[test]
     fn the_fifth_socket_replaces_the_oldest() {
         let sockets = TokenSockets::default();
-        let replaced: Vec<_> = (1..=6).map(|slot| sockets.add(Number(1), peer(slot))).collect();
+        let add = |number, slot| {
+            let mut evicted = None;
+            assert!(sockets.add(Number(number), peer(slot), |oldest| evicted.replace(oldest).is_none()));
+            evicted
+        };
+        let replaced: Vec<_> = (1..=6).map(|slot| add(1, slot)).collect();
         assert_eq!(replaced, [None, None, None, None, Some(peer(1)), Some(peer(2))]);
-        assert_eq!(sockets.add(Number(2), peer(9)), None, "another number is another token");
-        assert_eq!(sockets.add(Number(1), peer(6)), None, "a token proved twice counts once");
+        assert_eq!(add(2, 9), None, "another number is another token");
+        assert_eq!(add(1, 6), None, "a token proved twice counts once");
         sockets.remove(Number(1), peer(4));
-        assert_eq!(sockets.add(Number(1), peer(7)), None, "one had left");
-        sockets.restore_oldest(Number(1), peer(3));
-        assert_eq!(sockets.add(Number(1), peer(8)), Some(peer(3)));
+        assert_eq!(add(1, 7), None, "one had left");
+        assert!(!sockets.add(Number(1), peer(8), |_| false), "the oldest could not be told");
+        assert!(sockets.holds(Number(1), peer(3)) && !sockets.holds(Number(1), peer(8)));
+        assert_eq!(add(1, 8), Some(peer(3)));
+        assert!(!sockets.holds(Number(1), peer(3)) && sockets.holds(Number(2), peer(9)));
     }
 
     #[test]
     fn nothing_is_left_after_the_last_socket() {
         let sockets = TokenSockets::default();
         for slot in 0..4 {
-            sockets.add(Number(1), peer(slot));
+            sockets.add(Number(1), peer(slot), |_| true);
         }
-        sockets.add(Number(2), peer(9));
+        sockets.add(Number(2), peer(9), |_| true);
         sockets.remove(Number(2), peer(8));
         assert_eq!(sockets.len(), 2, "a stranger removes nobody");
         (0..4).for_each(|slot| sockets.remove(Number(1), peer(slot)));

@@ -11,14 +11,19 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use socket2::SockRef;
 use std::io;
+#[cfg(not(test))]
+use std::net::TcpStream as Socket;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsRawFd;
+
+#[cfg(test)]
+use crate::live::faulty_socket::Socket;
 
 /// A socket that belongs to a reactor. Dropping it closes the connection and ends its registration,
 /// since the descriptor has no duplicate.
 #[derive(Debug)]
 pub struct Transport {
-    socket: TcpStream,
+    socket: Socket,
 }
 
 impl Transport {
@@ -28,9 +33,10 @@ impl Transport {
     ///
     /// # Errors
     /// When the kernel refuses the setting, as it may for a socket whose peer has gone.
+    #[cfg_attr(not(test), expect(clippy::useless_conversion, reason = "a test's socket is of another type"))]
     pub fn open(socket: TcpStream, limits: &Limits) -> io::Result<Self> {
         SockRef::from(&socket).set_send_buffer_size(limits.send_buffer_bytes)?;
-        Ok(Self { socket })
+        Ok(Self { socket: Socket::from(socket) })
     }
 
     /// Registers the socket for both directions, edge-triggered: once for its whole life.

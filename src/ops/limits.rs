@@ -1,5 +1,6 @@
-//! The limit on open files, which bounds connections. The usual soft limit is 1,024, and a hall of
-//! phones exceeds it; a process may raise it to the hard limit without asking anybody.
+//! The limits that bound connections: open files, and memory. The usual soft limit on open files is
+//! 1,024, and a hall of phones exceeds it; a process may raise it to the hard limit without asking
+//! anybody.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -10,6 +11,43 @@ const RESERVED: u64 = 40;
 /// Descriptors per worker or socket thread: its readiness queue, its waker and, for a worker, its
 /// clone of the queue.
 const PER_THREAD: u64 = 3;
+
+/// Bytes of memory that a connection may pin at worst: what its kernel holds for a peer that reads
+/// nothing, and its own state.
+const BYTES_PER_CONNECTION: u64 = 56 << 10;
+
+/// Bytes of memory beside connections: the program, its events and every budget.
+const RESERVED_MEMORY: u64 = 128 << 20;
+
+/// Connections, at least, whatever the memory.
+const CONNECTIONS_MIN: u64 = 256;
+
+/// Connections for which the memory of this process has room, were all of them hostile. The limit
+/// on open files alone let 3 GB of unread answers into a group of 400 MB.
+pub fn connections_in_memory() -> usize {
+    connections_in(memory_limit().unwrap_or(u64::MAX))
+}
+
+fn connections_in(memory: u64) -> usize {
+    let connections = memory.saturating_sub(RESERVED_MEMORY) / BYTES_PER_CONNECTION;
+    usize::try_from(connections.max(CONNECTIONS_MIN)).unwrap_or(usize::MAX)
+}
+
+/// Bytes of memory that this process may use: the limit of its control group, or the machine's
+/// memory where that is less or there is none.
+fn memory_limit() -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = table.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    let group = group_memory_max(&std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
+    total.map(|kib| kib << 10).into_iter().chain(group).min()
+}
+
+/// The memory limit of this process's control group, which `/proc/self/cgroup` names as `0::/path`.
+pub fn group_memory_max(group: &str) -> Option<u64> {
+    let path = group.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let text = std::fs::read_to_string(format!("/sys/fs/cgroup{}/memory.max", path.trim_end_matches('/'))).ok()?;
+    text.trim().parse().ok()
+}
 
 /// Raises the soft limit as far as `connections` need it beside so many worker and socket
 /// `threads`, and returns how many connections there may be: at most `connections`, at least one.
@@ -47,6 +85,14 @@ mod tests {
         let soft = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         assert!(all <= hard && soft >= all);
         assert!(raise_open_files(10_000_000, 12) as u64 <= all, "threads need descriptors too");
+    }
+
+    #[test]
+    fn memory_bounds_connections() {
+        assert_eq!(connections_in(400 << 20), 4_973, "the unit's limit on the smallest box");
+        assert_eq!((connections_in(0), connections_in(128 << 20)), (256, 256));
+        assert!(connections_in(u64::MAX) > 1_000_000);
+        assert!(memory_limit().is_some_and(|bytes| bytes > 16 << 20), "this machine has memory");
     }
 
     #[test]

@@ -200,7 +200,10 @@ impl EventState {
         let connections = self.room.as_ref().map_or(0, |room| room.connections.total());
         self.counts.note_greeting(connections);
         let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, role, None)));
-        Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync })
+        let previous = self.room.as_ref().map(|room| room.snapshot());
+        let same = previous.filter(|previous| previous.event.has_same_draws(&event));
+        let documents = same.map(|previous| Arc::clone(&previous.documents)).unwrap_or_default();
+        Arc::new(Snapshot { revision: self.revision, event, roster, ring, sync, documents })
     }
 }
 

@@ -118,6 +118,14 @@ impl TestServer {
         socket
     }
 
+    /// Waits until the event counts this many sockets.
+    pub async fn until_connected(&self, count: u64) {
+        let deadline = Instant::now() + TIMEOUT;
+        while self.admin_get("stats").await["connection_count"] != count {
+            assert!(Instant::now() < deadline, "timed out waiting for {count} sockets");
+        }
+    }
+
     /// Starts a draw; returns its id.
     pub async fn start_draw(&self, spec: &Value) -> u64 {
         self.admin_post("draw/start-animation", spec).await.ok()["draw_id"].as_u64().expect("a started draw has an id")

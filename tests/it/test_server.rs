@@ -127,6 +127,11 @@ impl TestServer {
         assert_eq!(result, 0, "the limit on file sizes can be set");
     }
 
+    /// Has the process exited?
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until the process has exited.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;

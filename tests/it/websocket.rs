@@ -1,10 +1,11 @@
 //! The WebSocket's contract: roles and credentials, frames, catching up, and close codes.
 
 use crate::event_steps::{EVENT, prize};
-use crate::test_server::{ADMIN_TOKEN, TestServer};
-use crate::websocket_client::{Received, gapless, masked};
+use crate::test_server::{ADMIN_TOKEN, TIMEOUT, TestServer};
+use crate::websocket_client::{Received, Socket, gapless, masked};
 use hyper::Method;
 use serde_json::json;
+use std::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -110,7 +111,7 @@ async fn a_socket_that_does_not_authenticate_within_five_seconds_is_closed() {
     let server = TestServer::start().await;
     server.open_event().await;
     let mut silent = server.socket(EVENT, "?role=admin").await;
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     assert_eq!(silent.closed().await, 4401);
     assert!(start.elapsed().as_secs() >= 4, "it has five seconds: {:?}", start.elapsed());
 }
@@ -159,6 +160,65 @@ async fn a_flooding_socket_is_closed_and_no_other_is_affected() {
     };
     assert_eq!(flooding.await, 4429);
     quiet.drain().await;
+}
+
+#[tokio::test]
+async fn no_more_connections_are_open_than_allowed() {
+    const ALLOWED: usize = 50;
+    let server = TestServer::start_with(&[("LUCKYDRAW_CONNECTIONS_MAX", "50"), ("LUCKYDRAW_SOCKET_THREADS", "2")]).await;
+    server.open_event().await;
+    for query in ["", "?role=display"] {
+        let connect = || Socket::try_connect(server.address, EVENT, query, &[]);
+        let tried = futures_util::future::join_all((0..400).map(|_| connect())).await;
+        let open: Vec<Socket> = tried.into_iter().filter_map(Result::ok).collect();
+        // A connection of an earlier call may hold one.
+        assert!((ALLOWED - 2..=ALLOWED).contains(&open.len()), "{} are open, {query}", open.len());
+        drop(open);
+        // Every place comes back.
+        let mut again = Vec::new();
+        let deadline = Instant::now() + TIMEOUT;
+        while again.len() < ALLOWED - 2 {
+            again.extend(connect().await);
+            assert!(Instant::now() < deadline, "{} places came back", again.len());
+        }
+        again.clear();
+        server.until_connected(0).await;
+    }
+}
+
+/// The message that panics is understood by debug builds alone.
+#[cfg(debug_assertions)]
+#[tokio::test]
+async fn a_panic_in_a_socket_thread_costs_its_own_sockets_a_reconnect() {
+    let mut server = TestServer::start_with(&[("LUCKYDRAW_SOCKET_THREADS", "2")]).await;
+    server.open_event().await;
+    let phones = server.register_many(8).await;
+    for round in 0..3 {
+        // The threads get sockets in turn.
+        let mut sockets = Vec::new();
+        for phone in &phones {
+            sockets.push(server.phone_socket(phone).await);
+        }
+        sockets[round].send(Message::text("panic!")).await;
+        let (mut doomed, mut unharmed): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+        for (index, socket) in sockets.into_iter().enumerate() {
+            if index % 2 == round % 2 { doomed.push(socket) } else { unharmed.push(socket) }
+        }
+        for socket in &mut doomed {
+            assert_eq!(socket.closed().await, 1012);
+        }
+        let mut back = [server.socket(EVENT, "").await.synced().await, server.socket(EVENT, "").await.synced().await];
+        server.until_connected(6).await;
+        server.whole_draw(&prize(&format!("Prize {round}"))).await;
+        for socket in unharmed.iter_mut().chain(&mut back) {
+            assert_eq!(socket.until("winner_announced").await["prize_name"], format!("Prize {round}"));
+            gapless(&socket.numbered());
+        }
+        drop((unharmed, back));
+        server.until_connected(0).await;
+    }
+    assert!(server.printed().contains("a socket thread panicked"), "{}", server.printed());
+    assert!(!server.has_ended(), "the same process serves on");
 }
 
 #[tokio::test]

@@ -13,7 +13,6 @@ use crate::live::subscribers::Subscribers;
 use crate::live::{CloseCode, PeerId, Role};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 impl EventLoop {
     /// Broadcasts a publication to its room's peers here, unless they started with it or a later
@@ -43,7 +42,7 @@ impl EventLoop {
 
     fn broadcast(&mut self, key: u32, role: Role, publication: &Publication) {
         let Some(frames) = &publication.frames[role] else { return };
-        let subscribers = &self.subscribers[key as usize];
+        let subscribers = &mut self.subscribers[key as usize];
         let kind = match publication.announces {
             Some(draw) if role == Role::Phone => FrameKind::Announcement(draw),
             _ => FrameKind::Plain,
@@ -57,7 +56,7 @@ impl EventLoop {
                 Err(error) => self.verdicts.push((slot, error.into())),
             }
         }
-        subscribers.room.connections.behind.fetch_add(fell_behind, Relaxed);
+        subscribers.count_behind(fell_behind);
         if let FrameKind::Announcement(draw) = kind {
             let expected = subscribers.admitted[role].len() as u32;
             subscribers.room.delivery.count_broadcast(draw, expected, delivered);
@@ -80,7 +79,8 @@ impl EventLoop {
         let subscribers: &Subscribers = &self.subscribers[key as usize];
         for slot in subscribers.slots() {
             let peer = &mut self.peers[slot as usize];
-            peer.synced_from = subscribers.snapshot.ring.last_seq() as u32;
+            // The publication that brings the new epoch brings frames.
+            peer.note_frames(subscribers.snapshot.ring.last_seq());
             if let Some(number) = peer.number().filter(|_| is_new_session) {
                 let id = PeerId { reactor: self.index, slot, generation: peer.generation };
                 subscribers.room.token_sockets.remove(number, id);
@@ -113,6 +113,7 @@ mod tests {
     use crate::live::limits::Limits;
     use crate::live::reactor::testing::*;
     use crate::wire::text_frame;
+    use std::sync::atomic::Ordering::Relaxed;
     use std::time::Duration;
 
     #[test]

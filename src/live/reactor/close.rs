@@ -11,7 +11,6 @@ use crate::live::peer::{Membership, PeerState, SendError, SendOutcome, close_fra
 use crate::live::reactor::event_loop::EventLoop;
 use crate::live::{CloseCode, PeerId};
 use bytes::Bytes;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An empty ping (RFC 6455 section 5.5.2).
@@ -23,8 +22,14 @@ impl EventLoop {
         // Of several buffers sent in a row, the first may already have closed the peer.
         let peer = &mut self.peers[slot as usize];
         if !peer.is_leaving() {
+            let before = peer.greeting_bytes();
             let sent = peer.send(frames, kind, self.now, &self.limits);
+            let after = peer.greeting_bytes();
+            self.greeting_bytes = self.greeting_bytes - before + after;
             self.handle_send_outcome(slot, sent);
+            if after > before && self.greeting_bytes > self.limits.greeting_bytes_max {
+                self.close(slot, CloseCode::Overloaded);
+            }
         }
     }
 
@@ -48,14 +53,17 @@ impl EventLoop {
     /// Sends what waits in a peer's outbox, now that its socket takes more.
     pub fn flush_outbox(&mut self, slot: u32) {
         let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| peer.outbox.is_some()) else { return };
-        let room = peer.membership.map(|membership| &self.subscribers[membership.subscribers as usize].room);
+        let membership = peer.membership;
+        let room = membership.map(|membership| &self.subscribers[membership.subscribers as usize].room);
+        let before = peer.greeting_bytes();
         let is_empty = peer.flush_outbox(|kind| {
             if let (FrameKind::Announcement(draw), Some(room)) = (kind, room) {
                 room.delivery.count_late_delivery(draw);
             }
         });
-        match (is_empty, room) {
-            (Ok(true), Some(room)) => drop(room.connections.behind.fetch_sub(1, Relaxed)),
+        self.greeting_bytes = self.greeting_bytes - before + peer.greeting_bytes();
+        match (is_empty, membership) {
+            (Ok(true), Some(membership)) => self.subscribers[membership.subscribers as usize].count_caught_up(),
             (Ok(true), None) => self.begin_drain(slot),
             (Ok(false), _) => {}
             // The peer still has its outbox, by which the count of peers behind is corrected.
@@ -89,7 +97,9 @@ impl EventLoop {
         let peer = &mut self.peers[slot as usize];
         self.unfinished_bytes -= peer.unfinished_bytes();
         peer.discard_unfinished();
+        self.greeting_bytes -= peer.greeting_bytes();
         peer.discard_unsent();
+        self.greeting_bytes += peer.greeting_bytes();
         peer.state = PeerState::Closing;
         peer.due_at = self.now.after(self.limits.close_frame_age_max);
         match peer.send_own(&close_frame(code), self.now, &self.limits) {
@@ -111,6 +121,7 @@ impl EventLoop {
         self.unfinished_bytes -= peer.unfinished_bytes();
         self.closing -= usize::from(peer.is_leaving());
         peer.discard_unfinished();
+        self.greeting_bytes -= peer.greeting_bytes();
         peer.outbox = None;
         peer.state = PeerState::Removed;
         self.removed.push(slot);
@@ -129,19 +140,15 @@ impl EventLoop {
         let peer = &mut self.peers[slot as usize];
         let Some(membership) = peer.membership.take() else { return };
         let subscribers = &mut self.subscribers[membership.subscribers as usize];
-        let connections = &subscribers.room.connections;
         if peer.outbox.is_some() {
-            connections.behind.fetch_sub(1, Relaxed);
+            subscribers.count_caught_up();
         }
         if let Some(number) = peer.number() {
             let id = PeerId { reactor: self.index, slot, generation: peer.generation };
             subscribers.room.token_sockets.remove(number, id);
         }
         let moved = match peer.state {
-            PeerState::Admitted(role) => {
-                connections.count_leave(role, unix_ms());
-                subscribers.remove_admitted(role, membership.index())
-            }
+            PeerState::Admitted(role) => subscribers.remove_admitted(role, membership.index(), unix_ms()),
             PeerState::PendingAuth(_) => subscribers.remove_pending(membership.index()).1,
             PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => {
                 unreachable!("only these two are members of a room")
@@ -158,8 +165,7 @@ impl EventLoop {
         match sent {
             Ok(SendOutcome::FellBehind) => {
                 if let Some(membership) = self.peers[slot as usize].membership {
-                    let subscribers = &self.subscribers[membership.subscribers as usize];
-                    subscribers.room.connections.behind.fetch_add(1, Relaxed);
+                    self.subscribers[membership.subscribers as usize].count_behind(1);
                 }
             }
             Ok(SendOutcome::Complete | SendOutcome::StillBehind) => {}
@@ -179,7 +185,7 @@ impl EventLoop {
 }
 
 /// The wall clock, which the sequencer compares with its own.
-fn unix_ms() -> i64 {
+pub fn unix_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 

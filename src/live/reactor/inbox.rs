@@ -5,7 +5,7 @@
 //! which they came; a job must never wait for a peer.
 
 use crate::base::threads::LivenessProbe;
-use crate::draw::DrawId;
+use crate::draw::{DrawId, LinkId, Number};
 use crate::live::message_handler::ResumePoint;
 use crate::live::peer::close_frame;
 use crate::live::room::{Room, Snapshot};
@@ -20,6 +20,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The wake-up's token in the readiness queue: no slot is so high.
 pub const WAKER: Token = Token(usize::MAX);
@@ -56,6 +57,9 @@ pub struct Join {
     pub read_ahead: Bytes,
     /// The decision about the socket.
     pub admission: Admission,
+    /// Its place among all connections, held until its descriptor is closed; `None` where nobody
+    /// counts.
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The decision about a socket that joins.
@@ -69,6 +73,8 @@ pub enum Admission {
         role: Role,
         /// The number that a phone has proved.
         identity: Option<Identity>,
+        /// The link that has proved its role. One that is revoked by now is closed with 4401.
+        link: Option<LinkId>,
         /// The last frame that it has received, if it returns.
         since: Option<ResumePoint>,
     },
@@ -90,6 +96,12 @@ pub enum Admission {
 }
 
 impl Join {
+    /// A plain socket whose handshake is answered, uncounted.
+    pub fn new(socket: TcpStream, admission: Admission) -> Self {
+        let (response, read_ahead) = (Bytes::new(), Bytes::new());
+        Self { socket, tls: None, response, read_ahead, admission, permit: None }
+    }
+
     /// Closes a socket that cannot join.
     pub fn reject(mut self, code: CloseCode) {
         // Only what the kernel takes at once is sent: no reactor owns this socket.
@@ -110,8 +122,9 @@ pub enum Job {
     Publish(Arc<Publication>),
     Unicast(PeerId, Bytes),
     Join(Box<Join>),
-    /// Close this peer: a newer socket of its number joined another reactor.
-    Replace(PeerId),
+    /// Close this peer if it still has this number: a newer socket of the number joined another
+    /// reactor.
+    Replace(PeerId, Number),
     /// Drop this probe, which tells its sender that the reactor still does its work.
     Probe(LivenessProbe),
     Stop {
@@ -235,9 +248,9 @@ mod tests {
         let poll = Poll::new().unwrap();
         let (sender, jobs) = bounded(1);
         let handle = ReactorHandle::new(sender, Arc::new(Wakeup::new(Waker::new(poll.registry(), WAKER).unwrap())));
-        let replace = || Job::Replace(PeerId { reactor: 0, slot: 0, generation: 1 });
+        let replace = || Job::Replace(PeerId { reactor: 0, slot: 0, generation: 1 }, Number(1));
         assert!(handle.try_send(replace()).is_ok());
-        assert!(matches!(handle.try_send(replace()), Err(TrySendError::Full(Job::Replace(_)))));
+        assert!(matches!(handle.try_send(replace()), Err(TrySendError::Full(Job::Replace(..)))));
         assert!(!handle.send_by(replace(), Instant::now()));
         drop(jobs);
         handle.send(replace());

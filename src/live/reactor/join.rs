@@ -6,7 +6,7 @@
 //! Both happen here, on the thread that broadcasts, so no frame can come between them. A join never
 //! waits for its peer.
 
-use crate::draw::Number;
+use crate::draw::{LinkId, Number};
 use crate::live::message_handler::ResumePoint;
 use crate::live::outbox::FrameKind;
 use crate::live::peer::{Membership, Peer, PeerState};
@@ -28,6 +28,7 @@ const COPIED_BYTES_MAX: usize = 16 << 10;
 impl EventLoop {
     /// Takes over a socket. One whose peer has gone meanwhile is dropped.
     pub fn join(&mut self, join: Join) {
+        let permit = join.permit;
         let Ok(transport) = Transport::open(join.socket, &self.limits) else { return };
         let slot = self.peers.vacant_key() as u32;
         if transport.register(self.poll.registry(), Token(slot as usize)).is_err() {
@@ -37,11 +38,17 @@ impl EventLoop {
         let peer = Peer::new(transport, join.tls, self.joined, self.now, self.now.after(self.limits.auth_max));
         self.unfinished_bytes += peer.unfinished_bytes();
         self.peers.insert(peer);
+        match (&mut self.permits, permit) {
+            (Some(permits), Some(permit)) => permits.merge(permit),
+            (permits, permit) => *permits = permits.take().or(permit),
+        }
         let (entered, since) = match join.admission {
             _ if self.stop_at.is_some() => (Err(CloseCode::Restarting), None),
             Admission::Rejected { code } => (Err(code), None),
             Admission::PendingAuth { room, role, since } => (self.await_auth(slot, room, role, since), None),
-            Admission::Admitted { room, role, identity, since } => (self.enter_room(slot, room, role, identity), since),
+            Admission::Admitted { room, role, identity, link, since } => {
+                (self.enter_room(slot, room, role, identity, link), since)
+            }
         };
         match entered {
             Ok(()) => self.greet(slot, since, &join.response),
@@ -73,26 +80,35 @@ impl EventLoop {
         if let Err(code) = self.bind_number(slot, number) {
             return self.close(slot, code);
         }
-        let peer = &self.peers[slot as usize];
+        let peer = &mut self.peers[slot as usize];
         let Some(membership) = peer.membership else { return };
         let subscribers = &mut self.subscribers[membership.subscribers as usize];
-        let from = subscribers.full_seq(peer.synced_from);
-        let missed = since.filter(|since| since.seq < from).and_then(|since| subscribers.missed(since, from));
+        // After a numbered frame an older one would come out of order; the `state_sync` covers it.
+        let last = subscribers.snapshot.ring.last_seq();
+        let since = since.filter(|_| peer.has_no_frame(last));
+        let room_for_greetings = self.limits.greeting_bytes_max.saturating_sub(self.greeting_bytes);
+        let missed = since.and_then(|since| subscribers.missed(since));
+        let missed = missed.filter(|missed| !missed.is_empty() && missed.len() <= room_for_greetings);
         let sync = self.handler.state_sync(&subscribers.snapshot, role, Some(number));
-        match (missed, since) {
-            (Some(missed), Some(since)) => {
-                self.peers[slot as usize].synced_from = since.seq as u32;
+        match missed {
+            Some(missed) => {
+                peer.note_frames(last);
                 self.send_buffers(slot, &[reply, &missed, &sync], FrameKind::Greeting);
             }
             // Counted: a phone that proves its token again and again must not fill its outbox for
             // free.
-            _ => self.send_buffers(slot, &[reply, &sync], FrameKind::Plain),
+            None => self.send_buffers(slot, &[reply, &sync], FrameKind::Plain),
         }
     }
 
-    /// Closes a peer whose number has one socket too many.
-    pub fn replace(&mut self, oldest: PeerId) {
-        if let Some(slot) = self.find_slot(oldest) {
+    /// Closes a peer that was the oldest socket of `number`, which has one too many. Leaves alone a
+    /// peer that has proved another number meanwhile, or the same one again.
+    pub fn replace(&mut self, oldest: PeerId, number: Number) {
+        let Some(slot) = self.find_slot(oldest) else { return };
+        let peer = &self.peers[slot as usize];
+        let Some(membership) = peer.membership else { return };
+        let room = &self.subscribers[membership.subscribers as usize].room;
+        if peer.number() == Some(number) && !room.token_sockets.holds(number, oldest) {
             self.close(slot, CloseCode::Replaced);
         }
     }
@@ -107,9 +123,21 @@ impl EventLoop {
         Ok(())
     }
 
-    fn enter_room(&mut self, slot: u32, room: Arc<Room>, role: Role, identity: Option<Identity>) -> Result<(), CloseCode> {
+    fn enter_room(
+        &mut self,
+        slot: u32,
+        room: Arc<Room>,
+        role: Role,
+        identity: Option<Identity>,
+        link: Option<LinkId>,
+    ) -> Result<(), CloseCode> {
         let key = self.find_or_add_subscribers(room)?;
         self.subscribe(slot, key, role);
+        // By the latest snapshot, once the peer is listed. A link that is revoked later closes it
+        // by a publication.
+        if link.is_some_and(|link| self.subscribers[key as usize].room.snapshot().event.link_role(link).is_none()) {
+            return Err(CloseCode::BadToken);
+        }
         let Some(identity) = identity else { return Ok(()) };
         // A token is issued after its registration is committed, so its session is never ahead of
         // this reactor's snapshot.
@@ -129,14 +157,11 @@ impl EventLoop {
 
     /// Puts a peer on its role's list, counts it, and starts its heartbeat.
     fn subscribe(&mut self, slot: u32, key: u32, role: Role) {
-        let subscribers = &mut self.subscribers[key as usize];
-        let list = &mut subscribers.admitted[role];
-        list.push(slot);
+        let count = self.subscribers[key as usize].admit(role, slot);
         let peer = &mut self.peers[slot as usize];
-        peer.membership = Some(Membership::last(key, list.len()));
+        peer.membership = Some(Membership::last(key, count));
         peer.state = PeerState::Admitted(role);
         peer.due_at = self.now.after(self.jitter.between(self.limits.silence_min, self.limits.silence_max));
-        subscribers.room.connections.count_join(role);
     }
 
     /// Sends the rest of the handshake's `response`. An admitted peer also gets the frames after
@@ -148,10 +173,16 @@ impl EventLoop {
         };
         let subscribers = &mut self.subscribers[membership.subscribers as usize];
         let last = subscribers.snapshot.ring.last_seq();
-        let missed = since.and_then(|since| subscribers.missed(since, last).map(|frames| (since.seq, frames)));
+        let missed = since.and_then(|since| subscribers.missed(since)).unwrap_or_default();
+        // The frames are owed to those that read; the `state_sync` covers them.
+        let fits = self.greeting_bytes + missed.len() <= self.limits.greeting_bytes_max;
+        let missed = if fits { missed } else { Bytes::new() };
         let sync = self.handler.state_sync(&subscribers.snapshot, role, peer.number());
-        peer.synced_from = missed.as_ref().map_or(last, |(seq, _)| *seq) as u32;
-        let missed = missed.map(|(_, frames)| frames).unwrap_or_default();
+        if missed.is_empty() {
+            peer.note_no_frame(last)
+        } else {
+            peer.note_frames(last)
+        }
         self.send_buffers(slot, &[response, &missed, &sync], FrameKind::Greeting);
     }
 
@@ -164,14 +195,22 @@ impl EventLoop {
         if let Some(former) = peer.number().filter(|&former| former != number) {
             room.token_sockets.remove(former, id);
         }
-        peer.set_number(Some(number));
-        let Some(oldest) = room.token_sockets.add(number, id) else { return Ok(()) };
-        if oldest.reactor == self.index {
-            self.replace(oldest);
-        } else if self.inbox.handles[usize::from(oldest.reactor)].try_send(Job::Replace(oldest)).is_err() {
+        peer.set_number(None);
+        let mut replaced_here = None;
+        let evict = |oldest: PeerId| {
+            if oldest.reactor == self.index {
+                replaced_here = Some(oldest);
+                return true;
+            }
             // A reactor never waits for another. The client may retry.
-            room.token_sockets.restore_oldest(number, oldest);
+            self.inbox.handles[usize::from(oldest.reactor)].try_send(Job::Replace(oldest, number)).is_ok()
+        };
+        if !room.token_sockets.add(number, id, evict) {
             return Err(CloseCode::Overloaded);
+        }
+        self.peers[slot as usize].set_number(Some(number));
+        if let Some(oldest) = replaced_here {
+            self.replace(oldest, number);
         }
         Ok(())
     }
@@ -190,10 +229,12 @@ impl EventLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Epoch, SessionId};
+    use crate::base::chance;
+    use crate::draw::{Epoch, Link, LinkRole, SessionId, Timestamp};
     use crate::live::limits::Limits;
     use crate::live::peer::close_frame;
     use crate::live::reactor::testing::*;
+    use crate::live::room::Snapshot;
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
@@ -210,7 +251,8 @@ mod tests {
         let mut ahead = test.join(test.returning(9));
         let stranger = Some(ResumePoint { epoch: Epoch([9; 8]), seq: 1 });
         let room = test.room.clone();
-        let mut stranger = test.join(Admission::Admitted { room, role: Role::Display, identity: None, since: stranger });
+        let mut stranger =
+            test.join(Admission::Admitted { room, role: Role::Display, identity: None, link: None, since: stranger });
         // In whatever order the reactor takes these up: it has broadcast nothing of the room since
         // the first peer joined.
         test.publish("4");
@@ -253,10 +295,11 @@ mod tests {
                     far.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
                     let since = (clients.len() % 3 == 0)
                         .then_some(ResumePoint { epoch: EPOCH, seq: room.snapshot().ring.last_seq() / 2 });
-                    let admission = Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, since };
+                    let admission =
+                        Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since };
                     let socket = listener.accept().unwrap().0;
                     socket.set_nonblocking(true).unwrap();
-                    reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+                    reactors.join(Join::new(socket, admission));
                     clients.push(scope.spawn(move || follow(TestClient::new(far), since, FRAMES)));
                     if was_done {
                         break;
@@ -325,19 +368,105 @@ mod tests {
         for text in ["1", "2", "3"] {
             test.publish(text);
         }
-        let mut phone = test.phone();
+        let (mut phone, mut late) = (test.phone(), test.phone());
+        phone.send_text("number 7 1");
+        phone.expect(&["identified", "2", "3", &sync(3, Role::Phone, Some(7))]);
+        for since in ["1", "0"] {
+            phone.send_text(&format!("number 7 {since}"));
+            phone.expect(&["identified", &sync(3, Role::Phone, Some(7))]);
+        }
         test.publish("4");
         phone.expect(&["4"]);
-        phone.send_text("number 7 1");
-        phone.expect(&["identified", "2", "3", &sync(4, Role::Phone, Some(7))]);
-        phone.send_text("number 7 1");
-        phone.expect(&["identified", &sync(4, Role::Phone, Some(7))]);
-        phone.send_text("number 7 0");
-        phone.expect(&["identified", "1", &sync(4, Role::Phone, Some(7))]);
-        test.publish("5");
-        phone.expect(&["5"]);
+        late.expect(&["4"]);
+        late.send_text("number 7 1");
+        late.expect(&["identified", &sync(4, Role::Phone, Some(7))]);
         phone.send_text("whoami");
         assert!(phone.next_text().ends_with(" 7 true"));
+    }
+
+    #[test]
+    fn numbered_frames_come_once_and_in_order_wherever_a_peer_resumes() {
+        let seed = u64::from_le_bytes(chance::bytes());
+        println!("seed {seed}");
+        let mut choices = Choices(seed);
+        for _ in 0..40 {
+            let mut test = TestRoom::open(patient_limits(), 1);
+            let mut peers = Vec::new();
+            for _ in 0..30 {
+                let last = test.snapshot.ring.last_seq();
+                let since = choices.below(last + 2);
+                match choices.below(4) {
+                    0 => peers.push(test.join(if choices.below(2) == 0 { test.returning(since) } else { test.pending(since) })),
+                    1 => assert_eq!(test.publish(&(last + 1).to_string()), last + 1),
+                    2 if !peers.is_empty() => {
+                        let at = choices.below(peers.len() as u64) as usize;
+                        let peer: &mut TestClient = &mut peers[at];
+                        let message = if choices.below(4) == 0 { "display".into() } else { format!("number 7 {since}") };
+                        peer.send_text(&message);
+                    }
+                    _ if choices.below(12) == 0 => {
+                        let change = |snapshot: &mut Snapshot| snapshot.event.session = SessionId([last as u8; 16]);
+                        assert_eq!(test.publish_with(&(last + 1).to_string(), change, |_| {}), last + 1);
+                    }
+                    _ => {}
+                }
+            }
+            for peer in &mut peers {
+                peer.send_text("wrong");
+                let seqs: Vec<u64> = peer.until_closed().0.iter().filter_map(|text| text.parse().ok()).collect();
+                assert!(seqs.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{seqs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn greetings_that_nobody_reads_stay_within_their_budget() {
+        const BUDGET: usize = 1 << 20;
+        let mut test = TestRoom::open(Limits { greeting_bytes_max: BUDGET, ..patient_limits() }, 1);
+        let texts: Vec<String> = (1..=60).map(|n| format!("{n} {}", "x".repeat(4_000))).collect();
+        for text in &texts {
+            test.publish(text);
+        }
+        let frames = 4_000 * texts.len();
+        // Each missed another range, so that none shares its buffer with the next.
+        let unread: Vec<_> = (0..40).map(|n| test.join_raw(test.returning(n % 30))).collect();
+        let mut honest = test.join(test.returning(60));
+        honest.expect(&[&sync(60, Role::Phone, None)]);
+        let mut late = test.join(test.returning(58));
+        let first = late.next_text();
+        assert!(first == texts[58] || first == sync(60, Role::Phone, None), "missed frames or none");
+        eventually("all have joined", || test.room.connections.total() == 42);
+        let (mut whole, mut bare) = (0, 0);
+        for far in unread {
+            let mut client = TestClient::new(far);
+            match client.next_text().starts_with("sync") {
+                true => bare += 1,
+                false => whole += 1,
+            }
+        }
+        assert!(bare > 0 && whole >= BUDGET / frames && whole <= 3 * BUDGET / (frames / 2), "{whole} whole, {bare} bare");
+        // Their outboxes are empty again, and the budget is free.
+        eventually("a returning peer gets its frames again", || {
+            let mut back = test.join(test.returning(0));
+            back.next_text() == texts[0]
+        });
+    }
+
+    #[test]
+    fn a_link_that_is_revoked_during_the_handshake_opens_nothing() {
+        let mut test = TestRoom::open(patient_limits(), 1);
+        let _early = test.phone();
+        let link = |id| {
+            let room = test.room.clone();
+            Admission::Admitted { room, role: Role::Display, identity: None, link: Some(LinkId(id)), since: None }
+        };
+        let (standing, revoked) = (link(1), link(2));
+        let made = |id, revoked_at| Link { id: LinkId(id), role: LinkRole::Display, made_at: Timestamp(0), revoked_at };
+        let links = Arc::new(vec![made(1, None), made(2, Some(Timestamp(1)))]);
+        // The reactor hears of neither: it goes by the room's latest snapshot.
+        drop(test.next_publication("links", |snapshot| snapshot.event.links = links, |_| {}));
+        test.greeted(standing);
+        assert_eq!(test.join(revoked).until_closed(), (vec![], 4401));
     }
 
     #[test]
@@ -379,13 +508,8 @@ mod tests {
         let sent = [raw_frame(0x81, b"one"), raw_frame(0x81, &[b'x'; 16 << 10]), raw_frame(0x81, b"two")].concat();
         let (ahead, rest) = sent.split_at(sent.len() - 3);
         far.write_all(rest).unwrap();
-        test.reactors.join(Join {
-            socket,
-            tls: None,
-            response: Bytes::new(),
-            read_ahead: Bytes::copy_from_slice(ahead),
-            admission: test.admitted(Role::Phone),
-        });
+        let join = Join::new(socket, test.admitted(Role::Phone));
+        test.reactors.join(Join { read_ahead: Bytes::copy_from_slice(ahead), ..join });
         let long = format!("echo {}", "x".repeat(16 << 10));
         TestClient::new(far).expect(&[&sync(0, Role::Phone, None), "echo one", &long, "echo two"]);
     }
@@ -395,7 +519,8 @@ mod tests {
         const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
         let test = TestRoom::open(patient_limits(), 1);
         let stale = Identity { session: SessionId([9; 16]), number: Number(1) };
-        let stranger = Admission::Admitted { room: test.room.clone(), role: Role::Phone, identity: Some(stale), since: None };
+        let stranger =
+            Admission::Admitted { room: test.room.clone(), role: Role::Phone, identity: Some(stale), link: None, since: None };
         let admissions = [
             (test.admitted(Role::Phone), 0x81),
             (test.numbered(3), 0x81),
@@ -408,19 +533,13 @@ mod tests {
             let (socket, mut far) = test.connection();
             far.write_all(&raw_frame(0x89, b"there?")).unwrap();
             let response = Bytes::from_static(RESPONSE);
-            test.reactors.join(Join { socket, tls: None, response, read_ahead: Bytes::new(), admission });
+            test.reactors.join(Join { response, ..Join::new(socket, admission) });
             let mut received = [0; RESPONSE.len() + 1];
             far.read_exact(&mut received).unwrap();
             assert_eq!((&received[..RESPONSE.len()], received[RESPONSE.len()]), (RESPONSE, first));
         }
         let (socket, mut far) = test.connection();
-        let join = Join {
-            socket,
-            tls: None,
-            response: Bytes::from_static(RESPONSE),
-            read_ahead: Bytes::new(),
-            admission: test.numbered(3),
-        };
+        let join = Join { response: Bytes::from_static(RESPONSE), ..Join::new(socket, test.numbered(3)) };
         join.reject(CloseCode::Overloaded);
         let mut received = Vec::new();
         far.read_to_end(&mut received).unwrap();
@@ -462,13 +581,7 @@ mod tests {
             let (socket, mut far) = test.connection();
             far.write_all(sent).unwrap();
             far.shutdown(std::net::Shutdown::Write).unwrap();
-            test.reactors.join(Join {
-                socket,
-                tls: None,
-                response: Bytes::new(),
-                read_ahead: Bytes::new(),
-                admission: test.numbered(3),
-            });
+            test.reactors.join(Join::new(socket, test.numbered(3)));
             far.read_to_end(&mut Vec::new()).expect("the reactor closes it too");
         }
         eventually("they have left the counts", || test.room.connections.total() == 0 && test.room.token_sockets.len() == 0);

@@ -17,7 +17,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
@@ -94,12 +94,17 @@ impl TestRoom {
     /// Joins a client that sends and reads bytes by hand.
     pub fn join_raw(&self, admission: Admission) -> TcpStream {
         let (socket, far) = self.connection();
-        self.reactors.join(Join { socket, tls: None, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        self.reactors.join(Join::new(socket, admission));
         far
     }
 
-    /// Joins a phone under TLS that has read its `state_sync`: the client's end and its session.
-    pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
+    /// A message handler as the room's reactors have it.
+    pub fn handler(&self) -> Box<dyn MessageHandler> {
+        Box::new(PlainHandler { blocked: self.blocked.clone() })
+    }
+
+    /// A connection after its TLS handshake: the server's end and session, and the client's.
+    pub fn tls_connection(&self) -> (TcpStream, Box<TlsSession>, TcpStream, ClientConnection) {
         let (mut socket, mut far) = self.connection();
         let (server, mut client) = tls_pair();
         let mut session = Box::new(TlsSession::new(server).unwrap());
@@ -111,9 +116,14 @@ impl TestRoom {
             }
             handshake.join().unwrap();
         });
-        let admission = self.admitted(Role::Phone);
-        let tls = Some(session);
-        self.reactors.join(Join { socket, tls, response: Bytes::new(), read_ahead: Bytes::new(), admission });
+        (socket, session, far, client)
+    }
+
+    /// Joins a phone under TLS that has read its `state_sync`: the client's end and its session.
+    pub fn tls_phone(&self) -> (TcpStream, ClientConnection) {
+        let (socket, session, mut far, mut client) = self.tls_connection();
+        let (tls, admission) = (Some(session), self.admitted(Role::Phone));
+        self.reactors.join(Join { tls, ..Join::new(socket, admission) });
         let mut greeting = vec![0; text_frame(&sync(0, Role::Phone, None)).len()];
         rustls::Stream::new(&mut client, &mut far).read_exact(&mut greeting).unwrap();
         (far, client)
@@ -127,19 +137,19 @@ impl TestRoom {
 
     /// A peer of this role without a number.
     pub fn admitted(&self, role: Role) -> Admission {
-        Admission::Admitted { room: self.room.clone(), role, identity: None, since: None }
+        Admission::Admitted { room: self.room.clone(), role, identity: None, link: None, since: None }
     }
 
     /// A phone that returns after frame `seq`.
     pub fn returning(&self, seq: u64) -> Admission {
         let since = Some(ResumePoint { epoch: EPOCH, seq });
-        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, since }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, link: None, since }
     }
 
     /// A phone that has proved this number.
     pub fn numbered(&self, number: u32) -> Admission {
         let identity = Some(Identity { session: SESSION, number: Number(number) });
-        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, since: None }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, link: None, since: None }
     }
 
     /// A display that has yet to prove its role, and returns after frame `seq`.
@@ -172,6 +182,18 @@ impl TestRoom {
         change_snapshot: impl FnOnce(&mut Snapshot),
         change_publication: impl FnOnce(&mut Publication),
     ) -> u64 {
+        let publication = self.next_publication(text, change_snapshot, change_publication);
+        self.reactors.publish(publication);
+        self.snapshot.ring.last_seq()
+    }
+
+    /// The next publication, for a reactor that the test hands it to.
+    pub fn next_publication(
+        &mut self,
+        text: &str,
+        change_snapshot: impl FnOnce(&mut Snapshot),
+        change_publication: impl FnOnce(&mut Publication),
+    ) -> Arc<Publication> {
         let mut snapshot = Snapshot::clone(&self.snapshot);
         let frame = text_frame(text);
         snapshot.revision += 1;
@@ -188,8 +210,7 @@ impl TestRoom {
             reauthenticate: ByRole::default(),
         };
         change_publication(&mut publication);
-        self.reactors.publish(Arc::new(publication));
-        self.snapshot.ring.last_seq()
+        Arc::new(publication)
     }
 
     pub fn announce(&mut self, text: &str, draw: DrawId) {
@@ -209,11 +230,17 @@ fn first_snapshot() -> Snapshot {
     let settings = Settings { title: "송년회".into(), participants_max: 100, ..Settings::default() };
     let event = Event::new(EventId::parse("hall").unwrap(), settings, SESSION, EPOCH, Timestamp(0));
     let roster = Arc::new(Roster::new(100, 1));
-    Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default() }
+    Snapshot { revision: 1, event, roster, ring: Ring::default(), sync: ByRole::default(), documents: Arc::default() }
 }
 
 /// A server's TLS settings, and a client that trusts them.
 fn tls_pair() -> (Arc<ServerConfig>, ClientConnection) {
+    static CONFIGS: LazyLock<(Arc<ServerConfig>, Arc<ClientConfig>)> = LazyLock::new(tls_configs);
+    let (server, client) = &*CONFIGS;
+    (server.clone(), ClientConnection::new(client.clone(), ServerName::try_from("hall.example").unwrap()).unwrap())
+}
+
+fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let made = rcgen::generate_simple_self_signed(["hall.example".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -222,8 +249,7 @@ fn tls_pair() -> (Arc<ServerConfig>, ClientConnection) {
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
-    (Arc::new(server), ClientConnection::new(client, ServerName::try_from("hall.example").unwrap()).unwrap())
+    (Arc::new(server), Arc::new(client.with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Understands plain text.
@@ -266,6 +292,23 @@ impl MessageHandler for PlainHandler {
 /// The `state_sync` of the plain handler.
 pub fn sync(seq: u64, role: Role, number: Option<u32>) -> String {
     format!("sync {seq} {role:?} {number:?}")
+}
+
+/// A source of choices that repeats itself from the same seed (SplitMix64).
+pub struct Choices(pub u64);
+
+impl Choices {
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (word ^ (word >> 31)) % bound
+    }
+
+    pub fn of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize].clone()
+    }
 }
 
 /// A WebSocket client.

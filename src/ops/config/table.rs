@@ -120,7 +120,7 @@ pub const SETTINGS: &[Setting] = &[
         .default("20000")
         .help("Participants of an event that sets no limit of its own, at most"),
     number("CONNECTIONS_MAX", "connections-max", "connections", 16, 1_000_000).help(
-        "Connections at once, HTTP and WebSocket together; one more is closed. Not set: as many as the limit on open files allows",
+        "Connections at once, HTTP and WebSocket together; one more is closed. Not set: as many as open files and memory allow",
     ),
     number("LONG_POLLS_MAX", "long-polls-max", "requests", 1, 100_000).default("4000").help("Long-polls at once, at most"),
     number("INBOX_MAX", "inbox-max", "commands", 64, 65_536)

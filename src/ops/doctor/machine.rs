@@ -9,6 +9,7 @@
 
 use crate::ops::doctor::cloud;
 use crate::ops::doctor::report::Finding;
+use crate::ops::limits::group_memory_max;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -109,20 +110,13 @@ impl Memory {
     fn read() -> Self {
         let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let group = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        Self::parse(&table, group_max(&group))
+        Self::parse(&table, group_memory_max(&group))
     }
 }
 
 /// Checks memory and swap.
 pub fn check_memory() -> Vec<Finding> {
     grade_memory(&Memory::read())
-}
-
-/// The memory limit of this process's control group, which `/proc/self/cgroup` names as `0::/path`.
-fn group_max(group: &str) -> Option<u64> {
-    let path = group.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let text = std::fs::read_to_string(format!("/sys/fs/cgroup{}/memory.max", path.trim_end_matches('/'))).ok()?;
-    text.trim().parse().ok()
 }
 
 fn grade_memory(memory: &Memory) -> Vec<Finding> {

@@ -28,7 +28,6 @@ use crate::http::bind::BindError;
 use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
-use crate::live::room::Directory;
 use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
 use crate::ops::supervisor::{SocketsError, notify};
@@ -55,7 +54,7 @@ const CLOSE_SPREAD: Duration = Duration::from_secs(1);
 /// Time for sockets, and then for requests, to end during a stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections, at most, where neither the settings nor the limit on open files says less.
+/// Connections, at most, where neither the settings nor the limits of the process say less.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
 /// The reason for which the server did not start.
@@ -130,7 +129,7 @@ fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> 
 
 /// Raises the limit on open files, and returns how many connections there may be.
 fn limit_connections(config: &Config) -> usize {
-    let wanted = config.connections_max.unwrap_or(CONNECTIONS_MAX);
+    let wanted = config.connections_max.unwrap_or_else(|| limits::connections_in_memory().min(CONNECTIONS_MAX));
     let connections_max = limits::raise_open_files(wanted, config.workers + config.socket_threads);
     match config.connections_max {
         Some(wanted) if connections_max < wanted => {
@@ -150,8 +149,7 @@ fn serve(
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
-    let directory = Arc::clone(&core.directory);
-    let events = Arc::clone(&directory);
+    let events = Arc::clone(&core.directory);
     let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
     let backups = BackupThread::start(config.backups.clone(), Box::new(in_use), core.details_purged.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
@@ -187,12 +185,12 @@ fn serve(
         router: &ROUTER,
         app: Arc::clone(&app),
         metrics: requests,
+        memory: Arc::default(),
         tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
         stopping,
     });
     let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
-    let connections_left = Box::new(move || connections_left(&directory, connections_max));
-    let acceptor = Acceptor::start(listeners, workers.queues(), connections_left)?;
+    let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
     let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
     if let Some(certificates) = &mut certificates {
@@ -200,12 +198,6 @@ fn serve(
     }
     app.ready.store(true, Relaxed);
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, admin_token, metrics, certificates })
-}
-
-/// Connections that HTTP may have beside the sockets.
-fn connections_left(directory: &Directory, connections_max: usize) -> usize {
-    let peers: usize = directory.all().iter().map(|room| room.connections.total() as usize).sum();
-    connections_max.saturating_sub(peers)
 }
 
 /// Opens the local port for metrics.
