@@ -189,3 +189,24 @@ fn a_key_whose_number_went_back_claims_anew_and_once() {
         assert_eq!(roster.claim(&key(16, 5)), Some(2), "the other number is still there");
     });
 }
+
+#[test]
+fn a_claim_while_the_roster_grows_is_known_to_the_next_roster_or_made_there() {
+    explore(|| {
+        let roster = Arc::new(Roster::new(2, 1));
+        let claiming = {
+            let roster = roster.clone();
+            thread::spawn(move || roster.claim(&key(8, 5)))
+        };
+        let grown = roster.grown(1, |_| true);
+        assert!(roster.is_sealed());
+        match claiming.join().unwrap() {
+            Some(number) => assert_eq!(grown.find(&key(8, 5)), Some(number)),
+            None => assert_eq!(grown.find(&key(8, 5)), None),
+        }
+        let keys = [key(8, 5), key(16, 5), key(24, 5), key(32, 5)];
+        let mut given = keys.map(|key| grown.claim(&key));
+        given.sort();
+        assert_eq!(given, [None, Some(1), Some(2), Some(3)], "no number is lost and none is given twice");
+    });
+}

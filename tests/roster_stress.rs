@@ -40,6 +40,9 @@ mod sync {
             SLOTS_TAKEN.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
             result
         }
+        pub fn swap(&self, value: u64, ordering: Ordering) -> u64 {
+            self.0.swap(value, ordering)
+        }
         pub fn fetch_or(&self, value: u64, ordering: Ordering) -> u64 {
             self.0.fetch_or(value, ordering)
         }
@@ -65,6 +68,9 @@ mod sync {
         pub fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
             NUMBERS_TAKEN.fetch_add(1, Ordering::Relaxed);
             self.0.fetch_add(value, ordering)
+        }
+        pub fn swap(&self, value: u32, ordering: Ordering) -> u32 {
+            self.0.swap(value, ordering)
         }
         pub fn fetch_sub(&self, value: u32, ordering: Ordering) -> u32 {
             self.0.fetch_sub(value, ordering)
@@ -198,6 +204,54 @@ fn numbers_that_come_back_are_given_again_and_each_once() {
     let all: BTreeSet<_> = taken.into_iter().chain(kept).collect();
     assert!(all.iter().map(|(number, _)| *number).eq(1..=NUMBERS), "no number is lost and none is given twice");
     assert!(all.iter().all(|(number, phone)| roster.claim(&key(*phone)) == Some(*number)));
+}
+
+#[test]
+fn a_roster_grows_under_its_claims_and_every_key_keeps_one_number() {
+    const PHONES: usize = 4_000;
+    let current = std::sync::Mutex::new(std::sync::Arc::new(Roster::new(100, 1)));
+    let latest = || current.lock().unwrap().clone();
+    let claim = |phone: usize| loop {
+        let roster = latest();
+        match roster.claim(&key(phone)) {
+            Some(number) => return number,
+            // Full, or another roster takes its place.
+            None => thread::yield_now(),
+        }
+    };
+    let claims = on_all_threads(|thread| {
+        if thread == 0 {
+            for _ in 0..39 {
+                let grown = latest().grown(100, |_| true);
+                assert!(latest().is_sealed());
+                *current.lock().unwrap() = grown.into();
+                thread::yield_now();
+            }
+            return BTreeSet::new();
+        }
+        // Every phone claims on two threads.
+        let phones =
+            (0..PHONES).filter(|phone| phone % (THREADS - 1) == thread - 1 || phone % (THREADS - 1) == thread % (THREADS - 1));
+        phones.map(|phone| (phone, claim(phone))).collect()
+    });
+    let all: BTreeSet<_> = claims.into_iter().flatten().collect();
+    assert_eq!(all.len(), PHONES, "a phone has one number, whichever roster gave it");
+    assert!(all.iter().map(|(_, number)| *number as usize).collect::<BTreeSet<_>>().into_iter().eq(1..=PHONES), "none is lost");
+    assert!(all.iter().all(|(phone, number)| latest().find(&key(*phone)) == Some(*number)));
+}
+
+#[test]
+fn a_grown_roster_forgets_the_keys_of_removed_numbers_and_gives_what_came_back() {
+    let roster = Roster::new(4, 1);
+    (1..=4).for_each(|phone| assert_eq!(roster.claim(&key(phone)), Some(phone as u32)));
+    roster.give_back(&key(3), 3);
+    let grown = roster.grown(1, |number| number != 2);
+    assert_eq!(roster.claim(&key(9)), None, "the roster before gives nothing any more");
+    assert_eq!(
+        (grown.find(&key(1)), grown.find(&key(2)), grown.find(&key(3)), grown.find(&key(4))),
+        (Some(1), None, None, Some(4))
+    );
+    assert_eq!((grown.claim(&key(5)), grown.claim(&key(2)), grown.claim(&key(6))), (Some(3), Some(5), None));
 }
 
 #[test]

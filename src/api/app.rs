@@ -3,6 +3,7 @@
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::backup::thread::BackupHandle;
 use crate::base::data_dir::DataDir;
@@ -57,6 +58,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Counts guesses.
     pub rate_limiter: RateLimiter,
+    /// Meters new numbers.
+    pub registrations: RegistrationMeters,
     /// Logins that were ended by a log-out.
     pub revoked_logins: RevokedLogins,
     /// Images that were requested last.

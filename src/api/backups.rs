@@ -6,6 +6,7 @@ use crate::api::auth::AccessLevel;
 use crate::api::deadline::{run_blocking, within};
 use crate::backup::copy::{self, Backup, BackupCause};
 use crate::backup::thread::BackupFailure;
+use crate::draw::Timestamp;
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::sequencer::inbox::Rejection;
 use crate::wire::view::events::{BackupView, backup_made, backups};
@@ -14,11 +15,14 @@ use std::time::Duration;
 /// Longest wait for a backup, whose time grows with the folder. It goes on after that.
 const BACKUP_TIME_MAX: Duration = Duration::from_secs(120);
 
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
+
 /// `POST backup`
 pub async fn create(request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Admin).await?;
     let backup = make(&request.app, BackupCause::Asked).await?;
-    created(&backup_made(&view(&backup)), "backed up")
+    created(&backup_made(&view(&backup, request.app.settings.details_days)), "backed up")
 }
 
 /// `GET backup`
@@ -27,7 +31,8 @@ pub async fn list(request: ApiRequest) -> HttpResult {
     let dir = request.app.settings.data_dir.backups();
     let listed = run_blocking(move || copy::list(&dir)).await?;
     let Some(Ok(listed)) = listed else { return Err(Rejection::NotDurable.into()) };
-    success(&backups(&listed.iter().map(view).collect::<Vec<_>>()), "the backups")
+    let days = request.app.settings.details_days;
+    success(&backups(&listed.iter().map(|backup| view(backup, days)).collect::<Vec<_>>()), "the backups")
 }
 
 /// Makes a backup and waits until it has been read back.
@@ -41,6 +46,8 @@ pub async fn make(app: &App, cause: BackupCause) -> Result<Backup, HttpError> {
     })
 }
 
-fn view(backup: &Backup) -> BackupView<'_> {
-    BackupView { name: &backup.name, made_at: backup.made_at, bytes: backup.bytes, cause: backup.cause.name() }
+fn view(backup: &Backup, details_days: u32) -> BackupView<'_> {
+    let Backup { name, made_at, bytes, cause, oldest_details } = backup;
+    let details_go_at = oldest_details.map(|oldest| Timestamp(oldest.0.saturating_add(i64::from(details_days) * DAY_MS)));
+    BackupView { name, made_at: *made_at, bytes: *bytes, cause: cause.name(), details_go_at }
 }

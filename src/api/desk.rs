@@ -13,11 +13,11 @@ use crate::api::auth::EventAccess;
 use crate::api::auth::{AccessLevel, Credential};
 use crate::draw::event::Audience;
 use crate::draw::fact::WinnerDetails;
-use crate::draw::{Command, DrawId, EventId, Number, Refusal};
+use crate::draw::{Command, DrawId, EventId, Number, Outcome, Refusal, Timestamp};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request};
-use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, UndoHandOver};
+use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, ParticipantRemoval, UndoHandOver};
 use crate::wire::view::people::{self, Listing, Mask};
 use hyper::StatusCode;
 
@@ -46,6 +46,16 @@ pub async fn mark(mut request: ApiRequest) -> HttpResult {
     let event = &accepted.snapshot.event;
     let participant = event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
     success(&people::participant(event, number, participant), "noted")
+}
+
+/// `POST participants/remove`: removes who registered within some seconds, but for winners.
+pub async fn remove_participants(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Host).await?;
+    let ParticipantRemoval { from_ms, until_ms } = request.json().await?;
+    let command = Command::RemoveParticipants { from: Timestamp(from_ms), until: Timestamp(until_ms) };
+    let accepted = request.submit(&access, command).await?;
+    let count = if let Outcome::Removed(count) = accepted.outcome { count } else { 0 };
+    success(&people::participants_removed(&accepted.snapshot.event, count), "removed")
 }
 
 /// `GET winners`

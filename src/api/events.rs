@@ -10,7 +10,7 @@ use crate::draw::{Command, EventId, Prize};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
-use crate::wire::request::{self, EntryCode, EventChange, NewEvent, PhaseChange};
+use crate::wire::request::{self, EntryCodeChange, EventChange, NewEvent, PhaseChange};
 use crate::wire::view::events;
 use std::sync::Arc;
 
@@ -74,11 +74,11 @@ pub async fn phase(mut request: ApiRequest) -> HttpResult {
     success(&events::event(&accepted.snapshot.event), "changed")
 }
 
-/// `POST entry-code`: asks phones for four digits; `null` lets every phone register again.
+/// `POST entry-code`: asks phones for four digits or a rotating code; `null` lets every phone
+/// register again.
 pub async fn entry_code(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
-    let body: EntryCode = request.json().await?;
-    let code = body.entry_code.as_deref().map(request::entry_code).transpose()?;
+    let code = request.json::<EntryCodeChange>().await?.code()?;
     let accepted = request.submit(&access, Command::SetEntryCode(code)).await?;
     success(&events::event(&accepted.snapshot.event), "changed")
 }

@@ -8,11 +8,13 @@
 use crate::api::app::{ApiRequest, App, Settings};
 use crate::api::auth::delay_wrong_token;
 use crate::api::context::BODY_MAX;
+use crate::api::entry::{Entry, require_entry};
 use crate::api::rate_limiter::RetryAfter;
+use crate::api::registration_meter::NUMBERS_PER_CONNECTION_MAX;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, Registration, WinSelector};
-use crate::http::response::{HttpError, HttpResult, envelope, success};
+use crate::http::response::{HttpError, HttpResponse, HttpResult, envelope, success};
 use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, hash_request_id};
@@ -21,15 +23,30 @@ use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::draws;
 use crate::wire::view::people::{self, AuthenticatedPhone, IssuedNumber};
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, SET_COOKIE};
+use hyper::header::{CONNECTION, HeaderValue, SET_COOKIE};
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Claims of one registration, at most: a reset, or a deletion and a new opening, may come between
 /// claim and commit.
 const CLAIMS_MAX: u32 = 4;
+/// Time between claims, in which the sequencer publishes what refused the one before.
+const CLAIM_RETRY_GAP: Duration = Duration::from_millis(5);
 /// Lifetime of a number's cookie: as long as an event stays after its last fact.
 const COOKIE_AGE_S: u32 = 30 * 24 * 3600;
+
+/// New numbers that a connection was given.
+#[derive(Clone, Copy, Default)]
+struct NewNumbers(u32);
+
+/// The result of a registration.
+enum Claimed {
+    /// The number, and whether it was committed before.
+    Number(Registration, bool),
+    /// The answer to a wrong entry code.
+    Refused(HttpResponse),
+}
 
 /// `POST /register`
 pub async fn register(mut request: ApiRequest) -> HttpResult {
@@ -41,8 +58,17 @@ pub async fn register(mut request: ApiRequest) -> HttpResult {
     if let Some(of) = presented_registration(&request, &body, &snapshot.event) {
         return number_response(&request.app, StatusCode::CREATED, &id, &of, true);
     }
-    let (of, existing) = claim_and_commit(&request.app, &id, &key, &body).await?;
-    number_response(&request.app, StatusCode::CREATED, &id, &of, existing)
+    match claim_and_commit(&request, &id, &key, &body).await? {
+        Claimed::Number(of, existing) => {
+            let mut response = number_response(&request.app, StatusCode::CREATED, &id, &of, existing)?;
+            if request.connection.get::<NewNumbers>().0 >= NUMBERS_PER_CONNECTION_MAX {
+                // The next phone behind the same proxy comes by another connection.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        }
+        Claimed::Refused(response) => Ok(response),
+    }
 }
 
 /// `POST /recover`: the token again, for a number and the code that was shown beside it.
@@ -166,8 +192,12 @@ fn require_registration(request: &ApiRequest, event: &Event) -> Result<Registrat
 ///
 /// The event is found anew each time: it may be deleted and opened again meanwhile, and the phone
 /// then registers with the new one.
-async fn claim_and_commit(app: &App, id: &EventId, key: &[u8; 32], body: &Register) -> Result<(Registration, bool), HttpError> {
-    for _ in 0..CLAIMS_MAX {
+async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], body: &Register) -> Result<Claimed, HttpError> {
+    let app = &request.app;
+    for attempt in 0..CLAIMS_MAX {
+        if attempt > 0 {
+            tokio::time::sleep(CLAIM_RETRY_GAP).await;
+        }
         let mut snapshot = app.find_room(id.as_str())?.snapshot();
         if snapshot.roster.find(key).is_none() {
             // While the disk is full, claims would only go back and forth.
@@ -175,8 +205,14 @@ async fn claim_and_commit(app: &App, id: &EventId, key: &[u8; 32], body: &Regist
                 return Err(Rejection::NotDurable.into());
             }
             check_consent(&snapshot.event, body.consent)?;
-            check_entry_code(app, &snapshot.event, body.entry_code.as_deref()).await?;
-            // The check may have waited for its turn: the claim is made in the event as it is now.
+            if let Entry::Refused(response) = require_entry(request, &snapshot.event, body, key).await? {
+                return Ok(Claimed::Refused(response));
+            }
+            require_open(&snapshot.event)?;
+            if attempt == 0 {
+                take_new_number(request, &snapshot.event)?;
+            }
+            // The checks may have taken a while: the claim is made in the event as it is now.
             let checked = std::mem::replace(&mut snapshot, app.find_room(id.as_str())?.snapshot());
             if checked.event.epoch != snapshot.event.epoch {
                 continue;
@@ -185,11 +221,15 @@ async fn claim_and_commit(app: &App, id: &EventId, key: &[u8; 32], body: &Regist
         let session = snapshot.event.session;
         let committed = snapshot.roster.find(key).and_then(|number| snapshot.event.registration(Number(number)));
         if let Some(of) = committed {
-            return Ok((of, true));
+            return Ok(Claimed::Number(of, true));
         }
         // Before the claim, and nothing is awaited between the two: a claim always has its place.
         let place = app.inbox.reserve()?;
-        let number = find_or_claim(&snapshot, key)?;
+        let number = match find_or_claim(&snapshot, key) {
+            // A larger roster takes its place.
+            Err(_) if snapshot.roster.is_sealed() => continue,
+            claimed => claimed?,
+        };
         let command = Command::Register { number, key: *key, session };
         match place.submit(id.clone(), Actor::Phone, command).await {
             Ok(accepted) => {
@@ -197,7 +237,7 @@ async fn claim_and_commit(app: &App, id: &EventId, key: &[u8; 32], body: &Regist
                 let of = accepted.snapshot.event.registration(number).filter(|of| of.session == session);
                 // A reset in the same batch took the number back.
                 let Some(of) = of else { continue };
-                return Ok((of, existing));
+                return Ok(Claimed::Number(of, existing));
             }
             Err(Rejection::Refused(Refusal::StaleSession)) => {}
             Err(rejection) => return Err(rejection.into()),
@@ -211,13 +251,35 @@ fn find_or_claim(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, HttpErro
     if let Some(number) = snapshot.roster.find(key) {
         return Ok(Number(number));
     }
-    match snapshot.event.phase {
-        Phase::Open => {}
-        Phase::Drawing => return Err(Refusal::RegistrationClosed.into()),
-        Phase::Closed => return Err(Refusal::EventClosed.into()),
-    }
+    require_open(&snapshot.event)?;
     let full = Refusal::EventFull { max: snapshot.event.settings.participants_max };
     snapshot.roster.claim(key).map(Number).ok_or(full.into())
+}
+
+/// Requires registration to be open.
+fn require_open(event: &Event) -> Result<(), Refusal> {
+    match event.phase {
+        Phase::Open => Ok(()),
+        Phase::Drawing => Err(Refusal::RegistrationClosed),
+        Phase::Closed => Err(Refusal::EventClosed),
+    }
+}
+
+/// Takes a new number from the quotas of its connection and of the event. In open mode old scripts
+/// register many phones by one connection.
+fn take_new_number(request: &ApiRequest, event: &Event) -> Result<(), HttpError> {
+    if request.app.settings.http.open {
+        return Ok(());
+    }
+    let (meters, NewNumbers(before)) = (&request.app.registrations, request.connection.get());
+    let now_ms = meters.now_ms();
+    if before >= NUMBERS_PER_CONNECTION_MAX {
+        meters.count_refusal(&event.id, now_ms);
+        return Err(HttpError { closes: true, ..HttpError::too_many("this connection has had its numbers", 1) });
+    }
+    meters.count_number(&event.id, now_ms)?;
+    request.connection.set(NewNumbers(before + 1));
+    Ok(())
 }
 
 /// Requires consent, where the event asks for it.
@@ -226,22 +288,6 @@ fn check_consent(event: &Event, given: bool) -> Result<(), HttpError> {
         return Ok(());
     }
     Err(HttpError::new(StatusCode::FORBIDDEN, "CONSENT_REQUIRED", "this event asks for consent before it gives a number"))
-}
-
-/// Requires the entry code, where the event has one.
-async fn check_entry_code(app: &App, event: &Event, presented: Option<&str>) -> Result<(), HttpError> {
-    let Some(code) = event.entry_code.filter(|_| event.phase == Phase::Open) else { return Ok(()) };
-    let presented = presented.ok_or_else(|| HttpError::forbidden("this event asks for the code on the screen"))?;
-    let limiter = &app.rate_limiter;
-    let delay = limiter.entry_code_delay(&event.id, limiter.now_ms())?;
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    if presented.as_bytes() == code {
-        return Ok(());
-    }
-    limiter.count_wrong_entry_code(&event.id, limiter.now_ms());
-    Err(HttpError::forbidden("that is not the code on the screen"))
 }
 
 /// A number with its secrets, and a cookie that keeps it in this browser.

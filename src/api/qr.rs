@@ -17,7 +17,7 @@ use qrcode::render::svg::Color;
 use qrcode::{EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
 
-/// Characters of a claim code, separators included, at most.
+/// Characters of a claim code or an entry code, separators included, at most.
 const CLAIM_CODE_CHARS_MAX: usize = 16;
 
 #[derive(Deserialize)]
@@ -48,9 +48,9 @@ pub async fn join_address(request: ApiRequest) -> HttpResult {
 /// for.
 ///
 /// # Errors
-/// As [`join_address`].
+/// As [`join_address`], and 422 for what cannot be an entry code.
 pub async fn join(request: ApiRequest) -> HttpResult {
-    qr_code(&address_of(&request, &event(&request)?))
+    qr_code(&format!("{}{}", address_of(&request, &event(&request)?), shown_code(&request)?))
 }
 
 /// `POST /claim.svg`: the address of the prize desk with a claim in it, by the host that the asking
@@ -87,6 +87,18 @@ fn address_of(request: &ApiRequest, event: &EventId) -> String {
     // Behind a proxy the page knows better than this connection.
     let is_secure = request.scheme == Scheme::Https || request.query("scheme").as_deref() == Some("https");
     address_for(&request.app.join_base, request.host.as_ref(), is_secure, event.as_str())
+}
+
+/// The code that the asking page shows in the address, behind a `#`. It is the page's own: nothing
+/// here says whether it is right.
+///
+/// # Errors
+/// 422 for what cannot be one.
+fn shown_code(request: &ApiRequest) -> Result<String, HttpError> {
+    let Some(code) = request.query("code") else { return Ok(String::new()) };
+    let is_plain =
+        !code.is_empty() && code.len() <= CLAIM_CODE_CHARS_MAX && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_plain.then(|| format!("#code={code}")).ok_or_else(|| HttpError::invalid("code: must be 1 to 16 letters and digits"))
 }
 
 /// The address by which phones join: by the requested host, unless that name means this machine

@@ -1,17 +1,14 @@
-//! Limits on guessing: recovery codes per number, claim codes per link and per event, entry codes
-//! per event. Never per address, since a hall shares one.
+//! Limits on guessing: recovery codes per number, claim codes per link and per event. Never per
+//! address, since a hall shares one.
 //!
-//! Recovery and claim codes have fixed windows of a minute. An entry code is four digits that
-//! hundreds of phones type at once, so the honest must not wait for the guesser: entry codes pass
-//! at once while few are wrong, and once many are, every one, right or wrong, takes its turn. Times
-//! are arguments. Every table is bounded; while one is full of fresh entries, a new key is told to
-//! retry later.
+//! Both have fixed windows of a minute. Times are arguments. Every table is bounded; while one is
+//! full of fresh entries, a new key is told to retry later. Entry codes are [`crate::api::entry`]'s.
 
 use crate::draw::{EventId, LinkId, Number};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Length of a window.
 const WINDOW_MS: i64 = 60_000;
@@ -20,16 +17,6 @@ const RECOVERIES_MAX: u32 = 5;
 /// Wrong claim codes per window, of one link and of a whole event.
 const CLAIMS_OF_LINK_MAX: u32 = 10;
 const CLAIMS_OF_EVENT_MAX: u32 = 60;
-
-/// Wrong entry codes that an event lets pass before entry codes are slowed; one is forgotten per
-/// second.
-const WRONG_CODES_MAX: i64 = 30;
-/// Time for which a wrong entry code is remembered.
-const FORGET_MS: i64 = 1_000;
-/// Distance of turns while entry codes are slowed.
-const TURN_MS: i64 = 100;
-/// Longest wait for a turn; further attempts are sent away.
-const DELAY_MAX_MS: i64 = 5_000;
 
 /// Numbers, and events or links, that are counted at once.
 const NUMBERS_MAX: usize = 16_384;
@@ -48,7 +35,6 @@ pub struct RateLimiter {
     began: Instant,
     recoveries: Windows<(EventId, Number)>,
     claims: Windows<(EventId, Claimant)>,
-    entry_codes: Mutex<HashMap<EventId, EntryCodes>>,
 }
 
 /// Whose wrong claim codes are counted together.
@@ -59,17 +45,10 @@ enum Claimant {
     Link(LinkId),
 }
 
-/// Two times: when the wrong entry codes will be forgotten, and when the next turn is free.
-#[derive(Debug, Default)]
-struct EntryCodes {
-    forgotten_ms: i64,
-    turn_ms: i64,
-}
-
 impl Default for RateLimiter {
     fn default() -> Self {
         let (recoveries, claims) = (Windows::new(NUMBERS_MAX), Windows::new(EVENTS_MAX));
-        Self { began: Instant::now(), recoveries, claims, entry_codes: Mutex::default() }
+        Self { began: Instant::now(), recoveries, claims }
     }
 }
 
@@ -99,37 +78,6 @@ impl RateLimiter {
     /// Takes an attempt back: the claim code was right.
     pub fn forgive_claim_attempt(&self, event: &EventId, link: Option<LinkId>) {
         self.claims.forgive(claim_keys(event, link));
-    }
-
-    /// The wait before an event's entry code may be checked.
-    ///
-    /// # Errors
-    /// When too many wait already.
-    pub fn entry_code_delay(&self, event: &EventId, now_ms: i64) -> Result<Duration, RetryAfter> {
-        let mut events = lock(&self.entry_codes);
-        let Some(known) = events.get_mut(event) else { return Ok(Duration::ZERO) };
-        if known.forgotten_ms - now_ms < WRONG_CODES_MAX * FORGET_MS {
-            return Ok(Duration::ZERO);
-        }
-        let turn_ms = known.turn_ms.max(now_ms);
-        if turn_ms - now_ms > DELAY_MAX_MS {
-            return Err(RetryAfter { seconds: (DELAY_MAX_MS / 1000) as u32 });
-        }
-        known.turn_ms = turn_ms + TURN_MS;
-        Ok(Duration::from_millis((turn_ms - now_ms) as u64))
-    }
-
-    /// Counts a wrong entry code. While the table is full of fresh ones of other events it goes
-    /// uncounted: events are few.
-    pub fn count_wrong_entry_code(&self, event: &EventId, now_ms: i64) {
-        let mut events = lock(&self.entry_codes);
-        if make_room(&mut events, event, EVENTS_MAX, |known| known.forgotten_ms <= now_ms) {
-            let known = events.entry(event.clone()).or_default();
-            // Never further ahead than twice the allowance: a flood must not slow the hall for the
-            // rest of the event.
-            let forgotten_ms = known.forgotten_ms.max(now_ms) + FORGET_MS;
-            known.forgotten_ms = forgotten_ms.min(now_ms + 2 * WRONG_CODES_MAX * FORGET_MS);
-        }
     }
 }
 
@@ -241,21 +189,6 @@ mod tests {
     }
 
     #[test]
-    fn entry_codes_take_turns_once_many_were_wrong_and_only_in_that_event() {
-        let (limiter, gala) = (RateLimiter::default(), event("gala"));
-        for _ in 0..WRONG_CODES_MAX {
-            assert_eq!(limiter.entry_code_delay(&gala, 0), Ok(Duration::ZERO));
-            limiter.count_wrong_entry_code(&gala, 0);
-        }
-        let waits: Vec<_> = (0..4).map(|_| limiter.entry_code_delay(&gala, 0).unwrap().as_millis()).collect();
-        assert_eq!(waits, [0, 100, 200, 300]);
-        assert_eq!(limiter.entry_code_delay(&event("other"), 0), Ok(Duration::ZERO));
-        let served = (0..1000).filter(|_| limiter.entry_code_delay(&gala, 0).is_ok()).count();
-        assert!(served <= (DELAY_MAX_MS / TURN_MS) as usize, "{served} wait at once");
-        assert_eq!(limiter.entry_code_delay(&gala, WRONG_CODES_MAX * FORGET_MS + 1), Ok(Duration::ZERO), "calm returns");
-    }
-
-    #[test]
     fn wrong_claim_codes_are_bounded_per_link_and_per_event_and_right_ones_are_free() {
         let (limiter, gala) = (RateLimiter::default(), event("gala"));
         let count = |link, now_ms| limiter.count_claim_attempt(&gala, link, now_ms);
@@ -270,12 +203,5 @@ mod tests {
         assert_eq!(count(None, 1_000).unwrap_err().seconds, 60);
         assert!(limiter.count_claim_attempt(&event("other"), None, 0).is_ok());
         assert!(count(Some(LinkId(1)), WINDOW_MS).is_ok(), "a minute later the counts are gone");
-    }
-
-    #[test]
-    fn a_flood_of_wrong_entry_codes_is_forgotten_within_a_minute() {
-        let (limiter, gala) = (RateLimiter::default(), event("gala"));
-        (0..100_000).for_each(|_| limiter.count_wrong_entry_code(&gala, 0));
-        assert_eq!(limiter.entry_code_delay(&gala, 60_000), Ok(Duration::ZERO));
     }
 }

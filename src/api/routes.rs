@@ -6,8 +6,8 @@
 
 use crate::api::app::App;
 use crate::api::{
-    assets, auth, backups, desk, draws, events, health, links, long_poll, metrics, pages, phone, pictures, prizes, qr, socket,
-    spreadsheets, stats,
+    assets, auth, backups, desk, draws, entry, events, health, links, long_poll, metrics, pages, phone, pictures, prizes, qr,
+    socket, spreadsheets, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -33,6 +33,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Root GET "/lottery/files/{version}/{folder}/{name}" => assets::show,
     Root GET "/j/{event_id}" => pages::join,
     Prefixed POST "/register" => phone::register,
+    Prefixed POST "/entry-pass" => entry::entry_pass,
     Prefixed POST "/recover" => phone::recover,
     Prefixed GET "/my-number" => phone::my_number,
     Prefixed GET "/check-winner" => phone::check_winner,
@@ -65,6 +66,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both GET "/admin/{event_id}/draws" => draws::history,
     Both POST "/admin/{event_id}/reset" => draws::reset,
     Both GET "/admin/{event_id}/participants" => desk::participants,
+    Both POST "/admin/{event_id}/participants/remove" => desk::remove_participants,
     Both PATCH "/admin/{event_id}/participants/{draw_number}" => desk::mark,
     Both GET "/admin/{event_id}/winners" => desk::winners,
     Both POST "/admin/{event_id}/claims/look-up" => desk::look_up,

@@ -14,8 +14,10 @@ use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::with_private_view;
+use crate::base::clock::wall_clock;
 use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
+use crate::draw::event::EntryCode;
 use crate::draw::{Actor, Command, DrawId, Event, Number, Phase, Registration};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
@@ -24,7 +26,7 @@ use crate::live::reactor::{Admission, Join, Reactors};
 use crate::live::room::{Directory, Room, Snapshot};
 use crate::live::{CloseCode, Identity, Role};
 use crate::sequencer::inbox::{Inbox, Request, Responder};
-use crate::store::tokens::Tokens;
+use crate::store::tokens::{ENTRY_CODE_PERIOD_MS, Tokens};
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
 use crate::wire::parse::Invalid;
 use crate::wire::reply::{self, Acknowledged};
@@ -196,9 +198,10 @@ impl MessageHandler for SocketMessages {
             // The first message proves the role, or the socket is closed.
             (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
             (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
-            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_)) => {
+            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_) | Message::JoinCode) => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
+            (AuthState::Admitted(_), Message::JoinCode) => self.join_code(speaker),
             // A page with a login cookie sends its token all the same.
             (AuthState::Admitted(_), Message::Auth(_)) => Action::Nothing,
             (AuthState::Admitted(role), Message::Identify(identify)) => self.identify(speaker, role, &identify),
@@ -219,6 +222,15 @@ impl SocketMessages {
             Some(_) => Action::Admit(role),
             None => Action::Close(CloseCode::BadToken),
         }
+    }
+
+    /// The present code of an event whose code rotates: only displays and consoles come here.
+    fn join_code(&self, speaker: &PeerContext<'_>) -> Action {
+        let event = &speaker.room.snapshot().event;
+        let now = wall_clock();
+        let rotates = event.entry_code == Some(EntryCode::Rotating);
+        let code = rotates.then(|| self.tokens.rotating_entry_code(event.session, now));
+        Action::Reply(reply::join_code(code.zip(Some(ENTRY_CODE_PERIOD_MS - now.0.rem_euclid(ENTRY_CODE_PERIOD_MS)))))
     }
 
     /// A token proves a number; an old phone only names one, and gets what everybody may know of
@@ -408,7 +420,11 @@ mod tests {
     #[test]
     fn a_phone_can_do_nothing_but_be_a_phone() {
         let mut fixture = fixture();
-        for message in [json!({"type": "draw_complete"}), json!({"type": "auth", "token": "a token for tests"})] {
+        for message in [
+            json!({"type": "draw_complete"}),
+            json!({"type": "auth", "token": "a token for tests"}),
+            json!({"type": "join_code"}),
+        ] {
             assert_eq!(reply_of(&fixture.handle(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
         }
         assert!(fixture.requests.try_recv().is_none());

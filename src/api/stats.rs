@@ -10,7 +10,9 @@ use crate::http::response::success;
 use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::inbox::Request;
-use crate::wire::view::events::{self, AuditView, ConnectionsByRole, DeliveryView, Figures, ServerView};
+use crate::wire::view::events::{
+    self, AuditView, BurstView, ConnectionsByRole, DeliveryView, Figures, RegistrationsView, ServerView,
+};
 use crate::wire::view::json;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering::Relaxed;
@@ -66,7 +68,27 @@ fn event_figures(app: &App, room: &Room) -> Figures {
             slowest_us: reading.slowest_us,
             slowest_ms: reading.slowest_us as f64 / 1e3,
         }),
+        registrations: registration_figures(app, room),
         server: server_figures(app),
+    }
+}
+
+fn registration_figures(app: &App, room: &Room) -> RegistrationsView {
+    let meters = &app.registrations;
+    let figures = meters.figures(&room.id, meters.now_ms());
+    let now_ms = wall_clock().0;
+    RegistrationsView {
+        last_minute: figures.given,
+        peak_per_second: figures.peak_per_second,
+        refused: figures.refused,
+        wrong_codes: figures.wrong_codes,
+        is_alarming: figures.is_alarming(),
+        burst: figures.burst.map(|burst| BurstView {
+            // A second wider at both ends: a number is metered before it is committed.
+            from_ms: now_ms - (burst.began_ago_s + 1) * 1000,
+            until_ms: (now_ms - (burst.ended_ago_s - 1) * 1000).min(now_ms),
+            count: burst.given,
+        }),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::draw::Timestamp;
 use crate::store::keys::Keys;
 use crate::store::lock::{FolderLock, LockError};
 use crate::store::reader::{JournalReader, RowCounts};
-use crate::store::{JournalError, copies};
+use crate::store::{JournalError, copied_details, copies};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,8 @@ pub struct Backup {
     pub bytes: u64,
     /// Why it was made.
     pub cause: BackupCause,
+    /// The time of the oldest winners' details in it; `None` when it holds none.
+    pub oldest_details: Option<Timestamp>,
 }
 
 /// Makes a backup of `data` in the folder `to`, and removes the oldest ones of its cause until
@@ -97,7 +99,7 @@ pub fn create(data: &DataDir, to: &Path, cause: BackupCause, keep_max: usize) ->
     if let Err(error) = remove_surplus(to, cause, keep_max) {
         tracing::warn!(%error, "old backups could not be removed");
     }
-    Ok(Backup { name, made_at, bytes, cause })
+    Ok(Backup { name, made_at, bytes, cause, oldest_details: oldest_details(&place) })
 }
 
 /// The backups in a folder, the newest first; none where there is no such folder.
@@ -117,20 +119,11 @@ pub fn list(folder: &Path) -> Result<Vec<Backup>, BackupError> {
         let Some((cause, made_at)) = parse_name(&name) else { continue };
         // A backup that was removed meanwhile has no size.
         let Ok(bytes) = size(&entry.path()) else { continue };
-        backups.push(Backup { name, made_at, bytes, cause });
+        let oldest_details = oldest_details(&entry.path());
+        backups.push(Backup { name, made_at, bytes, cause, oldest_details });
     }
     backups.sort_unstable_by(|a, b| (b.made_at, &b.name).cmp(&(a.made_at, &a.name)));
     Ok(backups)
-}
-
-/// Removes the backups made here before a time, since the winners' details in them must go one day
-/// as well. The newest stays in any case.
-///
-/// # Errors
-/// When one cannot be removed.
-pub fn remove_older(folder: &Path, before: Timestamp) -> Result<(), BackupError> {
-    let own = list(folder)?.into_iter().filter(|backup| BackupCause::OWN.contains(&backup.cause));
-    own.skip(1).filter(|backup| backup.made_at < before).try_for_each(|backup| remove(folder, &backup))
 }
 
 /// Removes all but the newest `keep_max` of a cause, and never the last. Leaves other files alone.
@@ -206,6 +199,13 @@ fn remove_unfinished(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The time of the oldest winners' details in a backup; `None` for one that holds none, or that
+/// cannot be read.
+fn oldest_details(path: &Path) -> Option<Timestamp> {
+    let journal = if path.is_dir() { DataDir::new(path).journal() } else { path.to_owned() };
+    copied_details::oldest(&journal).ok().flatten()
+}
+
 /// The bytes of a file, or of all files in a folder.
 fn size(path: &Path) -> io::Result<u64> {
     let metadata = fs::symlink_metadata(path)?;
@@ -250,10 +250,9 @@ mod tests {
             name: "before-delete-gala-9-12.sqlite".into(),
             made_at: Timestamp(12),
             bytes: 5,
-            cause: BackupCause::BeforeDelete
+            cause: BackupCause::BeforeDelete,
+            oldest_details: None
         }));
-        remove_older(&to, Timestamp(3)).unwrap();
-        assert_eq!(list(&to).unwrap().iter().map(|backup| backup.made_at.0).collect::<Vec<_>>(), [made.made_at.0, 12, 3, 3]);
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! [`copy`] makes backups and removes old ones, [`thread`] does so in a running server, [`restore`]
 //! puts one back, [`export`] and [`import`] carry one event from a server to another,
-//! [`unused_images`] removes images that nothing shows, and `owner` gives the files that root
-//! creates to the server. None of them may delete a file that it did not
-//! make itself, or trust a copy that was not read back. SQLite belongs to `store`, the names of the
-//! files to [`DataDir`].
+//! [`unused_images`] removes images that nothing shows, [`old_details`] winners' details that are
+//! due from copies, and `owner` gives the files that root creates to the server. None of them may
+//! delete a file that it did not make itself, or trust a copy that was not read back. SQLite
+//! belongs to `store`, the names of the files to [`DataDir`].
 
 pub mod copy;
 pub mod export;
 pub mod import;
+pub mod old_details;
 mod owner;
 pub mod restore;
 pub mod thread;

@@ -1,5 +1,5 @@
 //! Backups of a running server: on a timer, when an event changes its phase, and on request. The
-//! same thread removes unused images.
+//! same thread removes unused images, and winners' details that are due from the copies.
 //!
 //! They are made on a thread of their own, through a reader of the journal, so that the writer and
 //! with it every draw goes on meanwhile. The thread runs at a low priority. Requests queue in a
@@ -8,10 +8,12 @@
 
 use crate::backup::BackupError;
 use crate::backup::copy::{self, Backup, BackupCause};
-use crate::backup::unused_images::{self, UNUSED_MIN, UnusedImages};
+use crate::backup::old_details;
+use crate::backup::unused_images::{self, UnusedImages};
 use crate::base::data_dir::DataDir;
 use crate::base::image_name::ImageName;
 use crate::draw::Timestamp;
+use crate::store::copied_details::DetailsPurged;
 use crate::store::keys::Keys;
 use crate::store::reader::{JournalReader, RowCounts};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -24,9 +26,8 @@ use tokio::sync::oneshot;
 /// The most requests that wait.
 const REQUESTS_MAX: usize = 2;
 
-/// The interval between two passes over the images: the second pass after an image fell out of use
-/// removes it.
-const UPKEEP_EVERY: Duration = UNUSED_MIN;
+/// The interval between two passes over the images and over the details in copies.
+const UPKEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// The thread's nice value (setpriority(2)).
 const NICE: i32 = 10;
@@ -34,7 +35,7 @@ const NICE: i32 = 10;
 /// The interval between two looks at the clock where there is no timer.
 const NEVER: Duration = Duration::from_secs(86_400);
 
-/// When backups are made and how long they are kept. They lie in the data folder.
+/// When backups are made and how many are kept. They lie in the data folder.
 #[derive(Clone, Debug)]
 pub struct BackupSchedule {
     /// The folder to back up.
@@ -43,8 +44,6 @@ pub struct BackupSchedule {
     pub every: Option<Duration>,
     /// The most backups that are kept per cause.
     pub keep_max: usize,
-    /// The age at which a backup is removed, with the winners' details in it.
-    pub age_max: Duration,
 }
 
 /// Why a backup was not made.
@@ -98,17 +97,19 @@ pub struct BackupThread {
 }
 
 impl BackupThread {
-    /// Starts the thread. Images that are in use stay.
+    /// Starts the thread. Images that are in use stay, and winners' details in copies go once they
+    /// are `purged` from the journal.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(schedule: BackupSchedule, in_use: ImagesInUse) -> io::Result<Self> {
+    pub fn start(schedule: BackupSchedule, in_use: ImagesInUse, purged: DetailsPurged) -> io::Result<Self> {
         // Before the first upload.
         if let Err(error) = unused_images::remove_unfinished(&schedule.data) {
             tracing::warn!(%error, "half-written images could not be removed");
         }
         let (requests, received) = bounded(REQUESTS_MAX);
-        let thread = std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &in_use, &received))?;
+        let thread =
+            std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &in_use, &purged, &received))?;
         Ok(Self { handle: BackupHandle { requests }, thread })
     }
 
@@ -125,7 +126,7 @@ impl BackupThread {
     }
 }
 
-fn serve(schedule: &BackupSchedule, in_use: &ImagesInUse, received: &Receiver<Option<BackupRequest>>) {
+fn serve(schedule: &BackupSchedule, in_use: &ImagesInUse, purged: &DetailsPurged, received: &Receiver<Option<BackupRequest>>) {
     // Of this thread alone: zero means the caller to the kernel. A refusal costs priority and no
     // backup.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -138,6 +139,7 @@ fn serve(schedule: &BackupSchedule, in_use: &ImagesInUse, received: &Receiver<Op
     loop {
         if Instant::now() >= next_upkeep {
             collect_images(&schedule.data, in_use, &mut unused);
+            purge_copies(&schedule.data, purged);
             next_upkeep = Instant::now() + UPKEEP_EVERY;
         }
         match received.recv_deadline(next.min(next_upkeep)) {
@@ -158,6 +160,13 @@ fn serve(schedule: &BackupSchedule, in_use: &ImagesInUse, received: &Receiver<Op
     }
 }
 
+/// Purges the details that are due out of the copies.
+fn purge_copies(data: &DataDir, purged: &DetailsPurged) {
+    if let Err(error) = old_details::purge(data, purged, Timestamp(crate::backup::now_ms())) {
+        tracing::warn!(%error, "old winner details stay in copies until the next try");
+    }
+}
+
 /// Removes the images that no event has shown for long enough.
 fn collect_images(data: &DataDir, in_use: &ImagesInUse, unused: &mut UnusedImages) {
     match unused.collect(&data.images(), in_use, Instant::now()) {
@@ -167,17 +176,12 @@ fn collect_images(data: &DataDir, in_use: &ImagesInUse, unused: &mut UnusedImage
     }
 }
 
-/// Makes a backup unless nothing has changed since the last one, and removes those that are too
-/// old.
+/// Makes a backup unless nothing has changed since the last one.
 fn make_on_timer(schedule: &BackupSchedule, last_counts: &mut Option<RowCounts>) {
     let counts = count_rows(schedule).ok();
     if counts.is_none() || counts != *last_counts {
         // A failure is logged, and the timer tries again.
         let _ = make(schedule, BackupCause::Timer, last_counts);
-    }
-    let before = Timestamp(crate::backup::now_ms().saturating_sub(schedule.age_max.as_millis() as i64));
-    if let Err(error) = copy::remove_older(&schedule.data.backups(), before) {
-        tracing::warn!(%error, "old backups could not be removed");
     }
 }
 
@@ -225,7 +229,7 @@ mod tests {
 
     fn schedule() -> (TempDataDir, BackupSchedule, Journal) {
         let (data, journal) = open_journal();
-        let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 9, age_max: NEVER };
+        let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 9 };
         (data, schedule, journal)
     }
 
@@ -245,8 +249,12 @@ mod tests {
     #[test]
     fn a_backup_is_made_on_the_timer_and_while_the_journal_is_held() {
         let (data, schedule, _journal) = schedule();
-        let thread =
-            BackupThread::start(BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule }, none_in_use()).unwrap();
+        let thread = BackupThread::start(
+            BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule },
+            none_in_use(),
+            DetailsPurged::default(),
+        )
+        .unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         while copy::list(&data.backups()).unwrap().is_empty() {
             assert!(Instant::now() < deadline, "no backup was made");
@@ -259,7 +267,7 @@ mod tests {
     #[test]
     fn a_stop_serves_the_requests_that_wait() {
         let (data, schedule, _journal) = schedule();
-        let thread = BackupThread::start(schedule, none_in_use()).unwrap();
+        let thread = BackupThread::start(schedule, none_in_use(), DetailsPurged::default()).unwrap();
         thread.handle().request(BackupCause::Phase);
         thread.stop();
         assert_eq!(copy::list(&data.backups()).unwrap()[0].cause, BackupCause::Phase);

@@ -77,6 +77,11 @@ impl DataDir {
         [self.secret_key(), self.imported_keys(), self.admin_token()]
     }
 
+    /// The receipts of purged winners' details.
+    pub fn purge_receipts(&self) -> PathBuf {
+        self.path.join("purge.receipts")
+    }
+
     /// The file whose lock says that a process uses the folder.
     pub fn lock(&self) -> PathBuf {
         lock_file(&self.path)

@@ -4,7 +4,7 @@
 //! never decide anything.
 
 use super::chunked::Chunked;
-use super::event::{Draw, Event, KeyTag, Participant, Seat};
+use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
 use super::fact::{Eligibility, Fact, SealedPick, Settings};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
@@ -48,7 +48,8 @@ impl Event {
             }
             Fact::SettingsChanged { settings } => self.settings = Arc::new(settings.clone()),
             Fact::PhaseChanged { phase } => self.phase = *phase,
-            Fact::EntryCodeSet { code } => self.entry_code = *code,
+            Fact::EntryCodeSet { code } => self.entry_code = code.map(EntryCode::Fixed),
+            Fact::EntryCodeRotates => self.entry_code = Some(EntryCode::Rotating),
             Fact::PrizeAdded { prize } => {
                 self.next_prize = self.next_prize.max(prize.id.0 + 1);
                 Arc::make_mut(&mut self.prizes).push(prize.clone());
@@ -64,6 +65,9 @@ impl Event {
             }
             Fact::Registered { number, key, secrets } => self.add_participant(at, *number, KeyTag::new(key, *secrets)),
             Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
+            Fact::ParticipantsRemoved { ranges } => {
+                ranges.iter().for_each(|(first, last)| (*first..=*last).for_each(|number| self.remove_participant(number)));
+            }
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
             Fact::Started { draw, .. } => {
@@ -109,6 +113,12 @@ impl Event {
         assert!(slot.is_none(), "number {} is given once", number.0);
         *slot = Some(Participant { registered_at: at, eligibility: 0, key_tag });
         self.registered += 1;
+    }
+
+    fn remove_participant(&mut self, number: u32) {
+        let slot = self.participants.get_mut(number as usize - 1).and_then(Option::as_mut);
+        slot.expect("a removed participant is registered").eligibility = REMOVED;
+        self.registered -= 1;
     }
 
     fn set_eligibility(&mut self, number: Number, eligibility: &Eligibility) {
@@ -229,7 +239,11 @@ mod tests {
             35 => Command::OrderPrizes { order: reversed, made_from: None },
             36 => Command::MakeLink(LinkRole::Staff),
             37 => Command::RevokeLink(LinkId(draw.0)),
-            38 => Command::SetEntryCode(Some(*b"0042")),
+            38 if below(random, 3) > 0 => Command::RemoveParticipants {
+                from: Timestamp(below(random, fixture.times.len() as u64) as i64),
+                until: Timestamp(below(random, 2 * fixture.times.len() as u64) as i64),
+            },
+            38 => Command::SetEntryCode([Some(EntryCode::Fixed(*b"0042")), Some(EntryCode::Rotating)][below(random, 2) as usize]),
             _ if below(random, 4) > 0 => Command::Reset(ResetScope::Nothing),
             _ if below(random, 2) == 0 => Command::Reset(ResetScope::Draws),
             _ => Command::Reset(ResetScope::Participants(session)),

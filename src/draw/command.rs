@@ -3,9 +3,10 @@
 //! A command carries all that its decision needs but time and entropy. It must never hold a
 //! winner's details: facts stay in the journal for good, details do not.
 
+use super::event::EntryCode;
 use super::fact::{Cause, Eligibility, Settings, VoidReason};
 use super::prize::PrizeVersion;
-use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId};
+use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId, Timestamp};
 use std::sync::Arc;
 
 /// A command to an event.
@@ -70,8 +71,8 @@ pub enum Command {
     ChangeSettings(SettingsPatch),
     /// Move to another phase.
     ChangePhase(Phase),
-    /// Ask phones for four digits before they register; `None` asks for nothing.
-    SetEntryCode(Option<[u8; 4]>),
+    /// Ask phones for a code before they register; `None` asks for nothing.
+    SetEntryCode(Option<EntryCode>),
     /// Add a prize to the list. Its id is ignored: the event gives the next one.
     AddPrize(Prize),
     /// Add all of these prizes, or none.
@@ -98,6 +99,13 @@ pub enum Command {
         number: Number,
         /// The change.
         patch: EligibilityPatch,
+    },
+    /// Remove the participants who registered from `from` to `until`, but for winners.
+    RemoveParticipants {
+        /// The first time.
+        from: Timestamp,
+        /// The last time.
+        until: Timestamp,
     },
     /// Accept a winner's details.
     ReceiveDetails {
@@ -264,6 +272,8 @@ pub enum Outcome {
     },
     /// The scope is cleared.
     Reset,
+    /// This many participants are removed.
+    Removed(u32),
     /// The prize is on the list under this id.
     PrizeAdded(PrizeId),
     /// The link has this id.

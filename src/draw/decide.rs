@@ -5,6 +5,7 @@
 //! once the facts are committed.
 
 use super::command::{Command, Decision, EligibilityPatch, EntropySource, Outcome, ResetScope, SettingsPatch};
+use super::event::EntryCode;
 use super::fact::{SecretScope, Settings};
 use super::prize::PrizeVersion;
 use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp};
@@ -79,6 +80,7 @@ impl Event {
             Command::RemovePrize(prize) => self.remove_prize(*prize),
             Command::OrderPrizes { order, made_from } => self.order_prizes(order, made_from.as_deref()),
             Command::MarkParticipant { number, patch } => self.mark_participant(*number, patch),
+            Command::RemoveParticipants { from, until } => self.remove_participants(*from, *until),
             Command::ReceiveDetails { pick, number, has_address } => self.receive_details(pick, *number, *has_address),
             Command::Arrive { draw, number } => self.arrive(*draw, *number),
             Command::HandOver { draw, number, desk } => self.hand_over(*draw, *number, desk),
@@ -93,7 +95,8 @@ impl Event {
     /// a claim that is in flight while registration closes is honoured, since refusing it would
     /// leave a gap in the numbers.
     fn register(&self, number: Number, key: [u8; 32], session: SessionId) -> Result<Decision, Refusal> {
-        if session != self.session {
+        // A claim on a number whose participant was removed claims again, too.
+        if session != self.session || self.is_removed(number) {
             return Err(Refusal::StaleSession);
         }
         let existing = self.participant(number).is_some();
@@ -129,8 +132,9 @@ impl Event {
 
     fn change_settings(&self, patch: &SettingsPatch) -> Result<Decision, Refusal> {
         let settings = patch.clone().merged_into(&self.settings);
-        if settings.participants_max != self.settings.participants_max {
-            return Err(Refusal::Invalid { field: "participants_max", why: FIXED_AT_OPENING });
+        let (min, max) = (self.settings.participants_max, PARTICIPANTS_MAX.max(self.settings.participants_max));
+        if !(min..=max).contains(&settings.participants_max) {
+            return Err(Refusal::OutOfRange { field: "participants_max", min, max });
         }
         if settings.rehearsal != self.settings.rehearsal {
             return Err(Refusal::Invalid { field: "rehearsal", why: FIXED_AT_OPENING });
@@ -153,11 +157,16 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Done))
     }
 
-    fn set_entry_code(&self, code: Option<[u8; 4]>) -> Result<Decision, Refusal> {
-        if code.is_some_and(|digits| !digits.iter().all(u8::is_ascii_digit)) {
-            return Err(Refusal::Invalid { field: "entry_code", why: "must be four digits" });
-        }
-        Ok(Decision::new([Fact::EntryCodeSet { code }], Outcome::Done))
+    fn set_entry_code(&self, code: Option<EntryCode>) -> Result<Decision, Refusal> {
+        let fact = match code {
+            Some(EntryCode::Rotating) => Fact::EntryCodeRotates,
+            Some(EntryCode::Fixed(digits)) if !digits.iter().all(u8::is_ascii_digit) => {
+                return Err(Refusal::Invalid { field: "entry_code", why: "must be four digits" });
+            }
+            Some(EntryCode::Fixed(digits)) => Fact::EntryCodeSet { code: Some(digits) },
+            None => Fact::EntryCodeSet { code: None },
+        };
+        Ok(Decision::new([fact], Outcome::Done))
     }
 
     fn add_prize(&self, prize: &Prize) -> Result<Decision, Refusal> {
@@ -230,6 +239,27 @@ impl Event {
             return Err(Refusal::OutOfRange { field: "weight", min: 1, max: WEIGHT_MAX.into() });
         }
         Ok(Decision::new([Fact::ParticipantMarked { number, mark }], Outcome::Done))
+    }
+
+    /// Removes the participants who registered from `from` to `until`. Who has a seat, voided or
+    /// not, stays; and none is removed while a draw is pending, whose pick is secret.
+    fn remove_participants(&self, from: Timestamp, until: Timestamp) -> Result<Decision, Refusal> {
+        self.require_no_pending_draw()?;
+        let mut drawn = vec![false; self.highest_number() as usize + 1];
+        self.draws().flat_map(|draw| draw.winners()).for_each(|number| drawn[number.0 as usize] = true);
+        let removed = self
+            .participants_after(0)
+            .filter(|(number, participant)| (from..=until).contains(&participant.registered_at) && !drawn[number.0 as usize]);
+        let (mut ranges, mut count) = (Vec::<(u32, u32)>::new(), 0);
+        for (number, _) in removed {
+            count += 1;
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == number.0 => *last = number.0,
+                _ => ranges.push((number.0, number.0)),
+            }
+        }
+        let facts = if ranges.is_empty() { vec![] } else { vec![Fact::ParticipantsRemoved { ranges }] };
+        Ok(Decision::new(facts, Outcome::Removed(count)))
     }
 
     fn make_link(&self, at: Timestamp, role: LinkRole) -> Result<Decision, Refusal> {
@@ -393,6 +423,43 @@ mod tests {
         fixture.execute(wipe()).unwrap();
         assert_eq!((fixture.event.participant_count(), fixture.event.draws().count()), (0, 0));
         assert_eq!(fixture.event.session, SessionId([7; 16]));
+    }
+
+    #[test]
+    fn a_burst_is_removed_but_for_its_winners_and_its_numbers_are_never_given_again() {
+        let mut fixture = EventFixture::with(20);
+        let at = |fixture: &EventFixture, number| fixture.event.participant(Number(number)).unwrap().registered_at;
+        let (from, until) = (at(&fixture, 6), at(&fixture, 15));
+        let draw = fixture.draw("TV", crate::draw::Mode::Card, 5).unwrap();
+        let winners: Vec<_> = draw.winners().map(|number| number.0).collect();
+        fixture.start("Mug", crate::draw::Mode::Slot, 1).unwrap();
+        let remove = Command::RemoveParticipants { from, until };
+        assert_eq!(fixture.execute(remove.clone()).unwrap_err().code(), "DRAW_IN_PROGRESS");
+        fixture.execute(Command::Cancel { reason: "".into() }).unwrap();
+        let gone: Vec<_> = (6..=15).filter(|number| !winners.contains(number)).collect();
+        assert_eq!(fixture.execute(remove.clone()), Ok(Outcome::Removed(gone.len() as u32)));
+        assert_eq!(fixture.event.participant_count(), 20 - gone.len() as u32);
+        let left: Vec<_> = fixture.event.participants_after(0).map(|(number, _)| number.0).collect();
+        assert!(left.iter().all(|number| !gone.contains(number)) && winners.iter().all(|number| left.contains(number)));
+        assert_eq!(fixture.execute(remove), Ok(Outcome::Removed(0)), "once");
+        for number in gone {
+            assert!(fixture.event.is_removed(Number(number)));
+            assert_eq!(fixture.register(number), Err(Refusal::StaleSession), "the phone claims another number");
+        }
+    }
+
+    #[test]
+    fn the_size_of_an_event_can_be_raised_and_not_lowered() {
+        let mut fixture = EventFixture::with(1_000);
+        let sized = |participants_max| {
+            Command::ChangeSettings(SettingsPatch { participants_max: Some(participants_max), ..SettingsPatch::default() })
+        };
+        assert_eq!(fixture.register(1_001), Err(Refusal::EventFull { max: 1_000 }));
+        for wrong in [999, PARTICIPANTS_MAX + 1] {
+            assert_eq!(fixture.execute(sized(wrong)).unwrap_err().code(), "INVALID_REQUEST");
+        }
+        fixture.execute(sized(1_002)).unwrap();
+        assert_eq!(fixture.register(1_001), Ok(Outcome::Registered { number: Number(1_001), existing: false }));
     }
 
     #[test]

@@ -20,12 +20,23 @@ pub enum Audience {
     Operators,
 }
 
+/// The code that a phone needs to register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryCode {
+    /// Four ASCII digits, which a person can type.
+    Fixed([u8; 4]),
+    /// A long code that changes with the time, which only the QR code carries. Its present value is
+    /// derived outside of the rules, which know no clock.
+    Rotating,
+}
+
 /// A registered participant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Participant {
     /// The time of registration.
     pub registered_at: Timestamp,
-    /// Index into [`Event::eligibilities`]; 0 while staff set nothing.
+    /// Index into [`Event::eligibilities`]; 0 while staff set nothing, [`REMOVED`] once the
+    /// participant is removed.
     pub(super) eligibility: u32,
     pub(super) key_tag: KeyTag,
 }
@@ -66,6 +77,9 @@ impl KeyTag {
         }
     }
 }
+
+/// Marks a number whose participant was removed. It is never given again.
+pub(super) const REMOVED: u32 = u32::MAX;
 
 /// A winner's place in a draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,8 +190,8 @@ pub struct Event {
     pub session: SessionId,
     /// The current epoch.
     pub epoch: Epoch,
-    /// The four digits that a phone needs to register; `None` when it needs none.
-    pub entry_code: Option<[u8; 4]>,
+    /// The code that a phone needs to register; `None` when it needs none.
+    pub entry_code: Option<EntryCode>,
     /// The list of prizes, in its order.
     pub prizes: Arc<Vec<Prize>>,
     /// The prize that the display shows as the next one, before its draw starts.
@@ -222,6 +236,15 @@ impl Event {
 
     /// The participant with that number.
     pub fn participant(&self, number: Number) -> Option<&Participant> {
+        self.committed(number).filter(|participant| participant.eligibility != REMOVED)
+    }
+
+    /// True when the participant with that number was removed.
+    pub fn is_removed(&self, number: Number) -> bool {
+        self.committed(number).is_some_and(|participant| participant.eligibility == REMOVED)
+    }
+
+    fn committed(&self, number: Number) -> Option<&Participant> {
         self.participants.get((number.0 as usize).checked_sub(1)?)?.as_ref()
     }
 
@@ -237,7 +260,8 @@ impl Event {
         // The list comes first: `after` could be the highest u32, and counting on from it would
         // overflow.
         let listed = self.participants.iter_from(after as usize).zip(after..);
-        listed.filter_map(|(participant, before)| Some((Number(before + 1), participant.as_ref()?)))
+        let present = listed.filter_map(|(participant, before)| Some((Number(before + 1), participant.as_ref()?)));
+        present.filter(|(_, participant)| participant.eligibility != REMOVED)
     }
 
     /// The eligibility that staff set for a participant; `None` while the default holds.

@@ -169,6 +169,8 @@ pub enum Fact {
         /// Four digits; `None` when no code is needed.
         code: Option<[u8; 4]>,
     },
+    /// Phones need a code that changes with the time.
+    EntryCodeRotates,
     /// A prize is at the end of the list.
     PrizeAdded {
         /// The prize under its new id.
@@ -204,6 +206,11 @@ pub enum Fact {
         number: Number,
         /// The eligibility from now on.
         mark: Eligibility,
+    },
+    /// Participants are removed; their numbers are never given again.
+    ParticipantsRemoved {
+        /// First and last number of each run of them, rising.
+        ranges: Vec<(u32, u32)>,
     },
     /// A prize is on standby.
     StandbyShown {

@@ -7,7 +7,7 @@
 use crate::base::address::Scheme;
 use crate::http::HttpServer;
 use crate::http::origin::Caller;
-use crate::http::request::RequestContext;
+use crate::http::request::{ConnectionNotes, RequestContext};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty};
 use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
@@ -16,8 +16,8 @@ use hyper::header::{
     ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,8 +28,13 @@ const DEFAULTS: [(HeaderName, &str); 3] =
 /// Keeps a browser to TLS for two years.
 const TLS_ONLY: &str = "max-age=63072000";
 
-/// Answers a request that came by `scheme`.
-pub async fn answer<A>(server: &HttpServer<A>, scheme: Scheme, request: Request<Incoming>) -> HttpResponse {
+/// Answers a request that came by `scheme` on a connection with these notes.
+pub async fn answer<A>(
+    server: &HttpServer<A>,
+    scheme: Scheme,
+    connection: Rc<ConnectionNotes>,
+    request: Request<Incoming>,
+) -> HttpResponse {
     let began = Instant::now();
     let (head, body) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
@@ -44,7 +49,13 @@ pub async fn answer<A>(server: &HttpServer<A>, scheme: Scheme, request: Request<
         Ok((host, caller)) => {
             let result = match origin::preflight(&head) {
                 Some(response) => (None, Ok(response)),
-                None => dispatch(server, scheme, host, caller.clone(), head, body).await,
+                None => {
+                    let params = Vec::new();
+                    let app = Arc::clone(&server.app);
+                    let caller = caller.clone();
+                    dispatch(server, RequestContext { app, head, scheme, host, caller, params, connection, body: Some(body) })
+                        .await
+                }
             };
             (caller, result)
         }
@@ -69,18 +80,11 @@ pub async fn answer<A>(server: &HttpServer<A>, scheme: Scheme, request: Request<
 }
 
 /// Finds the route and runs its handler; returns the route's index in the table.
-async fn dispatch<A>(
-    server: &HttpServer<A>,
-    scheme: Scheme,
-    host: Option<guard::Host>,
-    caller: Caller,
-    head: Parts,
-    body: Incoming,
-) -> (Option<usize>, HttpResult) {
+async fn dispatch<A>(server: &HttpServer<A>, request: RequestContext<A>) -> (Option<usize>, HttpResult) {
+    let head = &request.head;
     match server.router.find(&head.method, head.uri.path()) {
         Ok(Match::Route { index, params }) => {
-            let app = Arc::clone(&server.app);
-            let request = RequestContext { app, head, scheme, host, caller, params, body: Some(body) };
+            let request = RequestContext { params, ..request };
             (Some(index), (server.router.routes[index].handler)(request).await)
         }
         Ok(Match::Options { allow }) => (None, Ok(options(&allow))),

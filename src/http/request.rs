@@ -10,13 +10,35 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::StatusCode;
 use hyper::body::{Body, Incoming};
 use hyper::header::AUTHORIZATION;
+use hyper::http::Extensions;
 use hyper::http::request::Parts;
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Time for a body to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Notes that handlers keep about one connection, from one request to the next. They are the
+/// application's own types.
+#[derive(Debug, Default)]
+pub struct ConnectionNotes {
+    notes: RefCell<Extensions>,
+}
+
+impl ConnectionNotes {
+    /// The note of this type, or a new one.
+    pub fn get<T: Clone + Default + Send + Sync + 'static>(&self) -> T {
+        self.notes.borrow().get().cloned().unwrap_or_default()
+    }
+
+    /// Replaces the note of this type.
+    pub fn set<T: Clone + Send + Sync + 'static>(&self, note: T) {
+        self.notes.borrow_mut().insert(note);
+    }
+}
 
 /// A request on its way to its handler. `A` is the application.
 pub struct RequestContext<A> {
@@ -33,6 +55,8 @@ pub struct RequestContext<A> {
     /// Path segments where the route has a `{…}`, in the route's order. Not percent-decoded: no id
     /// needs it.
     pub params: Vec<String>,
+    /// Notes about its connection.
+    pub connection: Rc<ConnectionNotes>,
     /// `None` once it is read.
     pub body: Option<Incoming>,
 }

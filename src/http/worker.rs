@@ -13,6 +13,7 @@ use crate::http::acceptor::Accepted;
 use crate::http::bind::Protocol;
 use crate::http::connection::ConnectionStream;
 use crate::http::lingering_close::LingeringClose;
+use crate::http::request::ConnectionNotes;
 use crate::http::try_first::{Switch, TryFirst};
 use crate::http::upgrade::{self, PendingUpgrade};
 use crate::http::{pipeline, redirect, tls_handshake};
@@ -23,6 +24,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -139,11 +141,12 @@ async fn serve<A>(server: Arc<HttpServer<A>>, accepted: Accepted) {
     let Some(stream) = stream else { return };
     let upgrade: Cell<Option<PendingUpgrade>> = Cell::new(None);
     let has_request = Cell::new(false);
+    let notes = Rc::<ConnectionNotes>::default();
     let answer = service_fn(|request| async {
         has_request.set(true);
         let mut response = match protocol {
-            Protocol::Plain => pipeline::answer(&server, Scheme::Http, request).await,
-            Protocol::Tls => pipeline::answer(&server, Scheme::Https, request).await,
+            Protocol::Plain => pipeline::answer(&server, Scheme::Http, Rc::clone(&notes), request).await,
+            Protocol::Tls => pipeline::answer(&server, Scheme::Https, Rc::clone(&notes), request).await,
             Protocol::Redirect => redirect::answer(&server.settings, server.https_port, request),
         };
         if let Some(pending) = response.extensions_mut().remove() {

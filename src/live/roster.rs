@@ -57,6 +57,9 @@ const PENDING: u32 = 0;
 /// `claim` of a slot without a number: its owner found every number taken, or its number was given
 /// back.
 const REFUSED: u32 = u32::MAX;
+/// `next` of a roster whose place another one has taken: above every number, and so far below the
+/// highest u32 that late claims cannot count over it.
+const SEALED: u32 = u32::MAX / 2;
 
 /// The numbers of one session, claimed by many threads at once.
 pub struct Roster {
@@ -197,6 +200,48 @@ impl Roster {
         self.next.load(Ordering::Relaxed).min(self.end.load(Ordering::Relaxed))
     }
 
+    /// Ends this roster and makes one in its place that gives `more` numbers in all. It knows every
+    /// key whose number `keeps`, and no other number was given. O(slots); called by the sequencer
+    /// alone.
+    pub fn grown(&self, more: u32, keeps: impl Fn(u32) -> bool) -> Self {
+        // Acquire, here and below: pairs with the release of the read-modify-writes that took
+        // numbers before, so that the walk meets the slot of each. A thread that comes later gets
+        // no number.
+        let next = self.next.swap(SEALED, Ordering::Acquire);
+        let (first, end) = (self.first, self.end.load(Ordering::Relaxed));
+        let grown_end = end.saturating_add(more);
+        let returned: Box<[[AtomicU64; 1]]> = zeros((grown_end - first).div_ceil(u64::BITS) as usize);
+        let mut returned_count = 0;
+        for ([old], [new]) in self.returned.iter().zip(returned.iter()) {
+            let numbers = old.swap(0, Ordering::Acquire);
+            new.store(numbers, Ordering::Relaxed);
+            returned_count += numbers.count_ones();
+        }
+        self.returned_count.store(0, Ordering::Relaxed);
+        let grown = Self {
+            slots: zeros(slots_for(grown_end as usize)),
+            first,
+            end: AtomicU32::new(grown_end),
+            next: AtomicU32::new(next.min(end)),
+            returned,
+            returned_count: AtomicU32::new(returned_count),
+        };
+        for [high, low, claim] in &self.slots {
+            let (word, slot) = (high.load(Ordering::Relaxed), Slot { high, low, claim });
+            let number = if word == EMPTY { None } else { number_of(slot.wait_for_claim()) };
+            if let Some(number) = number.filter(|number| keeps(*number)) {
+                grown.find_or_insert(&Key { high: word, low: low.load(Ordering::Relaxed) }, Vacancy::Open, || number);
+            }
+        }
+        grown
+    }
+
+    /// Returns whether another roster has taken this one's place.
+    pub fn is_sealed(&self) -> bool {
+        // Relaxed: a caller that was refused looks for the roster in its place.
+        self.next.load(Ordering::Relaxed) >= SEALED
+    }
+
     /// Finds the slot of `key`, or takes an empty one and publishes there what `number` returns.
     fn find_or_insert(&self, key: &Key, vacancy: Vacancy, number: impl FnOnce() -> u32) -> Option<u32> {
         for slot in self.probe(key) {
@@ -250,7 +295,7 @@ impl Roster {
             while bits != 0 {
                 // Acquire: pairs with the release in `give_back`. Each failure is another thread's
                 // success, or a further number.
-                match word.compare_exchange(bits, bits & (bits - 1), Ordering::Acquire, Ordering::Relaxed) {
+                match word.compare_exchange(bits, bits & (bits - 1), Ordering::AcqRel, Ordering::Relaxed) {
                     Ok(_) => {
                         self.returned_count.fetch_sub(1, Ordering::Relaxed);
                         return Some(place + bits.trailing_zeros());

@@ -49,6 +49,8 @@ pub(super) struct OutgoingFrames {
     needs_publication: bool,
     is_reset: bool,
     is_closed: bool,
+    /// Numbers that the roster gives beyond those it has room for.
+    more_numbers: u32,
     /// Roles whose sockets have to prove themselves again.
     reauthenticate: ByRole<bool>,
 }
@@ -64,6 +66,7 @@ impl WorkingState {
     ///
     /// Recovery and live traffic both call this, so a `seq` means the same frame after a restart.
     pub fn apply(&mut self, at: Timestamp, fact: &Fact, outgoing: &mut OutgoingFrames) {
+        let participants_max = self.event.settings.participants_max;
         self.event.apply(at, fact);
         for frame in frame::frames_for(&self.event, fact, self.ring.last_seq()) {
             match frame {
@@ -84,9 +87,17 @@ impl WorkingState {
             Fact::Arrived { draw, number } | Fact::HandedOver { draw, number, .. } | Fact::HandOverUndone { draw, number } => {
                 outgoing.push_for_consoles(frame::winner_updated(*draw, *number));
             }
+            Fact::SettingsChanged { settings } => {
+                outgoing.more_numbers += settings.participants_max.saturating_sub(participants_max)
+            }
+            // Each had used up one.
+            Fact::ParticipantsRemoved { ranges } => {
+                outgoing.more_numbers += ranges.iter().map(|(first, last)| last - first + 1).sum::<u32>();
+            }
             Fact::Reset { session: Some(_) } => {
                 self.roster = Arc::new(Roster::new(self.event.settings.participants_max, 1));
                 outgoing.registered.clear();
+                outgoing.more_numbers = 0;
                 outgoing.is_reset = true;
             }
             Fact::PhaseChanged { phase: Phase::Closed } => {
@@ -131,6 +142,13 @@ impl EventState {
     /// The room shows it first: a reactor that meets the room in between starts from the newer
     /// snapshot and skips the publication, which it recognizes by its revision.
     pub fn publish(&mut self, outgoing: OutgoingFrames) -> Publication {
+        if outgoing.more_numbers > 0 && self.working.event.phase != Phase::Closed {
+            // Only now: the roster before gives no number any more, and a failed commit would need
+            // it back.
+            let WorkingState { event, roster, .. } = &self.working;
+            let grown = roster.grown(outgoing.more_numbers, |number| !event.is_removed(Number(number)));
+            self.working.roster = Arc::new(grown);
+        }
         let snapshot = self.next_snapshot();
         let room = match &self.room {
             Some(room) => {

@@ -31,6 +31,7 @@ use crate::draw::{EventId, Prize, Timestamp};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::store::CommitError;
+use crate::store::copied_details::DetailsPurged;
 use crate::store::journal::Journal;
 use commit_metrics::CommitMetrics;
 use crossbeam::channel::RecvTimeoutError;
@@ -80,6 +81,7 @@ pub struct Sequencer {
     timers: Timers,
     deletions: Deletions,
     metrics: Arc<CommitMetrics>,
+    details_purged: DetailsPurged,
 }
 
 impl Sequencer {
@@ -88,6 +90,11 @@ impl Sequencer {
         if self.events.is_empty() {
             self.serve(vec![Request::Open { event, settings, prizes, reply: Responder::Discard }]);
         }
+    }
+
+    /// The purges of winners' details, which copies of the journal follow.
+    pub fn details_purged(&self) -> DetailsPurged {
+        self.details_purged.clone()
     }
 
     /// The metrics of its commits.

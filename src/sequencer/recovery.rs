@@ -12,6 +12,7 @@ use crate::sequencer::inbox::RequestQueue;
 use crate::sequencer::timers::Timers;
 use crate::sequencer::{Clock, Limits, Sequencer};
 use crate::store::JournalError;
+use crate::store::copied_details::DetailsPurged;
 use crate::store::journal::Journal;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ impl Sequencer {
             timers: Timers::new(Instant::now()),
             deletions: Deletions::default(),
             metrics: Arc::default(),
+            details_purged: DetailsPurged::default(),
         })
     }
 }
@@ -73,7 +75,9 @@ impl ReplayedEvent {
         let Self { mut working, numbers } = self;
         if working.event.phase != Phase::Closed {
             let roster = Roster::new(working.event.settings.participants_max, working.event.highest_number() + 1);
-            numbers.iter().for_each(|(number, key)| roster.restore(key, number.0));
+            // The phone of a removed participant claims another number.
+            let kept = numbers.iter().filter(|(number, _)| !working.event.is_removed(*number));
+            kept.for_each(|(number, key)| roster.restore(key, number.0));
             working.roster = Arc::new(roster);
         }
         working

@@ -87,7 +87,10 @@ impl Sequencer {
     pub(super) fn sweep(&mut self) {
         let now = self.clock.now();
         let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
-        match exit_if_fatal(self.journal.purge_details(before(self.limits.details_ttl))) {
+        let due = before(self.limits.details_ttl);
+        let purged = exit_if_fatal(self.journal.purge_details(due));
+        purged.as_ref().iter().for_each(|rows| self.details_purged.note(due, **rows));
+        match purged {
             Ok(0) => {}
             // Their checkpoint may have been held up.
             Ok(_) => self.timers.restart_checkpoint(Instant::now()),
@@ -188,9 +191,13 @@ mod tests {
         server.serve([details_request(GALA, 1, draw, "Kim")]).remove(0).unwrap();
         server.sequencer.sweep();
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap().len(), 1);
+        assert_eq!(server.sequencer.details_purged().take_rows(), 0);
         server.sequencer.clock.last.0 += DETAILS_TTL.as_millis() as i64 + 1;
         server.sequencer.sweep();
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap(), []);
+        let purged = server.sequencer.details_purged();
+        let due = server.sequencer.clock.last.0 - DETAILS_TTL.as_millis() as i64;
+        assert_eq!((purged.before().0, purged.take_rows()), (due, 1), "copies follow");
         assert!(server.directory.find(GALA).is_some(), "the event outlives the details");
     }
 }

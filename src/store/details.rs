@@ -9,6 +9,7 @@
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, EventId, Number, Timestamp};
 use crate::store::error::JournalError;
+use crate::store::record::bounds;
 use crate::store::seal::Seal;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,8 @@ pub(super) fn read(
     while let Some(row) = rows.next()? {
         let (draw, number, submitted_at) = (DrawId(row.get(0)?), Number(row.get(1)?), Timestamp(row.get(2)?));
         let sealed = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
-        let text = seal.open(&place(event, draw, number, submitted_at), sealed);
+        // A time of no clock would never be due.
+        let text = seal.open(&place(event, draw, number, submitted_at), sealed).filter(|_| bounds::is_time(submitted_at));
         let text = text.and_then(|text| serde_json::from_slice::<SealedText>(&text).ok());
         let SealedText { name, phone, address } = text.ok_or(JournalError::Details { draw, number })?;
         all.push(WinnerDetails { draw, number, name, phone, address, submitted_at });

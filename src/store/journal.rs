@@ -101,6 +101,7 @@ impl Journal {
     pub fn commit(&mut self, entries: &[JournalEntry]) -> Result<(), CommitError> {
         let Self { db, events, pick_seal, details_seal, .. } = self;
         let mut opened: HashMap<EventId, i64> = HashMap::new();
+        let mut drops_details = false;
         transaction(db, |tx| {
             let mut insert =
                 tx.prepare_cached("INSERT INTO fact (event, at, actor, kind, v, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -111,6 +112,10 @@ impl Journal {
                     opened.insert(event.clone(), tx.last_insert_rowid());
                 }
                 let key = *opened.get(event).or_else(|| events.get(event)).expect("an event's first fact is that it was opened");
+                if let Fact::Reset { session: Some(_) } = fact {
+                    // Their winners are gone, and no page shows them any more.
+                    drops_details |= tx.prepare_cached("DELETE FROM details WHERE event = ?1")?.execute([key])? > 0;
+                }
                 let Record { kind, version, body } = record::encode(event, fact, pick_seal, &mut text);
                 insert.execute((key, at.0, record::encode_actor(*actor), kind, version, body))?;
                 if let Some(details) = details {
@@ -121,7 +126,7 @@ impl Journal {
         })?;
         // Only now: SQLite gives the keys of a batch that was rolled back again.
         self.events.extend(opened);
-        Ok(())
+        if drops_details { self.clear_log() } else { Ok(()) }
     }
 
     /// The ids of the events in it, in no order.
@@ -561,6 +566,23 @@ mod tests {
         assert!(!contains(&bytes_at_rest(data.path()), "010-1234-5678"));
         assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 1);
         assert_eq!(replayed(&mut journal).len(), 2, "the facts stay");
+    }
+
+    #[test]
+    fn a_reset_of_the_participants_leaves_no_byte_of_their_details() {
+        let (data, mut journal) = open_journal();
+        let other = details_received("picnic", 7, 1_000);
+        journal.commit(&[opened("gala"), opened("picnic"), details_received("gala", 7, 1_000), other.clone()]).unwrap();
+        let sealed: Vec<u8> =
+            journal.db.query_row("SELECT sealed FROM details ORDER BY event LIMIT 1", [], |row| row.get(0)).unwrap();
+        let holds = || bytes_at_rest(data.path()).windows(sealed.len()).any(|window| window == sealed);
+        assert!(holds());
+        journal.commit(&[entry("gala", 2_000, Fact::Reset { session: None })]).unwrap();
+        assert_eq!(journal.details(&event_id("gala")).unwrap().len(), 1, "a reset of the draws leaves them to their days");
+        journal.commit(&[entry("gala", 3_000, Fact::Reset { session: Some(SessionId([9; 16])) })]).unwrap();
+        assert!(!holds());
+        assert_eq!(journal.details(&event_id("gala")).unwrap(), []);
+        assert_eq!(journal.details(&event_id("picnic")).unwrap(), [other.details.unwrap()]);
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! one that a server is writing. Both build on `replay` (rows to facts), `record` (a fact as a
 //! row), `details` (winners' details, encrypted and apart from the facts), `audit` (facts for
 //! people), `copies` (whole journals as files), `erasure` (the rows of deleted events),
-//! `transaction` (all or nothing) and `schema` (the SQL, with views for people). [`keys`] holds the
-//! one secret of a data folder, `seal` encrypts under a key derived from it, and [`tokens`] signs.
-//! [`lock`] keeps a second server out, [`event_export`] is one event in one file, and `error` says
-//! how bad a failure is. This module must not know tokio, hyper or anything live. Only the
-//! sequencer's thread writes through it.
+//! [`copied_details`] (winners' details in copies), `transaction` (all or nothing) and `schema`
+//! (the SQL, with views for people). [`keys`] holds the one secret of a data folder, `seal`
+//! encrypts under a key derived from it, and [`tokens`] signs. [`lock`] keeps a second server out,
+//! [`event_export`] is one event in one file, and `error` says how bad a failure is. This module
+//! must not know tokio, hyper or anything live. Only the sequencer's thread writes through it.
 
 mod audit;
+pub mod copied_details;
 pub(crate) mod copies;
 mod details;
 mod erasure;

@@ -1,7 +1,7 @@
 //! Journals and entries that the tests of this module and of `backup` share.
 
 use crate::base::data_dir::DataDir;
-use crate::draw::fact::{RecordedFact, SealedPick, SecretScope, Settings, WinnerDetails};
+use crate::draw::fact::{Cause, RecordedFact, SealedPick, SecretScope, Settings, WinnerDetails};
 use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Number, Pool, SessionId, Timestamp};
 use crate::store::{Journal, JournalEntry, Keys};
 use std::ops::Deref;
@@ -74,6 +74,15 @@ pub fn started(event: &str) -> JournalEntry {
     };
     let (spec, pool) = (spec.into(), Pool::new(9).into());
     entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed_pick(), redraw_of: None, request: None })
+}
+
+/// An announced draw 1 of one winner, who submitted details at this time.
+pub fn announced_win(event: &str, at: i64) -> Vec<JournalEntry> {
+    let (draw, sealed) = (DrawId(1), sealed_pick());
+    let winner = sealed.picks[0].0;
+    let revealed = entry(event, 4, Fact::Revealed { draw, sealed });
+    let announced = entry(event, 5, Fact::Announced { draw, cause: Cause::Completed });
+    vec![opened(event), started(event), revealed, announced, details_received(event, winner, at)]
 }
 
 /// The receipt of a winner's details for draw 1, with the details.

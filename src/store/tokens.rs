@@ -20,6 +20,10 @@ const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// Characters of a recovery code, and of a claim code: 40 bits, guessed at a few tries a minute.
 const CODE_LEN: usize = 8;
 
+/// Time for which one rotating entry code is shown. It is accepted for one period more, so that a
+/// photo of it is worth nothing after a minute.
+pub const ENTRY_CODE_PERIOD_MS: i64 = 30_000;
+
 /// The longest text that can be a token, in bytes; longer ones are not read.
 const TOKEN_LEN_MAX: usize = 96;
 
@@ -75,7 +79,7 @@ impl Tokens {
     /// The code that a person types to get a number back on another phone: 8 characters that cannot
     /// be misread.
     pub fn recovery_code(&self, of: &Registration) -> String {
-        self.code(of, &registration_message("recovery", of, None)).map(char::from).iter().collect()
+        self.code(of.session, &registration_message("recovery", of, None)).map(char::from).iter().collect()
     }
 
     /// True when `typed` is the recovery code of that registration, in any spacing, hyphenation or
@@ -109,17 +113,50 @@ impl Tokens {
     }
 
     fn claim_characters(&self, of: &Registration, draw: DrawId) -> [u8; CODE_LEN] {
-        self.code(of, &registration_message("claim", of, Some(draw)))
+        self.code(of.session, &registration_message("claim", of, Some(draw)))
     }
 
     /// A code for people, made of the signature of a message.
-    fn code(&self, of: &Registration, message: &[u8]) -> [u8; CODE_LEN] {
-        let tag = hmac::sign(self.session_key(of.session), message);
+    fn code(&self, session: SessionId, message: &[u8]) -> [u8; CODE_LEN] {
+        let tag = hmac::sign(self.session_key(session), message);
         let mut code = [0; CODE_LEN];
         for (character, byte) in code.iter_mut().zip(tag.as_ref()) {
             *character = CROCKFORD[usize::from(byte & 31)];
         }
         code
+    }
+
+    /// The entry code of a session at a time, for an event whose code rotates: 8 characters that the
+    /// QR code carries.
+    pub fn rotating_entry_code(&self, session: SessionId, at: Timestamp) -> String {
+        self.entry_characters(session, entry_code_period(at)).map(char::from).iter().collect()
+    }
+
+    /// True when `presented` is the entry code shown at `now`, or the one before it, which a phone
+    /// may have read a moment ago.
+    pub fn is_rotating_entry_code(&self, session: SessionId, presented: &str, now: Timestamp) -> bool {
+        let Some(presented) = normalize_code(presented).map(u64::from_be_bytes) else { return false };
+        let period = entry_code_period(now);
+        let is_of = |period| u64::from_be_bytes(self.entry_characters(session, period)) == presented;
+        // Both are made, so that the duration does not say which one it was.
+        is_of(period) | is_of(period - 1)
+    }
+
+    fn entry_characters(&self, session: SessionId, period: i64) -> [u8; CODE_LEN] {
+        self.code(session, &message("entry code", &[&session.0, &period.to_be_bytes()]))
+    }
+
+    /// The pass of a phone that had the entry code in time: one registration under `key` may be
+    /// finished with it until `expires_at`.
+    pub fn entry_pass(&self, session: SessionId, key: &[u8; 32], expires_at: Timestamp) -> String {
+        sign(self.session_key(session), &expires_at.0.to_string(), &pass_message(session, key, expires_at))
+    }
+
+    /// True when `pass` is that of a registration under `key`, and not expired at `now`.
+    pub fn verify_entry_pass(&self, session: SessionId, key: &[u8; 32], pass: &str, now: Timestamp) -> bool {
+        let Some((expires_at, signature)) = split_token(pass) else { return false };
+        let Some(expires_at) = parse_canonical(expires_at).map(Timestamp) else { return false };
+        now < expires_at && is_signed(self.session_key(session), &pass_message(session, key, expires_at), signature)
     }
 
     /// The token in a signed link. Its time is signed along: an event that was deleted and opened
@@ -194,6 +231,15 @@ fn login_message(admin_token_hash: &[u8; 32], login: Login) -> Vec<u8> {
     message("login", &[admin_token_hash, &login.expires_at.0.to_be_bytes(), &login.id])
 }
 
+fn pass_message(session: SessionId, key: &[u8; 32], expires_at: Timestamp) -> Vec<u8> {
+    message("entry pass", &[&session.0, key, &expires_at.0.to_be_bytes()])
+}
+
+/// The period of a rotating entry code, counted from 1970.
+fn entry_code_period(at: Timestamp) -> i64 {
+    at.0.div_euclid(ENTRY_CODE_PERIOD_MS)
+}
+
 /// The message to sign: a label and parts, each after its length.
 fn message(label: &str, parts: &[&[u8]]) -> Vec<u8> {
     let mut message = Vec::with_capacity(96);
@@ -247,6 +293,9 @@ mod tests {
     use crate::draw::fact::{SecretScope, Settings};
     use crate::draw::{Epoch, Fact};
     use crate::store::testing::temp_data_dir;
+
+    const HERE: SessionId = SessionId([1; 16]);
+    const THERE: SessionId = SessionId([2; 16]);
 
     fn of(session: u8, number: u32) -> Registration {
         Registration { session: SessionId([session; 16]), number: Number(number), bound_to: Some((Timestamp(9), 7)) }
@@ -370,6 +419,29 @@ mod tests {
         assert_eq!(tokens.verify_link(&event, &[anew], &token), None, "the same id in an event made anew");
         assert_eq!(tokens.verify_link(&event, &[link(2, LinkRole::Staff)], &token), None, "another role");
         assert_eq!(tokens.verify(&event_with(1, 9, [2]), &token), None, "a link is no phone");
+    }
+
+    #[test]
+    fn a_rotating_entry_code_is_worth_nothing_after_a_minute() {
+        let tokens = tokens();
+        let begin = Timestamp(7 * ENTRY_CODE_PERIOD_MS);
+        let code = tokens.rotating_entry_code(HERE, begin);
+        assert_eq!(code.len(), CODE_LEN);
+        let after = |ms: i64| tokens.is_rotating_entry_code(HERE, &code.to_lowercase(), Timestamp(begin.0 + ms));
+        assert!(!after(-1) && after(0) && after(29_999) && after(30_000) && after(59_999) && !after(60_000));
+        assert!(!tokens.is_rotating_entry_code(THERE, &code, begin), "another session's");
+        assert!(!tokens.is_rotating_entry_code(HERE, "0042", begin));
+        assert_ne!(code, tokens.rotating_entry_code(HERE, Timestamp(begin.0 + ENTRY_CODE_PERIOD_MS)));
+    }
+
+    #[test]
+    fn an_entry_pass_is_for_one_registration_until_it_expires() {
+        let tokens = tokens();
+        let pass = tokens.entry_pass(HERE, &[1; 32], Timestamp(1_000));
+        let verify = |session, key: u8, pass: &str, now| tokens.verify_entry_pass(session, &[key; 32], pass, Timestamp(now));
+        assert!(verify(HERE, 1, &pass, 999));
+        assert!(!verify(HERE, 1, &pass, 1_000) && !verify(HERE, 2, &pass, 999) && !verify(THERE, 1, &pass, 999));
+        assert!(!verify(HERE, 1, &pass.replacen("1000", "2000", 1), 999) && !verify(HERE, 1, "", 0));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::{entry_code, text_frame};
 use crate::base::clock::rfc3339;
+use crate::draw::event::EntryCode;
 use crate::draw::fact::{Fact, VoidReason};
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
@@ -49,7 +50,11 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
             let reset = Reset { reset_participants: session.is_some(), reset_draws: true, event_session_id };
             vec![numbers.next("event_reset", reset)]
         }
-        Fact::EntryCodeSet { code } => vec![OutgoingFrame::Operators(entry_code_set(code.as_ref()))],
+        Fact::EntryCodeSet { .. } | Fact::EntryCodeRotates => vec![OutgoingFrame::Operators(entry_code_changed(event))],
+        Fact::ParticipantsRemoved { ranges } => {
+            let removed = Removed { ranges, total_count: event.participant_count() };
+            vec![numbers.next("participants_removed", removed)]
+        }
         Fact::PhaseChanged { phase } => vec![numbers.next("notice", notice(*phase))],
         Fact::Opened { .. }
         | Fact::SettingsChanged { .. }
@@ -231,13 +236,24 @@ fn notice(phase: Phase) -> Notice {
     Notice { code, message }
 }
 
-/// `entry_code`: the code that displays show; `null` when phones need none.
-fn entry_code_set(code: Option<&[u8; 4]>) -> Bytes {
+/// `entry_code`: the code that displays show; `null` when phones need none, and while it rotates:
+/// then each display asks for the present one.
+fn entry_code_changed(event: &Event) -> Bytes {
     #[derive(Serialize)]
-    struct EntryCodeSet<'a> {
+    struct EntryCodeChanged<'a> {
         entry_code: Option<&'a str>,
+        entry_code_rotates: bool,
     }
-    typed("entry_code", EntryCodeSet { entry_code: code.map(entry_code) })
+    let code = event.entry_code.as_ref();
+    let entry_code_rotates = code == Some(&EntryCode::Rotating);
+    typed("entry_code", EntryCodeChanged { entry_code: code.and_then(entry_code), entry_code_rotates })
+}
+
+/// `participants_removed`: runs of numbers that take part no more.
+#[derive(Serialize)]
+struct Removed<'a> {
+    ranges: &'a [(u32, u32)],
+    total_count: u32,
 }
 
 /// The numbering of frames.
@@ -327,9 +343,16 @@ mod tests {
 
     #[test]
     fn an_entry_code_is_for_operators_and_an_eligibility_for_nobody() {
-        let event = sample::event().build();
-        let code = frames(&event, &Fact::EntryCodeSet { code: Some(*b"0042") });
-        assert_eq!(code, [("operators", json!({"type": "entry_code", "entry_code": "0042"}))]);
+        let mut event = sample::event().build();
+        let shown = |event: &mut Event, fact: Fact| {
+            event.apply(Timestamp(1), &fact);
+            frames(event, &fact)
+        };
+        let code = shown(&mut event, Fact::EntryCodeSet { code: Some(*b"0042") });
+        let frame =
+            |code: Option<&str>, rotates| json!({"type": "entry_code", "entry_code": code, "entry_code_rotates": rotates});
+        assert_eq!(code, [("operators", frame(Some("0042"), false))]);
+        assert_eq!(shown(&mut event, Fact::EntryCodeRotates), [("operators", frame(None, true))]);
         let marked = Fact::ParticipantMarked { number: Number(1), mark: Eligibility::default() };
         assert_eq!(frames(&event, &marked), []);
     }

@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub enum Message {
     /// Asks for a `pong`.
     Ping,
+    /// Asks for the present code of an event whose entry code rotates.
+    JoinCode,
     /// Proves the role that the socket asked for.
     Auth(Auth),
     /// Says or proves a phone's number.
@@ -38,12 +40,16 @@ impl Message {
         }
         match parse::<Kind>(text)?.r#type.as_str() {
             "ping" => Ok(Self::Ping),
+            "join_code" => Ok(Self::JoinCode),
             "auth" => parse(text).map(Self::Auth),
             "identify" => parse(text).map(Self::Identify),
             "draw_complete" => parse(text).map(Self::DrawComplete),
             "submit_winner_info" => Ok(Self::SubmitWinnerInfo(parse(text)?, parse(text)?)),
             "im_here" => parse(text).map(Self::ImHere),
-            _ => Err(Invalid::field("type", "must be one of ping, auth, identify, draw_complete, submit_winner_info, im_here")),
+            _ => Err(Invalid::field(
+                "type",
+                "must be one of ping, join_code, auth, identify, draw_complete, submit_winner_info, im_here",
+            )),
         }
     }
 }

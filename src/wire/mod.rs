@@ -15,7 +15,7 @@ pub mod state_sync;
 pub mod view;
 
 use crate::draw::Number;
-use crate::draw::event::Audience;
+use crate::draw::event::{Audience, EntryCode};
 use bytes::{Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -58,9 +58,12 @@ pub fn display_number(number: Number) -> String {
     format!("{:03}", number.0)
 }
 
-/// An entry code as displays show it.
-pub fn entry_code(digits: &[u8; 4]) -> &str {
-    std::str::from_utf8(digits).expect("an entry code is of ASCII digits")
+/// The digits of an entry code, as displays show them; `None` for a code that rotates.
+pub fn entry_code(code: &EntryCode) -> Option<&str> {
+    match code {
+        EntryCode::Fixed(digits) => Some(std::str::from_utf8(digits).expect("an entry code is of ASCII digits")),
+        EntryCode::Rotating => None,
+    }
 }
 
 /// A text as one final, unmasked WebSocket frame (RFC 6455 section 5.2), ready to be written to any

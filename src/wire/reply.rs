@@ -17,6 +17,19 @@ pub fn pong() -> Bytes {
     Bytes::from_static(PONG)
 }
 
+/// The answer to `join_code`: the code to join with, which the QR code carries, and the
+/// milliseconds until the next one; `null` when the event's code does not rotate.
+pub fn join_code(code: Option<(String, i64)>) -> Bytes {
+    #[derive(Serialize)]
+    struct JoinCode {
+        r#type: &'static str,
+        join_code: Option<String>,
+        next_in_ms: Option<i64>,
+    }
+    let (join_code, next_in_ms) = code.unzip();
+    frame(&JoinCode { r#type: "join_code", join_code, next_in_ms })
+}
+
 /// The answer to `identify`: `already_won` with the announced wins of `number`, or `identify_ack`
 /// without any.
 pub fn identified(event: &Event, number: Number) -> Bytes {

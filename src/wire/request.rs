@@ -17,6 +17,7 @@ use super::parse::Invalid;
 use super::view::phase_named;
 use crate::draw::command::{EligibilityPatch, SettingsPatch};
 use crate::draw::decide::{PARTICIPANTS_MAX, PRIZES_MAX};
+use crate::draw::event::EntryCode;
 use crate::draw::{Epoch, EventId, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
@@ -51,9 +52,22 @@ pub struct Register {
     pub request_id: Option<String>,
     /// The code on the display.
     pub entry_code: Option<String>,
+    /// The pass of a phone that had the code in time.
+    pub entry_pass: Option<String>,
     /// The phone agrees to the consent text.
     #[serde(default)]
     pub consent: bool,
+}
+
+/// `POST /entry-pass`
+#[derive(Deserialize)]
+pub struct EntryPass {
+    /// The event.
+    pub event_id: String,
+    /// The key of the registration that the pass is for.
+    pub request_id: String,
+    /// The code on the display.
+    pub entry_code: String,
 }
 
 /// `POST /recover`
@@ -162,9 +176,21 @@ pub struct PhaseChange {
 
 /// `POST entry-code`
 #[derive(Deserialize)]
-pub struct EntryCode {
+pub struct EntryCodeChange {
     /// Four digits; `null` when phones need none.
     pub entry_code: Option<String>,
+    /// The code changes with the time, and only the QR code carries it.
+    #[serde(default)]
+    pub rotates: bool,
+}
+
+/// `POST participants/remove`
+#[derive(Deserialize)]
+pub struct ParticipantRemoval {
+    /// The time from which on who registered is removed, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// The time until which who registered is removed, in milliseconds since 1970.
+    pub until_ms: i64,
 }
 
 /// `POST links`
@@ -288,6 +314,17 @@ pub fn request_id(id: &str) -> Result<&str, Invalid> {
 /// A group's name; `None` for an empty one.
 fn group(name: String) -> Result<Option<Arc<str>>, Invalid> {
     optional("group", Some(name))
+}
+
+impl EntryCodeChange {
+    /// The code.
+    pub fn code(&self) -> Result<Option<EntryCode>, Invalid> {
+        match &self.entry_code {
+            Some(_) if self.rotates => Err(Invalid::field("rotates", "takes no entry_code")),
+            None if self.rotates => Ok(Some(EntryCode::Rotating)),
+            digits => Ok(digits.as_deref().map(entry_code).transpose()?.map(EntryCode::Fixed)),
+        }
+    }
 }
 
 /// An entry code of four digits.

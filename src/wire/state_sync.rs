@@ -9,7 +9,7 @@ use super::view::people::{AuthenticatedPhone, WinView, wins_with_codes};
 use super::view::phase_name;
 use super::{Role, display_number, entry_code};
 use crate::base::clock::rfc3339;
-use crate::draw::event::Audience;
+use crate::draw::event::{Audience, EntryCode};
 use crate::draw::{Draw, Event, Phase, Timestamp};
 use serde::Serialize;
 
@@ -37,7 +37,8 @@ pub fn text(event: &Event, seq: u64, connections: u32, role: Role, phone: Option
             event_session_id: data_encoding::HEXLOWER.encode(&event.session.0),
             registration_open: event.phase == Phase::Open,
             entry_code_required: event.entry_code.is_some(),
-            entry_code: shown_code.map(entry_code),
+            entry_code_rotates: event.entry_code == Some(EntryCode::Rotating),
+            entry_code: shown_code.and_then(entry_code),
             consent_required: event.settings.consent_text.is_some(),
             consent_text,
             rehearsal: event.settings.rehearsal,
@@ -64,6 +65,7 @@ struct StateSync<'a> {
     event_session_id: String,
     registration_open: bool,
     entry_code_required: bool,
+    entry_code_rotates: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     entry_code: Option<&'a str>,
     consent_required: bool,
@@ -202,6 +204,12 @@ mod tests {
         let phone = state(&event, Role::Phone);
         assert_eq!((&phone["entry_code_required"], phone.get("entry_code")), (&json!(true), None));
         assert_eq!(state(&event, Role::Display)["entry_code"], "0042");
+        event.apply(Timestamp(2), &Fact::EntryCodeRotates);
+        for role in [Role::Phone, Role::Display] {
+            let state = state(&event, role);
+            assert_eq!((&state["entry_code_required"], &state["entry_code_rotates"]), (&json!(true), &json!(true)));
+            assert_eq!(state.get("entry_code"), None);
+        }
     }
 
     #[test]

@@ -443,6 +443,33 @@ async fn a_copy_from_before_a_deletion_comes_back_with_the_folders_own_key() {
 }
 
 #[tokio::test]
+async fn the_console_and_the_doctor_say_when_the_details_in_a_backup_go() {
+    let server = TestServer::start().await;
+    begin_event(&server).await;
+    let sealed: Vec<u8> = Connection::open(journal(&server.data_dir()))
+        .unwrap()
+        .query_row("SELECT sealed FROM details", [], |row| row.get(0))
+        .unwrap();
+    let made = server.admin(Method::POST, "backup").await.expect_data(201);
+    let submitted = server.admin_get("winners").await["winners"][0]["submitted_at"].as_str().unwrap().to_owned();
+    let goes_at = made["details_go_at"].as_str().unwrap();
+    assert!(
+        goes_at > submitted.as_str() && goes_at[10..] == submitted[10..],
+        "a whole number of days after {submitted}: {goes_at}"
+    );
+    assert_eq!(server.admin_get("backup").await["backups"][0]["details_go_at"], goes_at);
+    let report = run_while_serving(&server.data_dir(), &["doctor"]).await.text;
+    let name = made["name"].as_str().unwrap();
+    assert!(report.contains(&format!("winners' details in backups/{name}/luckydraw.sqlite go from {goes_at}")), "{report}");
+
+    server.admin_post("reset", &json!({"reset_participants": true})).await.ok();
+    let empty = server.admin(Method::POST, "backup").await.expect_data(201);
+    assert_eq!(empty["details_go_at"], Value::Null);
+    std::fs::remove_dir_all(server.data_dir().join("backups").join(name)).unwrap();
+    assert!(!server.data_holds(&sealed), "the reset left no byte of them outside the copies");
+}
+
+#[tokio::test]
 async fn a_console_makes_and_lists_backups_and_old_ones_are_removed() {
     let server = TestServer::start_with(&[("LUCKYDRAW_BACKUP_KEEP", "2")]).await;
     begin_event(&server).await;

@@ -27,6 +27,8 @@ const SENT: &[&str] = &[
     "connection_count",
     "winner_info_received",
     "winner_updated",
+    "participants_removed",
+    "join_code",
     "pong",
     "identify_ack",
     "already_won",
@@ -37,7 +39,7 @@ const SENT: &[&str] = &[
 ];
 
 /// Types of the messages that clients send.
-const RECEIVED: &[&str] = &["ping", "auth", "identify", "draw_complete", "submit_winner_info", "im_here"];
+const RECEIVED: &[&str] = &["ping", "join_code", "auth", "identify", "draw_complete", "submit_winner_info", "im_here"];
 
 fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("a description is JSON")

@@ -3,7 +3,7 @@
 
 use crate::backup::{back_up, run, text};
 use crate::event_steps::{EVENT, Phone, request_id};
-use crate::test_server::TestServer;
+use crate::test_server::{TIMEOUT, TestServer};
 use hyper::Method;
 use luckydraw::backup::{self, BackupCommand};
 use luckydraw::base::data_dir::DataDir;
@@ -14,6 +14,7 @@ use luckydraw::store::{Journal, JournalEntry, Keys};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// The journal and the secret of a data folder of a program that bound secrets to the session.
 const OLD_JOURNAL: &str = include_str!("journals/numbers_bound_to_session.sql");
@@ -156,6 +157,26 @@ struct World {
 
 const DRAW: DrawId = DrawId(1);
 
+/// Does `work` once no process holds its folder. A process that another test starts holds the lock
+/// of this one until it runs its own program, since it begins as a copy of this process.
+fn once_free<T, E: std::error::Error>(work: impl Fn() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match work() {
+            Ok(done) => return done,
+            Err(error) if error.to_string().contains("in use by") && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => panic!("{error}: {:?}", error.source()),
+        }
+    }
+}
+
+fn open(data: &DataDir) -> Journal {
+    let keys = once_free(|| Keys::open(data));
+    once_free(|| Journal::open(data, &keys))
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -178,7 +199,7 @@ impl World {
 
     fn commit(&self, machine: usize, event: &EventId, fact: Fact) {
         let data = &self.machines[machine];
-        let mut journal = Journal::open(data, &Keys::open(data).unwrap()).unwrap();
+        let mut journal = open(data);
         // The clock stands still, so that the key alone must tell registrations apart.
         let stamped = RecordedFact { at: Timestamp(7), actor: Actor::Phone, fact };
         journal.commit(&[JournalEntry { event: event.clone(), stamped, details: None }]).unwrap();
@@ -193,12 +214,12 @@ impl World {
             }
             fact => events.get_mut(&id).unwrap().apply(at, &fact),
         };
-        Journal::open(data, &Keys::open(data).unwrap()).unwrap().replay(apply).unwrap();
+        open(data).replay(apply).unwrap();
         events
     }
 
     fn tokens(&self, machine: usize) -> Tokens {
-        Tokens::new(&Keys::open(&self.machines[machine]).unwrap())
+        Tokens::new(&once_free(|| Keys::open(&self.machines[machine])))
     }
 
     /// Gives the next number of one of the machine's events.
@@ -218,7 +239,7 @@ impl World {
         self.steps += 1;
         let machine = self.below(2);
         let data = self.machines[machine].clone();
-        let execute = |command| backup::run(&data, &command, 100, 100).unwrap();
+        let execute = |command| once_free(|| backup::run(&data, &command, 100, 100));
         match self.below(8) {
             0 if !self.events(machine).is_empty() => {
                 let to = self.folder.path().join("backups");

@@ -42,6 +42,7 @@ mod pictures;
 mod prizes;
 mod recovery;
 mod refusals;
+mod registration;
 mod secrecy;
 mod shutdown;
 mod simulation;

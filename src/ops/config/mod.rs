@@ -102,7 +102,6 @@ impl Config {
                 data: data_dir,
                 every: Some(reader.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
                 keep_max: reader.number("BACKUP_KEEP") as usize,
-                age_max: days(app.details_days),
             },
             app,
         };

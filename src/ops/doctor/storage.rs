@@ -1,6 +1,10 @@
 //! Checks of the data folder, writable and its owner's alone; and of the disk under it, its free
 //! space and the time of an fsync, for which every answer of the server waits.
 
+use crate::backup::old_details::{self, JournalCopy};
+use crate::base::clock::rfc3339;
+use crate::base::data_dir::DataDir;
+use crate::draw::Timestamp;
 use crate::ops::doctor::report::Finding;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
@@ -11,6 +15,9 @@ use std::time::{Duration, Instant};
 /// Writes that are timed, and the longest time for all of them.
 const WRITES: usize = 32;
 const WRITES_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 
 /// One timed write: a page of the journal.
 const PAGE: [u8; 4096] = [0x5a; 4096];
@@ -38,6 +45,29 @@ pub fn check_folder(path: &Path) -> Finding {
     let mode = fs::metadata(path).and_then(require_folder).map(|found| found.permissions().mode() & 0o7777);
     let folder = Folder { mode: mode.map_err(|e| e.kind()), writable: try_write(path).map_err(|e| e.kind()) };
     grade_folder(&path.display().to_string(), &folder)
+}
+
+/// Lists the copies of the journal in the folder that hold winners' details, and when those go.
+pub fn check_copies(data: &DataDir, details_days: u32) -> Vec<Finding> {
+    const CHECK: &str = "copies";
+    if !data.path().is_dir() {
+        return Vec::new();
+    }
+    let copies = match old_details::copies(data) {
+        Ok(copies) => copies,
+        Err(error) => return vec![Finding::wrong(CHECK, error.to_string(), "give the folder to the user of the server")],
+    };
+    let finding = |JournalCopy { path, oldest }: &JournalCopy| {
+        let goes_at = rfc3339(Timestamp((*oldest)?.0.saturating_add(i64::from(details_days) * DAY_MS)));
+        let name = path.strip_prefix(data.path()).unwrap_or(path).display();
+        Some(Finding::good(CHECK, format!("winners' details in {name} go from {goes_at} on, while the server runs")))
+    };
+    let mut findings: Vec<_> = copies.iter().filter_map(finding).collect();
+    if findings.is_empty() {
+        findings.push(Finding::good(CHECK, format!("none of {} in the data folder holds winners' details", copies.len())));
+    }
+    findings.push(Finding::good(CHECK, "those outside the data folder, exports too, are yours to delete"));
+    findings
 }
 
 fn try_write(path: &Path) -> io::Result<()> {

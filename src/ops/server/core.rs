@@ -18,6 +18,7 @@ use crate::ops::server::StartError;
 use crate::sequencer::Sequencer;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::{self, Inbox, RequestQueue};
+use crate::store::copied_details::DetailsPurged;
 use crate::store::journal::Journal;
 use crate::store::keys::Keys;
 use crate::store::tokens::Tokens;
@@ -58,6 +59,8 @@ pub struct Core {
     pub durable: Arc<AtomicBool>,
     /// Counts and times of commits.
     pub commit_metrics: Arc<CommitMetrics>,
+    /// The purges of winners' details, which copies follow.
+    pub details_purged: DetailsPurged,
     /// Stopped last.
     pub sequencer: SequencerThread,
 }
@@ -90,11 +93,12 @@ impl Core {
             Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
-            let commit_metrics = sequencer.metrics();
-            Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics))
+            let (commit_metrics, details_purged) = (sequencer.metrics(), sequencer.details_purged());
+            Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics, details_purged))
         });
-        let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, sequencer })
+        let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
+        let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
+        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, details_purged, sequencer })
     }
 }
 

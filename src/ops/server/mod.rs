@@ -15,6 +15,7 @@ use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
@@ -151,7 +152,7 @@ fn serve(
     let directory = Arc::clone(&core.directory);
     let events = Arc::clone(&directory);
     let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
-    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use))?;
+    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use), core.details_purged.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
@@ -167,6 +168,7 @@ fn serve(
         reactors: core.reactors,
         tokens: core.tokens,
         rate_limiter: RateLimiter::default(),
+        registrations: RegistrationMeters::default(),
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),

@@ -2,6 +2,7 @@
 
 import { make } from "../shared/dom.js";
 import { formatTime } from "../shared/i18n.js";
+import { JoinCode, joinImage } from "../shared/join-code.js";
 import { field } from "./dialog.js";
 import { Rehearsal } from "./rehearsal.js";
 
@@ -16,13 +17,21 @@ export class Tab {
     this.event = null;
     this.backups = [];
     this.rehearsal = new Rehearsal(app);
+    this.joinImage = make('img', { id: 'join-image', width: 240, height: 240, alt: '' });
+    this.joinCode = new JoinCode((code) => {
+      this.joinImage.src = joinImage(app.event, code);
+    });
     this.element = make('div', { className: 'event-tab' });
-    app.listeners.add(({ type }) => {
-      if (type === 'event_reset' || type === 'notice') this.load();
+    app.listeners.add((frame) => {
+      const { type } = frame;
+      if (['event_reset', 'notice', 'entry_code'].includes(type)) this.load();
+      if (type === 'join_code') this.joinCode.receive(frame, app.send);
+      if (type === 'state_sync' || type === 'entry_code') this.joinCode.follow(app.state.entry_code_rotates, app.send);
     });
   }
 
   opened() {
+    this.joinCode.follow(this.app.state.entry_code_rotates, this.app.send);
     this.load();
   }
 
@@ -111,18 +120,22 @@ export class Tab {
 
   entryCodeCard() {
     const { t } = this.app;
-    const code = this.event.entry_code;
+    const { entry_code: code, entry_code_rotates: rotates } = this.event;
     const set = (next) => this.change('POST', 'entry-code', { entry_code: next }, t('saved'));
+    const rotate = () => this.change('POST', 'entry-code', { rotates: true }, t('saved'));
     const random = () => String(crypto.getRandomValues(new Uint32Array(1))[0] % 10_000).padStart(4, '0');
     return card(
       t('entryCode'),
       t('entryHow'),
       code && make('p', { className: 'code', id: 'entry-code' }, code),
+      rotates && this.joinImage,
+      make('p', { className: 'quiet' }, t('rotatingHow')),
       make(
         'div',
         { className: 'row' },
         make('button', { type: 'button', id: 'new-code', onclick: () => set(random()) }, t('newCode')),
-        code && make('button', { type: 'button', onclick: () => set(null) }, t('noCode')),
+        !rotates && make('button', { type: 'button', id: 'rotate-code', onclick: rotate }, t('rotateCode')),
+        (code || rotates) && make('button', { type: 'button', id: 'no-code', onclick: () => set(null) }, t('noCode')),
       ),
     );
   }
@@ -130,7 +143,11 @@ export class Tab {
   backupCard() {
     const { t } = this.app;
     const backUp = () => this.change('POST', 'backup', undefined, t('copied_journal'), { timeoutMs: BACKUP_TIMEOUT_MS });
-    const line = ({ name, made_at, bytes }) => make('li', {}, t('copyLine', formatTime(made_at), Math.ceil(bytes / 1024), name));
+    const details = ({ details_go_at: at }) => (at ? t('copyDetails', formatTime(at)) : t('copyNoDetails'));
+    const line = (backup) => {
+      const text = t('copyLine', formatTime(backup.made_at), Math.ceil(backup.bytes / 1024), backup.name);
+      return make('li', {}, `${text} · ${details(backup)}`);
+    };
     return card(
       t('backup'),
       t('backupHow'),

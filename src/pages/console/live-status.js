@@ -2,6 +2,7 @@
 // a stage is open, and the delivery of the last result.
 
 import { make } from "../shared/dom.js";
+import { RegistrationAlert } from "./registration-alert.js";
 
 const POLL_MS = 5_000;
 /** After an announcement the figures change quickly. */
@@ -21,10 +22,12 @@ export class LiveStatus {
     this.delivery = make('p', { id: 'delivery' });
     this.server = make('p', { id: 'server', className: 'quiet' });
     this.alarm = make('p', { id: 'stage-alarm', className: 'wrong', role: 'alert' });
+    this.registrations = new RegistrationAlert(app);
     this.element = make(
       'section',
       { className: 'card live-status' },
       this.heading,
+      this.registrations.element,
       this.figures,
       make('div', { className: 'delivery' }, this.bar, this.delivery),
       this.server,
@@ -65,6 +68,7 @@ export class LiveStatus {
     this.figures.replaceChildren(...figures.flatMap(row));
     this.renderServer();
     this.renderDelivery();
+    this.registrations.render(stats?.registrations);
     const alarm = stats === null || stats.display_alive !== false ? '' : t('noStage');
     if (this.alarm.textContent !== alarm) this.alarm.textContent = alarm;
   }

@@ -57,6 +57,8 @@ const app = {
   /** Calls the server about all events. */
   callAll: (method, path, body) => call(method, path, { body, token: app.token }),
   fetchFile: (path) => fetchFile(`/admin/${event}/${path}`, { token: app.token }),
+  /** Sends a message over the connection. */
+  send: (message) => connection?.send(message),
   notify,
   ask: (question) => ask(t, question),
   /** Runs a call and shows its failure; gives its data, or undefined when it failed. */

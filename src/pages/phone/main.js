@@ -13,7 +13,7 @@ import { translatePage } from "../shared/i18n.js";
 import { connectionStatus } from "./connection-status.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
 import { messages } from "./messages.js";
-import { RegistrationForms, pendingAttempt, removeTicket, storedTicket } from "./registration.js";
+import { RegistrationForms, pendingAttempt, removeTicket, storedTicket, takeEntryPass } from "./registration.js";
 import { announcementFor, render } from "./view.js";
 import { Wins, reasonOfLoss } from "./wins.js";
 
@@ -179,6 +179,9 @@ function handleFrame(frame) {
     case 'event_reset':
       if (frame.reset_participants) return startOver();
       if (ticket) removeWins(null, 'reset');
+      break;
+    case 'participants_removed':
+      if (ticket && frame.ranges.some(([first, last]) => first <= ticket.number && ticket.number <= last)) return startOver();
       break;
     case 'notice':
       applyNotice(frame.code);
@@ -384,6 +387,7 @@ async function start() {
     model.wins = new Wins(model.event, model.ticket.session);
     keepScreenOn();
   }
+  if (!model.ticket) await takeEntryPass(model.event);
   byId('verify').firstElementChild.href = `/lottery/verify?event=${model.event}`;
   connection = connect({ event: model.event, token: model.ticket?.token, onFrame: handleFrame, onStatus: handleStatus });
   show();

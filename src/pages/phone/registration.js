@@ -17,6 +17,7 @@ const RECOVERY_CODE_CHARS = 8;
 
 const ticketKey = (event) => `ticket.${event}`;
 const attemptKey = (event) => `try.${event}`;
+const passKey = (event) => `pass.${event}`;
 
 /**
  * The ticket stored for this event, or null: { token, number, recovery, session, since, replaces }.
@@ -35,18 +36,38 @@ export function removeTicket(event) {
 }
 
 /**
+ * Exchanges the code of a scanned QR code for a pass, with which this phone may finish its
+ * registration minutes later. A code that came too late is found out by the registration.
+ */
+export async function takeEntryPass(event) {
+  const code = new URLSearchParams(location.hash.slice(1)).get('code');
+  if (!code) return;
+  history.replaceState(null, '', location.pathname + location.search);
+  const id = pendingAttempt(event)?.id ?? randomId();
+  const body = { event_id: event, request_id: id, entry_code: code };
+  try {
+    const { entry_pass: pass } = await call('POST', '/entry-pass', { body });
+    storage.set(passKey(event), { id, pass });
+  } catch {
+    storage.remove(passKey(event));
+  }
+}
+
+/**
  * Registers this phone, and retries until the server accepts or refuses. `since`: the last draw
  * that began before; `replaces`: the number that was lost; `onRetry(failures)`: called after each
  * attempt without an answer. Gives { ticket, isStored }.
  */
 async function register(event, { consent, entryCode, since, replaces, onRetry = () => {} }) {
-  const id = pendingAttempt(event)?.id ?? randomId();
+  const id = pendingAttempt(event)?.id ?? storage.get(passKey(event))?.id ?? randomId();
   storage.set(attemptKey(event), { id, consent, since });
   for (let failures = 0; ; failures += 1) {
     try {
       const body = { event_id: event, request_id: id };
       if (consent) body.consent = true;
       if (entryCode) body.entry_code = entryCode;
+      const pass = storage.get(passKey(event));
+      if (pass?.id === id) body.entry_pass = pass.pass;
       return storeTicket(event, await call('POST', '/register', { body }), since, replaces);
     } catch (refusal) {
       if (!(refusal instanceof Refusal) || !TRANSIENT.includes(refusal.code)) {
@@ -74,6 +95,7 @@ function storeTicket(event, data, since, replaces = null) {
     replaces: replaces === data.draw_number ? null : replaces,
   };
   const isStored = storage.set(ticketKey(event), ticket);
+  storage.remove(passKey(event));
   storage.remove(attemptKey(event));
   return { ticket, isStored };
 }
@@ -117,8 +139,10 @@ export class RegistrationForms {
     else if (code === 'EVENT_FULL') model.refusal = code;
     else if (code === 'CONSENT_REQUIRED') await callbacks.refresh();
     else if (code === 'FORBIDDEN') {
-      model.refusal = entryCode ? 'ENTRY_WRONG' : 'ENTRY_NEEDED';
-      model.needsCode = true;
+      await callbacks.refresh();
+      const { entry_code_rotates: rotates } = model.state;
+      model.refusal = rotates ? 'ENTRY_EXPIRED' : entryCode ? 'ENTRY_WRONG' : 'ENTRY_NEEDED';
+      model.needsCode = !rotates;
     } else model.refusal = 'FAILED';
   }
 

@@ -87,13 +87,13 @@ function renderJoin({ state, needsCode, isRegistering, refusal, failures, isRese
   const asksConsent = Boolean(state.consent_required && state.consent_text);
   setShown('consent', asksConsent);
   setText('consent-text', asksConsent ? state.consent_text : '');
-  const isGuarded = Boolean(state.entry_code_required || needsCode);
+  const isGuarded = Boolean((state.entry_code_required && !state.entry_code_rotates) || needsCode);
   setShown('entry', isGuarded);
   setShown('teaser', !asksConsent && !isGuarded);
   byId('join-button').disabled = isRegistering;
   setText('join-button', t(isRegistering ? 'joining' : asksConsent ? 'joinAgree' : 'joinButton'));
   setText('join-slow', isRegistering && failures > 0 ? t('joinSlow') : '');
-  const wrong = { ENTRY_WRONG: 'entryWrong', ENTRY_NEEDED: 'entryNeeded', FAILED: 'joinFailed' }[refusal];
+  const wrong = { ENTRY_WRONG: 'entryWrong', ENTRY_NEEDED: 'entryNeeded', ENTRY_EXPIRED: 'entryExpired', FAILED: 'joinFailed' }[refusal];
   setText('join-wrong', wrong ? t(wrong) : '');
   setShown('join-recover', !isRegistering);
 }

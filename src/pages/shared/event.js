@@ -48,7 +48,14 @@ export function applyFrame(state, frame) {
     case 'connection_count':
       return { ...state, connection_count: frame.count };
     case 'entry_code':
-      return { ...state, entry_code: frame.entry_code ?? null, entry_code_required: Boolean(frame.entry_code) };
+      return {
+        ...state,
+        entry_code: frame.entry_code ?? null,
+        entry_code_rotates: frame.entry_code_rotates,
+        entry_code_required: Boolean(frame.entry_code || frame.entry_code_rotates),
+      };
+    case 'participants_removed':
+      return { ...state, participant_count: frame.total_count };
     default:
       return state;
   }

@@ -2,6 +2,7 @@
 
 import { call } from "../shared/api.js";
 import { byId, setShown, setText } from "../shared/dom.js";
+import { JoinCode, joinImage } from "../shared/join-code.js";
 
 /** Longest title in the large type. */
 const TITLE_CHARS_SHORT = 28;
@@ -10,6 +11,7 @@ export class Lobby {
   constructor(event) {
     this.event = event;
     this.hasAddress = false;
+    this.joinCode = new JoinCode(() => this.showImage());
   }
 
   /** Fetches the address once; again after a failure, whenever the connection is back. */
@@ -21,10 +23,15 @@ export class Lobby {
       const { join_address: address } = await call('GET', `/join?${query}`);
       // People type it into a phone, which adds the scheme itself.
       setText('address', address.replace(/^https?:\/\//, ''));
-      byId('code').src = `/api/luckydraw/join.svg?${query}`;
+      this.showImage();
     } catch {
       this.hasAddress = false;
     }
+  }
+
+  /** Shows the QR code, once the server was reached. */
+  showImage() {
+    if (this.hasAddress) byId('code').src = joinImage(this.event, this.joinCode.code);
   }
 
   render(state, t) {

@@ -122,10 +122,20 @@ function handleFrame(frame) {
   else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
   else if (type === 'winner_announced') holdLobby();
   model.state = applyFrame(model.state, frame);
+  followJoinCode(frame);
   if (type === 'state_sync') model.isGone = false;
   if (type === 'participant_joined' || type === 'connection_count') renderSoon();
   else render();
   if (type === 'state_sync' && animator.isSettled) completeDraw();
+}
+
+/** Shows the present code in the QR code; only a display is told. */
+function followJoinCode(frame) {
+  const send = (message) => connection.send(message);
+  if (frame.type === 'join_code') lobby.joinCode.receive(frame, send);
+  else if (['state_sync', 'entry_code'].includes(frame.type)) {
+    lobby.joinCode.follow(access.isDisplay && model.state.entry_code_rotates, send);
+  }
 }
 
 function applyNotice(code) {

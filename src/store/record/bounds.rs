@@ -39,8 +39,8 @@ pub(in crate::store) fn check(fact: &Fact) -> Result<(), RecordError> {
     beyond(fact).map_or(Ok(()), |field| Err(RecordError::Beyond { field }))
 }
 
-/// True when the time of a fact can have been a clock's.
-fn is_time(at: Timestamp) -> bool {
+/// True when a time can have been a clock's.
+pub(in crate::store) fn is_time(at: Timestamp) -> bool {
     (0..=TIME_MAX).contains(&at.0)
 }
 
@@ -55,6 +55,7 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
         Fact::PrizesOrdered { order } => &[("order", order.iter().all(|prize| is_id(prize.0)))],
         Fact::Registered { number, .. } => &[("number", is_number(*number))],
         Fact::ParticipantMarked { number, mark } => &[("number", is_number(*number)), ("weight", mark.weight > 0)],
+        Fact::ParticipantsRemoved { ranges } => &[("ranges", are_ranges(ranges, NUMBER_MAX))],
         Fact::StandbyShown { spec } => &[("spec", is_spec(spec))],
         Fact::Started { draw, spec, pool, sealed, redraw_of, .. } => &[
             ("draw", is_id(draw.0)),
@@ -76,6 +77,7 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
         Fact::LinkRevoked { link } => &[("link", is_id(link.0))],
         Fact::PhaseChanged { .. }
         | Fact::EntryCodeSet { .. }
+        | Fact::EntryCodeRotates
         | Fact::StandbyEnded
         | Fact::Reset { .. }
         | Fact::DetailsUnmasked
@@ -100,12 +102,16 @@ fn is_spec(spec: &DrawSpec) -> bool {
     spec.winner_count <= Mode::List.winners_max() && spec.prize_id.is_none_or(|prize| is_id(prize.0))
 }
 
+/// The ranges rise, from 1 to `through` at most.
+fn are_ranges(ranges: &[(u32, u32)], through: u32) -> bool {
+    let is_range = |(first, last): (u32, u32)| is_number(Number(first)) && first <= last && last <= through;
+    let rise = ranges.windows(2).all(|pair| pair[0].1 < pair[1].0);
+    rise && ranges.iter().copied().all(is_range)
+}
+
 /// The ranges rise and hold as many numbers as the pool says; each number with a weight is one.
 fn is_pool(pool: &Pool) -> bool {
-    let is_range = |(first, last): (u32, u32)| is_number(Number(first)) && first <= last && last <= pool.through;
-    let rise = pool.ranges.windows(2).all(|pair| pair[0].1 < pair[1].0);
-    let all = pool.ranges.iter().copied().all(is_range);
-    rise && all
+    are_ranges(&pool.ranges, pool.through)
         && pool.through <= NUMBER_MAX
         && pool.size == pool.ranges.iter().map(|(first, last)| last - first + 1).sum::<u32>()
         && pool.weights.len() <= pool.size as usize

@@ -105,6 +105,7 @@ fn has_example(fact: &Fact) {
         Fact::Opened { .. } | Fact::SettingsChanged { .. } | Fact::PhaseChanged { .. } | Fact::EntryCodeSet { .. } => {}
         Fact::PrizeAdded { .. } | Fact::PrizeChanged { .. } | Fact::PrizeRemoved { .. } | Fact::PrizesOrdered { .. } => {}
         Fact::Registered { .. } | Fact::ParticipantMarked { .. } | Fact::StandbyShown { .. } | Fact::StandbyEnded => {}
+        Fact::EntryCodeRotates | Fact::ParticipantsRemoved { .. } => {}
         Fact::Started { .. } | Fact::Revealed { .. } | Fact::Announced { .. } | Fact::Cancelled { .. } => {}
         Fact::SeatVoided { .. } | Fact::DetailsReceived { .. } | Fact::Arrived { .. } | Fact::Reset { .. } => {}
         Fact::HandedOver { .. } | Fact::HandOverUndone { .. } => {}
@@ -128,6 +129,7 @@ fn about_the_event() -> Vec<(Fact, &'static str)> {
         (Fact::PhaseChanged { phase: Phase::Closed }, r#"phase_changed {"phase":"closed"}"#),
         (Fact::EntryCodeSet { code: Some([0, 4, 1, 7]) }, r#"entry_code_set {"code":[0,4,1,7]}"#),
         (Fact::EntryCodeSet { code: None }, r#"entry_code_set {"code":null}"#),
+        (Fact::EntryCodeRotates, "entry_code_rotates {}"),
         (
             Fact::PrizeAdded { prize: prize() },
             r#"prize_added {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":"1등","quantity":2,"mode":"network","winner_count":2,"image":"/images/b.png","repeat_winners":true,"group":"staff","needs_address":true}}"#,
@@ -152,6 +154,7 @@ fn about_people() -> Vec<(Fact, &'static str)> {
             Fact::ParticipantMarked { number, mark: Eligibility { eligible: false, group: Some("staff".into()), weight: 3 } },
             r#"participant_marked {"number":17,"mark":{"eligible":false,"group":"staff","weight":3}}"#,
         ),
+        (Fact::ParticipantsRemoved { ranges: vec![(2, 9), (17, 17)] }, r#"participants_removed {"ranges":[[2,9],[17,17]]}"#),
     ]
 }
 

@@ -40,6 +40,7 @@ pub(super) enum FactLayout {
     EntryCodeSet {
         code: Option<[u8; 4]>,
     },
+    EntryCodeRotates {},
     PrizeAdded {
         #[serde(with = "field")]
         prize: Prize,
@@ -70,6 +71,9 @@ pub(super) enum FactLayout {
         number: Number,
         #[serde(with = "field")]
         mark: Eligibility,
+    },
+    ParticipantsRemoved {
+        ranges: Vec<(u32, u32)>,
     },
     StandbyShown {
         #[serde(with = "field")]

@@ -37,17 +37,19 @@ fn version(kind: &str) -> i64 {
 }
 
 /// Every kind, in the order of [`Fact`]'s groups.
-const KINDS: [&str; 26] = [
+const KINDS: [&str; 28] = [
     "opened",
     "settings_changed",
     "phase_changed",
     "entry_code_set",
+    "entry_code_rotates",
     "prize_added",
     "prize_changed",
     "prize_removed",
     "prizes_ordered",
     "registered",
     "participant_marked",
+    "participants_removed",
     "standby_shown",
     "standby_ended",
     "started",

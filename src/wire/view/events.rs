@@ -4,7 +4,7 @@
 
 use super::{json, phase_name, role_name};
 use crate::base::clock::rfc3339;
-use crate::draw::event::Audience;
+use crate::draw::event::{Audience, EntryCode};
 use crate::draw::{Event, Link, Timestamp};
 use crate::wire::entry_code;
 use data_encoding::HEXLOWER;
@@ -21,6 +21,7 @@ pub struct EventView<'a> {
     event_session_id: String,
     epoch: String,
     entry_code: Option<&'a str>,
+    entry_code_rotates: bool,
     participant_count: u32,
     participants_max: u32,
     draw_count: usize,
@@ -72,8 +73,38 @@ pub struct Figures {
     pub display_alive: bool,
     /// The delivery of the latest announcement.
     pub delivery: Option<DeliveryView>,
+    /// Registrations of the last minute.
+    pub registrations: RegistrationsView,
     /// The server's figures.
     pub server: ServerView,
+}
+
+/// Registrations of the last minute.
+#[derive(Serialize)]
+pub struct RegistrationsView {
+    /// New numbers.
+    pub last_minute: u32,
+    /// New numbers in the second that had the most.
+    pub peak_per_second: u32,
+    /// Registrations refused by a quota.
+    pub refused: u32,
+    /// Wrong entry codes.
+    pub wrong_codes: u32,
+    /// True when something goes on that no hall does.
+    pub is_alarming: bool,
+    /// The burst of the last five minutes.
+    pub burst: Option<BurstView>,
+}
+
+/// Many new numbers within seconds: what `POST participants/remove` can undo.
+#[derive(Serialize)]
+pub struct BurstView {
+    /// The time before its first number, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// The time after its last number, in milliseconds since 1970.
+    pub until_ms: i64,
+    /// New numbers in between.
+    pub count: u32,
 }
 
 /// The figures of the server, over all its events.
@@ -195,11 +226,15 @@ pub struct BackupView<'a> {
     pub bytes: u64,
     /// Its cause.
     pub cause: &'a str,
+    /// The time at which the first winners' details in it go; `None` when it holds none.
+    pub details_go_at: Option<Timestamp>,
 }
 
 impl BackupView<'_> {
     fn fields(&self) -> Value {
-        json!({"name": self.name, "made_at": rfc3339(self.made_at), "bytes": self.bytes, "cause": self.cause})
+        let details_go_at = self.details_go_at.map(rfc3339);
+        let made_at = rfc3339(self.made_at);
+        json!({"name": self.name, "made_at": made_at, "bytes": self.bytes, "cause": self.cause, "details_go_at": details_go_at})
     }
 }
 
@@ -222,7 +257,8 @@ fn view(event: &Event) -> EventView<'_> {
         phase: phase_name(event.phase),
         event_session_id: HEXLOWER.encode(&event.session.0),
         epoch: HEXLOWER.encode(&event.epoch.0),
-        entry_code: event.entry_code.as_ref().map(entry_code),
+        entry_code: event.entry_code.as_ref().and_then(entry_code),
+        entry_code_rotates: event.entry_code == Some(EntryCode::Rotating),
         participant_count: event.participant_count(),
         participants_max: event.settings.participants_max,
         draw_count: draw_count(event),

@@ -328,6 +328,16 @@ fn push_participant(text: &mut String, event: &Event, number: Number, participan
     text.push('}');
 }
 
+/// The participants that were removed, and those that are left.
+pub fn participants_removed(event: &Event, removed: u32) -> String {
+    #[derive(Serialize)]
+    struct Removed {
+        removed: u32,
+        participant_count: u32,
+    }
+    json(&Removed { removed, participant_count: event.participant_count() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
