@@ -155,12 +155,11 @@ fn serve(
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
-    let scheme = listeners::main_protocol(config).scheme();
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
-        join_base: lan::join_base(&main, scheme, settings.http.domain.as_deref()),
+        join_base: lan::join_base(&main, listeners::main_protocol(config).scheme(), settings.http.domain.as_deref()),
         settings,
         admin_token: admin_token.secret.clone(),
         directory: core.directory,
