@@ -118,11 +118,17 @@ class Server:
         return int(pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
 
     def kill(self):
+        """Kills the server and waits until it is gone, also where strace is its parent."""
+        own = None
         with contextlib.suppress(OSError, IndexError):
-            os.kill(self.pid(), signal.SIGKILL)
+            own = self.pid()
+            os.kill(own, signal.SIGKILL)
         with contextlib.suppress(OSError):
             self.process.kill()
         self.process.wait()
+        deadline = time.monotonic() + TIMEOUT_S
+        while own and pathlib.Path(f"/proc/{own}").exists() and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def stop(self):
         """Stops the server cleanly."""

@@ -124,7 +124,7 @@ mod tests {
     fn an_unreadable_message_is_refused_with_a_reason() {
         let why = |text: &str| Message::read(text.as_bytes()).err().expect(text).to_string();
         assert_eq!(why("{}"), "type: is missing");
-        assert!(why(r#"{"type":"reroll"}"#).starts_with("type: must be one of ping, auth,"));
+        assert!(why(r#"{"type":"reroll"}"#).starts_with("type: must be one of ping, join_code, auth,"));
         assert_eq!(why(r#"{"type":"im_here"}"#), "draw_id: is missing");
         assert_eq!(why(r#"{"type":"identify","draw_number":"7"}"#), "draw_number: must be a whole number in range");
         assert_eq!(why(r#"{"type":"draw_complete","winners":[7,"8"]}"#), "winners[1]: must be a whole number in range");

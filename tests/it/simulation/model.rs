@@ -112,13 +112,14 @@ impl Model {
         }
     }
 
-    /// Clears the scope of a reset. The last draw is announced first.
+    /// Clears the scope of a reset. The last draw is announced first. Details go with the
+    /// participants; a reset of the draws alone leaves them to their days.
     pub fn reset(&mut self, clears_participants: bool) {
         self.announce_last();
         let Self { numbers, excluded, phase, details, announcements, .. } = std::mem::take(self);
-        *self = Self { phase, details, announcements, ..Self::default() };
+        *self = Self { phase, announcements, ..Self::default() };
         if !clears_participants {
-            (self.numbers, self.excluded) = (numbers, excluded);
+            (self.numbers, self.excluded, self.details) = (numbers, excluded, details);
         }
     }
 
