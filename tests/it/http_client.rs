@@ -37,8 +37,8 @@ impl RequestBuilder {
         self
     }
 
-    /// To a port that does not serve the described API: for redirects or metrics alone.
-    pub fn to_side_port(mut self) -> Self {
+    /// At a port that does not serve the described API: for redirects or metrics alone.
+    pub fn at_side_port(mut self) -> Self {
         self.is_described = false;
         self
     }

@@ -44,10 +44,10 @@ async fn the_local_metrics_port_needs_no_token_and_serves_nothing_else() {
         format!("127.0.0.1:{port}").parse().ok()
     })
     .await;
-    let answer = RequestBuilder::new(address, Method::GET, "/metrics").to_side_port().await;
+    let answer = RequestBuilder::new(address, Method::GET, "/metrics").at_side_port().await;
     assert_eq!(answer.status, 200);
-    RequestBuilder::new(address, Method::GET, "/admin/events").to_side_port().await.expect_refusal(404, "NOT_FOUND");
-    RequestBuilder::new(address, Method::POST, "/metrics").to_side_port().await.expect_refusal(404, "NOT_FOUND");
+    RequestBuilder::new(address, Method::GET, "/admin/events").at_side_port().await.expect_refusal(404, "NOT_FOUND");
+    RequestBuilder::new(address, Method::POST, "/metrics").at_side_port().await.expect_refusal(404, "NOT_FOUND");
 }
 
 #[tokio::test]

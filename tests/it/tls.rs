@@ -344,12 +344,12 @@ async fn the_redirect_listener_redirects_and_answers_nothing_else() {
     for (method, path) in
         [(Method::GET, "/lottery?event=a"), (Method::POST, "/api/luckydraw/register"), (Method::GET, "/nowhere")]
     {
-        let request = RequestBuilder::new(address, method, path).to_side_port().header("host", NAME).admin();
+        let request = RequestBuilder::new(address, method, path).at_side_port().header("host", NAME).admin();
         let answer = request.json(&json!({"event_id": EVENT})).await;
         assert_eq!((answer.status.as_u16(), answer.header("location")), (308, &*format!("https://{NAME}:{port}{path}")));
         assert_eq!((answer.header("connection"), answer.body.len()), ("close", 0));
     }
-    assert_eq!(RequestBuilder::new(address, Method::GET, "/").to_side_port().header("host", "evil.example").await.status, 403);
+    assert_eq!(RequestBuilder::new(address, Method::GET, "/").at_side_port().header("host", "evil.example").await.status, 403);
     let refused = Socket::try_connect(address, EVENT, "", &[]).await;
     assert!(refused.is_err(), "no WebSocket is opened there");
     assert_eq!(server.admin_get("participants").await["total_count"], 0);
