@@ -28,7 +28,7 @@
 //! 2. The owner takes a number, stores `low`, then stores `claim` with release. A thread that reads
 //!    a `claim` other than 0 with acquire sees `low` too, and may compare the rest of the key.
 //! 3. `claim` changes again only after its number was given back: the sequencer turns it into
-//!    [`REFUSED`], and the thread that turns that into [`PENDING`] by compare-exchange owns the
+//!    `REFUSED`, and the thread that turns that into `PENDING` by compare-exchange owns the
 //!    slot's claim from then on.
 //!
 //! # Numbers that come back
