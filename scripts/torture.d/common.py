@@ -318,7 +318,7 @@ class Load:
         check(status in (201, 409), f"an event is created: {status} {answer}")
 
     def run(self):
-        """Runs all workers and waits for their end. Raises what broke."""
+        """Starts all workers. `join` ends them and raises what broke."""
         work = [self._host, self._clerk, self._listen, *[self._register] * self.PHONES]
         self.threads = [threading.Thread(target=self._guard, args=(each,), daemon=True) for each in work]
         for thread in self.threads:
@@ -416,3 +416,30 @@ class Load:
                 known = self.ledger.winners.setdefault(draw, winners)
                 self.ledger.announced.add(draw)
                 check(known == winners, f"draw {draw} is announced with the winners that were revealed")
+
+
+def load_until(server, ledger, is_over, limit_s=TIMEOUT_S):
+    """Starts a server that may die at any time, and loads it until it has, `is_over` holds or the time is up."""
+    if not server.start(may_die=True):
+        return
+    load = Load(server, ledger)
+    with contextlib.suppress(Lost):
+        load.create_event()
+        load.run()
+        deadline = time.monotonic() + limit_s
+        while server.is_alive() and time.monotonic() < deadline and not is_over():
+            time.sleep(0.005)
+        load.join()
+
+
+def compare_after_restart(server, ledger):
+    """Starts the server again, without what broke it, and compares; returns the number of facts."""
+    server.prefix = []
+    try:
+        server.start()
+        if ledger.facts():
+            ledger.compare(Client(server))
+        server.stop()
+    finally:
+        server.kill()
+    return ledger.facts()

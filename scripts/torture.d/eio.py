@@ -2,7 +2,7 @@
 
 import time
 
-from common import TIMEOUT_S, Client, Ledger, Load, Lost, Server, check, require_tracing, scratch_folder, spread
+from common import TIMEOUT_S, Ledger, Server, check, compare_after_restart, load_until, require_tracing, scratch_folder, spread
 
 ROUNDS = 60
 SYNC = "fdatasync,fsync"
@@ -22,17 +22,7 @@ def run(binary, rounds):
             server = Server(binary, folder, prefix=strace)
             ledger = Ledger("eio")
             try:
-                if server.start(may_die=True):
-                    load = Load(server, ledger)
-                    try:
-                        load.create_event()
-                        load.run()
-                        deadline = time.monotonic() + TIMEOUT_S / 2
-                        while server.is_alive() and time.monotonic() < deadline and not log.read_text(errors="replace").count("INJECTED") > 20:
-                            time.sleep(0.01)
-                        load.join()
-                    except Lost:
-                        pass
+                load_until(server, ledger, lambda: log.read_text(errors="replace").count("INJECTED") > 20, TIMEOUT_S / 2)
                 time.sleep(0.05)
                 if call == SYNC and (failed_at := first_failure(log)):
                     deadline = time.monotonic() + EIO_EXIT_MAX_S * 5
@@ -43,15 +33,7 @@ def run(binary, rounds):
                     ended += 1
             finally:
                 server.kill()
-            server.prefix = []
-            try:
-                server.start()
-                if ledger.facts():
-                    ledger.compare(Client(server))
-                facts += ledger.facts()
-                server.stop()
-            finally:
-                server.kill()
+            facts += compare_after_restart(server, ledger)
     check(ended > 0, "a failed sync is reached")
     # A short run, on a machine busy with other tests, only reports the time.
     check(rounds < ROUNDS or slowest_s <= EIO_EXIT_MAX_S, f"the server ends within {EIO_EXIT_MAX_S} s of a failed sync; it took {slowest_s:.2f} s")
