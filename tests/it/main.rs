@@ -25,6 +25,7 @@ mod draws;
 mod event_steps;
 mod exports;
 mod faulty_proxy;
+mod framing;
 mod guard;
 mod http_client;
 mod imports;
