@@ -50,6 +50,19 @@ impl TestSequencer {
         server
     }
 
+    /// A sequencer with one event, with one participant who has not won.
+    pub fn with_participant() -> Self {
+        let mut server = Self::open();
+        server.register(1);
+        server
+    }
+
+    /// Registers a participant.
+    pub fn register(&mut self, key: u8) {
+        let registration = command_request(GALA, self.claim(key));
+        self.serve([registration]).remove(0).unwrap();
+    }
+
     fn recover(folder: TempDir) -> Self {
         let data = DataDir::new(folder.path());
         let journal = Journal::open(&data, &Keys::open(&data).unwrap()).unwrap();

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_that_a_reader_holds_up_stays_due() {
-        let mut server = TestSequencer::open();
+        let mut server = TestSequencer::with_participant();
         let reader = server.reader();
         server.serve([command_request(GALA, Command::Standby(draw_request("TV")))]).remove(0).unwrap();
         let due = Instant::now() + Duration::from_secs(60);

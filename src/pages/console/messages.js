@@ -20,7 +20,11 @@ export const messages = {
     why_DRAW_IN_PROGRESS: '다른 추첨이 진행 중입니다. 먼저 마치거나 취소해 주세요.',
     why_PRIZES_OUTDATED: '그 사이 다른 진행자가 경품을 바꿨습니다. 새 목록을 확인한 뒤 다시 바꿔 주세요.',
     why_DRAW_OUTDATED: '다른 진행자가 먼저 진행했습니다. 화면을 확인한 뒤 다시 눌러 주세요.',
-    why_DRAW_FAILED: (why) => `추첨할 수 없습니다. 참가자 수, 남은 인원, 당첨 인원을 확인해 주세요. (${why})`,
+    why_DRAW_FAILED: (why, { left } = {}) => {
+      if (left > 0) return `지금은 ${left}명까지 뽑을 수 있어 당첨 인원을 ${left}명으로 맞췄습니다. 다시 눌러 주세요.`;
+      if (left === 0) return '이 경품은 모두 뽑았습니다. 수량을 늘리거나 다른 경품을 골라 주세요.';
+      return `추첨할 수 없습니다. 참가자가 있는지, 아직 당첨되지 않은 사람이 남았는지 확인해 주세요. (${why})`;
+    },
     why_REVEAL_FAILED: '공개할 추첨이 없습니다.', why_COMPLETE_FAILED: '발표할 추첨이 없습니다.',
     why_ALREADY_HANDED_OVER: '이미 경품을 전달한 당첨입니다. 먼저 전달을 취소해 주세요.', why_NOT_HANDED_OVER: '전달한 기록이 없습니다.',
     why_BODY_TOO_LARGE: '파일이 너무 큽니다. 이미지는 5MB까지 올릴 수 있습니다.', why_TOO_MANY: '너무 많이 시도했습니다. 잠시 후 다시 시도해 주세요.',
@@ -141,7 +145,9 @@ export const messages = {
     why_DRAW_IN_PROGRESS: 'Another draw is going on. Finish or cancel it first.',
     why_PRIZES_OUTDATED: 'Another operator has changed the prizes meanwhile. Check the new list, then make your change again.',
     why_DRAW_OUTDATED: 'Another operator was faster. Look at the screen and press again.',
-    why_DRAW_FAILED: (why) => `This cannot be drawn: ${why}`, why_REVEAL_FAILED: 'There is nothing to reveal.',
+    why_DRAW_FAILED: (why, { left } = {}) =>
+      left > 0 ? `${left} can be drawn now. The number of winners is set to ${left}: press again.` : `This cannot be drawn: ${why}`,
+    why_REVEAL_FAILED: 'There is nothing to reveal.',
     why_COMPLETE_FAILED: 'There is nothing to announce.',
     why_ALREADY_HANDED_OVER: 'This prize was handed over. Undo that first.',
     why_NOT_HANDED_OVER: 'It was not handed over.',
