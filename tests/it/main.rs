@@ -29,6 +29,7 @@ mod framing;
 mod guard;
 mod http_client;
 mod imports;
+mod launch;
 mod links;
 mod load;
 mod load_scenarios;
