@@ -4,6 +4,7 @@ use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::backup::thread::BackupHandle;
+use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::http::HttpSettings;
 use crate::http::request::RequestContext;
@@ -62,6 +63,8 @@ pub struct App {
     pub ready: AtomicBool,
     /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
+    /// Judges what is old.
+    pub clock: Arc<SteadyClock>,
     /// The way to the backup thread.
     pub backups: BackupHandle,
     /// One permit per long-poll.

@@ -6,7 +6,7 @@
 //! the right one. In open mode every client is admin, as with the server before this one.
 
 use crate::api::app::{ApiRequest, Settings};
-use crate::base::clock::{rfc3339, wall_clock};
+use crate::base::clock::rfc3339;
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, success};
@@ -160,7 +160,7 @@ impl ApiRequest {
     /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
         let admin = hash(&self.app.settings.admin_token);
-        self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, wall_clock()))
+        self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, self.app.clock.now()))
     }
 }
 
@@ -193,7 +193,7 @@ pub async fn login(mut request: ApiRequest) -> HttpResult {
         delay_wrong_token().await;
         return Err(HttpError::unauthorized());
     }
-    let expires_at = Timestamp(wall_clock().0 + LOGIN_MS);
+    let expires_at = Timestamp(request.app.clock.now().0 + LOGIN_MS);
     let cookie = request.app.tokens.login_cookie(&hash(admin_token), expires_at);
     let data = format!(r#"{{"expires_at":"{}"}}"#, rfc3339(expires_at));
     with_login_cookie(success(&data, "logged in")?, &cookie, LOGIN_MS / 1000)

@@ -94,7 +94,7 @@ pub fn create(data: &DataDir, to: &Path, cause: BackupCause, keep_max: usize) ->
     made?;
     durable_file::sync_folder(to).map_err(at(to))?;
     let bytes = size(&place).map_err(at(&place))?;
-    if let Err(error) = remove_surplus(to, cause, keep_max) {
+    if let Err(error) = remove_surplus(to, cause, keep_max, made_at) {
         tracing::warn!(%error, "old backups could not be removed");
     }
     Ok(Backup { name, made_at, bytes, cause })
@@ -133,10 +133,13 @@ pub fn remove_older(folder: &Path, before: Timestamp) -> Result<(), BackupError>
     own.skip(1).filter(|backup| backup.made_at < before).try_for_each(|backup| remove(folder, &backup))
 }
 
-/// Removes all but the newest `keep_max` of a cause, and never the last. Leaves other files alone.
-fn remove_surplus(folder: &Path, cause: BackupCause, keep_max: usize) -> Result<(), BackupError> {
+/// Removes all but the newest `keep_max` of a cause, and never the one made at `now`. Those from
+/// times that have not come yet were made while the clock was wrong, and go first. Leaves other
+/// files alone.
+fn remove_surplus(folder: &Path, cause: BackupCause, keep_max: usize, now: Timestamp) -> Result<(), BackupError> {
     let of_cause = list(folder)?.into_iter().filter(|backup| backup.cause == cause);
-    of_cause.skip(keep_max.max(1)).try_for_each(|backup| remove(folder, &backup))
+    let (past, future): (Vec<_>, Vec<_>) = of_cause.partition(|backup| backup.made_at <= now);
+    past.into_iter().chain(future).skip(keep_max.max(1)).try_for_each(|backup| remove(folder, &backup))
 }
 
 fn remove(folder: &Path, backup: &Backup) -> Result<(), BackupError> {

@@ -7,12 +7,13 @@
 
 use crate::backup::BackupError;
 use crate::backup::copy::{self, Backup, BackupCause};
+use crate::base::clock::{ClockTrust, SteadyClock};
 use crate::base::data_dir::DataDir;
-use crate::draw::Timestamp;
 use crate::store::keys::Keys;
 use crate::store::reader::{JournalReader, RowCounts};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -22,6 +23,9 @@ const REQUESTS_MAX: usize = 2;
 
 /// The thread's nice value (setpriority(2)).
 const NICE: i32 = 10;
+
+/// Times as many backups are kept while the wall clock is not trusted.
+const KEPT_WHILE_HELD: usize = 10;
 
 /// The interval between two looks at the clock where there is no timer.
 const NEVER: Duration = Duration::from_secs(86_400);
@@ -91,9 +95,9 @@ impl BackupThread {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(schedule: BackupSchedule) -> io::Result<Self> {
+    pub fn start(schedule: BackupSchedule, clock: Arc<SteadyClock>) -> io::Result<Self> {
         let (requests, received) = bounded(REQUESTS_MAX);
-        let thread = std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &received))?;
+        let thread = std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &clock, &received))?;
         Ok(Self { handle: BackupHandle { requests }, thread })
     }
 
@@ -110,7 +114,7 @@ impl BackupThread {
     }
 }
 
-fn serve(schedule: &BackupSchedule, received: &Receiver<Option<BackupRequest>>) {
+fn serve(schedule: &BackupSchedule, clock: &SteadyClock, received: &Receiver<Option<BackupRequest>>) {
     // Of this thread alone: zero means the caller to the kernel. A refusal costs priority and no
     // backup.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -122,14 +126,14 @@ fn serve(schedule: &BackupSchedule, received: &Receiver<Option<BackupRequest>>) 
     loop {
         match received.recv_deadline(next) {
             Ok(Some(BackupRequest { cause, reply })) => {
-                let made = make(schedule, cause, &mut last_counts);
+                let made = make(schedule, clock, cause, &mut last_counts);
                 // The requester may have gone; the backup is kept all the same.
                 reply.into_iter().for_each(|reply| drop(reply.send(made.as_ref().cloned().map_err(failure))));
             }
             Err(RecvTimeoutError::Timeout) => {
                 next = Instant::now() + every;
                 if schedule.every.is_some() {
-                    make_on_timer(schedule, &mut last_counts);
+                    make_on_timer(schedule, clock, &mut last_counts);
                 }
             }
             Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
@@ -139,24 +143,33 @@ fn serve(schedule: &BackupSchedule, received: &Receiver<Option<BackupRequest>>) 
 
 /// Makes a backup unless nothing has changed since the last one, and removes those that are too
 /// old.
-fn make_on_timer(schedule: &BackupSchedule, last_counts: &mut Option<RowCounts>) {
+fn make_on_timer(schedule: &BackupSchedule, clock: &SteadyClock, last_counts: &mut Option<RowCounts>) {
     let counts = count_rows(schedule).ok();
     if counts.is_none() || counts != *last_counts {
         // A failure is logged, and the timer tries again.
-        let _ = make(schedule, BackupCause::Timer, last_counts);
+        let _ = make(schedule, clock, BackupCause::Timer, last_counts);
     }
-    let before = Timestamp(crate::backup::now_ms().saturating_sub(schedule.age_max.as_millis() as i64));
-    if let Err(error) = copy::remove_older(&schedule.data.backups(), before) {
+    if let Some(before) = clock.cutoff(schedule.age_max)
+        && let Err(error) = copy::remove_older(&schedule.data.backups(), before)
+    {
         tracing::warn!(%error, "old backups could not be removed");
     }
 }
 
-fn make(schedule: &BackupSchedule, cause: BackupCause, last_counts: &mut Option<RowCounts>) -> Result<Backup, BackupError> {
+fn make(
+    schedule: &BackupSchedule,
+    clock: &SteadyClock,
+    cause: BackupCause,
+    last_counts: &mut Option<RowCounts>,
+) -> Result<Backup, BackupError> {
     // Counted before: a fact that is committed meanwhile may be in the copy or not, and counts as
     // not.
     let counts = count_rows(schedule).ok();
     let begun = Instant::now();
-    let made = copy::create(&schedule.data, &schedule.data.backups(), cause, schedule.keep_max);
+    // Which backups are the oldest is not known while the clock is not trusted.
+    let factor = if clock.trust() == ClockTrust::Steady { 1 } else { KEPT_WHILE_HELD };
+    let keep_max = schedule.keep_max.saturating_mul(factor);
+    let made = copy::create(&schedule.data, &schedule.data.backups(), cause, keep_max);
     match &made {
         Ok(backup) => {
             *last_counts = counts;
@@ -200,18 +213,22 @@ mod tests {
         let (data, schedule, mut journal) = schedule();
         let count = || copy::list(&data.backups()).unwrap().len();
         let mut last_counts = None;
-        make_on_timer(&schedule, &mut last_counts);
-        make_on_timer(&schedule, &mut last_counts);
+        make_on_timer(&schedule, &SteadyClock::confirmed(), &mut last_counts);
+        make_on_timer(&schedule, &SteadyClock::confirmed(), &mut last_counts);
         assert_eq!(count(), 1);
         journal.commit(&[opened("gala")]).unwrap();
-        make_on_timer(&schedule, &mut last_counts);
+        make_on_timer(&schedule, &SteadyClock::confirmed(), &mut last_counts);
         assert_eq!(count(), 2);
     }
 
     #[test]
     fn a_backup_is_made_on_the_timer_and_while_the_journal_is_held() {
         let (data, schedule, _journal) = schedule();
-        let thread = BackupThread::start(BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule }).unwrap();
+        let thread = BackupThread::start(
+            BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule },
+            Arc::new(SteadyClock::confirmed()),
+        )
+        .unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         while copy::list(&data.backups()).unwrap().is_empty() {
             assert!(Instant::now() < deadline, "no backup was made");
@@ -224,7 +241,7 @@ mod tests {
     #[test]
     fn a_stop_serves_the_requests_that_wait() {
         let (data, schedule, _journal) = schedule();
-        let thread = BackupThread::start(schedule).unwrap();
+        let thread = BackupThread::start(schedule, Arc::new(SteadyClock::confirmed())).unwrap();
         thread.handle().request(BackupCause::Phase);
         thread.stop();
         assert_eq!(copy::list(&data.backups()).unwrap()[0].cause, BackupCause::Phase);
@@ -237,5 +254,24 @@ mod tests {
         handle.request(BackupCause::Phase);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         assert!(matches!(runtime.block_on(handle.make(BackupCause::Asked)), Err(BackupFailure::Busy)));
+    }
+
+    #[test]
+    fn backups_are_kept_while_the_clock_is_not_trusted() {
+        let (data, schedule, mut journal) = schedule();
+        let schedule = BackupSchedule { keep_max: 1, age_max: Duration::from_secs(60), ..schedule };
+        let count = || copy::list(&data.backups()).unwrap().len();
+        for made_at in [1, 2, 4_000_000_000_000_i64] {
+            std::fs::create_dir_all(data.backups().join(format!("timer-{made_at}"))).unwrap();
+        }
+        let (held, mut last_counts) = (SteadyClock::new(None), None);
+        make_on_timer(&schedule, &held, &mut last_counts);
+        assert_eq!(count(), 4, "nobody knows which are old");
+        held.confirm();
+        journal.commit(&[opened("gala")]).unwrap();
+        make_on_timer(&schedule, &held, &mut last_counts);
+        let names: Vec<_> = copy::list(&data.backups()).unwrap().into_iter().map(|backup| backup.name).collect();
+        let is_newest = |name: &String| name.starts_with("timer-") && name.len() == "timer-1795360011042".len();
+        assert!(names.len() == 1 && is_newest(&names[0]) && names[0] != "timer-4000000000000", "{names:?}");
     }
 }

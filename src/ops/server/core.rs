@@ -7,6 +7,7 @@
 
 use crate::api::app::Settings;
 use crate::api::socket::SocketMessages;
+use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
@@ -55,6 +56,8 @@ pub struct Core {
     pub tokens: Tokens,
     /// False after a commit that failed, until one succeeds.
     pub durable: Arc<AtomicBool>,
+    /// Judges what is old.
+    pub clock: Arc<SteadyClock>,
     /// Counts and times of commits.
     pub commit_metrics: Arc<CommitMetrics>,
     /// Stopped last.
@@ -72,6 +75,7 @@ impl Core {
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
+        let clock = Arc::new(SteadyClock::new(journal.clock_record()?));
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
             Box::new(SocketMessages::new(settings.clone(), tokens.clone(), Arc::clone(&directory), inbox.clone()))
@@ -79,15 +83,15 @@ impl Core {
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
         let recover = |requests: RequestQueue| {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
-            let limits = config.sequencer.clone();
-            Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
+            let (limits, clock) = (config.sequencer.clone(), Arc::clone(&clock));
+            Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable, clock)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
             let commit_metrics = sequencer.metrics();
             Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics))
         });
         let (sequencer, commit_metrics) = started.inspect_err(|_| reactors.stop(Duration::ZERO, Duration::ZERO))?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, sequencer })
+        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, sequencer })
     }
 }
 

@@ -123,7 +123,7 @@ fn serve(
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
     let directory = Arc::clone(&core.directory);
-    let backups = BackupThread::start(config.backups.clone())?;
+    let backups = BackupThread::start(config.backups.clone(), Arc::clone(&core.clock))?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let http_settings = settings.http.clone();
@@ -139,6 +139,7 @@ fn serve(
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: core.durable,
+        clock: core.clock,
         backups: backups.handle(),
         commits: core.commit_metrics,
         requests: Arc::clone(&requests),
