@@ -282,3 +282,114 @@ impl From<RetryAfter> for HttpError {
         HttpError::too_many("too many tries, come back later", seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::app::sample_settings;
+    use crate::api::routes::ROUTES;
+    use crate::backup::thread::{BackupSchedule, BackupThread};
+    use crate::base::data_dir::DataDir;
+    use crate::draw::sample;
+    use crate::http::request_metrics::RequestMetrics;
+    use crate::live::ByRole;
+    use crate::live::reactor::Reactors;
+    use crate::live::ring::Ring;
+    use crate::live::room::{Directory, Room};
+    use crate::live::roster::Roster;
+    use crate::sequencer::inbox::{Accepted, RequestQueue, queue};
+    use crate::store::keys::Keys;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::Semaphore;
+
+    /// The room of an event that was opened in this session.
+    fn room(session: u8) -> Arc<Room> {
+        let mut event = sample::event().build();
+        (event.session, event.epoch) = (SessionId([session; 16]), crate::draw::Epoch([session; 8]));
+        let roster = Arc::new(Roster::new(100, event.highest_number() + 1));
+        let sync = ByRole::default();
+        Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })))
+    }
+
+    /// An application whose sequencer is the test.
+    fn app(folder: &std::path::Path, inbox_max: usize) -> (App, RequestQueue, BackupThread) {
+        let data = DataDir::new(folder);
+        let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 1, age_max: Duration::ZERO };
+        let backups = BackupThread::start(schedule, Arc::default()).unwrap();
+        let (inbox, requests) = queue(inbox_max);
+        let directory = Arc::new(Directory::default());
+        directory.insert(room(1));
+        let handler = || -> Box<dyn crate::live::message_handler::MessageHandler> { unreachable!("no socket comes") };
+        let app = App {
+            settings: sample_settings(),
+            directory,
+            inbox,
+            reactors: Reactors::start(0, handler).unwrap(),
+            tokens: Tokens::new(&Keys::open(&data).unwrap()),
+            rate_limiter: Default::default(),
+            images: Default::default(),
+            ready: true.into(),
+            durable: Arc::new(true.into()),
+            clock: Arc::default(),
+            backups: backups.handle(),
+            long_polls: Semaphore::new(1),
+            files: Arc::new(Semaphore::new(1)),
+            commits: Arc::default(),
+            requests: Arc::new(RequestMetrics::new(ROUTES)),
+            credit: Default::default(),
+            stopping: Default::default(),
+        };
+        (app, requests, backups)
+    }
+
+    fn registration() -> Register {
+        parse(br#"{"event_id":"gala"}"#).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_opened_again_under_a_registration_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, requests, _backups) = app(folder.path(), 8);
+        let id = app.directory.all()[0].id.clone();
+        let (body, key) = (registration(), [7; 32]);
+        let registering = claim_and_commit(&app, &id, &key, &body);
+        let writer = async {
+            let next = || match requests.try_recv() {
+                Some(Request::Command { command: Command::Register { number, session, .. }, reply, .. }) => {
+                    let Responder::Handler(reply) = reply else { panic!("no handler waits") };
+                    (number, session, reply)
+                }
+                other => panic!("no registration: {other:?}"),
+            };
+            let (_, session, reply) = next();
+            assert_eq!(session, SessionId([1; 16]));
+            // The event is deleted and opened again before the request has its turn.
+            app.directory.insert(room(2));
+            reply.send(Err(Refusal::StaleSession.into())).unwrap();
+            tokio::task::yield_now().await;
+            let (number, session, reply) = next();
+            let snapshot = app.find_room(id.as_str()).unwrap().snapshot();
+            let outcome = Outcome::Registered { number, existing: false };
+            reply.send(Ok(Accepted { outcome, snapshot })).unwrap();
+            (session, number)
+        };
+        let (registered, (session, number)) = tokio::join!(registering, writer);
+        assert_eq!(session, SessionId([2; 16]), "the second try is in the new event");
+        assert_eq!(registered.unwrap(), (session, number, false));
+    }
+
+    #[tokio::test]
+    async fn a_registration_that_finds_the_inbox_full_claims_no_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _requests, _backups) = app(folder.path(), 1);
+        let _taken = app.inbox.reserve().unwrap();
+        let room = app.directory.all().remove(0);
+        let before = room.snapshot().roster.next();
+        for key in 0..50 {
+            let refused = claim_and_commit(&app, &room.id, &[key; 32], &registration()).await.unwrap_err();
+            assert_eq!((refused.status, refused.code), (StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"));
+        }
+        assert_eq!(room.snapshot().roster.next(), before, "no number is burned");
+    }
+}
