@@ -6,7 +6,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use luckydraw::base::data_dir::DataDir;
-use luckydraw::draw::fact::{RecordedFact, Settings};
+use luckydraw::draw::fact::{RecordedFact, SecretScope, Settings};
 use luckydraw::draw::{Actor, Epoch, EventId, Fact, Number, SessionId, Timestamp};
 use luckydraw::store::{Journal, JournalEntry, Keys};
 use std::hint::black_box;
@@ -37,7 +37,7 @@ fn registrations(event: &EventId, len: u32) -> impl FnMut() -> Vec<JournalEntry>
         let registered = |number: u32| {
             let mut key = [0xa5; 32];
             key[..4].copy_from_slice(&number.to_le_bytes());
-            entry(event, Actor::Phone, Fact::Registered { number: Number(number), key })
+            entry(event, Actor::Phone, Fact::Registered { number: Number(number), key, secrets: SecretScope::Registration })
         };
         let batch = (number + 1..=number + len).map(registered).collect();
         number += len;

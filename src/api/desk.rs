@@ -12,12 +12,11 @@ use crate::api::app::{ApiRequest, App};
 use crate::api::auth::EventAccess;
 use crate::api::auth::{AccessLevel, Credential};
 use crate::draw::event::Audience;
-use crate::draw::fact::{Eligibility, WinnerDetails};
+use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, DrawId, EventId, Number, Refusal};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request};
-use crate::wire::parse::Invalid;
 use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, UndoHandOver};
 use crate::wire::view::people::{self, Listing, Mask};
 use hyper::StatusCode;
@@ -43,11 +42,7 @@ pub async fn mark(mut request: ApiRequest) -> HttpResult {
     if (body.group.is_some() || body.weight.is_some()) && !access.credential.grants(AccessLevel::Host) {
         return Err(HttpError::forbidden("groups and weights are the host's to give"));
     }
-    let snapshot = access.room.snapshot();
-    let participant = snapshot.event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
-    let present = snapshot.event.eligibility(participant).cloned().unwrap_or_default();
-    let command = Command::MarkParticipant { number, mark: changed(present, body)? };
-    let accepted = request.submit(&access, command).await?;
+    let accepted = request.submit(&access, Command::MarkParticipant { number, patch: body.patch()? }).await?;
     let event = &accepted.snapshot.event;
     let participant = event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
     success(&people::participant(event, number, participant), "noted")
@@ -154,8 +149,8 @@ fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, 
     let snapshot = room.snapshot();
     let event = &snapshot.event;
     let announced = event.draws().filter(|draw| draw.is_known_to(Audience::Public));
-    let seats = announced.flat_map(|draw| draw.winners().map(|number| (draw.id, number)));
-    let (draw, number) = app.tokens.find_claim(event.session, seats, code).ok_or_else(claim_not_found)?;
+    let seats = announced.flat_map(|draw| draw.winners().filter_map(|number| Some((draw.id, event.registration(number)?))));
+    let (draw, number) = app.tokens.find_claim(seats, code).ok_or_else(claim_not_found)?;
     limiter.forgive_claim_attempt(&room.id, link);
     let seat = event.draw(draw).and_then(|draw| draw.seat(number)).ok_or_else(claim_not_found)?;
     if seat.voided.is_some() { Err(Refusal::WinVoided.into()) } else { Ok((draw, number)) }
@@ -170,35 +165,4 @@ async fn claim_response(app: &App, snapshot: &Snapshot, (draw, number): (DrawId,
 
 fn claim_not_found() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "CLAIM_NOT_FOUND", "this code claims nothing here")
-}
-
-fn changed(mark: Eligibility, change: EligibilityChange) -> Result<Eligibility, Invalid> {
-    Ok(Eligibility {
-        eligible: change.eligible.unwrap_or(mark.eligible),
-        group: change.group.map_or(Ok(mark.group), request::group)?,
-        weight: match change.weight {
-            Some(0) => return Err(Invalid::field("weight", "must be at least 1")),
-            Some(weight) => weight,
-            None => mark.weight,
-        },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(eligible: Option<bool>, group: Option<&str>, weight: Option<u16>) -> Result<Eligibility, Invalid> {
-        let present = Eligibility { eligible: true, group: Some("blue".into()), weight: 3 };
-        changed(present, EligibilityChange { eligible, group: group.map(str::to_owned), weight })
-    }
-
-    #[test]
-    fn fields_left_out_of_a_mark_stay() {
-        let group = Some("blue".into());
-        assert_eq!(change(Some(false), None, None), Ok(Eligibility { eligible: false, group: group.clone(), weight: 3 }));
-        assert_eq!(change(None, Some(""), None), Ok(Eligibility { eligible: true, group: None, weight: 3 }));
-        assert_eq!(change(None, None, Some(7)), Ok(Eligibility { eligible: true, group, weight: 7 }));
-        assert!(change(None, None, Some(0)).is_err(), "nobody is excluded by weight unseen");
-    }
 }

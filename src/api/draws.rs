@@ -7,7 +7,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::backups;
-use crate::api::pictures::store_data_url;
+use crate::api::pictures::{mark_used, store_data_url};
 use crate::backup::copy::BackupCause;
 use crate::base::chance;
 use crate::draw::command::{DrawSelector, ResetScope};
@@ -138,7 +138,9 @@ async fn draw_request(app: &Arc<App>, mut body: DrawBody) -> Result<DrawRequest,
     if let Some(url) = body.take_data_url() {
         body.prize_image = Some(store_data_url(app, &url).await?);
     }
-    Ok(body.draw_request()?)
+    let draw = body.draw_request()?;
+    mark_used(app, draw.prize_image.as_deref()).await;
+    Ok(draw)
 }
 
 /// Refuses to complete a draw that is gone or cancelled: the console that names it shows an old

@@ -37,6 +37,7 @@ impl From<Refusal> for HttpError {
             | Refusal::EventFull { .. }
             | Refusal::DrawInProgress(_)
             | Refusal::Outdated
+            | Refusal::PrizesOutdated
             | Refusal::WinVoided
             | Refusal::AlreadyHandedOver { .. }
             | Refusal::NotHandedOver

@@ -3,6 +3,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::error::event_not_found;
+use crate::api::pictures;
 use crate::backup::copy::BackupCause;
 use crate::draw::fact::Settings;
 use crate::draw::{Command, EventId, Prize};
@@ -35,7 +36,11 @@ pub async fn create(mut request: ApiRequest) -> HttpResult {
         privacy_purpose: body.privacy_purpose.map_or(Ok(None), request::privacy_purpose)?,
         rehearsal: body.rehearsal,
     };
-    let accepted = open(&request.app, id, settings, NewEvent::prizes(body.prizes)?).await?;
+    let prizes = NewEvent::prizes(body.prizes)?;
+    for prize in &prizes {
+        pictures::mark_used(&request.app, prize.image.as_deref()).await;
+    }
+    let accepted = open(&request.app, id, settings, prizes).await?;
     created(&events::event(&accepted.snapshot.event), "created")
 }
 
@@ -49,17 +54,7 @@ pub async fn show(request: ApiRequest) -> HttpResult {
 pub async fn change(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Admin).await?;
     let body: EventChange = request.json().await?;
-    let now = Settings::clone(&access.room.snapshot().event.settings);
-    let settings = Settings {
-        title: body.title.as_deref().map_or(Ok(now.title), request::title)?,
-        participants_max: body.participants_max.map_or(Ok(now.participants_max), request::participants_max)?,
-        groups: body.groups.unwrap_or(now.groups),
-        weights: body.weights.unwrap_or(now.weights),
-        consent_text: body.consent_text.map_or(Ok(now.consent_text), request::consent_text)?,
-        privacy_purpose: body.privacy_purpose.map_or(Ok(now.privacy_purpose), request::privacy_purpose)?,
-        rehearsal: body.rehearsal.unwrap_or(now.rehearsal),
-    };
-    let accepted = request.submit(&access, Command::ChangeSettings(settings)).await?;
+    let accepted = request.submit(&access, Command::ChangeSettings(body.patch()?)).await?;
     success(&events::event(&accepted.snapshot.event), "changed")
 }
 

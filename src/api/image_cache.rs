@@ -6,6 +6,7 @@
 mod picture;
 
 pub use self::picture::{Format, Unfit};
+use crate::backup::unused_images::mark_used;
 use crate::base::durable_file;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -86,7 +87,7 @@ impl ImageCache {
     /// seconds.
     pub fn store(&self, dir: &Path, upload: &[u8]) -> Result<Stored, StoreError> {
         let hash = sha256(upload);
-        if let Some(stored) = self.find_converted(&hash).filter(|stored| dir.join(&stored.name).exists()) {
+        if let Some(stored) = self.find_converted(&hash).filter(|stored| mark_used(&dir.join(&stored.name))) {
             return Ok(stored);
         }
         let picture = picture::convert(upload)?;
@@ -117,12 +118,12 @@ pub fn format_of(name: &str) -> Option<Format> {
     Format::ALL.into_iter().find(|format| is_hash && format.extension() == extension)
 }
 
-/// Writes an image whole or not at all; an existing one stays as it is. The permit of `App::files`
-/// lets one thread write at a time. The journal is about to name the image, so it must outlast a
-/// power cut.
+/// Writes an image whole or not at all; an existing one stays, marked as used. The permit of
+/// `App::files` lets one thread write at a time. The journal is about to name the image, so it must
+/// outlast a power cut.
 fn write(dir: &Path, name: &str, image: &[u8]) -> Result<(), StoreError> {
     let place = dir.join(name);
-    if place.exists() {
+    if mark_used(&place) {
         return Ok(());
     }
     durable_file::create_folder(dir)?;

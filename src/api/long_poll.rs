@@ -5,7 +5,7 @@
 //! the answer is made from the snapshot of its moment.
 
 use crate::api::app::{ApiRequest, App};
-use crate::api::phone::{verify_number, with_private_view};
+use crate::api::phone::with_private_view;
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
 use crate::live::message_handler::ResumePoint;
@@ -22,6 +22,19 @@ use std::time::Duration;
 /// connections.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 
+/// The phone that polls.
+enum PollingPhone {
+    /// It presents no token.
+    Anonymous,
+    /// Its token proves no number here: the participants were reset, or a restore lost the number.
+    Refused,
+    /// Its token proves its number.
+    Authenticated {
+        /// The text of its `state_sync`.
+        sync: String,
+    },
+}
+
 /// `GET /state`
 pub async fn state(request: ApiRequest) -> HttpResult {
     let (app, room) = (&request.app, request.event_in_query()?);
@@ -36,13 +49,14 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     let snapshot = room.snapshot();
     let query = request.query("token").or_else(|| request.query("session_token"));
     let token = request.bearer().or(query.as_deref());
-    let number = token.and_then(|token| verify_number(&app.tokens, &snapshot.event, token));
-    let personal = number.map(|number| {
-        with_private_view(&app.tokens, &app.settings, &snapshot.event, number, |own| {
-            personal_sync(&room, &snapshot, Role::Phone, own)
-        })
-    });
-    success(&body(&snapshot, since, personal), "the state")
+    let phone = match token.map(|token| app.tokens.verify(&snapshot.event, token)) {
+        None => PollingPhone::Anonymous,
+        Some(None) => PollingPhone::Refused,
+        Some(Some(of)) => PollingPhone::Authenticated {
+            sync: with_private_view(&app.tokens, &app.settings, &of, |own| personal_sync(&room, &snapshot, Role::Phone, own)),
+        },
+    };
+    success(&body(&snapshot, since, phone), "the state")
 }
 
 /// The last frame that a phone has, where it gives both its number and its epoch.
@@ -75,12 +89,17 @@ fn is_up_to_date(snapshot: &Snapshot, since: Option<ResumePoint>) -> bool {
     since.is_some_and(|since| since.epoch == snapshot.event.epoch && since.seq == snapshot.ring.last_seq())
 }
 
-/// The frames missed since then, as far as the ring holds them, and the state.
-fn body(snapshot: &Snapshot, since: Option<ResumePoint>, personal: Option<String>) -> String {
+/// The frames missed since then, as far as the ring holds them, and the state. A phone whose token
+/// is refused is told so, as a socket tells it by its close code.
+fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: PollingPhone) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();
-    let sync = personal.map_or_else(|| frame_text(&snapshot.sync[Role::Phone]), Bytes::from);
+    let token_refused = if let PollingPhone::Refused = phone { r#","token_refused":true"# } else { "" };
+    let sync = match phone {
+        PollingPhone::Authenticated { sync } => Bytes::from(sync),
+        PollingPhone::Anonymous | PollingPhone::Refused => frame_text(&snapshot.sync[Role::Phone]),
+    };
     let mut text = String::from(r#"{"frames":["#);
     for (place, frame) in frames.iter().enumerate() {
         text.push_str(if place == 0 { "" } else { "," });
@@ -89,7 +108,7 @@ fn body(snapshot: &Snapshot, since: Option<ResumePoint>, personal: Option<String
     text.push_str(r#"],"state_sync":"#);
     text.push_str(&String::from_utf8_lossy(&sync));
     let epoch = HEXLOWER.encode(&snapshot.event.epoch.0);
-    text.push_str(&format!(r#","seq":{},"epoch":"{epoch}"}}"#, snapshot.ring.last_seq()));
+    text.push_str(&format!(r#","seq":{},"epoch":"{epoch}"{token_refused}}}"#, snapshot.ring.last_seq()));
     text
 }
 
@@ -114,7 +133,7 @@ mod tests {
     fn body_for(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {
         let snapshot = snapshot(frames);
         let since = parse_since(since, epoch).unwrap();
-        serde_json::from_str(&body(&snapshot, since, None)).unwrap()
+        serde_json::from_str(&body(&snapshot, since, PollingPhone::Anonymous)).unwrap()
     }
 
     const EPOCH: Option<&str> = Some("0202020202020202");

@@ -11,7 +11,7 @@ use crate::api::context::BODY_MAX;
 use crate::api::rate_limiter::RetryAfter;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
-use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, SessionId, WinSelector};
+use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, Registration, WinSelector};
 use crate::http::response::{HttpError, HttpResult, envelope, success};
 use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder};
@@ -19,7 +19,7 @@ use crate::store::tokens::{Tokens, hash_request_id};
 use crate::wire::parse::parse;
 use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::draws;
-use crate::wire::view::people::{self, AuthenticatedPhone, Registration};
+use crate::wire::view::people::{self, AuthenticatedPhone, IssuedNumber};
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, SET_COOKIE};
 use std::num::NonZeroU32;
@@ -38,11 +38,11 @@ pub async fn register(mut request: ApiRequest) -> HttpResult {
     let key = registration_key(&request, &body)?;
     let room = request.app.find_or_open_room(id.as_str()).await?;
     let snapshot = room.snapshot();
-    if let Some(number) = presented_number(&request, &body, &snapshot.event) {
-        return number_response(&request.app, StatusCode::CREATED, &id, snapshot.event.session, number, true);
+    if let Some(of) = presented_registration(&request, &body, &snapshot.event) {
+        return number_response(&request.app, StatusCode::CREATED, &id, &of, true);
     }
-    let (session, number, existing) = claim_and_commit(&request.app, &id, &key, &body).await?;
-    number_response(&request.app, StatusCode::CREATED, &id, session, number, existing)
+    let (of, existing) = claim_and_commit(&request.app, &id, &key, &body).await?;
+    number_response(&request.app, StatusCode::CREATED, &id, &of, existing)
 }
 
 /// `POST /recover`: the token again, for a number and the code that was shown beside it.
@@ -51,22 +51,22 @@ pub async fn recover(mut request: ApiRequest) -> HttpResult {
     let app = &request.app;
     let snapshot = app.find_room(&body.event_id)?.snapshot();
     let (event, number) = (&snapshot.event, Number(body.draw_number));
-    if event.participant(number).is_none() {
+    let Some(of) = event.registration(number) else {
         delay_wrong_token().await;
         return Err(Refusal::ParticipantNotFound.into());
-    }
+    };
     app.rate_limiter.count_recovery_attempt(&event.id, number, app.rate_limiter.now_ms())?;
-    if !app.tokens.is_recovery_code(event.session, number, &body.recovery_code) {
+    if !app.tokens.is_recovery_code(&of, &body.recovery_code) {
         return Err(HttpError::forbidden("the recovery code is wrong"));
     }
-    number_response(app, StatusCode::OK, &event.id, event.session, number, true)
+    number_response(app, StatusCode::OK, &event.id, &of, true)
 }
 
 /// `GET /my-number`
 pub async fn my_number(request: ApiRequest) -> HttpResult {
     let snapshot = request.event_in_query()?.snapshot();
     let event = &snapshot.event;
-    let number = require_number(&request, event)?;
+    let number = require_registration(&request, event)?.number;
     let participant = event.participant(number).ok_or(Refusal::ParticipantNotFound)?;
     success(&people::my_number(event, number, participant), "your number")
 }
@@ -79,11 +79,10 @@ pub async fn check_winner(request: ApiRequest) -> HttpResult {
     let (app, event, number) = (&request.app, &snapshot.event, Number(number.get()));
     let query = request.query("session_token");
     let token = query.as_deref().or(request.bearer());
-    let is_own = token.and_then(|token| verify_number(&app.tokens, event, token)) == Some(number);
-    let data = if is_own {
-        with_private_view(&app.tokens, &app.settings, event, number, |own| people::check_own(event, own))
-    } else {
-        people::check_winner(event, number)
+    let proved = token.and_then(|token| app.tokens.verify(event, token));
+    let data = match proved.filter(|of| of.number == number) {
+        Some(of) => with_private_view(&app.tokens, &app.settings, &of, |own| people::check_own(event, own)),
+        None => people::check_winner(event, number),
     };
     success(&data, "checked")
 }
@@ -93,7 +92,7 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let body = request.read_body(BODY_MAX).await?;
     let (info, contact): (WinnerInfo, ContactBody) = (parse(&body)?, parse(&body)?);
     let snapshot = request.app.find_room(&info.event_id)?.snapshot();
-    let number = require_number(&request, &snapshot.event)?;
+    let number = require_registration(&request, &snapshot.event)?.number;
     let contact = contact.check(request.app.settings.http.open)?;
     let (event, win) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
     let submit = |reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) };
@@ -114,23 +113,17 @@ pub async fn proof(request: ApiRequest) -> HttpResult {
     success(&draws::proof(&request.event_in_query()?.snapshot().event), "what each pick was made of")
 }
 
-/// The number that a token proves in an event; `None` for a token of another session or event, or
-/// of a number that was never committed.
-pub fn verify_number(tokens: &Tokens, event: &Event, token: &str) -> Option<Number> {
-    tokens.verify(event.session, token).filter(|number| event.participant(*number).is_some())
-}
-
 /// Calls `render` with the private view of an authenticated phone: number, claim codes, retention
 /// period.
 pub fn with_private_view<T>(
     tokens: &Tokens,
     settings: &Settings,
-    event: &Event,
-    number: Number,
+    of: &Registration,
     render: impl FnOnce(&AuthenticatedPhone<'_>) -> T,
 ) -> T {
-    let claim_code = |draw| tokens.claim_code(event.session, draw, number);
-    render(&AuthenticatedPhone { number, claim_code: &claim_code, details_days: settings.details_days, now: wall_clock() })
+    let (number, details_days) = (of.number, settings.details_days);
+    let claim_code = |draw| tokens.claim_code(of, draw);
+    render(&AuthenticatedPhone { number, claim_code: &claim_code, details_days, now: wall_clock() })
 }
 
 /// The key under which a registration claims its number: of the phone's own making, so that its
@@ -147,25 +140,25 @@ fn request_id<'r>(request: &'r ApiRequest, body: &'r Register) -> Option<&'r str
     body.request_id.as_deref().or(request.header("idempotency-key"))
 }
 
-/// The number that the request proves to have already: by the body's token, the header's or the
-/// cookie's, the first that is good.
+/// The registration that the request proves to have already: by the body's token, the header's or
+/// the cookie's, the first that is good.
 ///
 /// A page's cookie is its phone's. A script may play many phones out of one jar: its cookie does
 /// not count where it names each phone by a key, nor in open mode, whose old scripts know no keys.
-fn presented_number(request: &ApiRequest, body: &Register, event: &Event) -> Option<Number> {
+fn presented_registration(request: &ApiRequest, body: &Register, event: &Event) -> Option<Registration> {
     let is_script_of_many = request.app.settings.http.open || request_id(request, body).is_some();
     let cookie_counts = request.caller.is_page() || !is_script_of_many;
     let cookie = request.cookie(&cookie_name(&event.id)).filter(|_| cookie_counts);
     let tokens = [body.session_token.as_deref(), request.bearer(), cookie];
-    tokens.into_iter().flatten().find_map(|token| verify_number(&request.app.tokens, event, token))
+    tokens.into_iter().flatten().find_map(|token| request.app.tokens.verify(event, token))
 }
 
-/// The caller's number, by a token in the query or the header.
-fn require_number(request: &ApiRequest, event: &Event) -> Result<Number, HttpError> {
+/// The caller's registration, by a token in the query or the header.
+fn require_registration(request: &ApiRequest, event: &Event) -> Result<Registration, HttpError> {
     let query = request.query("session_token").filter(|token| !token.is_empty());
     let token = query.as_deref().or(request.bearer());
     let token = token.ok_or_else(|| HttpError::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
-    verify_number(&request.app.tokens, event, token).ok_or_else(|| Refusal::ParticipantNotFound.into())
+    request.app.tokens.verify(event, token).ok_or_else(|| Refusal::ParticipantNotFound.into())
 }
 
 /// Claims a number and has it committed. A claim that exists is a retry and is honoured, whatever
@@ -173,12 +166,7 @@ fn require_number(request: &ApiRequest, event: &Event) -> Result<Number, HttpErr
 ///
 /// The event is found anew each time: it may be deleted and opened again meanwhile, and the phone
 /// then registers with the new one.
-async fn claim_and_commit(
-    app: &App,
-    id: &EventId,
-    key: &[u8; 32],
-    body: &Register,
-) -> Result<(SessionId, Number, bool), HttpError> {
+async fn claim_and_commit(app: &App, id: &EventId, key: &[u8; 32], body: &Register) -> Result<(Registration, bool), HttpError> {
     for _ in 0..CLAIMS_MAX {
         let mut snapshot = app.find_room(id.as_str())?.snapshot();
         if snapshot.roster.find(key).is_none() {
@@ -195,9 +183,9 @@ async fn claim_and_commit(
             }
         }
         let session = snapshot.event.session;
-        let committed = snapshot.roster.find(key).map(Number).filter(|number| snapshot.event.participant(*number).is_some());
-        if let Some(number) = committed {
-            return Ok((session, number, true));
+        let committed = snapshot.roster.find(key).and_then(|number| snapshot.event.registration(Number(number)));
+        if let Some(of) = committed {
+            return Ok((of, true));
         }
         // Before the claim, and nothing is awaited between the two: a claim always has its place.
         let place = app.inbox.reserve()?;
@@ -206,7 +194,10 @@ async fn claim_and_commit(
         match place.submit(id.clone(), Actor::Phone, command).await {
             Ok(accepted) => {
                 let existing = matches!(accepted.outcome, Outcome::Registered { existing: true, .. });
-                return Ok((session, number, existing));
+                let of = accepted.snapshot.event.registration(number).filter(|of| of.session == session);
+                // A reset in the same batch took the number back.
+                let Some(of) = of else { continue };
+                return Ok((of, existing));
             }
             Err(Rejection::Refused(Refusal::StaleSession)) => {}
             Err(rejection) => return Err(rejection.into()),
@@ -254,18 +245,11 @@ async fn check_entry_code(app: &App, event: &Event, presented: Option<&str>) -> 
 }
 
 /// A number with its secrets, and a cookie that keeps it in this browser.
-fn number_response(
-    app: &App,
-    status: StatusCode,
-    event: &EventId,
-    session: SessionId,
-    number: Number,
-    existing: bool,
-) -> HttpResult {
-    let session_token = app.tokens.session_token(session, number);
-    let recovery_code = app.tokens.recovery_code(session, number);
+fn number_response(app: &App, status: StatusCode, event: &EventId, of: &Registration, existing: bool) -> HttpResult {
+    let session_token = app.tokens.session_token(of);
+    let recovery_code = app.tokens.recovery_code(of);
     let cookie = format!("{}={session_token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax", cookie_name(event));
-    let data = people::registered(&Registration { event, session, number, session_token, recovery_code, existing });
+    let data = people::registered(&IssuedNumber { event, of, session_token, recovery_code, existing });
     let mut response = envelope(status, &data, if existing { "already registered" } else { "registered" });
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -316,7 +300,7 @@ mod tests {
     fn app(folder: &std::path::Path, inbox_max: usize) -> (App, RequestQueue, BackupThread) {
         let data = DataDir::new(folder);
         let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 1, age_max: Duration::ZERO };
-        let backups = BackupThread::start(schedule, Arc::default()).unwrap();
+        let backups = BackupThread::start(schedule, Arc::default(), Box::new(Default::default)).unwrap();
         let (inbox, requests) = queue(inbox_max);
         let directory = Arc::new(Directory::default());
         directory.insert(room(1));

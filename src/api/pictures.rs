@@ -10,6 +10,8 @@ use crate::api::app::{ApiRequest, App};
 use crate::api::assets;
 use crate::api::auth::AccessLevel;
 use crate::api::image_cache::{IMAGES_MAX, StoreError, Stored, Unfit, format_of};
+use crate::backup::unused_images;
+use crate::base::image_name::ImageName;
 use crate::draw::Refusal;
 use crate::http::response::{HttpError, HttpResult, empty, success, with_type};
 use crate::sequencer::inbox::Rejection;
@@ -65,6 +67,15 @@ pub async fn store_data_url(app: &Arc<App>, url: &str) -> Result<String, HttpErr
     let image = decode_data_url(url).ok_or_else(|| HttpError::invalid("prize_image: must be a base64 data: URL"))?;
     let stored = store(app, image.into()).await?;
     Ok(format!("{PATH}{}", stored.name))
+}
+
+/// Marks the stored image at a path as used, before an event begins to show it: unused images are
+/// removed.
+pub async fn mark_used(app: &App, path: Option<&str>) {
+    let Some(name) = path.and_then(ImageName::in_path) else { return };
+    let file = app.settings.data_dir.image(&name);
+    // A console may name an image that was never there, and the thread cannot fail.
+    let _ = tokio::task::spawn_blocking(move || unused_images::mark_used(&file)).await;
 }
 
 async fn store(app: &Arc<App>, upload: Bytes) -> Result<Stored, HttpError> {

@@ -2,6 +2,7 @@
 
 use crate::api::app::ApiRequest;
 use crate::api::auth::AccessLevel;
+use crate::api::pictures;
 use crate::draw::{Command, Outcome, PrizeId, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::wire::request::{PrizeBody, PrizeOrder};
@@ -17,6 +18,7 @@ pub async fn list(request: ApiRequest) -> HttpResult {
 pub async fn add(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let prize = request.json::<PrizeBody>().await?.prize(PrizeId(0))?;
+    pictures::mark_used(&request.app, prize.image.as_deref()).await;
     let accepted = request.submit(&access, Command::AddPrize(prize)).await?;
     let Outcome::PrizeAdded(id) = accepted.outcome else { return success("{}", "added") };
     let event = &accepted.snapshot.event;
@@ -24,12 +26,17 @@ pub async fn add(mut request: ApiRequest) -> HttpResult {
     created(&data, "added")
 }
 
-/// `PUT prizes/{prize_id}`: the prize as a whole.
+/// `PUT prizes/{prize_id}`: the prize as a whole. A body with a version replaces that version
+/// alone; one without replaces any, as scripts of before do.
 pub async fn change(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let id = prize_id(&request)?;
-    let prize = request.json::<PrizeBody>().await?.prize(id)?;
-    let accepted = request.submit(&access, Command::ChangePrize(prize)).await?;
+    let body: PrizeBody = request.json().await?;
+    let made_from = body.made_from()?;
+    let prize = body.prize(id)?;
+    pictures::mark_used(&request.app, prize.image.as_deref()).await;
+    let command = Command::ChangePrize { prize, made_from };
+    let accepted = request.submit(&access, command).await?;
     let event = &accepted.snapshot.event;
     let data = event.prize(id).map_or_else(|| "{}".to_owned(), |prize| prizes::prize(event, prize));
     success(&data, "changed")
@@ -46,8 +53,9 @@ pub async fn remove(request: ApiRequest) -> HttpResult {
 pub async fn order(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let body: PrizeOrder = request.json().await?;
-    let order = body.order.into_iter().map(PrizeId).collect();
-    let accepted = request.submit(&access, Command::OrderPrizes(order)).await?;
+    let ids = |ids: Vec<u32>| ids.into_iter().map(PrizeId).collect();
+    let command = Command::OrderPrizes { order: ids(body.order), made_from: body.made_from.map(ids) };
+    let accepted = request.submit(&access, command).await?;
     success(&prizes::list(&accepted.snapshot.event), "put in order")
 }
 

@@ -13,14 +13,14 @@
 use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
-use crate::api::phone::{verify_number, with_private_view};
+use crate::api::phone::with_private_view;
 use crate::draw::command::DrawSelector;
-use crate::draw::{Actor, Command, DrawId, Number, Phase};
+use crate::draw::{Actor, Command, DrawId, Event, Number, Phase, Registration};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
 use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
 use crate::live::reactor::{Admission, Join, Reactors};
-use crate::live::room::{Directory, Snapshot};
+use crate::live::room::{Directory, Room, Snapshot};
 use crate::live::{CloseCode, Identity, Role};
 use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crate::store::tokens::Tokens;
@@ -102,7 +102,7 @@ async fn entry_for(request: &ApiRequest) -> Admission {
     }
     let presented = match request.query("token").filter(|token| !token.is_empty()) {
         Some(token) => Presented::Token {
-            number: verify_number(&app.tokens, &snapshot.event, &token),
+            number: app.tokens.verify(&snapshot.event, &token).map(|of| of.number),
             credential: verify(&app.settings, &app.tokens, Some(&snapshot.event), &token),
         },
         None if request.has_login() && request.caller.is_same_host() => Presented::Login,
@@ -168,12 +168,18 @@ impl SocketMessages {
 impl MessageHandler for SocketMessages {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes {
         let room = self.directory.find(snapshot.event.id.as_str());
-        match (number, room) {
-            (Some(number), Some(room)) => with_private_view(&self.tokens, &self.settings, &snapshot.event, number, |own| {
-                text_frame(&personal_sync(&room, snapshot, role, own))
-            }),
-            // No number, or a room that is being removed at this moment.
-            _ => snapshot.sync[role].clone(),
+        // A number may be newer than the snapshot that its peer holds.
+        let registration = |room: &Room, number| {
+            let known = || snapshot.event.registration(number).or_else(|| room.snapshot().event.registration(number));
+            known().filter(|of| of.session == snapshot.event.session)
+        };
+        let proved = number.zip(room).and_then(|(number, room)| Some((registration(&room, number)?, room)));
+        match proved {
+            Some((of, room)) => {
+                with_private_view(&self.tokens, &self.settings, &of, |own| text_frame(&personal_sync(&room, snapshot, role, own)))
+            }
+            // No number, or an event that is being removed or reset at this moment.
+            None => snapshot.sync[role].clone(),
         }
     }
 
@@ -231,21 +237,20 @@ impl SocketMessages {
             // reconnect it is done.
             return Action::Close(CloseCode::Restarting);
         }
-        let number = verify_number(&self.tokens, &latest.event, token);
-        match (number, role) {
-            (Some(number), Role::Phone) => {
+        match (self.tokens.verify(&latest.event, token), role) {
+            (Some(of), Role::Phone) => {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| ResumePoint { epoch, seq });
-                let reply =
-                    with_private_view(&self.tokens, &self.settings, event, number, |own| reply::authenticated(event, own));
-                Action::Identify { number, since, reply }
+                Action::Identify { number: of.number, since, reply: self.authenticated(event, &of) }
             }
-            (Some(number), _) => Action::Reply(with_private_view(&self.tokens, &self.settings, event, number, |own| {
-                reply::authenticated(event, own)
-            })),
+            (Some(of), _) => Action::Reply(self.authenticated(event, &of)),
             (None, Role::Phone) => Action::Close(CloseCode::BadToken),
             (None, _) => error("UNAUTHORIZED", "the token is not of this event"),
         }
+    }
+
+    fn authenticated(&self, event: &Event, of: &Registration) -> Bytes {
+        with_private_view(&self.tokens, &self.settings, of, |own| reply::authenticated(event, own))
     }
 
     fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
@@ -307,11 +312,10 @@ fn error(code: &str, message: &str) -> Action {
 mod tests {
     use super::*;
     use crate::api::app::sample_settings;
-    use crate::draw::{Event, WinSelector, sample};
     use crate::draw::{LinkId, LinkRole};
+    use crate::draw::{WinSelector, sample};
     use crate::http::HttpSettings;
     use crate::live::ring::Ring;
-    use crate::live::room::Room;
     use crate::live::roster::Roster;
     use crate::live::{ByRole, PeerId};
     use crate::sequencer::inbox::{RequestQueue, queue};
@@ -335,7 +339,7 @@ mod tests {
         fn new(event: Event, open: bool, inbox_max: usize) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let tokens = Tokens::new(&Keys::open(&crate::base::data_dir::DataDir::new(folder.path())).unwrap());
-            let token = tokens.session_token(event.session, Number(3));
+            let token = tokens.session_token(&event.registration(Number(3)).unwrap());
             let sync = ByRole::from_fn(|role| text_frame(&format!(r#"{{"for":"{role:?}"}}"#)));
             let roster = Arc::new(Roster::new(10, 11));
             let room = Arc::new(Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring: Ring::default(), sync })));

@@ -9,6 +9,7 @@
 use crate::backup::{BackupError, at};
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
+use crate::base::image_name::ImageName;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::event_export::{self, EventExport};
@@ -23,9 +24,6 @@ use std::path::{Path, PathBuf};
 
 /// The facts per commit.
 const BATCH_FACTS: usize = 4_096;
-
-/// The beginning of the path of an image of this server.
-const IMAGE_PATH: &str = "/api/luckydraw/images/";
 
 /// The result of an export.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ impl fmt::Display for Exported {
 struct Contents {
     entries: Vec<JournalEntry>,
     details: usize,
-    images: Vec<String>,
+    images: Vec<ImageName>,
 }
 
 /// Writes the event into the file `to`, readable by its owner alone; whole, or not at all.
@@ -91,7 +89,7 @@ fn collect(reader: &JournalReader, event: &EventId) -> Result<Contents, BackupEr
         if id != *event {
             return;
         }
-        images.extend(image_of(&stamped.fact).and_then(|path| path.strip_prefix(IMAGE_PATH)).map(str::to_owned));
+        images.extend(image_of(&stamped.fact).and_then(ImageName::in_path));
         let details = match &stamped.fact {
             Fact::DetailsReceived { draw, number } => details.remove(&(*draw, *number)),
             _ => None,
@@ -118,10 +116,9 @@ fn pack(work: &DataDir, data: &DataDir, contents: &Contents, token_secret: &[u8;
         journal.commit(batch)?;
     }
     let secret = fs::read(work.secret_key()).map_err(at(&work.secret_key()))?;
-    let images_dir = data.images();
     // A console may name an image that was never there.
-    let images: Vec<_> = contents.images.iter().filter(|name| images_dir.join(name).is_file()).cloned().collect();
-    event_export::write(&journal, &secret, token_secret, (&images_dir, &images), to)?;
+    let images: Vec<_> = contents.images.iter().filter(|name| data.image(name).is_file()).cloned().collect();
+    event_export::write(&journal, &secret, token_secret, (data, &images), to)?;
     read_back(to, contents).inspect_err(|_| {
         // A leftover that cannot be removed is replaced by the next export.
         let _ = fs::remove_file(to);

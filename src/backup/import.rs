@@ -10,6 +10,7 @@ use crate::backup::{BackupError, at, now_ms};
 use crate::base::chance;
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
+use crate::base::image_name::ImageName;
 use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{Actor, DrawId, Event, EventId, Fact, Number, Timestamp};
 use crate::store::event_export::EventExport;
@@ -56,7 +57,7 @@ pub fn import(data: &DataDir, file: &Path, name: Option<&EventId>, events_max: u
         return Err(BackupError::TooManyEvents { max: events_max });
     }
     let entries = entries(&export, &event.id, &into)?;
-    add_images(&export, &data.images())?;
+    add_images(&export, data)?;
     if own.token_secret(event.session) != export.token_secret {
         keys::store_imported_key(data, &into, event.session, export.token_secret)?;
     }
@@ -68,8 +69,13 @@ pub fn import(data: &DataDir, file: &Path, name: Option<&EventId>, events_max: u
 /// Opens and verifies the file, down to the images.
 fn read(file: &Path) -> Result<(EventExport, Event), BackupError> {
     let export = EventExport::open(file)?;
-    let event = export.reader.verify()?.into_iter().next().ok_or(BackupError::Empty)?;
-    export.images(check_name)?;
+    // Before any of them is built: an export has one event, and a file of a stranger may have a
+    // million.
+    if export.reader.count_rows(i64::MAX)?.events != 1 {
+        return Err(BackupError::NotOneEvent);
+    }
+    let event = export.reader.verify()?.into_iter().next().ok_or(BackupError::NotOneEvent)?;
+    export.images(|name, bytes| parse_image(name, bytes).map(drop))?;
     Ok((export, event))
 }
 
@@ -99,10 +105,10 @@ fn entries(export: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<J
 }
 
 /// Writes the images that are missing.
-fn add_images(export: &EventExport, dir: &Path) -> Result<(), BackupError> {
-    durable_file::create_folder(dir).map_err(at(dir))?;
+fn add_images(export: &EventExport, data: &DataDir) -> Result<(), BackupError> {
+    durable_file::create_folder(&data.images()).map_err(at(&data.images()))?;
     export.images(|name, bytes| {
-        let path = dir.join(name);
+        let path = data.image(&parse_image(name, bytes)?);
         if path.exists() {
             return Ok(());
         }
@@ -110,15 +116,12 @@ fn add_images(export: &EventExport, dir: &Path) -> Result<(), BackupError> {
     })
 }
 
-/// Checks that an image is named by its SHA-256 and a format's ending: a name from a stranger's
-/// file may be a path to anywhere.
-fn check_name(name: &str, bytes: &[u8]) -> Result<(), BackupError> {
+/// The name of an image, which must be the SHA-256 of its content: a name from a stranger's file
+/// may be a path to anywhere.
+fn parse_image(name: &str, bytes: &[u8]) -> Result<ImageName, BackupError> {
     let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref());
-    let ending = name.strip_prefix(&hash).and_then(|rest| rest.strip_prefix('.'));
-    match ending {
-        Some("png" | "jpg" | "gif" | "webp") => Ok(()),
-        _ => Err(BackupError::OtherImage { name: name.to_owned() }),
-    }
+    let named = ImageName::parse(name).filter(|name| name.hash() == hash);
+    named.ok_or_else(|| BackupError::OtherImage { name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -128,10 +131,10 @@ mod tests {
     #[test]
     fn an_image_is_accepted_only_under_the_hash_of_its_content() {
         let hash = HEXLOWER.encode(digest::digest(&digest::SHA256, b"picture").as_ref());
-        check_name(&format!("{hash}.png"), b"picture").unwrap();
+        parse_image(&format!("{hash}.png"), b"picture").unwrap();
         for wrong in ["../secret.key", "x.png", &hash, &format!("{hash}.svg"), &format!("{hash}.png/../../x")] {
-            assert!(check_name(wrong, b"picture").is_err(), "{wrong}");
+            assert!(parse_image(wrong, b"picture").is_err(), "{wrong}");
         }
-        assert!(check_name(&format!("{hash}.png"), b"another").is_err());
+        assert!(parse_image(&format!("{hash}.png"), b"another").is_err());
     }
 }

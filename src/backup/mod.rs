@@ -1,8 +1,9 @@
 //! Backups of a data folder and their restore, and single events on their way to another server.
 //!
 //! [`copy`] makes backups and removes old ones, [`thread`] does so in a running server, [`restore`]
-//! puts one back, [`export`] and [`import`] carry one event from a server to another, and `owner`
-//! gives the files that root creates to the server. None of them may delete a file that it did not
+//! puts one back, [`export`] and [`import`] carry one event from a server to another,
+//! [`unused_images`] removes images that nothing shows, and `owner` gives the files that root
+//! creates to the server. None of them may delete a file that it did not
 //! make itself, or trust a copy that was not read back. SQLite belongs to `store`, the names of the
 //! files to [`DataDir`].
 
@@ -12,6 +13,7 @@ pub mod import;
 mod owner;
 pub mod restore;
 pub mod thread;
+pub mod unused_images;
 
 use crate::base::clock::wall_clock;
 use crate::base::data_dir::DataDir;
@@ -108,9 +110,9 @@ pub enum BackupError {
     /// An image in an export is not named by its SHA-256.
     #[error("{name} in the export is not the image that its name says")]
     OtherImage { name: String },
-    /// The export's journal is empty.
-    #[error("the export holds no event")]
-    Empty,
+    /// The export's journal is empty, or holds more than an export does.
+    #[error("the export does not hold one event")]
+    NotOneEvent,
 }
 
 impl From<EventExportError> for BackupError {

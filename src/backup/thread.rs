@@ -1,4 +1,5 @@
-//! Backups of a running server: on a timer, when an event changes its phase, and on request.
+//! Backups of a running server: on a timer, when an event changes its phase, and on request. The
+//! same thread removes unused images.
 //!
 //! They are made on a thread of their own, through a reader of the journal, so that the writer and
 //! with it every draw goes on meanwhile. The thread runs at a low priority. Requests queue in a
@@ -7,11 +8,14 @@
 
 use crate::backup::BackupError;
 use crate::backup::copy::{self, Backup, BackupCause};
+use crate::backup::unused_images::{self, UNUSED_MIN, UnusedImages};
 use crate::base::clock::{ClockTrust, SteadyClock};
 use crate::base::data_dir::DataDir;
+use crate::base::image_name::ImageName;
 use crate::store::keys::Keys;
 use crate::store::reader::{JournalReader, RowCounts};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -20,6 +24,10 @@ use tokio::sync::oneshot;
 
 /// The most requests that wait.
 const REQUESTS_MAX: usize = 2;
+
+/// The interval between two passes over the images: the second pass after an image fell out of use
+/// removes it.
+const UPKEEP_EVERY: Duration = UNUSED_MIN;
 
 /// The thread's nice value (setpriority(2)).
 const NICE: i32 = 10;
@@ -57,6 +65,9 @@ struct BackupRequest {
     reply: Option<oneshot::Sender<Result<Backup, BackupFailure>>>,
 }
 
+/// Finds the images that events show at this moment.
+pub type ImagesInUse = Box<dyn Fn() -> BTreeSet<ImageName> + Send>;
+
 /// Requests backups from the thread. Cheap to clone.
 #[derive(Clone)]
 pub struct BackupHandle {
@@ -91,13 +102,18 @@ pub struct BackupThread {
 }
 
 impl BackupThread {
-    /// Starts the thread.
+    /// Starts the thread. Images that are in use stay.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(schedule: BackupSchedule, clock: Arc<SteadyClock>) -> io::Result<Self> {
+    pub fn start(schedule: BackupSchedule, clock: Arc<SteadyClock>, in_use: ImagesInUse) -> io::Result<Self> {
+        // Before the first upload.
+        if let Err(error) = unused_images::remove_unfinished(&schedule.data) {
+            tracing::warn!(%error, "half-written images could not be removed");
+        }
         let (requests, received) = bounded(REQUESTS_MAX);
-        let thread = std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &clock, &received))?;
+        let thread =
+            std::thread::Builder::new().name("backups".into()).spawn(move || serve(&schedule, &clock, &in_use, &received))?;
         Ok(Self { handle: BackupHandle { requests }, thread })
     }
 
@@ -114,7 +130,7 @@ impl BackupThread {
     }
 }
 
-fn serve(schedule: &BackupSchedule, clock: &SteadyClock, received: &Receiver<Option<BackupRequest>>) {
+fn serve(schedule: &BackupSchedule, clock: &SteadyClock, in_use: &ImagesInUse, received: &Receiver<Option<BackupRequest>>) {
     // Of this thread alone: zero means the caller to the kernel. A refusal costs priority and no
     // backup.
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
@@ -123,13 +139,19 @@ fn serve(schedule: &BackupSchedule, clock: &SteadyClock, received: &Receiver<Opt
     let every = schedule.every.unwrap_or(NEVER);
     let mut next = Instant::now() + every;
     let mut last_counts = None;
+    let (mut unused, mut next_upkeep) = (UnusedImages::default(), Instant::now());
     loop {
-        match received.recv_deadline(next) {
+        if Instant::now() >= next_upkeep {
+            collect_images(&schedule.data, in_use, &mut unused);
+            next_upkeep = Instant::now() + UPKEEP_EVERY;
+        }
+        match received.recv_deadline(next.min(next_upkeep)) {
             Ok(Some(BackupRequest { cause, reply })) => {
                 let made = make(schedule, clock, cause, &mut last_counts);
                 // The requester may have gone; the backup is kept all the same.
                 reply.into_iter().for_each(|reply| drop(reply.send(made.as_ref().cloned().map_err(failure))));
             }
+            Err(RecvTimeoutError::Timeout) if Instant::now() < next => {}
             Err(RecvTimeoutError::Timeout) => {
                 next = Instant::now() + every;
                 if schedule.every.is_some() {
@@ -138,6 +160,15 @@ fn serve(schedule: &BackupSchedule, clock: &SteadyClock, received: &Receiver<Opt
             }
             Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+/// Removes the images that no event has shown for long enough.
+fn collect_images(data: &DataDir, in_use: &ImagesInUse, unused: &mut UnusedImages) {
+    match unused.collect(&data.images(), in_use, Instant::now()) {
+        Ok(0) => {}
+        Ok(images) => tracing::info!(images, "images that nothing shows were removed"),
+        Err(error) => tracing::warn!(%error, "unused images could not be removed"),
     }
 }
 
@@ -202,6 +233,10 @@ mod tests {
     use crate::store::Journal;
     use crate::store::testing::{TempDataDir, open_journal, opened};
 
+    fn none_in_use() -> ImagesInUse {
+        Box::new(BTreeSet::new)
+    }
+
     fn schedule() -> (TempDataDir, BackupSchedule, Journal) {
         let (data, journal) = open_journal();
         let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 9, age_max: NEVER };
@@ -224,11 +259,8 @@ mod tests {
     #[test]
     fn a_backup_is_made_on_the_timer_and_while_the_journal_is_held() {
         let (data, schedule, _journal) = schedule();
-        let thread = BackupThread::start(
-            BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule },
-            Arc::new(SteadyClock::confirmed()),
-        )
-        .unwrap();
+        let schedule = BackupSchedule { every: Some(Duration::from_millis(10)), ..schedule };
+        let thread = BackupThread::start(schedule, Arc::new(SteadyClock::confirmed()), none_in_use()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(60);
         while copy::list(&data.backups()).unwrap().is_empty() {
             assert!(Instant::now() < deadline, "no backup was made");
@@ -241,7 +273,7 @@ mod tests {
     #[test]
     fn a_stop_serves_the_requests_that_wait() {
         let (data, schedule, _journal) = schedule();
-        let thread = BackupThread::start(schedule, Arc::new(SteadyClock::confirmed())).unwrap();
+        let thread = BackupThread::start(schedule, Arc::new(SteadyClock::confirmed()), none_in_use()).unwrap();
         thread.handle().request(BackupCause::Phase);
         thread.stop();
         assert_eq!(copy::list(&data.backups()).unwrap()[0].cause, BackupCause::Phase);

@@ -5,6 +5,7 @@
 //! named elsewhere too would be missed by a backup or left behind by a restore.
 
 use crate::base::durable_file;
+use crate::base::image_name::ImageName;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -79,6 +80,11 @@ impl DataDir {
     /// The folder of images.
     pub fn images(&self) -> PathBuf {
         self.path.join("images")
+    }
+
+    /// A stored image.
+    pub fn image(&self, name: &ImageName) -> PathBuf {
+        self.images().join(name.as_str())
     }
 
     /// The folder of backups, unless a command names another.

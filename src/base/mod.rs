@@ -10,4 +10,5 @@ pub mod data_dir;
 pub mod durable_file;
 pub mod histogram;
 pub mod http_client;
+pub mod image_name;
 pub mod threads;

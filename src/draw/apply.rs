@@ -4,7 +4,7 @@
 //! never decide anything.
 
 use super::chunked::Chunked;
-use super::event::{Draw, Event, Participant, Seat};
+use super::event::{Draw, Event, KeyTag, Participant, Seat};
 use super::fact::{Eligibility, Fact, SealedPick, Settings};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Event {
                 let position = |id| order.iter().position(|ordered| *ordered == id);
                 Arc::make_mut(&mut self.prizes).sort_by_key(|prize| position(prize.id));
             }
-            Fact::Registered { number, .. } => self.add_participant(at, *number),
+            Fact::Registered { number, key, secrets } => self.add_participant(at, *number, KeyTag::new(key, *secrets)),
             Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
@@ -100,14 +100,14 @@ impl Event {
         }
     }
 
-    fn add_participant(&mut self, at: Timestamp, number: Number) {
+    fn add_participant(&mut self, at: Timestamp, number: Number, key_tag: KeyTag) {
         let index = number.0 as usize - 1;
         while self.participants.len() <= index {
             self.participants.push(None);
         }
         let slot = self.participants.get_mut(index).expect("the list was just made long enough");
         assert!(slot.is_none(), "number {} is given once", number.0);
-        *slot = Some(Participant { registered_at: at, eligibility: 0 });
+        *slot = Some(Participant { registered_at: at, eligibility: 0, key_tag });
         self.registered += 1;
     }
 
@@ -182,7 +182,7 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Command, DrawSelector, Redraw, ResetScope, WinSelector};
+    use super::super::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, WinSelector};
     use super::super::fact::VoidReason;
     use super::super::sample::{EventFixture, draw_request, prize};
     use super::super::{LinkId, LinkRole, Mode, PrizeId};
@@ -207,7 +207,9 @@ mod tests {
             [("TV", Mode::Slot, 1), ("Mug", Mode::Card, 3), ("Sock", Mode::List, 2)][below(random, 3) as usize];
         let reason = VoidReason::ALL[below(random, 6) as usize];
         let redraw = if below(random, 2) == 0 { Redraw::Yes } else { Redraw::No };
-        let mark = Eligibility { eligible: below(random, 4) > 0, group: None, weight: 1 + below(random, 9) as u16 };
+        let (eligible, weight) = (Some(below(random, 4) > 0), Some(1 + below(random, 9) as u16));
+        let patch = EligibilityPatch { eligible, group: None, weight };
+        let reversed = event.prizes.iter().rev().map(|prize| prize.id).collect();
         match below(random, 40) {
             0..12 => Command::Register { number, key: [number.0 as u8; 32], session: event.session },
             12..16 => Command::Start(draw_request(name, mode, count)),
@@ -217,14 +219,14 @@ mod tests {
             22 => Command::DrawAtOnce(draw_request(name, mode, count)),
             23 => Command::Cancel { reason: "mistake".into() },
             24..28 => Command::Void { draw, number, reason, redraw },
-            28 => Command::MarkParticipant { number, mark },
+            28 => Command::MarkParticipant { number, patch },
             29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false },
             30 => Command::Arrive { draw, number },
             31 => Command::HandOver { draw, number, desk: "lobby".into() },
             32 => Command::UndoHandOver { draw, number },
             33 => Command::AddPrize(prize(name, 4)),
             34 => Command::RemovePrize(PrizeId(draw.0)),
-            35 => Command::OrderPrizes(event.prizes.iter().rev().map(|prize| prize.id).collect()),
+            35 => Command::OrderPrizes { order: reversed, made_from: None },
             36 => Command::MakeLink(LinkRole::Staff),
             37 => Command::RevokeLink(LinkId(draw.0)),
             38 => Command::SetEntryCode(Some(*b"0042")),

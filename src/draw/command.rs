@@ -4,6 +4,7 @@
 //! winner's details: facts stay in the journal for good, details do not.
 
 use super::fact::{Cause, Eligibility, Settings, VoidReason};
+use super::prize::PrizeVersion;
 use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId};
 use std::sync::Arc;
 
@@ -65,8 +66,8 @@ pub enum Command {
     Reset(ResetScope),
     /// Clear a rehearsal: participants and all draws. The new session comes from outside.
     Wipe(SessionId),
-    /// Replace the settings.
-    ChangeSettings(Settings),
+    /// Change the settings that the patch names.
+    ChangeSettings(SettingsPatch),
     /// Move to another phase.
     ChangePhase(Phase),
     /// Ask phones for four digits before they register; `None` asks for nothing.
@@ -76,17 +77,27 @@ pub enum Command {
     /// Add all of these prizes, or none.
     AddPrizes(Arc<[Prize]>),
     /// Replace the listed prize of the same id.
-    ChangePrize(Prize),
+    ChangePrize {
+        /// The prize as it is to be.
+        prize: Prize,
+        /// The version of the prize that the operator saw; `None` replaces any.
+        made_from: Option<PrizeVersion>,
+    },
     /// Take a prize off the list.
     RemovePrize(PrizeId),
-    /// Put the list into this order.
-    OrderPrizes(Arc<[PrizeId]>),
-    /// Set a participant's eligibility, group and weight.
+    /// Put the list into another order.
+    OrderPrizes {
+        /// Each listed prize, once.
+        order: Arc<[PrizeId]>,
+        /// The order that the operator saw; `None` replaces any.
+        made_from: Option<Arc<[PrizeId]>>,
+    },
+    /// Change the parts of a participant's eligibility that the patch names.
     MarkParticipant {
         /// The participant.
         number: Number,
-        /// The eligibility from now on.
-        mark: Eligibility,
+        /// The change.
+        patch: EligibilityPatch,
     },
     /// Accept a winner's details.
     ReceiveDetails {
@@ -126,6 +137,64 @@ pub enum Command {
     RevokeLink(LinkId),
     /// Record that an operator reads winners' details unmasked.
     NoteUnmasking,
+}
+
+/// A change of settings. It is merged by the writer, into the settings of that moment: merged
+/// earlier, it would undo a change that came in between. `None` leaves a setting as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsPatch {
+    /// The title.
+    pub title: Option<Arc<str>>,
+    /// The most participants, which cannot change.
+    pub participants_max: Option<u32>,
+    /// Prizes with a group go to its members only.
+    pub groups: Option<bool>,
+    /// Weights count.
+    pub weights: Option<bool>,
+    /// The text that phones agree to; `Some(None)` removes it.
+    pub consent_text: Option<Option<Arc<str>>>,
+    /// The purpose of winners' details; `Some(None)` removes it.
+    pub privacy_purpose: Option<Option<Arc<str>>>,
+    /// The event is for practice, which cannot change.
+    pub rehearsal: Option<bool>,
+}
+
+/// A change of a participant's eligibility, merged as [`SettingsPatch`] is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EligibilityPatch {
+    /// The participant can win.
+    pub eligible: Option<bool>,
+    /// The group; `Some(None)` removes it.
+    pub group: Option<Option<Arc<str>>>,
+    /// The chance relative to other participants.
+    pub weight: Option<u16>,
+}
+
+impl SettingsPatch {
+    /// These settings with the change.
+    pub fn merged_into(self, settings: &Settings) -> Settings {
+        let now = settings.clone();
+        Settings {
+            title: self.title.unwrap_or(now.title),
+            participants_max: self.participants_max.unwrap_or(now.participants_max),
+            groups: self.groups.unwrap_or(now.groups),
+            weights: self.weights.unwrap_or(now.weights),
+            consent_text: self.consent_text.unwrap_or(now.consent_text),
+            privacy_purpose: self.privacy_purpose.unwrap_or(now.privacy_purpose),
+            rehearsal: self.rehearsal.unwrap_or(now.rehearsal),
+        }
+    }
+}
+
+impl EligibilityPatch {
+    /// This eligibility with the change.
+    pub fn merged_into(self, eligibility: Eligibility) -> Eligibility {
+        Eligibility {
+            eligible: self.eligible.unwrap_or(eligibility.eligible),
+            group: self.group.unwrap_or(eligibility.group),
+            weight: self.weight.unwrap_or(eligibility.weight),
+        }
+    }
 }
 
 /// The draw that a completion means.

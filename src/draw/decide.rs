@@ -4,8 +4,9 @@
 //! and decides the rest. A decision reads the event and changes nothing: [`Event::apply`] does,
 //! once the facts are committed.
 
-use super::command::{Command, Decision, EntropySource, Outcome, ResetScope};
-use super::fact::{Eligibility, Settings};
+use super::command::{Command, Decision, EligibilityPatch, EntropySource, Outcome, ResetScope, SettingsPatch};
+use super::fact::{SecretScope, Settings};
+use super::prize::PrizeVersion;
 use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp};
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ pub const PRIZES_MAX: u32 = 1_000;
 pub const LINKS_MAX: u32 = 200;
 /// The most participants an event may be opened for.
 pub const PARTICIPANTS_MAX: u32 = 300_000;
+/// The highest number, gaps included: numbers that were claimed and never committed. The list of
+/// participants has a place for each below the highest, 16 bytes long.
+pub const NUMBER_MAX: u32 = 1 << 21;
 /// The largest weight of a participant.
 pub const WEIGHT_MAX: u16 = 100;
 
@@ -66,15 +70,15 @@ impl Event {
             Command::Announce { draw, cause } => self.announce(*draw, *cause),
             Command::Reset(scope) => Ok(self.reset_scope(*scope)),
             Command::Wipe(session) => self.wipe_rehearsal(*session),
-            Command::ChangeSettings(settings) => self.change_settings(settings),
+            Command::ChangeSettings(patch) => self.change_settings(patch),
             Command::ChangePhase(phase) => self.change_phase(*phase),
             Command::SetEntryCode(code) => self.set_entry_code(*code),
             Command::AddPrize(prize) => self.add_prize(prize),
             Command::AddPrizes(prizes) => self.add_prizes(at, prizes),
-            Command::ChangePrize(prize) => self.change_prize(prize),
+            Command::ChangePrize { prize, made_from } => self.change_prize(prize, *made_from),
             Command::RemovePrize(prize) => self.remove_prize(*prize),
-            Command::OrderPrizes(order) => self.order_prizes(order),
-            Command::MarkParticipant { number, mark } => self.mark_participant(*number, mark),
+            Command::OrderPrizes { order, made_from } => self.order_prizes(order, made_from.as_deref()),
+            Command::MarkParticipant { number, patch } => self.mark_participant(*number, patch),
             Command::ReceiveDetails { pick, number, has_address } => self.receive_details(pick, *number, *has_address),
             Command::Arrive { draw, number } => self.arrive(*draw, *number),
             Command::HandOver { draw, number, desk } => self.hand_over(*draw, *number, desk),
@@ -93,10 +97,10 @@ impl Event {
             return Err(Refusal::StaleSession);
         }
         let existing = self.participant(number).is_some();
-        if !existing && self.registered >= self.settings.participants_max {
+        if !existing && (self.registered >= self.settings.participants_max || number.0 > NUMBER_MAX) {
             return Err(Refusal::EventFull { max: self.settings.participants_max });
         }
-        let facts = if existing { vec![] } else { vec![Fact::Registered { number, key }] };
+        let facts = if existing { vec![] } else { vec![Fact::Registered { number, key, secrets: SecretScope::Registration }] };
         Ok(Decision::new(facts, Outcome::Registered { number, existing }))
     }
 
@@ -123,14 +127,15 @@ impl Event {
         Ok(self.reset_scope(ResetScope::Participants(session)))
     }
 
-    fn change_settings(&self, settings: &Settings) -> Result<Decision, Refusal> {
+    fn change_settings(&self, patch: &SettingsPatch) -> Result<Decision, Refusal> {
+        let settings = patch.clone().merged_into(&self.settings);
         if settings.participants_max != self.settings.participants_max {
             return Err(Refusal::Invalid { field: "participants_max", why: FIXED_AT_OPENING });
         }
         if settings.rehearsal != self.settings.rehearsal {
             return Err(Refusal::Invalid { field: "rehearsal", why: FIXED_AT_OPENING });
         }
-        Ok(Decision::new([Fact::SettingsChanged { settings: settings.clone() }], Outcome::Done))
+        Ok(Decision::new([Fact::SettingsChanged { settings }], Outcome::Done))
     }
 
     /// Moves to a phase. Closing announces a revealed draw first, and is refused while a draw is
@@ -176,8 +181,11 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Done))
     }
 
-    fn change_prize(&self, prize: &Prize) -> Result<Decision, Refusal> {
-        self.prize(prize.id).ok_or(Refusal::NotFound("prize"))?;
+    fn change_prize(&self, prize: &Prize, made_from: Option<PrizeVersion>) -> Result<Decision, Refusal> {
+        let listed = self.prize(prize.id).ok_or(Refusal::NotFound("prize"))?;
+        if made_from.is_some_and(|version| version != listed.version()) {
+            return Err(Refusal::PrizesOutdated);
+        }
         self.check_prize(prize)?;
         Ok(Decision::new([Fact::PrizeChanged { prize: prize.clone() }], Outcome::Done))
     }
@@ -201,9 +209,12 @@ impl Event {
         Ok(Decision::new([Fact::PrizeRemoved { prize }], Outcome::Done))
     }
 
-    fn order_prizes(&self, order: &Arc<[PrizeId]>) -> Result<Decision, Refusal> {
+    fn order_prizes(&self, order: &Arc<[PrizeId]>, made_from: Option<&[PrizeId]>) -> Result<Decision, Refusal> {
         let mut ordered = order.to_vec();
         let mut listed: Vec<_> = self.prizes.iter().map(|prize| prize.id).collect();
+        if made_from.is_some_and(|seen| seen != listed) {
+            return Err(Refusal::PrizesOutdated);
+        }
         ordered.sort_unstable();
         listed.sort_unstable();
         if ordered != listed {
@@ -212,12 +223,13 @@ impl Event {
         Ok(Decision::new([Fact::PrizesOrdered { order: order.clone() }], Outcome::Done))
     }
 
-    fn mark_participant(&self, number: Number, mark: &Eligibility) -> Result<Decision, Refusal> {
-        self.participant(number).ok_or(Refusal::ParticipantNotFound)?;
+    fn mark_participant(&self, number: Number, patch: &EligibilityPatch) -> Result<Decision, Refusal> {
+        let participant = self.participant(number).ok_or(Refusal::ParticipantNotFound)?;
+        let mark = patch.clone().merged_into(self.eligibility(participant).cloned().unwrap_or_default());
         if !(1..=WEIGHT_MAX).contains(&mark.weight) {
             return Err(Refusal::OutOfRange { field: "weight", min: 1, max: WEIGHT_MAX.into() });
         }
-        Ok(Decision::new([Fact::ParticipantMarked { number, mark: mark.clone() }], Outcome::Done))
+        Ok(Decision::new([Fact::ParticipantMarked { number, mark }], Outcome::Done))
     }
 
     fn make_link(&self, at: Timestamp, role: LinkRole) -> Result<Decision, Refusal> {
@@ -253,6 +265,7 @@ fn is_allowed_when_closed(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fact::Eligibility;
     use super::super::sample::{EventFixture, prize};
     use super::*;
 
@@ -280,14 +293,69 @@ mod tests {
         let refused = |fixture: &mut EventFixture, command| fixture.execute(command).unwrap_err().code();
         assert_eq!(refused(&mut fixture, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
         assert_eq!(refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
-        assert_eq!(refused(&mut fixture, Command::ChangePrize(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
-        assert_eq!(refused(&mut fixture, Command::OrderPrizes([tv].into())), "INVALID_REQUEST");
-        assert_eq!(refused(&mut fixture, Command::OrderPrizes([tv, tv].into())), "INVALID_REQUEST");
-        fixture.execute(Command::OrderPrizes([mug, tv].into())).unwrap();
-        fixture.execute(Command::ChangePrize(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
+        assert_eq!(refused(&mut fixture, replace(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
+        assert_eq!(refused(&mut fixture, order(&[tv])), "INVALID_REQUEST");
+        assert_eq!(refused(&mut fixture, order(&[tv, tv])), "INVALID_REQUEST");
+        fixture.execute(order(&[mug, tv])).unwrap();
+        fixture.execute(replace(Prize { id: mug, ..prize("Cup", 3) })).unwrap();
         assert_eq!(fixture.event.prizes.iter().map(|prize| &*prize.name).collect::<Vec<_>>(), ["Cup", "TV"]);
         fixture.execute(Command::RemovePrize(mug)).unwrap();
         assert_eq!(fixture.list("Cup", 1, |_| {}), PrizeId(3), "ids are never reused");
+    }
+
+    fn replace(prize: Prize) -> Command {
+        Command::ChangePrize { prize, made_from: None }
+    }
+
+    fn order(order: &[PrizeId]) -> Command {
+        Command::OrderPrizes { order: order.into(), made_from: None }
+    }
+
+    #[test]
+    fn changes_of_one_thing_are_merged_in_any_order() {
+        let patch = |eligible, group: Option<&str>, weight| EligibilityPatch {
+            eligible,
+            group: group.map(|group| (!group.is_empty()).then(|| group.into())),
+            weight,
+        };
+        let merged = |patches: [EligibilityPatch; 2]| {
+            let mut fixture = EventFixture::with(1);
+            for patch in patches {
+                fixture.execute(Command::MarkParticipant { number: Number(1), patch }).unwrap();
+            }
+            fixture.event.eligibility(fixture.event.participant(Number(1)).unwrap()).cloned().unwrap()
+        };
+        let (barred, grouped) = (patch(Some(false), None, None), patch(None, Some("blue"), Some(3)));
+        let both = Eligibility { eligible: false, group: Some("blue".into()), weight: 3 };
+        assert_eq!(merged([barred.clone(), grouped.clone()]), both);
+        assert_eq!(merged([grouped.clone(), barred]), both);
+        assert_eq!(merged([grouped, patch(None, Some(""), None)]).group, None, "an empty group is removed");
+        let mut fixture = EventFixture::with(1);
+        for weight in [0, WEIGHT_MAX + 1] {
+            let command = Command::MarkParticipant { number: Number(1), patch: patch(None, None, Some(weight)) };
+            assert_eq!(fixture.execute(command).unwrap_err().code(), "INVALID_REQUEST", "nobody is excluded by weight unseen");
+        }
+        let settings = |patch| Command::ChangeSettings(patch);
+        fixture.execute(settings(SettingsPatch { groups: Some(true), ..SettingsPatch::default() })).unwrap();
+        fixture.execute(settings(SettingsPatch { title: Some("New".into()), ..SettingsPatch::default() })).unwrap();
+        assert!(fixture.event.settings.groups && &*fixture.event.settings.title == "New");
+    }
+
+    #[test]
+    fn a_replacement_of_something_else_than_was_seen_is_refused() {
+        let mut fixture = EventFixture::with(0);
+        let (tv, mug) = (fixture.list("TV", 1, |_| {}), fixture.list("Mug", 9, |_| {}));
+        let seen = fixture.event.prize(tv).unwrap().version();
+        let change = |quantity| {
+            let prize = Prize { id: tv, ..prize("TV", quantity) };
+            Command::ChangePrize { prize, made_from: Some(seen) }
+        };
+        fixture.execute(change(2)).unwrap();
+        assert_eq!(fixture.execute(change(3)), Err(Refusal::PrizesOutdated));
+        assert_eq!(fixture.event.prize(tv).unwrap().quantity, 2);
+        let order = |order: [PrizeId; 2]| Command::OrderPrizes { order: order.into(), made_from: Some([tv, mug].into()) };
+        fixture.execute(order([mug, tv])).unwrap();
+        assert_eq!(fixture.execute(order([tv, mug])), Err(Refusal::PrizesOutdated));
     }
 
     #[test]
@@ -318,7 +386,8 @@ mod tests {
         let wipe = || Command::Wipe(SessionId([7; 16]));
         assert_eq!(fixture.execute(wipe()), Err(Refusal::NotARehearsal));
         let practice = Settings { rehearsal: true, ..Settings::clone(&fixture.event.settings) };
-        assert_eq!(fixture.execute(Command::ChangeSettings(practice.clone())).unwrap_err().code(), "INVALID_REQUEST");
+        let patch = SettingsPatch { rehearsal: Some(true), ..SettingsPatch::default() };
+        assert_eq!(fixture.execute(Command::ChangeSettings(patch)).unwrap_err().code(), "INVALID_REQUEST");
         fixture.event.apply(Timestamp(9), &Fact::SettingsChanged { settings: practice });
         fixture.draw("TV", crate::draw::Mode::Slot, 1).unwrap();
         fixture.execute(wipe()).unwrap();

@@ -4,10 +4,11 @@
 //! Only [`Event::apply`] may change one.
 
 use super::chunked::Chunked;
-use super::fact::{Eligibility, SealedPick, Settings, VoidReason};
+use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// The readers of an event, by how early they learn a draw's winners.
@@ -26,6 +27,44 @@ pub struct Participant {
     pub registered_at: Timestamp,
     /// Index into [`Event::eligibilities`]; 0 while staff set nothing.
     pub(super) eligibility: u32,
+    pub(super) key_tag: KeyTag,
+}
+
+/// 32 bits of a registration's key, or [`KeyTag::NONE`] for a number with [`SecretScope::Session`].
+///
+/// A tag of one value less than `u32` has lets an empty place in the list of participants cost
+/// nothing: 16 bytes per number instead of 24.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeyTag(NonZeroU32);
+
+/// A registration that is committed, and all that tells it from another of the same number.
+///
+/// Secrets are derived from it. A number may be given twice in one session: a restore brings back
+/// a copy that was made before it was given. The time and 32 bits of the key differ then, and both
+/// are in the journal since its first version. So the secrets cost the journal and the memory no
+/// byte, and a copy that was put back by hand is covered too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The session.
+    pub session: SessionId,
+    /// The number.
+    pub number: Number,
+    /// The time and a part of the key; `None` for [`SecretScope::Session`].
+    pub bound_to: Option<(Timestamp, u32)>,
+}
+
+impl KeyTag {
+    /// The tag of a number whose secrets its session determines.
+    const NONE: Self = Self(NonZeroU32::MIN);
+
+    /// The tag of a registration by `key`. Two of the 2³² values give way to 2.
+    pub fn new(key: &[u8; 32], secrets: SecretScope) -> Self {
+        let [a, b, c, d, ..] = *key;
+        match (secrets, NonZeroU32::new(u32::from_be_bytes([a, b, c, d]).max(2))) {
+            (SecretScope::Registration, Some(tag)) => Self(tag),
+            _ => Self::NONE,
+        }
+    }
 }
 
 /// A winner's place in a draw.
@@ -184,6 +223,13 @@ impl Event {
     /// The participant with that number.
     pub fn participant(&self, number: Number) -> Option<&Participant> {
         self.participants.get((number.0 as usize).checked_sub(1)?)?.as_ref()
+    }
+
+    /// The registration of a number, if it is committed.
+    pub fn registration(&self, number: Number) -> Option<Registration> {
+        let Participant { registered_at, key_tag, .. } = *self.participant(number)?;
+        let bound_to = (key_tag != KeyTag::NONE).then_some((registered_at, key_tag.0.get()));
+        Some(Registration { session: self.session, number, bound_to })
     }
 
     /// The participants with numbers above `after`, by number.

@@ -119,6 +119,18 @@ impl Default for Eligibility {
     }
 }
 
+/// The scope in which a number's token, recovery code and claim codes are its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretScope {
+    /// The session: whoever is given the number in it has the same secrets. Programs before this
+    /// one gave such numbers, and their phones keep them.
+    Session,
+    /// The registration: a number that is given again, after a restore or on another server, has
+    /// other secrets.
+    #[default]
+    Registration,
+}
+
 /// A pick, secret until its reveal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedPick {
@@ -183,6 +195,8 @@ pub enum Fact {
         number: Number,
         /// The SHA-256 of the registration's `request_id`.
         key: [u8; 32],
+        /// The scope of the number's secrets.
+        secrets: SecretScope,
     },
     /// A participant's eligibility is this.
     ParticipantMarked {

@@ -22,7 +22,7 @@ pub(crate) mod sample;
 mod winners;
 
 pub use command::{Command, Decision, Outcome, WinSelector};
-pub use event::{Draw, Event, Participant, Seat, Status};
+pub use event::{Draw, Event, Participant, Registration, Seat, Status};
 pub use fact::{Actor, Fact};
 pub use pick::Pool;
 pub use prize::{DrawRequest, DrawSpec, Mode, Prize};

@@ -241,7 +241,7 @@ impl Sums {
     }
 }
 
-fn sha256(head: &[u8], tail: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(head: &[u8], tail: &[u8]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     context.update(head);
     context.update(tail);

@@ -4,6 +4,7 @@
 //! [`DrawSpec`]. Nothing behind that may look a prize up again, since the list can change while a
 //! draw is pending.
 
+use super::pick::sha256;
 use super::{DrawId, PrizeId, Refusal};
 use std::sync::Arc;
 
@@ -76,6 +77,22 @@ pub struct Prize {
     pub group: Option<Arc<str>>,
     /// The prize is sent, so its winners hand in an address.
     pub needs_address: bool,
+}
+
+/// The content of a prize in 64 bits, by which an operator says what a change was made from.
+///
+/// The content and not a counter: after a restore a counter would give an old page's version to
+/// another content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrizeVersion(pub [u8; 8]);
+
+impl Prize {
+    /// The version of this content.
+    pub fn version(&self) -> PrizeVersion {
+        // The debug text has every field, one that is added later too, and quotes each text.
+        let hash = sha256(b"luckydraw prize", format!("{self:?}").as_bytes());
+        PrizeVersion(std::array::from_fn(|i| hash[i]))
+    }
 }
 
 /// A draw as an operator asks for it; the list of prizes fills in what it leaves out.

@@ -68,6 +68,9 @@ pub enum Refusal {
     /// The command was made for an older state: another operator was first.
     #[error("another draw has been started since")]
     Outdated,
+    /// The change replaces a list or an entry of it that another operator changed first.
+    #[error("the list of prizes has been changed since")]
+    PrizesOutdated,
     /// The seat is voided, so its prize is not handed over.
     #[error("the win was voided")]
     WinVoided,
@@ -145,6 +148,7 @@ impl Refusal {
             Refusal::NothingToComplete => "COMPLETE_FAILED",
             Refusal::NotAWinner => "NOT_A_WINNER",
             Refusal::Outdated => "DRAW_OUTDATED",
+            Refusal::PrizesOutdated => "PRIZES_OUTDATED",
             Refusal::WinVoided => "WIN_VOIDED",
             Refusal::AlreadyHandedOver { .. } => "ALREADY_HANDED_OVER",
             Refusal::NotHandedOver => "NOT_HANDED_OVER",

@@ -4,8 +4,8 @@
 //! from facts alone with chosen winners, for tests of other modules: they are about the looks of an
 //! event, not about the rules that led there.
 
-use super::command::Redraw;
-use super::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
+use super::command::{EligibilityPatch, Redraw};
+use super::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::*;
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ pub(crate) fn event() -> Sample {
     let television = Fact::PrizeAdded { prize: Prize { id: PrizeId(1), ..prize("TV", 2) } };
     let sample = Sample { event, last: None }.apply(0, television);
     (1..=10).fold(sample, |sample, number| {
-        sample.apply(i64::from(number) * 1000, Fact::Registered { number: Number(number), key: [number as u8; 32] })
+        let registered = Fact::Registered { number: Number(number), key: [number as u8; 32], secrets: SecretScope::Registration };
+        sample.apply(i64::from(number) * 1000, registered)
     })
 }
 
@@ -128,7 +129,9 @@ impl EventFixture {
     }
 
     pub fn mark(&mut self, number: u32, mark: Eligibility) {
-        self.execute(Command::MarkParticipant { number: Number(number), mark }).unwrap();
+        let Eligibility { eligible, group, weight } = mark;
+        let patch = EligibilityPatch { eligible: Some(eligible), group: Some(group), weight: Some(weight) };
+        self.execute(Command::MarkParticipant { number: Number(number), patch }).unwrap();
     }
 
     /// Adds a prize to the list, after `change`.
@@ -161,7 +164,7 @@ impl EventFixture {
 }
 
 /// A plain prize.
-pub(super) fn prize(name: &str, quantity: u32) -> Prize {
+pub(crate) fn prize(name: &str, quantity: u32) -> Prize {
     Prize {
         id: PrizeId(0),
         name: name.into(),

@@ -131,8 +131,9 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::super::Mode::{Card, List, Slot};
+    use super::super::command::SettingsPatch;
     use super::super::command::{Command, DrawSelector, Redraw};
-    use super::super::fact::{Eligibility, Settings};
+    use super::super::fact::Eligibility;
     use super::super::sample::EventFixture;
     use super::*;
     use std::collections::BTreeSet;
@@ -185,8 +186,8 @@ mod tests {
         fixture.mark(2, Eligibility { eligible: true, group: Some("adults".into()), weight: 7 });
         assert_eq!(pool(&fixture, Some(prize)), [2, 3]);
         assert_eq!(fixture.event.eligible_pool(None).weights, []);
-        let settings = Settings { groups: true, weights: true, ..Settings::clone(&fixture.event.settings) };
-        fixture.execute(Command::ChangeSettings(settings)).unwrap();
+        let patch = SettingsPatch { groups: Some(true), weights: Some(true), ..SettingsPatch::default() };
+        fixture.execute(Command::ChangeSettings(patch)).unwrap();
         assert_eq!(pool(&fixture, Some(prize)), [2]);
         assert_eq!(pool(&fixture, None), [2, 3]);
         assert_eq!(fixture.event.eligible_pool(None).weights, [(2, 7)]);

@@ -212,7 +212,7 @@ impl Sequencer {
     /// again claims anew.
     fn give_back_numbers(&self, entries: &[JournalEntry]) {
         for JournalEntry { event, stamped, .. } in entries {
-            if let Fact::Registered { number, key } = &stamped.fact
+            if let Fact::Registered { number, key, .. } = &stamped.fact
                 && let Some(event) = self.events.get(event)
             {
                 event.working.roster.give_back(key, number.0);

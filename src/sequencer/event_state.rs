@@ -191,6 +191,7 @@ mod tests {
     use super::*;
     use crate::draw::Outcome;
     use crate::draw::command::Command;
+    use crate::draw::fact::SecretScope;
     use crate::sequencer::testing::*;
 
     /// Roles that authenticate again once a link of `role` is revoked: phone, display, admin.
@@ -216,7 +217,7 @@ mod tests {
         let Command::Register { number, key, session } = server.claim(1) else { panic!("no registration") };
         let (working, mut outgoing) = (&mut server.event().working, OutgoingFrames::default());
         let roster = working.roster.clone();
-        working.apply(Timestamp(1), &Fact::Registered { number, key }, &mut outgoing);
+        working.apply(Timestamp(1), &Fact::Registered { number, key, secrets: SecretScope::Registration }, &mut outgoing);
         assert!(!outgoing.needs_publication() && outgoing.registered == [number]);
         working.apply(Timestamp(2), &Fact::Reset { session: Some(session) }, &mut outgoing);
         assert!(outgoing.needs_publication() && outgoing.registered.is_empty());

@@ -95,7 +95,7 @@ fn replay(events: &mut BTreeMap<EventId, ReplayedEvent>, id: EventId, recorded: 
     // The ring keeps these frames for peers that come back; nobody is connected to get them now.
     event.working.apply(*at, fact, &mut OutgoingFrames::default());
     match fact {
-        Fact::Registered { number, key } => event.numbers.push((*number, *key)),
+        Fact::Registered { number, key, .. } => event.numbers.push((*number, *key)),
         Fact::Reset { session: Some(_) } => event.numbers.clear(),
         _ => {}
     }

@@ -158,6 +158,7 @@ fn prize(cells: &Cells<'_>, rank: u32, errors: &mut Vec<CellError>) -> Option<Pr
         prize_image: None,
         repeat_winners: false,
         group: None,
+        version: None,
         needs_address: cells.yes("needs_address", errors),
     };
     match body.prize(PrizeId(0)) {

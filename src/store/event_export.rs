@@ -7,6 +7,8 @@
 //! leaves its folder. But the secret lies in the same file, so the file discloses everything to its
 //! holder: it is created for its owner alone, and must be guarded like a key.
 
+use crate::base::data_dir::DataDir;
+use crate::base::image_name::ImageName;
 use crate::store::copies;
 use crate::store::error::JournalError;
 use crate::store::journal::Journal;
@@ -20,6 +22,10 @@ use std::path::Path;
 const SQL: &str = "
     CREATE TABLE parcel (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE image (name TEXT PRIMARY KEY, bytes BLOB NOT NULL);";
+
+/// The images, without those that no server stored: a file of a stranger could use up the memory.
+/// SQLite knows the length of a blob without reading it.
+const SELECT_IMAGES: &str = "SELECT name, bytes FROM image WHERE typeof(bytes) = 'blob' AND length(bytes) <= 16777216 LIMIT 2000";
 
 /// Why a file cannot be used as an export.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +49,8 @@ pub struct EventExport {
 }
 
 /// Writes an export: the journal of one event with the secret it was written under, the secret of
-/// its tokens, and the images of these names, which are read from `images_dir` one at a time. Whole
-/// at `to`, or not there.
+/// its tokens, and the images of these names, which are read from the data folder one at a time.
+/// Whole at `to`, or not there.
 ///
 /// # Errors
 /// When something cannot be read, or there is no space.
@@ -52,16 +58,16 @@ pub fn write(
     journal: &Journal,
     secret: &[u8],
     token_secret: &[u8; 32],
-    (images_dir, images): (&Path, &[String]),
+    (data, images): (&DataDir, &[ImageName]),
     to: &Path,
 ) -> Result<(), JournalError> {
     let db = &journal.db;
     db.execute_batch(SQL)?;
     db.execute("INSERT INTO parcel VALUES ('secret', ?1), ('token', ?2)", (secret, token_secret.as_slice()))?;
     for name in images {
-        let path = images_dir.join(name);
+        let path = data.image(name);
         let bytes = fs::read(&path).map_err(|source| JournalError::Io { path, source })?;
-        db.execute("INSERT OR IGNORE INTO image VALUES (?1, ?2)", (name, bytes))?;
+        db.execute("INSERT OR IGNORE INTO image VALUES (?1, ?2)", (name.as_str(), bytes))?;
     }
     copies::copy(db, to)
 }
@@ -103,7 +109,7 @@ impl EventExport {
     /// When an image cannot be read, or the first error of `take`.
     pub fn images<E: From<JournalError>>(&self, mut take: impl FnMut(&str, &[u8]) -> Result<(), E>) -> Result<(), E> {
         let read = |error: rusqlite::Error| E::from(JournalError::from(error));
-        let mut statement = self.db.prepare("SELECT name, bytes FROM image").map_err(read)?;
+        let mut statement = self.db.prepare(SELECT_IMAGES).map_err(read)?;
         let mut rows = statement.query([]).map_err(read)?;
         while let Some(row) = rows.next().map_err(read)? {
             let (name, bytes): (String, Vec<u8>) = (row.get(0).map_err(read)?, row.get(1).map_err(read)?);
@@ -128,9 +134,10 @@ mod tests {
         let details = details_received("gala", 7, 1_000);
         journal.commit(&[opened("gala"), registered("gala", 7), details.clone()]).unwrap();
         fs::create_dir(data.images()).unwrap();
-        fs::write(data.images().join("a.png"), "picture").unwrap();
+        let name = ImageName::parse(&format!("{}.png", "a".repeat(64))).unwrap();
+        fs::write(data.image(&name), "picture").unwrap();
         let (to, secret) = (data.path().join("gala.luckydraw"), fs::read(data.secret_key()).unwrap());
-        write(&journal, &secret, &[9; 32], (&data.images(), &["a.png".to_owned()]), &to).unwrap();
+        write(&journal, &secret, &[9; 32], (&*data, std::slice::from_ref(&name)), &to).unwrap();
         assert!(is_export(&to) && !is_export(&data.secret_key()) && !is_export(data.path()));
         let export = EventExport::open(&to).unwrap();
         assert_eq!((export.reader.count_rows(i64::MAX).unwrap().facts, export.token_secret), (3, [9; 32]));
@@ -141,7 +148,7 @@ mod tests {
             Ok::<_, JournalError>(())
         };
         export.images(&mut take).unwrap();
-        assert_eq!(images, [("a.png".to_owned(), b"picture".to_vec())]);
+        assert_eq!(images, [(name.to_string(), b"picture".to_vec())]);
     }
 
     #[test]

@@ -481,7 +481,7 @@ mod tests {
             assert!(format!("{error}: {source}").contains(says), "{error}: {source}");
         };
         check("UPDATE fact SET kind = 'levitated' WHERE id = 3", "row 3 of the journal cannot be read: there is no fact");
-        check("UPDATE fact SET v = 2 WHERE id = 2", "row 2 of the journal cannot be read: a registered of version 2");
+        check("UPDATE fact SET v = 3 WHERE id = 2", "row 2 of the journal cannot be read: a registered of version 3");
         check("UPDATE fact SET body = '{}' WHERE id = 3", "row 3 of the journal cannot be read: not a registered");
         check("UPDATE fact SET actor = 'ghost' WHERE id = 1", "row 1 of the journal cannot be read: there is no actor");
         check("UPDATE fact SET event = 77 WHERE id = 2", "row 2 of the journal belongs to no event");

@@ -7,7 +7,7 @@ use crate::draw::fact::RecordedFact;
 use crate::draw::{EventId, Timestamp};
 use crate::store::erasure::MARK;
 use crate::store::error::JournalError;
-use crate::store::record::{self, Record};
+use crate::store::record::{self, Record, bounds};
 use crate::store::seal::Seal;
 use rusqlite::{Connection, Row};
 use std::collections::HashMap;
@@ -24,12 +24,14 @@ pub(super) fn facts(db: &Connection, picks: &Seal, mut take: impl FnMut(EventId,
     while let Some(row) = rows.next()? {
         let (id, key): (i64, i64) = (row.get(0)?, row.get(1)?);
         let Some(event) = event_ids.get(&key).ok_or(JournalError::Orphan { row: id })? else { continue };
-        let actor = record::decode_actor(text_column(row, 3)?);
-        let record = Record { kind: text_column(row, 4)?, version: row.get(5)?, body: text_column(row, 6)? };
-        let fact = record::decode(event, record, picks, &mut text);
         let in_row = |source| JournalError::Record { row: id, source };
         let at = Timestamp(row.get(2)?);
-        take(event.clone(), RecordedFact { at, actor: actor.map_err(in_row)?, fact: fact.map_err(in_row)? });
+        let actor = record::decode_actor(text_column(row, 3)?).map_err(in_row)?;
+        let record = Record { kind: text_column(row, 4)?, version: row.get(5)?, body: text_column(row, 6)? };
+        bounds::check_row(at, record.body).map_err(in_row)?;
+        let fact = record::decode(event, record, picks, &mut text).map_err(in_row)?;
+        bounds::check(&fact).map_err(in_row)?;
+        take(event.clone(), RecordedFact { at, actor, fact });
     }
     Ok(())
 }

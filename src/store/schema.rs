@@ -92,7 +92,7 @@ pub(super) fn check_integrity(db: &Connection) -> Result<(), JournalError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::fact::{Cause, RecordedFact, SealedPick, Settings, VoidReason};
+    use crate::draw::fact::{Cause, RecordedFact, SealedPick, SecretScope, Settings, VoidReason};
     use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Number, Pool, SessionId, Timestamp};
     use crate::store::testing::{TempDataDir, open_in, temp_data_dir};
     use crate::store::{Journal, JournalEntry, Keys};
@@ -107,7 +107,7 @@ mod tests {
     }
 
     fn registered(number: u32) -> Fact {
-        Fact::Registered { number: Number(number), key: [1; 32] }
+        Fact::Registered { number: Number(number), key: [1; 32], secrets: SecretScope::Registration }
     }
 
     fn sealed(picks: &[u32]) -> SealedPick {

@@ -1,7 +1,7 @@
 //! Journals and entries that the tests of this module and of `backup` share.
 
 use crate::base::data_dir::DataDir;
-use crate::draw::fact::{RecordedFact, SealedPick, Settings, WinnerDetails};
+use crate::draw::fact::{RecordedFact, SealedPick, SecretScope, Settings, WinnerDetails};
 use crate::draw::{Actor, DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Mode, Number, Pool, SessionId, Timestamp};
 use crate::store::{Journal, JournalEntry, Keys};
 use std::ops::Deref;
@@ -52,7 +52,8 @@ pub fn opened(event: &str) -> JournalEntry {
 }
 
 pub fn registered(event: &str, number: u32) -> JournalEntry {
-    entry(event, 2, Fact::Registered { number: Number(number), key: [number as u8; 32] })
+    let (number, key) = (Number(number), [number as u8; 32]);
+    entry(event, 2, Fact::Registered { number, key, secrets: SecretScope::Registration })
 }
 
 /// A pick of the number 70,707, with entropy of 0xab.

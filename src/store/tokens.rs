@@ -7,7 +7,7 @@
 //! another maker must never be adopted, and none must ever be logged. An imported event goes on
 //! under the key that came with it, so that its phones notice nothing.
 
-use crate::draw::{DrawId, EventId, Link, LinkId, LinkRole, Number, SessionId, Timestamp};
+use crate::draw::{DrawId, Event, EventId, Link, LinkId, LinkRole, Number, Registration, SessionId, Timestamp};
 use crate::store::keys::Keys;
 use data_encoding::BASE64URL_NOPAD;
 use ring::{digest, hmac};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /// Characters of a recovery code, and of a claim code: 40 bits, guessed at a few tries a minute.
-const RECOVERY_CODE_LEN: usize = 8;
+const CODE_LEN: usize = 8;
 
 /// The longest text that can be a token, in bytes; longer ones are not read.
 const TOKEN_LEN_MAX: usize = 96;
@@ -48,66 +48,64 @@ impl Tokens {
         self.imported.iter().find(|(of, ..)| of == event).map_or(&self.token, |(.., key)| key)
     }
 
-    /// The token by which a phone proves that it is `number` in `session`: the number, a dot, and a
-    /// signature.
-    pub fn session_token(&self, session: SessionId, number: Number) -> String {
-        sign(self.session_key(session), &number.0.to_string(), &session_message(session, number))
+    /// The token by which a phone proves its registration: the number, a dot, and a signature.
+    pub fn session_token(&self, of: &Registration) -> String {
+        sign(self.session_key(of.session), &of.number.0.to_string(), &registration_message("session", of, None))
     }
 
-    /// The number that a token of that session proves; `None` for any other text.
-    pub fn verify(&self, session: SessionId, token: &str) -> Option<Number> {
+    /// The registration of `event` that a token proves; `None` for any other text. A token of
+    /// another registration of the same number proves nothing: a restore brought the event back
+    /// from before it.
+    pub fn verify(&self, event: &Event, token: &str) -> Option<Registration> {
         let (number, signature) = split_token(token)?;
-        let number = Number(parse_canonical(number)?);
-        is_signed(self.session_key(session), &session_message(session, number), signature).then_some(number)
+        let of = event.registration(Number(parse_canonical(number)?))?;
+        is_signed(self.session_key(of.session), &registration_message("session", &of, None), signature).then_some(of)
     }
 
     /// The code that a person types to get a number back on another phone: 8 characters that cannot
     /// be misread.
-    pub fn recovery_code(&self, session: SessionId, number: Number) -> String {
-        let tag = hmac::sign(self.session_key(session), &message("recovery", &[&session.0, &number.0.to_be_bytes()]));
-        let characters = tag.as_ref().iter().take(RECOVERY_CODE_LEN);
-        characters.map(|byte| char::from(CROCKFORD[usize::from(byte & 31)])).collect()
+    pub fn recovery_code(&self, of: &Registration) -> String {
+        self.code(of, &registration_message("recovery", of, None)).map(char::from).iter().collect()
     }
 
-    /// True when `typed` is the recovery code of that number, in any spacing, hyphenation or case.
-    /// The caller bounds the tries.
-    pub fn is_recovery_code(&self, session: SessionId, number: Number, typed: &str) -> bool {
+    /// True when `typed` is the recovery code of that registration, in any spacing, hyphenation or
+    /// case. The caller bounds the tries.
+    pub fn is_recovery_code(&self, of: &Registration, typed: &str) -> bool {
         let Some(typed) = normalize_code(typed) else { return false };
         // Signed once more, since the constant-time comparison at hand is that of whole signatures.
-        let right = hmac::sign(&self.token, self.recovery_code(session, number).as_bytes());
+        let right = hmac::sign(&self.token, self.recovery_code(of).as_bytes());
         hmac::verify(&self.token, &typed, right.as_ref()).is_ok()
     }
 
     /// The code that a winner shows at the desk to collect the prize of that draw: 8 characters,
     /// derived each time and never stored.
-    pub fn claim_code(&self, session: SessionId, draw: DrawId, number: Number) -> String {
-        self.claim_characters(session, draw, number).map(char::from).iter().collect()
+    pub fn claim_code(&self, of: &Registration, draw: DrawId) -> String {
+        self.claim_characters(of, draw).map(char::from).iter().collect()
     }
 
     /// The seat among `seats` whose claim code was typed, in any spacing, hyphenation or case.
     /// Checks every seat, so that its duration discloses nothing; about half a microsecond per
     /// seat. The caller bounds the tries.
-    pub fn find_claim(
-        &self,
-        session: SessionId,
-        seats: impl Iterator<Item = (DrawId, Number)>,
-        typed: &str,
-    ) -> Option<(DrawId, Number)> {
+    pub fn find_claim(&self, seats: impl Iterator<Item = (DrawId, Registration)>, typed: &str) -> Option<(DrawId, Number)> {
         let typed = u64::from_be_bytes(normalize_code(typed)?);
         let mut found = None;
-        for (draw, number) in seats {
-            let code = u64::from_be_bytes(self.claim_characters(session, draw, number));
+        for (draw, of) in seats {
+            let code = u64::from_be_bytes(self.claim_characters(&of, draw));
             if code == typed {
-                found = Some((draw, number));
+                found = Some((draw, of.number));
             }
         }
         found
     }
 
-    fn claim_characters(&self, session: SessionId, draw: DrawId, number: Number) -> [u8; RECOVERY_CODE_LEN] {
-        let parts: [&[u8]; 3] = [&session.0, &draw.0.to_be_bytes(), &number.0.to_be_bytes()];
-        let tag = hmac::sign(self.session_key(session), &message("claim", &parts));
-        let mut code = [0; RECOVERY_CODE_LEN];
+    fn claim_characters(&self, of: &Registration, draw: DrawId) -> [u8; CODE_LEN] {
+        self.code(of, &registration_message("claim", of, Some(draw)))
+    }
+
+    /// A code for people, made of the signature of a message.
+    fn code(&self, of: &Registration, message: &[u8]) -> [u8; CODE_LEN] {
+        let tag = hmac::sign(self.session_key(of.session), message);
+        let mut code = [0; CODE_LEN];
         for (character, byte) in code.iter_mut().zip(tag.as_ref()) {
             *character = CROCKFORD[usize::from(byte & 31)];
         }
@@ -156,8 +154,19 @@ pub fn hash_request_id(request_id: &str) -> [u8; 32] {
     hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
-fn session_message(session: SessionId, number: Number) -> Vec<u8> {
-    message("session", &[&session.0, &number.0.to_be_bytes()])
+/// The message behind a secret of a registration. The parts that bind it come last, so that a
+/// number of [`SecretScope::Session`](crate::draw::fact::SecretScope) has the message of before.
+fn registration_message(label: &str, of: &Registration, draw: Option<DrawId>) -> Vec<u8> {
+    let draw = draw.map(|draw| draw.0.to_be_bytes());
+    let number = of.number.0.to_be_bytes();
+    let bound_to = of.bound_to.map(|(at, tag)| (at.0.to_be_bytes(), tag.to_be_bytes()));
+    let mut parts: Vec<&[u8]> = vec![&of.session.0];
+    parts.extend(draw.as_ref().map(<[u8; 4]>::as_slice));
+    parts.push(&number);
+    if let Some((at, tag)) = &bound_to {
+        parts.extend([at.as_slice(), tag.as_slice()]);
+    }
+    message(label, &parts)
 }
 
 fn link_message(event: &EventId, link: &Link) -> Vec<u8> {
@@ -206,8 +215,8 @@ fn parse_canonical<T: std::str::FromStr>(text: &str) -> Option<T> {
 /// Brings a typed code into its canonical form: capitals, nothing between them, and the look-alikes
 /// that Crockford's alphabet leaves out replaced by what they look like. `None` when it has another
 /// length.
-fn normalize_code(typed: &str) -> Option<[u8; RECOVERY_CODE_LEN]> {
-    let mut code = [0; RECOVERY_CODE_LEN];
+fn normalize_code(typed: &str) -> Option<[u8; CODE_LEN]> {
+    let mut code = [0; CODE_LEN];
     let mut len = 0;
     for typed in typed.bytes().take(TOKEN_LEN_MAX).filter(|b| !matches!(b, b' ' | b'-')) {
         *code.get_mut(len)? = match typed.to_ascii_uppercase() {
@@ -217,16 +226,30 @@ fn normalize_code(typed: &str) -> Option<[u8; RECOVERY_CODE_LEN]> {
         };
         len += 1;
     }
-    (len == RECOVERY_CODE_LEN).then_some(code)
+    (len == CODE_LEN).then_some(code)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::fact::{SecretScope, Settings};
+    use crate::draw::{Epoch, Fact};
     use crate::store::testing::temp_data_dir;
 
-    const HERE: SessionId = SessionId([1; 16]);
-    const THERE: SessionId = SessionId([2; 16]);
+    fn of(session: u8, number: u32) -> Registration {
+        Registration { session: SessionId([session; 16]), number: Number(number), bound_to: Some((Timestamp(9), 7)) }
+    }
+
+    /// An event in which phones with these numbers registered, and when.
+    fn event_with(session: u8, at: i64, numbers: impl IntoIterator<Item = u32>) -> Event {
+        let (id, session) = (EventId::parse("gala").unwrap(), SessionId([session; 16]));
+        let mut event = Event::new(id, Settings::default(), session, Epoch([2; 8]), Timestamp(0));
+        for number in numbers.into_iter().map(Number) {
+            let fact = Fact::Registered { number, key: [number.0 as u8; 32], secrets: SecretScope::Registration };
+            event.apply(Timestamp(at), &fact);
+        }
+        event
+    }
 
     fn tokens() -> Tokens {
         Tokens::new(&Keys::open(&temp_data_dir()).unwrap())
@@ -239,68 +262,85 @@ mod tests {
     #[test]
     fn a_claim_code_opens_its_own_seat_and_no_other() {
         let tokens = tokens();
-        let (session, other) = (SessionId([1; 16]), SessionId([2; 16]));
-        let seats = || (1..=50).map(|n| (DrawId(n / 10 + 1), Number(n)));
-        let code = tokens.claim_code(session, DrawId(2), Number(17));
+        let seats = |session| (1..=50).map(move |n| (DrawId(n / 10 + 1), of(session, n)));
+        let code = tokens.claim_code(&of(1, 17), DrawId(2));
         assert!(code.len() == 8 && code.bytes().all(|b| CROCKFORD.contains(&b)), "{code}");
         let typed = format!(" {}-{} ", code[..4].to_lowercase(), &code[4..]);
-        assert_eq!(tokens.find_claim(session, seats(), &typed), Some((DrawId(2), Number(17))));
-        assert_eq!(tokens.find_claim(other, seats(), &code), None, "another event's, or one from before a reset");
-        for wrong in ["", "0", &code[1..], &format!("{code}0"), &tokens.recovery_code(session, Number(17))] {
-            assert_eq!(tokens.find_claim(session, seats(), wrong), None, "{wrong}");
+        assert_eq!(tokens.find_claim(seats(1), &typed), Some((DrawId(2), Number(17))));
+        assert_eq!(tokens.find_claim(seats(2), &code), None, "another event's, or one from before a reset");
+        for wrong in ["", "0", &code[1..], &format!("{code}0"), &tokens.recovery_code(&of(1, 17))] {
+            assert_eq!(tokens.find_claim(seats(1), wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_token_is_its_number_in_its_session_only() {
         let tokens = tokens();
-        for number in [1, 9, 10, 300, u32::MAX].map(Number) {
-            let token = tokens.session_token(HERE, number);
-            assert_eq!(tokens.verify(HERE, &token), Some(number));
-            assert_eq!(token, tokens.session_token(HERE, number), "made again, it is the same");
-            assert_eq!(tokens.verify(THERE, &token), None);
+        let (here, there) = (event_with(1, 9, [1, 9, 10, 300]), event_with(2, 9, [1, 9, 10, 300]));
+        for number in [1, 9, 10, 300].map(Number) {
+            let of = here.registration(number).unwrap();
+            let token = tokens.session_token(&of);
+            assert_eq!(tokens.verify(&here, &token), Some(of));
+            assert_eq!(token, tokens.session_token(&of), "made again, it is the same");
+            assert_eq!(tokens.verify(&there, &token), None);
+            assert_eq!(tokens.verify(&event_with(1, 9, [2]), &token), None, "a number that was never committed");
         }
-        let other = self::tokens().session_token(HERE, Number(1));
-        assert_eq!(tokens.verify(HERE, &other), None, "another folder's key");
+        let other = self::tokens().session_token(&here.registration(Number(1)).unwrap());
+        assert_eq!(tokens.verify(&here, &other), None, "another folder's key");
+    }
+
+    #[test]
+    fn no_secret_of_a_registration_is_that_of_another_of_its_number() {
+        let tokens = tokens();
+        let first = event_with(1, 9, [17]).registration(Number(17)).unwrap();
+        let later = event_with(1, 10, [17]).registration(Number(17)).unwrap();
+        let by_another_key = Registration { bound_to: Some((Timestamp(9), 8)), ..first };
+        let of_the_session = Registration { bound_to: None, ..first };
+        for other in [later, by_another_key, of_the_session] {
+            assert_ne!(tokens.session_token(&first), tokens.session_token(&other));
+            assert_ne!(tokens.recovery_code(&first), tokens.recovery_code(&other));
+            assert_ne!(tokens.claim_code(&first, DrawId(1)), tokens.claim_code(&other, DrawId(1)));
+        }
     }
 
     #[test]
     fn no_changed_token_verifies() {
         let tokens = tokens();
-        let token = tokens.session_token(HERE, Number(17));
+        let here = event_with(1, 9, [17]);
+        let token = tokens.session_token(&here.registration(Number(17)).unwrap());
         for i in 0..token.len() {
             let mut bent = token.clone().into_bytes();
             bent[i] = if bent[i] == b'A' { b'B' } else { b'A' };
-            assert_eq!(tokens.verify(HERE, std::str::from_utf8(&bent).unwrap()), None, "character {i}");
-            assert_eq!(tokens.verify(HERE, &token[..i]), None, "{i} characters");
+            assert_eq!(tokens.verify(&here, std::str::from_utf8(&bent).unwrap()), None, "character {i}");
+            assert_eq!(tokens.verify(&here, &token[..i]), None, "{i} characters");
         }
         for strange in
             [format!("0{token}"), format!("+{token}"), format!("{token}="), format!(" {token}"), "17.".into(), ".".into()]
         {
-            assert_eq!(tokens.verify(HERE, &strange), None, "{strange}");
+            assert_eq!(tokens.verify(&here, &strange), None, "{strange}");
         }
-        assert_eq!(tokens.verify(HERE, &"9".repeat(1 << 20)), None);
-        assert_eq!(tokens.verify(HERE, "번호.번호"), None);
+        assert_eq!(tokens.verify(&here, &"9".repeat(1 << 20)), None);
+        assert_eq!(tokens.verify(&here, "번호.번호"), None);
     }
 
     #[test]
     fn a_recovery_code_may_be_typed_as_people_type() {
         let tokens = tokens();
-        for number in (1..=500).map(Number) {
-            let code = tokens.recovery_code(HERE, number);
+        for number in 1..=500 {
+            let code = tokens.recovery_code(&of(1, number));
             assert_eq!(code.len(), 8);
             assert!(code.bytes().all(|b| CROCKFORD.contains(&b)), "{code}");
             let spaced = format!(" {}-{} ", &code[..4], code[4..].to_lowercase());
             let misread = code.replace('0', "O").replace('1', "l");
             for typed in [&code, &spaced, &misread] {
-                assert!(tokens.is_recovery_code(HERE, number, typed), "{typed}");
+                assert!(tokens.is_recovery_code(&of(1, number), typed), "{typed}");
             }
-            assert!(!tokens.is_recovery_code(THERE, number, &code));
-            assert!(!tokens.is_recovery_code(HERE, Number(number.0 + 1), &code));
-            assert!(!tokens.is_recovery_code(HERE, number, &code[..7]));
-            assert!(!tokens.is_recovery_code(HERE, number, &format!("{code}0")));
+            assert!(!tokens.is_recovery_code(&of(2, number), &code));
+            assert!(!tokens.is_recovery_code(&of(1, number + 1), &code));
+            assert!(!tokens.is_recovery_code(&of(1, number), &code[..7]));
+            assert!(!tokens.is_recovery_code(&of(1, number), &format!("{code}0")));
         }
-        assert!(!tokens.is_recovery_code(HERE, Number(1), ""));
+        assert!(!tokens.is_recovery_code(&of(1, 1), ""));
     }
 
     #[test]
@@ -317,7 +357,7 @@ mod tests {
         let anew = Link { made_at: Timestamp(6), ..links[1] };
         assert_eq!(tokens.verify_link(&event, &[anew], &token), None, "the same id in an event made anew");
         assert_eq!(tokens.verify_link(&event, &[link(2, LinkRole::Staff)], &token), None, "another role");
-        assert_eq!(tokens.verify(HERE, &token), None, "a link is no phone");
+        assert_eq!(tokens.verify(&event_with(1, 9, [2]), &token), None, "a link is no phone");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub use draws::{
 
 use super::parse::Invalid;
 use super::view::phase_named;
+use crate::draw::command::{EligibilityPatch, SettingsPatch};
 use crate::draw::decide::{PARTICIPANTS_MAX, PRIZES_MAX};
 use crate::draw::{Epoch, EventId, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -191,6 +192,29 @@ pub struct EligibilityChange {
     pub weight: Option<u16>,
 }
 
+impl EventChange {
+    /// The change of the settings.
+    pub fn patch(self) -> Result<SettingsPatch, Invalid> {
+        Ok(SettingsPatch {
+            title: self.title.as_deref().map(title).transpose()?,
+            participants_max: self.participants_max.map(participants_max).transpose()?,
+            groups: self.groups,
+            weights: self.weights,
+            consent_text: self.consent_text.map(consent_text).transpose()?,
+            privacy_purpose: self.privacy_purpose.map(privacy_purpose).transpose()?,
+            rehearsal: self.rehearsal,
+        })
+    }
+}
+
+impl EligibilityChange {
+    /// The change of the eligibility.
+    pub fn patch(self) -> Result<EligibilityPatch, Invalid> {
+        let group = self.group.map(group).transpose()?;
+        Ok(EligibilityPatch { eligible: self.eligible, group, weight: self.weight })
+    }
+}
+
 impl ContactBody {
     /// Checks the details. Open mode needs no consent, since its old pages do not ask for it.
     pub fn check(self, is_open_mode: bool) -> Result<Contact, Invalid> {
@@ -263,7 +287,7 @@ pub fn request_id(id: &str) -> Result<&str, Invalid> {
 }
 
 /// A group's name; `None` for an empty one.
-pub fn group(name: String) -> Result<Option<Arc<str>>, Invalid> {
+fn group(name: String) -> Result<Option<Arc<str>>, Invalid> {
     optional("group", Some(name))
 }
 

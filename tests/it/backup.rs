@@ -14,20 +14,20 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use tempfile::TempDir;
 
 /// The output of a command, and whether it succeeded.
-struct CommandOutput {
+pub struct CommandOutput {
     text: String,
     succeeded: bool,
 }
 
 impl CommandOutput {
     /// Checks that it succeeded; returns its text.
-    fn expect_success(self) -> String {
+    pub fn expect_success(self) -> String {
         assert!(self.succeeded, "{}", self.text);
         self.text
     }
 
     /// Checks that it failed with a message of these words.
-    fn expect_failure(self, words: &[&str]) {
+    pub fn expect_failure(self, words: &[&str]) {
         assert!(!self.succeeded, "{}", self.text);
         words.iter().for_each(|word| assert!(self.text.contains(word), "{word}: {}", self.text));
         assert!(!self.text.contains("panicked"), "{}", self.text);
@@ -35,7 +35,7 @@ impl CommandOutput {
 }
 
 /// Runs the program with these arguments over a data folder until it ends by itself.
-fn run(data: &Path, arguments: &[&str]) -> CommandOutput {
+pub fn run(data: &Path, arguments: &[&str]) -> CommandOutput {
     let mut command = Command::new("timeout");
     command.arg(TIMEOUT.as_secs().to_string()).arg(env!("CARGO_BIN_EXE_luckydraw")).args(arguments).env_clear();
     command.env("LUCKYDRAW_DATA_DIR", data).env("LUCKYDRAW_BIND", "127.0.0.1:0");
@@ -56,12 +56,12 @@ async fn run_while_serving(data: &Path, arguments: &[&str]) -> CommandOutput {
 }
 
 /// Makes a backup in `to`; returns its path.
-async fn back_up(server: &TestServer, to: &Path) -> PathBuf {
+pub async fn back_up(server: &TestServer, to: &Path) -> PathBuf {
     let output = run_while_serving(&server.data_dir(), &["backup", "--to", text(to)]).await.expect_success();
     PathBuf::from(output.lines().next().unwrap())
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 

@@ -8,9 +8,9 @@ mod harness;
 mod model;
 
 use harness::{PARTICIPANTS_MAX, Writer};
-use luckydraw::draw::command::{Command, DrawSelector, Redraw, ResetScope};
+use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope};
 use luckydraw::draw::event::Audience;
-use luckydraw::draw::fact::{Eligibility, VoidReason};
+use luckydraw::draw::fact::VoidReason;
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
 use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
@@ -191,8 +191,8 @@ impl Simulation {
     fn set_eligibility(&mut self) {
         let number = 1 + self.random.below(self.model.numbers.len() as u64 + 1) as u32;
         let eligible = self.random.below(2) == 0;
-        let mark = Eligibility { eligible, group: None, weight: 1 };
-        let answer = self.writer.execute(Command::MarkParticipant { number: Number(number), mark });
+        let patch = EligibilityPatch { eligible: Some(eligible), ..EligibilityPatch::default() };
+        let answer = self.writer.execute(Command::MarkParticipant { number: Number(number), patch });
         let known = self.model.numbers.values().any(|registered| *registered == number);
         assert_eq!(answer.err().as_ref().and_then(code), (!known).then_some("PARTICIPANT_NOT_FOUND"));
         self.model.excluded.remove(&number);

@@ -20,6 +20,7 @@ use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::BackupThread;
+use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
 use crate::draw::EventId;
 use crate::http::acceptor::Acceptor;
@@ -123,7 +124,9 @@ fn serve(
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
     let directory = Arc::clone(&core.directory);
-    let backups = BackupThread::start(config.backups.clone(), Arc::clone(&core.clock))?;
+    let events = Arc::clone(&directory);
+    let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
+    let backups = BackupThread::start(config.backups.clone(), Arc::clone(&core.clock), Box::new(in_use))?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let http_settings = settings.http.clone();

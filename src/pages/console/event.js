@@ -77,11 +77,15 @@ export class Tab {
       { name: 'groups', label: t('groupsCount'), type: 'checkbox' },
       { name: 'weights', label: t('weightsCount'), type: 'checkbox' },
     ].map((each) => field({ ...each, value: event[each.name] }));
+    const shown = new Map(fields.map((each) => [each.name, each.value()]));
     const save = async (submit) => {
       submit.preventDefault();
-      const body = Object.fromEntries(fields.map((each) => [each.name, each.value()]));
+      // Only what this operator changed: the rest may be another's change that this page has not seen.
+      const changed = fields.filter((each) => each.value() !== shown.get(each.name));
+      const body = Object.fromEntries(changed.map((each) => [each.name, each.value()]));
       const saved = await app.attempt(() => app.callAll('PATCH', `/admin/events/${app.event}`, body), t('saved'));
       this.event = saved ?? this.event;
+      for (const { name, value } of saved ? changed : []) shown.set(name, value());
     };
     return make(
       'form',

@@ -101,9 +101,10 @@ export class Tab {
   }
 
   async move(from, to) {
-    const order = this.prizes.map((prize) => prize.prize_id);
+    const seen = this.prizes.map((prize) => prize.prize_id);
+    const order = [...seen];
     order.splice(to, 0, ...order.splice(from, 1));
-    await this.app.attempt(() => this.app.call('POST', 'prizes/order', { order }));
+    await this.app.attempt(() => this.app.call('POST', 'prizes/order', { order, made_from: seen }));
     await this.load();
     this.list.querySelector(`[data-prize="${order[to]}"] button:not(:disabled)`)?.focus();
   }
@@ -125,14 +126,16 @@ export class Tab {
     const fields = this.fields(prize, (file) => (image = file));
     const answer = await app.ask({ title: prize ? t('changePrize') : t('addPrize'), yes: t('save'), fields });
     if (!answer) return;
-    const saved = await app.attempt(async () => {
+    await app.attempt(async () => {
       const path = image ? await this.upload(image) : prize?.prize_image;
       const { picture: _, ...body } = answer;
       for (const [name, value] of Object.entries(body)) if (value === '') delete body[name];
       if (path) body.prize_image = path;
+      if (prize) body.version = prize.version;
       return app.call(prize ? 'PUT' : 'POST', prize ? `prizes/${prize.prize_id}` : 'prizes', body);
     }, t('saved'));
-    if (saved) await this.load();
+    // A refused change may mean that another operator was first: the list shows what they did.
+    await this.load();
   }
 
   fields(prize, onImage) {

@@ -37,6 +37,7 @@ const model = {
   isReset: false,
   isForgotten: false,
   oldNumber: null,
+  hasRejoined: false,
   page: 'home',
   isRegistering: false,
   failures: 0,
@@ -225,7 +226,19 @@ function startOver() {
     model.hasState = true;
     model.isForgotten = old?.session === model.state.event_session_id;
     show();
+    if (model.isForgotten) rejoin();
   });
+}
+
+/**
+ * Registers anew without a tap, once per page: a restore of the server took this phone's number. An
+ * event that asks for a code or for consent needs its person.
+ */
+function rejoin() {
+  const { registration_open: isOpen, consent_required: needsConsent, entry_code_required: needsCode } = model.state;
+  if (model.hasRejoined || !isOpen || needsConsent || needsCode) return;
+  model.hasRejoined = true;
+  forms.join();
 }
 
 function adopt({ ticket, isStored }) {
@@ -279,8 +292,11 @@ async function handleEnd(code) {
 async function checkEvent() {
   const { ticket } = model;
   try {
-    const { state_sync: sync } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token });
-    if (model.ticket === ticket) handleFrame(sync);
+    const { state_sync: sync, token_refused: isRefused } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token });
+    if (model.ticket === ticket) {
+      if (isRefused && ticket) startOver();
+      handleFrame(sync);
+    }
     model.ending = null;
     if (sync.phase !== 'closed') connection.reconnect();
   } catch ({ code }) {

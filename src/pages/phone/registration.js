@@ -19,8 +19,9 @@ const ticketKey = (event) => `ticket.${event}`;
 const attemptKey = (event) => `try.${event}`;
 
 /**
- * The ticket stored for this event, or null: { token, number, recovery, session, since }. `since`:
- * the last draw before it, in which it took no part.
+ * The ticket stored for this event, or null: { token, number, recovery, session, since, replaces }.
+ * `since`: the last draw before it, in which it took no part; `replaces`: the number that a restore
+ * of the server took from this phone, if any.
  */
 export const storedTicket = (event) => storage.get(ticketKey(event));
 
@@ -35,10 +36,10 @@ export function removeTicket(event) {
 
 /**
  * Registers this phone, and retries until the server accepts or refuses. `since`: the last draw
- * that began before; `onRetry(failures)`: called after each attempt without an answer. Gives {
- * ticket, isStored }.
+ * that began before; `replaces`: the number that was lost; `onRetry(failures)`: called after each
+ * attempt without an answer. Gives { ticket, isStored }.
  */
-async function register(event, { consent, entryCode, since, onRetry = () => {} }) {
+async function register(event, { consent, entryCode, since, replaces, onRetry = () => {} }) {
   const id = pendingAttempt(event)?.id ?? randomId();
   storage.set(attemptKey(event), { id, consent, since });
   for (let failures = 0; ; failures += 1) {
@@ -46,7 +47,7 @@ async function register(event, { consent, entryCode, since, onRetry = () => {} }
       const body = { event_id: event, request_id: id };
       if (consent) body.consent = true;
       if (entryCode) body.entry_code = entryCode;
-      return storeTicket(event, await call('POST', '/register', { body }), since);
+      return storeTicket(event, await call('POST', '/register', { body }), since, replaces);
     } catch (refusal) {
       if (!(refusal instanceof Refusal) || !TRANSIENT.includes(refusal.code)) {
         // A refusal gives no number, so the next attempt may use a new id.
@@ -63,13 +64,14 @@ async function register(event, { consent, entryCode, since, onRetry = () => {} }
 const lastDraw = ({ current, announced, last_draw_id: last }) =>
   Math.max(0, current?.draw_id ?? 0, announced?.draw_id ?? 0, last ?? 0);
 
-function storeTicket(event, data, since) {
+function storeTicket(event, data, since, replaces = null) {
   const ticket = {
     token: data.session_token,
     number: data.draw_number,
     recovery: data.recovery_code,
     session: data.event_session_id,
     since: data.is_existing ? 0 : since,
+    replaces: replaces === data.draw_number ? null : replaces,
   };
   const isStored = storage.set(ticketKey(event), ticket);
   storage.remove(attemptKey(event));
@@ -98,7 +100,8 @@ export class RegistrationForms {
       callbacks.show();
     };
     try {
-      callbacks.adopt(await register(model.event, { consent, entryCode, since, onRetry }));
+      const replaces = model.isForgotten ? model.oldNumber : null;
+      callbacks.adopt(await register(model.event, { consent, entryCode, since, replaces, onRetry }));
     } catch (error) {
       await this.handleRefusal(error instanceof Refusal ? error.code : 'FAILED', entryCode);
     }

@@ -120,6 +120,8 @@ function renderTicket({ ticket, wins, isStored }, t) {
   setText('number', number);
   byId('ticket').style.setProperty('--digits', number.length);
   setText('recovery-code', `${ticket.recovery.slice(0, 4)} ${ticket.recovery.slice(4)}`);
+  setShown('renumbered', Boolean(ticket.replaces));
+  setText('renumbered', ticket.replaces ? t('renumbered', digits(ticket.replaces)) : '');
   setShown('not-stored', !isStored);
   setShown('my-wins', wins.all.length > 0);
   setText('my-wins', t('myWins', wins.all.length));

@@ -23,9 +23,10 @@ const POLL_TIMEOUT_MS = 40_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
 const RESTARTING = 1012;
+const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 /** Close codes that forbid a reconnect: bad token, no such event, replaced by a newer tab. */
-const FINAL = [4401, NO_SUCH_EVENT, 4409];
+const FINAL = [BAD_TOKEN, NO_SUCH_EVENT, 4409];
 const WAKE_EVENTS = ['pageshow', 'online'];
 
 /**
@@ -236,6 +237,12 @@ class Connection {
       return;
     }
     if (!response.ok) throw new Error(String(response.status));
+    if (data.token_refused) {
+      this.stopPolling();
+      clearTimeout(this.retry);
+      this.handleLoss(BAD_TOKEN);
+      return;
+    }
     this.failures = 0;
     this.lastReceivedAt = Date.now();
     for (const frame of data.frames) this.receive(frame);

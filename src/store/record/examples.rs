@@ -1,6 +1,6 @@
 //! One example per fact with its record, spelled out as the journals out there hold it.
 
-use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
+use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -86,6 +86,11 @@ pub fn first_version() -> Vec<(&'static str, &'static str, Fact)> {
             r#"{"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":null,"quantity":2,"mode":null,"winner_count":null,"image":null,"repeat_winners":false,"group":null}}"#,
             Fact::PrizeChanged { prize: plain_prize() },
         ),
+        (
+            "registered",
+            r#"{"number":17,"key":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}"#,
+            Fact::Registered { number: Number(17), key: [0xcd; 32], secrets: SecretScope::Session },
+        ),
     ]
 }
 
@@ -140,7 +145,7 @@ fn about_people() -> Vec<(Fact, &'static str)> {
     let number = Number(17);
     vec![
         (
-            Fact::Registered { number, key: [0xcd; 32] },
+            Fact::Registered { number, key: [0xcd; 32], secrets: SecretScope::Registration },
             r#"registered {"number":17,"key":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}"#,
         ),
         (

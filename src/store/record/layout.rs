@@ -6,7 +6,7 @@
 //! [`super::version`]), and a field that it brings has a default for the records of before. The
 //! golden test in [`super`] pins the bytes.
 
-use crate::draw::fact::{Cause, Eligibility, SealedPick, Settings, VoidReason};
+use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -61,6 +61,9 @@ pub(super) enum FactLayout {
         number: Number,
         #[serde(with = "field")]
         key: [u8; 32],
+        // The record's version says it.
+        #[serde(skip)]
+        secrets: SecretScope,
     },
     ParticipantMarked {
         #[serde(with = "field")]

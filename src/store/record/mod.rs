@@ -2,16 +2,17 @@
 //!
 //! JSON, so that a person with `sqlite3` can read an event without this program; a binary layout
 //! would save a third of the bytes of a file of a few megabytes. [`layout`] lists the fields of
-//! each kind, [`field`] spells them. Only the pick of a started draw is unreadable: nothing at rest
-//! may show it before its reveal, so it is sealed under the folder's pick key for its place, and
-//! comes again in the clear with the reveal.
+//! each kind, [`field`] spells them, [`bounds`] limits their values. Only the pick of a started
+//! draw is unreadable: nothing at rest may show it before its reveal, so it is sealed under the
+//! folder's pick key for its place, and comes again in the clear with the reveal.
 
+pub(super) mod bounds;
 #[cfg(test)]
 mod examples;
 mod field;
 mod layout;
 
-use crate::draw::fact::SealedPick;
+use crate::draw::fact::{SealedPick, SecretScope};
 use crate::draw::{Actor, DrawId, Entropy, EventId, Fact, LinkId, Number};
 use crate::store::seal::Seal;
 use data_encoding::BASE64URL_NOPAD;
@@ -29,6 +30,8 @@ fn version(kind: &str) -> i64 {
         "prize_added" | "prize_changed" => 2,
         // 2 brought `request`.
         "started" => 2,
+        // 2 has the fields of 1, and the number's secrets are bound to its registration.
+        "registered" => 2,
         _ => 1,
     }
 }
@@ -90,6 +93,9 @@ pub enum RecordError {
     /// The body is no object of the kind's layout.
     #[error("not a {kind}: the journal is damaged; put a backup back with `luckydraw restore`")]
     Body { kind: String, source: serde_json::Error },
+    /// A value is one that no program wrote.
+    #[error("its {field} is out of bounds: the journal is damaged; put a backup back with `luckydraw restore`")]
+    Beyond { field: &'static str },
     /// The pick of a started draw cannot be decrypted.
     #[error("the sealed pick does not open: it was closed with another secret.key or in another place")]
     Pick,
@@ -115,7 +121,12 @@ pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a m
     let text = std::str::from_utf8(text).expect("JSON is written as UTF-8");
     let tagged = text.strip_prefix("{\"").and_then(|text| text.strip_suffix('}'));
     let (kind, body) = tagged.and_then(|text| text.split_once("\":")).expect("a layout is an object of one field, its kind");
-    Record { kind, version: version(kind), body }
+    let version = match fact {
+        // Taken in from another server, such a number stays what it was.
+        Fact::Registered { secrets: SecretScope::Session, .. } => 1,
+        _ => version(kind),
+    };
+    Record { kind, version, body }
 }
 
 /// Reads a record of `event`, with `text` as a buffer.
@@ -137,7 +148,11 @@ pub(super) fn decode(event: &EventId, record: Record<'_>, picks: &Seal, text: &m
     text.clear();
     text.extend(["{\"", kind, "\":", body, "}"]);
     let mut json = serde_json::Deserializer::from_str(text);
-    FactLayout::deserialize(&mut json).and_then(|fact| json.end().map(|()| fact)).map_err(malformed)
+    let fact = FactLayout::deserialize(&mut json).and_then(|fact| json.end().map(|()| fact)).map_err(malformed)?;
+    Ok(match fact {
+        Fact::Registered { number, key, .. } if version == 1 => Fact::Registered { number, key, secrets: SecretScope::Session },
+        fact => fact,
+    })
 }
 
 /// Spells an actor as text.
@@ -264,7 +279,7 @@ mod tests {
                 Fact::Revealed { draw, sealed: sealed.clone() },
                 Fact::Cancelled { draw, sealed, reason: self.text().into() },
                 Fact::HandedOver { draw, number, desk: self.text().into() },
-                Fact::Registered { number, key: [self.any() as u8; 32] },
+                Fact::Registered { number, key: [self.any() as u8; 32], secrets: SecretScope::Registration },
                 Fact::ParticipantMarked { number, mark },
             ]
         }

@@ -3,9 +3,12 @@
 //! The rules decide what can be drawn. A body here only has to be complete and within its limits.
 
 use super::{Invalid, NAME_CHARS_MAX, one_of, optional, text};
+use crate::base::image_name::{self, ImageName};
 use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
+use crate::draw::prize::PrizeVersion;
 use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId};
+use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -125,6 +128,8 @@ pub struct PrizeBody {
     /// The prize is sent to its winners.
     #[serde(default)]
     pub needs_address: bool,
+    /// The version of the prize that a change was made from, as the list of prizes gave it.
+    pub version: Option<String>,
 }
 
 /// `POST prizes/order`
@@ -132,6 +137,8 @@ pub struct PrizeBody {
 pub struct PrizeOrder {
     /// The id of each listed prize, once.
     pub order: Vec<u32>,
+    /// The order that the change was made from.
+    pub made_from: Option<Vec<u32>>,
 }
 
 /// `POST claims/look-up`
@@ -223,6 +230,13 @@ impl Void {
 }
 
 impl PrizeBody {
+    /// The version that the change was made from, if the body names one.
+    pub fn made_from(&self) -> Result<Option<PrizeVersion>, Invalid> {
+        let version = |text: &String| HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(PrizeVersion);
+        let read = |text| version(text).ok_or_else(|| Invalid::field("version", "must be 16 hexadecimal digits"));
+        self.version.as_ref().map(read).transpose()
+    }
+
     /// The prize, with this id.
     pub fn prize(self, id: PrizeId) -> Result<Prize, Invalid> {
         if !(1..=QUANTITY_MAX).contains(&self.quantity) {
@@ -264,13 +278,25 @@ pub fn desk(name: &str) -> Result<Arc<str>, Invalid> {
     text("desk", name.trim(), DESK_CHARS_MAX)
 }
 
-/// An image's path. Image data is refused, however short, since it would travel in every frame.
+/// An image's address. Image data is refused, however short, since it would travel in every frame.
 fn image(path: Option<String>) -> Result<Option<Arc<str>>, Invalid> {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return Ok(None) };
     if is_data_url(&path) {
         return Err(Invalid::field("prize_image", "must be a path, as the call `images` gives it"));
     }
-    text("prize_image", &path, IMAGE_CHARS_MAX).map(Some)
+    let path = text("prize_image", &path, IMAGE_CHARS_MAX)?;
+    let is_address = is_image_address(&path);
+    is_address.then_some(Some(path)).ok_or_else(|| Invalid::field("prize_image", "must be a path, as the call `images` gives it"))
+}
+
+/// True for a stored image, for another path of this host, and for an https address. No page asks
+/// another host for an image, but old scripts name such addresses.
+fn is_image_address(path: &str) -> bool {
+    if path.starts_with(image_name::PATH) {
+        return ImageName::in_path(path).is_some();
+    }
+    let is_plain = !path.contains(['\\', '%']) && !path.split('/').any(|part| part == "..");
+    is_plain && ((path.starts_with('/') && !path.starts_with("//")) || path.starts_with("https://"))
 }
 
 fn is_data_url(image: &str) -> bool {
@@ -322,6 +348,19 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_named_by_an_address_that_leads_to_no_other_file() {
+        let stored = format!("{}{}.png", image_name::PATH, "a".repeat(64));
+        for good in [&*stored, "/pictures/tv.png", "https://example.org/tv.png"] {
+            assert_eq!(image(Some(good.into())).unwrap().as_deref(), Some(good));
+        }
+        let up = format!("{}../secret.key", image_name::PATH);
+        let encoded = format!("{}%2e%2e/secret.key", image_name::PATH);
+        for bad in [&*up, &encoded, "../secret.key", "/a/../b.png", "//host/a.png", "a.png", "/a\\b.png", "javascript:x"] {
+            assert!(image(Some(bad.into())).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_prize_cannot_have_more_winners_per_draw_than_its_mode_shows() {
         let prize = |body: &str| parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1));
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":5}"#).is_ok());
@@ -336,7 +375,8 @@ mod tests {
             let body = format!(r#"{{"prize_name":"TV","prize_rank":1,"quantity":5,"prize_image":"{image}"}}"#);
             parse::<PrizeBody>(body.as_bytes()).unwrap().prize(PrizeId(1)).map(|prize| prize.image)
         };
-        assert_eq!(prize("/api/luckydraw/images/a.png"), Ok(Some("/api/luckydraw/images/a.png".into())));
+        let stored = format!("{}{}.png", image_name::PATH, "a".repeat(64));
+        assert_eq!(prize(&stored), Ok(Some(stored.as_str().into())));
         assert_eq!(prize(""), Ok(None));
         for data in ["data:image/png;base64,AA", "DATA:,"] {
             assert!(prize(data).unwrap_err().to_string().starts_with("prize_image"), "no frame carries {data}");

@@ -7,7 +7,7 @@ use super::json;
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::fact::{Eligibility, WinnerDetails};
-use crate::draw::{Draw, DrawId, Event, EventId, Number, Participant, Seat, SessionId, Timestamp};
+use crate::draw::{Draw, DrawId, Event, EventId, Number, Participant, Registration, Seat, Timestamp};
 use crate::wire::display_number;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -53,14 +53,12 @@ pub enum Mask {
     Off,
 }
 
-/// A participant's number, with its token and recovery code.
-pub struct Registration<'a> {
+/// A registration with its token and recovery code, for its phone alone.
+pub struct IssuedNumber<'a> {
     /// The event.
     pub event: &'a EventId,
-    /// The session in which the number is valid.
-    pub session: SessionId,
-    /// The number.
-    pub number: Number,
+    /// The number, and the session in which it is valid.
+    pub of: &'a Registration,
     /// The token that proves the number.
     pub session_token: String,
     /// The code that recovers the token.
@@ -108,7 +106,7 @@ pub fn wins_with_codes<'a>(event: &'a Event, phone: &AuthenticatedPhone<'_>) -> 
 }
 
 /// The answer to a registration or a recovery.
-pub fn registered(registered: &Registration<'_>) -> String {
+pub fn registered(issued: &IssuedNumber<'_>) -> String {
     #[derive(Serialize)]
     struct RegisteredView<'a> {
         draw_number: u32,
@@ -121,14 +119,14 @@ pub fn registered(registered: &Registration<'_>) -> String {
         is_existing: bool,
     }
     json(&RegisteredView {
-        draw_number: registered.number.0,
-        participant_number: registered.number.0,
-        display_number: display_number(registered.number),
-        session_token: &registered.session_token,
-        recovery_code: &registered.recovery_code,
-        event_id: registered.event.as_str(),
-        event_session_id: HEXLOWER.encode(&registered.session.0),
-        is_existing: registered.existing,
+        draw_number: issued.of.number.0,
+        participant_number: issued.of.number.0,
+        display_number: display_number(issued.of.number),
+        session_token: &issued.session_token,
+        recovery_code: &issued.recovery_code,
+        event_id: issued.event.as_str(),
+        event_session_id: HEXLOWER.encode(&issued.of.session.0),
+        is_existing: issued.existing,
     })
 }
 

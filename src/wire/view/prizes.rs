@@ -6,6 +6,7 @@
 use super::json;
 use crate::draw::event::Audience;
 use crate::draw::{Event, Prize, PrizeId};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 /// A prize on the list.
@@ -23,6 +24,8 @@ pub struct PrizeView<'a> {
     repeat_winners: bool,
     group: Option<&'a str>,
     needs_address: bool,
+    /// Version of its content, which a change names as its base.
+    version: String,
 }
 
 /// The prizes in their order.
@@ -141,6 +144,7 @@ fn view<'a>(event: &Event, prize: &'a Prize, audience: Audience) -> PrizeView<'a
         repeat_winners: prize.repeat_winners,
         group: prize.group.as_deref(),
         needs_address: prize.needs_address,
+        version: HEXLOWER.encode(&prize.version().0),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::chromium::{Browser, Screen};
 use super::people::open_console;
+use crate::backup::{back_up, run, text};
 use crate::event_steps::{EVENT, prize};
 use crate::faulty_proxy::{Fault, faulty_proxy};
 use crate::test_server::TestServer;
@@ -26,6 +27,32 @@ async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
     let another = phone.open_beside(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
     assert_eq!(another.number().await, 5, "in a second window");
     assert_eq!(server.public("/state").await["state_sync"]["participant_count"], 5);
+    browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
+async fn a_phone_whose_number_a_restore_lost_gets_a_new_one_and_is_told_why() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(1).await;
+    let temp = tempfile::tempdir().unwrap();
+    let copy = back_up(&server, temp.path()).await;
+    let browser = Browser::start().await;
+    let address = server.page(&format!("/j/{EVENT}"));
+    let phone = browser.open(Screen::Phone, &address).await;
+    assert_eq!(phone.join().await, 2);
+    phone.go("about:blank").await;
+    server.terminate();
+    server.ended().await;
+    run(&server.data_dir(), &["restore", text(&copy)]).expect_success();
+    server.restart().await;
+    assert_eq!(server.register(50).await.number, 2, "the number is somebody else's now");
+    phone.go(&address).await;
+    phone.until_text("#renumbered", "002").await;
+    assert_eq!(phone.number().await, 3, "a new number without a tap");
+    phone.refresh().await;
+    phone.until_text("#renumbered", "002").await;
+    assert_eq!(server.public("/state").await["state_sync"]["participant_count"], 3);
     browser.assert_no_errors(&[]).await;
 }
 
