@@ -3,6 +3,7 @@
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::revoked_logins::RevokedLogins;
 use crate::backup::thread::BackupHandle;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
@@ -56,6 +57,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Counts guesses.
     pub rate_limiter: RateLimiter,
+    /// Logins that were ended by a log-out.
+    pub revoked_logins: RevokedLogins,
     /// Images that were requested last.
     pub images: ImageCache,
     /// True if the server takes new work: false while it starts, and once it stops. Written by the

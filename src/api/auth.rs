@@ -6,16 +6,22 @@
 //! the right one. In open mode every client is admin, as with the server before this one.
 
 use crate::api::app::{ApiRequest, Settings};
+use crate::api::deadline::run_blocking;
+use crate::base::chance;
 use crate::base::clock::rfc3339;
+use crate::base::digest::sha256;
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, success};
 use crate::live::Role;
 use crate::live::room::Room;
-use crate::store::tokens::Tokens;
-use crate::wire::request::Login;
+use crate::sequencer::inbox::Rejection;
+use crate::store::tokens::{Login, Tokens};
+use crate::wire::request;
+use crate::wire::view::json;
 use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
 use hyper::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +87,19 @@ pub struct EventAccess {
     pub room: Arc<Room>,
     /// Sufficient for the level that was required.
     pub credential: Credential,
+}
+
+/// The answer to `GET /admin/login`.
+#[derive(Serialize)]
+struct LoginState {
+    logged_in: bool,
+    open: bool,
+}
+
+/// The answer to `POST /admin/login`.
+#[derive(Serialize)]
+struct LoginMade {
+    expires_at: String,
 }
 
 /// Credentials of a request, already verified.
@@ -159,8 +178,14 @@ impl ApiRequest {
 
     /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
-        let admin = hash(&self.app.settings.admin_token);
-        self.cookie(LOGIN_COOKIE).is_some_and(|value| self.app.tokens.verify_login(&admin, value, self.app.clock.now()))
+        self.login().is_some()
+    }
+
+    /// The login that the request carries, if it is still valid.
+    fn login(&self) -> Option<Login> {
+        let admin = sha256(self.app.settings.admin_token.as_bytes());
+        let login = self.app.tokens.verify_login(&admin, self.cookie(LOGIN_COOKIE)?, self.app.clock.now())?;
+        (!self.app.revoked_logins.contains(login)).then_some(login)
     }
 }
 
@@ -182,25 +207,33 @@ impl<A> RequestContext<A> {
 pub async fn show_login(request: ApiRequest) -> HttpResult {
     let open = request.app.settings.http.open;
     let is_in = open || request.has_login();
-    success(&format!(r#"{{"logged_in":{is_in},"open":{open}}}"#), if is_in { "logged in" } else { "not logged in" })
+    success(&json(&LoginState { logged_in: is_in, open }), if is_in { "logged in" } else { "not logged in" })
 }
 
 /// `POST /admin/login`: exchanges the admin token for a cookie that no script can read.
 pub async fn login(mut request: ApiRequest) -> HttpResult {
-    let body: Login = request.json().await?;
+    let body: request::Login = request.json().await?;
     let admin_token = &request.app.settings.admin_token;
     if !is_same_secret(admin_token, &body.token) {
         delay_wrong_token().await;
         return Err(HttpError::unauthorized());
     }
-    let expires_at = Timestamp(request.app.clock.now().0 + LOGIN_MS);
-    let cookie = request.app.tokens.login_cookie(&hash(admin_token), expires_at);
-    let data = format!(r#"{{"expires_at":"{}"}}"#, rfc3339(expires_at));
-    with_login_cookie(success(&data, "logged in")?, &cookie, LOGIN_MS / 1000)
+    let login = Login { id: chance::bytes(), expires_at: Timestamp(request.app.clock.now().0 + LOGIN_MS) };
+    let cookie = request.app.tokens.login_cookie(&sha256(admin_token.as_bytes()), login);
+    let made = LoginMade { expires_at: rfc3339(login.expires_at) };
+    with_login_cookie(success(&json(&made), "logged in")?, &cookie, LOGIN_MS / 1000)
 }
 
-/// `POST /admin/logout`: makes the browser forget its login.
-pub async fn logout(_request: ApiRequest) -> HttpResult {
+/// `POST /admin/logout`: ends the login, so that a copy of its cookie opens nothing either, and
+/// makes the browser forget it.
+pub async fn logout(request: ApiRequest) -> HttpResult {
+    if let Some(ended) = request.login() {
+        let app = Arc::clone(&request.app);
+        let revoked = run_blocking(move || app.revoked_logins.revoke(ended, app.clock.now())).await?;
+        revoked
+            .and_then(|revoked| revoked.inspect_err(|error| tracing::error!(%error, "a log-out is not stored")).ok())
+            .ok_or(Rejection::NotDurable)?;
+    }
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
 
@@ -239,18 +272,14 @@ fn find_cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 
 /// Returns whether both are the same secret, in a time that says nothing about it.
 pub fn is_same_secret(expected: &str, presented: &str) -> bool {
-    let differing = hash(expected).iter().zip(hash(presented)).fold(0, |bits, (a, b)| bits | (a ^ b));
+    let (expected, presented) = (sha256(expected.as_bytes()), sha256(presented.as_bytes()));
+    let differing = expected.iter().zip(presented).fold(0, |bits, (a, b)| bits | (a ^ b));
     differing == 0
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    let hash = ring::digest::digest(&ring::digest::SHA256, secret.as_bytes());
-    hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
 }
 
 fn with_login_cookie(mut response: HttpResponse, value: &str, max_age_s: i64) -> HttpResult {
     let cookie = format!("{LOGIN_COOKIE}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Strict");
-    let cookie = HeaderValue::try_from(cookie).map_err(|_| HttpError::overloaded())?;
+    let cookie = HeaderValue::try_from(cookie).expect("a cookie of base64url is a header's text");
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
 }

@@ -1,7 +1,7 @@
 //! `GET` and `POST /admin/clock`: the server's wall clock, and an operator's word that it is right.
 //!
-//! While the clock is not trusted, nothing is deleted by its age. Only a person who looks at another
-//! clock can shorten that.
+//! While the clock is not trusted, nothing is deleted by its age. Only a person who looks at
+//! another clock can shorten that.
 
 use crate::api::app::ApiRequest;
 use crate::api::auth::AccessLevel;

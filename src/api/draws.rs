@@ -18,7 +18,6 @@ use crate::sequencer::inbox::{Accepted, Request};
 use crate::store::tokens::hash_request_id;
 use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, Wipe, request_id};
 use crate::wire::view::draws;
-use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
 /// `POST draw/standby`
@@ -129,8 +128,7 @@ pub async fn wipe_rehearsal(mut request: ApiRequest) -> HttpResult {
     // After their draws: a crash in between leaves details that nothing shows, and that another
     // wipe, or their days, remove.
     request.app.inbox.ask(|reply| Request::DropDetails { event: access.room.id.clone(), reply }).await?;
-    let session = HEXLOWER.encode(&accepted.snapshot.event.session.0);
-    success(&format!(r#"{{"event_session_id":"{session}"}}"#), "wiped")
+    success(&draws::wiped(&accepted.snapshot.event), "wiped")
 }
 
 /// The draw that a body asks for; an image in the body is stored, and its path takes its place.

@@ -22,7 +22,9 @@ impl From<Rejection> for HttpError {
             Rejection::EventExists => Self::new(S::CONFLICT, code, message),
             Rejection::TooManyEvents { .. } => Self::new(S::CONFLICT, code, message),
             Rejection::EventInUse => Self::new(S::CONFLICT, code, message),
-            Rejection::NotDurable => Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, code, message) },
+            Rejection::NotDurable | Rejection::Unanswered => {
+                Self { retry_after: Some(2), ..Self::new(S::SERVICE_UNAVAILABLE, code, message) }
+            }
             Rejection::Overloaded => Self::overloaded(),
         }
     }

@@ -22,12 +22,12 @@ pub async fn ready(request: ApiRequest) -> HttpResult {
 }
 
 fn readiness(takes_work: bool, is_durable: bool) -> HttpResult {
-    let (code, reason) = match (takes_work, is_durable) {
+    let not_ready = match (takes_work, is_durable) {
         (true, true) => return Ok(json(StatusCode::OK, r#"{"status":"ready"}"#)),
-        (false, _) => ("OVERLOADED", "the server is starting or stopping"),
-        (true, false) => ("NOT_DURABLE", "the journal cannot be written"),
+        (false, _) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is starting or stopping"),
+        (true, false) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", "the journal cannot be written"),
     };
-    Err(HttpError { retry_after: Some(2), ..HttpError::new(StatusCode::SERVICE_UNAVAILABLE, code, reason) })
+    Err(HttpError { retry_after: Some(2), ..not_ready })
 }
 
 /// `GET /openapi.json`: the HTTP calls.

@@ -6,14 +6,18 @@
 mod picture;
 
 pub use self::picture::{Format, Unfit};
+use crate::api::deadline::{run_blocking, within};
 use crate::backup::unused_images::mark_used;
+use crate::base::digest::sha256;
 use crate::base::durable_file;
+use crate::http::response::HttpError;
+use crate::sequencer::inbox::ANSWER_TIME_MAX;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use std::collections::VecDeque;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{OnceCell, Semaphore};
 
 /// Images that a server stores, at most.
 pub const IMAGES_MAX: usize = 2_000;
@@ -22,6 +26,8 @@ const CACHED_IMAGES_MAX: usize = 8;
 const CACHED_BYTES_MAX: usize = 16 << 20;
 /// Uploads whose conversion is remembered.
 const CONVERTED_MAX: usize = 64;
+/// Files that are read at once.
+const READS_MAX: usize = 4;
 /// Uploads that wait for their turn.
 const WAITING_MAX: usize = 8;
 
@@ -53,6 +59,10 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct ImageCache {
     recent: Mutex<VecDeque<(String, Bytes)>>,
+    /// Reads under way, by the name of the image; a task each waits for, so connections bound them.
+    reads: Mutex<HashMap<String, Arc<OnceCell<Option<Bytes>>>>>,
+    /// Permits to read a file.
+    read_permits: Semaphore,
     /// Results by the SHA-256 of the upload.
     converted: Mutex<VecDeque<([u8; 32], Stored)>>,
     /// Permits to wait for a turn.
@@ -61,26 +71,60 @@ pub struct ImageCache {
 
 impl Default for ImageCache {
     fn default() -> Self {
-        Self { recent: Mutex::default(), converted: Mutex::default(), waiting: Semaphore::new(WAITING_MAX) }
+        let (waiting, read_permits) = (Semaphore::new(WAITING_MAX), Semaphore::new(READS_MAX));
+        Self { recent: Mutex::default(), reads: Mutex::default(), read_permits, converted: Mutex::default(), waiting }
     }
 }
 
 impl ImageCache {
-    /// An image, from memory or from `dir`. Reads under the lock, so that a hall that asks at once
-    /// reads the file once.
-    pub fn get(&self, dir: &Path, name: &str) -> Option<Bytes> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.iter().position(|(known, _)| known == name).and_then(|place| recent.remove(place));
-        let image = match known {
-            Some((_, image)) => image,
-            None => Bytes::from(std::fs::read(dir.join(name)).ok()?),
-        };
+    /// An image, from memory or from `dir`; `None` when there is none. A hall that asks at once
+    /// reads the file once, on a blocking thread, and waits for it without a lock.
+    ///
+    /// # Errors
+    /// 503 when the disk takes too long.
+    pub async fn get_or_read(&self, dir: &Path, name: &str) -> Result<Option<Bytes>, HttpError> {
+        if let Some(image) = self.find_recent(name) {
+            return Ok(Some(image));
+        }
+        let read = Arc::clone(lock(&self.reads).entry(name.to_owned()).or_default());
+        let result = read.get_or_try_init(|| self.read(dir.join(name))).await.cloned();
+        // The first to come here ends this read: whoever asks next finds the image in memory, or
+        // reads again.
+        let mut reads = lock(&self.reads);
+        if reads.get(name).is_some_and(|current| Arc::ptr_eq(current, &read)) {
+            reads.remove(name);
+            if let Ok(Some(image)) = &result {
+                self.keep_recent(name, image);
+            }
+        }
+        result
+    }
+
+    /// Reads a file once a permit is free.
+    async fn read(&self, path: PathBuf) -> Result<Option<Bytes>, HttpError> {
+        let permit = within(ANSWER_TIME_MAX, self.read_permits.acquire()).await?;
+        let image = run_blocking(move || std::fs::read(path).ok()).await?;
+        drop(permit);
+        Ok(image.flatten().map(Bytes::from))
+    }
+
+    /// An image in memory, which thereby becomes the latest.
+    fn find_recent(&self, name: &str) -> Option<Bytes> {
+        let mut recent = lock(&self.recent);
+        let place = recent.iter().position(|(known, _)| known == name)?;
+        let found = recent.remove(place)?;
+        let image = found.1.clone();
+        recent.push_front(found);
+        Some(image)
+    }
+
+    fn keep_recent(&self, name: &str, image: &Bytes) {
+        let mut recent = lock(&self.recent);
         recent.push_front((name.to_owned(), image.clone()));
         let bytes = |images: &VecDeque<(String, Bytes)>| images.iter().map(|(_, image)| image.len()).sum::<usize>();
         while recent.len() > CACHED_IMAGES_MAX || bytes(&recent) > CACHED_BYTES_MAX {
             recent.pop_back();
         }
-        Some(image)
     }
 
     /// Converts an upload and stores it in `dir`, unless that was done recently. Blocks for up to
@@ -94,21 +138,22 @@ impl ImageCache {
         let name = format!("{}.{}", HEXLOWER.encode(&sha256(&picture.bytes)), picture.format.extension());
         write(dir, &name, &picture.bytes)?;
         let stored = Stored { name, width: picture.width, height: picture.height };
-        let mut all = self.converted.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.converted);
         all.truncate(CONVERTED_MAX - 1);
         all.push_front((hash, stored.clone()));
         Ok(stored)
     }
 
     fn find_converted(&self, hash: &[u8; 32]) -> Option<Stored> {
-        let all = self.converted.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.converted);
         all.iter().find(|(known, _)| known == hash).map(|(_, stored)| stored.clone())
     }
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-    hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
+/// Locks a table, for no longer than a look-up. No panic can leave one half changed, so poison
+/// means nothing.
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The format of a name that [`ImageCache::store`] could have made.
@@ -156,8 +201,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_image_is_stored_once_under_its_hash_and_shared() {
+    #[tokio::test]
+    async fn an_image_is_stored_once_under_its_hash_and_shared() {
         let (dir, cache, file) = (tempfile::tempdir().unwrap(), ImageCache::default(), png(30, 20));
         let stored = cache.store(dir.path(), &file).unwrap();
         assert_eq!((stored.width, stored.height), (30, 20));
@@ -168,11 +213,43 @@ mod tests {
             "the same image has the same name on every day"
         );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-written is left");
-        let (first, second) = (cache.get(dir.path(), &stored.name).unwrap(), cache.get(dir.path(), &stored.name).unwrap());
+        let get = async |name: &str| cache.get_or_read(dir.path(), name).await.unwrap();
+        let (first, second) = (get(&stored.name).await.unwrap(), get(&stored.name).await.unwrap());
         assert_eq!(first.as_ptr(), second.as_ptr());
         assert_eq!(stored.name, format!("{}.jpg", HEXLOWER.encode(&sha256(&first))));
         assert_eq!(format_of(&stored.name), Some(Format::Jpeg));
-        assert!(cache.get(dir.path(), "missing.png").is_none());
+        assert!(get("missing.png").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_hall_that_asks_at_once_reads_the_file_once_and_holds_no_lock_meanwhile() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), ImageCache::default());
+        // A pipe: its one read lasts until the test writes, and a second one would never end.
+        let path = dir.path().join("a.png");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        cache.keep_recent("b.png", &Bytes::from_static(b"other"));
+        let mut hall: Vec<_> = (0..100).map(|_| Box::pin(cache.get_or_read(dir.path(), "a.png"))).collect();
+        for phone in &mut hall {
+            assert!(futures_util::poll!(phone).is_pending(), "the file is not read yet");
+        }
+        assert_eq!(
+            cache.get_or_read(dir.path(), "b.png").await.unwrap().as_deref(),
+            Some(&b"other"[..]),
+            "others are answered meanwhile"
+        );
+        let writer = tokio::task::spawn_blocking(move || std::fs::write(path, b"picture"));
+        let images: Vec<_> = futures_util::future::join_all(hall).await;
+        writer.await.unwrap().unwrap();
+        let images: Vec<_> = images.into_iter().map(|image| image.unwrap().unwrap()).collect();
+        assert!(images.iter().all(|image| image == "picture" && image.as_ptr() == images[0].as_ptr()), "one buffer for all");
+        assert!(lock(&cache.reads).is_empty());
     }
 
     #[test]
@@ -184,8 +261,8 @@ mod tests {
         assert!(dir.path().join(&stored.name).exists());
     }
 
-    #[test]
-    fn the_cache_is_bounded() {
+    #[tokio::test]
+    async fn the_cache_is_bounded() {
         let (dir, cache) = (tempfile::tempdir().unwrap(), ImageCache::default());
         for width in 1..=CONVERTED_MAX as u32 + 10 {
             cache.store(dir.path(), &png(width, 1)).unwrap();
@@ -195,7 +272,7 @@ mod tests {
         for place in 0..20 {
             let name = format!("{place}.png");
             std::fs::write(dir.path().join(&name), vec![0; 3 << 20]).unwrap();
-            cache.get(dir.path(), &name).unwrap();
+            cache.get_or_read(dir.path(), &name).await.unwrap().unwrap();
         }
         let held: usize = cache.recent.lock().unwrap().iter().map(|(_, image)| image.len()).sum();
         assert!((3 << 20..=CACHED_BYTES_MAX).contains(&held), "{held} bytes");

@@ -9,16 +9,19 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::assets;
 use crate::api::auth::AccessLevel;
+use crate::api::deadline::run_blocking;
 use crate::api::image_cache::{IMAGES_MAX, StoreError, Stored, Unfit, format_of};
 use crate::backup::unused_images;
 use crate::base::image_name::ImageName;
 use crate::draw::Refusal;
 use crate::http::response::{HttpError, HttpResult, empty, success, with_type};
 use crate::sequencer::inbox::Rejection;
+use crate::wire::view::json;
 use bytes::Bytes;
 use data_encoding::{BASE64, BASE64_NOPAD};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue};
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +32,20 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The path of images.
 const PATH: &str = "/api/luckydraw/images/";
 
+/// The answer to an upload; width and height in pixels.
+#[derive(Serialize)]
+struct Uploaded {
+    prize_image: String,
+    width: u32,
+    height: u32,
+}
+
 /// `POST images`
 pub async fn upload(mut request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Host).await?;
     let image = request.read_body(UPLOAD_BYTES_MAX).await?;
     let Stored { name, width, height } = store(&request.app, image).await?;
-    success(&format!(r#"{{"prize_image":"{PATH}{name}","width":{width},"height":{height}}}"#), "stored")
+    success(&json(&Uploaded { prize_image: format!("{PATH}{name}"), width, height }), "stored")
 }
 
 /// `GET /images/{name}`
@@ -47,7 +58,7 @@ pub async fn show(request: ApiRequest) -> HttpResult {
     let mut response = if assets::is_held(&request.head.headers, &tag) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        let image = request.app.images.get(&request.app.settings.data_dir.images(), name);
+        let image = request.app.images.get_or_read(&request.app.settings.data_dir.images(), name).await?;
         with_type(format.media_type(), image.ok_or_else(not_found)?)
     };
     let headers = response.headers_mut();
@@ -74,8 +85,8 @@ pub async fn store_data_url(app: &Arc<App>, url: &str) -> Result<String, HttpErr
 pub async fn mark_used(app: &App, path: Option<&str>) {
     let Some(name) = path.and_then(ImageName::in_path) else { return };
     let file = app.settings.data_dir.image(&name);
-    // A console may name an image that was never there, and the thread cannot fail.
-    let _ = tokio::task::spawn_blocking(move || unused_images::mark_used(&file)).await;
+    // A console may name an image that was never there. Past the deadline the mark is still made.
+    let _ = run_blocking(move || unused_images::mark_used(&file)).await;
 }
 
 async fn store(app: &Arc<App>, upload: Bytes) -> Result<Stored, HttpError> {
@@ -91,7 +102,7 @@ async fn store(app: &Arc<App>, upload: Bytes) -> Result<Stored, HttpError> {
         app.images.store(&app.settings.data_dir.images(), &upload)
     };
     // An upload that makes a decoder panic cannot be read.
-    let stored = tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Unfit(Unfit::Broken)));
+    let stored = run_blocking(work).await?.unwrap_or(Err(StoreError::Unfit(Unfit::Broken)));
     stored.map_err(|error| match error {
         StoreError::Unfit(_) => HttpError::invalid(error.to_string()),
         StoreError::Full => Refusal::TooMany { what: "images", max: IMAGES_MAX as u32 }.into(),

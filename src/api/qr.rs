@@ -40,8 +40,8 @@ pub async fn join_address(request: ApiRequest) -> HttpResult {
         join_address: String,
     }
     let event = event(&request)?;
-    let join = Join { event_id: event.as_str(), join_address: address_of(&request, &event) };
-    success(&json(&join), "the address to join by")
+    let address = Join { event_id: event.as_str(), join_address: address_of(&request, &event) };
+    success(&json(&address), "the address to join by")
 }
 
 /// `GET /join.svg`: the address as a QR code, dark on light, with the quiet zone that phones look

@@ -6,6 +6,7 @@
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
+use crate::api::deadline::run_blocking;
 use crate::api::desk::{all_details, requested_mask};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
@@ -41,14 +42,14 @@ pub async fn import_prizes(mut request: ApiRequest) -> HttpResult {
     let is_preview = request.is_flag_set("preview");
     let permit = file_permit(&request.app)?;
     let snapshot = access.room.snapshot();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = run_blocking(move || {
         let _permit = permit;
         let table = table::read(&file)?;
         let reading = prizes::read(&table, &snapshot.event);
         Ok::<_, TableError>((table, reading))
     });
     // A file that makes a reader panic cannot be read.
-    let (table, reading) = read.await.unwrap_or(Err(TableError::Broken)).map_err(|why| import_error(why.to_string(), &[], 0))?;
+    let (table, reading) = read.await?.unwrap_or(Err(TableError::Broken)).map_err(|why| import_error(why.to_string(), &[], 0))?;
     let errors: Vec<_> = reading.errors.iter().take(ERRORS_MAX).map(error_view).collect();
     if is_preview {
         return success(&import_view(&table, &reading, Imported::No, errors), "nothing is changed yet");
@@ -139,7 +140,7 @@ async fn export(
         let _permit = permit;
         write(&data)
     };
-    let bytes = tokio::task::spawn_blocking(work).await.ok().flatten();
+    let bytes = run_blocking(work).await?.flatten();
     let mut response = with_type(media_type, bytes.ok_or(Rejection::NotDurable)?);
     let headers = response.headers_mut();
     // Names and telephone numbers are for no cache.

@@ -50,7 +50,7 @@ pub struct ClockReading {
     pub wall: Timestamp,
 }
 
-/// What the next process needs to know about the wall clock. As text: three numbers in
+/// Knowledge of the wall clock for the next process. As text: three numbers in
 /// milliseconds, the last 0 for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockRecord {

@@ -66,6 +66,11 @@ impl DataDir {
         self.path.join("admin.token")
     }
 
+    /// The logins that were revoked before they expired.
+    pub fn revoked_logins(&self) -> PathBuf {
+        self.path.join("revoked.logins")
+    }
+
     /// The files that belong to the journal: its tokens, sealed picks and winners' details are lost
     /// without the first. A folder need not have the others.
     pub fn companion_files(&self) -> [PathBuf; 3] {

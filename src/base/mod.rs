@@ -1,4 +1,4 @@
-//! Foundations for every module above `draw`: chance, clock, histogram, thread supervision,
+//! Foundations for every module above `draw`: chance, clock, digest, histogram, thread supervision,
 //! addresses, the data folder and its durable files, a small HTTP client.
 //!
 //! No file here may know any of those modules.
@@ -7,6 +7,7 @@ pub mod address;
 pub mod chance;
 pub mod clock;
 pub mod data_dir;
+pub mod digest;
 pub mod durable_file;
 pub mod histogram;
 pub mod http_client;

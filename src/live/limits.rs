@@ -18,7 +18,7 @@ pub struct Limits {
     /// The time that a peer may take to prove its role.
     pub auth_max: Duration,
     /// The shortest silence after which a peer is pinged. With `silence_max`: 25 s ± 5 s, less the
-    /// delay of two scans, so that a dead peer is gone within 50 s.
+    /// delay of two scans and of the closing, so that a dead peer is gone within 50 s.
     pub silence_min: Duration,
     /// The longest silence after which a peer is pinged.
     pub silence_max: Duration,
@@ -57,7 +57,7 @@ impl Default for Limits {
             scan_interval_closing: Duration::from_millis(50),
             auth_max: Duration::from_secs(5),
             silence_min: Duration::from_secs(20),
-            silence_max: Duration::from_secs(28),
+            silence_max: Duration::from_secs(27),
             pong_max: Duration::from_secs(20),
             outbox_frames_max: 64,
             outbox_bytes_max: 64 << 10,

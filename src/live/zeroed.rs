@@ -1,5 +1,5 @@
-//! Zeros that cost nothing until they are written: memory fresh from the kernel, which backs it page
-//! by page.
+//! Zeros that cost nothing until they are written: memory fresh from the kernel, which backs it
+//! page by page.
 //!
 //! The allocator's zeroed memory is fresh only the first time. After a deletion it hands the freed
 //! pages out again, and writes zeros over them first: then an event's empty table of 0.8 MB was
@@ -25,8 +25,8 @@ impl<T: Zeroable> Zeroed<T> {
         let layout = Layout::array::<T>(len).expect("a roster is far smaller than the address space");
         assert!(layout.align() <= 4_096, "a mapping begins at a page");
         let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
-        // SAFETY: without MAP_FIXED the kernel chooses a range that nothing uses, and the file holds
-        // no other reference into it. The length is above 0.
+        // SAFETY: without MAP_FIXED the kernel chooses a range that nothing uses, and the file
+        // holds no other reference into it. The length is above 0.
         let mapped = unsafe { mmap_anonymous(null_mut(), layout.size().max(1), access, flags) };
         let start = mapped.ok().and_then(|start| NonNull::new(start.cast::<T>()));
         Self { start: start.unwrap_or_else(|| handle_alloc_error(layout)), len }

@@ -87,6 +87,9 @@ pub enum Rejection {
     /// The inbox is full, or the server is stopping.
     #[error("the server is busy")]
     Overloaded,
+    /// The deadline passed before the answer; the request may still be served.
+    #[error("the server did not answer in time: the command is perhaps done")]
+    Unanswered,
 }
 
 impl Rejection {
@@ -100,6 +103,7 @@ impl Rejection {
             Rejection::EventInUse => "EVENT_IN_USE",
             Rejection::NotDurable => "NOT_DURABLE",
             Rejection::Overloaded => "OVERLOADED",
+            Rejection::Unanswered => "OUTCOME_UNKNOWN",
         }
     }
 }
@@ -115,6 +119,10 @@ pub enum Responder {
     /// To nobody: the request came from the server itself.
     Discard,
 }
+
+/// Longest wait for an answer: far above a commit on a slow disk, and below the time after which a
+/// phone or a proxy gives up.
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Opens a queue for at most `limit` requests.
 pub fn queue(limit: usize) -> (Inbox, RequestQueue) {
@@ -228,7 +236,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The sequencer's [`Rejection`]; [`Rejection::Overloaded`] when the sequencer ends without an
-    /// answer.
+    /// answer, and [`Rejection::Unanswered`] after [`ANSWER_TIME_MAX`].
     pub async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
         self.reserve()?.ask(make).await
     }
@@ -256,7 +264,10 @@ impl Place<'_> {
     async fn ask<T>(self, make: impl FnOnce(oneshot::Sender<Result<T, Rejection>>) -> Request) -> Result<T, Rejection> {
         let (reply, answer) = oneshot::channel();
         self.post(make(reply))?;
-        answer.await.unwrap_or(Err(Rejection::Overloaded))
+        match tokio::time::timeout(ANSWER_TIME_MAX, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Rejection::Overloaded)),
+            Err(_) => Err(Rejection::Unanswered),
+        }
     }
 }
 

@@ -7,8 +7,9 @@
 
 use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
 
-/// The characters that start a formula.
-const FORMULA_SIGNS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+/// The characters that start a formula; Excel takes the full-width ones for the narrow ones, and
+/// looks behind a tab or a line end.
+const FORMULA_SIGNS: [char; 11] = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
 
 /// A cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,6 +136,35 @@ mod tests {
         let phones = ["01012345678", "0212345678", "021234567", "+82 10", "1588000", "010-1-2"];
         rows.extend(phones.map(|phone| vec![Cell::Phone(phone.to_owned())]));
         Sheet { name: "Winners", headings: &["name", "nothing", "count"], rows: Box::new(rows.into_iter()) }
+    }
+
+    #[test]
+    fn no_text_of_any_cell_starts_a_formula_and_none_is_lost() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            // xorshift64 (Marsaglia, 2003).
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % bound as u64) as usize
+        };
+        let signs = ['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n'];
+        let letters = ['1', '0', 'A', '"', ',', '\'', ' ', '김', '😀', '('];
+        for round in 0..2_000 {
+            let mut text: String = (0..below(6)).map(|_| letters[below(letters.len())]).collect();
+            (0..below(3)).for_each(|_| text.insert(0, signs[below(signs.len())]));
+            for cell in [Cell::Text(text.clone()), Cell::Phone(text.clone())] {
+                let row = vec![vec![cell.clone(), Cell::Number(7)]];
+                let bytes = csv(Sheet { name: "x", headings: &["a", "b"], rows: Box::new(row.into_iter()) });
+                let file = String::from_utf8(bytes).unwrap();
+                let mut reader = csv::ReaderBuilder::new().from_reader(file.trim_start_matches('\u{feff}').as_bytes());
+                let record = reader.records().next().unwrap().unwrap();
+                let shown = &record[0];
+                assert!(!shown.starts_with(signs), "round {round}: {cell:?} is shown as {shown:?}");
+                let plain = |text: &str| text.trim_start_matches('\'').replace('-', "");
+                assert_eq!(plain(shown), plain(&text), "round {round}: nothing is lost");
+            }
+        }
     }
 
     #[test]

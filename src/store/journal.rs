@@ -141,7 +141,7 @@ impl Journal {
         transaction(&mut self.db, |tx| tx.execute("DELETE FROM meta WHERE name = 'probe'", []).map(drop))
     }
 
-    /// What an earlier process knew about the wall clock.
+    /// The record of the wall clock that an earlier process left.
     ///
     /// # Errors
     /// When it cannot be read.

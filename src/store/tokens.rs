@@ -7,10 +7,11 @@
 //! another maker must never be adopted, and none must ever be logged. An imported event goes on
 //! under the key that came with it, so that its phones notice nothing.
 
+use crate::base::digest::sha256;
 use crate::draw::{DrawId, Event, EventId, Link, LinkId, LinkRole, Number, Registration, SessionId, Timestamp};
 use crate::store::keys::Keys;
-use data_encoding::BASE64URL_NOPAD;
-use ring::{digest, hmac};
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use ring::hmac;
 use std::sync::Arc;
 
 /// Crockford's base 32: no I, L, O or U, which are misread or misheard.
@@ -21,6 +22,15 @@ const CODE_LEN: usize = 8;
 
 /// The longest text that can be a token, in bytes; longer ones are not read.
 const TOKEN_LEN_MAX: usize = 96;
+
+/// A login of a console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// Random; a log-out revokes the login by it.
+    pub id: [u8; 16],
+    /// The time after which the cookie opens nothing.
+    pub expires_at: Timestamp,
+}
 
 /// Makes and checks tokens.
 #[derive(Clone)]
@@ -126,19 +136,22 @@ impl Tokens {
         is_signed(self.link_key(event), &link_message(event, link), signature).then_some(id)
     }
 
-    /// The cookie that a console's browser keeps instead of the admin token, until `expires_at`.
-    /// Another admin token voids it.
-    pub fn login_cookie(&self, admin_token_hash: &[u8; 32], expires_at: Timestamp) -> String {
-        sign(&self.login, &expires_at.0.to_string(), &login_message(admin_token_hash, expires_at))
+    /// The cookie that a console's browser keeps instead of the admin token, until the login
+    /// expires. Another admin token voids it.
+    pub fn login_cookie(&self, admin_token_hash: &[u8; 32], login: Login) -> String {
+        let head = format!("{}-{}", login.expires_at.0, HEXLOWER.encode(&login.id));
+        sign(&self.login, &head, &login_message(admin_token_hash, login))
     }
 
-    /// True when a cookie is a login under that admin token, and not expired at `now`.
-    pub fn verify_login(&self, admin_token_hash: &[u8; 32], cookie: &str, now: Timestamp) -> bool {
-        let checked = split_token(cookie).and_then(|(expires_at, signature)| {
-            let expires_at = Timestamp(parse_canonical(expires_at)?);
-            is_signed(&self.login, &login_message(admin_token_hash, expires_at), signature).then_some(expires_at)
-        });
-        checked.is_some_and(|expires_at| now < expires_at)
+    /// The login of a cookie under that admin token; `None` for any other text, and once it has
+    /// expired at `now`.
+    pub fn verify_login(&self, admin_token_hash: &[u8; 32], cookie: &str, now: Timestamp) -> Option<Login> {
+        let (head, signature) = split_token(cookie)?;
+        let (expires_at, id) = head.split_once('-')?;
+        let id = HEXLOWER.decode(id.as_bytes()).ok()?.try_into().ok()?;
+        let login = Login { id, expires_at: Timestamp(parse_canonical(expires_at)?) };
+        let is_valid = is_signed(&self.login, &login_message(admin_token_hash, login), signature);
+        (is_valid && now < login.expires_at).then_some(login)
     }
 }
 
@@ -150,8 +163,7 @@ impl std::fmt::Debug for Tokens {
 
 /// The key under which the journal keeps a `request_id`: its SHA-256.
 pub fn hash_request_id(request_id: &str) -> [u8; 32] {
-    let hash = digest::digest(&digest::SHA256, request_id.as_bytes());
-    hash.as_ref().try_into().expect("a SHA-256 has 32 bytes")
+    sha256(request_id.as_bytes())
 }
 
 /// The message behind a secret of a registration. The parts that bind it come last, so that a
@@ -178,8 +190,8 @@ fn link_message(event: &EventId, link: &Link) -> Vec<u8> {
     message("link", &[event.as_str().as_bytes(), &link.id.0.to_be_bytes(), role.as_bytes(), &link.made_at.0.to_be_bytes()])
 }
 
-fn login_message(admin_token_hash: &[u8; 32], expires_at: Timestamp) -> Vec<u8> {
-    message("login", &[admin_token_hash, &expires_at.0.to_be_bytes()])
+fn login_message(admin_token_hash: &[u8; 32], login: Login) -> Vec<u8> {
+    message("login", &[admin_token_hash, &login.expires_at.0.to_be_bytes(), &login.id])
 }
 
 /// The message to sign: a label and parts, each after its length.
@@ -363,20 +375,24 @@ mod tests {
     #[test]
     fn a_login_ends_with_its_time_and_its_admin_token() {
         let tokens = tokens();
-        let cookie = tokens.login_cookie(&[1; 32], Timestamp(1_000));
-        assert!(tokens.verify_login(&[1; 32], &cookie, Timestamp(999)));
-        assert!(!tokens.verify_login(&[1; 32], &cookie, Timestamp(1_000)));
-        assert!(!tokens.verify_login(&[2; 32], &cookie, Timestamp(999)));
-        let prolonged = cookie.replacen("1000", "2000", 1);
-        assert!(!tokens.verify_login(&[1; 32], &prolonged, Timestamp(999)));
-        assert!(!tokens.verify_login(&[1; 32], "", Timestamp(999)));
+        let login = Login { id: [7; 16], expires_at: Timestamp(1_000) };
+        let cookie = tokens.login_cookie(&[1; 32], login);
+        let verify = |hash: u8, cookie: &str, now| tokens.verify_login(&[hash; 32], cookie, Timestamp(now));
+        assert_eq!(verify(1, &cookie, 999), Some(login));
+        assert_eq!(verify(1, &cookie, 1_000), None);
+        assert_eq!(verify(2, &cookie, 999), None);
+        for changed in
+            [cookie.replacen("1000", "2000", 1), cookie.replacen("-07", "-08", 1), cookie.replacen('-', "", 1), "".into()]
+        {
+            assert_eq!(verify(1, &changed, 999), None, "{changed}");
+        }
     }
 
     #[test]
     fn a_request_key_is_a_sha_256() {
         let key = hash_request_id("abc");
         let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(data_encoding::HEXLOWER.encode(&key), known, "FIPS 180-2, appendix B.1");
+        assert_eq!(HEXLOWER.encode(&key), known, "FIPS 180-2, appendix B.1");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The guard: invalid HTTP, foreign origins and missing rights are refused.
 
 use crate::event_steps::{EVENT, prize};
-use crate::http_client::exchange;
+use crate::http_client::{RequestBuilder, exchange};
 use crate::test_server::{ADMIN_TOKEN, TestServer};
 use crate::websocket_client::Socket;
 use hyper::Method;
@@ -231,6 +231,37 @@ async fn the_login_cookie_permits_changes_only_from_own_pages() {
     standby.header("X-Luckydraw", "1").header("Origin", &own).await.ok();
     let mut console = server.socket_with(EVENT, "?role=admin", &[("cookie", &cookie), ("origin", &own)]).await;
     console.until("state_sync").await;
+}
+
+#[tokio::test]
+async fn a_log_out_ends_the_login_and_no_other_also_across_a_restart() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    let address = server.address;
+    let log_in = async || {
+        let login = RequestBuilder::new(address, Method::POST, "/api/luckydraw/admin/login");
+        login.json(&json!({"token": ADMIN_TOKEN})).await.cookie().unwrap()
+    };
+    let (ended, other) = (log_in().await, log_in().await);
+    let stats = |cookie: &str| {
+        RequestBuilder::new(address, Method::GET, &format!("/api/luckydraw/admin/{EVENT}/stats")).header("Cookie", cookie)
+    };
+    stats(&ended).await.ok();
+    let logout = server.post("/admin/logout").header("Cookie", &ended).await;
+    logout.ok();
+    assert_eq!(logout.cookie().as_deref(), Some("luckydraw_login="));
+    server.post("/admin/logout").await.ok();
+    server.post("/admin/logout").header("Cookie", &ended).await.ok();
+    for round in 0..2 {
+        stats(&ended).await.expect_refusal(401, "UNAUTHORIZED");
+        stats(&other).await.ok();
+        let own = format!("http://{address}");
+        let mut socket = server.socket_with(EVENT, "?role=admin", &[("cookie", &ended), ("origin", &own)]).await;
+        socket.send_json(&json!({"type": "ping"})).await;
+        assert_eq!(socket.closed().await, 4401, "round {round}: a socket of the ended login proves nothing");
+        server.kill();
+        server.restart().await;
+    }
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ impl RequestBuilder {
         let (head, body) = sender.send_request(request.body(Full::new(self.body.clone()))?).await?.into_parts();
         let body = body.collect().await?.to_bytes();
         connection.abort();
+        crate::refusals::require_described(&self.method, &self.path, head.status, &body);
         Ok(Response { request_line: format!("{} {}", self.method, self.path), status: head.status, headers: head.headers, body })
     }
 }

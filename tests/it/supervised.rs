@@ -2,11 +2,13 @@
 //! socket, inherited sockets, a token in a credentials folder.
 
 use crate::credentials::{Authority, NAME, TODAY, Tunnel};
-use crate::event_steps::EVENT;
+use crate::event_steps::{EVENT, prize, request_id};
 use crate::http_client::RequestBuilder;
 use crate::test_server::{ADMIN_TOKEN, TIMEOUT, TestServer, poll};
 use hyper::Method;
 use rustls::version::TLS13;
+use serde_json::json;
+use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -119,6 +121,31 @@ async fn pings_stop_when_the_sequencer_a_worker_or_a_socket_thread_hangs() {
     }
     supervisor.until("WATCHDOG=1");
     assert!(server.printed().contains("no answer"), "the log has it too");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_call_that_waits_for_a_stalled_writer_is_answered_and_perhaps_done() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register(1).await;
+    let stopped = StoppedThread::stop(server.pid(), "sequencer");
+    let calls = [
+        server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(2)})),
+        server.admin(Method::POST, "draw/standby").json(&prize("TV")),
+        server.admin(Method::GET, "winners"),
+        server.admin(Method::GET, "audit"),
+    ];
+    for answer in futures_util::future::join_all(calls.map(|call| call.into_future())).await {
+        answer.expect_refusal(503, "OUTCOME_UNKNOWN");
+        assert!(answer.header("retry-after").parse::<u32>().is_ok(), "{:?}", answer.headers);
+    }
+    server.public("/state").await;
+    assert_eq!(server.register(1).await.number, 1, "a known phone needs no writer");
+    drop(stopped);
+    assert_eq!(server.register(2).await.number, 2, "the retry finds the number that was given meanwhile");
+    assert_eq!(server.admin_get("stats").await["participant_count"], 2);
+    let state = server.public("/state").await["state_sync"].clone();
+    assert_eq!(state["current"]["prize_name"], "TV", "what was said to be perhaps done is done: {state}");
 }
 
 #[tokio::test]

@@ -276,7 +276,7 @@ fn test_modules(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A line's code and its comment. A `//` within quotes counts as text.
-fn split_comment(line: &str) -> (&str, &str) {
+pub fn split_comment(line: &str) -> (&str, &str) {
     let mut quoted = false;
     for (at, byte) in line.bytes().enumerate() {
         match byte {
@@ -355,6 +355,16 @@ fn every_test_and_bench_file_says_what_it_is() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
         walk(&root, &root, &mut |path, text| assert!(text.starts_with("//!"), "{directory}/{path} does not open with //!"));
     }
+}
+
+/// A handler waits for a disk through `api/deadline.rs` alone, where every wait has an end.
+#[test]
+fn no_handler_waits_for_a_blocking_thread_without_a_deadline() {
+    let api = sources().into_iter().filter(|(path, _)| path.starts_with("api/") && path != "api/deadline.rs");
+    let found: Vec<_> = api.filter(|(_, text)| without_tests(text).contains("spawn_blocking")).map(|(path, _)| path).collect();
+    assert!(found.is_empty(), "{found:?}");
+    let deadline = sources().into_iter().find(|(path, _)| path == "api/deadline.rs").unwrap().1;
+    assert!(deadline.contains("spawn_blocking"), "the one place is still there");
 }
 
 #[test]

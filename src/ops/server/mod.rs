@@ -18,8 +18,9 @@ use crate::api::image_cache::ImageCache;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
+use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
-use crate::backup::thread::BackupThread;
+use crate::backup::thread::{BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
 use crate::draw::EventId;
@@ -28,6 +29,7 @@ use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
 use crate::http::{HttpServer, HttpSettings};
+use crate::live::room::Directory;
 use crate::ops::admin_token::AdminToken;
 use crate::ops::config::Config;
 use crate::ops::supervisor::notify;
@@ -113,6 +115,11 @@ fn limit_connections(config: &Config) -> usize {
     connections_max
 }
 
+/// The images that any event shows.
+fn images_in_use(events: Arc<Directory>) -> ImagesInUse {
+    Box::new(move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect())
+}
+
 /// Starts the threads that speak HTTP: workers, then the acceptor; then declares the server ready.
 fn serve(
     config: &Config,
@@ -124,12 +131,11 @@ fn serve(
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
     let directory = Arc::clone(&core.directory);
-    let events = Arc::clone(&directory);
-    let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
-    let backups = BackupThread::start(config.backups.clone(), Arc::clone(&core.clock), Box::new(in_use))?;
+    let in_use = images_in_use(Arc::clone(&directory));
+    let backups = BackupThread::start(config.backups.clone(), Arc::clone(&core.clock), in_use)?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
-    let http_settings = settings.http.clone();
+    let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
@@ -139,6 +145,7 @@ fn serve(
         reactors: core.reactors,
         tokens: core.tokens,
         rate_limiter: RateLimiter::default(),
+        revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: core.durable,
@@ -150,7 +157,7 @@ fn serve(
         stopping: stopping.clone(),
     });
     let server = Arc::new(HttpServer {
-        settings: http_settings,
+        settings: app.settings.http.clone(),
         router: &ROUTER,
         app: Arc::clone(&app),
         metrics: requests,

@@ -10,7 +10,7 @@ import { byId, delay, setText } from "../shared/dom.js";
 import * as storage from "../shared/storage.js";
 
 /** Refusals worth a retry: no answer, or a busy server. */
-const TRANSIENT = ['OFFLINE', 'TOO_MANY', 'OVERLOADED', 'NOT_DURABLE', 'INTERNAL_ERROR'];
+const TRANSIENT = ['OFFLINE', 'TOO_MANY', 'OVERLOADED', 'NOT_DURABLE', 'OUTCOME_UNKNOWN', 'INTERNAL_ERROR'];
 const RETRY_MIN_MS = 300;
 const RETRY_MAX_MS = 10_000;
 const RECOVERY_CODE_CHARS = 8;

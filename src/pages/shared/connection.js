@@ -112,7 +112,8 @@ class Connection {
     if (this.isEnded) return;
     this.report('connecting');
     const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${this.event}?role=${this.role}`);
+    const query = `?role=${this.role}${this.since()}`;
+    const socket = new WebSocket(`${scheme}//${location.host}/api/luckydraw/ws/${this.event}${query}`);
     this.socket = socket;
     this.lastReceivedAt = Date.now();
     let hasOpened = false;
@@ -223,8 +224,7 @@ class Connection {
   }
 
   async pollOnce(loop) {
-    const since = this.seen.epoch ? `&since=${this.seen.seq}&epoch=${this.seen.epoch}` : '';
-    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${since}`, {
+    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${this.since()}`, {
       headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
       cache: 'no-store',
       signal: AbortSignal.any ? AbortSignal.any([loop.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]) : loop.signal,
@@ -248,6 +248,12 @@ class Connection {
     for (const frame of data.frames) this.receive(frame);
     this.receive(data.state_sync);
     this.report('polling');
+  }
+
+  /** The last frame seen, as a query: the server sends the frames after it. */
+  since() {
+    const { seq, epoch } = this.seen;
+    return epoch ? `&since=${seq}&epoch=${epoch}` : '';
   }
 
   stopPolling() {

@@ -178,6 +178,15 @@ pub fn reset(event: &Event, reset_participants: bool, reset_draws: bool, backup:
     json(&Reset { reset_participants, reset_draws, event_session_id: HEXLOWER.encode(&event.session.0), backup })
 }
 
+/// The new session of a rehearsal that was wiped.
+pub fn wiped(event: &Event) -> String {
+    #[derive(Serialize)]
+    struct Wiped {
+        event_session_id: String,
+    }
+    json(&Wiped { event_session_id: HEXLOWER.encode(&event.session.0) })
+}
+
 fn row<'a>(draw: &'a Draw, seat: &'a Seat) -> RowView<'a> {
     RowView {
         draw_id: draw.id.0,

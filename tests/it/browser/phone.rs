@@ -31,6 +31,41 @@ async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
 }
 
 #[tokio::test]
+async fn the_page_s_own_socket_asks_for_the_frames_since_the_last_one_it_has() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let browser = Browser::start().await;
+    let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
+    phone.join().await;
+    let script = r#"
+        const file = [...document.querySelectorAll('link[rel=modulepreload]')].find((each) => each.href.includes('connection.js')).href;
+        self.asked = [];
+        self.WebSocket = class extends EventTarget {
+            static CONNECTING = 0;
+            static OPEN = 1;
+            constructor(url) {
+                super();
+                self.asked.push(url);
+                this.readyState = 1;
+                setTimeout(() => {
+                    this.onopen();
+                    if (self.asked.length > 1) return;
+                    this.onmessage({ data: JSON.stringify({ type: 'state_sync', seq: 7, epoch: '0202020202020202' }) });
+                    this.onmessage({ data: JSON.stringify({ type: 'draw_standby', seq: 8, epoch: '0202020202020202' }) });
+                    this.onclose({ code: 1012 });
+                });
+            }
+            send() {}
+            close() {}
+        };
+        import(file).then(({ connect }) => connect({ event: 'gala', onFrame: () => {} }));"#;
+    phone.run(script, vec![]).await;
+    phone.until("self.asked.length === 2").await;
+    let asked = phone.run("return self.asked.map((url) => new URL(url).search)", vec![]).await;
+    assert_eq!(asked, json!(["?role=phone", "?role=phone&since=8&epoch=0202020202020202"]));
+}
+
+#[tokio::test]
 async fn a_phone_whose_number_a_restore_lost_gets_a_new_one_and_is_told_why() {
     let mut server = TestServer::start().await;
     server.open_event().await;
