@@ -10,7 +10,9 @@ mod sync {
     pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub use loom::thread::yield_now;
 
-    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+    pub type Words<const N: usize> = Box<[[AtomicU64; N]]>;
+
+    pub fn zeros<const N: usize>(len: usize) -> Words<N> {
         (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
     }
 }

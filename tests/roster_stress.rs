@@ -48,7 +48,9 @@ mod sync {
         }
     }
 
-    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+    pub type Words<const N: usize> = Box<[[AtomicU64; N]]>;
+
+    pub fn zeros<const N: usize>(len: usize) -> Words<N> {
         (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
     }
 

@@ -12,7 +12,7 @@ use crate::api::entry::{Entry, require_entry};
 use crate::api::rate_limiter::RetryAfter;
 use crate::api::registration_meter::NUMBERS_PER_CONNECTION_MAX;
 use crate::base::chance;
-use crate::base::clock::wall_clock;
+use crate::base::clock::{monotonic_ms, wall_clock};
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, Registration, WinSelector};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, envelope, envelope_text, json, success};
 use crate::live::room::Snapshot;
@@ -81,7 +81,7 @@ pub async fn recover(mut request: ApiRequest) -> HttpResult {
         delay_wrong_token().await;
         return Err(Refusal::ParticipantNotFound.into());
     };
-    app.rate_limiter.count_recovery_attempt(&event.id, number, app.rate_limiter.now_ms())?;
+    app.rate_limiter.count_recovery_attempt(&event.id, number, monotonic_ms())?;
     if !app.tokens.is_recovery_code(&of, &body.recovery_code) {
         return Err(HttpError::forbidden("the recovery code is wrong"));
     }
@@ -280,7 +280,7 @@ fn take_new_number(request: &ApiRequest, event: &Event) -> Result<(), HttpError>
         return Ok(());
     }
     let (meters, NewNumbers(before)) = (&request.app.registrations, request.connection.get());
-    let now_ms = meters.now_ms();
+    let now_ms = monotonic_ms();
     if before >= NUMBERS_PER_CONNECTION_MAX {
         meters.count_refusal(&event.id, now_ms);
         return Err(HttpError { closes: true, ..HttpError::too_many("this connection has had its numbers", 1) });

@@ -47,7 +47,7 @@
 //! nanoseconds on two cores. The waiter yields its core each time, so that a preempted owner gets
 //! to run. [`Roster::find`] never waits.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering, yield_now, zeros};
+use super::sync::{AtomicU32, AtomicU64, Ordering, Words, yield_now, zeros};
 use std::fmt;
 
 /// `high` of a slot without an owner: 0, as the table is allocated.
@@ -64,7 +64,7 @@ const SEALED: u32 = u32::MAX / 2;
 /// The numbers of one session, claimed by many threads at once.
 pub struct Roster {
     /// The count is a power of two, so that probing wraps by a mask.
-    slots: Box<[[AtomicU64; 3]]>,
+    slots: Words<3>,
     /// The first number that was not committed when the roster was created.
     first: u32,
     /// One above the last number that may be claimed. Written by [`Roster::restore`], before the
@@ -75,7 +75,7 @@ pub struct Roster {
     next: AtomicU32,
     /// Numbers that came back, bit by bit from `first` on. Bits are set by the sequencer alone and
     /// cleared by the threads that take the numbers.
-    returned: Box<[[AtomicU64; 1]]>,
+    returned: Words<1>,
     /// The count of those bits, or more for a moment: raised after a bit is set, lowered after one
     /// is cleared.
     returned_count: AtomicU32,
@@ -210,7 +210,7 @@ impl Roster {
         let next = self.next.swap(SEALED, Ordering::Acquire);
         let (first, end) = (self.first, self.end.load(Ordering::Relaxed));
         let grown_end = end.saturating_add(more);
-        let returned: Box<[[AtomicU64; 1]]> = zeros((grown_end - first).div_ceil(u64::BITS) as usize);
+        let returned: Words<1> = zeros((grown_end - first).div_ceil(u64::BITS) as usize);
         let mut returned_count = 0;
         for ([old], [new]) in self.returned.iter().zip(returned.iter()) {
             let numbers = old.swap(0, Ordering::Acquire);
@@ -226,7 +226,7 @@ impl Roster {
             returned,
             returned_count: AtomicU32::new(returned_count),
         };
-        for [high, low, claim] in &self.slots {
+        for [high, low, claim] in self.slots.iter() {
             let (word, slot) = (high.load(Ordering::Relaxed), Slot { high, low, claim });
             let number = if word == EMPTY { None } else { number_of(slot.wait_for_claim()) };
             if let Some(number) = number.filter(|number| keeps(*number)) {
