@@ -207,6 +207,7 @@ async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], bo
             tokio::time::sleep(CLAIM_RETRY_GAP).await;
         }
         let mut snapshot = app.find_room(id.as_str())?.snapshot();
+        forget_removed(&snapshot, key);
         if snapshot.roster.find(key).is_none() {
             // While the disk is full, claims would only go back and forth.
             if !app.durable.load(Relaxed) {
@@ -252,6 +253,14 @@ async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], bo
         }
     }
     Err(HttpError::overloaded())
+}
+
+/// Takes a removed participant's number from its key, so that the phone may register anew. Only
+/// here is the key known: events keep none.
+fn forget_removed(snapshot: &Snapshot, key: &[u8; 32]) {
+    if let Some(number) = snapshot.roster.find(key).filter(|number| snapshot.event.is_removed(Number(*number))) {
+        snapshot.roster.forget(key, number);
+    }
 }
 
 /// The number that the roster holds for a key, or a new one while registration is open.
