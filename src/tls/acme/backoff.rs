@@ -1,10 +1,10 @@
 //! The wait between orders, which grows with each failure and outlives a restart.
 //!
 //! Let's Encrypt allows five failed orders per hour and name, and an operator who has used them up
-//! is locked out at the moment the mistake is fixed. So orders back off: two minutes after the
+//! is locked out just when the mistake is fixed. So orders back off: two minutes after the
 //! first failure, then ten, thirty and sixty, then longer, up to half a day; no hour has more than
 //! four. Failed orders are kept in a file, written before the order, so that a server that is
-//! restarted in despair, or crashes in a loop, goes on counting. The clock is an argument.
+//! restarted often, or crashes in a loop, keeps its count. The clock is an argument.
 
 use crate::base::durable_file;
 use std::io;
