@@ -117,7 +117,7 @@ pub fn pick(pool: &Pool, count: u32, entropy: &Entropy) -> Vec<Number> {
     if pool.weights.is_empty() { shuffled(numbers, count as usize, words) } else { weighted(&numbers, pool, count, words) }
 }
 
-/// The commitment to `entropy`, public before the pick is: SHA-256 of the 20 ASCII bytes `luckydraw
+/// The commitment to `entropy`, public from the start on: SHA-256 of the 20 ASCII bytes `luckydraw
 /// commitment` and the entropy.
 pub fn commitment(entropy: &Entropy) -> [u8; 32] {
     sha256(COMMITMENT_LABEL, &entropy.0)
