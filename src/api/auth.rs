@@ -238,8 +238,8 @@ pub async fn logout(request: ApiRequest) -> HttpResult {
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
 
-/// Verifies a token: the admin token anywhere, a link's token in its event and while the link
-/// stands.
+/// Verifies a token: the admin token anywhere, a link's token in its event until the link is
+/// revoked.
 pub fn verify(admin_token: &Secret, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
     if is_same_secret(admin_token.expose(), token) {
         return Some(Credential::Admin);

@@ -1,5 +1,5 @@
 //! Limits on guessing: recovery codes per number, claim codes per link and per event. Never per
-//! address, since a hall shares one.
+//! address, since all phones of a network share one.
 //!
 //! Both have fixed windows of a minute. Times are arguments. Every table is bounded; while one is
 //! full of fresh entries, a new key is told to retry later. [`crate::api::entry`] has entry codes.

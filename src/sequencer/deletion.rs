@@ -194,7 +194,7 @@ impl Sequencer {
 }
 
 impl DeletionCause {
-    /// Answers whoever asked; they may have gone.
+    /// Answers the caller, who may have gone.
     fn answer(self, result: Result<(), Rejection>) {
         match self {
             DeletionCause::Expired => {}

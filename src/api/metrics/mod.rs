@@ -1,8 +1,8 @@
 //! Metrics in Prometheus's format: [`text`] writes it, [`process`] reads the kernel's counts,
 //! [`port`] serves a local collector.
 //!
-//! The public port asks for a token: the metrics tell how an event goes, if not who wins. Nothing
-//! here tells of a draw before its announcement.
+//! The public port asks for a token: the metrics show the course of an event. None reveals a
+//! draw before its announcement.
 
 pub mod port;
 pub mod process;

@@ -249,7 +249,7 @@ impl Server {
     /// Stops the server: blocks until every connection has ended and everything is on the disk,
     /// within a few drain timeouts.
     pub fn stop(self) {
-        notify(&[NotifyState::Stopping, NotifyState::Status("stopping: sockets are told to reconnect")]);
+        notify(&[NotifyState::Stopping, NotifyState::Status("stopping: sockets are asked to reconnect")]);
         self.app.ready.store(false, Relaxed);
         if let Some(certificates) = self.certificates {
             certificates.stop();

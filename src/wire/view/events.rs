@@ -69,7 +69,7 @@ pub struct Figures {
     pub behind: u32,
     /// Sockets closed for being too slow.
     pub evicted: u64,
-    /// A display is connected, or was a moment ago.
+    /// A display is connected, or was recently.
     pub display_alive: bool,
     /// The delivery of the latest announcement.
     pub delivery: Option<DeliveryView>,
