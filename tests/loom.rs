@@ -1,8 +1,10 @@
 //! The roster under loom: every interleaving of a few threads, and every value that a relaxed load
 //! may return, within the bound below.
 //!
-//! The file under test is the server's, compiled here against loom's atomics.
+//! The files under test are the server's, compiled here against loom's atomics.
 
+#[path = "../src/live/claim_table.rs"]
+mod claim_table;
 #[path = "../src/live/roster.rs"]
 mod roster;
 

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::thread;
 
-/// The roster compiled a second time, against atomics that count its operations.
+/// The roster and its table compiled a second time, against atomics that count their operations.
+#[path = "../src/live/claim_table.rs"]
+#[allow(dead_code, reason = "only claims are counted here")]
+mod claim_table;
 #[path = "../src/live/roster.rs"]
 #[allow(dead_code, reason = "only claims are counted here")]
 mod counted;

@@ -8,6 +8,7 @@
 //! [`limits`] bounds them all. This module never knows HTTP, SQL or JSON: frames arrive ready-made,
 //! and a peer's messages go to the [`message_handler`].
 
+mod claim_table;
 pub mod connection_counts;
 pub mod delivery;
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! is locked out just when the mistake is fixed. So orders back off: two minutes after the
 //! first failure, then ten, thirty and sixty, then longer, up to half a day; no hour has more than
 //! four. Failed orders are kept in a file, written before the order, so that a server that is
-//! restarted often, or crashes in a loop, keeps its count. The clocks are an argument: the wait goes
-//! by elapsed time, and the wall clock tells only how much passed before this process.
+//! restarted often, or crashes in a loop, keeps its count. The clocks are an argument: the wait
+//! goes by elapsed time, and the wall clock tells only how much passed before this process.
 
 use crate::base::clock::ClockReading;
 use crate::base::durable_file;
