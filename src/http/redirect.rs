@@ -1,8 +1,8 @@
 //! The plain port that redirects to the TLS one, and does nothing else.
 //!
-//! It answers no path, page or call: a token sent in the clear must not work, or nobody would
-//! notice. It redirects only to a host this server goes by. The bounds and deadlines of every other
-//! connection hold here too.
+//! It answers no path, page or call: a token sent in the clear must not work, or the mistake would
+//! stay unnoticed. It redirects only to a host this server goes by. The bounds and deadlines of
+//! every other connection hold here too.
 
 use crate::base::address::Scheme;
 use crate::http::HttpSettings;

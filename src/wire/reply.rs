@@ -66,7 +66,7 @@ pub enum Acknowledged {
     ImHere,
 }
 
-/// The result of a command as a reply tells it: its outcome and the event that holds its facts, or
+/// The result of a command in a reply: its outcome and the event that holds its facts, or
 /// an error code and message.
 pub type CommandResult<'a> = Result<(&'a Outcome, &'a Event), (&'a str, &'a str)>;
 
