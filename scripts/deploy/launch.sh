@@ -11,8 +11,8 @@
 #   --port N                        plain HTTP on this port
 #   --port N --domain NAME          the same, for a proxy that has the certificate of that name
 #
-# Without ADDRESS, the first run takes port 80, and a later run keeps what is there. A later run with
-# another ADDRESS changes the address; other settings, the token and the data stay.
+# Without ADDRESS, the first run takes port 80, and a later run keeps what is there. A later run
+# with another ADDRESS changes the address; other settings, the token and the data stay.
 #
 # User data gets no arguments: set the same values here instead.
 BINARY=${BINARY:-}              # the server's binary on this machine
