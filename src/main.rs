@@ -12,7 +12,7 @@ use luckydraw::ops::banner::Banner;
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
 use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server::{self, Server, StartError};
-use luckydraw::ops::{doctor, healthcheck, logs};
+use luckydraw::ops::{doctor, healthcheck, licences, logs};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
+        Subcommand::Licences => report(licences::text()),
     }
 }
 
