@@ -469,7 +469,7 @@ mod tests {
     fn a_new_event_brings_at_most_half_a_list_of_prizes() {
         let bodies = |count: usize| {
             let body = r#"{"prize_name":"TV","prize_rank":1,"quantity":1}"#;
-            (0..count).map(|_| super::super::parse::parse::<PrizeBody>(body.as_bytes()).unwrap()).collect::<Vec<_>>()
+            (0..count).map(|_| parse::<PrizeBody>(body.as_bytes()).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(NewEvent::prizes(bodies(500)).unwrap().len(), 500);
         assert!(NewEvent::prizes(bodies(501)).unwrap_err().to_string().starts_with("prizes: must be at most 500"));
