@@ -117,7 +117,7 @@ pub fn pick(pool: &Pool, count: u32, entropy: &Entropy) -> Vec<Number> {
     if pool.weights.is_empty() { shuffled(numbers, count as usize, words) } else { weighted(&numbers, pool, count, words) }
 }
 
-/// The commitment to `entropy`, public before the pick is: SHA-256 of the 20 ASCII bytes `luckydraw
+/// The commitment to `entropy`, public from the start on: SHA-256 of the 20 ASCII bytes `luckydraw
 /// commitment` and the entropy.
 pub fn commitment(entropy: &Entropy) -> [u8; 32] {
     sha256(COMMITMENT_LABEL, &entropy.0)
@@ -194,7 +194,7 @@ impl Words {
 
 /// Running sums of weights from which a weight can be removed in O(log n) (Fenwick, 1994). Summing
 /// again for each of 500 winners of 300,000 participants would take 150 million additions, during
-/// which the one writer answers nobody.
+/// which the one writer answers no request.
 struct Sums {
     /// Indexed from 1: node `i` holds the sum of the last `i & -i` weights up to `i`.
     nodes: Vec<u64>,

@@ -165,7 +165,7 @@ pub(super) struct StartedDraw<'a> {
     draw_id: u32,
     #[serde(flatten)]
     prize: PrizeFields<'a>,
-    /// Commitment to the entropy: published before the pick is known, and checked against the proof
+    /// Commitment to the entropy: published once the pick is made, and checked against the proof
     /// afterwards.
     commitment: String,
     #[serde(skip_serializing_if = "Option::is_none")]

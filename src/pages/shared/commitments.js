@@ -1,5 +1,5 @@
-// Commitments this browser received: a draw's commitment arrives before anybody can know its
-// winners. The proof page compares the proof against them.
+// Commitments this browser received: a draw's commitment arrives when the draw starts, and the
+// server knows the winners by then. The proof page compares the proof against them.
 
 import * as storage from "./storage.js";
 

@@ -1,7 +1,7 @@
 // The proof page: fetches an event's proof, recomputes every draw and shows the outcome.
 //
-// A commitment that this browser received before a draw is compared with the proof: at that time
-// the winners were unknown.
+// A commitment that this browser received at the start of a draw is compared with the proof: the
+// result is the one that was fixed then.
 
 import { call } from "../shared/api.js";
 import { storedCommitment } from "../shared/commitments.js";
@@ -83,7 +83,7 @@ function inputsOf({ entropy, commitment, excluded }) {
 }
 
 /**
- * Compares the commitment that this browser received before the draw: 'same', 'different', or null
+ * Compares the commitment that this browser received at the start: 'same', 'different', or null
  * without one.
  */
 function commitmentStatus({ draw_id: id, commitment }) {
