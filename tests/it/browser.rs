@@ -9,5 +9,6 @@ mod console;
 mod entry;
 mod people;
 mod phone;
+mod stage;
 mod text;
 mod whole_event;
