@@ -427,7 +427,7 @@ class Load:
                 with self.lock:
                     self.ledger.barred.add(free[0])
             if len(self.ledger.prizes) < 400:
-                if data := self._command(client, "POST", f"{admin}/prizes", {"prize_name": "Mug", "prize_rank": 2, "quantity": 1}):
+                if data := self._command(client, "POST", f"{admin}/prizes", {"prize_name": f"Mug {secrets.token_hex(8)}", "prize_rank": 2, "quantity": 1}):
                     with self.lock:
                         self.ledger.prizes.add(data["prize_id"])
             time.sleep(0.005)
