@@ -5,6 +5,7 @@ use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
+use crate::api::stage_registry::Stages;
 use crate::backup::thread::BackupHandle;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
@@ -61,6 +62,8 @@ pub struct App {
     pub rate_limiter: RateLimiter,
     /// Meters new numbers.
     pub registrations: RegistrationMeters,
+    /// The screens that show an event.
+    pub stages: Arc<Stages>,
     /// Logins that were ended by a log-out.
     pub revoked_logins: RevokedLogins,
     /// Images that were requested last.

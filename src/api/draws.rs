@@ -19,6 +19,7 @@ use crate::store::tokens::hash_request_id;
 use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, Wipe, request_id};
 use crate::wire::view::draws;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// `POST draw/standby`
 pub async fn standby(mut request: ApiRequest) -> HttpResult {
@@ -45,7 +46,8 @@ pub async fn start(mut request: ApiRequest) -> HttpResult {
 pub async fn reveal(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let meant = request.json::<Option<DrawReference>>().await?.unwrap_or_default();
-    let command = meant.draw_id.map_or(Command::Reveal, |id| Command::RevealDraw(DrawId(id)));
+    let show = request.app.stages.show(&access.room.id, Instant::now());
+    let command = meant.draw_id.map_or(Command::Reveal(show), |id| Command::RevealDraw(DrawId(id), show));
     let accepted = request.submit(&access, command).await?;
     success(&draws::revealed(draw_of(&accepted)?), "revealed")
 }

@@ -37,4 +37,6 @@ pub mod revoked_logins;
 pub mod routes;
 pub mod socket;
 pub mod spreadsheets;
+pub mod stage_registry;
+pub mod stages;
 pub mod stats;

@@ -7,7 +7,7 @@
 use crate::api::app::App;
 use crate::api::{
     assets, auth, backups, clock, desk, draws, entry, events, health, links, long_poll, metrics, pages, phone, pictures, prizes,
-    qr, socket, spreadsheets, stats,
+    qr, socket, spreadsheets, stages, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -89,6 +89,8 @@ pub static ROUTES: &[Route<App>] = routes![
     Both GET "/admin/{event_id}/links" => links::list,
     Both POST "/admin/{event_id}/links" => links::make,
     Both DELETE "/admin/{event_id}/links/{link_id}" => links::revoke,
+    Both GET "/admin/{event_id}/stages" => stages::list,
+    Both PATCH "/admin/{event_id}/stages/{stage_id}" => stages::change,
     Both GET "/admin/{event_id}/stats" => stats::stats,
     Both GET "/admin/{event_id}/audit" => stats::audit,
 ];

@@ -14,6 +14,7 @@ use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::phone::with_private_view;
+use crate::api::stage_registry::Stages;
 use crate::base::clock::wall_clock;
 use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
@@ -35,7 +36,7 @@ use crate::wire::text_frame;
 use bytes::Bytes;
 use hyper::StatusCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Attempts, and their distance, to find room on a reactor: for 2 seconds, then the socket is
 /// closed with 1013.
@@ -172,12 +173,20 @@ pub struct SocketMessages {
     tokens: Tokens,
     directory: Arc<Directory>,
     inbox: Inbox,
+    stages: Arc<Stages>,
 }
 
 impl SocketMessages {
     /// A handler for one reactor.
-    pub fn new(settings: Settings, admin_token: Secret, tokens: Tokens, directory: Arc<Directory>, inbox: Inbox) -> Self {
-        Self { settings, admin_token, tokens, directory, inbox }
+    pub fn new(
+        settings: Settings,
+        admin_token: Secret,
+        tokens: Tokens,
+        directory: Arc<Directory>,
+        inbox: Inbox,
+        stages: Arc<Stages>,
+    ) -> Self {
+        Self { settings, admin_token, tokens, directory, inbox, stages }
     }
 }
 
@@ -209,10 +218,15 @@ impl MessageHandler for SocketMessages {
             (AuthState::Pending(role), Message::Auth(auth)) => self.admit(speaker, role, &auth),
             // The first message proves the role, or the socket is closed.
             (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
-            (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong()),
+            (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong(wall_clock())),
             (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_) | Message::JoinCode) => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
+            (AuthState::Admitted(Role::Display), Message::Stage(report)) => {
+                let orders = self.stages.report(&speaker.room.id, report, Instant::now());
+                Action::Reply(reply::stage_orders(&orders))
+            }
+            (AuthState::Admitted(_), Message::Stage(_)) => error("FORBIDDEN", "this is a display's to say"),
             (AuthState::Admitted(_), Message::JoinCode) => self.join_code(speaker),
             // A page with a login cookie sends its token all the same.
             (AuthState::Admitted(_), Message::Auth(_)) => Action::Nothing,
@@ -279,7 +293,13 @@ impl SocketMessages {
         with_private_view(&self.tokens, &self.settings, of, |own| reply::authenticated(event, own))
     }
 
+    /// A display ends no show that is planned: a second screen, a reload and reduced motion are
+    /// done with it before the others.
     fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
+        let is_planned = speaker.room.snapshot().event.unannounced_draw().is_some_and(|draw| draw.show_at.is_some());
+        if role == Role::Display && is_planned {
+            return Action::Reply(Acknowledged::DrawComplete.refuse("SHOW_PLANNED", "the server announces this draw"));
+        }
         let which = match (complete.draw_id, complete.winners) {
             (Some(id), _) => DrawSelector::Draw(DrawId(id)),
             (None, Some(winners)) if !winners.is_empty() => DrawSelector::Winners(winners.into_iter().map(Number).collect()),
@@ -381,7 +401,7 @@ mod tests {
             let (inbox, requests) = queue(inbox_max);
             let admin_token = Secret::parse("a-token-for-tests").unwrap();
             let settings = Settings { http: HttpSettings { open, ..HttpSettings::default() }, ..sample_settings() };
-            let messages = SocketMessages::new(settings, admin_token, tokens, directory, inbox);
+            let messages = SocketMessages::new(settings, admin_token, tokens, directory, inbox, Arc::default());
             Self { messages, room, requests, token }
         }
 
@@ -443,12 +463,14 @@ mod tests {
             json!({"type": "draw_complete"}),
             json!({"type": "auth", "token": "a token for tests"}),
             json!({"type": "join_code"}),
+            json!({"type": "stage", "stage_id": "a", "page": "main", "scene": "lobby", "width": 1, "height": 1}),
         ] {
             assert_eq!(reply_of(&fixture.handle(PHONE, Some(3), &message))["code"], "FORBIDDEN", "{message}");
         }
         assert!(fixture.requests.try_recv().is_none());
         assert_eq!(reply_of(&fixture.handle(PHONE, None, &json!({"type": "reroll"})))["code"], "INVALID_REQUEST");
-        assert_eq!(fixture.handle(PHONE, None, &json!({"type": "ping", "at": 1})), Action::Reply(reply::pong()));
+        let pong = reply_of(&fixture.handle(PHONE, None, &json!({"type": "ping", "at": 1})));
+        assert!(pong["type"] == "pong" && pong["server_time"].is_string());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::chunked::Chunked;
 use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
-use super::fact::{Eligibility, Fact, SealedPick, Settings};
+use super::fact::{Cause, Eligibility, Fact, SealedPick, Settings};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
 
@@ -71,11 +71,8 @@ impl Event {
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
             Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact)),
-            Fact::Revealed { draw, sealed } => self.update_draw(*draw, |draw| {
-                draw.revealed_at = Some(at);
-                draw.seats = sealed.picks.iter().map(|number| Seat::new(*number)).collect();
-            }),
-            Fact::Announced { draw, .. } => self.update_draw(*draw, |draw| draw.announced_at = Some(at)),
+            Fact::Revealed { draw, sealed, show_at } => self.update_draw(*draw, |draw| draw.note_reveal(at, sealed, *show_at)),
+            Fact::Announced { draw, cause } => self.update_draw(*draw, |draw| draw.note_announcement(at, *cause)),
             Fact::Cancelled { draw, reason, .. } => self.update_draw(*draw, |draw| draw.cancelled = Some((at, reason.clone()))),
             Fact::SeatVoided { draw, number, reason } => {
                 self.update_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
@@ -171,6 +168,20 @@ impl Seat {
     }
 }
 
+impl Draw {
+    fn note_reveal(&mut self, at: Timestamp, sealed: &SealedPick, show_at: Option<Timestamp>) {
+        self.revealed_at = Some(at);
+        self.show_at = show_at;
+        self.seats = sealed.picks.iter().map(|number| Seat::new(*number)).collect();
+    }
+
+    /// Without a wait for the planned end of the show when something else came first.
+    fn note_announcement(&mut self, at: Timestamp, cause: Cause) {
+        self.announced_at = Some(at);
+        self.show_at = self.show_at.filter(|_| cause == Cause::ShowEnd);
+    }
+}
+
 /// The draw of a [`Fact::Started`].
 fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
     let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else {
@@ -185,6 +196,7 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
         request: *request,
         started_at: at,
         revealed_at: None,
+        show_at: None,
         announced_at: None,
         cancelled: None,
         reset_at: None,
@@ -194,7 +206,7 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, WinSelector};
+    use super::super::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show, WinSelector};
     use super::super::fact::VoidReason;
     use super::super::sample::{EventFixture, draw_request, prize};
     use super::super::{LinkId, LinkRole, Mode, PrizeId};
@@ -225,7 +237,7 @@ mod tests {
         match below(random, 40) {
             0..12 => Command::Register { number, key: [number.0 as u8; 32], session: event.session },
             12..16 => Command::Start(draw_request(name, mode, count)),
-            16..19 => Command::Reveal,
+            16..19 => Command::Reveal([Show::Planned, Show::Open][below(random, 2) as usize]),
             19..21 => Command::Complete(DrawSelector::Latest),
             21 => Command::Standby(draw_request(name, mode, count)),
             22 => Command::DrawAtOnce(draw_request(name, mode, count)),

@@ -9,6 +9,16 @@ use super::prize::PrizeVersion;
 use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId, Timestamp};
 use std::sync::Arc;
 
+/// The show that follows a reveal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// A stage plays it for the length of [`DrawSpec::show_length_ms`](super::DrawSpec): every page
+    /// shows the winners at its end, which is planned here.
+    Planned,
+    /// Nothing is known of its length. A display reports its end, or nobody plays any.
+    Open,
+}
+
 /// A command to an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -26,9 +36,9 @@ pub enum Command {
     /// Pick winners in secret.
     Start(DrawRequest),
     /// Reveal the pending draw.
-    Reveal,
+    Reveal(Show),
     /// Reveal this draw and no other; a revealed draw stays as it is.
-    RevealDraw(DrawId),
+    RevealDraw(DrawId, Show),
     /// Announce a revealed draw, since its show is over.
     Complete(DrawSelector),
     /// Cancel the pending draw, or else the standby.

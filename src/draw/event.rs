@@ -127,6 +127,9 @@ pub struct Draw {
     pub started_at: Timestamp,
     /// The time at which displays and consoles learned the winners.
     pub revealed_at: Option<Timestamp>,
+    /// The planned time at which every page shows the winners; `None` when it was not planned, or
+    /// when the announcement came first.
+    pub show_at: Option<Timestamp>,
     /// The time at which everyone learned the winners.
     pub announced_at: Option<Timestamp>,
     /// The time and reason of the cancellation.
@@ -146,6 +149,11 @@ impl Draw {
             (None, None, Some(_)) => Status::Revealed,
             (None, None, None) => Status::Started,
         }
+    }
+
+    /// Milliseconds from the reveal to the planned end of the show.
+    pub fn show_length_ms(&self) -> Option<i64> {
+        Some(self.show_at?.0 - self.revealed_at?.0)
     }
 
     /// True when `audience` may know the winners.

@@ -29,6 +29,8 @@ pub enum Cause {
     Completed,
     /// `LUCKYDRAW_ANNOUNCE_AFTER_MS` had passed since the reveal.
     Deadline,
+    /// The planned show is about to end.
+    ShowEnd,
     /// No display was connected.
     NoDisplay,
     /// An operator asked for the next standby, start or draw, for a reset or for the end.
@@ -240,6 +242,8 @@ pub enum Fact {
         draw: DrawId,
         /// The pick again, now in the open, so that a person can read it in the journal.
         sealed: SealedPick,
+        /// The planned time at which every page shows the winners.
+        show_at: Option<Timestamp>,
     },
     /// The winners are public.
     Announced {

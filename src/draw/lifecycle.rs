@@ -5,7 +5,7 @@
 //! and a draw that was called off, by cancellation or by a reset of draws, stays in the proof. And
 //! no draw starts before the previous one is announced.
 
-use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw};
+use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw, Show};
 use super::fact::{Cause, SealedPick, VoidReason};
 use super::pick::pick;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Pool, Refusal, Status, Timestamp};
@@ -40,17 +40,20 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Started(draw)))
     }
 
-    /// Reveals the pending draw.
-    pub(super) fn reveal(&self) -> Result<Decision, Refusal> {
+    /// Reveals the pending draw. A planned show ends its length after `at`.
+    pub(super) fn reveal(&self, at: Timestamp, show: Show) -> Result<Decision, Refusal> {
         let pending = self.pending_draw().ok_or(Refusal::NothingToReveal)?;
-        Ok(Decision::new([pending.reveal_fact()], Outcome::Revealed(pending.id)))
+        let length_ms = (show == Show::Planned).then(|| i64::from(pending.spec.show_length_ms()));
+        let show_at = length_ms.map(|length_ms| Timestamp(at.0 + length_ms));
+        let revealed = Fact::Revealed { draw: pending.id, sealed: pending.sealed.clone(), show_at };
+        Ok(Decision::new([revealed], Outcome::Revealed(pending.id)))
     }
 
     /// Reveals this draw and no other. A revealed draw is answered as it is, since two operators
     /// can press at once.
-    pub(super) fn reveal_draw(&self, id: DrawId) -> Result<Decision, Refusal> {
+    pub(super) fn reveal_draw(&self, at: Timestamp, id: DrawId, show: Show) -> Result<Decision, Refusal> {
         match self.draw(id).map(|draw| draw.status()) {
-            Some(Status::Started) => self.reveal(),
+            Some(Status::Started) => self.reveal(at, show),
             Some(Status::Revealed | Status::Announced) => Ok(Decision::new([], Outcome::Revealed(id))),
             Some(Status::Cancelled) | None => Err(Refusal::Outdated),
         }
@@ -141,7 +144,7 @@ impl Event {
         };
         *key = request.request;
         let sealed = sealed.clone();
-        facts.push(Fact::Revealed { draw, sealed });
+        facts.push(Fact::Revealed { draw, sealed, show_at: None });
         Ok(Decision::new(facts, Outcome::Revealed(draw)))
     }
 
@@ -215,10 +218,6 @@ impl Event {
 }
 
 impl Draw {
-    fn reveal_fact(&self) -> Fact {
-        Fact::Revealed { draw: self.id, sealed: self.sealed.clone() }
-    }
-
     /// The fact that cancels this draw.
     pub(super) fn cancellation(&self, reason: Arc<str>) -> Fact {
         Fact::Cancelled { draw: self.id, sealed: self.sealed.clone(), reason }
@@ -275,8 +274,8 @@ mod tests {
         assert_eq!(fixture.execute(standby(Card, 4)), Err(Refusal::TooFewLeft { left: 3 }));
         fixture.draw("Sock", Card, 3).unwrap();
         assert_eq!(fixture.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
+        assert_eq!(fixture.execute(Command::Reveal(Show::Open)), Err(Refusal::NothingToReveal));
         assert_eq!(fixture.execute(standby(Slot, 1)), Err(Refusal::NobodyLeft));
-        assert_eq!(fixture.execute(Command::Reveal), Err(Refusal::NothingToReveal));
         assert_eq!(fixture.execute(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
         assert_eq!(EventFixture::with(1).execute(Command::Complete(DrawSelector::Latest)), Err(Refusal::NothingToComplete));
     }
@@ -288,10 +287,33 @@ mod tests {
         let knows = |fixture: &EventFixture, audience| fixture.event.draw(id).unwrap().is_known_to(audience);
         assert!(!knows(&fixture, Audience::Operators));
         assert!(fixture.event.draw(id).unwrap().disclosed_pick().is_none(), "a pick is sealed before its reveal");
-        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
         assert!(knows(&fixture, Audience::Operators) && !knows(&fixture, Audience::Public));
         fixture.execute(Command::Complete(DrawSelector::Latest)).unwrap();
         assert!(knows(&fixture, Audience::Public));
+    }
+
+    #[test]
+    fn a_planned_show_ends_its_length_after_the_reveal_unless_the_announcement_comes_first() {
+        let length = |mode, count| {
+            let mut fixture = EventFixture::with(600);
+            let id = fixture.start("TV", mode, count).unwrap();
+            fixture.execute(Command::RevealDraw(id, Show::Planned)).unwrap();
+            fixture.execute(Command::Reveal(Show::Planned)).unwrap_err();
+            (fixture, id)
+        };
+        for (mode, count) in [(Slot, 1), (Card, 1), (Card, 5), (Network, 3), (Network, 10), (List, 500)] {
+            let (fixture, id) = length(mode, count);
+            let ms = fixture.event.draw(id).unwrap().show_length_ms().unwrap();
+            assert!((2_500..=9_000).contains(&ms), "{mode:?} {count}: {ms}");
+        }
+        for (cause, is_kept) in [(Cause::ShowEnd, true), (Cause::Completed, false), (Cause::NextDraw, false)] {
+            let (mut fixture, id) = length(Slot, 1);
+            fixture.execute(Command::Announce { draw: id, cause }).unwrap();
+            assert_eq!(fixture.event.draw(id).unwrap().show_at.is_some(), is_kept, "{cause:?}");
+        }
+        let mut fixture = EventFixture::with(9);
+        assert_eq!(fixture.draw("TV", Slot, 1).unwrap().show_length_ms(), None, "nobody plans a show without a stage");
     }
 
     #[test]
@@ -318,7 +340,7 @@ mod tests {
         for command in next {
             let mut fixture = EventFixture::with(9);
             let id = fixture.start("TV", Slot, 1).unwrap();
-            fixture.execute(Command::Reveal).unwrap();
+            fixture.execute(Command::Reveal(Show::Open)).unwrap();
             let before = fixture.facts.len();
             fixture.execute(command()).unwrap();
             assert_eq!(fixture.facts[before], Fact::Announced { draw: id, cause: Cause::NextDraw });
@@ -349,7 +371,7 @@ mod tests {
             panic!("not redrawn")
         };
         assert_eq!(fixture.event.draw(redraw).unwrap().redraw_of, Some((draw.id, absent)));
-        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
         fixture.execute(Command::Complete(DrawSelector::Latest)).unwrap();
         let next_winner = fixture.event.draw(redraw).unwrap().winners().next().unwrap();
         assert_ne!(next_winner, absent);
@@ -393,7 +415,7 @@ mod tests {
         let cancelled = fixture.start("Mug", Slot, 1).unwrap();
         fixture.execute(Command::Cancel { reason: "wrong prize".into() }).unwrap();
         let revealed = fixture.start("TV", Slot, 1).unwrap();
-        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
         let before = fixture.facts.len();
         fixture.execute(Command::Reset(ResetScope::Draws)).unwrap();
         let announcement = Fact::Announced { draw: revealed, cause: Cause::NextDraw };
@@ -424,7 +446,7 @@ mod tests {
         let mut fixture = EventFixture::with(5);
         let id = fixture.start("TV", Slot, 1).unwrap();
         assert_eq!(fixture.execute(Command::ChangePhase(Phase::Closed)), Err(Refusal::DrawInProgress(id)));
-        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
         fixture.execute(Command::ChangePhase(Phase::Closed)).unwrap();
         assert_eq!(fixture.event.draw(id).unwrap().status(), Status::Announced);
         assert_eq!(fixture.start("Mug", Slot, 1), Err(Refusal::EventClosed));
@@ -438,16 +460,20 @@ mod tests {
         let late = |known| DrawRequest { last_draw: Some(DrawId(known)), ..draw_request("TV", Slot, 1) };
         let Ok(Outcome::Started(first)) = fixture.execute(Command::Start(late(0))) else { panic!("not started") };
         assert_eq!(fixture.execute(Command::Start(late(0))), Ok(Outcome::Started(first)), "a double press is one draw");
-        assert_eq!(fixture.execute(Command::RevealDraw(DrawId(9))), Err(Refusal::Outdated));
+        assert_eq!(fixture.execute(Command::RevealDraw(DrawId(9), Show::Open)), Err(Refusal::Outdated));
         assert_eq!(fixture.execute(Command::CancelDraw { draw: DrawId(9), reason: "".into() }), Err(Refusal::Outdated));
-        fixture.execute(Command::RevealDraw(first)).unwrap();
-        assert_eq!(fixture.execute(Command::RevealDraw(first)), Ok(Outcome::Revealed(first)), "both operators pressed");
+        fixture.execute(Command::RevealDraw(first, Show::Open)).unwrap();
+        assert_eq!(
+            fixture.execute(Command::RevealDraw(first, Show::Open)),
+            Ok(Outcome::Revealed(first)),
+            "both operators pressed"
+        );
         for late_command in [Command::Start(late(0)), Command::Standby(late(0)), Command::DrawAtOnce(late(0))] {
             assert_eq!(fixture.execute(late_command), Err(Refusal::Outdated));
         }
         let Ok(Outcome::Started(second)) = fixture.execute(Command::Start(late(1))) else { panic!("not started") };
         fixture.execute(Command::CancelDraw { draw: second, reason: "".into() }).unwrap();
-        assert_eq!(fixture.execute(Command::RevealDraw(second)), Err(Refusal::Outdated));
+        assert_eq!(fixture.execute(Command::RevealDraw(second, Show::Open)), Err(Refusal::Outdated));
         fixture.execute(Command::Reset(ResetScope::Draws)).unwrap();
         assert_eq!(fixture.execute(Command::Start(late(1))), Err(Refusal::Outdated), "a reset reuses no id");
     }

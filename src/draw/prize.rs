@@ -137,6 +137,20 @@ pub struct DrawSpec {
     pub winner_count: u32,
 }
 
+impl DrawSpec {
+    /// Milliseconds that a stage's show lasts from the reveal on, by the animation and the number
+    /// of winners.
+    pub fn show_length_ms(&self) -> u32 {
+        let more = self.winner_count.saturating_sub(1);
+        match self.mode {
+            Mode::Slot => 5_000,
+            Mode::Card => 2_600 + more * 1_050,
+            Mode::Network => 2_600 + more * if more < 3 { 1_250 } else { 600 },
+            Mode::List => 4_500,
+        }
+    }
+}
+
 impl DrawRequest {
     /// Completes the request: a listed prize is found by id, else by exact name, and fills in what
     /// the request leaves out.

@@ -4,7 +4,7 @@
 //! from facts alone with chosen winners, for tests of other modules: they are about the looks of an
 //! event, not about the rules that led there.
 
-use super::command::{EligibilityPatch, Redraw};
+use super::command::{EligibilityPatch, Redraw, Show};
 use super::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::*;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Sample {
 
     /// Adds a revealed draw.
     pub(crate) fn revealed(self, prize: &str, picks: &[u32]) -> Self {
-        self.started(prize, picks).apply_to_last(30_000, |draw, sealed| Fact::Revealed { draw, sealed })
+        self.started(prize, picks).apply_to_last(30_000, |draw, sealed| Fact::Revealed { draw, sealed, show_at: None })
     }
 
     /// Adds an announced draw.
@@ -153,7 +153,7 @@ impl EventFixture {
     /// Starts, reveals and completes a draw.
     pub fn draw(&mut self, name: &str, mode: Mode, count: u32) -> Result<Draw, Refusal> {
         let id = self.start(name, mode, count)?;
-        self.execute(Command::Reveal).unwrap();
+        self.execute(Command::Reveal(Show::Open)).unwrap();
         self.execute(Command::Complete(command::DrawSelector::Draw(id))).unwrap();
         Ok(Draw::clone(self.event.draw(id).unwrap()))
     }

@@ -132,7 +132,7 @@ impl Draw {
 mod tests {
     use super::super::Mode::{Card, List, Slot};
     use super::super::command::SettingsPatch;
-    use super::super::command::{Command, DrawSelector, Redraw};
+    use super::super::command::{Command, DrawSelector, Redraw, Show};
     use super::super::fact::Eligibility;
     use super::super::sample::EventFixture;
     use super::*;
@@ -208,7 +208,7 @@ mod tests {
         }
         let pending = fixture.start("Mug", Slot, 1).unwrap();
         let next = fixture.event.pending_draw().unwrap().sealed.picks[0];
-        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
         assert_eq!(
             fixture.execute(hand_in(WinSelector::Draw(pending), next)),
             Err(Refusal::NotAWinner),
@@ -247,7 +247,7 @@ mod tests {
         let id = fixture.start("TV", Slot, 1).unwrap();
         let hand = || Command::HandOver { draw: id, number: Number(1), desk: "lobby".into() };
         assert_eq!(fixture.execute(hand()), Err(Refusal::NotAWinner));
-        fixture.execute(Command::Reveal).unwrap();
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
         assert_eq!(fixture.execute(hand()), Err(Refusal::NotAWinner));
         fixture.execute(Command::Complete(DrawSelector::Latest)).unwrap();
         fixture.execute(hand()).unwrap();

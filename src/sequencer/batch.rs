@@ -291,7 +291,7 @@ mod tests {
     use super::*;
     use crate::draw::DrawId;
     use crate::draw::SessionId;
-    use crate::draw::command::ResetScope;
+    use crate::draw::command::{ResetScope, Show};
     use crate::live::PeerId;
     use crate::sequencer::inbox::queue;
     use crate::sequencer::testing::*;
@@ -311,8 +311,8 @@ mod tests {
             open_request("other"),
             command_request("other", Command::AddPrize(page_sized_prize("a"))),
             command_request("other", Command::AddPrize(page_sized_prize("b"))),
-            command_request(GALA, Command::Reveal),
-            command_request("nowhere", Command::Reveal),
+            command_request(GALA, Command::Reveal(Show::Open)),
+            command_request("nowhere", Command::Reveal(Show::Open)),
         ]);
         assert!(answers.iter().all(|answer| matches!(answer, Err(Rejection::NotDurable))), "refusals too: {answers:?}");
         assert!(!server.sequencer.durable.load(Relaxed));
@@ -340,7 +340,7 @@ mod tests {
     fn an_event_is_opened_and_changed_in_one_batch() {
         let mut server = TestSequencer::open();
         let answers = server.serve([
-            command_request("new", Command::Reveal),
+            command_request("new", Command::Reveal(Show::Open)),
             open_request("new"),
             open_request("new"),
             command_request("new", Command::AddPrize(page_sized_prize("TV"))),
@@ -446,7 +446,7 @@ mod tests {
         let (inbox, queue) = queue(BATCH_REQUESTS_MAX * 2);
         let mut server = TestSequencer::open();
         server.sequencer.requests = queue;
-        let request = || command_request(GALA, Command::Reveal).0;
+        let request = || command_request(GALA, Command::Reveal(Show::Open)).0;
         (0..BATCH_REQUESTS_MAX * 2).for_each(|_| inbox.post(request()).unwrap());
         let (requests, stop) = server.sequencer.gather(request());
         assert!(requests.len() <= BATCH_REQUESTS_MAX && !stop, "{} requests", requests.len());

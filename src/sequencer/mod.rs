@@ -43,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
-use timers::Timers;
+use timers::{TICK, Timers};
 
 /// The exit code of a process that can no longer trust its journal (EX_IOERR of sysexits.h).
 const JOURNAL_LOST: i32 = 74;
@@ -53,8 +53,10 @@ const JOURNAL_LOST: i32 = 74;
 pub struct Limits {
     /// The most events at a time.
     pub events_max: u32,
-    /// Time that a revealed draw waits for a display to complete it.
+    /// Time that a revealed draw without a planned show waits for a display to complete it.
     pub announce_after: Duration,
+    /// Time from an announcement to the planned end of the show, for frames to travel.
+    pub announce_early: Duration,
     /// Time that an event is kept after its last fact.
     pub event_ttl: Duration,
     /// Time that winners' details are kept.
@@ -125,7 +127,7 @@ impl Sequencer {
                     if stop {
                         break;
                     }
-                    self.timers.hasten_tick(Instant::now());
+                    self.timers.hasten_tick(Instant::now() + TICK);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -137,6 +139,9 @@ impl Sequencer {
             if now >= self.timers.tick_at() {
                 let is_busy = self.tick(now);
                 self.timers.restart_tick(Instant::now(), is_busy);
+                if let Some(due) = self.next_show_end(now) {
+                    self.timers.hasten_tick(due);
+                }
             }
         }
     }

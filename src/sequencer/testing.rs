@@ -75,6 +75,7 @@ impl TestSequencer {
         let limits = Limits {
             events_max: 3,
             announce_after: Duration::from_secs(10),
+            announce_early: Duration::from_millis(400),
             event_ttl: EVENT_TTL,
             details_ttl: DETAILS_TTL,
             backups_dir: data.backups(),

@@ -7,7 +7,7 @@ use crate::draw::fact::Cause;
 use std::time::{Duration, Instant};
 
 /// Tick interval while counts move or a draw waits for its announcement.
-const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Tick interval otherwise, since sockets come and go without a request. Ten ticks per second were
 /// a fifth of a quiet event's CPU.
 const IDLE_TICK: Duration = Duration::from_millis(500);
@@ -54,9 +54,10 @@ impl Timers {
         self.tick_at = now + if is_busy { TICK } else { IDLE_TICK };
     }
 
-    /// Brings the tick forward after a batch, whose counts are to be sent soon. Never puts it off.
-    pub fn hasten_tick(&mut self, now: Instant) {
-        self.tick_at = self.tick_at.min(now + TICK);
+    /// Brings the tick forward: after a batch, whose counts are to be sent soon, and to the end of
+    /// a show. Never puts it off.
+    pub fn hasten_tick(&mut self, at: Instant) {
+        self.tick_at = self.tick_at.min(at);
     }
 
     /// Puts the checkpoint off after a write.
@@ -89,12 +90,21 @@ fn fire(at: &mut Instant, now: Instant, interval: Duration) -> bool {
     is_due
 }
 
+/// Times from a draw's reveal on, by which it is announced.
+pub(super) struct AnnouncementPlan {
+    /// When its planned show is about to end; `None` without one.
+    pub show_end: Option<Duration>,
+    /// When no display has reported the end of a show that was not planned.
+    pub deadline: Duration,
+}
+
 /// The cause for which a draw that was revealed `waited` ago is announced now; `None` while it
-/// waits for its display.
-pub(super) fn announcement_cause(waited: Duration, announce_after: Duration, has_display: bool) -> Option<Cause> {
-    match has_display {
-        false => Some(Cause::NoDisplay),
-        true => (waited >= announce_after).then_some(Cause::Deadline),
+/// waits for its show.
+pub(super) fn announcement_cause(waited: Duration, plan: &AnnouncementPlan, has_display: bool) -> Option<Cause> {
+    match (has_display, plan.show_end) {
+        (false, _) => Some(Cause::NoDisplay),
+        (true, Some(show_end)) => (waited >= show_end).then_some(Cause::ShowEnd),
+        (true, None) => (waited >= plan.deadline).then_some(Cause::Deadline),
     }
 }
 
@@ -113,9 +123,9 @@ mod tests {
         assert_eq!(timers.tick_at(), at(start, 100));
         timers.restart_tick(at(start, 100), false);
         assert_eq!(timers.tick_at(), at(start, 600));
-        timers.hasten_tick(at(start, 200));
+        timers.hasten_tick(at(start, 300));
         assert_eq!(timers.tick_at(), at(start, 300), "a batch brings it forward");
-        timers.hasten_tick(at(start, 290));
+        timers.hasten_tick(at(start, 390));
         assert_eq!(timers.tick_at(), at(start, 300), "a stream of batches does not put it off");
         timers.restart_tick(at(start, 300), true);
         assert_eq!(timers.tick_at(), at(start, 400));
@@ -146,8 +156,12 @@ mod tests {
     #[test]
     fn an_announcement_waits_for_a_display_and_no_longer_than_its_deadline() {
         let (early, deadline) = (Duration::from_millis(9_999), Duration::from_secs(10));
-        assert_eq!(announcement_cause(early, deadline, true), None);
-        assert_eq!(announcement_cause(deadline, deadline, true), Some(Cause::Deadline));
-        assert_eq!(announcement_cause(Duration::ZERO, deadline, false), Some(Cause::NoDisplay));
+        let plan = AnnouncementPlan { show_end: None, deadline };
+        assert_eq!(announcement_cause(early, &plan, true), None);
+        assert_eq!(announcement_cause(deadline, &plan, true), Some(Cause::Deadline));
+        assert_eq!(announcement_cause(Duration::ZERO, &plan, false), Some(Cause::NoDisplay));
+        let planned = AnnouncementPlan { show_end: Some(Duration::from_secs(12)), ..plan };
+        assert_eq!(announcement_cause(deadline, &planned, true), None, "a show may be longer");
+        assert_eq!(announcement_cause(Duration::from_secs(12), &planned, true), Some(Cause::ShowEnd));
     }
 }

@@ -2,17 +2,17 @@
 //! the end of old events.
 
 use crate::base::clock::wall_clock;
-use crate::draw::Actor;
 use crate::draw::command::Command;
+use crate::draw::{Actor, DrawId};
 use crate::sequencer::deletion::DeletionCause;
 use crate::sequencer::event_state::EventState;
 use crate::sequencer::inbox::{Request, Responder};
-use crate::sequencer::timers::{DISPLAY_GRACE, announcement_cause};
+use crate::sequencer::timers::{AnnouncementPlan, DISPLAY_GRACE, announcement_cause};
 use crate::sequencer::{Sequencer, exit_if_fatal};
 use crate::store::journal::Checkpoint;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Sequencer {
     /// Does everything that is due at `now`; true while counts move or a draw waits for its
@@ -46,7 +46,8 @@ impl Sequencer {
         let due = self.events.iter().filter_map(|(id, event)| {
             let (draw, since) = event.unannounced?;
             let has_display = event.room.as_ref()?.connections.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
-            let cause = announcement_cause(now.saturating_duration_since(since), self.limits.announce_after, has_display)?;
+            let plan = AnnouncementPlan { show_end: self.show_end(event, draw), deadline: self.limits.announce_after };
+            let cause = announcement_cause(now.saturating_duration_since(since), &plan, has_display)?;
             let command = Command::Announce { draw, cause };
             Some(Request::Command { event: id.clone(), actor: Actor::Clock, command, reply: Responder::Discard })
         });
@@ -54,6 +55,22 @@ impl Sequencer {
         if !due.is_empty() {
             self.serve(due);
         }
+    }
+
+    /// Time from a draw's reveal to its announcement, which comes shortly before the planned end of
+    /// its show.
+    fn show_end(&self, event: &EventState, draw: DrawId) -> Option<Duration> {
+        let length_ms = event.working.event.draw(draw)?.show_length_ms()?;
+        Some(Duration::from_millis(length_ms as u64).saturating_sub(self.limits.announce_early))
+    }
+
+    /// The time after `now` at which the next planned show is announced.
+    pub(super) fn next_show_end(&self, now: Instant) -> Option<Instant> {
+        let end = |event: &EventState| {
+            let (draw, since) = event.unannounced?;
+            Some(since + self.show_end(event, draw)?)
+        };
+        self.events.values().filter_map(end).filter(|end| *end > now).min()
     }
 
     /// Publishes the counts that have changed; false when there were none.
@@ -117,9 +134,9 @@ impl Sequencer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Status, Timestamp};
+    use crate::draw::command::Show;
+    use crate::draw::{DrawRequest, Mode, Status, Timestamp};
     use crate::sequencer::testing::*;
-    use std::time::Duration;
 
     #[test]
     fn counts_are_published_without_any_request() {
@@ -148,6 +165,21 @@ mod tests {
         assert_eq!(announced(&server), [true, false], "the second announced the first, and has not waited yet");
         server.sequencer.announce_due(Instant::now() + Duration::from_secs(10));
         assert_eq!(announced(&server), [true, true]);
+    }
+
+    #[test]
+    fn a_planned_show_is_announced_shortly_before_its_end() {
+        let mut server = TestSequencer::open();
+        let registration = command_request(GALA, server.claim(1));
+        let slot = DrawRequest { mode: Some(Mode::Slot), winner_count: Some(1), ..draw_request("TV") };
+        server.serve([registration, command_request(GALA, Command::Start(slot))]);
+        server.serve([command_request(GALA, Command::Reveal(Show::Planned))]).remove(0).unwrap();
+        let (draw, revealed_at) = server.event().unannounced.unwrap();
+        server.sequencer.announce_due(revealed_at + Duration::from_millis(4_599));
+        assert!(server.event().unannounced.is_some(), "the show goes on");
+        server.sequencer.announce_due(revealed_at + Duration::from_millis(4_600));
+        assert!(server.event().unannounced.is_none());
+        assert!(server.room().snapshot().event.draw(draw).unwrap().show_at.is_some(), "phones hold the winners until then");
     }
 
     #[test]

@@ -448,7 +448,7 @@ mod tests {
         assert!(!bytes.windows(4).any(|window| window == 70_707_u32.to_le_bytes()));
         let shown = journal.audit(&event_id("gala"), None, 10).unwrap();
         assert!(!shown[0].summary.contains("sealed"), "{}", shown[0].summary);
-        journal.commit(&[entry("gala", 4, Fact::Revealed { draw: DrawId(1), sealed: sealed_pick() })]).unwrap();
+        journal.commit(&[entry("gala", 4, Fact::Revealed { draw: DrawId(1), sealed: sealed_pick(), show_at: None })]).unwrap();
         let bytes = bytes_at_rest(data.path());
         assert!(contains(&bytes, entropy) && contains(&bytes, "70707"));
     }

@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn revealed(draw: u32, picks: &[u32]) -> Fact {
-        Fact::Revealed { draw: DrawId(draw), sealed: sealed(picks) }
+        Fact::Revealed { draw: DrawId(draw), sealed: sealed(picks), show_at: None }
     }
 
     fn announced(draw: u32) -> Fact {

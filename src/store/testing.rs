@@ -80,7 +80,7 @@ pub fn started(event: &str) -> JournalEntry {
 pub fn announced_win(event: &str, at: i64) -> Vec<JournalEntry> {
     let (draw, sealed) = (DrawId(1), sealed_pick());
     let winner = sealed.picks[0].0;
-    let revealed = entry(event, 4, Fact::Revealed { draw, sealed });
+    let revealed = entry(event, 4, Fact::Revealed { draw, sealed, show_at: None });
     let announced = entry(event, 5, Fact::Announced { draw, cause: Cause::Completed });
     vec![opened(event), started(event), revealed, announced, details_received(event, winner, at)]
 }

@@ -191,6 +191,9 @@ pub(super) struct RevealedDraw<'a> {
     prize: PrizeFields<'a>,
     winners: Vec<u32>,
     drawn_at: Option<String>,
+    /// The time at which every page shows the winners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    show_at: Option<String>,
 }
 
 impl<'a> RevealedDraw<'a> {
@@ -200,7 +203,13 @@ impl<'a> RevealedDraw<'a> {
             prize: PrizeFields::of(&draw.spec),
             winners: draw.winners().map(|number| number.0).collect(),
             drawn_at: draw.revealed_at.map(rfc3339),
+            show_at: draw.show_at.map(rfc3339),
         }
+    }
+
+    /// As a result of the past, which every page shows at once.
+    pub(super) fn without_show(draw: &'a Draw) -> Self {
+        Self { show_at: None, ..Self::of(draw) }
     }
 }
 
@@ -325,7 +334,7 @@ mod tests {
     fn winners_reach_only_operators_before_the_announcement() {
         let event = sample::event().revealed("TV", &[3]).build();
         let draw = event.unannounced_draw().unwrap();
-        let fact = Fact::Revealed { draw: draw.id, sealed: draw.disclosed_pick().unwrap().clone() };
+        let fact = Fact::Revealed { draw: draw.id, sealed: draw.disclosed_pick().unwrap().clone(), show_at: None };
         let revealed = frames(&event, &fact);
         assert_eq!((revealed.len(), revealed[0].0, &revealed[0].1["winners"]), (1, "operators", &json!([3])));
         assert_eq!(revealed[0].1.get("seq"), None, "only frames for everyone are numbered");

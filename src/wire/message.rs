@@ -7,7 +7,7 @@
 
 use super::parse::{Invalid, parse};
 use super::request::ContactBody;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A message.
 pub enum Message {
@@ -25,6 +25,8 @@ pub enum Message {
     SubmitWinnerInfo(SubmitWinnerInfo, ContactBody),
     /// Reports that a winner is present.
     ImHere(ImHere),
+    /// Reports what a stage shows.
+    Stage(StageReport),
 }
 
 impl Message {
@@ -46,9 +48,10 @@ impl Message {
             "draw_complete" => parse(text).map(Self::DrawComplete),
             "submit_winner_info" => Ok(Self::SubmitWinnerInfo(parse(text)?, parse(text)?)),
             "im_here" => parse(text).map(Self::ImHere),
+            "stage" => parse::<StageReport>(text).and_then(StageReport::check).map(Self::Stage),
             _ => Err(Invalid::field(
                 "type",
-                "must be one of ping, join_code, auth, identify, draw_complete, submit_winner_info, im_here",
+                "must be one of ping, join_code, auth, identify, draw_complete, submit_winner_info, im_here, stage",
             )),
         }
     }
@@ -101,6 +104,57 @@ pub struct SubmitWinnerInfo {
 pub struct ImHere {
     /// The draw that was won.
     pub draw_id: u32,
+}
+
+/// `stage`: sent by a stage every second, and at every change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct StageReport {
+    /// The stage's own name for itself: the same after a reload, another in another tab.
+    pub stage_id: String,
+    /// The page: `main` or `lobby`.
+    pub page: String,
+    /// The visible scene.
+    pub scene: String,
+    /// The animation has settled, or there is none.
+    #[serde(default)]
+    pub is_settled: bool,
+    /// The screen is black.
+    #[serde(default)]
+    pub is_black: bool,
+    /// The sound is off.
+    #[serde(default)]
+    pub is_muted: bool,
+    /// The browser plays no sound before the first key or click.
+    #[serde(default)]
+    pub is_sound_locked: bool,
+    /// The tab is in the background.
+    #[serde(default)]
+    pub is_hidden: bool,
+    /// The QR code covers the scene.
+    #[serde(default)]
+    pub shows_code: bool,
+    /// Animations are reduced.
+    #[serde(default)]
+    pub is_reduced_motion: bool,
+    /// The page's width, in CSS pixels.
+    pub width: u16,
+    /// The page's height, in CSS pixels.
+    pub height: u16,
+}
+
+impl StageReport {
+    /// Checks its texts, which the console shows.
+    ///
+    /// # Errors
+    /// The first text that is too long, or of other characters.
+    pub fn check(self) -> Result<Self, Invalid> {
+        for (field, text) in [("stage_id", &self.stage_id), ("page", &self.page), ("scene", &self.scene)] {
+            if !(1..=32).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+                return Err(Invalid::field(field, "must be 1 to 32 letters, digits or hyphens"));
+            }
+        }
+        Ok(self)
+    }
 }
 
 #[cfg(test)]

@@ -5,16 +5,21 @@
 
 use super::text_frame;
 use super::view::people::{AuthenticatedPhone, WinView, wins, wins_with_codes};
+use super::view::stages::StageOrders;
+use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::{Event, Number, Outcome};
+use crate::draw::{Event, Number, Outcome, Timestamp};
 use bytes::Bytes;
 use serde::Serialize;
 
-/// The answer to `ping`.
-pub fn pong() -> Bytes {
-    /// `{"type":"pong"}` as a frame: header, then text.
-    const PONG: &[u8] = b"\x81\x0f{\"type\":\"pong\"}";
-    Bytes::from_static(PONG)
+/// The answer to `ping`, with the server's time: pages estimate its clock from it.
+pub fn pong(now: Timestamp) -> Bytes {
+    #[derive(Serialize)]
+    struct Pong {
+        r#type: &'static str,
+        server_time: String,
+    }
+    frame(&Pong { r#type: "pong", server_time: rfc3339(now) })
 }
 
 /// The answer to `join_code`: the code to join with, which the QR code carries, and the
@@ -28,6 +33,17 @@ pub fn join_code(code: Option<(String, i64)>) -> Bytes {
     }
     let (join_code, next_in_ms) = code.unzip();
     frame(&JoinCode { r#type: "join_code", join_code, next_in_ms })
+}
+
+/// The answer to `stage`: what the console asks of it.
+pub fn stage_orders(orders: &StageOrders) -> Bytes {
+    #[derive(Serialize)]
+    struct Orders<'a> {
+        r#type: &'static str,
+        #[serde(flatten)]
+        orders: &'a StageOrders,
+    }
+    frame(&Orders { r#type: "stage_orders", orders })
 }
 
 /// The answer to `identify`: `already_won` with the announced wins of `number`, or `identify_ack`
@@ -162,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn the_constant_pong_is_a_valid_frame() {
-        assert_eq!(pong(), text_frame(r#"{"type":"pong"}"#));
+    fn a_pong_carries_the_time() {
+        assert_eq!(pong(Timestamp(42)), text_frame(r#"{"type":"pong","server_time":"1970-01-01T00:00:00.042Z"}"#));
     }
 
     #[test]

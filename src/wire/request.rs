@@ -9,8 +9,8 @@
 mod draws;
 
 pub use draws::{
-    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, PrizeBody, PrizeOrder, Reset, UndoHandOver, Void, Wipe,
-    desk, win_selector,
+    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, PrizeBody, PrizeOrder, Reset, StageChange, UndoHandOver,
+    Void, Wipe, desk, win_selector,
 };
 
 use super::parse::Invalid;

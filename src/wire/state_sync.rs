@@ -126,7 +126,7 @@ struct ResultView<'a> {
 impl<'a> ResultView<'a> {
     fn of(draw: &'a Draw) -> Self {
         let voided = draw.seats.iter().filter(|seat| seat.voided.is_some());
-        Self { draw: RevealedDraw::of(draw), voided: voided.map(|seat| seat.number.0).collect() }
+        Self { draw: RevealedDraw::without_show(draw), voided: voided.map(|seat| seat.number.0).collect() }
     }
 }
 

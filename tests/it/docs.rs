@@ -30,6 +30,7 @@ const SENT: &[&str] = &[
     "participants_removed",
     "join_code",
     "pong",
+    "stage_orders",
     "identify_ack",
     "already_won",
     "draw_complete_ack",
@@ -39,7 +40,7 @@ const SENT: &[&str] = &[
 ];
 
 /// Types of the messages that clients send.
-const RECEIVED: &[&str] = &["ping", "join_code", "auth", "identify", "draw_complete", "submit_winner_info", "im_here"];
+const RECEIVED: &[&str] = &["ping", "join_code", "auth", "identify", "draw_complete", "submit_winner_info", "im_here", "stage"];
 
 fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("a description is JSON")

@@ -8,7 +8,7 @@ mod harness;
 mod model;
 
 use harness::{PARTICIPANTS_MAX, Writer};
-use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope};
+use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::VoidReason;
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
@@ -111,7 +111,7 @@ impl Simulation {
     }
 
     fn reveal(&mut self) {
-        let answer = self.writer.execute(Command::Reveal);
+        let answer = self.writer.execute(Command::Reveal(Show::Open));
         match &self.model.pending {
             Some(pending) => self.model.reveal(&winners(&answer.unwrap(), DrawId(pending.draw))),
             None => assert_eq!(answer.err().as_ref().and_then(code), Some("REVEAL_FAILED")),

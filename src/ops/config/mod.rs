@@ -94,6 +94,7 @@ impl Config {
             sequencer: Limits {
                 events_max: reader.number("MAX_EVENTS") as u32,
                 announce_after: Duration::from_millis(reader.number("ANNOUNCE_AFTER_MS")),
+                announce_early: Duration::from_millis(reader.number("ANNOUNCE_EARLY_MS")),
                 event_ttl: Duration::from_secs(reader.number("EVENT_TTL_S")),
                 details_ttl: days(app.details_days),
                 backups_dir: data_dir.backups(),

@@ -100,6 +100,9 @@ pub const SETTINGS: &[Setting] = &[
     number("ANNOUNCE_AFTER_MS", "announce-after-ms", "ms", 0, 120_000)
         .default("10000")
         .help("Time from a draw's reveal to its announcement to phones, unless a display reports sooner that its show is over"),
+    number("ANNOUNCE_EARLY_MS", "announce-early-ms", "ms", 0, 2_000)
+        .default("400")
+        .help("Time from the announcement to phones to the planned end of a show, at which every screen shows the winners"),
     number("EVENT_TTL_S", "event-ttl-s", "s", 1, 10 * 366 * 86_400)
         .default("2592000")
         .help("Time from an event's last change to its deletion"),

@@ -6,6 +6,7 @@
 //! to is there; stopping it is the last step of a stop.
 
 use crate::api::socket::SocketMessages;
+use crate::api::stage_registry::Stages;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::base::secret::Secret;
@@ -64,6 +65,8 @@ pub struct Core {
     pub commit_metrics: Arc<CommitMetrics>,
     /// The purges of winners' details, which copies follow.
     pub details_purged: DetailsPurged,
+    /// The screens that show an event.
+    pub stages: Arc<Stages>,
     /// Stopped last.
     pub sequencer: SequencerThread,
 }
@@ -79,6 +82,7 @@ impl Core {
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
+        let stages = Arc::new(Stages::default());
         let clock = Arc::new(SteadyClock::new(journal.clock_record()?));
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
@@ -88,6 +92,7 @@ impl Core {
                 tokens.clone(),
                 Arc::clone(&directory),
                 inbox.clone(),
+                Arc::clone(&stages),
             ))
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
@@ -102,7 +107,7 @@ impl Core {
         });
         let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
         let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, sequencer })
+        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, stages, sequencer })
     }
 }
 

@@ -174,6 +174,7 @@ fn serve(
         tokens: core.tokens,
         rate_limiter: RateLimiter::default(),
         registrations: RegistrationMeters::default(),
+        stages: core.stages,
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),

@@ -64,7 +64,7 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
             ("picks", is_picks(&sealed.picks)),
             ("redraw_of", redraw_of.is_none_or(|(draw, number)| is_id(draw.0) && is_number(number))),
         ],
-        Fact::Revealed { draw, sealed } | Fact::Cancelled { draw, sealed, .. } => {
+        Fact::Revealed { draw, sealed, .. } | Fact::Cancelled { draw, sealed, .. } => {
             &[("draw", is_id(draw.0)), ("picks", is_picks(&sealed.picks))]
         }
         Fact::Announced { draw, .. } => &[("draw", is_id(draw.0))],

@@ -182,11 +182,12 @@ fn about_draws() -> Vec<(Fact, &'static str)> {
             r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":"…","redraw_of":[1,9],"request":"efefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefef"}"#,
         ),
         (
-            Fact::Revealed { draw, sealed: sealed() },
+            Fact::Revealed { draw, sealed: sealed(), show_at: None },
             r#"revealed {"draw":4,"sealed":{"entropy":"abababababababababababababababababababababababababababababababab","picks":[5,2]}}"#,
         ),
         (Fact::Announced { draw, cause: Cause::Completed }, r#"announced {"draw":4,"cause":"completed"}"#),
         (Fact::Announced { draw, cause: Cause::Deadline }, r#"announced {"draw":4,"cause":"deadline"}"#),
+        (Fact::Announced { draw, cause: Cause::ShowEnd }, r#"announced {"draw":4,"cause":"show_end"}"#),
         (Fact::Announced { draw, cause: Cause::NoDisplay }, r#"announced {"draw":4,"cause":"no_display"}"#),
         (Fact::Announced { draw, cause: Cause::NextDraw }, r#"announced {"draw":4,"cause":"next_draw"}"#),
         (

@@ -96,6 +96,9 @@ pub(super) enum FactLayout {
         draw: DrawId,
         #[serde(with = "field")]
         sealed: SealedPick,
+        // Older records have no planned show.
+        #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
+        show_at: Option<Timestamp>,
     },
     Announced {
         #[serde(with = "field")]
@@ -292,6 +295,7 @@ pub(super) enum PhaseLayout {
 pub(super) enum CauseLayout {
     Completed,
     Deadline,
+    ShowEnd,
     NoDisplay,
     NextDraw,
 }

@@ -296,7 +296,7 @@ mod tests {
             let mark = Eligibility { eligible: self.any() > 1, group: Some(self.text().into()), weight: self.any() as u16 };
             vec![
                 Fact::Started { draw, spec: spec.into(), pool: pool.into(), sealed: sealed.clone(), redraw_of, request },
-                Fact::Revealed { draw, sealed: sealed.clone() },
+                Fact::Revealed { draw, sealed: sealed.clone(), show_at: None },
                 Fact::Cancelled { draw, sealed, reason: self.text().into() },
                 Fact::HandedOver { draw, number, desk: self.text().into() },
                 Fact::Registered { number, key: [self.any() as u8; 32], secrets: SecretScope::Registration },

@@ -66,6 +66,32 @@ pub struct DrawReference {
     pub draw_id: Option<u32>,
 }
 
+/// `PATCH stages/{stage_id}`: what it names changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct StageChange {
+    /// True: this stage leads, and no other.
+    pub is_lead: Option<bool>,
+    /// The page: `main` or `lobby`.
+    pub page: Option<String>,
+    /// A black screen.
+    pub is_black: Option<bool>,
+    /// No sound.
+    pub is_muted: Option<bool>,
+    /// The QR code in place of what is shown.
+    pub shows_code: Option<bool>,
+}
+
+impl StageChange {
+    /// Checks the page's name.
+    ///
+    /// # Errors
+    /// For another name.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let is_page = self.page.as_deref().is_none_or(|page| ["main", "lobby"].contains(&page));
+        if is_page { Ok(()) } else { Err(Invalid::field("page", "must be one of main, lobby")) }
+    }
+}
+
 /// `POST draw/cancel`
 #[derive(Deserialize)]
 pub struct Cancel {

@@ -57,6 +57,7 @@ impl Writer {
         let limits = Limits {
             events_max: 4,
             announce_after: Duration::from_secs(3_600),
+            announce_early: Duration::ZERO,
             event_ttl: Duration::from_secs(3_600),
             details_ttl: Duration::from_secs(3_600),
             backups_dir: data.backups(),

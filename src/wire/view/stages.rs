@@ -1,0 +1,62 @@
+//! Views of stages: what each reports, and what the console asks of it.
+
+use super::json;
+use crate::wire::message::StageReport;
+use crate::wire::request::StageChange;
+use serde::Serialize;
+
+/// The requests of the console to a stage. A stage applies them when the revision has changed, so
+/// that the keys at the stage itself go on working.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StageOrders {
+    /// Rises by one per change.
+    pub revision: u32,
+    /// This stage leads: it plays the sound.
+    pub is_lead: bool,
+    /// The page: `main` or `lobby`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+    /// A black screen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_black: Option<bool>,
+    /// No sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_muted: Option<bool>,
+    /// The QR code in place of what is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shows_code: Option<bool>,
+}
+
+impl StageOrders {
+    /// Takes over what `change` names.
+    pub fn change(&mut self, change: &StageChange) {
+        self.revision += 1;
+        self.is_lead = change.is_lead.unwrap_or(self.is_lead);
+        self.page = change.page.clone().or(self.page.take());
+        self.is_black = change.is_black.or(self.is_black);
+        self.is_muted = change.is_muted.or(self.is_muted);
+        self.shows_code = change.shows_code.or(self.shows_code);
+    }
+}
+
+/// A stage.
+#[derive(Serialize)]
+pub struct StageView {
+    /// Its last report.
+    #[serde(flatten)]
+    pub report: StageReport,
+    /// The requests to it.
+    pub orders: StageOrders,
+    /// Milliseconds since its last report.
+    pub reported_ms_ago: u64,
+}
+
+/// The stages of an event, the longest present first.
+pub fn list(stages: Vec<StageView>) -> String {
+    #[derive(Serialize)]
+    struct Stages {
+        total_count: usize,
+        stages: Vec<StageView>,
+    }
+    json(&Stages { total_count: stages.len(), stages })
+}
