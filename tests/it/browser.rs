@@ -7,6 +7,7 @@ mod access;
 mod chromium;
 mod console;
 mod entry;
+mod instant;
 mod people;
 mod phone;
 mod stage;

@@ -1,19 +1,30 @@
 // Run of show tab: the next step, the last results, and their delivery.
 //
 // The main button names the next step. A step names its draw, so that the server refuses a slower
-// second operator and no step is repeated. The button pauses after each step, so that a held or
-// doubled key makes one step.
+// second operator and no step is repeated. The button pauses after each step, whoever took it, so
+// that a held or doubled key makes one step. It rests while a show plays; to announce before its end
+// takes a button that is held.
 
 import { digits, make } from "../shared/dom.js";
 import { Draws } from "./draws.js";
 import { LiveStatus } from "./live-status.js";
+import { Stages } from "./stages.js";
 
 /** Pause of the button after a step. */
 const PAUSE_MS = 900;
+/** Time within which a frame is the answer to this console's own step. */
+const OWN_STEP_MS = 1_500;
+/** Time for which the button that announces before the end of a show is held. */
+const HOLD_MS = 1_000;
+const COUNTDOWN_MS = 100;
+/** Frames of a step, this console's or another operator's. */
+const STEP_FRAMES = ['draw_standby', 'draw_started', 'winner_revealed', 'winner_announced'];
 const WINNERS_MAX = 500;
 const MODES = ['slot', 'card', 'network', 'list'];
 /** Frames after which the prizes have other remainders. */
 const PRIZE_FRAMES = ['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'event_reset'];
+/** PageDown is the forward key of a presenter's clicker. */
+const STEP_KEYS = [' ', 'Enter', 'PageDown'];
 const CALLS = {
   standby: 'draw/standby',
   start: 'draw/start-animation',
@@ -51,8 +62,13 @@ export class Tab {
     this.app = app;
     this.prizes = [];
     this.chosen = null;
+    /** By performance.now(): the clock on the wall may be set back. */
     this.pausedUntil = 0;
+    this.steppedAt = -OWN_STEP_MS;
     this.isBusy = false;
+    this.countdown = null;
+    this.holdTimer = null;
+    this.stages = new Stages(app);
     /** The operator's own number of winners; null for the usual one. */
     this.ownCount = null;
     this.liveStatus = new LiveStatus(app);
@@ -61,6 +77,7 @@ export class Tab {
     this.renderModes();
     app.listeners.add(({ type }) => {
       if (PRIZE_FRAMES.includes(type)) this.loadPrizes();
+      if (STEP_FRAMES.includes(type)) this.noteStep(type);
     });
     this.loadPrizes();
   }
@@ -69,6 +86,11 @@ export class Tab {
     const renderStep = () => this.renderStep();
     this.currentDraw = make('div', { className: 'current-draw', 'aria-live': 'polite' });
     this.stepButton = make('button', { type: 'button', id: 'step', className: 'main step', onclick: () => this.step() });
+    this.announceButton = make('button', { type: 'button', id: 'announce-now', className: 'hold' });
+    for (const name of ['pointerdown', 'keydown']) this.announceButton.addEventListener(name, (press) => this.holdAnnounce(press));
+    for (const name of ['pointerup', 'pointerleave', 'keyup', 'blur']) {
+      this.announceButton.addEventListener(name, () => this.letGo());
+    }
     this.cancelButton = make('button', { type: 'button', id: 'cancel', className: 'danger', onclick: () => this.cancel() });
     this.mode = make('select', { id: 'mode', onchange: renderStep });
     this.count = make('input', { id: 'count', type: 'number', min: 1, max: WINNERS_MAX, onchange: () => this.setCount(Number(this.count.value) || null) });
@@ -84,10 +106,10 @@ export class Tab {
         now,
         this.currentDraw,
         make('div', { className: 'row tuning' }, make('label', {}, mode, this.mode), make('label', {}, winnerCount, this.count)),
-        make('div', { className: 'row' }, this.stepButton, this.cancelButton),
+        make('div', { className: 'row' }, this.stepButton, this.announceButton, this.cancelButton),
       ),
       make('section', { className: 'card list' }, prizes, this.list),
-      this.liveStatus.element,
+      make('div', { className: 'status-column' }, this.liveStatus.element, this.stages.element),
       this.draws.element,
     );
   }
@@ -95,6 +117,7 @@ export class Tab {
   opened() {
     this.loadPrizes();
     this.liveStatus.poll();
+    this.stages.poll();
     this.draws.refresh();
   }
 
@@ -106,8 +129,8 @@ export class Tab {
 
   handleKey(key) {
     const isOnOther = key.target.closest?.('button, a, [role="tab"]') && key.target !== this.stepButton;
-    if (key.key === ' ' || key.key === 'Enter') {
-      if (isOnOther) return;
+    if (STEP_KEYS.includes(key.key)) {
+      if (isOnOther && key.key !== 'PageDown') return;
       key.preventDefault();
       if (!key.repeat) this.step();
     } else if (key.key === 'ArrowDown' || key.key === 'ArrowUp') {
@@ -152,15 +175,60 @@ export class Tab {
   async step() {
     const { app } = this;
     const step = nextStep(app.state, this.chosen);
-    if (!CALLS[step] || this.isBusy || Date.now() < this.pausedUntil) return;
+    if (!CALLS[step] || this.isBusy || this.isPaused() || this.isPlaying()) return;
+    if (step === 'reveal' && !(await this.stages.confirmReveal())) return;
+    await this.take(step);
+  }
+
+  async take(step) {
+    const { app } = this;
     this.isBusy = true;
     this.renderStep();
     const body = this.stepBody(step);
     await app.attempt(() => this.call(step, body), app.t(`did_${step}`));
     this.isBusy = false;
-    this.pausedUntil = Date.now() + PAUSE_MS;
+    this.steppedAt = performance.now();
+    this.pause();
+  }
+
+  pause() {
+    this.pausedUntil = performance.now() + PAUSE_MS;
     setTimeout(() => this.renderStep(), PAUSE_MS + 20);
     this.renderStep();
+  }
+
+  isPaused() {
+    return performance.now() < this.pausedUntil;
+  }
+
+  /** Returns true while a stage plays a planned show. */
+  isPlaying() {
+    const { current } = this.app.state;
+    return current?.status === 'revealed' && this.app.untilShown(current) > 0;
+  }
+
+  /** Pauses after a step, and tells of one that another operator took. */
+  noteStep(type) {
+    const isOwn = this.isBusy || performance.now() - this.steppedAt < OWN_STEP_MS;
+    if (!isOwn && type !== 'winner_announced') this.app.notify(this.app.t('otherPressed'));
+    this.pause();
+  }
+
+  holdAnnounce(press) {
+    const isKey = press.type === 'keydown';
+    if (press.repeat || this.holdTimer || (isKey && !STEP_KEYS.includes(press.key))) return;
+    press.preventDefault();
+    this.announceButton.dataset.held = '';
+    this.holdTimer = setTimeout(() => {
+      this.letGo();
+      if (this.isPlaying() && !this.isBusy) this.take('complete');
+    }, HOLD_MS);
+  }
+
+  letGo() {
+    clearTimeout(this.holdTimer);
+    this.holdTimer = null;
+    delete this.announceButton.dataset.held;
   }
 
   /** Takes a step. A refusal that names the most possible winners sets their number to it. */
@@ -210,6 +278,7 @@ export class Tab {
     this.renderCurrent();
     this.renderStep();
     this.liveStatus.render();
+    this.stages.render();
     this.draws.render();
   }
 
@@ -234,15 +303,23 @@ export class Tab {
   renderStep() {
     const { t, state } = this.app;
     const step = nextStep(state, this.chosen);
-    const isPaused = Date.now() < this.pausedUntil;
-    this.stepButton.textContent = this.isBusy ? t('working') : t(`step_${step}`, this.chosen?.prize_name ?? '');
-    this.stepButton.dataset.step = step;
-    this.stepButton.disabled = !CALLS[step] || this.isBusy || isPaused;
+    const isPlaying = this.isPlaying();
+    this.stepButton.textContent = this.isBusy ? t('working') : isPlaying ? t('playing', this.secondsLeft()) : t(`step_${step}`, this.chosen?.prize_name ?? '');
+    this.stepButton.dataset.step = isPlaying ? 'playing' : step;
+    this.stepButton.disabled = !CALLS[step] || this.isBusy || isPlaying || this.isPaused();
+    this.announceButton.textContent = t('announceNow');
+    this.announceButton.hidden = !isPlaying;
+    clearTimeout(this.countdown);
+    if (isPlaying) this.countdown = setTimeout(() => this.renderStep(), COUNTDOWN_MS);
     this.cancelButton.textContent = t('cancel');
     this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
     for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;
     // A number that is being typed stays as it is.
     if (this.chosen && document.activeElement !== this.count) this.count.value = this.ownCount ?? usualCount(this.chosen, state);
+  }
+
+  secondsLeft() {
+    return (this.app.untilShown(this.app.state.current) / 1000).toFixed(1);
   }
 
   renderPrizes() {

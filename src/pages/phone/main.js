@@ -5,7 +5,6 @@
 // a win.
 
 import { call } from "../shared/api.js";
-import { storeCommitment } from "../shared/commitments.js";
 import { connect } from "../shared/connection.js";
 import { byId, delay, digits, findEvent, setText } from "../shared/dom.js";
 import { applyFrame, initialState } from "../shared/event.js";
@@ -191,8 +190,14 @@ function handleFrame(frame) {
       break;
   }
   model.state = applyFrame(model.state, frame);
-  if (model.state.current) storeCommitment(model.event, model.state.event_session_id, model.state.current);
+  if (model.state.current) keepCommitment(model.state);
   show();
+}
+
+/** Keeps what the draw commits to; the number comes before this part of the page. */
+async function keepCommitment({ event_session_id: session, current }) {
+  const { storeCommitment } = await import("../shared/commitments.js");
+  storeCommitment(model.event, session, current);
 }
 
 function applyNotice(code) {

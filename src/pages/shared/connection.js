@@ -6,6 +6,12 @@
 // it, so a silent connection counts as lost after a timeout.
 
 const PING_MS = 20_000;
+/** Pings in a row on a new socket, and the time between them: they set the clock. */
+const FIRST_PINGS = 5;
+const FIRST_PING_INTERVAL_MS = 250;
+/** Longest time that a page holds winners until the moment at which every page shows them. */
+const HOLD_MAX_MS = 2_500;
+const SAMPLES_MAX = 8;
 /** Silence after which a connection is lost: longer than a ping and its pong need. */
 const SILENCE_MS = 32_000;
 /** Time a socket may take to open. */
@@ -45,6 +51,13 @@ class Connection {
   constructor({ event, role = 'phone', token = null, onFrame, onStatus = () => {} }) {
     Object.assign(this, { event, role, token, onFrame, onStatus });
     this.socket = null;
+    /** The server's clock. */
+    this.clock = new ServerClock();
+    /** The time at which the ping without a pong was sent, by performance.now(). */
+    this.pingSentAt = null;
+    this.firstPings = 0;
+    /** An announcement that waits for its moment, and the frames behind it. */
+    this.held = [];
     this.lastReceivedAt = 0;
     this.failures = 0;
     this.refusals = 0;
@@ -122,6 +135,8 @@ class Connection {
       clearTimeout(deadline);
       hasOpened = true;
       this.refusals = 0;
+      this.pingSentAt = null;
+      this.firstPings = FIRST_PINGS;
       this.authenticate(socket);
     };
     socket.onmessage = ({ data }) => {
@@ -160,16 +175,43 @@ class Connection {
 
   receive(frame) {
     const { type, seq, epoch } = frame;
-    if (type === 'pong') return;
+    if (type === 'pong') {
+      this.readClock(frame);
+      return;
+    }
     if (type === 'state_sync') {
       this.seen = { seq, epoch };
       this.report('live');
+      if (this.firstPings === FIRST_PINGS) this.ping();
     } else if (seq !== undefined) {
       // A duplicate from before the connection was lost.
       if (epoch === this.seen.epoch && this.seen.seq !== null && seq <= this.seen.seq) return;
       this.seen = { seq, epoch };
     }
-    this.onFrame(frame);
+    this.hold(frame);
+  }
+
+  /**
+   * Passes a frame on; an announcement at the moment that the server planned for every page, and
+   * the frames behind it in their order. A state sync holds all of it.
+   */
+  hold(frame) {
+    const { type, show_at: showAt } = frame;
+    if (type === 'state_sync') this.release();
+    const isFirst = this.held.length === 0;
+    const waitMs = type === 'winner_announced' ? this.clock.until(showAt, HOLD_MAX_MS) : 0;
+    if (isFirst && waitMs === 0) {
+      this.onFrame(frame);
+      return;
+    }
+    this.held.push(frame);
+    if (isFirst) setTimeout(() => this.release(), waitMs);
+  }
+
+  release() {
+    const { held } = this;
+    this.held = [];
+    for (const frame of held) this.onFrame(frame);
   }
 
   handleLoss(code) {
@@ -271,6 +313,57 @@ class Connection {
   beat() {
     if (!this.socket) return;
     if (Date.now() - this.lastReceivedAt > SILENCE_MS) this.drop(this.socket);
-    else this.send({ type: 'ping' });
+    else this.ping();
+  }
+
+  ping() {
+    const sentAt = performance.now();
+    // A ping without a pong is not measured again.
+    if (this.send({ type: 'ping' })) this.pingSentAt ??= sentAt;
+  }
+
+  readClock({ server_time: time }) {
+    if (this.pingSentAt === null) return;
+    if (time) this.clock.add(this.pingSentAt, performance.now(), Date.parse(time));
+    this.pingSentAt = null;
+    this.firstPings -= 1;
+    if (this.firstPings > 0) setTimeout(() => this.ping(), FIRST_PING_INTERVAL_MS);
+  }
+}
+
+/**
+ * The server's clock as this page estimates it. A ping's round trip bounds the error, since the
+ * server read its time somewhere within it: the quickest of the last pings counts. The page's own
+ * clock is performance.now(), since the wall clock of a phone may be wrong and may jump.
+ */
+class ServerClock {
+  constructor() {
+    /** The last pings: { roundTripMs, offsetMs }, the newest last. */
+    this.samples = [];
+  }
+
+  /**
+   * Adds a ping sent at `sentAt` whose pong came at `receivedAt`, both by performance.now(), with
+   * the server's time in milliseconds.
+   */
+  add(sentAt, receivedAt, serverMs) {
+    const roundTripMs = receivedAt - sentAt;
+    this.samples.push({ roundTripMs, offsetMs: serverMs - (sentAt + receivedAt) / 2 });
+    if (this.samples.length > SAMPLES_MAX) this.samples.shift();
+  }
+
+  /** The server's time now, in milliseconds since 1970. Needs a first pong. */
+  now() {
+    const best = this.samples.reduce((a, b) => (b.roundTripMs < a.roundTripMs ? b : a));
+    return performance.now() + best.offsetMs;
+  }
+
+  /**
+   * Milliseconds until a time that the server named; 0 when it is past or not named, and without
+   * a pong. At most `mostMs`, so that no wrong clock holds a page up for longer.
+   */
+  until(time, mostMs) {
+    if (!time || this.samples.length === 0) return 0;
+    return Math.min(mostMs, Math.max(0, Date.parse(time) - this.now()));
   }
 }

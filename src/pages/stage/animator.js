@@ -1,9 +1,10 @@
 // Animator of the stage: an animation runs while the winners are unknown, settles on them once, and
 // reports when it has.
 //
-// A stage that did not run the animation itself (it was reloaded, or its connection was down) shows
-// the winners at once, without drum roll or fanfare. A timer bounds the settling: in a hidden tab
-// animations do not advance, and the phones wait for this page.
+// The server plans the moment at which every page shows the winners, and an animation fits the time
+// that is left: a reloaded stage plays the rest, and no stage is early. Without a plan, a stage that
+// did not run the animation itself shows the winners at once, without drum roll or fanfare. A timer
+// bounds the settling, since animations do not advance in a hidden tab.
 
 import { delay } from "../shared/dom.js";
 import { CardAnimation } from "./cards.js";
@@ -16,17 +17,25 @@ const ANIMATIONS = { slot: SlotAnimation, card: CardAnimation, network: NetworkA
 const GRACE_MS = 700;
 /** Pause before the winners appear for people who prefer reduced motion. */
 const REDUCED_MOTION_MS = 1_200;
+/** Time left of a planned show below which there is nothing to play any more. */
+const SHOW_MIN_MS = 400;
+/** Time before the planned moment at which the last movement ends. */
+const REST_MS = 60;
+const PACE_MIN = 0.1;
 const BURST_MODES = ['card', 'network'];
 const SCENES = ['running', 'revealed', 'announced'];
 
 /** Runs at most one animation in `area`. */
 export class Animator {
-  /** `onSettled()`: the winners of a draw are shown; `onPage(page, pages)`: a list shows a page. */
-  constructor({ area, sound, confetti, isReducedMotion, onSettled, onPage }) {
-    Object.assign(this, { area, sound, confetti, isReducedMotion, onSettled, onPage });
+  /**
+   * `untilShown(draw)`: milliseconds until a draw's planned moment, 0 without one; `onSettled()`:
+   * the winners of a draw are shown; `onPage(page, pages)`: a list shows a page.
+   */
+  constructor({ area, sound, confetti, isReducedMotion, untilShown, onSettled, onPage }) {
+    Object.assign(this, { area, sound, confetti, isReducedMotion, untilShown, onSettled, onPage });
     /**
-     * The current draw's animation: { id, mode, animation, durationMs, isRunning, winners,
-     * isSettled, deadline }.
+     * The current draw's animation: { id, mode, animation, durationMs, isRunning, isPlanned,
+     * winners, isSettled, deadline }.
      */
     this.current = null;
   }
@@ -52,8 +61,10 @@ export class Animator {
       current.animation.run();
       this.sound.startRoll();
     } else if (name !== 'running' && !current.winners) {
-      this.settle(current, draw.winners);
+      this.settle(current, draw.winners, this.untilShown(draw));
     }
+    // The moment has come, or the host did not wait for it.
+    if (name === 'announced' && current.isPlanned) this.finish(current);
     if (current.isSettled) this.markVoided(draw.voided ?? []);
   }
 
@@ -74,6 +85,7 @@ export class Animator {
       animation: new Animation(plan),
       durationMs: Animation.durationMs(plan),
       isRunning: false,
+      isPlanned: false,
       winners: null,
       isSettled: false,
       deadline: null,
@@ -98,17 +110,23 @@ export class Animator {
     this.confetti.clear();
   }
 
-  settle(draw, winners) {
+  /** Settles on the winners within the `leftMs` that are planned; 0: at its own pace. */
+  settle(draw, winners, leftMs) {
     draw.winners = winners;
-    if (!draw.isRunning) {
+    draw.isPlanned = leftMs > SHOW_MIN_MS;
+    if (!draw.isRunning && draw.isPlanned) {
+      draw.isRunning = true;
+      draw.animation.run();
+    } else if (!draw.isRunning) {
       draw.animation.show(winners);
       draw.isSettled = true;
       this.onSettled();
       return;
     }
-    draw.deadline = setTimeout(() => this.finish(draw), draw.durationMs + GRACE_MS);
-    const settling = this.isReducedMotion() ? delay(REDUCED_MOTION_MS) : draw.animation.settle(winners);
-    settling.then(() => this.finish(draw));
+    draw.deadline = setTimeout(() => this.finish(draw), draw.isPlanned ? leftMs : draw.durationMs + GRACE_MS);
+    const pace = draw.isPlanned ? Math.max(PACE_MIN, (leftMs - REST_MS) / draw.durationMs) : 1;
+    const settling = this.isReducedMotion() ? delay(REDUCED_MOTION_MS) : draw.animation.settle(winners, pace);
+    if (!draw.isPlanned) settling.then(() => this.finish(draw));
   }
 
   finish(draw) {

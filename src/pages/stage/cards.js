@@ -35,18 +35,19 @@ export class CardAnimation {
     this.spinTimer = setInterval(() => this.spinOne(), SPIN_INTERVAL_MS);
   }
 
-  async settle(winners) {
+  /** Turns the winners' cards, in `pace` times the usual time. */
+  async settle(winners, pace) {
     this.rest();
-    await delay(GATHER_MS);
+    await delay(pace * GATHER_MS);
     for (const [seat, winner] of winners.entries()) {
       const card = this.cards[seat];
-      if (seat > 0) await delay(TURN_INTERVAL_MS - TURN_MS);
+      if (seat > 0) await delay(pace * (TURN_INTERVAL_MS - TURN_MS));
       if (seat === winners.length - 1) {
-        if (!this.isOver) card.lift();
-        await delay(LAST_PAUSE_MS);
+        if (!this.isOver) card.lift(pace);
+        await delay(pace * LAST_PAUSE_MS);
       }
       if (this.isOver) return;
-      await card.turn(winner);
+      await card.turn(winner, pace);
       if (this.isOver) return;
       this.onLand(seat * 2, card.element);
     }
@@ -119,19 +120,19 @@ class Card {
     this.spinning = null;
   }
 
-  lift() {
+  lift(pace) {
     const frames = [
       { transform: 'none' },
       { transform: 'scale(1.06) rotate(-1.2deg)', offset: 0.4 },
       { transform: 'scale(1.06) rotate(1.2deg)' },
     ];
-    this.element.animate(frames, { duration: LAST_PAUSE_MS, easing: 'ease-in-out' });
+    this.element.animate(frames, { duration: pace * LAST_PAUSE_MS, easing: 'ease-in-out' });
   }
 
-  async turn(number) {
+  async turn(number, pace) {
     this.face.textContent = digits(number);
     const turning = this.body.animate([{ transform: 'rotateY(0)' }, { transform: 'rotateY(180deg)' }], {
-      duration: TURN_MS,
+      duration: pace * TURN_MS,
       easing: 'cubic-bezier(0.3, 0, 0.2, 1.25)',
       fill: 'forwards',
     });

@@ -7,11 +7,14 @@ const HIDE_AFTER_MS = 2_800;
 const { body } = document;
 
 /** By the key's place: a Korean keyboard sends other letters from it. */
-const KEYS = { KeyF: 'full', KeyM: 'mute', KeyB: 'black', KeyQ: 'code' };
+const KEYS = { KeyF: 'full', KeyM: 'mute', KeyB: 'black', KeyQ: 'code', Period: 'black' };
+/** Arrows, and the keys of a presenter's clicker. */
+const FORWARD = ['ArrowRight', 'PageDown'];
+const BACK = ['ArrowLeft', 'PageUp'];
 
 /**
  * Wires keys and buttons. `turnPage(by)` turns a list's page; `onCode()` follows a change of the QR
- * code's switch.
+ * code's switch. Returns `set({ isBlack, isMuted, showsCode })`, which sets what is given.
  */
 export function wireControls({ sound, turnPage, onCode }) {
   const actions = {
@@ -34,8 +37,8 @@ export function wireControls({ sound, turnPage, onCode }) {
       actions[action]();
     } else if (event.key === 'Escape' && isBlack()) {
       toggleBlack();
-    } else if (event.key === 'ArrowRight' || event.key === 'ArrowLeft') {
-      turnPage(event.key === 'ArrowRight' ? 1 : -1);
+    } else if (FORWARD.includes(event.key) || BACK.includes(event.key)) {
+      turnPage(FORWARD.includes(event.key) ? 1 : -1);
     }
   });
   document.addEventListener('click', (event) => {
@@ -51,6 +54,13 @@ export function wireControls({ sound, turnPage, onCode }) {
   keepScreenOn();
   document.addEventListener('pointermove', showControls, { passive: true });
   document.addEventListener('focusin', showControls);
+  return {
+    set({ isBlack: toBlack, isMuted, showsCode }) {
+      if (toBlack !== undefined && toBlack !== isBlack()) toggleBlack();
+      if (isMuted !== undefined) sound.setMuted(isMuted);
+      if (showsCode !== undefined && showsCode !== (body.dataset.code !== undefined)) actions.code();
+    },
+  };
 }
 
 let hideTimer = null;

@@ -57,14 +57,15 @@ export class ListAnimation {
     if (!isStill) this.timer = setInterval(() => this.flicker(), FLICKER_MS);
   }
 
-  async settle(winners) {
-    await delay(GATHER_MS);
+  /** Fills in the winners, in `pace` times the usual time. */
+  async settle(winners, pace) {
+    await delay(pace * GATHER_MS);
     if (this.isOver) return;
     this.fill(winners);
     this.showPage(0);
     const shown = [...this.sheet.children].filter((cell) => !cell.hidden);
     const every = Math.ceil(shown.length / LANDINGS_MAX);
-    const pops = shown.map((cell, i) => popIn(cell, i * Math.min(320, FILL_MS / shown.length)));
+    const pops = shown.map((cell, i) => popIn(cell, i * Math.min(320, FILL_MS / shown.length) * pace, pace));
     pops.forEach((pop, i) => {
       if (i % every === 0) pop.finished.then(() => !this.isOver && this.onLand(i / every, shown[i]), () => {});
     });
@@ -140,9 +141,9 @@ export class ListAnimation {
   }
 }
 
-function popIn(cell, delayMs) {
+function popIn(cell, delayMs, pace) {
   return cell.animate([{ transform: 'scale(0.4)', opacity: 0 }, { transform: 'none', opacity: 1 }], {
-    duration: POP_MS,
+    duration: pace * POP_MS,
     delay: delayMs,
     easing: 'cubic-bezier(0.2, 0.8, 0.3, 1.3)',
     fill: 'backwards',

@@ -1,7 +1,7 @@
 // The stage page, for the projector. One connection to the server, one model, one render.
 //
-// It shows the event and draws nothing itself. Winners arrive in a frame, the animation settles on
-// them, and then this page notifies the server, so that phones show them at the same time.
+// It shows the event and draws nothing itself. Winners arrive in a frame with the moment at which
+// every page shows them, and the animation settles on them by then.
 
 import { call } from "../shared/api.js";
 import { connect } from "../shared/connection.js";
@@ -15,6 +15,7 @@ import { wireControls } from "./controls.js";
 import { Lobby } from "./lobby.js";
 import { messages } from "./messages.js";
 import { wirePrizeImage } from "./prize.js";
+import { StageReport } from "./report.js";
 import { Sound } from "./sound.js";
 import { renderStage, sceneOf } from "./view.js";
 
@@ -28,6 +29,8 @@ const RENDER_AFTER_MS = 50;
 const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 const PHASES = { REGISTRATION_OPEN: 'open', REGISTRATION_CLOSED: 'drawing', EVENT_CLOSED: 'closed' };
+/** Longest show that a page waits for. */
+const SHOW_MAX_MS = 20_000;
 const VIEWER = { role: 'phone', token: null, isDisplay: false };
 
 const model = {
@@ -63,11 +66,17 @@ const animator = new Animator({
   sound,
   confetti,
   isReducedMotion,
+  untilShown: ({ show_at: showAt }) => connection?.clock.until(showAt, SHOW_MAX_MS) ?? 0,
   onSettled: announceWinners,
   onPage: setPage,
 });
 wirePrizeImage();
-wireControls({ sound, turnPage: (by) => animator.turnPage(by), onCode: render });
+const controls = wireControls({ sound, turnPage: (by) => animator.turnPage(by), onCode: render });
+const report = new StageReport({
+  send: (message) => access.isDisplay && connection?.send(message),
+  describe: () => ({ page: model.isMain ? 'main' : 'lobby', isReducedMotion: isReducedMotion() }),
+  apply: applyOrders,
+});
 start();
 
 async function start() {
@@ -119,6 +128,7 @@ async function upgrade() {
 function handleFrame(frame) {
   const { type } = frame;
   if (type === 'notice') applyNotice(frame.code);
+  else if (type === 'stage_orders') return report.receive(frame);
   else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
   else if (type === 'winner_announced') holdLobby();
   model.state = applyFrame(model.state, frame);
@@ -149,6 +159,7 @@ function handleStatus({ status, code }) {
   if (status === 'live' || status === 'polling') {
     setShown('connection-dot', false);
     lobby.loadAddress();
+    report.send();
     return;
   }
   dotTimer = setTimeout(() => setShown('connection-dot', true), DOT_AFTER_MS);
@@ -161,6 +172,13 @@ function handleStatus({ status, code }) {
     model.isGone = true;
     render();
   }
+}
+
+/** Does what the console asks of this stage. */
+function applyOrders({ page, is_black: isBlack, is_muted: isMuted, shows_code: showsCode }) {
+  if (page) model.isMain = page === 'main';
+  controls.set({ isBlack, isMuted, showsCode });
+  render();
 }
 
 /** Shows briefly that a draw was called off before its winners were known. */
@@ -178,7 +196,7 @@ function holdLobby() {
   if (!model.isMain) setTimeout(render, LOBBY_WINNERS_MS + 50);
 }
 
-/** The animation has settled: the phones may learn the winners too. */
+/** The animation has settled; without a planned moment, the phones may learn the winners too. */
 function announceWinners() {
   completeDraw();
   // The animator calls this in the middle of a render.
@@ -190,7 +208,7 @@ function announceWinners() {
 /** Completes the draw; repeated with every sync, since the connection may have been down. */
 function completeDraw() {
   const { name, draw } = sceneOf(model);
-  if (access.isDisplay && name === 'revealed') connection?.send({ type: 'draw_complete', draw_id: draw.draw_id });
+  if (access.isDisplay && name === 'revealed' && !draw.show_at) connection?.send({ type: 'draw_complete', draw_id: draw.draw_id });
 }
 
 function setPage(page, pages) {
@@ -211,4 +229,5 @@ function renderSoon() {
 function render() {
   setShown('viewer', model.event !== null && !model.isGone && connection !== null && !model.isDisplay);
   renderStage(model, { animator, lobby, sound }, t);
+  report.renderLead(sound);
 }

@@ -34,6 +34,7 @@ export class NetworkAnimation {
     this.sparks = [];
     this.targets = [];
     this.frame = null;
+    this.pace = 1;
     this.isOver = false;
     this.resizeObserver = new ResizeObserver(() => this.fit());
   }
@@ -50,17 +51,19 @@ export class NetworkAnimation {
     this.requestFrame();
   }
 
-  async settle(winners) {
+  /** Lets the winners rise, in `pace` times the usual time. */
+  async settle(winners, pace) {
+    this.pace = pace;
     if (!this.graph) return this.show(winners);
     const orbs = winners.map(() => make('span', { className: 'orb' }));
     this.orbs.replaceChildren(...orbs);
     this.network.dataset.settling = '';
-    await delay(GATHER_MS);
+    await delay(pace * GATHER_MS);
     const rising = [];
     for (const [seat, winner] of winners.entries()) {
       if (this.isOver) return;
       rising.push(this.rise(orbs[seat], winner, seat));
-      if (seat < winners.length - 1) await delay(intervalMs(winners.length));
+      if (seat < winners.length - 1) await delay(pace * intervalMs(winners.length));
     }
     await Promise.all(rising);
     if (!this.isOver) this.show(winners);
@@ -139,7 +142,7 @@ export class NetworkAnimation {
   /** Paints a ring that closes in on a winner's node; returns false once it is closed. */
   paintTarget({ node, sinceMs }, nowMs) {
     const { context, graph } = this;
-    const share = Math.min(1, (nowMs - sinceMs) / AIM_MS);
+    const share = Math.min(1, (nowMs - sinceMs) / (this.pace * AIM_MS));
     const radius = graph.gap * 0.4 + (1 - share) ** 2 * Math.min(graph.width, graph.height) * 0.42;
     context.strokeStyle = `rgb(255 209 102 / ${Math.round(20 + share * 80)}%)`;
     context.lineWidth = 2 + share * 4;
@@ -154,7 +157,7 @@ export class NetworkAnimation {
     const dealt = this.labels.indexOf(winner);
     const node = dealt >= 0 ? dealt : randomBelow(this.labels.length);
     this.targets.push({ node, sinceMs: performance.now() });
-    await delay(AIM_MS);
+    await delay(this.pace * AIM_MS);
     if (this.isOver) return;
     orb.textContent = digits(winner);
     orb.dataset.winner = winner;
@@ -167,7 +170,7 @@ export class NetworkAnimation {
         { opacity: 1, offset: 0.25 },
         { transform: 'none', opacity: 1 },
       ],
-      { duration: FLY_MS, easing: 'cubic-bezier(0.2, 0.7, 0.25, 1.12)', fill: 'backwards' },
+      { duration: this.pace * FLY_MS, easing: 'cubic-bezier(0.2, 0.7, 0.25, 1.12)', fill: 'backwards' },
     );
     await flight.finished.catch(() => {});
     if (!this.isOver) this.onLand(seat, orb);

@@ -47,11 +47,12 @@ export class SlotAnimation {
     else for (const reel of this.reels) reel.spin();
   }
 
-  async settle(winners) {
+  /** Settles on the winners, in `pace` times the usual time. */
+  async settle(winners, pace) {
     const shown = this.digitsOf(winners[0]);
     const stops = this.reels.map(async (reel, place) => {
-      const slowdown = place === this.places - 1 ? LAST_SLOWDOWN : SLOWDOWN;
-      await reel.stopAt(shown[place], FIRST_STOP_MS + place * STOP_INTERVAL_MS, slowdown);
+      const { ms, rows } = place === this.places - 1 ? LAST_SLOWDOWN : SLOWDOWN;
+      await reel.stopAt(shown[place], pace * (FIRST_STOP_MS + place * STOP_INTERVAL_MS), { ms: pace * ms, rows });
       if (!this.isOver) this.onLand(place, reel.element);
     });
     await Promise.all(stops);

@@ -31,6 +31,7 @@ export class Sound {
     this.drum = null;
     this.rolling = null;
     this.wantsRoll = false;
+    this.isMirror = false;
     this.sleepTimer = null;
     this.isMuted = storage.get(MUTED_KEY) === true;
   }
@@ -56,6 +57,19 @@ export class Sound {
     if (this.isMuted) this.silence();
     else if (this.wantsRoll) this.startRoll();
     this.onChange();
+  }
+
+  /** Mutes or not, as the console asks. */
+  setMuted(isMuted) {
+    if (isMuted !== this.isMuted) this.toggleMute();
+  }
+
+  /** Silent while another stage leads. */
+  setMirror(isMirror) {
+    if (isMirror === this.isMirror) return;
+    this.isMirror = isMirror;
+    if (isMirror) this.silence();
+    else if (this.wantsRoll) this.startRoll();
   }
 
   startRoll() {
@@ -99,7 +113,7 @@ export class Sound {
    */
   wake() {
     const { context } = this;
-    if (!context || this.isMuted) return false;
+    if (!context || this.isMuted || this.isMirror) return false;
     if (context.state === 'suspended') context.resume().catch(() => {});
     clearTimeout(this.sleepTimer);
     this.sleepTimer = setTimeout(() => {

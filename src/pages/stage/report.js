@@ -1,0 +1,79 @@
+// Report of this stage to the server: what it shows, every second and at every change. The answer is
+// what the console asks of it, and whether it leads: the stage that leads plays the sound.
+
+const EVERY_MS = 1_000;
+const ID_KEY = 'stage.id';
+const { body } = document;
+
+export class StageReport {
+  /**
+   * `send(message)` sends to the server; `describe()` gives { page, isReducedMotion };
+   * `apply(orders)` does what the console asks.
+   */
+  constructor({ send, describe, apply }) {
+    Object.assign(this, { sendMessage: send, describe, apply });
+    this.id = ownId();
+    this.isLead = true;
+    this.revision = 0;
+    this.last = '';
+    setInterval(() => this.send(), EVERY_MS);
+    document.addEventListener('visibilitychange', () => this.send());
+    new MutationObserver(() => this.sendChange()).observe(body, { attributes: true });
+  }
+
+  message() {
+    const { page, isReducedMotion } = this.describe();
+    const { state, settled, sound, black, code } = body.dataset;
+    return {
+      type: 'stage',
+      stage_id: this.id,
+      page,
+      scene: state,
+      is_settled: settled === 'true',
+      is_black: black !== undefined,
+      is_muted: sound === 'muted',
+      is_sound_locked: sound === 'locked',
+      is_hidden: document.visibilityState === 'hidden',
+      shows_code: code !== undefined,
+      is_reduced_motion: isReducedMotion,
+      width: innerWidth,
+      height: innerHeight,
+    };
+  }
+
+  send() {
+    const message = this.message();
+    this.last = JSON.stringify(message);
+    this.sendMessage(message);
+  }
+
+  sendChange() {
+    if (JSON.stringify(this.message()) !== this.last) this.send();
+  }
+
+  receive({ type, is_lead: isLead, revision, ...orders }) {
+    this.isLead = isLead;
+    body.dataset.lead = isLead;
+    if (revision === this.revision) return;
+    this.revision = revision;
+    this.apply(orders);
+  }
+
+  /** Only the stage that leads is heard. */
+  renderLead(sound) {
+    sound.setMirror(!this.isLead);
+  }
+}
+
+/** A name that outlives a reload of this tab. */
+function ownId() {
+  const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  try {
+    const id = sessionStorage.getItem(ID_KEY) ?? fresh();
+    sessionStorage.setItem(ID_KEY, id);
+    return id;
+  } catch {
+    // Storage may be forbidden: a reload is then another stage.
+    return fresh();
+  }
+}
