@@ -379,10 +379,11 @@ mod tests {
         let tokens = Tokens::new(&Keys::open(&data).unwrap());
         let handler = || -> Box<dyn MessageHandler> {
             let (settings, admin_token, tokens) = (settings.clone(), admin_token.clone(), tokens.clone());
-            Box::new(SocketMessages::new(settings, admin_token, tokens, Arc::clone(&directory), inbox.clone()))
+            Box::new(SocketMessages::new(settings, admin_token, tokens, Arc::clone(&directory), inbox.clone(), Arc::default()))
         };
         let reactors = Reactors::start(0, handler).unwrap();
         let app = App {
+            stages: Arc::default(),
             settings,
             admin_token,
             join_base: String::new(),
