@@ -8,6 +8,7 @@
 
 mod draws;
 
+pub(crate) use draws::QUANTITY_MAX;
 pub use draws::{
     Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, PrizeBody, PrizeOrder, Reset, UndoHandOver, Void, Wipe,
     desk, win_selector,
@@ -24,7 +25,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// The longest name of a prize or group, title or reason, in characters.
-const NAME_CHARS_MAX: usize = 200;
+pub(crate) const NAME_CHARS_MAX: usize = 200;
 /// The longest consent text and purpose of winners' details, in characters.
 const CONSENT_CHARS_MAX: usize = 2_000;
 const PURPOSE_CHARS_MAX: usize = 500;
