@@ -69,6 +69,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/participants/remove" => desk::remove_participants,
     Both PATCH "/admin/{event_id}/participants/{draw_number}" => desk::mark,
     Both GET "/admin/{event_id}/winners" => desk::winners,
+    Both PUT "/admin/{event_id}/winners/{draw_id}/{draw_number}" => desk::correct_details,
     Both POST "/admin/{event_id}/claims/look-up" => desk::look_up,
     Both POST "/admin/{event_id}/claims/hand-over" => desk::hand_over,
     Both POST "/admin/{event_id}/claims/undo" => desk::undo_hand_over,

@@ -159,14 +159,14 @@ impl Event {
         if event.draws_with_cleared().count() as u32 >= DRAWS_MAX {
             return Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX });
         }
-        let prize = spec.prize_id.and_then(|id| event.prize(id));
-        if let Some(prize) = prize {
+        // A redraw fills a seat that the quantity allowed before.
+        if let (Some(prize), None) = (spec.prize_id.and_then(|id| event.prize(id)), redraw_of) {
             let left = prize.quantity.saturating_sub(event.seats_taken(prize.id, |_| true));
             if left < spec.winner_count {
                 return Err(Refusal::PrizeExhausted { left });
             }
         }
-        let pool = event.eligible_pool(prize);
+        let pool = event.eligible_pool(spec.prize_id, &event.rules_of(spec.prize_id, redraw_of));
         match pool.size {
             _ if event.registered == 0 => return Err(Refusal::NobodyRegistered),
             0 => return Err(Refusal::NobodyLeft),

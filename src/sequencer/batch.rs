@@ -6,7 +6,7 @@
 //! [`Rejection::NotDurable`].
 
 use crate::base::chance;
-use crate::draw::command::{Command, Decision, Outcome, WinSelector};
+use crate::draw::command::{Author, Command, Decision, Outcome, WinSelector};
 use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Refusal, Timestamp};
@@ -73,8 +73,8 @@ impl Sequencer {
                     let result = self.decide(&mut batch, &event, actor, &command);
                     batch.answers.push((reply, event, result));
                 }
-                Request::SubmitDetails { event, number, win, contact, reply } => {
-                    let result = self.submit_details(&mut batch, &event, number, win, contact);
+                Request::SubmitDetails { event, actor, number, win, contact, reply } => {
+                    let result = self.submit_details(&mut batch, &event, actor, (number, win), contact);
                     batch.answers.push((reply, event, result));
                 }
                 Request::Open { event, settings, prizes, reply } => {
@@ -114,25 +114,26 @@ impl Sequencer {
         Ok(outcome)
     }
 
-    /// Stores the first details of a win beside the fact that they came. The address is dropped
-    /// unless the prize is sent.
+    /// Stores the details of a win beside the fact that they came; a correction replaces those
+    /// before. The address is dropped unless the prize is sent.
     fn submit_details(
         &mut self,
         batch: &mut Batch,
         id: &EventId,
-        number: Number,
-        win: WinSelector,
+        actor: Actor,
+        (number, win): (Number, WinSelector),
         contact: Contact,
     ) -> Result<Outcome, Rejection> {
         let Contact { name, phone, address } = contact;
-        let command = Command::ReceiveDetails { pick: win, number, has_address: address.is_some() };
-        let outcome = self.decide(batch, id, Actor::Phone, &command)?;
-        if let Outcome::Details { draw, number, first: true, keeps_address } = outcome {
+        let author = if actor == Actor::Phone { Author::Winner } else { Author::Operator };
+        let command = Command::ReceiveDetails { pick: win, number, author, has_address: address.is_some() };
+        let outcome = self.decide(batch, id, actor, &command)?;
+        if let Outcome::Details { draw, number, keeps_address, .. } = outcome {
             let address = address.filter(|_| keeps_address);
             let details = WinnerDetails { draw, number, name, phone, address, submitted_at: batch.at };
-            let change = batch.changes.get_mut(id).expect("first details are a fact");
+            let change = batch.changes.get_mut(id).expect("details are a fact");
             change.outgoing.push_for_consoles(received_frame(&self.events[id].working.event, &details));
-            batch.entries.last_mut().expect("first details are a fact").details = Some(details);
+            batch.entries.last_mut().expect("details are a fact").details = Some(details);
         }
         Ok(outcome)
     }
