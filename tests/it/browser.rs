@@ -6,6 +6,7 @@
 mod access;
 mod chromium;
 mod console;
+mod lists;
 mod people;
 mod phone;
 mod text;
