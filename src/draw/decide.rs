@@ -59,7 +59,7 @@ impl Event {
         }
         match command {
             Command::Register { number, key, session } => self.register(*number, *key, *session),
-            Command::Standby(request) => self.show_standby(request),
+            Command::Standby(request) => self.show_standby(at, request),
             Command::Start(request) => self.start(at, request, entropy),
             Command::Reveal => self.reveal(),
             Command::RevealDraw(draw) => self.reveal_draw(*draw),

@@ -98,7 +98,7 @@ impl Acknowledged {
         };
         let (r#type, success) = (self.type_name(), true);
         match (self, outcome) {
-            (Self::DrawComplete, Outcome::Completed(id)) => match event.draw(*id) {
+            (Self::DrawComplete, Outcome::Completed(id) | Outcome::CompletedBefore(id)) => match event.draw(*id) {
                 Some(draw) => {
                     let winners = draw.winners().map(|number| number.0).collect();
                     frame(&DrawCompleted { r#type, success, draw_id: draw.id.0, winners })

@@ -107,6 +107,16 @@ pub struct BurstView {
     pub count: u32,
 }
 
+/// The server's wall clock, and the trust in it: `steady`, `new` or `jumped`.
+pub fn clock(trust: &str, now: &str) -> String {
+    #[derive(Serialize)]
+    struct Clock<'a> {
+        trust: &'a str,
+        now: &'a str,
+    }
+    json(&Clock { trust, now })
+}
+
 /// The figures of the server, over all its events.
 #[derive(Serialize)]
 pub struct ServerView {
