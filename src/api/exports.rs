@@ -92,17 +92,6 @@ struct Words {
 }
 
 impl Words {
-    /// The language and the offset that the query names.
-    ///
-    /// # Errors
-    /// 422 for a language or an offset that does not exist.
-    fn of(request: &ApiRequest) -> Result<Self, HttpError> {
-        let offset =
-            |minutes| UtcOffset::of_minutes(minutes).ok_or_else(|| HttpError::invalid("utc_offset_min: must be -840 to 840"));
-        let offset = request.number_in_query("utc_offset_min")?.map(offset).transpose()?;
-        Ok(Self { language: language_in_query(request)?, offset })
-    }
-
     fn of_name(self, name: &'static str) -> &'static str {
         word(name, self.language)
     }
@@ -120,6 +109,17 @@ impl Words {
     }
 }
 
+/// The language and the offset that the query names.
+///
+/// # Errors
+/// 422 for a language or an offset that does not exist.
+fn words_in_query(request: &ApiRequest) -> Result<Words, HttpError> {
+    let offset =
+        |minutes| UtcOffset::of_minutes(minutes).ok_or_else(|| HttpError::invalid("utc_offset_min: must be -840 to 840"));
+    let offset = request.number_in_query("utc_offset_min")?.map(offset).transpose()?;
+    Ok(Words { language: language_in_query(request)?, offset })
+}
+
 /// Exports the event in the path as a file.
 async fn export(
     request: &ApiRequest,
@@ -128,7 +128,7 @@ async fn export(
     write: impl FnOnce(&ExportData) -> Option<Vec<u8>> + Send + 'static,
 ) -> HttpResult {
     let access = request.require_event(AccessLevel::Admin).await?;
-    let words = Words::of(request)?;
+    let words = words_in_query(request)?;
     let permit = file_permit(&request.app)?;
     let mask = requested_mask(request, &access).await?;
     let details = all_details(&request.app, &access.room.id).await?;

@@ -240,7 +240,7 @@ mod tests {
             23 => Command::Cancel { reason: "mistake".into() },
             24..28 => Command::Void { draw, number, reason, redraw },
             28 => Command::MarkParticipant { number, patch },
-            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, author: Author::Winner, has_address: false },
+            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, by: Author::Winner, has_address: false },
             30 => Command::Arrive { draw, number },
             31 => Command::HandOver { draw, number, desk: "lobby".into() },
             32 => Command::UndoHandOver { draw, number },

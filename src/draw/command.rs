@@ -114,7 +114,7 @@ pub enum Command {
         /// The winner.
         number: Number,
         /// The person who hands them in.
-        author: Author,
+        by: Author,
         /// The details include a postal address.
         has_address: bool,
     },

@@ -258,7 +258,7 @@ mod tests {
         let draw = fixture.draw("TV", Slot, 1).unwrap();
         let (id, winner) = (draw.id, draw.winners().next().unwrap());
         let loser = Number(winner.0 % 3 + 1);
-        let hand_in = |pick, number| Command::ReceiveDetails { pick, number, author: Author::Winner, has_address: false };
+        let hand_in = |pick, number| Command::ReceiveDetails { pick, number, by: Author::Winner, has_address: false };
         assert_eq!(fixture.execute(hand_in(WinSelector::Draw(id), loser)), Err(Refusal::NotAWinner));
         assert_eq!(fixture.execute(hand_in(WinSelector::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
         for first in [true, false] {
@@ -318,7 +318,7 @@ mod tests {
         let id = fixture.draw("TV", Slot, 1).unwrap().id;
         let hand_in = |author| {
             let (pick, number) = (WinSelector::Draw(id), Number(1));
-            Command::ReceiveDetails { pick, number, author, has_address: false }
+            Command::ReceiveDetails { pick, number, by: author, has_address: false }
         };
         let first = |outcome| matches!(outcome, Ok(Outcome::Details { first: true, .. }));
         let facts = fixture.facts.len();
@@ -343,7 +343,7 @@ mod tests {
         let hand_in = |draw: &Draw, has_address| Command::ReceiveDetails {
             pick: WinSelector::Draw(draw.id),
             number: draw.seats[0].number,
-            author: Author::Winner,
+            by: Author::Winner,
             has_address,
         };
         assert_eq!(fixture.execute(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");

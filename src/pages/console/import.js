@@ -34,7 +34,7 @@ export async function importPrizes(app) {
   let isDone = false;
   const hint = { placeholder: tImport('pasteHint'), 'aria-label': tImport('paste') };
   const text = make('textarea', { id: 'paste', rows: 7, ...hint });
-  text.spellcheck = false;
+  Object.assign(text, { spellcheck: false, autofocus: true });
   const accept = '.csv,.tsv,.txt,.xlsx';
   const file = make('input', { type: 'file', id: 'import-file', accept, 'aria-label': tImport('file') });
   const onclick = () => importAll();
@@ -50,7 +50,7 @@ export async function importPrizes(app) {
     { className: 'wide', 'aria-label': t('import') },
     make('h2', {}, t('import')),
     make('p', { className: 'quiet' }, tImport('importHow'), make('br'), tImport('headings')),
-    make('p', {}, make('button', { type: 'button', id: 'template', className: 'small', onclick: template }, tImport('template'))),
+    make('p', { className: 'row' }, make('button', { type: 'button', id: 'template', className: 'small', onclick: template }, tImport('template'))),
     text,
     make('label', { className: 'field' }, make('span', {}, tImport('file')), file),
     outcome,
@@ -111,7 +111,7 @@ function previewParts(t, data) {
   const { prizes, errors, error_count: errorCount, count, sheet } = data;
   const summary = errorCount ? tImport('importWrong', errorCount) : tImport('importFine', count, sheet);
   const columns = Object.keys(FIELDS).filter((name) => prizes.some((prize) => prize[name]));
-  const head = make('tr', {}, ['', ...columns.map((name) => t(FIELDS[name]))].map((label) => make('th', { scope: 'col' }, label)));
+  const head = make('tr', {}, [tImport('row'), ...columns.map((name) => t(FIELDS[name]))].map((label) => make('th', { scope: 'col' }, label)));
   const cells = (prize) => [String(prize.row), ...columns.map((name) => cellText(t, name, prize[name]))];
   const rows = prizes.map((prize) => make('tr', {}, cells(prize).map((text) => make('td', { dir: 'auto' }, text))));
   return [
