@@ -12,7 +12,7 @@ use luckydraw::ops::banner::Banner;
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
 use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server::{self, Server, StartError};
-use luckydraw::ops::{doctor, healthcheck, logs};
+use luckydraw::ops::{doctor, healthcheck, licences, logs};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
+        Subcommand::Licences => report(licences::text()),
     }
 }
 
@@ -101,7 +102,10 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
         Signals::listen().map_err(StartError::Threads)?
     };
     let server = server::start(config)?;
-    print_banner(config, &server);
+    // Only a terminal is shown it, and open mode needs none.
+    let event = server.default_event().filter(|_| io::stdout().is_terminal() && !config.app.http.open);
+    let stage_path = event.and_then(|event| runtime.block_on(server.stage_path(&event)));
+    print_banner(config, &server, stage_path.as_deref());
     server.start_watchdog();
     Ok(runtime.block_on(async {
         loop {
@@ -139,7 +143,7 @@ async fn stop(server: Server, mut signals: Signals) -> ExitCode {
     }
 }
 
-fn print_banner(config: &Config, server: &Server) {
+fn print_banner(config: &Config, server: &Server, stage_path: Option<&str>) {
     if config.app.http.open {
         tracing::warn!("open mode: every client is trusted");
     }
@@ -149,6 +153,7 @@ fn print_banner(config: &Config, server: &Server) {
         join_base: server.join_base(),
         event: &event,
         admin_token: server.admin_token(),
+        stage_path,
         open: config.app.http.open,
         on_terminal: io::stdout().is_terminal(),
     };

@@ -126,7 +126,7 @@ impl Sequencer {
     ) -> Result<Outcome, Rejection> {
         let Contact { name, phone, address } = contact;
         let author = if actor == Actor::Phone { Author::Winner } else { Author::Operator };
-        let command = Command::ReceiveDetails { pick: win, number, author, has_address: address.is_some() };
+        let command = Command::ReceiveDetails { pick: win, number, by: author, has_address: address.is_some() };
         let outcome = self.decide(batch, id, actor, &command)?;
         if let Outcome::Details { draw, number, keeps_address, .. } = outcome {
             let address = address.filter(|_| keeps_address);

@@ -6,6 +6,7 @@
 mod access;
 mod chromium;
 mod console;
+mod entry;
 mod lists;
 mod people;
 mod phone;

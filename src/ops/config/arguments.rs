@@ -26,6 +26,8 @@ pub enum Subcommand {
     Doctor { json: bool },
     /// Make or restore a copy.
     Backup(BackupCommand),
+    /// Print the licences of all that is in the binary.
+    Licences,
 }
 
 /// The flags of `healthcheck`.
@@ -62,6 +64,7 @@ pub fn command() -> Command {
                 .arg(json),
         )
         .subcommands(backup_commands())
+        .subcommand(Command::new("licences").about("Print the licences of this program and of every package in it"))
 }
 
 fn backup_commands() -> [Command; 4] {
@@ -103,6 +106,7 @@ pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
         "healthcheck" => {
             Subcommand::Healthcheck(HealthcheckArguments { url: own.remove_one("url"), ready: own.get_flag("ready") })
         }
+        "licences" => Subcommand::Licences,
         "doctor" => Subcommand::Doctor { json: own.get_flag("json") },
         "backup" => {
             let keep = own.remove_one::<u32>("keep").map(|keep| keep as usize);
