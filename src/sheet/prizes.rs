@@ -338,14 +338,16 @@ impl Cells<'_> {
 mod tests {
     use super::*;
     use crate::draw::sample;
+    use std::collections::BTreeSet;
 
     #[test]
     fn fuzzed_tables_are_read_or_refused() {
         let event = sample::event().build();
-        crate::fuzz::run("tables", 500, |file| match table::read(file) {
-            Ok(table) => {
-                let _prizes = read(&table, &event);
-                format!("{} in {:?} of {} rows", table.format, table.encoding, table.rows.len().min(8))
+        crate::fuzz::run("tables", 500, |file| match read_file(file, &event) {
+            Ok((table, parsed)) => {
+                let problems: BTreeSet<_> = parsed.errors.iter().map(|error| error.problem.code()).collect();
+                let rows = (table.rows.len().min(8), parsed.left_out.len().min(2));
+                format!("{} in {:?} of {rows:?} rows, {problems:?}", table.format, table.encoding)
             }
             Err(error) => error.to_string(),
         });

@@ -114,8 +114,8 @@ function showView(name) {
 }
 
 async function findClaim(text) {
+  if (!text.trim() || isSearching) return;
   code = text.trim();
-  if (!code || isSearching) return;
   isSearching = true;
   setText('wrong', '');
   stopScan();
