@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn every_problem_has_a_code_of_its_own() {
         let codes = Problem::ALL.map(Problem::code).into_iter().chain(TableError::ALL.map(TableError::code));
-        let codes: std::collections::BTreeSet<_> = codes.collect();
+        let codes: BTreeSet<_> = codes.collect();
         assert_eq!(codes.len(), Problem::ALL.len() + TableError::ALL.len());
     }
 }
