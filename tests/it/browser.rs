@@ -10,5 +10,6 @@ mod entry;
 mod lists;
 mod people;
 mod phone;
+mod stage;
 mod text;
 mod whole_event;
