@@ -7,6 +7,7 @@ mod access;
 mod chromium;
 mod console;
 mod entry;
+mod lists;
 mod people;
 mod phone;
 mod stage;
