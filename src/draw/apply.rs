@@ -6,6 +6,7 @@
 use super::chunked::Chunked;
 use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
 use super::fact::{Cause, Eligibility, Fact, SealedPick, Settings};
+use super::prize::DrawRules;
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
 
@@ -77,7 +78,7 @@ impl Event {
             Fact::SeatVoided { draw, number, reason } => {
                 self.update_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
             }
-            Fact::DetailsReceived { draw, number } => self.update_seat(*draw, *number, |seat| seat.details_at = Some(at)),
+            Fact::DetailsReceived { draw, number } => self.update_seat(*draw, *number, |seat| seat.note_details(at)),
             Fact::Arrived { draw, number } => self.update_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
             Fact::HandedOver { draw, number, desk } => {
                 self.update_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
@@ -97,7 +98,8 @@ impl Event {
         }
     }
 
-    fn add_draw(&mut self, id: DrawId, draw: Draw) {
+    fn add_draw(&mut self, id: DrawId, mut draw: Draw) {
+        draw.rules = self.rules_of(draw.spec.prize_id, draw.redraw_of);
         self.next_draw = id.0 + 1;
         self.standby = None;
         Arc::make_mut(&mut self.draws).push(Arc::new(draw));
@@ -163,8 +165,13 @@ impl Event {
 }
 
 impl Seat {
+    fn note_details(&mut self, at: Timestamp) {
+        self.details_at = Some(at);
+        self.details_count += 1;
+    }
+
     fn new(number: Number) -> Self {
-        Self { number, voided: None, details_at: None, arrived_at: None, handed_over: None }
+        Self { number, voided: None, details_at: None, details_count: 0, arrived_at: None, handed_over: None }
     }
 }
 
@@ -190,6 +197,7 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
     Draw {
         id: *draw,
         spec: spec.clone(),
+        rules: DrawRules::default(),
         pool: pool.clone(),
         sealed: SealedPick::clone(sealed),
         redraw_of: *redraw_of,
@@ -206,7 +214,7 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show, WinSelector};
+    use super::super::command::{Author, Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show, WinSelector};
     use super::super::fact::VoidReason;
     use super::super::sample::{EventFixture, draw_request, prize};
     use super::super::{LinkId, LinkRole, Mode, PrizeId};
@@ -244,7 +252,7 @@ mod tests {
             23 => Command::Cancel { reason: "mistake".into() },
             24..28 => Command::Void { draw, number, reason, redraw },
             28 => Command::MarkParticipant { number, patch },
-            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false },
+            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, by: Author::Winner, has_address: false },
             30 => Command::Arrive { draw, number },
             31 => Command::HandOver { draw, number, desk: "lobby".into() },
             32 => Command::UndoHandOver { draw, number },

@@ -8,6 +8,7 @@ mod chromium;
 mod console;
 mod entry;
 mod instant;
+mod lists;
 mod people;
 mod phone;
 mod stage;
