@@ -16,6 +16,7 @@ pub mod fact;
 mod lifecycle;
 pub mod pick;
 pub mod prize;
+pub mod proof;
 mod refusal;
 #[cfg(test)]
 pub(crate) mod sample;
