@@ -2,15 +2,17 @@
 //! server need not stop.
 //!
 //! The event's facts are written into a new journal under a secret of its own, so that the server's
-//! secret stays at home. Of the keys only the one that signs tokens travels, since the phones in
-//! the hall hold tokens that it signed. It signs those of the other events too: the file opens what
-//! `secret.key` opens for phones and links, and is created for its owner alone.
+//! secret stays at home. Seeds that no draw has used stay too: they decide later draws. Of the keys
+//! only the one that signs tokens travels, since the phones in the hall hold tokens that it signed.
+//! It signs those of the other events too: the file opens what `secret.key` opens for phones and
+//! links, and is created for its owner alone.
 
 use crate::backup::{BackupError, at};
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
 use crate::base::image_name::ImageName;
 use crate::draw::fact::WinnerDetails;
+use crate::draw::proof::{Hash, SeedChain};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::event_export::{self, EventExport};
 use crate::store::journal::Journal;
@@ -96,7 +98,26 @@ fn collect(reader: &JournalReader, event: &EventId) -> Result<Contents, BackupEr
         };
         entries.push(JournalEntry { event: id, stamped, details });
     })?;
+    drop_unused_seeds(&mut entries);
     Ok(Contents { entries, details: count - details.len(), images: images.into_iter().collect() })
+}
+
+/// Ends every seed chain at the last draw that it was used for, and drops those without a draw.
+fn drop_unused_seeds(entries: &mut Vec<JournalEntry>) {
+    let mut used: BTreeMap<Hash, u32> = BTreeMap::new();
+    for entry in entries.iter() {
+        if let Fact::Started { lock: Some(lock), .. } = &entry.stamped.fact {
+            used.insert(lock.anchor, lock.place);
+        }
+    }
+    entries.retain_mut(|entry| {
+        let Fact::ChainBegun { anchor, length, last } = &mut entry.stamped.fact else { return true };
+        let place = used.get(anchor).copied();
+        let seed = place.and_then(|place| SeedChain::new(*anchor, *last, *length).seed(place));
+        let (Some(place), Some(seed)) = (place, seed) else { return false };
+        (*length, *last) = (place, seed);
+        true
+    });
 }
 
 /// The path of the image that a fact names.

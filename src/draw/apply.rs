@@ -5,7 +5,8 @@
 
 use super::chunked::Chunked;
 use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
-use super::fact::{Eligibility, Fact, SealedPick, Settings};
+use super::fact::{Eligibility, Fact, Settings};
+use super::proof::{RosterTree, SeedChain};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ impl Event {
             links: Arc::default(),
             opened_at: at,
             changed_at: at,
+            chain: None,
+            tree: RosterTree::default(),
+            locked: None,
             participants: Chunked::default(),
             registered: 0,
             eligibilities: Arc::new(vec![Eligibility::default()]),
@@ -50,27 +54,27 @@ impl Event {
             Fact::PhaseChanged { phase } => self.phase = *phase,
             Fact::EntryCodeSet { code } => self.entry_code = code.map(EntryCode::Fixed),
             Fact::EntryCodeRotates => self.entry_code = Some(EntryCode::Rotating),
-            Fact::PrizeAdded { prize } => {
-                self.next_prize = self.next_prize.max(prize.id.0 + 1);
-                Arc::make_mut(&mut self.prizes).push(prize.clone());
+            Fact::PrizeAdded { .. } | Fact::PrizeChanged { .. } | Fact::PrizeRemoved { .. } | Fact::PrizesOrdered { .. } => {
+                self.change_prizes(fact);
             }
-            Fact::PrizeChanged { prize } => {
-                let listed = Arc::make_mut(&mut self.prizes).iter_mut().find(|listed| listed.id == prize.id);
-                *listed.expect("a changed prize is on the list") = prize.clone();
+            Fact::Registered { number, key, secrets } => {
+                self.add_participant(at, *number, KeyTag::new(key, *secrets));
+                self.tree.set(number.0, *key);
             }
-            Fact::PrizeRemoved { prize } => Arc::make_mut(&mut self.prizes).retain(|listed| listed.id != *prize),
-            Fact::PrizesOrdered { order } => {
-                let position = |id| order.iter().position(|ordered| *ordered == id);
-                Arc::make_mut(&mut self.prizes).sort_by_key(|prize| position(prize.id));
-            }
-            Fact::Registered { number, key, secrets } => self.add_participant(at, *number, KeyTag::new(key, *secrets)),
             Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
             Fact::ParticipantsRemoved { ranges } => {
                 ranges.iter().for_each(|(first, last)| (*first..=*last).for_each(|number| self.remove_participant(number)));
             }
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
-            Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact)),
+            Fact::ChainBegun { anchor, length, last } => {
+                self.chain = Some(Arc::new(SeedChain::new(*anchor, *last, *length)));
+            }
+            Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact, self.chain.clone())),
+            Fact::OutsideReceived { draw, words, sealed } => self.update_draw(*draw, |draw| {
+                draw.words = Some(words.clone());
+                draw.sealed = Some(sealed.clone());
+            }),
             Fact::Revealed { draw, sealed } => self.update_draw(*draw, |draw| {
                 draw.revealed_at = Some(at);
                 draw.seats = sealed.picks.iter().map(|number| Seat::new(*number)).collect();
@@ -100,9 +104,31 @@ impl Event {
         }
     }
 
+    fn change_prizes(&mut self, fact: &Fact) {
+        let prizes = Arc::make_mut(&mut self.prizes);
+        match fact {
+            Fact::PrizeAdded { prize } => {
+                self.next_prize = self.next_prize.max(prize.id.0 + 1);
+                prizes.push(prize.clone());
+            }
+            Fact::PrizeChanged { prize } => {
+                let listed = prizes.iter_mut().find(|listed| listed.id == prize.id);
+                *listed.expect("a changed prize is on the list") = prize.clone();
+            }
+            Fact::PrizeRemoved { prize } => prizes.retain(|listed| listed.id != *prize),
+            Fact::PrizesOrdered { order } => {
+                prizes.sort_by_key(|prize| order.iter().position(|ordered| *ordered == prize.id));
+            }
+            _ => unreachable!("only these facts change the list of prizes"),
+        }
+    }
+
     fn add_draw(&mut self, id: DrawId, draw: Draw) {
         self.next_draw = id.0 + 1;
         self.standby = None;
+        if draw.lock.is_some() {
+            self.locked = Some((id, self.tree.clone()));
+        }
         Arc::make_mut(&mut self.draws).push(Arc::new(draw));
     }
 
@@ -145,6 +171,9 @@ impl Event {
         self.standby = None;
         if let Some(session) = session {
             self.session = session;
+            self.chain = None;
+            self.tree = RosterTree::default();
+            self.locked = None;
             self.cleared_draws = Arc::default();
             self.participants = Chunked::default();
             self.registered = 0;
@@ -172,15 +201,18 @@ impl Seat {
 }
 
 /// The draw of a [`Fact::Started`].
-fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
-    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else {
+fn started_draw(at: Timestamp, fact: &Fact, chain: Option<Arc<SeedChain>>) -> Draw {
+    let Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request } = fact else {
         unreachable!("only this fact starts a draw")
     };
     Draw {
         id: *draw,
         spec: spec.clone(),
         pool: pool.clone(),
-        sealed: SealedPick::clone(sealed),
+        sealed: sealed.clone(),
+        lock: lock.clone(),
+        chain: chain.filter(|_| lock.is_some()),
+        words: None,
         redraw_of: *redraw_of,
         request: *request,
         started_at: at,

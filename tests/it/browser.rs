@@ -4,7 +4,7 @@
 //! other module is named for what it tests.
 
 mod access;
-mod chromium;
+pub mod chromium;
 mod console;
 mod people;
 mod phone;

@@ -40,6 +40,7 @@ mod operators;
 mod participants;
 mod pictures;
 mod prizes;
+mod proof;
 mod recovery;
 mod refusals;
 mod registration;

@@ -20,14 +20,17 @@ const CALLS = {
   reveal: 'draw/reveal',
   complete: 'draw/complete',
 };
+/** The calls, and the step that asks for the hall's words first. */
+const STEPS = [...Object.keys(CALLS), 'outside'];
 const STEP_OF_STATUS = { standby: 'start', started: 'reveal', revealed: 'complete' };
 
 /**
- * The next step; only those in CALLS can be taken. Without a current draw, the chosen prize is put
+ * The next step; only those in STEPS can be taken. Without a current draw, the chosen prize is put
  * on standby.
  */
 function nextStep({ current, phase }, chosen) {
   if (phase === 'closed') return 'closed';
+  if (current?.status === 'started' && current.outside === 'hall' && !current.outside_value) return 'outside';
   if (current) return STEP_OF_STATUS[current.status];
   if (!chosen) return 'choose';
   return chosen.remaining === 0 ? 'exhausted' : 'standby';
@@ -140,7 +143,8 @@ export class Tab {
   async step() {
     const { app } = this;
     const step = nextStep(app.state, this.chosen);
-    if (!CALLS[step] || this.isBusy || Date.now() < this.pausedUntil) return;
+    if (!STEPS.includes(step) || this.isBusy || Date.now() < this.pausedUntil) return;
+    if (step === 'outside') return this.giveWords();
     this.isBusy = true;
     this.renderStep();
     const body = this.stepBody(step);
@@ -149,6 +153,22 @@ export class Tab {
     this.pausedUntil = Date.now() + PAUSE_MS;
     setTimeout(() => this.renderStep(), PAUSE_MS + 20);
     this.renderStep();
+  }
+
+  /** Takes the words that the hall called out, reads them back, and sends them. */
+  async giveWords() {
+    const { app } = this;
+    const { t } = app;
+    const { draw_id } = app.state.current;
+    const typed = await app.ask({
+      title: t('wordsTitle'),
+      text: t('wordsText'),
+      yes: t('wordsCheck'),
+      fields: [{ name: 'words', label: t('words'), value: '', maxLength: 100 }],
+    });
+    const words = typed?.words.normalize('NFC').replaceAll(' ', '').toLowerCase();
+    if (!words || !(await app.ask({ title: `‘${words}’`, text: t('wordsReadBack'), yes: t('wordsSend') }))) return;
+    await app.attempt(() => app.call('POST', 'draw/outside', { draw_id, words }), t('did_outside'));
   }
 
   stepBody(step) {
@@ -214,7 +234,7 @@ export class Tab {
     const isPaused = Date.now() < this.pausedUntil;
     this.stepButton.textContent = this.isBusy ? t('working') : t(`step_${step}`, this.chosen?.prize_name ?? '');
     this.stepButton.dataset.step = step;
-    this.stepButton.disabled = !CALLS[step] || this.isBusy || isPaused;
+    this.stepButton.disabled = !STEPS.includes(step) || this.isBusy || isPaused;
     this.cancelButton.textContent = t('cancel');
     this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
     for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;

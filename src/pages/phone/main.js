@@ -5,7 +5,6 @@
 // a win.
 
 import { call } from "../shared/api.js";
-import { storeCommitment } from "../shared/commitments.js";
 import { connect } from "../shared/connection.js";
 import { byId, delay, digits, findEvent, setText } from "../shared/dom.js";
 import { applyFrame, initialState } from "../shared/event.js";
@@ -14,6 +13,7 @@ import { connectionStatus } from "./connection-status.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
 import { messages } from "./messages.js";
 import { RegistrationForms, pendingAttempt, removeTicket, storedTicket, takeEntryPass } from "./registration.js";
+import { Proof } from "./proof.js";
 import { announcementFor, render } from "./view.js";
 import { Wins, reasonOfLoss } from "./wins.js";
 
@@ -32,6 +32,7 @@ const model = {
   privacy: null,
   wins: null,
   selectedWin: null,
+  proof: null,
   isFormSkipped: false,
   voided: null,
   isReset: false,
@@ -191,7 +192,7 @@ function handleFrame(frame) {
       break;
   }
   model.state = applyFrame(model.state, frame);
-  if (model.state.current) storeCommitment(model.event, model.state.event_session_id, model.state.current);
+  model.proof.apply(frame, model.state, ticket);
   show();
 }
 
@@ -382,6 +383,7 @@ async function start() {
     return show();
   }
   const pending = pendingAttempt(model.event);
+  model.proof = new Proof(model.event, show);
   model.ticket = storedTicket(model.event);
   if (model.ticket) {
     model.wins = new Wins(model.event, model.ticket.session);

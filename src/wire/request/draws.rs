@@ -7,6 +7,7 @@ use crate::base::image_name::{self, ImageName};
 use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
 use crate::draw::prize::PrizeVersion;
+use crate::draw::proof::Words;
 use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId};
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
@@ -64,6 +65,15 @@ pub struct DrawAtOnce {
 pub struct DrawReference {
     /// The draw; without one, the draw whose turn it is.
     pub draw_id: Option<u32>,
+}
+
+/// `POST draw/outside`
+#[derive(Deserialize)]
+pub struct OutsideValue {
+    /// The pending draw.
+    pub draw_id: u32,
+    /// The words that the hall called out.
+    pub words: String,
 }
 
 /// `POST draw/cancel`
@@ -210,6 +220,14 @@ impl DrawAtOnce {
         let Self { prize_id, prize_name, prize_rank, prize_image, count, last_draw_id, .. } = self;
         let draw_mode = Some(Mode::List.name().into());
         DrawBody { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count: Some(count), last_draw_id }
+    }
+}
+
+impl OutsideValue {
+    /// The draw and its words.
+    pub fn parts(self) -> Result<(DrawId, Words), Invalid> {
+        let words = Words::parse(&self.words).ok_or_else(|| Invalid::field("words", Words::RULE))?;
+        Ok((DrawId(self.draw_id), words))
     }
 }
 

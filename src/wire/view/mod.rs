@@ -8,6 +8,7 @@ pub mod draws;
 pub mod events;
 pub mod people;
 pub mod prizes;
+pub mod proof;
 
 use crate::draw::{LinkRole, Phase, Status};
 use serde::Serialize;
