@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Asks the running server whether it is alive.
+/// Checks the liveness of the running server.
 fn run_healthcheck(config: &Config, arguments: &HealthcheckArguments) -> ExitCode {
     let result = healthcheck::run(config, arguments).map(|status_line| format!("{status_line}\n"));
     report(result)
@@ -143,7 +143,7 @@ async fn stop(server: Server, mut signals: Signals) -> ExitCode {
     let (sender, stopped) = oneshot::channel();
     let stop = move || {
         server.stop();
-        // Nobody receives after a second signal.
+        // There is no receiver after a second signal.
         let _ = sender.send(());
     };
     if let Err(error) = std::thread::Builder::new().name("stop".into()).spawn(stop) {

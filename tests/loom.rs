@@ -1,8 +1,10 @@
 //! The roster under loom: every interleaving of a few threads, and every value that a relaxed load
 //! may return, within the bound below.
 //!
-//! The file under test is the server's, compiled here against loom's atomics.
+//! The files under test are the server's, compiled here against loom's atomics.
 
+#[path = "../src/live/claim_table.rs"]
+mod claim_table;
 #[path = "../src/live/roster.rs"]
 mod roster;
 
@@ -10,7 +12,9 @@ mod sync {
     pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub use loom::thread::yield_now;
 
-    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+    pub type Words<const N: usize> = Box<[[AtomicU64; N]]>;
+
+    pub fn zeros<const N: usize>(len: usize) -> Words<N> {
         (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
     }
 }
@@ -192,21 +196,26 @@ fn a_key_whose_number_went_back_claims_anew_and_once() {
 
 #[test]
 fn a_claim_while_the_roster_grows_is_known_to_the_next_roster_or_made_there() {
-    explore(|| {
-        let roster = Arc::new(Roster::new(2, 1));
+    // The first gets a further table, the second has room in its own.
+    [2, 3].into_iter().for_each(grow_under_a_claim);
+}
+
+fn grow_under_a_claim(participants_max: u32) {
+    explore(move || {
+        let roster = Arc::new(Roster::new(participants_max, 1));
         let claiming = {
             let roster = roster.clone();
             thread::spawn(move || roster.claim(&key(8, 5)))
         };
-        let grown = roster.grown(1, |_| true);
+        let grown = roster.grown(1);
         assert!(roster.is_sealed());
         match claiming.join().unwrap() {
             Some(number) => assert_eq!(grown.find(&key(8, 5)), Some(number)),
             None => assert_eq!(grown.find(&key(8, 5)), None),
         }
-        let keys = [key(8, 5), key(16, 5), key(24, 5), key(32, 5)];
-        let mut given = keys.map(|key| grown.claim(&key));
+        let mut given: Vec<_> = (1..=u64::from(participants_max) + 2).map(|high| grown.claim(&key(8 * high, 5))).collect();
         given.sort();
-        assert_eq!(given, [None, Some(1), Some(2), Some(3)], "no number is lost and none is given twice");
+        let all = [None].into_iter().chain((1..=participants_max + 1).map(Some));
+        assert_eq!(given, all.collect::<Vec<_>>(), "no number is lost and none is given twice");
     });
 }

@@ -7,20 +7,35 @@ use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::thread;
 
-/// The roster compiled a second time, against atomics that count its operations.
+/// The roster and its table compiled a second time, against atomics that count their operations.
+#[path = "../src/live/claim_table.rs"]
+#[allow(dead_code, reason = "only claims are counted here")]
+mod claim_table;
 #[path = "../src/live/roster.rs"]
 #[allow(dead_code, reason = "only claims are counted here")]
 mod counted;
 
 mod sync {
-    use std::sync::atomic;
     pub use std::sync::atomic::Ordering;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::{Mutex, MutexGuard, atomic};
     pub use std::thread::yield_now;
 
     /// Slots that were taken.
     pub static SLOTS_TAKEN: atomic::AtomicU32 = atomic::AtomicU32::new(0);
     /// Numbers that were taken.
     pub static NUMBERS_TAKEN: atomic::AtomicU32 = atomic::AtomicU32::new(0);
+    /// Words that were read.
+    pub static WORDS_READ: atomic::AtomicU32 = atomic::AtomicU32::new(0);
+    /// Held by the test that counts.
+    pub static COUNTING: Mutex<()> = Mutex::new(());
+
+    /// Counts from 0 until the guard is dropped.
+    pub fn count() -> MutexGuard<'static, ()> {
+        let guard = COUNTING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        [&SLOTS_TAKEN, &NUMBERS_TAKEN, &WORDS_READ].into_iter().for_each(|count| count.store(0, Relaxed));
+        guard
+    }
 
     #[derive(Debug)]
     pub struct AtomicU64(atomic::AtomicU64);
@@ -30,6 +45,7 @@ mod sync {
             Self(atomic::AtomicU64::new(value))
         }
         pub fn load(&self, ordering: Ordering) -> u64 {
+            WORDS_READ.fetch_add(1, Relaxed);
             self.0.load(ordering)
         }
         pub fn store(&self, value: u64, ordering: Ordering) {
@@ -37,7 +53,7 @@ mod sync {
         }
         pub fn compare_exchange(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
             let result = self.0.compare_exchange(current, new, success, failure);
-            SLOTS_TAKEN.fetch_add(u32::from(result.is_ok()), Ordering::Relaxed);
+            SLOTS_TAKEN.fetch_add(u32::from(result.is_ok()), Relaxed);
             result
         }
         pub fn swap(&self, value: u64, ordering: Ordering) -> u64 {
@@ -48,7 +64,9 @@ mod sync {
         }
     }
 
-    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
+    pub type Words<const N: usize> = Box<[[AtomicU64; N]]>;
+
+    pub fn zeros<const N: usize>(len: usize) -> Words<N> {
         (0..len).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect()
     }
 
@@ -66,7 +84,7 @@ mod sync {
             self.0.store(value, ordering);
         }
         pub fn fetch_add(&self, value: u32, ordering: Ordering) -> u32 {
-            NUMBERS_TAKEN.fetch_add(1, Ordering::Relaxed);
+            NUMBERS_TAKEN.fetch_add(1, Relaxed);
             self.0.fetch_add(value, ordering)
         }
         pub fn swap(&self, value: u32, ordering: Ordering) -> u32 {
@@ -158,6 +176,7 @@ fn a_full_roster_has_assigned_every_number_and_still_finds_them() {
 fn refusals_take_at_most_one_slot_per_thread_and_retries_take_none() {
     use std::sync::atomic::Ordering::Relaxed;
     const NUMBERS: u32 = 2_000;
+    let _counting = sync::count();
     let roster = counted::Roster::new(NUMBERS, 1);
     on_all_threads(|thread| {
         for i in 0..2_000 {
@@ -222,7 +241,7 @@ fn a_roster_grows_under_its_claims_and_every_key_keeps_one_number() {
     let claims = on_all_threads(|thread| {
         if thread == 0 {
             for _ in 0..39 {
-                let grown = latest().grown(100, |_| true);
+                let grown = latest().grown(100);
                 assert!(latest().is_sealed());
                 *current.lock().unwrap() = grown.into();
                 thread::yield_now();
@@ -241,11 +260,42 @@ fn a_roster_grows_under_its_claims_and_every_key_keeps_one_number() {
 }
 
 #[test]
-fn a_grown_roster_forgets_the_keys_of_removed_numbers_and_gives_what_came_back() {
+fn a_roster_grows_without_a_walk_over_its_keys() {
+    use std::sync::atomic::Ordering::Relaxed;
+    const PHONES: usize = 20_000;
+    let _counting = sync::count();
+    let mut roster = counted::Roster::new(PHONES as u32, 1);
+    (0..PHONES).for_each(|phone| assert!(roster.claim(&key(phone)).is_some()));
+    let before = sync::WORDS_READ.load(Relaxed);
+    roster = roster.grown(PHONES as u32);
+    assert_eq!(sync::WORDS_READ.load(Relaxed), before, "no slot is read");
+    (0..2 * PHONES).for_each(|phone| assert_eq!(roster.claim(&key(phone)), Some(phone as u32 + 1)));
+    assert_eq!(roster.claim(&key(2 * PHONES)), None);
+}
+
+#[test]
+fn a_roster_that_grows_one_by_one_has_few_tables() {
+    let mut roster = Roster::new(100, 1);
+    for phone in 0..3_000 {
+        if phone >= 100 {
+            roster = roster.grown(1);
+        }
+        assert_eq!(roster.claim(&key(phone)), Some(phone as u32 + 1));
+        assert_eq!(roster.claim(&key(phone + 1)).is_none(), phone >= 99);
+    }
+    assert!((0..3_000).all(|phone| roster.find(&key(phone)) == Some(phone as u32 + 1)));
+    let text = format!("{roster:?}");
+    let tables: u32 = text.split("tables: ").nth(1).and_then(|rest| rest.split([',', ' ']).next()?.parse().ok()).unwrap();
+    assert!((2..=6).contains(&tables), "each is twice as large as the one before: {text}");
+}
+
+#[test]
+fn a_grown_roster_gives_what_came_back_and_nothing_that_is_forgotten() {
     let roster = Roster::new(4, 1);
     (1..=4).for_each(|phone| assert_eq!(roster.claim(&key(phone)), Some(phone as u32)));
     roster.give_back(&key(3), 3);
-    let grown = roster.grown(1, |number| number != 2);
+    assert!(roster.forget(&key(2), 2) && !roster.forget(&key(2), 2) && !roster.forget(&key(1), 2), "once, and from its key");
+    let grown = roster.grown(1);
     assert_eq!(roster.claim(&key(9)), None, "the roster before gives nothing any more");
     assert_eq!(
         (grown.find(&key(1)), grown.find(&key(2)), grown.find(&key(3)), grown.find(&key(4))),
@@ -279,5 +329,5 @@ fn a_number_that_could_be_assigned_again_is_not_restored() {
 fn debug_output_holds_no_key() {
     let roster = Roster::new(10, 1);
     roster.claim(&key(1));
-    assert_eq!(format!("{roster:?}"), "Roster { next: 2, slots: 16, .. }");
+    assert_eq!(format!("{roster:?}"), "Roster { next: 2, tables: 1, .. }");
 }

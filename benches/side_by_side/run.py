@@ -80,6 +80,9 @@ class System:
     def large_fan_options(self):
         return [*self.socket_options(), "-d", FLOOR_FRAME % "x", "--pad", "2900"]
 
+    def make_ready_for_fan(self, port):
+        pass
+
     def register_options(self):
         return ["-d", '{"event_id":"bench","request_id":"bench-request-{N}-0123456789"}']
 
@@ -105,6 +108,11 @@ class Luckydraw(System):
 
     def large_fan_options(self):
         return self.fan_options(LARGE)
+
+    def make_ready_for_fan(self, port):
+        """A standby needs somebody who can win."""
+        body = json.dumps({"event_id": EVENT}).encode()
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/luckydraw/register", body, 10).close()
 
     def register_options(self):
         return ["--rpath", "/api/luckydraw/register", "--id-key", '"draw_number":', *super().register_options()]
@@ -269,6 +277,7 @@ def require_complete(system, result, sockets):
 def fan(table, server, sockets, broadcasts, *more, large=False, observe=lambda: None):
     """Runs the fan client and requires that every frame arrives. Returns a function that adds one of its figures to the table."""
     options = server.system.large_fan_options() if large else server.system.fan_options()
+    server.system.make_ready_for_fan(server.port)
     result = server.run_client("fan", "-n", sockets, "-b", broadcasts, *more, *options, observe=observe)
     require_complete(server.system, result, sockets)
     return lambda row, key, unit, scale=1: table.add(row, server.system.name, result[key] * scale, unit)
@@ -389,6 +398,7 @@ def measure_tls(table, binary):
             with started(system) as server:
                 target = ["--port", server.port, "--certificate", certificate] if is_sealed else ["--port", plain_port]
                 broadcasts = 20 if sockets == 3_000 else 2
+                system.make_ready_for_fan(plain_port)
                 result = server.run_tls_client(*target, "--trigger-port", plain_port, "--sockets", sockets, "--broadcasts", broadcasts)
             if result["delivered"] != result["expected"]:
                 raise RuntimeError(f"{name} lost frames: {result}")

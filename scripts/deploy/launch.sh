@@ -1,18 +1,26 @@
 #!/bin/sh
 # Sets up a luckydraw server on a fresh Debian 12/13 or Ubuntu 22.04/24.04. Give it as user data (a
-# launch script), or run it as root. A second run changes only what differs. It is one file because
-# user data is one file.
+# launch script), or run it as root. It is one file because user data is one file.
 #
-#   launch.sh [--binary FILE | --url URL --sha256 HEX] [--domain NAME --contact MAIL | --port N]
+#   launch.sh [--binary FILE | --url URL --sha256 HEX] [ADDRESS]
 #   launch.sh --print NAME      prints a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
+#   launch.sh --help            prints this
+#
+# ADDRESS is one of
+#   --domain NAME --contact MAIL    HTTPS on port 443 with a certificate of Let's Encrypt; port 80 redirects to it
+#   --port N                        plain HTTP on this port
+#   --port N --domain NAME          the same, for a proxy that has the certificate of that name
+#
+# Without ADDRESS, the first run takes port 80, and a later run keeps what is there. A later run
+# with another ADDRESS changes the address; other settings, the token and the data stay.
 #
 # User data gets no arguments: set the same values here instead.
 BINARY=${BINARY:-}              # the server's binary on this machine
 BINARY_URL=${BINARY_URL:-}      # or its address, with its checksum
 BINARY_SHA256=${BINARY_SHA256:-}
-DOMAIN=${DOMAIN:-}              # host name and mail address for a certificate; with both, port 443 speaks HTTPS and 80 redirects to it
+DOMAIN=${DOMAIN:-}
 CONTACT=${CONTACT:-}
-PORT=${PORT:-80}                # the port for plain HTTP otherwise
+PORT=${PORT:-}
 SWAP_MIB=${SWAP_MIB:-1024}
 set -eu
 
@@ -20,10 +28,13 @@ HOME_DIR=/opt/luckydraw         # releases/ID/luckydraw, and the link `current` 
 STATE_DIR=/var/lib/luckydraw    # the journal and its keys: the folder to back up
 SETTINGS=/etc/luckydraw/luckydraw.env
 TOKEN=/etc/luckydraw/admin-token
+UNITS=/etc/systemd/system
 CHANGED=$HOME_DIR/changed       # exists until the server is restarted with the changes
 
 say() { printf 'launch: %s\n' "$*"; }
 die() { printf 'launch: %s\n' "$*" >&2; exit 1; }
+
+help() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"; }
 
 speaks_tls() { [ -n "$CONTACT" ]; }
 sockets() { if speaks_tls; then echo luckydraw.socket luckydraw-redirect.socket; else echo luckydraw.socket; fi; }
@@ -84,8 +95,8 @@ service_unit() { cat <<EOF
 [Unit]
 Description=luckydraw, a live lucky draw
 Requires=$(sockets)
-After=$(sockets) network-online.target time-sync.target
-Wants=network-online.target
+After=$(sockets) time-sync.target$(if speaks_tls; then echo ' network-online.target'; fi)
+$(if speaks_tls; then printf '# A certificate is ordered over the network.\nWants=network-online.target'; fi)
 # Restarts are unlimited: a limit would close the socket too.
 StartLimitIntervalSec=0
 
@@ -166,16 +177,50 @@ write_file() {
     if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2"; : >"$CHANGED"; say "wrote $2"; fi
 }
 
+# The value of a setting on this machine; empty without one.
+setting() { if [ -f "$SETTINGS" ]; then sed -n "s/^$1=//p" "$SETTINGS" | tail -n 1; fi; }
+
+# Completes the address: as asked for, else as this machine has it, else port 80. Changes nothing.
+choose_address() {
+    if [ -n "$CONTACT" ] && [ -n "$PORT" ]; then die "--contact is for HTTPS on port 443: leave out --port"; fi
+    if [ -n "$CONTACT" ] && [ -z "$DOMAIN" ]; then die "a certificate needs a host name: --domain"; fi
+    if [ -n "$DOMAIN" ] && [ -z "$CONTACT$PORT" ]; then
+        die "--domain needs --contact MAIL for a certificate, or --port N behind a proxy that has one"
+    fi
+    if [ -z "$DOMAIN$CONTACT$PORT" ] && [ -f "$SETTINGS" ]; then
+        DOMAIN=$(setting LUCKYDRAW_DOMAIN) CONTACT=$(setting LUCKYDRAW_ACME_CONTACT)
+        bind=$(setting LUCKYDRAW_BIND)
+        case "$bind" in
+            '[::]:'*) PORT=${bind##*:} ;;
+            *) die "$SETTINGS has LUCKYDRAW_BIND=$bind, which is not the socket unit's: name the address, --domain or --port" ;;
+        esac
+        if speaks_tls; then PORT=; fi
+    fi
+    PORT=${PORT:-80}
+    case "$PORT" in *[!0-9]* | ?????? | 0*) die "$PORT is no port" ;; esac
+    [ "$PORT" -le 65535 ] || die "$PORT is no port"
+    case "$DOMAIN" in *[!A-Za-z0-9.-]* | .* | -*) die "$DOMAIN is no host name" ;; esac
+    case "$CONTACT" in *[!A-Za-z0-9@._+-]*) die "$CONTACT is no mail address" ;; '' | *?@?*) ;; *) die "$CONTACT is no mail address" ;; esac
+}
+
+check_binary() {
+    if [ -n "$BINARY_URL" ]; then
+        [ -z "$BINARY" ] || die "--binary or --url, not both"
+        case "$BINARY_SHA256" in *[!0-9a-fA-F]* | '') die "--url needs --sha256 and 64 hexadecimal digits" ;; esac
+        [ ${#BINARY_SHA256} = 64 ] || die "--sha256 has 64 hexadecimal digits"
+    fi
+    [ -z "$BINARY" ] || [ -f "$BINARY" ] || die "there is no file $BINARY"
+}
+
 check_system() {
     [ "$(id -u)" = 0 ] || die "run it as root"
-    if speaks_tls && [ -z "$DOMAIN" ]; then die "a certificate needs a host name: --domain"; fi
-    mkdir -p "$HOME_DIR"
     # shellcheck disable=SC1091
     . /etc/os-release
     case "$ID:$VERSION_ID" in
         debian:12 | debian:13 | ubuntu:22.04 | ubuntu:24.04) say "$PRETTY_NAME" ;;
         *) die "this is for Debian 12/13 and Ubuntu 22.04/24.04, not for $PRETTY_NAME" ;;
     esac
+    mkdir -p "$HOME_DIR"
 }
 
 # Installs missing packages only; without any, no mirror is asked.
@@ -186,9 +231,10 @@ install_packages() {
     [ -z "$missing" ] && return
     say "installing$missing"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
+    # Without a network, the defaults wait for minutes.
+    quick='-o Acquire::Retries=1 -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10'
     # shellcheck disable=SC2086
-    apt-get install -y -qq --no-install-recommends $missing
+    apt-get update -qq $quick && apt-get install -y -qq --no-install-recommends $quick $missing || die "cannot install$missing: is there a network?"
 }
 
 make_user() {
@@ -226,29 +272,41 @@ write_settings() {
         (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$TOKEN")
         say "made the admin token, in $TOKEN"
     fi
-    if [ -f "$SETTINGS" ]; then say "kept $SETTINGS"; return; fi
-    {
-        echo "# The server's settings (luckydraw --help): systemctl restart luckydraw after a change."
-        echo "# The socket units' addresses, for healthcheck and doctor."
-        if speaks_tls; then
-            printf '%s\n' 'LUCKYDRAW_BIND=[::]:443' 'LUCKYDRAW_REDIRECT_BIND=[::]:80' "LUCKYDRAW_ACME_CONTACT=$CONTACT"
-            echo "# Plain HTTP, for healthcheck."
-            echo "LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000"
-        else
-            echo "LUCKYDRAW_BIND=[::]:$PORT"
-        fi
-        echo "LUCKYDRAW_DATA_DIR=$STATE_DIR"
-        echo "LUCKYDRAW_WORKERS=2"
-        if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
-    } | write_file 644 "$SETTINGS"
+    { other_settings; address_settings; } >"$HOME_DIR/settings"
+    write_file 644 "$SETTINGS" <"$HOME_DIR/settings"
+    rm "$HOME_DIR/settings"
+}
+
+# The settings beside the address: the operator's own, or those of a first run.
+other_settings() {
+    if [ -f "$SETTINGS" ]; then
+        sed '/^# The address, as launch.sh wrote it/d; /^# The socket units. addresses/d; /^# Plain HTTP, for healthcheck/d; /^LUCKYDRAW_\(BIND\|REDIRECT_BIND\|PLAIN_BIND\|ACME_CONTACT\|DOMAIN\)=/d' "$SETTINGS"
+        return
+    fi
+    echo "# The server's settings (luckydraw --help): systemctl restart luckydraw after a change."
+    echo "LUCKYDRAW_DATA_DIR=$STATE_DIR"
+    echo "LUCKYDRAW_WORKERS=2"
+}
+
+# The address. The socket units have it too, so both are written by the same run.
+address_settings() {
+    echo "# The address, as launch.sh wrote it for the socket units too: run launch.sh again to change it."
+    if speaks_tls; then
+        printf '%s\n' 'LUCKYDRAW_BIND=[::]:443' 'LUCKYDRAW_REDIRECT_BIND=[::]:80' "LUCKYDRAW_ACME_CONTACT=$CONTACT"
+        # Plain HTTP, for healthcheck.
+        echo 'LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000'
+    else
+        echo "LUCKYDRAW_BIND=[::]:$PORT"
+    fi
+    if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
 }
 
 # Installs the first binary; scripts/deploy/push brings later ones.
 install_binary() {
     mkdir -p "$HOME_DIR/releases"
     if [ -n "$BINARY_URL" ]; then
-        [ -n "$BINARY_SHA256" ] || die "a URL needs its SHA-256"
-        curl -fsSL --retry 5 --max-time 300 -o "$HOME_DIR/download" "$BINARY_URL"
+        say "downloading $BINARY_URL"
+        curl -fsSL --retry 3 --connect-timeout 10 --max-time 300 -o "$HOME_DIR/download" "$BINARY_URL" || die "the download failed"
         echo "$BINARY_SHA256  $HOME_DIR/download" | sha256sum -c --quiet - || die "the download does not match its checksum"
         BINARY=$HOME_DIR/download
     fi
@@ -268,18 +326,26 @@ install_binary() {
 
 start() {
     install -d -m 700 -o luckydraw -g luckydraw "$STATE_DIR"
-    service_unit | write_file 644 /etc/systemd/system/luckydraw.service
-    main_socket | write_file 644 /etc/systemd/system/luckydraw.socket
-    if speaks_tls; then socket_unit 80 redirect | write_file 644 /etc/systemd/system/luckydraw-redirect.socket; fi
+    before=$(cat "$UNITS/luckydraw.socket" "$UNITS/luckydraw-redirect.socket" 2>/dev/null || :)
+    # A socket keeps its port until it is stopped.
+    if has_systemd && [ -n "$before" ] && [ "$before" != "$(main_socket; if speaks_tls; then socket_unit 80 redirect; fi)" ]; then
+        say "the address changes: stopping the server"
+        systemctl stop luckydraw.service luckydraw.socket
+        if [ -f "$UNITS/luckydraw-redirect.socket" ]; then systemctl disable --now --quiet luckydraw-redirect.socket; fi
+    fi
+    service_unit | write_file 644 "$UNITS/luckydraw.service"
+    main_socket | write_file 644 "$UNITS/luckydraw.socket"
+    if speaks_tls; then socket_unit 80 redirect | write_file 644 "$UNITS/luckydraw-redirect.socket"; else rm -f "$UNITS/luckydraw-redirect.socket"; fi
     if ! has_systemd; then
         say "left out: systemd is not running, so nothing was started; by hand:"
-        say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups $HOME_DIR/current/luckydraw"
+        say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups --inh-caps=+net_bind_service --ambient-caps=+net_bind_service $HOME_DIR/current/luckydraw"
         return
     fi
     systemctl daemon-reload
     # shellcheck disable=SC2046
     systemctl enable --now --quiet $(sockets)
     [ -e "$HOME_DIR/current" ] || return 0
+    say "starting the server$(if speaks_tls; then echo ', which waits for the network first'; fi)"
     systemctl enable --quiet luckydraw.service
     if [ -e "$CHANGED" ]; then systemctl restart luckydraw.service; else systemctl start luckydraw.service; fi
     rm -f "$CHANGED"
@@ -302,6 +368,10 @@ firewall_note() {
 
 while [ $# -gt 0 ]; do
     case "$1" in
+        -h | --help) help; exit ;;
+        --*) [ $# -ge 2 ] && [ -n "$2" ] || die "$1 needs a value; launch.sh --help" ;;
+    esac
+    case "$1" in
         --binary) BINARY=$2 ;;
         --url) BINARY_URL=$2 ;;
         --sha256) BINARY_SHA256=$2 ;;
@@ -309,6 +379,7 @@ while [ $# -gt 0 ]; do
         --contact) CONTACT=$2 ;;
         --port) PORT=$2 ;;
         --print)
+            PORT=${PORT:-80}
             case "$2" in
                 luckydraw.service) service_unit ;;
                 luckydraw.socket) main_socket ;;
@@ -318,11 +389,14 @@ while [ $# -gt 0 ]; do
             esac
             exit
             ;;
-        *) die "unknown argument $1; see the head of this file" ;;
+        *) die "unknown argument $1; launch.sh --help" ;;
     esac
     shift 2
 done
 
+# Nothing is changed before all of this holds.
+choose_address
+check_binary
 check_system
 install_packages
 make_user

@@ -6,6 +6,7 @@ use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::backup::thread::BackupHandle;
+use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::base::secret::Secret;
 use crate::http::HttpSettings;
@@ -69,6 +70,8 @@ pub struct App {
     pub ready: AtomicBool,
     /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
+    /// Judges what is old.
+    pub clock: Arc<SteadyClock>,
     /// The way to the backup thread.
     pub backups: BackupHandle,
     /// One permit per long-poll.

@@ -8,7 +8,7 @@
 use crate::api::app::ApiRequest;
 use crate::api::deadline::run_blocking;
 use crate::base::chance;
-use crate::base::clock::{rfc3339, wall_clock};
+use crate::base::clock::rfc3339;
 use crate::base::digest::sha256;
 use crate::base::secret::Secret;
 use crate::draw::{Actor, Event, LinkId, LinkRole, Timestamp};
@@ -185,7 +185,7 @@ impl ApiRequest {
     /// The login that the request carries, if it is still valid.
     fn login(&self) -> Option<Login> {
         let admin = sha256(self.app.admin_token.expose().as_bytes());
-        let login = self.app.tokens.verify_login(&admin, self.cookie(LOGIN_COOKIE)?, wall_clock())?;
+        let login = self.app.tokens.verify_login(&admin, self.cookie(LOGIN_COOKIE)?, self.app.clock.now())?;
         (!self.app.revoked_logins.contains(login)).then_some(login)
     }
 }
@@ -219,7 +219,7 @@ pub async fn login(mut request: ApiRequest) -> HttpResult {
         delay_wrong_token().await;
         return Err(HttpError::unauthorized());
     }
-    let login = Login { id: chance::bytes(), expires_at: Timestamp(wall_clock().0 + LOGIN_MS) };
+    let login = Login { id: chance::bytes(), expires_at: Timestamp(request.app.clock.now().0 + LOGIN_MS) };
     let cookie = request.app.tokens.login_cookie(&sha256(admin_token.as_bytes()), login);
     let made = LoginMade { expires_at: rfc3339(login.expires_at) };
     with_login_cookie(success(&json(&made), "logged in")?, &cookie, LOGIN_MS / 1000)
@@ -230,7 +230,7 @@ pub async fn login(mut request: ApiRequest) -> HttpResult {
 pub async fn logout(request: ApiRequest) -> HttpResult {
     if let Some(ended) = request.login() {
         let app = Arc::clone(&request.app);
-        let revoked = run_blocking(move || app.revoked_logins.revoke(ended, wall_clock())).await?;
+        let revoked = run_blocking(move || app.revoked_logins.revoke(ended, app.clock.now())).await?;
         revoked
             .and_then(|revoked| revoked.inspect_err(|error| tracing::error!(%error, "a log-out is not stored")).ok())
             .ok_or(Rejection::NotDurable)?;
@@ -238,8 +238,8 @@ pub async fn logout(request: ApiRequest) -> HttpResult {
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
 
-/// Verifies a token: the admin token anywhere, a link's token in its event and while the link
-/// stands.
+/// Verifies a token: the admin token anywhere, a link's token in its event until the link is
+/// revoked.
 pub fn verify(admin_token: &Secret, tokens: &Tokens, event: Option<&Event>, token: &str) -> Option<Credential> {
     if is_same_secret(admin_token.expose(), token) {
         return Some(Credential::Admin);

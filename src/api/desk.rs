@@ -11,6 +11,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::EventAccess;
 use crate::api::auth::{AccessLevel, Credential};
+use crate::base::clock::monotonic_ms;
 use crate::draw::event::Audience;
 use crate::draw::fact::WinnerDetails;
 use crate::draw::{Command, DrawId, EventId, Number, Outcome, Refusal, Timestamp};
@@ -155,7 +156,7 @@ fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, 
     };
     // Counted before the look, and taken back when right: many codes at once get no further than
     // one after the other.
-    limiter.count_claim_attempt(&room.id, link, limiter.now_ms())?;
+    limiter.count_claim_attempt(&room.id, link, monotonic_ms())?;
     let snapshot = room.snapshot();
     let event = &snapshot.event;
     let announced = event.draws().filter(|draw| draw.is_known_to(Audience::Public));

@@ -66,7 +66,11 @@ pub async fn complete(mut request: ApiRequest) -> HttpResult {
     let which = meant.draw_id.map_or(DrawSelector::Latest, |id| DrawSelector::Draw(DrawId(id)));
     refuse_outdated(&access.room, &which)?;
     let accepted = request.submit(&access, Command::Complete(which)).await?;
-    success(&draws::revealed(draw_of(&accepted)?), "announced")
+    let message = match accepted.outcome {
+        Outcome::CompletedBefore(_) => "this draw had been announced before",
+        _ => "announced",
+    };
+    success(&draws::revealed(draw_of(&accepted)?), message)
 }
 
 /// `POST draw/cancel`
@@ -175,7 +179,7 @@ fn refuse_outdated(room: &Room, which: &DrawSelector) -> Result<(), HttpError> {
 /// The draw of an accepted command.
 fn draw_of(accepted: &Accepted) -> Result<&Arc<Draw>, HttpError> {
     let id = match accepted.outcome {
-        Outcome::Started(id) | Outcome::Revealed(id) | Outcome::Completed(id) => Some(id),
+        Outcome::Started(id) | Outcome::Revealed(id) | Outcome::Completed(id) | Outcome::CompletedBefore(id) => Some(id),
         _ => None,
     };
     // A reset in the same batch may have removed it.

@@ -8,7 +8,7 @@
 //! for its one registration, which its owner may take minutes to finish.
 
 use crate::api::app::{ApiRequest, App};
-use crate::base::clock::{rfc3339, wall_clock};
+use crate::base::clock::{monotonic_ms, rfc3339, wall_clock};
 use crate::draw::event::EntryCode;
 use crate::draw::{Event, Phase, Timestamp};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, success};
@@ -94,8 +94,7 @@ fn is_right(app: &App, event: &Event, code: &str) -> bool {
 
 /// Answers a wrong code, late: by what its connection and its browser presented before.
 async fn refuse_wrong_code(request: &ApiRequest, event: &Event) -> HttpResult {
-    let meters = &request.app.registrations;
-    meters.count_wrong_code(&event.id, meters.now_ms());
+    request.app.registrations.count_wrong_code(&event.id, monotonic_ms());
     let by_cookie = request.cookie(WRONG_CODES_COOKIE).and_then(|count| count.parse().ok()).unwrap_or(0);
     let before = request.connection.get::<WrongCodes>().0.max(by_cookie);
     let count = before.saturating_add(1);

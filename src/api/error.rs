@@ -63,6 +63,9 @@ impl From<Refusal> for HttpError {
             Refusal::Invalid { .. } | Refusal::OutOfRange { .. } | Refusal::TooMany { .. } => S::UNPROCESSABLE_ENTITY,
         };
         let mut error = Self::new(status, refusal.code(), refusal.to_string());
+        if let Refusal::TooFewLeft { left } | Refusal::PrizeExhausted { left } = refusal {
+            error.more.insert("left".into(), left.into());
+        }
         if let Refusal::AlreadyHandedOver { draw, number, prize, at, desk } = &refusal {
             error.more.insert("draw_id".into(), draw.0.into());
             error.more.insert("draw_number".into(), number.0.into());

@@ -1,7 +1,7 @@
 //! Answers for machines: liveness, readiness, and the descriptions of its interfaces.
 //!
-//! Liveness and readiness are apart: a server whose disk is full still shows everybody the results,
-//! and must not be restarted for it.
+//! Liveness and readiness are apart: a server whose disk is full still serves the results, and must
+//! not be restarted for it.
 
 use crate::api::app::ApiRequest;
 use crate::http::response::{HttpError, HttpResult, json};

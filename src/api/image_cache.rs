@@ -88,7 +88,7 @@ impl ImageCache {
         }
         let read = Arc::clone(lock(&self.reads).entry(name.to_owned()).or_default());
         let result = read.get_or_try_init(|| self.read(dir.join(name))).await.cloned();
-        // The first to come here ends this read: whoever asks next finds the image in memory, or
+        // The first to come here ends this read: the next caller finds the image in memory, or
         // reads again.
         let mut reads = lock(&self.reads);
         if reads.get(name).is_some_and(|current| Arc::ptr_eq(current, &read)) {

@@ -2,7 +2,7 @@
 //!
 //! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks
 //! again. Waiting requests are bounded by the application's permits and hold nothing but a watch:
-//! the answer is made from the snapshot of its moment.
+//! the answer is made from the latest snapshot.
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::phone::with_private_view;

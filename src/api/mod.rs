@@ -13,6 +13,7 @@ pub mod app;
 pub mod assets;
 pub mod auth;
 pub mod backups;
+pub mod clock;
 pub mod context;
 pub mod deadline;
 pub mod desk;

@@ -1,6 +1,6 @@
 //! The pages that people open: the file of each address, what a page may do, and the default event.
 //!
-//! A page is the same for everybody and holds nothing of the request, so that it is embedded
+//! A page is the same for all clients and holds nothing of the request, so that it is embedded
 //! compressed; it asks for what it shows by itself, and for the event too when its address names
 //! none.
 

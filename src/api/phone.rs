@@ -12,7 +12,7 @@ use crate::api::entry::{Entry, require_entry};
 use crate::api::rate_limiter::RetryAfter;
 use crate::api::registration_meter::NUMBERS_PER_CONNECTION_MAX;
 use crate::base::chance;
-use crate::base::clock::wall_clock;
+use crate::base::clock::{monotonic_ms, wall_clock};
 use crate::draw::{Actor, Command, DrawId, Event, EventId, Number, Outcome, Phase, Refusal, Registration, WinSelector};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, envelope, envelope_text, json, success};
 use crate::live::room::Snapshot;
@@ -83,7 +83,7 @@ pub async fn recover(mut request: ApiRequest) -> HttpResult {
         delay_wrong_token().await;
         return Err(Refusal::ParticipantNotFound.into());
     };
-    app.rate_limiter.count_recovery_attempt(&event.id, number, app.rate_limiter.now_ms())?;
+    app.rate_limiter.count_recovery_attempt(&event.id, number, monotonic_ms())?;
     if !app.tokens.is_recovery_code(&of, &body.recovery_code) {
         return Err(HttpError::forbidden("the recovery code is wrong"));
     }
@@ -199,6 +199,7 @@ async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], bo
             tokio::time::sleep(CLAIM_RETRY_GAP).await;
         }
         let mut snapshot = app.find_room(id.as_str())?.snapshot();
+        forget_removed(&snapshot, key);
         if snapshot.roster.find(key).is_none() {
             // While the disk is full, claims would only go back and forth.
             if !app.durable.load(Relaxed) {
@@ -246,6 +247,14 @@ async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], bo
     Err(HttpError::overloaded())
 }
 
+/// Takes a removed participant's number from its key, so that the phone may register anew. Only
+/// here is the key known: events keep none.
+fn forget_removed(snapshot: &Snapshot, key: &[u8; 32]) {
+    if let Some(number) = snapshot.roster.find(key).filter(|number| snapshot.event.is_removed(Number(*number))) {
+        snapshot.roster.forget(key, number);
+    }
+}
+
 /// The number that the roster holds for a key, or a new one while registration is open.
 fn find_or_claim(snapshot: &Snapshot, key: &[u8; 32]) -> Result<Number, HttpError> {
     if let Some(number) = snapshot.roster.find(key) {
@@ -272,7 +281,7 @@ fn take_new_number(request: &ApiRequest, event: &Event) -> Result<(), HttpError>
         return Ok(());
     }
     let (meters, NewNumbers(before)) = (&request.app.registrations, request.connection.get());
-    let now_ms = meters.now_ms();
+    let now_ms = monotonic_ms();
     if before >= NUMBERS_PER_CONNECTION_MAX {
         meters.count_refusal(&event.id, now_ms);
         return Err(HttpError { closes: true, ..HttpError::too_many("this connection has had its numbers", 1) });

@@ -1,5 +1,5 @@
 //! Limits on guessing: recovery codes per number, claim codes per link and per event. Never per
-//! address, since a hall shares one.
+//! address, since all phones of a network share one.
 //!
 //! Both have fixed windows of a minute. Times are arguments. Every table is bounded; while one is
 //! full of fresh entries, a new key is told to retry later. [`crate::api::entry`] has entry codes.
@@ -8,7 +8,6 @@ use crate::draw::{EventId, LinkId, Number};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 /// Length of a window.
 const WINDOW_MS: i64 = 60_000;
@@ -32,7 +31,6 @@ pub struct RetryAfter {
 /// Counts attempts.
 #[derive(Debug)]
 pub struct RateLimiter {
-    began: Instant,
     recoveries: Windows<(EventId, Number)>,
     claims: Windows<(EventId, Claimant)>,
 }
@@ -47,18 +45,11 @@ enum Claimant {
 
 impl Default for RateLimiter {
     fn default() -> Self {
-        let (recoveries, claims) = (Windows::new(NUMBERS_MAX), Windows::new(EVENTS_MAX));
-        Self { began: Instant::now(), recoveries, claims }
+        Self { recoveries: Windows::new(NUMBERS_MAX), claims: Windows::new(EVENTS_MAX) }
     }
 }
 
 impl RateLimiter {
-    /// The clock of its calls, in milliseconds since it was made: not the wall clock, which may be
-    /// set back meanwhile.
-    pub fn now_ms(&self) -> i64 {
-        self.began.elapsed().as_millis() as i64
-    }
-
     /// Counts an attempt at a number's recovery code.
     ///
     /// # Errors

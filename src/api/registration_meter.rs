@@ -12,7 +12,6 @@ use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
 
 /// New numbers per connection, at most: a phone takes one, a family at one computer a few.
 pub const NUMBERS_PER_CONNECTION_MAX: u32 = 5;
@@ -32,9 +31,8 @@ const MINUTE_S: i64 = 60;
 const EVENTS_MAX: usize = 4_096;
 
 /// The meters of all events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RegistrationMeters {
-    began: Instant,
     meters: ArcSwap<BTreeMap<EventId, Arc<Meter>>>,
 }
 
@@ -71,18 +69,7 @@ impl RegistrationFigures {
     }
 }
 
-impl Default for RegistrationMeters {
-    fn default() -> Self {
-        Self { began: Instant::now(), meters: ArcSwap::default() }
-    }
-}
-
 impl RegistrationMeters {
-    /// The clock of its calls, in milliseconds since it was made.
-    pub fn now_ms(&self) -> i64 {
-        self.began.elapsed().as_millis() as i64
-    }
-
     /// Counts a new number of an event.
     ///
     /// # Errors

@@ -6,8 +6,8 @@
 
 use crate::api::app::App;
 use crate::api::{
-    assets, auth, backups, desk, draws, entry, events, health, links, long_poll, metrics, pages, phone, pictures, prizes, proof,
-    qr, socket, spreadsheets, stats,
+    assets, auth, backups, clock, desk, draws, entry, events, health, links, long_poll, metrics, pages, phone, pictures, prizes,
+    proof, qr, socket, spreadsheets, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -50,6 +50,8 @@ pub static ROUTES: &[Route<App>] = routes![
     Both GET "/admin/login" => auth::show_login,
     Both POST "/admin/login" => auth::login,
     Both POST "/admin/logout" => auth::logout,
+    Both GET "/admin/clock" => clock::show,
+    Both POST "/admin/clock" => clock::confirm,
     Both GET "/admin/events" => events::list,
     Both POST "/admin/events" => events::create,
     Both GET "/admin/events/{event_id}" => events::show,

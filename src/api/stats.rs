@@ -4,7 +4,7 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::api::metrics::process;
-use crate::base::clock::{rfc3339, wall_clock};
+use crate::base::clock::{monotonic_ms, rfc3339, wall_clock};
 use crate::http::response::HttpResult;
 use crate::http::response::success;
 use crate::live::Role;
@@ -74,8 +74,7 @@ fn event_figures(app: &App, room: &Room) -> Figures {
 }
 
 fn registration_figures(app: &App, room: &Room) -> RegistrationsView {
-    let meters = &app.registrations;
-    let figures = meters.figures(&room.id, meters.now_ms());
+    let figures = app.registrations.figures(&room.id, monotonic_ms());
     let now_ms = wall_clock().0;
     RegistrationsView {
         last_minute: figures.given,

@@ -96,7 +96,7 @@ pub fn create(data: &DataDir, to: &Path, cause: BackupCause, keep_max: usize) ->
     made?;
     durable_file::sync_folder(to).map_err(at(to))?;
     let bytes = size(&place).map_err(at(&place))?;
-    if let Err(error) = remove_surplus(to, cause, keep_max) {
+    if let Err(error) = remove_surplus(to, cause, keep_max, made_at) {
         tracing::warn!(%error, "old backups could not be removed");
     }
     Ok(Backup { name, made_at, bytes, cause, oldest_details: oldest_details(&place) })
@@ -126,10 +126,13 @@ pub fn list(folder: &Path) -> Result<Vec<Backup>, BackupError> {
     Ok(backups)
 }
 
-/// Removes all but the newest `keep_max` of a cause, and never the last. Leaves other files alone.
-fn remove_surplus(folder: &Path, cause: BackupCause, keep_max: usize) -> Result<(), BackupError> {
-    let of_cause = list(folder)?.into_iter().filter(|backup| backup.cause == cause);
-    of_cause.skip(keep_max.max(1)).try_for_each(|backup| remove(folder, &backup))
+/// Removes all but the newest `keep_max` of a cause, and never the one made at `now`, wherever the
+/// clock was meanwhile. Leaves other files alone.
+fn remove_surplus(folder: &Path, cause: BackupCause, keep_max: usize, now: Timestamp) -> Result<(), BackupError> {
+    let mut of_cause = list(folder)?;
+    of_cause.retain(|backup| backup.cause == cause);
+    of_cause.sort_by_key(|backup| copies::by_recency(backup.made_at, now));
+    of_cause.iter().skip(keep_max.max(1)).try_for_each(|backup| remove(folder, backup))
 }
 
 fn remove(folder: &Path, backup: &Backup) -> Result<(), BackupError> {
@@ -239,6 +242,7 @@ mod tests {
             fs::create_dir(to.join(format!("asked-{made_at}"))).unwrap();
             fs::create_dir(to.join(format!("timer-{made_at}"))).unwrap();
         }
+        fs::create_dir(to.join("asked-4000000000000")).unwrap();
         let made = create(&data, &to, BackupCause::Asked, 2).unwrap();
         let kept = ["asked-3", &made.name, "asked-mine", "before-delete-gala-9-12.sqlite", "luckydraw.lock"];
         let mut kept: Vec<_> = kept.into_iter().chain(["timer-1", "timer-2", "timer-3"]).collect();

@@ -2,7 +2,7 @@
 //! flushed after it.
 //!
 //! A crash at any instant leaves the file that was there or the new one, never half of one. Mode
-//! 0600 is set before the first byte, since a `chmod` afterwards leaves a moment in which others
+//! 0600 is set before the first byte, since a `chmod` afterwards leaves a time in which others
 //! may open the file. Nothing here knows what a file holds, and none of it may be used by two
 //! threads on one path: they would share the temporary file.
 

@@ -17,7 +17,7 @@ pub struct Histogram<const N: usize> {
     sum: AtomicU64,
 }
 
-/// The counts of a histogram at one moment.
+/// The counts of a histogram at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistogramSnapshot {
     /// Each bound, rising, with the number of values up to it.

@@ -287,7 +287,7 @@ mod tests {
     use std::thread::JoinHandle;
 
     /// A time that no test exceeds unless something hangs.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     /// A server on loopback that answers one request with these bytes, closes, and returns what it
     /// was sent.
@@ -310,7 +310,7 @@ mod tests {
     }
 
     fn send(url: &Url) -> io::Result<Response> {
-        Request::get(url, Instant::now() + PATIENCE).send()
+        Request::get(url, Instant::now() + TEST_TIMEOUT).send()
     }
 
     fn body_of(answer: &str, bytes_max: usize) -> Result<String, ErrorKind> {
@@ -340,7 +340,7 @@ mod tests {
     fn a_request_is_whole_and_a_response_is_read_to_its_end() {
         let (url, server) = answer_once(b"HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 2\r\n\r\nhello".to_vec());
         let headers = [("X-Token", "abc")];
-        let request = Request { method: "PUT", headers: &headers, ..Request::get(&url, Instant::now() + PATIENCE) };
+        let request = Request { method: "PUT", headers: &headers, ..Request::get(&url, Instant::now() + TEST_TIMEOUT) };
         let response = request.send().unwrap();
         assert_eq!((response.status, response.status_line.as_str()), (200, "HTTP/1.1 200 OK"));
         assert_eq!((response.header("date"), response.header("server")), (Some("today"), None));
@@ -380,7 +380,7 @@ mod tests {
         let start = Instant::now();
         let error = Request::get(&url, start + Duration::from_millis(100)).send().err().unwrap();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
-        assert!(start.elapsed() >= Duration::from_millis(100) && start.elapsed() < PATIENCE);
+        assert!(start.elapsed() >= Duration::from_millis(100) && start.elapsed() < TEST_TIMEOUT);
         assert_eq!(Request::get(&url, start).send().err().unwrap().kind(), ErrorKind::TimedOut, "a deadline that has passed");
     }
 
@@ -388,7 +388,7 @@ mod tests {
     fn a_header_cannot_smuggle_a_line() {
         let url = Url::parse("http://127.0.0.1:1/").unwrap();
         let headers = [("X-Token", "a\r\nX-Other: b")];
-        let request = Request { headers: &headers, ..Request::get(&url, Instant::now() + PATIENCE) };
+        let request = Request { headers: &headers, ..Request::get(&url, Instant::now() + TEST_TIMEOUT) };
         assert_eq!(request.send().err().unwrap().kind(), ErrorKind::InvalidInput);
     }
 
@@ -403,7 +403,7 @@ mod tests {
     fn each_address_of_a_name_is_tried() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         assert!(TimedStream::connect(&BindAddress { host: "localhost".into(), port }, deadline).is_ok());
         drop(listener);
         assert!(TimedStream::connect(&BindAddress { host: "localhost".into(), port }, deadline).is_err());

@@ -276,6 +276,8 @@ pub enum Outcome {
     Revealed(DrawId),
     /// The draw is announced.
     Completed(DrawId),
+    /// The draw had been announced before; nothing changed.
+    CompletedBefore(DrawId),
     /// The draw that was cancelled; `None` for a standby.
     Cancelled(Option<DrawId>),
     /// The seat is voided.

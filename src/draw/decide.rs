@@ -60,7 +60,7 @@ impl Event {
         }
         match command {
             Command::Register { number, key, session } => self.register(*number, *key, *session),
-            Command::Standby(request) => self.show_standby(request),
+            Command::Standby(request) => self.show_standby(at, request),
             Command::Start(request) => self.start(at, request, entropy),
             Command::GiveOutside { draw, words } => self.give_outside(*draw, words),
             Command::Reveal => self.reveal(),

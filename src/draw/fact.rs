@@ -125,7 +125,7 @@ impl Default for Eligibility {
 /// The scope in which a number's token, recovery code and claim codes are its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecretScope {
-    /// The session: whoever is given the number in it has the same secrets. Programs before this
+    /// The session: each holder of the number in it has the same secrets. Programs before this
     /// one gave such numbers, and their phones keep them.
     Session,
     /// The registration: a number that is given again, after a restore or on another server, has

@@ -8,19 +8,21 @@
 use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw};
 use super::fact::{Cause, VoidReason};
 use super::proof::OutsideRule;
-use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Refusal, Status, Timestamp};
+use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Pool, Refusal, Status, Timestamp};
 use std::sync::Arc;
 
 /// The most draws of an event between resets of its participants.
 pub const DRAWS_MAX: u32 = 10_000;
 
 impl Event {
-    /// Puts a prize on standby.
-    pub(super) fn show_standby(&self, request: &DrawRequest) -> Result<Decision, Refusal> {
+    /// Puts a prize on standby, if its draw could start now: a hall that is shown a prize expects
+    /// the draw.
+    pub(super) fn show_standby(&self, at: Timestamp, request: &DrawRequest) -> Result<Decision, Refusal> {
         self.require_no_pending_draw()?;
         self.require_current(request)?;
         let spec = request.resolve(&self.prizes)?;
         let mut facts: Vec<_> = self.due_announcement().into_iter().collect();
+        self.after(at, &facts).pool_for(&spec)?;
         facts.push(Fact::StandbyShown { spec: Arc::new(spec) });
         Ok(Decision::new(facts, Outcome::Standby))
     }
@@ -75,12 +77,11 @@ impl Event {
 
     /// Announces a revealed draw, once: an announced draw stays as it is.
     pub(super) fn announce(&self, id: DrawId, cause: Cause) -> Result<Decision, Refusal> {
-        let facts = match self.draw(id).map(|draw| draw.status()) {
-            Some(Status::Revealed) => vec![Fact::Announced { draw: id, cause }],
-            Some(Status::Announced) => vec![],
-            Some(Status::Started | Status::Cancelled) | None => return Err(Refusal::NothingToComplete),
-        };
-        Ok(Decision::new(facts, Outcome::Completed(id)))
+        match self.draw(id).map(|draw| draw.status()) {
+            Some(Status::Revealed) => Ok(Decision::new([Fact::Announced { draw: id, cause }], Outcome::Completed(id))),
+            Some(Status::Announced) => Ok(Decision::new([], Outcome::CompletedBefore(id))),
+            Some(Status::Started | Status::Cancelled) | None => Err(Refusal::NothingToComplete),
+        }
     }
 
     /// Cancels the pending draw, or else the standby.
@@ -159,25 +160,8 @@ impl Event {
         redraw_of: Option<(DrawId, Number)>,
         entropy: EntropySource<'_>,
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
-        let mut event = self.clone();
-        first.iter().for_each(|fact| event.apply(at, fact));
-        if event.draws_with_cleared().count() as u32 >= DRAWS_MAX {
-            return Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX });
-        }
-        let prize = spec.prize_id.and_then(|id| event.prize(id));
-        if let Some(prize) = prize {
-            let left = prize.quantity.saturating_sub(event.seats_taken(prize.id, |_| true));
-            if left < spec.winner_count {
-                return Err(Refusal::PrizeExhausted { left });
-            }
-        }
-        let pool = event.eligible_pool(prize);
-        match pool.size {
-            _ if event.registered == 0 => return Err(Refusal::NobodyRegistered),
-            0 => return Err(Refusal::NobodyLeft),
-            left if left < spec.winner_count => return Err(Refusal::TooFewLeft { left }),
-            _ => {}
-        }
+        let mut event = self.after(at, &first);
+        let pool = event.pool_for(&spec)?;
         if let Some(begun) = event.missing_chain(entropy) {
             event.apply(at, &begun);
             first.push(begun);
@@ -187,6 +171,37 @@ impl Event {
         let (spec, pool, lock) = (Arc::new(spec), Arc::new(pool), Some(lock));
         let started = Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
+    }
+
+    /// The event as it is after these facts.
+    fn after(&self, at: Timestamp, facts: &[Fact]) -> Event {
+        let mut event = self.clone();
+        facts.iter().for_each(|fact| event.apply(at, fact));
+        event
+    }
+
+    /// The participants who can win a draw of `spec` now.
+    ///
+    /// # Errors
+    /// The reason why no such draw can start.
+    fn pool_for(&self, spec: &DrawSpec) -> Result<Pool, Refusal> {
+        if self.draws_with_cleared().count() as u32 >= DRAWS_MAX {
+            return Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX });
+        }
+        let prize = spec.prize_id.and_then(|id| self.prize(id));
+        if let Some(prize) = prize {
+            let left = prize.quantity.saturating_sub(self.seats_taken(prize.id, |_| true));
+            if left < spec.winner_count {
+                return Err(Refusal::PrizeExhausted { left });
+            }
+        }
+        let pool = self.eligible_pool(prize);
+        match pool.size {
+            _ if self.registered == 0 => Err(Refusal::NobodyRegistered),
+            0 => Err(Refusal::NobodyLeft),
+            left if left < spec.winner_count => Err(Refusal::TooFewLeft { left }),
+            _ => Ok(pool),
+        }
     }
 
     /// The announcement of the revealed draw, which comes before the next step of any draw; `None`
@@ -244,6 +259,7 @@ mod tests {
     fn an_impossible_draw_is_refused_and_changes_nothing() {
         let mut nobody = EventFixture::with(0);
         assert_eq!(nobody.start("TV", Slot, 1), Err(Refusal::NobodyRegistered));
+        assert_eq!(nobody.execute(Command::Standby(draw_request("TV", Slot, 1))), Err(Refusal::NobodyRegistered));
         let mut fixture = EventFixture::with(3);
         fixture.list("Mug", 2, |_| {});
         for (mode, count, refusal) in [
@@ -254,11 +270,16 @@ mod tests {
             (List, 0, Refusal::Invalid { field: "winner_count", why: "must be at least 1" }),
             (Card, 3, Refusal::PrizeExhausted { left: 2 }),
         ] {
+            let standby = Command::Standby(draw_request("Mug", mode, count));
+            assert_eq!(fixture.execute(standby), Err(refusal.clone()), "{mode:?} {count}");
             assert_eq!(fixture.start("Mug", mode, count), Err(refusal), "{mode:?} {count}");
         }
         assert_eq!(fixture.start("Sock", Card, 4), Err(Refusal::TooFewLeft { left: 3 }));
+        let standby = |mode, count| Command::Standby(draw_request("Sock", mode, count));
+        assert_eq!(fixture.execute(standby(Card, 4)), Err(Refusal::TooFewLeft { left: 3 }));
         fixture.draw("Sock", Card, 3).unwrap();
         assert_eq!(fixture.start("Sock", Slot, 1), Err(Refusal::NobodyLeft));
+        assert_eq!(fixture.execute(standby(Slot, 1)), Err(Refusal::NobodyLeft));
         assert_eq!(fixture.execute(Command::Reveal), Err(Refusal::NothingToReveal));
         assert_eq!(fixture.execute(Command::Cancel { reason: "".into() }), Err(Refusal::NothingToCancel));
         assert_eq!(EventFixture::with(1).execute(Command::Complete(DrawSelector::Latest)), Err(Refusal::NothingToComplete));
@@ -284,7 +305,7 @@ mod tests {
         let facts = fixture.facts.len();
         let reversed: Vec<_> = draw.winners().collect::<Vec<_>>().into_iter().rev().collect();
         for selector in [DrawSelector::Latest, DrawSelector::Draw(draw.id), DrawSelector::Winners(reversed)] {
-            assert_eq!(fixture.execute(Command::Complete(selector)), Ok(Outcome::Completed(draw.id)));
+            assert_eq!(fixture.execute(Command::Complete(selector)), Ok(Outcome::CompletedBefore(draw.id)));
         }
         assert_eq!(fixture.facts.len(), facts);
         assert_eq!(fixture.execute(Command::Complete(DrawSelector::Winners(vec![]))), Err(Refusal::NothingToComplete));
@@ -315,6 +336,7 @@ mod tests {
         assert_eq!(fixture.execute(Command::Cancel { reason: "wrong prize".into() }), Ok(Outcome::Cancelled(Some(id))));
         assert_eq!(fixture.event.draw(id).unwrap().disclosed_pick().unwrap().picks[..], [Number(1)]);
         fixture.draw("TV", Slot, 1).unwrap();
+        fixture.register(2).unwrap();
         fixture.execute(Command::Standby(draw_request("Mug", Slot, 1))).unwrap();
         assert_eq!(fixture.execute(Command::Cancel { reason: "".into() }), Ok(Outcome::Cancelled(None)));
         assert_eq!(fixture.event.standby, None);

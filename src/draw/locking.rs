@@ -266,4 +266,26 @@ mod tests {
         assert_eq!((lock.place, lock.anchor != anchor), (1, true));
         assert_eq!(lock.previous, fixture.event.draws().next().unwrap().end().unwrap());
     }
+
+    #[test]
+    fn a_prepared_start_hashes_what_changed_since_and_no_more() {
+        let mut fixture = EventFixture::with(0);
+        Arc::make_mut(&mut fixture.event.settings).participants_max = 20_001;
+        (1..=20_000).for_each(|number| fixture.event.apply(Timestamp(1), &registered(number)));
+        let snapshot = fixture.event.clone();
+        assert_eq!(snapshot.tree.unhashed_chunks(), snapshot.tree.chunk_count(), "a registration hashes nothing");
+        let parts = (0..).take_while(|part| snapshot.prepare_lock(*part)).count() + 1;
+        assert_eq!((parts, snapshot.tree.unhashed_chunks()), (40, 0));
+        fixture.event.apply(Timestamp(1), &registered(20_001));
+        assert_eq!(fixture.event.tree.unhashed_chunks(), 1, "the writer's state shares the other chunks' hashes");
+        fixture.start("TV", Slot, 1).unwrap();
+        let (draw, roster) = fixture.event.locked_roster().unwrap();
+        assert_eq!(roster.root(), fixture.event.draw(draw).unwrap().lock.as_ref().unwrap().roster_root);
+    }
+
+    fn registered(number: u32) -> Fact {
+        let mut key = [1; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        Fact::Registered { number: Number(number), key, secrets: Default::default() }
+    }
 }

@@ -194,7 +194,7 @@ impl Words {
 
 /// Running sums of weights from which a weight can be removed in O(log n) (Fenwick, 1994). Summing
 /// again for each of 500 winners of 300,000 participants would take 150 million additions, during
-/// which the one writer answers nobody.
+/// which the one writer answers no request.
 struct Sums {
     /// Indexed from 1: node `i` holds the sum of the last `i & -i` weights up to `i`.
     nodes: Vec<u64>,

@@ -25,13 +25,13 @@ pub enum Refusal {
     #[error("the number was claimed before the last reset")]
     StaleSession,
     /// A draw without participants.
-    #[error("nobody has registered")]
+    #[error("nobody has registered: let people scan the QR code first")]
     NobodyRegistered,
     /// A draw in which all participants are excluded.
-    #[error("nobody is left to win")]
+    #[error("nobody is left to win: let earlier winners win this prize too, or include excluded participants")]
     NobodyLeft,
     /// A draw of more winners than are eligible.
-    #[error("only {left} are left to win")]
+    #[error("only {left} can still win: draw no more than that")]
     TooFewLeft {
         /// The size of the pool.
         left: u32,
@@ -45,7 +45,7 @@ pub enum Refusal {
         max: u32,
     },
     /// A draw of more winners than the prize has left.
-    #[error("only {left} of this prize are left")]
+    #[error("{left} of this prize are left: draw no more than that, raise its quantity or choose another prize")]
     PrizeExhausted {
         /// The prizes left.
         left: u32,

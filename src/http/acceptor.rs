@@ -66,7 +66,7 @@ impl Acceptor {
         let permits = Arc::new(Semaphore::new(connections_max));
         let dealer = Dealer { workers, next: 0, permits, stopping: Arc::clone(&stopping) };
         let run = move || {
-            // Without this thread nobody would be let in any more, and nobody would be told.
+            // Without this thread the server would accept no connection and report no error.
             let _guard = EndProcessOnPanic;
             accept_all(poll, listeners, dealer);
         };

@@ -8,6 +8,7 @@
 //! connection: what follows on it cannot be trusted to be a request. Reads heads only, and knows no
 //! path.
 
+use crate::base::address::Scheme;
 use crate::http::HttpSettings;
 use crate::http::response::HttpError;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
@@ -82,12 +83,17 @@ impl Host {
     }
 }
 
-/// Checks a request's head, and returns the host it names; an HTTP/1.0 request may name none.
+/// Checks a request's head that came by `scheme`, and returns the host it names; an HTTP/1.0
+/// request may name none.
 ///
 /// # Errors
 /// 400 for a head that is not proper HTTP/1.1, 403 for a host this server does not go by.
-pub fn check(settings: &HttpSettings, head: &Parts) -> Result<Option<Host>, HttpError> {
+pub fn check(settings: &HttpSettings, scheme: Scheme, head: &Parts) -> Result<Option<Host>, HttpError> {
     check_framing(&head.headers)?;
+    // An absolute target names the scheme too (RFC 9112, section 3.3).
+    if head.uri.scheme_str().is_some_and(|named| named != scheme.as_str()) {
+        return Err(malformed("the request target names another scheme"));
+    }
     let Some(host) = read_host(head)? else { return Ok(None) };
     if is_ours(settings, &host) {
         return Ok(Some(host));
@@ -169,7 +175,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        match check(settings, &head) {
+        match check(settings, Scheme::Http, &head) {
             Ok(_) => 200,
             Err(error) => {
                 assert!(error.closes, "a refusal closes the connection");
@@ -242,6 +248,7 @@ mod tests {
         assert_eq!(check_head(&settings, Version::HTTP_10, "/", &[]), 200, "HTTP/1.0 had no host yet");
         assert_eq!(check_head(&settings, Version::HTTP_11, "http://localhost/", &[("host", "localhost")]), 200);
         assert_eq!(check_head(&settings, Version::HTTP_11, "http://evil.example/", &[("host", "localhost")]), 400);
+        assert_eq!(check_head(&settings, Version::HTTP_11, "https://localhost/", &[("host", "localhost")]), 400);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn check(settings: &HttpSettings, scheme: Scheme, host: Option<&Host>, heade
 }
 
 /// Returns whether a page of `origin`, which is not ours, may call. Open mode trusts this machine
-/// and nobody else, listed or not.
+/// and no other, listed or not.
 fn is_allowed(settings: &HttpSettings, origin: &str, place: Option<&Host>) -> bool {
     if settings.open {
         return place.is_some_and(Host::is_local);

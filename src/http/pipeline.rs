@@ -13,8 +13,8 @@ use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Request, StatusCode};
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub async fn answer<A>(
     let wants_socket = upgrade::is_requested(&head.headers);
 
     let settings = &server.settings;
-    let admitted = guard::check(settings, &head).and_then(|host| {
+    let admitted = guard::check(settings, scheme, &head).and_then(|host| {
         let caller = origin::check(settings, scheme, host.as_ref(), &head.headers)?;
         Ok((host, caller))
     });
@@ -71,6 +71,10 @@ pub async fn answer<A>(
     add_common_headers(response.headers_mut());
     if scheme == Scheme::Https {
         keep_to_tls(response.headers_mut());
+    }
+    if wants_socket && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // A proxy may take a refused upgrade for an accepted one, and pass on what follows unread.
+        response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
     }
     let took = began.elapsed();
     let status = response.status().as_u16();

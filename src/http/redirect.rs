@@ -1,9 +1,10 @@
 //! The plain port that redirects to the TLS one, and does nothing else.
 //!
-//! It answers no path, page or call: a token sent in the clear must not work, or nobody would
-//! notice. It redirects only to a host this server goes by. The bounds and deadlines of every other
-//! connection hold here too.
+//! It answers no path, page or call: a token sent in the clear must not work, or the mistake would
+//! stay unnoticed. It redirects only to a host this server goes by. The bounds and deadlines of
+//! every other connection hold here too.
 
+use crate::base::address::Scheme;
 use crate::http::HttpSettings;
 use crate::http::guard;
 use crate::http::response::{HttpResponse, empty};
@@ -22,7 +23,7 @@ pub fn answer(settings: &HttpSettings, https_port: Option<u16>, request: Request
 }
 
 fn redirect(settings: &HttpSettings, https_port: Option<u16>, head: &Parts) -> HttpResponse {
-    let host = match guard::check(settings, head) {
+    let host = match guard::check(settings, Scheme::Http, head) {
         Ok(host) => host,
         Err(error) => return error.into_response(),
     };

@@ -95,8 +95,8 @@ impl<A> RequestContext<A> {
     /// Reads the whole body. A dropped call loses it.
     ///
     /// # Errors
-    /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off, 503 when too many
-    /// bodies are being read.
+    /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off or sends trailers,
+    /// 503 when too many bodies are being read.
     pub async fn read_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
         let Some(RequestBody { mut body, memory }) = self.body.take() else { return Ok(Bytes::new()) };
         let failed = |status, code, message: &'static str| HttpError { closes: true, ..HttpError::new(status, code, message) };
@@ -110,7 +110,9 @@ impl<A> RequestContext<A> {
             let (mut charge, mut whole) = (memory.begin_body(max), Bytes::new());
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|_| failed(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off"))?;
-                let Ok(data) = frame.into_data() else { continue };
+                // hyper 1.12 reads what follows `0\r\n\n` as trailers, the next request included.
+                let no_trailers = |_| failed(StatusCode::BAD_REQUEST, "BAD_REQUEST", "a body has no trailers");
+                let data = frame.into_data().map_err(no_trailers)?;
                 if whole.len() + data.len() > max {
                     return Err(too_large());
                 }

@@ -29,7 +29,7 @@ pub struct Route<A> {
 /// Where a pattern is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// As it stands.
+    /// Without a prefix.
     Root,
     /// Under the router's prefix.
     Prefixed,

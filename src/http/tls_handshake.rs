@@ -5,10 +5,9 @@
 //! together and took longer than their limit together; in turn, one ends soon after it has begun. A
 //! client takes its turn when its first bytes are here, so a silent one keeps nobody waiting.
 //!
-//! Accepting waits for nobody, and hyper's clock starts with the first request: without a limit of
-//! its own here, a client that sends half a hello would hold its permit for ever. A client that
-//! speaks plain HTTP is told where to go; a certificate authority that asks for its proof gets that
-//! and no more.
+//! Accepting has no deadline, and hyper's clock starts with the first request: without this limit,
+//! a client that sends half a hello would hold its permit for ever. A client that speaks plain HTTP
+//! gets an answer that names https; a certificate authority gets its challenge certificate only.
 
 use crate::http::connection::{ConnectionStream, Polled};
 use crate::http::lingering_close::LingeringClose;
@@ -40,7 +39,7 @@ const PLAIN_HTTP_ANSWER: &[u8] =
 This port speaks https only. Begin the address with https:// not http.\n";
 
 /// Shakes hands when its turn comes; `turns` has one permit. `None` when that failed; the client
-/// has then been told, as far as possible.
+/// has then got an answer, as far as possible.
 pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>, turns: &Semaphore) -> Option<ConnectionStream> {
     if !matches!(tokio::time::timeout(HANDSHAKE_TIME_MAX, socket.readable()).await, Ok(Ok(()))) {
         tracing::debug!("a client began no TLS handshake");
@@ -76,7 +75,7 @@ pub async fn shake_hands(mut socket: TcpStream, config: &Arc<ServerConfig>, turn
     }
 }
 
-/// The handshake itself. Its turn ends with its first answer: whoever is next wakes after the tasks
+/// The handshake itself. Its turn ends with its first answer: the next one wakes after the tasks
 /// that are ready by then, so that begun handshakes end before others begin.
 async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession, turn: SemaphorePermit<'_>) -> io::Result<()> {
     let mut turn = Some(turn);
@@ -91,18 +90,18 @@ async fn handshake(socket: &mut TcpStream, tls: &mut TlsSession, turn: Semaphore
     .await
 }
 
-/// Tells a client that the handshake failed: plain HTTP in its own words, any other by the pending
-/// TLS alert.
+/// Answers a client whose handshake failed: plain HTTP by a response, any other by the pending TLS
+/// alert.
 async fn refuse(mut socket: TcpStream, tls: &mut TlsSession, error: &io::Error) {
     if error.kind() != ErrorKind::InvalidData {
         return;
     }
     let speaks_http = tls.rejected_input().first().is_some_and(u8::is_ascii_uppercase);
-    let told = match speaks_http {
+    let sent = match speaks_http {
         true => socket.write_all(PLAIN_HTTP_ANSWER).await,
         false => poll_fn(|context| Poll::Ready(tls.flush(&mut Polled { socket: &mut socket, context }).map(drop))).await,
     };
-    if told.is_ok() {
+    if sent.is_ok() {
         close(ConnectionStream::Plain(TryFirst::registered(socket))).await;
     }
 }
@@ -110,7 +109,7 @@ async fn refuse(mut socket: TcpStream, tls: &mut TlsSession, error: &io::Error) 
 /// Closes with a linger, so that the last bytes are not lost.
 async fn close(stream: ConnectionStream) {
     let mut connection = LingeringClose::new(stream);
-    // It has a deadline of its own, and nobody is left who could use an error.
+    // It has its own deadline, and no caller could use an error.
     let _ = poll_fn(|context| Pin::new(&mut connection).poll_shutdown(context)).await;
 }
 

@@ -184,12 +184,12 @@ mod tests {
     async fn who_brings_its_request_along_is_never_watched() {
         let (mut socket, mut client) = pair();
         client.write_all(b"ask").unwrap();
-        let mut heard = [0; 16];
-        assert_eq!(socket.read(&mut heard).await.unwrap(), 3);
+        let mut received = [0; 16];
+        assert_eq!(socket.read(&mut received).await.unwrap(), 3);
         socket.write_all(b"answer").await.unwrap();
         assert!(socket.registered.is_none());
-        client.read_exact(&mut heard[..6]).unwrap();
-        assert_eq!(&heard[..6], b"answer");
+        client.read_exact(&mut received[..6]).unwrap();
+        assert_eq!(&received[..6], b"answer");
         assert!(socket.into_bare().is_ok());
     }
 
@@ -204,10 +204,10 @@ mod tests {
             client.read_exact(&mut back).unwrap();
             back
         });
-        let mut heard = vec![0; expected.len()];
-        socket.read_exact(&mut heard).await.unwrap();
+        let mut received = vec![0; expected.len()];
+        socket.read_exact(&mut received).await.unwrap();
         assert!(socket.registered.is_some(), "a second read is not tried");
-        socket.write_all(&heard).await.unwrap();
+        socket.write_all(&received).await.unwrap();
         assert!(echo.join().unwrap() == expected);
         assert!(socket.into_bare().is_ok());
     }
@@ -229,9 +229,9 @@ mod tests {
             let (mut bare, switching) = socket.into_bare().unwrap();
             assert_eq!(switching, ANSWER);
             bare.write_all(b"after").unwrap();
-            let mut heard = [0; 11];
-            client.read_exact(&mut heard).unwrap();
-            assert_eq!(&heard, b"beforeafter", "nothing of it was sent");
+            let mut received = [0; 11];
+            client.read_exact(&mut received).unwrap();
+            assert_eq!(&received, b"beforeafter", "nothing of it was sent");
         }
     }
 }

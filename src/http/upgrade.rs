@@ -14,7 +14,7 @@ use crate::tls::session::TlsSession;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Body;
-use hyper::header::{CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE};
+use hyper::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper::{Request, StatusCode};
 use std::future::Future;
@@ -26,6 +26,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+/// Fields that a handshake holds once (RFC 6455, sections 11.3.1 and 11.3.5). tungstenite reads the
+/// first, a proxy perhaps the last.
+const SINGLE_FIELDS: [HeaderName; 2] = [SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
 
 /// A socket that has left hyper and tokio.
 #[derive(Debug)]
@@ -66,7 +70,9 @@ where
     let upgrade = request.head.extensions.remove::<OnUpgrade>();
     let has_body = request.body.take().is_some_and(|body| !body.body.is_end_stream());
     let head = Request::from_parts(request.head, ());
+    let repeats = SINGLE_FIELDS.iter().any(|name| head.headers().get_all(name).iter().nth(1).is_some());
     let error = match (create_response_with_body(&head, Full::<Bytes>::default), upgrade) {
+        (Ok(_), _) if repeats => HttpError::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "a handshake repeats a field"),
         (Ok(_), _) if has_body => HttpError::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", "a handshake has no body"),
         (Ok(mut response), Some(upgrade)) => {
             let on_socket: Arc<OnSocket> = Arc::new(move |socket| Box::pin(on_socket(socket)));

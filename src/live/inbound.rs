@@ -14,14 +14,10 @@ use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// Bytes of the longest message, and so of the longest payload.
-const MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// Bytes of the longest frame header.
 const HEADER_BYTES_MAX: usize = 14;
 /// Bytes of a control frame's longest payload.
 const CONTROL_BYTES_MAX: u64 = 125;
-/// The size of a buffer that every allowed frame fits into whole.
-pub const BUFFER_BYTES: usize = MESSAGE_BYTES_MAX + HEADER_BYTES_MAX;
 
 /// A frame that has arrived whole: its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,13 +56,18 @@ pub struct Unfinished {
     pub began_at: Option<Tick>,
 }
 
+/// A buffer that every allowed frame fits into whole.
+pub fn buffer(message_bytes_max: usize) -> Vec<u8> {
+    vec![0; message_bytes_max + HEADER_BYTES_MAX]
+}
+
 impl Frame {
     /// Finds the frame at the beginning of `bytes`; `None` until it is whole. A frame that breaks a
-    /// rule is refused by its header.
+    /// rule, or has more than `message_bytes_max` bytes of payload, is refused by its header.
     ///
     /// # Errors
     /// The code to close with.
-    pub fn find(bytes: &[u8]) -> Result<Option<Self>, CloseCode> {
+    pub fn find(bytes: &[u8], message_bytes_max: usize) -> Result<Option<Self>, CloseCode> {
         let mut cursor = Cursor::new(bytes);
         let (header, payload) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(found)) => found,
@@ -83,7 +84,7 @@ impl Frame {
         match header.opcode {
             OpCode::Control(_) if !header.is_final || payload > CONTROL_BYTES_MAX => return Err(CloseCode::ProtocolError),
             OpCode::Data(Data::Binary) => return Err(CloseCode::Unsupported),
-            _ if payload > MESSAGE_BYTES_MAX as u64 => return Err(CloseCode::TooBig),
+            _ if payload > message_bytes_max as u64 => return Err(CloseCode::TooBig),
             _ => {}
         }
         let frame =
@@ -97,11 +98,16 @@ impl Frame {
     }
 
     /// Decodes the frame from its `bytes`, unmasking them in place. A fragment is added to
-    /// `unfinished`.
+    /// `unfinished`, whose message has at most `message_bytes_max` bytes.
     ///
     /// # Errors
     /// The code to close with.
-    pub fn decode<'a>(&self, bytes: &'a mut [u8], unfinished: &mut Option<Box<Unfinished>>) -> Result<Decoded<'a>, CloseCode> {
+    pub fn decode<'a>(
+        &self,
+        bytes: &'a mut [u8],
+        unfinished: &mut Option<Box<Unfinished>>,
+        message_bytes_max: usize,
+    ) -> Result<Decoded<'a>, CloseCode> {
         let payload = &mut bytes[self.header..];
         payload.iter_mut().enumerate().for_each(|(at, byte)| *byte ^= self.mask[at % 4]);
         let is_continued = unfinished.as_ref().is_some_and(|unfinished| unfinished.message.is_some());
@@ -112,7 +118,7 @@ impl Frame {
                 unfinished.get_or_insert_default().message = Some(payload.to_vec());
                 Ok(Decoded::Fragment)
             }
-            OpCode::Data(Data::Continue) => self.append_fragment(payload, unfinished),
+            OpCode::Data(Data::Continue) => self.append_fragment(payload, unfinished, message_bytes_max),
             OpCode::Control(Control::Ping) => Ok(Decoded::Ping(payload)),
             OpCode::Control(Control::Pong) => Ok(Decoded::Pong),
             OpCode::Control(Control::Close) => decode_close(payload),
@@ -121,11 +127,16 @@ impl Frame {
     }
 
     /// Adds a fragment to its message, which is decoded with the last one.
-    fn append_fragment<'a>(&self, fragment: &[u8], unfinished: &mut Option<Box<Unfinished>>) -> Result<Decoded<'a>, CloseCode> {
+    fn append_fragment<'a>(
+        &self,
+        fragment: &[u8],
+        unfinished: &mut Option<Box<Unfinished>>,
+        message_bytes_max: usize,
+    ) -> Result<Decoded<'a>, CloseCode> {
         let message = unfinished.as_mut().map(|unfinished| &mut unfinished.message);
         let Some(stored @ Some(_)) = message else { return Err(CloseCode::ProtocolError) };
         let text = stored.get_or_insert_default();
-        if text.len() + fragment.len() > MESSAGE_BYTES_MAX {
+        if text.len() + fragment.len() > message_bytes_max {
             return Err(CloseCode::TooBig);
         }
         text.extend_from_slice(fragment);
@@ -202,6 +213,8 @@ fn decode_close(payload: &[u8]) -> Result<Decoded<'_>, CloseCode> {
 mod tests {
     use super::*;
 
+    const MESSAGE_BYTES_MAX: usize = 16 << 10;
+
     /// A client's frame: the first byte as given, the payload masked.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
@@ -219,20 +232,20 @@ mod tests {
     /// Decodes `bytes` in pieces of `step`, as a reactor does. Returns the messages, the code to
     /// close with, and what is left over.
     fn decode_all(bytes: &[u8], step: usize) -> (Vec<String>, Option<CloseCode>, Option<Box<Unfinished>>) {
-        let (mut messages, mut unfinished, mut buffer) = (Vec::new(), None::<Box<Unfinished>>, vec![0; BUFFER_BYTES]);
+        let (mut messages, mut unfinished, mut buffer) = (Vec::new(), None::<Box<Unfinished>>, buffer(MESSAGE_BYTES_MAX));
         for piece in bytes.chunks(step) {
             let held = unfinished.as_ref().map_or(0, |unfinished| unfinished.copy_into(&mut buffer));
             buffer[held..held + piece.len()].copy_from_slice(piece);
             let mut rest = &mut buffer[..held + piece.len()];
             loop {
-                let frame = match Frame::find(rest) {
+                let frame = match Frame::find(rest, MESSAGE_BYTES_MAX) {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
                     Err(code) => return (messages, Some(code), unfinished),
                 };
                 let (bytes, after) = rest.split_at_mut(frame.len());
                 let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                match frame.decode(bytes, &mut unfinished) {
+                match frame.decode(bytes, &mut unfinished, MESSAGE_BYTES_MAX) {
                     Ok(Decoded::Message(message)) => messages.push(text(message)),
                     Ok(Decoded::Assembled(message)) => messages.push(text(&message)),
                     Ok(Decoded::Ping(payload)) => messages.push(format!("ping {}", text(payload))),
@@ -249,7 +262,7 @@ mod tests {
 
     /// Checks the messages and the close code of `bytes`, cut into pieces of many sizes.
     fn check(bytes: &[u8], expected: &[&str], code: Option<CloseCode>) {
-        for step in [1, 2, 3, 7, 100, 4096, BUFFER_BYTES - HEADER_BYTES_MAX] {
+        for step in [1, 2, 3, 7, 100, 4096, MESSAGE_BYTES_MAX] {
             let (messages, refused, unfinished) = decode_all(bytes, step);
             assert_eq!((messages, refused), (expected.iter().map(|s| (*s).to_owned()).collect(), code), "in pieces of {step}");
             assert!(code.is_some() || unfinished.is_none(), "an idle peer owns no bytes");

@@ -34,6 +34,8 @@ pub struct Limits {
     pub greeting_bytes_max: usize,
     /// The time that a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,
+    /// Bytes of the longest message, and so of the longest payload.
+    pub message_bytes_max: usize,
     /// Frames that a peer may send at once, control frames and fragments included.
     pub burst_frames_max: u32,
     /// The interval at which a peer may send one more frame.
@@ -69,6 +71,7 @@ impl Default for Limits {
             outbox_bytes_max: 64 << 10,
             greeting_bytes_max: 16 << 20,
             frame_age_max: Duration::from_secs(10),
+            message_bytes_max: 16 << 10,
             burst_frames_max: 40,
             frame_interval: Duration::from_millis(100),
             unfinished_bytes_max: 8 << 20,

@@ -72,7 +72,8 @@ pub trait MessageHandler: Send {
     /// number.
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes;
 
-    /// Decides about one whole text message, valid UTF-8, of at most 16 KiB. The parser may
+    /// Decides about one whole text message, valid UTF-8, of at most `Limits::message_bytes_max`
+    /// bytes. The parser may
     /// overwrite it.
     fn handle(&mut self, peer: &PeerContext<'_>, message: &mut [u8]) -> Action;
 }

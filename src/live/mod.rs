@@ -8,6 +8,7 @@
 //! [`limits`] bounds them all. This module never knows HTTP, SQL or JSON: frames arrive ready-made,
 //! and a peer's messages go to the [`message_handler`].
 
+mod claim_table;
 pub mod connection_counts;
 pub mod delivery;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod subscribers;
 mod tick;
 mod token_sockets;
 mod transport;
+mod zeroed;
 
 pub use crate::wire::Role;
 
@@ -41,9 +43,12 @@ mod sync {
     pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub use std::thread::yield_now;
 
+    /// Arrays of `N` words.
+    pub type Words<const N: usize> = super::zeroed::Zeroed<[AtomicU64; N]>;
+
     /// `len` times `N` words of 0, in memory that no thread has touched yet.
-    pub fn zeros<const N: usize>(len: usize) -> Box<[[AtomicU64; N]]> {
-        bytemuck::zeroed_slice_box(len)
+    pub fn zeros<const N: usize>(len: usize) -> Words<N> {
+        Words::new(len)
     }
 }
 

@@ -35,6 +35,8 @@
 //! | HTTP head and body copied, for `writev`: CPU per registration | 24.9 µs | 24.5 µs (spread) |
 //! | `state_sync` encoded on demand: it takes below 0.5 % of a registration | | not built |
 
+#[cfg(test)]
+mod autobahn;
 mod broadcast;
 mod close;
 mod event_loop;

@@ -1,4 +1,4 @@
-//! The source of numbers: a lock-free table from a registration's key to the number it claimed.
+//! The source of numbers: a lock-free [`Table`] from a registration's key to the number it claimed.
 //!
 //! The thread that inserts a key takes the next number by one `fetch_add`. Every later request with
 //! that key finds the same claim, so a retry burns no number, and two phones never share one. A
@@ -7,64 +7,41 @@
 //!
 //! A roster serves one session of one event and lives in its snapshot, so that a claim belongs to a
 //! session: the handler takes both from one load. A claim is not a registration yet: the sequencer
-//! commits or refuses it. This file must never forget a key, and never know a journal, a clock or
-//! an event. It takes its atomics from `super::sync` alone, so that `tests/loom.rs` can prove this
-//! very text.
+//! commits or refuses it. This file must never forget a key unasked, and never know a journal, a
+//! clock or an event. It takes its atomics from `super::sync` alone, so that `tests/loom.rs` can
+//! prove this very text and that of [`Table`].
 //!
-//! # The table
-//! Open addressing with linear probing, at most 0.65 full, allocated at once for every participant:
-//! a table that grows would have to move under its readers. A slot is 24 bytes: 128 bits of the
-//! key, and the claim. That is 0.8 MB for 20,000 participants and 12.6 MB for 300,000. The table is
-//! allocated as zeroed memory, which the kernel backs page by page as keys arrive, so that an empty
-//! event's table costs almost nothing. The key is a SHA-256, and two keys with the same 128 bits
-//! would share a number: among 300,000 the odds are 300,000² / 2¹²⁹ ≈ 10⁻²⁸. An attacker who seeks
-//! a colliding pair needs 2⁶⁴ tries and wins one number for two phones; a collision with somebody
-//! else's key takes 2¹⁰⁹ tries.
-//!
-//! The words of a key are written once, and the whole argument rests on that:
-//! 1. `high` goes from 0 to a key's first word by compare-exchange, and the winner owns the slot
-//!    for good. A read-modify-write sees the latest value whatever the ordering. So a slot has one
-//!    owner, and no key settles behind a slot that it could have had.
-//! 2. The owner takes a number, stores `low`, then stores `claim` with release. A thread that reads
-//!    a `claim` other than 0 with acquire sees `low` too, and may compare the rest of the key.
-//! 3. `claim` changes again only after its number was given back: the sequencer turns it into
-//!    `REFUSED`, and the thread that turns that into `PENDING` by compare-exchange owns the
-//!    slot's claim from then on.
+//! # Growth
+//! A roster that gets more numbers ends, and another takes its place. No key moves: that would be
+//! 10 ms of the sequencer's time for 300,000. The next roster shares the tables, and gets a further
+//! one where the keys of its numbers might not fit into the last. New keys go into the last table
+//! alone. Each is at least twice as large as the one before, so there are few. A thread that still
+//! holds the roster before gets no number from it: it may leave `REFUSED` in a shared table, which
+//! means in the last one that the key's owner claims there, and in another that the key is not in
+//! it.
 //!
 //! # Numbers that come back
 //! A claim whose commit failed would be lost to everybody, and an event would be full with empty
 //! seats. So the sequencer gives its number back, as one bit of a map that is read only while a
 //! number is in it. It gives back no number that could be committed yet: a request that still holds
 //! such a claim is refused, since the key no longer has it ([`Roster::find`]).
-//!
-//! # The wait
-//! A thread that meets its own first word before the claim is published waits: to continue without
-//! it would need a second number or another thread's help. Between the compare-exchange and the
-//! store lie a handful of instructions. They include no lock, allocation, system call or panic, and
-//! at most one page fault, where a slot spans two pages. So the wait ends as soon as the owner has
-//! run them; a claim that takes a number which came back also walks the map, 5,000 words for
-//! 300,000 participants. The wait happens only when two copies of one request meet within
-//! nanoseconds on two cores. The waiter yields its core each time, so that a preempted owner gets
-//! to run. [`Roster::find`] never waits.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering, yield_now, zeros};
+use super::claim_table::{Key, REFUSED, Table, Vacancy, slots_for};
+use super::sync::{AtomicU32, Ordering, Words, zeros};
 use std::fmt;
 
-/// `high` of a slot without an owner: 0, as the table is allocated.
-const EMPTY: u64 = 0;
-/// `claim` of a slot whose owner has not published its number yet: 0 as well.
-const PENDING: u32 = 0;
-/// `claim` of a slot without a number: its owner found every number taken, or its number was given
-/// back.
-const REFUSED: u32 = u32::MAX;
 /// `next` of a roster whose place another one has taken: above every number, and so far below the
 /// highest u32 that late claims cannot count over it.
 const SEALED: u32 = u32::MAX / 2;
 
 /// The numbers of one session, claimed by many threads at once.
 pub struct Roster {
-    /// The count is a power of two, so that probing wraps by a mask.
-    slots: Box<[[AtomicU64; 3]]>,
+    /// Takes the keys that are new.
+    table: Table,
+    /// Hold keys of the rosters before, and take none.
+    older: Vec<Table>,
+    /// Numbers that were given before `table` took keys.
+    given_before: u32,
     /// The first number that was not committed when the roster was created.
     first: u32,
     /// One above the last number that may be claimed. Written by [`Roster::restore`], before the
@@ -75,29 +52,10 @@ pub struct Roster {
     next: AtomicU32,
     /// Numbers that came back, bit by bit from `first` on. Bits are set by the sequencer alone and
     /// cleared by the threads that take the numbers.
-    returned: Box<[[AtomicU64; 1]]>,
+    returned: Words<1>,
     /// The count of those bits, or more for a moment: raised after a bit is set, lowered after one
     /// is cleared.
     returned_count: AtomicU32,
-}
-
-/// A slot of the table: a key and its claim.
-struct Slot<'a> {
-    /// The key's first word, or [`EMPTY`]. Written once, by the thread that thereby becomes the
-    /// owner.
-    high: &'a AtomicU64,
-    /// The key's second word. Written once, by the owner; meaningless before the claim is
-    /// published.
-    low: &'a AtomicU64,
-    /// [`PENDING`], a number, or [`REFUSED`]. Written by the owner, and by the sequencer that gives
-    /// the number back.
-    claim: &'a AtomicU64,
-}
-
-/// The part of a key that the table stores.
-struct Key {
-    high: u64,
-    low: u64,
 }
 
 impl Roster {
@@ -112,7 +70,9 @@ impl Roster {
         // keys.
         let keys_max = participants_max.max(first - 1) as usize;
         Self {
-            slots: zeros(slots_for(keys_max)),
+            table: Table::new(slots_for(keys_max)),
+            older: Vec::new(),
+            given_before: 0,
             first,
             end: AtomicU32::new(first.saturating_add(participants_max)),
             next: AtomicU32::new(first),
@@ -135,7 +95,7 @@ impl Roster {
             self.end.store(end.saturating_sub(1).max(self.first), Ordering::Relaxed);
             number
         };
-        let restored = self.find_or_insert(&Key::of(key), Vacancy::Open, number);
+        let restored = self.table.find_or_insert(&Key::of(key), Vacancy::Open, number);
         assert!(restored.is_some(), "the table has slots for every number below the first to claim");
     }
 
@@ -143,20 +103,7 @@ impl Roster {
     /// counts as a later one.
     pub fn find(&self, key: &[u8; 32]) -> Option<u32> {
         let key = Key::of(key);
-        for slot in self.probe(&key) {
-            // Relaxed: a caller that knows of a claim learned of it by a hand-over that orders this
-            // load after the claim.
-            match slot.high.load(Ordering::Relaxed) {
-                EMPTY => return None,
-                high if high == key.high => match slot.claim() {
-                    PENDING => return None,
-                    claim if slot.holds(&key) => return number_of(claim),
-                    _ => {}
-                },
-                _ => {}
-            }
-        }
-        None
+        self.tables().find_map(|table| table.find(&key))
     }
 
     /// The number that `key` claims, now or earlier; `None` when every number is taken and `key`
@@ -171,26 +118,35 @@ impl Roster {
         // could be refused as one too many.
         let is_full = self.next.load(Ordering::Acquire) >= self.end.load(Ordering::Relaxed)
             && self.returned_count.load(Ordering::Relaxed) == 0;
-        let vacancy = if is_full { Vacancy::Full } else { Vacancy::Open };
-        self.find_or_insert(&Key::of(key), vacancy, || self.take_number())
+        let (key, vacancy) = (Key::of(key), if is_full { Vacancy::Full } else { Vacancy::Open });
+        // A key that an older table does not hold now never gets a number there: the roster that
+        // inserted it was ended before this one was made.
+        let known = self.older.iter().find_map(|table| table.find_or_insert(&key, Vacancy::Full, || REFUSED));
+        known.or_else(|| self.table.find_or_insert(&key, vacancy, || self.take_number()))
     }
 
     /// Gives back a number that `key` has claimed and that will not be committed: the next key
     /// takes it, and `key` claims anew. Called by the sequencer alone, and never for a number that
     /// is committed. Does nothing where `key` has another number or none.
     pub fn give_back(&self, key: &[u8; 32], number: u32) {
-        let key = Key::of(key);
-        let owned = self.probe(&key).take_while(|slot| slot.high.load(Ordering::Relaxed) != EMPTY);
-        let held = |slot: &Slot<'_>| slot.high.load(Ordering::Relaxed) == key.high && slot.claim() == number && slot.holds(&key);
-        let (Some(slot), Some(place)) = (owned.into_iter().find(held), number.checked_sub(self.first)) else { return };
+        let Some(place) = number.checked_sub(self.first) else { return };
         let Some([word]) = self.returned.get((place / u64::BITS) as usize) else { return };
-        slot.claim.store(REFUSED.into(), Ordering::Relaxed);
+        if !self.forget(key, number) {
+            return;
+        }
         // Release: pairs with the acquire in `take_returned`. A thread that takes the number, and
         // every thread that learns of it, sees that `key` no longer has it.
         word.fetch_or(1 << (place % u64::BITS), Ordering::Release);
         // Relaxed: a claim that reads an older count takes a new number, or is refused as it would
         // have been a moment before.
         self.returned_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes from `key` a number that will never be given again, such as that of a removed
+    /// participant: `key` claims anew. Returns whether `key` had it; one of many threads hears so.
+    pub fn forget(&self, key: &[u8; 32], number: u32) -> bool {
+        let key = Key::of(key);
+        self.tables().any(|table| table.forget(&key, number))
     }
 
     /// The next number to claim; one above the last when every number is taken. Another thread may
@@ -200,17 +156,16 @@ impl Roster {
         self.next.load(Ordering::Relaxed).min(self.end.load(Ordering::Relaxed))
     }
 
-    /// Ends this roster and makes one in its place that gives `more` numbers in all. It knows every
-    /// key whose number `keeps`, and no other number was given. O(slots); called by the sequencer
-    /// alone.
-    pub fn grown(&self, more: u32, keeps: impl Fn(u32) -> bool) -> Self {
+    /// Ends this roster and makes one in its place that gives `more` numbers and knows every key.
+    /// O(numbers / 64); called by the sequencer alone.
+    pub fn grown(&self, more: u32) -> Self {
         // Acquire, here and below: pairs with the release of the read-modify-writes that took
-        // numbers before, so that the walk meets the slot of each. A thread that comes later gets
-        // no number.
+        // numbers before, so that a claim on the next roster meets the slot of each. A thread that
+        // comes later gets no number.
         let next = self.next.swap(SEALED, Ordering::Acquire);
         let (first, end) = (self.first, self.end.load(Ordering::Relaxed));
         let grown_end = end.saturating_add(more);
-        let returned: Box<[[AtomicU64; 1]]> = zeros((grown_end - first).div_ceil(u64::BITS) as usize);
+        let returned: Words<1> = zeros((grown_end - first).div_ceil(u64::BITS) as usize);
         let mut returned_count = 0;
         for ([old], [new]) in self.returned.iter().zip(returned.iter()) {
             let numbers = old.swap(0, Ordering::Acquire);
@@ -218,22 +173,23 @@ impl Roster {
             returned_count += numbers.count_ones();
         }
         self.returned_count.store(0, Ordering::Relaxed);
-        let grown = Self {
-            slots: zeros(slots_for(grown_end as usize)),
+        let next = next.min(end);
+        let (mut table, mut older, mut given_before) = (self.table.clone(), self.older.clone(), self.given_before);
+        if table.slots() < slots_for((grown_end - given_before) as usize) {
+            given_before = next - returned_count;
+            let slots = slots_for((grown_end - given_before) as usize).max(2 * table.slots());
+            older.push(std::mem::replace(&mut table, Table::new(slots)));
+        }
+        Self {
+            table,
+            older,
+            given_before,
             first,
             end: AtomicU32::new(grown_end),
-            next: AtomicU32::new(next.min(end)),
+            next: AtomicU32::new(next),
             returned,
             returned_count: AtomicU32::new(returned_count),
-        };
-        for [high, low, claim] in &self.slots {
-            let (word, slot) = (high.load(Ordering::Relaxed), Slot { high, low, claim });
-            let number = if word == EMPTY { None } else { number_of(slot.wait_for_claim()) };
-            if let Some(number) = number.filter(|number| keeps(*number)) {
-                grown.find_or_insert(&Key { high: word, low: low.load(Ordering::Relaxed) }, Vacancy::Open, || number);
-            }
         }
-        grown
     }
 
     /// Returns whether another roster has taken this one's place.
@@ -242,36 +198,9 @@ impl Roster {
         self.next.load(Ordering::Relaxed) >= SEALED
     }
 
-    /// Finds the slot of `key`, or takes an empty one and publishes there what `number` returns.
-    fn find_or_insert(&self, key: &Key, vacancy: Vacancy, number: impl FnOnce() -> u32) -> Option<u32> {
-        for slot in self.probe(key) {
-            let mut high = slot.high.load(Ordering::Relaxed);
-            if high == EMPTY {
-                if let Vacancy::Full = vacancy {
-                    return None;
-                }
-                // Relaxed both ways: ownership follows from the exchange being one step. Other
-                // threads act on `claim`, not on this word.
-                match slot.high.compare_exchange(EMPTY, key.high, Ordering::Relaxed, Ordering::Relaxed) {
-                    Ok(_) => return slot.publish(key.low, number()),
-                    Err(other) => high = other,
-                }
-            }
-            if high == key.high {
-                let mut claim = slot.wait_for_claim();
-                if slot.holds(key) {
-                    if let (REFUSED, Vacancy::Open) = (claim, &vacancy) {
-                        if slot.reclaim() {
-                            return slot.publish(key.low, number());
-                        }
-                        claim = slot.wait_for_claim();
-                    }
-                    return number_of(claim);
-                }
-            }
-        }
-        // Every slot has an owner, and there are fewer numbers than slots: the roster is full.
-        None
+    /// All tables, the oldest first.
+    fn tables(&self) -> impl Iterator<Item = &Table> {
+        self.older.iter().chain([&self.table])
     }
 
     /// Takes a number that came back, else the next one; [`REFUSED`] when there is none.
@@ -306,84 +235,11 @@ impl Roster {
         }
         None
     }
-
-    /// The slots that may hold `key`, each once, its home slot first.
-    fn probe(&self, key: &Key) -> impl Iterator<Item = Slot<'_>> {
-        let mask = self.slots.len() - 1;
-        let home = key.high as usize;
-        (0..self.slots.len()).map(move |step| {
-            let [high, low, claim] = &self.slots[home.wrapping_add(step) & mask];
-            Slot { high, low, claim }
-        })
-    }
 }
 
 impl fmt::Debug for Roster {
     /// Prints no key: debug output ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Roster").field("next", &self.next()).field("slots", &self.slots.len()).finish_non_exhaustive()
+        f.debug_struct("Roster").field("next", &self.next()).field("tables", &(self.older.len() + 1)).finish_non_exhaustive()
     }
-}
-
-impl Slot<'_> {
-    /// The owner's claim so far.
-    fn claim(&self) -> u32 {
-        // Acquire: pairs with the release in `publish`, since `low` is compared afterwards. Only a
-        // `u32` is ever stored.
-        self.claim.load(Ordering::Acquire) as u32
-    }
-
-    /// Publishes the owner's claim.
-    fn publish(&self, low: u64, claim: u32) -> Option<u32> {
-        self.low.store(low, Ordering::Relaxed);
-        // Release: pairs with the acquire in `claim`.
-        self.claim.store(claim.into(), Ordering::Release);
-        number_of(claim)
-    }
-
-    /// Takes over a slot without a number for its own key; false when another thread was first.
-    fn reclaim(&self) -> bool {
-        // Relaxed: the key's words are known already, and other threads wait for the claim.
-        self.claim.compare_exchange(REFUSED.into(), PENDING.into(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    /// The owner's claim, once it is published; the head of this file bounds the wait.
-    fn wait_for_claim(&self) -> u32 {
-        loop {
-            match self.claim() {
-                PENDING => yield_now(),
-                claim => return claim,
-            }
-        }
-    }
-
-    /// Is the rest of the key equal too? To be called only after `claim` was read with acquire.
-    fn holds(&self, key: &Key) -> bool {
-        self.low.load(Ordering::Relaxed) == key.low
-    }
-}
-
-impl Key {
-    fn of(key: &[u8; 32]) -> Self {
-        let word = |from: usize| u64::from_be_bytes(std::array::from_fn(|i| key[from + i]));
-        // The one first word that means an empty slot is replaced by its neighbour, which changes
-        // the odds above by nothing.
-        Self { high: word(0).max(EMPTY + 1), low: word(8) }
-    }
-}
-
-/// May a key that is not in the table be inserted?
-enum Vacancy {
-    Open,
-    Full,
-}
-
-/// The slots that hold `keys` at a load of at most 0.65, with one slot left empty.
-fn slots_for(keys: usize) -> usize {
-    (keys * 20 / 13 + 1).next_power_of_two()
-}
-
-/// The number in a published claim.
-fn number_of(claim: u32) -> Option<u32> {
-    (claim != REFUSED).then_some(claim)
 }

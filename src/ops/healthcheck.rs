@@ -1,9 +1,9 @@
 //! The subcommand `healthcheck`: asks a running server whether it is alive, for containers and
 //! watchdogs.
 //!
-//! The address comes from the settings that the server was started with, so that nothing has to be
-//! said twice. A container without a shell or curl has this one binary. One request, one line of
-//! output, one deadline.
+//! The address comes from the settings that the server was started with, so that nothing is
+//! configured twice. A container without a shell or curl has this one binary. One request, one line
+//! of output, one deadline.
 
 use crate::base::address::{BindAddress, Scheme};
 use crate::base::http_client::{Request, Url};
@@ -28,7 +28,7 @@ pub enum HealthcheckError {
         "LUCKYDRAW_BIND speaks TLS: set LUCKYDRAW_PLAIN_BIND=127.0.0.1:8000, where this machine asks in the clear, or give --url"
     )]
     OnlyTls,
-    #[error("nobody answers at {address}")]
+    #[error("no answer at {address}")]
     NoAnswer { address: BindAddress, source: io::Error },
     #[error("{address} answers {status_line:?}")]
     WrongStatus { address: BindAddress, status_line: String },

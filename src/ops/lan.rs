@@ -1,4 +1,4 @@
-//! The address by which phones in the hall reach this machine, for the QR code.
+//! The address by which phones on the local network reach this machine, for the QR code.
 //!
 //! A server that listens on every address does not know which one phones can reach. The kernel
 //! does: asked for a route to the internet, it names the address that it would send from, and

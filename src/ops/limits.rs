@@ -1,6 +1,6 @@
 //! The limits that bound connections: open files, and memory. The usual soft limit on open files is
-//! 1,024, and a hall of phones exceeds it; a process may raise it to the hard limit without asking
-//! anybody.
+//! 1,024, and the phones of an event exceed it; a process may raise it to the hard limit without
+//! privileges.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

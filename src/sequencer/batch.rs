@@ -343,7 +343,7 @@ mod tests {
             command_request("new", Command::Reveal),
             open_request("new"),
             open_request("new"),
-            command_request("new", Command::Standby(draw_request("TV"))),
+            command_request("new", Command::AddPrize(page_sized_prize("TV"))),
             open_request("third"),
             open_request("one-too-many"),
         ]);
@@ -352,13 +352,13 @@ mod tests {
         let too_many = rejected(Rejection::TooManyEvents { max: 3 });
         assert_eq!(codes, [rejected(Rejection::NoSuchEvent), None, rejected(Rejection::EventExists), None, None, too_many]);
         let snapshot = server.directory.find("new").unwrap().snapshot();
-        assert!(snapshot.event.standby.is_some() && snapshot.revision == 1, "published once, as it is in the end");
+        assert!(!snapshot.event.prizes.is_empty() && snapshot.revision == 1, "published once, as it is in the end");
         assert!(Arc::ptr_eq(&snapshot, &answers[1].as_ref().unwrap().snapshot), "each answer has the batch's last state");
     }
 
     #[test]
     fn a_deletion_takes_effect_between_the_commands_around_it() {
-        let mut server = TestSequencer::open();
+        let mut server = TestSequencer::with_participant();
         let (mut phone, old) = (server.phone(), server.room());
         let (before, mut first) = command_request(GALA, Command::Standby(draw_request("TV")));
         let (delete, mut deleted) = delete_request(GALA);
@@ -396,6 +396,7 @@ mod tests {
         assert_eq!(*submitted_at, server.event().working.event.changed_at, "the time is that of the fact");
         console.read_until(b"winner_info_received");
         assert!(console.has_read(b"Kim") && !console.has_read(b"010-1234-5678"), "the phone number is masked");
+        server.register(9);
         server.serve([command_request(GALA, Command::Standby(draw_request("Car")))]).remove(0).unwrap();
         phone.read_until(b"\"Car\"");
         assert!(!phone.has_read(b"winner_info_received"));

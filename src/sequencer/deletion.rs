@@ -194,7 +194,7 @@ impl Sequencer {
 }
 
 impl DeletionCause {
-    /// Answers whoever asked; they may have gone.
+    /// Answers the caller, who may have gone.
     fn answer(self, result: Result<(), Rejection>) {
         match self {
             DeletionCause::Expired => {}
@@ -237,7 +237,7 @@ mod tests {
         let people = names.iter().flat_map(|event| (0..PEOPLE).map(move |key| (event, key)));
         let people = people.map(|(event, key)| command_request(event, server.claim_in(event, key)).0).collect();
         server.sequencer.serve(people);
-        server.age(EVENT_TTL + Duration::from_secs(1));
+        server.age(2 * EVENT_TTL);
         server.serve([command_request(GALA, Command::SetEntryCode(None))]).remove(0).unwrap();
         server
     }
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn an_old_event_stays_when_a_phone_comes_during_its_copy() {
         let mut server = TestSequencer::open();
-        server.age(EVENT_TTL + Duration::from_secs(1));
+        server.age(2 * EVENT_TTL);
         server.sequencer.sweep();
         assert!(server.sequencer.is_deleting());
         let _phone = server.phone();

@@ -145,9 +145,7 @@ impl EventState {
         if outgoing.more_numbers > 0 && self.working.event.phase != Phase::Closed {
             // Only now: the roster before gives no number any more, and a failed commit would need
             // it back.
-            let WorkingState { event, roster, .. } = &self.working;
-            let grown = roster.grown(outgoing.more_numbers, |number| !event.is_removed(Number(number)));
-            self.working.roster = Arc::new(grown);
+            self.working.roster = Arc::new(self.working.roster.grown(outgoing.more_numbers));
         }
         let snapshot = self.next_snapshot();
         let room = match &self.room {

@@ -24,7 +24,7 @@ mod testing;
 mod timers;
 mod upkeep;
 
-use crate::base::clock::wall_clock;
+use crate::base::clock::{SteadyClock, wall_clock};
 use crate::base::threads::EndProcessOnPanic;
 use crate::draw::fact::Settings;
 use crate::draw::{EventId, Prize, Timestamp};
@@ -75,6 +75,8 @@ pub struct Sequencer {
     /// checks; relaxed, since nothing else is read on the strength of it.
     durable: Arc<AtomicBool>,
     clock: Clock,
+    /// Judges what is old.
+    steady_clock: Arc<SteadyClock>,
     /// The start of this process. It counts as a display having been there: after a restart the
     /// screen is about to come back.
     started_at: Timestamp,
@@ -108,6 +110,7 @@ impl Sequencer {
         // A writer that panicked may have changed an event by half.
         let _guard = EndProcessOnPanic;
         self.serve_until_stopped();
+        self.save_clock();
         self.checkpoint("the journal's log stays beside its file; the next start folds it in", Instant::now());
     }
 

@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_audit_trail_is_read_newest_first() {
-        let mut server = TestSequencer::open();
+        let mut server = TestSequencer::with_participant();
         server.serve([command_request(GALA, Command::Standby(draw_request("TV")))]).remove(0).unwrap();
         let mut lines =
             |before, limit| ask(&mut server, |reply| Request::ReadAudit { event: id(GALA), before, limit, reply }).unwrap();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_query_sees_every_commit_before_it_in_the_same_batch() {
-        let mut server = TestSequencer::open();
+        let mut server = TestSequencer::with_participant();
         let (command, _answer) = command_request(GALA, Command::Standby(draw_request("TV")));
         let (reply, mut lines) = oneshot::channel();
         let query = Request::ReadAudit { event: id(GALA), before: None, limit: 1, reply };

@@ -1,6 +1,7 @@
 //! Recovery: from the journal's facts to events, directory and rosters, by the same `apply` that
 //! serves live traffic.
 
+use crate::base::clock::SteadyClock;
 use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::reactor::Reactors;
@@ -31,6 +32,7 @@ impl Sequencer {
         requests: RequestQueue,
         limits: Limits,
         durable: Arc<AtomicBool>,
+        steady_clock: Arc<SteadyClock>,
     ) -> Result<Self, JournalError> {
         let mut replayed = BTreeMap::new();
         journal.replay(|id, fact| replay(&mut replayed, id, &fact))?;
@@ -53,6 +55,7 @@ impl Sequencer {
             limits,
             durable,
             clock,
+            steady_clock,
             started_at,
             timers: Timers::new(Instant::now()),
             deletions: Deletions::default(),

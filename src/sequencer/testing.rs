@@ -1,10 +1,11 @@
 //! Fixtures of the sequencer's tests: a sequencer on the test's own thread and a real journal, and
 //! peers on loopback sockets.
 
+use crate::base::clock::{ClockReading, SteadyClock, wall_clock};
 use crate::base::data_dir::DataDir;
 use crate::draw::command::{Command, DrawSelector, WinSelector};
 use crate::draw::fact::Settings;
-use crate::draw::{Actor, DrawId, DrawRequest, EventId, Mode, Number, Outcome, Prize, PrizeId};
+use crate::draw::{Actor, DrawId, DrawRequest, EventId, Mode, Number, Outcome, Prize, PrizeId, Timestamp};
 use crate::live::Role;
 use crate::live::message_handler::{Action, MessageHandler, PeerContext};
 use crate::live::reactor::{Admission, Join, Reactors};
@@ -18,7 +19,7 @@ use crate::wire::request::Contact;
 use bytes::Bytes;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot::{Receiver, channel};
@@ -37,6 +38,8 @@ pub struct TestSequencer {
     pub directory: Arc<Directory>,
     reactors: Reactors,
     folder: Option<TempDir>,
+    /// The clocks that the sequencer judges by.
+    clocks: Arc<Mutex<ClockReading>>,
 }
 
 /// A request and the receiver of its answer.
@@ -45,12 +48,27 @@ pub type PendingRequest = (Request, Receiver<Result<Accepted, Rejection>>);
 impl TestSequencer {
     /// A sequencer with one event, without participants or prizes.
     pub fn open() -> Self {
-        let mut server = Self::recover(tempfile::tempdir().unwrap());
+        let mut server = Self::recover(tempfile::tempdir().unwrap(), 0);
+        server.sequencer.steady_clock.confirm();
         server.serve([open_request(GALA)]).remove(0).unwrap();
         server
     }
 
-    fn recover(folder: TempDir) -> Self {
+    /// A sequencer with one event, with one participant who has not won.
+    pub fn with_participant() -> Self {
+        let mut server = Self::open();
+        server.register(1);
+        server
+    }
+
+    /// Registers a participant.
+    pub fn register(&mut self, key: u8) {
+        let registration = command_request(GALA, self.claim(key));
+        self.serve([registration]).remove(0).unwrap();
+    }
+
+    /// A sequencer on the journal in this folder, whose wall clock is off by so many seconds.
+    fn recover(folder: TempDir, off_s: i64) -> Self {
         let data = DataDir::new(folder.path());
         let journal = Journal::open(&data, &Keys::open(&data).unwrap()).unwrap();
         let (directory, reactors) = (Arc::<Directory>::default(), Reactors::start(1, || Box::new(SilentHandler)).unwrap());
@@ -62,15 +80,25 @@ impl TestSequencer {
             backups_dir: data.backups(),
         };
         let requests = queue(1).1;
-        let sequencer = Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default());
-        Self { sequencer: sequencer.unwrap(), directory, reactors, folder: Some(folder) }
+        let wall = Timestamp(wall_clock().0 + off_s * 1_000);
+        let clocks = Arc::new(Mutex::new(ClockReading { elapsed: Duration::ZERO, wall }));
+        let (readings, durable) = (Arc::clone(&clocks), Arc::new(true.into()));
+        let clock = SteadyClock::driven(journal.clock_record().unwrap(), Box::new(move || *readings.lock().unwrap()));
+        let clock = Arc::new(clock);
+        let sequencer = Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, durable, clock);
+        Self { sequencer: sequencer.unwrap(), directory, reactors, folder: Some(folder), clocks }
     }
 
     /// The sequencer of a later process on the same journal.
-    pub fn restart(mut self) -> Self {
+    pub fn restart(self) -> Self {
+        self.restart_at(0)
+    }
+
+    /// The same where the wall clock is off by so many seconds.
+    pub fn restart_at(mut self, off_s: i64) -> Self {
         let folder = self.folder.take().unwrap();
         drop(self);
-        Self::recover(folder)
+        Self::recover(folder, off_s)
     }
 
     /// Serves these requests as one batch.
@@ -108,6 +136,14 @@ impl TestSequencer {
     pub fn age(&mut self, time: Duration) {
         self.sequencer.clock.last = self.sequencer.clock.now();
         self.sequencer.clock.last.0 += time.as_millis() as i64;
+        let mut clocks = self.clocks.lock().unwrap();
+        clocks.elapsed += time;
+        clocks.wall.0 += time.as_millis() as i64;
+    }
+
+    /// Sets the wall clock that the sequencer judges by forward or back.
+    pub fn jump(&mut self, by_s: i64) {
+        self.clocks.lock().unwrap().wall.0 += by_s * 1_000;
     }
 
     /// Does the slices of every deletion under way.

@@ -15,6 +15,8 @@ const IDLE_TICK: Duration = Duration::from_millis(500);
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Time without a commit after which the write-ahead log is folded into the journal's file.
 const CHECKPOINT_QUIET: Duration = Duration::from_secs(5);
+/// Interval between notes of the wall clock for the next process.
+const CLOCK_INTERVAL: Duration = Duration::from_secs(600);
 /// Interval between searches for old events and old details.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// Without a display for this long, an announcement goes out at once.
@@ -27,13 +29,20 @@ pub(super) struct Timers {
     tick_at: Instant,
     probe_at: Instant,
     sweep_at: Instant,
+    clock_at: Instant,
     /// `None` while the write-ahead log holds nothing.
     checkpoint_at: Option<Instant>,
 }
 
 impl Timers {
     pub fn new(now: Instant) -> Self {
-        Self { tick_at: now + TICK, probe_at: now, sweep_at: now + SWEEP_INTERVAL, checkpoint_at: None }
+        Self {
+            tick_at: now + TICK,
+            probe_at: now,
+            sweep_at: now + SWEEP_INTERVAL,
+            clock_at: now + CLOCK_INTERVAL,
+            checkpoint_at: None,
+        }
     }
 
     pub fn tick_at(&self) -> Instant {
@@ -65,6 +74,10 @@ impl Timers {
 
     pub fn fire_sweep(&mut self, now: Instant) -> bool {
         fire(&mut self.sweep_at, now, SWEEP_INTERVAL)
+    }
+
+    pub fn fire_clock(&mut self, now: Instant) -> bool {
+        fire(&mut self.clock_at, now, CLOCK_INTERVAL)
     }
 }
 

@@ -2,8 +2,8 @@
 //! the end of old events.
 
 use crate::base::clock::wall_clock;
+use crate::draw::Actor;
 use crate::draw::command::Command;
-use crate::draw::{Actor, Timestamp};
 use crate::sequencer::deletion::DeletionCause;
 use crate::sequencer::event_state::EventState;
 use crate::sequencer::inbox::{Request, Responder};
@@ -12,7 +12,7 @@ use crate::sequencer::{Sequencer, exit_if_fatal};
 use crate::store::journal::Checkpoint;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl Sequencer {
     /// Does everything that is due at `now`; true while counts move or a draw waits for its
@@ -26,6 +26,9 @@ impl Sequencer {
         }
         if self.timers.fire_sweep(now) {
             self.sweep();
+        }
+        if self.timers.fire_clock(now) {
+            self.save_clock();
         }
         self.advance_deletions();
         counts_moved || self.is_deleting() || self.events.values().any(|event| event.unannounced.is_some())
@@ -63,6 +66,14 @@ impl Sequencer {
         moved
     }
 
+    /// Keeps what the next process needs to know about the wall clock. Left out while the journal
+    /// takes no write: the next process then trusts the clock later.
+    pub(super) fn save_clock(&mut self) {
+        if exit_if_fatal(self.journal.save_clock(self.steady_clock.record())).is_ok() {
+            self.note_write();
+        }
+    }
+
     /// Tries to write to a journal that took no write.
     fn probe_journal(&mut self, now: Instant) {
         if !self.durable.load(Relaxed) && self.timers.fire_probe(now) && exit_if_fatal(self.journal.probe()).is_ok() {
@@ -82,21 +93,21 @@ impl Sequencer {
         self.timers.restart_checkpoint(now);
     }
 
-    /// Deletes old details, and begins to delete old events; an event with a socket connected is
-    /// not old.
+    /// Deletes old details, and begins to delete old events, as far as the wall clock is trusted;
+    /// an event with a socket connected is not old.
     pub(super) fn sweep(&mut self) {
-        let now = self.clock.now();
-        let before = |age: Duration| Timestamp(now.0.saturating_sub(age.as_millis() as i64));
-        let due = before(self.limits.details_ttl);
-        let purged = exit_if_fatal(self.journal.purge_details(due));
-        purged.as_ref().iter().for_each(|rows| self.details_purged.note(due, **rows));
-        match purged {
-            Ok(0) => {}
-            // Their checkpoint may have been held up.
-            Ok(_) => self.timers.restart_checkpoint(Instant::now()),
-            Err(error) => tracing::warn!(%error, "old winner details could not be purged"),
+        if let Some(due) = self.steady_clock.cutoff(self.limits.details_ttl) {
+            let purged = exit_if_fatal(self.journal.purge_details(due));
+            // Copies follow the journal, so that one place decides what is old.
+            purged.as_ref().iter().for_each(|rows| self.details_purged.note(due, **rows));
+            match purged {
+                Ok(0) => {}
+                // Their checkpoint may have been held up.
+                Ok(_) => self.timers.restart_checkpoint(Instant::now()),
+                Err(error) => tracing::warn!(%error, "old winner details could not be purged"),
+            }
         }
-        let bound = before(self.limits.event_ttl);
+        let Some(bound) = self.steady_clock.cutoff(self.limits.event_ttl) else { return };
         let is_old = |event: &EventState| event.working.event.changed_at < bound && !event.is_ending;
         let old: Vec<_> = self.events.iter().filter(|(_, event)| is_old(event)).map(|(id, _)| id.clone()).collect();
         old.into_iter().for_each(|id| self.begin_deletion(id, DeletionCause::Expired));
@@ -106,8 +117,9 @@ impl Sequencer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::Status;
+    use crate::draw::{Status, Timestamp};
     use crate::sequencer::testing::*;
+    use std::time::Duration;
 
     #[test]
     fn counts_are_published_without_any_request() {
@@ -156,8 +168,7 @@ mod tests {
     fn an_old_event_is_deleted_once_no_socket_is_connected() {
         let mut server = TestSequencer::open();
         server.serve([open_request("young")]).remove(0).unwrap();
-        let changed_at = server.event().working.event.changed_at;
-        server.sequencer.clock.last = Timestamp(changed_at.0 + EVENT_TTL.as_millis() as i64 + 1);
+        server.age(2 * EVENT_TTL);
         server.sequencer.events.get_mut("young").unwrap().working.event.changed_at = server.sequencer.clock.last;
         for peer in [server.console(), server.phone()] {
             server.sequencer.sweep();
@@ -173,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_that_a_reader_holds_up_stays_due() {
-        let mut server = TestSequencer::open();
+        let mut server = TestSequencer::with_participant();
         let reader = server.reader();
         server.serve([command_request(GALA, Command::Standby(draw_request("TV")))]).remove(0).unwrap();
         let due = Instant::now() + Duration::from_secs(60);
@@ -192,12 +203,83 @@ mod tests {
         server.sequencer.sweep();
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap().len(), 1);
         assert_eq!(server.sequencer.details_purged().take_rows(), 0);
-        server.sequencer.clock.last.0 += DETAILS_TTL.as_millis() as i64 + 1;
+        server.age(DETAILS_TTL + Duration::from_secs(600));
         server.sequencer.sweep();
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap(), []);
         let purged = server.sequencer.details_purged();
-        let due = server.sequencer.clock.last.0 - DETAILS_TTL.as_millis() as i64;
-        assert_eq!((purged.before().0, purged.take_rows()), (due, 1), "copies follow");
+        let due = server.sequencer.steady_clock.cutoff(DETAILS_TTL).unwrap();
+        assert_eq!((purged.before(), purged.take_rows()), (due, 1), "copies follow");
         assert!(server.directory.find(GALA).is_some(), "the event outlives the details");
+    }
+
+    /// Sweeps, and returns whether the event is left, and whether its details are.
+    fn left_after_sweep(server: &mut TestSequencer) -> (bool, bool) {
+        server.sequencer.sweep();
+        server.finish_deletions();
+        let has_details = server.sequencer.journal.details(&id(GALA)).is_ok_and(|details| !details.is_empty());
+        let purged_before = server.sequencer.details_purged().before();
+        assert_eq!(purged_before == Timestamp(i64::MIN), has_details, "copies are told of a purge, and of nothing else");
+        (server.directory.find(GALA).is_some(), has_details)
+    }
+
+    /// A server with a winner's details.
+    fn server_with_details() -> TestSequencer {
+        let mut server = TestSequencer::open();
+        let draw = server.announce_draw("TV");
+        server.serve([details_request(GALA, 1, draw, "Kim")]).remove(0).unwrap();
+        server
+    }
+
+    /// Lets an event end as it should: details by their age, the event once its socket is gone.
+    fn check_the_end(server: &mut TestSequencer, phone: TestPeer) {
+        server.age(DETAILS_TTL + Duration::from_secs(600));
+        assert_eq!(left_after_sweep(server), (true, false), "the details have had their time");
+        server.age(EVENT_TTL);
+        assert_eq!(left_after_sweep(server), (true, false), "a phone is connected");
+        drop(phone);
+        server.wait_until(|server| server.room().connections.total() == 0);
+        assert_eq!(left_after_sweep(server), (false, false), "and the event has had its time too");
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_deletes_nothing_until_the_time_has_really_passed() {
+        let mut server = server_with_details();
+        let phone = server.phone();
+        for by in [40 * 86_400, -80 * 86_400, 40 * 86_400] {
+            server.jump(by);
+            assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s: everything is held");
+            server.sequencer.steady_clock.confirm();
+            assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s: no time has passed");
+        }
+        check_the_end(&mut server, phone);
+    }
+
+    #[test]
+    fn a_start_with_a_wrong_clock_and_its_correction_delete_nothing() {
+        for by in [40 * 86_400, -40 * 86_400] {
+            let mut server = server_with_details();
+            server.sequencer.save_clock();
+            let mut server = server.restart_at(by);
+            let phone = server.phone();
+            assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s");
+            server.age(Duration::from_secs(600));
+            server.jump(-by);
+            assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s, corrected");
+            server.sequencer.steady_clock.confirm();
+            assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s, confirmed: no time has passed");
+            check_the_end(&mut server, phone);
+        }
+    }
+
+    #[test]
+    fn a_day_of_steady_clock_confirms_it_too() {
+        let mut server = server_with_details();
+        server.jump(40 * 86_400);
+        for _ in 0..23 {
+            assert_eq!(left_after_sweep(&mut server), (true, true));
+            server.age(Duration::from_secs(3_600));
+        }
+        server.age(Duration::from_secs(3_600));
+        assert_eq!(left_after_sweep(&mut server), (false, false), "both have had their time since the jump");
     }
 }

@@ -8,6 +8,7 @@ use crate::base::durable_file::{self, TEMPORARY_SUFFIX};
 use crate::draw::{EventId, Timestamp};
 use crate::store::error::JournalError;
 use rusqlite::{Connection, OpenFlags};
+use std::cmp::Reverse;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl JournalCopier {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.journal, flags)?;
         copy(&db, &folder.join(format!("{PREFIX}{event}{more}-{}{SUFFIX}", at.0)))?;
-        if let Err(error) = remove_surplus(folder) {
+        if let Err(error) = remove_surplus(folder, at) {
             tracing::warn!(%error, "old copies of the journal could not be removed");
         }
         Ok(())
@@ -75,9 +76,15 @@ pub(crate) fn made_at(name: &str) -> Option<Timestamp> {
     at.parse().ok().map(Timestamp)
 }
 
+/// Sorts copies from the newest to the oldest. Those from times that have not come yet were made
+/// while the clock was wrong, before the one that is made `now`: they come last.
+pub fn by_recency(made_at: Timestamp, now: Timestamp) -> impl Ord {
+    (made_at > now, Reverse(made_at))
+}
+
 /// Removes all but the newest copies, and the leftover of a crash during one. Leaves other files
 /// alone.
-fn remove_surplus(folder: &Path) -> io::Result<()> {
+fn remove_surplus(folder: &Path, now: Timestamp) -> io::Result<()> {
     let mut copies: Vec<(Timestamp, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -88,9 +95,8 @@ fn remove_surplus(folder: &Path) -> io::Result<()> {
             fs::remove_file(&path)?;
         }
     }
-    copies.sort_unstable();
-    let surplus = copies.len().saturating_sub(COPIES_MAX);
-    copies.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+    copies.sort_unstable_by_key(|(at, _)| by_recency(*at, now));
+    copies.iter().skip(COPIES_MAX).try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 #[cfg(test)]
@@ -107,6 +113,7 @@ mod tests {
             journal.copier().copy_before_deletion(&folder, &events, Timestamp(at)).unwrap();
         };
         copy("first-1", 9);
+        copy("future", 4_000_000_000_000);
         fs::write(folder.join("mine.sqlite"), "").unwrap();
         fs::write(folder.join("before-delete-x-5.sqlite.tmp"), "half").unwrap();
         (10..20).for_each(|at| copy("next", at));

@@ -7,6 +7,7 @@
 //! nobody could query it. There is one connection and one thread that writes. The journal trusts
 //! its facts: it knows no rule, and must never report a fact as kept before it is.
 
+use crate::base::clock::ClockRecord;
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
 use crate::draw::fact::{AuditLine, RecordedFact, WinnerDetails};
@@ -20,7 +21,7 @@ use crate::store::record::{self, Record};
 use crate::store::seal::Seal;
 use crate::store::transaction::transaction;
 use crate::store::{JournalEntry, audit, details, replay, schema};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,6 +144,25 @@ impl Journal {
             tx.execute("INSERT OR REPLACE INTO meta VALUES ('probe', randomblob(?1))", [PROBE_BYTES as i64]).map(drop)
         })?;
         transaction(&mut self.db, |tx| tx.execute("DELETE FROM meta WHERE name = 'probe'", []).map(drop))
+    }
+
+    /// The record of the wall clock that an earlier process left.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn clock_record(&self) -> Result<Option<ClockRecord>, JournalError> {
+        let sql = "SELECT value FROM meta WHERE name = 'clock'";
+        let text: Option<String> = self.db.query_row(sql, [], |row| row.get(0)).optional()?;
+        Ok(text.and_then(|text| text.parse().ok()))
+    }
+
+    /// Keeps what the next process needs to know about the wall clock.
+    ///
+    /// # Errors
+    /// As [`Journal::commit`].
+    pub fn save_clock(&mut self, record: ClockRecord) -> Result<(), CommitError> {
+        let sql = "INSERT OR REPLACE INTO meta VALUES ('clock', ?1)";
+        transaction(&mut self.db, |tx| tx.execute(sql, [record.to_string()]).map(drop))
     }
 
     /// All winners' details of an event, by draw and number; those of draws before a reset too.

@@ -2,8 +2,8 @@
 //!
 //! Everything that can be wrong is found here, at the start or before a reload, in words for the
 //! operator; a phone would only say that the page is not safe. An expired certificate, or one not
-//! valid yet, is refused rather than served with a warning: no phone would get past it, and at the
-//! start somebody is still there to fix it.
+//! valid yet, is refused rather than served with a warning: no phone would accept it, and at the
+//! start an operator can still fix it.
 
 use crate::base::clock::rfc3339;
 use crate::draw::Timestamp;

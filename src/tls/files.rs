@@ -1,4 +1,4 @@
-//! Certificates from files, which somebody else renews.
+//! Certificates from files, which another program renews.
 //!
 //! The files are checked every few seconds, since a renewal may forget the signal, and at once on
 //! SIGHUP. A new pair is shown when nothing is wrong with it; else the log says what is, and the

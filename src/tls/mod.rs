@@ -1,10 +1,10 @@
-//! TLS: how it is spoken, and the origin of its certificates.
+//! TLS: sessions, and the origin of certificates.
 //!
 //! A [`certificate`] is checked before it is shown; the [`resolver`] holds the one that is shown,
-//! where every handshake reads it without a lock. Two sources keep it fresh: [`files`] that
-//! somebody else renews, and [`acme`], which orders and renews by itself; [`certificates`] runs the
-//! one that the settings name. A connection's bytes are sealed by a [`session`], on its worker as
-//! on its reactor. Sessions are resumed by tickets, which cost the server no memory. Nothing here
+//! where every handshake reads it without a lock. Two sources keep it fresh: [`files`] that another
+//! program renews, and [`acme`], which orders and renews by itself; [`certificates`] runs the one
+//! that the settings name. A connection's bytes are sealed by a [`session`], on its worker as on
+//! its reactor. Sessions are resumed by tickets, which cost the server no memory. Nothing here
 //! knows HTTP or an event.
 
 pub mod acme;
@@ -58,7 +58,7 @@ pub struct TlsSettings {
 #[expect(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Clone, Debug)]
 pub enum CertificateOrigin {
-    /// A chain and its key in PEM form, renewed by somebody else.
+    /// A chain and its key in PEM form, renewed by another program.
     Files { cert: PathBuf, key: PathBuf },
     /// An order to an authority.
     Acme(AcmeOrder),

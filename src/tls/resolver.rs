@@ -24,7 +24,7 @@ pub struct CertificateResolver {
     probe: ArcSwapOption<ReachProbe>,
 }
 
-/// A connection of the server to itself, recognized by a server name that nobody else knows.
+/// A connection of the server to itself, recognized by a server name that no other program knows.
 #[derive(Debug)]
 pub struct ReachProbe {
     server_name: String,

@@ -66,7 +66,7 @@ pub enum Acknowledged {
     ImHere,
 }
 
-/// The result of a command as a reply tells it: its outcome and the event that holds its facts, or
+/// The result of a command in a reply: its outcome and the event that holds its facts, or
 /// an error code and message.
 pub type CommandResult<'a> = Result<(&'a Outcome, &'a Event), (&'a str, &'a str)>;
 
@@ -98,7 +98,7 @@ impl Acknowledged {
         };
         let (r#type, success) = (self.type_name(), true);
         match (self, outcome) {
-            (Self::DrawComplete, Outcome::Completed(id)) => match event.draw(*id) {
+            (Self::DrawComplete, Outcome::Completed(id) | Outcome::CompletedBefore(id)) => match event.draw(*id) {
                 Some(draw) => {
                     let winners = draw.winners().map(|number| number.0).collect();
                     frame(&DrawCompleted { r#type, success, draw_id: draw.id.0, winners })

@@ -101,12 +101,13 @@ async fn a_body_too_large_is_413_by_length_and_by_chunks() {
         chunked.extend_from_slice(b"\r\n");
     }
     assert!(exchange(server.address, &chunked).await.starts_with("HTTP/1.1 413"));
+    server.register(1).await;
     let mut spec = prize("TV");
     spec["x"] = json!("x".repeat(1 << 20));
     server.admin_post("draw/standby", &spec).await.ok();
     spec["x"] = json!("x".repeat(5 << 20));
     server.admin_post("draw/standby", &spec).await.expect_refusal(413, "BODY_TOO_LARGE");
-    server.register(1).await;
+    server.register(2).await;
 }
 
 #[tokio::test]

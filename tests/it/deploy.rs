@@ -8,7 +8,7 @@ use crate::test_server::TIMEOUT;
 use luckydraw::ops::doctor::kernel::{SYSCTLS, parse_field};
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -141,11 +141,17 @@ impl Machine {
     }
 
     fn push(&self, binary: &Path) -> Output {
+        self.command().arg("--binary").arg(binary).output().unwrap()
+    }
+
+    /// A push to this machine.
+    fn command(&self) -> Command {
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("timeout");
         command.arg((4 * TIMEOUT.as_secs()).to_string()).arg(format!("{SCRIPTS}/push")).arg("box");
-        command.arg("--binary").arg(binary).arg("--home").arg(self.path("home")).arg("--settings").arg(self.path("settings"));
-        command.env("PATH", path).env("BOX", self.folder.path()).output().unwrap()
+        command.arg("--home").arg(self.path("home")).arg("--settings").arg(self.path("settings"));
+        command.env("PATH", path).env("BOX", self.folder.path());
+        command
     }
 
     /// The linked release.
@@ -220,4 +226,73 @@ fn a_push_switches_once_and_rolls_back_by_itself() {
     let fourth = machine.push(&foreign);
     assert!(fourth.status.code() == Some(1) && String::from_utf8_lossy(&fourth.stdout).contains("does not run"), "{fourth:?}");
     assert_eq!((machine.current(), machine.restarts()), (two, restarts), "a binary that does not run is not switched to");
+}
+
+/// Plays `cargo build`: a small program of Rust and C, by the compiler and linker that are named.
+const CARGO: &str = r#"#!/bin/sh
+set -e
+while [ $# -gt 0 ]; do
+    case "$1" in --target) target=$2 ;; --target-dir) folder=$2 ;; esac
+    shift
+done
+suffix=$(echo "$target" | tr - _)
+eval "cc=\$CC_$suffix linker=\${CARGO_TARGET_$(echo "$suffix" | tr a-z A-Z)_LINKER:-}"
+mkdir -p "$folder/$target/release"
+cd "$folder/$target/release"
+printf '#include <stdio.h>\nint part(void) { return printf("a part in C\\n"); }\n' >part.c
+$cc -c part.c
+ar rcs libpart.a part.o
+printf 'extern "C" { fn part() -> i32; }\nfn main() { println!("a program of {}", std::env::consts::ARCH); unsafe { part() }; }\n' >main.rs
+rustc --target "$target" ${linker:+-C "linker=$linker"} -L . -l static=part -o luckydraw main.rs
+"#;
+
+#[test]
+fn a_push_builds_a_static_program_that_starts() {
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let libraries = Command::new("rustc").args(["--print", "target-libdir", "--target", &target]).output().unwrap();
+    let has_target = Path::new(String::from_utf8_lossy(&libraries.stdout).trim()).is_dir();
+    if !has_target || Command::new("musl-gcc").arg("--version").output().is_err() {
+        return eprintln!("not tried: rustup target add {target}, and Debian's musl-tools");
+    }
+    let machine = Machine::new();
+    let cargo = machine.write_program("bin/cargo", CARGO);
+    let folder = machine.path("target");
+    let output = machine.command().env("CARGO", cargo).env("CARGO_TARGET_DIR", &folder).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    // It is no server, so it is pushed and found unhealthy; but it has started.
+    assert!(printed.contains("a program of") && printed.contains("a part in C"), "{output:?}");
+    let bytes = fs::read(folder.join(&target).join("release/luckydraw")).unwrap();
+    assert!(!bytes.windows(8).any(|window| window == b"/ld-musl"), "it needs no loader");
+}
+
+#[test]
+fn the_image_s_user_owns_the_data_folder_and_it_has_a_health_check() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(BINARY, folder.path().join("luckydraw")).unwrap();
+    let buildah = |arguments: &[&str]| {
+        let (root, run) = (folder.path().join("storage"), folder.path().join("run"));
+        let mut command = Command::new("buildah");
+        command.args(["--storage-driver", "vfs", "--root"]).arg(root).arg("--runroot").arg(run);
+        command.args(arguments).current_dir(folder.path()).output()
+    };
+    if buildah(&["--version"]).is_err() {
+        return eprintln!("not tried: Debian's buildah");
+    }
+    let text = |output: std::io::Result<Output>| {
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    fs::create_dir_all(folder.path().join("scripts/deploy/image/data")).unwrap();
+    for file in ["Containerfile", "image/data/.keep"] {
+        fs::copy(format!("{SCRIPTS}/{file}"), folder.path().join("scripts/deploy").join(file)).unwrap();
+    }
+    let build = ["bud", "--isolation", "chroot", "--format", "docker", "-f", "scripts/deploy/Containerfile"];
+    text(buildah(&[&build[..], &["--build-arg", "BINARY=luckydraw", "-t", "luckydraw", "."]].concat()));
+    let container = text(buildah(&["from", "luckydraw"]));
+    let data = fs::metadata(PathBuf::from(text(buildah(&["mount", &container]))).join("data")).unwrap();
+    let described = text(buildah(&["inspect", "--type", "image", "luckydraw"]));
+    let user = format!("{}:{}", data.uid(), data.gid());
+    assert!(data.uid() != 0 && described.contains(&format!("\"User\": \"{user}\"")), "/data belongs to {user}: {described}");
+    assert!(described.contains("\"healthcheck\""), "{described}");
 }

@@ -103,7 +103,7 @@ fn collect(value: &Value, key: &str, found: &mut Vec<String>) {
 #[test]
 fn every_message_type_is_described_in_its_direction() {
     let asyncapi = read(ASYNCAPI);
-    for (operation, expected) in [("hear", SENT), ("say", RECEIVED)] {
+    for (operation, expected) in [("receive", SENT), ("send", RECEIVED)] {
         let messages = asyncapi["operations"][operation]["messages"].as_array().unwrap();
         let types: BTreeSet<String> = messages
             .iter()

@@ -53,9 +53,9 @@ fn first_problem<'a>(report: &'a Value, check: &str) -> Option<&'a Value> {
 fn require_wrong(report: &Value, check: &str, words: &[&str]) {
     let finding = first_problem(report, check).unwrap_or_else(|| panic!("{check} is wrong: {report}"));
     assert_eq!(finding["grade"], "wrong", "{finding}");
-    let line = format!("{} {}", finding["says"], finding["mend"]);
+    let line = format!("{} {}", finding["message"], finding["fix"]);
     words.iter().for_each(|word| assert!(line.contains(word), "{word}: {line}"));
-    assert!(!finding["mend"].as_str().unwrap().is_empty(), "it says how to fix it: {finding}");
+    assert!(!finding["fix"].as_str().unwrap().is_empty(), "it says how to fix it: {finding}");
     let wrong = report["findings"].as_array().unwrap().iter().filter(|finding| finding["grade"] == "wrong").count();
     assert_eq!((wrong, &report["healthy"]), (1, &Value::Bool(false)), "{report}");
 }
@@ -98,7 +98,7 @@ fn a_folder_that_is_missing_or_unwritable_is_wrong() {
     // Not even root can create a file there.
     let report = examine(Path::new("/proc"), &[], None);
     let finding = first_problem(&report, "data folder").unwrap();
-    assert!(finding["grade"] == "wrong" && finding["says"].as_str().unwrap().contains("no file can be made"), "{finding}");
+    assert!(finding["grade"] == "wrong" && finding["message"].as_str().unwrap().contains("no file can be made"), "{finding}");
 }
 
 #[tokio::test]

@@ -205,6 +205,7 @@ async fn wrong_tokens_never_lock_out_the_right_one() {
 async fn the_login_cookie_permits_changes_only_from_own_pages() {
     let server = TestServer::start().await;
     server.open_event().await;
+    server.register(1).await;
     server.post("/admin/login").json(&json!({"token": "wrong"})).await.expect_refusal(401, "UNAUTHORIZED");
     let login = server.post("/admin/login").json(&json!({"token": ADMIN_TOKEN})).await;
     login.ok();

@@ -2,7 +2,8 @@
 //!
 //! One binary holds all tests; each test has its own server and data folder. [`test_server`] starts
 //! and stops the server, [`http_client`] and [`websocket_client`] are the clients, [`credentials`]
-//! makes certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic, and
+//! makes certificates and speaks TLS, [`faulty_proxy`] is a proxy that damages traffic,
+//! [`fake_server`] is a server that lies to the load tester, and
 //! [`event_steps`] runs an event in few lines. The other files are named for the behaviour they
 //! test.
 
@@ -14,6 +15,7 @@ mod backup;
 mod bad_input;
 mod browser;
 mod claims;
+mod clock;
 mod concurrent_changes;
 mod config;
 mod credentials;
@@ -24,21 +26,26 @@ mod doctor;
 mod draws;
 mod event_steps;
 mod exports;
+mod fake_server;
 mod faulty_proxy;
+mod framing;
 mod guard;
 mod http_client;
 mod imports;
+mod launch;
 mod links;
 mod load;
 mod load_scenarios;
 mod logs;
 mod lost_numbers;
+mod memory;
 mod metrics;
 mod numbers;
 mod old_clients;
 mod operators;
 mod participants;
 mod pictures;
+mod planted_faults;
 mod prizes;
 mod proof;
 mod recovery;

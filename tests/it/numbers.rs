@@ -71,7 +71,7 @@ async fn overload_and_failed_commits_cost_no_seat() {
     for phone in server.register_many(SEATS).await {
         numbers.insert(phone.number);
     }
-    assert_eq!(numbers, (1..=SEATS).collect(), "whoever could not register took no seat from those who come later");
+    assert_eq!(numbers, (1..=SEATS).collect(), "a refused registration took no number from later ones");
     let body = json!({"event_id": EVENT, "request_id": request_id(1_000)});
     server.post("/register").json(&body).await.expect_refusal(409, "EVENT_FULL");
 }

@@ -1,5 +1,5 @@
-//! The entry to an event: codes typed or scanned, quotas of new numbers, and what a console does about a
-//! script that takes them.
+//! The entry to an event: codes typed or scanned, quotas of new numbers, and what a console does
+//! about a script that takes them.
 
 use crate::event_steps::{EVENT, numbers, prize, request_id};
 use crate::http_client::{RequestBuilder, Response};

@@ -207,7 +207,10 @@ impl Simulation {
 
     fn show_standby(&mut self) {
         let answer = self.writer.execute(Command::Standby(draw_request("Sock", Mode::List, 4)));
-        let refused = self.model.pending.as_ref().map(|_| "DRAW_IN_PROGRESS");
+        let refused = match self.model.pending {
+            Some(_) => Some("DRAW_IN_PROGRESS"),
+            None => self.model.lacks("Sock", 4).then_some("DRAW_FAILED"),
+        };
         assert_eq!(answer.err().as_ref().and_then(code), refused);
         if refused.is_none() {
             self.model.announce_last();

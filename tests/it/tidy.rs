@@ -87,6 +87,9 @@ const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 60;
 /// Characters of a comment line, at most; tables may be wider.
 const COMMENT_CHARS_MAX: usize = 100;
+/// Words of a private dialect that the field's words replaced.
+const DIALECT: &[&str] = &["house", "whoever", "noughts", "evening", "patience", "tellings", "census", "of its own accord"];
+
 /// Openings of a comment that read as translated.
 const TRANSLATED: &[&str] = &["What ", "Whether ", "How ", "Whoever "];
 
@@ -350,21 +353,50 @@ fn every_permitted_import_is_used() {
 }
 
 #[test]
-fn every_test_and_bench_file_says_what_it_is() {
+fn every_test_and_bench_file_opens_with_a_doc_and_wraps_its_comments() {
     for directory in ["tests", "benches"] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
-        walk(&root, &root, &mut |path, text| assert!(text.starts_with("//!"), "{directory}/{path} does not open with //!"));
+        walk(&root, &root, &mut |path, text| {
+            assert!(text.starts_with("//!"), "{directory}/{path} does not open with //!");
+            assert_eq!(wide_comments(text, "//"), Vec::<&str>::new(), "{directory}/{path}");
+        });
     }
 }
 
-/// A handler waits for a disk through `api/deadline.rs` alone, where every wait has an end.
 #[test]
-fn no_handler_waits_for_a_blocking_thread_without_a_deadline() {
-    let api = sources().into_iter().filter(|(path, _)| path.starts_with("api/") && path != "api/deadline.rs");
-    let found: Vec<_> = api.filter(|(_, text)| without_tests(text).contains("spawn_blocking")).map(|(path, _)| path).collect();
-    assert!(found.is_empty(), "{found:?}");
-    let deadline = sources().into_iter().find(|(path, _)| path == "api/deadline.rs").unwrap().1;
-    assert!(deadline.contains("spawn_blocking"), "the one place is still there");
+fn scripts_wrap_their_comments() {
+    let mut count = 0;
+    for directory in ["scripts", "scripts/deploy", "scripts/scenarios", "benches/side_by_side", "benches/side_by_side/peers"] {
+        let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap();
+        for path in entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            count += 1;
+            // Three blanks begin a command, which cannot wrap.
+            let prose: Vec<_> = wide_comments(&text, "#").into_iter().filter(|line| !line.starts_with("#   ")).collect();
+            assert_eq!(prose, Vec::<&str>::new(), "{}", path.display());
+        }
+    }
+    assert!(count > 10, "the scripts were read");
+    assert_eq!(wide_comments(&format!("# {}\ncode # {}\n", "x".repeat(99), "x".repeat(99)), "#").len(), 1);
+}
+
+/// Comment lines of more than the permitted characters.
+fn wide_comments<'t>(text: &'t str, marker: &str) -> Vec<&'t str> {
+    let is_wide = |line: &&str| line.trim_start().starts_with(marker) && line.chars().count() > COMMENT_CHARS_MAX;
+    text.lines().filter(is_wide).collect()
+}
+
+#[test]
+fn no_word_of_the_old_dialect_returns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for directory in ["src", "tests", "benches"] {
+        walk(root, &root.join(directory), &mut |path, text| {
+            let text = if path == "tests/it/tidy.rs" { String::new() } else { text.to_lowercase() };
+            let found: Vec<_> = DIALECT.iter().filter(|word| holds_word(&text, word)).collect();
+            assert!(found.is_empty(), "{path}: {found:?}");
+        });
+    }
+    assert!(DIALECT.iter().all(|word| holds_word(&format!("a {word}."), word)));
 }
 
 #[test]

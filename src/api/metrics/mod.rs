@@ -1,8 +1,8 @@
 //! Metrics in Prometheus's format: [`text`] writes it, [`process`] reads the kernel's counts,
 //! [`port`] serves a local collector.
 //!
-//! The public port asks for a token: the metrics tell how an event goes, if not who wins. Nothing
-//! here tells of a draw before its announcement.
+//! The public port asks for a token: the metrics show the course of an event. None reveals a
+//! draw before its announcement.
 
 pub mod port;
 pub mod process;
@@ -10,6 +10,7 @@ pub mod text;
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::{AccessLevel, is_same_secret};
+use crate::base::clock::ClockTrust;
 use crate::base::secret::Secret;
 use crate::http::response::{HttpResponse, HttpResult, with_type};
 use crate::live::Role;
@@ -52,6 +53,12 @@ fn write_state(text: &mut MetricsText, app: &App) {
     text.family("luckydraw_ready", Gauge, "Whether the server takes new work.").sample(&[], u8::from(app.ready.load(Relaxed)));
     text.family("luckydraw_durable", Gauge, "Whether the journal can be written.")
         .sample(&[], u8::from(app.durable.load(Relaxed)));
+    text.family(
+        "luckydraw_clock_trusted",
+        Gauge,
+        "Whether the wall clock is trusted; while it is not, nothing is deleted by its age.",
+    )
+    .sample(&[], u8::from(app.clock.trust() == ClockTrust::Steady));
     let waiting = app.settings.long_polls_max - app.long_polls.available_permits();
     text.family("luckydraw_long_polls", Gauge, "Long-polls that wait.").sample(&[], waiting);
 }

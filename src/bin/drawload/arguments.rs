@@ -167,8 +167,15 @@ pub struct Common {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// The server's process on this machine, to measure its memory and CPU
-    #[arg(long)]
+    #[arg(long, conflicts_with = "metrics_url")]
     pub pid: Option<u32>,
+    /// The metrics of a server elsewhere, to measure its memory and CPU, as in
+    /// `https://draw.example/metrics`
+    #[arg(long, value_name = "URL")]
+    pub metrics_url: Option<String>,
+    /// Token for --metrics-url [default: the admin token]
+    #[arg(long, value_name = "TOKEN", requires = "metrics_url")]
+    pub metrics_token: Option<String>,
     /// One more criterion, as in draw.spread.p99<100ms; may be given several times
     #[arg(long = "threshold", value_name = "METRIC<LIMIT")]
     pub thresholds: Vec<String>,

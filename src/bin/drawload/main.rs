@@ -10,11 +10,12 @@
 //! commands   full-scenario, websocket-test, http-test, memory-monitor, compare
 //! report     terminal, page, tables: all from one summary
 //! run        one scenario from the first request to the last; ceiling, sizing, summary
-//! verdict    audit of the server, metrics, criteria, outcome
-//! actors     phones, display and host, on one thread; their sockets
+//! verdict    audit of draws, numbers and answers; metrics, criteria, outcome
+//! actors     phones, display and host, on one thread; their sockets; the exit interview
 //! scenario   what happens when, built in or from a file
 //! client     target, TLS, connections, HTTP
 //! measure    clock, latencies, delivery ledger, processes, recorder
+//! answers    the server's answers as types
 //! arguments  the command line, exit codes
 //! ```
 //!
@@ -25,6 +26,7 @@
 //! it could not run, 64 wrong arguments, 105 interrupted.
 
 mod actors;
+mod answers;
 mod arguments;
 mod client;
 mod commands;

@@ -85,6 +85,12 @@ impl RosterTree {
         self.chunks.len()
     }
 
+    /// The number of chunks that are not hashed.
+    #[cfg(test)]
+    pub(in crate::draw) fn unhashed_chunks(&self) -> usize {
+        self.chunks.iter().filter(|chunk| chunk.levels.get().is_none()).count()
+    }
+
     /// Hashes a chunk ahead of [`RosterTree::root`], unless that is done: 1,023 hashes. Clones that
     /// share the chunk share the hashes.
     pub fn hash_chunk(&self, index: usize) {

@@ -12,7 +12,7 @@
 
 use crate::base::threads::EndProcessOnPanic;
 use crate::live::heartbeat::{Heartbeat, check_heartbeat};
-use crate::live::inbound::BUFFER_BYTES;
+use crate::live::inbound;
 use crate::live::jitter::Jitter;
 use crate::live::limits::Limits;
 use crate::live::message_handler::MessageHandler;
@@ -96,6 +96,7 @@ impl EventLoop {
         let now = clock.now();
         Self {
             index,
+            buffer: inbound::buffer(limits.message_bytes_max),
             limits,
             poll,
             inbox,
@@ -106,7 +107,6 @@ impl EventLoop {
             peers: Slab::new(),
             permits: None,
             subscribers: Slab::new(),
-            buffer: vec![0; BUFFER_BYTES],
             verdicts: Vec::new(),
             removed: Vec::new(),
             joined: 0,

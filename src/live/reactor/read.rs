@@ -66,7 +66,7 @@ impl EventLoop {
     fn decode(&mut self, slot: u32, mut bytes: &mut [u8]) {
         self.peers[slot as usize].note_bytes(self.now);
         loop {
-            match Frame::find(bytes) {
+            match Frame::find(bytes, self.limits.message_bytes_max) {
                 Ok(None) => return self.store_unfinished(slot, bytes),
                 Err(code) => return self.close(slot, code),
                 Ok(Some(frame)) => {
@@ -88,7 +88,7 @@ impl EventLoop {
             return self.close(slot, code);
         }
         let before = peer.unfinished_bytes();
-        let decoded = frame.decode(bytes, &mut peer.unfinished);
+        let decoded = frame.decode(bytes, &mut peer.unfinished, self.limits.message_bytes_max);
         peer.note_frame_end(self.now);
         self.count_unfinished(slot, before);
         match decoded {

@@ -7,7 +7,7 @@
 //! fault would go on with tables that nobody has checked.
 
 use crate::live::CloseCode;
-use crate::live::inbound::BUFFER_BYTES;
+use crate::live::inbound;
 use crate::live::peer::close_frame;
 use crate::live::reactor::close::unix_ms;
 use crate::live::reactor::event_loop::EventLoop;
@@ -32,7 +32,7 @@ impl EventLoop {
             }));
         }
         self.permits = None;
-        self.buffer = vec![0; BUFFER_BYTES];
+        self.buffer = inbound::buffer(self.limits.message_bytes_max);
         (self.verdicts, self.removed) = (Vec::new(), Vec::new());
         (self.closing, self.unfinished_bytes, self.greeting_bytes) = (0, 0, 0);
     }

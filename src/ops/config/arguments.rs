@@ -47,7 +47,7 @@ pub fn command() -> Command {
     let json = switch("json").help("Print a JSON object, for machines");
     Command::new("luckydraw")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A live lucky draw: a number for everybody in the hall, prizes drawn before their eyes")
+        .about("A live lucky draw: a number for every participant, and prizes drawn on the big screen")
         .arg(print)
         .args(SETTINGS.iter().map(Setting::flag))
         .after_help(

@@ -1,5 +1,5 @@
-//! Settings of TLS: the origin of certificates, and the addresses that speak plain HTTP all the
-//! same.
+//! Settings of TLS: the origin of certificates, and the addresses that still speak
+//! plain HTTP.
 //!
 //! With certificate files, or with a contact for an authority, every address of `LUCKYDRAW_BIND`
 //! speaks TLS. Half a setting is refused rather than completed by a guess: a server that was meant

@@ -78,7 +78,7 @@ pub const SYSCTLS: &[Sysctl] = &[
         name: "net.ipv4.tcp_syncookies",
         field: 0,
         least: 1,
-        consequence: "a flood of half-open connections shuts everybody out",
+        consequence: "a flood of half-open connections blocks all clients",
     },
     Sysctl { name: "net.ipv4.tcp_mem", field: 2, least: 8_192, consequence: "sockets share less than 32 MiB, and sends stall" },
     Sysctl { name: "fs.file-max", field: 0, least: 65_536, consequence: "the whole machine runs out of descriptors" },

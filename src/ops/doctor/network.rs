@@ -1,9 +1,9 @@
 //! Checks of the way that phones take: the listening addresses, the server's name in DNS, and its
 //! certificate.
 //!
-//! No check from within can tell whether a firewall outside lets strangers in. The nearest one is
-//! to connect to the public name. Where a router brings no machine back to itself that proves
-//! nothing, and so it gives advice and never a fault.
+//! No check from within can show whether a firewall outside lets clients in. The nearest one is to
+//! connect to the public name. Behind a router without hairpin NAT that fails for another reason,
+//! so it gives advice and never a fault.
 
 use crate::base::address::BindAddress;
 use crate::base::http_client::resolve;
@@ -41,7 +41,7 @@ enum Port {
     Unknown,
 }
 
-/// Tries to listen on every address for a moment, and connects to the public name.
+/// Tries to listen on every address, and connects to the public name.
 pub fn check_ports(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     for address in config.addresses() {

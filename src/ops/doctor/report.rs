@@ -76,12 +76,13 @@ impl Report {
         self.findings.iter().all(|finding| finding.grade < Grade::Wrong)
     }
 
-    /// The report for machines: `{"healthy":bool,"findings":[{"check","grade","says","mend"}]}` and
+    /// The report for machines:
+    /// `{"healthy":bool,"findings":[{"check","grade","message","fix"}]}` and
     /// a newline.
     pub fn json(&self) -> String {
         let finding = |finding: &Finding| {
             let Finding { check, grade, message, fix } = finding;
-            json!({"check": check, "grade": grade.as_str(), "says": message, "mend": fix})
+            json!({"check": check, "grade": grade.as_str(), "message": message, "fix": fix})
         };
         let findings: Vec<_> = self.findings.iter().map(finding).collect();
         format!("{}\n", json!({"healthy": self.is_healthy(), "findings": findings}))
@@ -107,6 +108,6 @@ mod tests {
         report.findings.push(Finding::wrong("c", "is \"broken\"", "fix it"));
         assert!(!report.is_healthy());
         let read: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
-        assert_eq!((&read["healthy"], &read["findings"][2]["says"]), (&json!(false), &json!("is \"broken\"")));
+        assert_eq!((&read["healthy"], &read["findings"][2]["message"]), (&json!(false), &json!("is \"broken\"")));
     }
 }

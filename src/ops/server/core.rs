@@ -6,6 +6,7 @@
 //! to is there; stopping it is the last step of a stop.
 
 use crate::api::socket::SocketMessages;
+use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::base::secret::Secret;
 use crate::draw::fact::Settings;
@@ -57,6 +58,8 @@ pub struct Core {
     pub tokens: Tokens,
     /// False after a commit that failed, until one succeeds.
     pub durable: Arc<AtomicBool>,
+    /// Judges what is old.
+    pub clock: Arc<SteadyClock>,
     /// Counts and times of commits.
     pub commit_metrics: Arc<CommitMetrics>,
     /// The purges of winners' details, which copies follow.
@@ -76,6 +79,7 @@ impl Core {
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
+        let clock = Arc::new(SteadyClock::new(journal.clock_record()?));
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
             Box::new(SocketMessages::new(
@@ -89,8 +93,8 @@ impl Core {
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
         let recover = |requests: RequestQueue| {
             let (directory, durable) = (Arc::clone(&directory), Arc::clone(&durable));
-            let limits = config.sequencer.clone();
-            Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable)
+            let (limits, clock) = (config.sequencer.clone(), Arc::clone(&clock));
+            Sequencer::recover(journal, directory, reactors.clone(), requests, limits, durable, clock)
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
             let (commit_metrics, details_purged) = (sequencer.metrics(), sequencer.details_purged());
@@ -98,7 +102,7 @@ impl Core {
         });
         let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
         let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, commit_metrics, details_purged, sequencer })
+        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, sequencer })
     }
 }
 

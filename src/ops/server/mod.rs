@@ -18,7 +18,7 @@ use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
-use crate::backup::thread::BackupThread;
+use crate::backup::thread::{BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
 use crate::draw::EventId;
@@ -28,6 +28,7 @@ use crate::http::bind::BindError;
 use crate::http::bind::{ListenAddress, Listener};
 use crate::http::request_metrics::RequestMetrics;
 use crate::http::worker::Workers;
+use crate::live::room::Directory;
 use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
 use crate::ops::supervisor::{SocketsError, notify};
@@ -140,6 +141,11 @@ fn limit_connections(config: &Config) -> usize {
     connections_max
 }
 
+/// The images that any event shows.
+fn images_in_use(events: Arc<Directory>) -> ImagesInUse {
+    Box::new(move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect())
+}
+
 /// Starts the threads that speak HTTP: workers, then the acceptor; then declares the server ready.
 fn serve(
     config: &Config,
@@ -149,9 +155,8 @@ fn serve(
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
 ) -> io::Result<Server> {
-    let events = Arc::clone(&core.directory);
-    let in_use = move || events.all().iter().flat_map(|room| images_of(&room.snapshot().event).collect::<Vec<_>>()).collect();
-    let backups = BackupThread::start(config.backups.clone(), Box::new(in_use), core.details_purged.clone())?;
+    let in_use = images_in_use(Arc::clone(&core.directory));
+    let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
@@ -172,6 +177,7 @@ fn serve(
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         durable: core.durable,
+        clock: core.clock,
         backups: backups.handle(),
         commits: core.commit_metrics,
         requests: Arc::clone(&requests),
@@ -243,7 +249,7 @@ impl Server {
     /// Stops the server: blocks until every connection has ended and everything is on the disk,
     /// within a few drain timeouts.
     pub fn stop(self) {
-        notify(&[NotifyState::Stopping, NotifyState::Status("stopping: sockets are told to reconnect")]);
+        notify(&[NotifyState::Stopping, NotifyState::Status("stopping: sockets are asked to reconnect")]);
         self.app.ready.store(false, Relaxed);
         if let Some(certificates) = self.certificates {
             certificates.stop();

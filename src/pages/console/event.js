@@ -16,6 +16,7 @@ export class Tab {
     this.app = app;
     this.event = null;
     this.backups = [];
+    this.clock = null;
     this.rehearsal = new Rehearsal(app);
     this.joinImage = make('img', { id: 'join-image', width: 240, height: 240, alt: '' });
     this.joinCode = new JoinCode((code) => {
@@ -41,10 +42,12 @@ export class Tab {
 
   async load() {
     const { app } = this;
-    const [event, data] = await Promise.all([
+    const [event, data, clock] = await Promise.all([
       app.attempt(() => app.callAll('GET', `/admin/events/${app.event}`)),
       app.attempt(() => app.call('GET', 'backup')),
+      app.attempt(() => app.callAll('GET', '/admin/clock')),
     ]);
+    this.clock = clock ?? this.clock;
     this.event = event ?? this.event;
     this.backups = data?.backups ?? this.backups;
     this.translate();
@@ -61,6 +64,7 @@ export class Tab {
     if (!event) return;
     const rehearsal = event.rehearsal ? this.rehearsal.element : '';
     this.element.replaceChildren(
+      this.clock?.trust === 'jumped' ? this.clockCard() : '',
       this.settingsForm(),
       this.phaseCard(),
       this.entryCodeCard(),
@@ -138,6 +142,19 @@ export class Tab {
         !rotates && make('button', { type: 'button', id: 'rotate-code', onclick: rotate }, t('rotateCode')),
         (code || rotates) && make('button', { type: 'button', id: 'no-code', onclick: () => set(null) }, t('noCode')),
       ),
+    );
+  }
+
+  clockCard() {
+    const { t } = this.app;
+    const confirm = async () => {
+      await this.app.attempt(() => this.app.callAll('POST', '/admin/clock'), t('clockConfirmed'));
+      await this.load();
+    };
+    return card(
+      t('clockJumped'),
+      t('clockJumpedHow', formatTime(this.clock.now)),
+      make('button', { type: 'button', id: 'confirm-clock', onclick: confirm }, t('confirmClock')),
     );
   }
 

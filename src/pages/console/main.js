@@ -81,7 +81,7 @@ const app = {
  */
 function explain(refusal) {
   const key = `why_${refusal.code}`;
-  return messages.ko[key] ? t(key, refusal.message) : t('refused', refusal.message || refusal.code);
+  return messages.ko[key] ? t(key, refusal.message, refusal.detail) : t('refused', refusal.message || refusal.code);
 }
 
 /** Shows a short note at the foot of the page, which screen readers read out. */

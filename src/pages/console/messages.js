@@ -20,7 +20,11 @@ export const messages = {
     why_DRAW_IN_PROGRESS: '다른 추첨이 진행 중입니다. 먼저 마치거나 취소해 주세요.',
     why_PRIZES_OUTDATED: '그 사이 다른 진행자가 경품을 바꿨습니다. 새 목록을 확인한 뒤 다시 바꿔 주세요.',
     why_DRAW_OUTDATED: '다른 진행자가 먼저 진행했습니다. 화면을 확인한 뒤 다시 눌러 주세요.',
-    why_DRAW_FAILED: (why) => `추첨할 수 없습니다. 참가자 수, 남은 인원, 당첨 인원을 확인해 주세요. (${why})`,
+    why_DRAW_FAILED: (why, { left } = {}) => {
+      if (left > 0) return `지금은 ${left}명까지 뽑을 수 있어 당첨 인원을 ${left}명으로 맞췄습니다. 다시 눌러 주세요.`;
+      if (left === 0) return '이 경품은 모두 뽑았습니다. 수량을 늘리거나 다른 경품을 골라 주세요.';
+      return `추첨할 수 없습니다. 참가자가 있는지, 아직 당첨되지 않은 사람이 남았는지 확인해 주세요. (${why})`;
+    },
     why_REVEAL_FAILED: '공개할 추첨이 없습니다.', why_COMPLETE_FAILED: '발표할 추첨이 없습니다.',
     why_ALREADY_HANDED_OVER: '이미 경품을 전달한 당첨입니다. 먼저 전달을 취소해 주세요.', why_NOT_HANDED_OVER: '전달한 기록이 없습니다.',
     why_BODY_TOO_LARGE: '파일이 너무 큽니다. 이미지는 5MB까지 올릴 수 있습니다.', why_TOO_MANY: '너무 많이 시도했습니다. 잠시 후 다시 시도해 주세요.',
@@ -106,6 +110,8 @@ export const messages = {
     copyLine: (at, kib, name) => `${at} · ${kib}KB · ${name}`, danger: '주의', resetDraws: '추첨 결과만 초기화',
     resetAll: '참가자까지 모두 초기화', deleteEvent: '행사 삭제', resetWord: '초기화',
     resetDrawsText: '추첨 결과와 당첨자 정보를 지웁니다. 참가자와 번호는 남습니다. 먼저 백업합니다.',
+    clockJumped: '서버 시계가 건너뛰었습니다', confirmClock: '시계가 맞습니다', clockConfirmed: '시계를 믿습니다.',
+    clockJumpedHow: (time) => `서버 시각은 ${time}입니다. 확인하기 전까지, 또는 하루 동안 시계가 고르게 갈 때까지 오래되었다는 이유로는 아무것도 지우지 않습니다.`,
     resetAllText: '참가자, 추첨 결과, 당첨자 정보를 모두 지우고 번호를 1번부터 다시 줍니다. 먼저 백업합니다.', didReset: '초기화했습니다.',
     deleteText: '이 행사의 모든 것을 지웁니다.', rehearsalTitle: '리허설 관객',
     rehearsalHow: '이 브라우저가 휴대폰 역할을 합니다. 이 탭을 열어 두는 동안 접속이 유지됩니다.', phoneCount: '휴대폰 수', addPhones: '관객 입장',
@@ -145,7 +151,9 @@ export const messages = {
     why_DRAW_IN_PROGRESS: 'Another draw is going on. Finish or cancel it first.',
     why_PRIZES_OUTDATED: 'Another operator has changed the prizes meanwhile. Check the new list, then make your change again.',
     why_DRAW_OUTDATED: 'Another operator was faster. Look at the screen and press again.',
-    why_DRAW_FAILED: (why) => `This cannot be drawn: ${why}`, why_REVEAL_FAILED: 'There is nothing to reveal.',
+    why_DRAW_FAILED: (why, { left } = {}) =>
+      left > 0 ? `${left} can be drawn now. The number of winners is set to ${left}: press again.` : `This cannot be drawn: ${why}`,
+    why_REVEAL_FAILED: 'There is nothing to reveal.',
     why_COMPLETE_FAILED: 'There is nothing to announce.',
     why_ALREADY_HANDED_OVER: 'This prize was handed over. Undo that first.',
     why_NOT_HANDED_OVER: 'It was not handed over.',
@@ -251,6 +259,8 @@ export const messages = {
     resetWord: 'RESET',
     resetDrawsText: 'Clears draws and winners’ details. Participants keep their numbers. A backup is made first.',
     resetAllText: 'Clears participants, draws and details; numbers begin at 1 again. A backup is made first.',
+    clockJumped: 'The server\'s clock jumped', confirmClock: 'The clock is right', clockConfirmed: 'The clock is trusted.',
+    clockJumpedHow: (time) => `The server's time is ${time}. Until you confirm it, or the clock runs steadily for a day, nothing is deleted for its age.`,
     didReset: 'Reset.', deleteText: 'Everything of this event is deleted.',
     rehearsalTitle: 'An audience to rehearse with',
     rehearsalHow: 'This browser plays the phones. They stay while this tab is open.', phoneCount: 'Phones',

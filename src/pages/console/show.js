@@ -44,6 +44,11 @@ function pickPrize(prizes, chosen) {
   return order.find((prize) => prize.remaining > 0) ?? prizes[index] ?? null;
 }
 
+/** The number of winners to begin with: as the prize says, as far as there are prizes and people. */
+function usualCount({ winner_count, remaining }, { participant_count }) {
+  return Math.max(1, Math.min(winner_count ?? 1, remaining || 1, participant_count || 1));
+}
+
 export class Tab {
   constructor(app) {
     this.app = app;
@@ -51,6 +56,8 @@ export class Tab {
     this.chosen = null;
     this.pausedUntil = 0;
     this.isBusy = false;
+    /** The operator's own number of winners; null for the usual one. */
+    this.ownCount = null;
     this.liveStatus = new LiveStatus(app);
     this.draws = new Draws(app);
     this.element = this.build();
@@ -67,7 +74,7 @@ export class Tab {
     this.stepButton = make('button', { type: 'button', id: 'step', className: 'main step', onclick: () => this.step() });
     this.cancelButton = make('button', { type: 'button', id: 'cancel', className: 'danger', onclick: () => this.cancel() });
     this.mode = make('select', { id: 'mode', onchange: renderStep });
-    this.count = make('input', { id: 'count', type: 'number', min: 1, max: WINNERS_MAX, onchange: renderStep });
+    this.count = make('input', { id: 'count', type: 'number', min: 1, max: WINNERS_MAX, onchange: () => this.setCount(Number(this.count.value) || null) });
     this.list = make('ul', { id: 'run', className: 'run', role: 'radiogroup' });
     this.labels = { now: make('h2'), prizes: make('h2'), mode: make('span'), winnerCount: make('span') };
     const { now, prizes, mode, winnerCount } = this.labels;
@@ -126,9 +133,14 @@ export class Tab {
     this.chosen = prize ?? null;
     if (isOther && prize) {
       this.mode.value = prize.draw_mode ?? 'slot';
-      this.count.value = Math.max(1, Math.min(prize.winner_count ?? 1, prize.remaining || 1));
+      this.ownCount = null;
     }
     this.renderPrizes();
+    this.renderStep();
+  }
+
+  setCount(count) {
+    this.ownCount = count;
     this.renderStep();
   }
 
@@ -148,7 +160,7 @@ export class Tab {
     this.isBusy = true;
     this.renderStep();
     const body = this.stepBody(step);
-    await app.attempt(() => app.call('POST', CALLS[step], body), app.t(`did_${step}`));
+    await app.attempt(() => this.call(step, body), app.t(`did_${step}`));
     this.isBusy = false;
     this.pausedUntil = Date.now() + PAUSE_MS;
     setTimeout(() => this.renderStep(), PAUSE_MS + 20);
@@ -169,6 +181,16 @@ export class Tab {
     const words = typed?.words.normalize('NFC').replaceAll(' ', '').toLowerCase();
     if (!words || !(await app.ask({ title: `‘${words}’`, text: t('wordsReadBack'), yes: t('wordsSend') }))) return;
     await app.attempt(() => app.call('POST', 'draw/outside', { draw_id, words }), t('did_outside'));
+  }
+
+  /** Takes a step. A refusal that names the most possible winners sets their number to it. */
+  async call(step, body) {
+    try {
+      return await this.app.call('POST', CALLS[step], body);
+    } catch (refusal) {
+      if (refusal.detail?.left > 0) this.ownCount = refusal.detail.left;
+      throw refusal;
+    }
   }
 
   stepBody(step) {
@@ -238,6 +260,8 @@ export class Tab {
     this.cancelButton.textContent = t('cancel');
     this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
     for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;
+    // A number that is being typed stays as it is.
+    if (this.chosen && document.activeElement !== this.count) this.count.value = this.ownCount ?? usualCount(this.chosen, state);
   }
 
   renderPrizes() {

@@ -1,7 +1,7 @@
 //! The folder of certificates, their keys, accounts and failed orders: `acme` in the data folder,
 //! for the server alone.
 //!
-//! rustls-acme's own cache writes keys that everybody on the machine can read under the usual
+//! rustls-acme's own cache writes keys that every user of the machine can read under the usual
 //! umask. Here every file is private before it has a byte, and replaces the old one by a rename. A
 //! file's name depends on directory and domain, so that a practice certificate is never shown.
 
@@ -133,7 +133,7 @@ mod tests {
         let data_dir = tempfile::tempdir().unwrap();
         let folder = AcmeFolder::open(&DataDir::new(data_dir.path())).unwrap();
         let path = folder.certificate_path(DIRECTORY, DOMAIN);
-        std::fs::write(durable_file::temporary_path(&path), "left by a crash, for everybody to read").unwrap();
+        std::fs::write(durable_file::temporary_path(&path), "left by a crash, readable by all").unwrap();
         for text in ["first", "second"] {
             durable_file::write(&path, text.as_bytes()).unwrap();
             assert_eq!(folder.certificate(DIRECTORY, DOMAIN).unwrap(), text.as_bytes());

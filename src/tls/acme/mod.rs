@@ -12,6 +12,7 @@ pub mod backoff;
 pub mod folder;
 pub mod preflight;
 
+use crate::base::clock::read_clocks;
 use crate::base::data_dir::DataDir;
 use crate::tls::AcmeOrder;
 use crate::tls::TlsError;
@@ -82,7 +83,7 @@ impl Acme {
     ) -> Result<Self, TlsError> {
         let client = Arc::new(client_config(order.authorities.as_deref(), provider)?);
         let folder = AcmeFolder::open(data_dir)?;
-        let backoff = OrderBackoff::read(folder.attempts());
+        let backoff = OrderBackoff::read(folder.attempts(), read_clocks());
         let (order, resolver) = (order.clone(), Arc::clone(resolver));
         let mut acme = Self { order, folder, backoff, resolver, client, certificate: None, last_warning: String::new() };
         if let Some(pem) = acme.folder.certificate(&acme.order.directory, &acme.order.domain)
@@ -94,7 +95,7 @@ impl Acme {
             let domain = &acme.order.domain;
             tracing::warn!(domain, "there is no certificate yet: until it is obtained nobody can connect by https");
         }
-        let wait = acme.backoff.time_left(SystemTime::now());
+        let wait = acme.backoff.time_left(read_clocks());
         if !wait.is_zero() {
             tracing::warn!(wait_s = wait.as_secs(), "earlier orders have failed, and the next order waits");
         }
@@ -130,7 +131,7 @@ impl Acme {
     /// Time until an order is due and allowed.
     fn time_until_order(&self, now: SystemTime) -> Duration {
         let due = self.certificate.as_ref().map_or(now, Certificate::renew_at);
-        due.duration_since(now).unwrap_or_default().max(self.backoff.time_left(now))
+        due.duration_since(now).unwrap_or_default().max(self.backoff.time_left(read_clocks()))
     }
 
     /// Tries once to obtain a certificate, and returns the time to wait afterwards.
@@ -140,7 +141,7 @@ impl Acme {
             return PREFLIGHT_EVERY;
         }
         // Before the order, so that a crash in the middle of one counts too.
-        if let Err(error) = self.backoff.record_start(SystemTime::now()) {
+        if let Err(error) = self.backoff.record_start(read_clocks()) {
             self.warn_once(&format!("{} cannot be written: {error}", self.folder.attempts().display()));
             return PREFLIGHT_EVERY;
         }
@@ -148,7 +149,7 @@ impl Acme {
         for directory in directories {
             tracing::info!(domain = self.order.domain, directory, "ordering a certificate");
             if let Err(error) = self.order_from(&directory).await {
-                let wait = self.backoff.time_left(SystemTime::now());
+                let wait = self.backoff.time_left(read_clocks());
                 self.last_warning.clear();
                 tracing::error!(%error, directory, wait_s = wait.as_secs(), "no certificate was obtained");
                 return wait;

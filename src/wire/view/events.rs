@@ -70,7 +70,7 @@ pub struct Figures {
     pub behind: u32,
     /// Sockets closed for being too slow.
     pub evicted: u64,
-    /// A display is connected, or was a moment ago.
+    /// A display is connected, or was recently.
     pub display_alive: bool,
     /// The delivery of the latest announcement.
     pub delivery: Option<DeliveryView>,
@@ -106,6 +106,16 @@ pub struct BurstView {
     pub until_ms: i64,
     /// New numbers in between.
     pub count: u32,
+}
+
+/// The server's wall clock, and the trust in it: `steady`, `new` or `jumped`.
+pub fn clock(trust: &str, now: &str) -> String {
+    #[derive(Serialize)]
+    struct Clock<'a> {
+        trust: &'a str,
+        now: &'a str,
+    }
+    json(&Clock { trust, now })
 }
 
 /// The figures of the server, over all its events.

@@ -5,6 +5,7 @@ use super::chromium::{Browser, Screen};
 use super::people::{ENTER, SPACE, TAB, open_console};
 use crate::event_steps::EVENT;
 use crate::test_server::{ADMIN_TOKEN, TestServer};
+use serde_json::json;
 
 /// Limit of Tab presses until the main button has the focus.
 const TABS_MAX: usize = 40;
@@ -58,6 +59,31 @@ async fn a_draw_is_run_by_keyboard_and_a_double_press_is_one_step() {
     host.until("document.querySelector('#step').dataset.step === 'exhausted'").await;
     assert_eq!(server.admin_get("draws").await["draws"].as_array().unwrap().len(), 1);
     browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
+async fn the_first_draw_of_more_prizes_than_people_is_possible_as_it_is_preselected() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let coupon = json!({"prize_name": "쿠폰", "prize_rank": 3, "quantity": 10, "draw_mode": "list", "winner_count": 10});
+    server.admin_post("prizes", &coupon).await.expect_data(201);
+    let browser = Browser::start().await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.press_step("standby").await;
+    host.until_text("#notes", "참가자가 있는지").await;
+    server.register_many(2).await;
+    host.until("document.querySelector('#count').value === '2'").await;
+    host.fill("#count", "5").await;
+    host.press(TAB).await;
+    host.press_step("standby").await;
+    host.until_text("#notes", "2명까지").await;
+    host.until("document.querySelector('#count').value === '2'").await;
+    host.press_step("standby").await;
+    host.press_step("start").await;
+    host.press_step("reveal").await;
+    host.until(AFTER_REVEAL).await;
+    assert_eq!(server.admin_get("draws").await["draws"].as_array().unwrap().len(), 2, "a row for each winner");
+    browser.assert_no_errors(&["status of 400"]).await;
 }
 
 #[tokio::test]

@@ -62,8 +62,16 @@ impl Writer {
             backups_dir: data.backups(),
         };
         let reactors = Reactors::start(1, || Box::new(NoMessages)).unwrap();
-        let writer =
-            Sequencer::recover(journal, directory.clone(), reactors.clone(), requests, limits, Default::default()).unwrap();
+        let writer = Sequencer::recover(
+            journal,
+            directory.clone(),
+            reactors.clone(),
+            requests,
+            limits,
+            Default::default(),
+            Default::default(),
+        )
+        .unwrap();
         let thread = Some(std::thread::spawn(|| writer.run()));
         Self { dir, inbox, directory, reactors, thread }
     }

@@ -5,11 +5,14 @@
 
 use super::Run;
 use super::socket::{self, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send};
+use crate::answers::{CheckedWinner, DrawResult, Results, Standby, Started};
 use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
 use crate::measure::clock::Rng;
+use crate::measure::draw_record::{MODE, Step, WINNERS};
 use crate::measure::latency::Wait;
 use crate::measure::micros;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,8 +27,12 @@ const COMPLETE_AT: f64 = 0.75;
 /// The display's pause before it reconnects, except in the storm.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
 
-/// The host's request to the display to complete a draw, and the way back for the acknowledgement.
-pub type CompleteRequest = (Option<u32>, oneshot::Sender<bool>);
+/// One draw in this many is looked for in public answers before its announcement.
+const PROBED_EVERY: usize = 10;
+
+/// The host's request to the display to complete a draw, and the way back for the winners of the
+/// acknowledgement; `None` for one that denies it.
+pub type CompleteRequest = (Option<u32>, oneshot::Sender<Option<Vec<u32>>>);
 
 /// Drives every draw, as the host; `display` is `None` without sockets.
 pub async fn drive_draws(run: Rc<Run>, display: Option<mpsc::Sender<CompleteRequest>>) {
@@ -37,65 +44,115 @@ pub async fn drive_draws(run: Rc<Run>, display: Option<mpsc::Sender<CompleteRequ
     }
 }
 
-async fn drive_draw(run: &Run, index: u32, from: Duration, interval: Duration, display: Option<&mpsc::Sender<CompleteRequest>>) {
-    let prize = format!("Prize {}", index + 1);
-    let spec = json!({"prize_name": prize, "prize_rank": index % 5 + 1, "draw_mode": "slot", "winner_count": 1});
-    step(run, Wait::Standby, from, "draw/standby", spec.clone()).await;
-    let started = step(run, Wait::Start, from + interval.mul_f64(START_AT), "draw/start-animation", spec).await;
+async fn drive_draw(
+    run: &Run,
+    index: usize,
+    from: Duration,
+    interval: Duration,
+    display: Option<&mpsc::Sender<CompleteRequest>>,
+) {
+    let (prize, rank) = {
+        let recorder = run.recorder();
+        (recorder.plan[index].prize.clone(), recorder.plan[index].rank)
+    };
+    let spec = json!({"prize_name": prize, "prize_rank": rank, "draw_mode": MODE, "winner_count": WINNERS});
+    let standby: Option<Standby> = step(run, index, Step::Standby, from, spec.clone()).await;
+    let start_at = from + interval.mul_f64(START_AT);
+    let started: Option<Started> = step(run, index, Step::Start, start_at, spec).await;
     let reveal_at = from + interval.mul_f64(REVEAL_AT);
-    let revealed = step(run, Wait::Reveal, reveal_at, "draw/reveal", json!({})).await;
-    let draw = revealed.as_ref().and_then(draw_id).or(started.as_ref().and_then(draw_id));
-    if let Some(draw) = draw {
+    let revealed: Option<DrawResult> = step(run, index, Step::Reveal, reveal_at, json!({})).await;
+    let draw = revealed.as_ref().map(|draw| draw.draw_id).or(started.as_ref().map(|draw| draw.draw_id));
+    {
         let mut recorder = run.recorder();
-        let record = recorder.ledger.draws.entry(draw).or_default();
-        record.prize = prize;
-        record.reveal_planned_us = Some(micros(reveal_at));
-        record.revealed = revealed.as_ref().map(winners);
+        let named = [standby.as_ref().map(|answer| &answer.prize_name), started.as_ref().map(|answer| &answer.prize_name)];
+        if let Some(other) = named.into_iter().flatten().find(|name| **name != prize) {
+            recorder.answers_wrong.push(format!("the host asked for {prize}, and the answer names {other}"));
+        }
+        if standby.is_some_and(|answer| answer.status != "standby") {
+            recorder.answers_wrong.push(format!("the answer to the standby of {prize} has another status"));
+        }
+        let record = &mut recorder.plan[index];
+        (record.reveal_planned_us, record.id, record.revealed) = (micros(reveal_at), draw, revealed.clone());
+        if let Some(draw) = draw {
+            recorder.ledger.draws.entry(draw).or_default().reveal_planned_us = Some(micros(reveal_at));
+        }
+    }
+    if index.is_multiple_of(PROBED_EVERY) && display.is_some() {
+        probe(run, index, revealed).await;
     }
     let complete_at = from + interval.mul_f64(COMPLETE_AT);
     match display {
-        Some(display) => complete(run, draw, complete_at, display).await,
-        None => complete_without_display(run, draw, complete_at).await,
+        Some(display) => complete(run, index, draw, complete_at, display).await,
+        None => complete_without_display(run, index, draw, complete_at).await,
+    }
+}
+
+/// Asks the public calls for a draw that is revealed and not announced: they must not know it.
+async fn probe(run: &Run, index: usize, revealed: Option<DrawResult>) {
+    let Some((draw, winner)) = revealed.and_then(|draw| Some((draw.draw_id, *draw.winners.first()?))) else { return };
+    let target = &run.target;
+    let path = target.path(&format!("/check-winner?event_id={}&draw_number={winner}", target.event));
+    let checked: Option<CheckedWinner> = Request::get(target, path).send().await.ok();
+    let path = target.path(&format!("/results?event_id={}", target.event));
+    let results: Option<Results> = Request::get(target, path).send().await.ok();
+    let mut recorder = run.recorder();
+    let now_us = recorder.clock.now_us();
+    if recorder.plan[index].announceable_us(&recorder.display.spans).is_none_or(|at_us| at_us <= now_us) {
+        return;
+    }
+    let knows = [
+        ("check-winner", checked.is_some_and(|answer| answer.prizes.iter().any(|prize| prize.draw_id == draw))),
+        ("results", results.is_some_and(|answer| answer.into_draws().iter().any(|result| result.draw_id == draw))),
+    ];
+    for (call, _) in knows.iter().filter(|(_, knows)| *knows) {
+        recorder.told_early.push(format!("{call} told the winner of draw {draw} before its announcement"));
     }
 }
 
 /// Has the display complete the draw.
-async fn complete(run: &Run, draw: Option<u32>, planned: Duration, display: &mpsc::Sender<CompleteRequest>) {
+async fn complete(run: &Run, index: usize, draw: Option<u32>, planned: Duration, display: &mpsc::Sender<CompleteRequest>) {
     run.wait_to_send(planned).await;
     let started_us = run.clock.now_us();
-    if let Some(draw) = draw {
-        run.recorder().ledger.draws.entry(draw).or_default().completed_us = Some(started_us);
+    {
+        let mut recorder = run.recorder();
+        recorder.plan[index].ask(Step::Complete, started_us);
+        if let Some(draw) = draw {
+            recorder.ledger.draws.entry(draw).or_default().completed_us = Some(started_us);
+        }
     }
     let (sender, acknowledged) = oneshot::channel();
-    let acknowledged = async { display.send((draw, sender)).await.is_ok() && acknowledged.await.unwrap_or(false) };
-    let acknowledged = timeout(ANSWER_MAX, acknowledged).await.unwrap_or(false);
-    let answer = acknowledged.then_some(()).ok_or("the display's word was not acknowledged");
-    run.recorder().record_call(Wait::Complete, planned, started_us, &answer);
+    let acknowledged = async {
+        display.send((draw, sender)).await.ok()?;
+        acknowledged.await.ok().flatten()
+    };
+    let winners = timeout(ANSWER_MAX, acknowledged).await.unwrap_or(None);
+    let mut recorder = run.recorder();
+    let answer = winners.is_some().then_some(()).ok_or("the display's word was not acknowledged");
+    recorder.record_call(Wait::Complete, planned, started_us, &answer);
+    recorder.plan[index].completed = winners;
 }
 
 /// Completes the draw as the host; no socket receives the announcement.
-async fn complete_without_display(run: &Run, draw: Option<u32>, planned: Duration) {
-    let answer = step(run, Wait::Complete, planned, "draw/complete", json!({})).await;
+async fn complete_without_display(run: &Run, index: usize, draw: Option<u32>, planned: Duration) {
+    let answer: Option<DrawResult> = step(run, index, Step::Complete, planned, json!({})).await;
     if let Some((draw, answer)) = draw.zip(answer) {
-        run.recorder().ledger.draws.entry(draw).or_default().announced = Some(winners(&answer));
+        let mut recorder = run.recorder();
+        recorder.ledger.draws.entry(draw).or_default().winners = Some(answer.winners.clone());
+        recorder.plan[index].completed = Some(answer.winners);
     }
 }
 
-async fn step(run: &Run, wait: Wait, planned: Duration, path: &str, body: Value) -> Option<Value> {
+async fn step<T: DeserializeOwned>(run: &Run, index: usize, step: Step, planned: Duration, body: Value) -> Option<T> {
+    let (wait, path) = match step {
+        Step::Standby => (Wait::Standby, "draw/standby"),
+        Step::Start => (Wait::Start, "draw/start-animation"),
+        Step::Reveal => (Wait::Reveal, "draw/reveal"),
+        Step::Complete => (Wait::Complete, "draw/complete"),
+    };
     run.wait_to_send(planned).await;
-    let target = &run.target;
+    let (target, now_us) = (&run.target, run.clock.now_us());
+    run.recorder().plan[index].ask(step, now_us);
     run.call(wait, planned, Request::post(target, target.admin_path(path), body).admin()).await
-}
-
-/// The draw of an answer, in its envelope or beside it.
-fn draw_id(answer: &Value) -> Option<u32> {
-    let id = answer["data"]["draw_id"].as_u64().or(answer["draw_id"].as_u64());
-    id.and_then(|id| u32::try_from(id).ok())
-}
-
-fn winners(answer: &Value) -> Vec<u32> {
-    let list = answer["data"]["winners"].as_array().or(answer["winners"].as_array());
-    list.into_iter().flatten().filter_map(|number| u32::try_from(number.as_u64()?).ok()).collect()
 }
 
 /// Runs the display: holds a socket to the end of the run and completes draws for the host. A
@@ -114,7 +171,8 @@ pub async fn run_display(run: Rc<Run>, mut requests: mpsc::Receiver<CompleteRequ
                 // A send that fails is noticed when the socket is read.
                 let _ = send(&mut socket, json!({"type": "auth", "token": token}).to_string()).await;
             }
-            pause = hold(&run, socket, &mut requests, &mut open_request, reconnect_pause(&mut rng)).await;
+            let storm_pause = reconnect_pause(&run, 1, &mut rng);
+            pause = hold(&run, socket, &mut requests, &mut open_request, storm_pause).await;
         }
         tokio::select! {
             () = run.ended.cancelled() => {}
@@ -160,7 +218,7 @@ async fn hold(
             }
         }
     };
-    record_drop(run, code);
+    record_drop(run, run.scenario.users, code);
     RECONNECT_AFTER
 }
 
@@ -172,14 +230,10 @@ fn draw_complete(draw: Option<u32>) -> String {
 fn record(run: &Run, text: &str, open_request: &mut Option<CompleteRequest>) {
     let mut recorder = run.recorder();
     let Some(frame) = record_frame(&mut recorder, run.scenario.users, text) else { return };
-    match (&*frame.r#type, frame.draw_id) {
-        ("draw_complete_ack", _) => {
-            if let Some((_, sender)) = open_request.take() {
-                // The host no longer waits when this took too long.
-                let _ = sender.send(frame.success == Some(true));
-            }
-        }
-        ("winner_revealed", Some(draw)) => recorder.ledger.draws.entry(draw).or_default().shown = Some(frame.winners),
-        _ => {}
+    if frame.r#type == "draw_complete_ack"
+        && let Some((_, sender)) = open_request.take()
+    {
+        // The host no longer waits when this took too long.
+        let _ = sender.send((frame.success == Some(true)).then_some(frame.winners));
     }
 }

@@ -4,6 +4,7 @@
 //! that one thread is enough and nothing needs a lock.
 
 pub mod driver;
+pub mod interview;
 pub mod phone;
 mod socket;
 
@@ -13,7 +14,7 @@ use crate::measure::clock::Clock;
 use crate::measure::latency::Wait;
 use crate::measure::recorder::Recorder;
 use crate::scenario::Scenario;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use std::cell::{RefCell, RefMut};
 use std::future::pending;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct Run {
     pub target: Target,
     pub clock: Clock,
     recorder: RefCell<Recorder>,
+    /// Tells every phone to ping once more: the run is about to end.
+    pub leaving: CancellationToken,
     /// Tells every task to close its socket and end.
     pub ended: CancellationToken,
 }
@@ -34,7 +37,8 @@ impl Run {
     pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder) -> Self {
         let clock = Clock::start();
         recorder.clock = clock;
-        Self { scenario, target, clock, recorder: RefCell::new(recorder), ended: CancellationToken::new() }
+        let (leaving, ended) = (CancellationToken::new(), CancellationToken::new());
+        Self { scenario, target, clock, recorder: RefCell::new(recorder), leaving, ended }
     }
 
     /// Borrows the recorder; the borrow must never be held across an await.
@@ -57,7 +61,7 @@ impl Run {
     }
 
     /// Sends a request and records its time and outcome; returns `None` when it failed.
-    async fn call(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<Value> {
+    async fn call<T: DeserializeOwned>(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<T> {
         let started_us = self.clock.now_us();
         let answer = request.send().await;
         self.recorder().record_call(wait, planned, started_us, &answer);

@@ -7,18 +7,29 @@
 
 use super::Run;
 use super::socket::{
-    self, PING, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
+    self, FINAL, PING, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
 };
+use crate::answers::{Anything, CheckedWinner, Registered, Results};
 use crate::client::Window;
 use crate::client::http::Request;
 use crate::measure::clock::Rng;
+use crate::measure::connection_ledger::{RESTARTING, SILENT};
 use crate::measure::latency::Wait;
 use crate::measure::micros;
 use crate::measure::recorder::{Recorder, Registration};
 use serde_json::json;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+
+/// Attempts of a registration, with the same request id, as the page makes them.
+const REGISTER_ATTEMPTS: u32 = 5;
+
+/// One phone in this many sends its request again, as after a lost answer.
+pub const REPEATED_EVERY: usize = 20;
+
+/// The longest wait for a pong or a state sync. Pages count a silent socket as lost, and reconnect.
+const SILENT_AFTER: Duration = Duration::from_secs(12);
 
 /// Between two frames of a phone that reads slowly; a draw has four every few seconds.
 const SLOW_READ_EVERY: Duration = Duration::from_secs(2);
@@ -69,13 +80,24 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
         Behaviour::Normal | Behaviour::Vanishes => Window::Usual,
         Behaviour::ReadsSlowly | Behaviour::NeverReads => Window::Small,
     };
+    let mut failures = 0;
     while !run.ended.is_cancelled() {
         let query = query(&run.recorder(), index);
-        let mut reconnects_after = Some(reconnect_pause(&mut rng));
+        failures += 1;
+        let mut pause = reconnect_pause(&run, failures, &mut rng);
         if let Some(socket) = socket::open(&run, index, &query, window, planned_us).await {
-            reconnects_after = hold(&run, index, socket, schedule.behaviour, &mut rng).await;
+            match hold(&run, index, socket, schedule.behaviour, &mut rng).await {
+                Left::ForGood => return,
+                Left::InStorm(storm_pause) => pause = storm_pause,
+                Left::Dropped { code, was_greeted } => {
+                    if FINAL.contains(&code) {
+                        return;
+                    }
+                    failures = if was_greeted || code == RESTARTING { 0 } else { failures };
+                    pause = reconnect_pause(&run, failures + 1, &mut rng);
+                }
+            }
         }
-        let Some(pause) = reconnects_after else { return };
         tokio::select! {
             () = run.ended.cancelled() => {}
             () = sleep(pause) => planned_us = run.clock.now_us(),
@@ -83,20 +105,42 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
     }
 }
 
+/// Registers, and sends the request again where the page would: after a failure that may pass. One
+/// phone in [`REPEATED_EVERY`] also repeats a success, which must give the same number.
 async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
     let request_id = format!("{:016x}{:016x}{index:08x}", rng.next(), rng.next());
     let body = json!({"event_id": run.target.event, "request_id": request_id});
     run.recorder().counts.registering += 1;
-    let answer = run.call(Wait::Register, planned, Request::post(&run.target, run.target.path("/register"), body)).await;
+    let mut registered = None;
+    let mut planned = planned;
+    for _ in 0..REGISTER_ATTEMPTS {
+        registered = send_registration(run, index, planned, &body).await;
+        if registered.is_some() || run.ended.is_cancelled() {
+            break;
+        }
+        sleep(reconnect_pause(run, 1, rng)).await;
+        planned = run.clock.now();
+    }
+    if let Some(first) = registered.clone().filter(|_| index.is_multiple_of(REPEATED_EVERY)) {
+        let again = send_registration(run, index, run.clock.now(), &body).await;
+        if let Some(again) = again.filter(|again| (again.number, &again.token) != (first.number, &first.token)) {
+            let changed = format!("phone {index} got number {}, and {} for the same request_id", first.number, again.number);
+            run.recorder().numbers_changed.push(changed);
+        }
+    }
     let mut recorder = run.recorder();
     recorder.counts.registering -= 1;
-    let Some(answer) = answer else { return };
-    let data = &answer["data"];
-    let number = data["draw_number"].as_u64().and_then(|number| u32::try_from(number).ok());
-    match number.zip(data["session_token"].as_str()) {
-        Some((number, token)) => recorder.phones[index] = Some(Registration { number, token: token.to_owned() }),
-        None => recorder.answers_wrong.push(format!("phone {index} was registered without a number or a token")),
+    recorder.phones[index] = registered;
+}
+
+async fn send_registration(run: &Run, index: usize, planned: Duration, body: &serde_json::Value) -> Option<Registration> {
+    let request = Request::post(&run.target, run.target.path("/register"), body.clone());
+    let answer: Registered = run.call(Wait::Register, planned, request).await?;
+    if answer.event_id != run.target.event || answer.draw_number == 0 || answer.session_token.is_empty() {
+        let wrong = format!("phone {index} was registered as number {} in the event {}", answer.draw_number, answer.event_id);
+        run.recorder().answers_wrong.push(wrong);
     }
+    Some(Registration { number: answer.draw_number, token: answer.session_token })
 }
 
 /// The query of a phone's socket: its token, and its position when it reconnects.
@@ -106,65 +150,90 @@ fn query(recorder: &Recorder, index: usize) -> String {
     if parts.is_empty() { String::new() } else { format!("?{}", parts.join("&")) }
 }
 
-/// Listens and pings until the socket or the run ends, or the phone begins to misbehave. Returns
-/// the pause before the phone reconnects, or `None` when it does not.
-async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour, rng: &mut Rng) -> Option<Duration> {
+/// Reason why a phone no longer holds its socket.
+enum Left {
+    /// The run ended, or the phone misbehaves and does not come back.
+    ForGood,
+    InStorm(Duration),
+    Dropped {
+        code: u16,
+        was_greeted: bool,
+    },
+}
+
+/// Listens and pings until the socket or the run ends, or the phone begins to misbehave.
+async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour, rng: &mut Rng) -> Left {
     let every = run.scenario.ping_interval;
     let mut pings = interval_at(Instant::now() + every.mul_f64(rng.fraction()), every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Pings wait for their pong: a page sends none on a socket that it takes for lost.
     let mut pinged_us = None;
+    let mut was_greeted = false;
+    let mut is_last_ping_sent = false;
+    let silent = sleep_until(Instant::now() + SILENT_AFTER);
     let all_connected = run.clock.wait_until(run.scenario.all_connected());
     let storm = run.storm();
-    tokio::pin!(all_connected, storm);
+    tokio::pin!(all_connected, storm, silent);
     let code = loop {
+        let mut ping_late_us = None;
         tokio::select! {
             received = receive(&mut socket) => match received {
-                Received::Text(text) => record(run, index, text.to_text().unwrap_or_default(), &mut pinged_us),
+                Received::Text(text) => {
+                    was_greeted |= record(run, index, text.to_text().unwrap_or_default(), &mut pinged_us);
+                }
                 Received::Closed(code) => break code,
             },
-            planned = pings.tick() => {
-                let late_us = micros(planned.elapsed());
-                pinged_us.get_or_insert(run.clock.now_us().saturating_sub(late_us));
-                run.recorder().counts.pings += 1;
-                if let Err(code) = send(&mut socket, PING).await {
-                    break code;
-                }
+            planned = pings.tick(), if pinged_us.is_none() && !is_last_ping_sent => ping_late_us = Some(micros(planned.elapsed())),
+            () = run.leaving.cancelled(), if !is_last_ping_sent => {
+                is_last_ping_sent = true;
+                ping_late_us = Some(0);
             }
+            () = &mut silent, if pinged_us.is_some() || !was_greeted => break SILENT,
             _ = &mut all_connected, if behaviour != Behaviour::Normal => {
                 Box::pin(misbehave(run, index, socket, behaviour)).await;
-                return None;
+                return Left::ForGood;
             }
             () = &mut storm => {
-                let pause = reconnect_pause(rng);
+                let pause = reconnect_pause(run, 1, rng);
                 drop_in_storm(run, index, socket, pause);
-                return Some(pause);
+                return Left::InStorm(pause);
             }
             () = run.ended.cancelled() => {
                 socket::close(run, socket).await;
-                return None;
+                return Left::ForGood;
+            }
+        }
+        if let Some(late_us) = ping_late_us {
+            pinged_us.get_or_insert(run.clock.now_us().saturating_sub(late_us));
+            silent.as_mut().reset(Instant::now() + SILENT_AFTER);
+            run.recorder().connections.ping(index);
+            if let Err(code) = send(&mut socket, PING).await {
+                break code;
             }
         }
     };
-    record_drop(run, code);
-    Some(reconnect_pause(rng))
+    record_drop(run, index, code);
+    Left::Dropped { code, was_greeted }
 }
 
-/// Records a frame, and the time of an awaited pong.
-fn record(run: &Run, index: usize, text: &str, pinged_us: &mut Option<u64>) {
+/// Records a frame, and the time of an awaited pong; returns true for a state sync.
+fn record(run: &Run, index: usize, text: &str, pinged_us: &mut Option<u64>) -> bool {
     let mut recorder = run.recorder();
-    let frame = record_frame(&mut recorder, index, text);
-    if frame.is_some_and(|frame| frame.r#type == "pong") {
-        recorder.counts.pongs += 1;
+    let Some(frame) = record_frame(&mut recorder, index, text) else { return false };
+    if frame.r#type == "pong" {
+        recorder.connections.pong(index);
         if let Some(at_us) = pinged_us.take() {
             recorder.record(Wait::Ping, at_us, at_us);
         }
     }
+    frame.r#type == "state_sync"
 }
 
 async fn misbehave(run: &Run, index: usize, socket: Socket, behaviour: Behaviour) {
     {
         let mut recorder = run.recorder();
         recorder.ledger.vanish(index);
+        recorder.connections.vanish(index);
         recorder.counts.sockets -= 1;
     }
     match behaviour {
@@ -211,7 +280,7 @@ async fn never_read(run: &Run, mut socket: Socket) {
     counts.slow_kept += u64::from(kept);
 }
 
-/// Requests the results; a winner submits its details.
+/// Requests the results and asks whether the number has won; a winner submits its details.
 pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     run.wait_to_send(planned).await;
     let Some(phone) = run.recorder().phones[index].clone() else { return };
@@ -220,32 +289,43 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     // is on its way need not be in it.
     let announced = run.recorder().announced();
     let path = target.path(&format!("/results?event_id={}", target.event));
-    let results = run.call(Wait::Results, planned, Request::get(target, path)).await;
+    let results: Option<Results> = run.call(Wait::Results, planned, Request::get(target, path)).await;
     let had_won = draw_won(&run.recorder(), number).is_some();
     let path = target.path(&format!("/check-winner?event_id={}&draw_number={number}", target.event));
-    let checked = run.call(Wait::CheckWinner, run.clock.now(), Request::get(target, path)).await;
+    let checked: Option<CheckedWinner> = run.call(Wait::CheckWinner, run.clock.now(), Request::get(target, path)).await;
     let won = {
         let mut recorder = run.recorder();
+        let won = draw_won(&recorder, number);
         let wrong = &mut recorder.answers_wrong;
-        let listed = |answer: &serde_json::Value| answer["data"]["draws"].as_array().map_or(0, Vec::len) as u64;
-        if let Some(answer) = results.filter(|answer| listed(answer) < announced) {
-            wrong.push(format!("phone {index}: {announced} draws were announced, the results list fewer: {answer:.100}"));
+        if let Some(results) = results.filter(|results| (results.draws.len() as u64) < announced) {
+            let listed = results.draws.len();
+            wrong.push(format!("phone {index}: {announced} draws were announced, and the results list {listed}"));
         }
-        if checked.is_some_and(|answer| had_won && answer["data"]["won"] != json!(true)) {
-            wrong.push(format!("phone {index}: number {number} has won, and check-winner denies it"));
+        if let Some(checked) = checked
+            && (checked.draw_number != number || (had_won && !checked.won) || (won.is_none() && checked.won))
+        {
+            let (is, says) = (if had_won { "won" } else { "not won" }, checked.won);
+            wrong.push(format!("phone {index}: number {number} has {is}, and check-winner says won: {says}"));
         }
-        draw_won(&recorder, number)
+        won
     };
     if let Some(draw) = won {
-        let body = json!({"event_id": target.event, "draw_id": draw, "name": format!("Winner {number}"),
+        let body = json!({"event_id": target.event, "draw_id": draw, "name": winner_name(number),
             "phone": format!("010-0000-{:04}", number % 10_000), "consent": true});
         let request = Request::post(target, target.path("/winner-info"), body).bearer(&phone.token);
-        run.call(Wait::Details, run.clock.now(), request).await;
+        if run.call::<Anything>(Wait::Details, run.clock.now(), request).await.is_some() {
+            run.recorder().details.push((number, draw));
+        }
     }
+}
+
+/// The name that the winner with this number submits.
+pub fn winner_name(number: u32) -> String {
+    format!("Winner {number}")
 }
 
 /// The first announced draw that a number has won.
 fn draw_won(recorder: &Recorder, number: u32) -> Option<u32> {
     let mut draws = recorder.ledger.draws.iter();
-    draws.find(|(_, draw)| draw.announced.as_ref().is_some_and(|winners| winners.contains(&number))).map(|(id, _)| *id)
+    draws.find(|(_, draw)| draw.winners.as_ref().is_some_and(|winners| winners.contains(&number))).map(|(id, _)| *id)
 }

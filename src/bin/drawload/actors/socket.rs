@@ -4,13 +4,14 @@
 //! ends.
 
 use super::Run;
+use crate::answers::StateSync;
 use crate::client::http::ANSWER_MAX;
 use crate::client::{self, Connection, Window};
 use crate::measure::clock::Rng;
 use crate::measure::delivery_ledger::NumberedFrame;
 use crate::measure::latency::Wait;
 use crate::measure::micros;
-use crate::measure::recorder::Recorder;
+use crate::measure::recorder::{Recorder, Shown, Statement};
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -26,6 +27,15 @@ const ABNORMAL_CLOSURE: u16 = 1006;
 
 /// The code of a close frame without a code.
 const NO_STATUS: u16 = 1005;
+
+/// Close codes after which no page comes back: bad token, no such event, replaced.
+pub const FINAL: [u16; 3] = [4401, 4404, 4409];
+
+/// Frames without a number that any client may receive.
+const UNNUMBERED: [&str; 5] = ["participant_joined", "connection_count", "pong", "identify_ack", "already_won"];
+
+/// Frames without a number for the display.
+const FOR_DISPLAYS: [&str; 4] = ["winner_revealed", "draw_complete_ack", "entry_code", "join_code"];
 
 /// The read buffer that every phone keeps; the usual 128 KiB would be 2.5 GB for 20,000 phones.
 const READ_BYTES: usize = 2 << 10;
@@ -45,6 +55,7 @@ pub struct Frame<'a> {
     #[serde(default)]
     pub winners: Vec<u32>,
     pub success: Option<bool>,
+    total_count: Option<u64>,
 }
 
 pub type Socket = WebSocketStream<Connection>;
@@ -65,7 +76,8 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
         Ok(Ok(socket)) => {
             recorder.record(Wait::Handshake, planned_us, started_us);
             recorder.counts.sockets += 1;
-            recorder.ledger.open(index);
+            let at_us = recorder.clock.now_us();
+            recorder.connections.open(index, at_us);
             return Some(socket);
         }
         Ok(Err(error)) => {
@@ -90,9 +102,12 @@ pub fn position(recorder: &Recorder, index: usize) -> Option<String> {
     recorder.ledger.position(index).map(|(seq, epoch)| format!("since={seq}&epoch={epoch}"))
 }
 
-/// The pause before reconnecting, with the jitter of the pages.
-pub fn reconnect_pause(rng: &mut Rng) -> Duration {
-    Duration::from_secs_f64(0.1 + 0.4 * rng.fraction())
+/// The pause before reconnecting for the nth time without a frame in between: that of the pages,
+/// from half a second to a bound that doubles, in the scenario's time.
+pub fn reconnect_pause(run: &Run, failures: u32, rng: &mut Rng) -> Duration {
+    let bound_s = f64::from(1_u32 << failures.clamp(1, 4)).min(20.0);
+    let pause_s = (0.5 + (bound_s - 0.5) * rng.fraction()) * run.scenario.scale;
+    Duration::from_secs_f64(pause_s.max(0.1 + 0.1 * rng.fraction()))
 }
 
 /// Waits for the next text or the end. Cancel safe.
@@ -115,15 +130,12 @@ pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) ->
         recorder.ledger.record_invalid(index, "something that is no frame");
         return None;
     };
-    if frame.r#type == "winner_revealed" && is_phone {
-        recorder.ledger.record_invalid(index, "of a reveal, before its announcement");
-    }
-    let Some((seq, epoch)) = frame.seq.zip(frame.epoch.as_deref()) else { return Some(frame) };
+    let Some((seq, epoch)) = frame.seq.zip(frame.epoch.as_deref()) else {
+        record_unnumbered(recorder, index, is_phone, &frame, text);
+        return Some(frame);
+    };
     if frame.r#type == "state_sync" {
-        recorder.ledger.sync(index, seq, epoch);
-        if let Some(due_us) = recorder.ledger.mark_returned(index) {
-            recorder.record(Wait::Return, due_us, due_us);
-        }
+        record_sync(recorder, index, is_phone, text);
     } else {
         let numbered = NumberedFrame { kind: &frame.r#type, seq, epoch, draw: frame.draw_id, winners: &frame.winners, text };
         if recorder.ledger.receive(index, numbered, at_us) && is_phone {
@@ -131,6 +143,52 @@ pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) ->
         }
     }
     Some(frame)
+}
+
+/// Records a frame for one socket or one role.
+fn record_unnumbered(recorder: &mut Recorder, index: usize, is_phone: bool, frame: &Frame<'_>, text: &str) {
+    let kind = &*frame.r#type;
+    match (kind, frame.draw_id) {
+        ("winner_revealed", Some(draw)) if !is_phone => {
+            let at_us = recorder.clock.now_us();
+            recorder.shown.push(Shown { at_us, draw, text: text.to_owned() });
+        }
+        ("winner_revealed", draw) if is_phone => {
+            recorder.told_early.push(format!("phone {index} received the reveal of draw {}", draw.unwrap_or(0)));
+        }
+        ("participant_joined", _) if !is_phone => recorder.display.participants = frame.total_count,
+        _ if UNNUMBERED.contains(&kind) || (!is_phone && FOR_DISPLAYS.contains(&kind)) => {}
+        _ => recorder.ledger.record_invalid(index, &format!("a {kind} without a number: {text:.200}")),
+    }
+}
+
+/// Records a state sync: a position, and a statement about draws.
+fn record_sync(recorder: &mut Recorder, index: usize, is_phone: bool, text: &str) {
+    let at_us = recorder.clock.now_us();
+    let sync = match serde_json::from_str::<StateSync>(text) {
+        Ok(sync) => sync,
+        Err(error) => return recorder.ledger.record_invalid(index, &format!("a state_sync not as described: {error}")),
+    };
+    let role = if is_phone { "phone" } else { "display" };
+    if sync.role != role {
+        recorder.ledger.record_invalid(index, &format!("a state_sync for the role {}", sync.role));
+    }
+    if is_phone && sync.current.as_ref().is_some_and(|current| current.winners.is_some()) {
+        recorder.told_early.push(format!("phone {index} received winners in its state_sync before their announcement"));
+    }
+    recorder.ledger.sync(index, sync.seq, &sync.epoch);
+    if let Some(opened_us) = recorder.connections.greet(index, at_us, sync.seq) {
+        recorder.record(Wait::Greeting, opened_us, opened_us);
+    }
+    if let Some(due_us) = recorder.ledger.mark_returned(index) {
+        recorder.record(Wait::Return, due_us, due_us);
+    }
+    if !is_phone {
+        recorder.display.spans.push((at_us, None));
+        recorder.display.participants = Some(sync.participant_count);
+    }
+    let statement = Statement { seq: sync.seq, results: sync.results, you: sync.you };
+    recorder.statements.insert(index, statement);
 }
 
 /// Sends a text.
@@ -142,10 +200,20 @@ pub async fn send(socket: &mut Socket, text: impl Into<Utf8Bytes>) -> Result<(),
 }
 
 /// Records that the server or the network closed a socket.
-pub fn record_drop(run: &Run, code: u16) {
+pub fn record_drop(run: &Run, index: usize, code: u16) {
     let mut recorder = run.recorder();
     recorder.counts.sockets -= 1;
     *recorder.drops.entry(code).or_default() += 1;
+    recorder.connections.close(index, code);
+    end_presence(&mut recorder, index);
+}
+
+/// Ends the presence of the display, if it is the one.
+fn end_presence(recorder: &mut Recorder, index: usize) {
+    if index == recorder.phones.len() {
+        let at_us = recorder.clock.now_us();
+        recorder.display.spans.last_mut().map(|(_, end_us)| end_us.get_or_insert(at_us));
+    }
 }
 
 /// Drops a socket without a close frame, in the storm; it is due back after the pause.
@@ -155,6 +223,7 @@ pub fn drop_in_storm(run: &Run, index: usize, socket: Socket, pause: Duration) {
     let mut recorder = run.recorder();
     recorder.counts.sockets -= 1;
     recorder.ledger.depart(index, due_us);
+    end_presence(&mut recorder, index);
 }
 
 /// Closes a socket at the end of the run.
@@ -167,14 +236,20 @@ pub async fn close(run: &Run, mut socket: Socket) {
 mod tests {
     use super::*;
 
-    const SYNC: &str = r#"{"type":"state_sync","seq":7,"epoch":"e"}"#;
+    /// A state sync at 7.
+    fn sync(role: &str, current: &str) -> String {
+        format!(
+            r#"{{"type":"state_sync","role":"{role}","participant_count":1,"connection_count":2,"draw_count":0,
+            "current":{current},"results":[],"seq":7,"epoch":"e"}}"#
+        )
+    }
 
     /// A recorder of one phone and a display, with a state sync for both.
     fn synced() -> Recorder {
         let mut recorder = Recorder::new(1);
-        for socket in [0, 1] {
+        for (socket, role) in [(0, "phone"), (1, "display")] {
             assert_eq!(position(&recorder, socket), None);
-            record_frame(&mut recorder, socket, SYNC).unwrap();
+            record_frame(&mut recorder, socket, &sync(role, "null")).unwrap();
             assert_eq!(position(&recorder, socket).as_deref(), Some("since=7&epoch=e"));
         }
         recorder
@@ -198,10 +273,22 @@ mod tests {
         let mut recorder = synced();
         let reveal = r#"{"type":"winner_revealed","draw_id":3,"winners":[5]}"#;
         assert!(record_frame(&mut recorder, 1, reveal).is_some());
-        assert_eq!(recorder.ledger.invalid, 0);
+        assert_eq!((recorder.shown.len(), recorder.told_early.len()), (1, 0));
         assert!(record_frame(&mut recorder, 0, reveal).is_some());
-        assert!(record_frame(&mut recorder, 0, "no frame").is_none());
-        assert_eq!(recorder.ledger.invalid, 2);
+        record_frame(&mut recorder, 0, &sync("phone", r#"{"draw_id":3,"winners":[5]}"#));
+        assert_eq!((recorder.shown.len(), recorder.told_early.len(), recorder.ledger.invalid), (1, 2, 0));
+    }
+
+    #[test]
+    fn a_frame_that_the_server_never_sends_is_invalid() {
+        let mut recorder = synced();
+        let never = ["no frame", r#"{"type":"winner_announced","draw_id":3,"winners":[5]}"#, r#"{"type":"error","code":"X"}"#];
+        never.iter().for_each(|text| drop(record_frame(&mut recorder, 0, text)));
+        record_frame(&mut recorder, 0, &sync("display", "null"));
+        record_frame(&mut recorder, 0, r#"{"type":"state_sync","seq":7,"epoch":"e"}"#);
+        assert_eq!(recorder.ledger.invalid, 5);
+        record_frame(&mut recorder, 1, r#"{"type":"participant_joined","total_count":4}"#);
+        assert_eq!((recorder.ledger.invalid, recorder.display.participants), (5, Some(4)));
     }
 
     #[test]
@@ -209,7 +296,7 @@ mod tests {
         let mut recorder = synced();
         recorder.ledger.depart(0, 0);
         for _ in 0..2 {
-            record_frame(&mut recorder, 0, SYNC).unwrap();
+            record_frame(&mut recorder, 0, &sync("phone", "null")).unwrap();
         }
         assert_eq!(recorder.latencies()[Wait::Return.name()].response.len(), 1);
     }

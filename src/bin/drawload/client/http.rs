@@ -7,7 +7,10 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -35,6 +38,26 @@ pub enum RequestError {
     TimedOut,
     #[error("{status} {code}")]
     Refused { status: u16, code: String },
+    #[error("{status}, and yet success is not true: {code}")]
+    Unsuccessful { status: u16, code: String },
+    #[error("the answer is not as described: {0}")]
+    Unfit(serde_json::Error),
+}
+
+/// The envelope of every answer.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(default)]
+    success: bool,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    detail: Option<Detail>,
+}
+
+#[derive(Default, Deserialize)]
+struct Detail {
+    #[serde(default)]
+    code: String,
 }
 
 #[derive(Clone)]
@@ -70,11 +93,12 @@ impl<'a> Request<'a> {
         Self { token: Some(token), ..self }
     }
 
-    /// Sends it and returns the whole JSON of a success.
+    /// Sends it and returns the data of a success. A status alone is none: the envelope must say
+    /// so, and the data must fit the type.
     ///
     /// # Errors
     /// Anything else, a refusal by its status and code.
-    pub async fn send(self) -> Result<Value, RequestError> {
+    pub async fn send<T: DeserializeOwned>(self) -> Result<T, RequestError> {
         timeout(ANSWER_MAX, self.exchange()).await.unwrap_or(Err(RequestError::TimedOut))
     }
 
@@ -82,11 +106,10 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// A refusal below 500 at once, otherwise the last failure.
-    pub async fn send_with_retries(self) -> Result<Value, RequestError> {
+    pub async fn send_with_retries<T: DeserializeOwned>(self) -> Result<T, RequestError> {
         for _ in 1..ATTEMPTS {
             match self.clone().send().await {
-                Err(RequestError::Refused { status, .. }) if status >= 500 => {}
-                Err(error) if !matches!(error, RequestError::Refused { .. }) => drop(error),
+                Err(error) if error.may_pass() => {}
                 settled => return settled,
             }
             sleep(Duration::from_millis(200)).await;
@@ -103,10 +126,9 @@ impl<'a> Request<'a> {
         String::from_utf8(body.into()).map_err(|error| RequestError::Body(error.into()))
     }
 
-    async fn exchange(self) -> Result<Value, RequestError> {
+    async fn exchange<T: DeserializeOwned>(self) -> Result<T, RequestError> {
         let (status, body) = self.answer().await?;
-        let json = || serde_json::from_slice(&body).map_err(|error| RequestError::Body(error.into()));
-        if status.is_success() { json() } else { Err(refusal(status, json().ok())) }
+        parse(status, &body)
     }
 
     async fn answer(self) -> Result<(StatusCode, Bytes), RequestError> {
@@ -128,7 +150,57 @@ impl<'a> Request<'a> {
     }
 }
 
-fn refusal(status: StatusCode, body: Option<Value>) -> RequestError {
-    let code = body.and_then(|body| body["detail"]["code"].as_str().map(str::to_owned)).unwrap_or_default();
-    RequestError::Refused { status: status.as_u16(), code }
+impl RequestError {
+    /// Tells whether the same request may succeed later: it met no refusal, or one of a server in
+    /// trouble.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            RequestError::Refused { status, .. } => *status >= 500 || *status == 429,
+            RequestError::Unsuccessful { .. } | RequestError::Unfit(_) => false,
+            _ => true,
+        }
+    }
+}
+
+fn refusal(status: StatusCode, body: Option<Envelope<'_>>) -> RequestError {
+    let code = body.and_then(|body| body.detail).unwrap_or_default().code;
+    let status_code = status.as_u16();
+    match status.is_success() {
+        true => RequestError::Unsuccessful { status: status_code, code },
+        false => RequestError::Refused { status: status_code, code },
+    }
+}
+
+/// Reads an answer: the envelope first, then its data.
+fn parse<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, RequestError> {
+    let envelope = serde_json::from_slice::<Envelope<'_>>(body);
+    match envelope {
+        Ok(envelope) if status.is_success() && envelope.success => {
+            serde_json::from_str(envelope.data.map_or("null", RawValue::get)).map_err(RequestError::Unfit)
+        }
+        Err(error) if status.is_success() => Err(RequestError::Unfit(error)),
+        envelope => Err(refusal(status, envelope.ok())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::answers::{Anything, MyNumber};
+
+    #[test]
+    fn a_status_alone_is_no_success() {
+        let check = |status, body: &str| parse::<MyNumber>(status, body.as_bytes()).map(|answer| answer.draw_number);
+        let why = |status, body: &str| check(status, body).unwrap_err().to_string();
+        assert_eq!(check(StatusCode::OK, r#"{"success":true,"data":{"draw_number":7,"more":1},"message":""}"#).unwrap(), 7);
+        let denied = r#"{"success":false,"detail":{"code":"DRAW_FAILED","message":""}}"#;
+        assert_eq!(why(StatusCode::OK, denied), "200, and yet success is not true: DRAW_FAILED");
+        assert_eq!(why(StatusCode::BAD_REQUEST, denied), "400 DRAW_FAILED");
+        for unfit in ["", "{", r#"{"success":true}"#, r#"{"success":true,"data":{"draw_number":"7"}}"#] {
+            assert!(why(StatusCode::OK, unfit).starts_with("the answer is not as described"), "{unfit}");
+        }
+        assert!(why(StatusCode::OK, "{}").starts_with("200, and yet"), "an empty object is no success");
+        assert!(parse::<Anything>(StatusCode::CREATED, br#"{"success":true,"data":{}}"#).is_ok());
+        assert_eq!(why(StatusCode::BAD_GATEWAY, "<html>"), "502 ");
+    }
 }

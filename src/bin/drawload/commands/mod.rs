@@ -3,11 +3,10 @@
 
 pub mod compare;
 pub mod monitor;
-mod process_source;
 
 use crate::arguments::{Common, FullScenario, HttpTest, RunError, ScenarioChoice, WebsocketTest};
+use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
-use crate::measure::process::ProcessStats;
 use crate::report;
 use crate::run::Summary;
 use crate::run::ceiling::find_ceiling;
@@ -68,7 +67,7 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
         let (prizes, users) = (scenario.draw_count(), scenario.users);
         return Err(RunError::Usage(format!("--prizes {prizes}: there are only {users} users to win them")));
     }
-    let (settings, target) = prepare(common, time_scale)?;
+    let (settings, target) = prepare(common, time_scale).await?;
     let users = scenarios.iter().map(|scenario| scenario.users as u64).max().unwrap_or(0);
     reserve_sockets(users, target.source_count()).map_err(RunError::CouldNotRun)?;
     let mut summary = Summary::new(&common.server.host, common.seed, time_scale);
@@ -90,7 +89,7 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
         let prizes = size.prizes;
         return Err(RunError::Usage(format!("--prizes {prizes}: there are fewer users to win them at the beginning")));
     }
-    let (settings, target) = prepare(&options.common, options.time_scale)?;
+    let (settings, target) = prepare(&options.common, options.time_scale).await?;
     let mut summary = Summary::new(&options.common.server.host, options.common.seed, options.time_scale);
     let (ceiling, outcomes) = find_ceiling(options, size, target, &settings).await?;
     for outcome in outcomes {
@@ -103,19 +102,24 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
 }
 
 /// Checks every option before the first request.
-fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Target), RunError> {
+async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Target), RunError> {
     let mut criteria = standing_criteria();
     for text in &common.thresholds {
         criteria.push(Criterion::parse(text).map_err(RunError::Usage)?);
     }
     let target = Target::new(&common.server).map_err(RunError::Usage)?;
-    if let Some(pid) = common.pid {
-        ProcessStats::read(pid).map_err(|error| RunError::CouldNotRun(format!("--pid {pid}: {error}")))?;
-    }
+    let process = match (common.pid, &common.metrics_url) {
+        (Some(pid), _) => Some(ProcessSource::local(pid)?),
+        (None, Some(url)) => {
+            let token = common.metrics_token.clone().or_else(|| target.admin_token.clone());
+            Some(ProcessSource::remote(url, &common.server.trust, token).await?)
+        }
+        (None, None) => None,
+    };
     if let Some(folder) = &common.out {
         std::fs::create_dir_all(folder).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", folder.display())))?;
     }
-    Ok((Settings { common, time_scale, criteria }, target))
+    Ok((Settings { common, time_scale, criteria, process }, target))
 }
 
 /// Prints the end of the report and writes its files.

@@ -4,8 +4,8 @@
 //! needs both the slope and the difference between end and start: a short run has a steep slope of
 //! nothing, and a long one may have grown at its beginning only.
 
-use super::process_source::{CPU, ProcessSource};
 use crate::arguments::{CRITERION_MISSED, INTERRUPTED, MemoryMonitor, RunError};
+use crate::client::process_source::{CPU, ProcessSource, find_pid};
 use crate::measure::mib;
 use crate::measure::process::{CpuUsage, ProcessStats};
 use std::fs::File;
@@ -76,7 +76,11 @@ impl Watch {
 /// # Errors
 /// When there is no such process, or it ends meanwhile.
 pub async fn monitor(options: &MemoryMonitor) -> Result<u8, RunError> {
-    let source = ProcessSource::find(options).await?;
+    let source = match (&options.metrics_url, options.pid) {
+        (Some(url), _) => ProcessSource::remote(url, &options.trust, None).await?,
+        (None, Some(pid)) => ProcessSource::local(pid)?,
+        (None, None) => ProcessSource::local(find_pid(options.name.as_deref())?)?,
+    };
     let file = options.output.as_ref().map(|path| {
         let file = File::create(path).map_err(|error| RunError::CouldNotRun(format!("{}: {error}", path.display())));
         file.map(BufWriter::new)

@@ -1,17 +1,16 @@
 //! Deliveries: every numbered frame of every socket, by its `seq`.
 //!
-//! A phone costs one bit per frame. The content of a frame is kept once, as a fingerprint, since
-//! every socket must receive the same bytes. Counting messages, as the predecessor did, cannot
-//! distinguish a lost frame from a duplicate.
+//! A phone costs one bit per frame. The text of a frame is kept once, since every socket must
+//! receive the same bytes, and the audit reads it. Counting messages, as the predecessor did,
+//! cannot distinguish a lost frame from a duplicate.
 
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Maximum numbered frames of one run: 10,000 draws have 40,000.
 const FRAMES_MAX: u64 = 65_536;
 
-/// Faults that are described; the others are only counted.
+/// Faults that are described per metric; the others are only counted.
 const FAULTS_MAX: usize = 20;
 
 /// Lost frames that are listed.
@@ -31,22 +30,28 @@ pub struct NumberedFrame<'a> {
     pub text: &'a str,
 }
 
-/// A draw as the host, the display and the phones saw it.
+/// The announcement of a draw, as phones received it.
 #[derive(Clone, Debug, Default)]
-pub struct DrawRecord {
-    pub prize: String,
+pub struct Announcement {
     pub reveal_planned_us: Option<u64>,
+    /// When the host asked for it.
     pub completed_us: Option<u64>,
-    /// Winners in the answer to the reveal.
-    pub revealed: Option<Vec<u32>>,
-    /// Winners that the display received.
-    pub shown: Option<Vec<u32>>,
     /// Winners that the first socket received.
-    pub announced: Option<Vec<u32>>,
-    /// First and last announcement to a phone, without the display.
+    pub winners: Option<Vec<u32>>,
+    /// First and last arrival at a phone, without the display.
     pub first_us: Option<u64>,
     pub last_us: u64,
     pub phones: u32,
+    /// Lateness of all phones that were there, and their number.
+    late_us: u64,
+    timed: u32,
+}
+
+impl Announcement {
+    /// Mean time from the host's request to a phone; `None` without one.
+    pub fn mean_us(&self) -> Option<u64> {
+        self.late_us.checked_div(self.timed.into())
+    }
 }
 
 /// A frame that a socket should have received.
@@ -62,9 +67,12 @@ pub struct LostFrame {
 #[derive(Debug, Default)]
 pub struct DeliveryLedger {
     epoch: Option<String>,
-    frames: BTreeMap<u64, Frame>,
+    /// Numbered frames that any socket received, by `seq`.
+    pub frames: BTreeMap<u64, HeardFrame>,
     sockets: Vec<SocketRecord>,
-    pub draws: BTreeMap<u32, DrawRecord>,
+    pub draws: BTreeMap<u32, Announcement>,
+    /// The highest `seq` that anything named, a frame or a state sync.
+    pub highest: u64,
     pub received: u64,
     pub duplicated: u64,
     pub reordered: u64,
@@ -76,7 +84,8 @@ pub struct DeliveryLedger {
     pub departed: u64,
     /// Frames that reconnected sockets received before their state sync: those they had missed.
     pub caught_up: u64,
-    pub faults: Vec<String>,
+    /// Faults in words, by metric.
+    pub faults: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// Frames that were due, and those that did not come.
@@ -110,23 +119,26 @@ pub struct Cell {
     pub lost: u64,
 }
 
+/// A numbered frame as the first socket received it.
 #[derive(Debug)]
-struct Frame {
-    fingerprint: u64,
-    kind: String,
-    draw: Option<u32>,
+pub struct HeardFrame {
+    pub kind: String,
+    pub draw: Option<u32>,
+    pub text: String,
+    pub first_us: u64,
 }
 
 /// One socket.
 #[derive(Debug, Default)]
 struct SocketRecord {
-    opened: bool,
     /// The `seq` of its first state sync; `None` before that.
     base: Option<u64>,
     last: u64,
     /// One bit per frame after `base`.
     received: Vec<u64>,
     vanished: bool,
+    late_us: u64,
+    timed: u32,
     /// When a socket that the tester dropped is due back; cleared by the next state sync.
     due_back_us: Option<u64>,
 }
@@ -142,19 +154,21 @@ impl DeliveryLedger {
         self.sockets[socket].base.map(|_| (self.sockets[socket].last, self.epoch.as_deref().unwrap_or_default()))
     }
 
-    pub fn open(&mut self, socket: usize) {
-        self.sockets[socket].opened = true;
-    }
-
-    /// Sockets that were opened and never received a state sync. Nothing is due to them, so they
-    /// must be counted here.
-    pub fn never_synced(&self) -> u64 {
-        self.sockets.iter().filter(|socket| socket.opened && socket.base.is_none() && !socket.vanished).count() as u64
+    /// The phone whose announcements took longest on average, and that mean in microseconds.
+    pub fn slowest_phone(&self) -> Option<(usize, u64)> {
+        let means = self.sockets.iter().enumerate();
+        let means = means.filter_map(|(index, socket)| Some((index, socket.late_us.checked_div(socket.timed.into())?)));
+        means.max_by_key(|(_, mean_us)| *mean_us)
     }
 
     /// Marks a phone that left on purpose: nothing is due to it.
     pub fn vanish(&mut self, socket: usize) {
         self.sockets[socket].vanished = true;
+    }
+
+    /// The lowest `seq` from which on a socket listened.
+    pub fn first_base(&self) -> Option<u64> {
+        self.sockets.iter().filter_map(|socket| socket.base).min()
     }
 
     /// Marks a socket that the tester drops and will reopen. What it misses reaches it later than
@@ -177,6 +191,7 @@ impl DeliveryLedger {
     /// Records a `state_sync`. Frames that it skips stay unreceived, and are lost.
     pub fn sync(&mut self, socket: usize, seq: u64, epoch: &str) {
         self.check_epoch(socket, epoch);
+        self.highest = self.highest.max(seq);
         let socket = &mut self.sockets[socket];
         socket.base.get_or_insert(seq);
         socket.last = socket.last.max(seq);
@@ -192,7 +207,8 @@ impl DeliveryLedger {
             self.record_invalid(socket, &format!("seq {} of {} before its state_sync or far ahead", frame.seq, frame.kind));
             return false;
         };
-        self.compare(socket, frame);
+        self.highest = self.highest.max(frame.seq);
+        self.compare(socket, frame, at_us);
         let first_time = self.mark(socket, frame, offset);
         let announces = first_time && frame.kind == "winner_announced";
         let was_there = self.sockets[socket].due_back_us.is_none();
@@ -200,11 +216,16 @@ impl DeliveryLedger {
         if let Some(id) = frame.draw.filter(|_| announces) {
             let is_phone = socket + 1 < self.sockets.len();
             let draw = self.draws.entry(id).or_default();
-            draw.announced.get_or_insert_with(|| frame.winners.to_vec());
+            draw.winners.get_or_insert_with(|| frame.winners.to_vec());
             draw.phones += u32::from(is_phone);
             if is_phone && was_there {
                 draw.first_us.get_or_insert(at_us);
                 draw.last_us = draw.last_us.max(at_us);
+                if let Some(late_us) = draw.completed_us.map(|completed_us| at_us.saturating_sub(completed_us)) {
+                    (draw.late_us, draw.timed) = (draw.late_us + late_us, draw.timed + 1);
+                    let socket = &mut self.sockets[socket];
+                    (socket.late_us, socket.timed) = (socket.late_us + late_us, socket.timed + 1);
+                }
             }
         }
         announces && was_there
@@ -213,7 +234,7 @@ impl DeliveryLedger {
     /// Records a message that cannot be a frame of this event.
     pub fn record_invalid(&mut self, socket: usize, what: &str) {
         self.invalid += 1;
-        self.describe(format!("{} received {what}", self.name(socket)));
+        self.describe("delivery.strange", format!("{} received {what}", self.name(socket)));
     }
 
     /// Compares what every socket should have received up to `end_seq` with what it did.
@@ -241,7 +262,7 @@ impl DeliveryLedger {
         let columns = draws.len().div_ceil(draws_per_column) + 1;
         let rows = self.sockets.len().div_ceil(sockets_per_row);
         let column_of = |seq| {
-            let draw = self.frames.get(&seq).and_then(|frame: &Frame| frame.draw);
+            let draw = self.frames.get(&seq).and_then(|frame| frame.draw);
             let place = draw.and_then(|draw| draws.binary_search(&draw).ok());
             place.map_or(columns - 1, |place| place / draws_per_column)
         };
@@ -255,6 +276,16 @@ impl DeliveryLedger {
             cell.lost += u64::from(!received);
         }
         GapGrid { draws, draws_per_column, sockets: self.sockets.len(), sockets_per_row, columns, rows, cells }
+    }
+
+    /// Growth of the mean delivery from the first quarter of the draws to the last, in
+    /// microseconds; `None` for fewer than four draws.
+    pub fn growth_us(&self) -> Option<u64> {
+        let means: Vec<u64> = self.draws.values().filter_map(Announcement::mean_us).collect();
+        let quarter = means.len() / 4;
+        let sum = |part: &[u64]| part.iter().sum::<u64>();
+        let growth_us = sum(&means[means.len() - quarter..]).saturating_sub(sum(&means[..quarter]));
+        growth_us.checked_div(quarter as u64)
     }
 
     /// A socket as reports call it.
@@ -279,27 +310,26 @@ impl DeliveryLedger {
         let before = record.last;
         if !record.set(offset) {
             self.duplicated += 1;
-            self.describe(format!("{} received seq {seq} ({kind}{of_draw}) twice", self.name(socket)));
+            self.describe("delivery.doubled", format!("{} received seq {seq} ({kind}{of_draw}) twice", self.name(socket)));
             return false;
         }
         record.last = before.max(seq);
         if seq < before {
             self.reordered += 1;
-            self.describe(format!("{} received seq {seq} ({kind}{of_draw}) after seq {before}", self.name(socket)));
+            let fault = format!("{} received seq {seq} ({kind}{of_draw}) after seq {before}", self.name(socket));
+            self.describe("delivery.reordered", fault);
         }
         true
     }
 
     /// Compares a frame with what others received under the same number: the bytes must be equal.
-    fn compare(&mut self, socket: usize, frame: NumberedFrame<'_>) {
+    fn compare(&mut self, socket: usize, frame: NumberedFrame<'_>, at_us: u64) {
         let NumberedFrame { kind, seq, draw, text, .. } = frame;
-        let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
-        let fingerprint = hasher.finish();
-        let first = self.frames.entry(seq).or_insert_with(|| Frame { fingerprint, kind: kind.into(), draw });
-        if first.fingerprint != fingerprint {
+        let new = || HeardFrame { kind: kind.into(), draw, text: text.into(), first_us: at_us };
+        if self.frames.entry(seq).or_insert_with(new).text != text {
             self.contradicted += 1;
-            self.describe(format!("{} received seq {seq} as {text}, others received other bytes", self.name(socket)));
+            let fault = format!("{} received seq {seq} as {text}, others received other bytes", self.name(socket));
+            self.describe("delivery.contradicted", fault);
         }
     }
 
@@ -309,9 +339,10 @@ impl DeliveryLedger {
         }
     }
 
-    fn describe(&mut self, fault: String) {
-        if self.faults.len() < FAULTS_MAX {
-            self.faults.push(fault);
+    fn describe(&mut self, metric: &'static str, fault: String) {
+        let faults = self.faults.entry(metric).or_default();
+        if faults.len() < FAULTS_MAX {
+            faults.push(fault);
         }
     }
 }
@@ -437,12 +468,21 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_without_a_state_sync_is_counted() {
-        let mut ledger = DeliveryLedger::new(3);
-        ledger.open(0);
-        ledger.open(1);
-        ledger.sync(1, 10, "e");
-        assert_eq!(ledger.never_synced(), 1);
+    fn one_late_phone_is_found_among_many_and_a_growing_delay_in_the_draws() {
+        let mut ledger = synced();
+        for (draw, late_us) in [(1, 10), (2, 30)] {
+            ledger.draws.entry(draw).or_default().completed_us = Some(100);
+            let frame = NumberedFrame { draw: Some(draw), seq: 10 + u64::from(draw), ..frame(0, "same") };
+            ledger.receive(0, frame, 100 + late_us);
+            ledger.receive(1, frame, 100 + 3 * late_us);
+        }
+        assert_eq!(ledger.slowest_phone(), Some((1, 60)));
+        assert_eq!([1, 2].map(|draw| ledger.draws[&draw].mean_us()), [Some(20), Some(60)]);
+        assert_eq!((Announcement::default().mean_us(), ledger.growth_us()), (None, None));
+        for (draw, late_us) in [(3, 900), (4, 1_900)] {
+            ledger.draws.insert(draw, Announcement { late_us, timed: 1, ..Announcement::default() });
+        }
+        assert_eq!(ledger.growth_us(), Some(1_880));
     }
 
     #[test]

@@ -46,6 +46,8 @@ waits! {
     Register "register" Api "등록" "registration"
     /// From the planned time to the 101.
     Handshake "ws.handshake" OverTime "소켓 연결" "socket handshake"
+    /// From the 101 to the first state sync.
+    Greeting "ws.greeting" OverTime "소켓 인사" "socket greeting"
     Ping "ws.ping" OverTime "소켓 핑" "socket ping"
     /// From the time at which a phone is due to reconnect after the storm to its state sync, which
     /// follows everything that it missed.

@@ -3,7 +3,9 @@
 //! This layer knows neither the network nor a criterion. The units of all figures are here.
 
 pub mod clock;
+pub mod connection_ledger;
 pub mod delivery_ledger;
+pub mod draw_record;
 pub mod latency;
 pub mod process;
 pub mod recorder;

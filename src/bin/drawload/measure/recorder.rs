@@ -3,15 +3,18 @@
 //! One thread writes it, so a `RefCell` is all the protection it needs.
 
 use super::clock::Clock;
+use super::connection_ledger::ConnectionLedger;
 use super::delivery_ledger::DeliveryLedger;
+use super::draw_record::DrawRecord;
 use super::latency::{API, Latency, Wait, histogram};
 use super::process::{CpuUsage, ProcessStats, vcpus};
 use super::self_metrics::SelfMetrics;
 use super::time_series::{Curves, Interval, TimeSeries};
-use super::{mib, micros, ms};
+use super::{mib, micros, ms, number};
+use crate::answers::{DrawResult, You};
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -23,6 +26,41 @@ const FAILURES_MAX: usize = 1_000;
 pub struct Registration {
     pub number: u32,
     pub token: String,
+}
+
+/// A statement of the server about draws, to be compared when the run is over.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The last frame that it covers.
+    pub seq: u64,
+    pub results: Vec<DrawResult>,
+    pub you: Option<You>,
+}
+
+/// `winner_revealed` as the display received it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub at_us: u64,
+    pub draw: u32,
+    pub text: String,
+}
+
+/// An event that existed before the run, as it was then; empty for one that the run made.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    pub seq: u64,
+    pub connections: u64,
+    pub results: Vec<DrawResult>,
+    pub participants: Option<Vec<u32>>,
+}
+
+/// The display's presence, which decides when the server may announce.
+#[derive(Clone, Debug, Default)]
+pub struct DisplayPresence {
+    /// Start and end of each connection, from the state sync on; the last may still be open.
+    pub spans: Vec<(u64, Option<u64>)>,
+    /// The last number of participants that the server told it.
+    pub participants: Option<u64>,
 }
 
 /// A call or a socket that failed.
@@ -55,6 +93,9 @@ pub struct ServerUsage {
     pub rss_peak_mb: f64,
     pub pss_peak_mb: f64,
     pub cpu_s: f64,
+    /// Growth while all sockets were held: the end of that time against its beginning. `None` for
+    /// fewer than ten samples.
+    pub growth_mb: Option<f64>,
     /// In percent of all vCPUs; `None` for a run of less than ten seconds.
     pub cpu_worst_10s_percent: Option<f64>,
     pub burst_minutes: f64,
@@ -65,6 +106,8 @@ pub struct ServerUsage {
 pub struct Counts {
     pub calls: u64,
     pub errors: u64,
+    /// People who are to register.
+    pub registrations_due: u64,
     /// Registrations without an answer yet.
     pub registering: u64,
     pub handshakes: u64,
@@ -73,11 +116,11 @@ pub struct Counts {
     /// Sockets of phones that were present at the audit at the end, and of the
     /// display.
     pub sockets_at_end: u64,
+    /// Sockets that the server may still count though no phone uses them.
+    pub ghosts_allowed: u64,
     /// Slow phones that the server evicted, and those among them that read nothing and were kept.
     pub slow_evicted: u64,
     pub slow_kept: u64,
-    pub pings: u64,
-    pub pongs: u64,
 }
 
 /// The record of one scenario.
@@ -96,9 +139,28 @@ pub struct Recorder {
     pub drops: BTreeMap<u16, u64>,
     pub phones: Vec<Option<Registration>>,
     pub ledger: DeliveryLedger,
+    pub connections: ConnectionLedger,
+    pub before: Before,
+    /// The scenario opens sockets, so that frames are heard.
+    pub has_sockets: bool,
+    /// The draws of the plan.
+    pub plan: Vec<DrawRecord>,
+    pub shown: Vec<Shown>,
+    pub display: DisplayPresence,
+    /// The last state sync of each socket, by phone; the display comes last.
+    pub statements: BTreeMap<usize, Statement>,
     /// Public answers that contradict what was announced.
     pub answers_wrong: Vec<String>,
+    /// Numbers that changed when a phone sent its request again.
+    pub numbers_changed: Vec<String>,
+    /// Winners that the public learned before their announcement.
+    pub told_early: Vec<String>,
+    /// Numbers whose details the server acknowledged, and their draws.
+    pub details: Vec<(u32, u32)>,
     pub samples: Vec<Sample>,
+    /// Readings of the server's process that failed, and the last reason.
+    pub unread: u64,
+    pub unread_because: String,
     server_cpu: CpuUsage,
     pub tester: SelfMetrics,
 }
@@ -117,8 +179,20 @@ impl Recorder {
             drops: BTreeMap::new(),
             phones: vec![None; phones],
             ledger: DeliveryLedger::new(phones + 1),
+            connections: ConnectionLedger::new(phones + 1),
+            before: Before::default(),
+            has_sockets: false,
+            plan: Vec::new(),
+            shown: Vec::new(),
+            display: DisplayPresence::default(),
+            statements: BTreeMap::new(),
             answers_wrong: Vec::new(),
+            numbers_changed: Vec::new(),
+            told_early: Vec::new(),
+            details: Vec::new(),
             samples: Vec::new(),
+            unread: 0,
+            unread_because: String::new(),
             server_cpu: CpuUsage::default(),
             tester: SelfMetrics::new(),
         }
@@ -171,6 +245,15 @@ impl Recorder {
         }
     }
 
+    /// Takes a reading of the server's process. A lost measurement must not look like none.
+    pub fn note_reading(&mut self, reading: Result<ProcessStats, String>) -> Option<ProcessStats> {
+        if let Err(why) = &reading {
+            self.unread += 1;
+            self.unread_because.clone_from(why);
+        }
+        reading.ok()
+    }
+
     /// Adds a row to the time series, with the server's process if it was read.
     pub fn record_sample(&mut self, at_s: f64, server: Option<ProcessStats>) {
         self.tester.record_cpu(at_s);
@@ -195,13 +278,34 @@ impl Recorder {
     }
 
     pub fn announced(&self) -> u64 {
-        self.ledger.draws.values().filter(|draw| draw.announced.is_some()).count() as u64
+        self.ledger.draws.values().filter(|draw| draw.winners.is_some()).count() as u64
     }
 
-    /// Draws that were revealed to the host and never announced.
-    pub fn unannounced(&self) -> u64 {
-        let unannounced = self.ledger.draws.values().filter(|draw| draw.revealed.is_some() && draw.announced.is_none());
-        unannounced.count() as u64
+    /// Every number that was given to a phone.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.phones.iter().flatten().map(|phone| phone.number)
+    }
+
+    /// Sockets that the server counts beyond those that it may.
+    pub fn ghosts(&self, counted: u64) -> u64 {
+        counted.saturating_sub(self.before.connections + self.counts.sockets_at_end + self.counts.ghosts_allowed)
+    }
+
+    /// Sockets that phones hold and the server does not count.
+    pub fn forgotten(&self, counted: u64) -> u64 {
+        self.counts.sockets_at_end.saturating_sub(counted)
+    }
+
+    /// Every draw that was announced, in order: as the sockets received them, and as the host was
+    /// told where no socket listened yet, or none ever.
+    pub fn announced_draws(&self) -> Vec<DrawResult> {
+        let frames = self.ledger.frames.values().filter(|frame| frame.kind == "winner_announced");
+        let heard: Vec<DrawResult> = frames.filter_map(|frame| serde_json::from_str(&frame.text).ok()).collect();
+        let ids: BTreeSet<u32> = heard.iter().map(|draw| draw.draw_id).collect();
+        let completed = self.plan.iter().filter(|draw| draw.completed.is_some());
+        let told = completed.filter_map(|draw| draw.revealed.clone()).filter(|draw| !ids.contains(&draw.draw_id));
+        let listened_late = self.ledger.first_base().is_none_or(|base| base > self.before.seq);
+        told.filter(|_| listened_late || !self.has_sockets).chain(heard).collect()
     }
 
     /// The API calls of the newest interval that has any.
@@ -231,14 +335,27 @@ impl Recorder {
         all
     }
 
-    /// The server's process, from what it was before and after the scenario.
-    pub fn server_usage(&self, empty: ProcessStats, end: ProcessStats) -> ServerUsage {
+    /// The server's process, from what it was before and after the scenario. Its sockets were all
+    /// open from `held_from_s` on.
+    pub fn server_usage(&self, empty: ProcessStats, end: ProcessStats, held_from_s: f64) -> ServerUsage {
         let sampled = || self.samples.iter().filter_map(|sample| sample.server).chain([empty, end]);
+        let sampled_peak = sampled().map(|server| server.rss).max().unwrap_or_default();
+        // The kernel keeps the highest peak since the process began. It belongs to this run when
+        // the run raised it.
+        let peak = if end.rss_peak > empty.rss_peak { end.rss_peak.max(sampled_peak) } else { sampled_peak };
+        let held = self.samples.iter().filter(|sample| sample.at_s >= held_from_s).filter_map(|sample| sample.server);
+        let held: Vec<f64> = held.map(|server| mib(server.rss)).collect();
+        let growth_mb = (held.len() >= 10).then(|| {
+            let tenth = held.len() / 10;
+            let mean = |part: &[f64]| part.iter().sum::<f64>() / number(part.len());
+            mean(&held[held.len() - tenth..]) - mean(&held[..tenth])
+        });
         ServerUsage {
             empty,
             end,
-            rss_peak_mb: mib(sampled().map(|server| server.rss).max().unwrap_or_default()),
+            rss_peak_mb: mib(peak),
             pss_peak_mb: mib(sampled().map(|server| server.pss).max().unwrap_or_default()),
+            growth_mb,
             cpu_s: self.server_cpu.total_s(),
             cpu_worst_10s_percent: self.server_cpu.worst_10s.map(|busy| 100.0 * busy / vcpus()),
             burst_minutes: self.server_cpu.burst_minutes(),

@@ -16,9 +16,18 @@ pub const MISSED_MAX: f64 = 0.01;
 /// A send this late has missed its time.
 pub const MISSED_US: u64 = 100_000;
 
+/// Between two checks of the timers.
+pub const CHECKED_EVERY_US: u64 = 20_000;
+/// A timer this late is a stall of the tester: meanwhile it could neither send nor receive.
+const STALL_US: u64 = 50_000;
+/// A stall this long voids judgements of times, however rare it is.
+const STALL_US_MAX: u64 = 1_000_000;
+
 /// Timers, sends and CPU time of the tester itself.
 pub struct SelfMetrics {
     lag: Histogram<u64>,
+    /// Start and end of each stall, in order.
+    stalls: Vec<(u64, u64)>,
     sends: u64,
     missed: u64,
     cpu: CpuUsage,
@@ -28,6 +37,7 @@ pub struct SelfMetrics {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TesterHealth {
     pub timer_lag_p99_ms: f64,
+    pub longest_stall_ms: f64,
     pub sends: u64,
     pub sends_missed: u64,
     pub cpu_s: f64,
@@ -39,12 +49,25 @@ pub struct TesterHealth {
 
 impl SelfMetrics {
     pub fn new() -> Self {
-        Self { lag: histogram(), sends: 0, missed: 0, cpu: CpuUsage::default() }
+        Self { lag: histogram(), stalls: Vec::new(), sends: 0, missed: 0, cpu: CpuUsage::default() }
     }
 
-    /// Records by how much a timer was late.
-    pub fn record_lag(&mut self, us: u64) {
+    /// Records by how much a timer was late, until now. A stall counts as every check that it
+    /// prevented, and not as one late sample among thousands.
+    pub fn record_lag(&mut self, now_us: u64, us: u64) {
         self.lag.saturating_record(us.max(1));
+        (1..=us / CHECKED_EVERY_US).for_each(|missed| self.lag.saturating_record((us - missed * CHECKED_EVERY_US).max(1)));
+        if us >= STALL_US {
+            self.stalls.push((now_us.saturating_sub(us), now_us));
+        }
+    }
+
+    /// The time between two times in which the tester was able to receive.
+    pub fn awake_us(&self, from_us: u64, to_us: u64) -> u64 {
+        let first = self.stalls.partition_point(|(_, end)| *end <= from_us);
+        let within = self.stalls[first..].iter().take_while(|(start, _)| *start < to_us);
+        let stalled: u64 = within.map(|(start, end)| end.min(&to_us) - start.max(&from_us)).sum();
+        to_us.saturating_sub(from_us).saturating_sub(stalled)
     }
 
     /// Records by how much the tester was late to send something.
@@ -63,9 +86,13 @@ impl SelfMetrics {
         let timer_lag_p99_ms = ms(self.lag.value_at_quantile(0.99));
         let missed = number(self.missed) / number(self.sends.max(1));
         let cpu_worst_10s = self.cpu.worst_10s;
+        let longest_us = self.stalls.iter().map(|(start, end)| end - start).max().unwrap_or(0);
         let mut limited_by = Vec::new();
         if timer_lag_p99_ms > LAG_P99_MS_MAX {
             limited_by.push(format!("its timers came {timer_lag_p99_ms:.0} ms late at p99"));
+        }
+        if longest_us > STALL_US_MAX {
+            limited_by.push(format!("it stood still for {:.1} s", ms(longest_us) / 1_000.0));
         }
         if missed > MISSED_MAX {
             limited_by.push(format!("{} of {} sends missed their time", self.missed, self.sends));
@@ -74,7 +101,8 @@ impl SelfMetrics {
             limited_by.push(format!("its thread was {:.0} % busy", busy * 100.0));
         }
         let (sends, sends_missed, cpu_s) = (self.sends, self.missed, self.cpu.total_s());
-        TesterHealth { timer_lag_p99_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by }
+        let longest_stall_ms = ms(longest_us);
+        TesterHealth { timer_lag_p99_ms, longest_stall_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by }
     }
 }
 
@@ -85,12 +113,25 @@ mod tests {
     #[test]
     fn a_late_tester_says_so() {
         let mut metrics = SelfMetrics::new();
-        (0..100).for_each(|_| metrics.record_lag(1_000));
+        (0..100).for_each(|at| metrics.record_lag(at * 20_000, 1_000));
         (0..100).for_each(|_| metrics.record_send(0));
         assert!(metrics.health().limited_by.is_empty());
-        (0..2).for_each(|_| metrics.record_lag(80_000));
+        (0..2).for_each(|at| metrics.record_lag(3_000_000 + at * 200_000, 80_000));
         assert_eq!(metrics.health().limited_by.len(), 1);
         (0..2).for_each(|_| metrics.record_send(MISSED_US + 1));
         assert_eq!(metrics.health().limited_by.len(), 2);
+    }
+
+    #[test]
+    fn a_stall_counts_for_as_long_as_it_lasted() {
+        let mut metrics = SelfMetrics::new();
+        (0..5_000).for_each(|at| metrics.record_lag(at * 20_000, 500));
+        metrics.record_lag(103_000_000, 3_000_000);
+        let health = metrics.health();
+        assert!(health.timer_lag_p99_ms > 1_000.0, "150 missed checks of 5,150: {health:?}");
+        assert!(health.limited_by[1].contains("3.0 s"), "{health:?}");
+        assert_eq!(metrics.awake_us(99_000_000, 104_000_000), 2_000_000);
+        assert_eq!(metrics.awake_us(101_000_000, 102_000_000), 0);
+        assert_eq!(metrics.awake_us(103_000_000, 104_000_000), 1_000_000);
     }
 }

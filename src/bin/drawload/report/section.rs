@@ -202,10 +202,6 @@ fn sockets(outcome: &Outcome) -> Markup {
     }
     let rows =
         outcome.socket_closes.iter().map(|(code, sockets)| row![html! { (code) " " (close_code(*code)) }, count(*sockets)]);
-    let others = [
-        ("ws.pongs_missing", label("답 없는 핑", "pings without a pong")),
-        ("ws.ghosts", label("끝에 서버가 아직 세던 떠난 소켓", "vanished sockets that the server still counted at the end")),
-    ];
     html! {
         h3 { (label("끊긴 소켓과 닫힘 코드", "Drops and close codes")) }
         @if outcome.socket_closes.is_empty() {
@@ -213,13 +209,13 @@ fn sockets(outcome: &Outcome) -> Markup {
         } @else {
             (table(labels!["코드" "code", "소켓" "sockets"], rows))
         }
-        p.facts { @for (name, label) in others { span.fact { (label) ": " (maybe(outcome.metric(name), "")) } } }
     }
 }
 
 /// The meaning of a close code (RFC 6455 section 7.4.1 and the registry of IANA).
 fn close_code(code: u16) -> Label {
     match code {
+        0 => label("응답이 없어 폰이 버림", "silent, and given up by the phone"),
         1000 => label("정상", "normal"),
         1001 => label("서버가 떠남", "going away"),
         1002 => label("규약 위반", "protocol error"),

@@ -7,8 +7,9 @@ use crate::verdict::criteria::{Grade, Origin, Verdict};
 use crate::verdict::outcome::Outcome;
 use std::fmt::{self, Write};
 
-/// Faults that are printed; all are in `summary.json`.
-const FAULTS_MAX: usize = 10;
+/// Faults that are printed per metric, and failures; all are in `failures.csv`.
+const FAULTS_MAX: usize = 3;
+const FAILURES_MAX: usize = 10;
 
 /// One scenario.
 pub fn scenario(outcome: &Outcome) -> String {
@@ -59,8 +60,11 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     writeln!(text, "{:.2} CPU-seconds", tester.cpu_s)?;
     tester.limited_by.iter().try_for_each(|why| writeln!(text, "         generator-limited: {why}"))?;
     write_judgements(text, outcome)?;
-    outcome.faults.iter().take(FAULTS_MAX).try_for_each(|fault| writeln!(text, "fault    {fault}"))?;
-    let mut failures = outcome.failures.iter().take(FAULTS_MAX);
+    let metric = |fault: &str| fault.split_once(": ").map(|(metric, _)| metric.to_owned());
+    for faults in outcome.faults.chunk_by(|one, other| metric(one) == metric(other)) {
+        faults.iter().take(FAULTS_MAX).try_for_each(|fault| writeln!(text, "fault    {fault}"))?;
+    }
+    let mut failures = outcome.failures.iter().take(FAILURES_MAX);
     failures.try_for_each(|failure| writeln!(text, "failure  at {:.2} s {}: {}", failure.at_s, failure.what, failure.why))
 }
 

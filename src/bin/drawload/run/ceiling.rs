@@ -32,7 +32,11 @@ pub const FIGURES: [&str; 9] = [
 ];
 
 /// Faults that a late tester may itself have caused, by not receiving in time.
-const MAYBE_OF_A_LATE_TESTER: [&str; 3] = ["ws.ungreeted", "delivery.lost", "storm.absent"];
+const MAYBE_OF_A_LATE_TESTER: [&str; 6] =
+    ["ws.ungreeted", "ws.greeted_late", "ws.pongs_missing", "ws.forgotten", "delivery.lost", "storm.absent"];
+
+/// Promises that a server at its limit may openly refuse to keep.
+const MAYBE_OF_A_FULL_SERVER: [&str; 3] = ["ws.absent", "numbers.missing", "draws.missing"];
 
 /// The result of a search.
 #[derive(Debug, Serialize)]
@@ -169,7 +173,10 @@ fn step_result(outcome: &Outcome) -> StepResult {
 /// twice, frames that contradict each other.
 fn is_fault(outcome: &Outcome) -> bool {
     let limited = !outcome.tester.limited_by.is_empty();
-    let mut musts = missed(outcome).filter(|judgement| judgement.origin == Origin::Must && judgement.value.is_some());
+    let mut musts = missed(outcome).filter(|judgement| {
+        let is_refusal = MAYBE_OF_A_FULL_SERVER.contains(&judgement.metric.as_str());
+        judgement.origin == Origin::Must && judgement.value.is_some() && !is_refusal
+    });
     musts.any(|judgement| !limited || !MAYBE_OF_A_LATE_TESTER.contains(&judgement.metric.as_str()))
 }
 

@@ -8,12 +8,15 @@ mod observers;
 pub mod sizing;
 
 use crate::actors::phone::{self, Behaviour, Schedule};
-use crate::actors::{Run, driver};
+use crate::actors::{Run, driver, interview};
+use crate::answers::Anything;
 use crate::arguments::{Common, RunError};
 use crate::client::http::{ANSWER_MAX, Request, RequestError};
+use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
 use crate::client::{self, Window};
 use crate::measure::clock::{Rng, Span};
+use crate::measure::draw_record::DrawRecord;
 use crate::measure::latency::Wait;
 use crate::measure::micros;
 use crate::measure::process::{ProcessStats, vcpus};
@@ -33,8 +36,12 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Maximum wait for frames still on their way at the end.
+/// Maximum wait for frames and pongs still on their way at the end, and for the server to notice
+/// which sockets are gone.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// The server notices a vanished phone within this time.
+const GHOST_MAX: Duration = Duration::from_secs(75);
 
 /// Connections and requests of the baseline.
 const BASELINE_ROUNDS: u32 = 20;
@@ -44,6 +51,8 @@ pub struct Settings<'a> {
     pub common: &'a Common,
     pub time_scale: f64,
     pub criteria: Vec<Criterion>,
+    /// The server's process, where it is measured.
+    pub process: Option<ProcessSource>,
 }
 
 /// Runs one scenario.
@@ -51,12 +60,15 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
     let common = settings.common;
     let creates_event = common.server.event_id.is_none();
     open_event(&mut target, &scenario, creates_event).await.map_err(RunError::CouldNotRun)?;
-    let process = || common.pid.and_then(|pid| ProcessStats::read(pid).ok());
-    let empty = process();
     let mut recorder = Recorder::new(scenario.users);
+    plan_promises(&mut recorder, &scenario);
+    if !creates_event {
+        recorder.before = audit::fetch_before(&target).await;
+    }
+    let empty = read_process(&mut recorder, settings).await;
     measure_baseline(&mut recorder, &target).await.map_err(RunError::CouldNotRun)?;
     let run = Rc::new(Run::start(scenario, target, recorder));
-    let observers = observers::start(&run, common.pid, settings.time_scale);
+    let observers = observers::start(&run, settings);
     let (clients, drivers) = start_clients(&run, common.seed);
     let interrupted = wait_for_end(&run, drivers).await;
     let lasted_s = run.clock.now().as_secs_f64();
@@ -68,15 +80,23 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
         settle(&run).await;
         audit::fetch_state(&run.target).await
     };
-    let process = empty.zip(process());
-    {
-        let counts = &mut run.recorder().counts;
-        counts.sockets_at_end = counts.sockets;
-    }
+    let end = read_process(&mut Recorder::new(0), settings).await;
     run.ended.cancel();
     for task in clients.into_iter().chain(observers) {
         let _ = task.await;
     }
+    if !interrupted {
+        let (truth, participants) = {
+            let recorder = run.recorder();
+            let truth = recorder.before.results.iter().cloned().chain(recorder.announced_draws()).collect::<Vec<_>>();
+            let is_known = creates_event && recorder.registered() == recorder.counts.registrations_due;
+            (truth, is_known.then_some(recorder.registered()))
+        };
+        interview::interview(&run, &truth, participants).await;
+    }
+    // A process that is gone is judged by its last sample, and its end is counted.
+    let last = run.recorder().samples.iter().rev().find_map(|sample| sample.server);
+    let process = empty.zip(end.or(last));
     let mut outcome = Outcome::new(&run, lasted_s, &state, process);
     outcome.judge(&run, &settings.criteria, settings.time_scale, interrupted);
     if creates_event {
@@ -85,9 +105,28 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
     Ok(outcome)
 }
 
+/// Notes what the scenario promises, before anything happens: whatever the server does not do is
+/// then missing.
+fn plan_promises(recorder: &mut Recorder, scenario: &Scenario) {
+    recorder.plan = (0..scenario.draw_count()).map(DrawRecord::planned).collect();
+    recorder.counts.registrations_due = scenario.registrations.map_or(0, |_| scenario.users as u64);
+    recorder.has_sockets = scenario.sockets.is_some();
+    if recorder.has_sockets {
+        let display = scenario.users;
+        let sockets = if recorder.plan.is_empty() { 0..display } else { 0..display + 1 };
+        sockets.for_each(|socket| recorder.connections.plan(socket));
+    }
+}
+
+/// Reads the server's process, and counts a reading that fails.
+async fn read_process(recorder: &mut Recorder, settings: &Settings<'_>) -> Option<ProcessStats> {
+    let reading = settings.process.as_ref()?.read().await;
+    recorder.note_reading(reading)
+}
+
 async fn remove_event(target: &Target) {
     let path = target.path(&format!("/admin/events/{}", target.event));
-    if let Err(error) = Request::delete(target, path).admin().send_with_retries().await {
+    if let Err(error) = Request::delete(target, path).admin().send_with_retries::<Anything>().await {
         eprintln!("drawload: the event {} was left behind: {error}", target.event);
     }
 }
@@ -100,12 +139,12 @@ async fn open_event(target: &mut Target, scenario: &Scenario, creates: bool) -> 
     } else {
         // An existing event can be found without the admin token.
         let path = target.path(&format!("/state?event_id={}", target.event));
-        if Request::get(target, path).send_with_retries().await.is_ok() {
+        if Request::get(target, path).send_with_retries::<Anything>().await.is_ok() {
             return Ok(());
         }
     }
     let body = json!({"event_id": target.event, "title": "drawload", "participants_max": (scenario.users * 2).max(100)});
-    match Request::post(target, target.path("/admin/events"), body).admin().send_with_retries().await {
+    match Request::post(target, target.path("/admin/events"), body).admin().send_with_retries::<Anything>().await {
         Ok(_) => Ok(()),
         // A retry after a lost answer finds its own event.
         Err(RequestError::Refused { status: 409, code }) if code == "EVENT_EXISTS" => Ok(()),
@@ -130,7 +169,7 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
         }
         let started_us = recorder.clock.now_us();
         // A refusal is no measurement; the scenario that follows counts errors.
-        if Request::get(target, "/health".into()).send().await.is_ok() {
+        if Request::get(target, "/health".into()).text().await.is_ok() {
             recorder.record(Wait::Health, started_us, started_us);
         }
     }
@@ -210,8 +249,33 @@ async fn settle(run: &Run) {
         }
     };
     wait_while(ANSWER_MAX, &|recorder| recorder.counts.registering + recorder.ledger.absent() > 0).await;
-    let Some(seq) = audit::last_seq(&run.target).await else { return };
-    wait_while(SETTLE_MAX, &|recorder| recorder.ledger.balance(seq).lost > 0).await;
+    run.leaving.cancel();
+    let seq = audit::fetch_sync(&run.target).await.map_or(0, |sync| sync.seq);
+    let owed = |recorder: &Recorder| recorder.ledger.balance(seq).lost + recorder.connections.pongs_missing();
+    wait_while(SETTLE_MAX, &|recorder| owed(recorder) > 0).await;
+    let deadline = Instant::now() + SETTLE_MAX;
+    loop {
+        let counted = audit::fetch_sync(&run.target).await.map(|sync| sync.connection_count);
+        count_sockets(run);
+        let is_settled = {
+            let recorder = run.recorder();
+            counted.is_none_or(|counted| recorder.ghosts(counted) + recorder.forgotten(counted) == 0)
+        };
+        if is_settled || Instant::now() >= deadline {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Notes how many sockets the server may count: those that are open, those that vanished a moment
+/// ago, and slow ones, which it may have evicted.
+fn count_sockets(run: &Run) {
+    let scenario = &run.scenario;
+    let vanished_for = run.clock.now().saturating_sub(scenario.all_connected());
+    let dead = if vanished_for < GHOST_MAX { scenario.dead } else { 0 };
+    let counts = &mut run.recorder().counts;
+    (counts.sockets_at_end, counts.ghosts_allowed) = (counts.sockets, (dead + scenario.slow) as u64);
 }
 
 /// The name of the shape of `summary.json`; `summary.schema.json` describes it.

@@ -1,19 +1,24 @@
 //! Observers of a scenario while it runs: the time series, the tester's own timers, and progress.
 //!
-//! They read and record, and never send a request: their cost must not be in the measurement.
+//! They read and record. Their only request is for the metrics of a server that is elsewhere.
 //! Progress goes to stderr, so that stdout holds the report and nothing else.
 
+use super::Settings;
 use crate::actors::Run;
+use crate::client::process_source::ProcessSource;
 use crate::measure::clock::Span;
 use crate::measure::micros;
-use crate::measure::process::ProcessStats;
 use crate::measure::recorder::Recorder;
+use crate::measure::self_metrics::CHECKED_EVERY_US;
 use crate::scenario::Scenario;
 use std::io::{IsTerminal, Write, stderr};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
+use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+/// Samples of a scenario that is neither long nor very short.
+const SAMPLES: u32 = 100;
 
 /// Between two lines of progress in a file.
 const LINES_EVERY: Duration = Duration::from_secs(5);
@@ -25,22 +30,24 @@ const REWRITTEN_EVERY: Duration = Duration::from_secs(1);
 const REWRITE: &str = "\r\x1b[2K";
 
 /// Starts the observers; they end with the run.
-pub fn start(run: &Rc<Run>, pid: Option<u32>, time_scale: f64) -> [JoinHandle<()>; 3] {
+pub fn start(run: &Rc<Run>, settings: &Settings<'_>) -> [JoinHandle<()>; 3] {
     [
-        spawn_local(sample(run.clone(), pid, time_scale)),
+        spawn_local(sample(run.clone(), settings.process.clone())),
         spawn_local(watch_timers(run.clone())),
         spawn_local(show_progress(run.clone())),
     ]
 }
 
-/// Records a sample per second of the scenario's time, at most ten per second.
-async fn sample(run: Rc<Run>, pid: Option<u32>, time_scale: f64) {
-    let mut ticks = interval(Duration::from_secs_f64(time_scale.clamp(0.1, 1.0)));
+/// Records a sample per second, and more of a short scenario, up to ten per second.
+async fn sample(run: Rc<Run>, process: Option<ProcessSource>) {
+    let mut ticks = interval((run.scenario.end / SAMPLES).clamp(Duration::from_millis(100), Duration::from_secs(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while next_tick(&run, &mut ticks).await.is_some() {
-        // Reading 20,000 descriptors takes longer than a timer may be late.
-        let server = match pid {
-            Some(pid) => spawn_blocking(move || ProcessStats::read(pid).ok()).await.unwrap_or_default(),
+        let server = match &process {
+            Some(process) => {
+                let reading = process.read().await;
+                run.recorder().note_reading(reading)
+            }
             None => None,
         };
         run.recorder().record_sample(run.clock.now().as_secs_f64(), server);
@@ -49,12 +56,13 @@ async fn sample(run: Rc<Run>, pid: Option<u32>, time_scale: f64) {
 
 /// Records how late the tester's own timers are.
 async fn watch_timers(run: Rc<Run>) {
-    let mut ticks = interval(Duration::from_millis(20));
+    let mut ticks = interval(Duration::from_micros(CHECKED_EVERY_US));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while let Some(planned) = next_tick(&run, &mut ticks).await {
         // Timers have a resolution of a millisecond; below two there is no delay.
         let late_us = micros(planned.elapsed()).saturating_sub(2_000);
-        run.recorder().tester.record_lag(late_us);
+        let now_us = run.clock.now_us();
+        run.recorder().tester.record_lag(now_us, late_us);
     }
 }
 

@@ -85,6 +85,7 @@ impl ScenarioFile {
             name: "file",
             what: self.name.clone().unwrap_or_else(|| "a custom scenario".into()),
             users,
+            scale,
             ping_interval: Duration::from_secs_f64(ping_s * scale),
             dead: share(users, fraction("dead_clients", self.dead_clients.as_deref())?),
             ..Scenario::default()

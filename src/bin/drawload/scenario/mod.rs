@@ -27,6 +27,8 @@ pub struct Scenario {
     /// When users request the results, and winners submit their details.
     pub results: Option<Span>,
     pub end: Duration,
+    /// Factor of all times of the plan.
+    pub scale: f64,
     pub ping_interval: Duration,
     /// Number of phones that vanish without closing once all are connected.
     pub dead: usize,
@@ -176,6 +178,7 @@ impl Scenario {
             registrations: Some(Span::seconds(0.0, registrations_s, size.scale)),
             sockets: Some(sockets),
             end: Duration::from_secs_f64(end_s * size.scale),
+            scale: size.scale,
             ping_interval: Duration::from_secs_f64(30.0 * size.scale),
             ..Self::default()
         }

@@ -5,13 +5,11 @@
 //! judged and never written, would pass unseen.
 
 use super::audit::{Findings, ServerState};
+use crate::measure::connection_ledger::RESTARTING;
 use crate::measure::delivery_ledger::Balance;
 use crate::measure::latency::{API, FIGURES, Wait};
 use crate::measure::recorder::{Recorder, ServerUsage};
-use crate::measure::{Label, label, mib, number};
-
-/// The close code of a server that restarts and expects the phone to reconnect.
-const RESTARTING: u16 = 1012;
+use crate::measure::{Label, label, ms, number};
 
 /// The sources of all metrics. `None` where one is missing.
 pub struct Evidence<'a> {
@@ -65,13 +63,31 @@ const fn plan(name: &'static str, label: Label, side: Comparison, good: f64, acc
 
 /// All of them, in the order in which they are judged.
 pub const METRICS: &[Metric] = &[
+    zero("ws.absent", label("열지 못한 소켓", "sockets never opened"), |e| count(e.recorder.connections.never_opened())),
     // Nothing is due to a socket without a state sync.
-    zero("ws.ungreeted", label("인사 못 받은 소켓", "sockets never greeted"), |e| count(e.recorder.ledger.never_synced())),
+    zero("ws.ungreeted", label("인사 못 받은 소켓", "sockets never greeted"), |e| {
+        count(e.recorder.connections.never_greeted())
+    }),
+    zero("ws.greeted_late", label("늦게 인사받은 소켓", "sockets greeted late"), |e| lines(e, "ws.greeted_late")),
+    zero("ws.pongs_missing", label("답 없는 핑", "pings without a pong"), |e| count(e.recorder.connections.pongs_missing())),
+    // Sockets that the server still counts at the end, though their phones are gone.
+    zero("ws.ghosts", label("서버만 세는 소켓", "sockets that only the server counts"), |e| {
+        count(e.recorder.ghosts(e.state.sync.as_ref()?.connection_count))
+    }),
+    zero("ws.forgotten", label("서버가 잊은 소켓", "sockets that the server forgot"), |e| {
+        count(e.recorder.forgotten(e.state.sync.as_ref()?.connection_count))
+    }),
+    zero("ws.restarts_endless", label("끝없이 다시 시작", "sockets told of restart after restart"), |e| {
+        count(e.recorder.connections.restarted_without_end())
+    }),
     zero("ws.slow_kept", label("느린 소켓을 끊지 않음", "slow sockets kept"), |e| count(e.recorder.counts.slow_kept)),
     zero("storm.absent", label("돌아오지 못한 소켓", "sockets that never came back"), |e| {
         count(e.recorder.ledger.absent())
     }),
-    zero("draws.unannounced", label("발표되지 않은 추첨", "draws never announced"), |e| count(e.recorder.unannounced())),
+    zero("draws.missing", label("치르지 못한 추첨", "draws not played"), |e| lines(e, "draws.missing")),
+    zero("draws.order", label("순서가 틀린 추첨 단계", "draw steps out of order"), |e| lines(e, "draws.order")),
+    zero("draws.early", label("미리 알려진 당첨", "draws told before their time"), |e| lines(e, "draws.early")),
+    zero("draws.wrong", label("서로 다른 추첨 내용", "draws told in two ways"), |e| lines(e, "draws.wrong")),
     zero("delivery.lost", label("잃은 프레임", "frames lost"), |e| count(e.balance?.lost)),
     zero("delivery.doubled", label("두 번 온 프레임", "frames doubled"), |e| count(e.recorder.ledger.duplicated)),
     zero("delivery.reordered", label("순서가 바뀐 프레임", "frames reordered"), |e| count(e.recorder.ledger.reordered)),
@@ -79,15 +95,29 @@ pub const METRICS: &[Metric] = &[
         count(e.recorder.ledger.contradicted)
     }),
     zero("delivery.strange", label("있을 수 없는 프레임", "frames that cannot be"), |e| count(e.recorder.ledger.invalid)),
-    zero("winners.repeated", label("중복 당첨", "winners repeated"), |e| lines(&e.findings.winners_repeated)),
-    zero("winners.wrong", label("기록과 다른 당첨", "winners not as recorded"), |e| lines(&e.findings.winners_wrong)),
-    zero("history.missing", label("기록에 없는 추첨", "draws not in the history"), |e| lines(&e.findings.history_missing)),
-    zero("numbers.doubled", label("중복 번호", "numbers given twice"), |e| lines(&e.findings.numbers_duplicated)),
-    zero("numbers.lost", label("사라진 번호", "numbers acknowledged and lost"), |e| lines(&e.findings.numbers_lost)),
-    zero("numbers.holes", label("빠진 번호", "holes among the numbers"), |e| lines(&e.findings.number_gaps)),
-    zero("answers.wrong", label("틀린 조회 답", "public answers that were wrong"), |e| {
-        count(e.recorder.answers_wrong.len())
+    zero("winners.ineligible", label("자격 없는 당첨", "winners not eligible"), |e| lines(e, "winners.ineligible")),
+    zero("winners.repeated", label("중복 당첨", "winners repeated"), |e| lines(e, "winners.repeated")),
+    zero("winners.wrong", label("기록과 다른 당첨", "winners not as recorded"), |e| lines(e, "winners.wrong")),
+    zero("history.missing", label("기록에 없는 추첨", "draws not in the history"), |e| lines(e, "history.missing")),
+    zero("history.unannounced", label("발표 없이 기록된 추첨", "draws only in the history"), |e| {
+        lines(e, "history.unannounced")
     }),
+    zero("results.wrong", label("틀린 결과 목록", "results not as announced"), |e| lines(e, "results.wrong")),
+    zero("details.lost", label("사라진 당첨자 정보", "winner details lost"), |e| lines(e, "details.lost")),
+    zero("numbers.missing", label("번호를 못 받은 사람", "people without a number"), |e| lines(e, "numbers.missing")),
+    zero("numbers.doubled", label("중복 번호", "numbers given twice"), |e| lines(e, "numbers.doubled")),
+    zero("numbers.changed", label("다시 물으니 바뀐 번호", "numbers changed by a retry"), |e| {
+        lines(e, "numbers.changed")
+    }),
+    zero("numbers.lost", label("사라진 번호", "numbers acknowledged and lost"), |e| lines(e, "numbers.lost")),
+    zero("numbers.unknown", label("아무도 받지 않은 번호", "participants nobody registered"), |e| {
+        lines(e, "numbers.unknown")
+    }),
+    zero("numbers.holes", label("빠진 번호", "holes among the numbers"), |e| lines(e, "numbers.holes")),
+    zero("server.lost", label("서버를 재지 못한 횟수", "readings of the server that failed"), |e| {
+        count(e.recorder.unread)
+    }),
+    zero("answers.wrong", label("틀린 조회 답", "answers that were wrong"), |e| lines(e, "answers.wrong")),
     plan("errors.percent", label("오류율", "errors"), Comparison::Below, 1.0, 5.0, |e| {
         percent(e.recorder.counts.errors, e.recorder.counts.calls)
     }),
@@ -95,6 +125,20 @@ pub const METRICS: &[Metric] = &[
         let counts = &e.recorder.counts;
         let lasting = counts.handshakes.saturating_sub(counts.handshakes_failed).saturating_sub(drops(e.recorder));
         percent(lasting, counts.handshakes)
+    }),
+    plan(
+        "delivery.slowest_phone_ms",
+        label("가장 늦은 폰, 평균", "latest phone, mean"),
+        Comparison::Below,
+        1_000.0,
+        2_000.0,
+        |e| e.recorder.ledger.slowest_phone().map(|(_, mean_us)| ms(mean_us)),
+    ),
+    plan("delivery.growth_ms", label("늘어나는 지연", "growing delay"), Comparison::Below, 250.0, 500.0, |e| {
+        e.recorder.ledger.growth_us().map(ms)
+    }),
+    plan("server.growth_mb", label("늘어나는 메모리", "growing memory"), Comparison::Below, 32.0, 64.0, |e| {
+        e.server?.growth_mb
     }),
     plan("server.rss_peak_mb", label("메모리 최대 (RSS)", "memory, peak RSS"), Comparison::Below, 512.0, 1_024.0, |e| {
         Some(e.server?.rss_peak_mb)
@@ -104,10 +148,6 @@ pub const METRICS: &[Metric] = &[
     }),
     info("ws.drops", |e| count(drops(e.recorder))),
     info("ws.restarts", |e| count(e.recorder.drops.get(&RESTARTING).copied().unwrap_or(0))),
-    info("ws.pongs_missing", |e| count(e.recorder.counts.pings.saturating_sub(e.recorder.counts.pongs))),
-    // Sockets of vanished phones that the server still counts at the end; it closes a silent one
-    // within a minute.
-    info("ws.ghosts", |e| count(e.state.connections?.saturating_sub(e.recorder.counts.sockets_at_end))),
     info("ws.slow_evicted", |e| count(e.recorder.counts.slow_evicted)),
     info("storm.departed", |e| count(e.recorder.ledger.departed)),
     info("storm.caught_up", |e| count(e.recorder.ledger.caught_up)),
@@ -118,13 +158,13 @@ pub const METRICS: &[Metric] = &[
     info("server.pss_peak_mb", |e| Some(e.server?.pss_peak_mb)),
     info("server.cpu_s", |e| Some(e.server?.cpu_s)),
     info("server.burst_minutes", |e| Some(e.server?.burst_minutes)),
-    info("server.growth_mb", |e| e.server.map(|server| mib(server.end.rss) - mib(server.empty.rss))),
 ];
 
 /// The plan's criteria for response times, in milliseconds: target and acceptable.
-pub const PLAN_TIMES: [(&str, Label, f64, f64); 2] = [
+pub const PLAN_TIMES: [(&str, Label, f64, f64); 3] = [
     ("api.p95", label("API 응답 95 %", "API response p95"), 500.0, 1_000.0),
     ("api.p99", label("API 응답 99 %", "API response p99"), 1_000.0, 2_000.0),
+    ("draw.delivery.p99", label("당첨 알림 도착 99 %", "announcement to a phone p99"), 1_000.0, 2_000.0),
 ];
 
 /// The label of a metric with a criterion.
@@ -147,7 +187,7 @@ pub fn is_latency(name: &str) -> bool {
 
 /// Tells whether a metric depends on speed, and so on the tester and the time scale.
 pub fn is_timed(name: &str) -> bool {
-    is_latency(name) || name.starts_with("server.")
+    is_latency(name) || name.ends_with("_ms") || (name.starts_with("server.") && name != "server.lost")
 }
 
 /// Sockets that the server or the network closed. A restart does not count: what its phone missed
@@ -160,8 +200,8 @@ fn count(count: impl TryInto<u64>) -> Option<f64> {
     Some(number(count))
 }
 
-fn lines(list: &Option<Vec<String>>) -> Option<f64> {
-    list.as_ref().map(|list| number(list.len()))
+fn lines(evidence: &Evidence<'_>, metric: &str) -> Option<f64> {
+    evidence.findings.count(metric).map(number)
 }
 
 fn percent(part: u64, whole: u64) -> Option<f64> {

@@ -4,5 +4,6 @@
 
 pub mod audit;
 pub mod criteria;
+mod draw_audit;
 pub mod metric;
 pub mod outcome;

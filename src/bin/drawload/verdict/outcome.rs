@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Faults that are described per kind.
+/// Faults that are described per metric.
 const FAULTS_MAX: usize = 20;
 
 /// One scenario; its shape is part of `summary.schema.json`.
@@ -83,9 +83,11 @@ impl Outcome {
     pub fn new(run: &Run, lasted_s: f64, state: &ServerState, process: Option<(ProcessStats, ProcessStats)>) -> Self {
         let recorder = &mut *run.recorder();
         let findings = audit::compare(state, recorder);
-        let balance = recorder.ledger.balance(state.seq.unwrap_or(0));
+        let told_seq = state.sync.as_ref().map(|sync| sync.seq);
+        let end_seq = told_seq.unwrap_or(0).max(recorder.ledger.highest);
+        let balance = recorder.ledger.balance(end_seq);
         let draws = record_spreads(recorder);
-        let server = process.map(|(empty, end)| recorder.server_usage(empty, end));
+        let server = process.map(|(empty, end)| recorder.server_usage(empty, end, run.scenario.all_connected().as_secs_f64()));
         let latencies = recorder.latencies();
         let times: BTreeMap<_, _> = latencies.iter().map(|(name, latency)| (*name, Times::of(latency))).collect();
         let figures = times.iter().flat_map(|(name, times)| {
@@ -93,7 +95,7 @@ impl Outcome {
         });
         let evidence = Evidence {
             recorder,
-            balance: state.seq.is_some().then_some(&balance),
+            balance: told_seq.is_some().then_some(&balance),
             findings: &findings,
             state,
             server: server.as_ref(),
@@ -116,7 +118,7 @@ impl Outcome {
             curves: recorder.curves(),
             faults: faults(recorder, &balance.listed, &findings),
             lost: balance.listed,
-            gaps: recorder.ledger.gaps(state.seq.unwrap_or(0)),
+            gaps: recorder.ledger.gaps(end_seq),
             draws,
             socket_closes: recorder.drops.clone(),
             failures: std::mem::take(&mut recorder.failures),
@@ -150,20 +152,24 @@ impl Outcome {
     }
 }
 
-/// Every fault in words.
+/// Every fault in words, in the order of the metrics, each with the name of its metric.
 fn faults(recorder: &Recorder, lost: &[LostFrame], findings: &Findings) -> Vec<String> {
-    let lost = lost.iter().take(FAULTS_MAX).map(|lost| {
-        let of_draw = lost.draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
-        format!("{} never received seq {} ({}{of_draw})", recorder.ledger.name(lost.phone), lost.seq, lost.kind)
-    });
-    let found = findings.lists().into_iter().flatten().flat_map(|list| list.iter().take(FAULTS_MAX));
-    let answers = recorder.answers_wrong.iter().take(FAULTS_MAX);
-    lost.chain(recorder.ledger.faults.iter().chain(found).chain(answers).cloned()).collect()
+    let of_metric = |metric: &'static str| {
+        let lost = lost.iter().filter(move |_| metric == "delivery.lost").map(|lost| {
+            let of_draw = lost.draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
+            format!("{} never received seq {} ({}{of_draw})", recorder.ledger.name(lost.phone), lost.seq, lost.kind)
+        });
+        let received = recorder.ledger.faults.get(metric).into_iter().flatten().cloned();
+        let found = findings.lines(metric).iter().cloned();
+        lost.chain(received).chain(found).take(FAULTS_MAX).map(move |fault| format!("{metric}: {fault}"))
+    };
+    METRICS.iter().flat_map(|metric| of_metric(metric.name)).collect()
 }
 
 /// Records the spread of every draw in the latencies, and returns the draws.
 fn record_spreads(recorder: &mut Recorder) -> Vec<DrawOutcome> {
     let draws = std::mem::take(&mut recorder.ledger.draws);
+    let prizes: BTreeMap<u32, String> = recorder.plan.iter().filter_map(|draw| Some((draw.id?, draw.prize.clone()))).collect();
     let mut outcomes = Vec::with_capacity(draws.len());
     for (id, draw) in &draws {
         let to_last = |from_us: u64| draw.last_us.saturating_sub(from_us);
@@ -173,8 +179,8 @@ fn record_spreads(recorder: &mut Recorder) -> Vec<DrawOutcome> {
         reveal_to_last.inspect(|us| recorder.record_us(Wait::RevealToLast, *us, *us));
         outcomes.push(DrawOutcome {
             draw_id: *id,
-            prize: draw.prize.clone(),
-            winners: draw.announced.clone().unwrap_or_default(),
+            prize: prizes.get(id).cloned().unwrap_or_default(),
+            winners: draw.winners.clone().unwrap_or_default(),
             phones: draw.phones,
             spread_ms: spread.map(ms),
             reveal_to_last_ms: reveal_to_last.map(ms),

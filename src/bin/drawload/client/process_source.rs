@@ -1,15 +1,15 @@
-//! The process that `memory-monitor` watches: a local one through `/proc`, or a remote server
-//! through its own `/metrics`.
+//! The server's process: a local one through `/proc`, or a remote one through its own `/metrics`.
 //!
 //! A remote server reports less. A missing metric is announced once and its column stays empty; it
 //! is never shown as zero. The metrics have the usual names of Prometheus clients, and of its text
 //! format (version 0.0.4) only what four samples without labels need is parsed.
 
-use crate::arguments::{MemoryMonitor, RunError};
-use crate::client::http::Request;
-use crate::client::target::Target;
+use super::http::Request;
+use super::target::Target;
+use crate::arguments::{RunError, TrustOptions};
 use crate::measure::mib;
 use crate::measure::process::{ProcessStats, vcpus};
+use tokio::task::spawn_blocking;
 
 /// The name of the server's process.
 const SERVER: &str = "luckydraw";
@@ -17,45 +17,69 @@ const SERVER: &str = "luckydraw";
 /// Metrics of a remote server.
 const MEMORY: &str = "process_resident_memory_bytes";
 pub const CPU: &str = "process_cpu_seconds_total";
+const PEAK: &str = "process_resident_memory_peak_bytes";
 const DESCRIPTORS: &str = "process_open_fds";
 const THREADS: &str = "process_threads";
 const METRICS: [&str; 4] = [MEMORY, CPU, DESCRIPTORS, THREADS];
 
+#[derive(Clone)]
 pub enum ProcessSource {
     Local(u32),
     Remote(Box<RemoteProcess>),
 }
 
+#[derive(Clone)]
 pub struct RemoteProcess {
     target: Target,
     path: String,
     url: String,
+    token: Option<String>,
     /// The metrics that it reports.
     reported: Vec<&'static str>,
 }
 
 impl ProcessSource {
+    /// A process of this machine.
+    ///
     /// # Errors
-    /// When there is no such process, or several, or it does not report its memory.
-    pub async fn find(options: &MemoryMonitor) -> Result<Self, RunError> {
-        let Some(url) = &options.metrics_url else { return find_pid(options).map(Self::Local) };
-        let target = Target::at(url, &options.trust).map_err(|why| RunError::Usage(why.replace("--host", "--metrics-url")))?;
+    /// When there is no such process.
+    pub fn local(pid: u32) -> Result<Self, RunError> {
+        let readable = ProcessStats::read(pid).map(|_| Self::Local(pid));
+        readable.map_err(|error| RunError::CouldNotRun(format!("--pid {pid}: {error}")))
+    }
+
+    /// A server that reports its process.
+    ///
+    /// # Errors
+    /// When it does not report its memory.
+    pub async fn remote(url: &str, trust: &TrustOptions, token: Option<String>) -> Result<Self, RunError> {
+        let target = Target::at(url, trust).map_err(|why| RunError::Usage(why.replace("--host", "--metrics-url")))?;
         let path = metrics_path(url);
-        let text = Request::get(&target, path.clone()).text().await;
+        let text = request(&target, &path, token.as_deref()).text().await;
         let text = text.map_err(|error| RunError::CouldNotRun(format!("{url}: {error}")))?;
         let (reported, missing): (Vec<_>, Vec<_>) = METRICS.into_iter().partition(|name| sample(&text, name).is_some());
         if missing.contains(&MEMORY) {
             return Err(RunError::CouldNotRun(format!("{url}: {MEMORY} is not reported, so nothing can be judged")));
         }
         missing.iter().for_each(|name| eprintln!("drawload: {url}: {name} is not reported, and its column stays empty"));
-        Ok(Self::Remote(Box::new(RemoteProcess { target, path, url: url.clone(), reported })))
+        Ok(Self::Remote(Box::new(RemoteProcess { target, path, url: url.to_owned(), token, reported })))
     }
 
+    /// Reads the process now.
+    ///
+    /// # Errors
+    /// When it is gone, or does not answer.
     pub async fn read(&self) -> Result<ProcessStats, String> {
         match self {
-            Self::Local(pid) => ProcessStats::read(*pid).map_err(|error| error.to_string()),
+            // Reading 20,000 descriptors takes longer than a timer may be late.
+            Self::Local(pid) => {
+                let pid = *pid;
+                let stats = spawn_blocking(move || ProcessStats::read(pid)).await.map_err(|error| error.to_string())?;
+                stats.map_err(|error| error.to_string())
+            }
             Self::Remote(server) => {
-                let text = Request::get(&server.target, server.path.clone()).text().await.map_err(|error| error.to_string())?;
+                let text = request(&server.target, &server.path, server.token.as_deref()).text().await;
+                let text = text.map_err(|error| error.to_string())?;
                 parse(&text).ok_or_else(|| format!("{MEMORY} is no longer reported"))
             }
         }
@@ -93,18 +117,26 @@ impl ProcessSource {
     }
 }
 
+fn request<'a>(target: &'a Target, path: &str, token: Option<&'a str>) -> Request<'a> {
+    let request = Request::get(target, path.to_owned());
+    match token {
+        Some(token) => request.bearer(token),
+        None => request,
+    }
+}
+
 /// The path of a URL: `/metrics` when it names only a server.
 fn metrics_path(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.find('/').map(|at| &rest[at..]).filter(|path| *path != "/").unwrap_or("/metrics").to_owned()
 }
 
-/// The one process with the given or the default name.
-fn find_pid(options: &MemoryMonitor) -> Result<u32, RunError> {
-    if let Some(pid) = options.pid {
-        return Ok(pid);
-    }
-    let name = options.name.as_deref().unwrap_or(SERVER);
+/// The one process with this name, by default the server's.
+///
+/// # Errors
+/// When no process has it, or several.
+pub fn find_pid(name: Option<&str>) -> Result<u32, RunError> {
+    let name = name.unwrap_or(SERVER);
     let processes = procfs::process::all_processes().map_err(|error| RunError::CouldNotRun(error.to_string()))?;
     let named = processes.flatten().filter(|process| process.stat().is_ok_and(|stat| stat.comm == name));
     let found: Vec<u32> = named.map(|process| process.pid().unsigned_abs()).collect();
@@ -122,7 +154,7 @@ fn parse(text: &str) -> Option<ProcessStats> {
     let rss = count(MEMORY)?;
     Some(ProcessStats {
         rss,
-        rss_peak: rss,
+        rss_peak: count(PEAK).unwrap_or(rss),
         cpu_s: sample(text, CPU).unwrap_or(0.0),
         descriptors: count(DESCRIPTORS).unwrap_or(0),
         threads: count(THREADS).unwrap_or(0),

@@ -1,0 +1,98 @@
+//! One draw of the plan: what the host asked for and when, and what the host was told.
+//!
+//! It is made before the run, from the plan. A server that plays no draw therefore leaves records
+//! without answers, and not an empty list that looks complete.
+
+use crate::answers::DrawResult;
+
+/// The steps of a draw, in the order in which the host asks for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Standby,
+    Start,
+    Reveal,
+    Complete,
+}
+
+/// A draw of the plan.
+#[derive(Clone, Debug, Default)]
+pub struct DrawRecord {
+    pub prize: String,
+    pub rank: u32,
+    /// When the host sent each step; `None` before that.
+    asked_us: [Option<u64>; 4],
+    pub reveal_planned_us: u64,
+    /// Its id in the answer to the start.
+    pub id: Option<u32>,
+    /// The answer to the reveal.
+    pub revealed: Option<DrawResult>,
+    /// Winners in the acknowledgement of its completion, to the display or to the host.
+    pub completed: Option<Vec<u32>>,
+}
+
+/// The server announces a draw by itself this long after its reveal.
+const ANNOUNCED_AFTER_US: u64 = 10_000_000;
+
+/// Without a display for this long, the server announces a draw with its reveal. The server's limit
+/// is 30 s; a little less, since the two clocks start apart.
+const DISPLAY_MISSED_US: u64 = 25_000_000;
+
+/// The mode of every planned draw.
+pub const MODE: &str = "slot";
+
+/// Winners of every planned draw.
+pub const WINNERS: u32 = 1;
+
+impl DrawRecord {
+    /// The draw with this place in the plan. Its prize has a name of its own, since a standby frame
+    /// carries no id.
+    pub fn planned(index: u32) -> Self {
+        Self { prize: format!("Prize {}", index + 1), rank: index % 5 + 1, ..Self::default() }
+    }
+
+    /// The ids and the prize of a draw, as reports call it.
+    pub fn name(&self) -> String {
+        self.id.map_or_else(|| format!("the draw of {}", self.prize), |id| format!("draw {id} ({})", self.prize))
+    }
+
+    pub fn ask(&mut self, step: Step, at_us: u64) {
+        self.asked_us[step as usize].get_or_insert(at_us);
+    }
+
+    /// The earliest time at which clients may learn the winners, given the times at which the
+    /// display was connected; `None` before the reveal is asked for.
+    pub fn announceable_us(&self, display: &[(u64, Option<u64>)]) -> Option<u64> {
+        let reveal_us = self.asked(Step::Reveal)?;
+        let present =
+            |(from, to): &(u64, Option<u64>)| *from < reveal_us && to.is_none_or(|to| to + DISPLAY_MISSED_US > reveal_us);
+        if !display.iter().any(present) {
+            return Some(reveal_us);
+        }
+        let by_itself_us = reveal_us + ANNOUNCED_AFTER_US;
+        Some(self.asked(Step::Complete).map_or(by_itself_us, |at_us| at_us.min(by_itself_us)))
+    }
+
+    pub fn asked(&self, step: Step) -> Option<u64> {
+        self.asked_us[step as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn winners_may_be_known_once_the_display_completes_or_has_been_missing() {
+        let mut draw = DrawRecord::planned(6);
+        assert_eq!((&*draw.prize, draw.rank, draw.announceable_us(&[])), ("Prize 7", 2, None));
+        draw.ask(Step::Reveal, 40_000_000);
+        let display = [(1_000_000, None)];
+        assert_eq!(draw.announceable_us(&[]), Some(40_000_000), "nobody was there to show it");
+        assert_eq!(draw.announceable_us(&[(1_000_000, Some(10_000_000))]), Some(40_000_000), "the display left long ago");
+        assert_eq!(draw.announceable_us(&display), Some(50_000_000));
+        draw.ask(Step::Complete, 42_000_000);
+        draw.ask(Step::Complete, 43_000_000);
+        assert_eq!(draw.announceable_us(&display), Some(42_000_000), "the first request counts");
+        assert_eq!(draw.announceable_us(&[(39_000_000, Some(39_500_000))]), Some(42_000_000), "it left a moment ago");
+    }
+}

@@ -1,0 +1,230 @@
+//! The load tester cannot be fooled: a server that lies in one way fails, and the verdict names the
+//! lie. The same server without a lie passes.
+//!
+//! The tester is the real binary. The server is [`crate::fake_server`], which plants one fault per
+//! run, by name. Runs are short and go side by side.
+
+use crate::fake_server::{FakeServer, Fault};
+use crate::load::{Run, drawload};
+use crate::test_server::ADMIN_TOKEN;
+use futures_util::StreamExt;
+use futures_util::stream::iter;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+/// Runs that go at a time.
+const AT_A_TIME: usize = 6;
+
+/// A run of the tester.
+#[derive(Clone, Copy)]
+enum Play {
+    /// Scenario b.
+    Draws,
+    /// Scenario c: draws, results and details.
+    Mixed,
+    /// Scenario a: registrations and sockets.
+    Held,
+    /// Scenario d.
+    Idle,
+    /// `websocket-test`.
+    Sockets,
+    /// Draws at their own pace, so that times are judged, and with the server's metrics.
+    Paced,
+}
+
+use Play::{Draws, Held, Idle, Mixed, Paced, Sockets};
+
+/// Draws every 0.35 s, a phone's ping every second.
+const PACED: &str = "users = 10\nping_interval = 1\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n[[phase]]\nkind = 'sockets'\n\
+    seconds = 0.2\n[[phase]]\nkind = 'draws'\ncount = 10\ninterval = 0.35\n";
+
+async fn play(play: Play, address: SocketAddr) -> Run {
+    let host = address.to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("paced.toml");
+    std::fs::write(&file, PACED).unwrap();
+    let metrics = format!("http://{host}/metrics");
+    let small = ["--users", "10", "--prizes", "5"];
+    let arguments = match play {
+        Draws => [&["full-scenario", "--scenario", "b", "--time-scale", "0.02"][..], &small].concat(),
+        Mixed => [&["full-scenario", "--scenario", "c", "--time-scale", "0.005"][..], &small].concat(),
+        Held => vec!["full-scenario", "--scenario", "a", "--users", "10", "--time-scale", "0.005"],
+        Idle => vec!["full-scenario", "--scenario", "d", "--users", "10", "--idle", "60", "--time-scale", "0.005"],
+        Sockets => vec!["websocket-test", "--users", "10", "--duration", "1", "--ramp-up", "0.2"],
+        Paced => vec!["full-scenario", "--scenario-file", file.to_str().unwrap(), "--metrics-url", &metrics],
+    };
+    drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &[&arguments[..], &["--host", &host]].concat()).await
+}
+
+/// Plays each fault, and returns what went unnoticed.
+async fn unnoticed(faults: &[(Fault, Play, &str)]) -> Vec<String> {
+    let runs = iter(faults.iter().copied()).map(|(fault, kind, metric)| async move {
+        let server = FakeServer::start(fault).await;
+        let run = play(kind, server.address()).await;
+        let grade = run.judgements().iter().find(|judgement| judgement["metric"] == metric).map(|one| one["grade"].clone());
+        let is_missed = grade.as_ref().is_some_and(|grade| grade == "missed" || grade == "tolerable");
+        // On a machine so busy that the tester is the bottleneck, a missed time is void.
+        let is_void = run.code == Some(4) && run.summary["scenarios"][0]["tester"]["limited_by"] != serde_json::json!([]);
+        let is_named = (run.code == Some(99) || is_void) && is_missed && run.output.contains(metric);
+        (!is_named).then(|| format!("{fault}: exit {:?}, {metric} is {grade:?}\n{}", run.code, run.output))
+    });
+    runs.buffer_unordered(AT_A_TIME).filter_map(async |unnoticed| unnoticed).collect().await
+}
+
+async fn expect_noticed(faults: &[(Fault, Play, &str)]) {
+    let unnoticed = unnoticed(faults).await;
+    assert!(unnoticed.is_empty(), "{} of {} went unnoticed:\n{}", unnoticed.len(), faults.len(), unnoticed.join("\n\n"));
+}
+
+#[tokio::test]
+async fn the_fake_server_without_a_fault_passes() {
+    for kind in [Draws, Mixed, Held, Idle, Sockets] {
+        let server = FakeServer::start("none").await;
+        let run = play(kind, server.address()).await;
+        run.expect_all_musts_met();
+        assert_eq!(run.code, Some(0), "{}", run.output);
+    }
+    let server = FakeServer::start("none").await;
+    let run = play(Paced, server.address()).await;
+    // Times are judged, and this machine may be busy: only the musts are asserted.
+    run.expect_all_musts_met();
+    assert!(run.metric("delivery.slowest_phone_ms") > 0.0 && run.metric("server.growth_mb").abs() < 1.0, "{}", run.output);
+}
+
+#[tokio::test]
+async fn draws_that_differ_from_the_plan_are_named() {
+    expect_noticed(&[
+        ("draw calls deny with status 200", Draws, "draws.missing"),
+        ("draw calls answer {}", Draws, "draws.missing"),
+        ("no announcement", Draws, "draws.missing"),
+        ("no draw_standby", Draws, "draws.order"),
+        ("no draw_started", Draws, "draws.order"),
+        ("no draw_complete", Draws, "draws.order"),
+        ("draw_complete comes first", Draws, "draws.order"),
+        ("announced twice", Draws, "draws.order"),
+        ("announced again with another winner", Draws, "draws.order"),
+        ("a draw of nobody", Draws, "draws.order"),
+        ("a draw is voided by nobody", Draws, "draws.order"),
+        ("a reset by nobody", Draws, "draws.order"),
+        ("draw_complete names another winner", Draws, "draws.wrong"),
+        ("draw_complete lacks a field", Draws, "draws.wrong"),
+        ("announced under another prize", Draws, "draws.wrong"),
+        ("draw_started has another rank", Draws, "draws.wrong"),
+        ("the reveal answers another winner", Draws, "draws.wrong"),
+        ("the display is shown another winner", Draws, "draws.wrong"),
+        ("no winner_revealed for the display", Draws, "draws.wrong"),
+        ("the completion names other winners", Draws, "draws.wrong"),
+        ("the completion is denied", Draws, "errors.percent"),
+        ("the prize in the answer is another", Draws, "answers.wrong"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn winners_told_early_or_in_two_ways_are_named() {
+    expect_noticed(&[
+        ("the winner is told at the start", Draws, "draws.early"),
+        ("announced before the reveal", Draws, "draws.early"),
+        ("announced with the reveal", Draws, "draws.early"),
+        ("phones receive the reveal", Draws, "draws.early"),
+        ("check-winner knows a reveal", Draws, "draws.early"),
+        ("results know a reveal", Draws, "draws.early"),
+        ("winners stand in every state_sync", Draws, "draws.early"),
+        ("the winner never registered", Draws, "winners.ineligible"),
+        ("one number wins every draw", Draws, "winners.ineligible"),
+        ("two winners where one was asked for", Draws, "winners.ineligible"),
+        ("another winner is announced than recorded", Draws, "winners.wrong"),
+        ("the history holds another winner", Draws, "winners.wrong"),
+        ("the history says revealed", Draws, "winners.wrong"),
+        ("the history names another prize", Draws, "winners.wrong"),
+        ("the history lacks a draw", Draws, "history.missing"),
+        ("the history holds a draw that was never announced", Draws, "history.unannounced"),
+        ("results name another winner", Draws, "results.wrong"),
+        ("results lack the last draw", Draws, "results.wrong"),
+        ("the number of draws is wrong", Draws, "answers.wrong"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_numbers_and_answers_are_named() {
+    expect_noticed(&[
+        ("a participant nobody registered", Held, "numbers.unknown"),
+        ("the display is told too few participants", Draws, "numbers.unknown"),
+        ("a participant is lost", Held, "numbers.lost"),
+        ("two phones share a number", Held, "numbers.doubled"),
+        ("numbers have holes", Held, "numbers.holes"),
+        ("a retry gets another number", Held, "numbers.changed"),
+        ("one phone is refused for ever", Held, "numbers.missing"),
+        ("registrations without a token", Held, "errors.percent"),
+        ("losers are told that they won", Draws, "answers.wrong"),
+        ("winners are told that they lost", Draws, "answers.wrong"),
+        ("my-number is 404 at the end", Draws, "answers.wrong"),
+        ("my-number is another", Held, "answers.wrong"),
+        ("the state is of another phone", Held, "answers.wrong"),
+        ("the greeting says that a loser won", Draws, "answers.wrong"),
+        ("the greeting is of another phone", Draws, "answers.wrong"),
+        ("results deny with status 200", Mixed, "errors.percent"),
+        ("details are denied with status 200", Mixed, "errors.percent"),
+        ("details are acknowledged and lost", Mixed, "details.lost"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn frames_and_sockets_that_are_not_as_promised_are_named() {
+    expect_noticed(&[
+        ("a stale seq hides lost frames", Draws, "delivery.lost"),
+        ("one frame is lost", Draws, "delivery.lost"),
+        ("one frame comes twice", Draws, "delivery.doubled"),
+        ("two frames are swapped", Draws, "delivery.reordered"),
+        ("one phone receives another winner", Draws, "delivery.contradicted"),
+        ("the epoch changes", Draws, "delivery.strange"),
+        ("an announcement without a number", Draws, "delivery.strange"),
+        ("something that is no frame", Draws, "delivery.strange"),
+        ("an error frame", Draws, "delivery.strange"),
+        ("a phone is greeted as a display", Draws, "delivery.strange"),
+        ("the greeting is ahead of the frames", Draws, "delivery.strange"),
+        ("sockets are never greeted", Held, "ws.ungreeted"),
+        ("sockets are dead after their greeting", Held, "ws.pongs_missing"),
+        ("sockets are dead after their greeting", Idle, "ws.pongs_missing"),
+        ("sockets are dead after their greeting", Sockets, "ws.pongs_missing"),
+        ("a phone is greeted only at draw 10", Paced, "ws.greeted_late"),
+        ("one socket is refused for ever", Held, "ws.absent"),
+        ("500 ghosts", Held, "ws.ghosts"),
+        ("500 ghosts", Sockets, "ws.ghosts"),
+        ("sockets are forgotten", Idle, "ws.forgotten"),
+        ("every phone is sent away with 1012 for ever", Paced, "ws.restarts_endless"),
+        ("every socket is dropped once", Draws, "ws.success.percent"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn lateness_and_a_server_that_grows_or_ends_are_named() {
+    expect_noticed(&[
+        ("every phone is 2.5 s late", Paced, "draw.delivery.p99"),
+        ("one phone is 3 s late", Paced, "delivery.slowest_phone_ms"),
+        ("the delay grows", Paced, "delivery.growth_ms"),
+        ("every call takes 1.5 s", Paced, "api.p95"),
+        ("138 MB leak", Paced, "server.growth_mb"),
+        ("700 MB for 50 ms", Paced, "server.rss_peak_mb"),
+        ("the process is gone in mid-run", Paced, "server.lost"),
+        ("its memory is no longer reported", Paced, "server.lost"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_ends_in_mid_run_is_named() {
+    let server = FakeServer::start("none").await;
+    let mut process = Command::new("sleep").arg("1.5").stdin(Stdio::null()).spawn().unwrap();
+    let (host, pid) = (server.address().to_string(), process.id().to_string());
+    let arguments = ["websocket-test", "--host", &host, "--users", "3", "--duration", "3", "--ramp-up", "0.2", "--pid", &pid];
+    let run = drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &arguments);
+    let reaped = tokio::task::spawn_blocking(move || process.wait());
+    let run = run.await;
+    assert!(reaped.await.unwrap().unwrap().success());
+    assert_eq!(run.code, Some(99), "{}", run.output);
+    assert!(run.metric("server.lost") >= 1.0, "{}", run.output);
+}
