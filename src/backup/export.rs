@@ -154,3 +154,53 @@ fn read_back(file: &Path, contents: &Contents) -> Result<(), BackupError> {
     let is_whole = counts.facts == contents.entries.len() as i64 && counts.details == contents.details as i64;
     if is_whole { Ok(()) } else { Err(JournalError::CopyDiffers.into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::proof::{Lock, OutsideRule, Seed};
+    use crate::draw::{DrawSpec, Mode, Pool};
+    use crate::store::testing::entry;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_export_has_the_seeds_of_its_draws_and_no_later_one() {
+        let last = Seed([7; 32]);
+        let anchor = SeedChain::anchor_of(last, 100);
+        let chain = SeedChain::new(anchor, last, 100);
+        let lock = |place| Lock {
+            event: EventId::parse("gala").unwrap(),
+            anchor,
+            place,
+            previous: [0; 32],
+            roster_root: [1; 32],
+            outside: OutsideRule::Hall,
+            head: [2; 32],
+        };
+        let spec = DrawSpec {
+            prize_id: None,
+            prize_name: "TV".into(),
+            prize_rank: 1,
+            prize_grade: None,
+            prize_image: None,
+            mode: Mode::Slot,
+            winner_count: 1,
+        };
+        let started = |draw, place| Fact::Started {
+            draw: DrawId(draw),
+            spec: Arc::new(spec.clone()),
+            pool: Arc::new(Pool::new(1)),
+            sealed: None,
+            lock: Some(lock(place)),
+            redraw_of: None,
+            request: None,
+        };
+        let unused = Fact::ChainBegun { anchor: [9; 32], length: 100, last: Seed([8; 32]) };
+        let facts = [Fact::ChainBegun { anchor, length: 100, last }, started(1, 1), started(2, 2), unused];
+        let mut entries: Vec<_> = facts.map(|fact| entry("gala", 1, fact)).into();
+        drop_unused_seeds(&mut entries);
+        let second = Fact::ChainBegun { anchor, length: 2, last: chain.seed(2).unwrap() };
+        assert_eq!(entries.len(), 3, "a chain without a draw stays at home");
+        assert_eq!(entries[0].stamped.fact, second);
+    }
+}

@@ -6,18 +6,21 @@
 
 use super::command::{Decision, EntropySource, Outcome};
 use super::fact::SealedPick;
-use super::lifecycle::DRAWS_MAX;
 use super::pick::pick;
 use super::proof::{self, Hash, Lock, LockedFields, NO_END, OutsideRule, RosterTree, Seed, SeedChain, Words};
 use super::{Draw, DrawId, DrawSpec, Event, Fact, Number, Pool, Refusal, Status, Timestamp};
 use std::sync::Arc;
+
+/// Seeds of a chain: more than the draws of any event that people sit through. A draw beyond them
+/// begins another chain, which a verifier notes. Each opening of an event hashes them all.
+const SEEDS: u32 = 1_000;
 
 impl Event {
     /// The fact that begins a seed chain with these random bytes: for a new session, and for an
     /// event that came back from a copy, whose holder knows the seeds of the chain before.
     pub fn begin_chain(random: Hash) -> Fact {
         let last = Seed(random);
-        Fact::ChainBegun { anchor: SeedChain::anchor_of(last, DRAWS_MAX), length: DRAWS_MAX, last }
+        Fact::ChainBegun { anchor: SeedChain::anchor_of(last, SEEDS), length: SEEDS, last }
     }
 
     /// The registrations, as a Merkle tree.

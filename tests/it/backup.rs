@@ -248,6 +248,8 @@ async fn a_spare_machine_takes_over_with_one_file() {
     run(&spare.data_dir(), &["import", text(&file), "--as", "copy"]).expect_success();
     spare.restart().await;
     assert_eq!(answers(&spare).await, before, "history, proof and details");
+    let anchors = spare.public("/proof").await["anchors"].clone();
+    assert_eq!(anchors.as_array().unwrap().len(), 2, "the seeds of the other server are not used again: {anchors}");
     check_phones(&spare, &phones).await;
     assert_ne!(epoch(&spare, &phones[0]).await, old_epoch);
     assert_eq!(image(&spare, &path).await.body, shown);

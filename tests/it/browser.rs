@@ -8,5 +8,6 @@ pub mod chromium;
 mod console;
 mod people;
 mod phone;
+mod proof;
 mod text;
 mod whole_event;

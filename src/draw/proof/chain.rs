@@ -11,7 +11,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 /// Seeds between two that are kept. Keeping one in a hundred makes a seed cost at most 99 hashes
-/// during the start of a draw, instead of 10,000.
+/// during the start of a draw, instead of all.
 const STRIDE: u32 = 100;
 
 /// The secret input of one draw; public once the draw is announced or cancelled.
@@ -51,7 +51,7 @@ impl SeedChain {
     }
 
     /// The seed at a place, from 1; `None` beyond the chain, and for a chain that does not lead to
-    /// its anchor. The first question costs `length` hashes, about two milliseconds for 10,000.
+    /// its anchor. The first question costs `length` hashes, a fraction of a millisecond for 1,000.
     pub fn seed(&self, place: u32) -> Option<Seed> {
         let steps = self.length.checked_sub(place).filter(|_| place > 0)?;
         let kept = self.kept.get_or_init(|| {

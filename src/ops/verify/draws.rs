@@ -119,8 +119,8 @@ impl Checker {
         }
     }
 
-    /// Checks what follows the draws: at most one chain has no draw, and the leaves are those of the
-    /// newest lock.
+    /// Checks what follows the draws: at most one chain has no draw, and the leaves are those of
+    /// the newest lock.
     pub fn check_rest(&self, proof: &Proof) -> Result<(), String> {
         let used = self.last.map_or(0, |(chain, ..)| chain + 1);
         ensure(proof.anchors.len() <= used + 1, || "it has a seed chain without a draw".into())?;
@@ -161,7 +161,7 @@ impl Checker {
         self.previous = Some((proof::end(&head, &seed, &value, is_cancelled, &picks), draw.draw_id));
         self.last = Some((draw.chain, draw.place, seed));
         let note = match (draw.place, draw.chain) {
-            (1, 1..) => "; NOTE: a new seed chain begins, since the server came back from a copy",
+            (1, 1..) => "; NOTE: a new seed chain begins, chosen after the registrations",
             _ => "",
         };
         let text = format!("ok, {}, {} of {}: {:?}{note}", draw.status, draw.winner_count, pool.size, draw.picks);

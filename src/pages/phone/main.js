@@ -13,7 +13,6 @@ import { connectionStatus } from "./connection-status.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
 import { messages } from "./messages.js";
 import { RegistrationForms, pendingAttempt, removeTicket, storedTicket, takeEntryPass } from "./registration.js";
-import { Proof } from "./proof.js";
 import { announcementFor, render } from "./view.js";
 import { Wins, reasonOfLoss } from "./wins.js";
 
@@ -32,7 +31,8 @@ const model = {
   privacy: null,
   wins: null,
   selectedWin: null,
-  proof: null,
+  /** What this phone checked itself of the last draw. */
+  checked: { code: null, place: null },
   isFormSkipped: false,
   voided: null,
   isReset: false,
@@ -60,6 +60,8 @@ let connection = null;
 /** The part of the page for winners: a promise of it once loading began, and the part itself. */
 let loading = null;
 let winnerPart = null;
+/** A promise of the part that keeps the proof. */
+let proof = null;
 let shownView = null;
 let celebratedDraw = null;
 let hasLanded = false;
@@ -192,8 +194,16 @@ function handleFrame(frame) {
       break;
   }
   model.state = applyFrame(model.state, frame);
-  model.proof.apply(frame, model.state, ticket);
+  keepProof(frame);
   show();
+}
+
+/** Hands a frame to the part that keeps the proof, which loads with the first one. */
+function keepProof(frame) {
+  const { state, ticket } = model;
+  proof ??= import("./proof.js").then(({ Proof }) => new Proof(model, show));
+  // A phone without that part still has its number and its wins.
+  proof.then((part) => part.apply(frame, state, ticket)).catch(() => {});
 }
 
 function applyNotice(code) {
@@ -383,7 +393,6 @@ async function start() {
     return show();
   }
   const pending = pendingAttempt(model.event);
-  model.proof = new Proof(model.event, show);
   model.ticket = storedTicket(model.event);
   if (model.ticket) {
     model.wins = new Wins(model.event, model.ticket.session);

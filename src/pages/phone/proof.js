@@ -8,12 +8,18 @@ import { delay } from "../shared/dom.js";
 import { keepAnchor, keepCode, keepHead, keepPath, storedReceipt } from "../shared/receipt.js";
 
 /** Phones ask for their path over this time, so that they do not all ask at once. */
-const PATH_SPREAD_MS = 8_000;
+const PATH_SPREAD_MS = 3_000;
+const PATH_SPREAD_PER_PHONE_MS = 4;
 
 export class Proof {
-  /** `show()`: called when there is something new to show. */
-  constructor(event, show) {
-    Object.assign(this, { event, show, code: null, place: null });
+  /** `model.checked` is changed here, and `show()` called after a change. */
+  constructor(model, show) {
+    Object.assign(this, { model, show, event: model.event });
+  }
+
+  set(change) {
+    Object.assign(this.model.checked, change);
+    this.show();
   }
 
   /** Takes a frame, after the state has. */
@@ -22,16 +28,15 @@ export class Proof {
     keepAnchor(this.event, session, frame.anchor);
     if (current?.head) keepHead(this.event, session, current);
     if (frame.type === 'draw_started') {
-      this.code = null;
-      this.place = null;
-      if (ticket && frame.head) this.checkPlace(frame, session, ticket);
+      this.set({ code: null, place: null });
+      if (ticket && frame.head) this.checkPlace(frame, state, ticket);
     }
     if (frame.type === 'winner_announced' && (frame.seed || frame.outside_value)) this.checkCode(frame, session);
   }
 
   /** Asks for the path of this phone's registration, and checks that it leads to one root. */
-  async checkPlace({ draw_id: id }, session, { number, token, receipt: key }) {
-    await delay(Math.random() * PATH_SPREAD_MS);
+  async checkPlace({ draw_id: id }, { event_session_id: session, participant_count: count }, { number, token, receipt: key }) {
+    await delay(Math.random() * (PATH_SPREAD_MS + count * PATH_SPREAD_PER_PHONE_MS));
     try {
       const found = await call('GET', `/proof/path?event_id=${this.event}`, { token });
       const [{ fromHex, toHex }, { rootFrom }] = await Promise.all([import("../verify/bytes.js"), import("../verify/locked.js")]);
@@ -40,8 +45,7 @@ export class Proof {
       const root = rootFrom(number, fromHex(key ?? found.receipt, 32, 'receipt'), found.registered_through, path);
       const isIn = root !== null && toHex(root) === found.roster_root;
       if (isIn) keepPath(this.event, session, found);
-      this.place = { draw: id, isIn };
-      this.show();
+      this.set({ place: { draw: id, isIn } });
     } catch {
       // Without an answer nothing is claimed; the verify page asks again.
     }
@@ -53,8 +57,8 @@ export class Proof {
     if (!head) return;
     const [{ ascii, fromHex }, { confirmationCode }] = await Promise.all([import("../verify/bytes.js"), import("../verify/locked.js")]);
     const key = value ? ascii(value) : fromHex(seed, 32, 'seed');
-    this.code = await confirmationCode(fromHex(head, 32, 'head'), key);
-    keepCode(this.event, session, id, this.code);
-    this.show();
+    const code = await confirmationCode(fromHex(head, 32, 'head'), key);
+    keepCode(this.event, session, id, code);
+    this.set({ code });
   }
 }

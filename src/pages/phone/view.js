@@ -158,7 +158,7 @@ function renderNow({ state, ticket }, view, t) {
 }
 
 /** What this phone checked itself: its place in the locked list, or the code of the last draw. */
-function renderProof({ proof: { place, code }, ticket }, view, t) {
+function renderProof({ checked: { place, code }, ticket }, view, t) {
   const isRunning = view === 'suspense' && place;
   const text = isRunning ? t(place.isIn ? 'placeIn' : 'placeOut', digits(ticket.number)) : code ? t('code', `${code.slice(0, 4)} ${code.slice(4)}`) : '';
   setShown('proof', text !== '');

@@ -1,7 +1,8 @@
 //! Records with a sealed part: a pick before its reveal, or the last seed of a chain.
 //!
-//! Their layouts are here, beside those of `layout`, and as fixed. Each secret is sealed under the folder's pick key for its own place, so that it opens nowhere else. A
-//! pick comes again in the clear with its reveal; a seed is computed from the chain.
+//! Their layouts are here, and as fixed as those of `layout`. Each secret is sealed under the
+//! folder's pick key for its own place, so that it opens nowhere else. A pick comes again in the
+//! clear with its reveal; a seed is computed from the chain.
 
 use crate::draw::fact::SealedPick;
 use crate::draw::proof::{Hash, Lock, Seed, Words};
