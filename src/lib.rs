@@ -58,6 +58,8 @@ pub mod api;
 pub mod backup;
 pub mod base;
 pub mod draw;
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 pub mod live;
 pub mod ops;

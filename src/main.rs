@@ -12,7 +12,7 @@ use luckydraw::ops::banner::Banner;
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
 use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server::{self, Server, StartError};
-use luckydraw::ops::{doctor, healthcheck, logs, verify};
+use luckydraw::ops::{doctor, healthcheck, licences, logs, verify};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
         Subcommand::Verify { proof, receipt } => run_verify(&proof, receipt.as_deref()),
+        Subcommand::Licences => report(licences::text()),
     }
 }
 
@@ -120,7 +121,10 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
         Signals::listen().map_err(StartError::Threads)?
     };
     let server = server::start(config)?;
-    print_banner(config, &server);
+    // Only a terminal is shown it, and open mode needs none.
+    let event = server.default_event().filter(|_| io::stdout().is_terminal() && !config.app.http.open);
+    let stage_path = event.and_then(|event| runtime.block_on(server.stage_path(&event)));
+    print_banner(config, &server, stage_path.as_deref());
     server.start_watchdog();
     Ok(runtime.block_on(async {
         loop {
@@ -158,7 +162,7 @@ async fn stop(server: Server, mut signals: Signals) -> ExitCode {
     }
 }
 
-fn print_banner(config: &Config, server: &Server) {
+fn print_banner(config: &Config, server: &Server, stage_path: Option<&str>) {
     if config.app.http.open {
         tracing::warn!("open mode: every client is trusted");
     }
@@ -168,6 +172,7 @@ fn print_banner(config: &Config, server: &Server) {
         join_base: server.join_base(),
         event: &event,
         admin_token: server.admin_token(),
+        stage_path,
         open: config.app.http.open,
         on_terminal: io::stdout().is_terminal(),
     };

@@ -7,6 +7,7 @@ use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
 use crate::draw::{Command, EventId, Link, LinkId, LinkRole, Outcome, Refusal};
 use crate::http::response::{HttpError, HttpResult, created, success};
+use crate::store::tokens::Tokens;
 use crate::wire::parse::Invalid;
 use crate::wire::request::NewLink;
 use crate::wire::view::events::{self, LinkView};
@@ -46,14 +47,18 @@ pub async fn revoke(request: ApiRequest) -> HttpResult {
 fn view(app: &App, event: &EventId, link: &Link) -> LinkView {
     let mut view = events::link(link);
     if link.revoked_at.is_none() {
-        let token = app.tokens.link_token(event, link);
-        let page = match link.role {
-            LinkRole::Display => "main",
-            LinkRole::Staff => "staff",
-            LinkRole::Host => "admin",
-        };
-        view.path = Some(format!("/lottery/{page}?event={event}#token={token}"));
-        view.token = Some(token);
+        view.path = Some(path(&app.tokens, event, link));
+        view.token = Some(app.tokens.link_token(event, link));
     }
     view
+}
+
+/// The path of the page that a link opens, with its token.
+pub fn path(tokens: &Tokens, event: &EventId, link: &Link) -> String {
+    let page = match link.role {
+        LinkRole::Display => "main",
+        LinkRole::Staff => "staff",
+        LinkRole::Host => "admin",
+    };
+    format!("/lottery/{page}?event={event}#token={}", tokens.link_token(event, link))
 }

@@ -169,6 +169,16 @@ mod tests {
     use super::*;
     use hyper::Request;
 
+    #[test]
+    fn fuzzed_hosts_are_read_or_refused() {
+        crate::fuzz::run("addresses", 3_000, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return "no text".into() };
+            let Some(host) = Host::parse(text) else { return "no host".into() };
+            assert!(host.as_str() == text && text.starts_with(host.name()));
+            format!("{} {} {}", host.is_ip(), host.is_local(), host.port.is_some())
+        });
+    }
+
     fn check_head(settings: &HttpSettings, version: Version, uri: &str, headers: &[(&str, &str)]) -> u16 {
         let mut request = Request::builder().version(version).uri(uri);
         for (name, value) in headers {

@@ -233,8 +233,11 @@ mod tests {
     /// close with, and what is left over.
     fn decode_all(bytes: &[u8], step: usize) -> (Vec<String>, Option<CloseCode>, Option<Box<Unfinished>>) {
         let (mut messages, mut unfinished, mut buffer) = (Vec::new(), None::<Box<Unfinished>>, buffer(MESSAGE_BYTES_MAX));
-        for piece in bytes.chunks(step) {
+        let mut bytes = bytes;
+        while !bytes.is_empty() {
             let held = unfinished.as_ref().map_or(0, |unfinished| unfinished.copy_into(&mut buffer));
+            let (piece, later) = bytes.split_at(step.min(bytes.len()).min(buffer.len() - held));
+            bytes = later;
             buffer[held..held + piece.len()].copy_from_slice(piece);
             let mut rest = &mut buffer[..held + piece.len()];
             loop {
@@ -248,7 +251,7 @@ mod tests {
                 match frame.decode(bytes, &mut unfinished, MESSAGE_BYTES_MAX) {
                     Ok(Decoded::Message(message)) => messages.push(text(message)),
                     Ok(Decoded::Assembled(message)) => messages.push(text(&message)),
-                    Ok(Decoded::Ping(payload)) => messages.push(format!("ping {}", text(payload))),
+                    Ok(Decoded::Ping(payload)) => messages.push(format!("ping {}", String::from_utf8_lossy(payload))),
                     Ok(Decoded::Close(code)) => messages.push(format!("close {code:?}")),
                     Ok(Decoded::Fragment | Decoded::Pong) => {}
                     Err(code) => return (messages, Some(code), unfinished),
@@ -331,6 +334,18 @@ mod tests {
         for code in [0_u16, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535] {
             check(&frame(0x88, &code.to_be_bytes()), &[], Some(CloseCode::ProtocolError));
         }
+    }
+
+    #[test]
+    fn fuzzed_frames_are_decoded_alike_wherever_they_are_cut() {
+        crate::fuzz::run("frames", 1_000, |bytes| {
+            let (messages, code, _) = decode_all(bytes, bytes.len());
+            for step in [1, 5, 1_000] {
+                let again = decode_all(bytes, step);
+                assert_eq!((&again.0, again.1), (&messages, code), "in pieces of {step}");
+            }
+            format!("{code:?} after {} messages", messages.len().min(8))
+        });
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The lines that a start prints: the address to join, with a QR code for phones, and those of the
 //! stage and the console.
 //!
-//! The admin token is printed on a terminal only. Elsewhere stdout is most likely kept in a log,
-//! and a log must not open the console.
+//! The admin token and the stage's link are printed on a terminal only. Elsewhere stdout is most
+//! likely kept in a log, and a log must not open the console or the stage.
 
 use crate::draw::EventId;
 use crate::http::bind::{ListenAddress, Protocol};
@@ -27,6 +27,8 @@ pub struct Banner<'b> {
     pub event: &'b EventId,
     /// The token, or the file that holds it.
     pub admin_token: &'b AdminToken,
+    /// The path that opens the stage, with the token of its link; `None` without such a link.
+    pub stage_path: Option<&'b str>,
     /// Open mode: every client is trusted.
     pub open: bool,
     /// True if stdout is a terminal.
@@ -46,7 +48,12 @@ impl fmt::Display for Banner<'_> {
         let join = format!("{join_base}/j/{event}");
         writeln!(f, "\n  join  참가   {join}\n")?;
         self.write_code(f, &join)?;
-        writeln!(f, "  stage 무대   {join_base}/lottery?event={event}")?;
+        match (self.stage_path, self.open) {
+            (_, true) => writeln!(f, "  stage 무대   {join_base}/lottery?event={event}")?,
+            // The link shows winners before the phones do, so no log has it.
+            (Some(path), _) if self.on_terminal => writeln!(f, "  stage 무대   {join_base}{path}")?,
+            _ => writeln!(f, "  stage 무대   open it from the console: 링크 · Links")?,
+        }
         writeln!(f, "  admin 관리   {join_base}/lottery/admin?event={event}")?;
         match (&self.admin_token.file, self.on_terminal) {
             (_, true) => writeln!(f, "  token 암호   {}\n", self.admin_token.secret.expose()),
@@ -79,6 +86,7 @@ mod tests {
     use std::path::PathBuf;
 
     const TOKEN: &str = "a-token-nobody-may-see";
+    const STAGE: &str = "/lottery/main?event=demo#token=a-link-nobody-may-see";
 
     fn banner(on_terminal: bool, file: Option<&str>, open: bool) -> String {
         let admin_token = AdminToken { secret: Secret::parse(TOKEN).unwrap(), file: file.map(PathBuf::from) };
@@ -90,6 +98,7 @@ mod tests {
             join_base: "http://192.168.0.7:8000",
             event: &EventId::parse("demo").unwrap(),
             admin_token: &admin_token,
+            stage_path: Some(STAGE),
             open,
             on_terminal,
         };
@@ -103,7 +112,7 @@ mod tests {
             "http://0.0.0.0:8000\n",
             "https://[::]:443\n",
             "http://192.168.0.7:8000/j/demo",
-            "/lottery?event=demo",
+            "http://192.168.0.7:8000/lottery/main?event=demo#token=",
             "/lottery/admin?event=demo",
         ] {
             assert!(text.contains(address), "{address} in {text}");
@@ -117,6 +126,14 @@ mod tests {
         let logged = banner(false, Some("/data/admin.token"), false);
         assert!(!logged.contains(TOKEN) && logged.contains("/data/admin.token"), "{logged}");
         assert!(!banner(false, None, false).contains(TOKEN));
+    }
+
+    #[test]
+    fn the_stage_s_link_is_printed_on_a_terminal_only_and_not_where_none_is_needed() {
+        assert!(banner(true, None, false).contains(STAGE));
+        let logged = banner(false, None, false);
+        assert!(!logged.contains("nobody-may-see") && logged.contains("Links"), "{logged}");
+        assert!(banner(true, None, true).contains("/lottery?event=demo") && !banner(true, None, true).contains("#token"));
     }
 
     #[test]

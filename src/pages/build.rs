@@ -1,10 +1,13 @@
-//! Compresses the pages' files with brotli and gzip into a table that `api/assets.rs` includes.
+//! Compresses the pages' files with brotli and gzip into a table that `api/assets.rs` includes, and
+//! collects the licences of all packages for `ops/licences.rs`.
 //!
 //! Cargo runs it before it compiles the crate. One hash over all files names the folder they are
 //! served from: a module's relative imports stay inside one version, and browsers may cache it for
 //! ever. Code is not minified, so that it stays readable where it runs. Only lines that hold
 //! nothing but a comment are dropped, since prose compresses badly: they were a sixth of what a
 //! phone loads.
+
+mod notices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -30,7 +33,9 @@ const FOLDERS: [&str; 6] = ["console", "phone", "shared", "staff", "stage", "ver
 
 fn main() {
     let source = Path::new("src/pages");
-    println!("cargo::rerun-if-changed={}", source.display());
+    for input in ["src/pages", "Cargo.lock", "Cargo.toml", "LICENSE-MIT", "LICENSE-APACHE"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo names the output folder"));
     let files = read_all(source);
     let version = hex(&hash(files.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes])))[..16].to_owned();
@@ -56,6 +61,7 @@ fn main() {
     }
     table.push_str("];\n");
     write(&out.join("files.rs"), table.as_bytes());
+    write(&out.join("notices.gz"), &gzip(notices::collect().as_bytes()));
 }
 
 /// All files to serve, as `folder/name` and content, in order of their names.

@@ -185,6 +185,18 @@ mod tests {
     use super::*;
     use crate::draw::sample;
 
+    #[test]
+    fn fuzzed_tables_are_read_or_refused() {
+        let event = sample::event().build();
+        crate::fuzz::run("tables", 500, |file| match table::read(file) {
+            Ok(table) => {
+                let _prizes = read(&table, &event);
+                format!("{} in {:?} of {} rows", table.format, table.encoding, table.rows.len().min(8))
+            }
+            Err(error) => error.to_string(),
+        });
+    }
+
     fn parsed(text: &str) -> ParsedPrizes {
         read(&table::read(text.as_bytes()).unwrap(), &sample::event().build())
     }

@@ -108,6 +108,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzzed_messages_are_read_or_refused() {
+        crate::fuzz::run("messages", 3_000, |text| {
+            // A reactor passes on whole texts.
+            let Ok(_) = std::str::from_utf8(text) else { return "no text".into() };
+            match Message::read(text) {
+                Ok(Message::SubmitWinnerInfo(_, contact)) => {
+                    format!("details {:?}", contact.check(false).err().map(|why| why.to_string()))
+                }
+                Ok(_) => "read".into(),
+                Err(invalid) => invalid.to_string(),
+            }
+        });
+    }
+
+    #[test]
     fn old_and_new_messages_are_parsed() {
         assert!(matches!(Message::read(br#"{"type":"ping","t":1}"#), Ok(Message::Ping)));
         assert!(matches!(

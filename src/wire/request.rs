@@ -395,6 +395,27 @@ fn one_of<const N: usize>(names: [&str; N]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::parse::parse;
+
+    #[test]
+    fn fuzzed_bodies_are_read_or_refused() {
+        let why = |result: Result<(), Invalid>| result.map_or_else(|invalid| invalid.to_string(), |()| "read".to_owned());
+        crate::fuzz::run("requests", 2_000, |body| {
+            [
+                why(parse::<Register>(body).map(drop)),
+                why(parse::<DrawBody>(body).and_then(DrawBody::draw_request).map(drop)),
+                why(parse::<DrawAtOnce>(body).and_then(|body| body.draw_body().draw_request()).map(drop)),
+                why(parse::<Void>(body).and_then(Void::parts).map(drop)),
+                why(parse::<PrizeBody>(body).and_then(|body| body.made_from().and_then(|_| body.prize(PrizeId(1)))).map(drop)),
+                why(parse::<NewEvent>(body).map(drop)),
+                why(parse::<EventChange>(body).and_then(EventChange::patch).map(drop)),
+                why(parse::<WinnerInfo>(body).map(drop)),
+                why(parse::<Reset>(body).map(drop)),
+                why(parse::<PrizeOrder>(body).map(drop)),
+            ]
+            .join("; ")
+        });
+    }
 
     fn contact(name: &str, phone: &str, consent: bool, is_open_mode: bool) -> Result<Contact, Invalid> {
         ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent }.check(is_open_mode)
@@ -459,7 +480,7 @@ mod tests {
     fn a_new_event_brings_at_most_half_a_list_of_prizes() {
         let bodies = |count: usize| {
             let body = r#"{"prize_name":"TV","prize_rank":1,"quantity":1}"#;
-            (0..count).map(|_| super::super::parse::parse::<PrizeBody>(body.as_bytes()).unwrap()).collect::<Vec<_>>()
+            (0..count).map(|_| parse::<PrizeBody>(body.as_bytes()).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(NewEvent::prizes(bodies(500)).unwrap().len(), 500);
         assert!(NewEvent::prizes(bodies(501)).unwrap_err().to_string().starts_with("prizes: must be at most 500"));

@@ -6,6 +6,7 @@
 mod access;
 pub mod chromium;
 mod console;
+mod entry;
 mod people;
 mod phone;
 mod proof;

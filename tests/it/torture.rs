@@ -1,5 +1,5 @@
 //! The short form of `scripts/torture`: what the server acknowledged survives kills, crashes at any
-//! write, and failed writes.
+//! write, and failed writes; and broadcasts are exact on a bad network.
 
 use std::process::Command;
 
@@ -31,6 +31,11 @@ fn acknowledged_facts_survive_random_kills() {
 #[test]
 fn acknowledged_facts_survive_a_crash_at_any_write() {
     torture("crash-points", 10);
+}
+
+#[test]
+fn broadcasts_are_exact_where_packets_are_lost_and_phones_come_and_go() {
+    torture("broadcasts", 40);
 }
 
 #[test]

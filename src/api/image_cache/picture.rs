@@ -265,6 +265,17 @@ mod tests {
     use super::*;
     use image::ImageFormat;
 
+    #[test]
+    fn fuzzed_pictures_are_converted_or_refused() {
+        crate::fuzz::run("pictures", 300, |file| match convert(file) {
+            Ok(picture) => {
+                assert!(picture.bytes.len() <= KEPT_BYTES_MAX);
+                "a picture".into()
+            }
+            Err(unfit) => format!("{unfit:?}"),
+        });
+    }
+
     const RED: [u8; 3] = [220, 30, 30];
     const BLUE: [u8; 3] = [30, 30, 220];
 

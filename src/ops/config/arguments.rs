@@ -28,6 +28,8 @@ pub enum Subcommand {
     Backup(BackupCommand),
     /// Check a proof file, and a phone's receipt against it.
     Verify { proof: PathBuf, receipt: Option<PathBuf> },
+    /// Print the licences of all that is in the binary.
+    Licences,
 }
 
 /// The flags of `healthcheck`.
@@ -65,6 +67,7 @@ pub fn command() -> Command {
         )
         .subcommands(backup_commands())
         .subcommand(verify_command())
+        .subcommand(Command::new("licences").about("Print the licences of this program and of every package in it"))
 }
 
 fn backup_commands() -> [Command; 4] {
@@ -113,6 +116,7 @@ pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
         "healthcheck" => {
             Subcommand::Healthcheck(HealthcheckArguments { url: own.remove_one("url"), ready: own.get_flag("ready") })
         }
+        "licences" => Subcommand::Licences,
         "doctor" => Subcommand::Doctor { json: own.get_flag("json") },
         "backup" => {
             let keep = own.remove_one::<u32>("keep").map(|keep| keep as usize);

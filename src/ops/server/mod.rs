@@ -12,6 +12,7 @@ pub mod watchdog;
 use self::core::{Core, SequencerThread, Storage};
 use crate::api::app::App;
 use crate::api::image_cache::ImageCache;
+use crate::api::links;
 use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
@@ -21,7 +22,7 @@ use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::{BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
-use crate::draw::EventId;
+use crate::draw::{Actor, Command, EventId, Link, LinkRole};
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
@@ -226,6 +227,19 @@ impl Server {
     /// The event of an address that names none: the operator's default, if it still exists.
     pub fn default_event(&self) -> Option<EventId> {
         self.app.event_by_default()
+    }
+
+    /// The path that opens the stage of an event, by a link that is valid: the newest one, else a
+    /// new one. `None` when the event is gone or the journal takes no link.
+    pub async fn stage_path(&self, event: &EventId) -> Option<String> {
+        let room = self.app.directory.find(event.as_str())?;
+        let is_valid = |link: &&Link| link.role == LinkRole::Display && link.revoked_at.is_none();
+        let snapshot = room.snapshot();
+        if let Some(link) = snapshot.event.links.iter().rev().find(is_valid) {
+            return Some(links::path(&self.app.tokens, event, link));
+        }
+        let made = self.app.inbox.submit(event.clone(), Actor::Admin, Command::MakeLink(LinkRole::Display)).await.ok()?;
+        made.snapshot.event.links.iter().rev().find(is_valid).map(|link| links::path(&self.app.tokens, event, link))
     }
 
     /// The token that opens the admin calls.

@@ -209,5 +209,6 @@ function renderSoon() {
 }
 
 function render() {
+  setShown('viewer', model.event !== null && !model.isGone && connection !== null && !model.isDisplay);
   renderStage(model, { animator, lobby, sound }, t);
 }

@@ -237,6 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn fuzzed_records_are_refused_or_come_back_as_they_were() {
+        crate::fuzz::run("records", 3_000, |input| {
+            let Some((kind, body)) = std::str::from_utf8(input).ok().and_then(|text| text.split_once(' ')) else {
+                return "no record".into();
+            };
+            let version = if KINDS.contains(&kind) { version(kind) } else { 1 };
+            match read(&gala(), kind, version, body) {
+                Ok(fact) => {
+                    let (kind, body) = written(&fact);
+                    assert_eq!(read(&gala(), &kind, version, &body).unwrap(), fact);
+                    kind
+                }
+                Err(error) => error.to_string(),
+            }
+        });
+    }
+
+    #[test]
     fn every_fact_comes_back_as_it_was() {
         for (fact, _) in examples() {
             let (kind, body) = written(&fact);
