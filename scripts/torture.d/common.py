@@ -1,5 +1,6 @@
 """The server under torture, its clients, and the ledger of what it acknowledged."""
 
+import atexit
 import base64
 import collections
 import contextlib
@@ -15,6 +16,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -74,6 +76,22 @@ def scratch_folder():
 # ---------------------------------------------------------------------------------------------------------------- the server
 
 
+RUNNING = set()  # servers that nobody has killed yet
+
+
+@atexit.register
+def kill_servers():
+    """Leaves no server behind, however the torture ends."""
+    for server in list(RUNNING):
+        server.kill()
+
+
+def end_on_signals():
+    """Ends in order at a signal: what is open is closed, and servers are killed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 class Server:
     """The server's process on one data folder; `prefix` is a command that runs it, such as strace."""
 
@@ -93,6 +111,7 @@ class Server:
             "LUCKYDRAW_ADMIN_TOKEN": ADMIN_TOKEN,
             **settings,
         }
+        RUNNING.add(self)
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
                 [*self.prefix, self.binary], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, cwd=self.folder
@@ -119,6 +138,9 @@ class Server:
 
     def kill(self):
         """Kills the server and waits until it is gone, also where strace is its parent."""
+        RUNNING.discard(self)
+        if self.process is None:
+            return
         own = None
         with contextlib.suppress(OSError, IndexError):
             own = self.pid()
@@ -154,11 +176,20 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body is not None:
             body, headers["Content-Type"] = json.dumps(body), "application/json"
+        status, answer = self.send(method, API + path, body, headers)
         try:
-            self.connection.request(method, API + path, body, headers)
+            return status, json.loads(answer)
+        except ValueError as error:
+            self.connection.close()
+            raise Lost(str(error)) from error
+
+    def send(self, method, path, body=None, headers=None):
+        """The status and the bytes of an answer to any request."""
+        try:
+            self.connection.request(method, path, body, headers or {})
             answer = self.connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
             self.connection.close()
             raise Lost(str(error)) from error
 
@@ -342,6 +373,7 @@ class Load:
     def _command(self, client, method, path, body, token=ADMIN_TOKEN):
         """The data of a command; None when it is refused or the disk does not take it."""
         status, answer = client.request(method, path, body, token)
+        check("INVALID_REQUEST" not in str(answer.get("detail")), f"{method} {path} is well-formed: {answer}")
         if status == 503:
             self.unavailable += 1
             time.sleep(0.01)
@@ -395,7 +427,7 @@ class Load:
                 with self.lock:
                     self.ledger.barred.add(free[0])
             if len(self.ledger.prizes) < 400:
-                if data := self._command(client, "POST", f"{admin}/prizes", {"prize_name": "Mug", "prize_rank": 2, "count": 1}):
+                if data := self._command(client, "POST", f"{admin}/prizes", {"prize_name": f"Mug {secrets.token_hex(8)}", "prize_rank": 2, "quantity": 1}):
                     with self.lock:
                         self.ledger.prizes.add(data["prize_id"])
             time.sleep(0.005)

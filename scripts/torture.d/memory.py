@@ -4,10 +4,10 @@
     scripts/torture.d/memory.py --binary target/release/luckydraw            one minute per call
     scripts/torture.d/memory.py --binary PATH --seconds 5 --connections 200  a short try
 
-One event of 20,000 participants, 50 prizes and 200 draws makes every answer large. For each call, clients open connections
-up to the limit, ask, and never read; each that is closed is opened again. Meanwhile ten honest phones register and ask for their number on
-connections of their own. The promise: the server lives, its group stays below the limit, and the honest p99 is at most twice the quiet
-one. Needs root and memory control groups; it stops only the server that it started.
+One event of 20,000 participants, 50 prizes and 200 draws makes every answer large. The server's own description says which calls need no
+token. For each of them, clients open connections up to the limit, ask, and never read; each that is closed is opened again. Meanwhile ten
+honest phones ask for their number on connections of their own. The promise: the server lives, its group stays below the limit, and the
+honest p99 is at most twice the quiet one. Needs root and memory control groups.
 """
 
 import argparse
@@ -19,25 +19,26 @@ import re
 import resource
 import secrets
 import selectors
-import signal
 import socket
-import subprocess
+import struct
 import sys
-import tempfile
 import threading
 import time
+import urllib.parse
+import zlib
 
-from common import Unavailable, check
+from common import API, ADMIN_TOKEN, Client, Lost, Server, Unavailable, check, end_on_signals, require_root, scratch_folder
 
-API, EVENT, TOKEN = "/api/luckydraw", "torture", secrets.token_urlsafe(32)
+EVENT = "torture"
 GROUPS = pathlib.Path("/sys/fs/cgroup")
 IS_V2 = (GROUPS / "cgroup.controllers").exists()
-GROUP = (GROUPS if IS_V2 else GROUPS / "memory") / "luckydraw-torture-memory"
+GROUP = (GROUPS if IS_V2 else GROUPS / "memory") / f"luckydraw-torture-{os.getpid()}"
 LIMIT_BYTES = 400 << 20
-TIMEOUT_S = 30
 ROUNDS = 60  # seconds per call
 RECEIVE_BUFFER = 4096  # so that the client's kernel takes as little as it may
+PIPELINED = 20  # requests of one call on one connection
 PHONES = 10
+IMAGE_SIDE = 1_000  # pixels of 3 random bytes
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 
@@ -46,50 +47,61 @@ def ask(method, path, body=b"", headers="", length=None):
     return head.encode() + body
 
 
-def calls(epoch):
+def calls(description, epoch, image, file):
     """Name of each hostile call, and its bytes for the n-th connection."""
-    event = f"event_id={EVENT}"
-    return {
-        "proof": lambda n: ask("GET", f"{API}/proof?{event}"),
-        "results": lambda n: ask("GET", f"{API}/results?{event}"),
-        "state": lambda n: ask("GET", f"{API}/state?{event}&since={n % 200}&epoch={epoch}"),
-        "state, pipelined": lambda n: ask("GET", f"{API}/state?{event}") * 50,
-        "pages": lambda n: ask("GET", "/lottery") * 50,
-        "openapi": lambda n: ask("GET", "/openapi.json") * 50,
-        "join": lambda n: ask("GET", f"{API}/join?{event}") * 50,
-        "slow body": lambda n: ask("POST", f"{API}/register", b"{" + b" " * (60 << 10), "Content-Type: application/json\r\n", 64 << 10),
+    values = {"event_id": EVENT, "event": EVENT, "draw_number": "1", "name": image}
+    found = {}
+    for path, item in description["paths"].items():
+        # A path may have a server of its own.
+        prefix = item.get("servers", description["servers"])[0]["url"].rstrip("/")
+        for method, operation in item.items():
+            if method not in ("get", "post") or path.startswith("/ws/") or {} not in (operation.get("security") or [{}]):
+                continue
+            target = prefix + path if "{version}" not in path else file
+            target = re.sub(r"\{(\w+)\}", lambda found: values[found[1]], target)
+            if method == "get":
+                parameters = [resolved(description, each) for each in operation.get("parameters", []) + item.get("parameters", [])]
+                query = {each["name"]: values[each["name"]] for each in parameters if each["in"] == "query" and each["name"] in values}
+                message = ask("GET", f"{target}?{urllib.parse.urlencode(query)}") * PIPELINED
+            else:
+                message = ask("POST", target, b"{" + b" " * (60 << 10), "Content-Type: application/json\r\n", 64 << 10)
+            found[f"{method} {path}"] = lambda n, message=message: message
+    state = f"{API}/state?event_id={EVENT}"
+    return found | {
+        "state since": lambda n: ask("GET", f"{state}&since={n % 200}&epoch={epoch}"),
         "half a head": lambda n: ask("GET", "/health", headers="X-Long: " + "x" * (15 << 10))[:-4],
         "socket": lambda n: ask("GET", f"{API}/ws/{EVENT}?since={n % 200}&epoch={epoch}", headers=UPGRADE),
         "socket, half a message": lambda n: ask("GET", f"{API}/ws/{EVENT}", headers=UPGRADE) + b"\x81\xfe\x3f\xff" + bytes(4 + 16_000),
     }
 
 
-class Server:
-    def __init__(self, options, folder):
-        GROUP.mkdir(exist_ok=True)
+def resolved(description, parameter):
+    name = parameter.get("$ref", "").rpartition("/")[2]
+    return description["components"]["parameters"][name] if name else parameter
+
+
+class MemoryGroup:
+    """A memory control group with a limit; `prefix` runs a command in it."""
+
+    def __init__(self):
+        if not GROUP.parent.exists():
+            raise Unavailable("needs a memory control group")
+        GROUP.mkdir()
         limits = [("memory.max", LIMIT_BYTES), ("memory.swap.max", 0)] if IS_V2 else [("memory.limit_in_bytes", LIMIT_BYTES)]
         for name, limit in limits:
             with contextlib.suppress(OSError):
                 (GROUP / name).write_text(str(limit))
-        environment = {
-            **os.environ, "LUCKYDRAW_BIND": "127.0.0.1:0", "LUCKYDRAW_ADMIN_TOKEN": TOKEN, "LUCKYDRAW_DATA_DIR": str(folder / "data"),
-        }
-        if options.connections:
-            environment["LUCKYDRAW_CONNECTIONS_MAX"] = str(options.connections)
-        log = folder / "log"
-        with open(log, "wb") as out:
-            self.process = subprocess.Popen(
-                [options.binary.resolve()], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder, env=environment,
-                preexec_fn=lambda: (GROUP / "cgroup.procs").write_text(str(os.getpid())),
-            )
-        deadline = time.monotonic() + TIMEOUT_S
-        while not (found := re.search(r"listening on http://127\.0\.0\.1:(\d+)\s", log.read_text(errors="replace"))):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the server does not start: {log.read_text(errors='replace')[-800:]}")
-            time.sleep(0.01)
-        self.port, self.log = int(found[1]), log
-        limits = re.findall(r"connections_max\D{0,8}(\d+)", log.read_text(errors="replace"))
-        self.connections = options.connections or int(limits[-1] if limits else 1_000)
+        self.prefix = ["sh", "-c", f'echo $$ > {GROUP}/cgroup.procs && exec "$@"', "sh"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # The kernel lets go of a killed process in its own time.
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                return GROUP.rmdir()
+            time.sleep(0.05)
 
     def memory(self):
         """Bytes that the group holds, its sockets' included."""
@@ -102,56 +114,25 @@ class Server:
         found = re.search(r"oom_kill (\d+)", (GROUP / ("memory.events" if IS_V2 else "memory.oom_control")).read_text())
         return int(found[1]) if found else 0
 
-    def stop(self):
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        with contextlib.suppress(OSError):
-            GROUP.rmdir()
-
-
-class Caller:
-    """A connection that is used and read as a client ought to; `request` returns status and data."""
-
-    def __init__(self, port):
-        self.port, self.stream = port, None
-
-    def request(self, method, path, body=None, token=None):
-        text = b"" if body is None else json.dumps(body).encode()
-        headers = "Content-Type: application/json\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
-        for attempt in range(2):
-            try:
-                if self.stream is None:
-                    self.stream = socket.create_connection(("127.0.0.1", self.port), TIMEOUT_S).makefile("rwb")
-                self.stream.write(ask(method, API + path, text, headers))
-                self.stream.flush()
-                status = int(self.stream.readline().split()[1])
-                length = 0
-                while (line := self.stream.readline()) not in (b"\r\n", b""):
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
-                return status, json.loads(self.stream.read(length) or b"null")
-            except (OSError, IndexError, ValueError):
-                self.stream = None
-                if attempt:
-                    return 0, None
-
 
 class Honest:
-    """Phones that hold their connections, each asking for a number or for its own, ten times per second."""
+    """Phones that hold their connections, each asking for its number ten times per second."""
 
-    def __init__(self, port):
-        self.port, self.stop, self.times, self.failures = port, threading.Event(), [], 0
-        self.threads = [threading.Thread(target=self._run, args=(index,), daemon=True) for index in range(PHONES)]
+    def __init__(self, server):
+        self.server, self.stop, self.times, self.failures = server, threading.Event(), [], 0
+        self.threads = [threading.Thread(target=self._run, daemon=True) for _ in range(PHONES)]
         for thread in self.threads:
             thread.start()
 
-    def _run(self, index):
-        caller, body = Caller(self.port), {"event_id": EVENT, "request_id": f"honest-phone-{index}-{secrets.token_hex(8)}"}
+    def _run(self):
+        client, body = Client(self.server), {"event_id": EVENT, "request_id": f"honest-phone-{secrets.token_hex(16)}"}
         while not self.stop.wait(0.1):
-            began = time.monotonic()
-            status, _ = caller.request("POST", "/register", body)
-            self.times.append(time.monotonic() - began)
+            began_at = time.monotonic()
+            try:
+                status, _ = client.request("POST", "/register", body, None)
+            except Lost:
+                status = 0
+            self.times.append(time.monotonic() - began_at)
             self.failures += status != 201
 
     def take(self):
@@ -160,47 +141,62 @@ class Honest:
         return taken[int(len(taken) * 0.99)] * 1000 if taken else float("inf"), failures, len(taken)
 
 
-def fill(port, participants, draws):
-    """The largest event: long names, many draws with many winners."""
-    admin = Caller(port)
+def fill(server, participants, draws):
+    """The largest event: long names, many draws with many winners, an image."""
+    admin = Client(server)
     long = "🎁" * 190
-    event = {"event_id": EVENT, "title": "Torture", "participants_max": participants + 1_000, "prizes": []}
-    status, answer = admin.request("POST", "/admin/events", event, TOKEN)
-    if status != 201:
-        sys.exit(f"the event is not created: {status} {answer}")
-    workers = [threading.Thread(target=register, args=(port, participants // 8)) for _ in range(8)]
+
+    def command(path, body, wanted=(200, 201)):
+        status, answer = admin.request("POST", path, body)
+        check(status in wanted, f"POST {path}: {status} {answer}")
+        return answer["data"]
+
+    command("/admin/events", {"event_id": EVENT, "title": "Torture", "participants_max": participants + 1_000, "prizes": []})
+    failed = []
+    workers = [threading.Thread(target=register, args=(server, participants // 8, failed)) for _ in range(8)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
+    check(not failed, f"every participant is registered: {failed[:1]}")
     for rank in range(min(50, draws)):
-        prize = {"prize_name": f"{rank} {long}"[:190], "prize_rank": 1, "count": 1}
-        admin.request("POST", f"/admin/{EVENT}/prizes", prize, TOKEN)
+        command(f"/admin/{EVENT}/prizes", {"prize_name": f"{rank} {long}"[:190], "prize_rank": 1, "quantity": 10})
     for draw in range(draws):
-        spec = {"prize_name": f"{draw} {long}"[:190], "prize_rank": 1, "draw_mode": "slot", "winner_count": 10}
+        spec = {"prize_name": f"{draw} {long}"[:190], "prize_rank": 1, "draw_mode": "list", "winner_count": 10}
         for step in ("draw/start-animation", "draw/reveal", "draw/complete"):
-            admin.request("POST", f"/admin/{EVENT}/{step}", spec if step.endswith("animation") else {}, TOKEN)
-    return admin.request("GET", f"/state?event_id={EVENT}")[1]["data"]["epoch"]
+            command(f"/admin/{EVENT}/{step}", spec if step.endswith("animation") else {})
 
 
-def register(port, count):
-    caller = Caller(port)
+def register(server, count, failed):
+    client = Client(server)
     for _ in range(count):
-        caller.request("POST", "/register", {"event_id": EVENT, "request_id": secrets.token_hex(16)})
+        status, answer = client.request("POST", "/register", {"event_id": EVENT, "request_id": secrets.token_hex(16)}, None)
+        if status != 201:
+            failed.append(f"{status} {answer}")
 
 
-def attack(server, message, connections, seconds):
+def png():
+    """A picture that no compression makes small."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + secrets.token_bytes(3 * IMAGE_SIDE) for _ in range(IMAGE_SIDE))
+    header = struct.pack(">IIBBBBB", IMAGE_SIDE, IMAGE_SIDE, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def attack(server, group, message, connections, seconds):
     """Keeps `connections` unread connections open for so long. Returns the most at once, all, and the group's peak in bytes."""
     poller, sent, most, opened, peak = selectors.DefaultSelector(), {}, 0, 0, 0
     deadline = time.monotonic() + seconds
     try:
-        while time.monotonic() < deadline and server.process.poll() is None:
+        while time.monotonic() < deadline and server.is_alive():
             for _ in range(min(200, connections - len(sent))):
                 stream = socket.socket()
                 stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
                 stream.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
-                    stream.connect(("127.0.0.1", server.port))
+                    stream.connect((server.host, server.port))
                 sent[stream] = message(opened)
                 opened += 1
                 poller.register(stream, selectors.EVENT_WRITE)
@@ -219,60 +215,79 @@ def attack(server, message, connections, seconds):
                         poller.unregister(stream)
                     sent.pop(stream)
                     stream.close()
-            gone = [stream for stream, rest in sent.items() if not rest and is_gone(stream)]
+            gone = [stream for stream in sent if is_gone(stream)]
             for stream in gone:
+                with contextlib.suppress(KeyError):
+                    poller.unregister(stream)
                 sent.pop(stream)
                 stream.close()
-            most, peak = max(most, len(sent)), max(peak, server.memory())
+            most, peak = max(most, len(sent)), max(peak, group.memory())
     finally:
         for stream in sent:
             stream.close()
+        poller.close()
     return most, opened, peak
 
 
 def is_gone(stream):
-    """Has the server closed or reset it? TCP_INFO's first byte is the state: 1 is established."""
-    return stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) != b"\x01"
+    """Has the server closed or reset it? TCP_INFO's first byte is the state: 1 is established, 2 and 3 are on their way there."""
+    return stream.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) not in (b"\x01", b"\x02", b"\x03")
 
 
 def try_calls(options):
     """Tries every call. Prints a line for each, and returns the names of those that broke the promise, and the highest peak in bytes."""
-    if os.geteuid() or not GROUP.parent.exists():
-        raise Unavailable("needs root and a memory control group")
+    require_root()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     broken, highest = [], 0
-    with tempfile.TemporaryDirectory(prefix="torture-memory-") as folder:
-        server = Server(options, pathlib.Path(folder))
-        try:
-            epoch = fill(server.port, options.participants, options.draws)
-            honest = Honest(server.port)
-            time.sleep(min(options.seconds, 10))
-            quiet = honest.take()[0]
-            print(f"quiet: {server.connections} connections allowed, p99 {quiet:.1f} ms, {server.memory() >> 20} MiB", flush=True)
-            # The honest phones keep their places.
-            hostile = max(1, server.connections - PHONES - 20)
-            for name, message in calls(epoch).items():
-                if options.only and name not in options.only.split(","):
-                    continue
-                most, opened, peak = attack(server, message, hostile, options.seconds)
-                p99, failures, answered = honest.take()
-                highest = max(highest, peak)
-                lives = server.process.poll() is None and server.killed() == 0
-                kept = lives and peak < LIMIT_BYTES and p99 <= 2 * max(quiet, 1) and failures == 0
-                if not kept:
-                    broken.append(name)
-                print(
-                    f"{name:24} {'kept' if kept else 'BROKEN':6} {most} open, {opened} opened; peak {peak >> 20} MiB; honest p99 "
-                    f"{p99:.1f} ms, {failures} of {answered} failed{'' if lives else '; the server is gone'}", flush=True,
-                )
-                if not lives:
-                    break
-                time.sleep(min(options.seconds, 5))
-                honest.take()
-            honest.stop.set()
-        finally:
-            server.stop()
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder())
+        group = stack.enter_context(MemoryGroup())
+        server = Server(options.binary.resolve(), folder)
+        stack.callback(server.kill)
+        # In open mode one connection may register many.
+        server.start(LUCKYDRAW_OPEN="1")
+        fill(server, options.participants, options.draws)
+        server.stop()
+        server.prefix = group.prefix
+        settings = {"LUCKYDRAW_CONNECTIONS_MAX": str(options.connections)} if options.connections else {}
+        server.start(**settings)
+        admin = Client(server)
+        bearer = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "image/png"}
+        status, answer = admin.send("POST", f"{API}/admin/{EVENT}/images", png(), bearer)
+        check(status == 200, f"an image is stored: {status} {answer[:200]}")
+        image = pathlib.PurePath(json.loads(answer)["data"]["prize_image"]).name
+        description = json.loads(admin.send("GET", "/openapi.json")[1])
+        file = re.search(r'/lottery/files/[^"]+', admin.send("GET", "/lottery")[1].decode())[0]
+        epoch = admin.get(f"/state?event_id={EVENT}")["epoch"]
+        admin.close()
+        found = re.search(r"connections_max\D{0,8}(\d+)", server.log.read_text(errors="replace"))
+        connections = options.connections or int(found[1])
+        honest = Honest(server)
+        stack.callback(honest.stop.set)
+        time.sleep(min(options.seconds, 10))
+        quiet = honest.take()[0]
+        print(f"quiet: {connections} connections allowed, p99 {quiet:.1f} ms, {group.memory() >> 20} MiB", flush=True)
+        # The honest phones keep their places.
+        hostile = max(1, connections - PHONES - 20)
+        for name, message in calls(description, epoch, image, file).items():
+            if options.only and name not in options.only.split(","):
+                continue
+            most, opened, peak = attack(server, group, message, hostile, options.seconds)
+            p99, failures, answered = honest.take()
+            highest = max(highest, peak)
+            lives = server.is_alive() and group.killed() == 0
+            kept = lives and peak < LIMIT_BYTES and p99 <= 2 * max(quiet, 1) and failures == 0
+            if not kept:
+                broken.append(name)
+            print(
+                f"{name:24} {'kept' if kept else 'BROKEN':6} {most} open, {opened} opened; peak {peak >> 20} MiB; honest p99 "
+                f"{p99:.1f} ms, {failures} of {answered} failed{'' if lives else '; the server is gone'}", flush=True,
+            )
+            if not lives:
+                break
+            time.sleep(min(options.seconds, 5))
+            honest.take()
     return broken, highest
 
 
@@ -292,6 +307,7 @@ def main():
     parser.add_argument("--participants", type=int, default=20_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--only", help="calls, separated by commas")
+    end_on_signals()
     broken, _ = try_calls(parser.parse_args())
     sys.exit(1 if broken else 0)
 

@@ -323,3 +323,129 @@ impl From<RetryAfter> for HttpError {
         HttpError::too_many("too many tries, come back later", seconds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::app::sample_settings;
+    use crate::api::revoked_logins::RevokedLogins;
+    use crate::api::routes::ROUTES;
+    use crate::api::socket::SocketMessages;
+    use crate::backup::thread::{BackupSchedule, BackupThread};
+    use crate::base::address::Scheme;
+    use crate::base::data_dir::DataDir;
+    use crate::base::secret::Secret;
+    use crate::draw::fact::SecretScope;
+    use crate::draw::{Epoch, Fact, SessionId, Timestamp, sample};
+    use crate::http::origin::Caller;
+    use crate::http::request_metrics::RequestMetrics;
+    use crate::live::ByRole;
+    use crate::live::message_handler::MessageHandler;
+    use crate::live::reactor::Reactors;
+    use crate::live::ring::Ring;
+    use crate::live::room::{Directory, Room};
+    use crate::live::roster::Roster;
+    use crate::sequencer::inbox::{Accepted, RequestQueue, queue};
+    use crate::store::keys::Keys;
+    use std::path::Path;
+    use std::sync::Arc;
+    use tokio::sync::Semaphore;
+    use tokio::sync::oneshot::Sender;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    /// The room of an event that was opened in this session.
+    fn room(session: u8) -> Room {
+        let mut event = sample::event().build();
+        (event.session, event.epoch) = (SessionId([session; 16]), Epoch([session; 8]));
+        let roster = Arc::new(Roster::new(100, event.highest_number() + 1));
+        let (ring, sync, documents) = (Ring::default(), ByRole::default(), Arc::default());
+        Room::new(Arc::new(Snapshot { revision: 1, event, roster, ring, sync, documents }))
+    }
+
+    /// A request to an application whose sequencer is the test.
+    fn request(folder: &Path) -> (ApiRequest, RequestQueue) {
+        let data = DataDir::new(folder);
+        let schedule = BackupSchedule { data: data.clone(), every: None, keep_max: 1 };
+        let backups = BackupThread::start(schedule, Box::new(Default::default), Default::default()).unwrap();
+        let (inbox, requests) = queue(8);
+        let (settings, admin_token, directory) = (sample_settings(), Secret::parse(&"a".repeat(32)).unwrap(), Arc::default());
+        let tokens = Tokens::new(&Keys::open(&data).unwrap());
+        let handler = || -> Box<dyn MessageHandler> {
+            let (settings, admin_token, tokens) = (settings.clone(), admin_token.clone(), tokens.clone());
+            Box::new(SocketMessages::new(settings, admin_token, tokens, Arc::clone(&directory), inbox.clone()))
+        };
+        let reactors = Reactors::start(0, handler).unwrap();
+        let app = App {
+            settings,
+            admin_token,
+            join_base: String::new(),
+            directory,
+            inbox,
+            reactors,
+            tokens,
+            rate_limiter: Default::default(),
+            registrations: Default::default(),
+            revoked_logins: RevokedLogins::open(data.revoked_logins()).unwrap(),
+            images: Default::default(),
+            ready: true.into(),
+            durable: Arc::new(true.into()),
+            clock: Arc::default(),
+            backups: backups.handle(),
+            long_polls: Semaphore::new(1),
+            files: Arc::new(Semaphore::new(1)),
+            commits: Arc::default(),
+            requests: Arc::new(RequestMetrics::new(ROUTES)),
+            credit: Default::default(),
+            stopping: Default::default(),
+        };
+        let head = hyper::Request::new(()).into_parts().0;
+        let (scheme, caller, connection) = (Scheme::Http, Caller::Direct, Default::default());
+        let request = ApiRequest { app: Arc::new(app), head, scheme, host: None, caller, params: vec![], connection, body: None };
+        (request, requests)
+    }
+
+    /// The next registration that reaches the sequencer: its number, its session, and its answer.
+    async fn next(requests: &RequestQueue) -> (Number, SessionId, Sender<Result<Accepted, Rejection>>) {
+        loop {
+            match requests.try_recv() {
+                Some(Request::Command { command: Command::Register { number, session, .. }, reply, .. }) => {
+                    let Responder::Handler(reply) = reply else { panic!("no handler waits") };
+                    return (number, session, reply);
+                }
+                Some(other) => panic!("no registration: {other:?}"),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_deleted_and_opened_again_under_a_registration_takes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (request, requests) = request(folder.path());
+        let directory: &Directory = &request.app.directory;
+        directory.insert(Arc::new(room(1)));
+        let id = directory.all()[0].id.clone();
+        let body: Register = parse(br#"{"event_id":"gala"}"#).unwrap();
+        let registering = tokio::time::timeout(Duration::from_secs(60), claim_and_commit(&request, &id, &KEY, &body));
+        let writer = async {
+            // Each time, the event is deleted and opened again before the request has its turn.
+            for opened in 1..CLAIMS_MAX as u8 {
+                let (_, session, reply) = next(&requests).await;
+                assert_eq!(session, SessionId([opened; 16]), "each try is in the event as it is then");
+                directory.remove(std::slice::from_ref(&id));
+                directory.insert(Arc::new(room(opened + 1)));
+                drop(reply.send(Err(Refusal::StaleSession.into())));
+            }
+            let (number, session, reply) = next(&requests).await;
+            let mut snapshot = Snapshot::clone(&directory.find(id.as_str()).unwrap().snapshot());
+            snapshot.event.apply(Timestamp(1), &Fact::Registered { number, key: KEY, secrets: SecretScope::Registration });
+            let outcome = Outcome::Registered { number, existing: false };
+            drop(reply.send(Ok(Accepted { outcome, snapshot: Arc::new(snapshot) })));
+            (session, number)
+        };
+        let (registered, (session, number)) = tokio::join!(registering, writer);
+        let Ok(Ok(Claimed::Number(of, false))) = registered else { panic!("the phone has no number") };
+        assert_eq!((of.session, of.number, session), (session, number, SessionId([CLAIMS_MAX as u8; 16])));
+    }
+}

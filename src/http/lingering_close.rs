@@ -5,8 +5,10 @@
 //! connection, and the peer may lose the very answer that says why: a phone that sends too large a
 //! body would see a broken connection and not a 413. So shutting down means: stop writing, then
 //! read and discard until the peer is done too, within bounds. Other connections pay nothing.
+//! Writing has bounds as well: those of [`WritePace`].
 
 use crate::http::connection::ConnectionStream;
+use crate::http::write_pace::WritePace;
 use hyper::rt::ReadBufCursor;
 use hyper_util::rt::TokioIo;
 use std::future::Future;
@@ -27,6 +29,7 @@ const LINGER_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug)]
 pub struct LingeringClose {
     socket: TokioIo<ConnectionStream>,
+    pace: WritePace,
     remaining: Option<Remaining>,
 }
 
@@ -40,7 +43,7 @@ struct Remaining {
 impl LingeringClose {
     /// A connection that has said nothing yet.
     pub fn new(stream: ConnectionStream) -> Self {
-        Self { socket: TokioIo::new(stream), remaining: None }
+        Self { socket: TokioIo::new(stream), pace: WritePace::default(), remaining: None }
     }
 
     /// The stream below.
@@ -57,18 +60,22 @@ impl hyper::rt::Read for LingeringClose {
 
 impl hyper::rt::Write for LingeringClose {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.socket.inner_mut()).poll_write(cx, buf)
+        let result = Pin::new(self.socket.inner_mut()).poll_write(cx, buf);
+        self.pace.written(cx, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.socket.inner_mut()).poll_flush(cx)
+        let result = Pin::new(self.socket.inner_mut()).poll_flush(cx);
+        self.pace.flushed(cx, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { socket, remaining } = &mut *self;
+        let Self { socket, pace, remaining } = &mut *self;
         let mut socket = Pin::new(socket.inner_mut());
         if remaining.is_none() {
-            ready!(socket.as_mut().poll_shutdown(cx))?;
+            // A TLS session may have bytes to send before it ends.
+            let ended = socket.as_mut().poll_shutdown(cx);
+            ready!(pace.flushed(cx, ended))?;
             let deadline = Box::pin(tokio::time::sleep(LINGER_TIME_MAX));
             *remaining = Some(Remaining { deadline, bytes_left: LINGER_BYTES_MAX });
         }
@@ -90,7 +97,8 @@ impl hyper::rt::Write for LingeringClose {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(self.socket.inner_mut()).poll_write_vectored(cx, bufs)
+        let result = Pin::new(self.socket.inner_mut()).poll_write_vectored(cx, bufs);
+        self.pace.written(cx, result)
     }
 }
 
@@ -101,7 +109,7 @@ mod tests {
     use hyper::rt::Write;
     use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
     async fn pair() -> (LingeringClose, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -113,6 +121,60 @@ mod tests {
     async fn say_goodbye(mut connection: LingeringClose) {
         poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, b"no")).await.unwrap();
         poll_fn(|cx| Pin::new(&mut connection).poll_shutdown(cx)).await.unwrap();
+    }
+
+    /// A connection whose kernel buffers are small.
+    async fn narrow_pair() -> (LingeringClose, TcpStream) {
+        let (server, client) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+        server.set_send_buffer_size(8 << 10).unwrap();
+        client.set_recv_buffer_size(8 << 10).unwrap();
+        server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = server.listen(1).unwrap();
+        let client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+        let accepted = listener.accept().await.unwrap().0.into_std().unwrap();
+        (LingeringClose::new(ConnectionStream::Plain(TryFirst::new(accepted, Switch::default()))), client)
+    }
+
+    /// Writes an answer, and returns the bytes that were taken and the end.
+    async fn write_answer(mut connection: LingeringClose, size: usize) -> (usize, io::Result<()>) {
+        let (answer, mut taken) = (vec![0; size], 0);
+        while taken < size {
+            match poll_fn(|cx| Pin::new(&mut connection).poll_write(cx, &answer[taken..])).await {
+                Ok(bytes) => taken += bytes,
+                Err(error) => return (taken, Err(error)),
+            }
+        }
+        (taken, poll_fn(|cx| Pin::new(&mut connection).poll_flush(cx)).await)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_nothing_or_drips_is_cut_off() {
+        for drips in [false, true] {
+            let (mut connection, mut client) = narrow_pair().await;
+            connection.pace = WritePace::new(Duration::from_millis(100));
+            let reading = tokio::spawn(async move {
+                while !drips || client.read_exact(&mut [0; 10]).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            });
+            let written = tokio::time::timeout(Duration::from_secs(60), write_answer(connection, 4 << 20));
+            let (taken, end) = written.await.expect("the answer ends");
+            assert!(taken < 4 << 20, "{taken}");
+            assert_eq!(end.unwrap_err().kind(), io::ErrorKind::TimedOut, "drips: {drips}");
+            reading.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_gets_a_long_answer_whole() {
+        let (connection, mut client) = narrow_pair().await;
+        let reading = tokio::spawn(async move {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.map(|_| answer.len())
+        });
+        let (taken, end) = write_answer(connection, 1 << 20).await;
+        assert!(end.is_ok() && taken == 1 << 20);
+        assert_eq!(reading.await.unwrap().unwrap(), 1 << 20);
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ pub mod tls_handshake;
 pub mod try_first;
 pub mod upgrade;
 pub mod worker;
+pub mod write_pace;
 
 use memory::MemoryBudgets;
 use request_metrics::RequestMetrics;

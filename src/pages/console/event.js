@@ -63,12 +63,14 @@ export class Tab {
     const { event } = this;
     if (!event) return;
     const rehearsal = event.rehearsal ? this.rehearsal.element : '';
+    const trust = this.clock?.trust ?? 'steady';
     this.element.replaceChildren(
-      this.clock?.trust === 'jumped' ? this.clockCard() : '',
+      trust === 'jumped' ? this.clockCard() : '',
       this.settingsForm(),
       this.phaseCard(),
       this.entryCodeCard(),
       this.backupCard(),
+      trust === 'new' ? this.clockCard() : '',
       rehearsal,
       this.dangerCard(),
     );
@@ -152,8 +154,8 @@ export class Tab {
       await this.load();
     };
     return card(
-      t('clockJumped'),
-      t('clockJumpedHow', formatTime(this.clock.now)),
+      t(`clock_${this.clock.trust}`),
+      t('clockHow', formatTime(this.clock.now)),
       make('button', { type: 'button', id: 'confirm-clock', onclick: confirm }, t('confirmClock')),
     );
   }

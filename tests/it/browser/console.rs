@@ -5,6 +5,7 @@ use super::chromium::{Browser, Screen};
 use super::people::{ENTER, SPACE, TAB, open_console};
 use crate::event_steps::EVENT;
 use crate::test_server::{ADMIN_TOKEN, TestServer};
+use hyper::Method;
 use serde_json::json;
 
 /// Limit of Tab presses until the main button has the focus.
@@ -110,4 +111,19 @@ async fn the_slower_of_two_operators_is_notified_and_one_draw_starts() {
     slow.until_text("#notes", "다른 진행자가 먼저").await;
     assert_eq!(server.admin_get("draws").await["draws"].as_array().unwrap().len(), 1, "one draw, whichever operator pressed");
     browser.assert_no_errors(&["status of 409"]).await;
+}
+
+#[tokio::test]
+async fn the_console_tells_that_the_clock_is_not_trusted_until_an_operator_confirms_it() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let browser = Browser::start().await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.open_tab("event").await;
+    host.until("document.querySelector('#confirm-clock') !== null").await;
+    host.click("#confirm-clock").await;
+    host.until("document.querySelector('#confirm-clock') === null").await;
+    let clock = server.request(Method::GET, "/api/luckydraw/admin/clock").admin().await.ok();
+    assert_eq!(clock["trust"], "steady");
+    browser.assert_no_errors(&[]).await;
 }
