@@ -22,6 +22,18 @@ const PERMISSIONS: (HeaderName, &str) = (
 /// No other window gets a handle on a page.
 const OPENER: (HeaderName, &str) = (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
+/// The page at an address where there is nothing. It needs no file, and no script.
+pub const NOTHING_HERE: &str = r#"<!doctype html>
+<html lang="ko">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>없는 주소입니다 · Nothing here</title>
+<h1>없는 주소입니다</h1>
+<p>주소를 다시 확인하거나 화면의 QR 코드를 다시 찍어 주세요. <a href="/lottery">추첨 화면으로 가기</a></p>
+<p lang="en">There is nothing at this address. Please check it, or scan the QR code again. <a href="/lottery">To the draw</a></p>
+</html>
+"#;
+
 /// The bare address leads to the lobby.
 pub async fn home(_request: ApiRequest) -> HttpResult {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT);

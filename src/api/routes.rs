@@ -13,7 +13,7 @@ use crate::http::router::{Route, Router};
 use crate::routes;
 
 /// The router of this application.
-pub static ROUTER: Router<App> = Router { prefix: "/api/luckydraw", routes: ROUTES };
+pub static ROUTER: Router<App> = Router { prefix: "/api/luckydraw", routes: ROUTES, nothing_here: pages::NOTHING_HERE };
 
 /// The table.
 pub static ROUTES: &[Route<App>] = routes![

@@ -65,6 +65,9 @@ pub fn export(data: &DataDir, event: &EventId, to: &Path) -> Result<Exported, Ba
     if !data.journal().is_file() {
         return Err(BackupError::NoJournal { folder: data.path().to_owned() });
     }
+    if to.exists() {
+        return Err(BackupError::FileExists { path: to.to_owned() });
+    }
     let keys = Keys::read(data)?;
     let reader = JournalReader::open(&data.journal(), &keys)?;
     let found = reader.verify()?.into_iter().find(|found| found.id == *event);

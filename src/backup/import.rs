@@ -44,7 +44,7 @@ impl fmt::Display for Imported {
 /// nothing is changed.
 pub fn import(data: &DataDir, file: &Path, name: Option<&EventId>, events_max: u32) -> Result<Imported, BackupError> {
     let (export, event) = read(file).map_err(|error| match error {
-        BackupError::Journal(JournalError::NotAnExport { .. }) => error,
+        BackupError::Journal(JournalError::NotAnExport { .. } | JournalError::Io { .. }) => error,
         other => BackupError::UnfitExport { path: file.to_owned(), source: Box::new(other) },
     })?;
     let into = name.unwrap_or(&event.id).clone();

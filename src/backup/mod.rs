@@ -69,6 +69,9 @@ pub enum BackupError {
     /// The data folder has no journal.
     #[error("{} holds no journal: say which data folder with --data-dir", folder.display())]
     NoJournal { folder: PathBuf },
+    /// There is a file where one would be written.
+    #[error("{} exists: name another file with --to, or remove that one", path.display())]
+    FileExists { path: PathBuf },
     /// The lock of the folder of backups stayed taken.
     #[error("another backup is being made in {}", folder.display())]
     Busy { folder: PathBuf },

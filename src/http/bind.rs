@@ -67,10 +67,19 @@ pub struct ListenAddress {
 pub enum BindError {
     #[error("cannot find the address of {address}")]
     Resolve { address: BindAddress, source: io::Error },
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}{}", hint(source))]
     Listen { address: SocketAddr, source: io::Error },
     #[error("open mode trusts every client and binds loopback addresses only: {address} is not one")]
     NotLoopback { address: SocketAddr },
+}
+
+/// The way out of a failure to listen, where there is a usual one.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ", which another program has: stop that one, or choose another port with --bind",
+        io::ErrorKind::PermissionDenied => ", which only root may: choose a port from 1024 on with --bind",
+        _ => "",
+    }
 }
 
 impl Listener {
@@ -207,6 +216,7 @@ mod tests {
         let first = open_sockets(&addresses_of(&["127.0.0.1:0"]), true).unwrap();
         let taken = first[0].local_addr().unwrap();
         let error = open_sockets(&addresses_of(&[&taken.to_string()]), true).unwrap_err();
+        assert!(error.to_string().contains("another program has") && error.to_string().contains("--bind"), "{error}");
         assert!(matches!(error, BindError::Listen { address, .. } if address == taken));
     }
 

@@ -20,6 +20,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
+/// The message to who comes by a name of the local network, such as laptop.local.
+const UNKNOWN_HOST: &str = "this server does not go by that host name: use its IP address, or set LUCKYDRAW_DOMAIN to the name";
+
 /// Returns whether this server knows a method.
 pub fn is_known(method: &Method) -> bool {
     METHODS.contains(method)
@@ -98,7 +101,7 @@ pub fn check(settings: &HttpSettings, scheme: Scheme, head: &Parts) -> Result<Op
     if is_ours(settings, &host) {
         return Ok(Some(host));
     }
-    let error = HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", "this server does not go by that host name");
+    let error = HttpError::new(StatusCode::FORBIDDEN, "FORBIDDEN_ORIGIN", UNKNOWN_HOST);
     Err(HttpError { closes: true, ..error })
 }
 

@@ -8,13 +8,13 @@ use crate::base::address::Scheme;
 use crate::http::HttpServer;
 use crate::http::origin::Caller;
 use crate::http::request::{ConnectionNotes, RequestBody, RequestContext};
-use crate::http::response::{HttpError, HttpResponse, HttpResult, empty};
+use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, with_type};
 use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
-    VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+    SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Request, StatusCode};
 use std::rc::Rc;
@@ -39,6 +39,7 @@ pub async fn answer<A>(
     let (head, body) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let wants_socket = upgrade::is_requested(&head.headers);
+    let wants_page = accepts_html(&head.headers);
 
     let settings = &server.settings;
     let admitted = guard::check(settings, scheme, &head).and_then(|host| {
@@ -64,6 +65,9 @@ pub async fn answer<A>(
     let mut response = result.unwrap_or_else(|error| {
         if wants_socket {
             tracing::info!(path = uri.path(), reason = %error.message, "upgrade refused");
+        }
+        if wants_page && error.status == StatusCode::NOT_FOUND {
+            return nothing_here(server.router.nothing_here);
         }
         error.into_response()
     });
@@ -95,6 +99,19 @@ async fn dispatch<A>(server: &HttpServer<A>, request: RequestContext<A>) -> (Opt
         Ok(Match::Options { allow }) => (None, Ok(options(&allow))),
         Err(error) => (None, Err(HttpError { closes: error.closes || !guard::is_known(&head.method), ..error })),
     }
+}
+
+/// Returns whether a person's browser asks: a program accepts anything.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).is_some_and(|accepted| accepted.contains("text/html"))
+}
+
+/// The page at an address where there is nothing.
+fn nothing_here(page: &'static str) -> HttpResponse {
+    let mut response = with_type("text/html; charset=utf-8", page);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    response
 }
 
 /// The answer to OPTIONS.

@@ -57,6 +57,8 @@ pub struct Router<A: 'static> {
     pub prefix: &'static str,
     /// The table, literal segments before `{…}` ones.
     pub routes: &'static [Route<A>],
+    /// The page at an address where there is nothing, for browsers: HTML.
+    pub nothing_here: &'static str,
 }
 
 /// A route, or the methods of a path.
@@ -154,6 +156,7 @@ mod tests {
 
     const ROUTER: Router<()> = Router {
         prefix: "/api/luckydraw",
+        nothing_here: "",
         routes: routes![
             Root GET "/health" => no_answer,
             Prefixed POST "/register" => no_answer,

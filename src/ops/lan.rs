@@ -15,11 +15,21 @@ const INTERNET: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 /// The address by which phones reach the server, without a path; from its listening addresses,
 /// their scheme, and the server's domain name.
 pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> String {
-    let port = listening.first().map_or(scheme.default_port(), SocketAddr::port);
-    match domain {
-        Some(domain) if port == scheme.default_port() => format!("{scheme}://{domain}"),
-        Some(domain) => format!("{scheme}://{domain}:{port}"),
-        None => format!("{scheme}://{}", reachable(listening, source_address)),
+    let (host, port) = match domain {
+        Some(domain) => (domain.to_owned(), listening.first().map_or(scheme.default_port(), SocketAddr::port)),
+        None => {
+            let address = reachable(listening, source_address);
+            (host_of(address.ip()), address.port())
+        }
+    };
+    if port == scheme.default_port() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
+}
+
+/// The address as a host in a URL.
+fn host_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }
 
@@ -115,5 +125,14 @@ mod tests {
         assert_eq!(join_base(&listening, Scheme::Https, Some("draw.example.kr")), "https://draw.example.kr:80");
         let listening = ["0.0.0.0:8000".parse().unwrap()];
         assert_eq!(join_base(&listening, Scheme::Http, Some("draw.example.kr")), "http://draw.example.kr:8000");
+    }
+
+    #[test]
+    fn a_port_is_named_only_where_it_is_not_the_scheme_s_own() {
+        let base = |address: &str, scheme| join_base(&[address.parse().unwrap()], scheme, None);
+        assert_eq!(base("10.0.0.5:80", Scheme::Http), "http://10.0.0.5");
+        assert_eq!(base("10.0.0.5:80", Scheme::Https), "https://10.0.0.5:80");
+        assert_eq!(base("[fd00::5]:443", Scheme::Https), "https://[fd00::5]");
+        assert_eq!(base("[fd00::5]:8000", Scheme::Http), "http://[fd00::5]:8000");
     }
 }

@@ -85,6 +85,8 @@ impl EventExport {
     /// When it is no export, a newer program's, or damaged.
     pub fn open(path: &Path) -> Result<Self, EventExportError> {
         let not_an_export = || JournalError::NotAnExport { path: path.to_owned() };
+        // Also a folder, and a file that nobody may read.
+        fs::File::open(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
         let db = open_read_only(path).map_err(|_| not_an_export())?;
         match db.table_exists(None, "parcel") {
             Ok(true) => {}
@@ -157,10 +159,12 @@ mod tests {
         drop(journal);
         let other = temp_data_dir();
         fs::write(other.journal(), "no database at all").unwrap();
-        for path in [data.journal(), other.journal(), other.path().join("missing")] {
+        for path in [data.journal(), other.journal()] {
             assert!(!is_export(&path));
             let refusal = EventExport::open(&path).unwrap_err();
             assert!(matches!(refusal, EventExportError::Journal(JournalError::NotAnExport { .. })), "{refusal}");
         }
+        let missing = EventExport::open(&other.path().join("missing")).unwrap_err();
+        assert!(matches!(missing, EventExportError::Journal(JournalError::Io { .. })), "{missing}");
     }
 }

@@ -335,6 +335,7 @@ async fn an_unusable_backup_changes_nothing() {
     let data = server.data_dir();
     let export = temp.path().join("one.luckydraw");
     run(&data, &["export", EVENT, "--to", text(&export)]).expect_success();
+    run(&data, &["export", EVENT, "--to", text(&export)]).expect_failure(&["exists", "--to"]);
     // Rows first: reading them removes the side files that a plain open may leave.
     let contents = || {
         let rows = rows(&journal(&data));
@@ -376,6 +377,7 @@ async fn an_unusable_backup_changes_nothing() {
     assert!(!run(&data, &["restore", text(&contradicting)]).succeeded, "two participants with one number");
     assert_eq!(contents(), before);
 
+    run(&data, &["import", "/nowhere/gala.luckydraw"]).expect_failure(&["luckydraw: /nowhere/gala.luckydraw cannot be used"]);
     run(&data, &["import", text(&text_file)]).expect_failure(&["no export of luckydraw", "luckydraw restore"]);
     damage(&export);
     run(&data, &["import", text(&export), "--as", "other"]).expect_failure(&["nothing was changed", "export the event again"]);

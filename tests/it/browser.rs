@@ -10,5 +10,6 @@ mod entry;
 mod people;
 mod phone;
 mod proof;
+mod stage;
 mod text;
 mod whole_event;

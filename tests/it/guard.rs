@@ -33,6 +33,11 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
     ] {
         server.request(Method::GET, path).await.expect_refusal(404, "NOT_FOUND");
     }
+    for path in ["/nothing", "/j/no%20event"] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html,*/*;q=0.8\r\nConnection: close\r\n\r\n");
+        let page = exchange(server.address, head.as_bytes()).await;
+        assert!(page.starts_with("HTTP/1.1 404") && page.contains("text/html") && page.contains("<h1>"), "{page}");
+    }
     for (method, path, allowed) in [
         (Method::GET, "/api/luckydraw/register", vec!["POST", "OPTIONS"]),
         (Method::POST, "/api/luckydraw/results", vec!["GET", "HEAD", "OPTIONS"]),
@@ -68,6 +73,7 @@ async fn only_a_request_with_one_host_of_this_server_is_accepted() {
         ("two Hosts", "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: 127.0.0.1\r\n\r\n", "400"),
         ("a foreign Host", "GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"),
         ("a rebinding Host", "GET /health HTTP/1.1\r\nHost: 127.0.0.1.evil.example:80\r\n\r\n", "403"),
+        ("a name of the local network", "GET /health HTTP/1.1\r\nHost: laptop.local:8000\r\n\r\n", "403"),
         ("an IP literal", "GET /health HTTP/1.1\r\nHost: 192.168.7.7\r\n\r\n", "200"),
         ("an IPv6 literal", "GET /health HTTP/1.1\r\nHost: [::1]:8000\r\n\r\n", "200"),
         ("localhost", "GET /health HTTP/1.1\r\nHost: localhost:8000\r\n\r\n", "200"),
@@ -93,6 +99,7 @@ async fn only_a_request_with_one_host_of_this_server_is_accepted() {
         let received = send(head.to_owned()).await;
         let line = received.lines().next().unwrap_or_default();
         assert!(line.starts_with(&format!("HTTP/1.1 {expected}")), "{case}: {line:?}");
+        assert!(expected != "403" || received.contains("LUCKYDRAW_DOMAIN"), "{case}: the way out is named: {received}");
         if expected.starts_with('4') && expected != "403" {
             assert!(
                 received.to_lowercase().contains("connection: close"),

@@ -95,6 +95,6 @@ async fn dashboards_and_alerts_name_existing_metrics() {
         }
     }
     let alerts = std::fs::read_to_string("scripts/monitoring/alerts.yml").unwrap();
-    assert_eq!(alerts.matches("- alert: ").count(), 10);
+    assert_eq!(alerts.matches("- alert: ").count(), 11);
     serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string("scripts/monitoring/grafana.json").unwrap()).unwrap();
 }

@@ -138,10 +138,10 @@ fn first_event(config: &Config) -> (EventId, Settings, Vec<Prize>) {
         ..Settings::default()
     };
     let prizes = vec![
-        prize("커피 쿠폰", 4, 20, Mode::List, 10),
-        prize("무선 이어폰", 3, 5, Mode::Card, 5),
-        prize("태블릿", 2, 2, Mode::Network, 2),
-        prize("자전거", 1, 1, Mode::Slot, 1),
+        prize("커피 쿠폰 · Coffee coupon", 4, 20, Mode::List, 10),
+        prize("무선 이어폰 · Earbuds", 3, 5, Mode::Card, 5),
+        prize("태블릿 · Tablet", 2, 2, Mode::Network, 2),
+        prize("자전거 · Bicycle", 1, 1, Mode::Slot, 1),
     ];
     (config.default_event.clone(), settings, prizes)
 }

@@ -16,10 +16,10 @@ export function openDialog(dialog) {
 
 /**
  * Asks a question; resolves with the fields' values by name, or null for no. { title, text?, yes,
- * danger?, word?, fields?: [{ name, label, type?, value?, options?: [[value, label]], hint?,
+ * no?, danger?, word?, fields?: [{ name, label, type?, value?, options?: [[value, label]], hint?,
  * …attributes }] }; `word`: what has to be typed before yes can be pressed.
  */
-export async function ask(t, { title, text, yes, danger = false, word = null, fields = [] }) {
+export async function ask(t, { title, text, yes, no, danger = false, word = null, fields = [] }) {
   const rows = fields.map(field);
   const answer = { className: danger ? 'main danger' : 'main', 'data-answer': 'yes', disabled: Boolean(word) };
   const yesButton = make('button', answer, yes ?? t('ok'));
@@ -36,7 +36,7 @@ export async function ask(t, { title, text, yes, danger = false, word = null, fi
     make(
       'div',
       { className: 'row end' },
-      make('button', { type: 'button', 'data-answer': 'no', onclick: () => dialog.close() }, t('no')),
+      make('button', { type: 'button', 'data-answer': 'no', onclick: () => dialog.close() }, no ?? t('no')),
       yesButton,
     ),
   );

@@ -216,6 +216,7 @@ export class Tab {
       title: t('cancelTitle'),
       text: isStarted ? t('cancelPicked') : t('cancelStandby'),
       yes: t('cancelYes'),
+      no: t('cancelNo'),
       danger: true,
       fields: isStarted ? [{ name: 'reason', label: t('reason'), value: '', maxLength: 200 }] : [],
     });

@@ -10,6 +10,8 @@ const NAME_SIZES = [
   [22, 'plain'],
   [60, 'long'],
 ];
+/** Time after which a picture that did not come is asked for again. */
+const IMAGE_RETRY_MS = 5_000;
 const BOARD_ROWS_MAX = 5;
 const BOARD_NUMBERS_MAX = 10;
 const STRIP_ROWS_MAX = 4;
@@ -25,6 +27,9 @@ export function wirePrizeImage() {
   });
   image.addEventListener('error', () => {
     box.dataset.picture = 'none';
+    // After an outage it is there again, and no render would ask for it.
+    const { src } = image;
+    setTimeout(() => image.src === src && (image.src = src), IMAGE_RETRY_MS);
   });
 }
 

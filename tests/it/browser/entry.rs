@@ -48,20 +48,6 @@ async fn a_code_in_the_qr_code_admits_who_scanned_it_and_an_old_one_asks_to_scan
     browser.assert_no_errors(&["status of 403"]).await;
 }
 
-#[tokio::test]
-async fn a_stage_that_nobody_logged_in_says_that_it_only_watches() {
-    let server = TestServer::start().await;
-    server.open_event().await;
-    let browser = Browser::start().await;
-    let address = server.page(&format!("/lottery?event={EVENT}"));
-    let viewer = browser.open(Screen::Projector, &address).await;
-    viewer.until_text("#viewer", "무대가 아니어서").await;
-    let link = server.admin_post("links", &json!({"role": "display"})).await.expect_data(201);
-    let stage = browser.open(Screen::Projector, &server.page(link["path"].as_str().unwrap())).await;
-    stage.until("document.body.dataset.role === 'stage' && document.querySelector('#viewer').hidden").await;
-    browser.assert_no_errors(&[]).await;
-}
-
 /// Registers many phones at once, from the request of this index on.
 async fn register_at_once(server: &TestServer, from: u64) {
     let register =
