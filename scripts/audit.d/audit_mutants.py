@@ -1,7 +1,7 @@
 """Plants small faults, one at a time, and counts those that the unit tests catch.
 
 The rules and the sockets are compiled alone, in a copy of their modules under target/audit, so that one fault costs seconds and not
-minutes. A fault that does not compile does not count. The sample is random, from the seed; survivors are listed in target/audit/survivors.
+minutes; each verdict is printed to stderr. A fault that does not compile does not count. The sample is random, from the seed; survivors are listed in target/audit/survivors.
 """
 
 import os
@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 from common import REPOSITORY, check
@@ -57,6 +58,7 @@ def run(budget, seed):
                 continue
             viable += 1
             caught += verdict == "caught"
+            print(f"{verdict:8} {path.relative_to(crate / 'src')}:{number + 1}: {before.strip()}  ->  {after.strip()}", file=sys.stderr, flush=True)
             if verdict == "survived":
                 survivors.append(f"{path.relative_to(crate / 'src')}:{number + 1}: {before.strip()}  ->  {after.strip()}")
         caught_all, viable_all = caught_all + caught, viable_all + viable
@@ -109,7 +111,7 @@ def mutants_of(path):
 
 
 def cargo_test(crate, only, timeout):
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(REPOSITORY / "target"), "RUSTFLAGS": os.environ.get("RUSTFLAGS", "")}
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(REPOSITORY / "target")}
     arguments = ["--lib", "--quiet", "--offline"]
     build = subprocess.run(["cargo", "test", *arguments, "--no-run"], cwd=crate, env=environment, capture_output=True, text=True, timeout=BASELINE_MAX_S)
     if build.returncode:

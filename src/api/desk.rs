@@ -14,11 +14,12 @@ use crate::api::auth::{AccessLevel, Credential};
 use crate::base::clock::monotonic_ms;
 use crate::draw::event::Audience;
 use crate::draw::fact::WinnerDetails;
-use crate::draw::{Command, DrawId, EventId, Number, Outcome, Refusal, Timestamp};
+use crate::draw::{Command, DrawId, EventId, Number, Outcome, Refusal, Timestamp, WinSelector};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Snapshot;
-use crate::sequencer::inbox::{Rejection, Request};
-use crate::wire::request::{self, ClaimCode, EligibilityChange, HandOver, ParticipantRemoval, UndoHandOver};
+use crate::sequencer::inbox::{Rejection, Request, Responder};
+use crate::store::tokens::Tokens;
+use crate::wire::request::{self, ClaimCode, ContactBody, EligibilityChange, HandOver, ParticipantRemoval, UndoHandOver};
 use crate::wire::view::people::{self, Listing, Mask};
 use hyper::StatusCode;
 
@@ -66,6 +67,21 @@ pub async fn winners(request: ApiRequest) -> HttpResult {
     let listing = if request.is_flag_set("all") { Listing::All } else { Listing::HandedIn };
     let details = all_details(&request.app, &access.room.id).await?;
     success(&people::winners(&access.room.snapshot().event, details.iter(), mask, listing), "the winners")
+}
+
+/// `PUT winners/{draw_id}/{draw_number}`: an operator writes or corrects a winner's details, on
+/// record. The winner's consent is asked for all the same.
+pub async fn correct_details(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Host).await?;
+    let seat = (request.param(1).parse().map(DrawId), request.param(2).parse().map(Number));
+    let (Ok(draw), Ok(number)) = seat else { return Err(Refusal::NotAWinner.into()) };
+    let body: ContactBody = request.json().await?;
+    let contact = body.check(request.app.settings.http.open)?;
+    let (event, actor, win) = (access.room.id.clone(), access.credential.actor(), WinSelector::Draw(draw));
+    let submit = |reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) };
+    let accepted = request.app.inbox.ask(submit).await?;
+    let first = matches!(accepted.outcome, Outcome::Details { first: true, .. });
+    success(&people::details_received(draw, number, first), if first { "received" } else { "corrected" })
 }
 
 /// `POST claims/look-up`
@@ -148,7 +164,12 @@ async fn details_page(app: &App, event: &EventId, after: (DrawId, Number), limit
 ///
 /// # Errors
 /// 404 for a code of nothing, 409 for that of a voided seat, 429 after too many wrong ones.
-fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, Number), HttpError> {
+fn claimed_seat(app: &App, access: &EventAccess, typed: &str) -> Result<(DrawId, Number), HttpError> {
+    let code = request::claim_code(typed);
+    // A text in another form is no guess: half an address, or the name of a winner.
+    if !Tokens::is_claim_code(&code) {
+        return Err(claim_not_found());
+    }
     let (room, limiter) = (&access.room, &app.rate_limiter);
     let link = match access.credential {
         Credential::Admin => None,
@@ -161,7 +182,7 @@ fn claimed_seat(app: &App, access: &EventAccess, code: &str) -> Result<(DrawId, 
     let event = &snapshot.event;
     let announced = event.draws().filter(|draw| draw.is_known_to(Audience::Public));
     let seats = announced.flat_map(|draw| draw.winners().filter_map(|number| Some((draw.id, event.registration(number)?))));
-    let (draw, number) = app.tokens.find_claim(seats, code).ok_or_else(claim_not_found)?;
+    let (draw, number) = app.tokens.find_claim(seats, &code).ok_or_else(claim_not_found)?;
     limiter.forgive_claim_attempt(&room.id, link);
     let seat = event.draw(draw).and_then(|draw| draw.seat(number)).ok_or_else(claim_not_found)?;
     if seat.voided.is_some() { Err(Refusal::WinVoided.into()) } else { Ok((draw, number)) }

@@ -21,6 +21,7 @@ pub mod draws;
 pub mod entry;
 pub mod error;
 pub mod events;
+pub mod exports;
 pub mod health;
 pub mod image_cache;
 pub mod links;

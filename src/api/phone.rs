@@ -123,12 +123,13 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let number = require_registration(&request, &snapshot.event)?.number;
     let contact = contact.check(request.app.settings.http.open)?;
     let (event, win) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
-    let submit = |reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) };
+    let actor = Actor::Phone;
+    let submit = |reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) };
     let accepted = request.app.inbox.ask(submit).await?;
     let Outcome::Details { draw, number, first, .. } = accepted.outcome else {
         return success("{}", "received");
     };
-    success(&people::details_received(draw, number, first), if first { "received" } else { "received before, the first is kept" })
+    success(&people::details_received(draw, number, first), if first { "received" } else { "corrected" })
 }
 
 /// `GET /results`: the announced draws, for everybody.

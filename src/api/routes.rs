@@ -6,8 +6,8 @@
 
 use crate::api::app::App;
 use crate::api::{
-    assets, auth, backups, clock, desk, draws, entry, events, health, links, long_poll, metrics, pages, phone, pictures, prizes,
-    proof, qr, socket, spreadsheets, stats,
+    assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, pages, phone, pictures,
+    prizes, proof, qr, socket, spreadsheets, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -73,6 +73,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/participants/remove" => desk::remove_participants,
     Both PATCH "/admin/{event_id}/participants/{draw_number}" => desk::mark,
     Both GET "/admin/{event_id}/winners" => desk::winners,
+    Both PUT "/admin/{event_id}/winners/{draw_id}/{draw_number}" => desk::correct_details,
     Both POST "/admin/{event_id}/claims/look-up" => desk::look_up,
     Both POST "/admin/{event_id}/claims/hand-over" => desk::hand_over,
     Both POST "/admin/{event_id}/claims/undo" => desk::undo_hand_over,
@@ -80,11 +81,12 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/prizes" => prizes::add,
     Both POST "/admin/{event_id}/prizes/order" => prizes::order,
     Both POST "/admin/{event_id}/prizes/import" => spreadsheets::import_prizes,
+    Both GET "/admin/{event_id}/prizes/template.xlsx" => spreadsheets::template,
     Both PUT "/admin/{event_id}/prizes/{prize_id}" => prizes::change,
     Both DELETE "/admin/{event_id}/prizes/{prize_id}" => prizes::remove,
     Both POST "/admin/{event_id}/images" => pictures::upload,
-    Both GET "/admin/{event_id}/export.csv" => spreadsheets::export_csv,
-    Both GET "/admin/{event_id}/export.xlsx" => spreadsheets::export_xlsx,
+    Both GET "/admin/{event_id}/export.csv" => exports::export_csv,
+    Both GET "/admin/{event_id}/export.xlsx" => exports::export_xlsx,
     Both POST "/admin/{event_id}/rehearsal/wipe" => draws::wipe_rehearsal,
     Both POST "/admin/{event_id}/backup" => backups::create,
     Both GET "/admin/{event_id}/backup" => backups::list,

@@ -307,7 +307,14 @@ impl SocketMessages {
         let pick = request::win_selector(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.http.open).map_err(invalid)?;
         let reply = Responder::Peer { peer: speaker.id, message: Acknowledged::SubmitWinnerInfo };
-        Ok(self.post(Request::SubmitDetails { event: speaker.room.id.clone(), number, win: pick, contact, reply }))
+        Ok(self.post(Request::SubmitDetails {
+            event: speaker.room.id.clone(),
+            actor: Actor::Phone,
+            number,
+            win: pick,
+            contact,
+            reply,
+        }))
     }
 
     fn report_arrival(&self, speaker: &PeerContext<'_>, here: &ImHere) -> Action {

@@ -23,6 +23,31 @@ pub fn rfc3339(at: Timestamp) -> String {
     time.format(RFC_3339_MILLIS).expect("every time has the parts of the format")
 }
 
+/// An offset of local time from UTC, in minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UtcOffset(i32);
+
+impl UtcOffset {
+    /// The offset of that many minutes, within the 14 hours that zones have.
+    pub fn of_minutes(minutes: i32) -> Option<Self> {
+        (-14 * 60..=14 * 60).contains(&minutes).then_some(Self(minutes))
+    }
+}
+
+impl fmt::Display for UtcOffset {
+    /// As RFC 3339 writes it: `+09:00`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { '-' } else { '+' };
+        write!(f, "{sign}{:02}:{:02}", self.0.abs() / 60, self.0.abs() % 60)
+    }
+}
+
+/// A timestamp as a spreadsheet reads it, in local time with seconds: `2026-11-23 00:06:51`.
+pub fn local_time(at: Timestamp, offset: UtcOffset) -> String {
+    let shifted = rfc3339(Timestamp(at.0.saturating_add(i64::from(offset.0) * 60_000)));
+    shifted[..19].replace('T', " ")
+}
+
 /// The current time of the wall clock.
 pub fn wall_clock() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -291,6 +316,14 @@ mod tests {
     fn a_timestamp_has_milliseconds_and_ends_with_z() {
         assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(Timestamp(1_795_360_011_042)), "2026-11-22T15:06:51.042Z");
+    }
+
+    #[test]
+    fn local_time_is_shifted_over_midnight() {
+        let local = |minutes| local_time(Timestamp(1_795_360_011_042), UtcOffset::of_minutes(minutes).unwrap());
+        assert_eq!((local(540).as_str(), local(-210).as_str()), ("2026-11-23 00:06:51", "2026-11-22 11:36:51"));
+        assert_eq!((UtcOffset(540).to_string(), UtcOffset(-210).to_string()), ("+09:00".into(), "-03:30".into()));
+        assert!(UtcOffset::of_minutes(841).is_none() && UtcOffset::of_minutes(-840).is_some());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::chunked::Chunked;
 use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
 use super::fact::{Eligibility, Fact, Settings};
+use super::prize::DrawRules;
 use super::proof::{RosterTree, SeedChain};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
@@ -84,7 +85,7 @@ impl Event {
             Fact::SeatVoided { draw, number, reason } => {
                 self.update_seat(*draw, *number, |seat| seat.voided = Some((at, *reason)))
             }
-            Fact::DetailsReceived { draw, number } => self.update_seat(*draw, *number, |seat| seat.details_at = Some(at)),
+            Fact::DetailsReceived { draw, number } => self.update_seat(*draw, *number, |seat| seat.note_details(at)),
             Fact::Arrived { draw, number } => self.update_seat(*draw, *number, |seat| seat.arrived_at = Some(at)),
             Fact::HandedOver { draw, number, desk } => {
                 self.update_seat(*draw, *number, |seat| seat.handed_over = Some((at, desk.clone())))
@@ -123,7 +124,8 @@ impl Event {
         }
     }
 
-    fn add_draw(&mut self, id: DrawId, draw: Draw) {
+    fn add_draw(&mut self, id: DrawId, mut draw: Draw) {
+        draw.rules = self.rules_of(draw.spec.prize_id, draw.redraw_of);
         self.next_draw = id.0 + 1;
         self.standby = None;
         if draw.lock.is_some() {
@@ -195,8 +197,13 @@ impl Event {
 }
 
 impl Seat {
+    fn note_details(&mut self, at: Timestamp) {
+        self.details_at = Some(at);
+        self.details_count += 1;
+    }
+
     fn new(number: Number) -> Self {
-        Self { number, voided: None, details_at: None, arrived_at: None, handed_over: None }
+        Self { number, voided: None, details_at: None, details_count: 0, arrived_at: None, handed_over: None }
     }
 }
 
@@ -208,6 +215,7 @@ fn started_draw(at: Timestamp, fact: &Fact, chain: Option<Arc<SeedChain>>) -> Dr
     Draw {
         id: *draw,
         spec: spec.clone(),
+        rules: DrawRules::default(),
         pool: pool.clone(),
         sealed: sealed.clone(),
         lock: lock.clone(),
@@ -226,7 +234,7 @@ fn started_draw(at: Timestamp, fact: &Fact, chain: Option<Arc<SeedChain>>) -> Dr
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, WinSelector};
+    use super::super::command::{Author, Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, WinSelector};
     use super::super::fact::VoidReason;
     use super::super::sample::{EventFixture, draw_request, prize};
     use super::super::{LinkId, LinkRole, Mode, PrizeId};
@@ -264,7 +272,7 @@ mod tests {
             23 => Command::Cancel { reason: "mistake".into() },
             24..28 => Command::Void { draw, number, reason, redraw },
             28 => Command::MarkParticipant { number, patch },
-            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, has_address: false },
+            29 => Command::ReceiveDetails { pick: WinSelector::Draw(draw), number, by: Author::Winner, has_address: false },
             30 => Command::Arrive { draw, number },
             31 => Command::HandOver { draw, number, desk: "lobby".into() },
             32 => Command::UndoHandOver { draw, number },

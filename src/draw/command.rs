@@ -115,12 +115,14 @@ pub enum Command {
         /// The last time.
         until: Timestamp,
     },
-    /// Accept a winner's details.
+    /// Accept a winner's details: the first ones, or a correction.
     ReceiveDetails {
         /// The win they belong to.
         pick: WinSelector,
         /// The winner.
         number: Number,
+        /// The person who hands them in.
+        by: Author,
         /// The details include a postal address.
         has_address: bool,
     },
@@ -227,6 +229,15 @@ pub enum DrawSelector {
     Latest,
 }
 
+/// The person who hands in a winner's details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Author {
+    /// The winner, who can correct them until the prize is handed over.
+    Winner,
+    /// An operator, whose correction is on record.
+    Operator,
+}
+
 /// The win that a winner's details belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WinSelector {
@@ -299,7 +310,7 @@ pub enum Outcome {
         draw: DrawId,
         /// The winner.
         number: Number,
-        /// These are the win's first details, and the ones that are kept.
+        /// These are the win's first details; others replace the ones before.
         first: bool,
         /// The prize is sent, so the address is kept.
         keeps_address: bool,

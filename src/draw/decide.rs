@@ -83,7 +83,7 @@ impl Event {
             Command::OrderPrizes { order, made_from } => self.order_prizes(order, made_from.as_deref()),
             Command::MarkParticipant { number, patch } => self.mark_participant(*number, patch),
             Command::RemoveParticipants { from, until } => self.remove_participants(*from, *until),
-            Command::ReceiveDetails { pick, number, has_address } => self.receive_details(pick, *number, *has_address),
+            Command::ReceiveDetails { pick, number, by, has_address } => self.receive_details(pick, *number, *by, *has_address),
             Command::Arrive { draw, number } => self.arrive(*draw, *number),
             Command::HandOver { draw, number, desk } => self.hand_over(*draw, *number, desk),
             Command::UndoHandOver { draw, number } => self.undo_hand_over(*draw, *number),

@@ -5,6 +5,7 @@
 
 use super::chunked::Chunked;
 use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
+use super::prize::DrawRules;
 use super::proof::{Lock, RosterTree, SeedChain, Words};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
@@ -89,8 +90,10 @@ pub struct Seat {
     pub number: Number,
     /// The time and reason of voiding.
     pub voided: Option<(Timestamp, VoidReason)>,
-    /// The time at which the winner's details came in.
+    /// The time at which the winner's details came in, or were corrected.
     pub details_at: Option<Timestamp>,
+    /// The times that details came in.
+    pub details_count: u32,
     /// The time at which the winner reported to be present.
     pub arrived_at: Option<Timestamp>,
     /// The time of the hand-over, and the desk's name.
@@ -117,6 +120,8 @@ pub struct Draw {
     pub id: DrawId,
     /// The prize and the number of winners.
     pub spec: Arc<DrawSpec>,
+    /// The rules, as they were when it began.
+    pub rules: DrawRules,
     /// The numbers that could win.
     pub pool: Arc<Pool>,
     /// `None` while an outside value is awaited.

@@ -22,7 +22,7 @@ impl Event {
         self.require_current(request)?;
         let spec = request.resolve(&self.prizes)?;
         let mut facts: Vec<_> = self.due_announcement().into_iter().collect();
-        self.after(at, &facts).pool_for(&spec)?;
+        self.after(at, &facts).pool_for(&spec, None)?;
         facts.push(Fact::StandbyShown { spec: Arc::new(spec) });
         Ok(Decision::new(facts, Outcome::Standby))
     }
@@ -161,7 +161,7 @@ impl Event {
         entropy: EntropySource<'_>,
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
         let mut event = self.after(at, &first);
-        let pool = event.pool_for(&spec)?;
+        let pool = event.pool_for(&spec, redraw_of)?;
         if let Some(begun) = event.missing_chain(entropy) {
             event.apply(at, &begun);
             first.push(begun);
@@ -180,22 +180,22 @@ impl Event {
         event
     }
 
-    /// The participants who can win a draw of `spec` now.
+    /// The participants who can win a draw of `spec` now, or a redraw of a seat.
     ///
     /// # Errors
     /// The reason why no such draw can start.
-    fn pool_for(&self, spec: &DrawSpec) -> Result<Pool, Refusal> {
+    fn pool_for(&self, spec: &DrawSpec, redraw_of: Option<(DrawId, Number)>) -> Result<Pool, Refusal> {
         if self.draws_with_cleared().count() as u32 >= DRAWS_MAX {
             return Err(Refusal::TooMany { what: "draws", max: DRAWS_MAX });
         }
-        let prize = spec.prize_id.and_then(|id| self.prize(id));
-        if let Some(prize) = prize {
+        // A redraw fills a seat that the quantity allowed before.
+        if let (Some(prize), None) = (spec.prize_id.and_then(|id| self.prize(id)), redraw_of) {
             let left = prize.quantity.saturating_sub(self.seats_taken(prize.id, |_| true));
             if left < spec.winner_count {
                 return Err(Refusal::PrizeExhausted { left });
             }
         }
-        let pool = self.eligible_pool(prize);
+        let pool = self.eligible_pool(spec.prize_id, &self.rules_of(spec.prize_id, redraw_of));
         match pool.size {
             _ if self.registered == 0 => Err(Refusal::NobodyRegistered),
             0 => Err(Refusal::NobodyLeft),

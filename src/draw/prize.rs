@@ -79,6 +79,30 @@ pub struct Prize {
     pub needs_address: bool,
 }
 
+/// The rules of a draw: what the list said of its prize when the draw began. A later change of the
+/// list changes no draw, and a redraw has the rules of the draw whose seat it fills.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrawRules {
+    /// Winners of other prizes can win this one too.
+    pub repeat_winners: bool,
+    /// The only group that can win it, where the event uses groups.
+    pub group: Option<Arc<str>>,
+    /// The prize is sent, so its winners hand in an address.
+    pub needs_address: bool,
+}
+
+impl DrawRules {
+    /// The rules of a prize; the default ones for a prize that is not on the list.
+    pub fn of(prize: Option<&Prize>) -> Self {
+        let rules = |prize: &Prize| Self {
+            repeat_winners: prize.repeat_winners,
+            group: prize.group.clone(),
+            needs_address: prize.needs_address,
+        };
+        prize.map(rules).unwrap_or_default()
+    }
+}
+
 /// The content of a prize in 64 bits, by which an operator says what a change was made from.
 ///
 /// The content and not a counter: after a restore a counter would give an old page's version to

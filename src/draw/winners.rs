@@ -4,20 +4,32 @@
 //! A command about a win must never succeed before that win is public, since its answer would tell
 //! the secret.
 
-use super::command::{Decision, Outcome, WinSelector};
+use super::command::{Author, Decision, Outcome, WinSelector};
 use super::event::Audience;
 use super::fact::VoidReason;
-use super::{Draw, DrawId, Event, Fact, Number, Participant, Pool, Prize, Refusal, Seat};
+use super::prize::DrawRules;
+use super::{Draw, DrawId, Event, Fact, Number, Participant, Pool, PrizeId, Refusal, Seat};
 use std::sync::Arc;
 
+/// The times that the details of one win can come in: each is a fact, and stays in the journal.
+const DETAILS_MAX: u32 = 50;
+
 impl Event {
-    /// The numbers that can win `prize` now; `None` is a prize that is not on the list.
-    /// O(participants + winners).
-    pub(super) fn eligible_pool(&self, prize: Option<&Prize>) -> Pool {
-        let excluded = self.excluded_by_earlier_draws(prize);
+    /// The rules of a draw that begins now.
+    pub(super) fn rules_of(&self, prize: Option<PrizeId>, redraw_of: Option<(DrawId, Number)>) -> DrawRules {
+        match redraw_of.and_then(|(draw, _)| self.draw(draw)) {
+            Some(first) => first.rules.clone(),
+            None => DrawRules::of(prize.and_then(|id| self.prize(id))),
+        }
+    }
+
+    /// The numbers that can win a prize now by these rules; `None` is a prize that is not on the
+    /// list. O(participants + winners).
+    pub(super) fn eligible_pool(&self, prize: Option<PrizeId>, rules: &DrawRules) -> Pool {
+        let excluded = self.excluded_by_earlier_draws(prize, rules);
         let mut pool = Pool::new(self.highest_number());
         for (number, participant) in self.participants_after(0) {
-            if !excluded[number.0 as usize] && self.is_eligible(participant, prize) {
+            if !excluded[number.0 as usize] && self.is_eligible(participant, rules) {
                 pool.push(number, self.weight(participant));
             }
         }
@@ -27,15 +39,14 @@ impl Event {
     /// By number: true when an earlier draw excludes it. Winners are excluded, and so are numbers
     /// whose seat was voided for any reason but the operator's error. A prize open to repeat
     /// winners excludes only winners of this same prize.
-    fn excluded_by_earlier_draws(&self, prize: Option<&Prize>) -> Vec<bool> {
+    fn excluded_by_earlier_draws(&self, prize: Option<PrizeId>, rules: &DrawRules) -> Vec<bool> {
         let mut excluded = vec![false; self.highest_number() as usize + 1];
-        let repeats = prize.is_some_and(|prize| prize.repeat_winners);
         for draw in self.draws.iter() {
-            let same_prize = draw.spec.prize_id.is_some() && draw.spec.prize_id == prize.map(|prize| prize.id);
+            let same_prize = draw.spec.prize_id.is_some() && draw.spec.prize_id == prize;
             for seat in &draw.seats {
                 let is_out = match seat.voided {
                     Some((_, reason)) => reason != VoidReason::OperatorError,
-                    None => !repeats || same_prize,
+                    None => !rules.repeat_winners || same_prize,
                 };
                 excluded[seat.number.0 as usize] |= is_out;
             }
@@ -43,9 +54,9 @@ impl Event {
         excluded
     }
 
-    fn is_eligible(&self, participant: &Participant, prize: Option<&Prize>) -> bool {
+    fn is_eligible(&self, participant: &Participant, rules: &DrawRules) -> bool {
         let eligibility = self.eligibility(participant);
-        let required = prize.and_then(|prize| prize.group.as_deref()).filter(|_| self.settings.groups);
+        let required = rules.group.as_deref().filter(|_| self.settings.groups);
         let in_group = required.is_none_or(|group| eligibility.and_then(|own| own.group.as_deref()) == Some(group));
         in_group && eligibility.is_none_or(|own| own.eligible)
     }
@@ -54,8 +65,14 @@ impl Event {
         self.eligibility(participant).filter(|_| self.settings.weights).map_or(1, |own| own.weight)
     }
 
-    /// Accepts a winner's details. Only the first are kept.
-    pub(super) fn receive_details(&self, pick: &WinSelector, number: Number, has_address: bool) -> Result<Decision, Refusal> {
+    /// Accepts a winner's details, or a correction of them.
+    pub(super) fn receive_details(
+        &self,
+        pick: &WinSelector,
+        number: Number,
+        author: Author,
+        has_address: bool,
+    ) -> Result<Decision, Refusal> {
         let (draw, seat) = match pick {
             WinSelector::Draw(id) => self.announced_win(*id, number)?,
             WinSelector::PrizeNamed(name) => {
@@ -68,12 +85,20 @@ impl Event {
             }
         };
         let first = seat.details_at.is_none();
-        let keeps_address = self.needs_address(draw);
-        if first && keeps_address && !has_address {
+        let keeps_address = draw.rules.needs_address;
+        if keeps_address && !has_address {
             return Err(Refusal::Invalid { field: "address", why: "is needed for this prize" });
         }
-        let facts = if first { vec![Fact::DetailsReceived { draw: draw.id, number }] } else { vec![] };
-        Ok(Decision::new(facts, Outcome::Details { draw: draw.id, number, first, keeps_address }))
+        if !first && author == Author::Winner {
+            draw.require_not_handed_over(seat)?;
+        }
+        if seat.details_count >= DETAILS_MAX {
+            return Err(Refusal::TooMany { what: "corrections", max: DETAILS_MAX });
+        }
+        Ok(Decision::new(
+            [Fact::DetailsReceived { draw: draw.id, number }],
+            Outcome::Details { draw: draw.id, number, first, keeps_address },
+        ))
     }
 
     /// Notes that a winner is present.
@@ -81,11 +106,6 @@ impl Event {
         let (draw, seat) = self.announced_win(id, number)?;
         let facts = if seat.arrived_at.is_none() { vec![Fact::Arrived { draw: draw.id, number }] } else { vec![] };
         Ok(Decision::new(facts, Outcome::Done))
-    }
-
-    /// True when the draw's prize is sent to its winners, by the list of prizes as it is now.
-    pub fn needs_address(&self, draw: &Draw) -> bool {
-        draw.spec.prize_id.and_then(|id| self.prize(id)).is_some_and(|prize| prize.needs_address)
     }
 
     /// Hands a prize over, once. The refusal of a second time tells when and where the first was.
@@ -131,6 +151,7 @@ impl Draw {
 #[cfg(test)]
 mod tests {
     use super::super::Mode::{Card, List, Slot};
+    use super::super::Prize;
     use super::super::command::SettingsPatch;
     use super::super::command::{Command, DrawSelector, Redraw};
     use super::super::fact::Eligibility;
@@ -138,9 +159,9 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn pool(fixture: &EventFixture, prize: Option<crate::draw::PrizeId>) -> Vec<u32> {
-        let prize = prize.and_then(|id| fixture.event.prize(id));
-        fixture.event.eligible_pool(prize).numbers().map(|number| number.0).collect()
+    fn pool(fixture: &EventFixture, prize: Option<PrizeId>) -> Vec<u32> {
+        let rules = fixture.event.rules_of(prize, None);
+        fixture.event.eligible_pool(prize, &rules).numbers().map(|number| number.0).collect()
     }
 
     #[test]
@@ -185,21 +206,59 @@ mod tests {
         fixture.mark(1, Eligibility { eligible: false, group: Some("adults".into()), weight: 1 });
         fixture.mark(2, Eligibility { eligible: true, group: Some("adults".into()), weight: 7 });
         assert_eq!(pool(&fixture, Some(prize)), [2, 3]);
-        assert_eq!(fixture.event.eligible_pool(None).weights, []);
+        assert_eq!(fixture.event.eligible_pool(None, &DrawRules::default()).weights, []);
         let patch = SettingsPatch { groups: Some(true), weights: Some(true), ..SettingsPatch::default() };
         fixture.execute(Command::ChangeSettings(patch)).unwrap();
         assert_eq!(pool(&fixture, Some(prize)), [2]);
         assert_eq!(pool(&fixture, None), [2, 3]);
-        assert_eq!(fixture.event.eligible_pool(None).weights, [(2, 7)]);
+        assert_eq!(fixture.event.eligible_pool(None, &DrawRules::default()).weights, [(2, 7)]);
     }
 
     #[test]
-    fn details_are_accepted_once_and_from_winners_only() {
+    fn a_change_of_the_list_changes_nothing_of_a_draw() {
+        let change = |fixture: &mut EventFixture, prize: PrizeId, is_removed: bool| {
+            if is_removed {
+                return fixture.execute(Command::RemovePrize(prize)).unwrap();
+            }
+            let (listed, made_from) = (fixture.event.prize(prize).unwrap().clone(), None);
+            let prize = Prize { group: None, repeat_winners: false, needs_address: false, quantity: 1, grade: None, ..listed };
+            fixture.execute(Command::ChangePrize { prize, made_from }).unwrap()
+        };
+        for is_removed in [false, true] {
+            let mut fixture = EventFixture::with(6);
+            let patch = SettingsPatch { groups: Some(true), ..SettingsPatch::default() };
+            fixture.execute(Command::ChangeSettings(patch)).unwrap();
+            for number in 1..=4 {
+                fixture.mark(number, Eligibility { eligible: true, group: Some("adults".into()), weight: 1 });
+            }
+            fixture.draw("Car", List, 6).unwrap();
+            let wine = fixture.list("Wine", 2, |prize| {
+                prize.group = Some("adults".into());
+                prize.grade = Some("특별상".into());
+                (prize.repeat_winners, prize.needs_address) = (true, true);
+            });
+            let draw = fixture.draw("Wine", Card, 2).unwrap();
+            change(&mut fixture, wine, is_removed);
+            assert!(fixture.event.draw(draw.id).unwrap().rules.needs_address, "its winners still hand in an address");
+            let absent = draw.winners().next().unwrap();
+            let Ok(Outcome::Voided { redraw: Some(redraw) }) = fixture.void(&draw, absent, VoidReason::Absent, Redraw::Yes)
+            else {
+                panic!("not redrawn")
+            };
+            let redraw = fixture.event.draw(redraw).unwrap();
+            let expected: Vec<_> = (1..=4).map(Number).filter(|number| !draw.winners().any(|winner| winner == *number)).collect();
+            assert_eq!(redraw.pool.numbers().collect::<Vec<_>>(), expected, "adults who have not won the wine");
+            assert_eq!((redraw.spec.prize_grade.as_deref(), &redraw.rules), (Some("특별상"), &draw.rules));
+        }
+    }
+
+    #[test]
+    fn details_are_accepted_from_winners_only() {
         let mut fixture = EventFixture::with(3);
         let draw = fixture.draw("TV", Slot, 1).unwrap();
         let (id, winner) = (draw.id, draw.winners().next().unwrap());
         let loser = Number(winner.0 % 3 + 1);
-        let hand_in = |pick, number| Command::ReceiveDetails { pick, number, has_address: false };
+        let hand_in = |pick, number| Command::ReceiveDetails { pick, number, by: Author::Winner, has_address: false };
         assert_eq!(fixture.execute(hand_in(WinSelector::Draw(id), loser)), Err(Refusal::NotAWinner));
         assert_eq!(fixture.execute(hand_in(WinSelector::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
         for first in [true, false] {
@@ -254,6 +313,28 @@ mod tests {
     }
 
     #[test]
+    fn details_are_corrected_by_the_winner_until_the_hand_over_and_by_an_operator_after_it() {
+        let mut fixture = EventFixture::with(1);
+        let id = fixture.draw("TV", Slot, 1).unwrap().id;
+        let hand_in = |author| {
+            let (pick, number) = (WinSelector::Draw(id), Number(1));
+            Command::ReceiveDetails { pick, number, by: author, has_address: false }
+        };
+        let first = |outcome| matches!(outcome, Ok(Outcome::Details { first: true, .. }));
+        let facts = fixture.facts.len();
+        assert!(first(fixture.execute(hand_in(Author::Winner))));
+        assert!(!first(fixture.execute(hand_in(Author::Winner))));
+        assert_eq!(fixture.facts.len(), facts + 2, "a correction is on record");
+        fixture.execute(Command::HandOver { draw: id, number: Number(1), desk: "lobby".into() }).unwrap();
+        assert_eq!(fixture.execute(hand_in(Author::Winner)).unwrap_err().code(), "ALREADY_HANDED_OVER");
+        for _ in 2..DETAILS_MAX {
+            fixture.execute(hand_in(Author::Operator)).unwrap();
+        }
+        let refused = fixture.execute(hand_in(Author::Operator));
+        assert_eq!(refused, Err(Refusal::TooMany { what: "corrections", max: DETAILS_MAX }));
+    }
+
+    #[test]
     fn an_address_is_required_when_the_prize_is_sent() {
         let mut fixture = EventFixture::with(2);
         fixture.list("TV", 1, |prize| prize.needs_address = true);
@@ -262,6 +343,7 @@ mod tests {
         let hand_in = |draw: &Draw, has_address| Command::ReceiveDetails {
             pick: WinSelector::Draw(draw.id),
             number: draw.seats[0].number,
+            by: Author::Winner,
             has_address,
         };
         assert_eq!(fixture.execute(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");

@@ -6,7 +6,7 @@
 //! [`Rejection::NotDurable`].
 
 use crate::base::chance;
-use crate::draw::command::{Command, Decision, Outcome, WinSelector};
+use crate::draw::command::{Author, Command, Decision, Outcome, WinSelector};
 use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Refusal, Timestamp};
@@ -73,8 +73,8 @@ impl Sequencer {
                     let result = self.decide(&mut batch, &event, actor, &command);
                     batch.answers.push((reply, event, result));
                 }
-                Request::SubmitDetails { event, number, win, contact, reply } => {
-                    let result = self.submit_details(&mut batch, &event, number, win, contact);
+                Request::SubmitDetails { event, actor, number, win, contact, reply } => {
+                    let result = self.submit_details(&mut batch, &event, actor, (number, win), contact);
                     batch.answers.push((reply, event, result));
                 }
                 Request::Open { event, settings, prizes, reply } => {
@@ -114,25 +114,26 @@ impl Sequencer {
         Ok(outcome)
     }
 
-    /// Stores the first details of a win beside the fact that they came. The address is dropped
-    /// unless the prize is sent.
+    /// Stores the details of a win beside the fact that they came; a correction replaces those
+    /// before. The address is dropped unless the prize is sent.
     fn submit_details(
         &mut self,
         batch: &mut Batch,
         id: &EventId,
-        number: Number,
-        win: WinSelector,
+        actor: Actor,
+        (number, win): (Number, WinSelector),
         contact: Contact,
     ) -> Result<Outcome, Rejection> {
         let Contact { name, phone, address } = contact;
-        let command = Command::ReceiveDetails { pick: win, number, has_address: address.is_some() };
-        let outcome = self.decide(batch, id, Actor::Phone, &command)?;
-        if let Outcome::Details { draw, number, first: true, keeps_address } = outcome {
+        let author = if actor == Actor::Phone { Author::Winner } else { Author::Operator };
+        let command = Command::ReceiveDetails { pick: win, number, by: author, has_address: address.is_some() };
+        let outcome = self.decide(batch, id, actor, &command)?;
+        if let Outcome::Details { draw, number, keeps_address, .. } = outcome {
             let address = address.filter(|_| keeps_address);
             let details = WinnerDetails { draw, number, name, phone, address, submitted_at: batch.at };
-            let change = batch.changes.get_mut(id).expect("first details are a fact");
+            let change = batch.changes.get_mut(id).expect("details are a fact");
             change.outgoing.push_for_consoles(received_frame(&self.events[id].working.event, &details));
-            batch.entries.last_mut().expect("first details are a fact").details = Some(details);
+            batch.entries.last_mut().expect("details are a fact").details = Some(details);
         }
         Ok(outcome)
     }
@@ -376,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_stored_once_per_win_and_shown_to_consoles_alone() {
+    fn the_last_details_of_a_win_are_stored_and_shown_to_consoles_alone() {
         let mut server = TestSequencer::open();
         let (mut phone, mut console) = (server.phone(), server.console());
         let draw = server.announce_draw("TV");
@@ -388,14 +389,17 @@ mod tests {
         ]);
         let outcome = |first| Outcome::Details { draw, number: Number(1), first, keeps_address: false };
         assert_eq!(answers[0].as_ref().unwrap().outcome, outcome(true));
-        assert_eq!(answers[1].as_ref().unwrap().outcome, outcome(false), "a second submission changes nothing");
+        assert_eq!(answers[1].as_ref().unwrap().outcome, outcome(false), "a second submission replaces it");
         assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Rejection::Refused(Refusal::NotAWinner)))));
         let stored = server.sequencer.journal.details(&id(GALA)).unwrap();
         let [WinnerDetails { name, address, submitted_at, .. }] = &stored[..] else { panic!("one row: {stored:?}") };
-        assert_eq!((name.as_str(), address), ("Kim", &None), "this prize is not sent, so no address is kept");
+        assert_eq!((name.as_str(), address), ("Lee", &None), "this prize is not sent, so no address is kept");
         assert_eq!(*submitted_at, server.event().working.event.changed_at, "the time is that of the fact");
-        console.read_until(b"winner_info_received");
-        assert!(console.has_read(b"Kim") && !console.has_read(b"010-1234-5678"), "the phone number is masked");
+        console.read_until(b"Lee");
+        assert!(
+            console.has_read(b"Kim") && console.has_read(b"Lee") && !console.has_read(b"010-1234-5678"),
+            "the phone number is masked"
+        );
         server.register(9);
         server.serve([command_request(GALA, Command::Standby(draw_request("Car")))]).remove(0).unwrap();
         phone.read_until(b"\"Car\"");

@@ -30,8 +30,8 @@ const PLACE_RETRY: Duration = Duration::from_millis(1);
 pub enum Request {
     /// Decides a command of an event.
     Command { event: EventId, actor: Actor, command: Command, reply: Responder },
-    /// Stores a winner's contact details, once per win; the rules find the win that `win` selects.
-    SubmitDetails { event: EventId, number: Number, win: WinSelector, contact: Contact, reply: Responder },
+    /// Stores a winner's contact details; the rules find the win that `win` selects.
+    SubmitDetails { event: EventId, actor: Actor, number: Number, win: WinSelector, contact: Contact, reply: Responder },
     /// Opens a new event with its prizes.
     Open { event: EventId, settings: Settings, prizes: Vec<Prize>, reply: Responder },
     /// Deletes an event and its rows.

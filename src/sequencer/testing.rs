@@ -271,7 +271,7 @@ pub fn details_request(event: &str, number: u32, draw: DrawId, name: &str) -> Pe
     let (reply, answer) = channel();
     let contact = Contact { name: name.into(), phone: "010-1234-5678".into(), address: Some("Seoul".into()) };
     let (number, win, reply) = (Number(number), WinSelector::Draw(draw), Responder::Handler(reply));
-    (Request::SubmitDetails { event: id(event), number, win, contact, reply }, answer)
+    (Request::SubmitDetails { event: id(event), actor: Actor::Phone, number, win, contact, reply }, answer)
 }
 
 /// A request to delete an event.

@@ -29,7 +29,7 @@ pub struct Sheet<'a> {
     /// The name of its tab in a workbook.
     pub name: &'static str,
     /// The first row.
-    pub headings: &'static [&'static str],
+    pub headings: Vec<String>,
     /// The other rows.
     pub rows: Box<dyn Iterator<Item = Vec<Cell>> + 'a>,
 }
@@ -57,7 +57,7 @@ impl From<String> for Cell {
 pub fn csv(sheet: Sheet<'_>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(b"\xef\xbb\xbf".to_vec());
     let infallible = "a vector takes every byte";
-    writer.write_record(sheet.headings).expect(infallible);
+    writer.write_record(&sheet.headings).expect(infallible);
     for row in sheet.rows {
         writer.write_record(row.iter().map(csv_text)).expect(infallible);
     }
@@ -74,7 +74,7 @@ pub fn xlsx(sheets: Vec<Sheet<'_>>) -> Result<Vec<u8>, XlsxError> {
         let worksheet = workbook.add_worksheet_with_constant_memory()?;
         worksheet.set_name(name)?;
         for (column, heading) in (0..).zip(headings) {
-            worksheet.write_string(0, column, *heading)?;
+            worksheet.write_string(0, column, heading)?;
         }
         for (line, row) in (1..).zip(rows) {
             write_row(worksheet, line, &row)?;
@@ -127,15 +127,24 @@ fn hyphenated(phone: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::table;
+    use super::super::table::{self, Row, Table};
     use super::*;
+
+    fn read(file: &[u8]) -> Table {
+        let width = |rows: &[Row]| rows.first().map_or(0, |row| row.cells.len());
+        table::read(file, width).unwrap()
+    }
 
     fn sheet() -> Sheet<'static> {
         let texts = ["=1+1", "+82", "-x", "@SUM", "a,\"b\"", "홍길동 😀"];
         let mut rows: Vec<_> = texts.iter().map(|text| vec![Cell::from(*text), Cell::Empty, Cell::Number(7)]).collect();
         let phones = ["01012345678", "0212345678", "021234567", "+82 10", "1588000", "010-1-2"];
         rows.extend(phones.map(|phone| vec![Cell::Phone(phone.to_owned())]));
-        Sheet { name: "Winners", headings: &["name", "nothing", "count"], rows: Box::new(rows.into_iter()) }
+        Sheet {
+            name: "Winners",
+            headings: ["name", "nothing", "count"].map(str::to_owned).to_vec(),
+            rows: Box::new(rows.into_iter()),
+        }
     }
 
     #[test]
@@ -155,7 +164,7 @@ mod tests {
             (0..below(3)).for_each(|_| text.insert(0, signs[below(signs.len())]));
             for cell in [Cell::Text(text.clone()), Cell::Phone(text.clone())] {
                 let row = vec![vec![cell.clone(), Cell::Number(7)]];
-                let bytes = csv(Sheet { name: "x", headings: &["a", "b"], rows: Box::new(row.into_iter()) });
+                let bytes = csv(Sheet { name: "x", headings: vec!["a".into(), "b".into()], rows: Box::new(row.into_iter()) });
                 let file = String::from_utf8(bytes).unwrap();
                 let mut reader = csv::ReaderBuilder::new().from_reader(file.trim_start_matches('\u{feff}').as_bytes());
                 let record = reader.records().next().unwrap().unwrap();
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn a_workbook_stores_texts_as_texts() {
         let workbook = xlsx(vec![sheet()]).unwrap();
-        let cells: Vec<_> = table::read(&workbook).unwrap().rows.into_iter().map(|row| row.cells.join("|")).collect();
+        let cells: Vec<_> = read(&workbook).rows.into_iter().map(|row| row.cells.join("|")).collect();
         assert_eq!((cells[0].as_str(), cells[1].as_str(), cells[7].as_str()), ("name|nothing|count", "=1+1||7", "01012345678"));
     }
 
@@ -190,8 +199,8 @@ mod tests {
     fn no_exported_text_starts_a_formula_and_every_text_comes_back() {
         let words = ["", "x", "-", "=SUM(A1)", "+1", "@", "a;b", "가,나", "\"q\"", "it's", "0", "two words"];
         let rows = words.map(|word| vec![Cell::from(word), Cell::Number(1)]);
-        let csv = csv(Sheet { name: "t", headings: &["text", "count"], rows: Box::new(rows.into_iter()) });
-        let read = table::read(&csv).unwrap();
+        let csv = csv(Sheet { name: "t", headings: vec!["text".into(), "count".into()], rows: Box::new(rows.into_iter()) });
+        let read = read(&csv);
         assert_eq!((read.encoding, read.rows.len()), (Some("utf-8"), words.len() + 1));
         for (row, word) in read.rows.iter().skip(1).zip(words) {
             let text = &row.cells[0];

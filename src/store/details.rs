@@ -22,13 +22,13 @@ struct SealedText {
     address: Option<String>,
 }
 
-/// Inserts a winner's details. The first for a win stay: later ones are dropped.
+/// Stores a winner's details, which replace those before.
 pub(super) fn insert(db: &Connection, seal: &Seal, event: &EventId, key: i64, details: &WinnerDetails) -> rusqlite::Result<()> {
     let WinnerDetails { draw, number, name, phone, address, submitted_at } = details;
     let text = SealedText { name: name.clone(), phone: phone.clone(), address: address.clone() };
     let text = serde_json::to_vec(&text).expect("three texts are always JSON");
     let sealed = seal.seal(&place(event, *draw, *number, *submitted_at), &text);
-    let sql = "INSERT INTO details VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING";
+    let sql = "INSERT OR REPLACE INTO details VALUES (?1, ?2, ?3, ?4, ?5)";
     db.prepare_cached(sql)?.execute((key, draw.0, number.0, submitted_at.0, sealed))?;
     Ok(())
 }
@@ -78,12 +78,12 @@ mod tests {
     use crate::store::testing::{details_received, event_id, open_journal, opened};
 
     #[test]
-    fn the_first_details_of_a_win_are_kept_and_read_page_by_page() {
+    fn the_last_details_of_a_win_are_kept_and_read_page_by_page() {
         let (_data, mut journal) = open_journal();
         let (early, late) = (details_received("gala", 7, 1_000), details_received("gala", 8, 2_000));
-        journal.commit(&[opened("gala"), late.clone(), early.clone(), details_received("gala", 7, 3_000)]).unwrap();
+        journal.commit(&[opened("gala"), late.clone(), details_received("gala", 7, 900), early.clone()]).unwrap();
         let both = [early.details.unwrap(), late.details.unwrap()];
-        assert_eq!(journal.details(&event_id("gala")).unwrap(), both, "the first of a win stays");
+        assert_eq!(journal.details(&event_id("gala")).unwrap(), both, "the last of a win stays");
         assert_eq!(journal.details(&event_id("nowhere")).unwrap(), []);
         let after = |number, limit| journal.details_after(&event_id("gala"), (both[0].draw, Number(number)), limit).unwrap();
         assert_eq!((after(0, 1), after(7, 9), after(8, 9)), (both[..1].to_vec(), both[1..].to_vec(), vec![]), "page by page");

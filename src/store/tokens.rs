@@ -97,6 +97,11 @@ impl Tokens {
         self.claim_characters(of, draw).map(char::from).iter().collect()
     }
 
+    /// True for a text in the form of a claim code, in any spacing, hyphenation or case.
+    pub fn is_claim_code(typed: &str) -> bool {
+        normalize_code(typed).is_some()
+    }
+
     /// The seat among `seats` whose claim code was typed, in any spacing, hyphenation or case.
     /// Checks every seat, so that its duration discloses nothing; about half a microsecond per
     /// seat. The caller bounds the tries.

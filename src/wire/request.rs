@@ -6,8 +6,12 @@
 //! the rules for single fields. No body implements `Debug`, since some hold names and tokens.
 //! Rights are not checked here.
 
+mod claim_code;
 mod draws;
+mod telephone;
 
+pub use claim_code::claim_code;
+pub(crate) use draws::QUANTITY_MAX;
 pub use draws::{
     Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PrizeBody, PrizeOrder, Reset, UndoHandOver,
     Void, Wipe, desk, win_selector,
@@ -25,16 +29,13 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// The longest name of a prize or group, title or reason, in characters.
-const NAME_CHARS_MAX: usize = 200;
+pub(crate) const NAME_CHARS_MAX: usize = 200;
 /// The longest consent text and purpose of winners' details, in characters.
 const CONSENT_CHARS_MAX: usize = 2_000;
 const PURPOSE_CHARS_MAX: usize = 500;
 /// The longest name and address of a winner, in characters.
 const WINNER_NAME_CHARS_MAX: usize = 100;
 const ADDRESS_CHARS_MAX: usize = 300;
-/// The length of a telephone number, in characters, and the fewest digits among them.
-const PHONE_CHARS: std::ops::RangeInclusive<usize> = 7..=20;
-const PHONE_DIGITS_MIN: usize = 7;
 /// The most prizes that come with a new event: half a list. A body of at most 64 KiB has 131 bytes
 /// for each.
 const NEW_EVENT_PRIZES_MAX: usize = PRIZES_MAX as usize / 2;
@@ -255,13 +256,9 @@ impl ContactBody {
         }
         let trimmed = |field, value: &str, chars_max| text(field, value, chars_max).map(|text| text.trim().to_owned());
         let name = trimmed("name", &self.name, WINNER_NAME_CHARS_MAX)?;
-        let phone = self.phone.trim().to_owned();
-        let is_plausible = phone.bytes().all(|b| b.is_ascii_digit() || b"+-() ".contains(&b));
-        let digits = phone.bytes().filter(u8::is_ascii_digit).count();
-        if !is_plausible || !PHONE_CHARS.contains(&phone.len()) || digits < PHONE_DIGITS_MIN {
-            let (min, max) = (PHONE_CHARS.start(), PHONE_CHARS.end());
-            return Err(Invalid::field("phone", format!("must be a telephone number of {min} to {max} characters")));
-        }
+        let phone = telephone::telephone(&self.phone);
+        let phone =
+            phone.ok_or_else(|| Invalid::field("phone", "must be a telephone number, one of 010 with 10 or 11 digits"))?;
         let address = self.address.filter(|address| !address.trim().is_empty());
         let address = address.map(|address| trimmed("address", &address, ADDRESS_CHARS_MAX)).transpose()?;
         Ok(Contact { name, phone, address })

@@ -7,6 +7,7 @@ mod access;
 pub mod chromium;
 mod console;
 mod entry;
+mod lists;
 mod people;
 mod phone;
 mod proof;

@@ -154,3 +154,30 @@ async fn guessing_codes_is_limited_per_desk() {
         honest_desk("look-up", json!({"code": code})).await.ok();
     }
 }
+
+/// A text as a hand scanner types it under a Korean input method, letter by letter.
+fn in_hangul(text: &str) -> String {
+    const KEYS: &str = "rsefaqtdwczxvgkoijpuhynbml";
+    const LETTERS: &str = "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎㅏㅐㅑㅓㅔㅕㅗㅛㅜㅠㅡㅣ";
+    let letter = |c: char| KEYS.find(c.to_ascii_lowercase()).map_or(c, |at| LETTERS.chars().nth(at).unwrap());
+    text.chars().map(letter).collect()
+}
+
+#[tokio::test]
+async fn a_scanner_that_types_the_address_finds_the_claim_and_no_other_text_is_a_guess() {
+    let server = TestServer::start().await;
+    let (_, winner, code) = with_winner(&server).await;
+    let desk = desk(&server).await;
+    let address = format!("http://10.0.0.5:8000/lottery/staff?event={EVENT}#claim={code}");
+    for typed in [&address, &address.to_uppercase(), &in_hangul(&address), &in_hangul(&code), &format!(" {code}\n")] {
+        let found = desk("look-up", json!({"code": typed})).await.ok();
+        assert_eq!(found["draw_number"], winner.number, "{typed}");
+    }
+    for _ in 0..4 {
+        for no_code in [&address[..20], "http://10.0.0.5:8000/j/gala", "홍길동", "8801234567890", "010-1234-5678"] {
+            desk("look-up", json!({"code": no_code})).await.expect_refusal(404, "CLAIM_NOT_FOUND");
+        }
+    }
+    let given = desk("hand-over", json!({"code": in_hangul(&address), "desk": "lobby"})).await.ok();
+    assert_eq!(given["handed_over"], true, "twenty texts that are no code cost no try");
+}

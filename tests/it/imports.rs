@@ -1,10 +1,16 @@
 //! Imports of prizes from spreadsheets: previewed, then added whole or not at all.
+//!
+//! `lists` holds a small file of each kind that people have, and `expected.json` what each of them
+//! gives: prizes, problems by cell, and the rows and columns that are left out.
 
 use crate::event_steps::EVENT;
 use crate::http_client::Response;
 use crate::test_server::TestServer;
 use hyper::Method;
-use serde_json::json;
+use luckydraw::sheet::problem::Problem;
+use luckydraw::sheet::table::TableError;
+use serde_json::{Value, json};
+use std::path::Path;
 
 async fn import(server: &TestServer, query: &str, file: impl Into<bytes::Bytes>) -> Response {
     server.admin(Method::POST, &format!("prizes/import{query}")).body("text/plain", file).await
@@ -101,7 +107,10 @@ async fn a_list_with_errors_adds_nothing_and_names_the_cells() {
     let refused = import(&server, "", list).await;
     refused.expect_refusal(422, "IMPORT_FAILED");
     let detail = &refused.json()["detail"];
-    assert_eq!(detail["errors"][0], json!({"row": 3, "column": "quantity", "why": "must be a whole number"}));
+    let error = &detail["errors"][0];
+    assert_eq!((&error["row"], &error["column"], &error["cell"]), (&json!(3), &json!("quantity"), &json!("B3")));
+    assert_eq!((&error["code"], &error["value"]), (&json!("not_a_number"), &json!("many")));
+    assert_eq!(error["why"], "must be a whole number: write digits, such as 3");
     assert_eq!((&detail["errors"][1]["row"], &detail["error_count"]), (&json!(4), &json!(2)));
     assert_eq!(server.admin_get("prizes").await["total_count"], 0);
 }
@@ -139,4 +148,116 @@ async fn only_a_rehearsal_is_wiped_and_only_with_its_word() {
     server.post("/admin/events").admin().json(&json!({"event_id": "real"})).await.expect_data(201);
     let real = server.post("/admin/real/rehearsal/wipe").admin().json(&json!({"word": "REHEARSAL"})).await;
     real.expect_refusal(409, "NOT_A_REHEARSAL");
+}
+
+/// The answer to a preview, in the form of `expected.json`.
+fn summary(answer: &Value) -> Value {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let prize = |prize: &Value| {
+        let grade = prize["prize_grade"].as_str().map(|grade| format!(" ({grade})")).unwrap_or_default();
+        format!("{}={}{grade}", text(&prize["prize_name"]), prize["quantity"])
+    };
+    let error = |error: &Value| {
+        let place = match (&error["cell"], &error["row"]) {
+            (Value::String(cell), _) => cell.clone(),
+            (_, Value::Null) => "file".to_owned(),
+            (_, row) => format!("row {row}"),
+        };
+        format!("{place} {}", text(&error["code"]))
+    };
+    let row = |row: &Value| format!("{} {}", row["row"], text(&row["kind"]));
+    json!({
+        "prizes": list(&answer["prizes"]).iter().map(prize).collect::<Vec<_>>(),
+        "errors": list(&answer["errors"]).iter().map(error).collect::<Vec<_>>(),
+        "rows_left_out": list(&answer["rows_left_out"]).iter().map(row).collect::<Vec<_>>(),
+        "columns_left_out": list(&answer["columns_left_out"]),
+    })
+}
+
+#[tokio::test]
+async fn every_list_that_people_have_reads_as_they_mean_it_or_says_what_to_change() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/lists");
+    let expected: serde_json::Map<String, Value> =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
+    let mut names: Vec<_> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name != "expected.json");
+    names.sort();
+    assert_eq!(names, expected.keys().cloned().collect::<Vec<_>>(), "each file has its expectation");
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let mut wrong = Vec::new();
+    for (name, expected) in &expected {
+        let answer = import(&server, "?preview=1", std::fs::read(folder.join(name)).unwrap()).await.json();
+        let read = summary(if answer["success"] == true { &answer["data"] } else { &answer["detail"] });
+        if read != *expected {
+            wrong.push(format!("{name}:\n  read     {read}\n  expected {expected}\n  answer {answer}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The text of a message of the console's messages, as many as there are languages.
+fn labels(messages: &str, key: &str) -> Vec<String> {
+    let start = format!(" {key}: '");
+    let texts = messages.split(&start).skip(1).map(|rest| rest[..rest.find('\'').unwrap()].to_owned());
+    texts.collect()
+}
+
+#[tokio::test]
+async fn every_label_that_the_console_shows_is_a_heading() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages/console");
+    let messages = std::fs::read_to_string(root.join("messages.js")).unwrap();
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let keys = [
+        "prizeName",
+        "grade",
+        "rank",
+        "quantity",
+        "mode",
+        "winnerCount",
+        "repeatWinners",
+        "needsAddress",
+        "groupOnly",
+        "picture",
+    ];
+    for language in [0, 1] {
+        let label = |key: &str| {
+            let labels = labels(&messages, key);
+            assert_eq!(labels.len(), 2, "{key} has a text per language");
+            labels[language].clone()
+        };
+        for mode in ["slot", "card", "network", "list"] {
+            let headings: Vec<_> = keys.map(|key| format!("\"{}\"", label(key))).into();
+            let values = format!("TV,1등,1,1,{},1,,,VIP,", label(&format!("mode_{mode}")));
+            let answer = import(&server, "?preview=1", format!("{}\n{values}\n", headings.join(","))).await.ok();
+            assert_eq!(answer["errors"], json!([]), "{headings:?} {values}");
+            let prize = &answer["prizes"][0];
+            assert_eq!((&prize["draw_mode"], &prize["group"]), (&json!(mode), &json!("VIP")));
+        }
+    }
+}
+
+#[test]
+fn every_problem_has_its_remedy_in_both_languages() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pages/console/import-messages.js");
+    let messages = std::fs::read_to_string(path).unwrap();
+    let codes = Problem::ALL.map(Problem::code).into_iter().chain(TableError::ALL.map(TableError::code));
+    for code in codes {
+        assert_eq!(messages.matches(&format!(" problem_{code}: ")).count(), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_template_imports_as_it_is() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    for language in ["ko", "en"] {
+        let template = server.admin(Method::GET, &format!("prizes/template.xlsx?lang={language}")).await;
+        let answer = import(&server, "?preview=1", template.body.to_vec()).await.ok();
+        assert_eq!((&answer["error_count"], &answer["count"]), (&json!(0), &json!(3)), "{answer}");
+    }
+    server.admin(Method::GET, "prizes/template.xlsx?lang=fr").await.expect_refusal(422, "INVALID_REQUEST");
 }

@@ -41,19 +41,21 @@ async fn a_claim_code_is_rendered_as_an_image_and_never_cached() {
 }
 
 #[tokio::test]
-async fn a_winner_submits_details_once_and_the_first_are_kept() {
+async fn a_winner_submits_details_and_corrects_them_until_the_hand_over() {
     let server = TestServer::start().await;
     let (draw, winner, _) = with_winner(&server).await;
     let mut console = server.console().await;
-    server.post("/winner-info").bearer(&winner.token).json(&form(draw)).await.ok();
-    let mut second = form(draw);
-    second["name"] = json!("Somebody Else");
-    server.post("/winner-info").bearer(&winner.token).json(&second).await.ok();
+    let mut mistyped = form(draw);
+    mistyped["phone"] = json!("010-1111-1111");
+    let first = server.post("/winner-info").bearer(&winner.token).json(&mistyped).await.ok();
+    let second = server.post("/winner-info").bearer(&winner.token).json(&form(draw)).await.ok();
+    assert_eq!((&first["first"], &second["first"]), (&json!(true), &json!(false)));
 
-    let received = console.until("winner_info_received").await;
-    assert_eq!((received["draw_number"].as_u64(), received["prize_name"].as_str()), (Some(winner.number), Some("TV")));
-    assert_eq!((received["name"].as_str(), received["phone"].as_str()), (Some(NAME), Some("010-****-5678")));
-
+    for phone in ["010-****-1111", "010-****-5678"] {
+        let received = console.until("winner_info_received").await;
+        assert_eq!((received["draw_number"].as_u64(), received["prize_name"].as_str()), (Some(winner.number), Some("TV")));
+        assert_eq!((received["name"].as_str(), received["phone"].as_str()), (Some(NAME), Some(phone)));
+    }
     let listed = server.admin_get("winners").await;
     let row = &listed["winners"][0];
     assert_eq!((listed["total_count"].as_u64(), row["draw_number"].as_u64()), (Some(1), Some(winner.number)));
@@ -63,6 +65,62 @@ async fn a_winner_submits_details_once_and_the_first_are_kept() {
     assert_eq!(unmasked["winners"][0]["phone"], PHONE);
     let checked = server.public(&format!("/check-winner?draw_number={}", winner.number)).await;
     assert_eq!((&checked["prizes"][0]["details_received"], &checked["prizes"][0]["claimed"]), (&json!(true), &json!(false)));
+
+    let path = format!("/check-winner?event_id={EVENT}&draw_number={}", winner.number);
+    let own = server.get(&path).bearer(&winner.token).await.ok();
+    let code = own["prizes"][0]["claim_code"].as_str().unwrap().to_owned();
+    server.admin_post("claims/hand-over", &json!({"code": code, "desk": "lobby"})).await.ok();
+    let late = server.post("/winner-info").bearer(&winner.token).json(&mistyped).await;
+    late.expect_refusal(409, "ALREADY_HANDED_OVER");
+}
+
+#[tokio::test]
+async fn a_host_corrects_details_on_record() {
+    let mut server = TestServer::start().await;
+    let (draw, winner, _) = with_winner(&server).await;
+    server.post("/winner-info").bearer(&winner.token).json(&form(draw)).await.ok();
+    let correct = async |server: &TestServer, number: u64, body: Value| {
+        server.admin(Method::PUT, &format!("winners/{draw}/{number}")).json(&body).await
+    };
+    let body = json!({"name": NAME, "phone": "０１０．９９９９．８８８８", "consent": true});
+    assert_eq!(correct(&server, winner.number, body.clone()).await.ok()["first"], false);
+    correct(&server, 99, body.clone()).await.expect_refusal(403, "NOT_A_WINNER");
+    for wrong in [json!({"name": NAME, "phone": "010-12", "consent": true}), json!({"name": NAME, "phone": PHONE})] {
+        correct(&server, winner.number, wrong).await.expect_refusal(422, "INVALID_REQUEST");
+    }
+    let audit = server.admin_get("audit").await;
+    let line = &audit["lines"][0];
+    assert_eq!((&line["kind"], &line["actor"]), (&json!("details_received"), &json!("admin")), "{audit}");
+    assert!(!audit.to_string().contains("9999"), "no detail is in the trail");
+    server.kill();
+    server.restart().await;
+    assert_eq!(server.admin_get("winners?unmask=1").await["winners"][0]["phone"], "010-9999-8888");
+
+    let staff = server.admin_post("links", &json!({"role": "staff"})).await.expect_data(201);
+    let path = format!("/api/luckydraw/admin/{EVENT}/winners/{draw}/{}", winner.number);
+    let as_staff = server.request(Method::PUT, &path).bearer(staff["token"].as_str().unwrap()).json(&body).await;
+    as_staff.expect_refusal(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn the_grade_of_a_prize_travels_to_every_screen() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let phone = server.register(1).await;
+    let listed = json!({"prize_name": "TV", "prize_rank": 3, "prize_grade": "특별상", "quantity": 1, "draw_mode": "slot"});
+    server.admin_post("prizes", &listed).await.expect_data(201);
+    let (_, _) = server.whole_draw(&prize("TV")).await;
+    let own = server.get(&format!("/state?event_id={EVENT}")).bearer(&phone.token).await.ok();
+    let win = &own["state_sync"]["you"]["prizes"][0];
+    assert_eq!(win["prize_grade"], "특별상", "{win}");
+    assert_eq!(own["state_sync"]["results"][0]["prize_grade"], "특별상");
+    let code = win["claim_code"].as_str().unwrap();
+    assert_eq!(server.admin_post("claims/look-up", &json!({"code": code})).await.ok()["prize_grade"], "특별상");
+    for (call, list) in [("winners?all=1", "winners"), ("draws", "draws")] {
+        assert_eq!(server.admin_get(call).await[list][0]["prize_grade"], "특별상", "{call}");
+    }
+    assert_eq!(server.public("/check-winner?draw_number=1").await["prizes"][0]["prize_grade"], "특별상");
+    assert_eq!(server.public("/results").await["draws"][0]["prize_grade"], "특별상");
 }
 
 #[tokio::test]

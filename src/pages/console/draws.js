@@ -4,6 +4,8 @@
 // a second press stops it; every other reason needs a dialog.
 
 import { digits, make } from "../shared/dom.js";
+import { isolate } from "../shared/i18n.js";
+import { playChime } from "./chime.js";
 
 const GRACE_SECONDS = 3;
 const DRAWS_MAX = 12;
@@ -20,10 +22,13 @@ const FRAMES = [
   'event_reset',
 ];
 
+const keyOf = (seat) => `${seat.draw_id}:${seat.draw_number}`;
+
 export class Draws {
   constructor(app) {
     this.app = app;
     this.seats = [];
+    this.isLoaded = false;
     this.loadTimer = null;
     /** The seat about to be voided: { key, secondsLeft, timer }. */
     this.pending = null;
@@ -43,7 +48,11 @@ export class Draws {
   async load() {
     const data = await this.app.attempt(() => this.app.call('GET', 'draws'));
     if (!data) return;
+    const arrived = (seats) => seats.filter((seat) => seat.arrived).map(keyOf);
+    const before = this.isLoaded ? arrived(this.seats) : null;
     this.seats = data.draws;
+    this.isLoaded = true;
+    if (before && arrived(this.seats).some((key) => !before.includes(key))) playChime();
     this.render();
   }
 
@@ -70,11 +79,12 @@ export class Draws {
 
   drawItem(seats) {
     const [draw] = seats;
+    const name = draw.prize_grade ? `${draw.prize_grade} · ${isolate(draw.prize_name)}` : draw.prize_name;
     const status = make('span', { className: 'quiet' }, this.app.t(`drawn_${draw.status}`));
     return make(
       'li',
       { 'data-draw': draw.draw_id },
-      make('p', { className: 'title' }, make('strong', {}, draw.prize_name), status),
+      make('p', { className: 'title' }, make('strong', { dir: 'auto' }, name), status),
       make('ul', { className: 'seats' }, seats.map((seat) => this.seatItem(seats, seat))),
     );
   }
@@ -82,7 +92,7 @@ export class Draws {
   seatItem(seats, seat) {
     const { t } = this.app;
     const isVoided = seat.status === 'voided' || seat.voided;
-    const key = `${seat.draw_id}:${seat.draw_number}`;
+    const key = keyOf(seat);
     const number = digits(seat.draw_number);
     const marks = [
       isVoided && t('seat_voided'),
@@ -95,7 +105,7 @@ export class Draws {
     const other = { className: 'small plain', 'aria-label': t('voidOther', number), onclick: () => this.askToVoid(seat) };
     return make(
       'li',
-      { className: isVoided ? 'seat voided' : 'seat', 'data-seat': key },
+      { className: isVoided ? 'seat voided' : 'seat', 'data-seat': key, 'data-arrived': !isVoided && seat.arrived ? '' : null },
       make('span', { className: 'number' }, number),
       make('span', { className: 'quiet marks' }, marks.join(' · ')),
       canVoid && make('button', { type: 'button', ...absent }, this.absentText(key)),

@@ -83,6 +83,19 @@ export class Tab {
     const changed = await app.attempt(() => app.call('PATCH', `participants/${number}`, change), app.t('saved'));
     const replace = (participant) => (participant.draw_number === number ? changed : participant);
     if (changed) this.participants = this.participants.map(replace);
-    this.translate();
+    this.showMarks(this.participants.find((participant) => participant.draw_number === number));
+  }
+
+  /**
+   * Shows a participant's marks in the row that is there: building rows anew would drop what is
+   * being typed into another cell meanwhile.
+   */
+  showMarks(participant) {
+    const row = participant && this.body.querySelector(`[data-number="${participant.draw_number}"]`);
+    const shown = participant && this.row(participant).querySelectorAll('input');
+    row?.querySelectorAll('input').forEach((input, place) => {
+      if (input === document.activeElement) return;
+      Object.assign(input, { value: shown[place].value, checked: shown[place].checked });
+    });
   }
 }

@@ -8,7 +8,7 @@ import { call } from "../shared/api.js";
 import { connect } from "../shared/connection.js";
 import { byId, delay, digits, findEvent, setText } from "../shared/dom.js";
 import { applyFrame, initialState } from "../shared/event.js";
-import { translatePage } from "../shared/i18n.js";
+import { isolate, translatePage } from "../shared/i18n.js";
 import { connectionStatus } from "./connection-status.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
 import { messages } from "./messages.js";
@@ -34,6 +34,7 @@ const model = {
   /** What this phone checked itself of the last draw. */
   checked: { code: null, place: null },
   isFormSkipped: false,
+  isCorrecting: false,
   voided: null,
   isReset: false,
   isForgotten: false,
@@ -69,14 +70,21 @@ let hasLanded = false;
 function show() {
   if (model.event === null && model.ending === null) return;
   const view = render(model, t);
-  const { ticket, state } = model;
-  document.title = ticket ? `${digits(ticket.number)} · ${state.title ?? ''}` : state.title || t('yourNumber');
+  document.title = titleOf(view);
   status.render();
   if (view === 'won') celebrate(model.wins.firstUnseen());
   if (WINNER_VIEWS.includes(view)) showWinnerPart();
   else winnerPart?.stop();
   if (view !== shownView) enter(view);
   shownView = view;
+}
+
+/** Title of the tab: a win shows among other tabs, until its owner has opened it. */
+function titleOf(view) {
+  const { ticket, state } = model;
+  if (!ticket) return state.title || t('yourNumber');
+  const number = digits(ticket.number);
+  return view === 'won' ? `🎉 ${t('wonTitle')} · ${number}` : `${number} · ${isolate(state.title ?? '')}`;
 }
 
 /** Announces a new view to screen readers and moves the keyboard's focus there. */
@@ -275,7 +283,7 @@ function handlePresenceAck(isAccepted) {
 }
 
 function selectWin(win) {
-  Object.assign(model, { selectedWin: win, isFormSkipped: false, page: 'prize' });
+  Object.assign(model, { selectedWin: win, isFormSkipped: false, isCorrecting: false, page: 'prize' });
   show();
 }
 

@@ -30,12 +30,12 @@ function viewWithoutTicket({ isRegistering, page, hasState, state, refusal, isRe
   return isReset ? 'reset' : 'welcome';
 }
 
-function viewWithTicket({ voided, wins, page, selectedWin: win, isFormSkipped, state, ticket }) {
+function viewWithTicket({ voided, wins, page, selectedWin: win, isFormSkipped, isCorrecting, state, ticket }) {
   if (voided) return 'voided';
   if (wins.firstUnseen()) return 'won';
   if (page === 'prize' && win) {
     if (win.handed_over_at) return 'handed-over';
-    return win.details_received || isFormSkipped ? 'claim' : 'form';
+    return (win.details_received && !isCorrecting) || isFormSkipped ? 'claim' : 'form';
   }
   if (state.phase === 'closed') return 'over';
   const { current, announced } = state;

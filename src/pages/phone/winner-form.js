@@ -1,5 +1,5 @@
-// Form for a winner's details. What is typed stays in this page until it is sent, and survives a
-// change of language.
+// Form for a winner's details. What is typed stays in this page, so that a correction begins with
+// it, and survives a change of language.
 
 import { Refusal, call } from "../shared/api.js";
 import { make } from "../shared/dom.js";
@@ -11,8 +11,8 @@ const draft = { name: '', phone: '', address: '' };
 let phoneBefore = '';
 
 /**
- * Makes the form for a win. `onSent(isFirst)`: the server has the details; isFirst is false when it
- * already had others, which it keeps.
+ * Makes the form for a win. `onSent(isFirst)`: the server has the details; isFirst is false when
+ * they replace others.
  */
 export function detailsForm({ event, token, win, privacy, onSent }) {
   const fields = {
@@ -22,7 +22,6 @@ export function detailsForm({ event, token, win, privacy, onSent }) {
       inputMode: 'tel',
       autocomplete: 'tel',
       placeholder: '010-1234-5678',
-      maxLength: 20,
       enterKeyHint: 'next',
     }),
   };
@@ -43,7 +42,7 @@ export function detailsForm({ event, token, win, privacy, onSent }) {
     button.disabled = true;
     button.textContent = t('sending');
     try {
-      const body = { event_id: event, draw_id: win.draw_id, name: draft.name.trim(), phone: draft.phone.trim(), consent: true };
+      const body = { event_id: event, draw_id: win.draw_id, name: draft.name.trim(), phone: plainPhone(draft.phone), consent: true };
       if (fields.address) body.address = draft.address.trim();
       const { first } = await call('POST', '/winner-info', { body, token });
       onSent(first !== false);
@@ -115,13 +114,41 @@ function markWrong({ input, wrong }, text) {
   input.setAttribute('aria-invalid', String(Boolean(text)));
 }
 
-const isPhone = (text) => /^[0-9+\-() ]{7,20}$/.test(text.trim()) && text.replace(/\D/g, '').length >= 7;
+/** Characters that a pasted number has and no screen shows. */
+const INVISIBLE = /[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]/g;
+
+/** A telephone number in plain characters, as the server keeps it. */
+const plainPhone = (text) =>
+  text
+    .replace(INVISIBLE, '')
+    .replace(/[０-９]/g, (digit) => String.fromCharCode(digit.charCodeAt(0) - 0xfee0))
+    .replace(/[.．·・。/－ーㅡ−‐‑‒–—―]/g, '-')
+    .replace(/＋/g, '+')
+    .replace(/（/g, '(')
+    .replace(/）/g, ')')
+    .replace(/\s+/g, ' ')
+    .replace(/^[- ]+|[- ]+$/g, '');
+
+/** A number of 010 has 10 or 11 digits, from abroad too; any other 7 to 15. */
+function isPhone(text) {
+  const plain = plainPhone(text);
+  if (plain.length > 20 || !/^\+?[0-9\-() ]+$/.test(plain)) return false;
+  const digits = plain.replace(/\D/g, '');
+  const national = plain.startsWith('+82') ? `0${digits.slice(2).replace(/^0+/, '')}` : digits;
+  return national.startsWith('010') ? /^\d{10,11}$/.test(national) : /^\d{7,15}$/.test(digits);
+}
 
 /**
  * Hyphenates a Korean number while it is typed at its end. A foreign number, a deletion and a
  * correction in the middle are left alone.
  */
 function hyphenate(input) {
+  const plain = plainPhone(input.value);
+  // A paste comes in the characters of its source.
+  if (plain !== input.value && /[^0-9+\-() ]/.test(input.value)) {
+    input.value = plain;
+    draft.phone = plain;
+  }
   const digits = input.value.replace(/[\s-]/g, '');
   const isAtEnd = input.selectionStart === input.value.length;
   const isShorter = input.value.length < phoneBefore.length;
@@ -140,6 +167,7 @@ function hyphenate(input) {
 function explainRefusal(error, fields) {
   if (!(error instanceof Refusal)) return t('failed');
   if (error.code === 'NOT_A_WINNER') return t('notWinner');
+  if (error.code === 'ALREADY_HANDED_OVER') return t('handedOver');
   if (error.code === 'OFFLINE') return t('offline');
   const named = Object.entries({ name: 'nameMissing', phone: 'phoneWrong', address: 'addressMissing' });
   const [name, key] = named.find(([each]) => error.message.startsWith(`${each}:`)) ?? [];

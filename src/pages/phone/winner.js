@@ -33,7 +33,7 @@ class WinnerPart {
     this.builtKey = null;
     this.timer = null;
     this.askedForPrivacy = false;
-    this.hadEarlierDetails = false;
+    this.isCorrected = false;
   }
 
   show() {
@@ -115,17 +115,25 @@ class WinnerPart {
     const { event, ticket, privacy } = this.model;
     const onSent = (isFirst) => {
       win.details_received = true;
-      this.hadEarlierDetails = !isFirst;
+      this.isCorrected = !isFirst;
+      this.model.isCorrecting = false;
       this.callbacks.show();
       this.poll();
     };
     const onclick = () => this.skipForm(true);
-    const skip = make('button', { id: 'details-skip', className: 'plain', type: 'button', onclick }, t('skip'));
+    const label = t(this.model.isCorrecting ? 'keepDetails' : 'skip');
+    const skip = make('button', { id: 'details-skip', className: 'plain', type: 'button', onclick }, label);
     return [this.here, detailsForm({ event, token: ticket.token, win, privacy, onSent }), skip];
   }
 
   skipForm(isSkipped) {
-    this.model.isFormSkipped = isSkipped;
+    Object.assign(this.model, { isFormSkipped: isSkipped && !this.model.selectedWin.details_received, isCorrecting: false });
+    this.callbacks.show();
+  }
+
+  /** Opens the form again: details can be corrected until the prize is handed over. */
+  correctDetails() {
+    Object.assign(this.model, { isFormSkipped: false, isCorrecting: true });
     this.callbacks.show();
   }
 
@@ -139,14 +147,16 @@ class WinnerPart {
           make('p', { className: 'quiet' }, t('claimWarning')),
         ]
       : [make('p', { className: 'quiet', role: 'status' }, t('claimLoading'))];
+    const sent = t(this.isCorrected ? 'detailsCorrected' : 'detailsSent');
     const details = win.details_received
-      ? make('p', { id: 'details-sent', role: 'status' }, `✓ ${t('detailsSent')}`)
-      : make('button', { id: 'details-open', type: 'button', onclick: () => this.skipForm(false) }, t('detailsMissing'));
-    const note = this.hadEarlierDetails ? [make('p', { className: 'note' }, t('firstKept'))] : [];
+      ? [
+          make('p', { id: 'details-sent', role: 'status' }, `✓ ${sent}`),
+          make('button', { id: 'details-correct', className: 'plain', type: 'button', onclick: () => this.correctDetails() }, t('correct')),
+        ]
+      : [make('button', { id: 'details-open', type: 'button', onclick: () => this.skipForm(false) }, t('detailsMissing'))];
     return [
       make('section', { id: 'claim' }, make('h2', {}, t('claimTitle')), make('p', { className: 'quiet' }, t('claimLead')), parts),
-      details,
-      ...note,
+      ...details,
       this.here,
     ];
   }

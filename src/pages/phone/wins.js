@@ -35,8 +35,8 @@ export class Wins {
   }
 
   /** Adds a draw that was announced just now, with this number among its winners. */
-  add({ draw_id, prize_name, prize_rank, prize_image, drawn_at }) {
-    const win = { draw_id, prize_name, prize_rank, prize_image, drawn_at, claimed: false };
+  add({ draw_id, prize_name, prize_rank, prize_grade, prize_image, drawn_at }) {
+    const win = { draw_id, prize_name, prize_rank, prize_grade, prize_image, drawn_at, claimed: false };
     if (this.all.some((known) => keyOf(known) === keyOf(win))) return;
     this.all = [...this.all, win];
     this.note(win, {});

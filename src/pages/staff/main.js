@@ -2,12 +2,13 @@
 // records the hand-over once.
 //
 // A browser without a scanner works too: the winner's QR code is this page's own address with the
-// code behind its #, so the desk's phone opens it with its camera. The desk proves its role by its
-// signed link or by a host's login.
+// code behind its #, so the desk's phone opens it with its camera. A hand scanner is a keyboard that
+// types this address, in Hangul under a Korean input method, and presses Enter; the server finds the
+// code in it. The desk proves its role by its signed link or by a host's login.
 
 import { call } from "../shared/api.js";
 import { byId, digits, findEvent, make, setShown, setText, takeLinkToken } from "../shared/dom.js";
-import { formatTime, language, translatePage } from "../shared/i18n.js";
+import { formatTime, isolate, language, translatePage } from "../shared/i18n.js";
 import * as storage from "../shared/storage.js";
 import { messages } from "./messages.js";
 
@@ -21,6 +22,8 @@ let claim = null;
 let code = null;
 /** The running camera: { stream, timer }. */
 let camera = null;
+/** True while a code is looked up: a form that is sent twice looks once. */
+let isSearching = false;
 
 const t = translatePage(messages, () => {
   if (claim) showClaim();
@@ -55,6 +58,8 @@ function wire() {
     submit.preventDefault();
     findClaim(byId('code').value);
   };
+  sendAfterComposition(byId('code'));
+  document.addEventListener('keydown', takeScan, true);
   byId('scan').onclick = () => (camera ? stopScan() : scan());
   byId('hand-over').onclick = handOver;
   byId('next').onclick = next;
@@ -70,10 +75,35 @@ function dropHash() {
   history.replaceState(null, '', location.pathname + location.search);
 }
 
-/** The code in a scanned text: the text itself, or what this page's address carries. */
-function codeIn(text) {
-  const match = text.match(/[#&]claim=([^&]+)/);
-  return match ? decodeURIComponent(match[1]) : text.startsWith('#') ? null : text.trim();
+/** The code that this page's address carries, if any. */
+const codeIn = (hash) => (/[#&]claim=/.test(hash) ? hash : null);
+
+/**
+ * Sends the form on an Enter that ends the composition of a syllable: the browser takes that key for
+ * the input method, and a scanner presses it once.
+ */
+function sendAfterComposition(input) {
+  let isEntered = false;
+  input.addEventListener('keydown', (key) => {
+    isEntered = key.isComposing && key.code === 'Enter';
+  });
+  input.addEventListener('compositionend', () => {
+    if (!isEntered) return;
+    isEntered = false;
+    const typed = input.value;
+    // A browser that sends the form itself has cleared the field by then.
+    setTimeout(() => input.value === typed && document.body.dataset.state === 'ready' && input.form.requestSubmit());
+  });
+}
+
+/**
+ * Takes a scan while another claim is shown: its first key opens the field, and its last one, Enter,
+ * would otherwise press the button that records the hand-over.
+ */
+function takeScan(key) {
+  const isTyped = (key.key.length === 1 && key.key !== ' ') || key.key === 'Process';
+  if (!isTyped || key.ctrlKey || key.altKey || key.metaKey || document.body.dataset.state !== 'claim') return;
+  next();
 }
 
 function showView(name) {
@@ -84,17 +114,20 @@ function showView(name) {
 }
 
 async function findClaim(text) {
-  code = codeIn(text);
-  if (!code) return;
-  byId('code').value = code;
+  if (!text.trim() || isSearching) return;
+  code = text.trim();
+  isSearching = true;
   setText('wrong', '');
   stopScan();
   try {
     claim = await call('POST', `/admin/${event}/claims/look-up`, { body: { code }, token });
+    byId('code').value = '';
     showClaim();
     byId(claim.handed_over ? 'next' : 'hand-over').focus();
   } catch (refusal) {
     showRefusal(refusal);
+  } finally {
+    isSearching = false;
   }
 }
 
@@ -143,9 +176,10 @@ function showClaim() {
   setText('claim-state', t(CLAIM_MESSAGES[state]));
   setShown('claim-image', Boolean(claim.prize_image));
   if (claim.prize_image) byId('claim-image').src = claim.prize_image;
+  setText('claim-grade', claim.prize_grade ?? t('rank', claim.prize_rank));
   setText('claim-prize', claim.prize_name);
   setText('claim-number', digits(claim.draw_number));
-  setText('claim-name', claim.name_masked ? `${claim.name_masked} · ${claim.phone_masked ?? ''}` : t('noDetails'));
+  setText('claim-name', claim.name_masked ? `${isolate(claim.name_masked)} · ${claim.phone_masked ?? ''}` : t('noDetails'));
   setText('claim-history', claimHistory(claim));
   setShown('hand-over', !claim.handed_over);
 }
@@ -167,7 +201,7 @@ function showLog() {
   const entries = storedLog();
   setShown('log-card', entries.length > 0 && document.body.dataset.state !== 'no-right');
   byId('log').lang = language;
-  const line = ({ at, number, prize }) => make('li', {}, `${formatTime(at)} · ${digits(number)} · ${prize}`);
+  const line = ({ at, number, prize }) => make('li', {}, `${formatTime(at)} · ${digits(number)} · ${isolate(prize)}`);
   byId('log').replaceChildren(...entries.map(line));
 }
 

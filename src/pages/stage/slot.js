@@ -25,6 +25,8 @@ const LAST_SLOWDOWN = { ms: 3_300, rows: 16 };
  */
 const SLOWDOWN_EASING = 'cubic-bezier(0.25, 0.75, 0.35, 1)';
 
+const ALL_DIGITS = [...'0123456789'];
+
 export class SlotAnimation {
   constructor({ area, participantCount, isReducedMotion, onLand }) {
     Object.assign(this, { isReducedMotion, onLand });
@@ -72,8 +74,21 @@ export class SlotAnimation {
     for (const reel of this.reels) reel.halt();
   }
 
+  /**
+   * The digits of a winner, one per reel. A number has more of them than the count of participants
+   * when some were removed; it gets as many reels as it needs.
+   */
   digitsOf(number) {
-    return [...digits(number).padStart(this.places, '0')];
+    const shown = digits(number).padStart(this.places, '0');
+    while (this.places < shown.length) {
+      const reel = new Reel(ALL_DIGITS);
+      this.reels.unshift(reel);
+      this.machine.prepend(reel.element);
+      this.places += 1;
+      if (!this.isOver && !this.isReducedMotion()) reel.spin();
+    }
+    this.machine.style.setProperty('--places', this.places);
+    return [...shown];
   }
 }
 
@@ -108,6 +123,7 @@ class Reel {
     if (!this.motion) return;
     await delay(waitMs);
     if (!this.motion) return;
+    if (!this.cycle.includes(digit)) return this.set(digit);
     const { length } = this.cycle;
     const from = (this.motion.effect.getComputedTiming().progress ?? 0) * length;
     const first = Math.ceil(from) + rows;

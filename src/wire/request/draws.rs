@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The longest path of an image, in characters.
 const IMAGE_CHARS_MAX: usize = 500;
 /// The highest quantity of a prize.
-const QUANTITY_MAX: u32 = 100_000;
+pub(crate) const QUANTITY_MAX: u32 = 100_000;
 /// The longest name of a desk, in characters.
 const DESK_CHARS_MAX: usize = 60;
 /// The words that confirm the wiping of a rehearsal, in the console's two languages.

@@ -20,6 +20,7 @@ pub struct WinView<'a> {
     draw_id: u32,
     prize_name: &'a str,
     prize_rank: u32,
+    prize_grade: Option<&'a str>,
     prize_image: Option<&'a str>,
     drawn_at: Option<String>,
     /// The prize was handed over.
@@ -85,6 +86,8 @@ struct WinnerView<'a> {
     draw_id: u32,
     draw_number: u32,
     prize_name: &'a str,
+    prize_rank: u32,
+    prize_grade: Option<&'a str>,
     name: Option<&'a str>,
     phone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,13 +103,13 @@ struct WinnerView<'a> {
 
 /// The wins of a number, as far as `audience` may know; voided ones are left out.
 pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_>> {
-    event.wins(number, audience).map(|(draw, seat)| win(event, draw, seat)).collect()
+    event.wins(number, audience).map(|(draw, seat)| win(draw, seat)).collect()
 }
 
 /// The announced wins of an authenticated phone, with its claim codes.
 pub fn wins_with_codes<'a>(event: &'a Event, phone: &AuthenticatedPhone<'_>) -> Vec<WinView<'a>> {
     let wins = event.wins(phone.number, Audience::Public);
-    wins.map(|(draw, seat)| WinView { claim_code: Some((phone.claim_code)(draw.id)), ..win(event, draw, seat) }).collect()
+    wins.map(|(draw, seat)| WinView { claim_code: Some((phone.claim_code)(draw.id)), ..win(draw, seat) }).collect()
 }
 
 /// The answer to a registration or a recovery.
@@ -223,6 +226,8 @@ fn winner<'a>(draw: &'a Draw, seat: &'a Seat, details: Option<&'a WinnerDetails>
         draw_id: draw.id.0,
         draw_number: seat.number.0,
         prize_name: &draw.spec.prize_name,
+        prize_rank: draw.spec.prize_rank,
+        prize_grade: draw.spec.prize_grade.as_deref(),
         name: details.map(|details| details.name.as_str()),
         phone: details.map(|details| phone(&details.phone)),
         address: details.and_then(|details| details.address.as_deref()).filter(|_| mask == Mask::Off),
@@ -245,6 +250,7 @@ pub fn claim(event: &Event, draw: DrawId, number: Number, details: Option<&Winne
         display_number: String,
         prize_name: &'a str,
         prize_rank: u32,
+        prize_grade: Option<&'a str>,
         prize_image: Option<&'a str>,
         name_masked: Option<String>,
         phone_masked: Option<String>,
@@ -261,6 +267,7 @@ pub fn claim(event: &Event, draw: DrawId, number: Number, details: Option<&Winne
         display_number: display_number(number),
         prize_name: &draw.spec.prize_name,
         prize_rank: draw.spec.prize_rank,
+        prize_grade: draw.spec.prize_grade.as_deref(),
         prize_image: draw.spec.prize_image.as_deref(),
         name_masked: details.map(|details| masked_name(&details.name)),
         phone_masked: details.map(|details| masked_phone(&details.phone)),
@@ -282,7 +289,7 @@ pub fn hand_over_undone(draw: DrawId, number: Number) -> String {
     json(&Undone { draw_id: draw.0, draw_number: number.0, handed_over: false })
 }
 
-/// The answer to a winner's details; `first` when they are the ones that are kept.
+/// The answer to a winner's details; `first` unless they replace others.
 pub fn details_received(draw: DrawId, number: Number, first: bool) -> String {
     #[derive(Serialize)]
     struct Received {
@@ -316,17 +323,18 @@ pub fn masked_phone(phone: &str) -> String {
     }
 }
 
-fn win<'a>(event: &Event, draw: &'a Draw, seat: &Seat) -> WinView<'a> {
+fn win<'a>(draw: &'a Draw, seat: &Seat) -> WinView<'a> {
     WinView {
         draw_id: draw.id.0,
         prize_name: &draw.spec.prize_name,
         prize_rank: draw.spec.prize_rank,
+        prize_grade: draw.spec.prize_grade.as_deref(),
         prize_image: draw.spec.prize_image.as_deref(),
         drawn_at: draw.revealed_at.map(rfc3339),
         claimed: seat.handed_over.is_some(),
         handed_over_at: seat.handed_over.as_ref().map(|(at, _)| rfc3339(*at)),
         details_received: seat.details_at.is_some(),
-        needs_address: event.needs_address(draw),
+        needs_address: draw.rules.needs_address,
         claim_code: None,
     }
 }

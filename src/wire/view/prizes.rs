@@ -79,30 +79,58 @@ pub struct ImportView<'a> {
     pub errors: Vec<ErrorView<'a>>,
     /// The number of all errors.
     pub error_count: usize,
+    /// The name of a workbook's sheet.
+    pub sheet: Option<&'a str>,
+    /// The first rows that are no prizes.
+    pub rows_left_out: Vec<LeftOutView<'a>>,
+    /// Headings of columns that are left out.
+    pub columns_left_out: &'a [String],
 }
 
-/// An error in a cell.
+/// An error of a list.
 #[derive(Serialize)]
 pub struct ErrorView<'a> {
+    /// The row in the file, from 1; `None` for an error of the whole file.
+    pub row: Option<u64>,
+    /// The field's name on the wire; empty for an error of no field.
+    pub column: &'a str,
+    /// The cell's name in a spreadsheet program.
+    pub cell: Option<String>,
+    /// The start of the cell's text.
+    pub value: &'a str,
+    /// The error's name, for pages.
+    pub code: &'static str,
+    /// The bound, or the other row, that the error is about.
+    pub limit: Option<u64>,
+    /// The rule that the cell breaks, with a remedy.
+    pub why: String,
+}
+
+/// A row that is no prize.
+#[derive(Serialize)]
+pub struct LeftOutView<'a> {
     /// The row in the file, from 1.
     pub row: u64,
-    /// The field's name on the wire.
-    pub column: &'a str,
-    /// The rule that the cell breaks.
-    pub why: &'a str,
+    /// `title`, `heading`, `total` or `note`.
+    pub kind: &'static str,
+    /// The start of its first text.
+    pub text: &'a str,
 }
 
 /// An import with its prizes and their rows in the file.
 pub fn import<'a>(import: ImportView<'_>, prizes: impl Iterator<Item = (u64, &'a Prize)>) -> String {
     #[derive(Serialize)]
-    struct Whole<'a> {
+    struct Whole<'a, 'i> {
         format: &'static str,
         encoding: Option<&'static str>,
+        sheet: Option<&'i str>,
         imported: bool,
         count: usize,
         prizes: Vec<RowView<'a>>,
-        errors: Vec<ErrorView<'a>>,
+        errors: Vec<ErrorView<'i>>,
         error_count: usize,
+        rows_left_out: Vec<LeftOutView<'i>>,
+        columns_left_out: &'i [String],
     }
     #[derive(Serialize)]
     struct RowView<'a> {
@@ -113,7 +141,9 @@ pub fn import<'a>(import: ImportView<'_>, prizes: impl Iterator<Item = (u64, &'a
         quantity: u32,
         draw_mode: Option<&'static str>,
         winner_count: Option<u32>,
+        repeat_winners: bool,
         needs_address: bool,
+        group: Option<&'a str>,
     }
     let row = |(row, prize): (u64, &'a Prize)| RowView {
         row,
@@ -123,11 +153,23 @@ pub fn import<'a>(import: ImportView<'_>, prizes: impl Iterator<Item = (u64, &'a
         quantity: prize.quantity,
         draw_mode: prize.mode.map(|mode| mode.name()),
         winner_count: prize.winner_count,
+        repeat_winners: prize.repeat_winners,
         needs_address: prize.needs_address,
+        group: prize.group.as_deref(),
     };
-    let ImportView { format, encoding, imported, errors, error_count } = import;
     let prizes: Vec<_> = prizes.map(row).collect();
-    json(&Whole { format, encoding, imported: imported == Imported::Yes, count: prizes.len(), prizes, errors, error_count })
+    json(&Whole {
+        format: import.format,
+        encoding: import.encoding,
+        sheet: import.sheet,
+        imported: import.imported == Imported::Yes,
+        count: prizes.len(),
+        prizes,
+        errors: import.errors,
+        error_count: import.error_count,
+        rows_left_out: import.rows_left_out,
+        columns_left_out: import.columns_left_out,
+    })
 }
 
 fn view<'a>(event: &Event, prize: &'a Prize, audience: Audience) -> PrizeView<'a> {

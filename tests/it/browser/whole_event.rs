@@ -41,6 +41,7 @@ async fn a_whole_event_is_run_through_the_pages() {
     let (number, phone) = &phones[winner];
     phone.click("#won-here").await;
     host.until_text("#drawn", "현장 확인").await;
+    host.until(&format!("document.querySelector('[data-seat$=\":{number}\"][data-arrived]') !== null")).await;
     let code = phone.submit_details(NAME, "01012345678", Some("서울시 중구 세종대로 110")).await;
     hand_over(&desk, &other_desk, &code).await;
     phone.until_state("handed-over").await;

@@ -103,7 +103,8 @@ impl Writer {
     pub fn submit_details(&self, draw: DrawId, number: Number, name: String) -> Result<Accepted, Rejection> {
         let event = EventId::parse(EVENT).unwrap();
         let (win, contact) = (WinSelector::Draw(draw), Contact { name, phone: "0".into(), address: None });
-        self.wait(|reply| Request::SubmitDetails { event, number, win, contact, reply: Responder::Handler(reply) })
+        let actor = Actor::Phone;
+        self.wait(|reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) })
     }
 
     /// All stored details of winners.
