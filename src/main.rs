@@ -2,8 +2,8 @@
 //!
 //! Each subcommand has one function here and its work in a module of the library. Exit codes: 0
 //! after a stop, or when a subcommand succeeded; 64 for wrong arguments or settings; 1 when
-//! something failed or a check found something wrong; 130 when a second signal ends the process
-//! during a stop.
+//! something failed or a check found something wrong; 2 when `verify` finds no proof to read; 130
+//! when a second signal ends the process during a stop.
 
 mod allocator;
 
@@ -12,15 +12,19 @@ use luckydraw::ops::banner::Banner;
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
 use luckydraw::ops::config::{self, Config, Invocation};
 use luckydraw::ops::server::{self, Server, StartError};
-use luckydraw::ops::{doctor, healthcheck, licences, logs};
+use luckydraw::ops::{doctor, healthcheck, licences, logs, verify};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// Wrong arguments or settings (EX_USAGE of sysexits.h).
 const EXIT_USAGE: u8 = 64;
+
+/// No proof to read, as `scripts/verify-proof` says it.
+const EXIT_NO_PROOF: u8 = 2;
 
 /// Ended by a second signal, as a shell reports Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
+        Subcommand::Verify { proof, receipt } => run_verify(&proof, receipt.as_deref()),
         Subcommand::Licences => report(licences::text()),
     }
 }
@@ -66,6 +71,20 @@ fn run_doctor(config: &Config, json: bool) -> ExitCode {
 /// Makes or restores a copy.
 fn run_backup(config: &Config, command: &BackupCommand) -> ExitCode {
     report(backup::run(&config.data_dir, command, config.backups.keep_max, config.sequencer.events_max))
+}
+
+/// Checks a proof file.
+fn run_verify(proof: &Path, receipt: Option<&Path>) -> ExitCode {
+    match verify::verify_files(proof, receipt) {
+        Ok(findings) => {
+            findings.lines.iter().for_each(|line| print(format!("{line}\n")));
+            if findings.mismatches == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("luckydraw: {}", with_causes(&error));
+            ExitCode::from(EXIT_NO_PROOF)
+        }
+    }
 }
 
 /// Prints a subcommand's result: its text to stdout, or its error to stderr.

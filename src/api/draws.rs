@@ -16,7 +16,7 @@ use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Request};
 use crate::store::tokens::hash_request_id;
-use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, Reset, Void, Wipe, request_id};
+use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, OutsideValue, Reset, Void, Wipe, request_id};
 use crate::wire::view::draws;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,8 +38,17 @@ pub async fn start(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let spec = request.json_with_image().await?;
     let draw = draw_request(&request.app, spec).await?;
+    prepare_lock(&access.room).await;
     let accepted = request.submit(&access, Command::Start(draw)).await?;
     success(&draws::started(draw_of(&accepted)?), "started")
+}
+
+/// `POST draw/outside`: the words that the hall called out after the lock.
+pub async fn give_outside(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Host).await?;
+    let (draw, words) = request.json::<OutsideValue>().await?.parts()?;
+    request.submit(&access, Command::GiveOutside { draw, words: words.clone() }).await?;
+    success(&draws::outside_given(draw, &words), "received")
 }
 
 /// `POST draw/reveal`
@@ -84,6 +93,7 @@ pub async fn cancel(mut request: ApiRequest) -> HttpResult {
 pub async fn void(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let (draw, number, reason, redraw) = request.json::<Void>().await?.parts()?;
+    prepare_lock(&access.room).await;
     let accepted = request.submit(&access, Command::Void { draw, number, reason, redraw }).await?;
     let redraw = if let Outcome::Voided { redraw } = accepted.outcome { redraw } else { None };
     success(&draws::voided(draw, number, reason, redraw), "voided")
@@ -97,6 +107,7 @@ pub async fn draw_at_once(mut request: ApiRequest) -> HttpResult {
     let id = body.request_id.as_deref().or(request.header("idempotency-key")).map(request_id).transpose()?;
     let key = id.map(hash_request_id);
     let draw = DrawRequest { request: key, ..draw_request(&request.app, body.draw_body()).await? };
+    prepare_lock(&access.room).await;
     let accepted = request.submit(&access, Command::DrawAtOnce(draw)).await?;
     success(&draws::revealed(draw_of(&accepted)?), "drawn")
 }
@@ -135,6 +146,17 @@ pub async fn wipe_rehearsal(mut request: ApiRequest) -> HttpResult {
     // wipe, or their days, remove.
     request.app.inbox.ask(|reply| Request::DropDetails { event: access.room.id.clone(), reply }).await?;
     success(&draws::wiped(&accepted.snapshot.event), "wiped")
+}
+
+/// Hashes the registrations and the seeds on this thread, in parts of a fraction of a millisecond,
+/// so that the one writer finds them done.
+async fn prepare_lock(room: &Room) {
+    let snapshot = room.snapshot();
+    let mut part = 0;
+    while snapshot.event.prepare_lock(part) {
+        part += 1;
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The draw that a body asks for; an image in the body is stored, and its path takes its place.

@@ -43,7 +43,12 @@ impl From<Refusal> for HttpError {
             | Refusal::WinVoided
             | Refusal::AlreadyHandedOver { .. }
             | Refusal::NotHandedOver
-            | Refusal::NotARehearsal => S::CONFLICT,
+            | Refusal::NotARehearsal
+            | Refusal::OutsideGiven
+            | Refusal::NoOutsideValue => S::CONFLICT,
+            Refusal::WaitingForOutside => {
+                return Self { retry_after: Some(2), ..Self::new(S::CONFLICT, refusal.code(), refusal.to_string()) };
+            }
             // Registration claims again by itself; should it ever give up, a retry is right.
             Refusal::StaleSession => return Self::overloaded(),
             Refusal::NobodyRegistered

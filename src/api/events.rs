@@ -6,6 +6,7 @@ use crate::api::error::event_not_found;
 use crate::api::pictures;
 use crate::backup::copy::BackupCause;
 use crate::draw::fact::Settings;
+use crate::draw::proof::OutsideRule;
 use crate::draw::{Command, EventId, Prize};
 use crate::http::response::{HttpError, HttpResult, created, success};
 use crate::live::room::Room;
@@ -35,6 +36,7 @@ pub async fn create(mut request: ApiRequest) -> HttpResult {
         consent_text: body.consent_text.map_or(Ok(None), request::consent_text)?,
         privacy_purpose: body.privacy_purpose.map_or(Ok(None), request::privacy_purpose)?,
         rehearsal: body.rehearsal,
+        outside: body.outside.as_deref().map_or(Ok(OutsideRule::default()), request::outside)?,
     };
     let prizes = NewEvent::prizes(body.prizes)?;
     for prize in &prizes {

@@ -31,6 +31,7 @@ pub mod pages;
 pub mod phone;
 pub mod pictures;
 pub mod prizes;
+pub mod proof;
 pub mod qr;
 pub mod rate_limiter;
 pub mod registration_meter;

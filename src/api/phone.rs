@@ -1,5 +1,5 @@
 //! Calls of a phone: its number, its number again, whether it won, how its owner can be reached,
-//! results and proof.
+//! and the results.
 //!
 //! A number is claimed from the roster under the key of the phone's `request_id`, and answered only
 //! once it is committed: a retry finds the same claim, so that an answer lost on the way costs no
@@ -22,9 +22,11 @@ use crate::wire::parse::parse;
 use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::draws;
 use crate::wire::view::people::{self, AuthenticatedPhone, IssuedNumber};
+use data_encoding::HEXLOWER;
 use hyper::StatusCode;
 use hyper::header::{CONNECTION, HeaderValue, SET_COOKIE};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -42,8 +44,8 @@ struct NewNumbers(u32);
 
 /// The result of a registration.
 enum Claimed {
-    /// The number, and whether it was committed before.
-    Number(Registration, bool),
+    /// The event with the number in it, the number, and whether it was committed before.
+    Number(Arc<Snapshot>, Registration, bool),
     /// The answer to a wrong entry code.
     Refused(HttpResponse),
 }
@@ -56,11 +58,11 @@ pub async fn register(mut request: ApiRequest) -> HttpResult {
     let room = request.app.find_or_open_room(id.as_str()).await?;
     let snapshot = room.snapshot();
     if let Some(of) = presented_registration(&request, &body, &snapshot.event) {
-        return number_response(&request.app, StatusCode::CREATED, &id, &of, true);
+        return number_response(&request.app, StatusCode::CREATED, &snapshot.event, &of, true);
     }
     match claim_and_commit(&request, &id, &key, &body).await? {
-        Claimed::Number(of, existing) => {
-            let mut response = number_response(&request.app, StatusCode::CREATED, &id, &of, existing)?;
+        Claimed::Number(snapshot, of, existing) => {
+            let mut response = number_response(&request.app, StatusCode::CREATED, &snapshot.event, &of, existing)?;
             if request.connection.get::<NewNumbers>().0 >= NUMBERS_PER_CONNECTION_MAX {
                 // The next phone behind the same proxy comes by another connection.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -85,7 +87,7 @@ pub async fn recover(mut request: ApiRequest) -> HttpResult {
     if !app.tokens.is_recovery_code(&of, &body.recovery_code) {
         return Err(HttpError::forbidden("the recovery code is wrong"));
     }
-    number_response(app, StatusCode::OK, &event.id, &of, true)
+    number_response(app, StatusCode::OK, event, &of, true)
 }
 
 /// `GET /my-number`
@@ -138,16 +140,6 @@ pub async fn results(request: ApiRequest) -> HttpResult {
     Ok(json(StatusCode::OK, text.clone()))
 }
 
-/// `GET /proof`: how each pick came about, for everybody.
-pub async fn proof(request: ApiRequest) -> HttpResult {
-    let snapshot = request.event_in_query()?.snapshot();
-    let text = snapshot
-        .documents
-        .proof
-        .get_or_init(|| envelope_text(&draws::proof(&snapshot.event), "what each pick was made of").into());
-    Ok(json(StatusCode::OK, text.clone()))
-}
-
 /// Calls `render` with the private view of an authenticated phone: number, claim codes, retention
 /// period.
 pub fn with_private_view<T>(
@@ -189,7 +181,7 @@ fn presented_registration(request: &ApiRequest, body: &Register, event: &Event) 
 }
 
 /// The caller's registration, by a token in the query or the header.
-fn require_registration(request: &ApiRequest, event: &Event) -> Result<Registration, HttpError> {
+pub(crate) fn require_registration(request: &ApiRequest, event: &Event) -> Result<Registration, HttpError> {
     let query = request.query("session_token").filter(|token| !token.is_empty());
     let token = query.as_deref().or(request.bearer());
     let token = token.ok_or_else(|| HttpError::new(StatusCode::BAD_REQUEST, "TOKEN_REQUIRED", "this needs the phone's token"))?;
@@ -231,7 +223,7 @@ async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], bo
         let session = snapshot.event.session;
         let committed = snapshot.roster.find(key).and_then(|number| snapshot.event.registration(Number(number)));
         if let Some(of) = committed {
-            return Ok(Claimed::Number(of, true));
+            return Ok(Claimed::Number(snapshot, of, true));
         }
         // Before the claim, and nothing is awaited between the two: a claim always has its place.
         let place = app.inbox.reserve()?;
@@ -247,7 +239,7 @@ async fn claim_and_commit(request: &ApiRequest, id: &EventId, key: &[u8; 32], bo
                 let of = accepted.snapshot.event.registration(number).filter(|of| of.session == session);
                 // A reset in the same batch took the number back.
                 let Some(of) = of else { continue };
-                return Ok(Claimed::Number(of, existing));
+                return Ok(Claimed::Number(accepted.snapshot, of, existing));
             }
             Err(Rejection::Refused(Refusal::StaleSession)) => {}
             Err(rejection) => return Err(rejection.into()),
@@ -309,11 +301,13 @@ fn check_consent(event: &Event, given: bool) -> Result<(), HttpError> {
 }
 
 /// A number with its secrets, and a cookie that keeps it in this browser.
-fn number_response(app: &App, status: StatusCode, event: &EventId, of: &Registration, existing: bool) -> HttpResult {
+fn number_response(app: &App, status: StatusCode, state: &Event, of: &Registration, existing: bool) -> HttpResult {
+    let event = &state.id;
+    let receipt = state.roster_tree().key(of.number.0).map(|key| HEXLOWER.encode(key));
     let session_token = app.tokens.session_token(of);
     let recovery_code = app.tokens.recovery_code(of);
     let cookie = format!("{}={session_token}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax", cookie_name(event));
-    let data = people::registered(&IssuedNumber { event, of, session_token, recovery_code, existing });
+    let data = people::registered(&IssuedNumber { event, of, session_token, recovery_code, existing, state, receipt });
     let mut response = envelope(status, &data, if existing { "already registered" } else { "registered" });
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -453,7 +447,7 @@ mod tests {
             (session, number)
         };
         let (registered, (session, number)) = tokio::join!(registering, writer);
-        let Ok(Ok(Claimed::Number(of, false))) = registered else { panic!("the phone has no number") };
+        let Ok(Ok(Claimed::Number(_, of, false))) = registered else { panic!("the phone has no number") };
         assert_eq!((of.session, of.number, session), (session, number, SessionId([CLAIMS_MAX as u8; 16])));
     }
 }

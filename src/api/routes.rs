@@ -7,7 +7,7 @@
 use crate::api::app::App;
 use crate::api::{
     assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, pages, phone, pictures,
-    prizes, qr, socket, spreadsheets, stages, stats,
+    prizes, proof, qr, socket, spreadsheets, stages, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -41,7 +41,8 @@ pub static ROUTES: &[Route<App>] = routes![
     Prefixed POST "/claim.svg" => qr::claim,
     Prefixed GET "/state" => long_poll::state,
     Prefixed GET "/results" => phone::results,
-    Prefixed GET "/proof" => phone::proof,
+    Prefixed GET "/proof" => proof::proof,
+    Prefixed GET "/proof/path" => proof::path,
     Prefixed GET "/images/{name}" => pictures::show,
     Prefixed GET "/join" => qr::join_address,
     Prefixed GET "/join.svg" => qr::join,
@@ -60,6 +61,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/entry-code" => events::entry_code,
     Both POST "/admin/{event_id}/draw/standby" => draws::standby,
     Both POST "/admin/{event_id}/draw/start-animation" => draws::start,
+    Both POST "/admin/{event_id}/draw/outside" => draws::give_outside,
     Both POST "/admin/{event_id}/draw/reveal" => draws::reveal,
     Both POST "/admin/{event_id}/draw/complete" => draws::complete,
     Both POST "/admin/{event_id}/draw/cancel" => draws::cancel,

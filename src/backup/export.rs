@@ -2,15 +2,17 @@
 //! server need not stop.
 //!
 //! The event's facts are written into a new journal under a secret of its own, so that the server's
-//! secret stays at home. Of the keys only the one that signs tokens travels, since the phones in
-//! the hall hold tokens that it signed. It signs those of the other events too: the file opens what
-//! `secret.key` opens for phones and links, and is created for its owner alone.
+//! secret stays at home. Seeds that no draw has used stay too: they decide later draws. Of the keys
+//! only the one that signs tokens travels, since the phones in the hall hold tokens that it signed.
+//! It signs those of the other events too: the file opens what `secret.key` opens for phones and
+//! links, and is created for its owner alone.
 
 use crate::backup::{BackupError, at};
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
 use crate::base::image_name::ImageName;
 use crate::draw::fact::WinnerDetails;
+use crate::draw::proof::{Hash, SeedChain};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::event_export::{self, EventExport};
 use crate::store::journal::Journal;
@@ -99,7 +101,26 @@ fn collect(reader: &JournalReader, event: &EventId) -> Result<Contents, BackupEr
         };
         entries.push(JournalEntry { event: id, stamped, details });
     })?;
+    drop_unused_seeds(&mut entries);
     Ok(Contents { entries, details: count - details.len(), images: images.into_iter().collect() })
+}
+
+/// Ends every seed chain at the last draw that it was used for, and drops those without a draw.
+fn drop_unused_seeds(entries: &mut Vec<JournalEntry>) {
+    let mut used: BTreeMap<Hash, u32> = BTreeMap::new();
+    for entry in entries.iter() {
+        if let Fact::Started { lock: Some(lock), .. } = &entry.stamped.fact {
+            used.insert(lock.anchor, lock.place);
+        }
+    }
+    entries.retain_mut(|entry| {
+        let Fact::ChainBegun { anchor, length, last } = &mut entry.stamped.fact else { return true };
+        let place = used.get(anchor).copied();
+        let seed = place.and_then(|place| SeedChain::new(*anchor, *last, *length).seed(place));
+        let (Some(place), Some(seed)) = (place, seed) else { return false };
+        (*length, *last) = (place, seed);
+        true
+    });
 }
 
 /// The path of the image that a fact names.
@@ -135,4 +156,54 @@ fn read_back(file: &Path, contents: &Contents) -> Result<(), BackupError> {
     let counts = export.reader.count_rows(i64::MAX)?;
     let is_whole = counts.facts == contents.entries.len() as i64 && counts.details == contents.details as i64;
     if is_whole { Ok(()) } else { Err(JournalError::CopyDiffers.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::proof::{Lock, OutsideRule, Seed};
+    use crate::draw::{DrawSpec, Mode, Pool};
+    use crate::store::testing::entry;
+    use std::sync::Arc;
+
+    #[test]
+    fn an_export_has_the_seeds_of_its_draws_and_no_later_one() {
+        let last = Seed([7; 32]);
+        let anchor = SeedChain::anchor_of(last, 100);
+        let chain = SeedChain::new(anchor, last, 100);
+        let lock = |place| Lock {
+            event: EventId::parse("gala").unwrap(),
+            anchor,
+            place,
+            previous: [0; 32],
+            roster_root: [1; 32],
+            outside: OutsideRule::Hall,
+            head: [2; 32],
+        };
+        let spec = DrawSpec {
+            prize_id: None,
+            prize_name: "TV".into(),
+            prize_rank: 1,
+            prize_grade: None,
+            prize_image: None,
+            mode: Mode::Slot,
+            winner_count: 1,
+        };
+        let started = |draw, place| Fact::Started {
+            draw: DrawId(draw),
+            spec: Arc::new(spec.clone()),
+            pool: Arc::new(Pool::new(1)),
+            sealed: None,
+            lock: Some(lock(place)),
+            redraw_of: None,
+            request: None,
+        };
+        let unused = Fact::ChainBegun { anchor: [9; 32], length: 100, last: Seed([8; 32]) };
+        let facts = [Fact::ChainBegun { anchor, length: 100, last }, started(1, 1), started(2, 2), unused];
+        let mut entries: Vec<_> = facts.map(|fact| entry("gala", 1, fact)).into();
+        drop_unused_seeds(&mut entries);
+        let second = Fact::ChainBegun { anchor, length: 2, last: chain.seed(2).unwrap() };
+        assert_eq!(entries.len(), 3, "a chain without a draw stays at home");
+        assert_eq!(entries[0].stamped.fact, second);
+    }
 }

@@ -3,8 +3,8 @@
 //! The file is verified before anything is changed. Images come first, the key of the phones'
 //! tokens next and the facts last, in one commit: an event that exists has all it needs, and a
 //! crash before leaves only a few bytes that nobody asks for. Picks and details are sealed again
-//! under this folder's secret. The event gets a new epoch: the server it came from may have gone
-//! on.
+//! under this folder's secret. The event gets a new epoch and a new seed chain: the server it came
+//! from may have gone on.
 
 use crate::backup::{BackupError, at, now_ms};
 use crate::base::chance;
@@ -80,7 +80,7 @@ fn read(file: &Path) -> Result<(EventExport, Event), BackupError> {
 }
 
 /// Every fact as one of `into`, with the details beside the facts that they came with, and a new
-/// epoch at the end.
+/// epoch and seed chain at the end.
 fn entries(export: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<JournalEntry>, BackupError> {
     let details = export.reader.details(from)?;
     let mut details: BTreeMap<(DrawId, Number), WinnerDetails> =
@@ -98,9 +98,10 @@ fn entries(export: &EventExport, from: &EventId, into: &EventId) -> Result<Vec<J
         }
         entries.push(JournalEntry { event: into.clone(), stamped, details: own });
     })?;
-    let fact = Fact::EpochRenewed { epoch: chance::epoch() };
-    let stamped = RecordedFact { at: Timestamp(now_ms()), actor: Actor::Admin, fact };
-    entries.push(JournalEntry { event: into.clone(), stamped, details: None });
+    for fact in [Fact::EpochRenewed { epoch: chance::epoch() }, Event::begin_chain(chance::bytes())] {
+        let stamped = RecordedFact { at: Timestamp(now_ms()), actor: Actor::Admin, fact };
+        entries.push(JournalEntry { event: into.clone(), stamped, details: None });
+    }
     Ok(entries)
 }
 

@@ -103,19 +103,20 @@ impl Source {
         }
         let with_key = [staging, data].into_iter().find(|folder| folder.secret_key().is_file());
         let with_key = with_key.ok_or_else(|| BackupError::NoKey { path: self.journal.clone() })?;
-        let events = renew_epochs(staging, &Keys::read(with_key)?)?;
+        let events = renew_histories(staging, &Keys::read(with_key)?)?;
         remove(&staging.lock())?;
         durable_file::sync_folder(staging.path()).map_err(at(staging.path()))?;
         Ok(events)
     }
 }
 
-/// Opens and verifies the journal in `folder`, and gives every event a new epoch. Facts that phones
-/// heard of after the backup was made may be undone, and the epoch makes phones forget them.
-fn renew_epochs(folder: &DataDir, keys: &Keys) -> Result<Vec<Event>, BackupError> {
+/// Opens and verifies the journal in `folder`, and gives every event a new epoch and seed chain.
+/// Facts that phones heard of after the backup was made may be undone, and the epoch makes phones
+/// forget them. Their seeds are public, so that no later draw may use them again.
+fn renew_histories(folder: &DataDir, keys: &Keys) -> Result<Vec<Event>, BackupError> {
     let mut journal = Journal::open(folder, keys)?;
     let reader = JournalReader::open(&folder.journal(), keys)?;
-    let renewed: Vec<JournalEntry> = reader.verify()?.iter().map(|event| epoch_renewed(event, Timestamp(now_ms()))).collect();
+    let renewed: Vec<JournalEntry> = reader.verify()?.iter().flat_map(|event| renewal(event, Timestamp(now_ms()))).collect();
     journal.commit(&renewed)?;
     let events = reader.verify()?;
     drop(reader);
@@ -123,9 +124,11 @@ fn renew_epochs(folder: &DataDir, keys: &Keys) -> Result<Vec<Event>, BackupError
     Ok(events)
 }
 
-fn epoch_renewed(event: &Event, at: Timestamp) -> JournalEntry {
-    let fact = Fact::EpochRenewed { epoch: chance::epoch() };
-    JournalEntry { event: event.id.clone(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None }
+fn renewal(event: &Event, at: Timestamp) -> impl Iterator<Item = JournalEntry> {
+    let facts = [Fact::EpochRenewed { epoch: chance::epoch() }, Event::begin_chain(chance::bytes())];
+    let entry =
+        |fact| JournalEntry { event: event.id.clone(), stamped: RecordedFact { at, actor: Actor::Admin, fact }, details: None };
+    facts.map(entry).into_iter()
 }
 
 /// Moves the files in `staging` to their places in `data`, and those that were there to a folder
@@ -207,7 +210,7 @@ mod tests {
         drop(journal);
         let old_secret = fs::read(target.secret_key()).unwrap();
         let restored = restore(&target, &backup).unwrap();
-        assert_eq!(fact_count(&target), 3, "and one new epoch");
+        assert_eq!(fact_count(&target), 4, "and a new epoch and a new seed chain");
         assert_eq!(fs::read(target.images().join("a.png")).unwrap(), b"picture");
         let aside = DataDir::new(restored.aside.unwrap());
         assert_eq!(fs::read(aside.secret_key()).unwrap(), old_secret);
@@ -221,7 +224,7 @@ mod tests {
         let temp = temp_data_dir();
         let target = DataDir::new(temp.path().join("fresh"));
         assert!(restore(&target, &backup).unwrap().aside.is_none());
-        assert_eq!(fact_count(&target), 3);
+        assert_eq!(fact_count(&target), 4);
     }
 
     #[test]
@@ -232,7 +235,7 @@ mod tests {
         fs::write(target.half_restored().join("secret.key"), "of the first try").unwrap();
         let aside = restore(&target, &backup).unwrap().aside.unwrap();
         assert_eq!(fs::read(aside.join("restore.swap/secret.key")).unwrap(), b"of the first try");
-        assert_eq!(fact_count(&target), 3);
+        assert_eq!(fact_count(&target), 4);
     }
 
     #[test]
@@ -269,6 +272,6 @@ mod tests {
         assert!(matches!(&unfit, BackupError::Unfit { source, .. } if matches!(**source, BackupError::NoKey { .. })), "{unfit}");
         fs::copy(backup.join("secret.key"), target.secret_key()).unwrap();
         restore(&target, &lone_journal).unwrap();
-        assert_eq!(fact_count(&target), 3);
+        assert_eq!(fact_count(&target), 4);
     }
 }

@@ -7,6 +7,7 @@ use super::chunked::Chunked;
 use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
 use super::fact::{Cause, Eligibility, Fact, SealedPick, Settings};
 use super::prize::DrawRules;
+use super::proof::{RosterTree, SeedChain};
 use super::{DrawId, Epoch, EventId, Number, Phase, SessionId, Status, Timestamp};
 use std::sync::Arc;
 
@@ -25,6 +26,9 @@ impl Event {
             links: Arc::default(),
             opened_at: at,
             changed_at: at,
+            chain: None,
+            tree: RosterTree::default(),
+            locked: None,
             participants: Chunked::default(),
             registered: 0,
             eligibilities: Arc::new(vec![Eligibility::default()]),
@@ -51,27 +55,27 @@ impl Event {
             Fact::PhaseChanged { phase } => self.phase = *phase,
             Fact::EntryCodeSet { code } => self.entry_code = code.map(EntryCode::Fixed),
             Fact::EntryCodeRotates => self.entry_code = Some(EntryCode::Rotating),
-            Fact::PrizeAdded { prize } => {
-                self.next_prize = self.next_prize.max(prize.id.0 + 1);
-                Arc::make_mut(&mut self.prizes).push(prize.clone());
+            Fact::PrizeAdded { .. } | Fact::PrizeChanged { .. } | Fact::PrizeRemoved { .. } | Fact::PrizesOrdered { .. } => {
+                self.change_prizes(fact);
             }
-            Fact::PrizeChanged { prize } => {
-                let listed = Arc::make_mut(&mut self.prizes).iter_mut().find(|listed| listed.id == prize.id);
-                *listed.expect("a changed prize is on the list") = prize.clone();
+            Fact::Registered { number, key, secrets } => {
+                self.add_participant(at, *number, KeyTag::new(key, *secrets));
+                self.tree.set(number.0, *key);
             }
-            Fact::PrizeRemoved { prize } => Arc::make_mut(&mut self.prizes).retain(|listed| listed.id != *prize),
-            Fact::PrizesOrdered { order } => {
-                let position = |id| order.iter().position(|ordered| *ordered == id);
-                Arc::make_mut(&mut self.prizes).sort_by_key(|prize| position(prize.id));
-            }
-            Fact::Registered { number, key, secrets } => self.add_participant(at, *number, KeyTag::new(key, *secrets)),
             Fact::ParticipantMarked { number, mark } => self.set_eligibility(*number, mark),
             Fact::ParticipantsRemoved { ranges } => {
                 ranges.iter().for_each(|(first, last)| (*first..=*last).for_each(|number| self.remove_participant(number)));
             }
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
-            Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact)),
+            Fact::ChainBegun { anchor, length, last } => {
+                self.chain = Some(Arc::new(SeedChain::new(*anchor, *last, *length)));
+            }
+            Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact, self.chain.clone())),
+            Fact::OutsideReceived { draw, words, sealed } => self.update_draw(*draw, |draw| {
+                draw.words = Some(words.clone());
+                draw.sealed = Some(sealed.clone());
+            }),
             Fact::Revealed { draw, sealed, show_at } => self.update_draw(*draw, |draw| draw.note_reveal(at, sealed, *show_at)),
             Fact::Announced { draw, cause } => self.update_draw(*draw, |draw| draw.note_announcement(at, *cause)),
             Fact::Cancelled { draw, reason, .. } => self.update_draw(*draw, |draw| draw.cancelled = Some((at, reason.clone()))),
@@ -98,10 +102,32 @@ impl Event {
         }
     }
 
+    fn change_prizes(&mut self, fact: &Fact) {
+        let prizes = Arc::make_mut(&mut self.prizes);
+        match fact {
+            Fact::PrizeAdded { prize } => {
+                self.next_prize = self.next_prize.max(prize.id.0 + 1);
+                prizes.push(prize.clone());
+            }
+            Fact::PrizeChanged { prize } => {
+                let listed = prizes.iter_mut().find(|listed| listed.id == prize.id);
+                *listed.expect("a changed prize is on the list") = prize.clone();
+            }
+            Fact::PrizeRemoved { prize } => prizes.retain(|listed| listed.id != *prize),
+            Fact::PrizesOrdered { order } => {
+                prizes.sort_by_key(|prize| order.iter().position(|ordered| *ordered == prize.id));
+            }
+            _ => unreachable!("only these facts change the list of prizes"),
+        }
+    }
+
     fn add_draw(&mut self, id: DrawId, mut draw: Draw) {
         draw.rules = self.rules_of(draw.spec.prize_id, draw.redraw_of);
         self.next_draw = id.0 + 1;
         self.standby = None;
+        if draw.lock.is_some() {
+            self.locked = Some((id, self.tree.clone()));
+        }
         Arc::make_mut(&mut self.draws).push(Arc::new(draw));
     }
 
@@ -144,6 +170,9 @@ impl Event {
         self.standby = None;
         if let Some(session) = session {
             self.session = session;
+            self.chain = None;
+            self.tree = RosterTree::default();
+            self.locked = None;
             self.cleared_draws = Arc::default();
             self.participants = Chunked::default();
             self.registered = 0;
@@ -190,8 +219,8 @@ impl Draw {
 }
 
 /// The draw of a [`Fact::Started`].
-fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
-    let Fact::Started { draw, spec, pool, sealed, redraw_of, request } = fact else {
+fn started_draw(at: Timestamp, fact: &Fact, chain: Option<Arc<SeedChain>>) -> Draw {
+    let Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request } = fact else {
         unreachable!("only this fact starts a draw")
     };
     Draw {
@@ -199,7 +228,10 @@ fn started_draw(at: Timestamp, fact: &Fact) -> Draw {
         spec: spec.clone(),
         rules: DrawRules::default(),
         pool: pool.clone(),
-        sealed: SealedPick::clone(sealed),
+        sealed: sealed.clone(),
+        lock: lock.clone(),
+        chain: chain.filter(|_| lock.is_some()),
+        words: None,
         redraw_of: *redraw_of,
         request: *request,
         started_at: at,

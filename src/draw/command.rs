@@ -1,11 +1,12 @@
 //! Commands to an event, and the decisions and outcomes that answer them.
 //!
-//! A command carries all that its decision needs but time and entropy. It must never hold a
+//! A command carries all that its decision needs but time and random bytes. It must never hold a
 //! winner's details: facts stay in the journal for good, details do not.
 
 use super::event::EntryCode;
 use super::fact::{Cause, Eligibility, Settings, VoidReason};
 use super::prize::PrizeVersion;
+use super::proof::{OutsideRule, Words};
 use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId, Timestamp};
 use std::sync::Arc;
 
@@ -35,6 +36,13 @@ pub enum Command {
     Standby(DrawRequest),
     /// Pick winners in secret.
     Start(DrawRequest),
+    /// Give this pending draw its outside value.
+    GiveOutside {
+        /// The draw.
+        draw: DrawId,
+        /// The hall's words.
+        words: Words,
+    },
     /// Reveal the pending draw.
     Reveal(Show),
     /// Reveal this draw and no other; a revealed draw stays as it is.
@@ -177,6 +185,8 @@ pub struct SettingsPatch {
     pub privacy_purpose: Option<Option<Arc<str>>>,
     /// The event is for practice, which cannot change.
     pub rehearsal: Option<bool>,
+    /// The rule for outside values.
+    pub outside: Option<OutsideRule>,
 }
 
 /// A change of a participant's eligibility, merged as [`SettingsPatch`] is.
@@ -202,6 +212,7 @@ impl SettingsPatch {
             consent_text: self.consent_text.unwrap_or(now.consent_text),
             privacy_purpose: self.privacy_purpose.unwrap_or(now.privacy_purpose),
             rehearsal: self.rehearsal.unwrap_or(now.rehearsal),
+            outside: self.outside.unwrap_or(now.outside),
         }
     }
 }
@@ -280,6 +291,8 @@ pub enum Outcome {
     Standby,
     /// The draw is pending.
     Started(DrawId),
+    /// The draw has this outside value.
+    OutsideGiven(DrawId),
     /// The draw is revealed.
     Revealed(DrawId),
     /// The draw is announced.
@@ -332,5 +345,5 @@ impl Decision {
     }
 }
 
-/// The source of a draw's entropy. A decision reads it at most once.
+/// The source of random bytes for a seed chain. A decision reads it at most once.
 pub type EntropySource<'a> = &'a mut dyn FnMut() -> Entropy;

@@ -26,7 +26,7 @@ pub const WEIGHT_MAX: u16 = 100;
 /// The refusal of a setting that only a new event can choose.
 const FIXED_AT_OPENING: &str = "is settled when the event is opened";
 
-/// The facts of a new event with its first prizes, whose ids are given here.
+/// The facts of a new event with its seed chain and its first prizes, whose ids are given here.
 ///
 /// # Errors
 /// [`Refusal::OutOfRange`] for a wrong `participants_max`, and the refusal of the first prize that
@@ -37,19 +37,20 @@ pub fn open_event(
     session: SessionId,
     epoch: Epoch,
     prizes: &[Prize],
+    entropy: EntropySource<'_>,
 ) -> Result<Vec<Fact>, Refusal> {
     if !(1..=PARTICIPANTS_MAX).contains(&settings.participants_max) {
         return Err(Refusal::OutOfRange { field: "participants_max", min: 1, max: PARTICIPANTS_MAX });
     }
     let at = Timestamp::default();
     let event = Event::new(id.clone(), settings.clone(), session, epoch, at);
-    let mut facts = vec![Fact::Opened { id, settings, session, epoch }];
+    let mut facts = vec![Fact::Opened { id, settings, session, epoch }, Event::begin_chain(entropy().0)];
     facts.extend(event.add_prizes(at, prizes)?.facts);
     Ok(facts)
 }
 
 impl Event {
-    /// Decides a command at the time `at`. Commands that pick winners read `entropy` once.
+    /// Decides a command at the time `at`. A command that begins a seed chain reads `entropy` once.
     ///
     /// # Errors
     /// The reason why the command changes nothing.
@@ -61,6 +62,7 @@ impl Event {
             Command::Register { number, key, session } => self.register(*number, *key, *session),
             Command::Standby(request) => self.show_standby(at, request),
             Command::Start(request) => self.start(at, request, entropy),
+            Command::GiveOutside { draw, words } => self.give_outside(*draw, words),
             Command::Reveal(show) => self.reveal(at, *show),
             Command::RevealDraw(draw, show) => self.reveal_draw(at, *draw, *show),
             Command::Complete(selector) => self.complete(selector),
@@ -69,8 +71,8 @@ impl Event {
             Command::Void { draw, number, reason, redraw } => self.void(at, (*draw, *number), *reason, *redraw, entropy),
             Command::DrawAtOnce(request) => self.draw_at_once(at, request, entropy),
             Command::Announce { draw, cause } => self.announce(*draw, *cause),
-            Command::Reset(scope) => Ok(self.reset_scope(*scope)),
-            Command::Wipe(session) => self.wipe_rehearsal(*session),
+            Command::Reset(scope) => Ok(self.reset_scope(*scope, entropy)),
+            Command::Wipe(session) => self.wipe_rehearsal(*session, entropy),
             Command::ChangeSettings(patch) => self.change_settings(patch),
             Command::ChangePhase(phase) => self.change_phase(*phase),
             Command::SetEntryCode(code) => self.set_entry_code(*code),
@@ -110,7 +112,7 @@ impl Event {
     /// Clears the scope. The cleared facts stay in the journal, which only grows. A pending draw is
     /// cancelled first and a revealed one announced, so that no draw ends without the phones having
     /// heard of it.
-    fn reset_scope(&self, scope: ResetScope) -> Decision {
+    fn reset_scope(&self, scope: ResetScope, entropy: EntropySource<'_>) -> Decision {
         let session = match scope {
             ResetScope::Nothing => return Decision::new([], Outcome::Reset),
             ResetScope::Draws => None,
@@ -119,15 +121,16 @@ impl Event {
         let mut facts: Vec<_> = self.pending_draw().map(|draw| draw.cancellation("reset".into())).into_iter().collect();
         facts.extend(self.due_announcement());
         facts.push(Fact::Reset { session });
+        facts.extend(session.map(|_| Self::begin_chain(entropy().0)));
         Decision::new(facts, Outcome::Reset)
     }
 
     /// Clears a rehearsal; refuses to clear a real event.
-    fn wipe_rehearsal(&self, session: SessionId) -> Result<Decision, Refusal> {
+    fn wipe_rehearsal(&self, session: SessionId, entropy: EntropySource<'_>) -> Result<Decision, Refusal> {
         if !self.settings.rehearsal {
             return Err(Refusal::NotARehearsal);
         }
-        Ok(self.reset_scope(ResetScope::Participants(session)))
+        Ok(self.reset_scope(ResetScope::Participants(session), entropy))
     }
 
     fn change_settings(&self, patch: &SettingsPatch) -> Result<Decision, Refusal> {
@@ -295,6 +298,7 @@ fn is_allowed_when_closed(command: &Command) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Entropy;
     use super::super::fact::Eligibility;
     use super::super::sample::{EventFixture, prize};
     use super::*;
@@ -392,9 +396,12 @@ mod tests {
     fn an_event_opens_only_within_its_limits() {
         let open = |max, prizes: &[Prize]| {
             let settings = Settings { title: "t".into(), participants_max: max, ..Settings::default() };
-            open_event(EventId::parse("e").unwrap(), settings, SessionId([0; 16]), Epoch([0; 8]), prizes).map(|facts| facts.len())
+            open_event(EventId::parse("e").unwrap(), settings, SessionId([0; 16]), Epoch([0; 8]), prizes, &mut || {
+                Entropy([5; 32])
+            })
+            .map(|facts| facts.len())
         };
-        assert_eq!(open(300, &[prize("a", 1), prize("b", 1)]), Ok(3));
+        assert_eq!(open(300, &[prize("a", 1), prize("b", 1)]), Ok(4), "with its seed chain");
         assert!(open(0, &[]).is_err() && open(PARTICIPANTS_MAX + 1, &[]).is_err());
         assert!(open(300, &[prize("a", 1), prize("a", 1)]).is_err());
     }

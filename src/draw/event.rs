@@ -6,6 +6,7 @@
 use super::chunked::Chunked;
 use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::prize::DrawRules;
+use super::proof::{Lock, RosterTree, SeedChain, Words};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
@@ -102,7 +103,7 @@ pub struct Seat {
 /// The status of a draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Picked, and known to nobody.
+    /// Locked; its winners are known to nobody.
     Started,
     /// Known to displays and consoles.
     Revealed,
@@ -123,12 +124,19 @@ pub struct Draw {
     pub rules: DrawRules,
     /// The numbers that could win.
     pub pool: Arc<Pool>,
-    pub(super) sealed: SealedPick,
+    /// `None` while an outside value is awaited.
+    pub(super) sealed: Option<SealedPick>,
+    /// Everything that was fixed at the start; `None` for a draw from before locks.
+    pub lock: Option<Lock>,
+    /// The chain that holds the seed.
+    pub(super) chain: Option<Arc<SeedChain>>,
+    /// The outside value.
+    pub words: Option<Words>,
     /// The voided seat that this draw fills again.
     pub redraw_of: Option<(DrawId, Number)>,
     /// The SHA-256 of the `request_id` that asked for it.
     pub request: Option<[u8; 32]>,
-    /// The time of the pick.
+    /// The time of the lock.
     pub started_at: Timestamp,
     /// The time at which displays and consoles learned the winners.
     pub revealed_at: Option<Timestamp>,
@@ -171,12 +179,12 @@ impl Draw {
 
     /// The pick, once it is no longer secret: after the reveal, or after a cancellation.
     pub fn disclosed_pick(&self) -> Option<&SealedPick> {
-        (self.revealed_at.is_some() || self.cancelled.is_some()).then_some(&self.sealed)
+        self.sealed.as_ref().filter(|_| self.revealed_at.is_some() || self.cancelled.is_some())
     }
 
-    /// The commitment to the entropy, public from the start on.
-    pub fn commitment(&self) -> [u8; 32] {
-        super::pick::commitment(&self.sealed.entropy)
+    /// The commitment to the entropy, public from the start on, of a draw from before locks.
+    pub fn commitment(&self) -> Option<[u8; 32]> {
+        self.sealed.as_ref().filter(|_| self.lock.is_none()).map(|sealed| super::pick::commitment(&sealed.entropy))
     }
 
     /// The winners in the order of picking, voided ones included; none before the reveal.
@@ -215,6 +223,12 @@ pub struct Event {
     pub opened_at: Timestamp,
     /// The time of the latest fact.
     pub changed_at: Timestamp,
+    /// The seeds of the draws to come; `None` in an event from before chains.
+    pub chain: Option<Arc<SeedChain>>,
+    /// The registrations' keys.
+    pub(super) tree: RosterTree,
+    /// The newest lock, and the registrations that it holds.
+    pub(super) locked: Option<(DrawId, RosterTree)>,
     /// By number, from 1 at index 0. A gap is a number that was claimed and never committed.
     pub(super) participants: Chunked<Option<Participant>>,
     pub(super) registered: u32,
@@ -243,6 +257,7 @@ impl Event {
             && Arc::ptr_eq(&self.settings, &other.settings)
             && Arc::ptr_eq(&self.prizes, &other.prizes)
             && Arc::ptr_eq(&self.draws, &other.draws)
+            && self.chain.as_ref().map(Arc::as_ptr) == other.chain.as_ref().map(Arc::as_ptr)
     }
 
     /// The id of the newest draw, 0 before the first. A reset does not lower it.
@@ -308,7 +323,7 @@ impl Event {
         self.draws.get(index)
     }
 
-    /// The draw that is picked and not revealed.
+    /// The draw that is locked and not revealed.
     pub fn pending_draw(&self) -> Option<&Arc<Draw>> {
         self.draws.last().filter(|draw| draw.status() == Status::Started)
     }

@@ -3,6 +3,7 @@
 //! A fact is complete in itself, so that replaying the journal needs no clock and no entropy. It
 //! must never hold anything that may have to be erased, such as a winner's name.
 
+use super::proof::{Hash, Lock, OutsideRule, Seed, Words};
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
 use std::fmt;
 use std::sync::Arc;
@@ -101,6 +102,8 @@ pub struct Settings {
     /// The event is for practice. Fixed when the event is opened, since a practised draw must not
     /// become real.
     pub rehearsal: bool,
+    /// The rule by which draws get their outside value.
+    pub outside: OutsideRule,
 }
 
 /// The conditions under which a participant can win, as staff set them.
@@ -221,7 +224,16 @@ pub enum Fact {
     },
     /// The standby ended without a draw.
     StandbyEnded,
-    /// The winners are picked, in secret.
+    /// The session has a new seed chain, whose seeds the next draws use.
+    ChainBegun {
+        /// The public hash of the first seed.
+        anchor: Hash,
+        /// The place of the last seed.
+        length: u32,
+        /// The last seed, secret.
+        last: Seed,
+    },
+    /// A draw is locked. Without an outside value to come, the winners are picked, in secret.
     Started {
         /// The new draw.
         draw: DrawId,
@@ -229,12 +241,23 @@ pub enum Fact {
         spec: Arc<DrawSpec>,
         /// The numbers that could win.
         pool: Arc<Pool>,
-        /// The pick.
-        sealed: SealedPick,
+        /// The pick; `None` while an outside value is awaited.
+        sealed: Option<SealedPick>,
+        /// The lock; `None` in journals from before locks.
+        lock: Option<Lock>,
         /// The voided seat that this draw fills again.
         redraw_of: Option<(DrawId, Number)>,
         /// The SHA-256 of the `request_id` of a draw in one call.
         request: Option<[u8; 32]>,
+    },
+    /// The outside value is here, and the winners are picked, in secret.
+    OutsideReceived {
+        /// The draw.
+        draw: DrawId,
+        /// The hall's words.
+        words: Words,
+        /// The pick.
+        sealed: SealedPick,
     },
     /// Displays and consoles know the winners.
     Revealed {
@@ -256,8 +279,8 @@ pub enum Fact {
     Cancelled {
         /// The draw.
         draw: DrawId,
-        /// The pick, which the proof shows.
-        sealed: SealedPick,
+        /// The pick, which the proof shows; `None` without its outside value.
+        sealed: Option<SealedPick>,
         /// The reason, which is public.
         reason: Arc<str>,
     },

@@ -1,13 +1,13 @@
 //! The life cycle of a draw: standby, start, reveal, announcement; and its cancellation, voiding
 //! and redraw.
 //!
-//! Two promises hold here. A pick is made once: starting the same draw again gives the same draw,
+//! Two promises hold here. A draw is locked once: starting the same draw again gives the same draw,
 //! and a draw that was called off, by cancellation or by a reset of draws, stays in the proof. And
 //! no draw starts before the previous one is announced.
 
 use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw, Show};
-use super::fact::{Cause, SealedPick, VoidReason};
-use super::pick::pick;
+use super::fact::{Cause, VoidReason};
+use super::proof::OutsideRule;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Pool, Refusal, Status, Timestamp};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Standby))
     }
 
-    /// Picks the winners in secret. A retry while the draw is pending gives the pending draw.
+    /// Locks a draw. A retry while the draw is pending gives the pending draw.
     pub(super) fn start(&self, at: Timestamp, request: &DrawRequest, entropy: EntropySource<'_>) -> Result<Decision, Refusal> {
         let spec = request.resolve(&self.prizes)?;
         match self.pending_draw() {
@@ -43,10 +43,10 @@ impl Event {
     /// Reveals the pending draw. A planned show ends its length after `at`.
     pub(super) fn reveal(&self, at: Timestamp, show: Show) -> Result<Decision, Refusal> {
         let pending = self.pending_draw().ok_or(Refusal::NothingToReveal)?;
+        let sealed = pending.sealed.clone().ok_or(Refusal::WaitingForOutside)?;
         let length_ms = (show == Show::Planned).then(|| i64::from(pending.spec.show_length_ms()));
         let show_at = length_ms.map(|length_ms| Timestamp(at.0 + length_ms));
-        let revealed = Fact::Revealed { draw: pending.id, sealed: pending.sealed.clone(), show_at };
-        Ok(Decision::new([revealed], Outcome::Revealed(pending.id)))
+        Ok(Decision::new([Fact::Revealed { draw: pending.id, sealed, show_at }], Outcome::Revealed(pending.id)))
     }
 
     /// Reveals this draw and no other. A revealed draw is answered as it is, since two operators
@@ -123,8 +123,9 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Voided { redraw: Some(redraw) }))
     }
 
-    /// Starts and reveals a draw in one call. A retry with the same request key gives the existing
-    /// draw: the key is a fact, so this holds across a crash, and until a reset.
+    /// Starts and reveals a draw in one call, which an event with outside values refuses. A retry
+    /// with the same request key gives the existing draw: the key is a fact, so this holds across a
+    /// crash, and until a reset.
     pub(super) fn draw_at_once(
         &self,
         at: Timestamp,
@@ -137,34 +138,40 @@ impl Event {
         }
         self.require_no_pending_draw()?;
         self.require_current(request)?;
+        if self.settings.outside != OutsideRule::None {
+            return Err(Refusal::WaitingForOutside);
+        }
         let spec = DrawRequest { mode: Some(Mode::List), ..request.clone() }.resolve(&self.prizes)?;
         let (mut facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, entropy)?;
         let Some(Fact::Started { sealed, request: key, .. }) = facts.last_mut() else {
             unreachable!("the start is the last fact")
         };
         *key = request.request;
-        let sealed = sealed.clone();
+        let sealed = sealed.clone().expect("a draw without an outside value is picked at its start");
         facts.push(Fact::Revealed { draw, sealed, show_at: None });
         Ok(Decision::new(facts, Outcome::Revealed(draw)))
     }
 
-    /// The facts `first`, then the start of a draw of `spec`, picked from the pool as it is after
+    /// The facts `first`, then the start of a draw of `spec`, locked with the pool as it is after
     /// `first`.
     fn start_after(
         &self,
         at: Timestamp,
-        first: Vec<Fact>,
+        mut first: Vec<Fact>,
         spec: DrawSpec,
         redraw_of: Option<(DrawId, Number)>,
         entropy: EntropySource<'_>,
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
-        let event = self.after(at, &first);
+        let mut event = self.after(at, &first);
         let pool = event.pool_for(&spec, redraw_of)?;
-        let entropy = entropy();
-        let picks = pick(&pool, spec.winner_count, &entropy).into();
+        if let Some(begun) = event.missing_chain(entropy) {
+            event.apply(at, &begun);
+            first.push(begun);
+        }
         let draw = DrawId(event.next_draw);
-        let sealed = SealedPick { entropy, picks };
-        let started = Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of, request: None };
+        let (lock, sealed) = event.lock(at, draw, &spec, redraw_of, &pool);
+        let (spec, pool, lock) = (Arc::new(spec), Arc::new(pool), Some(lock));
+        let started = Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
     }
 
@@ -242,9 +249,9 @@ mod tests {
     fn a_double_click_on_start_picks_once() {
         let mut fixture = EventFixture::with(50);
         let first = fixture.start("TV", Slot, 1).unwrap();
-        let picks = fixture.event.pending_draw().unwrap().sealed.picks.clone();
+        let picks = fixture.event.pending_draw().unwrap().sealed.clone().unwrap().picks;
         assert_eq!(fixture.start("TV", Slot, 1), Ok(first));
-        assert_eq!(fixture.event.pending_draw().unwrap().sealed.picks, picks);
+        assert_eq!(fixture.event.pending_draw().unwrap().sealed.clone().unwrap().picks, picks);
         assert_eq!(fixture.start("Car", Slot, 1), Err(Refusal::DrawInProgress(first)));
         assert_eq!(fixture.execute(Command::Standby(draw_request("Car", Slot, 1))), Err(Refusal::DrawInProgress(first)));
         assert_eq!(fixture.execute(Command::DrawAtOnce(draw_request("Car", List, 1))), Err(Refusal::DrawInProgress(first)));
@@ -388,7 +395,11 @@ mod tests {
         assert!(fixture.event.draw(draw.id).unwrap().seats[0].voided.is_none());
         assert_eq!(fixture.void(&draw, Number(7), VoidReason::Absent, Redraw::No), Err(Refusal::NotAWinner));
         fixture.void(&draw, Number(1), VoidReason::OperatorError, Redraw::Yes).unwrap();
-        assert_eq!(fixture.event.pending_draw().unwrap().sealed.picks[..], [Number(1)], "an operator's error excludes nobody");
+        assert_eq!(
+            fixture.event.pending_draw().unwrap().sealed.as_ref().unwrap().picks[..],
+            [Number(1)],
+            "an operator's error excludes nobody"
+        );
     }
 
     #[test]

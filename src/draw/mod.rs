@@ -5,7 +5,7 @@
 //! refuses it. Time and entropy are arguments, so that a test, a replay and a live event run the
 //! same code. This module knows no I/O, clock, lock, JSON or hash order.
 //!
-//! Read [`event`] first, then [`decide`], then [`pick`].
+//! Read [`event`] first, then [`decide`], then [`pick`] and [`proof`].
 
 mod apply;
 mod chunked;
@@ -13,9 +13,11 @@ pub mod command;
 pub mod decide;
 pub mod event;
 pub mod fact;
-mod lifecycle;
+pub mod lifecycle;
+mod locking;
 pub mod pick;
 pub mod prize;
+pub mod proof;
 mod refusal;
 #[cfg(test)]
 pub(crate) mod sample;

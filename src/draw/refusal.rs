@@ -56,6 +56,15 @@ pub enum Refusal {
     /// A reveal without a pending draw.
     #[error("nothing is pending")]
     NothingToReveal,
+    /// A reveal of a draw whose outside value is not here.
+    #[error("the draw waits for its outside value")]
+    WaitingForOutside,
+    /// Another outside value for a draw that has one.
+    #[error("the draw has another outside value")]
+    OutsideGiven,
+    /// An outside value for a draw that takes none.
+    #[error("the draw takes no outside value")]
+    NoOutsideValue,
     /// A completion without a revealed draw.
     #[error("there is nothing to complete")]
     NothingToComplete,
@@ -145,6 +154,9 @@ impl Refusal {
             | Refusal::NothingToCancel => "DRAW_FAILED",
             Refusal::DrawInProgress(_) => "DRAW_IN_PROGRESS",
             Refusal::NothingToReveal => "REVEAL_FAILED",
+            Refusal::WaitingForOutside => "WAITING_FOR_OUTSIDE",
+            Refusal::OutsideGiven => "OUTSIDE_GIVEN",
+            Refusal::NoOutsideValue => "NO_OUTSIDE_VALUE",
             Refusal::NothingToComplete => "COMPLETE_FAILED",
             Refusal::NotAWinner => "NOT_A_WINNER",
             Refusal::Outdated => "DRAW_OUTDATED",

@@ -47,7 +47,15 @@ impl Sample {
         self.last = Some((draw, sealed.clone()));
         self.apply(
             20_000,
-            Fact::Started { draw, spec: Arc::new(spec), pool: Arc::new(pool), sealed, redraw_of: None, request: None },
+            Fact::Started {
+                draw,
+                spec: Arc::new(spec),
+                pool: Arc::new(pool),
+                sealed: Some(sealed),
+                lock: None,
+                redraw_of: None,
+                request: None,
+            },
         )
     }
 
@@ -63,7 +71,7 @@ impl Sample {
 
     /// Cancels the last draw.
     pub(crate) fn cancelled(self, reason: &str) -> Self {
-        self.apply_to_last(35_000, |draw, sealed| Fact::Cancelled { draw, sealed, reason: reason.into() })
+        self.apply_to_last(35_000, |draw, sealed| Fact::Cancelled { draw, sealed: Some(sealed), reason: reason.into() })
     }
 
     /// Voids the first seat of the last draw.

@@ -266,7 +266,7 @@ mod tests {
             assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, first, keeps_address: false }));
         }
         let pending = fixture.start("Mug", Slot, 1).unwrap();
-        let next = fixture.event.pending_draw().unwrap().sealed.picks[0];
+        let next = fixture.event.pending_draw().unwrap().sealed.as_ref().unwrap().picks[0];
         fixture.execute(Command::Reveal(Show::Open)).unwrap();
         assert_eq!(
             fixture.execute(hand_in(WinSelector::Draw(pending), next)),

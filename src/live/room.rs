@@ -43,6 +43,8 @@ pub struct Documents {
     pub results: OnceLock<Bytes>,
     /// The proof of each pick.
     pub proof: OnceLock<Bytes>,
+    /// The proof with the hash of every registration.
+    pub proof_with_leaves: OnceLock<Bytes>,
 }
 
 /// One event's live state. Dropping it frees the snapshot; its peers hold it, and are closed before

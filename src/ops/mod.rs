@@ -4,8 +4,8 @@
 //! [`config`] is read by everything here and by nothing below. [`server`] opens the layers in order
 //! and closes them in reverse; [`supervisor`] is systemd's side of it, [`limits`] the limit on open
 //! files, [`admin_token`] the operator's secret, [`lan`] and [`banner`] what a start prints.
-//! [`healthcheck`], [`doctor`] and [`licences`] are subcommands; [`logs`] is for all. Nothing in
-//! this module answers a request.
+//! [`healthcheck`], [`doctor`], [`licences`] and [`verify`] are subcommands; [`logs`] is for all.
+//! Nothing in this module answers a request.
 
 pub mod admin_token;
 pub mod banner;
@@ -18,3 +18,4 @@ pub mod limits;
 pub mod logs;
 pub mod server;
 pub mod supervisor;
+pub mod verify;

@@ -146,7 +146,7 @@ impl Sequencer {
             return Err(Rejection::TooManyEvents { max: self.limits.events_max });
         }
         let (session, epoch) = (chance::session_id(), chance::epoch());
-        let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes)?;
+        let facts = open_event(id.clone(), settings.clone(), session, epoch, prizes, &mut chance::entropy)?;
         let mut change = Change::of(None);
         let mut working = WorkingState::new(Event::new(id.clone(), settings, session, epoch, batch.at));
         facts.iter().for_each(|fact| working.apply(batch.at, fact, &mut change.outgoing));

@@ -456,7 +456,8 @@ mod tests {
     #[test]
     fn a_deleted_event_leaves_no_trace_and_its_name_is_free() {
         let (data, mut journal) = open_journal();
-        let marked = entry("gala", 5, Fact::Cancelled { draw: DrawId(1), sealed: sealed_pick(), reason: "tell-tale".into() });
+        let marked =
+            entry("gala", 5, Fact::Cancelled { draw: DrawId(1), sealed: Some(sealed_pick()), reason: "tell-tale".into() });
         journal
             .commit(&[opened("gala"), opened("picnic"), registered("gala", 1), marked, details_received("gala", 7, 9)])
             .unwrap();

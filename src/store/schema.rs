@@ -120,7 +120,7 @@ mod tests {
         let spec =
             DrawSpec { prize_id: None, prize_name, prize_rank: draw, prize_grade: None, prize_image: None, mode, winner_count };
         let (spec, pool) = (spec.into(), Pool::new(9).into());
-        Fact::Started { draw: DrawId(draw), spec, pool, sealed: sealed(picks), redraw_of: None, request: None }
+        Fact::Started { draw: DrawId(draw), spec, pool, sealed: Some(sealed(picks)), lock: None, redraw_of: None, request: None }
     }
 
     fn revealed(draw: u32, picks: &[u32]) -> Fact {
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn draws_show_numbers_from_their_reveal_on() {
-        let cancelled = Fact::Cancelled { draw: DrawId(1), sealed: sealed(&[8]), reason: "wrong prize".into() };
+        let cancelled = Fact::Cancelled { draw: DrawId(1), sealed: Some(sealed(&[8])), reason: "wrong prize".into() };
         let whole = vec![started(2, "TV", &[5, 3]), revealed(2, &[5, 3]), announced(2), Fact::Reset { session: None }];
         let after = vec![started(3, "Tea", &[4]), revealed(3, &[4]), started(4, "Car", &[6])];
         let facts = [vec![opened(), started(1, "Cup", &[8]), cancelled], whole, after].concat();

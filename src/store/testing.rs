@@ -73,7 +73,11 @@ pub fn started(event: &str) -> JournalEntry {
         winner_count: 1,
     };
     let (spec, pool) = (spec.into(), Pool::new(9).into());
-    entry(event, 3, Fact::Started { draw: DrawId(1), spec, pool, sealed: sealed_pick(), redraw_of: None, request: None })
+    entry(
+        event,
+        3,
+        Fact::Started { draw: DrawId(1), spec, pool, sealed: Some(sealed_pick()), lock: None, redraw_of: None, request: None },
+    )
 }
 
 /// An announced draw 1 of one winner, who submitted details at this time.

@@ -7,6 +7,7 @@ use super::{entry_code, text_frame};
 use crate::base::clock::rfc3339;
 use crate::draw::event::EntryCode;
 use crate::draw::fact::{Fact, VoidReason};
+use crate::draw::proof::Words;
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
 use serde::Serialize;
@@ -33,10 +34,16 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
             vec![numbers.next("draw_voided", Voided { draw_id: None, draw_number: None, reason: "cancelled" })]
         }
         Fact::Started { draw, .. } => vec![numbers.next("draw_started", StartedDraw::of(draw_of(draw)))],
+        Fact::OutsideReceived { draw, words, .. } => {
+            let received = OutsideReceived { draw_id: draw.0, outside_value: words.as_str() };
+            vec![numbers.next("outside_received", received)]
+        }
         Fact::Revealed { draw, .. } => vec![OutgoingFrame::Operators(typed("winner_revealed", RevealedDraw::of(draw_of(draw))))],
         Fact::Announced { draw, .. } => {
             let result = RevealedDraw::of(draw_of(draw));
-            vec![numbers.next("winner_announced", &result), numbers.next("draw_complete", &result)]
+            let seed = draw_of(draw).disclosed_seed().map(|seed| data_encoding::HEXLOWER.encode(&seed.0));
+            let announced = Announced { draw: &result, seed };
+            vec![numbers.next("winner_announced", &announced), numbers.next("draw_complete", &announced)]
         }
         Fact::Cancelled { draw, reason, .. } => {
             vec![numbers.next("draw_voided", Voided { draw_id: Some(draw.0), draw_number: None, reason })]
@@ -57,6 +64,7 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
         }
         Fact::PhaseChanged { phase } => vec![numbers.next("notice", notice(*phase))],
         Fact::Opened { .. }
+        | Fact::ChainBegun { .. }
         | Fact::SettingsChanged { .. }
         | Fact::PrizeAdded { .. }
         | Fact::PrizeChanged { .. }
@@ -165,11 +173,24 @@ pub(super) struct StartedDraw<'a> {
     draw_id: u32,
     #[serde(flatten)]
     prize: PrizeFields<'a>,
-    /// Commitment to the entropy: published once the pick is made, and checked against the proof
-    /// afterwards.
-    commitment: String,
+    /// Commitment to the entropy of a draw from before locks: published once the pick is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commitment: Option<String>,
+    #[serde(flatten)]
+    lock: Option<LockView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redraw_of: Option<u32>,
+}
+
+/// A lock, as everyone may know it before the winners are known.
+#[derive(Serialize)]
+struct LockView<'a> {
+    /// The hash of the whole lock, which the proof must lead to afterwards.
+    head: String,
+    pool_size: u32,
+    outside: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_value: Option<&'a str>,
 }
 
 impl<'a> StartedDraw<'a> {
@@ -177,7 +198,13 @@ impl<'a> StartedDraw<'a> {
         Self {
             draw_id: draw.id.0,
             prize: PrizeFields::of(&draw.spec),
-            commitment: data_encoding::HEXLOWER.encode(&draw.commitment()),
+            commitment: draw.commitment().map(|commitment| data_encoding::HEXLOWER.encode(&commitment)),
+            lock: draw.lock.as_ref().map(|lock| LockView {
+                head: data_encoding::HEXLOWER.encode(&lock.head),
+                pool_size: draw.pool.size,
+                outside: lock.outside.name(),
+                outside_value: draw.words.as_ref().map(Words::as_str),
+            }),
             redraw_of: draw.redraw_of.map(|(draw, _)| draw.0),
         }
     }
@@ -194,6 +221,27 @@ pub(super) struct RevealedDraw<'a> {
     /// The time at which every page shows the winners.
     #[serde(skip_serializing_if = "Option::is_none")]
     show_at: Option<String>,
+    /// The confirmation code, which people compare between the stage and a phone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outside_value: Option<&'a str>,
+}
+
+/// An announced draw, with the seed that its proof uses.
+#[derive(Serialize)]
+struct Announced<'a> {
+    #[serde(flatten)]
+    draw: &'a RevealedDraw<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<String>,
+}
+
+/// The outside value of a draw.
+#[derive(Serialize)]
+struct OutsideReceived<'a> {
+    draw_id: u32,
+    outside_value: &'a str,
 }
 
 impl<'a> RevealedDraw<'a> {
@@ -204,6 +252,8 @@ impl<'a> RevealedDraw<'a> {
             winners: draw.winners().map(|number| number.0).collect(),
             drawn_at: draw.revealed_at.map(rfc3339),
             show_at: draw.show_at.map(rfc3339),
+            code: draw.confirmation_code(),
+            outside_value: draw.words.as_ref().map(Words::as_str),
         }
     }
 
@@ -343,7 +393,7 @@ mod tests {
         let draw = event.pending_draw().unwrap();
         let sealed = SealedPick { entropy: Entropy([0xab; 32]), picks: [Number(3)].into() };
         let (spec, pool) = (draw.spec.clone(), draw.pool.clone());
-        let fact = Fact::Started { draw: draw.id, spec, pool, sealed, redraw_of: None, request: None };
+        let fact = Fact::Started { draw: draw.id, spec, pool, sealed: Some(sealed), lock: None, redraw_of: None, request: None };
         let started = frames(&event, &fact);
         assert_eq!((started.len(), started[0].0), (1, "everyone"));
         let text = started[0].1.to_string();

@@ -13,8 +13,8 @@ mod telephone;
 pub use claim_code::claim_code;
 pub(crate) use draws::QUANTITY_MAX;
 pub use draws::{
-    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, PrizeBody, PrizeOrder, Reset, StageChange, UndoHandOver,
-    Void, Wipe, desk, win_selector,
+    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PrizeBody, PrizeOrder, Reset, StageChange,
+    UndoHandOver, Void, Wipe, desk, win_selector,
 };
 
 use super::parse::Invalid;
@@ -22,6 +22,7 @@ use super::view::phase_named;
 use crate::draw::command::{EligibilityPatch, SettingsPatch};
 use crate::draw::decide::{PARTICIPANTS_MAX, PRIZES_MAX};
 use crate::draw::event::EntryCode;
+use crate::draw::proof::OutsideRule;
 use crate::draw::{Epoch, EventId, Phase, Prize, PrizeId};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::Deserialize;
@@ -147,6 +148,8 @@ pub struct NewEvent {
     /// The first prizes.
     #[serde(default)]
     pub prizes: Vec<PrizeBody>,
+    /// The name of the rule for outside values; `none` without one.
+    pub outside: Option<String>,
 }
 
 /// `PATCH /admin/events/{event_id}`. A missing field changes nothing.
@@ -166,6 +169,8 @@ pub struct EventChange {
     pub privacy_purpose: Option<String>,
     /// The event is for practice, which cannot change.
     pub rehearsal: Option<bool>,
+    /// The name of the rule for outside values.
+    pub outside: Option<String>,
 }
 
 /// `POST phase`
@@ -229,6 +234,7 @@ impl EventChange {
             weights: self.weights,
             consent_text: self.consent_text.map(consent_text).transpose()?,
             privacy_purpose: self.privacy_purpose.map(privacy_purpose).transpose()?,
+            outside: self.outside.as_deref().map(outside).transpose()?,
             rehearsal: self.rehearsal,
         })
     }
@@ -289,6 +295,11 @@ pub fn title(title: &str) -> Result<Arc<str>, Invalid> {
 /// A consent text; `None` for an empty one.
 pub fn consent_text(text: String) -> Result<Option<Arc<str>>, Invalid> {
     paragraphs("consent_text", text, CONSENT_CHARS_MAX)
+}
+
+/// The rule for outside values of that name.
+pub fn outside(name: &str) -> Result<OutsideRule, Invalid> {
+    OutsideRule::named(name).ok_or_else(|| Invalid::field("outside", one_of(OutsideRule::ALL.map(OutsideRule::name))))
 }
 
 /// The purpose of winners' details; `None` for an empty one.

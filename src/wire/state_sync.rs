@@ -48,6 +48,9 @@ pub fn text(event: &Event, seq: u64, connections: u32, role: Role, phone: Option
             current: current(event, audience),
             results,
             last_draw_id: event.last_draw_id().0,
+            outside: event.settings.outside.name(),
+            anchor: event.chain.as_ref().map(|chain| data_encoding::HEXLOWER.encode(&chain.anchor)),
+            head: event.last_lock().map(|lock| data_encoding::HEXLOWER.encode(&lock.head)),
             privacy: phone.map(|phone| Privacy::of(event, phone)),
             you: phone.map(|phone| You::of(event, phone)),
             seq,
@@ -78,6 +81,11 @@ struct StateSync<'a> {
     current: Option<Current<'a>>,
     results: Vec<ResultView<'a>>,
     last_draw_id: u32,
+    outside: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     privacy: Option<Privacy<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,13 +4,14 @@
 //! other module is named for what it tests.
 
 mod access;
-mod chromium;
+pub mod chromium;
 mod console;
 mod entry;
 mod instant;
 mod lists;
 mod people;
 mod phone;
+mod proof;
 mod stage;
 mod text;
 mod whole_event;

@@ -16,6 +16,7 @@ const SENT: &[&str] = &[
     "state_sync",
     "draw_standby",
     "draw_started",
+    "outside_received",
     "entry_code",
     "winner_revealed",
     "winner_announced",

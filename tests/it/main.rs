@@ -47,6 +47,7 @@ mod participants;
 mod pictures;
 mod planted_faults;
 mod prizes;
+mod proof;
 mod recovery;
 mod refusals;
 mod registration;

@@ -8,9 +8,10 @@ mod harness;
 mod model;
 
 use harness::{PARTICIPANTS_MAX, Writer};
-use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show};
+use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, SettingsPatch, Show};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::VoidReason;
+use luckydraw::draw::proof::{OutsideRule, Words};
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
 use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
@@ -47,6 +48,8 @@ struct Simulation {
     model: Model,
     random: Random,
     keys: u64,
+    /// Draws that start now wait for the hall's words.
+    is_hall: bool,
 }
 
 impl Simulation {
@@ -55,7 +58,8 @@ impl Simulation {
             0..28 => self.register(),
             28..43 => self.start(),
             43..55 => self.reveal(),
-            55..60 => self.draw_at_once(),
+            55..58 => self.draw_at_once(),
+            58..60 => self.set_outside(),
             60..68 => self.complete(),
             68..71 => self.cancel(),
             71..79 => self.void(),
@@ -110,7 +114,30 @@ impl Simulation {
         }
     }
 
+    /// Draws of the event wait for the hall's words, or no longer.
+    fn set_outside(&mut self) {
+        self.is_hall = self.random.below(2) == 0;
+        let outside = Some(if self.is_hall { OutsideRule::Hall } else { OutsideRule::None });
+        self.writer.execute(Command::ChangeSettings(SettingsPatch { outside, ..SettingsPatch::default() })).unwrap();
+    }
+
+    /// Gives the pending draw its words, as one or both consoles do.
+    fn give_words(&mut self, draw: DrawId) {
+        let (first, other) = (Words::parse("red7").unwrap(), Words::parse("red8").unwrap());
+        assert_eq!(self.writer.execute(Command::Reveal(Show::Open)).err().as_ref().and_then(code), Some("WAITING_FOR_OUTSIDE"));
+        self.crash();
+        self.writer.execute(Command::GiveOutside { draw, words: first.clone() }).unwrap();
+        self.crash();
+        let again = self.writer.execute(Command::GiveOutside { draw, words: other });
+        assert_eq!(again.err().as_ref().and_then(code), Some("OUTSIDE_GIVEN"));
+        self.writer.execute(Command::GiveOutside { draw, words: first }).unwrap();
+    }
+
     fn reveal(&mut self) {
+        let pending = self.writer.snapshot().event.pending_draw().cloned();
+        if let Some(draw) = pending.filter(|draw| draw.waits_for_outside()) {
+            self.give_words(draw.id);
+        }
         let answer = self.writer.execute(Command::Reveal(Show::Open));
         match &self.model.pending {
             Some(pending) => self.model.reveal(&winners(&answer.unwrap(), DrawId(pending.draw))),
@@ -121,7 +148,8 @@ impl Simulation {
     fn draw_at_once(&mut self) {
         let (prize, count) = self.random.one_of(&[("Mug", 2), ("Sock", 3)]);
         let lacking = || self.model.lacks(prize, count).then_some("DRAW_FAILED");
-        let refused = self.model.pending.as_ref().map_or_else(lacking, |_| Some("DRAW_IN_PROGRESS"));
+        let waits = || if self.is_hall { Some("WAITING_FOR_OUTSIDE") } else { lacking() };
+        let refused = self.model.pending.as_ref().map_or_else(waits, |_| Some("DRAW_IN_PROGRESS"));
         match self.writer.execute(Command::DrawAtOnce(draw_request(prize, Mode::List, count))) {
             Ok(accepted) => {
                 assert_eq!(refused, None, "{prize} should have been refused");
@@ -242,7 +270,9 @@ impl Simulation {
     }
 
     fn crash(&mut self) {
+        let pending = self.writer.snapshot().event.pending_draw().cloned();
         self.writer.crash();
+        assert_eq!(self.writer.snapshot().event.pending_draw().cloned(), pending, "the same draw, lock and pick");
         let kept = self.writer.details();
         assert!(kept.iter().all(|details| details.name == format!("{} of {}", details.number.0, details.draw.0)));
         let kept: BTreeSet<_> = kept.iter().map(|details| (details.draw.0, details.number.0)).collect();
@@ -346,7 +376,8 @@ fn every_simulated_event_agrees_with_the_model() {
     let seeds: u64 = std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
     for seed in 0..seeds {
         eprintln!("seed {seed}");
-        let mut simulation = Simulation { writer: Writer::start(), model: Model::default(), random: Random(seed), keys: 0 };
+        let mut simulation =
+            Simulation { writer: Writer::start(), model: Model::default(), random: Random(seed), keys: 0, is_hall: false };
         for _ in 0..STEPS {
             simulation = simulation.step();
         }

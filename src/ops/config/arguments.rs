@@ -26,6 +26,8 @@ pub enum Subcommand {
     Doctor { json: bool },
     /// Make or restore a copy.
     Backup(BackupCommand),
+    /// Check a proof file, and a phone's receipt against it.
+    Verify { proof: PathBuf, receipt: Option<PathBuf> },
     /// Print the licences of all that is in the binary.
     Licences,
 }
@@ -64,6 +66,7 @@ pub fn command() -> Command {
                 .arg(json),
         )
         .subcommands(backup_commands())
+        .subcommand(verify_command())
         .subcommand(Command::new("licences").about("Print the licences of this program and of every package in it"))
 }
 
@@ -88,6 +91,13 @@ fn backup_commands() -> [Command; 4] {
             .about("Import an exported event; the server must not run")
             .args([path(Arg::new("file"), "FILE").required(true), rename.help("Import it under this name; not set: its own")]),
     ]
+}
+
+fn verify_command() -> Command {
+    let path = |name: &'static str| Arg::new(name).value_name("FILE").value_parser(value_parser!(PathBuf));
+    Command::new("verify")
+        .about("Check a proof without any server: exit code 0 if it holds, 1 if not, 2 if there is none to read")
+        .args([path("proof").required(true), path("receipt").long("receipt").help("A phone's receipt, from its verify page")])
 }
 
 fn parse_event(text: &str) -> Result<EventId, String> {
@@ -117,6 +127,7 @@ pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
         "import" => {
             Subcommand::Backup(BackupCommand::Import { file: required(&mut own, "file"), as_event: own.remove_one("as") })
         }
+        "verify" => Subcommand::Verify { proof: required(&mut own, "proof"), receipt: own.remove_one("receipt") },
         other => unreachable!("{other} is not a subcommand above"),
     };
     (subcommand, own)

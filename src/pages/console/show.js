@@ -31,14 +31,17 @@ const CALLS = {
   reveal: 'draw/reveal',
   complete: 'draw/complete',
 };
+/** The calls, and the step that asks for the hall's words first. */
+const STEPS = [...Object.keys(CALLS), 'outside'];
 const STEP_OF_STATUS = { standby: 'start', started: 'reveal', revealed: 'complete' };
 
 /**
- * The next step; only those in CALLS can be taken. Without a current draw, the chosen prize is put
+ * The next step; only those in STEPS can be taken. Without a current draw, the chosen prize is put
  * on standby.
  */
 function nextStep({ current, phase }, chosen) {
   if (phase === 'closed') return 'closed';
+  if (current?.status === 'started' && current.outside === 'hall' && !current.outside_value) return 'outside';
   if (current) return STEP_OF_STATUS[current.status];
   if (!chosen) return 'choose';
   return chosen.remaining === 0 ? 'exhausted' : 'standby';
@@ -175,8 +178,9 @@ export class Tab {
   async step() {
     const { app } = this;
     const step = nextStep(app.state, this.chosen);
-    if (!CALLS[step] || this.isBusy || this.isPaused() || this.isPlaying()) return;
+    if (!STEPS.includes(step) || this.isBusy || this.isPaused() || this.isPlaying()) return;
     if (step === 'reveal' && !(await this.stages.confirmReveal())) return;
+    if (step === 'outside') return this.giveWords();
     await this.take(step);
   }
 
@@ -229,6 +233,22 @@ export class Tab {
     clearTimeout(this.holdTimer);
     this.holdTimer = null;
     delete this.announceButton.dataset.held;
+  }
+
+  /** Takes the words that the hall called out, reads them back, and sends them. */
+  async giveWords() {
+    const { app } = this;
+    const { t } = app;
+    const { draw_id } = app.state.current;
+    const typed = await app.ask({
+      title: t('wordsTitle'),
+      text: t('wordsText'),
+      yes: t('wordsCheck'),
+      fields: [{ name: 'words', label: t('words'), value: '', maxLength: 100 }],
+    });
+    const words = typed?.words.normalize('NFC').replaceAll(' ', '').toLowerCase();
+    if (!words || !(await app.ask({ title: `‘${words}’`, text: t('wordsReadBack'), yes: t('wordsSend') }))) return;
+    await app.attempt(() => app.call('POST', 'draw/outside', { draw_id, words }), t('did_outside'));
   }
 
   /** Takes a step. A refusal that names the most possible winners sets their number to it. */
@@ -306,7 +326,7 @@ export class Tab {
     const isPlaying = this.isPlaying();
     this.stepButton.textContent = this.isBusy ? t('working') : isPlaying ? t('playing', this.secondsLeft()) : t(`step_${step}`, this.chosen?.prize_name ?? '');
     this.stepButton.dataset.step = isPlaying ? 'playing' : step;
-    this.stepButton.disabled = !CALLS[step] || this.isBusy || isPlaying || this.isPaused();
+    this.stepButton.disabled = !STEPS.includes(step) || this.isBusy || isPlaying || this.isPaused();
     this.announceButton.textContent = t('announceNow');
     this.announceButton.hidden = !isPlaying;
     clearTimeout(this.countdown);

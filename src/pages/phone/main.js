@@ -31,6 +31,8 @@ const model = {
   privacy: null,
   wins: null,
   selectedWin: null,
+  /** What this phone checked itself of the last draw. */
+  checked: { code: null, place: null },
   isFormSkipped: false,
   isCorrecting: false,
   voided: null,
@@ -59,6 +61,8 @@ let connection = null;
 /** The part of the page for winners: a promise of it once loading began, and the part itself. */
 let loading = null;
 let winnerPart = null;
+/** A promise of the part that keeps the proof. */
+let proof = null;
 let shownView = null;
 let celebratedDraw = null;
 let hasLanded = false;
@@ -198,14 +202,16 @@ function handleFrame(frame) {
       break;
   }
   model.state = applyFrame(model.state, frame);
-  if (model.state.current) keepCommitment(model.state);
+  keepProof(frame);
   show();
 }
 
-/** Keeps what the draw commits to; the number comes before this part of the page. */
-async function keepCommitment({ event_session_id: session, current }) {
-  const { storeCommitment } = await import("../shared/commitments.js");
-  storeCommitment(model.event, session, current);
+/** Hands a frame to the part that keeps the proof, which loads with the first one. */
+function keepProof(frame) {
+  const { state, ticket } = model;
+  proof ??= import("./proof.js").then(({ Proof }) => new Proof(model, show));
+  // A phone without that part still has its number and its wins.
+  proof.then((part) => part.apply(frame, state, ticket)).catch(() => {});
 }
 
 function applyNotice(code) {

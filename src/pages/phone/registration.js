@@ -20,7 +20,8 @@ const attemptKey = (event) => `try.${event}`;
 const passKey = (event) => `pass.${event}`;
 
 /**
- * The ticket stored for this event, or null: { token, number, recovery, session, since, replaces }.
+ * The ticket stored for this event, or null: { token, number, recovery, session, since, receipt,
+ * replaces }. `receipt`: the key of the registration.
  * `since`: the last draw before it, in which it took no part; `replaces`: the number that a restore
  * of the server took from this phone, if any.
  */
@@ -92,6 +93,7 @@ function storeTicket(event, data, since, replaces = null) {
     recovery: data.recovery_code,
     session: data.event_session_id,
     since: data.is_existing ? 0 : since,
+    receipt: data.receipt,
     replaces: replaces === data.draw_number ? null : replaces,
   };
   const isStored = storage.set(ticketKey(event), ticket);

@@ -58,6 +58,7 @@ export function render(model, t) {
     renderTicket(model, t);
     renderNow(model, view, t);
     renderWon(model, t);
+    renderProof(model, view, t);
   }
   return view;
 }
@@ -154,6 +155,14 @@ function renderNow({ state, ticket }, view, t) {
     setText('now-title', t(isOver ? 'overTitle' : isWinner ? 'wonMore' : 'waitingTitle'));
     setText('now-text', t(isOver ? 'overText' : 'waitingText'));
   }
+}
+
+/** What this phone checked itself: its place in the locked list, or the code of the last draw. */
+function renderProof({ checked: { place, code }, ticket }, view, t) {
+  const isRunning = view === 'suspense' && place;
+  const text = isRunning ? t(place.isIn ? 'placeIn' : 'placeOut', digits(ticket.number)) : code ? t('code', `${code.slice(0, 4)} ${code.slice(4)}`) : '';
+  setShown('proof', text !== '');
+  setText('proof', text);
 }
 
 function renderWon({ wins, ticket }, t) {

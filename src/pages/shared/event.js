@@ -34,6 +34,11 @@ export function applyFrame(state, frame) {
       return { ...state, current: { ...drawIn(frame), status: 'standby' }, announced: null };
     case 'draw_started':
       return { ...state, current: { ...drawIn(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id };
+    case 'outside_received': {
+      const { current } = state;
+      const isOurs = current?.draw_id === frame.draw_id;
+      return isOurs ? { ...state, current: { ...current, outside_value: frame.outside_value } } : state;
+    }
     case 'winner_revealed':
       return { ...state, current: { ...drawIn(frame), status: 'revealed' } };
     case 'winner_announced':

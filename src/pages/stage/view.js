@@ -92,10 +92,22 @@ function renderDraw({ page }, draw, name, isSettled, t) {
     announced: draw.redraw_of ? 'wonAgain' : 'won',
   };
   setText('caption', t(captions[name] ?? 'ready'));
-  setText('remark', isSettled ? remark(draw, name, page, t) : '');
+  setText('remark', name === 'running' ? lockText(draw, t) : isSettled ? remark(draw, name, page, t) : '');
+}
+
+/** The size of the pool, eight characters of the lock, and the outside value or the call for it. */
+function lockText({ head, pool_size: size, outside, outside_value: value }, t) {
+  if (!head) return '';
+  const lock = t('lock', size.toLocaleString(), `${head.slice(0, 4)} ${head.slice(4, 8)}`);
+  return outside === 'hall' ? `${value ? t('words', value) : t('callWords')} · ${lock}` : lock;
 }
 
 function remark(draw, name, [page, pages], t) {
+  const code = draw.code ? t('codeOf', `${draw.code.slice(0, 4)} ${draw.code.slice(4)}`) : '';
+  return [remarkOf(draw, name, [page, pages], t), code].filter(Boolean).join(' · ');
+}
+
+function remarkOf(draw, name, [page, pages], t) {
   if (draw.draw_mode === 'list' && pages > 1) return `${t('allSeats', draw.winners.length)} · ${t('pageOf', page, pages)}`;
   if (draw.voided?.length > 0) return t('voidedMore');
   return name === 'announced' ? t('wonMore') : '';

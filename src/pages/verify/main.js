@@ -1,33 +1,35 @@
 // The proof page: fetches an event's proof, recomputes every draw and shows the outcome.
 //
-// A commitment that this browser received at the start of a draw is compared with the proof: the
-// result is the one that was fixed then.
+// What this browser heard before the winners were known is compared with the proof: its receipt,
+// and the head in the address, which a stage showed.
 
 import { call } from "../shared/api.js";
-import { storedCommitment } from "../shared/commitments.js";
 import { byId, digits, findEvent, make, setShown, setText } from "../shared/dom.js";
 import { formatTime, translatePage } from "../shared/i18n.js";
+import { storedReceipt } from "../shared/receipt.js";
 import * as storage from "../shared/storage.js";
 import { checkAll, partOf } from "./draws.js";
 import { messages } from "./messages.js";
+import { compare } from "./receipt.js";
 import { isNative } from "./sha256.js";
 
 const FILE_BYTES_MAX = 64 << 20;
 const PROOF_TIMEOUT_MS = 60_000;
 
 /** `state`: opening, checking, none, holds, fails, no-proof, no-event or bad-file. */
-const model = { event: null, session: null, title: '', state: 'opening', checked: [], file: null };
+const model = { event: null, title: '', state: 'opening', checked: [], problems: [], receipt: null, file: null };
+const shownHead = new URLSearchParams(location.hash.slice(1)).get('head');
 const t = translatePage(messages, render);
 
 function render() {
   document.body.dataset.state = model.state;
-  const failed = model.checked.filter((checked) => !holds(checked)).length;
+  const failed = model.checked.filter(({ mismatch }) => mismatch).length;
   const [title, text] = {
     opening: [t('opening'), ''],
     checking: [t('checking'), ''],
     none: [t('none'), t('noneText')],
     holds: [t('allHold', model.checked.length), t('allHoldText')],
-    fails: [t('someFail', failed), t('someFailText')],
+    fails: [failed > 0 ? t('someFail', failed) : t('differs'), t('someFailText')],
     'no-proof': [t('noProof'), t('noProofText')],
     'no-event': [t('noProof'), t('noEventText')],
     'bad-file': [t('badFile'), t('badFileText')],
@@ -37,17 +39,19 @@ function render() {
   setText('verdict-text', text);
   setText('hash-by', t(isNative ? 'hashBrowser' : 'hashOwn'));
   setShown('mine', model.checked.length > 0);
+  byId('problems').replaceChildren(...model.problems.map(([code, ...values]) => make('li', { className: 'wrong' }, t(code, ...values))));
+  setShown('receipt', Boolean(model.receipt));
   byId('draws').replaceChildren(...[...model.checked].reverse().map(drawItem));
 }
 
-function drawItem({ draw, mismatch }) {
+function drawItem({ draw, mismatch, note }) {
   const { draw_id: id, prize_name: name, picks, voided, reason, status } = draw;
-  const verdict = holds({ draw, mismatch }) ? 'holds' : 'fails';
-  const commitment = commitmentStatus(draw);
+  const verdict = mismatch ? 'fails' : 'holds';
   const numbers = (Array.isArray(picks) ? picks : []).map((number) => make('li', {}, digits(number)));
   const number = Number.parseInt(byId('mine-number').value, 10);
   const part = number > 0 && !mismatch ? partOf(draw, number) : null;
-  const time = draw.started_at && `${t('drawnAt')} ${formatTime(draw.started_at)}`;
+  const startedAt = draw.started_at ?? draw.started_at_ms;
+  const time = startedAt && `${t('drawnAt')} ${formatTime(startedAt)}`;
   const facts = [t('from', draw.winner_count, draw.pool_size), time];
   return make(
     'li',
@@ -61,7 +65,9 @@ function drawItem({ draw, mismatch }) {
     make('ul', { className: 'numbers', 'aria-label': t('winners') }, numbers),
     make('p', { className: 'quiet' }, facts.filter(Boolean).join(' · ')),
     part && make('p', { className: `part ${part}` }, t(part)),
-    commitment && make('p', { className: commitment === 'different' ? 'wrong' : 'promise' }, t(commitment)),
+    draw.outside_value && make('p', {}, t('words', draw.outside_value)),
+    draw.code && make('p', { className: 'promise' }, t('code', `${draw.code.slice(0, 4)} ${draw.code.slice(4)}`)),
+    (note || draw.version !== 2 || draw.outside === 'none') && make('p', { className: 'quiet' }, t(note ?? (draw.version === 2 ? 'noOutside' : 'firstVersion'))),
     Array.isArray(voided) && voided.length > 0 && make('p', {}, `${t('voids')}: ${voided.map(voidText).join(', ')}`),
     inputsOf(draw),
   );
@@ -70,10 +76,14 @@ function drawItem({ draw, mismatch }) {
 const voidText = ({ draw_number: number, reason }) => t('voidLine', digits(number), t('reasons')[reason] ?? reason);
 
 /** The inputs of a draw, for people who recompute it themselves. */
-function inputsOf({ entropy, commitment, excluded }) {
-  const rangeText = ([first, last]) => (first === last ? digits(first) : `${digits(first)}–${digits(last)}`);
+function inputsOf({ entropy, commitment, excluded, head, seed, roster_root: root }) {
+  const rangeText = (run) => {
+    const [first, last] = [run].flat();
+    return last === undefined || first === last ? digits(first) : `${digits(first)}–${digits(last)}`;
+  };
   const left = Array.isArray(excluded) && excluded.length > 0 ? excluded.map(rangeText).join(', ') : t('nobody');
-  const pairs = [['entropy', entropy], ['commitment', commitment], ['excluded', left]];
+  const inputs = [['entropy', entropy], ['commitment', commitment], ['head', head], ['seed', seed], ['root', root], ['excluded', left]];
+  const pairs = inputs.filter(([, value]) => value !== undefined);
   return make(
     'details',
     {},
@@ -82,24 +92,48 @@ function inputsOf({ entropy, commitment, excluded }) {
   );
 }
 
-/**
- * Compares the commitment that this browser received at the start: 'same', 'different', or null
- * without one.
- */
-function commitmentStatus({ draw_id: id, commitment }) {
-  const received = model.file ? null : storedCommitment(model.event, model.session, id);
-  return received ? (received === commitment ? 'same' : 'different') : null;
+async function verify(proof) {
+  model.state = 'checking';
+  Object.assign(model, { checked: [], problems: [], receipt: null });
+  render();
+  const { checked, rest, locked } = await checkAll(proof);
+  const problems = rest ? [[rest.code, ...rest.values]] : [];
+  const receipt = receiptFor(proof);
+  if (receipt && !model.file) await withoutCurrent(receipt);
+  if (receipt) problems.push(...compare(receipt, proof, locked));
+  if (shownHead && ![...locked.values()].some(({ head }) => head === shownHead)) problems.push(['otherShown']);
+  Object.assign(model, { checked, problems, receipt });
+  const isWhole = problems.length === 0 && checked.every(({ mismatch }) => !mismatch);
+  model.state = !isWhole ? 'fails' : checked.length === 0 ? 'none' : 'holds';
+  render();
 }
 
-const holds = ({ mismatch, draw }) => !mismatch && commitmentStatus(draw) !== 'different';
+/** The receipt of this browser for the proof's session, as its file has it; null without one. */
+function receiptFor({ event_id: event, event_session_id: session }) {
+  const kept = storedReceipt(event, session);
+  const ticket = storage.get(`ticket.${event}`);
+  const isOurs = ticket?.session === session && ticket.receipt;
+  if (!kept || !isOurs) return null;
+  const { anchor, heads, codes, paths } = kept;
+  const own = { draw_number: ticket.number, receipt: ticket.receipt, anchor, heads: { ...heads }, codes, paths };
+  return { event_id: event, event_session_id: session, ...own };
+}
 
-async function verify(draws) {
-  model.state = 'checking';
-  model.checked = [];
-  render();
-  model.checked = await checkAll(draws);
-  model.state = draws.length === 0 ? 'none' : model.checked.every(holds) ? 'holds' : 'fails';
-  render();
+/** Leaves out the draw that is going on: its proof comes with its announcement. */
+async function withoutCurrent(receipt) {
+  const { state_sync: state } = await call('GET', `/state?event_id=${model.event}`).catch(() => ({}));
+  const current = state?.current?.draw_id;
+  if (current) {
+    delete receipt.heads[current];
+    receipt.paths = receipt.paths.filter(({ draw_id: id }) => id !== current);
+  }
+}
+
+function saveReceipt() {
+  const blob = new Blob([JSON.stringify(model.receipt)], { type: 'application/json' });
+  const link = make('a', { href: URL.createObjectURL(blob), download: 'receipt.json' });
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 async function load() {
@@ -109,8 +143,7 @@ async function load() {
   render();
   try {
     const proof = await call('GET', `/proof?event_id=${model.event}`, { timeoutMs: PROOF_TIMEOUT_MS });
-    model.session = proof.event_session_id;
-    await verify(proof.draws);
+    await verify(proof);
   } catch ({ code }) {
     model.state = code === 'EVENT_NOT_FOUND' ? 'no-event' : 'no-proof';
     render();
@@ -122,9 +155,10 @@ async function readFile(file) {
   try {
     if (file.size > FILE_BYTES_MAX) throw new Error('larger than any proof');
     const proof = JSON.parse(await file.text());
-    const { draws } = proof.data ?? proof;
-    if (!Array.isArray(draws) || !draws.every((draw) => Number.isInteger(draw?.draw_id))) throw new Error('no draws');
-    await verify(draws);
+    const data = proof.data ?? proof;
+    const isProof = Array.isArray(data.draws) && data.draws.every((draw) => Number.isInteger(draw?.draw_id));
+    if (!isProof) throw new Error('no draws');
+    await verify(data);
   } catch {
     model.checked = [];
     model.state = 'bad-file';
@@ -136,6 +170,7 @@ async function start() {
   byId('mine').addEventListener('submit', (submit) => submit.preventDefault());
   byId('mine-number').addEventListener('input', render);
   byId('again').addEventListener('click', load);
+  byId('receipt').addEventListener('click', saveReceipt);
   byId('file').addEventListener('change', ({ target }) => {
     if (target.files.length > 0) readFile(target.files[0]);
     target.value = '';

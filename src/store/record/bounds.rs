@@ -6,6 +6,8 @@
 //! here, where a value enters, and nowhere behind.
 
 use crate::draw::decide::{NUMBER_MAX, PARTICIPANTS_MAX};
+use crate::draw::lifecycle::DRAWS_MAX;
+use crate::draw::proof::Lock;
 use crate::draw::{DrawSpec, Fact, Mode, Number, Pool, Timestamp};
 use crate::store::record::RecordError;
 
@@ -57,15 +59,20 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
         Fact::ParticipantMarked { number, mark } => &[("number", is_number(*number)), ("weight", mark.weight > 0)],
         Fact::ParticipantsRemoved { ranges } => &[("ranges", are_ranges(ranges, NUMBER_MAX))],
         Fact::StandbyShown { spec } => &[("spec", is_spec(spec))],
-        Fact::Started { draw, spec, pool, sealed, redraw_of, .. } => &[
+        Fact::ChainBegun { length, .. } => &[("length", (1..=DRAWS_MAX).contains(length))],
+        Fact::Started { draw, spec, pool, sealed, lock, redraw_of, .. } => &[
             ("draw", is_id(draw.0)),
             ("spec", is_spec(spec)),
             ("pool", is_pool(pool)),
-            ("picks", is_picks(&sealed.picks)),
+            ("picks", sealed.as_ref().is_none_or(|sealed| is_picks(&sealed.picks))),
+            ("lock", lock.as_ref().is_none_or(is_lock)),
             ("redraw_of", redraw_of.is_none_or(|(draw, number)| is_id(draw.0) && is_number(number))),
         ],
-        Fact::Revealed { draw, sealed, .. } | Fact::Cancelled { draw, sealed, .. } => {
+        Fact::OutsideReceived { draw, sealed, .. } | Fact::Revealed { draw, sealed, .. } => {
             &[("draw", is_id(draw.0)), ("picks", is_picks(&sealed.picks))]
+        }
+        Fact::Cancelled { draw, sealed, .. } => {
+            &[("draw", is_id(draw.0)), ("picks", sealed.as_ref().is_none_or(|sealed| is_picks(&sealed.picks)))]
         }
         Fact::Announced { draw, .. } => &[("draw", is_id(draw.0))],
         Fact::SeatVoided { draw, number, .. }
@@ -96,6 +103,10 @@ fn is_number(number: Number) -> bool {
 
 fn is_picks(picks: &[Number]) -> bool {
     picks.len() <= Mode::List.winners_max() as usize && picks.iter().all(|number| is_number(*number))
+}
+
+fn is_lock(lock: &Lock) -> bool {
+    (1..=DRAWS_MAX).contains(&lock.place)
 }
 
 fn is_spec(spec: &DrawSpec) -> bool {

@@ -1,6 +1,7 @@
 //! One example per fact with its record, spelled out as the journals out there hold it.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
+use crate::draw::proof::{Lock, OutsideRule, Seed, Words};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -52,9 +53,14 @@ fn sealed() -> SealedPick {
     SealedPick { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
 }
 
+fn lock(outside: OutsideRule) -> Lock {
+    let (anchor, previous, roster_root, head) = ([0x66; 32], [0; 32], [0x11; 32], [0x22; 32]);
+    Lock { event: gala(), anchor, place: 3, previous, roster_root, outside, head }
+}
+
 fn settings() -> Settings {
     let (consent_text, privacy_purpose) = (Some("사진을\n찍습니다".into()), Some("경품 발송".into()));
-    Settings { consent_text, privacy_purpose, rehearsal: true, ..plain_settings() }
+    Settings { consent_text, privacy_purpose, rehearsal: true, outside: OutsideRule::Hall, ..plain_settings() }
 }
 
 fn plain_settings() -> Settings {
@@ -106,6 +112,7 @@ fn has_example(fact: &Fact) {
         Fact::PrizeAdded { .. } | Fact::PrizeChanged { .. } | Fact::PrizeRemoved { .. } | Fact::PrizesOrdered { .. } => {}
         Fact::Registered { .. } | Fact::ParticipantMarked { .. } | Fact::StandbyShown { .. } | Fact::StandbyEnded => {}
         Fact::EntryCodeRotates | Fact::ParticipantsRemoved { .. } => {}
+        Fact::ChainBegun { .. } | Fact::OutsideReceived { .. } => {}
         Fact::Started { .. } | Fact::Revealed { .. } | Fact::Announced { .. } | Fact::Cancelled { .. } => {}
         Fact::SeatVoided { .. } | Fact::DetailsReceived { .. } | Fact::Arrived { .. } | Fact::Reset { .. } => {}
         Fact::HandedOver { .. } | Fact::HandOverUndone { .. } => {}
@@ -118,11 +125,11 @@ fn about_the_event() -> Vec<(Fact, &'static str)> {
     vec![
         (
             Fact::Opened { id: gala(), settings: settings(), session, epoch },
-            r#"opened {"id":"gala","settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false,"consent_text":"사진을\n찍습니다","privacy_purpose":"경품 발송","rehearsal":true},"session":"11111111111111111111111111111111","epoch":"2222222222222222"}"#,
+            r#"opened {"id":"gala","settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false,"consent_text":"사진을\n찍습니다","privacy_purpose":"경품 발송","rehearsal":true,"outside":"hall"},"session":"11111111111111111111111111111111","epoch":"2222222222222222"}"#,
         ),
         (
             Fact::SettingsChanged { settings: plain_settings() },
-            r#"settings_changed {"settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false,"consent_text":null,"privacy_purpose":null,"rehearsal":false}}"#,
+            r#"settings_changed {"settings":{"title":"송년회","participants_max":20000,"groups":true,"weights":false,"consent_text":null,"privacy_purpose":null,"rehearsal":false,"outside":"none"}}"#,
         ),
         (Fact::PhaseChanged { phase: Phase::Open }, r#"phase_changed {"phase":"open"}"#),
         (Fact::PhaseChanged { phase: Phase::Drawing }, r#"phase_changed {"phase":"drawing"}"#),
@@ -171,15 +178,36 @@ fn about_draws() -> Vec<(Fact, &'static str)> {
         ),
         (Fact::StandbyEnded, "standby_ended {}"),
         (
+            Fact::ChainBegun { anchor: [0x66; 32], length: 10_000, last: Seed([0x77; 32]) },
+            r#"chain_begun {"anchor":"6666666666666666666666666666666666666666666666666666666666666666","length":10000,"sealed":"…"}"#,
+        ),
+        (
             Fact::Started {
                 draw,
                 spec: spec(Mode::Card).into(),
                 pool: pool().into(),
-                sealed: sealed(),
+                sealed: Some(sealed()),
+                lock: Some(lock(OutsideRule::None)),
                 redraw_of: Some((DrawId(1), Number(9))),
                 request: Some([0xef; 32]),
             },
-            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":"…","redraw_of":[1,9],"request":"efefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefef"}"#,
+            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":"…","lock":{"event":"gala","anchor":"6666666666666666666666666666666666666666666666666666666666666666","place":3,"previous":"0000000000000000000000000000000000000000000000000000000000000000","roster_root":"1111111111111111111111111111111111111111111111111111111111111111","outside":"none","head":"2222222222222222222222222222222222222222222222222222222222222222"},"redraw_of":[1,9],"request":"efefefefefefefefefefefefefefefefefefefefefefefefefefefefefefefef"}"#,
+        ),
+        (
+            Fact::Started {
+                draw,
+                spec: spec(Mode::Card).into(),
+                pool: pool().into(),
+                sealed: None,
+                lock: Some(lock(OutsideRule::Hall)),
+                redraw_of: None,
+                request: None,
+            },
+            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":null,"lock":{"event":"gala","anchor":"6666666666666666666666666666666666666666666666666666666666666666","place":3,"previous":"0000000000000000000000000000000000000000000000000000000000000000","roster_root":"1111111111111111111111111111111111111111111111111111111111111111","outside":"hall","head":"2222222222222222222222222222222222222222222222222222222222222222"},"redraw_of":null,"request":null}"#,
+        ),
+        (
+            Fact::OutsideReceived { draw, words: Words::parse("사과7").unwrap(), sealed: sealed() },
+            r#"outside_received {"draw":4,"words":"사과7","sealed":"…"}"#,
         ),
         (
             Fact::Revealed { draw, sealed: sealed(), show_at: None },
@@ -191,7 +219,11 @@ fn about_draws() -> Vec<(Fact, &'static str)> {
         (Fact::Announced { draw, cause: Cause::NoDisplay }, r#"announced {"draw":4,"cause":"no_display"}"#),
         (Fact::Announced { draw, cause: Cause::NextDraw }, r#"announced {"draw":4,"cause":"next_draw"}"#),
         (
-            Fact::Cancelled { draw, sealed: sealed(), reason: "wrong prize".into() },
+            Fact::Cancelled { draw, sealed: None, reason: "wrong prize".into() },
+            r#"cancelled {"draw":4,"sealed":null,"reason":"wrong prize"}"#,
+        ),
+        (
+            Fact::Cancelled { draw, sealed: Some(sealed()), reason: "wrong prize".into() },
             r#"cancelled {"draw":4,"sealed":{"entropy":"abababababababababababababababababababababababababababababababab","picks":[5,2]},"reason":"wrong prize"}"#,
         ),
     ];

@@ -4,6 +4,7 @@
 //! `#[serde(remote)]` in `layout`, and the fields in them by `#[serde(with = "field")]`, which is
 //! this file.
 
+use crate::draw::proof::Words;
 use crate::draw::{DrawId, Entropy, Epoch, EventId, LinkId, Number, PrizeId, SessionId, Timestamp};
 use data_encoding::HEXLOWER;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -96,6 +97,17 @@ impl Field for Arc<str> {
 
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(String::deserialize(from)?.into())
+    }
+}
+
+impl Field for Words {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Words::parse(&text).filter(|words| words.as_str() == text).ok_or_else(|| D::Error::custom("not an outside value"))
     }
 }
 

@@ -7,6 +7,7 @@
 //! golden test in [`super`] pins the bytes.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
+use crate::draw::proof::{Hash, Lock, OutsideRule, Seed, Words};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -15,7 +16,7 @@ use crate::store::record::field::{self, Field};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 
-/// Every fact but [`Fact::Started`], as `{"kind":{fields}}`.
+/// Every fact without a secret, as `{"kind":{fields}}`.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Fact", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum FactLayout {
@@ -80,16 +81,29 @@ pub(super) enum FactLayout {
         spec: Arc<DrawSpec>,
     },
     StandbyEnded {},
-    /// Never written so: its pick has to be sealed, which takes a key and a place. See
-    /// [`StartedLayout`].
+    /// Never written so, as the next two: a secret has to be sealed, which takes a key and a
+    /// place. See `secrets`.
+    #[serde(skip)]
+    ChainBegun {
+        anchor: Hash,
+        length: u32,
+        last: Seed,
+    },
     #[serde(skip)]
     Started {
         draw: DrawId,
         spec: Arc<DrawSpec>,
         pool: Arc<Pool>,
-        sealed: SealedPick,
+        sealed: Option<SealedPick>,
+        lock: Option<Lock>,
         redraw_of: Option<(DrawId, Number)>,
         request: Option<[u8; 32]>,
+    },
+    #[serde(skip)]
+    OutsideReceived {
+        draw: DrawId,
+        words: Words,
+        sealed: SealedPick,
     },
     Revealed {
         #[serde(with = "field")]
@@ -110,7 +124,7 @@ pub(super) enum FactLayout {
         #[serde(with = "field")]
         draw: DrawId,
         #[serde(with = "field")]
-        sealed: SealedPick,
+        sealed: Option<SealedPick>,
         #[serde(with = "field")]
         reason: Arc<str>,
     },
@@ -167,24 +181,6 @@ pub(super) enum FactLayout {
     },
 }
 
-/// A [`Fact::Started`]: like the others, but with its pick sealed.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StartedLayout {
-    #[serde(with = "field")]
-    pub draw: DrawId,
-    #[serde(with = "field")]
-    pub spec: Arc<DrawSpec>,
-    #[serde(with = "field")]
-    pub pool: Arc<Pool>,
-    /// The pick, sealed under the folder's pick key, in base64url.
-    pub sealed: String,
-    #[serde(with = "field")]
-    pub redraw_of: Option<(DrawId, Number)>,
-    #[serde(default, with = "field")]
-    pub request: Option<[u8; 32]>,
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Settings", deny_unknown_fields)]
 pub(super) struct SettingsLayout {
@@ -199,6 +195,33 @@ pub(super) struct SettingsLayout {
     privacy_purpose: Option<Arc<str>>,
     #[serde(default)]
     rehearsal: bool,
+    #[serde(default, with = "field")]
+    outside: OutsideRule,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Lock", deny_unknown_fields)]
+pub(super) struct LockLayout {
+    #[serde(with = "field")]
+    event: EventId,
+    #[serde(with = "field")]
+    anchor: Hash,
+    place: u32,
+    #[serde(with = "field")]
+    previous: Hash,
+    #[serde(with = "field")]
+    roster_root: Hash,
+    #[serde(with = "field")]
+    outside: OutsideRule,
+    #[serde(with = "field")]
+    head: Hash,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OutsideRule", rename_all = "snake_case")]
+pub(super) enum OutsideRuleLayout {
+    None,
+    Hall,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -345,4 +368,4 @@ macro_rules! as_layout {
 
 as_layout!(Phase PhaseLayout, Cause CauseLayout, VoidReason VoidReasonLayout, Mode ModeLayout, LinkRole LinkRoleLayout);
 as_layout!(Settings SettingsLayout, Prize PrizeLayout, DrawSpec DrawSpecLayout, Pool PoolLayout, Eligibility EligibilityLayout);
-as_layout!(SealedPick SealedPickLayout, Link LinkLayout);
+as_layout!(SealedPick SealedPickLayout, Link LinkLayout, Lock LockLayout, OutsideRule OutsideRuleLayout);

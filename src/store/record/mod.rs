@@ -2,21 +2,21 @@
 //!
 //! JSON, so that a person with `sqlite3` can read an event without this program; a binary layout
 //! would save a third of the bytes of a file of a few megabytes. [`layout`] lists the fields of
-//! each kind, [`field`] spells them, [`bounds`] limits their values. Only the pick of a started
-//! draw is unreadable: nothing at rest may show it before its reveal, so it is sealed under the
-//! folder's pick key for its place, and comes again in the clear with the reveal.
+//! each kind, [`field`] spells them, [`bounds`] limits their values, [`secrets`] seals those that
+//! nothing at rest may show yet: the seeds of a chain, and a pick before its reveal.
 
 pub(super) mod bounds;
 #[cfg(test)]
 mod examples;
 mod field;
 mod layout;
+mod secrets;
 
-use crate::draw::fact::{SealedPick, SecretScope};
-use crate::draw::{Actor, DrawId, Entropy, EventId, Fact, LinkId, Number};
+use crate::draw::fact::SecretScope;
+use crate::draw::{Actor, EventId, Fact, LinkId};
 use crate::store::seal::Seal;
-use data_encoding::BASE64URL_NOPAD;
-use layout::{FactLayout, StartedLayout};
+use layout::FactLayout;
+use secrets::{ChainBegunLayout, OutsideReceivedLayout, StartedLayout, open_pick, open_seed, seal_pick, seal_seed};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -24,12 +24,14 @@ use std::borrow::Cow;
 /// reading those before.
 fn version(kind: &str) -> i64 {
     match kind {
-        // 2 brought `consent_text`, `privacy_purpose` and `rehearsal`.
-        "opened" | "settings_changed" => 2,
+        // 2 brought `consent_text`, `privacy_purpose` and `rehearsal`; 3 brought `outside`.
+        "opened" | "settings_changed" => 3,
         // 2 brought `needs_address`.
         "prize_added" | "prize_changed" => 2,
-        // 2 brought `request`.
-        "started" => 2,
+        // 2 brought `request`; 3 brought `lock`, and a start without a pick.
+        "started" => 3,
+        // 2 has a draw without a pick.
+        "cancelled" => 2,
         // 2 has the fields of 1, and the number's secrets are bound to its registration.
         "registered" => 2,
         _ => 1,
@@ -37,7 +39,7 @@ fn version(kind: &str) -> i64 {
 }
 
 /// Every kind, in the order of [`Fact`]'s groups.
-const KINDS: [&str; 28] = [
+const KINDS: [&str; 30] = [
     "opened",
     "settings_changed",
     "phase_changed",
@@ -52,7 +54,9 @@ const KINDS: [&str; 28] = [
     "participants_removed",
     "standby_shown",
     "standby_ended",
+    "chain_begun",
     "started",
+    "outside_received",
     "revealed",
     "announced",
     "cancelled",
@@ -98,9 +102,9 @@ pub enum RecordError {
     /// A value is one that no program wrote.
     #[error("its {field} is out of bounds: the journal is damaged; put a backup back with `luckydraw restore`")]
     Beyond { field: &'static str },
-    /// The pick of a started draw cannot be decrypted.
-    #[error("the sealed pick does not open: it was closed with another secret.key or in another place")]
-    Pick,
+    /// A sealed pick or seed cannot be decrypted.
+    #[error("what it seals does not open: it was closed with another secret.key or in another place")]
+    Sealed,
     /// The actor is unknown.
     #[error("there is no actor {actor:?}")]
     Actor { actor: String },
@@ -111,11 +115,18 @@ pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a m
     text.clear();
     let mut json = serde_json::Serializer::new(&mut *text);
     let written = match fact {
-        Fact::Started { draw, spec, pool, sealed, redraw_of, request } => {
+        Fact::ChainBegun { anchor, length, last } => {
+            let sealed = seal_seed(picks, event, anchor, last);
+            Tagged::ChainBegun(ChainBegunLayout { anchor: *anchor, length: *length, sealed }).serialize(&mut json)
+        }
+        Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request } => {
+            let sealed = sealed.as_ref().map(|sealed| seal_pick(picks, event, *draw, sealed));
+            let (spec, pool, lock, redraw_of, request) = (spec.clone(), pool.clone(), lock.clone(), *redraw_of, *request);
+            Tagged::Started(StartedLayout { draw: *draw, spec, pool, sealed, lock, redraw_of, request }).serialize(&mut json)
+        }
+        Fact::OutsideReceived { draw, words, sealed } => {
             let sealed = seal_pick(picks, event, *draw, sealed);
-            let (spec, pool, redraw_of, request) = (spec.clone(), pool.clone(), *redraw_of, *request);
-            let started = StartedLayout { draw: *draw, spec, pool, sealed, redraw_of, request };
-            Tagged { started }.serialize(&mut json)
+            Tagged::OutsideReceived(OutsideReceivedLayout { draw: *draw, words: words.clone(), sealed }).serialize(&mut json)
         }
         fact => FactLayout::serialize(fact, &mut json),
     };
@@ -142,10 +153,25 @@ pub(super) fn decode(event: &EventId, record: Record<'_>, picks: &Seal, text: &m
         return Err(RecordError::Version { kind: kind.to_owned(), version, known });
     }
     let malformed = |source| RecordError::Body { kind: kind.to_owned(), source };
-    if kind == "started" {
-        let StartedLayout { draw, spec, pool, sealed, redraw_of, request } = serde_json::from_str(body).map_err(malformed)?;
-        let sealed = open_pick(picks, event, draw, &sealed).ok_or(RecordError::Pick)?;
-        return Ok(Fact::Started { draw, spec, pool, sealed, redraw_of, request });
+    match kind {
+        "chain_begun" => {
+            let ChainBegunLayout { anchor, length, sealed } = serde_json::from_str(body).map_err(malformed)?;
+            let last = open_seed(picks, event, &anchor, &sealed).ok_or(RecordError::Sealed)?;
+            return Ok(Fact::ChainBegun { anchor, length, last });
+        }
+        "started" => {
+            let StartedLayout { draw, spec, pool, sealed, lock, redraw_of, request } =
+                serde_json::from_str(body).map_err(malformed)?;
+            let open = |sealed: String| open_pick(picks, event, draw, &sealed).ok_or(RecordError::Sealed);
+            let sealed = sealed.map(open).transpose()?;
+            return Ok(Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request });
+        }
+        "outside_received" => {
+            let OutsideReceivedLayout { draw, words, sealed } = serde_json::from_str(body).map_err(malformed)?;
+            let sealed = open_pick(picks, event, draw, &sealed).ok_or(RecordError::Sealed)?;
+            return Ok(Fact::OutsideReceived { draw, words, sealed });
+        }
+        _ => {}
     }
     text.clear();
     text.extend(["{\"", kind, "\":", body, "}"]);
@@ -180,41 +206,21 @@ pub(super) fn decode_actor(text: &str) -> Result<Actor, RecordError> {
     }
 }
 
-/// A [`StartedLayout`] with its kind before it, as serde writes the other facts.
+/// A layout of its own with its kind before it, as serde writes the other facts.
 #[derive(Serialize)]
-struct Tagged {
-    started: StartedLayout,
-}
-
-/// Seals a pick: its entropy and then its numbers, four bytes each.
-fn seal_pick(picks: &Seal, event: &EventId, draw: DrawId, sealed: &SealedPick) -> String {
-    let mut text = sealed.entropy.0.to_vec();
-    sealed.picks.iter().for_each(|number| text.extend_from_slice(&number.0.to_le_bytes()));
-    BASE64URL_NOPAD.encode(&picks.seal(&place(event, draw), &text))
-}
-
-/// Opens a pick that was sealed for that draw.
-fn open_pick(picks: &Seal, event: &EventId, draw: DrawId, sealed: &str) -> Option<SealedPick> {
-    let sealed = BASE64URL_NOPAD.decode(sealed.as_bytes()).ok()?;
-    let text = picks.open(&place(event, draw), &sealed)?;
-    let (entropy, numbers) = text.split_first_chunk()?;
-    let (numbers, rest) = numbers.as_chunks();
-    let picks = numbers.iter().map(|number| Number(u32::from_le_bytes(*number))).collect();
-    rest.is_empty().then_some(SealedPick { entropy: Entropy(*entropy), picks })
-}
-
-/// The place of a draw that the seal authenticates. An event's id holds no zero byte, so no two
-/// draws share a place.
-fn place(event: &EventId, draw: DrawId) -> Vec<u8> {
-    [event.as_str().as_bytes(), &[0], &draw.0.to_be_bytes()].concat()
+#[serde(rename_all = "snake_case")]
+enum Tagged {
+    ChainBegun(ChainBegunLayout),
+    Started(StartedLayout),
+    OutsideReceived(OutsideReceivedLayout),
 }
 
 #[cfg(test)]
 mod tests {
     use super::examples::{examples, first_version, gala};
     use super::*;
-    use crate::draw::fact::Eligibility;
-    use crate::draw::{DrawSpec, Mode, Pool, PrizeId};
+    use crate::draw::fact::{Eligibility, SealedPick};
+    use crate::draw::{DrawId, DrawSpec, Entropy, Mode, Number, Pool, PrizeId};
 
     fn seal() -> Seal {
         Seal::new(&[7; 32])
@@ -295,9 +301,17 @@ mod tests {
             let request = (self.any() > 1).then_some([self.any() as u8; 32]);
             let mark = Eligibility { eligible: self.any() > 1, group: Some(self.text().into()), weight: self.any() as u16 };
             vec![
-                Fact::Started { draw, spec: spec.into(), pool: pool.into(), sealed: sealed.clone(), redraw_of, request },
+                Fact::Started {
+                    draw,
+                    spec: spec.into(),
+                    pool: pool.into(),
+                    sealed: (self.any() > 1).then(|| sealed.clone()),
+                    lock: None,
+                    redraw_of,
+                    request,
+                },
                 Fact::Revealed { draw, sealed: sealed.clone(), show_at: None },
-                Fact::Cancelled { draw, sealed, reason: self.text().into() },
+                Fact::Cancelled { draw, sealed: Some(sealed), reason: self.text().into() },
                 Fact::HandedOver { draw, number, desk: self.text().into() },
                 Fact::Registered { number, key: [self.any() as u8; 32], secrets: SecretScope::Registration },
                 Fact::ParticipantMarked { number, mark },
@@ -330,10 +344,10 @@ mod tests {
     fn no_layout_drifts() {
         for (fact, golden) in examples() {
             let (kind, mut body) = written(&fact);
-            if let Fact::Started { .. } = fact {
-                let start = body.find("\"sealed\":\"").unwrap() + 10;
+            if let Some(start) = body.find("\"sealed\":\"").map(|start| start + 10) {
                 let len = body[start..].find('"').unwrap();
-                assert_eq!(len, (12 + 32 + 2 * 4 + 16_usize).div_ceil(3) * 4 - 1, "nonce, entropy, two numbers and tag");
+                let picks = if kind == "chain_begun" { 0 } else { 2 };
+                assert_eq!(len, ((12 + 32 + picks * 4 + 16_usize) * 4).div_ceil(3), "nonce, secret, numbers and tag");
                 body.replace_range(start..start + len, "…");
             }
             assert_eq!(format!("{kind} {body}"), golden);
@@ -349,8 +363,10 @@ mod tests {
         let Fact::Started { request: Some(_), .. } = started else { panic!("the example has a request") };
         let (_, body) = written(&started);
         let (before, _) = body.split_once(",\"request\"").unwrap();
+        let (start, lock) = before.split_once(",\"lock\":{").unwrap();
+        let before = format!("{start}{}", lock.split_once('}').unwrap().1);
         let old = read(&gala(), "started", 1, &format!("{before}}}")).unwrap();
-        assert!(matches!(old, Fact::Started { request: None, draw: DrawId(4), .. }));
+        assert!(matches!(old, Fact::Started { request: None, lock: None, draw: DrawId(4), .. }));
     }
 
     #[test]
@@ -366,10 +382,10 @@ mod tests {
         let (kind, body) = written(&started);
         assert_ne!(written(&started).1, body, "a fresh nonce each time");
         let moved = body.replace("\"draw\":4", "\"draw\":5");
-        assert!(matches!(read(&gala(), &kind, 2, &moved), Err(RecordError::Pick)), "in another draw");
+        assert!(matches!(read(&gala(), &kind, 2, &moved), Err(RecordError::Sealed)), "in another draw");
         let elsewhere = EventId::parse("other").unwrap();
-        assert!(matches!(read(&elsewhere, &kind, 2, &body), Err(RecordError::Pick)), "in another event");
-        let Fact::Started { sealed, .. } = started else { unreachable!() };
+        assert!(matches!(read(&elsewhere, &kind, 2, &body), Err(RecordError::Sealed)), "in another event");
+        let Fact::Started { sealed: Some(sealed), .. } = started else { unreachable!() };
         let entropy = data_encoding::HEXLOWER.encode(&sealed.entropy.0);
         assert!(!body.contains(&entropy) && !body.contains("picks"), "{body}");
     }
@@ -389,7 +405,7 @@ mod tests {
         check("registered", 1, "{\"number\":-1,\"key\":\"\"}", "not a registered");
         check("phase_changed", 1, "{\"phase\":\"later\"}", "not a phase_changed");
         check("started", 1, "{}", "not a started");
-        check("started", 3, "{}", "started of version 3");
+        check("started", 4, "{}", "started of version 4");
         check("prize_added", 0, "{}", "prize_added of version 0");
     }
 

@@ -7,6 +7,7 @@ use crate::base::image_name::{self, ImageName};
 use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
 use crate::draw::prize::PrizeVersion;
+use crate::draw::proof::Words;
 use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId};
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
@@ -90,6 +91,15 @@ impl StageChange {
         let is_page = self.page.as_deref().is_none_or(|page| ["main", "lobby"].contains(&page));
         if is_page { Ok(()) } else { Err(Invalid::field("page", "must be one of main, lobby")) }
     }
+}
+
+/// `POST draw/outside`
+#[derive(Deserialize)]
+pub struct OutsideValue {
+    /// The pending draw.
+    pub draw_id: u32,
+    /// The words that the hall called out.
+    pub words: String,
 }
 
 /// `POST draw/cancel`
@@ -236,6 +246,14 @@ impl DrawAtOnce {
         let Self { prize_id, prize_name, prize_rank, prize_image, count, last_draw_id, .. } = self;
         let draw_mode = Some(Mode::List.name().into());
         DrawBody { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count: Some(count), last_draw_id }
+    }
+}
+
+impl OutsideValue {
+    /// The draw and its words.
+    pub fn parts(self) -> Result<(DrawId, Words), Invalid> {
+        let words = Words::parse(&self.words).ok_or_else(|| Invalid::field("words", Words::RULE))?;
+        Ok((DrawId(self.draw_id), words))
     }
 }
 

@@ -1,14 +1,14 @@
-//! Draws: standby, started and revealed draws, the history, the results and the proof.
+//! Draws: standby, started and revealed draws, the history and the results.
 //!
-//! The public must see a draw only from its announcement on, and in the proof also when it was
-//! cancelled.
+//! The public must see a draw only from its announcement on.
 
 use super::prizes::{PrizeView, prizes};
 use super::{json, status_name};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::fact::VoidReason;
-use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Seat, Status};
+use crate::draw::proof::Words;
+use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Seat};
 use crate::wire::frame::PrizeFields;
 use data_encoding::HEXLOWER;
 use serde::Serialize;
@@ -22,6 +22,8 @@ struct RevealedView<'a> {
     spec: PrizeFields<'a>,
     winners: Vec<u32>,
     drawn_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
     status: &'static str,
 }
 
@@ -92,14 +94,15 @@ pub fn started(draw: &Draw) -> String {
         #[serde(flatten)]
         spec: PrizeFields<'a>,
         started_at: String,
-        commitment: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        head: Option<String>,
         status: &'static str,
     }
     json(&Started {
         draw_id: draw.id.0,
         spec: PrizeFields::of(&draw.spec),
         started_at: rfc3339(draw.started_at),
-        commitment: HEXLOWER.encode(&draw.commitment()),
+        head: draw.lock.as_ref().map(|lock| HEXLOWER.encode(&lock.head)),
         status: "started",
     })
 }
@@ -112,6 +115,7 @@ pub fn revealed(draw: &Draw) -> String {
         spec: PrizeFields::of(&draw.spec),
         winners: draw.winners().map(|number| number.0).collect(),
         drawn_at: draw.revealed_at.map(rfc3339),
+        code: draw.confirmation_code(),
         status: status_name(draw.status()),
     })
 }
@@ -143,6 +147,16 @@ pub fn results(event: &Event) -> String {
     let draws: Vec<_> = known.map(|draw| result(draw)).collect();
     let (event_id, title) = (event.id.as_str(), &*event.settings.title);
     json(&Results { event_id, title, total_count: draws.len(), draws, prizes: prizes(event, Audience::Public) })
+}
+
+/// The answer to an outside value: the one spelling that counts.
+pub fn outside_given(draw: DrawId, words: &Words) -> String {
+    #[derive(Serialize)]
+    struct OutsideGiven<'a> {
+        draw_id: u32,
+        outside_value: &'a str,
+    }
+    json(&OutsideGiven { draw_id: draw.0, outside_value: words.as_str() })
 }
 
 /// The answer to a cancellation; `None` cancelled a standby.
@@ -225,100 +239,10 @@ fn result(draw: &Draw) -> ResultView<'_> {
     }
 }
 
-/// The proof of a draw. Ranges are inclusive; `weights` holds those other than 1.
-#[derive(Serialize)]
-struct ProofView<'a> {
-    draw_id: u32,
-    prize_name: &'a str,
-    prize_rank: u32,
-    draw_mode: &'static str,
-    winner_count: u32,
-    status: &'static str,
-    started_at: String,
-    revealed_at: Option<String>,
-    announced_at: Option<String>,
-    cancelled_at: Option<String>,
-    reason: Option<&'a str>,
-    /// The time of the reset that called the draw off.
-    reset_at: Option<String>,
-    redraw_of: Option<RedrawView>,
-    pool: &'a [(u32, u32)],
-    pool_size: u32,
-    registered_through: u32,
-    excluded: Vec<(u32, u32)>,
-    weights: &'a [(u32, u16)],
-    entropy: String,
-    commitment: String,
-    picks: Vec<u32>,
-    voided: Vec<VoidedView>,
-}
-
-/// The voided seat that a draw fills again.
-#[derive(Serialize)]
-struct RedrawView {
-    draw_id: u32,
-    draw_number: u32,
-}
-
-/// A seat that was voided after its announcement.
-#[derive(Serialize)]
-struct VoidedView {
-    draw_number: u32,
-    reason: &'static str,
-    voided_at: String,
-}
-
-/// The proof of an event: all input of each announced or cancelled pick, so that anyone can repeat
-/// it. Draws that were called off are shown, by cancellation or by a reset of draws: a pick that
-/// vanished unseen would be a silent reroll.
-pub fn proof(event: &Event) -> String {
-    #[derive(Serialize)]
-    struct Proof<'a> {
-        event_id: &'a str,
-        event_session_id: String,
-        draws: Vec<ProofView<'a>>,
-    }
-    let draws = event.draws_with_cleared().filter_map(|draw| proof_view(draw)).collect();
-    json(&Proof { event_id: event.id.as_str(), event_session_id: HEXLOWER.encode(&event.session.0), draws })
-}
-
-fn proof_view(draw: &Draw) -> Option<ProofView<'_>> {
-    let open = draw.is_known_to(Audience::Public) || draw.status() == Status::Cancelled;
-    let sealed = draw.disclosed_pick().filter(|_| open)?;
-    let voided = draw.seats.iter().filter_map(|seat| {
-        let (at, reason) = seat.voided?;
-        Some(VoidedView { draw_number: seat.number.0, reason: reason.name(), voided_at: rfc3339(at) })
-    });
-    Some(ProofView {
-        draw_id: draw.id.0,
-        prize_name: &draw.spec.prize_name,
-        prize_rank: draw.spec.prize_rank,
-        draw_mode: draw.spec.mode.name(),
-        winner_count: draw.spec.winner_count,
-        status: status_name(draw.status()),
-        started_at: rfc3339(draw.started_at),
-        revealed_at: draw.revealed_at.map(rfc3339),
-        announced_at: draw.announced_at.map(rfc3339),
-        cancelled_at: draw.cancelled.as_ref().map(|(at, _)| rfc3339(*at)),
-        reason: draw.cancelled.as_ref().map(|(_, reason)| &**reason),
-        reset_at: draw.reset_at.map(rfc3339),
-        redraw_of: draw.redraw_of.map(|(of, number)| RedrawView { draw_id: of.0, draw_number: number.0 }),
-        pool: &draw.pool.ranges,
-        pool_size: draw.pool.size,
-        registered_through: draw.pool.through,
-        excluded: draw.pool.excluded(),
-        weights: &draw.pool.weights,
-        entropy: HEXLOWER.encode(&sealed.entropy.0),
-        commitment: HEXLOWER.encode(&draw.commitment()),
-        picks: sealed.picks.iter().map(|number| number.0).collect(),
-        voided: voided.collect(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{Fact, Timestamp, sample};
+    use crate::draw::sample;
     use serde_json::{Value, json};
 
     fn read(text: &str) -> Value {
@@ -351,41 +275,6 @@ mod tests {
         let text = started(event.pending_draw().unwrap());
         assert_eq!(read(&text)["draw_id"], 1);
         assert!(!text.contains("winners") && !text.contains("abab"), "{text}");
-    }
-
-    fn statuses(event: &Event) -> Vec<String> {
-        let proof: Value = serde_json::from_str(&proof(event)).unwrap();
-        let draws = proof["draws"].as_array().unwrap().clone();
-        draws.iter().map(|draw| draw["status"].as_str().unwrap().to_owned()).collect()
-    }
-
-    #[test]
-    fn a_proof_shows_announced_and_cancelled_draws_only() {
-        let event = sample::event().announced("TV", &[3]).revealed("TV", &[7]).build();
-        assert_eq!(statuses(&event), ["announced"]);
-        let event = sample::event().announced("TV", &[3]).started("TV", &[7]).build();
-        assert_eq!(statuses(&event), ["announced"]);
-        let event = sample::event().started("TV", &[7]).cancelled("wrong prize").build();
-        assert_eq!(statuses(&event), ["cancelled"], "no silent reroll");
-        assert!(proof(&event).contains(r#""picks":[7]"#) && proof(&event).contains("wrong prize"));
-    }
-
-    #[test]
-    fn a_proof_shows_what_a_reset_called_off() {
-        let mut event = sample::event().announced("TV", &[3]).build();
-        event.apply(Timestamp(7_000), &Fact::Reset { session: None });
-        assert_eq!((statuses(&event), event.draws().len()), (vec!["announced".to_owned()], 0));
-        assert!(proof(&event).contains(r#""reset_at":"1970-01-01T00:00:07.000Z""#), "{}", proof(&event));
-        assert_eq!(read(&results(&event))["draws"], json!([]), "it is no result");
-    }
-
-    #[test]
-    fn a_proof_holds_all_input_of_a_pick() {
-        let event = sample::event().announced("TV", &[3, 9]).build();
-        let proof = proof(&event);
-        for part in [r#""pool":[[1,10]]"#, r#""pool_size":10"#, r#""excluded":[]"#, r#""picks":[3,9]"#, &"ab".repeat(32)] {
-            assert!(proof.contains(part), "{part} in {proof}");
-        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub struct EventView<'a> {
     consent_text: Option<&'a str>,
     privacy_purpose: Option<&'a str>,
     rehearsal: bool,
+    outside: &'static str,
     opened_at: String,
     changed_at: String,
 }
@@ -278,6 +279,7 @@ fn view(event: &Event) -> EventView<'_> {
         consent_text: event.settings.consent_text.as_deref(),
         privacy_purpose: event.settings.privacy_purpose.as_deref(),
         rehearsal: event.settings.rehearsal,
+        outside: event.settings.outside.name(),
         opened_at: rfc3339(event.opened_at),
         changed_at: rfc3339(event.changed_at),
     }

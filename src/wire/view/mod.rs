@@ -8,6 +8,7 @@ pub mod draws;
 pub mod events;
 pub mod people;
 pub mod prizes;
+pub mod proof;
 pub mod stages;
 
 use crate::draw::{LinkRole, Phase, Status};

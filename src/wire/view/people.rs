@@ -66,6 +66,10 @@ pub struct IssuedNumber<'a> {
     pub recovery_code: String,
     /// The phone had the number before.
     pub existing: bool,
+    /// The event, whose anchor and newest head the phone keeps.
+    pub state: &'a Event,
+    /// The key of the registration, from which the phone computes its leaf.
+    pub receipt: Option<String>,
 }
 
 /// The extent of a list of winners.
@@ -120,6 +124,12 @@ pub fn registered(issued: &IssuedNumber<'_>) -> String {
         event_id: &'a str,
         event_session_id: String,
         is_existing: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        receipt: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        anchor: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        head: Option<String>,
     }
     json(&RegisteredView {
         draw_number: issued.of.number.0,
@@ -130,6 +140,9 @@ pub fn registered(issued: &IssuedNumber<'_>) -> String {
         event_id: issued.event.as_str(),
         event_session_id: HEXLOWER.encode(&issued.of.session.0),
         is_existing: issued.existing,
+        receipt: issued.receipt.as_deref(),
+        anchor: issued.state.chain.as_ref().map(|chain| HEXLOWER.encode(&chain.anchor)),
+        head: issued.state.last_lock().map(|lock| HEXLOWER.encode(&lock.head)),
     })
 }
 

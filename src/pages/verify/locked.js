@@ -1,0 +1,160 @@
+// Locked draws, version 2 of the proof. Each lock names the end of the draw before it, so that none
+// can be left out between two. src/draw/PROOF.md specifies every byte.
+
+import { ascii, concat, ensure, fields, fromHex, hmac, isNumber, toHex, u32 } from "./bytes.js";
+import { pick, poolOf, weightsOf } from "./pick.js";
+import { portableSha256, sha256 } from "./sha256.js";
+
+const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const MODES = ['slot', 'card', 'network', 'list'];
+const STATUSES = ['announced', 'cancelled'];
+const WORDS = /^[a-z0-9\uac00-\ud7a3]{1,100}$/;
+const NONE = new Uint8Array(0);
+
+/** Checks locked draws in order. `heads`: the head of each draw that holds, by its id. */
+export class LockChecker {
+  constructor(proof) {
+    this.proof = proof;
+    this.anchors = proof.anchors ?? [];
+    this.last = null;
+    this.previous = null;
+    this.draws = new Map();
+  }
+
+  /** Throws a Mismatch unless the draw holds. Gives the code of a note, or null. */
+  async check(draw) {
+    this.checkOrder(draw);
+    const seed = await this.checkSeed(draw);
+    const { runs, numbers } = poolOf(draw.excluded, draw.registered_through);
+    const { winner_count: count } = draw;
+    ensure(draw.pool_size === numbers.length, 'badPoolSize', draw.pool_size, numbers.length);
+    ensure(isNumber(count) && count <= numbers.length, 'badCount', count, numbers.length);
+    const weights = weightsOf(draw.weights, numbers);
+    const head = await sha256(this.lockOf(draw, runs));
+    ensure(toHex(head) === draw.head, 'badHead');
+    const isCancelled = draw.status === 'cancelled';
+    const value = outsideValue(draw, isCancelled);
+    const entropy = await hmac(seed, fields(ascii('luckydraw pick 2'), head, value ?? NONE));
+    const expected = value === null ? [] : await pick(numbers, weights, count, entropy);
+    const isEqual = draw.picks.length === expected.length && expected.every((number, place) => number === draw.picks[place]);
+    ensure(isEqual, 'otherPicks', draw.picks.join(', '), expected.join(', '));
+    const code = isCancelled ? null : await confirmationCode(head, value.length > 0 ? value : seed);
+    ensure(draw.code === code, 'badCode', draw.code, code);
+    ensure(!isCancelled || draw.voided.length === 0, 'cancelledVoid');
+    const end = fields(ascii('luckydraw end 2'), head, seed, value ?? NONE, ascii(draw.status), u32(...expected));
+    this.previous = { id: draw.draw_id, end: await sha256(end) };
+    this.last = { chain: draw.chain, place: draw.place, seed };
+    this.draws.set(draw.draw_id, draw);
+    return draw.chain > 0 && draw.place === 1 ? 'newChain' : null;
+  }
+
+  /** Checks that no draw is left out before this one. */
+  checkOrder({ draw_id: id, chain, place, status }) {
+    const { last, previous } = this;
+    ensure(isNumber(id) && (!previous || id === previous.id + 1), 'leftOut');
+    const isNext = last
+      ? (chain === last.chain && place === last.place + 1) || (chain === last.chain + 1 && place === 1)
+      : chain === 0 && place === 1;
+    ensure(isNext, 'leftOut');
+    ensure(STATUSES.includes(status), 'badStatus');
+  }
+
+  async checkSeed({ chain, place, seed: hex }) {
+    const seed = fromHex(hex, 32, 'seed');
+    ensure(chain < this.anchors.length, 'noAnchor');
+    const before = place > 1 ? this.last.seed : fromHex(this.anchors[chain], 32, 'anchors');
+    ensure(toHex(await sha256(fields(ascii('luckydraw seed 2'), seed))) === toHex(before), 'badSeed');
+    return seed;
+  }
+
+  lockOf(draw, runs) {
+    ensure(MODES.includes(draw.draw_mode), 'malformed', 'draw_mode');
+    const { redraw_of: redraw, started_at_ms: time } = draw;
+    ensure(Number.isSafeInteger(time) && time >= 0, 'malformed', 'started_at_ms');
+    const weights = draw.weights.map(([number, weight]) => concat(u32(number), u32(weight).slice(2)));
+    return fields(
+      ascii('luckydraw lock 2'),
+      text(draw.event_id ?? this.proof.event_id),
+      fromHex(this.proof.event_session_id, 16, 'event_session_id'),
+      fromHex(this.anchors[draw.chain], 32, 'anchors'),
+      u32(draw.place),
+      this.previous?.end ?? new Uint8Array(32),
+      u32(draw.draw_id),
+      text(draw.prize_name),
+      u32(draw.prize_rank),
+      ascii(draw.draw_mode),
+      u32(draw.winner_count),
+      redraw ? u32(redraw.draw_id, redraw.draw_number) : NONE,
+      u32(draw.registered_through),
+      fromHex(draw.roster_root, 32, 'roster_root'),
+      u32(...runs.flat()),
+      concat(...weights),
+      text(draw.outside),
+      u32(Math.floor(time / 2 ** 32), time % 2 ** 32),
+    );
+  }
+
+  /** Checks what follows the draws: no chain is left over, and leaves lead to their root. */
+  checkRest() {
+    const { anchors, last } = this;
+    ensure(anchors.length <= (last ? last.chain + 1 : 0) + 1, 'badAnchors');
+    for (const anchor of anchors) fromHex(anchor, 32, 'anchors');
+    const { leaves } = this.proof;
+    const lock = leaves && this.draws.get(leaves.draw_id);
+    if (!lock) return;
+    ensure(leaves.hashes.length === lock.registered_through, 'badLeaves');
+    ensure(toHex(rootOf(leaves.hashes.map((leaf) => fromHex(leaf, 32, 'leaves')))) === lock.roster_root, 'badLeaves');
+  }
+}
+
+/** The confirmation code of a lock: eight characters that people compare. */
+export async function confirmationCode(head, key) {
+  const hash = await hmac(key, fields(ascii('luckydraw code 2'), head));
+  const bits = hash.slice(0, 5).reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+  return Array.from({ length: 8 }, (_, place) => CROCKFORD[Number((bits >> BigInt(5 * (7 - place))) & 31n)]).join('');
+}
+
+/** The root that a path leads to from the leaf of a registration, or null. */
+export function rootFrom(number, key, width, path) {
+  let hash = portableSha256(concat(ascii('\0luckydraw leaf 2'), u32(number), key));
+  let index = number - 1;
+  const steps = [...path];
+  if (number > width) return null;
+  for (let wide = width; wide > 1; wide = Math.ceil(wide / 2)) {
+    const isAlone = index % 2 === 0 && index + 1 === wide;
+    const step = isAlone ? null : steps.shift();
+    if (step === undefined) return null;
+    if (step) hash = index % 2 === 1 ? node(step, hash) : node(hash, step);
+    index = Math.floor(index / 2);
+  }
+  return steps.length === 0 ? hash : null;
+}
+
+function rootOf(leaves) {
+  let level = leaves;
+  while (level.length > 1) {
+    const parents = [];
+    for (let i = 0; i < level.length; i += 2) parents.push(i + 1 < level.length ? node(level[i], level[i + 1]) : level[i]);
+    level = parents;
+  }
+  return level[0];
+}
+
+const node = (left, right) => portableSha256(concat(Uint8Array.of(1), left, right));
+
+function text(value) {
+  ensure(typeof value === 'string', 'malformed', 'text');
+  return ascii(value);
+}
+
+/** The value that decides, empty without one; null for a draw that was cancelled before it came. */
+function outsideValue({ outside, outside_value: value }, isCancelled) {
+  if (outside === 'none') {
+    ensure(value === null, 'badOutside');
+    return NONE;
+  }
+  ensure(outside === 'hall', 'badOutside');
+  if (value === null && isCancelled) return null;
+  ensure(typeof value === 'string' && WORDS.test(value), 'badOutside');
+  return ascii(value);
+}

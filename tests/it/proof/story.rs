@@ -1,0 +1,174 @@
+//! Histories of an event, told by the rules alone with fixed seeds and times. A twist changes one
+//! thing, as a crooked server would.
+
+use luckydraw::base::digest::sha256;
+use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, SettingsPatch, Show};
+use luckydraw::draw::decide::open_event;
+use luckydraw::draw::fact::{Settings, VoidReason};
+use luckydraw::draw::proof::{OutsideRule, Words};
+use luckydraw::draw::{DrawId, DrawRequest, Entropy, Epoch, Event, EventId, Mode, Number, Outcome, SessionId, Timestamp};
+use luckydraw::wire::view::proof;
+use serde_json::{Value, json};
+
+/// The phone whose receipt is kept.
+const WITNESS: u32 = 3;
+
+/// One change of a history.
+pub struct Twist {
+    /// A number that nobody holds.
+    pub ghost: bool,
+    /// A number that is not eligible.
+    pub dropped: Option<u32>,
+    /// Another weight of a number.
+    pub weight: Option<(u32, u16)>,
+    /// The hall's words of the third and of the last draw.
+    pub words: &'static str,
+    pub last_words: &'static str,
+    /// The seed of the first chain.
+    pub seed: u8,
+    /// The prize of the first draw.
+    pub prize: &'static str,
+    /// Leaves out the second draw.
+    pub hides_a_draw: bool,
+}
+
+impl Default for Twist {
+    fn default() -> Self {
+        let (words, last_words) = ("사과7", "pear8");
+        Self { ghost: false, dropped: None, weight: None, words, last_words, seed: 7, prize: "TV", hides_a_draw: false }
+    }
+}
+
+/// An event as it goes on.
+pub struct Story {
+    event: Event,
+    at: i64,
+    entropy: Entropy,
+}
+
+impl Story {
+    fn opened(entropy: Entropy, participants_max: u32) -> Self {
+        let settings = Settings { title: "Gala".into(), participants_max, weights: true, ..Settings::default() };
+        let (id, session, epoch) = (EventId::parse("gala").unwrap(), SessionId([1; 16]), Epoch([2; 8]));
+        let at = Timestamp(1_800_000_000_000);
+        let facts = open_event(id.clone(), settings.clone(), session, epoch, &[], &mut || entropy).unwrap();
+        let mut event = Event::new(id, settings, session, epoch, at);
+        facts.iter().for_each(|fact| event.apply(at, fact));
+        Self { event, at: at.0, entropy }
+    }
+
+    /// The history of the vectors, with one twist.
+    pub fn told(twist: &Twist) -> Self {
+        let mut story = Self::opened(Entropy([twist.seed; 32]), 100);
+        // Number 13 was claimed and never committed.
+        (1..=40).filter(|number| *number != 13).for_each(|number| story.register(number));
+        if twist.ghost {
+            story.register(41);
+        }
+        story.mark(5, Some(false), None);
+        story.mark(8, None, Some(3));
+        twist.dropped.into_iter().for_each(|number| story.mark(number, Some(false), None));
+        twist.weight.into_iter().for_each(|(number, weight)| story.mark(number, None, Some(weight)));
+        story.draw(twist.prize, Mode::List, 2, None);
+        if !twist.hides_a_draw {
+            story.start("Mug \"A\" 🎁", Mode::Slot, 1);
+            story.execute(Command::Cancel { reason: "wrong prize".into() });
+        }
+        story.set_outside(OutsideRule::Hall);
+        let third = story.draw("자전거", Mode::Card, 3, Some(twist.words));
+        let absent = story.event.draw(third).unwrap().winners().next().unwrap();
+        story.start("Bag", Mode::Slot, 1);
+        story.execute(Command::Cancel { reason: "nobody called".into() });
+        story.execute(Command::Void { draw: third, number: absent, reason: VoidReason::Absent, redraw: Redraw::Yes });
+        story.finish(Some("다시1"));
+        story.register(43);
+        story.set_outside(OutsideRule::None);
+        story.execute(Command::Reset(ResetScope::Draws));
+        story.draw("TV", Mode::List, 2, None);
+        // The server came back from a copy.
+        story.event.apply(Timestamp(story.at), &Event::begin_chain([9; 32]));
+        story.set_outside(OutsideRule::Hall);
+        story.draw("Car", Mode::Slot, 1, Some(twist.last_words));
+        story
+    }
+
+    fn execute(&mut self, command: Command) -> Outcome {
+        self.at += 1_001;
+        let (at, entropy) = (Timestamp(self.at), self.entropy);
+        let decision =
+            self.event.decide(at, &command, &mut || entropy).unwrap_or_else(|refusal| panic!("{command:?}: {refusal}"));
+        decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
+        decision.outcome
+    }
+
+    fn register(&mut self, number: u32) {
+        let (key, session) = (key(number), self.event.session);
+        self.execute(Command::Register { number: Number(number), key, session });
+    }
+
+    fn mark(&mut self, number: u32, eligible: Option<bool>, weight: Option<u16>) {
+        let patch = EligibilityPatch { eligible, weight, group: None };
+        self.execute(Command::MarkParticipant { number: Number(number), patch });
+    }
+
+    fn set_outside(&mut self, rule: OutsideRule) {
+        self.execute(Command::ChangeSettings(SettingsPatch { outside: Some(rule), ..SettingsPatch::default() }));
+    }
+
+    fn start(&mut self, name: &str, mode: Mode, count: u32) {
+        let (prize_name, winner_count) = (Some(name.into()), Some(count));
+        let request = DrawRequest { prize_name, prize_rank: Some(2), mode: Some(mode), winner_count, ..DrawRequest::default() };
+        self.execute(Command::Start(request));
+    }
+
+    fn finish(&mut self, words: Option<&str>) -> DrawId {
+        let draw = self.event.pending_draw().unwrap().id;
+        if let Some(words) = words {
+            self.execute(Command::GiveOutside { draw, words: Words::parse(words).unwrap() });
+        }
+        self.execute(Command::Reveal(Show::Open));
+        self.execute(Command::Complete(DrawSelector::Latest));
+        draw
+    }
+
+    fn draw(&mut self, name: &str, mode: Mode, count: u32, words: Option<&str>) -> DrawId {
+        self.start(name, mode, count);
+        self.finish(words)
+    }
+
+    /// The proof that the server publishes.
+    pub fn proof(&self, with_leaves: bool) -> Value {
+        serde_json::from_str(&proof::proof(&self.event, with_leaves)).unwrap()
+    }
+
+    /// The receipt of a phone that heard every lock and showed every code.
+    pub fn receipt(&self) -> Value {
+        let proof = self.proof(false);
+        let draws = proof["draws"].as_array().unwrap();
+        let heard = |field: &str| {
+            let kept = draws.iter().filter(|draw| !draw[field].is_null());
+            kept.map(|draw| (draw["draw_id"].to_string(), draw[field].clone())).collect::<serde_json::Map<_, _>>()
+        };
+        let path: Value = serde_json::from_str(&proof::path(&self.event, Number(WITNESS)).unwrap()).unwrap();
+        json!({
+            "event_id": "gala", "event_session_id": proof["event_session_id"], "draw_number": WITNESS,
+            "receipt": path["receipt"], "anchor": proof["anchors"][0], "heads": heard("head"), "codes": heard("code"),
+            "paths": [{"draw_id": path["draw_id"], "path": path["path"]}],
+        })
+    }
+}
+
+/// The key of a phone's registration.
+fn key(number: u32) -> [u8; 32] {
+    sha256(format!("request of phone {number}").as_bytes())
+}
+
+/// The proof of many draws of one winner each among many participants.
+pub fn large(participants: u32, draws: u32) -> Value {
+    let mut story = Story::opened(Entropy([7; 32]), participants);
+    (1..=participants).for_each(|number| story.register(number));
+    for _ in 0..draws {
+        story.draw("TV", Mode::Slot, 1, None);
+    }
+    story.proof(false)
+}
