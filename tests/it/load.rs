@@ -72,7 +72,7 @@ pub async fn drawload(environment: &[(&str, &str)], arguments: &[&str]) -> Run {
     let out = tempfile::tempdir().unwrap();
     let mut command = command(arguments);
     command.envs(environment.iter().copied());
-    if !["memory-monitor", "compare"].contains(&arguments[0]) {
+    if !["memory-monitor", "compare", "--help"].contains(&arguments[0]) {
         command.arg("--out").arg(out.path());
     }
     let output = timeout(RUN_MAX, command.output()).await.expect("the tester ends").unwrap();
@@ -263,14 +263,16 @@ async fn an_existing_event_needs_no_admin_token() {
 #[tokio::test]
 async fn a_run_is_compared_with_an_earlier_one() {
     let folder = tempfile::tempdir().unwrap();
-    let run = |name: &str, p95: f64, limited_by: &[&str]| {
-        let scenario =
-            serde_json::json!({"scenario": "a", "metrics": {"register.p95": p95}, "tester": {"limited_by": limited_by}});
+    let write = |name: &str, p95: f64, limited_by: &[&str], users: u32, verdict: &str| {
+        let scenario = serde_json::json!({"scenario": "a", "users": users, "verdict": verdict, "metrics": {"register.p95": p95},
+            "tester": {"limited_by": limited_by}});
         let path = folder.path().join(name);
         std::fs::write(&path, serde_json::json!({"format": "drawload/1", "scenarios": [scenario]}).to_string()).unwrap();
         path.into_os_string().into_string().unwrap()
     };
+    let run = |name: &str, p95: f64, limited_by: &[&str]| write(name, p95, limited_by, 300, "pass");
     let (early, slower, void) = (run("early", 10.0, &[]), run("slower", 13.0, &[]), run("void", 10.0, &["it was busy"]));
+    let (small, failed) = (write("small", 5.0, &[], 30, "pass"), write("failed", 10.0, &[], 300, "fail"));
     let compare =
         async |before: &str, after: &str, limit: &str| drawload(&[], &["compare", before, after, "--fail-if", limit]).await;
     let worse = compare(&early, &slower, "register.p95>+20%").await;
@@ -279,6 +281,10 @@ async fn a_run_is_compared_with_an_earlier_one() {
     assert_eq!(compare(&slower, &early, "register.p95>+0%").await.code, Some(0));
     assert_eq!(compare(&early, &early, "api.p95>+1%").await.code, Some(99), "a missing measurement never passes");
     assert_eq!(compare(&early, &void, "register.p95>+20%").await.code, Some(4));
+    let unequal = compare(&early, &small, "register.p95>+20%").await;
+    assert!(unequal.code == Some(3) && unequal.output.contains("users is 300 before and 30 after"), "{}", unequal.output);
+    assert_eq!(compare(&early, &failed, "register.p95>+20%").await.code, Some(99), "a failed run is never better");
+    assert_eq!(compare(&failed, &early, "register.p95>+20%").await.code, Some(4), "and it is no measure");
     assert_eq!(compare(&early, &early, "speed>+20%").await.code, Some(64));
     assert_eq!(compare(&early, folder.path().to_str().unwrap(), "register.p95>+20%").await.code, Some(3));
 }
@@ -291,8 +297,9 @@ async fn an_interrupted_run_is_reported_as_interrupted() {
     let mut command = command(&["full-scenario", "--scenario", "a", "--users", "20", "--host", &host, "--out"]);
     command.arg(out.path()).env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).stderr(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().unwrap();
-    // The first progress line arrives after the start of the run.
-    timeout(RUN_MAX, child.stderr.as_mut().unwrap().read_u8()).await.unwrap().unwrap();
+    // The line of progress arrives after the start of the run.
+    let stderr = child.stderr.as_mut().unwrap();
+    timeout(RUN_MAX, async { while stderr.read_u8().await.unwrap() != b'[' {} }).await.unwrap();
     // The child is not reaped yet, so its id is still its own.
     let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();

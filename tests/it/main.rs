@@ -35,6 +35,7 @@ mod imports;
 mod launch;
 mod links;
 mod load;
+mod load_honesty;
 mod load_scenarios;
 mod logs;
 mod lost_numbers;

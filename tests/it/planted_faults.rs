@@ -35,7 +35,7 @@ enum Play {
 use Play::{Draws, Held, Idle, Mixed, Paced, Sockets};
 
 /// Draws every 0.35 s, a phone's ping every second.
-const PACED: &str = "users = 10\nping_interval = 1\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n[[phase]]\nkind = 'sockets'\n\
+pub const PACED: &str = "users = 10\nping_interval = 1\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n[[phase]]\nkind = 'sockets'\n\
     seconds = 0.2\n[[phase]]\nkind = 'draws'\ncount = 10\ninterval = 0.35\n";
 
 async fn play(play: Play, address: SocketAddr) -> Run {

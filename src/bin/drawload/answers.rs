@@ -113,6 +113,16 @@ pub struct HistoryRow {
 }
 
 #[derive(Deserialize)]
+pub struct Events {
+    pub events: Vec<Event>,
+}
+
+#[derive(Deserialize)]
+pub struct Event {
+    pub event_id: String,
+}
+
+#[derive(Deserialize)]
 pub struct Participants {
     pub participants: Vec<Seat>,
     pub total_count: u64,

@@ -30,6 +30,8 @@ const RANGE_MAX: u32 = 1_024;
 /// Reason why nothing was judged.
 #[derive(Debug)]
 pub enum RunError {
+    /// A signal came before anything could be judged.
+    Interrupted,
     Usage(String),
     CouldNotRun(String),
 }
@@ -70,8 +72,8 @@ pub enum ScenarioChoice {
 
 #[derive(Args)]
 pub struct FullScenario {
-    #[arg(long, value_enum, default_value = "all")]
-    pub scenario: ScenarioChoice,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
+    pub scenario: Vec<ScenarioChoice>,
     /// A scenario file in TOML; scripts/scenarios/company-event.toml is an example
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub scenario_file: Option<PathBuf>,
@@ -85,7 +87,7 @@ pub struct FullScenario {
     #[arg(long, default_value_t = USERS_MAX, value_parser = users())]
     pub users_max: u32,
     /// Number of prizes drawn in b, c and ceiling; at most as many as users [default: 100, with
-    /// ceiling 10]
+    /// ceiling 10, and never more than users]
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(PRIZES_MAX)))]
     pub prizes: Option<u32>,
     /// Seconds from one draw to the next
@@ -158,6 +160,15 @@ pub struct HttpTest {
     pub duration: f64,
 }
 
+/// A column of the plan's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Accept {
+    /// Its targets
+    Target,
+    /// Its second column, the acceptable
+    Threshold,
+}
+
 /// Options of every test.
 #[derive(Args)]
 pub struct Common {
@@ -179,9 +190,12 @@ pub struct Common {
     /// One more criterion, as in draw.spread.p99<100ms; may be given several times
     #[arg(long = "threshold", value_name = "METRIC<LIMIT")]
     pub thresholds: Vec<String>,
+    /// Column of the plan's table that must be met
+    #[arg(long, value_enum, default_value = "target")]
+    pub accept: Accept,
     /// A folder for report.html, summary.json, tables and distributions; created if missing
-    #[arg(long, visible_alias = "output", value_name = "FOLDER")]
-    pub out: Option<PathBuf>,
+    #[arg(long, visible_alias = "output", value_name = "FOLDER", default_value = "results")]
+    pub out: PathBuf,
 }
 
 #[derive(Args)]
@@ -233,12 +247,16 @@ pub struct Compare {
 /// Address of the server, and access to it.
 #[derive(Args)]
 pub struct ServerOptions {
-    /// http://…, https://…, ws://…, wss://… or just address:port, with or without a path
-    #[arg(long, default_value = "http://127.0.0.1:8000")]
-    pub host: String,
+    /// http://…, https://…, ws://…, wss://… or just address:port, with or without a path [default:
+    /// the server on this machine, with its process and its token]
+    #[arg(long)]
+    pub host: Option<String>,
     /// The event to use; without it each scenario creates one and removes it afterwards
     #[arg(long)]
     pub event_id: Option<String>,
+    /// Use the event even though people or draws are in it
+    #[arg(long, requires = "event_id")]
+    pub into_live_event: bool,
     /// Token for admin calls; not needed in open mode [env: LUCKYDRAW_ADMIN_TOKEN]
     #[arg(long, value_name = "TOKEN")]
     admin_token: Option<String>,
@@ -312,15 +330,19 @@ fn users() -> RangedI64ValueParser<u32> {
 }
 
 fn positive(text: &str) -> Result<f64, String> {
-    seconds(text, 3600.0).ok_or_else(|| "must be a number above 0 and at most 3600".to_owned())
+    seconds(text, 3600.0).ok_or_else(|| "must be above 0 and at most 3600 s, as in 90, 90s or 1.5m".to_owned())
 }
 
 fn duration(text: &str) -> Result<f64, String> {
-    seconds(text, SECONDS_MAX).ok_or_else(|| "must be a number above 0 and at most a week of seconds".to_owned())
+    seconds(text, SECONDS_MAX).ok_or_else(|| "must be above 0 and at most a week, as in 90, 90s, 2m or 1h".to_owned())
 }
 
+/// Parses seconds, or another unit behind the number.
 fn seconds(text: &str, max: f64) -> Option<f64> {
-    text.parse().ok().filter(|value| *value > 0.0 && *value <= max)
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("", 1.0)];
+    let (number, factor) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    let value = number.trim().parse::<f64>().ok()? * factor;
+    (value > 0.0 && value <= max).then_some(value)
 }
 
 /// Parses a share, as in 2%.
@@ -339,6 +361,9 @@ mod tests {
         Arguments::command().debug_assert();
         assert_eq!((percentage("2%"), percentage("50")), (Ok(0.02), Ok(0.5)));
         assert!(percentage("101%").is_err() && positive("0").is_err() && positive("NaN").is_err());
+        let lengths = ["90", "90s", "2m", "1.5h", "500ms"].map(|text| duration(text).unwrap());
+        assert_eq!(lengths, [90.0, 90.0, 120.0, 5_400.0, 0.5]);
+        assert!(duration("2 days").is_err() && duration("m").is_err());
     }
 
     #[test]

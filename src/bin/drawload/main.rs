@@ -36,12 +36,14 @@ mod run;
 mod scenario;
 mod verdict;
 
-use arguments::{Arguments, COULD_NOT_RUN, RunError, Subcommand, USAGE};
-use clap::Parser;
+use arguments::{Arguments, COULD_NOT_RUN, INTERRUPTED, RunError, Subcommand, USAGE};
+use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+    let parsed = Arguments::command().after_long_help(commands::help()).try_get_matches();
+    let parsed = parsed.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = parsed.unwrap_or_else(|error| {
         let _ = error.print();
         std::process::exit(if error.use_stderr() { i32::from(USAGE) } else { 0 });
     });
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     };
     let (code, why) = match result {
         Ok(code) => return ExitCode::from(code),
+        Err(RunError::Interrupted) => (INTERRUPTED, "interrupted before anything could be judged".to_owned()),
         Err(RunError::Usage(why)) => (USAGE, why),
         Err(RunError::CouldNotRun(why)) => (COULD_NOT_RUN, format!("could not run: {why}")),
     };

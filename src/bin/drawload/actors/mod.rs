@@ -8,7 +8,7 @@ pub mod interview;
 pub mod phone;
 mod socket;
 
-use crate::client::http::Request;
+use crate::client::http::{Request, RequestError};
 use crate::client::target::Target;
 use crate::measure::clock::Clock;
 use crate::measure::latency::Wait;
@@ -28,6 +28,8 @@ pub struct Run {
     recorder: RefCell<Recorder>,
     /// Tells every phone to ping once more: the run is about to end.
     pub leaving: CancellationToken,
+    /// Tells that nothing has reached the server for long.
+    pub server_gone: CancellationToken,
     /// Tells every task to close its socket and end.
     pub ended: CancellationToken,
 }
@@ -37,8 +39,8 @@ impl Run {
     pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder) -> Self {
         let clock = Clock::start();
         recorder.clock = clock;
-        let (leaving, ended) = (CancellationToken::new(), CancellationToken::new());
-        Self { scenario, target, clock, recorder: RefCell::new(recorder), leaving, ended }
+        let [leaving, server_gone, ended] = [(); 3].map(|()| CancellationToken::new());
+        Self { scenario, target, clock, recorder: RefCell::new(recorder), leaving, server_gone, ended }
     }
 
     /// Borrows the recorder; the borrow must never be held across an await.
@@ -64,7 +66,9 @@ impl Run {
     async fn call<T: DeserializeOwned>(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<T> {
         let started_us = self.clock.now_us();
         let answer = request.send().await;
-        self.recorder().record_call(wait, planned, started_us, &answer);
+        let mut recorder = self.recorder();
+        recorder.note_reached(!answer.as_ref().is_err_and(RequestError::is_unreached));
+        recorder.record_call(wait, planned, started_us, &answer);
         answer.ok()
     }
 }

@@ -40,6 +40,9 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Limit on reading a socket to its end.
 const READ_OUT_MAX: Duration = Duration::from_secs(20);
 
+/// The close code for a socket that is too slow.
+const TOO_SLOW: u16 = 4430;
+
 /// Behaviour of a phone once all are connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Behaviour {
@@ -167,9 +170,7 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
     let mut pings = interval_at(Instant::now() + every.mul_f64(rng.fraction()), every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Pings wait for their pong: a page sends none on a socket that it takes for lost.
-    let mut pinged_us = None;
-    let mut was_greeted = false;
-    let mut is_last_ping_sent = false;
+    let (mut pinged_us, mut was_greeted, mut is_last_ping_sent) = (None, false, false);
     let silent = sleep_until(Instant::now() + SILENT_AFTER);
     let all_connected = run.clock.wait_until(run.scenario.all_connected());
     let storm = run.storm();
@@ -212,8 +213,22 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
             }
         }
     };
+    // A phone that is to be slow has a window so small that the server may evict it before.
+    if matches!(behaviour, Behaviour::ReadsSlowly | Behaviour::NeverReads) && code == TOO_SLOW {
+        record_eviction(run, index);
+        return Left::ForGood;
+    }
     record_drop(run, index, code);
     Left::Dropped { code, was_greeted }
+}
+
+/// Records that the server evicted a phone that was to be slow.
+fn record_eviction(run: &Run, index: usize) {
+    let mut recorder = run.recorder();
+    recorder.counts.sockets -= 1;
+    recorder.counts.slow_evicted += 1;
+    recorder.ledger.vanish(index);
+    recorder.connections.vanish(index);
 }
 
 /// Records a frame, and the time of an awaited pong; returns true for a state sync.

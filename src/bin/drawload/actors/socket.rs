@@ -72,6 +72,11 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
     // On the heap, and freed afterwards: a handshake needs more memory than a phone that listens.
     let result = Box::pin(timeout(ANSWER_MAX, handshake(run, query, window))).await;
     let mut recorder = run.recorder();
+    let is_unreached = match &result {
+        Ok(answer) => answer.as_ref().is_err_and(|error| matches!(**error, Error::Io(_))),
+        Err(_) => true,
+    };
+    recorder.note_reached(!is_unreached);
     match result {
         Ok(Ok(socket)) => {
             recorder.record(Wait::Handshake, planned_us, started_us);

@@ -151,6 +151,11 @@ impl<'a> Request<'a> {
 }
 
 impl RequestError {
+    /// Tells whether the server did not answer at all.
+    pub fn is_unreached(&self) -> bool {
+        matches!(self, RequestError::Connect(_) | RequestError::TimedOut)
+    }
+
     /// Tells whether the same request may succeed later: it met no refusal, or one of a server in
     /// trouble.
     pub fn may_pass(&self) -> bool {

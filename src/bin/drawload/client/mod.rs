@@ -5,6 +5,7 @@
 //! one: every phone is new to the server.
 
 pub mod http;
+pub mod local_server;
 pub mod process_source;
 pub mod target;
 mod tls;

@@ -12,7 +12,7 @@ use crate::measure::process::{ProcessStats, vcpus};
 use tokio::task::spawn_blocking;
 
 /// The name of the server's process.
-const SERVER: &str = "luckydraw";
+pub const SERVER: &str = "luckydraw";
 
 /// Metrics of a remote server.
 const MEMORY: &str = "process_resident_memory_bytes";

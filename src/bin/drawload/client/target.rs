@@ -5,6 +5,12 @@ use crate::arguments::{ServerOptions, TrustOptions};
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Time for an address of a name to accept a connection, before the next one is tried.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
 
 /// Prefix of every path of the API.
 const PREFIX: &str = "/api/luckydraw";
@@ -13,6 +19,8 @@ const PREFIX: &str = "/api/luckydraw";
 #[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
+    /// All addresses of its name.
+    addresses: Vec<SocketAddr>,
     /// The Host header.
     pub authority: String,
     pub event: String,
@@ -44,8 +52,8 @@ impl Target {
     ///
     /// # Errors
     /// Which option is wrong, and why.
-    pub fn new(options: &ServerOptions) -> Result<Self, String> {
-        let target = Self::at(&options.host, &options.trust)?;
+    pub fn new(options: &ServerOptions, host: &str) -> Result<Self, String> {
+        let target = Self::at(host, &options.trust)?;
         let addresses: Vec<IpAddr> = options.source_ips.iter().flat_map(|range| range.0.iter().copied()).collect();
         if addresses.iter().any(|source| source.is_ipv4() != target.address.is_ipv4()) {
             return Err(format!("--source-ips: {} cannot be reached from an address of the other kind", target.address));
@@ -64,8 +72,9 @@ impl Target {
     /// When the URL names no server that can be found, or `trust` does not allow it.
     pub fn at(url: &str, trust: &TrustOptions) -> Result<Self, String> {
         let (scheme, authority) = parse_authority(url)?;
-        let mut found = authority.to_socket_addrs().map_err(|error| format!("--host {url}: {error}"))?;
-        let address = found.next().ok_or_else(|| format!("--host {url}: no address"))?;
+        let found = authority.to_socket_addrs().map_err(|error| format!("--host {url}: {error}"))?;
+        let addresses: Vec<SocketAddr> = found.collect();
+        let address = *addresses.first().ok_or_else(|| format!("--host {url}: no address"))?;
         if trust.insecure && !address.ip().is_loopback() {
             return Err(format!("--insecure: {authority} is not on this machine; name its authority with --ca"));
         }
@@ -79,7 +88,25 @@ impl Target {
             Scheme::Plain => None,
             Scheme::Tls => Some(TlsClient::new(host, authorities)?),
         };
-        Ok(Self { address, authority, event: String::new(), admin_token: None, tls, sources: Rc::default() })
+        Ok(Self { address, addresses, authority, event: String::new(), admin_token: None, tls, sources: Rc::default() })
+    }
+
+    /// Takes the first address of the name that accepts a connection; leaves it when none does.
+    pub async fn choose_address(&mut self) {
+        if self.addresses.len() < 2 {
+            return;
+        }
+        let usable = self.addresses.iter().filter(|address| address.is_ipv4() == self.address.is_ipv4() || !self.has_sources());
+        for address in usable {
+            if let Ok(Ok(_)) = timeout(CONNECT_MAX, TcpStream::connect(address)).await {
+                self.address = *address;
+                return;
+            }
+        }
+    }
+
+    fn has_sources(&self) -> bool {
+        !self.sources.addresses.is_empty()
     }
 
     /// The local address of the next connection; `None` leaves the choice to the kernel.

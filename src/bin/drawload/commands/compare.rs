@@ -1,10 +1,11 @@
 //! `compare`: two runs side by side, and whether the second is worse than allowed.
 //!
-//! A run whose tester was the bottleneck makes the comparison void: its times are the tester's.
+//! Runs of another size, plan or pace are refused, and a run that did not pass is never better. A
+//! run whose tester was the bottleneck makes the comparison void: its times are the tester's.
 
 use crate::arguments::{CRITERION_MISSED, Compare, RunError, VOID};
 use crate::run::FORMAT;
-use crate::verdict::metric::is_metric;
+use crate::verdict::metric::{is_latency, is_metric};
 use serde_json::Value;
 use std::path::Path;
 
@@ -20,6 +21,13 @@ const SHOWN: [&str; 9] = [
     "server.rss_peak_mb",
     "server.cpu_s",
 ];
+
+/// Fields that two runs must have in common, per scenario and as a whole.
+const SAME: [&str; 3] = ["users", "draws_planned", "planned_s"];
+const SAME_IN_ALL: [&str; 1] = ["time_scale"];
+
+/// A smaller change of a time is noise: timers have a resolution of a millisecond.
+const NOISE_MS: f64 = 1.0;
 
 /// A change that is too much: `register.p95>+20%`, or without percent sign in the metric's own
 /// unit.
@@ -54,8 +62,13 @@ impl Limit {
         Ok(Self { metric: metric.to_owned(), more: text[at..].starts_with('>'), change })
     }
 
-    /// Tells whether the change from `before` to `after` is too much.
+    /// Tells whether the change from `before` to `after` is too much. A percentage of next to
+    /// nothing is noise.
     fn is_broken(&self, before: f64, after: f64) -> bool {
+        let is_percentage = matches!(self.change, Change::Percent(_));
+        if is_percentage && is_latency(&self.metric) && (after - before).abs() < NOISE_MS {
+            return false;
+        }
         let allowed = match self.change {
             Change::Percent(percent) => before * (1.0 + percent / 100.0),
             Change::Amount(amount) => before + amount,
@@ -67,16 +80,18 @@ impl Limit {
 /// Compares two summaries, scenario by scenario.
 ///
 /// # Errors
-/// When a file is no summary, a limit names no metric, or the runs have no scenario in common.
+/// When a file is no summary, a limit names no metric, or the runs are not comparable.
 pub fn compare(options: &Compare) -> Result<u8, RunError> {
     let limits = options.fail_if.iter().map(|text| Limit::parse(text)).collect::<Result<Vec<_>, _>>().map_err(RunError::Usage)?;
     let (before, after) = (read(&options.before)?, read(&options.after)?);
     let limited = limits.iter().map(|limit| limit.metric.as_str()).filter(|metric| !SHOWN.contains(metric));
     let metrics: Vec<&str> = SHOWN.into_iter().chain(limited).collect();
+    require_same(&SAME_IN_ALL, &before, &after, "the runs")?;
     let (mut broken, mut void, mut pairs) = (false, false, 0);
     for one in scenarios(&before) {
         let Some(other) = scenarios(&after).find(|other| other["scenario"] == one["scenario"]) else { continue };
         pairs += 1;
+        require_same(&SAME, one, other, &format!("scenario {}", one["scenario"]))?;
         let title = format!("== {}", one["scenario"].as_str().unwrap_or("?"));
         println!("{title:<28}{:>14}{:>14}{:>12}", "before", "after", "change");
         for run in [one, other] {
@@ -84,6 +99,14 @@ pub fn compare(options: &Compare) -> Result<u8, RunError> {
                 void = true;
                 println!("generator-limited: {}", run["tester"]["limited_by"]);
             }
+        }
+        if other["verdict"] != "pass" {
+            broken = true;
+            println!("the later run did not pass: {}", other["verdict"]);
+        }
+        if one["verdict"] != "pass" {
+            void = true;
+            println!("the earlier run did not pass, and is no measure: {}", one["verdict"]);
         }
         for metric in &metrics {
             let values = (one["metrics"][metric].as_f64(), other["metrics"][metric].as_f64());
@@ -99,12 +122,23 @@ pub fn compare(options: &Compare) -> Result<u8, RunError> {
         return Err(RunError::CouldNotRun("the two runs have no scenario in common".into()));
     }
     let (word, code) = match () {
-        () if void => ("VOID", VOID),
+        () if void && !broken => ("VOID", VOID),
         () if broken => ("FAIL", CRITERION_MISSED),
         () => ("PASS", 0),
     };
     println!("compare: {word}, exit {code}");
     Ok(code)
+}
+
+/// Refuses to compare what is not alike.
+fn require_same(keys: &[&str], one: &Value, other: &Value, what: &str) -> Result<(), RunError> {
+    match keys.iter().find(|key| one[**key] != other[**key]) {
+        Some(key) => {
+            let why = format!("{what}: {key} is {} before and {} after, so nothing can be compared", one[*key], other[*key]);
+            Err(RunError::CouldNotRun(why))
+        }
+        None => Ok(()),
+    }
 }
 
 fn row(metric: &str, values: (Option<f64>, Option<f64>), too_much: bool) -> String {
@@ -147,6 +181,8 @@ mod tests {
         let broken = |text: &str, before, after| Limit::parse(text).unwrap().is_broken(before, after);
         assert!(!broken("register.p95>+20%", 10.0, 12.0) && broken("register.p95>+20%", 10.0, 12.1));
         assert!(!broken("register.p95>+20%", 10.0, 1.0), "faster is fine");
+        assert!(!broken("register.p95>+20%", 0.5, 1.2), "less than a timer resolves");
+        assert!(broken("register.p95>+0.5ms", 0.5, 1.2), "unless it is asked for");
         assert!(broken("ws.success.percent<-0.5", 100.0, 99.0) && !broken("ws.success.percent<-0.5", 100.0, 99.6));
     }
 }

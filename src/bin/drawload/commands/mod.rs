@@ -4,16 +4,26 @@
 pub mod compare;
 pub mod monitor;
 
-use crate::arguments::{Common, FullScenario, HttpTest, RunError, ScenarioChoice, WebsocketTest};
+use crate::arguments::{Accept, Common, FullScenario, HttpTest, RunError, ScenarioChoice, WebsocketTest};
+use crate::client::local_server;
 use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
+use crate::measure::latency::{API, FIGURES, Wait};
 use crate::report;
 use crate::run::Summary;
 use crate::run::ceiling::find_ceiling;
 use crate::run::ceiling::reserve_sockets;
-use crate::run::{Settings, run_scenario};
+use crate::run::{Settings, run_scenario, stop};
 use crate::scenario::{Scenario, Size, file};
-use crate::verdict::criteria::{Criterion, Verdict, standing_criteria};
+use crate::verdict::criteria::{Criterion, Origin, Verdict, standing_criteria};
+use crate::verdict::metric::METRICS;
+use std::path::Path;
+
+/// The server without --host, when none is found on this machine.
+const DEFAULT_HOST: &str = "http://127.0.0.1:8000";
+
+/// Bytes that the folder of the report must take; a report has about as many.
+const PROBE_BYTES: usize = 1 << 20;
 
 /// Number of users by default.
 const USERS: u32 = 300;
@@ -28,24 +38,31 @@ pub async fn full_scenario(options: &FullScenario) -> Result<u8, RunError> {
         let scenario = file::read(path, options).map_err(RunError::Usage)?;
         return run_all(vec![scenario], &options.common, options.time_scale).await;
     }
-    let prizes = if options.scenario == ScenarioChoice::Ceiling { CEILING_PRIZES } else { PRIZES };
+    let is_ceiling = options.scenario.contains(&ScenarioChoice::Ceiling);
+    if is_ceiling && options.scenario.len() > 1 {
+        return Err(RunError::Usage("--scenario ceiling: is a run of its own".into()));
+    }
+    let (users, prizes) = (options.users.unwrap_or(USERS), if is_ceiling { CEILING_PRIZES } else { PRIZES });
     let size = Size {
-        users: options.users.unwrap_or(USERS),
-        prizes: options.prizes.unwrap_or(prizes),
+        users,
+        prizes: options.prizes.unwrap_or(prizes.min(users)),
         draw_interval_s: options.draw_interval,
         scale: options.time_scale,
         idle_s: options.idle,
         dead_fraction: options.dead_clients,
     };
-    let scenarios = match options.scenario {
+    if is_ceiling {
+        return ceiling(options, size).await;
+    }
+    let scenarios = options.scenario.iter().flat_map(|choice| match choice {
         ScenarioChoice::A => vec![Scenario::a(size)],
         ScenarioChoice::B => vec![Scenario::b(size)],
         ScenarioChoice::C => vec![Scenario::c(size)],
         ScenarioChoice::D => vec![Scenario::d(size)],
         ScenarioChoice::All => vec![Scenario::a(size), Scenario::b(size), Scenario::c(size), Scenario::d(size)],
-        ScenarioChoice::Ceiling => return ceiling(options, size).await,
-    };
-    let scenarios = scenarios.into_iter().map(|scenario| scenario.with_trouble(&options.trouble)).collect();
+        ScenarioChoice::Ceiling => Vec::new(),
+    });
+    let scenarios = scenarios.map(|scenario| scenario.with_trouble(&options.trouble)).collect();
     run_all(scenarios, &options.common, options.time_scale).await
 }
 
@@ -68,15 +85,31 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
         return Err(RunError::Usage(format!("--prizes {prizes}: there are only {users} users to win them")));
     }
     let (settings, target) = prepare(common, time_scale).await?;
+    let asked = settings.criteria.iter().filter(|criterion| criterion.origin == Origin::Asked);
+    for criterion in asked {
+        if !scenarios.iter().any(|scenario| criterion.applies_to(scenario)) {
+            return Err(RunError::Usage(format!("--threshold: no scenario of this run measures {}", criterion.metric)));
+        }
+    }
     let users = scenarios.iter().map(|scenario| scenario.users as u64).max().unwrap_or(0);
     reserve_sockets(users, target.source_count()).map_err(RunError::CouldNotRun)?;
-    let mut summary = Summary::new(&common.server.host, common.seed, time_scale);
+    let minutes = scenarios.iter().map(|scenario| scenario.end.as_secs_f64()).sum::<f64>() / 60.0;
+    let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.to_uppercase()).collect();
+    eprintln!("drawload: {} at {}: about {minutes:.1} min", names.join(", "), target.authority);
+    let mut summary = Summary::new(&target.authority, common.seed, time_scale);
     for scenario in scenarios {
-        let outcome = run_scenario(scenario, target.clone(), &settings).await?;
+        let outcome = match run_scenario(scenario, target.clone(), &settings).await {
+            Err(RunError::Interrupted) if !summary.scenarios.is_empty() => {
+                summary.interrupt();
+                break;
+            }
+            outcome => outcome?,
+        };
         print!("{}", report::terminal::scenario(&outcome));
-        let interrupted = outcome.verdict == Verdict::Interrupted;
+        let is_over = outcome.verdict == Verdict::Interrupted || outcome.is_unreachable();
         summary.add(outcome);
-        if interrupted {
+        write_report(&summary, common)?;
+        if is_over {
             break;
         }
     }
@@ -90,7 +123,7 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
         return Err(RunError::Usage(format!("--prizes {prizes}: there are fewer users to win them at the beginning")));
     }
     let (settings, target) = prepare(&options.common, options.time_scale).await?;
-    let mut summary = Summary::new(&options.common.server.host, options.common.seed, options.time_scale);
+    let mut summary = Summary::new(&target.authority, options.common.seed, options.time_scale);
     let (ceiling, outcomes) = find_ceiling(options, size, target, &settings).await?;
     for outcome in outcomes {
         print!("{}", report::terminal::scenario(&outcome));
@@ -101,14 +134,27 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
     finish(&summary, &options.common)
 }
 
-/// Checks every option before the first request.
+/// Checks every option before the scenarios, and finds the server.
 async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Target), RunError> {
     let mut criteria = standing_criteria();
+    if common.accept == Accept::Threshold {
+        criteria.iter_mut().for_each(Criterion::accept_threshold);
+    }
     for text in &common.thresholds {
         criteria.push(Criterion::parse(text).map_err(RunError::Usage)?);
     }
-    let target = Target::new(&common.server).map_err(RunError::Usage)?;
-    let process = match (common.pid, &common.metrics_url) {
+    let local = if common.server.host.is_none() { local_server::find() } else { None };
+    let host = common.server.host.clone().or_else(|| local.as_ref().map(|local| local.host.clone()));
+    let mut target = Target::new(&common.server, host.as_deref().unwrap_or(DEFAULT_HOST)).map_err(RunError::Usage)?;
+    let mut pid = common.pid;
+    if let Some(local) = local {
+        eprintln!("drawload: found luckydraw at {}, process {}", local.host, local.pid);
+        pid = pid.or(common.metrics_url.is_none().then_some(local.pid));
+        target.admin_token = target.admin_token.or(local.token);
+    }
+    target.choose_address().await;
+    probe_folder(&common.out).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", common.out.display())))?;
+    let process = match (pid, &common.metrics_url) {
         (Some(pid), _) => Some(ProcessSource::local(pid)?),
         (None, Some(url)) => {
             let token = common.metrics_token.clone().or_else(|| target.admin_token.clone());
@@ -116,17 +162,43 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         }
         (None, None) => None,
     };
-    if let Some(folder) = &common.out {
-        std::fs::create_dir_all(folder).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", folder.display())))?;
-    }
-    Ok((Settings { common, time_scale, criteria, process }, target))
+    Ok((Settings { common, time_scale, criteria, process, stop: stop::on_signals() }, target))
+}
+
+/// Creates the folder of the report, and checks that it takes a file: a full disk must show before
+/// the run, and not after an hour.
+fn probe_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let probe = folder.join(".probe");
+    std::fs::write(&probe, vec![b'.'; PROBE_BYTES])?;
+    std::fs::remove_file(probe)
+}
+
+fn write_report(summary: &Summary, common: &Common) -> Result<(), RunError> {
+    report::write(summary, &common.out).map_err(|error| RunError::CouldNotRun(format!("the report: {error}")))
 }
 
 /// Prints the end of the report and writes its files.
 fn finish(summary: &Summary, common: &Common) -> Result<u8, RunError> {
     println!("{}", report::terminal::ending(summary));
-    if let Some(folder) = &common.out {
-        report::write(summary, folder).map_err(|error| RunError::CouldNotRun(format!("the report: {error}")))?;
-    }
+    write_report(summary, common)?;
+    println!("drawload: the report is {}", common.out.join("report.html").display());
     Ok(summary.exit_code)
+}
+
+/// The end of `--help`: exit codes, metrics, and examples.
+pub fn help() -> String {
+    let counts = METRICS.iter().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
+    let waits = Wait::ALL.iter().map(|wait| wait.name()).collect::<Vec<_>>().join(", ");
+    format!(
+        "Exit codes: 0 passed, 99 a criterion was missed, 4 void since the tester was too slow, 3 could not run, 64 wrong \
+         arguments, 105 interrupted.\n\n\
+         Metrics for --threshold and compare: {counts}; and .{} of each of: {API}, {waits}.\n\n\
+         Examples:\n  drawload full-scenario\n  drawload full-scenario --scenario a,b --time-scale 0.1\n  \
+         drawload full-scenario --scenario c --host https://draw.example --admin-token-file token \\\n    \
+         --metrics-url https://draw.example/metrics --threshold 'draw.spread.p99<100ms'\n  \
+         drawload websocket-test --users 300 --duration 2m --ramp-up 10s\n  \
+         drawload compare before/summary.json after/summary.json --fail-if 'register.p95>+20%'",
+        FIGURES.join(", .")
+    )
 }

@@ -50,6 +50,7 @@ pub struct Shown {
 pub struct Before {
     pub seq: u64,
     pub connections: u64,
+    pub participants_count: u64,
     pub results: Vec<DrawResult>,
     pub participants: Option<Vec<u32>>,
 }
@@ -158,6 +159,10 @@ pub struct Recorder {
     /// Numbers whose details the server acknowledged, and their draws.
     pub details: Vec<(u32, u32)>,
     pub samples: Vec<Sample>,
+    /// The run ended early, since nothing reached the server any more.
+    pub is_server_gone: bool,
+    /// Since when no connection was accepted; `None` while the server answers.
+    unreachable_since_us: Option<u64>,
     /// Readings of the server's process that failed, and the last reason.
     pub unread: u64,
     pub unread_because: String,
@@ -191,6 +196,8 @@ impl Recorder {
             told_early: Vec::new(),
             details: Vec::new(),
             samples: Vec::new(),
+            is_server_gone: false,
+            unreachable_since_us: None,
             unread: 0,
             unread_because: String::new(),
             server_cpu: CpuUsage::default(),
@@ -243,6 +250,17 @@ impl Recorder {
         if let Some(completed_us) = draw.and_then(|draw| draw.completed_us) {
             self.record(Wait::Delivery, completed_us, completed_us);
         }
+    }
+
+    /// Records whether the server could be reached just now.
+    pub fn note_reached(&mut self, reached: bool) {
+        let now_us = self.clock.now_us();
+        self.unreachable_since_us = if reached { None } else { self.unreachable_since_us.or(Some(now_us)) };
+    }
+
+    /// Time since when nothing reaches the server, in microseconds; 0 while it answers.
+    pub fn unreachable_us(&self) -> u64 {
+        self.unreachable_since_us.map_or(0, |since_us| self.clock.now_us().saturating_sub(since_us))
     }
 
     /// Takes a reading of the server's process. A lost measurement must not look like none.

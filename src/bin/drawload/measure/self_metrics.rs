@@ -31,6 +31,8 @@ pub struct SelfMetrics {
     sends: u64,
     missed: u64,
     cpu: CpuUsage,
+    /// Tasks of the tester that panicked, with their messages.
+    panics: Vec<String>,
 }
 
 /// The same in figures.
@@ -45,11 +47,13 @@ pub struct TesterHealth {
     pub cpu_worst_10s: Option<f64>,
     /// Reasons why the tester was the bottleneck; empty when it was not.
     pub limited_by: Vec<String>,
+    /// Failures of the tester itself: a run with one proves nothing.
+    pub panics: Vec<String>,
 }
 
 impl SelfMetrics {
     pub fn new() -> Self {
-        Self { lag: histogram(), stalls: Vec::new(), sends: 0, missed: 0, cpu: CpuUsage::default() }
+        Self { lag: histogram(), stalls: Vec::new(), sends: 0, missed: 0, cpu: CpuUsage::default(), panics: Vec::new() }
     }
 
     /// Records by how much a timer was late, until now. A stall counts as every check that it
@@ -68,6 +72,11 @@ impl SelfMetrics {
         let within = self.stalls[first..].iter().take_while(|(start, _)| *start < to_us);
         let stalled: u64 = within.map(|(start, end)| end.min(&to_us) - start.max(&from_us)).sum();
         to_us.saturating_sub(from_us).saturating_sub(stalled)
+    }
+
+    /// Records that a task of the tester panicked.
+    pub fn record_panic(&mut self, message: String) {
+        self.panics.push(message);
     }
 
     /// Records by how much the tester was late to send something.
@@ -100,9 +109,11 @@ impl SelfMetrics {
         if let Some(busy) = cpu_worst_10s.filter(|busy| *busy > CPU_MAX) {
             limited_by.push(format!("its thread was {:.0} % busy", busy * 100.0));
         }
+        limited_by.extend(self.panics.iter().map(|message| format!("its own task panicked: {message}")));
+        let panics = self.panics.clone();
         let (sends, sends_missed, cpu_s) = (self.sends, self.missed, self.cpu.total_s());
         let longest_stall_ms = ms(longest_us);
-        TesterHealth { timer_lag_p99_ms, longest_stall_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by }
+        TesterHealth { timer_lag_p99_ms, longest_stall_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by, panics }
     }
 }
 

@@ -5,6 +5,7 @@
 //! is two radio buttons and a style. Its policy forbids everything but that one style, so that even
 //! markup that slipped through the escaping could load and run nothing. `maud` escapes every text.
 
+use super::headline::headline;
 use super::labels::{badge, both, count, figure, maybe, row, table, unit, verdict};
 use super::{section, sizing};
 use crate::measure::latency::Wait;
@@ -45,7 +46,7 @@ pub fn page(summary: &Summary) -> String {
                         div.switch { label for="ko" { "한국어" } label for="en" lang="en" { "English" } }
                     }
                     (facts(summary))
-                    div.verdict.(class) { b { (name) } div { p { (meaning(summary.verdict)) } (counts(summary)) } }
+                    div.verdict.(class) { b { (name) } div { (why(summary)) p { (meaning(summary.verdict)) } (counts(summary)) } }
                 }
                 main {
                     @if let Some(ceiling) = &summary.ceiling { (ceiling_section(ceiling)) }
@@ -55,7 +56,7 @@ pub fn page(summary: &Summary) -> String {
                 }
                 footer {
                     (label("같은 결과의 다른 형식:", "The same results in other forms:"))
-                    @for file in ["summary.json", "timeseries.csv", "failures.csv", "*.hgrm", "env.json"] { " " code { (file) } }
+                    @for file in ["summary.json", "timeseries.csv", "failures.csv", "junit.xml", "metrics.prom", "*.hgrm", "env.json"] { " " code { (file) } }
                 }
             }
         }
@@ -97,6 +98,14 @@ fn meaning(verdict: Verdict) -> Label {
             "도중에 멈추었습니다. 그때까지 본 것만 있으며, 합격이 아닙니다.",
             "The run was interrupted. The report holds its results until then; the run did not pass.",
         ),
+    }
+}
+
+/// The criterion that decided, before anything else.
+fn why(summary: &Summary) -> Markup {
+    match headline(summary) {
+        Some((ko, en)) => html! { p { b { (both(ko, en)) } } },
+        None => html! {},
     }
 }
 

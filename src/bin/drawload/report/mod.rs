@@ -2,8 +2,10 @@
 //! spreadsheets, distributions, and the environment. All are written from one [`Summary`].
 
 mod chart;
+mod headline;
 mod html;
 mod labels;
+mod machine;
 mod matrix;
 mod plots;
 mod section;
@@ -34,6 +36,8 @@ const SUB_BUCKETS: u32 = 2_048;
 pub fn write(summary: &Summary, folder: &Path) -> io::Result<()> {
     in_file(folder, "summary.json", |file| Ok(serde_json::to_writer_pretty(file, summary)?))?;
     in_file(folder, "env.json", |file| Ok(serde_json::to_writer_pretty(file, &Environment::read())?))?;
+    in_file(folder, "junit.xml", |file| machine::write_junit(summary, file))?;
+    in_file(folder, "metrics.prom", |file| machine::write_prometheus(summary, file))?;
     in_file(folder, "timeseries.csv", |file| write_timeseries(summary, file))?;
     in_file(folder, "failures.csv", |file| write_failures(summary, file))?;
     for outcome in &summary.scenarios {
@@ -41,13 +45,17 @@ pub fn write(summary: &Summary, folder: &Path) -> io::Result<()> {
             in_file(folder, &format!("{}.{name}.hgrm", outcome.scenario), |file| write_hgrm(histogram, file))?;
         }
     }
-    fs::write(folder.join("report.html"), html::page(summary))
+    in_file(folder, "report.html", |file| file.write_all(html::page(summary).as_bytes()))
 }
 
+/// Writes a file beside the old one, and puts it in its place when it is whole: a full disk or a
+/// killed tester must not leave half a report.
 fn in_file(folder: &Path, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(folder.join(name))?);
+    let unfinished = folder.join(format!(".{name}.unfinished"));
+    let mut file = BufWriter::new(File::create(&unfinished)?);
     write(&mut file)?;
-    file.flush()
+    file.into_inner()?.sync_all()?;
+    fs::rename(unfinished, folder.join(name))
 }
 
 /// Writes `timeseries.csv`: one row per sample of each scenario.
@@ -72,7 +80,7 @@ fn write_timeseries(summary: &Summary, file: &mut impl Write) -> io::Result<()> 
     table.flush()
 }
 
-/// Writes `failures.csv`: calls and sockets that failed, and faults.
+/// Writes `failures.csv`: calls and sockets that failed, faults, and the criteria that were missed.
 fn write_failures(summary: &Summary, file: &mut impl Write) -> io::Result<()> {
     let mut table = table(file, "scenario,at_s,what,why")?;
     for outcome in &summary.scenarios {
@@ -83,6 +91,10 @@ fn write_failures(summary: &Summary, file: &mut impl Write) -> io::Result<()> {
         if outcome.failures_unlisted > 0 {
             let more = format!("{} more failures", outcome.failures_unlisted);
             table.write_record([outcome.scenario, "", "unlisted", &more])?;
+        }
+        for judgement in outcome.judgements.iter().filter(|judgement| judgement.is_missed()) {
+            let why = format!("{} is {:?}, wanted {}", judgement.metric, judgement.value, judgement.wanted);
+            table.write_record([outcome.scenario, "", "criterion", &why])?;
         }
         for fault in &outcome.faults {
             table.write_record([outcome.scenario, "", "fault", &cell(fault)])?;

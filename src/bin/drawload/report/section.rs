@@ -1,5 +1,6 @@
 //! One scenario on the page: its verdict and the evidence, in tables.
 
+use super::headline::group;
 use super::labels::{badge, count, figure, grade, maybe, row, scenario, table, unit, verdict};
 use super::plots;
 use crate::measure::latency::Wait;
@@ -40,6 +41,7 @@ pub fn section(outcome: &Outcome) -> Markup {
             (headline(outcome))
             (faults(outcome))
             (plan(outcome))
+            (bottlenecks(outcome))
             (musts(outcome))
             (plots::plots(outcome))
             (latencies(outcome))
@@ -77,9 +79,7 @@ fn faults(outcome: &Outcome) -> Markup {
         h3 { (label("결함과 오류", "Faults and failures")) }
         ul.faults {
             @for fault in outcome.faults.iter().take(SHOWN_MAX) { li { (fault) } }
-            @for failure in outcome.failures.iter().take(SHOWN_MAX) {
-                li { (format!("{:.2} s {}: {}", failure.at_s, failure.what, failure.why)) }
-            }
+            @for group in group(&outcome.failures).iter().take(SHOWN_MAX) { li { (group.line()) } }
             @if outcome.faults.len() > SHOWN_MAX || failed > SHOWN_MAX as u64 {
                 li { (label("그 밖에는", "and more, in")) " " code { "failures.csv" } }
             }
@@ -116,6 +116,20 @@ fn plan(outcome: &Outcome) -> Markup {
         ]
     });
     html! { h3 { (label("계획의 판정표", "The plan's criteria")) } (table(columns, rows)) }
+}
+
+/// The plan's part 5.1, from the run's own figures: what comes closest to its limit.
+fn bottlenecks(outcome: &Outcome) -> Markup {
+    let ranked = outcome.bottlenecks();
+    if ranked.is_empty() {
+        return html! {};
+    }
+    let columns = labels!["기준" "criterion", "한계에 대한 비율" "share of its limit"];
+    let rows = ranked.into_iter().map(|(metric, share)| {
+        let label = metric::label_of(metric);
+        row![html! { @if let Some(label) = label { (label) " " } code { (metric) } }, format!("{} %", figure(share * 100.0)),]
+    });
+    html! { h3 { (label("병목: 한계에 가까운 순서", "Bottlenecks: the closest to its limit first")) } (table(columns, rows)) }
 }
 
 /// The reason why a criterion is not judged.

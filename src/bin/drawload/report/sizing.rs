@@ -74,13 +74,13 @@ fn assumptions() -> Markup {
     let ko = format!(
         "가정: 시스템에 {SYSTEM_MB} MB를 남기고, 소켓마다 커널이 {KERNEL_KIB} KiB를 더 쓰고, 서버는 시작 전 {HOURS_AT_REST}시간 쉬어 그만큼의 \
          버스트만 모았으며, 최악의 10초가 모든 vCPU의 {cpu} %를 넘지 않아야 하고, 참석 인원의 {EXTRAPOLATION_MAX}배까지만 말합니다. vCPU 하나가 이 \
-         기계의 코어만큼 빠르다고 봅니다. Lightsail에서 잰 것은 아닙니다. 갓 시작한 서버여야 한 명당 메모리가 맞습니다. 계획의 표는 $40에 1,000명까지라고 했습니다."
+         기계의 코어만큼 빠르다고 봅니다. Lightsail에서 잰 것은 아닙니다. 갓 시작한 서버여야 한 명당 메모리가 맞습니다. 계획의 표는 인원/경품 수와 메모리입니다."
     );
     let en = format!(
         "Assumed: {SYSTEM_MB} MB for the system; {KERNEL_KIB} KiB per socket in the kernel; burst credit of {HOURS_AT_REST} h at rest and \
          no more; at most {cpu} % of all vCPUs in the worst ten seconds; at most {EXTRAPOLATION_MAX} times the people of the run. A vCPU is \
          assumed to be as fast as a core of this machine; nothing was measured on Lightsail. Memory per person is correct for a server that was \
-         started for the run. The plan's table continues with $40 for 1,000 people."
+         started for the run. The plan's table names people/prizes and memory."
     );
     both(ko, en)
 }
@@ -146,7 +146,7 @@ pub fn write_text(text: &mut String, sizing: &Sizing) -> fmt::Result {
     }
     writeln!(
         text,
-        "{:<6}{:>8}{:>10}{:>7}{:>16}{:>10}{:>10}{:>10}{:>13}  first limit",
+        "{:<6}{:>8}{:>10}{:>7}{:>19}{:>10}{:>10}{:>10}{:>13}  first limit",
         "box", "memory", "baseline", "TB", "table 5.2", "memory", "burst", "CPU", "as measured"
     )?;
     for fit in &sizing.fits {
@@ -154,7 +154,7 @@ pub fn write_text(text: &mut String, sizing: &Sizing) -> fmt::Result {
         let baseline = format!("{} x {} %", instance.vcpus, instance.baseline_percent);
         let (plan_says, people) = (instance.plan_says.unwrap_or("-"), people(fit).replace("≥", ">="));
         write!(text, "{:<6}{:>5} MB{baseline:>10}", instance.price, instance.memory_mb)?;
-        write!(text, "{:>7}{plan_says:>16}{:>10}{:>10}", instance.transfer_tb, fit.by_memory, fit.by_burst)?;
+        write!(text, "{:>7}{plan_says:>19}{:>10}{:>10}", instance.transfer_tb, fit.by_memory, fit.by_burst)?;
         writeln!(text, "{:>10}{people:>13}  {}", fit.by_cpu, limit(fit.limit).en)?;
     }
     writeln!(

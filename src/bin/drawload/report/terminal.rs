@@ -1,5 +1,6 @@
 //! The report for a terminal: the verdict first, then its evidence.
 
+use super::headline::{group, headline};
 use super::labels::verdict;
 use super::sizing;
 use crate::run::Summary;
@@ -10,6 +11,9 @@ use std::fmt::{self, Write};
 /// Faults that are printed per metric, and failures; all are in `failures.csv`.
 const FAULTS_MAX: usize = 3;
 const FAILURES_MAX: usize = 10;
+
+/// Bottlenecks that are printed.
+const BOTTLENECKS: usize = 3;
 
 /// One scenario.
 pub fn scenario(outcome: &Outcome) -> String {
@@ -24,7 +28,8 @@ pub fn ending(summary: &Summary) -> String {
     sizing::write_text(&mut text, &summary.sizing).expect("a String takes everything");
     let each = summary.scenarios.iter().map(|outcome| format!("{} {}", outcome.scenario.to_uppercase(), name(outcome.verdict)));
     let each = each.collect::<Vec<_>>().join(", ");
-    text + &format!("drawload: {} ({each}), exit {}", name(summary.verdict), summary.exit_code)
+    let why = headline(summary).map_or(String::new(), |(_, en)| format!("drawload: {en}\n"));
+    text + &format!("{why}drawload: {} ({each}), exit {}", name(summary.verdict), summary.exit_code)
 }
 
 fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
@@ -64,8 +69,9 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     for faults in outcome.faults.chunk_by(|one, other| metric(one) == metric(other)) {
         faults.iter().take(FAULTS_MAX).try_for_each(|fault| writeln!(text, "fault    {fault}"))?;
     }
-    let mut failures = outcome.failures.iter().take(FAILURES_MAX);
-    failures.try_for_each(|failure| writeln!(text, "failure  at {:.2} s {}: {}", failure.at_s, failure.what, failure.why))
+    let groups = group(&outcome.failures);
+    groups.iter().take(FAILURES_MAX).try_for_each(|group| writeln!(text, "failure  {}", group.line()))?;
+    write_bottlenecks(text, outcome)
 }
 
 fn write_judgements(text: &mut String, outcome: &Outcome) -> fmt::Result {
@@ -89,6 +95,14 @@ fn write_judgements(text: &mut String, outcome: &Outcome) -> fmt::Result {
         writeln!(text, "{origin:<9}{metric:<24}{value:>12}  {wanted:<10}{acceptable:<12}{grade} {}", judgement.note)?;
     }
     Ok(())
+}
+
+/// The plan's part 5.1: what comes closest to its limit, the closest first.
+fn write_bottlenecks(text: &mut String, outcome: &Outcome) -> fmt::Result {
+    let ranked = outcome.bottlenecks();
+    let first: Vec<String> =
+        ranked.iter().take(BOTTLENECKS).map(|(metric, share)| format!("{metric} at {:.0} %", share * 100.0)).collect();
+    if first.is_empty() { Ok(()) } else { writeln!(text, "closest  to its limit: {}", first.join(", ")) }
 }
 
 fn name(of: Verdict) -> &'static str {

@@ -134,6 +134,10 @@ pub async fn find_ceiling(
                 (search.broke, last_break) = (Some(users), StepResult::ServerBroke(vec![why]));
                 continue;
             }
+            Err(RunError::Interrupted) if !steps.is_empty() => {
+                interrupted = true;
+                break;
+            }
             outcome => outcome?,
         };
         let step = Step::of(users, &outcome);

@@ -4,37 +4,36 @@
 //! Beside it: the search of the ceiling, the sizing, and the summary of a whole run.
 
 pub mod ceiling;
+mod event;
 mod observers;
 pub mod sizing;
+pub mod stop;
 
 use crate::actors::phone::{self, Behaviour, Schedule};
 use crate::actors::{Run, driver, interview};
-use crate::answers::Anything;
 use crate::arguments::{Common, RunError};
-use crate::client::http::{ANSWER_MAX, Request, RequestError};
+use crate::client::http::{ANSWER_MAX, Request};
 use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
 use crate::client::{self, Window};
 use crate::measure::clock::{Rng, Span};
 use crate::measure::draw_record::DrawRecord;
 use crate::measure::latency::Wait;
-use crate::measure::micros;
 use crate::measure::process::{ProcessStats, vcpus};
 use crate::measure::recorder::Recorder;
 use crate::scenario::Scenario;
-use crate::verdict::audit::{self, ServerState};
+use crate::verdict::audit;
 use crate::verdict::criteria::{Criterion, Verdict};
 use crate::verdict::outcome::Outcome;
 use ceiling::Ceiling;
 use serde::Serialize;
-use serde_json::json;
 use sizing::Sizing;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Maximum wait for frames and pongs still on their way at the end, and for the server to notice
 /// which sockets are gone.
@@ -42,6 +41,12 @@ const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// The server notices a vanished phone within this time.
 const GHOST_MAX: Duration = Duration::from_secs(75);
+
+/// Time for clients to leave: a phone that reads nothing reads its socket to the end first.
+const LEAVE_MAX: Duration = Duration::from_secs(30);
+
+/// The same when a run ends early.
+const LEAVE_EARLY_MAX: Duration = Duration::from_secs(1);
 
 /// Connections and requests of the baseline.
 const BASELINE_ROUNDS: u32 = 20;
@@ -53,56 +58,106 @@ pub struct Settings<'a> {
     pub criteria: Vec<Criterion>,
     /// The server's process, where it is measured.
     pub process: Option<ProcessSource>,
+    /// Cancelled by the first signal.
+    pub stop: CancellationToken,
+}
+
+/// The end of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was played to its end.
+    Whole,
+    /// A signal came.
+    Interrupted,
+    /// Nothing reached the server any more.
+    ServerGone,
 }
 
 /// Runs one scenario.
+///
+/// # Errors
+/// When it could not start, or a signal came before it did.
 pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Settings<'_>) -> Result<Outcome, RunError> {
-    let common = settings.common;
-    let creates_event = common.server.event_id.is_none();
-    open_event(&mut target, &scenario, creates_event).await.map_err(RunError::CouldNotRun)?;
-    let mut recorder = Recorder::new(scenario.users);
-    plan_promises(&mut recorder, &scenario);
-    if !creates_event {
-        recorder.before = audit::fetch_before(&target).await;
-    }
-    let empty = read_process(&mut recorder, settings).await;
-    measure_baseline(&mut recorder, &target).await.map_err(RunError::CouldNotRun)?;
-    let run = Rc::new(Run::start(scenario, target, recorder));
-    let observers = observers::start(&run, settings);
-    let (clients, drivers) = start_clients(&run, common.seed);
-    let interrupted = wait_for_end(&run, drivers).await;
-    let lasted_s = run.clock.now().as_secs_f64();
-    // Clients of an interrupted run are still active: an answer of the server now would contradict
-    // what they receive later.
-    let state = if interrupted {
-        ServerState::default()
-    } else {
-        settle(&run).await;
-        audit::fetch_state(&run.target).await
+    let opened = async {
+        let creates_event = event::open(&mut target, &scenario, &settings.common.server).await?;
+        let mut recorder = Recorder::new(scenario.users);
+        plan_promises(&mut recorder, &scenario);
+        if !creates_event {
+            recorder.before = audit::fetch_before(&target).await;
+            event::require_unused(&recorder.before, &target, &settings.common.server)?;
+        }
+        let empty = read_process(settings).await;
+        let empty = empty.and_then(|reading| recorder.note_reading(reading));
+        measure_baseline(&mut recorder, &target).await.map_err(RunError::CouldNotRun)?;
+        Ok::<_, RunError>((recorder, creates_event, empty))
     };
-    let end = read_process(&mut Recorder::new(0), settings).await;
-    run.ended.cancel();
-    for task in clients.into_iter().chain(observers) {
-        let _ = task.await;
-    }
-    if !interrupted {
-        let (truth, participants) = {
-            let recorder = run.recorder();
-            let truth = recorder.before.results.iter().cloned().chain(recorder.announced_draws()).collect::<Vec<_>>();
-            let is_known = creates_event && recorder.registered() == recorder.counts.registrations_due;
-            (truth, is_known.then_some(recorder.registered()))
-        };
-        interview::interview(&run, &truth, participants).await;
-    }
-    // A process that is gone is judged by its last sample, and its end is counted.
-    let last = run.recorder().samples.iter().rev().find_map(|sample| sample.server);
-    let process = empty.zip(end.or(last));
-    let mut outcome = Outcome::new(&run, lasted_s, &state, process);
-    outcome.judge(&run, &settings.criteria, settings.time_scale, interrupted);
-    if creates_event {
-        remove_event(&run.target).await;
+    let (recorder, creates_event, empty) = tokio::select! {
+        () = settings.stop.cancelled() => return Err(RunError::Interrupted),
+        opened = opened => opened?,
+    };
+    let run = Rc::new(Run::start(scenario, target, recorder));
+    let (outcome, end) = play(&run, settings, creates_event, empty).await;
+    if creates_event && end != End::ServerGone {
+        event::remove(&run.target).await;
     }
     Ok(outcome)
+}
+
+/// Plays a scenario that is ready, and judges it.
+async fn play(run: &Rc<Run>, settings: &Settings<'_>, creates_event: bool, empty: Option<ProcessStats>) -> (Outcome, End) {
+    let observers = observers::start(run, settings);
+    let (clients, drivers) = start_clients(run, settings.common.seed);
+    let (mut end, drivers) = wait_for_end(run, drivers, settings).await;
+    let lasted_s = run.clock.now().as_secs_f64();
+    // Clients of a run that ended early are still active: an answer of the server now would
+    // contradict what they receive later.
+    let settled = async {
+        settle(run).await;
+        audit::fetch_state(&run.target).await
+    };
+    let state = match end {
+        End::Whole => until_stopped(settings, settled).await,
+        _ => None,
+    };
+    let reading = read_process(settings).await;
+    let process_end = reading.and_then(|reading| run.recorder().note_reading(reading));
+    run.ended.cancel();
+    let leave_max = if state.is_some() { LEAVE_MAX } else { LEAVE_EARLY_MAX };
+    let tasks = clients.into_iter().chain(observers).chain(drivers).collect();
+    let panics = stop::end_tasks(tasks, leave_max).await;
+    panics.into_iter().for_each(|message| run.recorder().tester.record_panic(message));
+    let interviewed = match state {
+        Some(_) => until_stopped(settings, interview_phones(run, creates_event)).await,
+        None => None,
+    };
+    if end == End::Whole && interviewed.is_none() {
+        end = End::Interrupted;
+    }
+    run.recorder().is_server_gone = end == End::ServerGone;
+    // A process that is gone is judged by its last sample, and its end is counted.
+    let last = run.recorder().samples.iter().rev().find_map(|sample| sample.server);
+    let process = empty.zip(process_end.or(last));
+    let mut outcome = Outcome::new(run, lasted_s, &state.unwrap_or_default(), process);
+    outcome.judge(run, &settings.criteria, settings.time_scale, end == End::Interrupted);
+    (outcome, end)
+}
+
+/// Waits for a future unless a signal comes first.
+async fn until_stopped<T>(settings: &Settings<'_>, future: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        () = settings.stop.cancelled() => None,
+        result = future => Some(result),
+    }
+}
+
+async fn interview_phones(run: &Run, creates_event: bool) {
+    let (truth, participants) = {
+        let recorder = run.recorder();
+        let truth = recorder.before.results.iter().cloned().chain(recorder.announced_draws()).collect::<Vec<_>>();
+        let is_known = creates_event && recorder.registered() == recorder.counts.registrations_due;
+        (truth, is_known.then_some(recorder.registered()))
+    };
+    interview::interview(run, &truth, participants).await;
 }
 
 /// Notes what the scenario promises, before anything happens: whatever the server does not do is
@@ -118,39 +173,9 @@ fn plan_promises(recorder: &mut Recorder, scenario: &Scenario) {
     }
 }
 
-/// Reads the server's process, and counts a reading that fails.
-async fn read_process(recorder: &mut Recorder, settings: &Settings<'_>) -> Option<ProcessStats> {
-    let reading = settings.process.as_ref()?.read().await;
-    recorder.note_reading(reading)
-}
-
-async fn remove_event(target: &Target) {
-    let path = target.path(&format!("/admin/events/{}", target.event));
-    if let Err(error) = Request::delete(target, path).admin().send_with_retries::<Anything>().await {
-        eprintln!("drawload: the event {} was left behind: {error}", target.event);
-    }
-}
-
-/// Creates an event, or checks that the named one exists.
-async fn open_event(target: &mut Target, scenario: &Scenario, creates: bool) -> Result<(), String> {
-    if creates {
-        let suffix = micros(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
-        target.event = format!("drawload-{}-{suffix:x}", scenario.name);
-    } else {
-        // An existing event can be found without the admin token.
-        let path = target.path(&format!("/state?event_id={}", target.event));
-        if Request::get(target, path).send_with_retries::<Anything>().await.is_ok() {
-            return Ok(());
-        }
-    }
-    let body = json!({"event_id": target.event, "title": "drawload", "participants_max": (scenario.users * 2).max(100)});
-    match Request::post(target, target.path("/admin/events"), body).admin().send_with_retries::<Anything>().await {
-        Ok(_) => Ok(()),
-        // A retry after a lost answer finds its own event.
-        Err(RequestError::Refused { status: 409, code }) if code == "EVENT_EXISTS" => Ok(()),
-        Err(RequestError::Refused { status: 401, .. }) => Err("the server wants the right --admin-token".into()),
-        Err(error) => Err(format!("the event {} cannot be made at {}: {error}", target.event, target.authority)),
-    }
+/// Reads the server's process, where it is measured.
+async fn read_process(settings: &Settings<'_>) -> Option<Result<ProcessStats, String>> {
+    Some(settings.process.as_ref()?.read().await)
 }
 
 /// Measures a connection, its TLS and an empty answer while the server is idle.
@@ -219,23 +244,25 @@ fn behaviour(scenario: &Scenario, index: usize) -> Behaviour {
     }
 }
 
-/// Waits until the scenario is over; returns true when a signal interrupts it.
-async fn wait_for_end(run: &Run, drivers: Vec<JoinHandle<()>>) -> bool {
+/// Waits until the scenario is over, or a signal or the server ends it. Returns the tasks that are
+/// still at work.
+async fn wait_for_end(run: &Run, drivers: Vec<JoinHandle<()>>, settings: &Settings<'_>) -> (End, Vec<JoinHandle<()>>) {
+    let mut drivers = drivers;
     let over = async {
         run.clock.wait_until(run.scenario.end).await;
-        for task in drivers {
-            let _ = task.await;
+        while drivers.iter().any(|task| !task.is_finished()) {
+            sleep(Duration::from_millis(20)).await;
         }
     };
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        over.await;
-        return false;
+    let end = tokio::select! {
+        () = over => End::Whole,
+        () = settings.stop.cancelled() => End::Interrupted,
+        () = run.server_gone.cancelled() => End::ServerGone,
     };
-    tokio::select! {
-        () = over => false,
-        _ = terminate.recv() => true,
-        _ = interrupt.recv() => true,
+    if end != End::Whole {
+        drivers.iter_mut().for_each(|task| task.abort());
     }
+    (end, drivers)
 }
 
 /// Gives answers and frames on their way the time to arrive: a late one is not lost, and is in the
@@ -326,6 +353,12 @@ impl Summary {
         self.exit_code = self.verdict.exit_code();
         self.scenarios.push(outcome);
         self.sizing = Sizing::of(&self.scenarios, self.time_scale);
+    }
+
+    /// Marks a run whose next scenario was interrupted before it began.
+    pub fn interrupt(&mut self) {
+        self.verdict = Verdict::Interrupted;
+        self.exit_code = self.verdict.exit_code();
     }
 
     /// Adds a ceiling; its own verdict counts, and not that of the step that broke.

@@ -20,6 +20,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 /// Samples of a scenario that is neither long nor very short.
 const SAMPLES: u32 = 100;
 
+/// A server that nothing reaches for this long is gone. A restart takes less.
+const GONE_AFTER_US: u64 = 10_000_000;
+
 /// Between two lines of progress in a file.
 const LINES_EVERY: Duration = Duration::from_secs(5);
 
@@ -54,7 +57,7 @@ async fn sample(run: Rc<Run>, process: Option<ProcessSource>) {
     }
 }
 
-/// Records how late the tester's own timers are.
+/// Records how late the tester's own timers are, and ends a run whose server is gone.
 async fn watch_timers(run: Rc<Run>) {
     let mut ticks = interval(Duration::from_micros(CHECKED_EVERY_US));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,7 +65,11 @@ async fn watch_timers(run: Rc<Run>) {
         // Timers have a resolution of a millisecond; below two there is no delay.
         let late_us = micros(planned.elapsed()).saturating_sub(2_000);
         let now_us = run.clock.now_us();
-        run.recorder().tester.record_lag(now_us, late_us);
+        let mut recorder = run.recorder();
+        recorder.tester.record_lag(now_us, late_us);
+        if recorder.unreachable_us() > GONE_AFTER_US {
+            run.server_gone.cancel();
+        }
     }
 }
 

@@ -39,17 +39,31 @@ pub struct Instance {
     /// The share of each vCPU that may be used without limit.
     pub baseline_percent: u32,
     pub transfer_tb: u32,
-    /// People by the plan's table 5.2, where it has an instance of this price.
+    /// The plan's table 5.2: people, prizes and memory, where it has an instance of this price.
     pub plan_says: Option<&'static str>,
 }
 
-/// Lightsail's prices per month. The plan has rows for $5, $10-12 and $20; its last row, $40 for
-/// 1,000 people, has no instance here.
+/// Lightsail's prices per month. The plan has rows for $5, $10 and $20, whose prices have risen to
+/// $12 and $24.
 const INSTANCES: [Instance; 4] = [
-    Instance { price: "$5", memory_mb: 512, vcpus: 2, baseline_percent: 5, transfer_tb: 1, plan_says: Some("100") },
+    Instance { price: "$5", memory_mb: 512, vcpus: 2, baseline_percent: 5, transfer_tb: 1, plan_says: Some("300/100, 200 MB") },
     Instance { price: "$7", memory_mb: 1_024, vcpus: 2, baseline_percent: 10, transfer_tb: 2, plan_says: None },
-    Instance { price: "$12", memory_mb: 2_048, vcpus: 2, baseline_percent: 20, transfer_tb: 3, plan_says: Some("300 ($10-12)") },
-    Instance { price: "$24", memory_mb: 4_096, vcpus: 2, baseline_percent: 20, transfer_tb: 4, plan_says: Some("500 ($20)") },
+    Instance {
+        price: "$12",
+        memory_mb: 2_048,
+        vcpus: 2,
+        baseline_percent: 20,
+        transfer_tb: 3,
+        plan_says: Some("500/200, 400 MB"),
+    },
+    Instance {
+        price: "$24",
+        memory_mb: 4_096,
+        vcpus: 2,
+        baseline_percent: 20,
+        transfer_tb: 4,
+        plan_says: Some("1,000/500, 800 MB"),
+    },
 ];
 
 /// The sizing, or the reason why there is none.

@@ -77,9 +77,10 @@ pub async fn fetch_state(target: &Target) -> ServerState {
 /// Requests what an existing event holds before the run.
 pub async fn fetch_before(target: &Target) -> Before {
     let sync = fetch_sync(target).await;
-    let (seq, connections) = sync.map_or((0, 0), |sync| (sync.seq, sync.connection_count));
+    let (seq, connections, participants_count) =
+        sync.map_or((0, 0, 0), |sync| (sync.seq, sync.connection_count, sync.participant_count));
     let results = fetch_results(target).await.unwrap_or_default();
-    Before { seq, connections, results, participants: fetch_participants(target).await }
+    Before { seq, connections, participants_count, results, participants: fetch_participants(target).await }
 }
 
 /// Compares the server's state, and what clients received, with the plan.
@@ -88,6 +89,8 @@ pub fn compare(state: &ServerState, recorder: &Recorder) -> Findings {
     let truth = recorder.announced_draws();
     draw_audit::audit(recorder, &mut findings);
     let awake_us = |from_us, to_us| recorder.tester.awake_us(from_us, to_us);
+    let gone = recorder.is_server_gone.then(|| "nothing reached the server any more, and the run ended".to_owned());
+    findings.add("server.unreachable", gone);
     let unread = (recorder.unread > 0).then(|| format!("{} readings failed: {}", recorder.unread, recorder.unread_because));
     findings.add("server.lost", unread);
     let late = recorder.connections.greeted_late(&recorder.ledger.frames, GREETED_WITHIN_US, awake_us);

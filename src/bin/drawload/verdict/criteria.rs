@@ -79,10 +79,16 @@ pub struct Judgement {
     pub value: Option<f64>,
     pub grade: Grade,
     pub note: &'static str,
+    /// The value as a share of a limit that it must stay below.
+    #[serde(skip)]
+    pub share: Option<f64>,
 }
 
 /// A phone that reads nothing for this long must have been evicted.
 const SLOW_JUDGED: Duration = Duration::from_secs(75);
+
+/// A tester that stood still for longer may have lost its sockets by that.
+const STALL_MS_MAX: f64 = 5_000.0;
 
 /// The criteria of every run: what must be zero, then the plan's table.
 pub fn standing_criteria() -> Vec<Criterion> {
@@ -103,6 +109,11 @@ impl Criterion {
             Requirement::Plan(side, limit, acceptable) => (Origin::Plan, side, limit, Some(acceptable)),
         };
         Self { origin, metric: metric.to_owned(), side, limit, acceptable }
+    }
+
+    /// Takes the plan's second column for its target.
+    pub fn accept_threshold(&mut self) {
+        self.limit = self.acceptable.take().unwrap_or(self.limit);
     }
 
     /// Parses `metric<limit`, also with `<=`, `>` and `>=`, and with ms, s, us, MB or % behind the
@@ -126,21 +137,24 @@ impl Criterion {
         Ok(Self { origin: Origin::Asked, metric: metric.to_owned(), side, limit, acceptable: None })
     }
 
-    /// Tells whether a scenario does what this criterion judges. A threshold of the caller always
-    /// applies.
+    /// Tells whether a scenario does what this criterion judges.
     pub fn applies_to(&self, scenario: &Scenario) -> bool {
-        self.origin == Origin::Asked
-            || match self.metric.split('.').next().unwrap_or_default() {
-                // The server evicts a silent socket within a minute, and not at once.
-                "ws" if self.metric == "ws.slow_kept" => scenario.slow_for() >= SLOW_JUDGED,
-                "draw" | "delivery" if self.origin == Origin::Plan => scenario.draw_count() > 0 && scenario.sockets.is_some(),
-                "storm" => scenario.storm.is_some(),
-                "ws" | "delivery" => scenario.sockets.is_some(),
-                "api" | "errors" | "numbers" | "answers" => scenario.registrations.is_some(),
-                "winners" | "history" | "draws" | "results" => scenario.draw_count() > 0,
-                "details" => scenario.results.is_some(),
-                _ => true,
-            }
+        let has_sockets = scenario.sockets.is_some();
+        let has_draws = scenario.draw_count() > 0;
+        match self.metric.split('.').next().unwrap_or_default() {
+            // The server evicts a silent socket within a minute, and not at once.
+            "ws" if self.metric == "ws.slow_kept" && self.origin != Origin::Asked => scenario.slow_for() >= SLOW_JUDGED,
+            "ws" if self.metric.starts_with("ws.return.") => scenario.storm.is_some(),
+            "storm" => scenario.storm.is_some(),
+            "delivery" if self.origin == Origin::Plan => has_draws && has_sockets,
+            "ws" | "delivery" => has_sockets,
+            "draw" if self.metric.starts_with("draw.delivery") || self.metric.contains("spread") => has_draws && has_sockets,
+            "draw" | "winners" | "history" | "draws" => has_draws,
+            "results" if self.metric == "results.wrong" => has_draws,
+            "results" | "check_winner" | "winner_info" | "details" => scenario.results.is_some(),
+            "api" | "errors" | "numbers" | "answers" | "register" => scenario.registrations.is_some(),
+            _ => true,
+        }
     }
 
     pub fn judge(&self, metrics: &BTreeMap<String, Option<f64>>, time_scale: f64) -> Judgement {
@@ -160,7 +174,9 @@ impl Criterion {
         };
         let (metric, wanted) = (self.metric.clone(), self.side.describe(self.limit));
         let acceptable = self.acceptable.map(|limit| self.side.describe(limit));
-        Judgement { origin: self.origin, metric, wanted, acceptable, value, grade, note }
+        let is_below = matches!(self.side, Comparison::Below | Comparison::AtMost) && self.limit > 0.0;
+        let share = value.filter(|_| is_below && grade != Grade::Unjudged).map(|value| value / self.limit);
+        Judgement { origin: self.origin, metric, wanted, acceptable, value, grade, note, share }
     }
 }
 
@@ -169,9 +185,12 @@ impl Judgement {
         matches!(self.grade, Grade::Missed | Grade::Tolerable)
     }
 
-    /// Tells whether a tester that was the bottleneck makes this judgement void.
+    /// Tells whether a tester that was the bottleneck makes this judgement void. One that stood
+    /// still for long was itself the reason for sockets that the server gave up.
     pub fn is_void(&self, tester: &TesterHealth) -> bool {
-        !tester.limited_by.is_empty() && is_timed(&self.metric) && self.grade != Grade::Unjudged
+        let is_of_sockets = ["ws.", "storm.", "errors."].iter().any(|prefix| self.metric.starts_with(prefix));
+        let stood_still = tester.longest_stall_ms > STALL_MS_MAX && is_of_sockets && self.is_missed();
+        !tester.limited_by.is_empty() && (is_timed(&self.metric) || stood_still) && self.grade != Grade::Unjudged
     }
 }
 
@@ -206,7 +225,9 @@ fn parse_limit(text: &str) -> Option<f64> {
 
 /// The verdict on a scenario that ran to its end.
 pub fn verdict(judgements: &[Judgement], tester: &TesterHealth) -> Verdict {
-    if judgements.iter().any(|judgement| judgement.is_missed() && !judgement.is_void(tester)) {
+    if !tester.panics.is_empty() {
+        Verdict::Void
+    } else if judgements.iter().any(|judgement| judgement.is_missed() && !judgement.is_void(tester)) {
         Verdict::Fail
     } else if judgements.iter().any(|judgement| judgement.is_void(tester)) {
         Verdict::Void
@@ -223,7 +244,8 @@ mod tests {
     fn a_slow_tester_voids_times_and_excuses_no_lost_frame() {
         let check = |metric: &str, grade, limited: bool| {
             let (metric, wanted) = (metric.to_owned(), String::new());
-            let judgement = Judgement { origin: Origin::Plan, metric, wanted, acceptable: None, value: None, grade, note: "" };
+            let judgement =
+                Judgement { origin: Origin::Plan, metric, wanted, acceptable: None, value: None, grade, note: "", share: None };
             let limited_by = if limited { vec!["it was slow".to_owned()] } else { vec![] };
             verdict(&[judgement], &TesterHealth { limited_by, ..TesterHealth::default() })
         };
@@ -234,6 +256,8 @@ mod tests {
         assert_eq!(check("api.p95", Grade::Good, true), Verdict::Void, "a good figure of a slow tester is none");
         assert_eq!(check("api.p95", Grade::Unjudged, true), Verdict::Pass);
         assert_eq!(check("delivery.lost", Grade::Missed, true), Verdict::Fail);
+        let panicked = TesterHealth { panics: vec!["a phone".into()], ..TesterHealth::default() };
+        assert_eq!(verdict(&[], &panicked), Verdict::Void, "a tester that failed proves nothing");
     }
 
     #[test]
@@ -253,7 +277,15 @@ mod tests {
         let criteria = standing_criteria();
         assert!(criteria.iter().all(|criterion| is_metric(&criterion.metric)));
         let of = |origin| criteria.iter().filter(|criterion| criterion.origin == origin).count();
-        assert_eq!((of(Origin::Must), of(Origin::Plan)), (33, 10), "six rows of the plan's table, delivery and growth");
+        assert_eq!((of(Origin::Must), of(Origin::Plan)), (34, 10), "six rows of the plan's table, delivery and growth");
+    }
+
+    #[test]
+    fn the_second_column_of_the_plan_can_be_asked_for() {
+        let mut criterion = standing_criteria().into_iter().find(|criterion| criterion.metric == "api.p95").unwrap();
+        criterion.accept_threshold();
+        let judged = criterion.judge(&BTreeMap::from([("api.p95".to_owned(), Some(750.0))]), 1.0);
+        assert_eq!((judged.grade, judged.share, &*judged.wanted), (Grade::Good, Some(0.75), "< 1000"));
     }
 
     #[test]

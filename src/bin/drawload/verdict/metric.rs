@@ -8,6 +8,7 @@ use super::audit::{Findings, ServerState};
 use crate::measure::connection_ledger::RESTARTING;
 use crate::measure::delivery_ledger::Balance;
 use crate::measure::latency::{API, FIGURES, Wait};
+use crate::measure::process::vcpus;
 use crate::measure::recorder::{Recorder, ServerUsage};
 use crate::measure::{Label, label, ms, number};
 
@@ -114,6 +115,7 @@ pub const METRICS: &[Metric] = &[
         lines(e, "numbers.unknown")
     }),
     zero("numbers.holes", label("빠진 번호", "holes among the numbers"), |e| lines(e, "numbers.holes")),
+    zero("server.unreachable", label("서버가 사라짐", "server gone"), |e| count(u64::from(e.recorder.is_server_gone))),
     zero("server.lost", label("서버를 재지 못한 횟수", "readings of the server that failed"), |e| {
         count(e.recorder.unread)
     }),
@@ -156,6 +158,7 @@ pub const METRICS: &[Metric] = &[
     info("delivery.expected", |e| count(e.balance?.expected)),
     info("delivery.received", |e| count(e.recorder.ledger.received)),
     info("server.pss_peak_mb", |e| Some(e.server?.pss_peak_mb)),
+    info("server.cpu_core_percent", |e| Some(e.server?.cpu_worst_10s_percent? * vcpus())),
     info("server.cpu_s", |e| Some(e.server?.cpu_s)),
     info("server.burst_minutes", |e| Some(e.server?.burst_minutes)),
 ];
@@ -187,7 +190,9 @@ pub fn is_latency(name: &str) -> bool {
 
 /// Tells whether a metric depends on speed, and so on the tester and the time scale.
 pub fn is_timed(name: &str) -> bool {
-    is_latency(name) || name.ends_with("_ms") || (name.starts_with("server.") && name != "server.lost")
+    is_latency(name)
+        || name.ends_with("_ms")
+        || (name.starts_with("server.") && !["server.lost", "server.unreachable"].contains(&name))
 }
 
 /// Sockets that the server or the network closed. A restart does not count: what its phone missed

@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
 /// Faults that are described per metric.
 const FAULTS_MAX: usize = 20;
 
+/// Promises that an interrupted run leaves open.
+const UNFINISHED: [&str; 3] = ["numbers.missing", "draws.missing", "draws.order"];
+
 /// One scenario; its shape is part of `summary.schema.json`.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
@@ -40,6 +43,9 @@ pub struct Outcome {
     /// Faults in words: frames first, then winners, numbers and answers.
     pub faults: Vec<String>,
     pub lost: Vec<LostFrame>,
+    /// The same by phone.
+    #[serde(skip)]
+    pub losses: Vec<PhoneLoss>,
     /// The same as a grid, for the picture.
     #[serde(skip)]
     pub gaps: GapGrid,
@@ -52,6 +58,35 @@ pub struct Outcome {
     pub tester: TesterHealth,
     #[serde(rename = "series")]
     pub samples: Vec<Sample>,
+}
+
+/// The frames that one phone lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneLoss {
+    pub phone: usize,
+    pub frames: usize,
+    pub first_seq: u64,
+    /// The draw of the first one.
+    pub draw: Option<u32>,
+    /// Nothing came after the first one.
+    pub is_everything: bool,
+}
+
+impl PhoneLoss {
+    /// Losses by phone; `end_seq` is the last frame.
+    fn of(lost: &[LostFrame], end_seq: u64) -> Vec<Self> {
+        let of_phone = |frames: &[LostFrame]| {
+            let first = &frames[0];
+            Self {
+                phone: first.phone,
+                frames: frames.len(),
+                first_seq: first.seq,
+                draw: frames.iter().find_map(|frame| frame.draw),
+                is_everything: frames.len() as u64 == end_seq + 1 - first.seq && frames.len() > 1,
+            }
+        };
+        lost.chunk_by(|one, other| one.phone == other.phone).map(of_phone).collect()
+    }
 }
 
 /// Response times count from the planned time, service times from the sending.
@@ -116,7 +151,8 @@ impl Outcome {
             latencies: times,
             histograms: latencies.into_iter().map(|(name, latency)| (name, latency.response)).collect(),
             curves: recorder.curves(),
-            faults: faults(recorder, &balance.listed, &findings),
+            faults: faults(recorder, &balance.listed, end_seq, &findings),
+            losses: PhoneLoss::of(&balance.listed, end_seq),
             lost: balance.listed,
             gaps: recorder.ledger.gaps(end_seq),
             draws,
@@ -133,6 +169,10 @@ impl Outcome {
     pub fn judge(&mut self, run: &Run, criteria: &[Criterion], time_scale: f64, interrupted: bool) {
         let criteria = criteria.iter().filter(|criterion| criterion.applies_to(&run.scenario));
         self.judgements = criteria.map(|criterion| criterion.judge(&self.metrics, time_scale)).collect();
+        if interrupted {
+            // The plan was cut short by the signal, and not by the server.
+            self.faults.retain(|fault| !UNFINISHED.iter().any(|metric| fault.starts_with(metric)));
+        }
         self.verdict = if interrupted { Verdict::Interrupted } else { verdict(&self.judgements, &self.tester) };
     }
 
@@ -146,6 +186,19 @@ impl Outcome {
         self.samples.windows(2).filter_map(used).collect()
     }
 
+    /// Criteria with a limit that their value must stay below, by how close it comes.
+    pub fn bottlenecks(&self) -> Vec<(&str, f64)> {
+        let shares = self.judgements.iter().filter_map(|judgement| Some((&*judgement.metric, judgement.share?)));
+        let mut ranked: Vec<_> = shares.collect();
+        ranked.sort_by(|one, other| other.1.total_cmp(&one.1));
+        ranked
+    }
+
+    /// Tells whether the run ended early since the server was gone.
+    pub fn is_unreachable(&self) -> bool {
+        self.metric("server.unreachable") == Some(1.0)
+    }
+
     /// A metric, if it was measured.
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.metrics.get(name).copied().flatten()
@@ -153,12 +206,23 @@ impl Outcome {
 }
 
 /// Every fault in words, in the order of the metrics, each with the name of its metric.
-fn faults(recorder: &Recorder, lost: &[LostFrame], findings: &Findings) -> Vec<String> {
+fn faults(recorder: &Recorder, lost: &[LostFrame], end_seq: u64, findings: &Findings) -> Vec<String> {
+    let everything = PhoneLoss::of(lost, end_seq).into_iter().filter(|loss| loss.is_everything);
+    let everything: BTreeMap<usize, PhoneLoss> = everything.map(|loss| (loss.phone, loss)).collect();
+    let describe = |lost: &LostFrame| {
+        let name = recorder.ledger.name(lost.phone);
+        let of_draw = |draw: Option<u32>| draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
+        match everything.get(&lost.phone) {
+            Some(loss) if loss.first_seq != lost.seq => None,
+            Some(loss) => {
+                let (frames, seq, of_draw) = (loss.frames, loss.first_seq, of_draw(loss.draw));
+                Some(format!("{name} never received seq {seq}{of_draw}, nor any of the {frames} frames from there on"))
+            }
+            None => Some(format!("{name} never received seq {} ({}{})", lost.seq, lost.kind, of_draw(lost.draw))),
+        }
+    };
     let of_metric = |metric: &'static str| {
-        let lost = lost.iter().filter(move |_| metric == "delivery.lost").map(|lost| {
-            let of_draw = lost.draw.map_or(String::new(), |draw| format!(" of draw {draw}"));
-            format!("{} never received seq {} ({}{of_draw})", recorder.ledger.name(lost.phone), lost.seq, lost.kind)
-        });
+        let lost = lost.iter().filter(move |_| metric == "delivery.lost").filter_map(describe);
         let received = recorder.ledger.faults.get(metric).into_iter().flatten().cloned();
         let found = findings.lines(metric).iter().cloned();
         lost.chain(received).chain(found).take(FAULTS_MAX).map(move |fault| format!("{metric}: {fault}"))
@@ -188,4 +252,18 @@ fn record_spreads(recorder: &mut Recorder) -> Vec<DrawOutcome> {
     }
     recorder.ledger.draws = draws;
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_that_lost_everything_from_a_draw_on_is_told_from_one_that_lost_a_frame() {
+        let lost = |phone, seq, draw| LostFrame { phone, seq, kind: String::new(), draw };
+        let listed = [lost(3, 5, Some(2)), lost(8, 25, None), lost(8, 26, Some(7)), lost(8, 27, Some(7))];
+        let losses = PhoneLoss::of(&listed, 27);
+        assert_eq!(losses[0], PhoneLoss { phone: 3, frames: 1, first_seq: 5, draw: Some(2), is_everything: false });
+        assert_eq!(losses[1], PhoneLoss { phone: 8, frames: 3, first_seq: 25, draw: Some(7), is_everything: true });
+    }
 }
