@@ -1,4 +1,4 @@
-//! The source of numbers: a lock-free [`Table`] from a registration's key to the number it claimed.
+//! The source of numbers: a lock-free `Table` from a registration's key to the number it claimed.
 //!
 //! The thread that inserts a key takes the next number by one `fetch_add`. Every later request with
 //! that key finds the same claim, so a retry burns no number, and two phones never share one. A
@@ -9,7 +9,7 @@
 //! session: the handler takes both from one load. A claim is not a registration yet: the sequencer
 //! commits or refuses it. This file must never forget a key unasked, and never know a journal, a
 //! clock or an event. It takes its atomics from `super::sync` alone, so that `tests/loom.rs` can
-//! prove this very text and that of [`Table`].
+//! prove this very text and that of `Table`.
 //!
 //! # Growth
 //! A roster that gets more numbers ends, and another takes its place. No key moves: that would be
