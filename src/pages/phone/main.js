@@ -9,11 +9,10 @@ import { connect } from "../shared/connection.js";
 import { byId, delay, digits, findEvent, setText } from "../shared/dom.js";
 import { applyFrame, initialState } from "../shared/event.js";
 import { isolate, translatePage } from "../shared/i18n.js";
-import { connectionStatus } from "./connection-status.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
 import { messages } from "./messages.js";
 import { RegistrationForms, pendingAttempt, removeTicket, storedTicket, takeEntryPass } from "./registration.js";
-import { announcementFor, render } from "./view.js";
+import { announcementFor, connectionStatus, render } from "./view.js";
 import { Wins, reasonOfLoss } from "./wins.js";
 
 const REPLACED = 4409;
