@@ -16,6 +16,11 @@ verb, now = sys.argv[1], '--now' in sys.argv
 names = [word for word in sys.argv[2:] if not word.startswith('-')]
 def lines(unit, key):
     return [line.split('=', 1)[1].strip() for line in open(f'{UNITS}/{unit}') if line.startswith(key + '=')]
+def is_running(pid):
+    try:
+        return open(f'/proc/{pid}/stat').read().split()[2] != 'Z'
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 def stop(unit):
     path = f'{STATE}/{unit}'
     if not os.path.exists(path):
@@ -23,7 +28,7 @@ def stop(unit):
     if unit.endswith('.service'):
         pid = int(open(path).read())
         os.kill(pid, signal.SIGTERM)
-        while os.path.exists(f'/proc/{pid}') and open(f'/proc/{pid}/stat').read().split()[2] != 'Z':
+        while is_running(pid):
             time.sleep(0.02)
     os.remove(path)
 def start(unit):

@@ -172,6 +172,15 @@ fn payload(mut body: Map<String, Value>) -> Map<String, Value> {
     body
 }
 
+/// The payload of a result as far as a reveal has it: the seed becomes public with the announcement,
+/// and an announcement before the planned end of the show has no `show_at`.
+fn told_at_reveal(body: Map<String, Value>) -> Map<String, Value> {
+    let mut body = payload(body);
+    body.remove("seed");
+    body.remove("show_at");
+    body
+}
+
 /// Winners that never registered, won before, or are too many.
 fn ineligible(recorder: &Recorder) -> Vec<String> {
     let registered: BTreeSet<u32> = recorder.numbers().chain(recorder.before.participants.iter().flatten().copied()).collect();
@@ -228,7 +237,7 @@ fn shown_wrong(recorder: &Recorder, draw: &DrawRecord, result: &DrawResult) -> O
         [] if !recorder.display.spans.iter().any(was_there) => return None,
         [] => "winner_revealed never reached the display",
         [shown] if shown.at_us < reveal_us => "winner_revealed came before the host had asked for it",
-        [shown] => match [&shown.text, &announced.text].map(|text| serde_json::from_str(text).map(payload)) {
+        [shown] => match [&shown.text, &announced.text].map(|text| serde_json::from_str(text).map(told_at_reveal)) {
             [Ok(shown), Ok(announced)] if shown == announced => return None,
             _ => "the display received another result than the phones",
         },
