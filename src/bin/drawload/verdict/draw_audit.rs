@@ -172,8 +172,8 @@ fn payload(mut body: Map<String, Value>) -> Map<String, Value> {
     body
 }
 
-/// The payload of a result as far as a reveal has it: the seed becomes public with the announcement,
-/// and an announcement before the planned end of the show has no `show_at`.
+/// The payload of a result as far as a reveal has it: the seed becomes public with the
+/// announcement, and an announcement before the planned end of the show has no `show_at`.
 fn told_at_reveal(body: Map<String, Value>) -> Map<String, Value> {
     let mut body = payload(body);
     body.remove("seed");
