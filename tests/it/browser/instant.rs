@@ -91,6 +91,8 @@ async fn phones_behind_slow_networks_and_the_stage_show_the_winners_at_one_insta
     for prize in 0..draws {
         server.add_prize(&format!("경품 {prize}")).await;
     }
+    // So that there are people left for each draw.
+    server.register_many(draws as u64).await;
     let browser = Browser::start().await;
     let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
     host.open_tab("links").await;
