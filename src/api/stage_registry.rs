@@ -39,19 +39,14 @@ impl Stages {
     pub fn report(&self, event: &EventId, report: StageReport, now: Instant) -> StageOrders {
         let mut events = self.present(now);
         let stages = events.entry(event.clone()).or_default();
-        let place = stages.iter().position(|stage| stage.report.stage_id == report.stage_id);
-        let stage = match place {
-            Some(place) => &mut stages[place],
-            None if stages.len() == STAGES_MAX => return StageOrders::default(),
-            None => {
-                stages.push(Stage { report: report.clone(), reported_at: now, orders: StageOrders::default() });
-                stages.last_mut().expect("one was pushed")
-            }
-        };
-        stage.report = report;
-        stage.reported_at = now;
-        let orders = stage.orders.clone();
-        StageOrders { is_lead: lead_of(stages) == place.or(stages.len().checked_sub(1)), ..orders }
+        let known = stages.iter().position(|stage| stage.report.stage_id == report.stage_id);
+        let place = known.unwrap_or(stages.len());
+        match stages.get_mut(place) {
+            Some(stage) => (stage.report, stage.reported_at) = (report, now),
+            None if place == STAGES_MAX => return StageOrders::default(),
+            None => stages.push(Stage { report, reported_at: now, orders: StageOrders::default() }),
+        }
+        StageOrders { is_lead: lead_of(stages) == Some(place), ..stages[place].orders.clone() }
     }
 
     /// Changes what is asked of a stage; false when there is no such stage.

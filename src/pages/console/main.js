@@ -27,8 +27,6 @@ const TABS = [
 
 const NOTE_MS = 6_000;
 const NOTES_MAX = 4;
-/** Longest show that the console waits for. */
-const SHOW_MAX_MS = 20_000;
 const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 
@@ -62,7 +60,7 @@ const app = {
   /** Sends a message over the connection. */
   send: (message) => connection?.send(message),
   /** Milliseconds until the planned moment of a draw, 0 without one. */
-  untilShown: ({ show_at: showAt }) => connection?.clock.until(showAt, SHOW_MAX_MS) ?? 0,
+  untilShown: (draw) => connection?.untilShown(draw) ?? 0,
   notify,
   ask: (question) => ask(t, question),
   /** Runs a call and shows its failure; gives its data, or undefined when it failed. */

@@ -11,6 +11,8 @@ const FIRST_PINGS = 5;
 const FIRST_PING_INTERVAL_MS = 250;
 /** Longest time that a page holds winners until the moment at which every page shows them. */
 const HOLD_MAX_MS = 2_500;
+/** Longest show that a page waits for. */
+const SHOW_MAX_MS = 20_000;
 const SAMPLES_MAX = 8;
 /** Silence after which a connection is lost: longer than a ping and its pong need. */
 const SILENCE_MS = 32_000;
@@ -83,6 +85,11 @@ class Connection {
 
   isOpen() {
     return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Milliseconds until a draw's planned moment, 0 without one. */
+  untilShown({ show_at: showAt }) {
+    return this.clock.until(showAt, SHOW_MAX_MS);
   }
 
   /** Sets the token by which a phone identifies; null removes it. */

@@ -29,8 +29,6 @@ const RENDER_AFTER_MS = 50;
 const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 const PHASES = { REGISTRATION_OPEN: 'open', REGISTRATION_CLOSED: 'drawing', EVENT_CLOSED: 'closed' };
-/** Longest show that a page waits for. */
-const SHOW_MAX_MS = 20_000;
 const VIEWER = { role: 'phone', token: null, isDisplay: false };
 
 const model = {
@@ -66,7 +64,7 @@ const animator = new Animator({
   sound,
   confetti,
   isReducedMotion,
-  untilShown: ({ show_at: showAt }) => connection?.clock.until(showAt, SHOW_MAX_MS) ?? 0,
+  untilShown: (draw) => connection?.untilShown(draw) ?? 0,
   onSettled: announceWinners,
   onPage: setPage,
 });
@@ -75,6 +73,7 @@ const controls = wireControls({ sound, turnPage: (by) => animator.turnPage(by), 
 const report = new StageReport({
   send: (message) => access.isDisplay && connection?.send(message),
   describe: () => ({ page: model.isMain ? 'main' : 'lobby', isReducedMotion: isReducedMotion() }),
+  onLead: (isLead) => sound.setMirror(!isLead),
   apply: applyOrders,
 });
 start();
@@ -229,5 +228,4 @@ function renderSoon() {
 function render() {
   setShown('viewer', model.event !== null && !model.isGone && connection !== null && !model.isDisplay);
   renderStage(model, { animator, lobby, sound }, t);
-  report.renderLead(sound);
 }

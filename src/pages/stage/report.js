@@ -8,12 +8,11 @@ const { body } = document;
 export class StageReport {
   /**
    * `send(message)` sends to the server; `describe()` gives { page, isReducedMotion };
-   * `apply(orders)` does what the console asks.
+   * `onLead(isLead)` is told whether this stage leads; `apply(orders)` does what the console asks.
    */
-  constructor({ send, describe, apply }) {
-    Object.assign(this, { sendMessage: send, describe, apply });
+  constructor({ send, describe, onLead, apply }) {
+    Object.assign(this, { sendMessage: send, describe, onLead, apply });
     this.id = ownId();
-    this.isLead = true;
     this.revision = 0;
     this.last = '';
     setInterval(() => this.send(), EVERY_MS);
@@ -52,16 +51,11 @@ export class StageReport {
   }
 
   receive({ type, is_lead: isLead, revision, ...orders }) {
-    this.isLead = isLead;
     body.dataset.lead = isLead;
+    this.onLead(isLead);
     if (revision === this.revision) return;
     this.revision = revision;
     this.apply(orders);
-  }
-
-  /** Only the stage that leads is heard. */
-  renderLead(sound) {
-    sound.setMirror(!this.isLead);
   }
 }
 
