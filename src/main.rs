@@ -167,9 +167,10 @@ fn print_banner(config: &Config, server: &Server, stage_path: Option<&str>) {
         tracing::warn!("open mode: every client is trusted");
     }
     let event = server.default_event().unwrap_or_else(|| config.default_event.clone());
+    let join_base = server.join_base();
     let banner = Banner {
         listening: server.addresses(),
-        join_base: server.join_base(),
+        join_base: &join_base,
         event: &event,
         admin_token: server.admin_token(),
         stage_path,

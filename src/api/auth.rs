@@ -177,6 +177,28 @@ impl ApiRequest {
         }
     }
 
+    /// Requires that the caller may have this role at a socket: it polls in place of one.
+    ///
+    /// # Errors
+    /// 401 without such a credential.
+    pub async fn require_role(&self, room: &Room, role: Role) -> Result<(), HttpError> {
+        let (admin_token, tokens) = (&self.app.admin_token, &self.app.tokens);
+        let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
+        let is_allowed = self.app.settings.http.open
+            || match self.bearer() {
+                Some(token) => {
+                    let credential = verify(admin_token, tokens, Some(&room.snapshot().event), token);
+                    credential.is_some_and(|credential| credential.allows_role(role))
+                }
+                None => self.has_login() && (only_reads || self.is_from_own_page()),
+            };
+        if is_allowed {
+            return Ok(());
+        }
+        delay_wrong_token().await;
+        Err(HttpError::unauthorized())
+    }
+
     /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
         self.login().is_some()

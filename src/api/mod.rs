@@ -42,3 +42,4 @@ pub mod spreadsheets;
 pub mod stage_registry;
 pub mod stages;
 pub mod stats;
+pub mod turn_meter;

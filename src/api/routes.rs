@@ -94,6 +94,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/links" => links::make,
     Both DELETE "/admin/{event_id}/links/{link_id}" => links::revoke,
     Both GET "/admin/{event_id}/stages" => stages::list,
+    Both POST "/admin/{event_id}/stages" => stages::report,
     Both PATCH "/admin/{event_id}/stages/{stage_id}" => stages::change,
     Both GET "/admin/{event_id}/stats" => stats::stats,
     Both GET "/admin/{event_id}/audit" => stats::audit,

@@ -301,6 +301,7 @@ pub fn page_sized_prize(name: &str) -> Prize {
         quantity: 1,
         mode: None,
         winner_count: None,
+        show_length: None,
         image: None,
         repeat_winners: false,
         group: None,

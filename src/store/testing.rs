@@ -71,6 +71,7 @@ pub fn started(event: &str) -> JournalEntry {
         prize_image: None,
         mode: Mode::Slot,
         winner_count: 1,
+        show_length: None,
     };
     let (spec, pool) = (spec.into(), Pool::new(9).into());
     entry(

@@ -7,6 +7,7 @@
 
 use crate::api::socket::SocketMessages;
 use crate::api::stage_registry::Stages;
+use crate::api::turn_meter::TurnMeters;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::base::secret::Secret;
@@ -67,6 +68,8 @@ pub struct Core {
     pub details_purged: DetailsPurged,
     /// The screens that show an event.
     pub stages: Arc<Stages>,
+    /// The spread of the moments at which phones show winners.
+    pub turns: Arc<TurnMeters>,
     /// Stopped last.
     pub sequencer: SequencerThread,
 }
@@ -82,7 +85,7 @@ impl Core {
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
-        let stages = Arc::new(Stages::default());
+        let (stages, turns) = (Arc::new(Stages::default()), Arc::new(TurnMeters::default()));
         let clock = Arc::new(SteadyClock::new(journal.clock_record()?));
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
@@ -93,6 +96,7 @@ impl Core {
                 Arc::clone(&directory),
                 inbox.clone(),
                 Arc::clone(&stages),
+                Arc::clone(&turns),
             ))
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
@@ -107,7 +111,7 @@ impl Core {
         });
         let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
         let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, stages, sequencer })
+        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, stages, turns, sequencer })
     }
 }
 
@@ -161,6 +165,7 @@ fn prize(name: &str, rank: u32, quantity: u32, mode: Mode, winner_count: u32) ->
         quantity,
         mode: Some(mode),
         winner_count: Some(winner_count),
+        show_length: None,
         image: None,
         repeat_winners: false,
         group: None,

@@ -10,7 +10,7 @@ pub mod listeners;
 pub mod watchdog;
 
 use self::core::{Core, SequencerThread, Storage};
-use crate::api::app::App;
+use crate::api::app::{App, JoinBase};
 use crate::api::image_cache::ImageCache;
 use crate::api::links;
 use crate::api::metrics::port::Port;
@@ -165,7 +165,7 @@ fn serve(
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
-        join_base: lan::join_base(&main, listeners::main_protocol(config).scheme(), settings.http.domain.as_deref()),
+        join_base: join_base(config, main.clone()),
         settings,
         admin_token: admin_token.secret.clone(),
         directory: core.directory,
@@ -175,6 +175,7 @@ fn serve(
         rate_limiter: RateLimiter::default(),
         registrations: RegistrationMeters::default(),
         stages: core.stages,
+        turns: core.turns,
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
@@ -207,6 +208,12 @@ fn serve(
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, admin_token, metrics, certificates })
 }
 
+/// The search for the address by which phones reach the server.
+fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Box<dyn Fn() -> JoinBase + Send + Sync> {
+    let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
+    Box::new(move || lan::join_base(&listening, scheme, domain.as_deref()))
+}
+
 /// Opens the local port for metrics.
 fn open_metrics(address: SocketAddr, app: &Arc<App>) -> io::Result<Port> {
     let port = Port::open(address, app)?;
@@ -221,8 +228,8 @@ impl Server {
     }
 
     /// The address by which phones reach it, without a path.
-    pub fn join_base(&self) -> &str {
-        &self.app.join_base
+    pub fn join_base(&self) -> String {
+        (self.app.join_base)().address
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.

@@ -121,6 +121,9 @@ async function logIn(submit) {
   setText('login-wrong', '');
   try {
     await call('POST', '/admin/login', { body: { token: byId('login-token').value.trim() } });
+    // A browser that takes no cookie would be asked for the token again and again.
+    const { logged_in: isLoggedIn } = await call('GET', '/admin/login');
+    if (!isLoggedIn) return setText('login-wrong', t('noCookies'));
     byId('login-token').value = '';
     await enter('admin', null);
   } catch (refusal) {

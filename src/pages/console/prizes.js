@@ -9,6 +9,8 @@ const IMAGE_BYTES_MAX = 5 << 20;
 const IMAGE_SIDE_MAX = 1600;
 const UPLOAD_TIMEOUT_MS = 60_000;
 const MODES = ['slot', 'card', 'network', 'list'];
+/** Lengths of a show in seconds; empty for as long as the animation takes. */
+const SHOW_SECONDS = ['', 2, 5, 9, 15];
 
 export class Tab {
   constructor(app) {
@@ -22,6 +24,10 @@ export class Tab {
     const buttons = make('div', { className: 'row' }, this.importButton, this.addButton);
     const header = make('div', { className: 'row between' }, this.heading, buttons);
     this.element = make('section', { className: 'card' }, header, this.list);
+    // Another operator's change; what is being edited stands in its own dialog.
+    app.listeners.add(({ type }) => {
+      if (type === 'prizes_changed' && this.element.isConnected && this.dragged === null) this.load();
+    });
     this.load();
     this.translate();
   }
@@ -57,6 +63,7 @@ export class Tab {
       t('rankIs', prize.prize_rank),
       t('left', prize.remaining, prize.quantity),
       prize.draw_mode && t('modeAndCount', t(`mode_${prize.draw_mode}`), prize.winner_count ?? 1),
+      prize.show_seconds && `${t('showLength')} ${t('showSeconds', prize.show_seconds)}`,
       prize.needs_address && t('needsAddress'),
     ].filter(Boolean);
     const image = prize.prize_image
@@ -130,6 +137,7 @@ export class Tab {
       const path = image ? await this.upload(image) : prize?.prize_image;
       const { picture: _, ...body } = answer;
       for (const [name, value] of Object.entries(body)) if (value === '') delete body[name];
+      if (body.show_seconds) body.show_seconds = Number(body.show_seconds);
       if (path) body.prize_image = path;
       if (prize) body.version = prize.version;
       return app.call(prize ? 'PUT' : 'POST', prize ? `prizes/${prize.prize_id}` : 'prizes', body);
@@ -150,6 +158,7 @@ export class Tab {
       { name: 'quantity', label: t('quantity'), type: 'number', min: 1, max: 100000, required: true },
       { name: 'draw_mode', label: t('mode'), options: MODES.map((mode) => [mode, t(`mode_${mode}`)]) },
       { name: 'winner_count', label: t('winnerCount'), type: 'number', min: 1, max: 500 },
+      { name: 'show_seconds', label: t('showLength'), options: SHOW_SECONDS.map((length) => [length, length ? t('showSeconds', length) : t('showLengthUsual')]) },
       { name: 'repeat_winners', label: t('repeatWinners'), type: 'checkbox' },
       { name: 'needs_address', label: t('needsAddress'), type: 'checkbox' },
       { name: 'group', label: t('groupOnly'), maxLength: 200 },

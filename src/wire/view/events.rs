@@ -74,6 +74,8 @@ pub struct Figures {
     pub display_alive: bool,
     /// The delivery of the latest announcement.
     pub delivery: Option<DeliveryView>,
+    /// The moment at which phones showed the winners of the latest planned show.
+    pub spread: Option<SpreadView>,
     /// Registrations of the last minute.
     pub registrations: RegistrationsView,
     /// The server's figures.
@@ -157,6 +159,21 @@ pub struct DeliveryView {
     pub slowest_us: u64,
     /// The same in milliseconds.
     pub slowest_ms: f64,
+}
+
+/// The moments at which phones showed the winners of a planned show, as a sample of them says.
+#[derive(Serialize)]
+pub struct SpreadView {
+    /// The draw.
+    pub draw_id: u32,
+    /// Phones that reported.
+    pub phones: usize,
+    /// Milliseconds from the planned moment until half of them had turned.
+    pub late_ms_p50: i32,
+    /// Milliseconds between the first and the third quarter.
+    pub middle_ms: i32,
+    /// Milliseconds between the first and the last.
+    pub whole_ms: i32,
 }
 
 /// A line of the audit trail.
