@@ -52,7 +52,7 @@ impl TurnMeters {
     /// True when this number reports a draw, of an event with so many participants. Phones compute
     /// the same; another draw has another sample.
     pub fn is_sampled(number: Number, draw: DrawId, participants: u32) -> bool {
-        (number.0 + draw.0) % participants.div_ceil(SAMPLE).max(1) == 0
+        (number.0 + draw.0).is_multiple_of(participants.div_ceil(SAMPLE).max(1))
     }
 
     /// Takes the report of a phone; its first one counts.

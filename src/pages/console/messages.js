@@ -78,7 +78,7 @@ export const messages = {
     addPrize: '경품 추가', changePrize: '경품 수정', import: '가져오기', prizeName: '경품명', grade: '등급',
     gradeHint: '예: 1등, 특별상', rank: '순위', rankIs: (rank) => `${rank}순위`, quantity: '수량',
     repeatWinners: '다른 경품에 당첨된 사람도 당첨될 수 있음', needsAddress: '배송 주소 받기', groupOnly: '이 그룹만 당첨 (비우면 모두)',
-    picture: '사진 (5MB까지)', removeTitle: '이 경품을 삭제할까요?',
+    picture: '사진 (5MB까지)', removePicture: '사진 빼기', removeTitle: '이 경품을 삭제할까요?',
     // People and winners.
     peopleCount: (count) => `참가자 ${count}명`, findNumber: '이 번호부터', number: '번호', registeredAt: '등록 시각',
     eligible: '추첨 대상', group: '그룹', weight: '가중치', nobody: '참가자가 없습니다.', eligibleOf: (name) => `${name}번 추첨 대상`,
@@ -228,7 +228,7 @@ export const messages = {
     gradeHint: 'First prize, special prize, …', rank: 'Rank', rankIs: (rank) => `rank ${rank}`,
     quantity: 'Quantity', repeatWinners: 'Winners of other prizes may win it too',
     needsAddress: 'Asks for an address', groupOnly: 'Only this group may win (empty: all)',
-    picture: 'Picture (up to 5 MB)', removeTitle: 'Remove this prize?',
+    picture: 'Picture (up to 5 MB)', removePicture: 'Remove the picture', removeTitle: 'Remove this prize?',
     peopleCount: (count) => `${count} participants`, findNumber: 'From number', number: 'Number',
     registeredAt: 'Registered', eligible: 'May win', group: 'Group', weight: 'Weight',
     nobody: 'Nobody has registered.', eligibleOf: (name) => `${name} may win`,

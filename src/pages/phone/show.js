@@ -31,6 +31,8 @@ export class Show {
     this.reported = null;
     const href = new URL('./show.css', import.meta.url);
     document.head.append(make('link', { rel: 'stylesheet', href }));
+    if (!navigator.wakeLock) import("./awake.js").then(({ keepAwake }) => keepAwake(), () => {});
+    import("./waiting.js").then(({ Waiting }) => (this.waiting = new Waiting(model)), () => {});
   }
 
   /** Follows the page, after it was rendered. */
@@ -42,6 +44,7 @@ export class Show {
     this.countdown.follow(isRunning ? current : null);
     if (view !== this.view) body.toggleAttribute('data-moment', this.view === 'suspense' && MOMENTS.includes(view));
     this.view = view;
+    this.waiting?.render(view);
     if (announced?.show_at && MOMENTS.includes(view)) this.report(announced);
   }
 

@@ -44,8 +44,6 @@ export function applyFrame(state, frame) {
       const isOurs = current?.draw_id === frame.draw_id;
       return isOurs ? { ...state, current: { ...current, show_at: frame.show_at } } : state;
     }
-    case 'winner_arrived':
-      return noteArrival(state, frame);
     case 'winner_revealed':
       return { ...state, current: { ...drawIn(frame), status: 'revealed' } };
     case 'winner_announced':
@@ -110,12 +108,6 @@ function voidDraw(state, { draw_id: id, draw_number: number }) {
     results: state.results.map(withVoid),
     announced: state.announced && withVoid(state.announced),
   };
-}
-
-/** Notes that a winner is present: only displays and consoles are told. */
-function noteArrival(state, { draw_id: id, draw_number: number }) {
-  const withArrival = (draw) => (draw.draw_id === id ? { ...draw, arrived: [...(draw.arrived ?? []), number] } : draw);
-  return { ...state, results: state.results.map(withArrival), announced: state.announced && withArrival(state.announced) };
 }
 
 function reset(state, { reset_draws: draws, reset_participants: participants, event_session_id: session }) {

@@ -142,13 +142,21 @@ function handleFrame(frame) {
   if (type === 'notice') applyNotice(frame.code);
   else if (type === 'stage_orders') return report.receive(frame);
   else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
-  else if (type === 'winner_arrived') sound.chime();
+  else if (type === 'winner_arrived') noteArrival(frame);
   model.state = applyFrame(model.state, frame);
   followJoinCode(frame);
   if (type === 'state_sync') model.isGone = false;
   if (type === 'participant_joined' || type === 'connection_count') renderSoon();
   else render();
   if (type === 'state_sync' && animator.isSettled) completeDraw();
+}
+
+/** Notes that a winner is here: only a display is told. */
+function noteArrival({ draw_id: id, draw_number: number }) {
+  const { state } = model;
+  const withArrival = (draw) => (draw.draw_id === id ? { ...draw, arrived: [...(draw.arrived ?? []), number] } : draw);
+  model.state = { ...state, results: state.results.map(withArrival), announced: state.announced && withArrival(state.announced) };
+  sound.chime();
 }
 
 /** Shows the present code in the QR code; only a display is told. */

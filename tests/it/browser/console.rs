@@ -272,3 +272,57 @@ async fn the_console_tells_that_the_clock_is_not_trusted_until_an_operator_confi
     assert_eq!(clock["trust"], "steady");
     browser.assert_no_errors(&[]).await;
 }
+
+/// Puts a file into an input, as a person who chooses it.
+async fn choose_file(page: &Page<'_>, selector: &str, name: &str, media_type: &str, bytes: &[u8]) {
+    let script = "const [selector, name, type, bytes] = arguments;
+        const chosen = new DataTransfer();
+        chosen.items.add(new File([Uint8Array.from(bytes)], name, { type }));
+        const input = document.querySelector(selector);
+        input.files = chosen.files;
+        input.dispatchEvent(new Event('change', { bubbles: true }));";
+    page.run(script, vec![json!(selector), json!(name), json!(media_type), json!(bytes)]).await;
+}
+
+#[tokio::test]
+async fn a_picture_of_any_kind_becomes_what_the_person_saw_and_can_be_removed() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.add_prize("자전거").await;
+    let browser = Browser::start().await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.open_tab("prizes").await;
+    let stored = async || server.admin_get("prizes").await["prizes"][0]["prize_image"].clone();
+    let edit = "#prizes li [aria-label^='수정']";
+    for (name, media_type, bytes) in [
+        ("small.avif", "image/avif", include_bytes!("../photos/small.avif").as_slice()),
+        ("wide_gamut.png", "image/png", include_bytes!("../photos/wide_gamut.png").as_slice()),
+    ] {
+        let before = stored().await;
+        host.click(edit).await;
+        host.until("document.querySelector('dialog .preview') !== null").await;
+        choose_file(&host, "dialog [data-field=picture]", name, media_type, bytes).await;
+        host.until("document.querySelector('dialog .preview').naturalWidth > 0").await;
+        host.click("dialog [data-answer=yes]").await;
+        host.until("document.querySelector('dialog') === null").await;
+        let shown = format!(
+            "(({{ complete, naturalWidth: wide, src }}) => complete && wide > 0 && !src.endsWith({before}))
+                (document.querySelector('#prizes li img') ?? {{}})"
+        );
+        host.until(&shown).await;
+        let path = stored().await;
+        assert!(path.is_string() && path != before, "{name} is stored: {path}");
+        if name == "wide_gamut.png" {
+            // Display P3 (230, 60, 40) is about (250, 31, 13) in sRGB.
+            let served = server.request(Method::GET, path.as_str().unwrap()).await;
+            let pixel = image::load_from_memory(&served.body).unwrap().into_rgb8().get_pixel(4, 4).0;
+            assert!(pixel[0] > 242 && pixel[1] < 46, "its colours are converted: {pixel:?}");
+        }
+    }
+    host.click(edit).await;
+    host.click("dialog [data-remove=picture]").await;
+    host.click("dialog [data-answer=yes]").await;
+    host.until("document.querySelector('#prizes li img') === null").await;
+    assert!(stored().await.is_null());
+    browser.assert_no_errors(&[]).await;
+}
