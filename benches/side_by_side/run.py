@@ -90,8 +90,8 @@ class System:
 class Luckydraw(System):
     """Our server in open mode. A standby is its broadcast, and the frame of a standby is as long as the longest that a draw sends."""
 
-    def __init__(self, binary, **settings):
-        super().__init__("luckydraw", shlex.quote(str(binary)))
+    def __init__(self, binary, name="luckydraw", **settings):
+        super().__init__(name, shlex.quote(str(binary)))
         self.settings = settings
 
     def environment(self, port, folder):
@@ -463,6 +463,8 @@ def measurements(options):
     """One function of a table per kind."""
     ours, floor = Luckydraw(options.binary), f"{shlex.quote(str(BUILT / 'floor'))} -p {{port}}"
     pair = [System("floor", floor), ours]
+    if options.parent:
+        pair.append(Luckydraw(options.parent, name="parent"))
     systems = [*pair, *installed_peers(), *(System(*peer.split("=", 1)) for peer in options.peer)]
     two_threads = [System("floor", f"{floor} -t 2"), Luckydraw(options.binary, WORKERS=2, SOCKET_THREADS=2)]
     sockets = [int(number) for number in (options.sockets or ("300,3000" if options.quick else "300,3000,19900")).split(",")]
@@ -499,6 +501,7 @@ def parse_options():
     parser.add_argument("--only", help="of " + ", ".join(KINDS))
     parser.add_argument("--sockets", help="for fan: 300,3000,19900")
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")
+    parser.add_argument("--parent", type=pathlib.Path, help="the server of another commit, measured in the same rounds: for fan, register, rush and tenth")
     parser.add_argument("--system-binary", type=pathlib.Path, default=BUILT / "luckydraw-system", help="built without mimalloc, for allocators")
     parser.add_argument("--first-come", type=int, metavar="PRIORITY", help="real-time priority of server and client (SCHED_FIFO), such as 10")
     parser.add_argument("--first-port", type=int, default=28_200, help="the first port; each run uses the next")
