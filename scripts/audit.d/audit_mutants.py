@@ -38,7 +38,7 @@ OPERATORS = [
 # Whole statements that are left out: calls and assignments without a value.
 STATEMENT = re.compile(r"^\s+(self|peer|event|subscribers)[\w.]*(\([^;]*\)|\s[+-]?=\s[^;]*);$")
 # Lines whose faults change no behaviour that a test can see.
-LEFT_OUT = re.compile(r"^\s*(//|#|use |pub use |mod |pub mod |const |debug_assert|assert|tracing::|fn |pub fn |pub\(|impl|where|\})|expect\(|with_capacity|#\[")
+LEFT_OUT = re.compile(r"^\s*(//|#|use |pub use |mod |pub mod |(pub |pub\(crate\) )?const |debug_assert|assert|tracing::|fn |pub fn |pub\(|impl|where|\})|expect\(|with_capacity|#\[")
 
 
 def run(budget, seed):
