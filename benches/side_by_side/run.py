@@ -48,6 +48,8 @@ RUN_MAX_S = 180
 PORTS = itertools.count(28_200)
 PRIORITY = None  # of server and client under SCHED_FIFO; None: the ordinary scheduler
 
+SCATTER_MAX = 0.3  # of the median, from the lowest round to the highest
+
 EVENT = "bench"
 FLOOR_FRAME = '{"type":"draw_standby","prize_name":"%s","seq":{SEQ},"epoch":"0123456789abcdef"}'
 STANDBY = '{"prize_name":"{SEQ} %s","prize_rank":1,"draw_mode":"slot","winner_count":1}'
@@ -261,7 +263,10 @@ class Table:
         ratios = [value / base[number] for number, value in systems[system].items() if base.get(number)]
         if system == first or not ratios:
             return ""
-        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
+        median, low, high = (of(ratios) for of in (statistics.median, min, max))
+        # Rounds so far apart say little about their median.
+        scatter = " scattered" if high - low > SCATTER_MAX * median else ""
+        return f"{median:.2f} ({low:.2f} – {high:.2f}){scatter}"
 
 
 def rounded(value):
@@ -465,12 +470,14 @@ def measurements(options):
     pair = [System("floor", floor), ours]
     if options.parent:
         pair.append(Luckydraw(options.parent, name="parent"))
-    systems = [*pair, *installed_peers(), *(System(*peer.split("=", 1)) for peer in options.peer)]
+    peers = [System("floor on io_uring", f"{floor} -u 256"), *installed_peers(), *(System(*peer.split("=", 1)) for peer in options.peer)]
+    systems = [*pair, *peers]
     two_threads = [System("floor", f"{floor} -t 2"), Luckydraw(options.binary, WORKERS=2, SOCKET_THREADS=2)]
     sockets = [int(number) for number in (options.sockets or ("300,3000" if options.quick else "300,3000,19900")).split(",")]
     return {
         "fan": lambda table: [measure_fan(table, systems, number, 40 if number < 10_000 else 15) for number in sockets],
-        "register": lambda table: [measure_register(table, systems, 20_000, False), measure_register(table, systems, 10_000, True)],
+        # A registration is the same on both floors.
+        "register": lambda table: [measure_register(table, [*pair, *peers[1:]], *each) for each in ((20_000, False), (10_000, True))],
         "rush": lambda table: measure_rush(table, pair, 10_000),
         "stalled": lambda table: measure_stalled(table, ours, 1_500),
         "two_cores": lambda table: measure_two_cores(table, two_threads, 10_000),
