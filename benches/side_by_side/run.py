@@ -414,6 +414,19 @@ def measure_tls(table, binary):
                 table.add("5,000 sockets, TLS: memory per socket", name, result["rss_per_socket"], "B")
 
 
+def measure_tls_rush(table, binary, sockets):
+    """All begin their TLS handshake at one instant; the client's own handshakes take most of the time."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(folder)
+        system = Luckydraw(binary, TLS_CERT=certificate, TLS_KEY=f"{folder}/key.pem", PLAIN_BIND=f"127.0.0.1:{next(PORTS)}")
+        with started(system) as server:
+            options = ["--port", server.port, "--certificate", certificate, "--trigger-port", 0, "--broadcasts", 0, "--burst"]
+            result = server.run_tls_client(*options, "--sockets", sockets)
+    row = f"{sockets:,} phones begin TLS at one instant:"
+    table.add(f"{row} in", system.name, result["open"], "phones")
+    table.add(f"{row} the last is in", system.name, result["seconds_to_last"] or float("inf"), "s")
+
+
 def make_certificate(folder):
     """A certificate for localhost on a P-256 key, valid for two days."""
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
@@ -460,8 +473,8 @@ def measure_start(table, binary, participants):
 
 # --------------------------------------------------------------------------------------------- main
 
-KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls"]
-QUICK_KINDS = [kind for kind in KINDS if kind not in ("tenth", "allocators", "tls")]
+KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls", "tls_rush"]
+QUICK_KINDS = [kind for kind in KINDS if kind not in ("tenth", "allocators", "tls", "tls_rush")]
 
 
 def measurements(options):
@@ -486,6 +499,7 @@ def measurements(options):
         "start": lambda table: measure_start(table, options.binary, 100_000),
         "allocators": lambda table: measure_allocators(table, {"mimalloc": options.binary, "the system's": options.system_binary}),
         "tls": lambda table: measure_tls(table, options.binary),
+        "tls_rush": lambda table: measure_tls_rush(table, options.binary, 10_000),
     }
 
 
@@ -504,7 +518,7 @@ def describe_machine():
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="five, and two with --quick")
-    parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators and tls: a look, no proof")
+    parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators, tls and tls_rush: a look, no proof")
     parser.add_argument("--only", help="of " + ", ".join(KINDS))
     parser.add_argument("--sockets", help="for fan: 300,3000,19900")
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")

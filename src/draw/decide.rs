@@ -328,7 +328,10 @@ mod tests {
         let refused = |fixture: &mut EventFixture, command| fixture.execute(command).unwrap_err().code();
         assert_eq!(refused(&mut fixture, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
         assert_eq!(refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
-        assert_eq!(refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(0), ..prize("Car", 2) })), "INVALID_REQUEST");
+        assert_eq!(
+            refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(0), ..prize("Car", 2) })),
+            "INVALID_REQUEST"
+        );
         assert_eq!(refused(&mut fixture, replace(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
         fixture.execute(replace(Prize { id: tv, winner_count: Some(1), ..prize("TV", 1) })).unwrap();
         let named = DrawRequest { prize_name: Some("Mug".into()), ..DrawRequest::default() };
