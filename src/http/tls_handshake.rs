@@ -26,8 +26,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Time that a client may take to begin, and that a handshake may take from its turn on. With 5 s, a
-/// machine that played 10,000 phones at once lost a tenth of them: it needed 7 s for its own half.
+/// Time that a client may take to begin, and that a handshake may take from its turn on. With 5 s,
+/// a machine that played 10,000 phones at once lost a tenth of them: it needed 7 s for its own
+/// half.
 pub const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Time that a client may wait for its turn. One more second would not help it: it is closed, and
