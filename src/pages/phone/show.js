@@ -29,8 +29,9 @@ export class Show {
     this.view = null;
     this.reels = [];
     this.reported = null;
-    const href = new URL('./show.css', import.meta.url);
-    document.head.append(make('link', { rel: 'stylesheet', href }));
+    const href = new URL("./show.css", import.meta.url);
+    document.head.append(make('link', { rel: 'stylesheet', href, onload: () => this.place() }));
+    window.addEventListener('resize', () => this.place());
     if (!navigator.wakeLock) import("./awake.js").then(({ keepAwake }) => keepAwake(), () => {});
     import("./waiting.js").then(({ Waiting }) => (this.waiting = new Waiting(model)), () => {});
   }
@@ -69,9 +70,15 @@ export class Show {
     });
     const windows = this.reels.map(({ strip }) => make('span', { className: 'reel' }, strip));
     this.element = make('p', { id: 'roll', 'aria-hidden': 'true' }, windows);
-    this.element.style.cssText = `top:${number.offsetTop}px;font-size:${getComputedStyle(number).fontSize}`;
     number.after(this.element);
+    this.place();
     body.dataset.rolling = '';
+  }
+
+  /** Puts the roll over the number, which has another size once the phone is turned. */
+  place() {
+    const number = byId('number');
+    if (this.element) this.element.style.cssText = `top:${number.offsetTop}px;font-size:${getComputedStyle(number).fontSize}`;
   }
 
   /** Brings the digits to rest on the phone's own number within `leftMs`, from left to right. */
