@@ -84,6 +84,7 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
         let (prizes, users) = (scenario.draw_count(), scenario.users);
         return Err(RunError::Usage(format!("--prizes {prizes}: there are only {users} users to win them")));
     }
+    scenarios.iter().try_for_each(Scenario::check_stage).map_err(RunError::Usage)?;
     let (settings, target) = prepare(common, time_scale).await?;
     let asked = settings.criteria.iter().filter(|criterion| criterion.origin == Origin::Asked);
     for criterion in asked {
@@ -143,6 +144,7 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
     for text in &common.thresholds {
         criteria.push(Criterion::parse(text).map_err(RunError::Usage)?);
     }
+    criteria.retain(|criterion| criterion.metric != "server.log_errors" || common.server_log.is_some());
     let local = if common.server.host.is_none() { local_server::find() } else { None };
     let host = common.server.host.clone().or_else(|| local.as_ref().map(|local| local.host.clone()));
     let mut target = Target::new(&common.server, host.as_deref().unwrap_or(DEFAULT_HOST)).map_err(RunError::Usage)?;
@@ -152,6 +154,7 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         pid = pid.or(common.metrics_url.is_none().then_some(local.pid));
         target.admin_token = target.admin_token.or(local.token);
     }
+    target.origin.clone_from(&common.origin);
     target.choose_address().await;
     probe_folder(&common.out).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", common.out.display())))?;
     let process = match (pid, &common.metrics_url) {

@@ -27,6 +27,8 @@ struct ScenarioFile {
     #[serde(default)]
     reconnect_storm: bool,
     #[serde(default)]
+    stage: bool,
+    #[serde(default)]
     phase: Vec<Phase>,
 }
 
@@ -66,6 +68,7 @@ pub fn read(path: &Path, options: &FullScenario) -> Result<Scenario, String> {
     let mut file: ScenarioFile = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     file.users = options.users.or(file.users);
     file.reconnect_storm |= options.trouble.reconnect_storm;
+    file.stage |= options.trouble.stage;
     let scenario = file.scenario(options.time_scale, options.trouble.slow_clients).map_err(wrong)?;
     if options.prizes.is_some() {
         return Err(wrong("--prizes is not for a file: its draws have a count".into()));
@@ -88,6 +91,7 @@ impl ScenarioFile {
             scale,
             ping_interval: Duration::from_secs_f64(ping_s * scale),
             dead: share(users, fraction("dead_clients", self.dead_clients.as_deref())?),
+            has_stage: self.stage,
             ..Scenario::default()
         };
         let end_s = self.add_phases(&mut scenario, scale)?;

@@ -8,8 +8,15 @@ pub mod file;
 
 use crate::arguments::{HttpCalls, Trouble};
 use crate::measure::clock::Span;
+use crate::measure::draw_record::SHOW;
 use crate::measure::number;
 use std::time::Duration;
+
+/// The reveal of a draw with a stage, as part of its interval; the show takes the rest.
+pub const STAGE_REVEAL_AT: f64 = 0.05;
+
+/// Time for the host's calls before and after a show.
+const STAGE_SPARE: Duration = Duration::from_millis(200);
 
 /// A scenario with its times, counted from the start of the run.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +43,8 @@ pub struct Scenario {
     pub slow: usize,
     /// When all sockets drop at once, to reconnect.
     pub storm: Option<Duration>,
+    /// The display is a stage: the server plans its shows and ends them itself.
+    pub has_stage: bool,
 }
 
 /// Draws at a steady pace.
@@ -126,7 +135,20 @@ impl Scenario {
 
     /// Adds slow phones and a reconnect storm, as the command line asks.
     pub fn with_trouble(self, trouble: &Trouble) -> Self {
-        self.troubled(trouble.slow_clients.unwrap_or(0.0), trouble.reconnect_storm)
+        let scenario = self.troubled(trouble.slow_clients.unwrap_or(0.0), trouble.reconnect_storm);
+        Self { has_stage: trouble.stage, ..scenario }
+    }
+
+    /// Checks that draws leave the time for the shows of a stage, which no time scale shortens.
+    ///
+    /// # Errors
+    /// The interval that is needed.
+    pub fn check_stage(&self) -> Result<(), String> {
+        let needed = (SHOW + STAGE_SPARE).div_f64(1.0 - STAGE_REVEAL_AT);
+        let is_short = self.draws.iter().any(|draws| draws.interval < needed);
+        let why =
+            format!("--stage: a show takes {:.1} s of real time; draws need {:.2} s", SHOW.as_secs_f64(), needed.as_secs_f64());
+        if self.has_stage && is_short { Err(why) } else { Ok(()) }
     }
 
     fn troubled(self, slow_fraction: f64, storm: bool) -> Self {
