@@ -51,6 +51,8 @@ pub struct Announcement {
     timed: u32,
     /// The latest phone of each row of the grid, in microseconds.
     pub late_by_row_us: Vec<u64>,
+    /// Phones that received it, by row of the grid.
+    received_by_row: Vec<u32>,
 }
 
 impl Announcement {
@@ -58,6 +60,12 @@ impl Announcement {
     /// one.
     pub fn mean_us(&self) -> Option<u64> {
         self.late_us.checked_div(self.timed.into())
+    }
+
+    /// Phones of one part of the rows that received it.
+    pub fn received_by_part(&self, part: usize, parts: usize) -> u32 {
+        let rows = self.received_by_row.len();
+        self.received_by_row[rows * part / parts..rows * (part + 1) / parts].iter().sum()
     }
 
     fn record_lateness(&mut self, late_us: u64, row: usize) {
@@ -212,6 +220,9 @@ impl DeliveryLedger {
             let draw = self.draws.entry(id).or_default();
             draw.winners.get_or_insert_with(|| frame.winners.to_vec());
             draw.phones += u32::from(is_phone);
+            let per_row = per_line(self.sockets.len());
+            draw.received_by_row.resize(self.sockets.len().div_ceil(per_row), 0);
+            draw.received_by_row[socket / per_row] += u32::from(is_phone);
             if is_phone && was_there {
                 draw.first_us.get_or_insert(at_us);
                 draw.last_us = draw.last_us.max(at_us);
@@ -221,7 +232,7 @@ impl DeliveryLedger {
                 }
                 if let Some(due_us) = frame.show_us.or(draw.completed_us) {
                     let late_us = at_us.saturating_sub(due_us);
-                    draw.record_lateness(late_us, socket / per_line(self.sockets.len()));
+                    draw.record_lateness(late_us, socket / per_row);
                     let socket = &mut self.sockets[socket];
                     (socket.late_us, socket.timed) = (socket.late_us + late_us, socket.timed + 1);
                 }

@@ -5,6 +5,7 @@
 
 pub mod ceiling;
 mod event;
+mod live_view;
 mod observers;
 pub mod sizing;
 pub mod stop;
@@ -30,6 +31,7 @@ use crate::verdict::outcome::Outcome;
 use ceiling::Ceiling;
 use serde::Serialize;
 use sizing::Sizing;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
@@ -60,6 +62,8 @@ pub struct Settings<'a> {
     pub criteria: Vec<Criterion>,
     /// The server's process, where it is measured.
     pub process: Option<ProcessSource>,
+    /// Length of the scenarios that follow.
+    pub later: Cell<Duration>,
     /// Cancelled by the first signal.
     pub stop: CancellationToken,
 }
