@@ -62,6 +62,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/draw/standby" => draws::standby,
     Both POST "/admin/{event_id}/draw/start-animation" => draws::start,
     Both POST "/admin/{event_id}/draw/outside" => draws::give_outside,
+    Both POST "/admin/{event_id}/draw/fallback" => draws::fall_back,
     Both POST "/admin/{event_id}/draw/reveal" => draws::reveal,
     Both POST "/admin/{event_id}/draw/complete" => draws::complete,
     Both POST "/admin/{event_id}/draw/cancel" => draws::cancel,

@@ -178,6 +178,7 @@ mod tests {
             previous: [0; 32],
             roster_root: [1; 32],
             outside: OutsideRule::Hall,
+            round: None,
             head: [2; 32],
         };
         let spec = DrawSpec {

@@ -6,7 +6,7 @@
 use super::chunked::Chunked;
 use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::prize::DrawRules;
-use super::proof::{Lock, RosterTree, SeedChain, Words};
+use super::proof::{Lock, OutsideValue, RosterTree, SeedChain};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
@@ -131,7 +131,9 @@ pub struct Draw {
     /// The chain that holds the seed.
     pub(super) chain: Option<Arc<SeedChain>>,
     /// The outside value.
-    pub words: Option<Words>,
+    pub outside: Option<OutsideValue>,
+    /// The reason for which an operator gave up on the round of drand.
+    pub fallback: Option<Arc<str>>,
     /// The voided seat that this draw fills again.
     pub redraw_of: Option<(DrawId, Number)>,
     /// The SHA-256 of the `request_id` that asked for it.

@@ -71,7 +71,7 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
         Fact::OutsideReceived { draw, sealed, .. } | Fact::Revealed { draw, sealed, .. } => {
             &[("draw", is_id(draw.0)), ("picks", is_picks(&sealed.picks))]
         }
-        Fact::Cancelled { draw, sealed, .. } => {
+        Fact::FellBack { draw, sealed, .. } | Fact::Cancelled { draw, sealed, .. } => {
             &[("draw", is_id(draw.0)), ("picks", sealed.as_ref().is_none_or(|sealed| is_picks(&sealed.picks)))]
         }
         Fact::Announced { draw, .. } => &[("draw", is_id(draw.0))],
@@ -107,6 +107,8 @@ fn is_picks(picks: &[Number]) -> bool {
 
 fn is_lock(lock: &Lock) -> bool {
     (1..=DRAWS_MAX).contains(&lock.place)
+        && lock.round.is_some() == lock.outside.is_drand()
+        && lock.round.is_none_or(|round| is_time(round.at))
 }
 
 fn is_spec(spec: &DrawSpec) -> bool {
