@@ -498,7 +498,7 @@ def parse_options():
     parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators and tls: a look, no proof")
     parser.add_argument("--only", help="of " + ", ".join(KINDS))
     parser.add_argument("--sockets", help="for fan: 300,3000,19900")
-    parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/release/luckydraw")
+    parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/dist/luckydraw")
     parser.add_argument("--system-binary", type=pathlib.Path, default=BUILT / "luckydraw-system", help="built without mimalloc, for allocators")
     parser.add_argument("--first-come", type=int, metavar="PRIORITY", help="real-time priority of server and client (SCHED_FIFO), such as 10")
     parser.add_argument("--first-port", type=int, default=28_200, help="the first port; each run uses the next")

@@ -41,8 +41,8 @@ def check(holds, promise):
 
 
 def build():
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "luckydraw"], cwd=REPOSITORY, check=True)
-    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "release" / "luckydraw"
+    subprocess.run(["cargo", "build", "--profile", "dist", "--quiet", "--bin", "luckydraw"], cwd=REPOSITORY, check=True)
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "dist" / "luckydraw"
 
 
 def require(command, package):

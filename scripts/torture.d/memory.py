@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every call that needs no token, at the connection limit, unread, in a memory group of 400 MB, beside honest phones.
 
-    scripts/torture.d/memory.py --binary target/release/luckydraw            one minute per call
+    scripts/torture.d/memory.py --binary target/dist/luckydraw            one minute per call
     scripts/torture.d/memory.py --binary PATH --seconds 5 --connections 200  a short try
 
 One event of 20,000 participants, 50 prizes and 200 draws makes every answer large. The server's own description says which calls need no

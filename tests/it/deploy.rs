@@ -237,8 +237,8 @@ while [ $# -gt 0 ]; do
 done
 suffix=$(echo "$target" | tr - _)
 eval "cc=\$CC_$suffix linker=\${CARGO_TARGET_$(echo "$suffix" | tr a-z A-Z)_LINKER:-}"
-mkdir -p "$folder/$target/release"
-cd "$folder/$target/release"
+mkdir -p "$folder/$target/dist"
+cd "$folder/$target/dist"
 printf '#include <stdio.h>\nint part(void) { return printf("a part in C\\n"); }\n' >part.c
 $cc -c part.c
 ar rcs libpart.a part.o
@@ -261,7 +261,7 @@ fn a_push_builds_a_static_program_that_starts() {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     // It is no server, so it is pushed and found unhealthy; but it has started.
     assert!(printed.contains("a program of") && printed.contains("a part in C"), "{output:?}");
-    let bytes = fs::read(folder.join(&target).join("release/luckydraw")).unwrap();
+    let bytes = fs::read(folder.join(&target).join("dist/luckydraw")).unwrap();
     assert!(!bytes.windows(8).any(|window| window == b"/ld-musl"), "it needs no loader");
 }
 

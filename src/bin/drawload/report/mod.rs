@@ -163,7 +163,7 @@ impl Environment {
             memory_kib: Meminfo::current().map_or(0, |memory| memory.mem_total >> 10),
             memory_limit: limits.map(text).into_iter().find(|limit| !limit.is_empty()).unwrap_or_default(),
             drawload: env!("CARGO_PKG_VERSION"),
-            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            build: env!("BUILD_PROFILE"),
             arguments: without_token(std::env::args().skip(1)),
         }
     }
