@@ -46,6 +46,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Prefixed GET "/images/{name}" => pictures::show,
     Prefixed GET "/join" => qr::join_address,
     Prefixed GET "/join.svg" => qr::join,
+    Prefixed GET "/verify.svg" => qr::verify,
     Prefixed GET "/ws/{event_id}" => socket::connect,
     Both GET "/admin/login" => auth::show_login,
     Both POST "/admin/login" => auth::login,

@@ -195,7 +195,7 @@ mod tests {
             spec: Arc::new(spec.clone()),
             pool: Arc::new(Pool::new(1)),
             sealed: None,
-            lock: Some(lock(place)),
+            lock: Some(Arc::new(lock(place))),
             redraw_of: None,
             request: None,
         };

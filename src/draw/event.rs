@@ -127,7 +127,7 @@ pub struct Draw {
     /// `None` while an outside value is awaited.
     pub(super) sealed: Option<SealedPick>,
     /// Everything that was fixed at the start; `None` for a draw from before locks.
-    pub lock: Option<Lock>,
+    pub lock: Option<Arc<Lock>>,
     /// The chain that holds the seed.
     pub(super) chain: Option<Arc<SeedChain>>,
     /// The outside value.

@@ -199,7 +199,7 @@ pub enum Fact {
         /// The pick; `None` while an outside value is awaited.
         sealed: Option<SealedPick>,
         /// The lock; `None` in journals from before locks.
-        lock: Option<Lock>,
+        lock: Option<Arc<Lock>>,
         /// The voided seat that this draw fills again.
         redraw_of: Option<(DrawId, Number)>,
         /// The SHA-256 of the `request_id` of a draw in one call.

@@ -165,7 +165,7 @@ impl Event {
         }
         let draw = DrawId(event.next_draw);
         let (lock, sealed) = event.lock(at, draw, &spec, redraw_of, &pool, sources.drand);
-        let (spec, pool, lock) = (Arc::new(spec), Arc::new(pool), Some(lock));
+        let (spec, pool, lock) = (Arc::new(spec), Arc::new(pool), Some(Arc::new(lock)));
         let started = Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
     }

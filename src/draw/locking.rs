@@ -48,7 +48,7 @@ impl Event {
 
     /// The newest lock of the session.
     pub fn last_lock(&self) -> Option<&Lock> {
-        self.last_locked_draw()?.lock.as_ref()
+        self.last_locked_draw()?.lock.as_deref()
     }
 
     /// Gives the pending draw the hall's words, which decide the winners.

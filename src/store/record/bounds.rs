@@ -65,7 +65,7 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
             ("spec", is_spec(spec)),
             ("pool", is_pool(pool)),
             ("picks", sealed.as_ref().is_none_or(|sealed| is_picks(&sealed.picks))),
-            ("lock", lock.as_ref().is_none_or(is_lock)),
+            ("lock", lock.as_deref().is_none_or(is_lock)),
             ("redraw_of", redraw_of.is_none_or(|(draw, number)| is_id(draw.0) && is_number(number))),
         ],
         Fact::OutsideReceived { draw, sealed, .. } | Fact::Revealed { draw, sealed, .. } => {

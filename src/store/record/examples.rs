@@ -6,6 +6,7 @@ use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
 use crate::draw::{Prize, PrizeId, SessionId};
+use std::sync::Arc;
 
 pub fn gala() -> EventId {
     EventId::parse("gala").unwrap()
@@ -53,11 +54,11 @@ fn sealed() -> SealedPick {
     SealedPick { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
 }
 
-fn lock(outside: OutsideRule) -> Lock {
+fn lock(outside: OutsideRule) -> Arc<Lock> {
     let (anchor, previous, roster_root, head) = ([0x66; 32], [0; 32], [0x11; 32], [0x22; 32]);
     let round =
         outside.is_drand().then_some(DrandRound { chain: [0x52; 32], number: 34_567_890, at: Timestamp(1_796_507_034_000) });
-    Lock { event: gala(), anchor, place: 3, previous, roster_root, outside, round, head }
+    Arc::new(Lock { event: gala(), anchor, place: 3, previous, roster_root, outside, round, head })
 }
 
 fn settings() -> Settings {

@@ -95,7 +95,7 @@ pub(super) enum FactLayout {
         spec: Arc<DrawSpec>,
         pool: Arc<Pool>,
         sealed: Option<SealedPick>,
-        lock: Option<Lock>,
+        lock: Option<Arc<Lock>>,
         redraw_of: Option<(DrawId, Number)>,
         request: Option<[u8; 32]>,
     },

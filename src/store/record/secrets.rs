@@ -86,7 +86,7 @@ pub(super) struct StartedLayout {
     pub sealed: Option<String>,
     // Older records have no lock.
     #[serde(default, with = "field")]
-    pub lock: Option<Lock>,
+    pub lock: Option<Arc<Lock>>,
     #[serde(with = "field")]
     pub redraw_of: Option<(DrawId, Number)>,
     #[serde(default, with = "field")]

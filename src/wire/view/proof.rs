@@ -146,7 +146,7 @@ pub fn proof(event: &Event, with_leaves: bool) -> String {
     let draws = draws.filter_map(|draw| match &draw.lock {
         Some(lock) => {
             let chain = chain_index(&mut anchors, lock.anchor);
-            let before = before.replace((draw, lock));
+            let before = before.replace((draw, &**lock));
             locked(event, draw, lock, chain, before).map(DrawView::Locked)
         }
         None => first_version(draw).map(DrawView::FirstVersion),
