@@ -64,6 +64,7 @@ async fn a_round_of_drand_decides_and_the_stage_s_code_leads_to_its_proof() {
     server.open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [], "outside": "none"})).await;
     server.add_prize("TV").await;
     server.add_prize("Mug").await;
+    server.register_many(2).await;
     let browser = Browser::start().await;
     let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
     let stage = host.open_beside(Screen::Projector, &server.page(&format!("/lottery/main?event={EVENT}"))).await;
