@@ -68,7 +68,7 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
         return Err(HttpError::invalid("head: must be 64 hex digits"));
     }
     let path = format!("/j/{}", event.as_str());
-    let address = address_of(&request, &event);
+    let (address, _) = address_of(&request, &event);
     let base = address.strip_suffix(&path).unwrap_or(&address);
     qr_code(&format!("{base}/lottery/verify?event={}#head={head}", event.as_str()))
 }
