@@ -162,8 +162,7 @@ fn serve(
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let drand =
         DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
-    let requests = Arc::new(RequestMetrics::new(ROUTES));
-    let stopping = CancellationToken::new();
+    let (requests, stopping) = (Arc::new(RequestMetrics::new(ROUTES)), CancellationToken::new());
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
