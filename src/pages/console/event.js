@@ -1,10 +1,9 @@
-// Event tab: settings, phase, entry code, backups, rehearsal, reset and deletion.
+// Event tab: settings, phase, entry code, backups, reset and deletion.
 
 import { make } from "../shared/dom.js";
 import { formatTime } from "../shared/i18n.js";
 import { JoinCode, joinImage } from "../shared/join-code.js";
 import { field } from "./dialog.js";
-import { Rehearsal } from "./rehearsal.js";
 
 const PHASES = ['open', 'drawing', 'closed'];
 const BACKUPS_SHOWN = 5;
@@ -17,7 +16,6 @@ export class Tab {
     this.event = null;
     this.backups = [];
     this.clock = null;
-    this.rehearsal = new Rehearsal(app);
     this.joinImage = make('img', { id: 'join-image', width: 240, height: 240, alt: '' });
     this.joinCode = new JoinCode((code) => {
       this.joinImage.src = joinImage(app.event, code);
@@ -34,10 +32,6 @@ export class Tab {
   opened() {
     this.joinCode.follow(this.app.state.entry_code_rotates, this.app.send);
     this.load();
-  }
-
-  render() {
-    this.rehearsal.render();
   }
 
   async load() {
@@ -62,7 +56,6 @@ export class Tab {
   translate() {
     const { event } = this;
     if (!event) return;
-    const rehearsal = event.rehearsal ? this.rehearsal.element : '';
     const trust = this.clock?.trust ?? 'steady';
     this.element.replaceChildren(
       trust === 'jumped' ? this.clockCard() : '',
@@ -71,10 +64,8 @@ export class Tab {
       this.entryCodeCard(),
       this.backupCard(),
       trust === 'new' ? this.clockCard() : '',
-      rehearsal,
       this.dangerCard(),
     );
-    this.rehearsal.render();
   }
 
   settingsForm() {
