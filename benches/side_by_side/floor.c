@@ -11,10 +11,13 @@
  *   -t THREADS   event loops, each with its own listening socket (SO_REUSEPORT) and, from the second on, its own table of
  *                descriptors, which saves the kernel the reference counts of a shared one (1)
  *   -s BYTES     SO_SNDBUF of the sockets (the system's default)
+ *   -u ENTRIES   sends by io_uring, so many per system call, a power of two: one issuer, deferred task work, and no
+ *                completion for a send that succeeded (0: send(2))
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/io_uring.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -25,9 +28,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64
@@ -37,14 +42,22 @@
 
 enum state { FREE, LISTENER, HTTP, SOCKET, WAKEUP };
 
+/* The rings that the kernel and a loop share. */
+struct uring {
+    int fd;
+    unsigned mask, *tail, *completed_head, *completed_tail;
+    struct io_uring_sqe *entries;
+};
+
 /* One event loop and the connections that it accepted. */
 struct loop {
     int index, epoll, wakeup, highest;
+    struct uring uring;
     unsigned char state[DESCRIPTORS_MAX]; /* by descriptor: one byte per connection */
 };
 
 static struct loop *loops[THREADS_MAX];
-static int port = 9000, thread_count = 1, send_buffer = 0;
+static int port = 9000, thread_count = 1, send_buffer = 0, uring_entries = 0;
 
 /* The frame that is being sent. The client triggers the next one only after every socket has this one. */
 static unsigned char frame[BODY_MAX + 4];
@@ -114,8 +127,50 @@ static void respond(int fd, const char *extra_header, const char *body) {
     (void)!send(fd, text, len, MSG_NOSIGNAL);
 }
 
+static void open_uring(struct uring *uring) {
+    struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+    uring->fd = syscall(SYS_io_uring_setup, uring_entries, &params);
+    if (uring->fd < 0) {
+        perror("floor: io_uring_setup");
+        exit(1);
+    }
+    /* One mapping holds both rings since Linux 5.4. */
+    size_t len = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+    unsigned char *rings = mmap(0, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, uring->fd, IORING_OFF_SQ_RING);
+    uring->entries = mmap(0, params.sq_entries * sizeof *uring->entries, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                          uring->fd, IORING_OFF_SQES);
+    uring->mask = *(unsigned *)(rings + params.sq_off.ring_mask);
+    uring->tail = (unsigned *)(rings + params.sq_off.tail);
+    uring->completed_head = (unsigned *)(rings + params.cq_off.head);
+    uring->completed_tail = (unsigned *)(rings + params.cq_off.tail);
+    unsigned *order = (unsigned *)(rings + params.sq_off.array);
+    for (unsigned i = 0; i < params.sq_entries; i++) order[i] = i;
+}
+
+/* Submits what was added, and forgets the failures: the client would count those frames as missing. */
+static void submit(struct uring *uring, unsigned count) {
+    if (count && syscall(SYS_io_uring_enter, uring->fd, count, 0, IORING_ENTER_GETEVENTS, NULL, 0) < 0) perror("floor: io_uring_enter");
+    __atomic_store_n(uring->completed_head, __atomic_load_n(uring->completed_tail, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
+}
+
+static void submit_to_all(struct loop *loop) {
+    struct uring *uring = &loop->uring;
+    unsigned count = 0;
+    for (int fd = 0; fd <= loop->highest; fd++) {
+        if (loop->state[fd] != SOCKET) continue;
+        uring->entries[*uring->tail & uring->mask] = (struct io_uring_sqe){
+            .opcode = IORING_OP_SEND, .flags = IOSQE_CQE_SKIP_SUCCESS, .fd = fd, .addr = (uintptr_t)frame, .len = frame_len,
+            .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL,
+        };
+        __atomic_store_n(uring->tail, *uring->tail + 1, __ATOMIC_RELEASE);
+        if (++count > uring->mask) submit(uring, count), count = 0;
+    }
+    submit(uring, count);
+}
+
 /* The hot path. A short send is not completed: the client would count the frame as missing. */
 static void send_to_all(struct loop *loop) {
+    if (uring_entries) return submit_to_all(loop);
     for (int fd = 0; fd <= loop->highest; fd++)
         if (loop->state[fd] == SOCKET) (void)!send(fd, frame, frame_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -197,6 +252,7 @@ static int listen_on_port(void) {
 static void *run(void *argument) {
     struct loop *loop = argument;
     if (loop->index && unshare(CLONE_FILES)) perror("floor: unshare");
+    if (uring_entries) open_uring(&loop->uring);
     loop->epoll = epoll_create1(0);
     watch(loop, loop->wakeup, WAKEUP);
     watch(loop, listen_on_port(), LISTENER);
@@ -224,10 +280,11 @@ static void *run(void *argument) {
 
 int main(int argc, char **argv) {
     int option;
-    while ((option = getopt(argc, argv, "p:t:s:")) != -1) {
+    while ((option = getopt(argc, argv, "p:t:s:u:")) != -1) {
         if (option == 'p') port = atoi(optarg);
         else if (option == 't') thread_count = atoi(optarg);
         else if (option == 's') send_buffer = atoi(optarg);
+        else if (option == 'u') uring_entries = atoi(optarg);
         else return 64;
     }
     if (thread_count < 1 || thread_count > THREADS_MAX) return 64;

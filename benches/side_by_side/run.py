@@ -48,6 +48,8 @@ RUN_MAX_S = 180
 PORTS = itertools.count(28_200)
 PRIORITY = None  # of server and client under SCHED_FIFO; None: the ordinary scheduler
 
+SCATTER_MAX = 0.3  # of the median, from the lowest round to the highest
+
 EVENT = "bench"
 FLOOR_FRAME = '{"type":"draw_standby","prize_name":"%s","seq":{SEQ},"epoch":"0123456789abcdef"}'
 STANDBY = '{"prize_name":"{SEQ} %s","prize_rank":1,"draw_mode":"slot","winner_count":1}'
@@ -90,8 +92,8 @@ class System:
 class Luckydraw(System):
     """Our server in open mode. A standby is its broadcast, and the frame of a standby is as long as the longest that a draw sends."""
 
-    def __init__(self, binary, **settings):
-        super().__init__("luckydraw", shlex.quote(str(binary)))
+    def __init__(self, binary, name="luckydraw", **settings):
+        super().__init__(name, shlex.quote(str(binary)))
         self.settings = settings
 
     def environment(self, port, folder):
@@ -261,7 +263,10 @@ class Table:
         ratios = [value / base[number] for number, value in systems[system].items() if base.get(number)]
         if system == first or not ratios:
             return ""
-        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})"
+        median, low, high = (of(ratios) for of in (statistics.median, min, max))
+        # Rounds so far apart say little about their median.
+        scatter = " scattered" if high - low > SCATTER_MAX * median else ""
+        return f"{median:.2f} ({low:.2f} – {high:.2f}){scatter}"
 
 
 def rounded(value):
@@ -409,6 +414,19 @@ def measure_tls(table, binary):
                 table.add("5,000 sockets, TLS: memory per socket", name, result["rss_per_socket"], "B")
 
 
+def measure_tls_rush(table, binary, sockets):
+    """All begin their TLS handshake at one instant; the client's own handshakes take most of the time."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(folder)
+        system = Luckydraw(binary, TLS_CERT=certificate, TLS_KEY=f"{folder}/key.pem", PLAIN_BIND=f"127.0.0.1:{next(PORTS)}")
+        with started(system) as server:
+            options = ["--port", server.port, "--certificate", certificate, "--trigger-port", 0, "--broadcasts", 0, "--burst"]
+            result = server.run_tls_client(*options, "--sockets", sockets)
+    row = f"{sockets:,} phones begin TLS at one instant:"
+    table.add(f"{row} in", system.name, result["open"], "phones")
+    table.add(f"{row} the last is in", system.name, result["seconds_to_last"] or float("inf"), "s")
+
+
 def make_certificate(folder):
     """A certificate for localhost on a P-256 key, valid for two days."""
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
@@ -455,20 +473,24 @@ def measure_start(table, binary, participants):
 
 # --------------------------------------------------------------------------------------------- main
 
-KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls"]
-QUICK_KINDS = [kind for kind in KINDS if kind not in ("tenth", "allocators", "tls")]
+KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls", "tls_rush"]
+QUICK_KINDS = [kind for kind in KINDS if kind not in ("tenth", "allocators", "tls", "tls_rush")]
 
 
 def measurements(options):
     """One function of a table per kind."""
     ours, floor = Luckydraw(options.binary), f"{shlex.quote(str(BUILT / 'floor'))} -p {{port}}"
     pair = [System("floor", floor), ours]
-    systems = [*pair, *installed_peers(), *(System(*peer.split("=", 1)) for peer in options.peer)]
+    if options.parent:
+        pair.append(Luckydraw(options.parent, name="parent"))
+    peers = [System("floor on io_uring", f"{floor} -u 256"), *installed_peers(), *(System(*peer.split("=", 1)) for peer in options.peer)]
+    systems = [*pair, *peers]
     two_threads = [System("floor", f"{floor} -t 2"), Luckydraw(options.binary, WORKERS=2, SOCKET_THREADS=2)]
     sockets = [int(number) for number in (options.sockets or ("300,3000" if options.quick else "300,3000,19900")).split(",")]
     return {
         "fan": lambda table: [measure_fan(table, systems, number, 40 if number < 10_000 else 15) for number in sockets],
-        "register": lambda table: [measure_register(table, systems, 20_000, False), measure_register(table, systems, 10_000, True)],
+        # A registration is the same on both floors.
+        "register": lambda table: [measure_register(table, [*pair, *peers[1:]], *each) for each in ((20_000, False), (10_000, True))],
         "rush": lambda table: measure_rush(table, pair, 10_000),
         "stalled": lambda table: measure_stalled(table, ours, 1_500),
         "two_cores": lambda table: measure_two_cores(table, two_threads, 10_000),
@@ -477,6 +499,7 @@ def measurements(options):
         "start": lambda table: measure_start(table, options.binary, 100_000),
         "allocators": lambda table: measure_allocators(table, {"mimalloc": options.binary, "the system's": options.system_binary}),
         "tls": lambda table: measure_tls(table, options.binary),
+        "tls_rush": lambda table: measure_tls_rush(table, options.binary, 10_000),
     }
 
 
@@ -495,10 +518,11 @@ def describe_machine():
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="five, and two with --quick")
-    parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators and tls: a look, no proof")
+    parser.add_argument("--quick", action="store_true", help="two rounds, 300 and 3,000 sockets for fan, no tenth, allocators, tls and tls_rush: a look, no proof")
     parser.add_argument("--only", help="of " + ", ".join(KINDS))
     parser.add_argument("--sockets", help="for fan: 300,3000,19900")
     parser.add_argument("--binary", type=pathlib.Path, default=REPOSITORY / "target/dist/luckydraw")
+    parser.add_argument("--parent", type=pathlib.Path, help="the server of another commit, measured in the same rounds: for fan, register, rush and tenth")
     parser.add_argument("--system-binary", type=pathlib.Path, default=BUILT / "luckydraw-system", help="built without mimalloc, for allocators")
     parser.add_argument("--first-come", type=int, metavar="PRIORITY", help="real-time priority of server and client (SCHED_FIFO), such as 10")
     parser.add_argument("--first-port", type=int, default=28_200, help="the first port; each run uses the next")

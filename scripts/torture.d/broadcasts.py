@@ -27,6 +27,9 @@ LOSS = 0.03
 PER_S = 20
 LEAVES_PER_S = 0.4  # of one phone that comes and goes
 CATCH_UP_MAX_S = 120
+# A killed server's reset may be one of the lost packets, so a phone ends a connection on which nothing comes, as the pages do.
+ANSWER_MAX_S = 10
+SILENCE_MAX_S = 32
 SEQ = re.compile(rb'"seq":(\d+),"epoch":"([0-9a-f]+)"')
 
 
@@ -104,7 +107,7 @@ class Phone:
         self.retry_at = 0.0
 
     def connect(self):
-        self.unread, self.is_open = b"", False
+        self.unread, self.is_open, self.heard_at = b"", False, time.monotonic()
         self.stream = socket.socket()
         self.stream.setblocking(False)
         self.stream.connect_ex((self.server.host, self.server.port))
@@ -114,6 +117,9 @@ class Phone:
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         head = f"GET {API}/ws/broadcasts{since} HTTP/1.1\r\nHost: {self.server.host}:{self.server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         self.stream.sendall(f"{head}Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+
+    def is_silent(self, now):
+        return now - self.heard_at > (SILENCE_MAX_S if self.is_open else ANSWER_MAX_S)
 
     def leave(self):
         if self.stream:
@@ -126,6 +132,7 @@ class Phone:
         data = self.stream.recv(1 << 16)
         if not data:
             raise OSError("closed")
+        self.heard_at = time.monotonic()
         self.unread += data
         if not self.is_open:
             head, end, rest = self.unread.partition(b"\r\n\r\n")
@@ -227,6 +234,6 @@ class Crowd:
             if phone.stream is None and now >= phone.retry_at:
                 phone.connect()
                 selector.register(phone.stream, selectors.EVENT_WRITE, phone)
-            elif phone.stream and phone.comes_and_goes and phone.is_open and random.random() < LEAVES_PER_S * passed_s:
+            elif phone.stream and (phone.is_silent(now) or (phone.comes_and_goes and phone.is_open and random.random() < LEAVES_PER_S * passed_s)):
                 selector.unregister(phone.stream)
                 phone.leave()

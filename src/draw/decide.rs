@@ -300,6 +300,7 @@ fn is_allowed_when_closed(command: &Command) -> bool {
 mod tests {
     use super::super::Entropy;
     use super::super::fact::Eligibility;
+    use super::super::prize::DrawRequest;
     use super::super::sample::{EventFixture, prize};
     use super::*;
 
@@ -327,7 +328,14 @@ mod tests {
         let refused = |fixture: &mut EventFixture, command| fixture.execute(command).unwrap_err().code();
         assert_eq!(refused(&mut fixture, Command::AddPrize(prize("TV", 1))), "INVALID_REQUEST");
         assert_eq!(refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(2), ..prize("Car", 2) })), "DRAW_FAILED");
+        assert_eq!(
+            refused(&mut fixture, Command::AddPrize(Prize { winner_count: Some(0), ..prize("Car", 2) })),
+            "INVALID_REQUEST"
+        );
         assert_eq!(refused(&mut fixture, replace(Prize { id: PrizeId(9), ..prize("Car", 1) })), "NOT_FOUND");
+        fixture.execute(replace(Prize { id: tv, winner_count: Some(1), ..prize("TV", 1) })).unwrap();
+        let named = DrawRequest { prize_name: Some("Mug".into()), ..DrawRequest::default() };
+        assert_eq!(named.resolve(&fixture.event.prizes).unwrap().winner_count, 1, "of which the list says nothing");
         assert_eq!(refused(&mut fixture, order(&[tv])), "INVALID_REQUEST");
         assert_eq!(refused(&mut fixture, order(&[tv, tv])), "INVALID_REQUEST");
         fixture.execute(order(&[mug, tv])).unwrap();
@@ -453,6 +461,9 @@ mod tests {
             assert!(fixture.event.is_removed(Number(number)));
             assert_eq!(fixture.register(number), Err(Refusal::StaleSession), "the phone claims another number");
         }
+        let mut fixture = EventFixture::with(3);
+        let (from, until) = (at(&fixture, 1), at(&fixture, 2));
+        assert_eq!(fixture.execute(Command::RemoveParticipants { from, until }), Ok(Outcome::Removed(2)), "the first one too");
     }
 
     #[test]

@@ -14,9 +14,10 @@ use crate::http::bind::Protocol;
 use crate::http::connection::ConnectionStream;
 use crate::http::lingering_close::LingeringClose;
 use crate::http::request::ConnectionNotes;
+use crate::http::tls_handshake::{self, HANDSHAKE_TIME_MAX};
 use crate::http::try_first::{Switch, TryFirst};
 use crate::http::upgrade::{self, PendingUpgrade};
-use crate::http::{pipeline, redirect, tls_handshake};
+use crate::http::{pipeline, redirect};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
@@ -191,7 +192,7 @@ async fn shake_hands(
     config: &Arc<rustls::ServerConfig>,
     turns: &Semaphore,
 ) -> Option<ConnectionStream> {
-    let handshake = Box::pin(tls_handshake::shake_hands(socket, config, turns));
+    let handshake = Box::pin(tls_handshake::shake_hands(socket, config, turns, HANDSHAKE_TIME_MAX));
     let stopped = async {
         stopping.cancelled().await;
         tokio::time::sleep(FIRST_REQUEST_MAX).await;

@@ -42,11 +42,24 @@ fn memory_limit() -> Option<u64> {
     total.map(|kib| kib << 10).into_iter().chain(group).min()
 }
 
-/// The memory limit of this process's control group, which `/proc/self/cgroup` names as `0::/path`.
+/// The memory limit of this process's control group, which `/proc/self/cgroup` names.
 pub fn group_memory_max(group: &str) -> Option<u64> {
-    let path = group.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let text = std::fs::read_to_string(format!("/sys/fs/cgroup{}/memory.max", path.trim_end_matches('/'))).ok()?;
-    text.trim().parse().ok()
+    let limits = group.lines().filter_map(memory_file).filter_map(|file| std::fs::read_to_string(file).ok());
+    limits.filter_map(|text| text.trim().parse().ok()).min()
+}
+
+/// The file with the memory limit of a control group, of version 2 (`0::/path`) or 1
+/// (`9:memory:/path`).
+fn memory_file(line: &str) -> Option<String> {
+    let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+    let path = path.trim_end_matches('/');
+    match controllers {
+        "" => Some(format!("/sys/fs/cgroup{path}/memory.max")),
+        _ if controllers.split(',').any(|name| name == "memory") => {
+            Some(format!("/sys/fs/cgroup/memory{path}/memory.limit_in_bytes"))
+        }
+        _ => None,
+    }
 }
 
 /// Raises the soft limit as far as `connections` need it beside so many worker and socket
@@ -93,6 +106,16 @@ mod tests {
         assert_eq!((connections_in(0), connections_in(128 << 20)), (256, 256));
         assert!(connections_in(u64::MAX) > 1_000_000);
         assert!(memory_limit().is_some_and(|bytes| bytes > 16 << 20), "this machine has memory");
+    }
+
+    #[test]
+    fn both_versions_of_control_groups_name_a_limit() {
+        let file = |line| memory_file(line).unwrap_or_default();
+        assert_eq!(file("0::/system.slice/luckydraw.service"), "/sys/fs/cgroup/system.slice/luckydraw.service/memory.max");
+        assert_eq!(file("0::/"), "/sys/fs/cgroup/memory.max");
+        assert_eq!(file("9:memory:/docker/1"), "/sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes");
+        assert_eq!(file("4:cpuset,memory:/"), "/sys/fs/cgroup/memory/memory.limit_in_bytes");
+        assert_eq!((file("2:cpu,cpuacct:/"), file("1:name=systemd:/"), file("")), Default::default());
     }
 
     #[test]
