@@ -1,5 +1,5 @@
-//! What open mode does for pages and scripts of the server before this one, which nobody changes
-//! any more.
+//! Leniency of open mode towards pages and scripts of the server before this one, which nobody
+//! changes any more.
 //!
 //! They send texts for numbers, repeat a step after a reload, and show a refusal's message to
 //! people. Every leniency is here or names this module. Outside open mode only one thing is for

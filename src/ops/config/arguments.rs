@@ -71,14 +71,9 @@ pub fn whole_command() -> Command {
         .arg(print)
         .args(SETTINGS.iter().map(Setting::flag))
         .subcommand(Command::new("demo").about("Serve an event that runs by itself, for a public page").after_help(
-            "Simulated phones, a draw per minute, and every hour all is wiped. It keeps nothing that\nmatters: give it \
-                     a --data-dir of its own, and restart it once a day.",
+            "Simulated phones, a draw per minute, and every hour all is wiped. It keeps\nnothing that matters: \
+                     give it a --data-dir of its own, and restart it once a day.",
         ))
-        .subcommand(
-            Command::new("healthcheck")
-                .about("Ask the running server whether it is alive; exit code 1 if not")
-                .args([url, ready]),
-        )
         .subcommand(
             Command::new("doctor")
                 .about("Report what is wrong with this machine and how to fix it")

@@ -242,7 +242,7 @@ fn print_config(values: &BTreeMap<&'static str, String>) -> String {
     SETTINGS.iter().map(line).collect()
 }
 
-/// What is wrong with the command line, which arguments it is about, and the right use.
+/// The mistake in a command line, the arguments it is about, and the right use, on one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.starts_with("For more information"));
