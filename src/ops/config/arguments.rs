@@ -75,6 +75,11 @@ pub fn whole_command() -> Command {
                      give it a --data-dir of its own, and restart it once a day.",
         ))
         .subcommand(
+            Command::new("healthcheck")
+                .about("Ask the running server whether it is alive; exit code 1 if not")
+                .args([url, ready]),
+        )
+        .subcommand(
             Command::new("doctor")
                 .about("Report what is wrong with this machine and how to fix it")
                 .after_help("Exit code: 0 if nothing is wrong, 1 if something is.")
