@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -55,6 +57,9 @@ struct State {
     connected: u64,
     details: Vec<(u32, String)>,
     readings: u64,
+    pings: u64,
+    /// A stage is there, and shows are planned.
+    has_stage: bool,
 }
 
 struct Participant {
@@ -68,6 +73,8 @@ struct Draw {
     spec: Value,
     winners: Vec<u32>,
     status: &'static str,
+    /// When every page shows it.
+    show_at: Option<OffsetDateTime>,
 }
 
 struct Peer {
@@ -85,11 +92,28 @@ enum Outgoing {
 /// The epoch of every frame.
 const EPOCH: &str = "e0";
 
+/// Length of every planned show; the announcement goes out this much before its end.
+const SHOW_MS: u64 = 2_600;
+const LEAD_MS: u64 = 400;
+
+fn timestamp(at: OffsetDateTime) -> Value {
+    json!(at.format(&Rfc3339).unwrap())
+}
+
 impl Draw {
     fn body(&self) -> Value {
         let mut body = self.spec.clone();
         body["draw_id"] = self.id.into();
         body
+    }
+
+    /// A result with the moment at which every page shows it.
+    fn planned_result(&self) -> Value {
+        let mut result = self.result();
+        if let Some(show_at) = self.show_at {
+            result["show_at"] = timestamp(show_at);
+        }
+        result
     }
 
     fn result(&self) -> Value {
@@ -143,7 +167,7 @@ impl Server {
         client.shutdown().await
     }
 
-    fn answer(&self, method: &str, path: &str, body: &Value, token: &str) -> (u16, String) {
+    fn answer(self: &Arc<Self>, method: &str, path: &str, body: &Value, token: &str) -> (u16, String) {
         if path == "/metrics" {
             return self.metrics();
         }
@@ -195,12 +219,16 @@ impl Server {
         if self.is("its memory is no longer reported") && state.readings > 3 {
             return (200, "process_threads 3\n".to_owned());
         }
+        let leaked = if self.is("descriptors leak") { 20 * state.readings } else { 0 };
+        let vcpus = std::thread::available_parallelism().unwrap().get() as f64;
+        let busy = if self.is("the CPU is busy") { 0.95 * vcpus } else { 0.05 };
         let bytes = |mib: f64| mib * f64::from(1 << 20);
         let text = format!(
-            "process_resident_memory_bytes {}\nprocess_resident_memory_peak_bytes {}\nprocess_cpu_seconds_total {}\n",
+            "process_resident_memory_bytes {}\nprocess_resident_memory_peak_bytes {}\nprocess_cpu_seconds_total {}\nprocess_open_fds {}\n",
             bytes(mib),
             bytes(peak),
-            elapsed / 20.0
+            elapsed * busy,
+            20 + state.connected + leaked,
         );
         (200, text)
     }
@@ -272,7 +300,7 @@ impl Server {
         };
         let mut spec = body.clone();
         spec["prize_image"] = Value::Null;
-        let draw = Draw { id, spec, winners, status: "started" };
+        let draw = Draw { id, spec, winners, status: "started", show_at: None };
         let mut started = draw.body();
         if self.is("the winner is told at the start") {
             started["winners"] = json!(draw.winners);
@@ -299,12 +327,24 @@ impl Server {
         Ok(started)
     }
 
-    fn reveal(&self) -> Result<Value, u16> {
+    fn reveal(self: &Arc<Self>) -> Result<Value, u16> {
         let mut state = self.state.lock().unwrap();
+        let show_at = state.has_stage.then(|| OffsetDateTime::now_utc() + Duration::from_millis(SHOW_MS));
         let draw = state.draws.last_mut().ok_or(400_u16)?;
         draw.status = "revealed";
+        draw.show_at = show_at;
+        if show_at.is_some() {
+            tokio::spawn(self.clone().end_show(draw.id));
+        }
         let mut result = draw.result();
-        let mut shown = result.clone();
+        let mut shown = draw.planned_result();
+        match draw.show_at {
+            Some(_) if self.is("no moment in the reveal") => drop(shown.as_object_mut().unwrap().remove("show_at")),
+            Some(at) if self.is("the display is told another moment") => {
+                shown["show_at"] = timestamp(at + Duration::from_millis(700));
+            }
+            _ => {}
+        }
         shown["type"] = json!("winner_revealed");
         if self.is("the display is shown another winner") {
             shown["winners"] = json!([1_000]);
@@ -322,6 +362,20 @@ impl Server {
         Ok(result)
     }
 
+    /// Announces a draw shortly before the end of its show.
+    async fn end_show(self: Arc<Self>, id: u32) {
+        let after_ms = match self.fault {
+            "announced after its moment" => SHOW_MS + 250,
+            "announced long before its moment" => SHOW_MS - 2_000,
+            _ => SHOW_MS - LEAD_MS,
+        };
+        sleep_until(Instant::now() + Duration::from_millis(after_ms)).await;
+        let mut state = self.state.lock().unwrap();
+        if state.draws.last().is_some_and(|draw| draw.id == id && draw.status == "revealed") {
+            self.announce(&mut state);
+        }
+    }
+
     /// Announces the last draw; returns its result.
     fn complete(&self) -> Option<(Value, Vec<u32>)> {
         let mut state = self.state.lock().unwrap();
@@ -335,7 +389,10 @@ impl Server {
     fn announce(&self, state: &mut State) {
         let draw = state.draws.last_mut().expect("a draw is announced");
         draw.status = "announced";
-        let (id, mut result) = (draw.id, draw.result());
+        let (id, mut result) = (draw.id, draw.planned_result());
+        if self.is("no moment in the announcement") {
+            result.as_object_mut().unwrap().remove("show_at");
+        }
         if self.is("announced under another prize") {
             result["prize_name"] = json!("Another prize");
         }
@@ -540,6 +597,9 @@ impl Server {
                 "a stale seq hides lost frames" if is_chosen && state.seq > 15 => continue,
                 "one frame comes twice" if is_chosen && announces && draw == 2 => send(&frame),
                 "one phone receives another winner" if is_chosen && announces => frame["winners"] = json!([1_000]),
+                "one phone is told another moment" if is_chosen && announces => {
+                    frame["show_at"] = timestamp(OffsetDateTime::now_utc() + Duration::from_secs(1));
+                }
                 "the epoch changes" if draw == 2 => frame["epoch"] = json!("e1"),
                 "two frames are swapped" if is_chosen && draw == 2 => {
                     // The announcement is held back until its completion has gone out.
@@ -672,7 +732,21 @@ impl Server {
     fn hear(&self, id: u64, message: &Value, is_display: bool) {
         let reply = match message["type"].as_str() {
             Some("ping") if self.is("sockets are dead after their greeting") && !is_display => return,
-            Some("ping") => json!({"type": "pong"}),
+            Some("ping") if self.is("pongs tell no time") => json!({"type": "pong"}),
+            Some("ping") => {
+                let mut state = self.state.lock().unwrap();
+                state.pings += 1;
+                if self.is("all sockets are dropped while idle") && state.pings == 20 {
+                    std::mem::take(&mut state.peers);
+                }
+                let is_chosen = state.peers.get(&id).is_some_and(|peer| peer.place == 1 && !peer.is_display);
+                let wrong_s = if self.is("one phone is told another time") && is_chosen { 2 } else { 0 };
+                json!({"type": "pong", "server_time": timestamp(OffsetDateTime::now_utc() + Duration::from_secs(wrong_s))})
+            }
+            Some("stage") => {
+                self.state.lock().unwrap().has_stage = true;
+                json!({"type": "stage_orders", "is_lead": true})
+            }
             Some("draw_complete") => match self.complete() {
                 Some(_) if self.is("the completion is denied") => json!({"type": "draw_complete_ack", "success": false}),
                 Some(_) if self.is("the completion names other winners") => {

@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -179,4 +182,44 @@ async fn options_are_understood_as_people_write_them() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
     let output = timeout(RUN_MAX, command.env_clear().args(arguments).output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(3), "a folder that takes no file shows before the run");
+}
+
+/// Threads that keep every core of this machine busy until they are dropped.
+struct BusyMachine(Arc<AtomicBool>);
+
+impl BusyMachine {
+    fn start() -> Self {
+        let busy = Arc::new(AtomicBool::new(true));
+        for _ in 0..std::thread::available_parallelism().unwrap().get() {
+            let busy = busy.clone();
+            std::thread::spawn(move || while busy.load(Relaxed) {});
+        }
+        Self(busy)
+    }
+}
+
+impl Drop for BusyMachine {
+    fn drop(&mut self) {
+        self.0.store(false, Relaxed);
+    }
+}
+
+#[tokio::test]
+#[ignore = "takes some minutes: 50 runs on a busy machine"]
+async fn an_honest_server_passes_fifty_of_fifty_on_a_busy_machine() {
+    let server = TestServer::start().await;
+    let environment = [("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)];
+    let host = server.address.to_string();
+    let _busy = BusyMachine::start();
+    let mut failed = Vec::new();
+    for (round, scenario) in (0..50).zip(["a", "b", "c", "d"].iter().cycle()) {
+        let seed = round.to_string();
+        let arguments = ["full-scenario", "--scenario", scenario, "--users", "20", "--time-scale", "0.01", "--seed", &seed];
+        let size: &[&str] = if *scenario == "b" || *scenario == "c" { &["--prizes", "10"] } else { &["--idle", "120"] };
+        let run = drawload(&environment, &[&arguments[..], size, &["--host", &host]].concat()).await;
+        if run.code != Some(0) {
+            failed.push(format!("round {round}, {scenario}: exit {:?}\n{}", run.code, run.output));
+        }
+    }
+    assert!(failed.is_empty(), "{} of 50 did not pass:\n{}", failed.len(), failed.join("\n"));
 }

@@ -285,3 +285,91 @@ async fn tls_proxy(server: SocketAddr, folder: &Path) -> (Acceptor, String) {
     });
     (proxy.await, ca.to_str().unwrap().to_owned())
 }
+
+#[tokio::test]
+async fn phones_of_a_stage_show_the_winners_at_one_moment() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("staged.toml");
+    std::fs::write(&file, crate::planted_faults::STAGED).unwrap();
+    let run = full_scenario(server.address, &["--scenario-file", file.to_str().unwrap()]).await;
+    // Times are judged, and this machine may be busy: only the musts are asserted.
+    run.expect_all_musts_met();
+    let shown = &run.summary["scenarios"][0]["latencies"]["draw.show.late"]["response"]["count"];
+    assert_eq!(shown, 20, "ten phones waited for two moments: {}", run.output);
+    let hasty = full_scenario(server.address, &["--scenario", "b", "--stage", "--users", "3", "--draw-interval", "1"]).await;
+    assert!(hasty.code == Some(64) && hasty.output.contains("--stage"), "{:?} {}", hasty.code, hasty.output);
+}
+
+#[tokio::test]
+async fn pages_of_another_origin_ask_before_they_call() {
+    let server = TestServer::start_with(&[("LUCKYDRAW_ALLOWED_ORIGINS", "https://pages.example")]).await;
+    let host = server.address.to_string();
+    let test = async |origin: &str| {
+        let size = ["--scenario", "registration", "--users", "20", "--duration", "0.5", "--host", &host, "--origin", origin];
+        drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &[&["http-test"], &size[..]].concat()).await
+    };
+    let allowed = test("https://pages.example").await;
+    allowed.expect_all_musts_met();
+    // One phone in twenty registers twice.
+    assert_eq!(allowed.metric("cors.preflights"), 21.0, "{}", allowed.output);
+    let refused = test("https://others.example").await;
+    assert_eq!((refused.code, refused.metric("register.count")), (Some(99), 0.0), "{}", refused.output);
+    assert!(refused.output.contains("does not allow the origin"), "{}", refused.output);
+}
+
+#[tokio::test]
+async fn errors_in_the_server_s_log_are_named() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("server.log");
+    std::fs::write(&log, "t ERROR luckydraw: of another run\n").unwrap();
+    let host = server.address.to_string();
+    let test = async || {
+        let arguments = ["http-test", "--scenario", "registration", "--users", "3", "--duration", "1", "--host", &host];
+        let options = ["--server-log", log.to_str().unwrap()];
+        drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &[&arguments[..], &options].concat()).await
+    };
+    test().await.expect_all_musts_met();
+    // Lines come for as long as the run lasts, since its beginning is not known here.
+    let writing = tokio::spawn({
+        let log = log.clone();
+        async move {
+            loop {
+                let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+                std::io::Write::write_all(&mut file, b"t ERROR luckydraw::store: the disk is full\n").unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    });
+    let run = test().await;
+    writing.abort();
+    assert!(run.code == Some(99) && run.output.contains("the disk is full"), "{:?} {}", run.code, run.output);
+}
+
+#[tokio::test]
+async fn phones_in_a_hall_miss_nothing_unless_the_server_forgets_what_they_missed() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hall.toml");
+    let scenario = "users = 40\nping_interval = 2\n[[phase]]\nkind = 'arrivals'\nseconds = 0.3\n[[phase]]\nkind = 'sockets'\nseconds = 1\n\
+        [[phase]]\nkind = 'draws'\ncount = 12\ninterval = 0.5\n";
+    std::fs::write(&file, scenario).unwrap();
+    let arguments = ["--scenario-file", file.to_str().unwrap(), "--network", "hall", "--seed", "3"];
+    let run = full_scenario(server.address, &arguments).await;
+    run.expect_all_musts_met();
+    assert!(run.metric("storm.departed") >= 3.0 && run.metric("storm.caught_up") > 0.0, "{}", run.output);
+    let network = &run.summary["scenarios"][0]["network"];
+    assert!(network["roaming"].as_u64() > Some(0) && network["asleep"].as_u64() > Some(0), "{network}");
+    // A server that resends nothing: the position of a returning phone never reaches it.
+    let address = server.address;
+    let forgetful = Acceptor::open(move |mut client, _| async move {
+        let head = String::from_utf8(read_head(&mut client).await?).unwrap_or_default().replace("since=", "sunce=");
+        let mut server = TcpStream::connect(address).await?;
+        server.write_all(head.as_bytes()).await?;
+        copy_bidirectional(&mut client, &mut server).await.map(drop)
+    });
+    let run = full_scenario(forgetful.await.address, &arguments).await;
+    assert_eq!(run.code, Some(99), "{}", run.output);
+    assert!(run.metric("delivery.lost") > 0.0, "{}", run.output);
+}

@@ -30,9 +30,15 @@ enum Play {
     Sockets,
     /// Draws at their own pace, so that times are judged, and with the server's metrics.
     Paced,
+    /// Draws with a stage, whose shows the server plans.
+    Stage,
 }
 
-use Play::{Draws, Held, Idle, Mixed, Paced, Sockets};
+use Play::{Draws, Held, Idle, Mixed, Paced, Sockets, Stage};
+
+/// Two draws of a stage; a show takes 2.6 s.
+pub const STAGED: &str = "users = 10\nping_interval = 1\nstage = true\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n\
+    [[phase]]\nkind = 'sockets'\nseconds = 0.2\n[[phase]]\nkind = 'draws'\ncount = 2\ninterval = 3\n";
 
 /// Draws every 0.35 s, a phone's ping every second.
 pub const PACED: &str = "users = 10\nping_interval = 1\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n[[phase]]\nkind = 'sockets'\n\
@@ -42,7 +48,7 @@ async fn play(play: Play, address: SocketAddr) -> Run {
     let host = address.to_string();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("paced.toml");
-    std::fs::write(&file, PACED).unwrap();
+    std::fs::write(&file, if matches!(play, Stage) { STAGED } else { PACED }).unwrap();
     let metrics = format!("http://{host}/metrics");
     let small = ["--users", "10", "--prizes", "5"];
     let arguments = match play {
@@ -51,6 +57,7 @@ async fn play(play: Play, address: SocketAddr) -> Run {
         Held => vec!["full-scenario", "--scenario", "a", "--users", "10", "--time-scale", "0.005"],
         Idle => vec!["full-scenario", "--scenario", "d", "--users", "10", "--idle", "60", "--time-scale", "0.005"],
         Sockets => vec!["websocket-test", "--users", "10", "--duration", "1", "--ramp-up", "0.2"],
+        Stage => vec!["full-scenario", "--scenario-file", file.to_str().unwrap()],
         Paced => vec!["full-scenario", "--scenario-file", file.to_str().unwrap(), "--metrics-url", &metrics],
     };
     drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &[&arguments[..], &["--host", &host]].concat()).await
@@ -84,9 +91,13 @@ async fn the_fake_server_without_a_fault_passes() {
         run.expect_all_musts_met();
         assert_eq!(run.code, Some(0), "{}", run.output);
     }
+    // Times are judged, and this machine may be busy: only the musts are asserted.
+    let server = FakeServer::start("none").await;
+    let run = play(Stage, server.address()).await;
+    run.expect_all_musts_met();
+    assert_eq!(run.metric("draw.show.spread.p50").min(0.0), 0.0, "it was measured");
     let server = FakeServer::start("none").await;
     let run = play(Paced, server.address()).await;
-    // Times are judged, and this machine may be busy: only the musts are asserted.
     run.expect_all_musts_met();
     assert!(run.metric("delivery.slowest_phone_ms") > 0.0 && run.metric("server.growth_mb").abs() < 1.0, "{}", run.output);
 }
@@ -196,6 +207,22 @@ async fn frames_and_sockets_that_are_not_as_promised_are_named() {
         ("sockets are forgotten", Idle, "ws.forgotten"),
         ("every phone is sent away with 1012 for ever", Paced, "ws.restarts_endless"),
         ("every socket is dropped once", Draws, "ws.success.percent"),
+        ("all sockets are dropped while idle", Idle, "ws.drops"),
+        ("pongs tell no time", Held, "delivery.strange"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_moment_that_is_not_one_for_all_is_named() {
+    expect_noticed(&[
+        ("announced after its moment", Stage, "draw.show.late.p99"),
+        ("announced long before its moment", Stage, "draws.early"),
+        ("no moment in the reveal", Stage, "draws.show"),
+        ("no moment in the announcement", Stage, "draws.show"),
+        ("the display is told another moment", Stage, "draws.show"),
+        ("one phone is told another moment", Stage, "delivery.contradicted"),
+        ("one phone is told another time", Stage, "draw.show.spread.p99"),
     ])
     .await;
 }
@@ -209,6 +236,8 @@ async fn lateness_and_a_server_that_grows_or_ends_are_named() {
         ("every call takes 1.5 s", Paced, "api.p95"),
         ("138 MB leak", Paced, "server.growth_mb"),
         ("700 MB for 50 ms", Paced, "server.rss_peak_mb"),
+        ("the CPU is busy", Paced, "server.cpu_percent"),
+        ("descriptors leak", Paced, "server.descriptors_leaked"),
         ("the process is gone in mid-run", Paced, "server.lost"),
         ("its memory is no longer reported", Paced, "server.lost"),
     ])

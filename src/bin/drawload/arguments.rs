@@ -116,6 +116,10 @@ pub struct Trouble {
     /// In the middle all sockets drop at once, and reconnect from their last position
     #[arg(long)]
     pub reconnect_storm: bool,
+    /// The display reports itself as a stage: the server plans the moment at which every page shows
+    /// the winners, and each phone is held to it
+    #[arg(long)]
+    pub stage: bool,
 }
 
 #[derive(Args)]
@@ -169,6 +173,16 @@ pub enum Accept {
     Threshold,
 }
 
+/// The network of the phones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetworkChoice {
+    /// None but that of this machine
+    Direct,
+    /// As in a hall: Wi-Fi and 4G, stalls, phones that change their network and tabs that sleep,
+    /// all from one address
+    Hall,
+}
+
 /// Options of every test.
 #[derive(Args)]
 pub struct Common {
@@ -193,6 +207,16 @@ pub struct Common {
     /// Column of the plan's table that must be met
     #[arg(long, value_enum, default_value = "target")]
     pub accept: Accept,
+    /// The server's log, in which lines that report an error are counted
+    #[arg(long, value_name = "FILE")]
+    pub server_log: Option<PathBuf>,
+    /// Phones are pages of this other origin, as in `https://event.example`: each call that needs a
+    /// CORS preflight sends one
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Option<String>,
+    /// Path between each phone's socket and the server
+    #[arg(long, value_enum, default_value = "direct")]
+    pub network: NetworkChoice,
     /// A folder for report.html, summary.json, tables and distributions; created if missing
     #[arg(long, visible_alias = "output", value_name = "FOLDER", default_value = "results")]
     pub out: PathBuf,

@@ -9,23 +9,33 @@ use crate::answers::{CheckedWinner, DrawResult, Results, Standby, Started};
 use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
 use crate::measure::clock::Rng;
-use crate::measure::draw_record::{MODE, Step, WINNERS};
+use crate::measure::draw_record::{DrawRecord, Step, WINNERS};
 use crate::measure::latency::Wait;
 use crate::measure::micros;
+use crate::scenario::STAGE_REVEAL_AT;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 /// Steps of a draw as parts of its interval; standby is at its beginning.
 const START_AT: f64 = 0.15;
 const REVEAL_AT: f64 = 0.55;
 const COMPLETE_AT: f64 = 0.75;
 
+/// The start where a stage plays a show.
+const STAGE_START_AT: f64 = 0.02;
+
+/// Between two reports of a stage; the server forgets one after a minute.
+const STAGE_REPORTS_EVERY: Duration = Duration::from_secs(20);
+
 /// The display's pause before it reconnects, except in the storm.
 const RECONNECT_AFTER: Duration = Duration::from_millis(100);
+
+/// The report of a stage, which makes the server plan the shows that it plays.
+const STAGE: &str = r#"{"type":"stage","stage_id":"drawload","page":"main","scene":"lobby","width":1920,"height":1080}"#;
 
 /// One draw in this many is looked for in public answers before its announcement.
 const PROBED_EVERY: usize = 10;
@@ -51,15 +61,13 @@ async fn drive_draw(
     interval: Duration,
     display: Option<&mpsc::Sender<CompleteRequest>>,
 ) {
-    let (prize, rank) = {
-        let recorder = run.recorder();
-        (recorder.plan[index].prize.clone(), recorder.plan[index].rank)
-    };
-    let spec = json!({"prize_name": prize, "prize_rank": rank, "draw_mode": MODE, "winner_count": WINNERS});
+    let DrawRecord { prize, rank, mode, has_stage, .. } = run.recorder().plan[index].clone();
+    let spec = json!({"prize_name": prize, "prize_rank": rank, "draw_mode": mode, "winner_count": WINNERS});
+    let (start, reveal) = if has_stage { (STAGE_START_AT, STAGE_REVEAL_AT) } else { (START_AT, REVEAL_AT) };
     let standby: Option<Standby> = step(run, index, Step::Standby, from, spec.clone()).await;
-    let start_at = from + interval.mul_f64(START_AT);
+    let start_at = from + interval.mul_f64(start);
     let started: Option<Started> = step(run, index, Step::Start, start_at, spec).await;
-    let reveal_at = from + interval.mul_f64(REVEAL_AT);
+    let reveal_at = from + interval.mul_f64(reveal);
     let revealed: Option<DrawResult> = step(run, index, Step::Reveal, reveal_at, json!({})).await;
     let draw = revealed.as_ref().map(|draw| draw.draw_id).or(started.as_ref().map(|draw| draw.draw_id));
     {
@@ -82,6 +90,8 @@ async fn drive_draw(
     }
     let complete_at = from + interval.mul_f64(COMPLETE_AT);
     match display {
+        // The server itself ends a show that it has planned.
+        Some(_) if has_stage => {}
         Some(display) => complete(run, index, draw, complete_at, display).await,
         None => complete_without_display(run, index, draw, complete_at).await,
     }
@@ -191,6 +201,7 @@ async fn hold(
 ) -> Duration {
     let storm = run.storm();
     tokio::pin!(storm);
+    let mut reports = interval(STAGE_REPORTS_EVERY);
     if let Some((draw, _)) = open_request {
         // A send that fails is noticed when the socket is read.
         let _ = send(&mut socket, draw_complete(*draw)).await;
@@ -207,6 +218,10 @@ async fn hold(
                 if let Err(code) = send(&mut socket, draw_complete(draw)).await {
                     break code;
                 }
+            }
+            _ = reports.tick(), if run.scenario.has_stage => {
+                // A send that fails is noticed when the socket is read.
+                let _ = send(&mut socket, STAGE).await;
             }
             () = &mut storm => {
                 drop_in_storm(run, run.scenario.users, socket, storm_pause);

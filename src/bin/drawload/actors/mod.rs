@@ -9,8 +9,9 @@ pub mod phone;
 mod socket;
 
 use crate::client::http::{Request, RequestError};
+use crate::client::network::Network;
 use crate::client::target::Target;
-use crate::measure::clock::Clock;
+use crate::measure::clock::{Clock, Span};
 use crate::measure::latency::Wait;
 use crate::measure::recorder::Recorder;
 use crate::scenario::Scenario;
@@ -26,6 +27,8 @@ pub struct Run {
     pub target: Target,
     pub clock: Clock,
     recorder: RefCell<Recorder>,
+    /// The paths of phones, where they are simulated.
+    pub network: Option<Network>,
     /// Tells every phone to ping once more: the run is about to end.
     pub leaving: CancellationToken,
     /// Tells that nothing has reached the server for long.
@@ -36,11 +39,20 @@ pub struct Run {
 
 impl Run {
     /// Starts the clock.
-    pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder) -> Self {
+    /// With `network_seed`, each phone gets a path of its own.
+    pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder, network_seed: Option<u64>) -> Self {
         let clock = Clock::start();
         recorder.clock = clock;
         let [leaving, server_gone, ended] = [(); 3].map(|()| CancellationToken::new());
-        Self { scenario, target, clock, recorder: RefCell::new(recorder), leaving, server_gone, ended }
+        let from = scenario.all_connected();
+        let within = Span { from, length: scenario.end.saturating_sub(from) };
+        let network = network_seed.map(|seed| Network::new(seed, scenario.users, within, clock, ended.clone()));
+        Self { scenario, target, clock, recorder: RefCell::new(recorder), network, leaving, server_gone, ended }
+    }
+
+    /// Tells whether the simulated network broke the socket of a phone, or kept it silent.
+    fn is_disturbed(&self, phone: usize) -> bool {
+        phone < self.scenario.users && self.network.as_ref().is_some_and(|network| network.is_disturbed(phone))
     }
 
     /// Borrows the recorder; the borrow must never be held across an await.
@@ -65,6 +77,11 @@ impl Run {
     /// Sends a request and records its time and outcome; returns `None` when it failed.
     async fn call<T: DeserializeOwned>(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<T> {
         let started_us = self.clock.now_us();
+        if request.needs_preflight() {
+            let allowed = request.preflight().await;
+            self.recorder().record_call(Wait::Preflight, planned, started_us, &allowed);
+            allowed.ok()?;
+        }
         let answer = request.send().await;
         let mut recorder = self.recorder();
         recorder.note_reached(!answer.as_ref().is_err_and(RequestError::is_unreached));

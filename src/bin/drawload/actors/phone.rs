@@ -18,9 +18,10 @@ use crate::measure::latency::Wait;
 use crate::measure::micros;
 use crate::measure::recorder::{Recorder, Registration};
 use serde_json::json;
+use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout};
 
 /// Attempts of a registration, with the same request id, as the page makes them.
 const REGISTER_ATTEMPTS: u32 = 5;
@@ -30,6 +31,11 @@ pub const REPEATED_EVERY: usize = 20;
 
 /// The longest wait for a pong or a state sync. Pages count a silent socket as lost, and reconnect.
 const SILENT_AFTER: Duration = Duration::from_secs(12);
+
+/// Pings in a row on a new socket, and the time between them, as the pages send them: they set the
+/// phone's estimate of the server's clock.
+const FIRST_PINGS: u32 = 5;
+const FIRST_PINGS_EVERY: Duration = Duration::from_millis(250);
 
 /// Between two frames of a phone that reads slowly; a draw has four every few seconds.
 const SLOW_READ_EVERY: Duration = Duration::from_secs(2);
@@ -137,7 +143,7 @@ async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
 }
 
 async fn send_registration(run: &Run, index: usize, planned: Duration, body: &serde_json::Value) -> Option<Registration> {
-    let request = Request::post(&run.target, run.target.path("/register"), body.clone());
+    let request = Request::post(&run.target, run.target.path("/register"), body.clone()).with_origin();
     let answer: Registered = run.call(Wait::Register, planned, request).await?;
     if answer.event_id != run.target.event || answer.draw_number == 0 || answer.session_token.is_empty() {
         let wrong = format!("phone {index} was registered as number {} in the event {}", answer.draw_number, answer.event_id);
@@ -164,32 +170,68 @@ enum Left {
     },
 }
 
+/// When a phone pings: a few times in a row on a new socket, then regularly. A ping waits for the
+/// pong of the one before: a page sends none on a socket that it takes for lost.
+struct Pings {
+    first: Interval,
+    first_left: u32,
+    regular: Interval,
+    /// The ping that has no pong yet.
+    open: Option<Ping>,
+    /// The last one was sent.
+    are_over: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Ping {
+    planned_us: u64,
+    sent_us: u64,
+}
+
+impl Pings {
+    fn new(every: Duration, rng: &mut Rng) -> Self {
+        let mut regular = interval_at(Instant::now() + every.mul_f64(rng.fraction()), every);
+        let mut first = interval(FIRST_PINGS_EVERY);
+        for interval in [&mut regular, &mut first] {
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        Self { first, first_left: FIRST_PINGS, regular, open: None, are_over: false }
+    }
+
+    /// Waits until a ping is due; returns by how many microseconds it is late. Cancel safe.
+    async fn due(&mut self) -> u64 {
+        if self.open.is_some() || self.are_over {
+            return pending().await;
+        }
+        let planned = if self.first_left > 0 { self.first.tick().await } else { self.regular.tick().await };
+        self.first_left = self.first_left.saturating_sub(1);
+        micros(planned.elapsed())
+    }
+}
+
 /// Listens and pings until the socket or the run ends, or the phone begins to misbehave.
 async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour, rng: &mut Rng) -> Left {
-    let every = run.scenario.ping_interval;
-    let mut pings = interval_at(Instant::now() + every.mul_f64(rng.fraction()), every);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Pings wait for their pong: a page sends none on a socket that it takes for lost.
-    let (mut pinged_us, mut was_greeted, mut is_last_ping_sent) = (None, false, false);
+    let mut pings = Pings::new(run.scenario.ping_interval, rng);
+    let (mut was_greeted, mut are_over) = (false, false);
     let silent = sleep_until(Instant::now() + SILENT_AFTER);
     let all_connected = run.clock.wait_until(run.scenario.all_connected());
     let storm = run.storm();
     tokio::pin!(all_connected, storm, silent);
     let code = loop {
-        let mut ping_late_us = None;
+        let (mut ping_late_us, has_open_ping) = (None, pings.open.is_some());
         tokio::select! {
             received = receive(&mut socket) => match received {
                 Received::Text(text) => {
-                    was_greeted |= record(run, index, text.to_text().unwrap_or_default(), &mut pinged_us);
+                    was_greeted |= record(run, index, text.to_text().unwrap_or_default(), &mut pings.open);
                 }
                 Received::Closed(code) => break code,
             },
-            planned = pings.tick(), if pinged_us.is_none() && !is_last_ping_sent => ping_late_us = Some(micros(planned.elapsed())),
-            () = run.leaving.cancelled(), if !is_last_ping_sent => {
-                is_last_ping_sent = true;
+            late_us = pings.due() => ping_late_us = Some(late_us),
+            () = run.leaving.cancelled(), if !are_over => {
+                are_over = true;
                 ping_late_us = Some(0);
             }
-            () = &mut silent, if pinged_us.is_some() || !was_greeted => break SILENT,
+            () = &mut silent, if has_open_ping || !was_greeted => break SILENT,
             _ = &mut all_connected, if behaviour != Behaviour::Normal => {
                 Box::pin(misbehave(run, index, socket, behaviour)).await;
                 return Left::ForGood;
@@ -205,7 +247,9 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
             }
         }
         if let Some(late_us) = ping_late_us {
-            pinged_us.get_or_insert(run.clock.now_us().saturating_sub(late_us));
+            let sent_us = run.clock.now_us();
+            pings.open.get_or_insert(Ping { planned_us: sent_us.saturating_sub(late_us), sent_us });
+            pings.are_over = are_over;
             silent.as_mut().reset(Instant::now() + SILENT_AFTER);
             run.recorder().connections.ping(index);
             if let Err(code) = send(&mut socket, PING).await {
@@ -232,13 +276,16 @@ fn record_eviction(run: &Run, index: usize) {
 }
 
 /// Records a frame, and the time of an awaited pong; returns true for a state sync.
-fn record(run: &Run, index: usize, text: &str, pinged_us: &mut Option<u64>) -> bool {
+fn record(run: &Run, index: usize, text: &str, open: &mut Option<Ping>) -> bool {
     let mut recorder = run.recorder();
     let Some(frame) = record_frame(&mut recorder, index, text) else { return false };
     if frame.r#type == "pong" {
         recorder.connections.pong(index);
-        if let Some(at_us) = pinged_us.take() {
-            recorder.record(Wait::Ping, at_us, at_us);
+        if let Some(Ping { planned_us, sent_us }) = open.take() {
+            recorder.record(Wait::Ping, planned_us, sent_us);
+            if !recorder.record_server_time(index, sent_us, frame.server_time.as_deref()) {
+                recorder.ledger.record_invalid(index, "a pong without the server's time");
+            }
         }
     }
     frame.r#type == "state_sync"
@@ -304,10 +351,11 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     // is on its way need not be in it.
     let announced = run.recorder().announced();
     let path = target.path(&format!("/results?event_id={}", target.event));
-    let results: Option<Results> = run.call(Wait::Results, planned, Request::get(target, path)).await;
+    let results: Option<Results> = run.call(Wait::Results, planned, Request::get(target, path).with_origin()).await;
     let had_won = draw_won(&run.recorder(), number).is_some();
     let path = target.path(&format!("/check-winner?event_id={}&draw_number={number}", target.event));
-    let checked: Option<CheckedWinner> = run.call(Wait::CheckWinner, run.clock.now(), Request::get(target, path)).await;
+    let checked: Option<CheckedWinner> =
+        run.call(Wait::CheckWinner, run.clock.now(), Request::get(target, path).with_origin()).await;
     let won = {
         let mut recorder = run.recorder();
         let won = draw_won(&recorder, number);
@@ -327,7 +375,7 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     if let Some(draw) = won {
         let body = json!({"event_id": target.event, "draw_id": draw, "name": winner_name(number),
             "phone": format!("010-0000-{:04}", number % 10_000), "consent": true});
-        let request = Request::post(target, target.path("/winner-info"), body).bearer(&phone.token);
+        let request = Request::post(target, target.path("/winner-info"), body).bearer(&phone.token).with_origin();
         if run.call::<Anything>(Wait::Details, run.clock.now(), request).await.is_some() {
             run.recorder().details.push((number, draw));
         }

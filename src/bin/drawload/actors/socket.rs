@@ -16,11 +16,13 @@ use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::time::Duration;
+use tokio::io::DuplexStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_util::either::Either;
 
 /// The code of a socket that ended without a close frame (RFC 6455 section 7.1.5).
 const ABNORMAL_CLOSURE: u16 = 1006;
@@ -35,7 +37,7 @@ pub const FINAL: [u16; 3] = [4401, 4404, 4409];
 const UNNUMBERED: [&str; 5] = ["participant_joined", "connection_count", "pong", "identify_ack", "already_won"];
 
 /// Frames without a number for the display.
-const FOR_DISPLAYS: [&str; 4] = ["winner_revealed", "draw_complete_ack", "entry_code", "join_code"];
+const FOR_DISPLAYS: [&str; 5] = ["winner_revealed", "draw_complete_ack", "entry_code", "join_code", "stage_orders"];
 
 /// The read buffer that every phone keeps; the usual 128 KiB would be 2.5 GB for 20,000 phones.
 const READ_BYTES: usize = 2 << 10;
@@ -56,9 +58,15 @@ pub struct Frame<'a> {
     pub winners: Vec<u32>,
     pub success: Option<bool>,
     total_count: Option<u64>,
+    /// Of a draw: when every page shows it.
+    #[serde(borrow)]
+    show_at: Option<Cow<'a, str>>,
+    /// Of a pong.
+    #[serde(borrow)]
+    pub server_time: Option<Cow<'a, str>>,
 }
 
-pub type Socket = WebSocketStream<Connection>;
+pub type Socket = WebSocketStream<Either<Connection, DuplexStream>>;
 
 pub enum Received {
     Text(Message),
@@ -70,7 +78,7 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
     let started_us = run.clock.now_us();
     run.recorder().counts.handshakes += 1;
     // On the heap, and freed afterwards: a handshake needs more memory than a phone that listens.
-    let result = Box::pin(timeout(ANSWER_MAX, handshake(run, query, window))).await;
+    let result = Box::pin(timeout(ANSWER_MAX, handshake(run, index, query, window))).await;
     let mut recorder = run.recorder();
     let is_unreached = match &result {
         Ok(answer) => answer.as_ref().is_err_and(|error| matches!(**error, Error::Io(_))),
@@ -95,9 +103,15 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
     None
 }
 
-async fn handshake(run: &Run, query: &str, window: Window) -> Result<Socket, Box<Error>> {
+async fn handshake(run: &Run, index: usize, query: &str, window: Window) -> Result<Socket, Box<Error>> {
     let request = run.target.socket_url(query).into_client_request()?;
     let connection = client::open(&run.target, window).await.map_err(Error::Io)?;
+    // The display has a cable, and a phone that reads slowly is slow enough.
+    let network = run.network.as_ref().filter(|_| index < run.scenario.users && window == Window::Usual);
+    let connection = match network {
+        Some(network) => Either::Right(network.lead(index, connection)),
+        None => Either::Left(connection),
+    };
     let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0).max_message_size(Some(1 << 20));
     Ok(client_async_with_config(request, connection, Some(config)).await?.0)
 }
@@ -142,9 +156,11 @@ pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) ->
     if frame.r#type == "state_sync" {
         record_sync(recorder, index, is_phone, text);
     } else {
-        let numbered = NumberedFrame { kind: &frame.r#type, seq, epoch, draw: frame.draw_id, winners: &frame.winners, text };
+        let show_us = recorder.show_us(index, frame.show_at.as_deref());
+        let Frame { r#type: kind, draw_id: draw, winners, .. } = &frame;
+        let numbered = NumberedFrame { kind, seq, epoch, draw: *draw, winners, show_us, text };
         if recorder.ledger.receive(index, numbered, at_us) && is_phone {
-            recorder.record_delivery(frame.draw_id);
+            recorder.record_delivery(frame.draw_id, show_us);
         }
     }
     Some(frame)
@@ -204,9 +220,16 @@ pub async fn send(socket: &mut Socket, text: impl Into<Utf8Bytes>) -> Result<(),
     socket.send(Message::text(text)).await.map_err(|_| ABNORMAL_CLOSURE)
 }
 
-/// Records that the server or the network closed a socket.
+/// Records that the server or the network closed a socket. One that the simulated network broke is
+/// due back, and no fault of the server.
 pub fn record_drop(run: &Run, index: usize, code: u16) {
     let mut recorder = run.recorder();
+    if run.is_disturbed(index) {
+        recorder.counts.sockets -= 1;
+        recorder.connections.close(index, ABNORMAL_CLOSURE);
+        let now_us = run.clock.now_us();
+        return recorder.ledger.depart(index, now_us);
+    }
     recorder.counts.sockets -= 1;
     *recorder.drops.entry(code).or_default() += 1;
     recorder.connections.close(index, code);

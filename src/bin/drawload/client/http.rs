@@ -4,7 +4,12 @@ use super::Window;
 use super::target::Target;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE,
+    HOST, ORIGIN,
+};
+use hyper::http::response::Parts;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -42,6 +47,8 @@ pub enum RequestError {
     Unsuccessful { status: u16, code: String },
     #[error("the answer is not as described: {0}")]
     Unfit(serde_json::Error),
+    #[error("{0} does not allow the origin")]
+    OriginRefused(u16),
 }
 
 /// The envelope of every answer.
@@ -67,11 +74,13 @@ pub struct Request<'a> {
     path: String,
     token: Option<&'a str>,
     body: Option<Value>,
+    /// The origin of the page that sends it; `None` for one of the server's own.
+    origin: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
     pub fn get(target: &'a Target, path: String) -> Self {
-        Self { target, method: Method::GET, path, token: None, body: None }
+        Self { target, method: Method::GET, path, token: None, body: None, origin: None }
     }
 
     pub fn post(target: &'a Target, path: String, body: Value) -> Self {
@@ -91,6 +100,30 @@ impl<'a> Request<'a> {
     /// Adds a phone's token.
     pub fn bearer(self, token: &'a str) -> Self {
         Self { token: Some(token), ..self }
+    }
+
+    /// Sends it from the origin of the phones' pages.
+    pub fn with_origin(self) -> Self {
+        let origin = self.target.origin.as_deref();
+        Self { origin, ..self }
+    }
+
+    /// Tells whether a browser asks for permission first: from another origin, with JSON or a
+    /// token.
+    pub fn needs_preflight(&self) -> bool {
+        self.origin.is_some() && (self.body.is_some() || self.token.is_some())
+    }
+
+    /// Asks for permission as a browser does.
+    ///
+    /// # Errors
+    /// When the server does not allow the origin.
+    pub async fn preflight(&self) -> Result<(), RequestError> {
+        let (head, _) = timeout(ANSWER_MAX, self.clone().answer(true)).await.unwrap_or(Err(RequestError::TimedOut))?;
+        let allowed = head.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).and_then(|value| value.to_str().ok());
+        let is_allowed =
+            head.status.is_success() && allowed.is_some_and(|allowed| allowed == "*" || Some(allowed) == self.origin);
+        if is_allowed { Ok(()) } else { Err(RequestError::OriginRefused(head.status.as_u16())) }
     }
 
     /// Sends it and returns the data of a success. A status alone is none: the envelope must say
@@ -119,24 +152,34 @@ impl<'a> Request<'a> {
 
     /// Sends it and returns the text of a success, as for `/metrics`.
     pub async fn text(self) -> Result<String, RequestError> {
-        let (status, body) = timeout(ANSWER_MAX, self.answer()).await.unwrap_or(Err(RequestError::TimedOut))?;
-        if !status.is_success() {
-            return Err(refusal(status, None));
+        let (head, body) = timeout(ANSWER_MAX, self.answer(false)).await.unwrap_or(Err(RequestError::TimedOut))?;
+        if !head.status.is_success() {
+            return Err(refusal(head.status, None));
         }
         String::from_utf8(body.into()).map_err(|error| RequestError::Body(error.into()))
     }
 
     async fn exchange<T: DeserializeOwned>(self) -> Result<T, RequestError> {
-        let (status, body) = self.answer().await?;
-        parse(status, &body)
+        let (head, body) = self.answer(false).await?;
+        parse(head.status, &body)
     }
 
-    async fn answer(self) -> Result<(StatusCode, Bytes), RequestError> {
+    /// Sends it, or the question of a browser whether it may.
+    async fn answer(self, is_preflight: bool) -> Result<(Parts, Bytes), RequestError> {
         let connection = super::open(self.target, Window::Usual).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(connection)).await?;
         // Ends by itself when the sender is dropped, at the end of this exchange.
         tokio::task::spawn_local(connection);
-        let mut request = hyper::Request::builder().method(self.method).uri(self.path).header(HOST, &self.target.authority);
+        let method = if is_preflight { &Method::OPTIONS } else { &self.method };
+        let mut request = hyper::Request::builder().method(method).uri(self.path).header(HOST, &self.target.authority);
+        if let Some(origin) = self.origin {
+            request = request.header(ORIGIN, origin);
+        }
+        if is_preflight {
+            request = request.header(ACCESS_CONTROL_REQUEST_METHOD, self.method.as_str());
+            request = request.header(ACCESS_CONTROL_REQUEST_HEADERS, "authorization,content-type");
+            return exchange(sender, request.body(Full::default())?).await;
+        }
         if let Some(token) = self.token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -144,10 +187,17 @@ impl<'a> Request<'a> {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let body = self.body.map_or_else(Bytes::new, |body| body.to_string().into());
-        let (head, body) = sender.send_request(request.body(Full::new(body))?).await?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(RequestError::Body)?.to_bytes();
-        Ok((head.status, body))
+        exchange(sender, request.body(Full::new(body))?).await
     }
+}
+
+async fn exchange(
+    mut sender: SendRequest<Full<Bytes>>,
+    request: hyper::Request<Full<Bytes>>,
+) -> Result<(Parts, Bytes), RequestError> {
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(RequestError::Body)?.to_bytes();
+    Ok((head, body))
 }
 
 impl RequestError {

@@ -6,7 +6,9 @@
 
 pub mod http;
 pub mod local_server;
+pub mod network;
 pub mod process_source;
+pub mod server_log;
 pub mod target;
 mod tls;
 

@@ -25,6 +25,8 @@ pub struct Target {
     pub authority: String,
     pub event: String,
     pub admin_token: Option<String>,
+    /// The origin of the phones' pages; `None` for the server's own.
+    pub origin: Option<String>,
     /// `None` for a server that speaks plain HTTP.
     pub tls: Option<TlsClient>,
     sources: Rc<SourceAddresses>,
@@ -88,7 +90,16 @@ impl Target {
             Scheme::Plain => None,
             Scheme::Tls => Some(TlsClient::new(host, authorities)?),
         };
-        Ok(Self { address, addresses, authority, event: String::new(), admin_token: None, tls, sources: Rc::default() })
+        Ok(Self {
+            address,
+            addresses,
+            authority,
+            event: String::new(),
+            admin_token: None,
+            origin: None,
+            tls,
+            sources: Rc::default(),
+        })
     }
 
     /// Takes the first address of the name that accepts a connection; leaves it when none does.

@@ -17,6 +17,7 @@ use crate::run::{Settings, run_scenario, stop};
 use crate::scenario::{Scenario, Size, file};
 use crate::verdict::criteria::{Criterion, Origin, Verdict, standing_criteria};
 use crate::verdict::metric::METRICS;
+use std::cell::Cell;
 use std::path::Path;
 
 /// The server without --host, when none is found on this machine.
@@ -54,15 +55,16 @@ pub async fn full_scenario(options: &FullScenario) -> Result<u8, RunError> {
     if is_ceiling {
         return ceiling(options, size).await;
     }
-    let scenarios = options.scenario.iter().flat_map(|choice| match choice {
-        ScenarioChoice::A => vec![Scenario::a(size)],
-        ScenarioChoice::B => vec![Scenario::b(size)],
-        ScenarioChoice::C => vec![Scenario::c(size)],
-        ScenarioChoice::D => vec![Scenario::d(size)],
-        ScenarioChoice::All => vec![Scenario::a(size), Scenario::b(size), Scenario::c(size), Scenario::d(size)],
-        ScenarioChoice::Ceiling => Vec::new(),
+    let names = options.scenario.iter().flat_map(|choice| match choice {
+        ScenarioChoice::A => &["a"][..],
+        ScenarioChoice::B => &["b"],
+        ScenarioChoice::C => &["c"],
+        ScenarioChoice::D => &["d"],
+        ScenarioChoice::All => &["a", "b", "c", "d"],
+        ScenarioChoice::Ceiling => &[],
     });
-    let scenarios = scenarios.map(|scenario| scenario.with_trouble(&options.trouble)).collect();
+    let scenarios = names.map(|name| Ok(file::planned(name, size)?.with_trouble(&options.trouble)));
+    let scenarios = scenarios.collect::<Result<Vec<_>, String>>().map_err(RunError::Usage)?;
     run_all(scenarios, &options.common, options.time_scale).await
 }
 
@@ -84,6 +86,7 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
         let (prizes, users) = (scenario.draw_count(), scenario.users);
         return Err(RunError::Usage(format!("--prizes {prizes}: there are only {users} users to win them")));
     }
+    scenarios.iter().try_for_each(Scenario::check_stage).map_err(RunError::Usage)?;
     let (settings, target) = prepare(common, time_scale).await?;
     let asked = settings.criteria.iter().filter(|criterion| criterion.origin == Origin::Asked);
     for criterion in asked {
@@ -97,7 +100,9 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
     let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.to_uppercase()).collect();
     eprintln!("drawload: {} at {}: about {minutes:.1} min", names.join(", "), target.authority);
     let mut summary = Summary::new(&target.authority, common.seed, time_scale);
+    settings.later.set(scenarios.iter().map(|scenario| scenario.end).sum());
     for scenario in scenarios {
+        settings.later.set(settings.later.get().saturating_sub(scenario.end));
         let outcome = match run_scenario(scenario, target.clone(), &settings).await {
             Err(RunError::Interrupted) if !summary.scenarios.is_empty() => {
                 summary.interrupt();
@@ -143,6 +148,7 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
     for text in &common.thresholds {
         criteria.push(Criterion::parse(text).map_err(RunError::Usage)?);
     }
+    criteria.retain(|criterion| criterion.metric != "server.log_errors" || common.server_log.is_some());
     let local = if common.server.host.is_none() { local_server::find() } else { None };
     let host = common.server.host.clone().or_else(|| local.as_ref().map(|local| local.host.clone()));
     let mut target = Target::new(&common.server, host.as_deref().unwrap_or(DEFAULT_HOST)).map_err(RunError::Usage)?;
@@ -152,6 +158,7 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         pid = pid.or(common.metrics_url.is_none().then_some(local.pid));
         target.admin_token = target.admin_token.or(local.token);
     }
+    target.origin.clone_from(&common.origin);
     target.choose_address().await;
     probe_folder(&common.out).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", common.out.display())))?;
     let process = match (pid, &common.metrics_url) {
@@ -162,7 +169,7 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         }
         (None, None) => None,
     };
-    Ok((Settings { common, time_scale, criteria, process, stop: stop::on_signals() }, target))
+    Ok((Settings { common, time_scale, criteria, process, later: Cell::default(), stop: stop::on_signals() }, target))
 }
 
 /// Creates the folder of the report, and checks that it takes a file: a full disk must show before

@@ -5,8 +5,14 @@
 //! one in progress.
 
 use super::micros;
+use std::collections::VecDeque;
 use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
+
+/// Pings whose quickest round trip sets a phone's estimate of the server's clock.
+const SAMPLES_MAX: usize = 8;
 
 /// A part of a scenario over which actions are spread.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,9 +91,57 @@ impl Clock {
     }
 }
 
+/// The server's clock as one phone estimates it, by the rule of the pages: the server read its time
+/// somewhere within the round trip of a ping, so the quickest of the last pings counts.
+#[derive(Clone, Debug, Default)]
+pub struct ServerClock {
+    /// Round trip, and the server's clock minus that of the run, in microseconds.
+    samples: VecDeque<(u64, i64)>,
+}
+
+impl ServerClock {
+    /// Adds a ping, by the clock of the run, and the server's time in microseconds since 1970.
+    pub fn add(&mut self, sent_us: u64, received_us: u64, server_us: i64) {
+        let round_trip_us = received_us.saturating_sub(sent_us);
+        let middle_us = i64::try_from(sent_us + round_trip_us / 2).unwrap_or(i64::MAX);
+        if self.samples.len() == SAMPLES_MAX {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((round_trip_us, server_us.saturating_sub(middle_us)));
+    }
+
+    /// The time of the run at which the server's clock has this value; `None` before the first
+    /// pong.
+    pub fn when(&self, server_us: i64) -> Option<u64> {
+        let (_, offset_us) = self.samples.iter().min_by_key(|(round_trip_us, _)| *round_trip_us)?;
+        u64::try_from(server_us.saturating_sub(*offset_us)).ok()
+    }
+}
+
+/// Parses a time of the server, in microseconds since 1970.
+pub fn parse_time_us(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_quickest_ping_sets_the_clock() {
+        let mut clock = ServerClock::default();
+        assert_eq!(clock.when(5_000_000), None);
+        // The server is 3 s ahead; its pong took 400 ms of a round trip of 500.
+        clock.add(1_000_000, 1_500_000, 4_400_000);
+        assert_eq!(clock.when(4_400_000), Some(1_250_000), "within half a round trip");
+        clock.add(2_000_000, 2_010_000, 5_005_000);
+        assert_eq!(clock.when(6_000_000), Some(3_000_000));
+        (0..20).for_each(|at| clock.add(at * 100, at * 100 + 9, 0));
+        assert_eq!(clock.samples.len(), SAMPLES_MAX);
+        assert_eq!(parse_time_us("1970-01-01T00:00:00.042Z"), Some(42_000));
+        assert_eq!(parse_time_us("soon"), None);
+    }
 
     #[test]
     fn arrivals_are_within_their_span_and_the_same_for_the_same_seed() {

@@ -125,6 +125,12 @@ impl ConnectionLedger {
         late.collect()
     }
 
+    /// Tells whether a socket was greeted, or none was planned.
+    pub fn is_served(&self, socket: usize) -> bool {
+        let socket = &self.sockets[socket];
+        !socket.planned || socket.vanished || socket.greeted.is_some()
+    }
+
     fn count(&self, holds: impl Fn(&Connection) -> bool) -> u64 {
         self.sockets.iter().filter(|socket| !socket.vanished && holds(socket)).count() as u64
     }

@@ -5,10 +5,10 @@
 //! cannot distinguish a lost frame from a duplicate.
 
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Maximum numbered frames of one run: 10,000 draws have 40,000.
-const FRAMES_MAX: u64 = 65_536;
+pub const FRAMES_MAX: u64 = 65_536;
 
 /// Faults that are described per metric; the others are only counted.
 const FAULTS_MAX: usize = 20;
@@ -16,8 +16,8 @@ const FAULTS_MAX: usize = 20;
 /// Lost frames that are listed.
 const LOST_MAX: usize = 1_000;
 
-/// Maximum columns and rows of [`GapGrid`]: beyond that, neighbours share one.
-const GRID_MAX: usize = 400;
+/// Maximum columns and rows of the grid of gaps: beyond that, neighbours share one.
+pub const GRID_MAX: usize = 400;
 
 /// A numbered frame as one socket received it.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,8 @@ pub struct NumberedFrame<'a> {
     pub epoch: &'a str,
     pub draw: Option<u32>,
     pub winners: &'a [u32],
+    /// When the receiver is to show it, by the clock of the run; `None` for at once.
+    pub show_us: Option<u64>,
     pub text: &'a str,
 }
 
@@ -42,15 +44,36 @@ pub struct Announcement {
     pub first_us: Option<u64>,
     pub last_us: u64,
     pub phones: u32,
+    /// When the first phone and the last one show it, if the server planned a moment.
+    pub turned_us: Option<(u64, u64)>,
     /// Lateness of all phones that were there, and their number.
     late_us: u64,
     timed: u32,
+    /// The latest phone of each row of the grid, in microseconds.
+    pub late_by_row_us: Vec<u64>,
+    /// Phones that received it, by row of the grid.
+    received_by_row: Vec<u32>,
 }
 
 impl Announcement {
-    /// Mean time from the host's request to a phone; `None` without one.
+    /// Mean time from the host's request, or from the planned moment, to a phone; `None` without
+    /// one.
     pub fn mean_us(&self) -> Option<u64> {
         self.late_us.checked_div(self.timed.into())
+    }
+
+    /// Phones of one part of the rows that received it.
+    pub fn received_by_part(&self, part: usize, parts: usize) -> u32 {
+        let rows = self.received_by_row.len();
+        self.received_by_row[rows * part / parts..rows * (part + 1) / parts].iter().sum()
+    }
+
+    fn record_lateness(&mut self, late_us: u64, row: usize) {
+        (self.late_us, self.timed) = (self.late_us + late_us, self.timed + 1);
+        if self.late_by_row_us.len() <= row {
+            self.late_by_row_us.resize(row + 1, 0);
+        }
+        self.late_by_row_us[row] = self.late_by_row_us[row].max(late_us);
     }
 }
 
@@ -94,29 +117,8 @@ pub struct Balance {
     pub expected: u64,
     pub lost: u64,
     pub listed: Vec<LostFrame>,
-}
-
-/// Missing frames by draw and by phone: a column per draw and one for frames of no draw, a row per
-/// phone and one for the display. Where the grid is full, neighbours share a cell; none is left
-/// out.
-#[derive(Clone, Debug, Default)]
-pub struct GapGrid {
-    /// In the order of their ids.
-    pub draws: Vec<u32>,
-    pub draws_per_column: usize,
-    pub sockets: usize,
-    pub sockets_per_row: usize,
-    pub columns: usize,
-    pub rows: usize,
-    /// Row by row.
-    pub cells: Vec<Cell>,
-}
-
-/// Frames that were due in a cell, and those of them that did not come.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Cell {
-    pub due: u64,
-    pub lost: u64,
+    /// Sockets that lost any.
+    pub incomplete: BTreeSet<usize>,
 }
 
 /// A numbered frame as the first socket received it.
@@ -218,11 +220,19 @@ impl DeliveryLedger {
             let draw = self.draws.entry(id).or_default();
             draw.winners.get_or_insert_with(|| frame.winners.to_vec());
             draw.phones += u32::from(is_phone);
+            let per_row = per_line(self.sockets.len());
+            draw.received_by_row.resize(self.sockets.len().div_ceil(per_row), 0);
+            draw.received_by_row[socket / per_row] += u32::from(is_phone);
             if is_phone && was_there {
                 draw.first_us.get_or_insert(at_us);
                 draw.last_us = draw.last_us.max(at_us);
-                if let Some(late_us) = draw.completed_us.map(|completed_us| at_us.saturating_sub(completed_us)) {
-                    (draw.late_us, draw.timed) = (draw.late_us + late_us, draw.timed + 1);
+                if let Some(turn_us) = frame.show_us.map(|show_us| show_us.max(at_us)) {
+                    let (first_us, last_us) = draw.turned_us.unwrap_or((turn_us, turn_us));
+                    draw.turned_us = Some((first_us.min(turn_us), last_us.max(turn_us)));
+                }
+                if let Some(due_us) = frame.show_us.or(draw.completed_us) {
+                    let late_us = at_us.saturating_sub(due_us);
+                    draw.record_lateness(late_us, socket / per_row);
                     let socket = &mut self.sockets[socket];
                     (socket.late_us, socket.timed) = (socket.late_us + late_us, socket.timed + 1);
                 }
@@ -243,6 +253,9 @@ impl DeliveryLedger {
         for (phone, seq, received) in self.due_frames(end_seq) {
             balance.expected += 1;
             balance.lost += u64::from(!received);
+            if !received {
+                balance.incomplete.insert(phone);
+            }
             if !received && balance.listed.len() < LOST_MAX {
                 let frame = self.frames.get(&seq);
                 let kind = frame.map_or("a frame that no socket received", |frame| &frame.kind).to_owned();
@@ -250,32 +263,6 @@ impl DeliveryLedger {
             }
         }
         balance
-    }
-
-    /// Missing frames up to `end_seq`, as a grid. Looks at every frame of every socket.
-    pub fn gaps(&self, end_seq: u64) -> GapGrid {
-        let draws: Vec<u32> = self.draws.keys().copied().collect();
-        let per_line = |things: usize| things.div_ceil(GRID_MAX).max(1);
-        let (draws_per_column, sockets_per_row) = (per_line(draws.len()), per_line(self.sockets.len()));
-        // The last column holds frames of no draw, and those that no socket received, of which
-        // nothing is known.
-        let columns = draws.len().div_ceil(draws_per_column) + 1;
-        let rows = self.sockets.len().div_ceil(sockets_per_row);
-        let column_of = |seq| {
-            let draw = self.frames.get(&seq).and_then(|frame| frame.draw);
-            let place = draw.and_then(|draw| draws.binary_search(&draw).ok());
-            place.map_or(columns - 1, |place| place / draws_per_column)
-        };
-        let first = self.sockets.iter().filter_map(|socket| socket.base).min().map_or(end_seq, |base| base.min(end_seq));
-        let column_of: Vec<usize> = (first + 1..=end_seq.min(first + FRAMES_MAX)).map(column_of).collect();
-        let mut cells = vec![Cell::default(); rows * columns];
-        for (socket, seq, received) in self.due_frames(end_seq) {
-            let column = usize::try_from(seq - first - 1).ok().and_then(|at| column_of.get(at)).copied();
-            let cell = &mut cells[socket / sockets_per_row * columns + column.unwrap_or(columns - 1)];
-            cell.due += 1;
-            cell.lost += u64::from(!received);
-        }
-        GapGrid { draws, draws_per_column, sockets: self.sockets.len(), sockets_per_row, columns, rows, cells }
     }
 
     /// Growth of the mean delivery from the first quarter of the draws to the last, in
@@ -288,13 +275,17 @@ impl DeliveryLedger {
         growth_us.checked_div(quarter as u64)
     }
 
+    pub fn socket_count(&self) -> usize {
+        self.sockets.len()
+    }
+
     /// A socket as reports call it.
     pub fn name(&self, socket: usize) -> String {
         if socket + 1 == self.sockets.len() { "the display".into() } else { format!("phone {socket}") }
     }
 
     /// Every frame that was due to a socket up to `end_seq`: socket, `seq`, and whether it came.
-    fn due_frames(&self, end_seq: u64) -> impl Iterator<Item = (usize, u64, bool)> {
+    pub fn due_frames(&self, end_seq: u64) -> impl Iterator<Item = (usize, u64, bool)> {
         let sockets = self.sockets.iter().enumerate().filter(|(_, socket)| !socket.vanished);
         let synced = sockets.filter_map(|(index, socket)| Some((index, socket, socket.base?)));
         synced.flat_map(move |(index, socket, base)| {
@@ -365,6 +356,11 @@ impl SocketRecord {
     }
 }
 
+/// Things that share a row or a column of the grid of gaps.
+pub fn per_line(things: usize) -> usize {
+    things.div_ceil(GRID_MAX).max(1)
+}
+
 /// The word and the mask of a bit; offsets are below [`FRAMES_MAX`].
 fn bit(offset: u64) -> (usize, u64) {
     (usize::try_from(offset / 64).unwrap_or(usize::MAX), 1 << (offset % 64))
@@ -375,7 +371,7 @@ mod tests {
     use super::*;
 
     fn frame(seq: u64, text: &str) -> NumberedFrame<'_> {
-        NumberedFrame { kind: "winner_announced", seq, epoch: "e", draw: Some(1), winners: &[7], text }
+        NumberedFrame { kind: "winner_announced", seq, epoch: "e", draw: Some(1), winners: &[7], show_us: None, text }
     }
 
     /// Two phones and a display with a state sync at 10.
@@ -432,39 +428,6 @@ mod tests {
         ledger.receive(2, frame(11, "a"), 1);
         assert_eq!(faults(&ledger, 11), [0; 5]);
         assert_eq!(DeliveryLedger::new(3).balance(99).expected, 0, "no socket was synced");
-    }
-
-    #[test]
-    fn one_gap_among_two_million_is_in_the_grid_and_at_its_place() {
-        let (phones, draws) = (19_900, 100);
-        let mut ledger = DeliveryLedger::new(phones + 1);
-        (0..=phones).for_each(|socket| ledger.sync(socket, 0, "e"));
-        for draw in 1..=draws {
-            let frame = NumberedFrame { draw: Some(draw), seq: draw.into(), ..frame(0, "same") };
-            for socket in (0..=phones).filter(|socket| (*socket, draw) != (12_345, 67)) {
-                ledger.receive(socket, frame, 1);
-            }
-        }
-        let gaps = ledger.gaps(draws.into());
-        assert!(gaps.rows <= GRID_MAX && gaps.columns == 101, "{} × {}", gaps.rows, gaps.columns);
-        assert_eq!(gaps.cells.iter().map(|cell| cell.due).sum::<u64>(), 19_901 * 100);
-        let lost: Vec<usize> = (0..gaps.cells.len()).filter(|at| gaps.cells[*at].lost > 0).collect();
-        assert_eq!(lost, [12_345 / gaps.sockets_per_row * gaps.columns + 66]);
-        assert_eq!(gaps.cells[lost[0]].lost, 1);
-    }
-
-    #[test]
-    fn the_grid_and_the_balance_have_the_same_gaps() {
-        let mut ledger = synced();
-        ledger.receive(0, frame(11, "a"), 1);
-        ledger.receive(1, frame(12, "b"), 1);
-        ledger.vanish(2);
-        let sum = |gaps: &GapGrid| gaps.cells.iter().fold((0, 0), |(due, lost), cell| (due + cell.due, lost + cell.lost));
-        for end in [0, 10, 11, 14] {
-            let Balance { expected, lost, .. } = ledger.balance(end);
-            assert_eq!(sum(&ledger.gaps(end)), (expected, lost), "up to {end}");
-        }
-        assert_eq!(sum(&DeliveryLedger::new(0).gaps(9)), (0, 0));
     }
 
     #[test]

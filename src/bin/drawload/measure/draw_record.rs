@@ -3,7 +3,9 @@
 //! It is made before the run, from the plan. A server that plays no draw therefore leaves records
 //! without answers, and not an empty list that looks complete.
 
+use super::micros;
 use crate::answers::DrawResult;
+use std::time::Duration;
 
 /// The steps of a draw, in the order in which the host asks for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,9 @@ pub enum Step {
 pub struct DrawRecord {
     pub prize: String,
     pub rank: u32,
+    pub mode: &'static str,
+    /// The display is a stage, and the server plans the end of its show.
+    pub has_stage: bool,
     /// When the host sent each step; `None` before that.
     asked_us: [Option<u64>; 4],
     pub reveal_planned_us: u64,
@@ -37,8 +42,15 @@ const ANNOUNCED_AFTER_US: u64 = 10_000_000;
 /// is 30 s; a little less, since the two clocks start apart.
 const DISPLAY_MISSED_US: u64 = 25_000_000;
 
-/// The mode of every planned draw.
-pub const MODE: &str = "slot";
+/// Modes of draws without and with a stage. The show of a card is the shortest.
+const MODES: [&str; 2] = ["slot", "card"];
+
+/// Length of the show of one card, as the server plans it from the reveal on.
+pub const SHOW: Duration = Duration::from_millis(2_600);
+
+/// The server announces a draw shortly before the end of its show, so that phones can wait for it.
+/// Sooner than this it would tell them too much.
+const SHOW_LEAD_US_MAX: u64 = 1_000_000;
 
 /// Winners of every planned draw.
 pub const WINNERS: u32 = 1;
@@ -46,8 +58,9 @@ pub const WINNERS: u32 = 1;
 impl DrawRecord {
     /// The draw with this place in the plan. Its prize has a name of its own, since a standby frame
     /// carries no id.
-    pub fn planned(index: u32) -> Self {
-        Self { prize: format!("Prize {}", index + 1), rank: index % 5 + 1, ..Self::default() }
+    pub fn planned(index: u32, has_stage: bool) -> Self {
+        let mode = MODES[usize::from(has_stage)];
+        Self { prize: format!("Prize {}", index + 1), rank: index % 5 + 1, mode, has_stage, ..Self::default() }
     }
 
     /// The ids and the prize of a draw, as reports call it.
@@ -68,6 +81,9 @@ impl DrawRecord {
         if !display.iter().any(present) {
             return Some(reveal_us);
         }
+        if self.has_stage {
+            return Some(reveal_us + micros(SHOW) - SHOW_LEAD_US_MAX);
+        }
         let by_itself_us = reveal_us + ANNOUNCED_AFTER_US;
         Some(self.asked(Step::Complete).map_or(by_itself_us, |at_us| at_us.min(by_itself_us)))
     }
@@ -83,7 +99,7 @@ mod tests {
 
     #[test]
     fn winners_may_be_known_once_the_display_completes_or_has_been_missing() {
-        let mut draw = DrawRecord::planned(6);
+        let mut draw = DrawRecord::planned(6, false);
         assert_eq!((&*draw.prize, draw.rank, draw.announceable_us(&[])), ("Prize 7", 2, None));
         draw.ask(Step::Reveal, 40_000_000);
         let display = [(1_000_000, None)];
@@ -94,5 +110,8 @@ mod tests {
         draw.ask(Step::Complete, 43_000_000);
         assert_eq!(draw.announceable_us(&display), Some(42_000_000), "the first request counts");
         assert_eq!(draw.announceable_us(&[(39_000_000, Some(39_500_000))]), Some(42_000_000), "it left a moment ago");
+        draw.has_stage = true;
+        assert_eq!(draw.announceable_us(&display), Some(41_600_000), "a second before the end of the show");
+        assert_eq!(draw.announceable_us(&[]), Some(40_000_000));
     }
 }

@@ -61,8 +61,15 @@ waits! {
     Delivery "draw.delivery" OverTime "당첨 알림 도착" "announcement to a phone"
     /// From the first phone's `winner_announced` to the last one's.
     Spread "draw.spread" Once "첫 폰–마지막 폰 편차" "first to last phone"
+    /// From the moment that the server planned for every page, by a phone's estimate of the
+    /// server's clock, to its `winner_announced`; 0 for one that waits for the moment.
+    ShowLate "draw.show.late" OverTime "함께 보기에 늦음" "late for the common moment"
+    /// From the first phone that shows the winners to the last one.
+    ShowSpread "draw.show.spread" Once "첫 화면–마지막 화면 편차" "first to last phone to show"
     /// From the planned time of the reveal to the last phone.
     RevealToLast "draw.reveal_to_last" Once "공개 요청–마지막 폰" "reveal to last phone"
+    /// The question of a page of another origin, before a call of another kind than its own.
+    Preflight "cors.preflight" OverTime "CORS 사전 요청" "CORS preflight"
     Results "results" Api "결과 조회" "results"
     CheckWinner "check_winner" Api "당첨 확인" "winner check"
     Details "winner_info" Api "당첨자 정보 제출" "winner details"

@@ -6,10 +6,12 @@ pub mod clock;
 pub mod connection_ledger;
 pub mod delivery_ledger;
 pub mod draw_record;
+pub mod gap_grid;
 pub mod latency;
 pub mod process;
 pub mod recorder;
 pub mod self_metrics;
+pub mod server_usage;
 pub mod time_series;
 
 use std::time::Duration;

@@ -89,6 +89,12 @@ impl CpuUsage {
         }
     }
 
+    /// The worst ten seconds, or the mean of a shorter run.
+    pub fn worst_10s_or_all(&self) -> Option<f64> {
+        let length_s = self.recent.back()?.0 - self.recent.front()?.0;
+        self.worst_10s.or((length_s > 0.0).then(|| self.total_s() / length_s))
+    }
+
     /// CPU-seconds between the first record and the last.
     pub fn total_s(&self) -> f64 {
         self.recent.back().map_or(0.0, |(_, used)| used - self.first.unwrap_or(*used))

@@ -2,15 +2,15 @@
 //!
 //! One thread writes it, so a `RefCell` is all the protection it needs.
 
-use super::clock::Clock;
+use super::clock::{Clock, ServerClock, parse_time_us};
 use super::connection_ledger::ConnectionLedger;
 use super::delivery_ledger::DeliveryLedger;
 use super::draw_record::DrawRecord;
 use super::latency::{API, Latency, Wait, histogram};
-use super::process::{CpuUsage, ProcessStats, vcpus};
+use super::process::{CpuUsage, ProcessStats};
 use super::self_metrics::SelfMetrics;
-use super::time_series::{Curves, Interval, TimeSeries};
-use super::{mib, micros, ms, number};
+use super::time_series::{Curves, Interval, Sample, TimeSeries};
+use super::{micros, ms, number};
 use crate::answers::{DrawResult, You};
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -72,36 +72,6 @@ pub struct Failure {
     pub why: String,
 }
 
-/// The run at one time; one row of the time series.
-#[derive(Clone, Debug, Serialize)]
-pub struct Sample {
-    pub at_s: f64,
-    pub registered: u64,
-    pub sockets: u64,
-    pub announced: u64,
-    pub errors: u64,
-    /// Of the API calls since the row before; 0 when there were none.
-    pub api_p50_ms: f64,
-    pub api_p95_ms: f64,
-    pub server: Option<ProcessStats>,
-}
-
-/// The server's process over the whole scenario.
-#[derive(Debug, Serialize)]
-pub struct ServerUsage {
-    pub empty: ProcessStats,
-    pub end: ProcessStats,
-    pub rss_peak_mb: f64,
-    pub pss_peak_mb: f64,
-    pub cpu_s: f64,
-    /// Growth while all sockets were held: the end of that time against its beginning. `None` for
-    /// fewer than ten samples.
-    pub growth_mb: Option<f64>,
-    /// In percent of all vCPUs; `None` for a run of less than ten seconds.
-    pub cpu_worst_10s_percent: Option<f64>,
-    pub burst_minutes: f64,
-}
-
 /// Plain counters.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -129,6 +99,8 @@ pub struct Recorder {
     pub clock: Clock,
     pub counts: Counts,
     latencies: Vec<Latency>,
+    /// Failed calls, by `Wait`.
+    errors: Vec<u64>,
     /// Response times by `Wait`, and all API calls together behind them.
     over_time: TimeSeries,
     /// API calls since the last sample.
@@ -139,11 +111,15 @@ pub struct Recorder {
     /// Sockets that the server or the network closed, by close code; 1006 for those without one.
     pub drops: BTreeMap<u16, u64>,
     pub phones: Vec<Option<Registration>>,
+    /// The server's clock, as each phone estimates it.
+    clocks: Vec<ServerClock>,
     pub ledger: DeliveryLedger,
     pub connections: ConnectionLedger,
     pub before: Before,
     /// The scenario opens sockets, so that frames are heard.
     pub has_sockets: bool,
+    /// Phones have simulated paths, which take their own time.
+    pub has_network: bool,
     /// The draws of the plan.
     pub plan: Vec<DrawRecord>,
     pub shown: Vec<Shown>,
@@ -166,7 +142,11 @@ pub struct Recorder {
     /// Readings of the server's process that failed, and the last reason.
     pub unread: u64,
     pub unread_because: String,
-    server_cpu: CpuUsage,
+    /// Lines of the server's log that report an error; `None` without its log.
+    pub log_errors: Option<Vec<String>>,
+    /// Calls and frames at the last sample.
+    sampled: (u64, u64),
+    pub server_cpu: CpuUsage,
     pub tester: SelfMetrics,
 }
 
@@ -177,16 +157,19 @@ impl Recorder {
             clock: Clock::start(),
             counts: Counts::default(),
             latencies: vec![Latency::new(); Wait::ALL.len()],
+            errors: vec![0; Wait::ALL.len()],
             over_time: TimeSeries::new(Wait::ALL.len() + 1),
             recent: histogram(),
             failures: Vec::new(),
             failures_unlisted: 0,
             drops: BTreeMap::new(),
             phones: vec![None; phones],
+            clocks: vec![ServerClock::default(); phones + 1],
             ledger: DeliveryLedger::new(phones + 1),
             connections: ConnectionLedger::new(phones + 1),
             before: Before::default(),
             has_sockets: false,
+            has_network: false,
             plan: Vec::new(),
             shown: Vec::new(),
             display: DisplayPresence::default(),
@@ -200,6 +183,8 @@ impl Recorder {
             unreachable_since_us: None,
             unread: 0,
             unread_because: String::new(),
+            log_errors: None,
+            sampled: (0, 0),
             server_cpu: CpuUsage::default(),
             tester: SelfMetrics::new(),
         }
@@ -231,6 +216,7 @@ impl Recorder {
         self.counts.calls += 1;
         if let Err(error) = answer {
             self.counts.errors += 1;
+            self.errors[wait as usize] += 1;
             self.record_failure(wait.name(), error);
         }
     }
@@ -244,8 +230,24 @@ impl Recorder {
         }
     }
 
-    /// Records that a draw was announced to a phone now.
-    pub fn record_delivery(&mut self, draw: Option<u32>) {
+    /// Takes the server's time from a pong; `sent_us` is when its ping was sent. Returns false when
+    /// the pong has none.
+    pub fn record_server_time(&mut self, socket: usize, sent_us: u64, time: Option<&str>) -> bool {
+        let (server_us, now_us) = (time.and_then(parse_time_us), self.clock.now_us());
+        server_us.map(|server_us| self.clocks[socket].add(sent_us, now_us, server_us)).is_some()
+    }
+
+    /// The time of the run at which a socket is to show a draw, by its own estimate.
+    pub fn show_us(&self, socket: usize, show_at: Option<&str>) -> Option<u64> {
+        self.clocks[socket].when(parse_time_us(show_at?)?)
+    }
+
+    /// Records that a draw was announced to a phone now, which is to show it at `show_us`.
+    pub fn record_delivery(&mut self, draw: Option<u32>, show_us: Option<u64>) {
+        if let Some(show_us) = show_us {
+            let late_us = self.clock.now_us().saturating_sub(show_us);
+            return self.record_us(Wait::ShowLate, late_us, late_us);
+        }
         let draw = draw.and_then(|draw| self.ledger.draws.get(&draw));
         if let Some(completed_us) = draw.and_then(|draw| draw.completed_us) {
             self.record(Wait::Delivery, completed_us, completed_us);
@@ -278,6 +280,11 @@ impl Recorder {
         if let Some(server) = server {
             self.server_cpu.record(at_s, server.cpu_s);
         }
+        let (calls, frames) = (self.counts.calls, self.ledger.received);
+        let (calls_before, frames_before) = std::mem::replace(&mut self.sampled, (calls, frames));
+        let elapsed_s = at_s - self.samples.last().map_or(0.0, |sample| sample.at_s);
+        let per_s = |count: u64| if elapsed_s > 0.0 { number(count) / elapsed_s } else { 0.0 };
+        let (requests_per_s, frames_per_s) = (per_s(calls - calls_before), per_s(frames - frames_before));
         self.samples.push(Sample {
             at_s,
             registered: self.registered(),
@@ -286,9 +293,36 @@ impl Recorder {
             errors: self.counts.errors,
             api_p50_ms: ms(self.recent.value_at_quantile(0.5)),
             api_p95_ms: ms(self.recent.value_at_quantile(0.95)),
+            requests_per_s,
+            frames_per_s,
             server,
         });
         self.recent.reset();
+    }
+
+    /// Failed calls by the name of their wait, without those that never failed.
+    pub fn errors_by_call(&self) -> BTreeMap<&'static str, u64> {
+        Wait::ALL
+            .iter()
+            .zip(&self.errors)
+            .filter(|(_, errors)| **errors > 0)
+            .map(|(wait, errors)| (wait.name(), *errors))
+            .collect()
+    }
+
+    pub fn preflights(&self) -> u64 {
+        self.latencies[Wait::Preflight as usize].response.len()
+    }
+
+    /// Phones that got all that the scenario owes them: a number, a greeting, and each frame.
+    /// `incomplete` lists those that lost one.
+    pub fn served(&self, incomplete: &BTreeSet<usize>) -> u64 {
+        let needs_number = self.counts.registrations_due > 0;
+        let phones = self.phones.iter().enumerate();
+        let is_served = |(index, phone): &(usize, &Option<Registration>)| {
+            (phone.is_some() || !needs_number) && self.connections.is_served(*index) && !incomplete.contains(index)
+        };
+        phones.filter(is_served).count() as u64
     }
 
     pub fn registered(&self) -> u64 {
@@ -351,33 +385,6 @@ impl Recorder {
         all.insert(API, api);
         all.retain(|_, latency| !latency.response.is_empty());
         all
-    }
-
-    /// The server's process, from what it was before and after the scenario. Its sockets were all
-    /// open from `held_from_s` on.
-    pub fn server_usage(&self, empty: ProcessStats, end: ProcessStats, held_from_s: f64) -> ServerUsage {
-        let sampled = || self.samples.iter().filter_map(|sample| sample.server).chain([empty, end]);
-        let sampled_peak = sampled().map(|server| server.rss).max().unwrap_or_default();
-        // The kernel keeps the highest peak since the process began. It belongs to this run when
-        // the run raised it.
-        let peak = if end.rss_peak > empty.rss_peak { end.rss_peak.max(sampled_peak) } else { sampled_peak };
-        let held = self.samples.iter().filter(|sample| sample.at_s >= held_from_s).filter_map(|sample| sample.server);
-        let held: Vec<f64> = held.map(|server| mib(server.rss)).collect();
-        let growth_mb = (held.len() >= 10).then(|| {
-            let tenth = held.len() / 10;
-            let mean = |part: &[f64]| part.iter().sum::<f64>() / number(part.len());
-            mean(&held[held.len() - tenth..]) - mean(&held[..tenth])
-        });
-        ServerUsage {
-            empty,
-            end,
-            rss_peak_mb: mib(peak),
-            pss_peak_mb: mib(sampled().map(|server| server.pss).max().unwrap_or_default()),
-            growth_mb,
-            cpu_s: self.server_cpu.total_s(),
-            cpu_worst_10s_percent: self.server_cpu.worst_10s.map(|busy| 100.0 * busy / vcpus()),
-            burst_minutes: self.server_cpu.burst_minutes(),
-        }
     }
 }
 

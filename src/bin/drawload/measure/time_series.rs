@@ -7,6 +7,7 @@
 
 use super::latency::LONGEST_US;
 use super::ms;
+use super::process::ProcessStats;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +35,23 @@ pub struct Interval {
     pub p95_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
+}
+
+/// The run at one time; one row of the time series.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    pub at_s: f64,
+    pub registered: u64,
+    pub sockets: u64,
+    pub announced: u64,
+    pub errors: u64,
+    /// Of the API calls since the row before; 0 when there were none.
+    pub api_p50_ms: f64,
+    pub api_p95_ms: f64,
+    /// Since the row before.
+    pub requests_per_s: f64,
+    pub frames_per_s: f64,
+    pub server: Option<ProcessStats>,
 }
 
 /// Intervals by the name of the wait, without those in which nothing was recorded.

@@ -7,7 +7,7 @@
 
 use super::headline::headline;
 use super::labels::{badge, both, count, figure, maybe, row, table, unit, verdict};
-use super::{section, sizing};
+use super::{checklist, section, sizing};
 use crate::measure::latency::Wait;
 use crate::measure::{Label, label, labels};
 use crate::run::Summary;
@@ -51,6 +51,7 @@ pub fn page(summary: &Summary) -> String {
                 main {
                     @if let Some(ceiling) = &summary.ceiling { (ceiling_section(ceiling)) }
                     @if summary.scenarios.len() > 1 { (overview(summary)) }
+                    @if !summary.scenarios.is_empty() { (checklist::section(summary)) }
                     (sizing::section(&summary.sizing))
                     @for outcome in &summary.scenarios { (section::section(outcome)) }
                 }

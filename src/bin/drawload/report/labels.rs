@@ -67,6 +67,7 @@ pub fn scenario(name: &str) -> Option<Label> {
 /// The unit of a metric, to be put behind its value.
 pub fn unit(metric: &str) -> &'static str {
     match metric.rsplit(['.', '_']).next().unwrap_or_default() {
+        "second" => " /s",
         "percent" => " %",
         "mb" => " MB",
         "minutes" => " min",

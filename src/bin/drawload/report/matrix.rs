@@ -7,7 +7,8 @@
 
 use super::chart::text;
 use super::labels::count;
-use crate::measure::delivery_ledger::{GapGrid, LostFrame};
+use crate::measure::delivery_ledger::LostFrame;
+use crate::measure::gap_grid::{Cell, GapGrid};
 use crate::measure::number;
 use maud::{Markup, html};
 use std::fmt::Write;
@@ -24,6 +25,9 @@ const DOT_MIN: f64 = 6.0;
 
 /// Up to this many marks have names beside them.
 const NAMED_MAX: usize = 5;
+
+/// Lateness in microseconds from which on a cell has the colour of its class.
+const LATE_US: [(u64, &str); 3] = [(100_000, "late1"), (500_000, "late2"), (1_000_000, "late3")];
 
 /// More marks than this are drawn as strokes: they would hide each other's names anyway.
 const DOTS_MAX: usize = 200;
@@ -70,7 +74,10 @@ impl<'a> Matrix<'a> {
         html! {
             svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label=(format!("잃은 프레임 {lost} · {lost} frames lost")) {
                 rect.received x=(LEFT) y=(TOP) width=(width) height=(FIELD) rx="3" {}
-                path.quiet stroke-width=(format!("{:.2}", self.cell_height + 0.3)) d=(self.quiet_cells()) {}
+                path.quiet stroke-width=(format!("{:.2}", self.cell_height + 0.3)) d=(self.cells(&|cell| cell.due == 0)) {}
+                @for (class, path) in self.late_cells() {
+                    path class=(class) stroke-width=(format!("{:.2}", self.cell_height + 0.3)) d=(path) {}
+                }
                 (self.axes())
                 @if marks.len() > DOTS_MAX {
                     path.losts stroke-width=(format!("{:.1}", self.cell_height.max(DOT_MIN / 2.0))) d=(self.strokes(&marks)) {}
@@ -82,14 +89,23 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Cells in which nothing was due: before a phone joined, or after it vanished on purpose.
-    fn quiet_cells(&self) -> String {
+    /// Cells of late announcements, by class; a class without one is left out.
+    fn late_cells(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let class_of = |cell: &Cell| LATE_US.iter().rposition(|(from_us, _)| cell.late_us >= *from_us);
+        let classes = LATE_US.iter().enumerate();
+        let paths = classes.map(move |(class, (_, name))| (*name, self.cells(&|cell| class_of(cell) == Some(class))));
+        paths.filter(|(_, path)| !path.is_empty())
+    }
+
+    /// Cells of a kind as strokes: those in which nothing was due, before a phone joined or after
+    /// it vanished on purpose; and late ones.
+    fn cells(&self, is_of_kind: &dyn Fn(&Cell) -> bool) -> String {
         let mut path = String::new();
         for row in 0..self.gaps.rows {
             let cells = &self.gaps.cells[row * self.gaps.columns..][..self.columns];
             let mut from = 0;
-            for run in cells.chunk_by(|one, next| (one.due == 0) == (next.due == 0)) {
-                if run[0].due == 0 {
+            for run in cells.chunk_by(|one, next| is_of_kind(one) == is_of_kind(next)) {
+                if is_of_kind(&run[0]) {
                     let (x, length) = (LEFT + number(from) * self.cell_width, number(run.len()) * self.cell_width);
                     let _ = write!(path, "M{x:.1} {:.1}h{length:.1}", self.y(row));
                 }
@@ -186,7 +202,6 @@ fn texts(at: (f64, f64), anchor: &str, ko: &str, en: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::delivery_ledger::Cell;
 
     fn picture(gaps: &GapGrid, listed: &[LostFrame]) -> String {
         draw(gaps, listed).into_string()
@@ -195,7 +210,7 @@ mod tests {
     /// A grid in which a frame was due in every cell, and lost in these.
     fn gaps(sockets: usize, draws: u32, sockets_per_row: usize, lost: &[(usize, usize)]) -> GapGrid {
         let (columns, rows) = (draws as usize + 1, sockets.div_ceil(sockets_per_row));
-        let mut cells = vec![Cell { due: 1, lost: 0 }; rows * columns];
+        let mut cells = vec![Cell { due: 1, ..Cell::default() }; rows * columns];
         lost.iter().for_each(|(row, column)| cells[row * columns + column].lost = 1);
         GapGrid { draws: (1..=draws).collect(), draws_per_column: 1, sockets, sockets_per_row, columns, rows, cells }
     }
@@ -215,6 +230,16 @@ mod tests {
         assert_eq!(picture.matches("<circle").count(), 1);
         assert!(picture.contains(&format!("r=\"{DOT_MIN:.1}\"")), "{picture}");
         assert!(picture.contains("phone 12345, draw 67, seq 267, winner_&lt;announced&gt;"), "{picture}");
+    }
+
+    #[test]
+    fn a_late_announcement_has_the_colour_of_its_class() {
+        let mut gaps = gaps(11, 2, 1, &[]);
+        assert!(!picture(&gaps, &[]).contains("late"));
+        (gaps.cells[3].late_us, gaps.cells[4].late_us, gaps.cells[6].late_us) = (99_999, 100_000, 3_000_000);
+        let picture = picture(&gaps, &[]);
+        let found = ["late1", "late2", "late3"].map(|class| picture.matches(class).count());
+        assert_eq!(found, [1, 0, 1], "{picture}");
     }
 
     #[test]

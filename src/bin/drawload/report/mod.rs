@@ -2,6 +2,7 @@
 //! spreadsheets, distributions, and the environment. All are written from one [`Summary`].
 
 mod chart;
+mod checklist;
 mod headline;
 mod html;
 mod labels;
@@ -15,6 +16,7 @@ pub mod terminal;
 use crate::measure::ms;
 use crate::measure::process::{ProcessStats, vcpus};
 use crate::run::Summary;
+use crate::verdict::criteria::Verdict;
 use hdrhistogram::Histogram;
 use procfs::{CpuInfo, Current, Meminfo};
 use serde::Serialize;
@@ -62,12 +64,13 @@ fn in_file(folder: &Path, name: &str, write: impl FnOnce(&mut BufWriter<File>) -
 fn write_timeseries(summary: &Summary, file: &mut impl Write) -> io::Result<()> {
     let mut table = table(
         file,
-        "scenario,at_s,registered,sockets,announced,errors,api_p50_ms,api_p95_ms,rss_bytes,pss_bytes,uss_bytes,swap_bytes,\
+        "scenario,at_s,registered,sockets,announced,errors,api_p50_ms,api_p95_ms,requests_per_s,frames_per_s,rss_bytes,pss_bytes,uss_bytes,swap_bytes,\
          cpu_s,threads,descriptors,server_sockets",
     )?;
     for (outcome, sample) in summary.scenarios.iter().flat_map(|outcome| outcome.samples.iter().map(move |at| (outcome, at))) {
         let counts = [sample.registered, sample.sockets, sample.announced, sample.errors].map(|count| count.to_string());
-        let times = [sample.api_p50_ms, sample.api_p95_ms].map(|ms| format!("{ms:.3}"));
+        let times = [sample.api_p50_ms, sample.api_p95_ms, sample.requests_per_s, sample.frames_per_s];
+        let times = times.map(|ms| format!("{ms:.3}"));
         let server = sample.server.map_or_else(Default::default, |server| {
             let ProcessStats { rss, pss, uss, swap, cpu_s, threads, descriptors, sockets, .. } = server;
             let [rss, pss, uss, swap] = [rss, pss, uss, swap].map(|bytes| bytes.to_string());
@@ -83,7 +86,15 @@ fn write_timeseries(summary: &Summary, file: &mut impl Write) -> io::Result<()> 
 /// Writes `failures.csv`: calls and sockets that failed, faults, and the criteria that were missed.
 fn write_failures(summary: &Summary, file: &mut impl Write) -> io::Result<()> {
     let mut table = table(file, "scenario,at_s,what,why")?;
+    // A run that did not pass has a row, whatever else there is.
+    if summary.verdict != Verdict::Pass {
+        let why = summary.ceiling.as_ref().map_or(String::new(), |ceiling| ceiling.why.join("; "));
+        table.write_record(["", "", terminal::name(summary.verdict), &cell(&why)])?;
+    }
     for outcome in &summary.scenarios {
+        for why in &outcome.tester.limited_by {
+            table.write_record([outcome.scenario, "", "tester", &cell(why)])?;
+        }
         for failure in &outcome.failures {
             let (what, why) = (cell(&failure.what), cell(&failure.why));
             table.write_record([outcome.scenario, &format!("{:.3}", failure.at_s), &what, &why])?;
@@ -187,6 +198,19 @@ fn without_token(arguments: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_did_not_pass_always_has_a_row() {
+        let rows = |verdict| {
+            let mut summary = Summary::new("h", 1, 1.0);
+            summary.verdict = verdict;
+            let mut file = Vec::new();
+            write_failures(&summary, &mut file).unwrap();
+            String::from_utf8(file).unwrap().lines().count() - 1
+        };
+        let verdicts = [Verdict::Pass, Verdict::Void, Verdict::Fail, Verdict::Interrupted];
+        assert_eq!(verdicts.map(rows), [0, 1, 1, 1]);
+    }
 
     fn hgrm(values_us: impl Iterator<Item = u64>) -> String {
         let mut histogram = crate::measure::latency::histogram();

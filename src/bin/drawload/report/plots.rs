@@ -5,17 +5,12 @@ use super::labels::{badge, both, count, figure};
 use super::matrix;
 use crate::measure::latency::{API, Wait};
 use crate::measure::process::vcpus;
-use crate::measure::recorder::Sample;
-use crate::measure::time_series::Interval;
+use crate::measure::time_series::{Interval, Sample};
 use crate::measure::{Label, label, mib, ms, number};
 use crate::run::sizing::HOURS_AT_REST;
 use crate::verdict::outcome::Outcome;
 use hdrhistogram::Histogram;
 use maud::{Markup, Render, html};
-
-/// Limits of the plan, drawn across the pictures.
-const MEMORY_LIMIT: Level = Level { name: label("512 MB", "512 MB"), at: 512.0, is_limit: true };
-const CPU_LIMIT: Level = Level { name: label("70 %", "70 %"), at: 70.0, is_limit: true };
 
 /// The baseline of the $5 instance in cores: 5 % of each of its two vCPUs.
 const BASELINE_CORES: f64 = 0.10;
@@ -30,7 +25,7 @@ const BASELINE: &str = "baseline.";
 pub fn plots(outcome: &Outcome) -> Markup {
     html! {
         h3 { (label("시간에 따라", "Over time")) }
-        div.plots { (people(outcome)) (memory(outcome)) (cpu(outcome)) }
+        div.plots { (people(outcome)) (rates(outcome)) (memory(outcome)) (cpu(outcome)) }
         (deliveries(outcome))
         h3 { (label("얼마나 빨랐나", "Speed")) }
         div.plots { (distribution(outcome)) (spread(outcome)) (curves(outcome)) }
@@ -60,7 +55,18 @@ fn people(outcome: &Outcome) -> Markup {
     picture(label("등록과 소켓", "Registrations and sockets"), &chart, label("누계", "running totals"))
 }
 
-/// Memory below its limit and close up: far below a limit, any line is flat.
+/// Requests and frames per second: the load, as it was.
+fn rates(outcome: &Outcome) -> Markup {
+    let lines = [
+        over_time(outcome, label("요청", "requests"), |sample| Some(sample.requests_per_s)),
+        over_time(outcome, label("프레임", "frames"), |sample| Some(sample.frames_per_s)),
+    ];
+    let chart = Chart { lines: &lines, units: ("s", "/s"), ..OVER_TIME };
+    let caption = label("초마다, 모든 폰과 무대 화면이 받은 만큼", "per second, of all phones and the display");
+    picture(label("1초의 요청과 프레임", "Requests and frames per second"), &chart, caption)
+}
+
+/// Memory close up, since far below a limit any line is flat; the limit is in words.
 fn memory(outcome: &Outcome) -> Markup {
     let Some(server) = &outcome.server else { return html! {} };
     let empty = Level { name: label("빈 서버", "empty server"), at: mib(server.empty.rss), is_limit: false };
@@ -68,33 +74,30 @@ fn memory(outcome: &Outcome) -> Markup {
         over_time(outcome, label("RSS", "RSS"), |sample| Some(mib(sample.server?.rss))),
         over_time(outcome, label("PSS", "PSS"), |sample| Some(mib(sample.server?.pss))),
     ];
-    let chart = Chart { lines: &lines, units: ("s", "MB"), ..OVER_TIME };
-    let below = Chart { levels: &[MEMORY_LIMIT], ..chart };
-    let close = Chart { levels: &[empty], y_axis: Axis::CloseUp, ..chart };
-    let of_empty = label("점선은 아무도 오기 전의 서버", "the dotted line is the server before the first client");
-    html! {
-        (picture(label("메모리와 512 MB", "Memory below 512 MB"), &below, label("서버 프로세스", "the server's process")))
-        (picture(label("메모리, 가까이", "Memory, close up"), &close, of_empty))
-    }
+    let chart = Chart { lines: &lines, levels: &[empty], y_axis: Axis::CloseUp, units: ("s", "MB"), ..OVER_TIME };
+    let caption = label(
+        "점선은 아무도 오기 전의 서버. 한계는 512 MB",
+        "the dotted line is the server before the first client; the limit is 512 MB",
+    );
+    picture(label("서버의 메모리", "The server's memory"), &chart, caption)
 }
 
-/// CPU below its limit, close up, and as burst credit.
+/// CPU close up, and as burst credit.
 fn cpu(outcome: &Outcome) -> Markup {
     if outcome.server.is_none() {
         return html! {};
     }
     let percent = outcome.cpu_usage().into_iter().map(|(at_s, _, busy)| (at_s, 100.0 * busy / vcpus()));
     let lines = [Line { name: label("CPU", "CPU"), points: percent.collect() }];
-    let chart = Chart { lines: &lines, units: ("s", "%"), ..OVER_TIME };
-    let below = Chart { levels: &[CPU_LIMIT], ..chart };
     let name = label("$5의 기준선: 코어 하나의 10 %", "$5 baseline: 10 % of one core");
     let baseline = Level { name, at: BASELINE_CORES / vcpus() * 100.0, is_limit: false };
-    let close = Chart { levels: &[baseline], ..chart };
-    let of_all = label("모든 vCPU에 대한 비율, 표본마다", "of all vCPUs, from sample to sample");
-    let of_credit = label("기준선 위에서는 버스트 크레딧을 씁니다", "above the baseline burst credit is spent");
+    let chart = Chart { lines: &lines, levels: &[baseline], units: ("s", "%"), ..OVER_TIME };
+    let caption = label(
+        "모든 vCPU에 대한 비율. 기준선 위에서는 버스트 크레딧을 쓰고, 한계는 70 %",
+        "of all vCPUs; above the baseline burst credit is spent; the limit is 70 %",
+    );
     html! {
-        (picture(label("CPU와 70 %", "CPU below 70 %"), &below, of_all))
-        (picture(label("CPU, 가까이", "CPU, close up"), &close, of_credit))
+        (picture(label("서버의 CPU", "The server's CPU"), &chart, caption))
         (burst(outcome))
     }
 }
@@ -125,8 +128,8 @@ fn deliveries(outcome: &Outcome) -> Markup {
     let (lost, due) = (count(lost), count(due));
     let total = both(format!("{due}개 중 {lost}개 잃음"), format!("{lost} lost of {due}"));
     let caption = label(
-        "초록: 들었음 · 붉은 점: 오지 않은 프레임 하나라도 있음 · 회색: 들을 것이 없던 폰. 맨 아래 줄은 무대 화면입니다. 점은 폰이 아무리 많아도 작아지지 않습니다.",
-        "Green: received. A red dot: at least one lost frame. Grey: no frame was due to that phone. The last row is the display. A dot has the same size for any number of phones.",
+        "초록: 들었음 · 노랑에서 주황으로: 알림이 0.1초, 0.5초, 1초보다 늦음 · 붉은 점: 오지 않은 프레임 하나라도 있음 · 회색: 들을 것이 없던 폰. 맨 아래 줄은 무대 화면입니다. 점은 폰이 아무리 많아도 작아지지 않습니다.",
+        "Green: received. Yellow to orange: an announcement more than 0.1 s, 0.5 s and 1 s late. A red dot: at least one lost frame. Grey: no frame was due to that phone. The last row is the display. A dot has the same size for any number of phones.",
     );
     html! {
         h3 { (label("누가 무엇을 들었나: 추첨 × 폰", "Deliveries: draws × phones")) }

@@ -1,15 +1,15 @@
 //! One scenario on the page: its verdict and the evidence, in tables.
 
 use super::headline::group;
-use super::labels::{badge, count, figure, grade, maybe, row, scenario, table, unit, verdict};
+use super::labels::{badge, both, count, figure, grade, maybe, row, scenario, table, unit, verdict};
 use super::plots;
-use crate::measure::latency::Wait;
+use crate::measure::latency::{API, Wait};
 use crate::measure::process::ProcessStats;
 use crate::measure::self_metrics::{CPU_MAX, LAG_P99_MS_MAX, MISSED_MAX, MISSED_US};
 use crate::measure::{Label, label, labels, mib, number};
 use crate::verdict::criteria::{Grade, Judgement, Origin};
 use crate::verdict::metric;
-use crate::verdict::outcome::Outcome;
+use crate::verdict::outcome::{NetworkFigures, Outcome};
 use maud::{Markup, html};
 
 /// Faults and failures that are shown; all are in the files.
@@ -39,11 +39,13 @@ pub fn section(outcome: &Outcome) -> Markup {
                 p { (badge("void", label("시험기가 병목:", "generator-limited:"))) " " (why) }
             }
             (headline(outcome))
+            (network(outcome))
             (faults(outcome))
             (plan(outcome))
             (bottlenecks(outcome))
             (musts(outcome))
             (plots::plots(outcome))
+            (calls(outcome))
             (latencies(outcome))
             (server(outcome))
             (sockets(outcome))
@@ -62,11 +64,29 @@ fn headline(outcome: &Outcome) -> Markup {
         (label("등록한 사람", "registered"), of("register.count", &count(outcome.users))),
         (label("발표된 추첨", "draws announced"), of("draws.announced", &count(outcome.draws_planned))),
         (label("도착한 프레임", "frames received"), of("delivery.received", &expected)),
+        (label("다 받은 폰", "phones fully served"), with_unit("phones.success.percent")),
         (label("API 응답 95 %", "API p95"), with_unit("api.p95")),
         (label("메모리 최대", "peak memory"), with_unit("server.rss_peak_mb")),
         (label("CPU 최악 10초", "CPU worst 10 s"), with_unit("server.cpu_percent")),
     ];
     html! { dl.figures { @for (name, value) in figures { div { dt { (name) } dd { (value) } } } } }
+}
+
+/// The simulated network, and what it does not simulate.
+fn network(outcome: &Outcome) -> Markup {
+    let Some(NetworkFigures { wifi, cellular, roaming, asleep }) = &outcome.network else { return html! {} };
+    let ko = format!(
+        "홀의 네트워크 (--network hall): 폰 {wifi}대는 Wi-Fi, {cellular}대는 4G, 한쪽 지연 5–300 ms, 조각의 1–3 %가 손실처럼 멈춤, {roaming}대는 말없이 \
+         망을 바꾸고 {asleep}대는 탭이 잠듦, 모두 한 주소에서. 시험기 안에서 소켓의 바이트를 늦춘 것입니다: 대역폭은 그대로이고, HTTP 호출은 서버로 바로 \
+         가며, 사라진 폰의 커널은 여전히 답합니다. 소켓의 시간은 판정하지 않습니다."
+    );
+    let en = format!(
+        "A hall's network (--network hall): {wifi} phones on Wi-Fi, {cellular} on 4G, 5 to 300 ms one way, 1 to 3 % of the chunks stalled as by a loss, \
+         {roaming} that change their network without a word, {asleep} tabs that sleep, all from one address. The tester delays the bytes of its sockets: \
+         bandwidth is not limited, HTTP calls go to the server directly, and the kernel of a phone that is gone still acknowledges. Times of sockets are \
+         not judged."
+    );
+    html! { p.note { (both(ko, en)) } }
 }
 
 /// Faults and failures in words.
@@ -136,6 +156,7 @@ fn bottlenecks(outcome: &Outcome) -> Markup {
 fn note(note: &'static str) -> Label {
     match note {
         "not measured" => label("재지 않음 (--pid)", "not measured (--pid)"),
+        "the network is simulated" => label("망이 모의이므로", "the network is simulated"),
         "the plan's times are scaled" => label("시간 배율 때문", "the plan's times are scaled"),
         other => label(other, other),
     }
@@ -156,6 +177,42 @@ fn musts(outcome: &Outcome) -> Markup {
             }
         }
     }
+}
+
+/// API calls by kind beside all of them, with CORS preflights, which a browser adds.
+fn calls(outcome: &Outcome) -> Markup {
+    let kinds = Wait::ALL.iter().filter(|wait| wait.is_api() || **wait == Wait::Preflight).map(|wait| wait.name());
+    let measured = kinds.chain([API]).filter_map(|name| Some((name, &outcome.latencies.get(name)?.response)));
+    let rows: Vec<Markup> = measured
+        .map(|(name, times)| {
+            let api_errors =
+                || Wait::ALL.iter().filter(|wait| wait.is_api()).filter_map(|wait| outcome.call_errors.get(wait.name())).sum();
+            let errors: u64 = if name == API { api_errors() } else { outcome.call_errors.get(name).copied().unwrap_or(0) };
+            let success = 100.0 - 100.0 * number(errors) / number(times.count.max(1));
+            let per_s = number(times.count) / outcome.lasted_s.max(1e-9);
+            row![
+                html! { @if let Some(label) = Wait::label_of(name) { (label) } },
+                count(times.count),
+                figure(per_s),
+                count(errors),
+                format!("{} %", figure(success)),
+                figure(times.p50_ms),
+                figure(times.p95_ms),
+                figure(times.p99_ms),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return html! {};
+    }
+    let columns = labels![
+        "" "", "횟수" "count", "초당" "per second", "오류" "errors", "성공률" "success", "p50, ms" "p50, ms", "p95, ms" "p95, ms",
+        "p99, ms" "p99, ms"
+    ];
+    let preflights = outcome.metric("cors.preflights").map_or("0".to_owned(), figure);
+    let ko = format!("CORS 사전 요청 {preflights}개. 서버 자신의 페이지는 보내지 않습니다 (--origin).");
+    let en = format!("CORS preflights: {preflights}. Pages of the server's own origin send none (--origin).");
+    html! { h3 { (label("API 호출별", "API calls by kind")) } (table(columns, rows)) p.note { (both(ko, en)) } }
 }
 
 /// Response and service times side by side.

@@ -105,6 +105,6 @@ fn write_bottlenecks(text: &mut String, outcome: &Outcome) -> fmt::Result {
     if first.is_empty() { Ok(()) } else { writeln!(text, "closest  to its limit: {}", first.join(", ")) }
 }
 
-fn name(of: Verdict) -> &'static str {
+pub fn name(of: Verdict) -> &'static str {
     verdict(of).1.en
 }

@@ -8,7 +8,7 @@
 use super::{Settings, run_scenario};
 use crate::arguments::{FullScenario, RunError};
 use crate::client::target::Target;
-use crate::scenario::{Scenario, Size};
+use crate::scenario::{Scenario, Size, file};
 use crate::verdict::criteria::{Judgement, Origin, Verdict};
 use crate::verdict::outcome::Outcome;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -127,7 +127,11 @@ pub async fn find_ceiling(
     let (mut held, mut broken): (Option<Outcome>, Option<Outcome>) = (None, None);
     while let Some(users) = search.next() {
         reserve_sockets(users.into(), target.source_count()).map_err(RunError::CouldNotRun)?;
-        let scenario = Scenario::step(Size { users, prizes: size.prizes.min(users), ..size }).with_trouble(&options.trouble);
+        // All phones within 20 s and the draws: the more users, the steeper.
+        let size = Size { users, prizes: size.prizes.min(users), ..size };
+        let step = file::planned("b", size).map_err(RunError::Usage)?;
+        let scenario = Scenario { name: "ceiling", what: "a step towards the ceiling".to_owned(), ..step };
+        let scenario = scenario.with_trouble(&options.trouble);
         let outcome = match run_scenario(scenario, target.clone(), settings).await {
             Err(RunError::CouldNotRun(why)) if !steps.is_empty() => {
                 steps.push(Step::unreached(users, why.clone()));

@@ -5,15 +5,18 @@
 
 pub mod ceiling;
 mod event;
+mod live_view;
 mod observers;
 pub mod sizing;
 pub mod stop;
 
 use crate::actors::phone::{self, Behaviour, Schedule};
 use crate::actors::{Run, driver, interview};
-use crate::arguments::{Common, RunError};
+use crate::arguments::{Common, NetworkChoice, RunError};
 use crate::client::http::{ANSWER_MAX, Request};
+use crate::client::network::Network;
 use crate::client::process_source::ProcessSource;
+use crate::client::server_log::ServerLog;
 use crate::client::target::Target;
 use crate::client::{self, Window};
 use crate::measure::clock::{Rng, Span};
@@ -28,6 +31,7 @@ use crate::verdict::outcome::Outcome;
 use ceiling::Ceiling;
 use serde::Serialize;
 use sizing::Sizing;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
@@ -58,6 +62,8 @@ pub struct Settings<'a> {
     pub criteria: Vec<Criterion>,
     /// The server's process, where it is measured.
     pub process: Option<ProcessSource>,
+    /// Length of the scenarios that follow.
+    pub later: Cell<Duration>,
     /// Cancelled by the first signal.
     pub stop: CancellationToken,
 }
@@ -81,7 +87,10 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
     let opened = async {
         let creates_event = event::open(&mut target, &scenario, &settings.common.server).await?;
         let mut recorder = Recorder::new(scenario.users);
+        let log = settings.common.server_log.as_deref().map(ServerLog::follow).transpose();
+        let log = log.map_err(|error| RunError::CouldNotRun(format!("--server-log: {error}")))?;
         plan_promises(&mut recorder, &scenario);
+        recorder.has_network = settings.common.network == NetworkChoice::Hall;
         if !creates_event {
             recorder.before = audit::fetch_before(&target).await;
             event::require_unused(&recorder.before, &target, &settings.common.server)?;
@@ -89,14 +98,16 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
         let empty = read_process(settings).await;
         let empty = empty.and_then(|reading| recorder.note_reading(reading));
         measure_baseline(&mut recorder, &target).await.map_err(RunError::CouldNotRun)?;
-        Ok::<_, RunError>((recorder, creates_event, empty))
+        Ok::<_, RunError>((recorder, creates_event, empty, log))
     };
-    let (recorder, creates_event, empty) = tokio::select! {
+    let is_hall = settings.common.network == NetworkChoice::Hall;
+    let network_seed = is_hall.then_some(settings.common.seed);
+    let (recorder, creates_event, empty, log) = tokio::select! {
         () = settings.stop.cancelled() => return Err(RunError::Interrupted),
         opened = opened => opened?,
     };
-    let run = Rc::new(Run::start(scenario, target, recorder));
-    let (outcome, end) = play(&run, settings, creates_event, empty).await;
+    let run = Rc::new(Run::start(scenario, target, recorder, network_seed));
+    let (outcome, end) = play(&run, settings, creates_event, empty, log).await;
     if creates_event && end != End::ServerGone {
         event::remove(&run.target).await;
     }
@@ -104,7 +115,13 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
 }
 
 /// Plays a scenario that is ready, and judges it.
-async fn play(run: &Rc<Run>, settings: &Settings<'_>, creates_event: bool, empty: Option<ProcessStats>) -> (Outcome, End) {
+async fn play(
+    run: &Rc<Run>,
+    settings: &Settings<'_>,
+    creates_event: bool,
+    empty: Option<ProcessStats>,
+    log: Option<ServerLog>,
+) -> (Outcome, End) {
     let observers = observers::start(run, settings);
     let (clients, drivers) = start_clients(run, settings.common.seed);
     let (mut end, drivers) = wait_for_end(run, drivers, settings).await;
@@ -134,6 +151,7 @@ async fn play(run: &Rc<Run>, settings: &Settings<'_>, creates_event: bool, empty
         end = End::Interrupted;
     }
     run.recorder().is_server_gone = end == End::ServerGone;
+    run.recorder().log_errors = log.map(|log| log.errors());
     // A process that is gone is judged by its last sample, and its end is counted.
     let last = run.recorder().samples.iter().rev().find_map(|sample| sample.server);
     let process = empty.zip(process_end.or(last));
@@ -163,7 +181,7 @@ async fn interview_phones(run: &Run, creates_event: bool) {
 /// Notes what the scenario promises, before anything happens: whatever the server does not do is
 /// then missing.
 fn plan_promises(recorder: &mut Recorder, scenario: &Scenario) {
-    recorder.plan = (0..scenario.draw_count()).map(DrawRecord::planned).collect();
+    recorder.plan = (0..scenario.draw_count()).map(|index| DrawRecord::planned(index, scenario.has_stage)).collect();
     recorder.counts.registrations_due = scenario.registrations.map_or(0, |_| scenario.users as u64);
     recorder.has_sockets = scenario.sockets.is_some();
     if recorder.has_sockets {
@@ -301,8 +319,9 @@ fn count_sockets(run: &Run) {
     let scenario = &run.scenario;
     let vanished_for = run.clock.now().saturating_sub(scenario.all_connected());
     let dead = if vanished_for < GHOST_MAX { scenario.dead } else { 0 };
+    let half_open = run.network.as_ref().map_or(0, Network::half_open);
     let counts = &mut run.recorder().counts;
-    (counts.sockets_at_end, counts.ghosts_allowed) = (counts.sockets, (dead + scenario.slow) as u64);
+    (counts.sockets_at_end, counts.ghosts_allowed) = (counts.sockets, (dead + scenario.slow) as u64 + half_open);
 }
 
 /// The name of the shape of `summary.json`; `summary.schema.json` describes it.

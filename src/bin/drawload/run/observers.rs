@@ -3,7 +3,7 @@
 //! They read and record. Their only request is for the metrics of a server that is elsewhere.
 //! Progress goes to stderr, so that stdout holds the report and nothing else.
 
-use super::Settings;
+use super::{Settings, live_view};
 use crate::actors::Run;
 use crate::client::process_source::ProcessSource;
 use crate::measure::clock::Span;
@@ -26,18 +26,15 @@ const GONE_AFTER_US: u64 = 10_000_000;
 /// Between two lines of progress in a file.
 const LINES_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two versions of the one line of progress on a terminal.
+/// Between two versions of the view on a terminal.
 const REWRITTEN_EVERY: Duration = Duration::from_secs(1);
-
-/// Carriage return, and erase the line.
-const REWRITE: &str = "\r\x1b[2K";
 
 /// Starts the observers; they end with the run.
 pub fn start(run: &Rc<Run>, settings: &Settings<'_>) -> [JoinHandle<()>; 3] {
     [
         spawn_local(sample(run.clone(), settings.process.clone())),
         spawn_local(watch_timers(run.clone())),
-        spawn_local(show_progress(run.clone())),
+        spawn_local(show_progress(run.clone(), settings.later.get())),
     ]
 }
 
@@ -73,17 +70,26 @@ async fn watch_timers(run: Rc<Run>) {
     }
 }
 
-/// Prints progress: on a terminal one line that is rewritten, elsewhere a line every five seconds.
-async fn show_progress(run: Rc<Run>) {
-    let rewrites = stderr().is_terminal();
-    let mut ticks = interval(if rewrites { REWRITTEN_EVERY } else { LINES_EVERY });
-    let (before, after) = if rewrites { (REWRITE, "") } else { ("", "\n") };
+/// Prints progress: on a terminal a view that is drawn over itself, elsewhere a line every five
+/// seconds.
+async fn show_progress(run: Rc<Run>, later: Duration) {
+    let is_terminal = stderr().is_terminal();
+    let mut ticks = interval(if is_terminal { REWRITTEN_EVERY } else { LINES_EVERY });
+    let mut drawn = 0;
     while next_tick(&run, &mut ticks).await.is_some() {
-        let line = progress(&run.scenario, &run.recorder(), run.clock.now());
+        let (now, recorder) = (run.clock.now(), run.recorder());
+        let text = if is_terminal {
+            let lines = live_view::lines(&run.scenario, phase(&run.scenario, now), &recorder, now, later);
+            let text = live_view::redraw(drawn, &lines);
+            drawn = lines.len();
+            text
+        } else {
+            progress(&run.scenario, &recorder, now) + "\n"
+        };
         // A stderr that cannot be written to is no reason to stop.
-        let _ = write!(stderr(), "{before}{line}{after}").and_then(|()| stderr().flush());
+        let _ = stderr().write_all(text.as_bytes()).and_then(|()| stderr().flush());
     }
-    let _ = write!(stderr(), "{before}");
+    let _ = stderr().write_all(live_view::redraw(drawn, &[]).as_bytes());
 }
 
 /// The next tick, or `None` when the run has ended.

@@ -3,7 +3,7 @@
 //! Nothing is guessed: an unknown key, an impossible phase and a number out of range are refused by
 //! name.
 
-use super::{Draws, Scenario, share};
+use super::{Draws, Scenario, Size, share};
 use crate::arguments::{FullScenario, PRIZES_MAX, SECONDS_MAX, USERS_MAX, percentage};
 use crate::measure::clock::Span;
 use serde::Deserialize;
@@ -12,6 +12,10 @@ use std::time::Duration;
 
 /// Number of users when neither the file nor the command line names one.
 const USERS: u32 = 300;
+
+/// The plan's scenarios.
+const PLANNED: [(&str, &str); 4] =
+    [("a", include_str!("a.toml")), ("b", include_str!("b.toml")), ("c", include_str!("c.toml")), ("d", include_str!("d.toml"))];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +30,8 @@ struct ScenarioFile {
     slow_clients: Option<String>,
     #[serde(default)]
     reconnect_storm: bool,
+    #[serde(default)]
+    stage: bool,
     #[serde(default)]
     phase: Vec<Phase>,
 }
@@ -66,6 +72,7 @@ pub fn read(path: &Path, options: &FullScenario) -> Result<Scenario, String> {
     let mut file: ScenarioFile = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     file.users = options.users.or(file.users);
     file.reconnect_storm |= options.trouble.reconnect_storm;
+    file.stage |= options.trouble.stage;
     let scenario = file.scenario(options.time_scale, options.trouble.slow_clients).map_err(wrong)?;
     if options.prizes.is_some() {
         return Err(wrong("--prizes is not for a file: its draws have a count".into()));
@@ -73,8 +80,35 @@ pub fn read(path: &Path, options: &FullScenario) -> Result<Scenario, String> {
     Ok(scenario)
 }
 
+/// One of the plan's scenarios in the size that the command line asks for.
+///
+/// # Errors
+/// Which number is out of range.
+pub fn planned(name: &'static str, size: Size) -> Result<Scenario, String> {
+    let text = PLANNED.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| *text);
+    let mut file: ScenarioFile = toml::from_str(text).map_err(|error| format!("scenario {name}: {error}"))?;
+    file.users = Some(size.users);
+    file.phase.retain(|phase| phase.kind != Kind::Draws || size.prizes > 0);
+    for phase in &mut file.phase {
+        match phase.kind {
+            Kind::Draws => (phase.count, phase.interval) = (Some(size.prizes), Some(size.draw_interval_s)),
+            Kind::Idle => phase.seconds = Some(size.idle_s),
+            Kind::Arrivals | Kind::Sockets | Kind::Details => {}
+        }
+    }
+    let scenario = file.build(size.scale, None)?;
+    let dead = file.dead_clients.map_or(0, |_| share(scenario.users, size.dead_fraction));
+    Ok(Scenario { name, dead, ..scenario })
+}
+
 impl ScenarioFile {
     fn scenario(&self, scale: f64, slow_option: Option<f64>) -> Result<Scenario, String> {
+        let scenario = self.build(scale, slow_option)?;
+        check_whole(&scenario, self.reconnect_storm).map(|()| scenario)
+    }
+
+    /// The scenario, of which it is not known whether its parts fit together.
+    fn build(&self, scale: f64, slow_option: Option<f64>) -> Result<Scenario, String> {
         let users = self.users.unwrap_or(USERS);
         if !(1..=USERS_MAX).contains(&users) {
             return Err(format!("users: {users} is not 1 to {USERS_MAX}"));
@@ -88,6 +122,7 @@ impl ScenarioFile {
             scale,
             ping_interval: Duration::from_secs_f64(ping_s * scale),
             dead: share(users, fraction("dead_clients", self.dead_clients.as_deref())?),
+            has_stage: self.stage,
             ..Scenario::default()
         };
         let end_s = self.add_phases(&mut scenario, scale)?;
@@ -97,8 +132,7 @@ impl ScenarioFile {
         }
         scenario.end = Duration::from_secs_f64(duration_s * scale);
         let slow = slow_option.map_or_else(|| fraction("slow_clients", self.slow_clients.as_deref()), Ok)?;
-        let scenario = scenario.troubled(slow, self.reconnect_storm);
-        check_whole(&scenario, self.reconnect_storm).map(|()| scenario)
+        Ok(scenario.troubled(slow, self.reconnect_storm))
     }
 
     /// Adds the phases to the scenario; returns the end of the last one, in seconds.

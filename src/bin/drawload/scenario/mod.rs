@@ -2,14 +2,21 @@
 //!
 //! A scenario is data and not code, so that differences can be read at a glance, and no phone knows
 //! which one it is in. "The plan" is the specification that this tester was built for: its
-//! scenarios are a to d.
+//! scenarios are a to d, files that are part of the program.
 
 pub mod file;
 
 use crate::arguments::{HttpCalls, Trouble};
 use crate::measure::clock::Span;
+use crate::measure::draw_record::SHOW;
 use crate::measure::number;
 use std::time::Duration;
+
+/// The reveal of a draw with a stage, as part of its interval; the show takes the rest.
+pub const STAGE_REVEAL_AT: f64 = 0.05;
+
+/// Time for the host's calls before and after a show.
+const STAGE_SPARE: Duration = Duration::from_millis(200);
 
 /// A scenario with its times, counted from the start of the run.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +43,8 @@ pub struct Scenario {
     pub slow: usize,
     /// When all sockets drop at once, to reconnect.
     pub storm: Option<Duration>,
+    /// The display is a stage: the server plans its shows and ends them itself.
+    pub has_stage: bool,
 }
 
 /// Draws at a steady pace.
@@ -65,40 +74,6 @@ impl Size {
 }
 
 impl Scenario {
-    /// A: every phone registers within 10 s, opens a socket in the next 20 s and holds it until 120
-    /// s.
-    pub fn a(size: Size) -> Self {
-        Self::base("a", "registration spike", size, 10.0, Span::seconds(10.0, 20.0, size.scale), 120.0)
-    }
-
-    /// B: sockets, then the draws. Winners have to be registered, so it begins with 20 s of
-    /// arrivals.
-    pub fn b(size: Size) -> Self {
-        Self::with_draws("b", "draws", size)
-    }
-
-    /// C: a minute of registrations, a minute of sockets, the draws, three minutes of results and
-    /// winner details.
-    pub fn c(size: Size) -> Self {
-        let draws_s = f64::from(size.prizes) * size.draw_interval_s;
-        let base = Self::base("c", "mixed event", size, 60.0, Span::seconds(60.0, 60.0, size.scale), 300.0 + draws_s);
-        let results = Some(Span::seconds(120.0 + draws_s, 180.0, size.scale));
-        Self { draws: vec![Draws::of(120.0, size)], results, ..base }
-    }
-
-    /// D: sockets within a minute, then an hour with nothing but pings; some phones vanish. Phones
-    /// register in the 10 s before.
-    pub fn d(size: Size) -> Self {
-        let base = Self::base("d", "idle sockets", size, 10.0, Span::seconds(10.0, 60.0, size.scale), 70.0 + size.idle_s);
-        Self { dead: share(base.users, size.dead_fraction), ..base }
-    }
-
-    /// One step towards the ceiling: all phones within 20 s and the draws, as in b. The more users,
-    /// the steeper.
-    pub fn step(size: Size) -> Self {
-        Self::with_draws("ceiling", "a step towards the ceiling", size)
-    }
-
     /// Sockets alone: all within `ramp_up_s`, held until the end.
     pub fn websocket(users: u32, ramp_up_s: f64, duration_s: f64) -> Self {
         let sockets = Span::seconds(0.0, ramp_up_s, 1.0);
@@ -126,7 +101,20 @@ impl Scenario {
 
     /// Adds slow phones and a reconnect storm, as the command line asks.
     pub fn with_trouble(self, trouble: &Trouble) -> Self {
-        self.troubled(trouble.slow_clients.unwrap_or(0.0), trouble.reconnect_storm)
+        let scenario = self.troubled(trouble.slow_clients.unwrap_or(0.0), trouble.reconnect_storm);
+        Self { has_stage: trouble.stage, ..scenario }
+    }
+
+    /// Checks that draws leave the time for the shows of a stage, which no time scale shortens.
+    ///
+    /// # Errors
+    /// The interval that is needed.
+    pub fn check_stage(&self) -> Result<(), String> {
+        let needed = (SHOW + STAGE_SPARE).div_f64(1.0 - STAGE_REVEAL_AT);
+        let is_short = self.draws.iter().any(|draws| draws.interval < needed);
+        let why =
+            format!("--stage: a show takes {:.1} s of real time; draws need {:.2} s", SHOW.as_secs_f64(), needed.as_secs_f64());
+        if self.has_stage && is_short { Err(why) } else { Ok(()) }
     }
 
     fn troubled(self, slow_fraction: f64, storm: bool) -> Self {
@@ -161,13 +149,6 @@ impl Scenario {
         let halfway = usize::try_from(self.draw_count() / 2).ok()?;
         let draw = self.each_draw().nth(halfway).map(|(from, _)| from);
         Some(draw.unwrap_or_else(|| sockets.end() + self.end.saturating_sub(sockets.end()) / 2))
-    }
-
-    /// All phones within 20 s, then the draws.
-    fn with_draws(name: &'static str, what: &str, size: Size) -> Self {
-        let draws_s = f64::from(size.prizes) * size.draw_interval_s;
-        let base = Self::base(name, what, size, 10.0, Span::seconds(10.0, 10.0, size.scale), 20.0 + draws_s);
-        Self { draws: vec![Draws::of(20.0, size)], ..base }
     }
 
     fn base(name: &'static str, what: &str, size: Size, registrations_s: f64, sockets: Span, end_s: f64) -> Self {
@@ -207,31 +188,36 @@ fn share(users: usize, fraction: f64) -> usize {
 mod tests {
     use super::*;
 
+    fn planned(name: &'static str, size: Size) -> Scenario {
+        file::planned(name, size).unwrap()
+    }
+
     const SIZE: Size = Size { users: 300, prizes: 100, draw_interval_s: 3.0, scale: 1.0, idle_s: 3_600.0, dead_fraction: 0.02 };
 
     #[test]
     fn the_scenarios_last_as_long_as_the_plan_says() {
-        let ends =
-            [Scenario::a(SIZE), Scenario::b(SIZE), Scenario::c(SIZE), Scenario::d(SIZE)].map(|scenario| scenario.end.as_secs());
+        let ends = ["a", "b", "c", "d"].map(|name| planned(name, SIZE).end.as_secs());
         assert_eq!(ends, [120, 320, 600, 3_670], "b and d with the arrivals before their 300 and 3,600 s");
-        let c = Scenario::c(SIZE);
+        let c = planned("c", SIZE);
         assert_eq!([c.registrations, c.sockets].map(|span| span.map(|span| span.end().as_secs())), [Some(60), Some(120)]);
         assert_eq!(c.results.map(|span| (span.from.as_secs(), span.end().as_secs())), Some((420, 600)));
         let http = Scenario::http(HttpCalls::Mixed, 300, 20, 60.0);
         assert_eq!((http.sockets, http.draw_count(), http.results.map(|span| span.end().as_secs())), (None, 20, Some(60)));
         assert_eq!(Scenario::http(HttpCalls::Registration, 300, 20, 60.0).draw_count(), 0);
         assert_eq!(Scenario::websocket(300, 10.0, 120.0).registrations, None);
-        assert_eq!(Scenario::d(SIZE).dead, 6);
-        assert_eq!(Scenario::a(Size { scale: 0.5, ..SIZE }).end.as_secs(), 60);
+        assert_eq!(planned("d", SIZE).dead, 6);
+        let drawless = planned("c", Size { prizes: 0, ..SIZE });
+        assert_eq!((drawless.draw_count(), drawless.end.as_secs()), (0, 300));
+        assert_eq!(planned("a", Size { scale: 0.5, ..SIZE }).end.as_secs(), 60);
     }
 
     #[test]
     fn trouble_begins_when_all_are_connected() {
         let storm = |scenario: Scenario| scenario.troubled(0.0, true).storm.map(|at| at.as_secs());
-        assert_eq!(storm(Scenario::b(SIZE)), Some(170), "with the fifty-first draw");
-        assert_eq!(storm(Scenario::a(SIZE)), Some(75), "between the last socket and the end");
+        assert_eq!(storm(planned("b", SIZE)), Some(170), "with the fifty-first draw");
+        assert_eq!(storm(planned("a", SIZE)), Some(75), "between the last socket and the end");
         assert_eq!(storm(Scenario::http(HttpCalls::Draw, 300, 20, 60.0)), None, "no socket, no storm");
-        let slow = Scenario::a(SIZE).troubled(0.02, false);
+        let slow = planned("a", SIZE).troubled(0.02, false);
         assert_eq!((slow.slow, slow.slow_for().as_secs(), slow.storm), (6, 90, None));
     }
 }

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// receive.
 const GREETED_WITHIN_US: u64 = 2_000_000;
 
+/// The same over a simulated path, with its delays and stalls.
+const GREETED_OVER_PATH_WITHIN_US: u64 = 8_000_000;
+
 /// The server's answers. `None` where it did not answer.
 #[derive(Debug, Default)]
 pub struct ServerState {
@@ -93,7 +96,9 @@ pub fn compare(state: &ServerState, recorder: &Recorder) -> Findings {
     findings.add("server.unreachable", gone);
     let unread = (recorder.unread > 0).then(|| format!("{} readings failed: {}", recorder.unread, recorder.unread_because));
     findings.add("server.lost", unread);
-    let late = recorder.connections.greeted_late(&recorder.ledger.frames, GREETED_WITHIN_US, awake_us);
+    findings.add("server.log_errors", recorder.log_errors.iter().flatten().cloned());
+    let within_us = if recorder.has_network { GREETED_OVER_PATH_WITHIN_US } else { GREETED_WITHIN_US };
+    let late = recorder.connections.greeted_late(&recorder.ledger.frames, within_us, awake_us);
     let late = late.into_iter().map(|(socket, seq)| {
         format!("{} was connected when others received seq {seq}, and was greeted only later", recorder.ledger.name(socket))
     });

@@ -7,7 +7,7 @@
 use super::audit::Findings;
 use crate::answers::DrawResult;
 use crate::measure::delivery_ledger::HeardFrame;
-use crate::measure::draw_record::{DrawRecord, MODE, Step, WINNERS};
+use crate::measure::draw_record::{DrawRecord, Step, WINNERS};
 use crate::measure::recorder::Recorder;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -40,7 +40,7 @@ struct Automaton<'a> {
 
 /// Audits every draw of the plan.
 pub fn audit(recorder: &Recorder, findings: &mut Findings) {
-    for metric in ["draws.missing", "draws.order", "draws.early", "draws.wrong", "winners.ineligible"] {
+    for metric in ["draws.missing", "draws.order", "draws.early", "draws.wrong", "draws.show", "winners.ineligible"] {
         findings.add(metric, []);
     }
     findings.add("draws.early", recorder.told_early.iter().cloned());
@@ -52,6 +52,7 @@ pub fn audit(recorder: &Recorder, findings: &mut Findings) {
     }
     findings.add("winners.ineligible", ineligible(recorder));
     findings.add("draws.wrong", contradictions(recorder));
+    findings.add("draws.show", recorder.plan.iter().filter(|draw| draw.has_stage).filter_map(|draw| show_wrong(recorder, draw)));
 }
 
 impl<'a> Automaton<'a> {
@@ -128,7 +129,7 @@ impl<'a> Automaton<'a> {
         };
         self.take(index, step, seq, frame);
         let draw = &self.recorder.plan[index];
-        if (prize.prize_rank, &*prize.draw_mode, prize.winner_count) != (draw.rank, MODE, WINNERS) {
+        if (prize.prize_rank, &*prize.draw_mode, prize.winner_count) != (draw.rank, draw.mode, WINNERS) {
             let wrong = format!("{}: seq {seq}, a {}, has another rank, mode or number of winners", draw.name(), frame.kind);
             self.findings.add("draws.wrong", [wrong]);
         }
@@ -210,7 +211,7 @@ fn contradictions(recorder: &Recorder) -> Vec<String> {
     for draw in &recorder.plan {
         let Some(result) = draw.id.and_then(|id| announced.get(&id)) else { continue };
         let asked = (&*result.prize_name, result.prize_rank, &*result.draw_mode, result.winner_count);
-        if asked != (&*draw.prize, draw.rank, MODE, WINNERS) {
+        if asked != (&*draw.prize, draw.rank, draw.mode, WINNERS) {
             wrong.push(format!("{}: announced as {result:?}", draw.name()));
         }
         if let Some(revealed) = draw.revealed.as_ref().filter(|revealed| *revealed != result) {
@@ -242,6 +243,26 @@ fn shown_wrong(recorder: &Recorder, draw: &DrawRecord, result: &DrawResult) -> O
             _ => "the display received another result than the phones",
         },
         _ => "winner_revealed reached the display more than once",
+    };
+    Some(format!("{}: {problem}", draw.name()))
+}
+
+/// The moment at which every page shows a draw of a stage: the same to the display and to phones. A
+/// draw whose reveal or announcement never came is found elsewhere.
+fn show_wrong(recorder: &Recorder, draw: &DrawRecord) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Planned {
+        show_at: Option<String>,
+    }
+    let shown = recorder.shown.iter().find(|shown| Some(shown.draw) == draw.id)?;
+    let announced = recorder.ledger.frames.values().find(|frame| frame.kind == "winner_announced" && frame.draw == draw.id)?;
+    let [shown, announced] =
+        [&shown.text, &announced.text].map(|text| serde_json::from_str(text).ok().and_then(|Planned { show_at }| show_at));
+    let problem = match (shown, announced) {
+        (Some(shown), Some(announced)) if shown == announced => return None,
+        (None, _) => "the display was told no moment at which every page shows it",
+        (_, None) => "phones were told no moment at which every page shows it",
+        _ => "the display and phones were told different moments at which to show it",
     };
     Some(format!("{}: {problem}", draw.name()))
 }

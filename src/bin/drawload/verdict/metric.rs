@@ -9,7 +9,8 @@ use crate::measure::connection_ledger::RESTARTING;
 use crate::measure::delivery_ledger::Balance;
 use crate::measure::latency::{API, FIGURES, Wait};
 use crate::measure::process::vcpus;
-use crate::measure::recorder::{Recorder, ServerUsage};
+use crate::measure::recorder::Recorder;
+use crate::measure::server_usage::ServerUsage;
 use crate::measure::{Label, label, ms, number};
 
 /// The sources of all metrics. `None` where one is missing.
@@ -82,6 +83,7 @@ pub const METRICS: &[Metric] = &[
         count(e.recorder.connections.restarted_without_end())
     }),
     zero("ws.slow_kept", label("느린 소켓을 끊지 않음", "slow sockets kept"), |e| count(e.recorder.counts.slow_kept)),
+    zero("ws.drops", label("서버가 끊은 소켓", "sockets dropped"), |e| count(drops(e.recorder))),
     zero("storm.absent", label("돌아오지 못한 소켓", "sockets that never came back"), |e| {
         count(e.recorder.ledger.absent())
     }),
@@ -89,6 +91,9 @@ pub const METRICS: &[Metric] = &[
     zero("draws.order", label("순서가 틀린 추첨 단계", "draw steps out of order"), |e| lines(e, "draws.order")),
     zero("draws.early", label("미리 알려진 당첨", "draws told before their time"), |e| lines(e, "draws.early")),
     zero("draws.wrong", label("서로 다른 추첨 내용", "draws told in two ways"), |e| lines(e, "draws.wrong")),
+    zero("draws.show", label("함께 볼 순간이 없는 추첨", "draws without one moment for all"), |e| {
+        lines(e, "draws.show")
+    }),
     zero("delivery.lost", label("잃은 프레임", "frames lost"), |e| count(e.balance?.lost)),
     zero("delivery.doubled", label("두 번 온 프레임", "frames doubled"), |e| count(e.recorder.ledger.duplicated)),
     zero("delivery.reordered", label("순서가 바뀐 프레임", "frames reordered"), |e| count(e.recorder.ledger.reordered)),
@@ -119,6 +124,9 @@ pub const METRICS: &[Metric] = &[
     zero("server.lost", label("서버를 재지 못한 횟수", "readings of the server that failed"), |e| {
         count(e.recorder.unread)
     }),
+    zero("server.log_errors", label("서버 로그의 오류", "errors in the server's log"), |e| {
+        count(e.recorder.log_errors.as_ref()?.len())
+    }),
     zero("answers.wrong", label("틀린 조회 답", "answers that were wrong"), |e| lines(e, "answers.wrong")),
     plan("errors.percent", label("오류율", "errors"), Comparison::Below, 1.0, 5.0, |e| {
         percent(e.recorder.counts.errors, e.recorder.counts.calls)
@@ -148,11 +156,22 @@ pub const METRICS: &[Metric] = &[
     plan("server.cpu_percent", label("CPU, 최악의 10초", "CPU, worst 10 s"), Comparison::Below, 70.0, 90.0, |e| {
         e.server?.cpu_worst_10s_percent
     }),
-    info("ws.drops", |e| count(drops(e.recorder))),
+    plan(
+        "server.descriptors_leaked",
+        label("닫지 않은 파일", "descriptors left open"),
+        Comparison::Below,
+        64.0,
+        256.0,
+        |e| count(e.server?.descriptors_leaked?),
+    ),
+    info("phones.success.percent", |e| percent(e.recorder.served(&e.balance?.incomplete), e.recorder.phones.len() as u64)),
+    info("cors.preflights", |e| count(e.recorder.preflights())),
     info("ws.restarts", |e| count(e.recorder.drops.get(&RESTARTING).copied().unwrap_or(0))),
     info("ws.slow_evicted", |e| count(e.recorder.counts.slow_evicted)),
     info("storm.departed", |e| count(e.recorder.ledger.departed)),
     info("storm.caught_up", |e| count(e.recorder.ledger.caught_up)),
+    info("requests.per_second", |e| per_second(e.recorder, e.recorder.counts.calls)),
+    info("frames.per_second", |e| per_second(e.recorder, e.recorder.ledger.received)),
     info("register.count", |e| count(e.recorder.registered())),
     info("draws.announced", |e| count(e.recorder.announced())),
     info("delivery.expected", |e| count(e.balance?.expected)),
@@ -164,10 +183,12 @@ pub const METRICS: &[Metric] = &[
 ];
 
 /// The plan's criteria for response times, in milliseconds: target and acceptable.
-pub const PLAN_TIMES: [(&str, Label, f64, f64); 3] = [
+pub const PLAN_TIMES: [(&str, Label, f64, f64); 5] = [
     ("api.p95", label("API 응답 95 %", "API response p95"), 500.0, 1_000.0),
     ("api.p99", label("API 응답 99 %", "API response p99"), 1_000.0, 2_000.0),
     ("draw.delivery.p99", label("당첨 알림 도착 99 %", "announcement to a phone p99"), 1_000.0, 2_000.0),
+    ("draw.show.late.p99", label("함께 보기에 늦음 99 %", "late for the common moment p99"), 100.0, 500.0),
+    ("draw.show.spread.p99", label("첫 화면–마지막 화면 99 %", "first to last phone to show p99"), 250.0, 1_000.0),
 ];
 
 /// The label of a metric with a criterion.
@@ -192,7 +213,7 @@ pub fn is_latency(name: &str) -> bool {
 pub fn is_timed(name: &str) -> bool {
     is_latency(name)
         || name.ends_with("_ms")
-        || (name.starts_with("server.") && !["server.lost", "server.unreachable"].contains(&name))
+        || (name.starts_with("server.") && !["server.lost", "server.unreachable", "server.log_errors"].contains(&name))
 }
 
 /// Sockets that the server or the network closed. A restart does not count: what its phone missed
@@ -207,6 +228,12 @@ fn count(count: impl TryInto<u64>) -> Option<f64> {
 
 fn lines(evidence: &Evidence<'_>, metric: &str) -> Option<f64> {
     evidence.findings.count(metric).map(number)
+}
+
+/// The mean rate over the run.
+fn per_second(recorder: &Recorder, count: u64) -> Option<f64> {
+    let at_s = recorder.samples.last()?.at_s;
+    (at_s > 0.0).then(|| number(count) / at_s)
 }
 
 fn percent(part: u64, whole: u64) -> Option<f64> {

@@ -4,13 +4,16 @@ use super::audit::{self, Findings, ServerState};
 use super::criteria::{Criterion, Judgement, Verdict, verdict};
 use super::metric::{Evidence, METRICS};
 use crate::actors::Run;
-use crate::measure::delivery_ledger::{GapGrid, LostFrame};
+use crate::client::network::{Network, Path};
+use crate::measure::delivery_ledger::LostFrame;
+use crate::measure::gap_grid::GapGrid;
 use crate::measure::latency::{FIGURES, Figures, Latency, Wait};
 use crate::measure::ms;
 use crate::measure::process::ProcessStats;
-use crate::measure::recorder::{Failure, Recorder, Sample, ServerUsage};
+use crate::measure::recorder::{Failure, Recorder};
 use crate::measure::self_metrics::TesterHealth;
-use crate::measure::time_series::Curves;
+use crate::measure::server_usage::ServerUsage;
+use crate::measure::time_series::{Curves, Sample};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -36,6 +39,8 @@ pub struct Outcome {
     /// Every figure that a threshold can name; null where it was not measured.
     pub metrics: BTreeMap<String, Option<f64>>,
     pub latencies: BTreeMap<&'static str, Times>,
+    /// Failed calls by name, without those that never failed.
+    pub call_errors: BTreeMap<&'static str, u64>,
     /// Response times, for the distributions.
     #[serde(skip)]
     pub histograms: BTreeMap<&'static str, Histogram<u64>>,
@@ -54,10 +59,34 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// Number of failures that are not listed.
     pub failures_unlisted: u64,
+    /// The simulated network, if there was one.
+    pub network: Option<NetworkFigures>,
     pub server: Option<ServerUsage>,
     pub tester: TesterHealth,
     #[serde(rename = "series")]
     pub samples: Vec<Sample>,
+}
+
+/// Phones of a simulated network, by kind.
+#[derive(Debug, Serialize)]
+pub struct NetworkFigures {
+    pub wifi: usize,
+    pub cellular: usize,
+    /// Phones that change their network once, and whose tab sleeps once.
+    pub roaming: usize,
+    pub asleep: usize,
+}
+
+impl NetworkFigures {
+    fn of(network: &Network) -> Self {
+        let count = |holds: &dyn Fn(&Path) -> bool| network.paths().iter().filter(|path| holds(path)).count();
+        Self {
+            wifi: count(&|path| path.is_wifi),
+            cellular: count(&|path| !path.is_wifi),
+            roaming: count(&|path| path.roams_at.is_some()),
+            asleep: count(&|path| path.sleep.is_some()),
+        }
+    }
 }
 
 /// The frames that one phone lost.
@@ -122,7 +151,8 @@ impl Outcome {
         let end_seq = told_seq.unwrap_or(0).max(recorder.ledger.highest);
         let balance = recorder.ledger.balance(end_seq);
         let draws = record_spreads(recorder);
-        let server = process.map(|(empty, end)| recorder.server_usage(empty, end, run.scenario.all_connected().as_secs_f64()));
+        let server =
+            process.map(|(empty, end)| ServerUsage::of(recorder, empty, end, run.scenario.all_connected().as_secs_f64()));
         let latencies = recorder.latencies();
         let times: BTreeMap<_, _> = latencies.iter().map(|(name, latency)| (*name, Times::of(latency))).collect();
         let figures = times.iter().flat_map(|(name, times)| {
@@ -149,16 +179,18 @@ impl Outcome {
             judgements: Vec::new(),
             metrics,
             latencies: times,
+            call_errors: recorder.errors_by_call(),
             histograms: latencies.into_iter().map(|(name, latency)| (name, latency.response)).collect(),
             curves: recorder.curves(),
             faults: faults(recorder, &balance.listed, end_seq, &findings),
             losses: PhoneLoss::of(&balance.listed, end_seq),
             lost: balance.listed,
-            gaps: recorder.ledger.gaps(end_seq),
+            gaps: GapGrid::of(&recorder.ledger, end_seq),
             draws,
             socket_closes: recorder.drops.clone(),
             failures: std::mem::take(&mut recorder.failures),
             failures_unlisted: recorder.failures_unlisted,
+            network: run.network.as_ref().map(NetworkFigures::of),
             server,
             tester: recorder.tester.health(),
             samples: std::mem::take(&mut recorder.samples),
@@ -167,8 +199,11 @@ impl Outcome {
 
     /// Judges the scenario by all criteria that apply to it.
     pub fn judge(&mut self, run: &Run, criteria: &[Criterion], time_scale: f64, interrupted: bool) {
-        let criteria = criteria.iter().filter(|criterion| criterion.applies_to(&run.scenario));
-        self.judgements = criteria.map(|criterion| criterion.judge(&self.metrics, time_scale)).collect();
+        let has_network = self.network.is_some();
+        let applies =
+            |criterion: &&Criterion| criterion.applies_to(&run.scenario) || (has_network && criterion.metric == "storm.absent");
+        let criteria = criteria.iter().filter(applies);
+        self.judgements = criteria.map(|criterion| criterion.judge(&self.metrics, time_scale, has_network)).collect();
         if interrupted {
             // The plan was cut short by the signal, and not by the server.
             self.faults.retain(|fault| !UNFINISHED.iter().any(|metric| fault.starts_with(metric)));
@@ -241,6 +276,8 @@ fn record_spreads(recorder: &mut Recorder) -> Vec<DrawOutcome> {
         let reveal_to_last = draw.reveal_planned_us.filter(|_| draw.first_us.is_some()).map(to_last);
         spread.inspect(|us| recorder.record_us(Wait::Spread, *us, *us));
         reveal_to_last.inspect(|us| recorder.record_us(Wait::RevealToLast, *us, *us));
+        let show_spread = draw.turned_us.map(|(first_us, last_us)| last_us - first_us);
+        show_spread.inspect(|us| recorder.record_us(Wait::ShowSpread, *us, *us));
         outcomes.push(DrawOutcome {
             draw_id: *id,
             prize: prizes.get(id).cloned().unwrap_or_default(),
