@@ -72,7 +72,7 @@ pub fn whole_command() -> Command {
         .args(SETTINGS.iter().map(Setting::flag))
         .subcommand(Command::new("demo").about("Serve an event that runs by itself, for a public page").after_help(
             "Simulated phones, a draw per minute, and every hour all is wiped. It keeps\nnothing that matters: \
-                     give it a --data-dir of its own, and restart it once a day.",
+                     give it a --data-dir of its own, and restart it daily.",
         ))
         .subcommand(
             Command::new("healthcheck")
