@@ -79,6 +79,7 @@ impl TestSequencer {
             event_ttl: EVENT_TTL,
             details_ttl: DETAILS_TTL,
             backups_dir: data.backups(),
+            drand: crate::draw::proof::drand::QUICKNET,
         };
         let requests = queue(1).1;
         let wall = Timestamp(wall_clock().0 + off_s * 1_000);

@@ -255,8 +255,8 @@ impl Journal {
         JournalCopier::new(self.path.clone())
     }
 
-    /// Moves the write-ahead log into the main file and overwrites it with zeros: when all is quiet,
-    /// and at a stop. Does not wait for a reader that holds it up.
+    /// Moves the write-ahead log into the main file and overwrites it with zeros: when all is
+    /// quiet, and at a stop. Does not wait for a reader that holds it up.
     ///
     /// # Errors
     /// As [`Journal::commit`]; a checkpoint that fails loses nothing committed.
