@@ -27,6 +27,7 @@ pub mod image_cache;
 pub mod links;
 pub mod long_poll;
 pub mod metrics;
+pub mod old_clients;
 pub mod pages;
 pub mod phone;
 pub mod pictures;

@@ -6,14 +6,19 @@
 
 use crate::api::app::App;
 use crate::api::{
-    assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, pages, phone, pictures,
-    prizes, proof, qr, socket, spreadsheets, stages, stats,
+    assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, old_clients, pages,
+    phone, pictures, prizes, proof, qr, socket, spreadsheets, stages, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
 
 /// The router of this application.
-pub static ROUTER: Router<App> = Router { prefix: "/api/luckydraw", routes: ROUTES, nothing_here: pages::NOTHING_HERE };
+pub static ROUTER: Router<App> = Router {
+    prefix: "/api/luckydraw",
+    routes: ROUTES,
+    nothing_here: pages::NOTHING_HERE,
+    open_mode_message: old_clients::in_korean,
+};
 
 /// The table.
 pub static ROUTES: &[Route<App>] = routes![

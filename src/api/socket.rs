@@ -13,6 +13,7 @@
 use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
+use crate::api::old_clients;
 use crate::api::phone::with_private_view;
 use crate::api::stage_registry::Stages;
 use crate::base::clock::wall_clock;
@@ -209,7 +210,7 @@ impl MessageHandler for SocketMessages {
     }
 
     fn handle(&mut self, speaker: &PeerContext<'_>, message: &mut [u8]) -> Action {
-        let message = match (Message::read(message), speaker.auth) {
+        let message = match (old_clients::read(self.settings.http.open, message, Message::read), speaker.auth) {
             (Ok(message), _) => message,
             (Err(_), AuthState::Pending(_)) => return Action::Close(CloseCode::BadToken),
             (Err(invalid), AuthState::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
@@ -219,7 +220,11 @@ impl MessageHandler for SocketMessages {
             // The first message proves the role, or the socket is closed.
             (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
             (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong(wall_clock())),
-            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_) | Message::JoinCode) => {
+            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::JoinCode) => {
+                error("FORBIDDEN", "this is not a phone's to say")
+            }
+            // A bare script of the old server counts as a phone, and ends its draws itself.
+            (AuthState::Admitted(Role::Phone), Message::DrawComplete(_)) if !self.settings.http.open => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
             (AuthState::Admitted(Role::Display), Message::Stage(report)) => {
@@ -297,7 +302,7 @@ impl SocketMessages {
     /// done with it before the others.
     fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
         let is_planned = speaker.room.snapshot().event.unannounced_draw().is_some_and(|draw| draw.show_at.is_some());
-        if role == Role::Display && is_planned {
+        if role != Role::Admin && is_planned {
             return Action::Reply(Acknowledged::DrawComplete.refuse("SHOW_PLANNED", "the server announces this draw"));
         }
         let which = match (complete.draw_id, complete.winners) {
@@ -322,7 +327,7 @@ impl SocketMessages {
             (true, own) => named.or(own).ok_or_else(|| invalid(Invalid::field("draw_number", "is missing")))?,
             (false, Some(own)) if named.is_none_or(|named| named == own) => own,
             (false, Some(_)) => return Err(refuse("NOT_A_WINNER", "this is another phone's number")),
-            (false, None) => return Err(refuse("UNAUTHORIZED", "this phone has not proved its number")),
+            (false, None) => return Err(refuse("UNAUTHORIZED", old_clients::DETAILS_NEED_PROOF)),
         };
         let pick = request::win_selector(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.http.open).map_err(invalid)?;

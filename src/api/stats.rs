@@ -57,6 +57,7 @@ fn event_figures(app: &App, room: &Room) -> Figures {
         draw_count: events::draw_count(&snapshot.event),
         connection_count: counts.total(),
         connections,
+        phones_connected: room.phones_connected(),
         // Relaxed, as it is written: nothing is decided by it.
         behind: counts.behind.load(Relaxed),
         display_alive: counts.has_display(wall_clock().0, DISPLAY_GRACE_MS),

@@ -6,6 +6,8 @@
 //! reports to the supervisor meanwhile. No other module opens a layer.
 
 pub mod core;
+pub mod demo;
+pub mod first_event;
 pub mod listeners;
 pub mod watchdog;
 
@@ -245,6 +247,11 @@ impl Server {
         }
         let made = self.app.inbox.submit(event.clone(), Actor::Admin, Command::MakeLink(LinkRole::Display)).await.ok()?;
         made.snapshot.event.links.iter().rev().find(is_valid).map(|link| links::path(&self.app.tokens, event, link))
+    }
+
+    /// The path that opens the console of an event, once.
+    pub fn console_path(&self, event: &EventId) -> String {
+        format!("/lottery/admin?event={event}#login={}", self.app.make_login().1)
     }
 
     /// The token that opens the admin calls.

@@ -1,10 +1,9 @@
-// Event tab: settings, phase, entry code, backups, rehearsal, reset and deletion.
+// Event tab: settings, phase, entry code, backups, reset and deletion.
 
 import { make } from "../shared/dom.js";
 import { formatTime } from "../shared/i18n.js";
 import { JoinCode, joinImage } from "../shared/join-code.js";
 import { field } from "./dialog.js";
-import { Rehearsal } from "./rehearsal.js";
 
 /** Rules by which draws get their outside value. */
 const OUTSIDE_RULES = ['none', 'hall', 'drand', 'drand-or-hall', 'drand-or-none'];
@@ -20,7 +19,6 @@ export class Tab {
     this.event = null;
     this.backups = [];
     this.clock = null;
-    this.rehearsal = new Rehearsal(app);
     this.joinImage = make('img', { id: 'join-image', width: 240, height: 240, alt: '' });
     this.joinCode = new JoinCode((code) => {
       this.joinImage.src = joinImage(app.event, code);
@@ -37,10 +35,6 @@ export class Tab {
   opened() {
     this.joinCode.follow(this.app.state.entry_code_rotates, this.app.send);
     this.load();
-  }
-
-  render() {
-    this.rehearsal.render();
   }
 
   async load() {
@@ -65,7 +59,6 @@ export class Tab {
   translate() {
     const { event } = this;
     if (!event) return;
-    const rehearsal = event.rehearsal ? this.rehearsal.element : '';
     const trust = this.clock?.trust ?? 'steady';
     this.element.replaceChildren(
       trust === 'jumped' ? this.clockCard() : '',
@@ -74,10 +67,8 @@ export class Tab {
       this.entryCodeCard(),
       this.backupCard(),
       trust === 'new' ? this.clockCard() : '',
-      rehearsal,
       this.dangerCard(),
     );
-    this.rehearsal.render();
   }
 
   settingsForm() {

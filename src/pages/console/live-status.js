@@ -59,7 +59,7 @@ export class LiveStatus {
     this.heading.textContent = t('hall');
     const figures = [
       ['registered', state.participant_count],
-      ['phones', stats?.connections.phone],
+      ['phones', stats?.phones_connected],
       ['displays', stats?.connections.display],
       ['consoles', stats?.connections.admin],
       ['behind', stats?.behind],

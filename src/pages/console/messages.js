@@ -2,8 +2,9 @@
 
 export const messages = {
   ko: {
-    loginTitle: '추첨 관리', loginHow: '서버를 시작할 때 표시된 관리자 암호를 입력해 주세요.', token: '관리자 암호', login: '로그인',
-    logout: '로그아웃', wrongToken: '암호가 맞지 않습니다.', sections: '관리 메뉴', events: '행사 목록', rehearsal: '리허설',
+    loginTitle: '추첨 관리', loginHow: '관리자 암호를 입력해 주세요. 서버를 시작할 때 어느 파일에 있는지 표시됩니다.', token: '관리자 암호', login: '로그인',
+    logout: '로그아웃', wrongToken: '암호가 맞지 않습니다.',
+    usedLink: '이 링크는 이미 썼거나 기한이 지났습니다. 관리자 암호로 로그인해 주세요.', sections: '관리 메뉴', events: '행사 목록', rehearsal: '리허설',
     tab_show: '진행', tab_prizes: '경품', tab_people: '참가자', tab_winners: '당첨자', tab_links: '링크',
     tab_event: '행사 설정', tab_audit: '기록', phase_open: '접수 중', phase_drawing: '접수 마감 · 추첨 중', phase_closed: '종료',
     connection_connecting: '연결 중', connection_live: '연결됨', connection_polling: '느린 연결',
@@ -122,7 +123,7 @@ export const messages = {
     clockHow: (time) => `서버 시각은 ${time}입니다. 확인하기 전까지, 또는 하루 동안 시계가 고르게 갈 때까지 오래되었다는 이유로는 아무것도 지우지 않습니다.`,
     resetAllText: '참가자, 추첨 결과, 당첨자 정보를 모두 지우고 번호를 1번부터 다시 줍니다. 먼저 백업합니다.', didReset: '초기화했습니다.',
     deleteText: '이 행사의 모든 것을 지웁니다.', rehearsalTitle: '리허설 관객',
-    rehearsalHow: '이 브라우저가 휴대폰 역할을 합니다. 이 탭을 열어 두는 동안 접속이 유지됩니다.', phoneCount: '휴대폰 수', addPhones: '관객 입장',
+    rehearsalHow: '이 브라우저가 휴대폰 역할을 합니다. 이 탭을 열어 두는 동안 접속이 유지됩니다.', phoneCount: '휴대폰 수', addPhones: (count) => `시험용 휴대폰 ${count}대로 해 보기`,
     removePhones: '관객 퇴장', wipe: '리허설 기록 지우기', wipeTitle: '리허설 기록을 지울까요?',
     wipeText: '참가자와 추첨 결과를 모두 지웁니다. 경품과 설정은 남습니다.', wiped: '지웠습니다.', rehearsalWord: '리허설', simulated: '리허설',
     phonesAre: (all, live, failed) => `휴대폰 ${all}대, 접속 ${live}대${failed ? `, 실패 ${failed}대` : ''}`, audit: '기록',
@@ -137,8 +138,9 @@ export const messages = {
   },
   en: {
     loginTitle: 'The console',
-    loginHow: 'Please enter the admin token that the server printed when it started.', token: 'Admin token',
+    loginHow: 'Please enter the admin token. The server’s start says which file holds it.', token: 'Admin token',
     login: 'Log in', logout: 'Log out', wrongToken: 'This is not the token.', sections: 'Sections',
+    usedLink: 'This link was used before, or is too old. Please log in with the admin token.',
     events: 'Events', rehearsal: 'Rehearsal', tab_show: 'Show', tab_prizes: 'Prizes',
     tab_people: 'Participants', tab_winners: 'Winners', tab_links: 'Links', tab_event: 'Event',
     tab_audit: 'Audit', phase_open: 'Registration open', phase_drawing: 'Registration over · drawing',
@@ -281,7 +283,7 @@ export const messages = {
     didReset: 'Reset.', deleteText: 'Everything of this event is deleted.',
     rehearsalTitle: 'An audience to rehearse with',
     rehearsalHow: 'This browser plays the phones. They stay while this tab is open.', phoneCount: 'Phones',
-    addPhones: 'Let them in', removePhones: 'Send them home', wipe: 'Wipe the rehearsal',
+    addPhones: (count) => `Try it with ${count} simulated phones`, removePhones: 'Send them home', wipe: 'Wipe the rehearsal',
     wipeTitle: 'Wipe the rehearsal?', wipeText: 'Clears participants and draws. Prizes and settings stay.',
     wiped: 'Wiped.', rehearsalWord: 'REHEARSAL', simulated: 'Rehearsal',
     phonesAre: (all, live, failed) => `${all} phones, ${live} connected${failed ? `, ${failed} failed` : ''}`,

@@ -8,6 +8,7 @@
 import { digits, make } from "../shared/dom.js";
 import { Draws } from "./draws.js";
 import { LiveStatus } from "./live-status.js";
+import { Rehearsal } from "./rehearsal.js";
 import { Stages } from "./stages.js";
 
 /** Pause of the button after a step. */
@@ -79,6 +80,7 @@ export class Tab {
     this.ownCount = null;
     this.liveStatus = new LiveStatus(app);
     this.draws = new Draws(app);
+    this.rehearsal = new Rehearsal(app);
     this.element = this.build();
     this.renderModes();
     app.listeners.add(({ type }) => {
@@ -116,7 +118,7 @@ export class Tab {
         make('div', { className: 'row' }, this.stepButton, this.announceButton, this.fallbackButton, this.cancelButton),
       ),
       make('section', { className: 'card list' }, prizes, this.list),
-      make('div', { className: 'status-column' }, this.liveStatus.element, this.stages.element),
+      make('div', { className: 'status-column' }, this.rehearsal.element, this.liveStatus.element, this.stages.element),
       this.draws.element,
     );
   }
@@ -317,6 +319,8 @@ export class Tab {
     for (const [key, label] of Object.entries(this.labels)) label.textContent = this.app.t(key);
     this.renderCurrent();
     this.renderStep();
+    this.rehearsal.element.hidden = !this.app.state.rehearsal;
+    this.rehearsal.render();
     this.liveStatus.render();
     this.stages.render();
     this.draws.render();

@@ -64,8 +64,10 @@ pub struct Figures {
     pub draw_count: usize,
     /// Open sockets.
     pub connection_count: u32,
-    /// Open sockets by role.
+    /// Open sockets by role. Who only watches has a phone's socket too.
     pub connections: ConnectionsByRole,
+    /// Numbers that have an open socket. The tabs of one phone count once.
+    pub phones_connected: usize,
     /// Sockets whose outbox holds frames.
     pub behind: u32,
     /// Sockets closed for being too slow.
