@@ -276,8 +276,8 @@ pub async fn login(mut request: ApiRequest) -> HttpResult {
 /// `POST /admin/logout`: ends the login, so that a copy of its cookie opens nothing either, and
 /// makes the browser forget it.
 pub async fn logout(request: ApiRequest) -> HttpResult {
-    if let Some(login) = request.login() {
-        end_login(&request.app, login).await?;
+    if let Some(held) = request.login() {
+        end_login(&request.app, held).await?;
     }
     with_login_cookie(success("{}", "logged out")?, "", 0)
 }
@@ -286,9 +286,9 @@ pub async fn logout(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 503 where that cannot be stored.
-async fn end_login(app: &Arc<App>, login: Login) -> Result<bool, HttpError> {
+async fn end_login(app: &Arc<App>, held: Login) -> Result<bool, HttpError> {
     let app = Arc::clone(app);
-    let ended = run_blocking(move || app.revoked_logins.revoke(login, app.clock.now())).await?;
+    let ended = run_blocking(move || app.revoked_logins.revoke(held, app.clock.now())).await?;
     let ended = ended.and_then(|ended| ended.inspect_err(|error| tracing::error!(%error, "a log-out is not stored")).ok());
     Ok(ended.ok_or(Rejection::NotDurable)?)
 }
