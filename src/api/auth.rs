@@ -153,19 +153,7 @@ impl ApiRequest {
 
     /// The caller's credential; links of `room` count.
     async fn require_of(&self, room: Option<&Room>, level: AccessLevel) -> Result<Credential, HttpError> {
-        let (admin_token, tokens) = (&self.app.admin_token, &self.app.tokens);
-        let presented = match self.bearer() {
-            Some(token) => {
-                let snapshot = room.map(Room::snapshot);
-                Presented::Token(verify(admin_token, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
-            }
-            None if self.has_login() => {
-                let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
-                Presented::Cookie { from_own_page: only_reads || self.is_from_own_page() }
-            }
-            None => Presented::Nothing,
-        };
-        match check_presented(self.app.settings.http.open, presented, level) {
+        match check_presented(self.app.settings.http.open, self.presented(room), level) {
             Ok(credential) => Ok(credential),
             Err(AuthError::Missing) => Err(HttpError::unauthorized()),
             Err(AuthError::WrongToken) => {
@@ -185,21 +173,32 @@ impl ApiRequest {
     /// # Errors
     /// 401 without such a credential.
     pub async fn require_role(&self, room: &Room, role: Role) -> Result<(), HttpError> {
-        let (admin_token, tokens) = (&self.app.admin_token, &self.app.tokens);
-        let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
-        let is_allowed = self.app.settings.http.open
-            || match self.bearer() {
-                Some(token) => {
-                    let credential = verify(admin_token, tokens, Some(&room.snapshot().event), token);
-                    credential.is_some_and(|credential| credential.allows_role(role))
-                }
-                None => self.has_login() && (only_reads || self.is_from_own_page()),
-            };
-        if is_allowed {
+        let is_allowed = match self.presented(Some(room)) {
+            Presented::Token(credential) => credential.is_some_and(|credential| credential.allows_role(role)),
+            Presented::Cookie { from_own_page } => from_own_page,
+            Presented::Nothing => false,
+        };
+        if is_allowed || self.app.settings.http.open {
             return Ok(());
         }
         delay_wrong_token().await;
         Err(HttpError::unauthorized())
+    }
+
+    /// The credentials that the caller presents; links of `room` count.
+    fn presented(&self, room: Option<&Room>) -> Presented {
+        match self.bearer() {
+            Some(token) => {
+                let snapshot = room.map(Room::snapshot);
+                let event = snapshot.as_deref().map(|snapshot| &snapshot.event);
+                Presented::Token(verify(&self.app.admin_token, &self.app.tokens, event, token))
+            }
+            None if self.has_login() => {
+                let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
+                Presented::Cookie { from_own_page: only_reads || self.is_from_own_page() }
+            }
+            None => Presented::Nothing,
+        }
     }
 
     /// Returns whether the request carries a login that is still valid.
