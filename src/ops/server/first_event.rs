@@ -3,15 +3,13 @@
 //! The demonstration is a rehearsal, so that its console offers simulated phones and every page
 //! says what it is. An event that the operator names may become a real one and is none.
 
-use crate::base::digest::sha256;
 use crate::base::durable_file;
-use crate::base::image_name;
+use crate::base::image_name::ImageName;
 use crate::draw::fact::Settings;
 use crate::draw::{EventId, Mode, Prize, PrizeId};
 use crate::ops::config::Config;
 use crate::ops::config::table::DEMO_EVENT;
 use crate::ops::server::demo;
-use data_encoding::HEXLOWER;
 use std::path::Path;
 
 /// The first event, not yet opened.
@@ -66,9 +64,9 @@ impl FirstEvent {
 
 /// Writes a picture under the name of its content; returns its path on this server.
 fn store(images: &Path, picture: &[u8]) -> Option<String> {
-    let name = format!("{}.webp", HEXLOWER.encode(&sha256(picture)));
-    match durable_file::write(&images.join(&name), picture) {
-        Ok(()) => Some(format!("{}{name}", image_name::PATH)),
+    let name = ImageName::of(picture, "webp");
+    match durable_file::write(&images.join(name.as_str()), picture) {
+        Ok(()) => Some(name.path()),
         Err(error) => {
             tracing::warn!(%error, "a picture of the demonstration is left out");
             None
@@ -79,7 +77,6 @@ fn store(images: &Path, picture: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::image_name::ImageName;
     use crate::ops::config::{self, Invocation};
     use std::ffi::OsString;
 
