@@ -83,6 +83,14 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
+/// Opens the console, and makes a link to a stage there.
+async fn open_console_with_stage_link<'b>(browser: &'b Browser, server: &TestServer) -> (Page<'b>, String) {
+    let host = open_console(browser, server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.open_tab("links").await;
+    let stage_link = host.make_link("display").await;
+    (host, stage_link)
+}
+
 #[tokio::test]
 async fn phones_behind_slow_networks_and_the_stage_show_the_winners_at_one_instant() {
     let server = TestServer::start().await;
@@ -94,9 +102,7 @@ async fn phones_behind_slow_networks_and_the_stage_show_the_winners_at_one_insta
     // So that there are people left for each draw.
     server.register_many(draws as u64).await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let stage = open_noted(&browser, Screen::Projector, &stage_link).await;
     stage.until_state("lobby").await;
     host.open_tab("show").await;
@@ -245,9 +251,7 @@ async fn each_screen_has_its_own_part_of_the_show() {
     server.register_many(3).await;
     server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let lead = browser.open(Screen::Projector, &stage_link).await;
     lead.until_state("lobby").await;
     host.open_tab("show").await;
@@ -282,9 +286,7 @@ async fn a_second_screen_does_not_end_the_suspense() {
     server.open_event().await;
     server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let stage = browser.open(Screen::Projector, &stage_link).await;
     stage.until_state("lobby").await;
     let phone = browser.open(Screen::Phone, &server.page(&format!("/lottery/waiting?event={EVENT}"))).await;
@@ -316,9 +318,7 @@ async fn a_host_steers_every_stage_and_announces_early_only_by_holding() {
     server.register_many(3).await;
     server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let stages = [browser.open(Screen::Projector, &stage_link).await, browser.open(Screen::Projector, &stage_link).await];
     for stage in &stages {
         stage.until_state("lobby").await;
