@@ -18,7 +18,7 @@ pub const DETAILS_NEED_PROOF: &str = "정보가 전송되지 않았습니다. QR
 /// Reads a body or message; in open mode also one with texts in place of numbers.
 ///
 /// # Errors
-/// What is wrong with it as it came.
+/// The fault of the body as it came.
 pub fn read<T>(open: bool, body: &[u8], parse: impl Fn(&[u8]) -> Result<T, Invalid>) -> Result<T, Invalid> {
     parse(body).or_else(|invalid| {
         let corrected = if open { numbers_from_texts(body) } else { None };

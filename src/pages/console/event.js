@@ -80,7 +80,7 @@ export class Tab {
    * stays as it is, whatever another operator does.
    */
   renderSettings() {
-    const { event, settings } = this;
+    const { settings } = this;
     if (settings?.language === language) {
       const isEdited = ({ name, value }) => value() !== settings.shown.get(name);
       const fresh = this.settingsForm();
@@ -96,7 +96,7 @@ export class Tab {
       if (each.value() === settings.shown.get(each.name)) continue;
       Object.assign(next.fields[place].input, { value: each.input.value, checked: each.input.checked });
     }
-    this.settings = { ...next, language, event };
+    this.settings = { ...next, language };
     this.element.replaceChildren(this.above, next.element, this.below);
   }
 
