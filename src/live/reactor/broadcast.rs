@@ -260,15 +260,31 @@ mod tests {
     #[test]
     fn a_new_epoch_restarts_the_count_of_frames() {
         let mut test = TestRoom::open(patient_limits(), 1);
-        test.publish("1");
+        test.publish_with("1", |snapshot| snapshot.event.epoch = Epoch([7; 8]), |_| {});
         let mut phone = test.phone();
         let restore = |snapshot: &mut Snapshot| {
-            snapshot.event.epoch = Epoch([7; 8]);
+            snapshot.event.epoch = EPOCH;
             snapshot.ring = Default::default();
         };
         test.publish_with("restored", restore, |_| {});
-        phone.expect(&["restored"]);
+        test.publish("1 again");
+        phone.expect(&["restored", "1 again"]);
         phone.send_text("number 3 0");
-        phone.expect(&["identified", &sync(0, Role::Phone, Some(3))]);
+        // Frame 1 of this epoch is not sent twice, although the phone joined at a frame 1.
+        phone.expect(&["identified", &sync(1, Role::Phone, Some(3))]);
+    }
+
+    #[test]
+    fn a_change_without_a_frame_leaves_a_phone_the_frames_that_it_missed() {
+        let mut test = TestRoom::open(patient_limits(), 1);
+        test.publish("1");
+        let mut phone = test.phone();
+        let ring = test.room.snapshot().ring.clone();
+        test.publish_with("", |snapshot| snapshot.ring = ring, |publication| publication.frames = Default::default());
+        // Once this is answered, the reactor has the change.
+        phone.send_text("hello");
+        phone.expect(&["echo hello"]);
+        phone.send_text("number 3 0");
+        phone.expect(&["identified", "1", &sync(1, Role::Phone, Some(3))]);
     }
 }
