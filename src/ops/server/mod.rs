@@ -7,6 +7,7 @@
 
 pub mod core;
 pub mod demo;
+pub mod edge;
 pub mod first_event;
 pub mod listeners;
 pub mod watchdog;
@@ -25,6 +26,8 @@ use crate::backup::thread::{BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
+use crate::edge::nats::NatsError;
+use crate::edge::origin::OriginThread;
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
@@ -80,8 +83,10 @@ pub enum StartError {
     AdminToken(#[from] AdminTokenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
-    Threads(#[source] io::Error),
+    Threads(#[from] io::Error),
 }
 
 impl StartError {
@@ -103,6 +108,8 @@ pub struct Server {
     sequencer: SequencerThread,
     backups: BackupThread,
     drand: DrandThread,
+    /// Serves edges, where there is a way to them.
+    origin: Option<OriginThread>,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -125,7 +132,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
     let core = Core::start(config, &admin_token.secret, storage)?;
-    serve(config, listeners, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
+    serve(config, listeners, connections_max, core, admin_token, certificates)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
@@ -159,11 +166,10 @@ fn serve(
     core: Core,
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
-) -> io::Result<Server> {
+) -> Result<Server, StartError> {
     let in_use = images_in_use(Arc::clone(&core.directory));
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
-    let drand =
-        DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
+    let drand = start_drand(config, &core)?;
     let (requests, stopping) = (Arc::new(RequestMetrics::new(ROUTES)), CancellationToken::new());
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
@@ -184,6 +190,7 @@ fn serve(
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
+        has_rival: AtomicBool::new(false),
         durable: core.durable,
         clock: core.clock,
         backups: backups.handle(),
@@ -206,11 +213,14 @@ fn serve(
     let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
     let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
-    if let Some(certificates) = &mut certificates {
-        certificates.start()?;
-    }
+    certificates.as_mut().map(Certificates::start).transpose()?;
+    let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
     app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, admin_token, metrics, certificates })
+    Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, origin, admin_token, metrics, certificates })
+}
+
+fn start_drand(config: &Config, core: &Core) -> io::Result<DrandThread> {
+    DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())
 }
 
 /// The search for the address by which phones reach the server.
@@ -287,6 +297,7 @@ impl Server {
             certificates.stop();
         }
         self.acceptor.stop();
+        self.origin.into_iter().for_each(OriginThread::stop);
         self.workers.begin_stop();
         self.app.reactors.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
         self.workers.stop();
