@@ -24,6 +24,7 @@ use crate::api::routes::{ROUTER, ROUTES};
 use crate::backup::thread::{BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
+use crate::base::refreshed::Refreshed;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
@@ -61,6 +62,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections, at most, where neither the settings nor the limits of the process say less.
 const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// Age up to which the address for phones counts as the present one.
+const JOIN_BASE_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// The reason for which the server did not start.
 #[expect(missing_docs, reason = "the messages say what failed")]
@@ -171,6 +175,7 @@ fn serve(
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
         join_base: join_base(config, main.clone()),
+        qr_codes: Default::default(),
         settings,
         admin_token: admin_token.secret.clone(),
         directory: core.directory,
@@ -213,10 +218,10 @@ fn serve(
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, admin_token, metrics, certificates })
 }
 
-/// The search for the address by which phones reach the server.
-fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Box<dyn Fn() -> JoinBase + Send + Sync> {
+/// The address by which phones reach the server, found anew for a request that comes a second later.
+fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Refreshed<JoinBase> {
     let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
-    Box::new(move || lan::join_base(&listening, scheme, domain.as_deref()))
+    Refreshed::new(JOIN_BASE_AGE_MAX, move || lan::join_base(&listening, scheme, domain.as_deref()))
 }
 
 /// Opens the local port for metrics.
@@ -234,7 +239,7 @@ impl Server {
 
     /// The address by which phones reach it, without a path.
     pub fn join_base(&self) -> String {
-        (self.app.join_base)().address
+        self.app.join_base.get().address.clone()
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.
