@@ -2,9 +2,9 @@
 //! `api/assets.rs` includes, and collects the licences of all packages for `ops/licences.rs`.
 //!
 //! Cargo runs it before it compiles the crate. One hash over all files names the folder they are
-//! served from: a part's import stays inside one version, and browsers may cache it for ever. Code is not minified, so that it stays readable where it runs. Only lines that hold
-//! nothing but a comment are dropped, since prose compresses badly: they were a sixth of what a
-//! phone loads.
+//! served from: a part's import stays inside one version, and browsers may cache it for ever. Code
+//! is not minified, so that it stays readable where it runs. Only lines that hold nothing but a
+//! comment are dropped, since prose compresses badly: they were a sixth of what a phone loads.
 
 mod bundle;
 mod notices;

@@ -1,14 +1,14 @@
 //! Joins the modules of a page into one script, and its style sheets into one.
 //!
-//! A phone asks for each file in a request of its own, and a dozen of them cost the server more than
-//! its registration. A module becomes a function that returns its exports, so that no name of one
-//! meets a name of another. A module that a page imports only later, with `import("./part.js")`, is
-//! a part: it is served under its own name, with what it alone imports, and takes the rest from the
-//! page's script. So each module runs once.
+//! A phone asks for each file in a request of its own, and a dozen of them cost the server more
+//! than its registration. A module becomes a function that returns its exports, so that no name of
+//! one meets a name of another. A module that a page imports only later, with
+//! `import("./part.js")`, is a part: it is served under its own name, with what it alone imports,
+//! and takes the rest from the page's script. So each module runs once.
 //!
-//! It reads lines and no syntax: what the sources do not need is refused, and the build fails. These
-//! are re-exports, exports that change their value, cycles, and imports over several lines. Must not
-//! know what any page does.
+//! It reads lines and no syntax: what the sources do not need is refused, and the build fails.
+//! These are re-exports, exports that change their value, cycles, and imports over several lines.
+//! Must not know what any page does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -194,7 +194,8 @@ fn declared(declaration: &str) -> Option<&str> {
     (end > 0).then(|| &rest[..end])
 }
 
-/// What `import NAMES from "FILE";` takes, as the pattern of a constant, and the file's name.
+/// The names that `import NAMES from "FILE";` takes, as the pattern of a constant, and the file's
+/// name.
 fn parse_import(module: &str, line: &str) -> (String, String) {
     let parts =
         line.strip_prefix("import ").and_then(|rest| rest.strip_suffix("\";")).and_then(|rest| rest.split_once(" from \""));
