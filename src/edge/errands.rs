@@ -43,6 +43,10 @@ pub async fn run(shared: &Shared, reactors: &Reactors, errand: Errand) {
             };
             reactors.act(peer, action);
         }
+        Task::Report { message } => {
+            // It is one of a sample.
+            let _ = shared.ask_message(&event, token.as_ref(), message).await;
+        }
         Task::Refresh { number } => refresh(shared, reactors, &event, token, number).await,
     }
 }

@@ -8,13 +8,14 @@
 use crate::api::app::App;
 use crate::api::long_poll::personal_sync;
 use crate::api::phone::with_private_view;
+use crate::api::turn_meter::TurnMeters;
 use crate::draw::{Actor, Command, DrawId, Number, Registration};
 use crate::edge::event_of;
 use crate::edge::update::{pack, text};
 use crate::live::Role;
 use crate::live::room::{Room, Snapshot};
 use crate::sequencer::inbox::{Accepted, Rejection, Request, Responder};
-use crate::wire::message::{ImHere, Message, SubmitWinnerInfo};
+use crate::wire::message::{ImHere, Message, SubmitWinnerInfo, Turned};
 use crate::wire::parse::Invalid;
 use crate::wire::reply::{self, Acknowledged};
 use crate::wire::request::{self, ContactBody};
@@ -50,6 +51,7 @@ pub async fn answer(app: &App, subject: &str, headers: &HeaderMap, message: &[u8
         (Ok(Message::SubmitWinnerInfo(info, contact)), of) => {
             frames(&[submit_details(app, &room, of.as_ref(), info, contact).await])
         }
+        (Ok(Message::Turned(turned)), Some(of)) => report_turn(app, &snapshot, &of, &turned),
         _ => status(StatusCode::UNPROCESSABLE_ENTITY),
     }
 }
@@ -70,6 +72,16 @@ fn identified(app: &App, room: &Room, snapshot: &Snapshot, of: &Registration) ->
     headers.insert("session", data_encoding::HEXLOWER.encode(&of.session.0));
     let body = pack(&mut headers, &[frame], Some(&own));
     (headers, body)
+}
+
+/// Takes a sampled phone's report of the moment at which it showed the winners.
+fn report_turn(app: &App, snapshot: &Snapshot, of: &Registration, turned: &Turned) -> (HeaderMap, Bytes) {
+    let (event, draw) = (&snapshot.event, DrawId(turned.draw_id));
+    let is_planned = event.draw(draw).is_some_and(|draw| draw.announced_at.is_some() && draw.show_at.is_some());
+    if is_planned && TurnMeters::is_sampled(of.number, draw, event.participant_count()) {
+        app.turns.report(&event.id, draw, of.number, turned.late_ms);
+    }
+    status(StatusCode::OK)
 }
 
 async fn report_arrival(app: &App, room: &Room, of: Option<&Registration>, here: &ImHere) -> Bytes {

@@ -3,7 +3,7 @@
 use crate::api::auth::is_same_secret;
 use crate::api::metrics::text::{Kind, MetricsText};
 use crate::base::secret::Secret;
-use crate::edge::shared::Edge;
+use crate::edge::app::Edge;
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, with_type};
 use crate::live::Role;

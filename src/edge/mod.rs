@@ -9,7 +9,8 @@
 //! An edge holds phones and nothing else: no journal, no key, nothing that is not announced. Its
 //! [`link`] applies updates to a [`mirror`] per event, and hands frames to reactors of its own.
 //! What the mirror cannot answer goes to the origin ([`shared`]). [`routes`] and [`socket`] are the
-//! doors of its phones, and [`clock`] is the origin's clock, by which phones show winners.
+//! doors of its phones, [`public_answers`] are asked for once, and [`clock`] is the origin's clock,
+//! by which phones show winners.
 //!
 //! NATS carries only what can be asked for again: a gap, another epoch, a slow consumer or a
 //! reconnect makes an edge ask for the frames it missed. No other module knows NATS ([`nats`]).
@@ -21,6 +22,7 @@
 //! | `ld.origin` | origin | origins | one that hears another falls silent ([`rival`]) |
 //! | `ld.EVENT.ask` | edge | origin | a phone's call or message, with the phone's credential |
 
+pub mod app;
 pub mod ask;
 pub mod clock;
 pub mod errands;
@@ -30,6 +32,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod nats;
 pub mod origin;
+pub mod public_answers;
 pub mod rival;
 pub mod routes;
 pub mod shared;

@@ -62,7 +62,7 @@ struct Identity {
 /// Returns whether a text is an address of NATS, or several with commas between.
 pub fn is_address(text: &str) -> bool {
     let has_scheme = |part: &str| ["nats://", "tls://"].iter().any(|scheme| part.starts_with(scheme));
-    text.split(',').all(|part| has_scheme(part) && part.parse::<ServerAddr>().is_ok())
+    text.split(',').all(|part| has_scheme(part) && part.parse::<ServerAddr>().is_ok_and(|server| !server.host().is_empty()))
 }
 
 /// Opens the connection in the background, within a runtime. Never waits for the server.

@@ -246,7 +246,7 @@ impl Outlet {
             frames: frames.map(|frames| frames.cloned().collect()).unwrap_or_default(),
             sync: Some(snapshot.sync[Role::Phone].clone()),
             standing: if snapshot.event.phase == Phase::Closed { Standing::Closed } else { Standing::Going },
-            address: (self.server.app.join_base)().address,
+            address: self.server.app.join_base.get().address.clone(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The guard against two origins: each says each second that it is there, and one that hears another
-//! serves no edge.
+//! The guard against two origins: each says each second that it is there, and one that hears
+//! another serves no edge.
 //!
 //! Two origins have two journals, and would give two phones the same number. Neither can know which
 //! one is right, so both fall silent and say so, until one has been gone for some seconds. After a

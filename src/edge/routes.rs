@@ -9,16 +9,18 @@ use crate::api::long_poll::{self, Answer};
 use crate::api::{assets, health, old_clients, pages};
 use crate::base::chance;
 use crate::draw::EventId;
-use crate::edge::shared::{Ask, Edge};
+use crate::edge::app::Edge;
+use crate::edge::shared::Ask;
+use crate::edge::update::Position;
 use crate::edge::{NO_EVENT, REQUEST_HEADERS, metrics, socket};
 use crate::http::request::RequestContext;
-use crate::http::response::{HttpError, HttpResult, empty, json, success};
+use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, json, success};
 use crate::http::router::{Route, Router};
 use crate::routes;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{HeaderValue, LOCATION};
+use hyper::header::{ETAG, HeaderValue, LOCATION};
 use serde::Deserialize;
 
 /// The router of an edge.
@@ -54,10 +56,10 @@ pub static ROUTES: &[Route<Edge>] = routes![
     Prefixed POST "/winner-info" => pass_on,
     Prefixed POST "/claim.svg" => pass_on,
     Prefixed GET "/state" => state,
-    Prefixed GET "/results" => pass_on,
+    Prefixed GET "/results" => results,
     Prefixed GET "/proof" => pass_on,
     Prefixed GET "/proof/path" => pass_on,
-    Prefixed GET "/images/{name}" => pass_on,
+    Prefixed GET "/images/{name}" => image,
     Prefixed GET "/join" => pass_on,
     Prefixed GET "/ws/{event_id}" => socket::connect,
     Both GET "/admin/{a}" => refuse,
@@ -106,6 +108,36 @@ pub async fn refuse(request: RequestContext<Edge>) -> HttpResult {
 fn origin_address(request: &RequestContext<Edge>) -> Result<String, HttpError> {
     let address = request.app.shared.origin.borrow().address.clone();
     if address.is_empty() { Err(HttpError::overloaded()) } else { Ok(address) }
+}
+
+/// `GET /results`: asked of the origin once per frame.
+pub async fn results(request: RequestContext<Edge>) -> HttpResult {
+    let event = request.query("event_id").unwrap_or_default().into_owned();
+    let Some(room) = request.app.shared.directory.find(&event) else { return pass_on(request).await };
+    let snapshot = room.snapshot();
+    let at = Position { epoch: snapshot.event.epoch, seq: snapshot.ring.last_seq() };
+    public(&request, &event, &format!("/results?event_id={event}"), Some(at)).await
+}
+
+/// `GET /images/{name}`: asked of the origin once, since its name is of its content.
+pub async fn image(request: RequestContext<Edge>) -> HttpResult {
+    public(&request, NO_EVENT, &format!("/images/{}", request.param(0)), None).await
+}
+
+/// An answer that is the same for every phone.
+async fn public(request: &RequestContext<Edge>, event: &str, path: &str, at: Option<Position>) -> HttpResult {
+    let mut headers = HeaderMap::new();
+    headers.insert("method", "GET");
+    headers.insert("path", format!("{}{path}", ROUTER.prefix));
+    let ask = || request.app.shared.ask(Ask { event, headers, body: Bytes::new() });
+    let response = request.app.public_answers.get(path, at, ask).await?.into_response();
+    let tag = response.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+    if !tag.is_some_and(|tag| assets::is_held(&request.head.headers, tag)) {
+        return Ok(response);
+    }
+    let (mut head, _) = response.into_parts();
+    head.status = StatusCode::NOT_MODIFIED;
+    Ok(HttpResponse::from_parts(head, Default::default()))
 }
 
 /// Passes a phone's call on to the origin, with the phone's own credential.

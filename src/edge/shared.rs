@@ -6,14 +6,12 @@
 
 use crate::base::chance;
 use crate::base::clock::monotonic_ms;
-use crate::base::secret::Secret;
 use crate::draw::{EventId, Number, SessionId, Timestamp};
 use crate::edge::clock::OriginClock;
 use crate::edge::update::{Position, text};
 use crate::edge::{ASK_TIME_MAX, MESSAGE, RESPONSE_HEADERS, subject};
 use crate::http::response::{HttpError, HttpResponse, empty};
 use crate::live::PeerId;
-use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
@@ -23,8 +21,7 @@ use hyper::StatusCode;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{mpsc, watch};
 
 /// Time that an answer waits for the edge to have the frames that it rests on.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
@@ -51,20 +48,6 @@ pub struct Shared {
     pub errands: mpsc::Sender<Errand>,
     /// Phones that have proved their number here.
     phones: Mutex<HashMap<EventId, HashMap<Number, ProvedPhone>>>,
-}
-
-/// An edge's application, as its handlers reach it.
-pub struct Edge {
-    /// The state that the threads share.
-    pub shared: Arc<Shared>,
-    /// The threads that own the sockets.
-    pub reactors: Reactors,
-    /// The token that opens the metrics.
-    pub metrics_token: Option<Secret>,
-    /// One permit per long-poll.
-    pub long_polls: Semaphore,
-    /// Cancelled once, when the edge stops.
-    pub stopping: CancellationToken,
 }
 
 /// The origin, as an edge knows it.
@@ -112,6 +95,8 @@ pub enum Task {
     Message { peer: PeerId, message: Bytes },
     /// Prove the token's number for this peer. `since` is where its earlier connection ended.
     Identify { peer: PeerId, message: Bytes, since: Option<Position> },
+    /// Send the message to the origin; nobody waits for an answer.
+    Report { message: Bytes },
     /// Send the sockets of this number a newer state of their own.
     Refresh { number: Number },
 }
@@ -127,6 +112,7 @@ pub struct Ask<'a> {
 }
 
 /// The origin's answer.
+#[derive(Clone, Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,

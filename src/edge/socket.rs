@@ -5,8 +5,10 @@
 //! consoles have nothing here, and are refused as a socket with a wrong token is.
 
 use crate::api::long_poll::{Answer, parse_since};
-use crate::draw::{EventId, Number};
-use crate::edge::shared::{AskError, Edge, Errand, OwnPart, Shared, Task};
+use crate::api::turn_meter::TurnMeters;
+use crate::draw::{DrawId, EventId, Number};
+use crate::edge::app::Edge;
+use crate::edge::shared::{AskError, Errand, OwnPart, Shared, Task};
 use crate::edge::update::Position;
 use crate::http::request::RequestContext;
 use crate::http::response::HttpResult;
@@ -105,6 +107,21 @@ impl EdgeMessages {
     }
 }
 
+impl EdgeMessages {
+    /// Passes the report of a sampled phone on. Nothing answers, since nothing depends on it.
+    fn report_turn(&self, speaker: &PeerContext<'_>, draw: DrawId, message: &[u8]) -> Action {
+        let (event, session) = (&speaker.room.id, speaker.snapshot.event.session);
+        let participants = self.shared.handed_out.borrow().get(event).map_or(0, |(_, participants)| *participants);
+        let sampled = |number: &Number| TurnMeters::is_sampled(*number, draw, participants);
+        let token = speaker.number.filter(sampled).and_then(|number| self.shared.token_of(event, session, number));
+        if token.is_some() {
+            let task = Task::Report { message: Bytes::copy_from_slice(message) };
+            self.post(Errand { event: event.clone(), token, task });
+        }
+        Action::Nothing
+    }
+}
+
 impl MessageHandler for EdgeMessages {
     fn state_sync(&self, snapshot: &Snapshot, role: Role, number: Option<Number>) -> Bytes {
         let (public, event) = (&snapshot.sync[role], &snapshot.event);
@@ -133,7 +150,7 @@ impl MessageHandler for EdgeMessages {
                 self.post(Errand { event: speaker.room.id.clone(), token: Some(token.into()), task })
             }
             Ok(Message::ImHere(_) | Message::SubmitWinnerInfo(..)) => self.pass_on(speaker, message),
-            Ok(Message::Turned(_)) => Action::Nothing,
+            Ok(Message::Turned(turned)) => self.report_turn(speaker, DrawId(turned.draw_id), message),
             Ok(Message::Auth(_) | Message::JoinCode | Message::DrawComplete(_) | Message::Stage(_)) => {
                 Action::Reply(reply::error("FORBIDDEN", "this is not a phone's to say"))
             }

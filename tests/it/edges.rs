@@ -132,7 +132,15 @@ async fn phones_on_edges_and_at_the_origin_get_the_same_frames_once_and_in_order
         assert_eq!(by_socket["you"]["won"], winners.contains(&phone.number));
     }
     assert_eq!(edges[0].socket(EVENT, "?token=nonsense").await.closed().await, 4401);
-    assert_eq!(edges[0].socket("no-such-event", "").await.closed().await, 4404);
+    // Sure of it once it has heard the origin for a while: phones do not come again.
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let code = edges[0].socket("no-such-event", "").await.closed().await;
+        assert!(code == 4404 || code == 1013 && Instant::now() < deadline, "{code}");
+        if code == 4404 {
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@
 //! It keeps nothing on its disk but a certificate that it orders itself. It starts without NATS and
 //! without an origin, and serves once it has heard of one.
 
+use crate::edge::app::Edge;
 use crate::edge::link::{Link, LinkThread};
+use crate::edge::public_answers::PublicAnswers;
 use crate::edge::routes::{ROUTER, ROUTES};
-use crate::edge::shared::Edge;
 use crate::edge::socket::EdgeMessages;
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
@@ -55,6 +56,7 @@ pub fn start(config: &Config) -> Result<EdgeServer, StartError> {
         shared: Arc::clone(&shared),
         reactors: reactors.clone(),
         metrics_token: config.app.metrics_token.clone(),
+        public_answers: PublicAnswers::default(),
         long_polls: Semaphore::new(config.app.long_polls_max),
         stopping: stopping.clone(),
     });
