@@ -24,13 +24,13 @@ pub async fn ready(request: ApiRequest) -> HttpResult {
 }
 
 fn readiness(takes_work: bool, is_durable: bool, has_rival: bool) -> HttpResult {
-    let (code, message) = match (takes_work, is_durable, has_rival) {
+    let rival = "another origin publishes to the same edges: stop one of the two";
+    let not_ready = match (takes_work, is_durable, has_rival) {
         (true, true, false) => return Ok(json(StatusCode::OK, r#"{"status":"ready"}"#)),
-        (false, ..) => ("OVERLOADED", "the server is starting or stopping"),
-        (true, false, _) => ("NOT_DURABLE", "the journal cannot be written"),
-        (true, true, true) => ("TWO_ORIGINS", "another origin publishes to the same edges: stop one of the two"),
+        (false, ..) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is starting or stopping"),
+        (true, false, _) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", "the journal cannot be written"),
+        (true, true, true) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "TWO_ORIGINS", rival),
     };
-    let not_ready = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, code, message);
     Err(HttpError { retry_after: Some(2), ..not_ready })
 }
 
