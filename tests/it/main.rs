@@ -36,6 +36,7 @@ mod launch;
 mod links;
 mod load;
 mod load_honesty;
+mod load_protocols;
 mod load_scenarios;
 mod logs;
 mod lost_numbers;

@@ -8,6 +8,7 @@ use super::socket::{self, Received, Socket, drop_in_storm, position, receive, re
 use crate::answers::{CheckedWinner, DrawResult, Results, Standby, Started};
 use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
+use crate::client::protocol::Call;
 use crate::measure::clock::Rng;
 use crate::measure::draw_record::{DrawRecord, Step, WINNERS};
 use crate::measure::latency::Wait;
@@ -46,6 +47,16 @@ pub type CompleteRequest = (Option<u32>, oneshot::Sender<Option<Vec<u32>>>);
 
 /// Drives every draw, as the host; `display` is `None` without sockets.
 pub async fn drive_draws(run: Rc<Run>, display: Option<mpsc::Sender<CompleteRequest>>) {
+    if !run.target.protocol.socket.has_greeting {
+        // Without a greeting nobody can tell which frame is the first that is due to a socket.
+        let all_open = async {
+            while run.recorder().connections.never_opened() > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // A socket that never opens is judged by itself.
+        let _ = timeout(ANSWER_MAX, all_open).await;
+    }
     for ((from, interval), index) in run.scenario.each_draw().zip(0..) {
         if run.ended.is_cancelled() {
             return;
@@ -101,10 +112,9 @@ async fn drive_draw(
 async fn probe(run: &Run, index: usize, revealed: Option<DrawResult>) {
     let Some((draw, winner)) = revealed.and_then(|draw| Some((draw.draw_id, *draw.winners.first()?))) else { return };
     let target = &run.target;
-    let path = target.path(&format!("/check-winner?event_id={}&draw_number={winner}", target.event));
-    let checked: Option<CheckedWinner> = Request::get(target, path).send().await.ok();
-    let path = target.path(&format!("/results?event_id={}", target.event));
-    let results: Option<Results> = Request::get(target, path).send().await.ok();
+    let check = Request::call(target, Call::CheckWinner, json!({"draw_number": winner}));
+    let checked: Option<CheckedWinner> = check.send().await.ok();
+    let results: Option<Results> = Request::call(target, Call::Results, json!({})).send().await.ok();
     let mut recorder = run.recorder();
     let now_us = recorder.clock.now_us();
     if recorder.plan[index].announceable_us(&recorder.display.spans).is_none_or(|at_us| at_us <= now_us) {
@@ -142,8 +152,11 @@ async fn complete(run: &Run, index: usize, draw: Option<u32>, planned: Duration,
     recorder.plan[index].completed = winners;
 }
 
-/// Completes the draw as the host; no socket receives the announcement.
+/// Completes the draw as the host, where no display does.
 async fn complete_without_display(run: &Run, index: usize, draw: Option<u32>, planned: Duration) {
+    if let Some(draw) = draw.filter(|_| run.scenario.sockets.is_some()) {
+        run.recorder().ledger.draws.entry(draw).or_default().completed_us = Some(micros(planned.max(run.clock.now())));
+    }
     let answer: Option<DrawResult> = step(run, index, Step::Complete, planned, json!({})).await;
     if let Some((draw, answer)) = draw.zip(answer) {
         let mut recorder = run.recorder();
@@ -153,16 +166,24 @@ async fn complete_without_display(run: &Run, index: usize, draw: Option<u32>, pl
 }
 
 async fn step<T: DeserializeOwned>(run: &Run, index: usize, step: Step, planned: Duration, body: Value) -> Option<T> {
-    let (wait, path) = match step {
-        Step::Standby => (Wait::Standby, "draw/standby"),
-        Step::Start => (Wait::Start, "draw/start-animation"),
-        Step::Reveal => (Wait::Reveal, "draw/reveal"),
-        Step::Complete => (Wait::Complete, "draw/complete"),
+    let (wait, call) = match step {
+        Step::Standby => (Wait::Standby, Call::Standby),
+        Step::Start => (Wait::Start, Call::Start),
+        Step::Reveal => (Wait::Reveal, Call::Reveal),
+        Step::Complete => (Wait::Complete, Call::Complete),
     };
     run.wait_to_send(planned).await;
     let (target, now_us) = (&run.target, run.clock.now_us());
-    run.recorder().plan[index].ask(step, now_us);
-    run.call(wait, planned, Request::post(target, target.admin_path(path), body).admin()).await
+    let values = {
+        let mut recorder = run.recorder();
+        recorder.plan[index].ask(step, now_us);
+        // A server that draws nothing is told the winner: the next number that has not won.
+        let winners: Vec<u32> = recorder.numbers().nth(index).into_iter().collect();
+        let DrawRecord { prize, rank, mode, .. } = &recorder.plan[index];
+        json!({"draw": index + 1, "winners": winners, "prize_name": prize, "prize_rank": rank, "draw_mode": mode, "winner_count": WINNERS})
+    };
+    let values = values.as_object().cloned().unwrap_or_default();
+    run.call(wait, planned, Request::call_with(target, call, body, &values).admin()).await
 }
 
 /// Runs the display: holds a socket to the end of the run and completes draws for the host. A

@@ -6,6 +6,7 @@
 pub mod driver;
 pub mod interview;
 pub mod phone;
+mod pings;
 mod socket;
 
 use crate::client::http::{Request, RequestError};
@@ -77,6 +78,9 @@ impl Run {
     /// Sends a request and records its time and outcome; returns `None` when it failed.
     async fn call<T: DeserializeOwned>(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<T> {
         let started_us = self.clock.now_us();
+        if request.is_absent() {
+            return None;
+        }
         if request.needs_preflight() {
             let allowed = request.preflight().await;
             self.recorder().record_call(Wait::Preflight, planned, started_us, &allowed);

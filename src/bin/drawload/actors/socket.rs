@@ -6,6 +6,7 @@
 use super::Run;
 use crate::answers::StateSync;
 use crate::client::http::ANSWER_MAX;
+use crate::client::protocol::NO_EPOCH;
 use crate::client::{self, Connection, Window};
 use crate::measure::clock::Rng;
 use crate::measure::delivery_ledger::NumberedFrame;
@@ -91,6 +92,13 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
             recorder.counts.sockets += 1;
             let at_us = recorder.clock.now_us();
             recorder.connections.open(index, at_us);
+            if !run.target.protocol.socket.has_greeting {
+                let seq = recorder.ledger.highest;
+                recorder.connections.greet(index, at_us, seq);
+                recorder.ledger.sync(index, seq, NO_EPOCH);
+                // The next frames are its own, as for one that was never away.
+                let _ = recorder.ledger.mark_returned(index);
+            }
             return Some(socket);
         }
         Ok(Err(error)) => {

@@ -8,6 +8,7 @@ pub mod http;
 pub mod local_server;
 pub mod network;
 pub mod process_source;
+pub mod protocol;
 pub mod server_log;
 pub mod target;
 mod tls;

@@ -16,6 +16,7 @@ use crate::arguments::{Common, NetworkChoice, RunError};
 use crate::client::http::{ANSWER_MAX, Request};
 use crate::client::network::Network;
 use crate::client::process_source::ProcessSource;
+use crate::client::protocol::Call;
 use crate::client::server_log::ServerLog;
 use crate::client::target::Target;
 use crate::client::{self, Window};
@@ -30,6 +31,7 @@ use crate::verdict::criteria::{Criterion, Verdict};
 use crate::verdict::outcome::Outcome;
 use ceiling::Ceiling;
 use serde::Serialize;
+use serde_json::json;
 use sizing::Sizing;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -89,7 +91,7 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
         let mut recorder = Recorder::new(scenario.users);
         let log = settings.common.server_log.as_deref().map(ServerLog::follow).transpose();
         let log = log.map_err(|error| RunError::CouldNotRun(format!("--server-log: {error}")))?;
-        plan_promises(&mut recorder, &scenario);
+        plan_promises(&mut recorder, &scenario, target.protocol.socket.has_display);
         recorder.has_network = settings.common.network == NetworkChoice::Hall;
         if !creates_event {
             recorder.before = audit::fetch_before(&target).await;
@@ -180,13 +182,13 @@ async fn interview_phones(run: &Run, creates_event: bool) {
 
 /// Notes what the scenario promises, before anything happens: whatever the server does not do is
 /// then missing.
-fn plan_promises(recorder: &mut Recorder, scenario: &Scenario) {
+fn plan_promises(recorder: &mut Recorder, scenario: &Scenario, has_display: bool) {
     recorder.plan = (0..scenario.draw_count()).map(|index| DrawRecord::planned(index, scenario.has_stage)).collect();
     recorder.counts.registrations_due = scenario.registrations.map_or(0, |_| scenario.users as u64);
     recorder.has_sockets = scenario.sockets.is_some();
     if recorder.has_sockets {
         let display = scenario.users;
-        let sockets = if recorder.plan.is_empty() { 0..display } else { 0..display + 1 };
+        let sockets = if recorder.plan.is_empty() || !has_display { 0..display } else { 0..display + 1 };
         sockets.for_each(|socket| recorder.connections.plan(socket));
     }
 }
@@ -212,7 +214,7 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
         }
         let started_us = recorder.clock.now_us();
         // A refusal is no measurement; the scenario that follows counts errors.
-        if Request::get(target, "/health".into()).text().await.is_ok() {
+        if target.has(Call::Health) && Request::call(target, Call::Health, json!({})).text().await.is_ok() {
             recorder.record(Wait::Health, started_us, started_us);
         }
     }
@@ -242,7 +244,8 @@ fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHand
         }
     }
     if scenario.draw_count() > 0 {
-        let display = scenario.sockets.map(|_| {
+        let has_display = run.target.protocol.socket.has_display;
+        let display = scenario.sockets.filter(|_| has_display).map(|_| {
             let (sender, requests) = mpsc::channel(1);
             clients.push(spawn_local(driver::run_display(run.clone(), requests, Rng(rng.next()))));
             sender
