@@ -43,6 +43,7 @@ import urllib.request
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILT = REPOSITORY / "target" / "side_by_side"
 TLS_CLIENT = pathlib.Path(__file__).resolve().parent / "tlsfan.py"
+ARRIVAL_CLIENT = TLS_CLIENT.with_name("arrival.py")
 SERVER_CORES, CLIENT_CORE = {0}, 1
 RUN_MAX_S = 180
 PORTS = itertools.count(28_200)
@@ -201,6 +202,9 @@ class RunningServer:
 
     def run_tls_client(self, *options):
         return self._run([sys.executable, TLS_CLIENT, "--pid", self.process.pid, "--core", CLIENT_CORE, *options], lambda: None)
+
+    def run_arrival_client(self, *options):
+        return self._run(["taskset", "-c", CLIENT_CORE, sys.executable, ARRIVAL_CLIENT, "--pid", self.process.pid, *options], lambda: None)
 
     def _run(self, command, observe):
         began = time.monotonic()
@@ -427,6 +431,22 @@ def measure_tls_rush(table, binary, sockets):
     table.add(f"{row} the last is in", system.name, result["seconds_to_last"] or float("inf"), "s")
 
 
+def measure_arrival(table, binary, phones):
+    """What a phone costs the server until it is there: connection, page, files, registration, socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(folder)
+        for is_sealed in (False, True):
+            plain_port = next(PORTS)
+            system = Luckydraw(binary, TLS_CERT=certificate, TLS_KEY=f"{folder}/key.pem", PLAIN_BIND=f"127.0.0.1:{plain_port}")
+            with started(system) as server:
+                target = ["--port", server.port, "--certificate", certificate] if is_sealed else ["--port", plain_port]
+                result = server.run_arrival_client(*target, "--phones", phones)
+            place = "over TLS" if is_sealed else "in the clear"
+            parts = {part: result[part] for part in ("connection", "page", "files", "registration", "socket")}
+            for part, us in {**parts, f"whole, with {result['file_count']} files": sum(parts.values())}.items():
+                table.add(f"arrival of a phone, {part}: CPU", f"{system.name} {place}", us, "µs")
+
+
 def make_certificate(folder):
     """A certificate for localhost on a P-256 key, valid for two days."""
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
@@ -473,7 +493,7 @@ def measure_start(table, binary, participants):
 
 # --------------------------------------------------------------------------------------------- main
 
-KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls", "tls_rush"]
+KINDS = ["fan", "register", "rush", "stalled", "two_cores", "caged", "tenth", "start", "allocators", "tls", "tls_rush", "arrival"]
 QUICK_KINDS = [kind for kind in KINDS if kind not in ("tenth", "allocators", "tls", "tls_rush")]
 
 
@@ -500,6 +520,7 @@ def measurements(options):
         "allocators": lambda table: measure_allocators(table, {"mimalloc": options.binary, "the system's": options.system_binary}),
         "tls": lambda table: measure_tls(table, options.binary),
         "tls_rush": lambda table: measure_tls_rush(table, options.binary, 10_000),
+        "arrival": lambda table: measure_arrival(table, options.binary, 10_000),
     }
 
 

@@ -16,7 +16,9 @@ use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Room;
 use crate::sequencer::inbox::{Accepted, Request};
 use crate::store::tokens::hash_request_id;
-use crate::wire::request::{Cancel, DrawAtOnce, DrawBody, DrawReference, OutsideValue, Reset, Void, Wipe, request_id};
+use crate::wire::request::{
+    Cancel, DrawAtOnce, DrawBody, DrawReference, OutsideValue, Reset, TakeFallback, Void, Wipe, request_id,
+};
 use crate::wire::view::draws;
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,8 +49,17 @@ pub async fn start(mut request: ApiRequest) -> HttpResult {
 pub async fn give_outside(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let (draw, words) = request.json::<OutsideValue>().await?.parts()?;
-    request.submit(&access, Command::GiveOutside { draw, words: words.clone() }).await?;
+    request.submit(&access, Command::GiveWords { draw, words: words.clone() }).await?;
     success(&draws::outside_given(draw, &words), "received")
+}
+
+/// `POST draw/fallback`: goes on without the round of drand, where the event's settings said so
+/// before the lock.
+pub async fn fall_back(mut request: ApiRequest) -> HttpResult {
+    let access = request.require_event(AccessLevel::Host).await?;
+    let (draw, reason) = request.json::<TakeFallback>().await?.parts()?;
+    let accepted = request.submit(&access, Command::FallBack { draw, reason }).await?;
+    success(&draws::fell_back(draw_of(&accepted)?), "fell back")
 }
 
 /// `POST draw/reveal`
@@ -181,7 +192,11 @@ fn refuse_outdated(room: &Room, which: &DrawSelector) -> Result<(), HttpError> {
 /// The draw of an accepted command.
 fn draw_of(accepted: &Accepted) -> Result<&Arc<Draw>, HttpError> {
     let id = match accepted.outcome {
-        Outcome::Started(id) | Outcome::Revealed(id) | Outcome::Completed(id) | Outcome::CompletedBefore(id) => Some(id),
+        Outcome::Started(id)
+        | Outcome::FellBack(id)
+        | Outcome::Revealed(id)
+        | Outcome::Completed(id)
+        | Outcome::CompletedBefore(id) => Some(id),
         _ => None,
     };
     // A reset in the same batch may have removed it.

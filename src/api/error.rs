@@ -45,7 +45,8 @@ impl From<Refusal> for HttpError {
             | Refusal::NotHandedOver
             | Refusal::NotARehearsal
             | Refusal::OutsideGiven
-            | Refusal::NoOutsideValue => S::CONFLICT,
+            | Refusal::NoOutsideValue
+            | Refusal::NoFallback => S::CONFLICT,
             Refusal::WaitingForOutside => {
                 return Self { retry_after: Some(2), ..Self::new(S::CONFLICT, refusal.code(), refusal.to_string()) };
             }

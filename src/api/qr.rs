@@ -53,6 +53,23 @@ pub async fn join(request: ApiRequest) -> HttpResult {
     qr_code(&format!("{}{}", address_of(&request, &event(&request)?), shown_code(&request)?))
 }
 
+/// `GET /verify.svg`: the address of the verify page as a QR code, with the head of a lock behind
+/// the `#`. The page compares the proof with it. Nothing here says whether it is one.
+///
+/// # Errors
+/// As [`join_address`], and 422 for what cannot be a head.
+pub async fn verify(request: ApiRequest) -> HttpResult {
+    let (event, head) = (event(&request)?, request.query("head").unwrap_or_default());
+    let is_hash = head.len() == 64 && head.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_hash {
+        return Err(HttpError::invalid("head: must be 64 hex digits"));
+    }
+    let path = format!("/j/{}", event.as_str());
+    let address = address_of(&request, &event);
+    let base = address.strip_suffix(&path).unwrap_or(&address);
+    qr_code(&format!("{base}/lottery/verify?event={}#head={head}", event.as_str()))
+}
+
 /// `POST /claim.svg`: the address of the prize desk with a claim in it, by the host that the asking
 /// page came by.
 ///

@@ -178,6 +178,7 @@ mod tests {
             previous: [0; 32],
             roster_root: [1; 32],
             outside: OutsideRule::Hall,
+            round: None,
             head: [2; 32],
         };
         let spec = DrawSpec {
@@ -194,7 +195,7 @@ mod tests {
             spec: Arc::new(spec.clone()),
             pool: Arc::new(Pool::new(1)),
             sealed: None,
-            lock: Some(lock(place)),
+            lock: Some(Arc::new(lock(place))),
             redraw_of: None,
             request: None,
         };

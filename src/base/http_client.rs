@@ -1,10 +1,10 @@
 //! A blocking HTTP/1.1 client for one small request: health checks, the cloud's metadata, an ACME
-//! directory's clock.
+//! directory's clock, a round of drand.
 //!
 //! One deadline covers the whole exchange: name look-up, connection, TLS and every read. A head has
 //! a bound here, and a body the caller's. hyper is not used: its client needs a runtime, and a
-//! health check runs in a container once per few seconds. Redirects, keep-alive and chunked bodies
-//! are not supported, since none of the three callers meets one. Nothing here retries.
+//! health check runs in a container once per few seconds. Redirects and keep-alive are not
+//! supported, since none of the callers meets one. Nothing here retries.
 
 use crate::base::address::{BindAddress, Scheme};
 use rustls::pki_types::ServerName;
@@ -17,6 +17,11 @@ use std::time::{Duration, Instant};
 
 /// The longest head of a response, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+
+/// The longest line before a chunk, in bytes.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+
+const TOO_LONG: &str = "the response's body is too long";
 
 /// Bytes per read.
 const READ_BYTES: usize = 2048;
@@ -123,8 +128,8 @@ pub struct Response {
     /// The three digits of the status line.
     pub status: u16,
     headers: Vec<(String, String)>,
-    /// The part of the body that came with the head.
-    body_start: Vec<u8>,
+    /// The part of the body that has been read.
+    received: Vec<u8>,
     stream: Box<dyn Stream>,
 }
 
@@ -151,7 +156,7 @@ impl Response {
         let headers = lines.filter_map(|line| line.split_once(':'));
         let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
         let status = status.ok_or_else(|| invalid("the answer is not HTTP/1"))?;
-        Ok(Self { status_line, status, headers, body_start: bytes.split_off(end + 4), stream })
+        Ok(Self { status_line, status, headers, received: bytes.split_off(end + 4), stream })
     }
 
     /// The first header of this name, which is in lower case.
@@ -159,31 +164,83 @@ impl Response {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads the body, up to its `Content-Length` or the end of the connection.
+    /// Reads the body: its chunks, or up to its `Content-Length` or the end of the connection.
     ///
     /// # Errors
-    /// When it is longer than `bytes_max`, cut short, chunked, not UTF-8 or late.
+    /// When it is longer than `bytes_max`, cut short, malformed, not UTF-8 or late.
     pub fn read_body(mut self, bytes_max: usize) -> io::Result<String> {
-        if self.header("transfer-encoding").is_some() {
-            return Err(io::Error::new(ErrorKind::Unsupported, "the response's body is chunked"));
-        }
+        let body = match self.header("transfer-encoding") {
+            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.read_chunks(bytes_max)?,
+            Some(_) => return Err(io::Error::new(ErrorKind::Unsupported, "the response's body has an unknown coding")),
+            None => self.read_plain(bytes_max)?,
+        };
+        String::from_utf8(body).map_err(|_| invalid("the response's body is not UTF-8"))
+    }
+
+    fn read_plain(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
         let length = self.header("content-length").map(|text| text.parse::<usize>().map_err(|_| invalid("bad Content-Length")));
         let length = length.transpose()?;
-        let mut body = std::mem::take(&mut self.body_start);
         let wanted = length.unwrap_or(usize::MAX);
-        while body.len() < wanted && body.len() <= bytes_max {
-            let mut chunk = [0; READ_BYTES];
-            match self.stream.read(&mut chunk)? {
+        while self.received.len() < wanted && self.received.len() <= bytes_max {
+            match self.read_more()? {
                 0 if length.is_some() => return Err(ErrorKind::UnexpectedEof.into()),
                 0 => break,
-                count => body.extend_from_slice(&chunk[..count]),
+                _ => {}
             }
         }
+        let mut body = std::mem::take(&mut self.received);
         body.truncate(wanted);
-        if body.len() > bytes_max {
-            return Err(invalid("the response's body is too long"));
+        if body.len() > bytes_max { Err(invalid(TOO_LONG)) } else { Ok(body) }
+    }
+
+    /// Reads chunks (RFC 9112, section 7.1), up to the one of no bytes. Nothing after it counts.
+    fn read_chunks(&mut self, bytes_max: usize) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.take_line()?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let is_hex = !size.is_empty() && size.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let size = usize::from_str_radix(size, 16).ok().filter(|_| is_hex).ok_or_else(|| invalid("bad chunk"))?;
+            if size == 0 {
+                return Ok(body);
+            }
+            if size > bytes_max - body.len() {
+                return Err(invalid(TOO_LONG));
+            }
+            while self.received.len() < size {
+                self.require_more()?;
+            }
+            body.extend(self.received.drain(..size));
+            if !self.take_line()?.is_empty() {
+                return Err(invalid("bad chunk"));
+            }
         }
-        String::from_utf8(body).map_err(|_| invalid("the response's body is not UTF-8"))
+    }
+
+    /// The next line of the body, without its end.
+    fn take_line(&mut self) -> io::Result<String> {
+        loop {
+            if let Some(end) = self.received.windows(2).position(|pair| pair == b"\r\n") {
+                let line: Vec<u8> = self.received.drain(..end + 2).take(end).collect();
+                return String::from_utf8(line).map_err(|_| invalid("bad chunk"));
+            }
+            if self.received.len() > CHUNK_LINE_BYTES_MAX {
+                return Err(invalid("bad chunk"));
+            }
+            self.require_more()?;
+        }
+    }
+
+    fn require_more(&mut self) -> io::Result<()> {
+        if self.read_more()? == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// Appends what comes next to the body that has been read; the number of bytes.
+    fn read_more(&mut self) -> io::Result<usize> {
+        let mut chunk = [0; READ_BYTES];
+        let count = self.stream.read(&mut chunk)?;
+        self.received.extend_from_slice(&chunk[..count]);
+        Ok(count)
     }
 }
 
@@ -356,7 +413,7 @@ mod tests {
         assert_eq!(body_of("HTTP/1.1 200 OK\r\n\r\nhello", 4), Err(ErrorKind::InvalidData));
         assert_eq!(body_of("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 4), Err(ErrorKind::InvalidData));
         assert_eq!(body_of("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", 9), Err(ErrorKind::UnexpectedEof));
-        assert_eq!(body_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", 9), Err(ErrorKind::Unsupported));
+        assert_eq!(body_of("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n", 9), Err(ErrorKind::Unsupported));
     }
 
     #[test]
@@ -382,6 +439,26 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(start.elapsed() >= Duration::from_millis(100) && start.elapsed() < TEST_TIMEOUT);
         assert_eq!(Request::get(&url, start).send().err().unwrap().kind(), ErrorKind::TimedOut, "a deadline that has passed");
+    }
+
+    #[test]
+    fn a_chunked_body_is_put_together_and_bounded() {
+        let chunked = |chunks: &str, max| body_of(&format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"), max);
+        assert_eq!(chunked("3\r\nabc\r\n0A;x=1\r\n0123456789\r\n0\r\n\r\n", 13), Ok("abc0123456789".into()));
+        assert_eq!(chunked("0\r\n\r\n", 0), Ok(String::new()));
+        for (chunks, kind) in [
+            ("3\r\nabc\r\n0A\r\n0123456789\r\n0\r\n\r\n", ErrorKind::InvalidData),
+            ("ffffffffffffffff\r\nabc", ErrorKind::InvalidData),
+            ("fffffffffffffffff\r\nabc", ErrorKind::InvalidData),
+            ("+3\r\nabc\r\n0\r\n\r\n", ErrorKind::InvalidData),
+            ("\r\n", ErrorKind::InvalidData),
+            ("3\r\nabcd\r\n0\r\n\r\n", ErrorKind::InvalidData),
+            ("3\r\nab", ErrorKind::UnexpectedEof),
+            ("3\r\nabc\r\n", ErrorKind::UnexpectedEof),
+        ] {
+            assert_eq!(chunked(chunks, 12), Err(kind), "{chunks:?}");
+        }
+        assert_eq!(chunked(&"1".repeat(1_000), 12), Err(ErrorKind::InvalidData), "a line without an end");
     }
 
     #[test]

@@ -72,9 +72,13 @@ impl Event {
                 self.chain = Some(Arc::new(SeedChain::new(*anchor, *last, *length)));
             }
             Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact, self.chain.clone())),
-            Fact::OutsideReceived { draw, words, sealed } => self.update_draw(*draw, |draw| {
-                draw.words = Some(words.clone());
+            Fact::OutsideReceived { draw, value, sealed } => self.update_draw(*draw, |draw| {
+                draw.outside = Some(value.clone());
                 draw.sealed = Some(sealed.clone());
+            }),
+            Fact::FellBack { draw, reason, sealed } => self.update_draw(*draw, |draw| {
+                draw.fallback = Some(reason.clone());
+                draw.sealed = sealed.clone();
             }),
             Fact::Revealed { draw, sealed, show_at } => self.update_draw(*draw, |draw| draw.note_reveal(at, sealed, *show_at)),
             Fact::Announced { draw, cause } => self.update_draw(*draw, |draw| draw.note_announcement(at, *cause)),
@@ -231,7 +235,8 @@ fn started_draw(at: Timestamp, fact: &Fact, chain: Option<Arc<SeedChain>>) -> Dr
         sealed: sealed.clone(),
         lock: lock.clone(),
         chain: chain.filter(|_| lock.is_some()),
-        words: None,
+        outside: None,
+        fallback: None,
         redraw_of: *redraw_of,
         request: *request,
         started_at: at,

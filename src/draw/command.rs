@@ -6,7 +6,7 @@
 use super::event::EntryCode;
 use super::fact::{Cause, Eligibility, Settings, VoidReason};
 use super::prize::PrizeVersion;
-use super::proof::{OutsideRule, Words};
+use super::proof::{Beacon, DrandChain, OutsideRule, Words};
 use super::{DrawId, DrawRequest, Entropy, Fact, LinkId, LinkRole, Number, Phase, Prize, PrizeId, SessionId, Timestamp};
 use std::sync::Arc;
 
@@ -36,12 +36,26 @@ pub enum Command {
     Standby(DrawRequest),
     /// Pick winners in secret.
     Start(DrawRequest),
-    /// Give this pending draw its outside value.
-    GiveOutside {
+    /// Give this pending draw the hall's words.
+    GiveWords {
         /// The draw.
         draw: DrawId,
-        /// The hall's words.
+        /// The words.
         words: Words,
+    },
+    /// Give this pending draw the round that its lock names.
+    GiveBeacon {
+        /// The draw.
+        draw: DrawId,
+        /// The round with its signature.
+        beacon: Beacon,
+    },
+    /// Go on without the round that this pending draw waits for, where its lock allows that.
+    FallBack {
+        /// The draw.
+        draw: DrawId,
+        /// The reason, which is public.
+        reason: Arc<str>,
     },
     /// Reveal the pending draw.
     Reveal(Show),
@@ -293,6 +307,8 @@ pub enum Outcome {
     Started(DrawId),
     /// The draw has this outside value.
     OutsideGiven(DrawId),
+    /// The draw waits for no round any more.
+    FellBack(DrawId),
     /// The draw is revealed.
     Revealed(DrawId),
     /// The draw is announced.
@@ -347,3 +363,11 @@ impl Decision {
 
 /// The source of random bytes for a seed chain. A decision reads it at most once.
 pub type EntropySource<'a> = &'a mut dyn FnMut() -> Entropy;
+
+/// The inputs of a decision that are neither in the event nor in the command.
+pub struct Sources<'a> {
+    /// Random bytes.
+    pub entropy: EntropySource<'a>,
+    /// The chain whose rounds decide the draws that ask for drand.
+    pub drand: &'a DrandChain,
+}

@@ -4,7 +4,7 @@
 //! and decides the rest. A decision reads the event and changes nothing: [`Event::apply`] does,
 //! once the facts are committed.
 
-use super::command::{Command, Decision, EligibilityPatch, EntropySource, Outcome, ResetScope, SettingsPatch};
+use super::command::{Command, Decision, EligibilityPatch, EntropySource, Outcome, ResetScope, SettingsPatch, Sources};
 use super::event::EntryCode;
 use super::fact::{SecretScope, Settings};
 use super::prize::PrizeVersion;
@@ -50,29 +50,32 @@ pub fn open_event(
 }
 
 impl Event {
-    /// Decides a command at the time `at`. A command that begins a seed chain reads `entropy` once.
+    /// Decides a command at the time `at`. A command that begins a seed chain reads the
+    /// entropy once.
     ///
     /// # Errors
     /// The reason why the command changes nothing.
-    pub fn decide(&self, at: Timestamp, command: &Command, entropy: EntropySource<'_>) -> Result<Decision, Refusal> {
+    pub fn decide(&self, at: Timestamp, command: &Command, sources: Sources<'_>) -> Result<Decision, Refusal> {
         if self.phase == Phase::Closed && !is_allowed_when_closed(command) {
             return Err(Refusal::EventClosed);
         }
         match command {
             Command::Register { number, key, session } => self.register(*number, *key, *session),
             Command::Standby(request) => self.show_standby(at, request),
-            Command::Start(request) => self.start(at, request, entropy),
-            Command::GiveOutside { draw, words } => self.give_outside(*draw, words),
+            Command::Start(request) => self.start(at, request, sources),
+            Command::GiveWords { draw, words } => self.give_words(*draw, words),
+            Command::GiveBeacon { draw, beacon } => self.give_beacon(*draw, beacon),
+            Command::FallBack { draw, reason } => self.fall_back(*draw, reason),
             Command::Reveal(show) => self.reveal(at, *show),
             Command::RevealDraw(draw, show) => self.reveal_draw(at, *draw, *show),
             Command::Complete(selector) => self.complete(selector),
             Command::Cancel { reason } => self.cancel(reason),
             Command::CancelDraw { draw, reason } => self.cancel_draw(*draw, reason),
-            Command::Void { draw, number, reason, redraw } => self.void(at, (*draw, *number), *reason, *redraw, entropy),
-            Command::DrawAtOnce(request) => self.draw_at_once(at, request, entropy),
+            Command::Void { draw, number, reason, redraw } => self.void(at, (*draw, *number), *reason, *redraw, sources),
+            Command::DrawAtOnce(request) => self.draw_at_once(at, request, sources),
             Command::Announce { draw, cause } => self.announce(*draw, *cause),
-            Command::Reset(scope) => Ok(self.reset_scope(*scope, entropy)),
-            Command::Wipe(session) => self.wipe_rehearsal(*session, entropy),
+            Command::Reset(scope) => Ok(self.reset_scope(*scope, sources.entropy)),
+            Command::Wipe(session) => self.wipe_rehearsal(*session, sources.entropy),
             Command::ChangeSettings(patch) => self.change_settings(patch),
             Command::ChangePhase(phase) => self.change_phase(*phase),
             Command::SetEntryCode(code) => self.set_entry_code(*code),

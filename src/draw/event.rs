@@ -6,7 +6,7 @@
 use super::chunked::Chunked;
 use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::prize::DrawRules;
-use super::proof::{Lock, RosterTree, SeedChain, Words};
+use super::proof::{Lock, OutsideValue, RosterTree, SeedChain};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
@@ -127,11 +127,13 @@ pub struct Draw {
     /// `None` while an outside value is awaited.
     pub(super) sealed: Option<SealedPick>,
     /// Everything that was fixed at the start; `None` for a draw from before locks.
-    pub lock: Option<Lock>,
+    pub lock: Option<Arc<Lock>>,
     /// The chain that holds the seed.
     pub(super) chain: Option<Arc<SeedChain>>,
     /// The outside value.
-    pub words: Option<Words>,
+    pub outside: Option<OutsideValue>,
+    /// The reason for which an operator gave up on the round of drand.
+    pub fallback: Option<Arc<str>>,
     /// The voided seat that this draw fills again.
     pub redraw_of: Option<(DrawId, Number)>,
     /// The SHA-256 of the `request_id` that asked for it.

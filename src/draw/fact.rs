@@ -3,7 +3,8 @@
 //! A fact is complete in itself, so that replaying the journal needs no clock and no entropy. It
 //! must never hold anything that may have to be erased, such as a winner's name.
 
-use super::proof::{Hash, Lock, OutsideRule, Seed, Words};
+use super::proof::{Hash, Lock, OutsideRule, OutsideValue, Seed};
+pub use super::void_reason::VoidReason;
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
 use std::fmt;
 use std::sync::Arc;
@@ -36,52 +37,6 @@ pub enum Cause {
     NoDisplay,
     /// An operator asked for the next standby, start or draw, for a reset or for the end.
     NextDraw,
-}
-
-/// The reason for voiding a seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VoidReason {
-    /// The winner is not there.
-    Absent,
-    /// The winner does not want the prize.
-    Declined,
-    /// The winner was not entitled to take part.
-    Ineligible,
-    /// The winner holds more than one number.
-    DuplicatePerson,
-    /// The operator made a mistake: the only reason after which the number may win again.
-    OperatorError,
-    /// Any other reason.
-    Other,
-}
-
-impl VoidReason {
-    /// Every reason.
-    pub const ALL: [VoidReason; 6] = [
-        VoidReason::Absent,
-        VoidReason::Declined,
-        VoidReason::Ineligible,
-        VoidReason::DuplicatePerson,
-        VoidReason::OperatorError,
-        VoidReason::Other,
-    ];
-
-    /// The reason's name on the wire and in the journal.
-    pub fn name(self) -> &'static str {
-        match self {
-            VoidReason::Absent => "absent",
-            VoidReason::Declined => "declined",
-            VoidReason::Ineligible => "ineligible",
-            VoidReason::DuplicatePerson => "duplicate_person",
-            VoidReason::OperatorError => "operator_error",
-            VoidReason::Other => "other",
-        }
-    }
-
-    /// The reason of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == name)
-    }
 }
 
 /// The settings of an event.
@@ -244,7 +199,7 @@ pub enum Fact {
         /// The pick; `None` while an outside value is awaited.
         sealed: Option<SealedPick>,
         /// The lock; `None` in journals from before locks.
-        lock: Option<Lock>,
+        lock: Option<Arc<Lock>>,
         /// The voided seat that this draw fills again.
         redraw_of: Option<(DrawId, Number)>,
         /// The SHA-256 of the `request_id` of a draw in one call.
@@ -254,10 +209,19 @@ pub enum Fact {
     OutsideReceived {
         /// The draw.
         draw: DrawId,
-        /// The hall's words.
-        words: Words,
+        /// The value.
+        value: OutsideValue,
         /// The pick.
         sealed: SealedPick,
+    },
+    /// An operator gave up on the round of drand. What the lock names in its place decides.
+    FellBack {
+        /// The draw.
+        draw: DrawId,
+        /// The reason, which is public.
+        reason: Arc<str>,
+        /// The pick; `None` where the hall's words are awaited now.
+        sealed: Option<SealedPick>,
     },
     /// Displays and consoles know the winners.
     Revealed {

@@ -5,7 +5,7 @@
 //! and a draw that was called off, by cancellation or by a reset of draws, stays in the proof. And
 //! no draw starts before the previous one is announced.
 
-use super::command::{Decision, DrawSelector, EntropySource, Outcome, Redraw, Show};
+use super::command::{Decision, DrawSelector, Outcome, Redraw, Show, Sources};
 use super::fact::{Cause, VoidReason};
 use super::proof::OutsideRule;
 use super::{Draw, DrawId, DrawRequest, DrawSpec, Event, Fact, Mode, Number, Pool, Refusal, Status, Timestamp};
@@ -28,7 +28,7 @@ impl Event {
     }
 
     /// Locks a draw. A retry while the draw is pending gives the pending draw.
-    pub(super) fn start(&self, at: Timestamp, request: &DrawRequest, entropy: EntropySource<'_>) -> Result<Decision, Refusal> {
+    pub(super) fn start(&self, at: Timestamp, request: &DrawRequest, sources: Sources<'_>) -> Result<Decision, Refusal> {
         let spec = request.resolve(&self.prizes)?;
         match self.pending_draw() {
             Some(pending) if *pending.spec == spec => return Ok(Decision::new([], Outcome::Started(pending.id))),
@@ -36,7 +36,7 @@ impl Event {
             None => {}
         }
         self.require_current(request)?;
-        let (facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, entropy)?;
+        let (facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, sources)?;
         Ok(Decision::new(facts, Outcome::Started(draw)))
     }
 
@@ -103,7 +103,7 @@ impl Event {
         seat: (DrawId, Number),
         reason: VoidReason,
         redraw: Redraw,
-        entropy: EntropySource<'_>,
+        sources: Sources<'_>,
     ) -> Result<Decision, Refusal> {
         let (id, number) = seat;
         let draw = self.draw(id).ok_or(Refusal::NotFound("draw"))?;
@@ -119,19 +119,14 @@ impl Event {
         self.require_no_pending_draw()?;
         let first: Vec<_> = self.due_announcement().into_iter().chain([voided]).collect();
         let spec = DrawSpec { winner_count: 1, ..DrawSpec::clone(&draw.spec) };
-        let (facts, redraw) = self.start_after(at, first, spec, Some(seat), entropy)?;
+        let (facts, redraw) = self.start_after(at, first, spec, Some(seat), sources)?;
         Ok(Decision::new(facts, Outcome::Voided { redraw: Some(redraw) }))
     }
 
     /// Starts and reveals a draw in one call, which an event with outside values refuses. A retry
     /// with the same request key gives the existing draw: the key is a fact, so this holds across a
     /// crash, and until a reset.
-    pub(super) fn draw_at_once(
-        &self,
-        at: Timestamp,
-        request: &DrawRequest,
-        entropy: EntropySource<'_>,
-    ) -> Result<Decision, Refusal> {
+    pub(super) fn draw_at_once(&self, at: Timestamp, request: &DrawRequest, sources: Sources<'_>) -> Result<Decision, Refusal> {
         let existing = request.request.and_then(|key| self.draws().find(|draw| draw.request == Some(key)));
         if let Some(draw) = existing {
             return Ok(Decision::new([], Outcome::Revealed(draw.id)));
@@ -142,7 +137,7 @@ impl Event {
             return Err(Refusal::WaitingForOutside);
         }
         let spec = DrawRequest { mode: Some(Mode::List), ..request.clone() }.resolve(&self.prizes)?;
-        let (mut facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, entropy)?;
+        let (mut facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, sources)?;
         let Some(Fact::Started { sealed, request: key, .. }) = facts.last_mut() else {
             unreachable!("the start is the last fact")
         };
@@ -160,17 +155,17 @@ impl Event {
         mut first: Vec<Fact>,
         spec: DrawSpec,
         redraw_of: Option<(DrawId, Number)>,
-        entropy: EntropySource<'_>,
+        sources: Sources<'_>,
     ) -> Result<(Vec<Fact>, DrawId), Refusal> {
         let mut event = self.after(at, &first);
         let pool = event.pool_for(&spec, redraw_of)?;
-        if let Some(begun) = event.missing_chain(entropy) {
+        if let Some(begun) = event.missing_chain(sources.entropy) {
             event.apply(at, &begun);
             first.push(begun);
         }
         let draw = DrawId(event.next_draw);
-        let (lock, sealed) = event.lock(at, draw, &spec, redraw_of, &pool);
-        let (spec, pool, lock) = (Arc::new(spec), Arc::new(pool), Some(lock));
+        let (lock, sealed) = event.lock(at, draw, &spec, redraw_of, &pool, sources.drand);
+        let (spec, pool, lock) = (Arc::new(spec), Arc::new(pool), Some(Arc::new(lock)));
         let started = Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request: None };
         Ok((first.into_iter().chain([started]).collect(), draw))
     }

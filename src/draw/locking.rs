@@ -7,7 +7,10 @@
 use super::command::{Decision, EntropySource, Outcome};
 use super::fact::SealedPick;
 use super::pick::pick;
-use super::proof::{self, Hash, Lock, LockedFields, NO_END, OutsideRule, RosterTree, Seed, SeedChain, Words};
+use super::proof::{
+    self, Awaited, Beacon, DrandChain, Fallback, Hash, Lock, LockedFields, NO_END, OutsideRule, OutsideValue, RosterTree, Seed,
+    SeedChain, Words,
+};
 use super::{Draw, DrawId, DrawSpec, Event, Fact, Number, Pool, Refusal, Status, Timestamp};
 use std::sync::Arc;
 
@@ -45,22 +48,59 @@ impl Event {
 
     /// The newest lock of the session.
     pub fn last_lock(&self) -> Option<&Lock> {
-        self.last_locked_draw()?.lock.as_ref()
+        self.last_locked_draw()?.lock.as_deref()
     }
 
-    /// Gives the pending draw its outside value, which decides the winners. The first value counts;
-    /// the same one again changes nothing.
-    pub(super) fn give_outside(&self, id: DrawId, words: &Words) -> Result<Decision, Refusal> {
+    /// Gives the pending draw the hall's words, which decide the winners.
+    pub(super) fn give_words(&self, id: DrawId, words: &Words) -> Result<Decision, Refusal> {
+        self.give_outside(id, OutsideValue::Words(words.clone()), |awaited| *awaited == Awaited::Words)
+    }
+
+    /// Gives the pending draw the round that its lock names, which decides the winners.
+    pub(super) fn give_beacon(&self, id: DrawId, beacon: &Beacon) -> Result<Decision, Refusal> {
+        let given = beacon.round();
+        let is_awaited = |awaited: &Awaited| match awaited {
+            Awaited::Round(round) => (round.chain, round.number) == (given.chain, given.number),
+            Awaited::Words => false,
+        };
+        self.give_outside(id, OutsideValue::Signature(*beacon.signature()), is_awaited)
+    }
+
+    /// Gives a value of the kind that the draw waits for. The first value counts; the same one
+    /// again changes nothing.
+    fn give_outside(
+        &self,
+        id: DrawId,
+        value: OutsideValue,
+        is_awaited: impl FnOnce(&Awaited) -> bool,
+    ) -> Result<Decision, Refusal> {
         let draw = self.draw(id).ok_or(Refusal::Outdated)?;
-        match &draw.words {
-            Some(given) if given == words => return Ok(Decision::new([], Outcome::OutsideGiven(id))),
+        match (&draw.outside, draw.awaited()) {
+            (Some(given), _) if *given == value => return Ok(Decision::new([], Outcome::OutsideGiven(id))),
+            (Some(_), _) => return Err(Refusal::OutsideGiven),
+            (None, _) if draw.status() != Status::Started => return Err(Refusal::Outdated),
+            (None, awaited) => drop(awaited.filter(is_awaited).ok_or(Refusal::NoOutsideValue)?),
+        }
+        let sealed = draw.pick_with(&value.bytes()).expect("a draw that waits for its value has a lock and a seed");
+        Ok(Decision::new([Fact::OutsideReceived { draw: id, value, sealed }], Outcome::OutsideGiven(id)))
+    }
+
+    /// Gives up on the round of drand, where the lock of the draw allows that. Once more changes
+    /// nothing.
+    pub(super) fn fall_back(&self, id: DrawId, reason: &Arc<str>) -> Result<Decision, Refusal> {
+        let draw = self.draw(id).ok_or(Refusal::Outdated)?;
+        let fallback = draw.lock.as_ref().and_then(|lock| lock.outside.fallback()).ok_or(Refusal::NoFallback)?;
+        match draw.outside {
+            _ if draw.fallback.is_some() => return Ok(Decision::new([], Outcome::FellBack(id))),
             Some(_) => return Err(Refusal::OutsideGiven),
             None if draw.status() != Status::Started => return Err(Refusal::Outdated),
-            None if !draw.waits_for_outside() => return Err(Refusal::NoOutsideValue),
             None => {}
         }
-        let sealed = draw.pick_with(words.as_str()).expect("a draw that waits for its value has a lock and a seed");
-        Ok(Decision::new([Fact::OutsideReceived { draw: id, words: words.clone(), sealed }], Outcome::OutsideGiven(id)))
+        let sealed = match fallback {
+            Fallback::Hall => None,
+            Fallback::None => draw.pick_with(&[]),
+        };
+        Ok(Decision::new([Fact::FellBack { draw: id, reason: reason.clone(), sealed }], Outcome::FellBack(id)))
     }
 
     /// The fact that begins a chain where the next draw has no seed: in an event of a version
@@ -78,6 +118,7 @@ impl Event {
         spec: &DrawSpec,
         redraw_of: Option<(DrawId, Number)>,
         pool: &Pool,
+        drand: &DrandChain,
     ) -> (Lock, Option<SealedPick>) {
         let chain = self.chain.as_ref().expect("a chain is begun before a draw is locked");
         let mut lock = Lock {
@@ -87,9 +128,10 @@ impl Event {
             previous: self.last_locked_draw().and_then(|draw| draw.end()).unwrap_or(NO_END),
             roster_root: self.tree.root(),
             outside: self.settings.outside,
+            round: self.settings.outside.is_drand().then(|| drand.round(drand.round_after(at))),
             head: NO_END,
         };
-        let Lock { event, anchor, place, previous, roster_root, outside, .. } = &lock;
+        let Lock { event, anchor, place, previous, roster_root, outside, round, .. } = &lock;
         let fields = LockedFields {
             event: event.as_str(),
             session: &self.session,
@@ -102,13 +144,12 @@ impl Event {
             roster_root,
             pool,
             outside: *outside,
+            round: *round,
             at,
         };
         lock.head = fields.head();
-        let sealed = match lock.outside {
-            OutsideRule::None => chain.seed(lock.place).map(|seed| pick_sealed(pool, spec, &seed, &lock.head, "")),
-            OutsideRule::Hall => None,
-        };
+        let seed = chain.seed(lock.place).filter(|_| lock.outside == OutsideRule::None);
+        let sealed = seed.map(|seed| pick_sealed(pool, spec, &seed, &lock.head, &[]));
         (lock, sealed)
     }
 
@@ -129,6 +170,18 @@ impl Draw {
         self.sealed.is_none() && self.lock.is_some() && self.cancelled.is_none()
     }
 
+    /// The outside value that the draw waits for.
+    pub fn awaited(&self) -> Option<Awaited> {
+        let lock = self.lock.as_ref().filter(|_| self.waits_for_outside())?;
+        let round = lock.round.filter(|_| self.fallback.is_none());
+        Some(round.map_or(Awaited::Words, Awaited::Round))
+    }
+
+    /// The source in place of drand, once an operator fell back on it.
+    pub fn taken_fallback(&self) -> Option<Fallback> {
+        self.fallback.as_ref().and(self.lock.as_ref()?.outside.fallback())
+    }
+
     /// The seed, once the public may know it: after the announcement or the cancellation.
     pub fn disclosed_seed(&self) -> Option<Seed> {
         self.seed().filter(|_| self.announced_at.is_some() || self.cancelled.is_some())
@@ -137,12 +190,12 @@ impl Draw {
     /// The confirmation code, once the winners are no longer secret.
     pub fn confirmation_code(&self) -> Option<String> {
         let (lock, seed) = (self.lock.as_ref()?, self.seed()?);
-        self.revealed_at.map(|_| proof::confirmation_code(&lock.head, &seed, self.value()))
+        self.revealed_at.map(|_| proof::confirmation_code(&lock.head, &seed, &self.value()))
     }
 
     /// The outside value, empty without one.
-    fn value(&self) -> &str {
-        self.words.as_ref().map_or("", Words::as_str)
+    fn value(&self) -> Vec<u8> {
+        self.outside.as_ref().map(OutsideValue::bytes).unwrap_or_default()
     }
 
     fn seed(&self) -> Option<Seed> {
@@ -153,15 +206,15 @@ impl Draw {
     fn end(&self) -> Option<Hash> {
         let (lock, seed) = (self.lock.as_ref()?, self.disclosed_seed()?);
         let picks = self.sealed.as_ref().map_or(&[][..], |sealed| &sealed.picks);
-        Some(proof::end(&lock.head, &seed, self.value(), self.cancelled.is_some(), picks))
+        Some(proof::end(&lock.head, &seed, &self.value(), self.cancelled.is_some(), picks))
     }
 
-    fn pick_with(&self, value: &str) -> Option<SealedPick> {
+    fn pick_with(&self, value: &[u8]) -> Option<SealedPick> {
         Some(pick_sealed(&self.pool, &self.spec, &self.seed()?, &self.lock.as_ref()?.head, value))
     }
 }
 
-fn pick_sealed(pool: &Pool, spec: &DrawSpec, seed: &Seed, head: &Hash, value: &str) -> SealedPick {
+fn pick_sealed(pool: &Pool, spec: &DrawSpec, seed: &Seed, head: &Hash, value: &[u8]) -> SealedPick {
     let entropy = proof::entropy(seed, head, value);
     SealedPick { entropy, picks: pick(pool, spec.winner_count, &entropy).into() }
 }
@@ -170,6 +223,7 @@ fn pick_sealed(pool: &Pool, spec: &DrawSpec, seed: &Seed, head: &Hash, value: &s
 mod tests {
     use super::super::Mode::Slot;
     use super::super::command::{Command, ResetScope, Show};
+    use super::super::proof::drand::QUICKNET;
     use super::super::sample::EventFixture;
     use super::super::{Number, SessionId};
     use super::*;
@@ -179,7 +233,7 @@ mod tests {
     }
 
     fn give(fixture: &mut EventFixture, draw: DrawId, text: &str) -> Result<Outcome, Refusal> {
-        fixture.execute(Command::GiveOutside { draw, words: words(text) })
+        fixture.execute(Command::GiveWords { draw, words: words(text) })
     }
 
     /// An event whose draws wait for the hall's words.
@@ -224,6 +278,76 @@ mod tests {
         let winners: std::collections::BTreeSet<Number> = (0..20).map(|i| winner(&format!("word{i}"))).collect();
         assert!(winners.len() > 10, "{winners:?}");
         assert_eq!(winner("word1"), winner("Word 1"));
+    }
+
+    /// An event whose next draw waits for round 1000 of quicknet, which is known by now.
+    fn drand(rule: OutsideRule) -> EventFixture {
+        let mut fixture = EventFixture::with(200);
+        Arc::make_mut(&mut fixture.event.settings).outside = rule;
+        fixture.start_ms = QUICKNET.time_of(1000).0 - 5_000;
+        fixture
+    }
+
+    fn round_1000() -> Beacon {
+        let hex = b"b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39";
+        QUICKNET.verify(1000, &data_encoding::HEXLOWER.decode(hex).unwrap().try_into().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_lock_names_a_round_and_only_that_round_decides() {
+        let mut fixture = drand(OutsideRule::Drand);
+        let draw = fixture.start("TV", Slot, 1).unwrap();
+        let awaited = fixture.event.draw(draw).unwrap().awaited();
+        assert_eq!(awaited, Some(Awaited::Round(QUICKNET.round(1000))));
+        assert_eq!(fixture.execute(Command::Reveal(Show::Open)), Err(Refusal::WaitingForOutside));
+        assert_eq!(give(&mut fixture, draw, "red7"), Err(Refusal::NoOutsideValue));
+        let fall_back = Command::FallBack { draw, reason: "no network".into() };
+        assert_eq!(fixture.execute(fall_back), Err(Refusal::NoFallback));
+        let beacon = round_1000();
+        let give_beacon = |draw| Command::GiveBeacon { draw, beacon };
+        assert_eq!(fixture.execute(give_beacon(DrawId(9))), Err(Refusal::Outdated));
+        assert_eq!(fixture.execute(give_beacon(draw)), Ok(Outcome::OutsideGiven(draw)));
+        let facts = fixture.facts.len();
+        assert_eq!(fixture.execute(give_beacon(draw)), Ok(Outcome::OutsideGiven(draw)), "a relay was asked twice");
+        assert_eq!(fixture.facts.len(), facts);
+        let picks = fixture.event.draw(draw).unwrap().sealed.clone().unwrap().picks;
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
+        assert!(fixture.event.draw(draw).unwrap().winners().eq(picks.iter().copied()));
+        fixture.execute(Command::Complete(super::super::command::DrawSelector::Latest)).unwrap();
+        fixture.start_ms += 60_000;
+        let next = fixture.start("Mug", Slot, 1).unwrap();
+        assert_eq!(fixture.execute(give_beacon(next)), Err(Refusal::NoOutsideValue), "a round that was known at the lock");
+        fixture.execute(Command::Cancel { reason: "".into() }).unwrap();
+        assert_eq!(fixture.execute(give_beacon(next)), Err(Refusal::Outdated), "the round comes after the cancellation");
+    }
+
+    #[test]
+    fn a_fallback_is_taken_once_and_ends_the_wait_for_the_round() {
+        let fall_back = |draw| Command::FallBack { draw, reason: "no network".into() };
+        let mut fixture = drand(OutsideRule::DrandOrHall);
+        let draw = fixture.start("TV", Slot, 1).unwrap();
+        assert_eq!(give(&mut fixture, draw, "red7"), Err(Refusal::NoOutsideValue), "words need the fallback first");
+        assert_eq!(fixture.execute(fall_back(draw)), Ok(Outcome::FellBack(draw)));
+        let facts = fixture.facts.len();
+        assert_eq!(fixture.execute(fall_back(draw)), Ok(Outcome::FellBack(draw)), "both consoles pressed");
+        assert_eq!(fixture.facts.len(), facts);
+        let beacon = Command::GiveBeacon { draw, beacon: round_1000() };
+        assert_eq!(fixture.execute(beacon.clone()), Err(Refusal::NoOutsideValue), "the round comes too late");
+        assert_eq!(fixture.event.draw(draw).unwrap().awaited(), Some(Awaited::Words));
+        assert_eq!(give(&mut fixture, draw, "red7"), Ok(Outcome::OutsideGiven(draw)));
+        assert_eq!(fixture.execute(Command::Reveal(Show::Open)), Ok(Outcome::Revealed(draw)));
+        let mut fixture = drand(OutsideRule::DrandOrNone);
+        let draw = fixture.start("TV", Slot, 1).unwrap();
+        fixture.execute(fall_back(draw)).unwrap();
+        let taken = fixture.event.draw(draw).unwrap().clone();
+        assert_eq!((taken.awaited(), taken.taken_fallback()), (None, Some(Fallback::None)));
+        assert_eq!(fixture.execute(beacon.clone()), Err(Refusal::NoOutsideValue));
+        fixture.execute(Command::Reveal(Show::Open)).unwrap();
+        assert!(fixture.event.draw(draw).unwrap().confirmation_code().is_some());
+        let mut fixture = drand(OutsideRule::DrandOrNone);
+        let draw = fixture.start("TV", Slot, 1).unwrap();
+        fixture.execute(beacon).unwrap();
+        assert_eq!(fixture.execute(fall_back(draw)), Err(Refusal::OutsideGiven), "no choice between two results");
     }
 
     #[test]

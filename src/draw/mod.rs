@@ -21,6 +21,7 @@ pub mod proof;
 mod refusal;
 #[cfg(test)]
 pub(crate) mod sample;
+mod void_reason;
 mod winners;
 
 pub use command::{Command, Decision, Outcome, WinSelector};

@@ -102,6 +102,17 @@ impl Pool {
         }
         gaps
     }
+
+    /// True when the weights are those of another pool, without the numbers that are not here.
+    pub fn has_weights_of(&self, other: &Pool) -> bool {
+        self.weights.iter().eq(other.weights.iter().filter(|(number, _)| self.holds(*number)))
+    }
+
+    /// True when the pool holds the number.
+    pub fn holds(&self, number: u32) -> bool {
+        let below = self.ranges.partition_point(|(_, last)| *last < number);
+        self.ranges.get(below).is_some_and(|(first, _)| *first <= number)
+    }
 }
 
 /// The winners that `entropy` picks from `pool`, in order, each once. O(pool + log(pool) per

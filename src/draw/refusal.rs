@@ -62,9 +62,12 @@ pub enum Refusal {
     /// Another outside value for a draw that has one.
     #[error("the draw has another outside value")]
     OutsideGiven,
-    /// An outside value for a draw that takes none.
-    #[error("the draw takes no outside value")]
+    /// An outside value for a draw that takes none of its kind.
+    #[error("the draw takes no such outside value")]
     NoOutsideValue,
+    /// A fallback for a draw whose lock names none.
+    #[error("the lock of the draw names no fallback")]
+    NoFallback,
     /// A completion without a revealed draw.
     #[error("there is nothing to complete")]
     NothingToComplete,
@@ -157,6 +160,7 @@ impl Refusal {
             Refusal::WaitingForOutside => "WAITING_FOR_OUTSIDE",
             Refusal::OutsideGiven => "OUTSIDE_GIVEN",
             Refusal::NoOutsideValue => "NO_OUTSIDE_VALUE",
+            Refusal::NoFallback => "NO_FALLBACK",
             Refusal::NothingToComplete => "COMPLETE_FAILED",
             Refusal::NotAWinner => "NOT_A_WINNER",
             Refusal::Outdated => "DRAW_OUTDATED",

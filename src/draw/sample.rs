@@ -6,6 +6,7 @@
 
 use super::command::{EligibilityPatch, Redraw, Show};
 use super::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
+use super::proof::drand::QUICKNET;
 use super::*;
 use std::sync::Arc;
 
@@ -102,13 +103,15 @@ pub(super) struct EventFixture {
     pub facts: Vec<Fact>,
     /// The time of each fact.
     pub times: Vec<Timestamp>,
+    /// The time of tick zero, in milliseconds.
+    pub start_ms: i64,
     tick: u32,
 }
 
 impl EventFixture {
     /// An event with this many participants.
     pub fn with(participants: u32) -> Self {
-        let mut fixture = Self { event: Self::new_event(), facts: vec![], times: vec![], tick: 0 };
+        let mut fixture = Self { event: Self::new_event(), facts: vec![], times: vec![], start_ms: 0, tick: 0 };
         (1..=participants).for_each(|number| drop(fixture.register(number)));
         fixture
     }
@@ -123,8 +126,9 @@ impl EventFixture {
     /// Decides a command and applies its facts.
     pub fn execute(&mut self, command: Command) -> Result<Outcome, Refusal> {
         self.tick += 1;
-        let (at, entropy) = (Timestamp(i64::from(self.tick)), Entropy([self.tick as u8; 32]));
-        let decision = self.event.decide(at, &command, &mut || entropy)?;
+        let (at, entropy) = (Timestamp(self.start_ms + i64::from(self.tick)), Entropy([self.tick as u8; 32]));
+        let sources = command::Sources { entropy: &mut || entropy, drand: &QUICKNET };
+        let decision = self.event.decide(at, &command, sources)?;
         decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
         self.times.extend(decision.facts.iter().map(|_| at));
         self.facts.extend(decision.facts);

@@ -3,14 +3,15 @@
 //!
 //! [`config`] is read by everything here and by nothing below. [`server`] opens the layers in order
 //! and closes them in reverse; [`supervisor`] is systemd's side of it, [`limits`] the limit on open
-//! files, [`admin_token`] the operator's secret, [`lan`] and [`banner`] what a start prints.
-//! [`healthcheck`], [`doctor`], [`licences`] and [`verify`] are subcommands; [`logs`] is for all.
-//! Nothing in this module answers a request.
+//! files, [`drand`] gets the rounds that draws wait for, [`admin_token`] the operator's secret,
+//! [`lan`] and [`banner`] what a start prints. [`healthcheck`], [`doctor`], [`licences`] and
+//! [`verify`] are subcommands; [`logs`] is for all. Nothing in this module answers a request.
 
 pub mod admin_token;
 pub mod banner;
 pub mod config;
 pub mod doctor;
+pub mod drand;
 pub mod healthcheck;
 pub mod lan;
 pub mod licences;

@@ -6,7 +6,7 @@
 //! [`Rejection::NotDurable`].
 
 use crate::base::chance;
-use crate::draw::command::{Author, Command, Decision, Outcome, WinSelector};
+use crate::draw::command::{Author, Command, Decision, Outcome, Sources, WinSelector};
 use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Refusal, Timestamp};
@@ -105,7 +105,8 @@ impl Sequencer {
         {
             return Err(Refusal::StaleSession.into());
         }
-        let Decision { facts, outcome } = working.event.decide(batch.at, command, &mut chance::entropy)?;
+        let sources = Sources { entropy: &mut chance::entropy, drand: &self.limits.drand };
+        let Decision { facts, outcome } = working.event.decide(batch.at, command, sources)?;
         if !facts.is_empty() {
             let change = batch.changes.entry(id.clone()).or_insert_with(|| Change::of(Some(working.clone())));
             facts.iter().for_each(|fact| working.apply(batch.at, fact, &mut change.outgoing));

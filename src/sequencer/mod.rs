@@ -27,6 +27,7 @@ mod upkeep;
 use crate::base::clock::{SteadyClock, wall_clock};
 use crate::base::threads::EndProcessOnPanic;
 use crate::draw::fact::Settings;
+use crate::draw::proof::DrandChain;
 use crate::draw::{EventId, Prize, Timestamp};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
@@ -63,6 +64,8 @@ pub struct Limits {
     pub details_ttl: Duration,
     /// Folder of the copies that are made before rows are deleted.
     pub backups_dir: PathBuf,
+    /// The chain whose rounds draws by drand wait for.
+    pub drand: DrandChain,
 }
 
 /// The writer and everything it writes to.

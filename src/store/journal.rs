@@ -20,7 +20,7 @@ use crate::store::lock::FolderLock;
 use crate::store::record::{self, Record};
 use crate::store::seal::Seal;
 use crate::store::transaction::transaction;
-use crate::store::{JournalEntry, audit, details, replay, schema};
+use crate::store::{JournalEntry, audit, details, log_space, replay, schema};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -48,6 +48,8 @@ pub struct Journal {
     details_seal: Seal,
     erasure: Erasure,
     path: PathBuf,
+    /// Its write-ahead log.
+    log: PathBuf,
     /// Declared below `db`, so that it is released after the database is closed.
     _lock: FolderLock,
 }
@@ -71,13 +73,14 @@ impl Journal {
         durable_file::private_options().create(true).truncate(false).open(&path).map_err(io)?;
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, &keys.fingerprint())?;
+        log_space::reserve(&data.journal_log());
         // At the start, and not during the event: a replay reads the facts alone, and neither the
         // details nor the indexes.
         schema::check_integrity(&db)?;
         let events = replay::event_ids(&db)?.into_iter().map(|(key, event)| (event, key)).collect();
         let erasure = Erasure::unfinished(&db)?;
         let (pick_seal, details_seal) = (keys.pick_seal(), keys.details_seal());
-        Ok(Self { db, events, pick_seal, details_seal, erasure, path, _lock: lock })
+        Ok(Self { db, events, pick_seal, details_seal, erasure, log: data.journal_log(), path, _lock: lock })
     }
 
     /// Calls `take` with every fact, in the order of their commits. 100,000 registrations take a
@@ -252,8 +255,8 @@ impl Journal {
         JournalCopier::new(self.path.clone())
     }
 
-    /// Moves the write-ahead log into the main file and empties it: when all is quiet, and at a
-    /// stop. Does not wait for a reader that holds it up.
+    /// Moves the write-ahead log into the main file and overwrites it with zeros: when all is
+    /// quiet, and at a stop. Does not wait for a reader that holds it up.
     ///
     /// # Errors
     /// As [`Journal::commit`]; a checkpoint that fails loses nothing committed.
@@ -261,7 +264,11 @@ impl Journal {
         self.db.busy_timeout(Duration::ZERO)?;
         let held_up = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
         self.db.busy_timeout(schema::BUSY_WAIT)?;
-        Ok(if held_up? { Checkpoint::HeldUp } else { Checkpoint::Done })
+        if held_up? {
+            return Ok(Checkpoint::HeldUp);
+        }
+        log_space::reserve(&self.log);
+        Ok(Checkpoint::Done)
     }
 
     /// Empties the log after a deletion, since it still holds the deleted rows. The deletion itself
@@ -311,7 +318,7 @@ mod tests {
         TempDataDir, details_received, entry, event_id, open_in, open_journal, opened, registered, sealed_pick, started,
         temp_data_dir,
     };
-    use std::fs;
+    use std::fs::{self, File};
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
@@ -526,6 +533,8 @@ mod tests {
         let (data, mut journal) = open_journal();
         journal.commit(&[opened("gala")]).unwrap();
         journal.checkpoint().unwrap();
+        // Without the zeros, which would hide how far the log is written.
+        File::options().write(true).open(data.journal_log()).unwrap().set_len(0).unwrap();
         // The length of the log after each batch: from there on, the batch is durable.
         let mut ends = Vec::new();
         for batch in 0..6 {
@@ -538,6 +547,14 @@ mod tests {
         let cuts = (0..log.len()).step_by(log.len() / 20).chain(ends.iter().flat_map(|end| [*end as usize - 1, *end as usize]));
         for cut in cuts {
             let whole = ends.iter().filter(|end| **end as usize <= cut).count() as u32;
+            // What is not written yet is missing, or is the zeros that were there before.
+            let mut zeroed = log[..cut].to_vec();
+            zeroed.resize(log.len(), 0);
+            assert_eq!(
+                replayed(&mut open_in(&after_power_cut(&data, &zeroed))),
+                all[..1 + (whole * ROWS) as usize],
+                "{cut}, then zeros"
+            );
             let mut torn = open_in(&after_power_cut(&data, &log[..cut]));
             assert_eq!(replayed(&mut torn), all[..1 + (whole * ROWS) as usize], "{cut} of {} bytes", log.len());
             torn.commit(&[registered("gala", 1_000)]).unwrap();
@@ -616,13 +633,20 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_empties_the_log() {
+    fn a_checkpoint_leaves_zeros_in_the_log_and_commits_grow_it_no_more() {
         let (data, mut journal) = open_journal();
+        let is_empty = || fs::read(data.journal_log()).unwrap().iter().all(|byte| *byte == 0);
+        let length = || fs::metadata(data.journal_log()).unwrap().len();
+        let reserved = length();
+        assert!(is_empty() && reserved > 0);
         journal.commit(&[opened("gala")]).unwrap();
-        let log = data.journal_log();
-        assert!(fs::metadata(&log).unwrap().len() > 0);
+        assert!(!is_empty() && length() == reserved);
         assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
-        assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+        assert!(is_empty());
+        for number in 1..=300 {
+            journal.commit(&[registered("gala", number)]).unwrap();
+            assert_eq!(length(), reserved);
+        }
     }
 
     #[test]
@@ -633,9 +657,10 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT count(*) FROM fact").unwrap();
         journal.commit(&[registered("gala", 1)]).unwrap();
         assert_eq!(journal.checkpoint().unwrap(), Checkpoint::HeldUp);
-        assert!(fs::metadata(data.journal_log()).unwrap().len() > 0);
+        let is_empty = || fs::read(data.journal_log()).unwrap().iter().all(|byte| *byte == 0);
+        assert!(!is_empty());
         reader.execute_batch("COMMIT").unwrap();
         assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
-        assert_eq!(fs::metadata(data.journal_log()).unwrap().len(), 0);
+        assert!(is_empty());
     }
 }

@@ -20,6 +20,7 @@ pub mod event_export;
 pub mod journal;
 pub mod keys;
 pub mod lock;
+mod log_space;
 pub mod reader;
 mod record;
 mod replay;

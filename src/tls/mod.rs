@@ -16,8 +16,13 @@ pub mod session;
 
 use crate::base::address::BindAddress;
 use certificate::CertificateError;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The ALPN protocol in which a certificate authority asks for a proof (RFC 8737).
 pub const ACME_PROTOCOL: &[u8] = b"acme-tls/1";
@@ -80,4 +85,33 @@ pub struct AcmeOrder {
     pub authorities: Option<PathBuf>,
     /// The port that the authority connects to.
     pub port: u16,
+}
+
+/// TLS towards other servers: authorities from a file, or those of the web.
+///
+/// # Errors
+/// When the file holds no authority.
+pub fn client_config(authorities: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let unusable = || TlsError::Authority { path: PathBuf::from(path) };
+            let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|_| unusable())?.collect();
+            let (added, _) = roots.add_parsable_certificates(certs.map_err(|_| unusable())?);
+            if added == 0 {
+                return Err(unusable());
+            }
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// TLS towards servers of the web.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn web_client() -> Result<ClientConfig, TlsError> {
+    client_config(None, &Arc::new(rustls::crypto::ring::default_provider()))
 }

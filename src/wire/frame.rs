@@ -3,13 +3,15 @@
 //! Frames for everyone are numbered by `seq`. The numbering must depend on the committed facts
 //! alone, so that replaying the journal gives each frame its old number and its old bytes.
 
+mod outside;
+
 use super::{entry_code, text_frame};
 use crate::base::clock::rfc3339;
 use crate::draw::event::EntryCode;
 use crate::draw::fact::{Fact, VoidReason};
-use crate::draw::proof::Words;
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
+use outside::{FellBack, LockView, OutsideReceived, OutsideView};
 use serde::Serialize;
 
 /// A frame, by its receivers.
@@ -34,10 +36,8 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
             vec![numbers.next("draw_voided", Voided { draw_id: None, draw_number: None, reason: "cancelled" })]
         }
         Fact::Started { draw, .. } => vec![numbers.next("draw_started", StartedDraw::of(draw_of(draw)))],
-        Fact::OutsideReceived { draw, words, .. } => {
-            let received = OutsideReceived { draw_id: draw.0, outside_value: words.as_str() };
-            vec![numbers.next("outside_received", received)]
-        }
+        Fact::OutsideReceived { draw, .. } => vec![numbers.next("outside_received", OutsideReceived::of(draw_of(draw)))],
+        Fact::FellBack { draw, .. } => vec![numbers.next("outside_fallback", FellBack::of(draw_of(draw)))],
         Fact::Revealed { draw, .. } => vec![OutgoingFrame::Operators(typed("winner_revealed", RevealedDraw::of(draw_of(draw))))],
         Fact::Announced { draw, .. } => {
             let result = RevealedDraw::of(draw_of(draw));
@@ -177,20 +177,9 @@ pub(super) struct StartedDraw<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     commitment: Option<String>,
     #[serde(flatten)]
-    lock: Option<LockView<'a>>,
+    lock: Option<LockView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redraw_of: Option<u32>,
-}
-
-/// A lock, as everyone may know it before the winners are known.
-#[derive(Serialize)]
-struct LockView<'a> {
-    /// The hash of the whole lock, which the proof must lead to afterwards.
-    head: String,
-    pool_size: u32,
-    outside: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outside_value: Option<&'a str>,
 }
 
 impl<'a> StartedDraw<'a> {
@@ -199,12 +188,7 @@ impl<'a> StartedDraw<'a> {
             draw_id: draw.id.0,
             prize: PrizeFields::of(&draw.spec),
             commitment: draw.commitment().map(|commitment| data_encoding::HEXLOWER.encode(&commitment)),
-            lock: draw.lock.as_ref().map(|lock| LockView {
-                head: data_encoding::HEXLOWER.encode(&lock.head),
-                pool_size: draw.pool.size,
-                outside: lock.outside.name(),
-                outside_value: draw.words.as_ref().map(Words::as_str),
-            }),
+            lock: LockView::of(draw),
             redraw_of: draw.redraw_of.map(|(draw, _)| draw.0),
         }
     }
@@ -224,8 +208,8 @@ pub(super) struct RevealedDraw<'a> {
     /// The confirmation code, which people compare between the stage and a phone.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outside_value: Option<&'a str>,
+    #[serde(flatten)]
+    outside: OutsideView,
 }
 
 /// An announced draw, with the seed that its proof uses.
@@ -237,13 +221,6 @@ struct Announced<'a> {
     seed: Option<String>,
 }
 
-/// The outside value of a draw.
-#[derive(Serialize)]
-struct OutsideReceived<'a> {
-    draw_id: u32,
-    outside_value: &'a str,
-}
-
 impl<'a> RevealedDraw<'a> {
     pub(super) fn of(draw: &'a Draw) -> Self {
         Self {
@@ -253,7 +230,7 @@ impl<'a> RevealedDraw<'a> {
             drawn_at: draw.revealed_at.map(rfc3339),
             show_at: draw.show_at.map(rfc3339),
             code: draw.confirmation_code(),
-            outside_value: draw.words.as_ref().map(Words::as_str),
+            outside: OutsideView::of(draw),
         }
     }
 

@@ -14,7 +14,7 @@ pub use claim_code::claim_code;
 pub(crate) use draws::QUANTITY_MAX;
 pub use draws::{
     Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PrizeBody, PrizeOrder, Reset, StageChange,
-    UndoHandOver, Void, Wipe, desk, win_selector,
+    TakeFallback, UndoHandOver, Void, Wipe, desk, win_selector,
 };
 
 use super::parse::Invalid;

@@ -17,6 +17,7 @@ const SENT: &[&str] = &[
     "draw_standby",
     "draw_started",
     "outside_received",
+    "outside_fallback",
     "entry_code",
     "winner_revealed",
     "winner_announced",

@@ -217,6 +217,7 @@ static SAMPLES: LazyLock<BTreeMap<String, (u16, String)>> = LazyLock::new(|| {
         Refusal::WaitingForOutside,
         Refusal::OutsideGiven,
         Refusal::NoOutsideValue,
+        Refusal::NoFallback,
         Refusal::NothingToComplete,
         Refusal::NothingToCancel,
         Refusal::NotAWinner,

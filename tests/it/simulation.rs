@@ -11,7 +11,7 @@ use harness::{PARTICIPANTS_MAX, Writer};
 use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, SettingsPatch, Show};
 use luckydraw::draw::event::Audience;
 use luckydraw::draw::fact::VoidReason;
-use luckydraw::draw::proof::{OutsideRule, Words};
+use luckydraw::draw::proof::{Awaited, OutsideRule, Words};
 use luckydraw::draw::{DrawId, DrawRequest, Mode, Number, Outcome, Phase, SessionId, Status};
 use luckydraw::live::room::Snapshot;
 use luckydraw::sequencer::inbox::{Accepted, Rejection};
@@ -114,23 +114,29 @@ impl Simulation {
         }
     }
 
-    /// Draws of the event wait for the hall's words, or no longer.
+    /// Draws of the event wait for the hall's words, at once or after a fallback, or no longer.
     fn set_outside(&mut self) {
-        self.is_hall = self.random.below(2) == 0;
-        let outside = Some(if self.is_hall { OutsideRule::Hall } else { OutsideRule::None });
+        let rule = self.random.one_of(&[OutsideRule::None, OutsideRule::Hall, OutsideRule::DrandOrHall]);
+        self.is_hall = rule != OutsideRule::None;
+        let outside = Some(rule);
         self.writer.execute(Command::ChangeSettings(SettingsPatch { outside, ..SettingsPatch::default() })).unwrap();
     }
 
     /// Gives the pending draw its words, as one or both consoles do.
     fn give_words(&mut self, draw: DrawId) {
         let (first, other) = (Words::parse("red7").unwrap(), Words::parse("red8").unwrap());
+        if matches!(self.writer.snapshot().event.draw(draw).unwrap().awaited(), Some(Awaited::Round(_))) {
+            self.crash();
+            self.writer.execute(Command::FallBack { draw, reason: "no network".into() }).unwrap();
+            self.crash();
+        }
         assert_eq!(self.writer.execute(Command::Reveal(Show::Open)).err().as_ref().and_then(code), Some("WAITING_FOR_OUTSIDE"));
         self.crash();
-        self.writer.execute(Command::GiveOutside { draw, words: first.clone() }).unwrap();
+        self.writer.execute(Command::GiveWords { draw, words: first.clone() }).unwrap();
         self.crash();
-        let again = self.writer.execute(Command::GiveOutside { draw, words: other });
+        let again = self.writer.execute(Command::GiveWords { draw, words: other });
         assert_eq!(again.err().as_ref().and_then(code), Some("OUTSIDE_GIVEN"));
-        self.writer.execute(Command::GiveOutside { draw, words: first }).unwrap();
+        self.writer.execute(Command::GiveWords { draw, words: first }).unwrap();
     }
 
     fn reveal(&mut self) {

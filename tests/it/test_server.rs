@@ -33,6 +33,8 @@ pub struct TestServer {
     folder: TempDir,
     settings: Vec<(String, String)>,
     starts: u32,
+    /// The program and its arguments.
+    program: Vec<String>,
     /// A listening socket that the test holds and passes to each process, as a supervisor would.
     socket: Option<TcpListener>,
 }
@@ -58,17 +60,29 @@ impl TestServer {
     pub async fn start_activated(settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        Self::open_on(tempfile::tempdir().unwrap(), settings, Some(socket)).await
+        Self::open_on(tempfile::tempdir().unwrap(), settings, Some(socket), shipped()).await
+    }
+
+    /// Another program, which serves as the one that ships.
+    pub async fn start_program(program: &[&str], settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let program = program.iter().map(|argument| argument.to_string()).collect();
+        Self::open_on(tempfile::tempdir().unwrap(), settings, None, program).await
     }
 
     async fn open(folder: TempDir, settings: Vec<(String, String)>) -> Self {
-        Self::open_on(folder, settings, None).await
+        Self::open_on(folder, settings, None, shipped()).await
     }
 
-    async fn open_on(folder: TempDir, settings: Vec<(String, String)>, socket: Option<TcpListener>) -> Self {
+    async fn open_on(
+        folder: TempDir,
+        settings: Vec<(String, String)>,
+        socket: Option<TcpListener>,
+        program: Vec<String>,
+    ) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let child = spawn(folder.path(), any_port, &settings, 1, socket.as_ref());
-        let mut server = Self { child, address: any_port, folder, settings, starts: 1, socket };
+        let child = spawn(&program, folder.path(), any_port, &settings, 1, socket.as_ref());
+        let mut server = Self { child, address: any_port, folder, settings, starts: 1, program, socket };
         server.address = server.read_address().await;
         server
     }
@@ -85,7 +99,7 @@ impl TestServer {
     pub async fn restart(&mut self) {
         assert!(self.child.try_wait().unwrap().is_some(), "the server is still running");
         self.starts += 1;
-        self.child = spawn(self.folder.path(), self.address, &self.settings, self.starts, self.socket.as_ref());
+        self.child = spawn(&self.program, self.folder.path(), self.address, &self.settings, self.starts, self.socket.as_ref());
         self.read_address().await;
     }
 
@@ -268,8 +282,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn spawn(folder: &Path, bind: SocketAddr, settings: &Vec<(String, String)>, start: u32, socket: Option<&TcpListener>) -> Child {
-    let plain = command(folder, bind, settings, start);
+/// The binary that ships.
+fn shipped() -> Vec<String> {
+    vec![env!("CARGO_BIN_EXE_luckydraw").to_owned()]
+}
+
+fn spawn(
+    program: &[String],
+    folder: &Path,
+    bind: SocketAddr,
+    settings: &Vec<(String, String)>,
+    start: u32,
+    socket: Option<&TcpListener>,
+) -> Child {
+    let mut plain = base_command(&program[0], folder, bind, settings, start);
+    plain.args(&program[1..]);
     let mut command = socket.map_or(plain, |socket| command_with_socket(folder, bind, settings, start, socket));
     command.spawn().expect("the binary starts")
 }

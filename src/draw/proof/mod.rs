@@ -9,11 +9,13 @@
 //! labels.
 
 pub mod chain;
+pub mod drand;
 pub mod outside;
 pub mod roster_tree;
 
 pub use chain::{Seed, SeedChain};
-pub use outside::{OutsideRule, Words};
+pub use drand::{Beacon, DrandChain, DrandRound, Signature};
+pub use outside::{Awaited, Fallback, OutsideRule, OutsideValue, Words};
 pub use roster_tree::RosterTree;
 
 use super::{DrawId, DrawSpec, Entropy, EventId, Number, Pool, SessionId, Timestamp};
@@ -44,6 +46,8 @@ pub struct Lock {
     pub roster_root: Hash,
     /// The rule for the outside value.
     pub outside: OutsideRule,
+    /// The round of drand that is to come, where the rule asks for one.
+    pub round: Option<DrandRound>,
     /// The hash of the whole lock.
     pub head: Hash,
 }
@@ -73,6 +77,8 @@ pub struct LockedFields<'a> {
     pub pool: &'a Pool,
     /// The rule for the outside value.
     pub outside: OutsideRule,
+    /// The round of drand that is to come.
+    pub round: Option<DrandRound>,
     /// The time of the lock.
     pub at: Timestamp,
 }
@@ -85,6 +91,7 @@ impl LockedFields<'_> {
         let ranges: Vec<u8> = pool.ranges.iter().flat_map(|(first, last)| [*first, *last]).flat_map(u32::to_be_bytes).collect();
         let weight = |(number, weight): &(u32, u16)| [&number.to_be_bytes()[..], &weight.to_be_bytes()].concat();
         let weights: Vec<u8> = pool.weights.iter().flat_map(weight).collect();
+        let round = self.round.map(|DrandRound { chain, number, .. }| [&chain[..], &number.to_be_bytes()].concat());
         hash_fields(&[
             b"luckydraw lock 2",
             self.event.as_bytes(),
@@ -102,7 +109,7 @@ impl LockedFields<'_> {
             self.roster_root,
             &ranges,
             &weights,
-            self.outside.name().as_bytes(),
+            &[self.outside.name().as_bytes(), &round.unwrap_or_default()].concat(),
             &self.at.0.to_be_bytes(),
         ])
     }
@@ -121,25 +128,41 @@ pub fn hash_fields(fields: &[&[u8]]) -> Hash {
 
 /// The entropy of a draw: from its seed, which the chain fixed, its lock, and the outside value,
 /// which is empty without one.
-pub fn entropy(seed: &Seed, head: &Hash, value: &str) -> Entropy {
-    Entropy(hmac_fields(&seed.0, &[b"luckydraw pick 2", head, value.as_bytes()]))
+pub fn entropy(seed: &Seed, head: &Hash, value: &[u8]) -> Entropy {
+    Entropy(hmac_fields(&seed.0, &[b"luckydraw pick 2", head, value]))
 }
 
 /// The end of a draw, which the next lock names: nothing about an ended draw can change without a
 /// change of every later head.
-pub fn end(head: &Hash, seed: &Seed, value: &str, is_cancelled: bool, picks: &[Number]) -> Hash {
+pub fn end(head: &Hash, seed: &Seed, value: &[u8], is_cancelled: bool, picks: &[Number]) -> Hash {
     let picks: Vec<u8> = picks.iter().flat_map(|number| number.0.to_be_bytes()).collect();
     let status: &[u8] = if is_cancelled { b"cancelled" } else { b"announced" };
-    hash_fields(&[b"luckydraw end 2", head, &seed.0, value.as_bytes(), status, &picks])
+    hash_fields(&[b"luckydraw end 2", head, &seed.0, value, status, &picks])
 }
 
 /// The confirmation code, which people compare between the stage and a phone: eight characters.
 /// The key is the outside value, or the seed where the draw has none.
-pub fn confirmation_code(head: &Hash, seed: &Seed, value: &str) -> String {
-    let key = if value.is_empty() { &seed.0[..] } else { value.as_bytes() };
+pub fn confirmation_code(head: &Hash, seed: &Seed, value: &[u8]) -> String {
+    let key = if value.is_empty() { &seed.0[..] } else { value };
     let hash = hmac_fields(key, &[b"luckydraw code 2", head]);
     let bits = hash[..5].iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
     (0..8).rev().map(|place| char::from(CROCKFORD[(bits >> (5 * place) & 31) as usize])).collect()
+}
+
+/// The numbers that are in one of two lists and not in both, as runs. Lists have rising runs that
+/// do not touch, and so has the result. It is also what turns one list into the other.
+pub fn difference(one: &[(u32, u32)], other: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let mut bounds: Vec<u32> = one.iter().chain(other).flat_map(|(first, last)| [*first, last.saturating_add(1)]).collect();
+    bounds.sort_unstable();
+    // A bound of both lists is none of the result.
+    let mut kept: Vec<u32> = Vec::new();
+    for bound in bounds {
+        match kept.pop_if(|last| *last == bound) {
+            Some(_) => {}
+            None => kept.push(bound),
+        }
+    }
+    kept.chunks_exact(2).map(|pair| (pair[0], pair[1] - 1)).collect()
 }
 
 /// The HMAC-SHA256 of fields, framed as in [`hash_fields`].
@@ -150,4 +173,25 @@ fn hmac_fields(key: &[u8], fields: &[&[u8]]) -> Hash {
         context.update(field);
     }
     context.sign().as_ref().try_into().expect("an HMAC-SHA256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_difference_turns_each_list_into_the_other() {
+        let lists: [&[(u32, u32)]; 7] =
+            [&[], &[(1, 1)], &[(1, 9)], &[(3, 3), (5, 7)], &[(2, 2), (4, 4), (8, 20)], &[(1, 2), (10, 12)], &[(13, 13)]];
+        let numbers = |list: &[(u32, u32)]| list.iter().flat_map(|(first, last)| *first..=*last).collect::<BTreeSet<u32>>();
+        for one in lists {
+            for other in lists {
+                let between = difference(one, other);
+                assert_eq!(numbers(&between), &numbers(one) ^ &numbers(other), "{one:?} {other:?}");
+                assert_eq!(difference(one, &between), other);
+                assert!(between.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0), "{between:?}");
+            }
+        }
+    }
 }

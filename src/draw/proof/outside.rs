@@ -3,8 +3,9 @@
 //! The words of a hall are typed by an operator, who must not be able to try variants that look
 //! the same. So only letters and digits count, of two scripts whose letters cannot be mistaken for
 //! each other: a space, a capital, another Unicode spelling or a foreign look-alike changes nothing
-//! or is refused.
+//! or is refused. The other source is a round of [`drand`].
 
+use super::drand::{self, DrandRound, Signature};
 use std::sync::Arc;
 
 /// The rule by which draws get their outside value.
@@ -15,23 +16,94 @@ pub enum OutsideRule {
     None,
     /// Words or dice that the hall calls out after the lock.
     Hall,
+    /// A round of drand that is to come.
+    Drand,
+    /// As `Drand`; an operator may fall back on the hall's words.
+    DrandOrHall,
+    /// As `Drand`; an operator may go on without an outside value.
+    DrandOrNone,
+}
+
+/// The source of an outside value in place of drand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// The hall's words.
+    Hall,
+    /// No outside value.
+    None,
 }
 
 impl OutsideRule {
     /// Every rule.
-    pub const ALL: [OutsideRule; 2] = [OutsideRule::None, OutsideRule::Hall];
+    pub const ALL: [OutsideRule; 5] =
+        [OutsideRule::None, OutsideRule::Hall, OutsideRule::Drand, OutsideRule::DrandOrHall, OutsideRule::DrandOrNone];
 
-    /// The rule's name on the wire, in the journal and in a lock.
+    /// The rule's name on the wire and in a lock.
     pub fn name(self) -> &'static str {
         match self {
             OutsideRule::None => "none",
             OutsideRule::Hall => "hall",
+            OutsideRule::Drand => "drand",
+            OutsideRule::DrandOrHall => "drand-or-hall",
+            OutsideRule::DrandOrNone => "drand-or-none",
         }
     }
 
     /// The rule of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
+    }
+
+    /// True when a lock names a round.
+    pub fn is_drand(self) -> bool {
+        matches!(self, OutsideRule::Drand | OutsideRule::DrandOrHall | OutsideRule::DrandOrNone)
+    }
+
+    /// The source that an operator may fall back on.
+    pub fn fallback(self) -> Option<Fallback> {
+        match self {
+            OutsideRule::DrandOrHall => Some(Fallback::Hall),
+            OutsideRule::DrandOrNone => Some(Fallback::None),
+            OutsideRule::None | OutsideRule::Hall | OutsideRule::Drand => None,
+        }
+    }
+}
+
+impl Fallback {
+    /// The source's name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fallback::Hall => "hall",
+            Fallback::None => "none",
+        }
+    }
+}
+
+/// The outside value that a draw waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// The hall's words.
+    Words,
+    /// A round of drand.
+    Round(DrandRound),
+}
+
+/// An outside value that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutsideValue {
+    /// The hall's words.
+    Words(Words),
+    /// The signature of the round that the lock names.
+    Signature(Signature),
+}
+
+impl OutsideValue {
+    /// The bytes that decide: the words, or the hash of the signature.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            OutsideValue::Words(words) => words.as_str().as_bytes().to_vec(),
+            OutsideValue::Signature(signature) => drand::randomness(signature).to_vec(),
+        }
     }
 }
 

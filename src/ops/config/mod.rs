@@ -18,7 +18,9 @@ use crate::api::app::Settings;
 use crate::backup::thread::BackupSchedule;
 use crate::base::address::BindAddress;
 use crate::base::data_dir::DataDir;
+use crate::base::http_client::Url;
 use crate::draw::EventId;
+use crate::draw::proof::drand::QUICKNET;
 use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::sequencer::Limits;
@@ -68,6 +70,8 @@ pub struct Config {
     pub sequencer: Limits,
     /// Settings of backups.
     pub backups: BackupSchedule,
+    /// Relays of drand, in the order of asking.
+    pub drand_relays: Vec<Url>,
 }
 
 impl Config {
@@ -98,12 +102,14 @@ impl Config {
                 event_ttl: Duration::from_secs(reader.number("EVENT_TTL_S")),
                 details_ttl: days(app.details_days),
                 backups_dir: data_dir.backups(),
+                drand: QUICKNET,
             },
             backups: BackupSchedule {
                 data: data_dir,
                 every: Some(reader.number("BACKUP_EVERY_MIN")).filter(|min| *min > 0).map(|min| Duration::from_secs(min * 60)),
                 keep_max: reader.number("BACKUP_KEEP") as usize,
             },
+            drand_relays: reader.urls("DRAND_URLS"),
             app,
         };
         if let Some(address) = config.addresses().find(|address| config.app.http.open && !address.may_be_loopback()) {
@@ -291,6 +297,7 @@ mod tests {
             ("LUCKYDRAW_DEFAULT_EVENT", "한글"),
             ("LUCKYDRAW_LOG", "luckydraw=loud"),
             ("LUCKYDRAW_OPEN", "yes"),
+            ("LUCKYDRAW_DRAND_URLS", "https://api.drand.sh,ftp://relay"),
         ];
         let mut names = wrong(&["--no-such-flag"], &env);
         names.sort();

@@ -5,6 +5,7 @@
 //! file or a socket.
 
 use crate::base::address::BindAddress;
+use crate::base::http_client::Url;
 use crate::base::secret::{self, Secret};
 use crate::draw::EventId;
 use crate::http::guard::Host;
@@ -21,6 +22,9 @@ const CREDENTIAL: &str = "admin-token";
 
 /// Origins beside the server's own, at most.
 const ORIGINS_MAX: usize = 64;
+
+/// Addresses of other servers in one setting, at most.
+const URLS_MAX: usize = 16;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +99,22 @@ impl Reader {
             }
         }
         addresses
+    }
+
+    /// Addresses of other servers, separated by commas.
+    pub fn urls(&mut self, name: &str) -> Vec<Url> {
+        let text = self.text(name);
+        let mut urls = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
+            match Url::parse(part) {
+                Some(url) => urls.push(url),
+                None => self.refuse(name, format!("{part:?} is not http(s)://host, with a port or path if needed")),
+            }
+        }
+        if urls.len() > URLS_MAX {
+            self.refuse(name, format!("these are more than {URLS_MAX}"));
+        }
+        urls
     }
 
     /// The loopback address for metrics without a token.

@@ -116,6 +116,9 @@ pub const SETTINGS: &[Setting] = &[
     number("BACKUP_KEEP", "backup-keep", "backups", 1, 1_000)
         .default("10")
         .help("Backups kept per cause: the clock, an event's phases, a reset, a request"),
+    text("DRAND_URLS", "drand-urls", "URL,…")
+        .default("https://api.drand.sh,https://api2.drand.sh,https://api3.drand.sh,https://drand.cloudflare.com")
+        .help("Relays of drand, asked in turn for the rounds of events whose outside value is drand"),
     text("LOG", "log", "LEVEL")
         .default("info")
         .help("error, warn, info, debug or trace for this program, or a filter of the form target=level,…"),

@@ -26,6 +26,7 @@ pub fn examine(config: &Config) -> Report {
     findings.extend(network::check_ports(config));
     findings.extend(network::check_name(config.app.http.domain.as_deref()));
     findings.extend(network::check_certificate(config));
+    findings.push(network::check_relays(config));
     findings.push(machine::check_clock(config.data_dir.path()));
     findings.push(kernel::check_open_files(config));
     findings.extend(machine::check_memory());

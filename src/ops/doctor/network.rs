@@ -1,16 +1,18 @@
-//! Checks of the way that phones take: the listening addresses, the server's name in DNS, and its
-//! certificate.
+//! Checks of the network: the way that phones take, which is the listening addresses, the server's
+//! name in DNS and its certificate; and the relays of drand.
 //!
 //! No check from within can show whether a firewall outside lets clients in. The nearest one is to
 //! connect to the public name. Behind a router without hairpin NAT that fails for another reason,
 //! so it gives advice and never a fault.
 
 use crate::base::address::BindAddress;
+use crate::base::clock::wall_clock;
 use crate::base::http_client::resolve;
 use crate::http::bind::{BindError, Listener, Protocol};
 use crate::ops::config::Config;
 use crate::ops::doctor::cloud;
 use crate::ops::doctor::report::{Finding, Grade};
+use crate::ops::drand::relay::{FetchError, Relays};
 use crate::ops::healthcheck;
 use crate::tls::CertificateOrigin;
 use crate::tls::certificate::{Certificate, CertificateError, utc_text};
@@ -27,6 +29,13 @@ const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A public authority's certificate is valid for 90 days and is renewed 30 before its end; with
 /// less left than this, the renewal does not work.
 const VALIDITY_ADVISED: Duration = Duration::from_secs(14 * 86_400);
+
+/// Time for all relays of drand together, and for each.
+const RELAYS_TIMEOUT: Duration = Duration::from_secs(4);
+const RELAY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Rounds before the next to come that every relay has.
+const ROUNDS_BACK: u64 = 5;
 
 /// The result of trying to listen on an address.
 #[derive(Debug, PartialEq, Eq)]
@@ -166,6 +175,32 @@ fn grade_name(domain: &str, records: &[DnsRecord], public: Option<IpAddr>) -> Fi
     }
 }
 
+/// Asks relays of drand for a round of some seconds ago, until one has it.
+pub fn check_relays(config: &Config) -> Finding {
+    let (chain, deadline) = (config.sequencer.drand, Instant::now() + RELAYS_TIMEOUT);
+    let round = chain.round_after(wall_clock()).saturating_sub(ROUNDS_BACK);
+    let mut relays = Relays::new(&config.drand_relays);
+    let mut fetched = Err(FetchError::NoRelay);
+    for _ in 0..relays.len() {
+        fetched = relays.fetch(&chain, round, deadline.min(Instant::now() + RELAY_TIMEOUT));
+        if fetched.is_ok() || Instant::now() >= deadline {
+            break;
+        }
+    }
+    grade_relays(fetched.map(|_| round))
+}
+
+/// `round`: the round that a relay gave, or the last relay's failure.
+fn grade_relays(round: Result<u64, FetchError>) -> Finding {
+    const CHECK: &str = "drand";
+    let fix =
+        "let this machine reach one of LUCKYDRAW_DRAND_URLS and set its clock, or use no drand as the outside value of events";
+    match round {
+        Ok(round) => Finding::good(CHECK, format!("a relay gave round {round}, which is signed")),
+        Err(error) => Finding::advice(CHECK, format!("no relay gave a recent round: {error}"), fix),
+    }
+}
+
 /// Reads the certificate, where files hold one.
 pub fn check_certificate(config: &Config) -> Option<Finding> {
     match &config.tls.as_ref()?.origin {
@@ -203,6 +238,13 @@ fn grade_certificate(not_after: Result<SystemTime, CertificateError>, now: Syste
 mod tests {
     use super::*;
     use std::net::TcpListener;
+
+    #[test]
+    fn a_relay_is_needed_only_by_events_that_ask_for_drand() {
+        assert_eq!(grade_relays(Ok(7)).grade, Grade::Good);
+        let missing = grade_relays(Err(FetchError::NoRound { relay: "http://relay/".into(), status: 404 }));
+        assert!(missing.grade == Grade::Advice && missing.message.contains("http://relay/"), "{missing:?}");
+    }
 
     #[test]
     fn a_port_is_free_or_ours_or_wrong() {

@@ -32,6 +32,7 @@ use crate::http::worker::Workers;
 use crate::live::room::Directory;
 use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
+use crate::ops::drand::DrandThread;
 use crate::ops::supervisor::{SocketsError, notify};
 use crate::ops::{lan, limits};
 use crate::store::JournalError;
@@ -99,6 +100,7 @@ pub struct Server {
     workers: Workers,
     sequencer: SequencerThread,
     backups: BackupThread,
+    drand: DrandThread,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -158,6 +160,8 @@ fn serve(
 ) -> io::Result<Server> {
     let in_use = images_in_use(Arc::clone(&core.directory));
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
+    let drand =
+        DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
     let requests = Arc::new(RequestMetrics::new(ROUTES));
     let stopping = CancellationToken::new();
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
@@ -204,7 +208,7 @@ fn serve(
         certificates.start()?;
     }
     app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, admin_token, metrics, certificates })
+    Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, admin_token, metrics, certificates })
 }
 
 /// Opens the local port for metrics.
@@ -275,6 +279,7 @@ impl Server {
         self.workers.stop();
         self.metrics.into_iter().for_each(Port::wait);
         self.backups.stop();
+        drop(self.drand);
         // After the last request that may have waited for it.
         self.sequencer.stop();
     }

@@ -5,8 +5,10 @@
 //! the same and share no code with this; the vectors in `tests/vectors` hold all three together.
 
 mod draws;
+mod outside;
 mod receipt;
 
+use crate::draw::proof::DrandChain;
 use draws::{Checker, draw_id_of};
 use receipt::Receipt;
 use serde::Deserialize;
@@ -100,10 +102,19 @@ pub fn verify_files(proof: &Path, receipt: Option<&Path>) -> Result<Findings, Ve
 /// # Errors
 /// When a text is not of its kind.
 pub fn verify(proof: &[u8], receipt: Option<&[u8]>) -> Result<Findings, VerifyError> {
+    verify_with(proof, receipt, &[])
+}
+
+/// As [`verify`], with chains of drand beside quicknet, whose signatures are verified too. The
+/// findings say that such a chain is another one.
+///
+/// # Errors
+/// When a text is not of its kind.
+pub fn verify_with(proof: &[u8], receipt: Option<&[u8]>, chains: &[DrandChain]) -> Result<Findings, VerifyError> {
     let proof: Proof = unwrapped(proof).map_err(VerifyError::NoProof)?;
     let receipt: Option<Receipt> = receipt.map(unwrapped).transpose().map_err(VerifyError::NoReceipt)?;
     let mut findings = Findings::default();
-    let mut checker = Checker::default();
+    let mut checker = Checker::new(chains);
     for draw in proof.draws.iter().take(DRAWS_MAX) {
         let result = checker.check(&proof, draw);
         findings.note(&subject(draw), result);

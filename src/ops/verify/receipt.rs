@@ -3,7 +3,7 @@
 //! A server that told two phones two histories, or left out its last draws, is found out here
 //! alone: a file by itself can be consistent and be another one than the hall saw.
 
-use super::draws::{CheckedLock, hash, holds};
+use super::draws::{CheckedLock, hash};
 use super::{Findings, Proof};
 use crate::draw::proof::roster_tree;
 use serde::Deserialize;
@@ -74,7 +74,7 @@ impl Receipt {
         if root != Some(lock.roster_root) {
             return Err(format!("number {} of this phone is not in the locked list", self.draw_number));
         }
-        let part = if holds(&lock.pool, self.draw_number) { "could win" } else { "was excluded" };
+        let part = if lock.pool.holds(self.draw_number) { "could win" } else { "was excluded" };
         Ok(format!("number {} of this phone is in the locked list and {part}", self.draw_number))
     }
 }

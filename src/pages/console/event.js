@@ -6,6 +6,9 @@ import { JoinCode, joinImage } from "../shared/join-code.js";
 import { field } from "./dialog.js";
 import { Rehearsal } from "./rehearsal.js";
 
+/** Rules by which draws get their outside value. */
+const OUTSIDE_RULES = ['none', 'hall', 'drand', 'drand-or-hall', 'drand-or-none'];
+
 const PHASES = ['open', 'drawing', 'closed'];
 const BACKUPS_SHOWN = 5;
 /** A backup copies the journal, which takes a while. */
@@ -85,7 +88,7 @@ export class Tab {
       { name: 'participants_max', label: t('participantsMax'), type: 'number', min: 1 },
       { name: 'consent_text', label: t('consentText'), type: 'textarea', rows: 3, maxLength: 2000, hint: t('consentHint') },
       { name: 'privacy_purpose', label: t('purpose'), type: 'textarea', rows: 2, maxLength: 500, hint: t('purposeHint') },
-      { name: 'outside', label: t('outside'), options: ['none', 'hall'].map((rule) => [rule, t(`outside_${rule}`)]), hint: t('outsideHint') },
+      { name: 'outside', label: t('outside'), options: OUTSIDE_RULES.map((rule) => [rule, t(`outside_${rule}`)]), hint: t('outsideHint') },
       { name: 'groups', label: t('groupsCount'), type: 'checkbox' },
       { name: 'weights', label: t('weightsCount'), type: 'checkbox' },
     ].map((each) => field({ ...each, value: event[each.name] }));

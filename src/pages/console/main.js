@@ -61,6 +61,7 @@ const app = {
   send: (message) => connection?.send(message),
   /** Milliseconds until the planned moment of a draw, 0 without one. */
   untilShown: (draw) => connection?.untilShown(draw) ?? 0,
+  untilRound: (draw) => connection?.untilRound(draw) ?? 0,
   notify,
   ask: (question) => ask(t, question),
   /** Runs a call and shows its failure; gives its data, or undefined when it failed. */

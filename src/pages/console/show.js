@@ -41,7 +41,10 @@ const STEP_OF_STATUS = { standby: 'start', started: 'reveal', revealed: 'complet
  */
 function nextStep({ current, phase }, chosen) {
   if (phase === 'closed') return 'closed';
-  if (current?.status === 'started' && current.outside === 'hall' && !current.outside_value) return 'outside';
+  if (current?.status === 'started' && !current.outside_value) {
+    const source = current.fallback ?? current.outside ?? 'none';
+    if (source !== 'none') return source === 'hall' ? 'outside' : 'wait';
+  }
   if (current) return STEP_OF_STATUS[current.status];
   if (!chosen) return 'choose';
   return chosen.remaining === 0 ? 'exhausted' : 'standby';
@@ -94,6 +97,7 @@ export class Tab {
     for (const name of ['pointerup', 'pointerleave', 'keyup', 'blur']) {
       this.announceButton.addEventListener(name, () => this.letGo());
     }
+    this.fallbackButton = make('button', { type: 'button', id: 'fallback', onclick: () => this.fallBack() });
     this.cancelButton = make('button', { type: 'button', id: 'cancel', className: 'danger', onclick: () => this.cancel() });
     this.mode = make('select', { id: 'mode', onchange: renderStep });
     this.count = make('input', { id: 'count', type: 'number', min: 1, max: WINNERS_MAX, onchange: () => this.setCount(Number(this.count.value) || null) });
@@ -109,7 +113,7 @@ export class Tab {
         now,
         this.currentDraw,
         make('div', { className: 'row tuning' }, make('label', {}, mode, this.mode), make('label', {}, winnerCount, this.count)),
-        make('div', { className: 'row' }, this.stepButton, this.announceButton, this.cancelButton),
+        make('div', { className: 'row' }, this.stepButton, this.announceButton, this.fallbackButton, this.cancelButton),
       ),
       make('section', { className: 'card list' }, prizes, this.list),
       make('div', { className: 'status-column' }, this.liveStatus.element, this.stages.element),
@@ -251,6 +255,22 @@ export class Tab {
     await app.attempt(() => app.call('POST', 'draw/outside', { draw_id, words }), t('did_outside'));
   }
 
+  /** Gives up on the round of drand, with a reason that the proof shows. */
+  async fallBack() {
+    const { app } = this;
+    const { t } = app;
+    const { draw_id } = app.state.current;
+    const answer = await app.ask({
+      title: t('fallbackTitle'),
+      text: t('fallbackText'),
+      yes: t('fallbackYes'),
+      danger: true,
+      fields: [{ name: 'reason', label: t('reason'), value: '', maxLength: 200, required: true }],
+    });
+    const reason = answer?.reason.trim();
+    if (reason) await app.attempt(() => app.call('POST', 'draw/fallback', { draw_id, reason }), t('did_fallback'));
+  }
+
   /** Takes a step. A refusal that names the most possible winners sets their number to it. */
   async call(step, body) {
     try {
@@ -324,18 +344,26 @@ export class Tab {
     const { t, state } = this.app;
     const step = nextStep(state, this.chosen);
     const isPlaying = this.isPlaying();
-    this.stepButton.textContent = this.isBusy ? t('working') : isPlaying ? t('playing', this.secondsLeft()) : t(`step_${step}`, this.chosen?.prize_name ?? '');
+    this.stepButton.textContent = this.isBusy ? t('working') : isPlaying ? t('playing', this.secondsLeft()) : this.stepText(step);
     this.stepButton.dataset.step = isPlaying ? 'playing' : step;
     this.stepButton.disabled = !STEPS.includes(step) || this.isBusy || isPlaying || this.isPaused();
     this.announceButton.textContent = t('announceNow');
     this.announceButton.hidden = !isPlaying;
     clearTimeout(this.countdown);
-    if (isPlaying) this.countdown = setTimeout(() => this.renderStep(), COUNTDOWN_MS);
+    this.fallbackButton.textContent = t('fallback');
+    this.fallbackButton.hidden = step !== 'wait' || state.current.outside === 'drand';
+    if (isPlaying || step === 'wait') this.countdown = setTimeout(() => this.renderStep(), COUNTDOWN_MS);
     this.cancelButton.textContent = t('cancel');
     this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
     for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;
     // A number that is being typed stays as it is.
     if (this.chosen && document.activeElement !== this.count) this.count.value = this.ownCount ?? usualCount(this.chosen, state);
+  }
+
+  stepText(step) {
+    const { t, state, untilRound } = this.app;
+    if (step !== 'wait') return t(`step_${step}`, this.chosen?.prize_name ?? '');
+    return t('step_wait', state.current.outside_round, Math.ceil(untilRound(state.current) / 1000));
   }
 
   secondsLeft() {

@@ -52,11 +52,12 @@ export class Proof {
   }
 
   /** Computes the code from the lock that this phone heard. */
-  async checkCode({ draw_id: id, seed, outside_value: value }, session) {
+  async checkCode({ draw_id: id, seed, outside_value: value, outside_round: round }, session) {
     const head = storedReceipt(this.event, session)?.heads[id];
     if (!head) return;
     const [{ ascii, fromHex }, { confirmationCode }] = await Promise.all([import("../verify/bytes.js"), import("../verify/locked.js")]);
-    const key = value ? ascii(value) : fromHex(seed, 32, 'seed');
+    const words = round === undefined && value;
+    const key = words ? ascii(words) : fromHex(value ?? seed, 32, 'seed');
     const code = await confirmationCode(fromHex(head, 32, 'head'), key);
     keepCode(this.event, session, id, code);
     this.set({ code });

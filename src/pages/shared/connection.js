@@ -9,6 +9,8 @@ const PING_MS = 20_000;
 /** Pings in a row on a new socket, and the time between them: they set the clock. */
 const FIRST_PINGS = 5;
 const FIRST_PING_INTERVAL_MS = 250;
+/** Longest time until a round of drand that a page believes. */
+const ROUND_MAX_MS = 60_000;
 /** Longest time that a page holds winners until the moment at which every page shows them. */
 const HOLD_MAX_MS = 2_500;
 /** Longest show that a page waits for. */
@@ -90,6 +92,11 @@ class Connection {
   /** Milliseconds until a draw's planned moment, 0 without one. */
   untilShown({ show_at: showAt }) {
     return this.clock.until(showAt, SHOW_MAX_MS);
+  }
+
+  /** Milliseconds until the round that a draw waits for, 0 once relays should have it. */
+  untilRound({ outside_at: roundAt }) {
+    return this.clock.until(roundAt, ROUND_MAX_MS);
   }
 
   /** Sets the token by which a phone identifies; null removes it. */

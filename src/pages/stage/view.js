@@ -45,6 +45,7 @@ export function renderStage(model, { animator, lobby, sound }, t) {
   renderBar(state, name, t);
   if (name === 'lobby') lobby?.render(state, t);
   if (draw) renderDraw(model, draw, name, animator.isSettled, t);
+  renderProofCode(model, draw, name, animator.isSettled);
   if (name === 'between') renderBoard(earlierResults(state, null), t);
   renderNotice(name, t);
   const showsStrip = isMain && (name === 'standby' || (name === 'announced' && draw.draw_mode !== 'list'));
@@ -96,10 +97,24 @@ function renderDraw({ page }, draw, name, isSettled, t) {
 }
 
 /** The size of the pool, eight characters of the lock, and the outside value or the call for it. */
-function lockText({ head, pool_size: size, outside, outside_value: value }, t) {
+function lockText({ head, pool_size: size, outside, outside_value: value, outside_round: round, fallback }, t) {
   if (!head) return '';
   const lock = t('lock', size.toLocaleString(), `${head.slice(0, 4)} ${head.slice(4, 8)}`);
-  return outside === 'hall' ? `${value ? t('words', value) : t('callWords')} · ${lock}` : lock;
+  const source = fallback ?? outside;
+  if (source === 'none') return lock;
+  if (source === 'hall') return `${value ? t('words', value) : t('callWords')} · ${lock}`;
+  return `${t(value ? 'roundCame' : 'round', round)} · ${lock}`;
+}
+
+/** A code that leads to the proof, with the head that this stage heard before anybody knew the winners. */
+function renderProofCode({ event }, draw, name, isSettled) {
+  const isShown = name === 'announced' && isSettled && Boolean(draw.head);
+  setShown('proof-code', isShown);
+  if (!isShown) return;
+  const query = new URLSearchParams({ event_id: event, head: draw.head, scheme: location.protocol.slice(0, -1) });
+  const source = `/api/luckydraw/verify.svg?${query}`;
+  const image = byId('proof-code');
+  if (image.getAttribute('src') !== source) image.src = source;
 }
 
 function remark(draw, name, [page, pages], t) {

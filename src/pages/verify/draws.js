@@ -3,7 +3,7 @@
 
 import { Mismatch, ascii, concat, ensure, fromHex, isNumber, toHex } from "./bytes.js";
 import { LockChecker } from "./locked.js";
-import { pick, poolOf, weightsOf } from "./pick.js";
+import { pick, poolOf, runsOf, weightsOf } from "./pick.js";
 import { sha256 } from "./sha256.js";
 
 const COMMITMENT_LABEL = ascii('luckydraw commitment');
@@ -12,29 +12,30 @@ const DRAWS_MAX = 10_000;
 
 /**
  * Checks a proof. Gives { checked, rest, locked }: for each draw { draw, mismatch: null | Mismatch,
- * note: null | code }, the mismatch of the whole or null, and the locked draws that hold by id.
+ * notes: codes with values }, the mismatch of the whole or null, and the locked draws that hold by
+ * id. A draw has what the file says at an earlier draw, too.
  */
 export async function checkAll(proof) {
   const { draws } = proof;
   const lockChecker = new LockChecker(proof);
   const state = { voided: new Map(), entropies: new Map(), numbers: 0 };
   const checked = [];
-  for (const draw of draws.slice(0, DRAWS_MAX)) {
+  for (let draw of draws.slice(0, DRAWS_MAX)) {
     let mismatch = null;
-    let note = null;
+    let notes = [];
     try {
       state.numbers += Number(draw.registered_through);
       ensure(state.numbers <= NUMBERS_MAX, 'badRanges');
       if (draw.version === undefined) await checkFirstVersion(draw, state);
       else {
         ensure(draw.version === 2, 'badVersion');
-        note = await lockChecker.check(draw);
+        ({ draw, notes } = await lockChecker.check(draw));
       }
       checkLater(draw, state);
     } catch (error) {
       mismatch = asMismatch(error);
     }
-    checked.push({ draw, mismatch, note });
+    checked.push({ draw, mismatch, notes });
   }
   let rest = draws.length > DRAWS_MAX ? new Mismatch('badRanges') : null;
   try {
@@ -74,7 +75,7 @@ async function checkFirstVersion(draw, { voided, entropies }) {
   const entropy = fromHex(draw.entropy, 32, 'entropy');
   const commitment = toHex(await sha256(concat(COMMITMENT_LABEL, entropy)));
   ensure(commitment === draw.commitment, 'badCommitment');
-  const { runs, numbers } = poolOf(draw.excluded, draw.registered_through);
+  const { runs, numbers } = poolOf(runsOf(draw.excluded, draw.registered_through), draw.registered_through);
   ensure(draw.pool_size === numbers.length, 'badPoolSize', draw.pool_size, numbers.length);
   ensure(JSON.stringify(runs) === JSON.stringify(draw.pool), 'badRanges');
   const { winner_count: count } = draw;

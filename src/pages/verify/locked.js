@@ -2,13 +2,13 @@
 // can be left out between two. src/draw/PROOF.md specifies every byte.
 
 import { ascii, concat, ensure, fields, fromHex, hmac, isNumber, toHex, u32 } from "./bytes.js";
-import { pick, poolOf, weightsOf } from "./pick.js";
+import { outsideOf, roundOf } from "./outside.js";
+import { difference, pick, poolOf, runsOf, weightsOf } from "./pick.js";
 import { portableSha256, sha256 } from "./sha256.js";
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const MODES = ['slot', 'card', 'network', 'list'];
 const STATUSES = ['announced', 'cancelled'];
-const WORDS = /^[a-z0-9\uac00-\ud7a3]{1,100}$/;
 const NONE = new Uint8Array(0);
 
 /** Checks locked draws in order. `heads`: the head of each draw that holds, by its id. */
@@ -18,13 +18,16 @@ export class LockChecker {
     this.anchors = proof.anchors ?? [];
     this.last = null;
     this.previous = null;
+    /** The lists of the locked draw before, which the next one goes on from. */
+    this.lists = null;
     this.draws = new Map();
   }
 
-  /** Throws a Mismatch unless the draw holds. Gives the code of a note, or null. */
-  async check(draw) {
-    this.checkOrder(draw);
-    const seed = await this.checkSeed(draw);
+  /** Throws a Mismatch unless the draw holds. Gives the draw with its whole lists, and notes. */
+  async check(told) {
+    this.checkOrder(told);
+    const seed = await this.checkSeed(told);
+    const draw = this.withLists(told);
     const { runs, numbers } = poolOf(draw.excluded, draw.registered_through);
     const { winner_count: count } = draw;
     ensure(draw.pool_size === numbers.length, 'badPoolSize', draw.pool_size, numbers.length);
@@ -33,7 +36,7 @@ export class LockChecker {
     const head = await sha256(this.lockOf(draw, runs));
     ensure(toHex(head) === draw.head, 'badHead');
     const isCancelled = draw.status === 'cancelled';
-    const value = outsideValue(draw, isCancelled);
+    const { value, notes } = await outsideOf(draw, isCancelled);
     const entropy = await hmac(seed, fields(ascii('luckydraw pick 2'), head, value ?? NONE));
     const expected = value === null ? [] : await pick(numbers, weights, count, entropy);
     const isEqual = draw.picks.length === expected.length && expected.every((number, place) => number === draw.picks[place]);
@@ -44,8 +47,26 @@ export class LockChecker {
     const end = fields(ascii('luckydraw end 2'), head, seed, value ?? NONE, ascii(draw.status), u32(...expected));
     this.previous = { id: draw.draw_id, end: await sha256(end) };
     this.last = { chain: draw.chain, place: draw.place, seed };
+    this.lists = draw;
     this.draws.set(draw.draw_id, draw);
-    return draw.chain > 0 && draw.place === 1 ? 'newChain' : null;
+    if (draw.chain > 0 && draw.place === 1) notes.push(['newChain']);
+    return { draw, notes };
+  }
+
+  /** The draw with whole lists: the file tells what changed since the lock before. */
+  withLists(draw) {
+    const { lists: before } = this;
+    const changes = runsOf(draw.excluded, draw.registered_through);
+    const excluded = difference(before?.excluded ?? [], changes);
+    const root = draw.roster_root ?? before?.roster_root;
+    let at = 0;
+    const isIn = ([number]) => {
+      while (at < excluded.length && excluded[at][1] < number) at += 1;
+      return at === excluded.length || number < excluded[at][0];
+    };
+    const weights = draw.weights ?? before?.weights.filter(isIn);
+    ensure(weights, 'badWeights');
+    return { ...draw, excluded, roster_root: root, weights };
   }
 
   /** Checks that no draw is left out before this one. */
@@ -89,7 +110,7 @@ export class LockChecker {
       fromHex(draw.roster_root, 32, 'roster_root'),
       u32(...runs.flat()),
       concat(...weights),
-      text(draw.outside),
+      concat(text(draw.outside), roundOf(draw)),
       u32(Math.floor(time / 2 ** 32), time % 2 ** 32),
     );
   }
@@ -144,17 +165,5 @@ const node = (left, right) => portableSha256(concat(Uint8Array.of(1), left, righ
 
 function text(value) {
   ensure(typeof value === 'string', 'malformed', 'text');
-  return ascii(value);
-}
-
-/** The value that decides, empty without one; null for a draw that was cancelled before it came. */
-function outsideValue({ outside, outside_value: value }, isCancelled) {
-  if (outside === 'none') {
-    ensure(value === null, 'badOutside');
-    return NONE;
-  }
-  ensure(outside === 'hall', 'badOutside');
-  if (value === null && isCancelled) return null;
-  ensure(typeof value === 'string' && WORDS.test(value), 'badOutside');
   return ascii(value);
 }

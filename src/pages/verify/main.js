@@ -10,6 +10,7 @@ import { storedReceipt } from "../shared/receipt.js";
 import * as storage from "../shared/storage.js";
 import { checkAll, partOf } from "./draws.js";
 import { messages } from "./messages.js";
+import { relayOf } from "./outside.js";
 import { compare } from "./receipt.js";
 import { isNative } from "./sha256.js";
 
@@ -44,7 +45,7 @@ function render() {
   byId('draws').replaceChildren(...[...model.checked].reverse().map(drawItem));
 }
 
-function drawItem({ draw, mismatch, note }) {
+function drawItem({ draw, mismatch, notes }) {
   const { draw_id: id, prize_name: name, picks, voided, reason, status } = draw;
   const verdict = mismatch ? 'fails' : 'holds';
   const numbers = (Array.isArray(picks) ? picks : []).map((number) => make('li', {}, digits(number)));
@@ -65,12 +66,22 @@ function drawItem({ draw, mismatch, note }) {
     make('ul', { className: 'numbers', 'aria-label': t('winners') }, numbers),
     make('p', { className: 'quiet' }, facts.filter(Boolean).join(' · ')),
     part && make('p', { className: `part ${part}` }, t(part)),
-    draw.outside_value && make('p', {}, t('words', draw.outside_value)),
+    outsideItem(draw),
     draw.code && make('p', { className: 'promise' }, t('code', `${draw.code.slice(0, 4)} ${draw.code.slice(4)}`)),
-    (note || draw.version !== 2 || draw.outside === 'none') && make('p', { className: 'quiet' }, t(note ?? (draw.version === 2 ? 'noOutside' : 'firstVersion'))),
+    ...notes.map(([code, ...values]) => make('p', { className: 'quiet' }, t(code, ...values))),
+    draw.version !== 2 && make('p', { className: 'quiet' }, t('firstVersion')),
+    draw.outside === 'none' && make('p', { className: 'quiet' }, t('noOutside')),
     Array.isArray(voided) && voided.length > 0 && make('p', {}, `${t('voids')}: ${voided.map(voidText).join(', ')}`),
     inputsOf(draw),
   );
+}
+
+/** The outside value: words, or a round with the page of a relay to compare. */
+function outsideItem({ round, drand_chain: chain, fallback, outside_value: value }) {
+  if (!value) return null;
+  if (round === undefined || fallback !== undefined) return make('p', {}, t('words', value));
+  const link = chain === undefined && make('a', { href: relayOf(round), target: '_blank', rel: 'noreferrer' }, t('relay'));
+  return make('p', { className: 'round' }, `${t('round', round, `${value.slice(0, 4)} ${value.slice(4, 8)}`)} `, link);
 }
 
 const voidText = ({ draw_number: number, reason }) => t('voidLine', digits(number), t('reasons')[reason] ?? reason);

@@ -6,22 +6,36 @@ import { sha256 } from "./sha256.js";
 
 const NUMBER_MAX = 2 ** 21;
 
-/**
- * The numbers up to `through` that are not excluded: { runs, numbers }. `excluded` holds a number or
- * an inclusive pair per run.
- */
-export function poolOf(excluded, through) {
+/** Rising runs that do not touch, up to `through`, from a list with a number or a pair per run. */
+export function runsOf(list, through) {
   ensure(isNumber(through) && through <= NUMBER_MAX, 'badThrough', through, NUMBER_MAX);
-  const runs = [];
-  let next = 1;
-  for (const run of excluded) {
-    const [first, last] = Array.isArray(run) ? run : [run, run];
-    const isRun = isNumber(first) && isNumber(last) && first <= last && last <= through;
-    ensure(isRun && (first > next || (first === 1 && next === 1)), 'badRanges');
-    if (first > next) runs.push([next, first - 1]);
-    next = last + 1;
+  const runs = list.map((run) => (Array.isArray(run) ? run : [run, run]));
+  let before = -1;
+  for (const [first, last] of runs) {
+    ensure(isNumber(first) && isNumber(last) && first <= last && last <= through && first > before + 1, 'badRanges');
+    before = last;
   }
-  if (next <= through) runs.push([next, through]);
+  return runs;
+}
+
+/**
+ * The numbers that are in one of two lists of runs and not in both, which is also what turns one
+ * list into the other.
+ */
+export function difference(one, other) {
+  const bounds = [...one, ...other].flatMap(([first, last]) => [first, last + 1]).sort((a, b) => a - b);
+  const kept = [];
+  for (const bound of bounds) {
+    if (kept.at(-1) === bound) kept.pop();
+    else kept.push(bound);
+  }
+  return Array.from({ length: kept.length / 2 }, (_, i) => [kept[2 * i], kept[2 * i + 1] - 1]);
+}
+
+/** The numbers up to `through` that are not excluded: { runs, numbers }. */
+export function poolOf(excluded, through) {
+  ensure(excluded.length === 0 || excluded.at(-1)[1] <= through, 'badRanges');
+  const runs = difference(excluded, [[1, through]]);
   const numbers = [];
   for (const [first, last] of runs) for (let number = first; number <= last; number += 1) numbers.push(number);
   return { runs, numbers };

@@ -65,13 +65,13 @@ fn beyond(fact: &Fact) -> Option<&'static str> {
             ("spec", is_spec(spec)),
             ("pool", is_pool(pool)),
             ("picks", sealed.as_ref().is_none_or(|sealed| is_picks(&sealed.picks))),
-            ("lock", lock.as_ref().is_none_or(is_lock)),
+            ("lock", lock.as_deref().is_none_or(is_lock)),
             ("redraw_of", redraw_of.is_none_or(|(draw, number)| is_id(draw.0) && is_number(number))),
         ],
         Fact::OutsideReceived { draw, sealed, .. } | Fact::Revealed { draw, sealed, .. } => {
             &[("draw", is_id(draw.0)), ("picks", is_picks(&sealed.picks))]
         }
-        Fact::Cancelled { draw, sealed, .. } => {
+        Fact::FellBack { draw, sealed, .. } | Fact::Cancelled { draw, sealed, .. } => {
             &[("draw", is_id(draw.0)), ("picks", sealed.as_ref().is_none_or(|sealed| is_picks(&sealed.picks)))]
         }
         Fact::Announced { draw, .. } => &[("draw", is_id(draw.0))],
@@ -107,6 +107,8 @@ fn is_picks(picks: &[Number]) -> bool {
 
 fn is_lock(lock: &Lock) -> bool {
     (1..=DRAWS_MAX).contains(&lock.place)
+        && lock.round.is_some() == lock.outside.is_drand()
+        && lock.round.is_none_or(|round| is_time(round.at))
 }
 
 fn is_spec(spec: &DrawSpec) -> bool {

@@ -1,11 +1,12 @@
 //! One example per fact with its record, spelled out as the journals out there hold it.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
-use crate::draw::proof::{Lock, OutsideRule, Seed, Words};
+use crate::draw::proof::{DrandRound, Lock, OutsideRule, OutsideValue, Seed, Words};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
 use crate::draw::{Prize, PrizeId, SessionId};
+use std::sync::Arc;
 
 pub fn gala() -> EventId {
     EventId::parse("gala").unwrap()
@@ -53,9 +54,11 @@ fn sealed() -> SealedPick {
     SealedPick { entropy: Entropy([0xab; 32]), picks: [5, 2].map(Number).into() }
 }
 
-fn lock(outside: OutsideRule) -> Lock {
+fn lock(outside: OutsideRule) -> Arc<Lock> {
     let (anchor, previous, roster_root, head) = ([0x66; 32], [0; 32], [0x11; 32], [0x22; 32]);
-    Lock { event: gala(), anchor, place: 3, previous, roster_root, outside, head }
+    let round =
+        outside.is_drand().then_some(DrandRound { chain: [0x52; 32], number: 34_567_890, at: Timestamp(1_796_507_034_000) });
+    Arc::new(Lock { event: gala(), anchor, place: 3, previous, roster_root, outside, round, head })
 }
 
 fn settings() -> Settings {
@@ -112,7 +115,7 @@ fn has_example(fact: &Fact) {
         Fact::PrizeAdded { .. } | Fact::PrizeChanged { .. } | Fact::PrizeRemoved { .. } | Fact::PrizesOrdered { .. } => {}
         Fact::Registered { .. } | Fact::ParticipantMarked { .. } | Fact::StandbyShown { .. } | Fact::StandbyEnded => {}
         Fact::EntryCodeRotates | Fact::ParticipantsRemoved { .. } => {}
-        Fact::ChainBegun { .. } | Fact::OutsideReceived { .. } => {}
+        Fact::ChainBegun { .. } | Fact::OutsideReceived { .. } | Fact::FellBack { .. } => {}
         Fact::Started { .. } | Fact::Revealed { .. } | Fact::Announced { .. } | Fact::Cancelled { .. } => {}
         Fact::SeatVoided { .. } | Fact::DetailsReceived { .. } | Fact::Arrived { .. } | Fact::Reset { .. } => {}
         Fact::HandedOver { .. } | Fact::HandOverUndone { .. } => {}
@@ -206,8 +209,32 @@ fn about_draws() -> Vec<(Fact, &'static str)> {
             r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":null,"lock":{"event":"gala","anchor":"6666666666666666666666666666666666666666666666666666666666666666","place":3,"previous":"0000000000000000000000000000000000000000000000000000000000000000","roster_root":"1111111111111111111111111111111111111111111111111111111111111111","outside":"hall","head":"2222222222222222222222222222222222222222222222222222222222222222"},"redraw_of":null,"request":null}"#,
         ),
         (
-            Fact::OutsideReceived { draw, words: Words::parse("사과7").unwrap(), sealed: sealed() },
+            Fact::Started {
+                draw,
+                spec: spec(Mode::Card).into(),
+                pool: pool().into(),
+                sealed: None,
+                lock: Some(lock(OutsideRule::DrandOrHall)),
+                redraw_of: None,
+                request: None,
+            },
+            r#"started {"draw":4,"spec":{"prize_id":3,"prize_name":"자전거","prize_rank":1,"prize_image":"/images/b.png","mode":"card","winner_count":2},"pool":{"ranges":[[1,3],[5,5]],"size":4,"through":5,"weights":[[2,7]]},"sealed":null,"lock":{"event":"gala","anchor":"6666666666666666666666666666666666666666666666666666666666666666","place":3,"previous":"0000000000000000000000000000000000000000000000000000000000000000","roster_root":"1111111111111111111111111111111111111111111111111111111111111111","outside":"drand_or_hall","round":{"chain":"5252525252525252525252525252525252525252525252525252525252525252","number":34567890,"at":1796507034000},"head":"2222222222222222222222222222222222222222222222222222222222222222"},"redraw_of":null,"request":null}"#,
+        ),
+        (
+            Fact::OutsideReceived { draw, value: OutsideValue::Words(Words::parse("사과7").unwrap()), sealed: sealed() },
             r#"outside_received {"draw":4,"words":"사과7","sealed":"…"}"#,
+        ),
+        (
+            Fact::OutsideReceived { draw, value: OutsideValue::Signature([0x9a; 48]), sealed: sealed() },
+            r#"outside_received {"draw":4,"signature":"9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a9a","sealed":"…"}"#,
+        ),
+        (
+            Fact::FellBack { draw, reason: "no network".into(), sealed: None },
+            r#"fell_back {"draw":4,"reason":"no network","sealed":null}"#,
+        ),
+        (
+            Fact::FellBack { draw, reason: "no network".into(), sealed: Some(sealed()) },
+            r#"fell_back {"draw":4,"reason":"no network","sealed":"…"}"#,
         ),
         (
             Fact::Revealed { draw, sealed: sealed(), show_at: None },

@@ -7,7 +7,7 @@
 //! golden test in [`super`] pins the bytes.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
-use crate::draw::proof::{Hash, Lock, OutsideRule, Seed, Words};
+use crate::draw::proof::{DrandRound, Hash, Lock, OutsideRule, OutsideValue, Seed};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
@@ -81,7 +81,7 @@ pub(super) enum FactLayout {
         spec: Arc<DrawSpec>,
     },
     StandbyEnded {},
-    /// Never written so, as the next two: a secret has to be sealed, which takes a key and a
+    /// Never written so, as the next three: a secret has to be sealed, which takes a key and a
     /// place. See `secrets`.
     #[serde(skip)]
     ChainBegun {
@@ -95,15 +95,21 @@ pub(super) enum FactLayout {
         spec: Arc<DrawSpec>,
         pool: Arc<Pool>,
         sealed: Option<SealedPick>,
-        lock: Option<Lock>,
+        lock: Option<Arc<Lock>>,
         redraw_of: Option<(DrawId, Number)>,
         request: Option<[u8; 32]>,
     },
     #[serde(skip)]
     OutsideReceived {
         draw: DrawId,
-        words: Words,
+        value: OutsideValue,
         sealed: SealedPick,
+    },
+    #[serde(skip)]
+    FellBack {
+        draw: DrawId,
+        reason: Arc<str>,
+        sealed: Option<SealedPick>,
     },
     Revealed {
         #[serde(with = "field")]
@@ -213,8 +219,21 @@ pub(super) struct LockLayout {
     roster_root: Hash,
     #[serde(with = "field")]
     outside: OutsideRule,
+    // Older records have no round.
+    #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
+    round: Option<DrandRound>,
     #[serde(with = "field")]
     head: Hash,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DrandRound", deny_unknown_fields)]
+pub(super) struct DrandRoundLayout {
+    #[serde(with = "field")]
+    chain: Hash,
+    number: u64,
+    #[serde(with = "field")]
+    at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -222,6 +241,9 @@ pub(super) struct LockLayout {
 pub(super) enum OutsideRuleLayout {
     None,
     Hall,
+    Drand,
+    DrandOrHall,
+    DrandOrNone,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -369,3 +391,4 @@ macro_rules! as_layout {
 as_layout!(Phase PhaseLayout, Cause CauseLayout, VoidReason VoidReasonLayout, Mode ModeLayout, LinkRole LinkRoleLayout);
 as_layout!(Settings SettingsLayout, Prize PrizeLayout, DrawSpec DrawSpecLayout, Pool PoolLayout, Eligibility EligibilityLayout);
 as_layout!(SealedPick SealedPickLayout, Link LinkLayout, Lock LockLayout, OutsideRule OutsideRuleLayout);
+as_layout!(DrandRound DrandRoundLayout);

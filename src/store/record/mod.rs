@@ -16,7 +16,9 @@ use crate::draw::fact::SecretScope;
 use crate::draw::{Actor, EventId, Fact, LinkId};
 use crate::store::seal::Seal;
 use layout::FactLayout;
-use secrets::{ChainBegunLayout, OutsideReceivedLayout, StartedLayout, open_pick, open_seed, seal_pick, seal_seed};
+use secrets::{
+    ChainBegunLayout, FellBackLayout, OutsideReceivedLayout, StartedLayout, open_pick, open_seed, seal_pick, seal_seed,
+};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -24,12 +26,16 @@ use std::borrow::Cow;
 /// reading those before.
 fn version(kind: &str) -> i64 {
     match kind {
-        // 2 brought `consent_text`, `privacy_purpose` and `rehearsal`; 3 brought `outside`.
-        "opened" | "settings_changed" => 3,
+        // 2 brought `consent_text`, `privacy_purpose` and `rehearsal`; 3 brought `outside`; 4 has
+        // rules with drand.
+        "opened" | "settings_changed" => 4,
         // 2 brought `needs_address`.
         "prize_added" | "prize_changed" => 2,
-        // 2 brought `request`; 3 brought `lock`, and a start without a pick.
-        "started" => 3,
+        // 2 brought `request`; 3 brought `lock`, and a start without a pick; 4 has locks with a
+        // round.
+        "started" => 4,
+        // 2 has a signature in place of words.
+        "outside_received" => 2,
         // 2 has a draw without a pick.
         "cancelled" => 2,
         // 2 has the fields of 1, and the number's secrets are bound to its registration.
@@ -39,7 +45,7 @@ fn version(kind: &str) -> i64 {
 }
 
 /// Every kind, in the order of [`Fact`]'s groups.
-const KINDS: [&str; 30] = [
+const KINDS: [&str; 31] = [
     "opened",
     "settings_changed",
     "phase_changed",
@@ -57,6 +63,7 @@ const KINDS: [&str; 30] = [
     "chain_begun",
     "started",
     "outside_received",
+    "fell_back",
     "revealed",
     "announced",
     "cancelled",
@@ -124,9 +131,13 @@ pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a m
             let (spec, pool, lock, redraw_of, request) = (spec.clone(), pool.clone(), lock.clone(), *redraw_of, *request);
             Tagged::Started(StartedLayout { draw: *draw, spec, pool, sealed, lock, redraw_of, request }).serialize(&mut json)
         }
-        Fact::OutsideReceived { draw, words, sealed } => {
+        Fact::OutsideReceived { draw, value, sealed } => {
             let sealed = seal_pick(picks, event, *draw, sealed);
-            Tagged::OutsideReceived(OutsideReceivedLayout { draw: *draw, words: words.clone(), sealed }).serialize(&mut json)
+            Tagged::OutsideReceived(OutsideReceivedLayout::new(*draw, value, sealed)).serialize(&mut json)
+        }
+        Fact::FellBack { draw, reason, sealed } => {
+            let sealed = sealed.as_ref().map(|sealed| seal_pick(picks, event, *draw, sealed));
+            Tagged::FellBack(FellBackLayout { draw: *draw, reason: reason.clone(), sealed }).serialize(&mut json)
         }
         fact => FactLayout::serialize(fact, &mut json),
     };
@@ -167,9 +178,15 @@ pub(super) fn decode(event: &EventId, record: Record<'_>, picks: &Seal, text: &m
             return Ok(Fact::Started { draw, spec, pool, sealed, lock, redraw_of, request });
         }
         "outside_received" => {
-            let OutsideReceivedLayout { draw, words, sealed } = serde_json::from_str(body).map_err(malformed)?;
-            let sealed = open_pick(picks, event, draw, &sealed).ok_or(RecordError::Sealed)?;
-            return Ok(Fact::OutsideReceived { draw, words, sealed });
+            let layout: OutsideReceivedLayout = serde_json::from_str(body).map_err(malformed)?;
+            let value = layout.value().ok_or(RecordError::Beyond { field: "value" })?;
+            let sealed = open_pick(picks, event, layout.draw, &layout.sealed).ok_or(RecordError::Sealed)?;
+            return Ok(Fact::OutsideReceived { draw: layout.draw, value, sealed });
+        }
+        "fell_back" => {
+            let FellBackLayout { draw, reason, sealed } = serde_json::from_str(body).map_err(malformed)?;
+            let open = |sealed: String| open_pick(picks, event, draw, &sealed).ok_or(RecordError::Sealed);
+            return Ok(Fact::FellBack { draw, reason, sealed: sealed.map(open).transpose()? });
         }
         _ => {}
     }
@@ -213,6 +230,7 @@ enum Tagged {
     ChainBegun(ChainBegunLayout),
     Started(StartedLayout),
     OutsideReceived(OutsideReceivedLayout),
+    FellBack(FellBackLayout),
 }
 
 #[cfg(test)]
@@ -405,7 +423,7 @@ mod tests {
         check("registered", 1, "{\"number\":-1,\"key\":\"\"}", "not a registered");
         check("phase_changed", 1, "{\"phase\":\"later\"}", "not a phase_changed");
         check("started", 1, "{}", "not a started");
-        check("started", 4, "{}", "started of version 4");
+        check("started", 5, "{}", "started of version 5");
         check("prize_added", 0, "{}", "prize_added of version 0");
     }
 

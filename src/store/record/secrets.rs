@@ -5,7 +5,7 @@
 //! clear with its reveal; a seed is computed from the chain.
 
 use crate::draw::fact::SealedPick;
-use crate::draw::proof::{Hash, Lock, Seed, Words};
+use crate::draw::proof::{Hash, Lock, OutsideValue, Seed, Signature, Words};
 use crate::draw::{DrawId, DrawSpec, Entropy, EventId, Number, Pool};
 use crate::store::record::field;
 use crate::store::seal::Seal;
@@ -30,10 +30,45 @@ pub(super) struct ChainBegunLayout {
 pub(super) struct OutsideReceivedLayout {
     #[serde(with = "field")]
     pub draw: DrawId,
-    #[serde(with = "field")]
-    pub words: Words,
+    /// The hall's words, or else there is a signature.
+    #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
+    words: Option<Words>,
+    #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature>,
     /// As in [`StartedLayout`].
     pub sealed: String,
+}
+
+impl OutsideReceivedLayout {
+    /// The layout of a value.
+    pub fn new(draw: DrawId, value: &OutsideValue, sealed: String) -> Self {
+        let (words, signature) = match value {
+            OutsideValue::Words(words) => (Some(words.clone()), None),
+            OutsideValue::Signature(signature) => (None, Some(*signature)),
+        };
+        Self { draw, words, signature, sealed }
+    }
+
+    /// The value; `None` for a layout without one, or with two.
+    pub fn value(&self) -> Option<OutsideValue> {
+        match (&self.words, self.signature) {
+            (Some(words), None) => Some(OutsideValue::Words(words.clone())),
+            (None, Some(signature)) => Some(OutsideValue::Signature(signature)),
+            _ => None,
+        }
+    }
+}
+
+/// A [`Fact::FellBack`], with its pick sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FellBackLayout {
+    #[serde(with = "field")]
+    pub draw: DrawId,
+    #[serde(with = "field")]
+    pub reason: Arc<str>,
+    /// As in [`StartedLayout`].
+    pub sealed: Option<String>,
 }
 
 /// A [`Fact::Started`]: like the others, but with its pick sealed.
@@ -51,7 +86,7 @@ pub(super) struct StartedLayout {
     pub sealed: Option<String>,
     // Older records have no lock.
     #[serde(default, with = "field")]
-    pub lock: Option<Lock>,
+    pub lock: Option<Arc<Lock>>,
     #[serde(with = "field")]
     pub redraw_of: Option<(DrawId, Number)>,
     #[serde(default, with = "field")]

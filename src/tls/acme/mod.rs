@@ -18,17 +18,15 @@ use crate::tls::AcmeOrder;
 use crate::tls::TlsError;
 use crate::tls::certificate::{Certificate, CertificateError, Pem, utc_text};
 use crate::tls::resolver::CertificateResolver;
+use crate::tls::{self};
 use backoff::OrderBackoff;
 use folder::{AcmeFolder, OrderCache};
 use futures_util::StreamExt;
 use preflight::Preflight;
+use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use rustls_acme::{AcmeConfig, EventError, EventOk};
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
@@ -81,7 +79,7 @@ impl Acme {
         resolver: &Arc<CertificateResolver>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
-        let client = Arc::new(client_config(order.authorities.as_deref(), provider)?);
+        let client = Arc::new(tls::client_config(order.authorities.as_deref(), provider)?);
         let folder = AcmeFolder::open(data_dir)?;
         let backoff = OrderBackoff::read(folder.attempts(), read_clocks());
         let (order, resolver) = (order.clone(), Arc::clone(resolver));
@@ -192,22 +190,4 @@ impl Acme {
             self.last_warning = obstacle.to_owned();
         }
     }
-}
-
-/// TLS towards the authority: the configured roots, or those of the web.
-fn client_config(authorities: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<ClientConfig, TlsError> {
-    let mut roots = RootCertStore::empty();
-    match authorities {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let unusable = || TlsError::Authority { path: PathBuf::from(path) };
-            let certs: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|_| unusable())?.collect();
-            let (added, _) = roots.add_parsable_certificates(certs.map_err(|_| unusable())?);
-            if added == 0 {
-                return Err(unusable());
-            }
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

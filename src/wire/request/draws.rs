@@ -102,6 +102,15 @@ pub struct OutsideValue {
     pub words: String,
 }
 
+/// `POST draw/fallback`
+#[derive(Deserialize)]
+pub struct TakeFallback {
+    /// The pending draw.
+    pub draw_id: u32,
+    /// The reason, which is public.
+    pub reason: String,
+}
+
 /// `POST draw/cancel`
 #[derive(Deserialize)]
 pub struct Cancel {
@@ -254,6 +263,14 @@ impl OutsideValue {
     pub fn parts(self) -> Result<(DrawId, Words), Invalid> {
         let words = Words::parse(&self.words).ok_or_else(|| Invalid::field("words", Words::RULE))?;
         Ok((DrawId(self.draw_id), words))
+    }
+}
+
+impl TakeFallback {
+    /// The draw and the reason.
+    pub fn parts(self) -> Result<(DrawId, Arc<str>), Invalid> {
+        let reason = optional("reason", Some(self.reason))?.ok_or_else(|| Invalid::field("reason", "must say why"))?;
+        Ok((DrawId(self.draw_id), reason))
     }
 }
 

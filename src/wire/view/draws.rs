@@ -7,7 +7,7 @@ use super::{json, status_name};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
 use crate::draw::fact::VoidReason;
-use crate::draw::proof::Words;
+use crate::draw::proof::{Fallback, Words};
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Seat};
 use crate::wire::frame::PrizeFields;
 use data_encoding::HEXLOWER;
@@ -157,6 +157,18 @@ pub fn outside_given(draw: DrawId, words: &Words) -> String {
         outside_value: &'a str,
     }
     json(&OutsideGiven { draw_id: draw.0, outside_value: words.as_str() })
+}
+
+/// The answer to a fallback.
+pub fn fell_back(draw: &Draw) -> String {
+    #[derive(Serialize)]
+    struct FellBack<'a> {
+        draw_id: u32,
+        fallback: Option<&'static str>,
+        reason: Option<&'a str>,
+    }
+    let fallback = draw.taken_fallback().map(Fallback::name);
+    json(&FellBack { draw_id: draw.id.0, fallback, reason: draw.fallback.as_deref() })
 }
 
 /// The answer to a cancellation; `None` cancelled a standby.

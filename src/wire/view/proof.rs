@@ -7,10 +7,13 @@
 use super::{json, status_name};
 use crate::base::clock::rfc3339;
 use crate::draw::event::Audience;
-use crate::draw::proof::{Hash, Lock};
+use crate::draw::proof::drand::QUICKNET;
+use crate::draw::proof::{Hash, Lock, OutsideValue, difference};
 use crate::draw::{Draw, Event, Number, Status};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A locked draw. `../../draw/PROOF.md` explains each field; what can be computed is left out.
 #[derive(Serialize)]
@@ -30,14 +33,27 @@ struct LockedDrawView<'a> {
     winner_count: u32,
     redraw_of: Option<RedrawView>,
     registered_through: u32,
-    roster_root: String,
+    /// Left out where it is that of the lock before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roster_root: Option<String>,
     pool_size: u32,
+    /// The numbers that are excluded here or at the lock before, and not at both.
     excluded: Vec<Numbers>,
-    weights: &'a [(u32, u16)],
+    /// Left out where they are those of the lock before, without numbers that are excluded here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'a [(u32, u16)]>,
     outside: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    round: Option<u64>,
+    /// The chain of the round, where it is not quicknet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drand_chain: Option<String>,
     started_at_ms: i64,
     head: String,
-    outside_value: Option<&'a str>,
+    /// The reason for which an operator gave up on the round.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<&'a str>,
+    outside_value: Option<Cow<'a, str>>,
     seed: String,
     picks: Vec<u32>,
     code: Option<String>,
@@ -125,10 +141,14 @@ pub fn proof(event: &Event, with_leaves: bool) -> String {
         draw_id: u32,
         hashes: Vec<String>,
     }
-    let mut anchors: Vec<Hash> = Vec::new();
+    let (mut anchors, mut before): (Vec<Hash>, _) = (Vec::new(), None);
     let draws = event.draws_with_cleared().filter(|draw| is_open(draw));
     let draws = draws.filter_map(|draw| match &draw.lock {
-        Some(lock) => locked(event, draw, lock, chain_index(&mut anchors, lock.anchor)).map(DrawView::Locked),
+        Some(lock) => {
+            let chain = chain_index(&mut anchors, lock.anchor);
+            let before = before.replace((draw, &**lock));
+            locked(event, draw, lock, chain, before).map(DrawView::Locked)
+        }
         None => first_version(draw).map(DrawView::FirstVersion),
     });
     let draws = draws.collect();
@@ -184,7 +204,17 @@ fn chain_index(anchors: &mut Vec<Hash>, anchor: Hash) -> usize {
     anchors.len() - 1
 }
 
-fn locked<'a>(event: &Event, draw: &'a Draw, lock: &'a Lock, chain: usize) -> Option<LockedDrawView<'a>> {
+/// A locked draw; `before` is the locked draw before it in the file.
+fn locked<'a>(
+    event: &Event,
+    draw: &'a Draw,
+    lock: &'a Lock,
+    chain: usize,
+    before: Option<(&Arc<Draw>, &Lock)>,
+) -> Option<LockedDrawView<'a>> {
+    let excluded_before = before.map(|(draw, _)| draw.pool.excluded()).unwrap_or_default();
+    let is_new_root = before.is_none_or(|(_, before)| before.roster_root != lock.roster_root);
+    let has_new_weights = before.is_none_or(|(before, _)| !draw.pool.has_weights_of(&before.pool));
     let picks = draw.disclosed_pick().map(|sealed| sealed.picks.iter().map(|number| number.0).collect());
     let run = |(first, last)| if first == last { Numbers::One(first) } else { Numbers::Run(first, last) };
     Some(LockedDrawView {
@@ -200,14 +230,20 @@ fn locked<'a>(event: &Event, draw: &'a Draw, lock: &'a Lock, chain: usize) -> Op
         winner_count: draw.spec.winner_count,
         redraw_of: redraw_of(draw),
         registered_through: draw.pool.through,
-        roster_root: HEXLOWER.encode(&lock.roster_root),
+        roster_root: is_new_root.then(|| HEXLOWER.encode(&lock.roster_root)),
         pool_size: draw.pool.size,
-        excluded: draw.pool.excluded().into_iter().map(run).collect(),
-        weights: &draw.pool.weights,
+        excluded: difference(&excluded_before, &draw.pool.excluded()).into_iter().map(run).collect(),
+        weights: has_new_weights.then_some(&draw.pool.weights),
         outside: lock.outside.name(),
+        round: lock.round.map(|round| round.number),
+        drand_chain: lock.round.filter(|round| round.chain != QUICKNET.hash()).map(|round| HEXLOWER.encode(&round.chain)),
         started_at_ms: draw.started_at.0,
         head: HEXLOWER.encode(&lock.head),
-        outside_value: draw.words.as_ref().map(|words| words.as_str()),
+        fallback: draw.fallback.as_deref(),
+        outside_value: draw.outside.as_ref().map(|value| match value {
+            OutsideValue::Words(words) => words.as_str().into(),
+            OutsideValue::Signature(signature) => HEXLOWER.encode(signature).into(),
+        }),
         seed: HEXLOWER.encode(&draw.disclosed_seed()?.0),
         picks: picks.unwrap_or_default(),
         code: draw.confirmation_code(),

@@ -1,14 +1,22 @@
 //! Histories of an event, told by the rules alone with fixed seeds and times. A twist changes one
 //! thing, as a crooked server would.
 
+use super::beacon;
 use luckydraw::base::digest::sha256;
-use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, SettingsPatch, Show};
+use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, SettingsPatch, Show, Sources};
 use luckydraw::draw::decide::open_event;
-use luckydraw::draw::fact::{Settings, VoidReason};
-use luckydraw::draw::proof::{OutsideRule, Words};
+use luckydraw::draw::fact::{Fact, SealedPick, Settings, VoidReason};
+use luckydraw::draw::proof::drand::QUICKNET;
+use luckydraw::draw::proof::{self as formulas, DrandChain, OutsideRule, OutsideValue, Signature, Words};
 use luckydraw::draw::{DrawId, DrawRequest, Entropy, Epoch, Event, EventId, Mode, Number, Outcome, SessionId, Timestamp};
 use luckydraw::wire::view::proof;
 use serde_json::{Value, json};
+
+/// The time at which events open, in milliseconds since 1970.
+const START_MS: i64 = 1_800_000_000_000;
+
+/// The signature of round 1000 of quicknet, from the recorded answer of a relay.
+const ROUND_1000: &[u8] = b"b44679b9a59af2ec876b1a6b1ad52ea9b1615fc3982b19576350f93447cb1125e342b73a8dd2bacbe47e4b6b63ed5e39";
 
 /// The phone whose receipt is kept.
 const WITNESS: u32 = 3;
@@ -44,22 +52,23 @@ pub struct Story {
     event: Event,
     at: i64,
     entropy: Entropy,
+    drand: DrandChain,
 }
 
 impl Story {
-    fn opened(entropy: Entropy, participants_max: u32) -> Self {
+    fn opened(at_ms: i64, entropy: Entropy, participants_max: u32) -> Self {
         let settings = Settings { title: "Gala".into(), participants_max, weights: true, ..Settings::default() };
         let (id, session, epoch) = (EventId::parse("gala").unwrap(), SessionId([1; 16]), Epoch([2; 8]));
-        let at = Timestamp(1_800_000_000_000);
+        let at = Timestamp(at_ms);
         let facts = open_event(id.clone(), settings.clone(), session, epoch, &[], &mut || entropy).unwrap();
         let mut event = Event::new(id, settings, session, epoch, at);
         facts.iter().for_each(|fact| event.apply(at, fact));
-        Self { event, at: at.0, entropy }
+        Self { event, at: at.0, entropy, drand: QUICKNET }
     }
 
     /// The history of the vectors, with one twist.
     pub fn told(twist: &Twist) -> Self {
-        let mut story = Self::opened(Entropy([twist.seed; 32]), 100);
+        let mut story = Self::opened(START_MS, Entropy([twist.seed; 32]), 100);
         // Number 13 was claimed and never committed.
         (1..=40).filter(|number| *number != 13).for_each(|number| story.register(number));
         if twist.ghost {
@@ -92,11 +101,73 @@ impl Story {
         story
     }
 
+    /// Draws by drand: a real round of quicknet, rounds of a chain that the tests hold, and
+    /// fallbacks. `other_round` takes another round's signature for the last draw.
+    pub fn by_drand(other_round: bool) -> Self {
+        let mut story = Self::opened(QUICKNET.time_of(1000).0 - 60_000, Entropy([7; 32]), 100);
+        (1..=40).for_each(|number| story.register(number));
+        story.mark(8, None, Some(3));
+        story.set_outside(OutsideRule::Drand);
+        story.at = QUICKNET.time_of(1000).0 - 5_000;
+        story.start("TV", Mode::List, 2);
+        story.give_round(|_| data_encoding::HEXLOWER.decode(ROUND_1000).unwrap().try_into().unwrap());
+        story.finish(None);
+        story.start("Bag", Mode::Slot, 1);
+        story.execute(Command::Cancel { reason: "no round came".into() });
+        story.set_outside(OutsideRule::DrandOrHall);
+        let draw = story.start("자전거", Mode::Card, 3);
+        story.execute(Command::FallBack { draw, reason: "no network".into() });
+        story.finish(Some("사과7"));
+        let draw = story.start("Mug", Mode::Slot, 1);
+        story.execute(Command::FallBack { draw, reason: "nobody calls".into() });
+        story.execute(Command::Cancel { reason: "wrong prize".into() });
+        story.set_outside(OutsideRule::DrandOrNone);
+        let draw = story.start("Mug", Mode::Slot, 1);
+        story.execute(Command::FallBack { draw, reason: "no network".into() });
+        story.finish(None);
+        story.drand = beacon::chain();
+        story.at = START_MS;
+        story.start("Pen", Mode::List, 5);
+        story.give_round(beacon::sign);
+        story.finish(None);
+        story.start("Car", Mode::Slot, 1);
+        match other_round {
+            true => story.force_round(|round| beacon::sign(round + 1)),
+            false => story.give_round(beacon::sign),
+        }
+        story.finish(None);
+        story
+    }
+
+    /// The number of the round that the pending draw waits for.
+    fn awaited_round(&self) -> (DrawId, u64) {
+        let draw = self.event.pending_draw().unwrap();
+        (draw.id, draw.lock.as_ref().unwrap().round.unwrap().number)
+    }
+
+    fn give_round(&mut self, sign: impl Fn(u64) -> Signature) {
+        let (draw, number) = self.awaited_round();
+        let beacon = self.drand.verify(number, &sign(number)).expect("the chain's signature");
+        self.execute(Command::GiveBeacon { draw, beacon });
+    }
+
+    /// A signature that no rule would take, with the winners that it leads to.
+    fn force_round(&mut self, sign: impl Fn(u64) -> Signature) {
+        let (id, number) = self.awaited_round();
+        let draw = self.event.pending_draw().unwrap().clone();
+        let (lock, value) = (draw.lock.clone().unwrap(), OutsideValue::Signature(sign(number)));
+        let seed = self.event.chain.as_ref().unwrap().seed(lock.place).unwrap();
+        let entropy = formulas::entropy(&seed, &lock.head, &value.bytes());
+        let picks = luckydraw::draw::pick::pick(&draw.pool, draw.spec.winner_count, &entropy).into();
+        let sealed = SealedPick { entropy, picks };
+        self.event.apply(Timestamp(self.at), &Fact::OutsideReceived { draw: id, value, sealed });
+    }
+
     fn execute(&mut self, command: Command) -> Outcome {
         self.at += 1_001;
         let (at, entropy) = (Timestamp(self.at), self.entropy);
-        let decision =
-            self.event.decide(at, &command, &mut || entropy).unwrap_or_else(|refusal| panic!("{command:?}: {refusal}"));
+        let sources = Sources { entropy: &mut || entropy, drand: &self.drand };
+        let decision = self.event.decide(at, &command, sources).unwrap_or_else(|refusal| panic!("{command:?}: {refusal}"));
         decision.facts.iter().for_each(|fact| self.event.apply(at, fact));
         decision.outcome
     }
@@ -115,16 +186,17 @@ impl Story {
         self.execute(Command::ChangeSettings(SettingsPatch { outside: Some(rule), ..SettingsPatch::default() }));
     }
 
-    fn start(&mut self, name: &str, mode: Mode, count: u32) {
+    fn start(&mut self, name: &str, mode: Mode, count: u32) -> DrawId {
         let (prize_name, winner_count) = (Some(name.into()), Some(count));
         let request = DrawRequest { prize_name, prize_rank: Some(2), mode: Some(mode), winner_count, ..DrawRequest::default() };
         self.execute(Command::Start(request));
+        self.event.pending_draw().unwrap().id
     }
 
     fn finish(&mut self, words: Option<&str>) -> DrawId {
         let draw = self.event.pending_draw().unwrap().id;
         if let Some(words) = words {
-            self.execute(Command::GiveOutside { draw, words: Words::parse(words).unwrap() });
+            self.execute(Command::GiveWords { draw, words: Words::parse(words).unwrap() });
         }
         self.execute(Command::Reveal(Show::Open));
         self.execute(Command::Complete(DrawSelector::Latest));
@@ -164,11 +236,17 @@ fn key(number: u32) -> [u8; 32] {
 }
 
 /// The proof of many draws of one winner each among many participants.
-pub fn large(participants: u32, draws: u32) -> Value {
-    let mut story = Story::opened(Entropy([7; 32]), participants);
+pub fn large(participants: u32, draws: u32, outside: OutsideRule) -> Value {
+    let mut story = Story::opened(START_MS, Entropy([7; 32]), participants);
     (1..=participants).for_each(|number| story.register(number));
+    story.set_outside(outside);
     for _ in 0..draws {
-        story.draw("TV", Mode::Slot, 1, None);
+        story.start("TV", Mode::Slot, 1);
+        if outside.is_drand() {
+            // As long as a real one.
+            story.force_round(|round| std::array::from_fn(|byte| (byte as u64 * 7 + round) as u8));
+        }
+        story.finish(None);
     }
     story.proof(false)
 }

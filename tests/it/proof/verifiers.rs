@@ -2,9 +2,10 @@
 //! in Chromium.
 
 use super::Case;
+use super::beacon;
 use crate::browser::chromium::{Browser, Page, Screen};
 use crate::test_server::TestServer;
-use luckydraw::ops::verify::verify;
+use luckydraw::ops::verify::verify_with;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -74,7 +75,7 @@ impl Verifiers {
 fn rust(cases: &[Case]) -> Vec<bool> {
     let holds = |(proof, receipt): &Case| {
         let receipt = receipt.as_ref().map(|receipt| receipt.to_string());
-        verify(proof.to_string().as_bytes(), receipt.as_ref().map(String::as_bytes))
+        verify_with(proof.to_string().as_bytes(), receipt.as_ref().map(String::as_bytes), &[beacon::chain()])
             .is_ok_and(|findings| findings.mismatches == 0)
     };
     cases.iter().map(holds).collect()

@@ -61,6 +61,7 @@ impl Writer {
             event_ttl: Duration::from_secs(3_600),
             details_ttl: Duration::from_secs(3_600),
             backups_dir: data.backups(),
+            drand: luckydraw::draw::proof::drand::QUICKNET,
         };
         let reactors = Reactors::start(1, || Box::new(NoMessages)).unwrap();
         let writer = Sequencer::recover(
