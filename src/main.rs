@@ -8,15 +8,18 @@
 mod allocator;
 
 use luckydraw::backup::{self, BackupCommand};
-use luckydraw::ops::banner::Banner;
+use luckydraw::ops::banner::{Audience, Banner};
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
-use luckydraw::ops::config::{self, Config, Invocation};
+use luckydraw::ops::config::{self, Config, Invocation, help};
+use luckydraw::ops::server::demo::Pace;
 use luckydraw::ops::server::{self, Server, StartError};
 use luckydraw::ops::{doctor, healthcheck, licences, logs, verify};
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -32,22 +35,22 @@ const EXIT_INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     let (subcommand, config) = match config::from_process() {
         Ok(Invocation::Run { subcommand, config }) => (subcommand, config),
-        Ok(Invocation::Print(text)) => {
-            print(text);
-            return ExitCode::SUCCESS;
-        }
+        Ok(Invocation::Print(text)) => return print_and_end(text),
         Err(problems) => {
             problems.iter().for_each(|problem| eprintln!("luckydraw: {problem}"));
             return ExitCode::from(EXIT_USAGE);
         }
     };
     match subcommand {
-        Subcommand::Serve => serve(&config),
+        Subcommand::Serve | Subcommand::Demo => serve(&config),
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
         Subcommand::Verify { proof, receipt } => run_verify(&proof, receipt.as_deref()),
         Subcommand::Licences => report(licences::text()),
+        Subcommand::Manual => report(help::manual()),
+        Subcommand::Settings => print_and_end(help::settings()),
+        Subcommand::Completions(shell) => print_and_end(help::completions(shell)),
     }
 }
 
@@ -121,25 +124,29 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
         Signals::listen().map_err(StartError::Threads)?
     };
     let server = server::start(config)?;
-    // Only a terminal is shown it, and open mode needs none.
-    let event = server.default_event().filter(|_| io::stdout().is_terminal() && !config.app.http.open);
-    let stage_path = event.and_then(|event| runtime.block_on(server.stage_path(&event)));
-    print_banner(config, &server, stage_path.as_deref());
+    print_banner(config, &server, &runtime);
     server.start_watchdog();
     Ok(runtime.block_on(async {
-        loop {
-            // Both arms are cancel safe.
-            tokio::select! {
-                action = signals.next() => match action {
-                    SignalAction::ReloadCertificates => server.reload_certificates(),
-                    SignalAction::Stop => break,
-                },
-                never = allocator::return_freed_memory() => match never {},
-            }
-        }
+        serve_signals(&server, &mut signals, config.is_demo).await;
         tracing::info!("stopping; a second signal ends at once");
         stop(server, signals).await
     }))
+}
+
+/// Serves signals until one asks for a stop, and the demonstration beside them.
+async fn serve_signals(server: &Server, signals: &mut Signals, is_demo: bool) {
+    let mut demo = pin!(server.run_demo(Pace::MINUTE));
+    loop {
+        // The demonstration is not dropped in between; the others are cancel safe.
+        tokio::select! {
+            action = signals.next() => match action {
+                SignalAction::ReloadCertificates => server.reload_certificates(),
+                SignalAction::Stop => break,
+            },
+            never = allocator::return_freed_memory() => match never {},
+            never = &mut demo, if is_demo => match never {},
+        }
+    }
 }
 
 /// Stops the server, unless a second signal ends the process first.
@@ -162,21 +169,37 @@ async fn stop(server: Server, mut signals: Signals) -> ExitCode {
     }
 }
 
-fn print_banner(config: &Config, server: &Server, stage_path: Option<&str>) {
-    if config.app.http.open {
-        tracing::warn!("open mode: every client is trusted");
-    }
+fn print_banner(config: &Config, server: &Server, runtime: &Runtime) {
     let event = server.default_event().unwrap_or_else(|| config.default_event.clone());
+    let join_base = server.join_base();
+    // The demonstration is nobody's to steer.
+    let is_terminal = io::stdout().is_terminal() && !config.is_demo;
+    let audience = match (config.app.http.open, is_terminal) {
+        (true, _) => {
+            tracing::warn!("open mode: every client is trusted");
+            Audience::Trusted
+        }
+        (false, true) => Audience::Terminal {
+            stage_path: runtime.block_on(server.stage_path(&event)),
+            console_path: server.console_path(&event),
+        },
+        (false, false) => Audience::Log,
+    };
     let banner = Banner {
         listening: server.addresses(),
-        join_base: server.join_base(),
+        join_base: &join_base,
         event: &event,
-        admin_token: server.admin_token(),
-        stage_path,
-        open: config.app.http.open,
-        on_terminal: io::stdout().is_terminal(),
+        token_file: server.admin_token().file.as_deref(),
+        audience,
+        in_colour: io::stdout().is_terminal(),
     };
     print(banner);
+}
+
+/// Prints what was asked for, and nothing else is to be done.
+fn print_and_end(text: String) -> ExitCode {
+    print(text);
+    ExitCode::SUCCESS
 }
 
 /// Prints to stdout. A reader that has closed its end is no reason to stop.

@@ -2,7 +2,9 @@
 # Sets up a luckydraw server on a fresh Debian 12/13 or Ubuntu 22.04/24.04. Give it as user data (a
 # launch script), or run it as root. It is one file because user data is one file.
 #
-#   launch.sh [--binary FILE | --url URL --sha256 HEX] [ADDRESS]
+#   launch.sh [--version VERSION [--page URL]] [ADDRESS]       a released server, which is compared with its sum
+#   launch.sh --binary FILE [ADDRESS]                          a binary on this machine
+#   launch.sh --url URL --sha256 HEX [ADDRESS]                 a binary elsewhere
 #   launch.sh --print NAME      prints a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
 #   launch.sh --help            prints this
 #
@@ -12,10 +14,15 @@
 #   --port N --domain NAME          the same, for a proxy that has the certificate of that name
 #
 # Without ADDRESS, the first run takes port 80, and a later run keeps what is there. A later run
-# with another ADDRESS changes the address; other settings, the token and the data stay.
+# with another ADDRESS changes the address; other settings, the token and the data stay. The Debian
+# package has a copy of this file, to change the address of the server that it brought.
 #
-# User data gets no arguments: set the same values here instead.
-BINARY=${BINARY:-}              # the server's binary on this machine
+# User data gets no arguments: set the same values here instead. The copy that belongs to a release
+# has RELEASE, PAGE and SUMS set, so that it is all that a new machine needs.
+RELEASE=${RELEASE:-}            # the release's version
+PAGE=${PAGE:-}                  # the address of its files, without the slash at its end
+SUMS=${SUMS:-}                  # their SHA-256 sums; empty: those of SHA256SUMS at PAGE
+BINARY=${BINARY:-}              # or the server's binary on this machine
 BINARY_URL=${BINARY_URL:-}      # or its address, with its checksum
 BINARY_SHA256=${BINARY_SHA256:-}
 DOMAIN=${DOMAIN:-}
@@ -38,6 +45,8 @@ help() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"; }
 
 speaks_tls() { [ -n "$CONTACT" ]; }
 sockets() { if speaks_tls; then echo luckydraw.socket luckydraw-redirect.socket; else echo luckydraw.socket; fi; }
+# The server that the unit starts: the package's where it is the only one.
+program() { if [ ! -e "$HOME_DIR/current" ] && [ -x /usr/bin/luckydraw ]; then echo /usr/bin/luckydraw; else echo "$HOME_DIR/current/luckydraw"; fi; }
 main_socket() { if speaks_tls; then socket_unit 443 https; else socket_unit "$PORT" http; fi; }
 
 # A chroot or container often has no running systemd and may not set its host's sysctls.
@@ -104,7 +113,7 @@ StartLimitIntervalSec=0
 Sockets=$(sockets)
 Type=notify
 NotifyAccess=main
-ExecStart=$HOME_DIR/current/luckydraw
+ExecStart=$(program)
 User=luckydraw
 Group=luckydraw
 StateDirectory=luckydraw
@@ -204,6 +213,12 @@ choose_address() {
 }
 
 check_binary() {
+    if [ -n "$BINARY$BINARY_URL" ]; then RELEASE=; fi
+    if [ -n "$RELEASE" ]; then
+        [ -n "$PAGE" ] || die "--version needs --page, the address of the release's files"
+        case "$RELEASE" in *[!0-9A-Za-z.+-]*) die "$RELEASE is no version" ;; esac
+        case "$(uname -m)" in x86_64 | aarch64) ;; *) die "a release has no server for $(uname -m)" ;; esac
+    fi
     if [ -n "$BINARY_URL" ]; then
         [ -z "$BINARY" ] || die "--binary or --url, not both"
         case "$BINARY_SHA256" in *[!0-9a-fA-F]* | '') die "--url needs --sha256 and 64 hexadecimal digits" ;; esac
@@ -227,7 +242,7 @@ check_system() {
 install_packages() {
     missing=
     has_systemd && ! command -v timedatectl >/dev/null && missing="$missing systemd-timesyncd"
-    [ -n "$BINARY_URL" ] && ! command -v curl >/dev/null && missing="$missing curl ca-certificates"
+    [ -n "$BINARY_URL$RELEASE" ] && ! command -v curl >/dev/null && missing="$missing curl ca-certificates"
     [ -z "$missing" ] && return
     say "installing$missing"
     export DEBIAN_FRONTEND=noninteractive
@@ -283,7 +298,7 @@ other_settings() {
         sed '/^# The address, as launch.sh wrote it/d; /^# The socket units. addresses/d; /^# Plain HTTP, for healthcheck/d; /^LUCKYDRAW_\(BIND\|REDIRECT_BIND\|PLAIN_BIND\|ACME_CONTACT\|DOMAIN\)=/d' "$SETTINGS"
         return
     fi
-    echo "# The server's settings (luckydraw --help): systemctl restart luckydraw after a change."
+    echo "# The server's settings (luckydraw settings): systemctl restart luckydraw after a change."
     echo "LUCKYDRAW_DATA_DIR=$STATE_DIR"
     echo "LUCKYDRAW_WORKERS=2"
 }
@@ -301,16 +316,35 @@ address_settings() {
     if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
 }
 
+# Downloads a file, which is cut or another one as long as its sum differs. Arguments: address, sum.
+download() {
+    say "downloading $1"
+    curl -fsSL --retry 3 --connect-timeout 10 --max-time 300 -o "$HOME_DIR/download" "$1" || die "the download of $1 failed"
+    echo "$2  $HOME_DIR/download" | sha256sum -c --quiet - || { rm "$HOME_DIR/download"; die "the download does not match its checksum"; }
+}
+
+# Brings the binary to this machine, before anything depends on it.
+fetch_binary() {
+    if [ -n "$RELEASE" ]; then
+        name=luckydraw-$RELEASE-$(uname -m)-unknown-linux-musl
+        [ -n "$SUMS" ] || SUMS=$(curl -fsSL --retry 3 --connect-timeout 10 --max-time 60 "$PAGE/SHA256SUMS") || die "there are no sums at $PAGE/SHA256SUMS"
+        sum=$(printf '%s\n' "$SUMS" | sed -n "s/^\([0-9a-f]\{64\}\)  $name\.tar\.gz\$/\1/p")
+        [ -n "$sum" ] || die "the release has no sum of $name.tar.gz"
+        download "$PAGE/$name.tar.gz" "$sum"
+        tar -xzf "$HOME_DIR/download" -C "$HOME_DIR" --no-same-owner "$name/luckydraw" || die "the download has no server in it"
+        mv "$HOME_DIR/$name/luckydraw" "$HOME_DIR/download"
+        rm -r "${HOME_DIR:?}/$name"
+        BINARY=$HOME_DIR/download
+    elif [ -n "$BINARY_URL" ]; then
+        download "$BINARY_URL" "$BINARY_SHA256"
+        BINARY=$HOME_DIR/download
+    fi
+}
+
 # Installs the first binary; scripts/deploy/push brings later ones.
 install_binary() {
     mkdir -p "$HOME_DIR/releases"
-    if [ -n "$BINARY_URL" ]; then
-        say "downloading $BINARY_URL"
-        curl -fsSL --retry 3 --connect-timeout 10 --max-time 300 -o "$HOME_DIR/download" "$BINARY_URL" || die "the download failed"
-        echo "$BINARY_SHA256  $HOME_DIR/download" | sha256sum -c --quiet - || die "the download does not match its checksum"
-        BINARY=$HOME_DIR/download
-    fi
-    [ -n "$BINARY" ] || { [ -e "$HOME_DIR/current" ] || say "no binary yet: scripts/deploy/push brings one"; return; }
+    [ -n "$BINARY" ] || { [ -x "$(program)" ] || say "no binary yet: --version, or scripts/deploy/push, brings one"; return; }
     chmod 755 "$BINARY"
     "$BINARY" --version >/dev/null || die "$BINARY does not run here"
     release=$(sha256sum "$BINARY" | cut -c1-12)
@@ -324,9 +358,12 @@ install_binary() {
     say "the binary is release $release"
 }
 
+# A unit as systemd reads it now: the machine's own goes before the package's.
+unit_in_force() { cat "$UNITS/$1" 2>/dev/null || cat "/usr/lib/systemd/system/$1" 2>/dev/null || :; }
+
 start() {
     install -d -m 700 -o luckydraw -g luckydraw "$STATE_DIR"
-    before=$(cat "$UNITS/luckydraw.socket" "$UNITS/luckydraw-redirect.socket" 2>/dev/null || :)
+    before=$(unit_in_force luckydraw.socket; unit_in_force luckydraw-redirect.socket)
     # A socket keeps its port until it is stopped.
     if has_systemd && [ -n "$before" ] && [ "$before" != "$(main_socket; if speaks_tls; then socket_unit 80 redirect; fi)" ]; then
         say "the address changes: stopping the server"
@@ -338,20 +375,20 @@ start() {
     if speaks_tls; then socket_unit 80 redirect | write_file 644 "$UNITS/luckydraw-redirect.socket"; else rm -f "$UNITS/luckydraw-redirect.socket"; fi
     if ! has_systemd; then
         say "left out: systemd is not running, so nothing was started; by hand:"
-        say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups --inh-caps=+net_bind_service --ambient-caps=+net_bind_service $HOME_DIR/current/luckydraw"
+        say "  set -a; . $SETTINGS; LUCKYDRAW_ADMIN_TOKEN=\$(cat $TOKEN) setpriv --reuid=luckydraw --regid=luckydraw --clear-groups --inh-caps=+net_bind_service --ambient-caps=+net_bind_service $(program)"
         return
     fi
     systemctl daemon-reload
     # shellcheck disable=SC2046
     systemctl enable --now --quiet $(sockets)
-    [ -e "$HOME_DIR/current" ] || return 0
+    [ -x "$(program)" ] || return 0
     say "starting the server$(if speaks_tls; then echo ', which waits for the network first'; fi)"
     systemctl enable --quiet luckydraw.service
     if [ -e "$CHANGED" ]; then systemctl restart luckydraw.service; else systemctl start luckydraw.service; fi
     rm -f "$CHANGED"
     tries=0
     # shellcheck disable=SC1090
-    until (set -a && . "$SETTINGS" && /usr/local/bin/luckydraw healthcheck --ready); do
+    until (set -a && . "$SETTINGS" && "$(program)" healthcheck --ready); do
         tries=$((tries + 1))
         [ "$tries" -lt 30 ] || { journalctl -u luckydraw -n 30 --no-pager; die "the server does not become healthy"; }
         sleep 1
@@ -366,44 +403,63 @@ firewall_note() {
     fi
 }
 
-while [ $# -gt 0 ]; do
-    case "$1" in
-        -h | --help) help; exit ;;
-        --*) [ $# -ge 2 ] && [ -n "$2" ] || die "$1 needs a value; launch.sh --help" ;;
-    esac
-    case "$1" in
-        --binary) BINARY=$2 ;;
-        --url) BINARY_URL=$2 ;;
-        --sha256) BINARY_SHA256=$2 ;;
-        --domain) DOMAIN=$2 ;;
-        --contact) CONTACT=$2 ;;
-        --port) PORT=$2 ;;
-        --print)
-            PORT=${PORT:-80}
-            case "$2" in
-                luckydraw.service) service_unit ;;
-                luckydraw.socket) main_socket ;;
-                luckydraw-redirect.socket) socket_unit 80 redirect ;;
-                sysctl.conf) sysctl_conf ;;
-                *) die "there is no $2" ;;
-            esac
-            exit
-            ;;
-        *) die "unknown argument $1; launch.sh --help" ;;
-    esac
-    shift 2
-done
+# The last lines: what to do next.
+next_note() {
+    [ -x "$(program)" ] && has_systemd || return 0
+    host=${DOMAIN:-$(hostname -I 2>/dev/null | cut -d' ' -f1)}
+    if speaks_tls; then url=https://$host; elif [ "$PORT" = 80 ]; then url=http://$host; else url=http://$host:$PORT; fi
+    say "the console: $url/lottery/admin; its token: cat $TOKEN"
+}
 
-# Nothing is changed before all of this holds.
-choose_address
-check_binary
-check_system
-install_packages
-make_user
-make_swap
-set_sysctls
-write_settings
-install_binary
-start
-firewall_note
-say "done"
+read_arguments() {
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            -h | --help) help; exit ;;
+            --*) [ $# -ge 2 ] && [ -n "$2" ] || die "$1 needs a value; launch.sh --help" ;;
+        esac
+        case "$1" in
+            --version) RELEASE=$2 ;;
+            --page) PAGE=$2 ;;
+            --binary) BINARY=$2 ;;
+            --url) BINARY_URL=$2 ;;
+            --sha256) BINARY_SHA256=$2 ;;
+            --domain) DOMAIN=$2 ;;
+            --contact) CONTACT=$2 ;;
+            --port) PORT=$2 ;;
+            --print)
+                PORT=${PORT:-80}
+                case "$2" in
+                    luckydraw.service) service_unit ;;
+                    luckydraw.socket) main_socket ;;
+                    luckydraw-redirect.socket) socket_unit 80 redirect ;;
+                    sysctl.conf) sysctl_conf ;;
+                    *) die "there is no $2" ;;
+                esac
+                exit
+                ;;
+            *) die "unknown argument $1; launch.sh --help" ;;
+        esac
+        shift 2
+    done
+}
+
+main() {
+    read_arguments "$@"
+    # Nothing is changed before all of this holds.
+    choose_address
+    check_binary
+    check_system
+    install_packages
+    fetch_binary
+    make_user
+    make_swap
+    set_sysctls
+    write_settings
+    install_binary
+    start
+    firewall_note
+    next_note
+    say "done"
+}
+# One command at the end, within braces, so that a copy of this file that was cut off runs nothing.
+{ main "$@"; exit; }

@@ -6,6 +6,7 @@ use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::stage_registry::Stages;
+use crate::api::turn_meter::TurnMeters;
 use crate::backup::thread::BackupHandle;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
@@ -42,14 +43,23 @@ pub struct Settings {
     pub details_days: u32,
 }
 
+/// The address by which phones reach this server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinBase {
+    /// Without a path: `http://192.168.0.7:8000`.
+    pub address: String,
+    /// False for an address that only this machine reaches: it is in no network.
+    pub is_reachable: bool,
+}
+
 /// Everything that handlers share.
 pub struct App {
     /// The operator's settings.
     pub settings: Settings,
     /// The token that opens every admin call.
     pub admin_token: Secret,
-    /// The address by which phones reach this server, without a path: `http://192.168.0.7:8000`.
-    pub join_base: String,
+    /// Finds the address by which phones reach this server now: networks come and go.
+    pub join_base: Box<dyn Fn() -> JoinBase + Send + Sync>,
     /// Finds the room of an event.
     pub directory: Arc<Directory>,
     /// The way to the sequencer.
@@ -64,6 +74,8 @@ pub struct App {
     pub registrations: RegistrationMeters,
     /// The screens that show an event.
     pub stages: Arc<Stages>,
+    /// The spread of the moments at which phones show winners.
+    pub turns: Arc<TurnMeters>,
     /// Logins that were ended by a log-out.
     pub revoked_logins: RevokedLogins,
     /// Images that were requested last.

@@ -3,9 +3,11 @@
 //! Credentials are verified first and judged after, in functions without I/O. Secrets are compared
 //! by their SHA-256, so that the time of a comparison says nothing about the secret. A wrong token
 //! is answered late, each on its own: a lock after so many wrong ones would let anybody lock out
-//! the right one. In open mode every client is admin, as with the server before this one.
+//! the right one. The link to the console that a start prints is a login too, which is exchanged
+//! once for the browser's own. In open mode every client is admin, as with the server before this
+//! one.
 
-use crate::api::app::ApiRequest;
+use crate::api::app::{ApiRequest, App};
 use crate::api::deadline::run_blocking;
 use crate::base::chance;
 use crate::base::clock::rfc3339;
@@ -18,6 +20,7 @@ use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::inbox::Rejection;
 use crate::store::tokens::{Login, Tokens};
+use crate::wire::parse::Invalid;
 use crate::wire::request;
 use crate::wire::view::json;
 use hyper::header::{COOKIE, HeaderValue, SET_COOKIE};
@@ -150,19 +153,7 @@ impl ApiRequest {
 
     /// The caller's credential; links of `room` count.
     async fn require_of(&self, room: Option<&Room>, level: AccessLevel) -> Result<Credential, HttpError> {
-        let (admin_token, tokens) = (&self.app.admin_token, &self.app.tokens);
-        let presented = match self.bearer() {
-            Some(token) => {
-                let snapshot = room.map(Room::snapshot);
-                Presented::Token(verify(admin_token, tokens, snapshot.as_deref().map(|snapshot| &snapshot.event), token))
-            }
-            None if self.has_login() => {
-                let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
-                Presented::Cookie { from_own_page: only_reads || self.is_from_own_page() }
-            }
-            None => Presented::Nothing,
-        };
-        match check_presented(self.app.settings.http.open, presented, level) {
+        match check_presented(self.app.settings.http.open, self.presented(room), level) {
             Ok(credential) => Ok(credential),
             Err(AuthError::Missing) => Err(HttpError::unauthorized()),
             Err(AuthError::WrongToken) => {
@@ -177,6 +168,39 @@ impl ApiRequest {
         }
     }
 
+    /// Requires that the caller may have this role at a socket: it polls in place of one.
+    ///
+    /// # Errors
+    /// 401 without such a credential.
+    pub async fn require_role(&self, room: &Room, role: Role) -> Result<(), HttpError> {
+        let is_allowed = match self.presented(Some(room)) {
+            Presented::Token(credential) => credential.is_some_and(|credential| credential.allows_role(role)),
+            Presented::Cookie { from_own_page } => from_own_page,
+            Presented::Nothing => false,
+        };
+        if is_allowed || self.app.settings.http.open {
+            return Ok(());
+        }
+        delay_wrong_token().await;
+        Err(HttpError::unauthorized())
+    }
+
+    /// The credentials that the caller presents; links of `room` count.
+    fn presented(&self, room: Option<&Room>) -> Presented {
+        match self.bearer() {
+            Some(token) => {
+                let snapshot = room.map(Room::snapshot);
+                let event = snapshot.as_deref().map(|snapshot| &snapshot.event);
+                Presented::Token(verify(&self.app.admin_token, &self.app.tokens, event, token))
+            }
+            None if self.has_login() => {
+                let only_reads = matches!(self.head.method, Method::GET | Method::HEAD);
+                Presented::Cookie { from_own_page: only_reads || self.is_from_own_page() }
+            }
+            None => Presented::Nothing,
+        }
+    }
+
     /// Returns whether the request carries a login that is still valid.
     pub fn has_login(&self) -> bool {
         self.login().is_some()
@@ -184,9 +208,26 @@ impl ApiRequest {
 
     /// The login that the request carries, if it is still valid.
     fn login(&self) -> Option<Login> {
-        let admin = sha256(self.app.admin_token.expose().as_bytes());
-        let login = self.app.tokens.verify_login(&admin, self.cookie(LOGIN_COOKIE)?, self.app.clock.now())?;
-        (!self.app.revoked_logins.contains(login)).then_some(login)
+        self.app.verify_login(self.cookie(LOGIN_COOKIE)?)
+    }
+}
+
+impl App {
+    /// Makes a login, and the text that proves it. A console that opens `/lottery/admin#login=TEXT`
+    /// exchanges it for one of its own, once.
+    pub fn make_login(&self) -> (Login, String) {
+        let login = Login { id: chance::bytes(), expires_at: Timestamp(self.clock.now().0 + LOGIN_MS) };
+        (login, self.tokens.login_cookie(&self.admin_token_hash(), login))
+    }
+
+    /// The login behind a text, if it is still valid.
+    fn verify_login(&self, text: &str) -> Option<Login> {
+        let login = self.tokens.verify_login(&self.admin_token_hash(), text, self.clock.now())?;
+        (!self.revoked_logins.contains(login)).then_some(login)
+    }
+
+    fn admin_token_hash(&self) -> [u8; 32] {
+        sha256(self.admin_token.expose().as_bytes())
     }
 }
 
@@ -211,16 +252,22 @@ pub async fn show_login(request: ApiRequest) -> HttpResult {
     success(&json(&LoginState { logged_in: is_in, open }), if is_in { "logged in" } else { "not logged in" })
 }
 
-/// `POST /admin/login`: exchanges the admin token for a cookie that no script can read.
+/// `POST /admin/login`: exchanges the admin token, or the link that a start printed, for a cookie
+/// that no script can read.
 pub async fn login(mut request: ApiRequest) -> HttpResult {
     let body: request::Login = request.json().await?;
-    let admin_token = request.app.admin_token.expose();
-    if !is_same_secret(admin_token, &body.token) {
+    let app = &request.app;
+    let is_admin = match (&body.token, body.link.as_deref().map(|link| app.verify_login(link))) {
+        (Some(token), _) => is_same_secret(app.admin_token.expose(), token),
+        (None, Some(Some(login))) => end_login(app, login).await?,
+        (None, Some(None)) => false,
+        (None, None) => return Err(Invalid::field("token", "is missing").into()),
+    };
+    if !is_admin {
         delay_wrong_token().await;
         return Err(HttpError::unauthorized());
     }
-    let login = Login { id: chance::bytes(), expires_at: Timestamp(request.app.clock.now().0 + LOGIN_MS) };
-    let cookie = request.app.tokens.login_cookie(&sha256(admin_token.as_bytes()), login);
+    let (login, cookie) = app.make_login();
     let made = LoginMade { expires_at: rfc3339(login.expires_at) };
     with_login_cookie(success(&json(&made), "logged in")?, &cookie, LOGIN_MS / 1000)
 }
@@ -228,14 +275,21 @@ pub async fn login(mut request: ApiRequest) -> HttpResult {
 /// `POST /admin/logout`: ends the login, so that a copy of its cookie opens nothing either, and
 /// makes the browser forget it.
 pub async fn logout(request: ApiRequest) -> HttpResult {
-    if let Some(ended) = request.login() {
-        let app = Arc::clone(&request.app);
-        let revoked = run_blocking(move || app.revoked_logins.revoke(ended, app.clock.now())).await?;
-        revoked
-            .and_then(|revoked| revoked.inspect_err(|error| tracing::error!(%error, "a log-out is not stored")).ok())
-            .ok_or(Rejection::NotDurable)?;
+    if let Some(held) = request.login() {
+        end_login(&request.app, held).await?;
     }
     with_login_cookie(success("{}", "logged out")?, "", 0)
+}
+
+/// Ends a login; returns whether it counted until then.
+///
+/// # Errors
+/// 503 where that cannot be stored.
+async fn end_login(app: &Arc<App>, held: Login) -> Result<bool, HttpError> {
+    let app = Arc::clone(app);
+    let ended = run_blocking(move || app.revoked_logins.revoke(held, app.clock.now())).await?;
+    let ended = ended.and_then(|ended| ended.inspect_err(|error| tracing::error!(%error, "a log-out is not stored")).ok());
+    Ok(ended.ok_or(Rejection::NotDurable)?)
 }
 
 /// Verifies a token: the admin token anywhere, a link's token in its event until the link is

@@ -4,6 +4,7 @@
 use crate::api::app::App;
 use crate::api::auth::EventAccess;
 use crate::api::error::event_not_found;
+use crate::api::old_clients;
 use crate::draw::Command;
 use crate::http::request::RequestContext;
 use crate::http::response::HttpError;
@@ -25,7 +26,8 @@ impl RequestContext<App> {
     /// # Errors
     /// 422 for a body of another shape; else as [`RequestContext::read_body`].
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, HttpError> {
-        Ok(parse(&self.read_body(BODY_MAX).await?)?)
+        let body = self.read_body(BODY_MAX).await?;
+        Ok(old_clients::read(self.app.settings.http.open, &body, parse)?)
     }
 
     /// Reads the body of a draw call, which may hold an image.
@@ -33,7 +35,8 @@ impl RequestContext<App> {
     /// # Errors
     /// As [`RequestContext::json`].
     pub async fn json_with_image<T: DeserializeOwned>(&mut self) -> Result<T, HttpError> {
-        Ok(parse(&self.read_body(BODY_WITH_IMAGE_MAX).await?)?)
+        let body = self.read_body(BODY_WITH_IMAGE_MAX).await?;
+        Ok(old_clients::read(self.app.settings.http.open, &body, parse)?)
     }
 
     /// Reads a body of many fields, by simd-json.

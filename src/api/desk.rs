@@ -116,11 +116,14 @@ pub async fn undo_hand_over(mut request: ApiRequest) -> HttpResult {
 }
 
 /// The mask that the query asks for. Taking it off is the host's right, and is on record before
-/// anything is read.
+/// anything is read. In open mode there is none, as with the old server.
 ///
 /// # Errors
 /// 403 for staff that ask for whole numbers.
 pub async fn requested_mask(request: &ApiRequest, access: &EventAccess) -> Result<Mask, HttpError> {
+    if request.app.settings.http.open {
+        return Ok(Mask::Off);
+    }
     if !request.is_flag_set("unmask") {
         return Ok(Mask::On);
     }

@@ -28,7 +28,14 @@ pub async fn standby(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let spec = request.json_with_image().await?;
     let draw = draw_request(&request.app, spec).await?;
-    let accepted = request.submit(&access, Command::Standby(draw)).await?;
+    let accepted = match request.submit(&access, Command::Standby(draw.clone())).await {
+        Err(HttpError { code: "DRAW_IN_PROGRESS", .. })
+            if let Some(pending) = request.app.draw_of_repeated_standby(&access.room.snapshot().event, &draw) =>
+        {
+            return success(&draws::standby(&pending.spec), "standing by");
+        }
+        submitted => submitted?,
+    };
     // Another console may have started the draw in the same moment: then none is on standby any
     // more.
     let data = accepted.snapshot.event.standby.as_deref().map_or_else(|| "null".to_owned(), draws::standby);
@@ -68,7 +75,15 @@ pub async fn reveal(mut request: ApiRequest) -> HttpResult {
     let meant = request.json::<Option<DrawReference>>().await?.unwrap_or_default();
     let show = request.app.stages.show(&access.room.id, Instant::now());
     let command = meant.draw_id.map_or(Command::Reveal(show), |id| Command::RevealDraw(DrawId(id), show));
-    let accepted = request.submit(&access, command).await?;
+    let accepted = match request.submit(&access, command).await {
+        Err(HttpError { code: "REVEAL_FAILED", .. })
+            if meant.draw_id.is_none()
+                && let Some(draw) = request.app.draw_of_repeated_reveal(&access.room.snapshot().event) =>
+        {
+            return success(&draws::revealed(&draw), "revealed");
+        }
+        submitted => submitted?,
+    };
     success(&draws::revealed(draw_of(&accepted)?), "revealed")
 }
 

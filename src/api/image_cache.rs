@@ -10,10 +10,10 @@ use crate::api::deadline::{run_blocking, within};
 use crate::backup::unused_images::mark_used;
 use crate::base::digest::sha256;
 use crate::base::durable_file;
+use crate::base::image_name::ImageName;
 use crate::http::response::HttpError;
 use crate::sequencer::inbox::ANSWER_TIME_MAX;
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +34,8 @@ const WAITING_MAX: usize = 8;
 /// A stored image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// File name: SHA-256 and extension.
-    pub name: String,
+    /// File name.
+    pub name: ImageName,
     /// In pixels.
     pub width: u32,
     /// In pixels.
@@ -131,12 +131,12 @@ impl ImageCache {
     /// seconds.
     pub fn store(&self, dir: &Path, upload: &[u8]) -> Result<Stored, StoreError> {
         let hash = sha256(upload);
-        if let Some(stored) = self.find_converted(&hash).filter(|stored| mark_used(&dir.join(&stored.name))) {
+        if let Some(stored) = self.find_converted(&hash).filter(|stored| mark_used(&dir.join(stored.name.as_str()))) {
             return Ok(stored);
         }
         let picture = picture::convert(upload)?;
-        let name = format!("{}.{}", HEXLOWER.encode(&sha256(&picture.bytes)), picture.format.extension());
-        write(dir, &name, &picture.bytes)?;
+        let name = ImageName::of(&picture.bytes, picture.format.extension());
+        write(dir, name.as_str(), &picture.bytes)?;
         let stored = Stored { name, width: picture.width, height: picture.height };
         let mut all = lock(&self.converted);
         all.truncate(CONVERTED_MAX - 1);
@@ -181,6 +181,7 @@ fn write(dir: &Path, name: &str, image: &[u8]) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::HEXLOWER;
 
     /// A picture of one colour, as a PNG.
     fn png(width: u32, height: u32) -> Vec<u8> {
@@ -214,10 +215,10 @@ mod tests {
         );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing half-written is left");
         let get = async |name: &str| cache.get_or_read(dir.path(), name).await.unwrap();
-        let (first, second) = (get(&stored.name).await.unwrap(), get(&stored.name).await.unwrap());
+        let (first, second) = (get(stored.name.as_str()).await.unwrap(), get(stored.name.as_str()).await.unwrap());
         assert_eq!(first.as_ptr(), second.as_ptr());
-        assert_eq!(stored.name, format!("{}.jpg", HEXLOWER.encode(&sha256(&first))));
-        assert_eq!(format_of(&stored.name), Some(Format::Jpeg));
+        assert_eq!(stored.name.as_str(), format!("{}.jpg", HEXLOWER.encode(&sha256(&first))));
+        assert_eq!(format_of(stored.name.as_str()), Some(Format::Jpeg));
         assert!(get("missing.png").await.is_none());
     }
 
@@ -256,9 +257,9 @@ mod tests {
     fn a_deleted_image_is_converted_again() {
         let (dir, cache, file) = (tempfile::tempdir().unwrap(), ImageCache::default(), png(3, 2));
         let stored = cache.store(dir.path(), &file).unwrap();
-        std::fs::remove_file(dir.path().join(&stored.name)).unwrap();
+        std::fs::remove_file(dir.path().join(stored.name.as_str())).unwrap();
         assert_eq!(cache.store(dir.path(), &file).unwrap(), stored);
-        assert!(dir.path().join(&stored.name).exists());
+        assert!(dir.path().join(stored.name.as_str()).exists());
     }
 
     #[tokio::test]

@@ -1,4 +1,7 @@
-//! `GET /state`: the frames of a phone's socket, for networks that block WebSocket.
+//! `GET /state`: the frames of a socket, for networks that block WebSocket.
+//!
+//! A display or a console polls as well, by its credential. Some of its frames have no number to
+//! wait for, so it is answered at the next change of any kind.
 //!
 //! An up-to-date phone waits, at most 25 s, on the watch of its event's frames, and then asks
 //! again. Waiting requests are bounded by the application's permits and hold nothing but a watch:
@@ -6,6 +9,7 @@
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::phone::with_private_view;
+use crate::base::clock::{rfc3339, wall_clock};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
 use crate::live::message_handler::ResumePoint;
@@ -22,9 +26,16 @@ use std::time::Duration;
 /// connections.
 const WAIT_MAX: Duration = Duration::from_secs(25);
 
-/// The phone that polls.
-enum PollingPhone {
-    /// It presents no token.
+/// Longest wait of a display or console, whose counts change without a new snapshot.
+const OPERATOR_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Time between two looks for a change.
+const OPERATOR_STEP: Duration = Duration::from_millis(50);
+
+/// The receiver of an answer.
+enum Answer {
+    /// A display or console, with the text of its `state_sync`.
+    Operator(String),
+    /// A phone that presents no token.
     Anonymous,
     /// Its token proves no number here: the participants were reset, or a restore lost the number.
     Refused,
@@ -42,6 +53,10 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     // once.
     let epoch = request.query("epoch").unwrap_or_else(|| HEXLOWER.encode(&room.snapshot().event.epoch.0).into());
     let since = parse_since(request.query("since").as_deref(), Some(&epoch))?;
+    if let Some(role) = operator_role(&request) {
+        request.require_role(&room, role).await?;
+        return poll_as_operator(&request, &room, role, since).await;
+    }
     if is_up_to_date(&room.snapshot(), since) {
         let _permit = app.long_polls.try_acquire().map_err(|_| HttpError::overloaded())?;
         wait_for_frames(app, &room, since).await;
@@ -50,13 +65,35 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     let query = request.query("token").or_else(|| request.query("session_token"));
     let token = request.bearer().or(query.as_deref());
     let phone = match token.map(|token| app.tokens.verify(&snapshot.event, token)) {
-        None => PollingPhone::Anonymous,
-        Some(None) => PollingPhone::Refused,
-        Some(Some(of)) => PollingPhone::Authenticated {
+        None => Answer::Anonymous,
+        Some(None) => Answer::Refused,
+        Some(Some(of)) => Answer::Authenticated {
             sync: with_private_view(&app.tokens, &app.settings, &of, |own| personal_sync(&room, &snapshot, Role::Phone, own)),
         },
     };
     success(&body(&snapshot, since, phone), "the state")
+}
+
+fn operator_role(request: &ApiRequest) -> Option<Role> {
+    match request.query("role")?.as_ref() {
+        "display" => Some(Role::Display),
+        "admin" => Some(Role::Admin),
+        _ => None,
+    }
+}
+
+/// Answers a display or console once there is another revision than the one it names.
+async fn poll_as_operator(request: &ApiRequest, room: &Room, role: Role, since: Option<ResumePoint>) -> HttpResult {
+    let (app, seen) = (&request.app, request.number_in_query::<u64>("revision")?);
+    let _permit = app.long_polls.try_acquire().map_err(|_| HttpError::overloaded())?;
+    let mut waited = Duration::ZERO;
+    while seen == Some(room.snapshot().revision) && waited < OPERATOR_WAIT_MAX && !app.stopping.is_cancelled() {
+        tokio::time::sleep(OPERATOR_STEP).await;
+        waited += OPERATOR_STEP;
+    }
+    let snapshot = room.snapshot();
+    let sync = state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, None);
+    success(&body(&snapshot, since, Answer::Operator(sync)), "the state")
 }
 
 /// The last frame that a phone has, where it gives both its number and its epoch.
@@ -91,14 +128,16 @@ fn is_up_to_date(snapshot: &Snapshot, since: Option<ResumePoint>) -> bool {
 
 /// The frames missed since then, as far as the ring holds them, and the state. A phone whose token
 /// is refused is told so, as a socket tells it by its close code.
-fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: PollingPhone) -> String {
+fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: Answer) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();
-    let token_refused = if let PollingPhone::Refused = phone { r#","token_refused":true"# } else { "" };
+    let token_refused = if let Answer::Refused = phone { r#","token_refused":true"# } else { "" };
+    // A phone is not told: a reveal is another revision.
+    let revision = if let Answer::Operator(_) = phone { format!(r#","revision":{}"#, snapshot.revision) } else { String::new() };
     let sync = match phone {
-        PollingPhone::Authenticated { sync } => Bytes::from(sync),
-        PollingPhone::Anonymous | PollingPhone::Refused => frame_text(&snapshot.sync[Role::Phone]),
+        Answer::Authenticated { sync } | Answer::Operator(sync) => Bytes::from(sync),
+        Answer::Anonymous | Answer::Refused => frame_text(&snapshot.sync[Role::Phone]),
     };
     let mut text = String::from(r#"{"frames":["#);
     for (place, frame) in frames.iter().enumerate() {
@@ -108,7 +147,8 @@ fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: PollingPhone) ->
     text.push_str(r#"],"state_sync":"#);
     text.push_str(&String::from_utf8_lossy(&sync));
     let epoch = HEXLOWER.encode(&snapshot.event.epoch.0);
-    text.push_str(&format!(r#","seq":{},"epoch":"{epoch}"{token_refused}}}"#, snapshot.ring.last_seq()));
+    let (seq, now) = (snapshot.ring.last_seq(), rfc3339(wall_clock()));
+    text.push_str(&format!(r#","seq":{seq},"epoch":"{epoch}"{revision},"server_time":"{now}"{token_refused}}}"#));
     text
 }
 
@@ -133,7 +173,7 @@ mod tests {
     fn body_for(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {
         let snapshot = snapshot(frames);
         let since = parse_since(since, epoch).unwrap();
-        serde_json::from_str(&body(&snapshot, since, PollingPhone::Anonymous)).unwrap()
+        serde_json::from_str(&body(&snapshot, since, Answer::Anonymous)).unwrap()
     }
 
     const EPOCH: Option<&str> = Some("0202020202020202");

@@ -328,7 +328,7 @@ impl From<RetryAfter> for HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::app::sample_settings;
+    use crate::api::app::{JoinBase, sample_settings};
     use crate::api::revoked_logins::RevokedLogins;
     use crate::api::routes::ROUTES;
     use crate::api::socket::SocketMessages;
@@ -374,14 +374,16 @@ mod tests {
         let tokens = Tokens::new(&Keys::open(&data).unwrap());
         let handler = || -> Box<dyn MessageHandler> {
             let (settings, admin_token, tokens) = (settings.clone(), admin_token.clone(), tokens.clone());
-            Box::new(SocketMessages::new(settings, admin_token, tokens, Arc::clone(&directory), inbox.clone(), Arc::default()))
+            let (stages, turns) = (Arc::default(), Arc::default());
+            Box::new(SocketMessages::new(settings, admin_token, tokens, Arc::clone(&directory), inbox.clone(), stages, turns))
         };
         let reactors = Reactors::start(0, handler).unwrap();
         let app = App {
             stages: Arc::default(),
+            turns: Arc::default(),
             settings,
             admin_token,
-            join_base: String::new(),
+            join_base: Box::new(|| JoinBase { address: String::new(), is_reachable: false }),
             directory,
             inbox,
             reactors,

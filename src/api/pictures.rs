@@ -29,8 +29,6 @@ use std::time::Duration;
 const UPLOAD_BYTES_MAX: usize = 5 << 20;
 /// Time that an upload waits for its turn.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// The path of images.
-const PATH: &str = "/api/luckydraw/images/";
 
 /// The answer to an upload; width and height in pixels.
 #[derive(Serialize)]
@@ -45,7 +43,7 @@ pub async fn upload(mut request: ApiRequest) -> HttpResult {
     request.require_event(AccessLevel::Host).await?;
     let image = request.read_body(UPLOAD_BYTES_MAX).await?;
     let Stored { name, width, height } = store(&request.app, image).await?;
-    success(&json(&Uploaded { prize_image: format!("{PATH}{name}"), width, height }), "stored")
+    success(&json(&Uploaded { prize_image: name.path(), width, height }), "stored")
 }
 
 /// `GET /images/{name}`
@@ -76,8 +74,7 @@ pub async fn show(request: ApiRequest) -> HttpResult {
 /// 422 for anything but such a URL of an image.
 pub async fn store_data_url(app: &Arc<App>, url: &str) -> Result<String, HttpError> {
     let image = decode_data_url(url).ok_or_else(|| HttpError::invalid("prize_image: must be a base64 data: URL"))?;
-    let stored = store(app, image.into()).await?;
-    Ok(format!("{PATH}{}", stored.name))
+    Ok(store(app, image.into()).await?.name.path())
 }
 
 /// Marks the stored image at a path as used, before an event begins to show it: unused images are

@@ -5,7 +5,7 @@
 //! so that no log and no browser history on the way holds it. Whether it is right is for the desk
 //! to find out.
 
-use crate::api::app::ApiRequest;
+use crate::api::app::{ApiRequest, JoinBase};
 use crate::api::error::event_not_found;
 use crate::base::address::Scheme;
 use crate::draw::EventId;
@@ -38,9 +38,12 @@ pub async fn join_address(request: ApiRequest) -> HttpResult {
     struct Join<'j> {
         event_id: &'j str,
         join_address: String,
+        /// False for an address that only this machine reaches.
+        is_reachable: bool,
     }
     let event = event(&request)?;
-    let address = Join { event_id: event.as_str(), join_address: address_of(&request, &event) };
+    let (join_address, is_reachable) = address_of(&request, &event);
+    let address = Join { event_id: event.as_str(), join_address, is_reachable };
     success(&json(&address), "the address to join by")
 }
 
@@ -50,7 +53,7 @@ pub async fn join_address(request: ApiRequest) -> HttpResult {
 /// # Errors
 /// As [`join_address`], and 422 for what cannot be an entry code.
 pub async fn join(request: ApiRequest) -> HttpResult {
-    qr_code(&format!("{}{}", address_of(&request, &event(&request)?), shown_code(&request)?))
+    qr_code(&format!("{}{}", address_of(&request, &event(&request)?).0, shown_code(&request)?))
 }
 
 /// `GET /verify.svg`: the address of the verify page as a QR code, with the head of a lock behind
@@ -65,7 +68,7 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
         return Err(HttpError::invalid("head: must be 64 hex digits"));
     }
     let path = format!("/j/{}", event.as_str());
-    let address = address_of(&request, &event);
+    let (address, _) = address_of(&request, &event);
     let base = address.strip_suffix(&path).unwrap_or(&address);
     qr_code(&format!("{base}/lottery/verify?event={}#head={head}", event.as_str()))
 }
@@ -99,8 +102,9 @@ fn event(request: &ApiRequest) -> Result<EventId, HttpError> {
     named.map_or_else(|| request.app.event_by_default(), |id| EventId::parse(&id)).ok_or_else(event_not_found)
 }
 
-/// The event's address, by the scheme that the asking page came by.
-fn address_of(request: &ApiRequest, event: &EventId) -> String {
+/// The event's address, by the scheme that the asking page came by; false for one that only this
+/// machine reaches.
+fn address_of(request: &ApiRequest, event: &EventId) -> (String, bool) {
     // Behind a proxy the page knows better than this connection.
     let is_secure = request.scheme == Scheme::Https || request.query("scheme").as_deref() == Some("https");
     address_for(&request.app.join_base, request.host.as_ref(), is_secure, event.as_str())
@@ -120,11 +124,14 @@ fn shown_code(request: &ApiRequest) -> Result<String, HttpError> {
 
 /// The address by which phones join: by the requested host, unless that name means this machine
 /// only.
-fn address_for(join_base: &str, host: Option<&Host>, is_secure: bool, event: &str) -> String {
+fn address_for(join_base: impl Fn() -> JoinBase, host: Option<&Host>, is_secure: bool, event: &str) -> (String, bool) {
     let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
     match host.filter(|host| !host.is_local()) {
-        Some(host) => format!("{scheme}://{}/j/{event}", host.as_str()),
-        None => format!("{join_base}/j/{event}"),
+        Some(host) => (format!("{scheme}://{}/j/{event}", host.as_str()), true),
+        None => {
+            let JoinBase { address, is_reachable } = join_base();
+            (format!("{address}/j/{event}"), is_reachable)
+        }
     }
 }
 
@@ -165,15 +172,18 @@ mod tests {
 
     #[test]
     fn phones_are_never_sent_to_localhost() {
-        let base = "http://192.168.0.7:8000";
+        let base = || JoinBase { address: "http://192.168.0.7:8000".into(), is_reachable: true };
         for host in [None, Some("localhost:8000"), Some("127.0.0.1:8000"), Some("[::1]:8000")] {
             assert_eq!(
                 address_for(base, host.and_then(Host::parse).as_ref(), false, "gala"),
-                "http://192.168.0.7:8000/j/gala",
+                ("http://192.168.0.7:8000/j/gala".to_owned(), true),
                 "{host:?}"
             );
         }
-        assert_eq!(address_for(base, Host::parse("draw.example.kr").as_ref(), true, "gala"), "https://draw.example.kr/j/gala");
+        let named = address_for(base, Host::parse("draw.example.kr").as_ref(), true, "gala");
+        assert_eq!(named, ("https://draw.example.kr/j/gala".to_owned(), true));
+        let alone = || JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false };
+        assert_eq!(address_for(alone, None, false, "gala"), ("http://127.0.0.1:8000/j/gala".to_owned(), false));
     }
 
     #[test]

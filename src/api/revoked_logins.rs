@@ -47,14 +47,18 @@ impl RevokedLogins {
         self.revoked.load().contains_key(&login.id)
     }
 
-    /// Ends a login, and forgets those that have expired at `now`. Blocks for the disk. The login
-    /// counts no more even where the file cannot be written; a restart would then bring it back.
+    /// Ends a login, and forgets those that have expired at `now`. Returns whether it counted until
+    /// then: of two calls at once, one gets true. Blocks for the disk. The login counts no more
+    /// even where the file cannot be written; a restart would then bring it back.
     ///
     /// # Errors
     /// The disk's error, or a full list.
-    pub fn revoke(&self, login: Login, now: Timestamp) -> io::Result<()> {
+    pub fn revoke(&self, login: Login, now: Timestamp) -> io::Result<bool> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut revoked = BTreeMap::clone(&self.revoked.load());
+        if revoked.contains_key(&login.id) {
+            return Ok(false);
+        }
         revoked.retain(|_, expires_at| now < *expires_at);
         if revoked.len() >= REVOKED_MAX {
             return Err(io::Error::new(ErrorKind::StorageFull, "too many logins are revoked"));
@@ -62,7 +66,7 @@ impl RevokedLogins {
         revoked.insert(login.id, login.expires_at);
         let lines: String = revoked.iter().map(|(id, at)| format!("{} {}\n", HEXLOWER.encode(id), at.0)).collect();
         self.revoked.store(revoked.into());
-        durable_file::write(&self.path, lines.as_bytes())
+        durable_file::write(&self.path, lines.as_bytes()).map(|()| true)
     }
 }
 
@@ -84,7 +88,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || RevokedLogins::open(folder.path().join("revoked")).unwrap();
         let logins = open();
-        logins.revoke(login(1, 1_000), Timestamp(0)).unwrap();
+        assert!(logins.revoke(login(1, 1_000), Timestamp(0)).unwrap());
+        assert!(!logins.revoke(login(1, 1_000), Timestamp(0)).unwrap(), "it is ended once");
         logins.revoke(login(2, 2_000), Timestamp(0)).unwrap();
         for list in [&logins, &open()] {
             assert!(list.contains(login(1, 1_000)) && list.contains(login(2, 2_000)) && !list.contains(login(3, 1_000)));

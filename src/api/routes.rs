@@ -6,14 +6,19 @@
 
 use crate::api::app::App;
 use crate::api::{
-    assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, pages, phone, pictures,
-    prizes, proof, qr, socket, spreadsheets, stages, stats,
+    assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, old_clients, pages,
+    phone, pictures, prizes, proof, qr, socket, spreadsheets, stages, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
 
 /// The router of this application.
-pub static ROUTER: Router<App> = Router { prefix: "/api/luckydraw", routes: ROUTES, nothing_here: pages::NOTHING_HERE };
+pub static ROUTER: Router<App> = Router {
+    prefix: "/api/luckydraw",
+    routes: ROUTES,
+    nothing_here: pages::NOTHING_HERE,
+    open_mode_message: old_clients::in_korean,
+};
 
 /// The table.
 pub static ROUTES: &[Route<App>] = routes![
@@ -96,6 +101,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/{event_id}/links" => links::make,
     Both DELETE "/admin/{event_id}/links/{link_id}" => links::revoke,
     Both GET "/admin/{event_id}/stages" => stages::list,
+    Both POST "/admin/{event_id}/stages" => stages::report,
     Both PATCH "/admin/{event_id}/stages/{stage_id}" => stages::change,
     Both GET "/admin/{event_id}/stats" => stats::stats,
     Both GET "/admin/{event_id}/audit" => stats::audit,

@@ -13,8 +13,10 @@
 use crate::api::app::{ApiRequest, Settings};
 use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
+use crate::api::old_clients;
 use crate::api::phone::with_private_view;
 use crate::api::stage_registry::Stages;
+use crate::api::turn_meter::TurnMeters;
 use crate::base::clock::wall_clock;
 use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
@@ -28,7 +30,7 @@ use crate::live::room::{Directory, Room, Snapshot};
 use crate::live::{CloseCode, Identity, Role};
 use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crate::store::tokens::{ENTRY_CODE_PERIOD_MS, Tokens};
-use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo};
+use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo, Turned};
 use crate::wire::parse::Invalid;
 use crate::wire::reply::{self, Acknowledged};
 use crate::wire::request::{self, ContactBody};
@@ -174,6 +176,7 @@ pub struct SocketMessages {
     directory: Arc<Directory>,
     inbox: Inbox,
     stages: Arc<Stages>,
+    turns: Arc<TurnMeters>,
 }
 
 impl SocketMessages {
@@ -185,8 +188,9 @@ impl SocketMessages {
         directory: Arc<Directory>,
         inbox: Inbox,
         stages: Arc<Stages>,
+        turns: Arc<TurnMeters>,
     ) -> Self {
-        Self { settings, admin_token, tokens, directory, inbox, stages }
+        Self { settings, admin_token, tokens, directory, inbox, stages, turns }
     }
 }
 
@@ -209,7 +213,7 @@ impl MessageHandler for SocketMessages {
     }
 
     fn handle(&mut self, speaker: &PeerContext<'_>, message: &mut [u8]) -> Action {
-        let message = match (Message::read(message), speaker.auth) {
+        let message = match (old_clients::read(self.settings.http.open, message, Message::read), speaker.auth) {
             (Ok(message), _) => message,
             (Err(_), AuthState::Pending(_)) => return Action::Close(CloseCode::BadToken),
             (Err(invalid), AuthState::Admitted(_)) => return error("INVALID_REQUEST", &invalid.to_string()),
@@ -219,7 +223,11 @@ impl MessageHandler for SocketMessages {
             // The first message proves the role, or the socket is closed.
             (AuthState::Pending(_), _) => Action::Close(CloseCode::BadToken),
             (AuthState::Admitted(_), Message::Ping) => Action::Reply(reply::pong(wall_clock())),
-            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::DrawComplete(_) | Message::JoinCode) => {
+            (AuthState::Admitted(Role::Phone), Message::Auth(_) | Message::JoinCode) => {
+                error("FORBIDDEN", "this is not a phone's to say")
+            }
+            // A bare script of the old server counts as a phone, and ends its draws itself.
+            (AuthState::Admitted(Role::Phone), Message::DrawComplete(_)) if !self.settings.http.open => {
                 error("FORBIDDEN", "this is not a phone's to say")
             }
             (AuthState::Admitted(Role::Display), Message::Stage(report)) => {
@@ -236,6 +244,7 @@ impl MessageHandler for SocketMessages {
                 self.submit_details(speaker, info, contact).unwrap_or_else(|refused| refused)
             }
             (AuthState::Admitted(_), Message::ImHere(here)) => self.report_arrival(speaker, &here),
+            (AuthState::Admitted(_), Message::Turned(turned)) => self.report_turn(speaker, &turned),
         }
     }
 }
@@ -297,7 +306,7 @@ impl SocketMessages {
     /// done with it before the others.
     fn complete(&self, speaker: &PeerContext<'_>, role: Role, complete: DrawComplete) -> Action {
         let is_planned = speaker.room.snapshot().event.unannounced_draw().is_some_and(|draw| draw.show_at.is_some());
-        if role == Role::Display && is_planned {
+        if role != Role::Admin && is_planned {
             return Action::Reply(Acknowledged::DrawComplete.refuse("SHOW_PLANNED", "the server announces this draw"));
         }
         let which = match (complete.draw_id, complete.winners) {
@@ -322,7 +331,7 @@ impl SocketMessages {
             (true, own) => named.or(own).ok_or_else(|| invalid(Invalid::field("draw_number", "is missing")))?,
             (false, Some(own)) if named.is_none_or(|named| named == own) => own,
             (false, Some(_)) => return Err(refuse("NOT_A_WINNER", "this is another phone's number")),
-            (false, None) => return Err(refuse("UNAUTHORIZED", "this phone has not proved its number")),
+            (false, None) => return Err(refuse("UNAUTHORIZED", old_clients::DETAILS_NEED_PROOF)),
         };
         let pick = request::win_selector(info.draw_id, info.prize_name).map_err(invalid)?;
         let contact = contact.check(self.settings.http.open).map_err(invalid)?;
@@ -342,6 +351,18 @@ impl SocketMessages {
             return Action::Reply(Acknowledged::ImHere.refuse("UNAUTHORIZED", "this phone has not proved its number"));
         };
         self.submit(speaker, Actor::Phone, Command::Arrive { draw: DrawId(here.draw_id), number }, Acknowledged::ImHere)
+    }
+
+    /// Takes the report of a sampled phone that has proved its number; others cost no lock. Nothing
+    /// answers, since nothing depends on it.
+    fn report_turn(&self, speaker: &PeerContext<'_>, turned: &Turned) -> Action {
+        let (event, draw) = (&speaker.snapshot.event, DrawId(turned.draw_id));
+        let is_planned = || event.draw(draw).is_some_and(|draw| draw.announced_at.is_some() && draw.show_at.is_some());
+        let sampled = |number: &Number| TurnMeters::is_sampled(*number, draw, event.participant_count());
+        if let Some(number) = speaker.number.filter(sampled).filter(|_| is_planned()) {
+            self.turns.report(&event.id, draw, number, turned.late_ms);
+        }
+        Action::Nothing
     }
 
     fn submit(&self, speaker: &PeerContext<'_>, actor: Actor, command: Command, message: Acknowledged) -> Action {
@@ -365,7 +386,8 @@ fn error(code: &str, message: &str) -> Action {
 mod tests {
     use super::*;
     use crate::api::app::sample_settings;
-    use crate::draw::{LinkId, LinkRole};
+    use crate::draw::fact::Cause;
+    use crate::draw::{Fact, LinkId, LinkRole, Timestamp};
     use crate::draw::{WinSelector, sample};
     use crate::http::HttpSettings;
     use crate::live::ring::Ring;
@@ -408,7 +430,7 @@ mod tests {
             let (inbox, requests) = queue(inbox_max);
             let admin_token = Secret::parse("a-token-for-tests").unwrap();
             let settings = Settings { http: HttpSettings { open, ..HttpSettings::default() }, ..sample_settings() };
-            let messages = SocketMessages::new(settings, admin_token, tokens, directory, inbox, Arc::default());
+            let messages = SocketMessages::new(settings, admin_token, tokens, directory, inbox, Arc::default(), Arc::default());
             Self { messages, room, requests, token }
         }
 
@@ -461,6 +483,26 @@ mod tests {
             assert_eq!(fixture.handle(awaiting, None, &message), Action::Close(CloseCode::BadToken), "{message}");
         }
         assert_eq!(fixture.hear_bytes(awaiting, None, b"{"), Action::Close(CloseCode::BadToken));
+    }
+
+    #[test]
+    fn only_a_phone_that_proved_its_number_reports_a_turn_and_only_of_a_planned_show() {
+        let planned = |cause| {
+            let mut event = sample::event().started(TV, &[3]).build();
+            let (draw, picks) = (event.pending_draw().unwrap().id, [Number(3)].into());
+            let sealed = crate::draw::fact::SealedPick { entropy: crate::draw::Entropy([0xab; 32]), picks };
+            event.apply(Timestamp(0), &Fact::Revealed { draw, sealed, show_at: Some(Timestamp(5_000)) });
+            event.apply(Timestamp(5_000), &Fact::Announced { draw, cause });
+            Fixture::new(event, false, 8)
+        };
+        let turned = json!({"type": "turned", "draw_id": 1, "late_ms": 12});
+        for (cause, number, reports) in [(Cause::ShowEnd, Some(3), 1), (Cause::ShowEnd, None, 0), (Cause::Completed, Some(3), 0)]
+        {
+            let mut fixture = planned(cause);
+            assert_eq!(fixture.handle(PHONE, number, &turned), Action::Nothing);
+            let spread = fixture.messages.turns.spread(&fixture.room.id);
+            assert_eq!(spread.map_or(0, |spread| spread.phones), reports, "{cause:?} {number:?}");
+        }
     }
 
     #[test]

@@ -64,7 +64,9 @@ impl Stages {
     /// The show that a reveal at `now` begins: planned when a stage of the event is there to play
     /// it.
     pub fn show(&self, event: &EventId, now: Instant) -> Show {
-        if self.present(now).contains_key(event) { Show::Planned } else { Show::Open }
+        let events = self.present(now);
+        let plays = events.get(event).is_some_and(|stages| stages.iter().any(|stage| stage.report.plays()));
+        if plays { Show::Planned } else { Show::Open }
     }
 
     /// The stages of an event, the longest present first.
@@ -91,10 +93,11 @@ impl Stages {
     }
 }
 
-/// The place of the stage that leads: the one that the console named, else the first.
+/// The place of the stage that leads: the one that the console named, else the first that plays
+/// draws.
 fn lead_of(stages: &[Stage]) -> Option<usize> {
     let named = stages.iter().position(|stage| stage.orders.is_lead);
-    named.or((!stages.is_empty()).then_some(0))
+    named.or_else(|| stages.iter().position(|stage| stage.report.plays()))
 }
 
 #[cfg(test)]
@@ -126,6 +129,17 @@ mod tests {
         stages.report(&event, report("a"), later);
         assert_eq!(lead(&stages, &event, later + Duration::from_secs(2)), [true], "b is gone");
         assert_eq!(stages.show(&event, later + GONE_AFTER), Show::Open);
+    }
+
+    #[test]
+    fn a_screen_that_plays_no_draw_neither_leads_nor_plans_a_show() {
+        let (stages, event, now) = (Stages::default(), EventId::parse("gala").unwrap(), Instant::now());
+        for page in ["entrance", "winners"] {
+            stages.report(&event, StageReport { page: page.into(), ..report(page) }, now);
+        }
+        assert_eq!((lead(&stages, &event, now), stages.show(&event, now)), (vec![false, false], Show::Open));
+        stages.report(&event, StageReport { page: "overlay".into(), ..report("obs") }, now);
+        assert_eq!((lead(&stages, &event, now), stages.show(&event, now)), (vec![false, false, true], Show::Planned));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::inbox::Request;
 use crate::wire::view::events::{
-    self, AuditView, BurstView, ConnectionsByRole, DeliveryView, Figures, RegistrationsView, ServerView,
+    self, AuditView, BurstView, ConnectionsByRole, DeliveryView, Figures, RegistrationsView, ServerView, SpreadView,
 };
 use crate::wire::view::json;
 use serde_json::value::RawValue;
@@ -57,6 +57,7 @@ fn event_figures(app: &App, room: &Room) -> Figures {
         draw_count: events::draw_count(&snapshot.event),
         connection_count: counts.total(),
         connections,
+        phones_connected: room.phones_connected(),
         // Relaxed, as it is written: nothing is decided by it.
         behind: counts.behind.load(Relaxed),
         display_alive: counts.has_display(wall_clock().0, DISPLAY_GRACE_MS),
@@ -67,6 +68,13 @@ fn event_figures(app: &App, room: &Room) -> Figures {
             delivered: reading.delivered,
             slowest_us: reading.slowest_us,
             slowest_ms: reading.slowest_us as f64 / 1e3,
+        }),
+        spread: app.turns.spread(&room.id).map(|spread| SpreadView {
+            draw_id: spread.draw.0,
+            phones: spread.phones,
+            late_ms_p50: spread.late_ms_p50,
+            middle_ms: spread.middle_ms,
+            whole_ms: spread.whole_ms,
         }),
         registrations: registration_figures(app, room),
         server: server_figures(app),

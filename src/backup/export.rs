@@ -189,6 +189,7 @@ mod tests {
             prize_image: None,
             mode: Mode::Slot,
             winner_count: 1,
+            show_length: None,
         };
         let started = |draw, place| Fact::Started {
             draw: DrawId(draw),

@@ -4,6 +4,8 @@
 //! exported as an image. So a file in the folder of images is found by this type alone, which holds
 //! nothing but a hash and an ending.
 
+use crate::base::digest::sha256;
+use data_encoding::HEXLOWER;
 use std::fmt;
 
 /// The path of stored images, before their names.
@@ -25,6 +27,16 @@ impl ImageName {
         let (hash, ending) = text.split_once('.')?;
         let is_hash = hash.len() == HASH_DIGITS && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         (is_hash && ENDINGS.contains(&ending)).then(|| Self(text.into()))
+    }
+
+    /// The name of an image with this content, in the format of one of the endings.
+    pub fn of(content: &[u8], ending: &str) -> Self {
+        Self(format!("{}.{ending}", HEXLOWER.encode(&sha256(content))).into())
+    }
+
+    /// The path by which clients get the image.
+    pub fn path(&self) -> String {
+        format!("{PATH}{self}")
     }
 
     /// The name in a path of this server; `None` for the path of anything else.

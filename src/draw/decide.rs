@@ -8,7 +8,9 @@ use super::command::{Command, Decision, EligibilityPatch, EntropySource, Outcome
 use super::event::EntryCode;
 use super::fact::{SecretScope, Settings};
 use super::prize::PrizeVersion;
-use super::{Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp};
+use super::{
+    DrawSpec, Epoch, Event, EventId, Fact, Link, LinkId, LinkRole, Number, Phase, Prize, PrizeId, Refusal, SessionId, Timestamp,
+};
 use std::sync::Arc;
 
 /// The most listed prizes of an event.
@@ -202,7 +204,17 @@ impl Event {
             return Err(Refusal::PrizesOutdated);
         }
         self.check_prize(prize)?;
-        Ok(Decision::new([Fact::PrizeChanged { prize: prize.clone() }], Outcome::Done))
+        let mut facts = vec![Fact::PrizeChanged { prize: prize.clone() }];
+        if let Some(shown) = self.standby_of(prize.id) {
+            let spec = shown.after_change(listed, prize);
+            facts.extend((spec != *shown).then(|| Fact::StandbyShown { spec: Arc::new(spec) }));
+        }
+        Ok(Decision::new(facts, Outcome::Done))
+    }
+
+    /// The standby, if it shows this prize.
+    fn standby_of(&self, prize: PrizeId) -> Option<&DrawSpec> {
+        self.standby.as_deref().filter(|shown| shown.prize_id == Some(prize))
     }
 
     /// A draw can name a prize by its name alone, so names are unique; and the prize's own draws
@@ -221,7 +233,10 @@ impl Event {
 
     fn remove_prize(&self, prize: PrizeId) -> Result<Decision, Refusal> {
         self.prize(prize).ok_or(Refusal::NotFound("prize"))?;
-        Ok(Decision::new([Fact::PrizeRemoved { prize }], Outcome::Done))
+        // A prize that is not on the list cannot be drawn, so its standby would never end.
+        let ended = self.standby_of(prize).map(|_| Fact::StandbyEnded);
+        let facts: Vec<_> = [Fact::PrizeRemoved { prize }].into_iter().chain(ended).collect();
+        Ok(Decision::new(facts, Outcome::Done))
     }
 
     fn order_prizes(&self, order: &Arc<[PrizeId]>, made_from: Option<&[PrizeId]>) -> Result<Decision, Refusal> {
@@ -354,6 +369,43 @@ mod tests {
 
     fn order(order: &[PrizeId]) -> Command {
         Command::OrderPrizes { order: order.into(), made_from: None }
+    }
+
+    #[test]
+    fn an_edited_prize_is_what_goes_on_stage() {
+        use super::super::{DrawRequest, Mode::*, ShowLength};
+        let mut fixture = EventFixture::with(9);
+        let tv = fixture.list("TV", 9, |prize| (prize.mode, prize.winner_count) = (Some(Slot), Some(1)));
+        let ask = DrawRequest { prize_id: Some(tv), ..DrawRequest::default() };
+        let edit = |fixture: &mut EventFixture, name: &str, mode, count| {
+            let listed = fixture.event.prize(tv).unwrap().clone();
+            let show_length = ShowLength::from_seconds(9);
+            let prize = Prize { name: name.into(), mode: Some(mode), winner_count: Some(count), show_length, ..listed };
+            fixture.execute(replace(prize)).unwrap();
+        };
+        let shown = |fixture: &EventFixture| {
+            let shown = fixture.event.standby.as_deref().unwrap();
+            (shown.prize_name.to_string(), shown.mode, shown.winner_count, shown.show_length_ms())
+        };
+        fixture.execute(Command::Standby(ask.clone())).unwrap();
+        edit(&mut fixture, "OLED", Card, 3);
+        assert_eq!(shown(&fixture), ("OLED".into(), Card, 3, 9_000));
+        fixture.execute(Command::Standby(DrawRequest { winner_count: Some(2), ..ask.clone() })).unwrap();
+        edit(&mut fixture, "OLED", Slot, 1);
+        assert_eq!(shown(&fixture), ("OLED".into(), Slot, 1, 9_000), "the operator's own count does not fit the mode");
+        let own = DrawRequest { mode: Some(List), winner_count: Some(2), ..ask.clone() };
+        fixture.execute(Command::Standby(own)).unwrap();
+        edit(&mut fixture, "QLED", Card, 5);
+        assert_eq!(shown(&fixture), ("QLED".into(), List, 2, 9_000), "what the operator chose otherwise stays");
+        let started = fixture.execute(Command::Start(ask.clone())).unwrap();
+        let Outcome::Started(id) = started else { panic!("not started: {started:?}") };
+        let spec = &fixture.event.draw(id).unwrap().spec;
+        assert_eq!((&*spec.prize_name, spec.mode, spec.winner_count), ("QLED", List, 2), "as the hall sees it");
+        assert_eq!(fixture.execute(Command::Start(ask.clone())), Ok(started), "a retry is the same draw");
+        fixture.execute(Command::Cancel { reason: "".into() }).unwrap();
+        fixture.execute(Command::Standby(ask)).unwrap();
+        fixture.execute(Command::RemovePrize(tv)).unwrap();
+        assert!(fixture.event.standby.is_none(), "a prize that is not on the list cannot be drawn");
     }
 
     #[test]

@@ -29,7 +29,9 @@ impl Event {
 
     /// Locks a draw. A retry while the draw is pending gives the pending draw.
     pub(super) fn start(&self, at: Timestamp, request: &DrawRequest, sources: Sources<'_>) -> Result<Decision, Refusal> {
-        let spec = request.resolve(&self.prizes)?;
+        // A retry means the draw that is pending, as the hall sees it.
+        let shown = self.pending_draw().map(|draw| &*draw.spec).or(self.standby.as_deref());
+        let spec = request.completed_by(shown).resolve(&self.prizes)?;
         match self.pending_draw() {
             Some(pending) if *pending.spec == spec => return Ok(Decision::new([], Outcome::Started(pending.id))),
             Some(pending) => return Err(Refusal::DrawInProgress(pending.id)),

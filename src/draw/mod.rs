@@ -28,7 +28,7 @@ pub use command::{Command, Decision, Outcome, WinSelector};
 pub use event::{Draw, Event, Participant, Registration, Seat, Status};
 pub use fact::{Actor, Fact};
 pub use pick::Pool;
-pub use prize::{DrawRequest, DrawSpec, Mode, Prize};
+pub use prize::{DrawRequest, DrawSpec, Mode, Prize, ShowLength};
 pub use refusal::Refusal;
 
 use std::fmt;

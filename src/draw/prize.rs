@@ -52,6 +52,25 @@ impl Mode {
     }
 }
 
+/// The length of a show, from the reveal to the winners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShowLength(u32);
+
+impl ShowLength {
+    /// Every length, in seconds.
+    pub const SECONDS: [u32; 4] = [2, 5, 9, 15];
+
+    /// The length of that many seconds.
+    pub fn from_seconds(seconds: u32) -> Option<Self> {
+        Self::SECONDS.contains(&seconds).then_some(Self(seconds))
+    }
+
+    /// Seconds.
+    pub fn seconds(self) -> u32 {
+        self.0
+    }
+}
+
 /// A prize on the event's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prize {
@@ -69,6 +88,8 @@ pub struct Prize {
     pub mode: Option<Mode>,
     /// The winners of draws that name no count.
     pub winner_count: Option<u32>,
+    /// The length of its show; `None` is as long as the animation takes.
+    pub show_length: Option<ShowLength>,
     /// The path of its image.
     pub image: Option<Arc<str>>,
     /// Winners of other prizes can win this one too.
@@ -159,12 +180,17 @@ pub struct DrawSpec {
     pub mode: Mode,
     /// The number of winners, within the mode's limit.
     pub winner_count: u32,
+    /// The length of the show, as a listed prize chooses it.
+    pub show_length: Option<ShowLength>,
 }
 
 impl DrawSpec {
-    /// Milliseconds that a stage's show lasts from the reveal on, by the animation and the number
-    /// of winners.
+    /// Milliseconds that a stage's show lasts from the reveal on: as the prize says, else by the
+    /// animation and the number of winners.
     pub fn show_length_ms(&self) -> u32 {
+        if let Some(length) = self.show_length {
+            return length.seconds() * 1_000;
+        }
         let more = self.winner_count.saturating_sub(1);
         match self.mode {
             Mode::Slot => 5_000,
@@ -207,6 +233,43 @@ impl DrawRequest {
             prize_image: image,
             mode,
             winner_count,
+            show_length: listed.and_then(|prize| prize.show_length),
         })
+    }
+
+    /// This request, completed by what is on standby: without another mode or count, the draw of
+    /// the prize on standby begins as the hall sees it.
+    pub fn completed_by(&self, standby: Option<&DrawSpec>) -> Self {
+        let Some(shown) = standby.filter(|shown| self.prize_id.is_some() && shown.prize_id == self.prize_id) else {
+            return self.clone();
+        };
+        let (mode, count) = (self.mode.or(Some(shown.mode)), self.winner_count.or(Some(shown.winner_count)));
+        Self { mode, winner_count: count, ..self.clone() }
+    }
+}
+
+impl DrawSpec {
+    /// This standby after a change of its prize, from `before` to `after`. It follows the list,
+    /// except where the operator asked for something else.
+    pub fn after_change(&self, before: &Prize, after: &Prize) -> Self {
+        let listed = |prize: &Prize| {
+            DrawRequest { prize_id: Some(prize.id), ..DrawRequest::default() }.resolve(std::slice::from_ref(prize))
+        };
+        let (Ok(old), Ok(new)) = (listed(before), listed(after)) else { return self.clone() };
+        fn follow<T: Clone + PartialEq>(shown: &T, old: &T, new: &T) -> T {
+            if shown == old { new.clone() } else { shown.clone() }
+        }
+        let spec = Self {
+            prize_id: self.prize_id,
+            prize_name: follow(&self.prize_name, &old.prize_name, &new.prize_name),
+            prize_rank: follow(&self.prize_rank, &old.prize_rank, &new.prize_rank),
+            prize_grade: new.prize_grade.clone(),
+            prize_image: follow(&self.prize_image, &old.prize_image, &new.prize_image),
+            mode: follow(&self.mode, &old.mode, &new.mode),
+            winner_count: follow(&self.winner_count, &old.winner_count, &new.winner_count),
+            show_length: new.show_length,
+        };
+        // The operator's own mode or count may not fit the other one's change.
+        if spec.winner_count > spec.mode.winners_max() { new } else { spec }
     }
 }

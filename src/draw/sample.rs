@@ -42,6 +42,7 @@ impl Sample {
             prize_image: None,
             mode: Mode::List,
             winner_count: picks.len() as u32,
+            show_length: None,
         };
         let draw = DrawId(self.event.next_draw);
         let sealed = SealedPick { entropy: Entropy([0xab; 32]), picks: picks.iter().copied().map(Number).collect() };
@@ -185,6 +186,7 @@ pub(crate) fn prize(name: &str, quantity: u32) -> Prize {
         quantity,
         mode: None,
         winner_count: None,
+        show_length: None,
         image: None,
         repeat_winners: false,
         group: None,

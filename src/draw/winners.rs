@@ -9,6 +9,7 @@ use super::event::Audience;
 use super::fact::VoidReason;
 use super::prize::DrawRules;
 use super::{Draw, DrawId, Event, Fact, Number, Participant, Pool, PrizeId, Refusal, Seat};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The times that the details of one win can come in: each is a fact, and stays in the journal.
@@ -26,7 +27,8 @@ impl Event {
     /// The numbers that can win a prize now by these rules; `None` is a prize that is not on the
     /// list. O(participants + winners).
     pub(super) fn eligible_pool(&self, prize: Option<PrizeId>, rules: &DrawRules) -> Pool {
-        let excluded = self.excluded_by_earlier_draws(prize, rules);
+        let mut excluded = vec![false; self.highest_number() as usize + 1];
+        self.excluded_by_earlier_draws(prize, rules).for_each(|number| excluded[number.0 as usize] = true);
         let mut pool = Pool::new(self.highest_number());
         for (number, participant) in self.participants_after(0) {
             if !excluded[number.0 as usize] && self.is_eligible(participant, rules) {
@@ -36,22 +38,47 @@ impl Event {
         pool
     }
 
-    /// By number: true when an earlier draw excludes it. Winners are excluded, and so are numbers
-    /// whose seat was voided for any reason but the operator's error. A prize open to repeat
-    /// winners excludes only winners of this same prize.
-    fn excluded_by_earlier_draws(&self, prize: Option<PrizeId>, rules: &DrawRules) -> Vec<bool> {
-        let mut excluded = vec![false; self.highest_number() as usize + 1];
-        for draw in self.draws.iter() {
-            let same_prize = draw.spec.prize_id.is_some() && draw.spec.prize_id == prize;
-            for seat in &draw.seats {
-                let is_out = match seat.voided {
-                    Some((_, reason)) => reason != VoidReason::OperatorError,
-                    None => !rules.repeat_winners || same_prize,
-                };
-                excluded[seat.number.0 as usize] |= is_out;
-            }
+    /// The count of numbers that can win each listed prize now, in the order of the list.
+    /// O(participants per group + winners per prize), since a list of many prizes has few groups.
+    pub fn eligible_counts(&self) -> Vec<u32> {
+        let mut in_group = BTreeMap::new();
+        let mut counted = BTreeMap::new();
+        let mut counts = Vec::with_capacity(self.prizes.len());
+        for prize in self.prizes.iter() {
+            let (id, rules) = (Some(prize.id), DrawRules::of(Some(prize)));
+            let all = *in_group.entry(prize.group.clone()).or_insert_with(|| {
+                let participants = self.participants_after(0);
+                participants.filter(|(_, participant)| self.is_eligible(participant, &rules)).count()
+            });
+            // Prizes that no earlier winner can win exclude the same numbers.
+            let kind = (id.filter(|_| prize.repeat_winners), prize.group.clone());
+            let out = *counted.entry(kind).or_insert_with(|| {
+                let out: BTreeSet<_> = self.excluded_by_earlier_draws(id, &rules).collect();
+                let participants = out.into_iter().filter_map(|number| self.participant(number));
+                participants.filter(|participant| self.is_eligible(participant, &rules)).count()
+            });
+            counts.push((all - out) as u32);
         }
-        excluded
+        counts
+    }
+
+    /// The numbers that an earlier draw excludes, some of them twice. Winners are excluded, and so
+    /// are numbers whose seat was voided for any reason but the operator's error. A prize open to
+    /// repeat winners excludes only winners of this same prize.
+    fn excluded_by_earlier_draws<'e>(
+        &'e self,
+        prize: Option<PrizeId>,
+        rules: &'e DrawRules,
+    ) -> impl Iterator<Item = Number> + 'e {
+        let seats = move |draw: &'e Arc<Draw>| {
+            let same_prize = draw.spec.prize_id.is_some() && draw.spec.prize_id == prize;
+            draw.seats.iter().map(move |seat| (seat, same_prize))
+        };
+        let is_out = |(seat, same_prize): &(&Seat, bool)| match seat.voided {
+            Some((_, reason)) => reason != VoidReason::OperatorError,
+            None => !rules.repeat_winners || *same_prize,
+        };
+        self.draws.iter().flat_map(seats).filter(is_out).map(|(seat, _)| seat.number)
     }
 
     fn is_eligible(&self, participant: &Participant, rules: &DrawRules) -> bool {
@@ -157,11 +184,14 @@ mod tests {
     use super::super::fact::Eligibility;
     use super::super::sample::EventFixture;
     use super::*;
-    use std::collections::BTreeSet;
 
     fn pool(fixture: &EventFixture, prize: Option<PrizeId>) -> Vec<u32> {
         let rules = fixture.event.rules_of(prize, None);
-        fixture.event.eligible_pool(prize, &rules).numbers().map(|number| number.0).collect()
+        let pool = fixture.event.eligible_pool(prize, &rules);
+        let place = fixture.event.prizes.iter().position(|listed| Some(listed.id) == prize);
+        let counted = place.map(|place| fixture.event.eligible_counts()[place]);
+        assert!(counted.is_none_or(|counted| counted == pool.size), "the list counts {counted:?} of {}", pool.size);
+        pool.numbers().map(|number| number.0).collect()
     }
 
     #[test]

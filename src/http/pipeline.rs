@@ -66,10 +66,7 @@ pub async fn answer<A>(
         if wants_socket {
             tracing::info!(path = uri.path(), reason = %error.message, "upgrade refused");
         }
-        if wants_page && error.status == StatusCode::NOT_FOUND {
-            return nothing_here(server.router.nothing_here);
-        }
-        error.into_response()
+        error_response(server, error, wants_page)
     });
     origin::allow_reading(&caller, response.headers_mut());
     add_common_headers(response.headers_mut());
@@ -104,6 +101,18 @@ async fn dispatch<A>(server: &HttpServer<A>, request: RequestContext<A>) -> (Opt
 /// Returns whether a person's browser asks: a program accepts anything.
 fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).is_some_and(|accepted| accepted.contains("text/html"))
+}
+
+/// The response to an error: for people where nothing is, else the contract's envelope.
+fn error_response<A>(server: &HttpServer<A>, error: HttpError, wants_page: bool) -> HttpResponse {
+    if wants_page && error.status == StatusCode::NOT_FOUND {
+        return nothing_here(server.router.nothing_here);
+    }
+    let message = match server.settings.open {
+        true => (server.router.open_mode_message)(error.code, error.message),
+        false => error.message,
+    };
+    HttpError { message, ..error }.into_response()
 }
 
 /// The page at an address where there is nothing.

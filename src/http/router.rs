@@ -8,6 +8,7 @@
 use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult};
 use hyper::{Method, StatusCode};
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -59,6 +60,8 @@ pub struct Router<A: 'static> {
     pub routes: &'static [Route<A>],
     /// The page at an address where there is nothing, for browsers: HTML.
     pub nothing_here: &'static str,
+    /// The message to people in open mode, by an error's code and its own message.
+    pub open_mode_message: fn(&str, Cow<'static, str>) -> Cow<'static, str>,
 }
 
 /// A route, or the methods of a path.
@@ -157,6 +160,7 @@ mod tests {
     const ROUTER: Router<()> = Router {
         prefix: "/api/luckydraw",
         nothing_here: "",
+        open_mode_message: |_, message| message,
         routes: routes![
             Root GET "/health" => no_answer,
             Prefixed POST "/register" => no_answer,

@@ -106,6 +106,11 @@ impl Room {
         self.seq.send_if_modified(|last| std::mem::replace(last, seq) != seq);
     }
 
+    /// Numbers that have a socket: neither viewers nor a phone's second tab count.
+    pub fn phones_connected(&self) -> usize {
+        self.token_sockets.len()
+    }
+
     /// A watch on the `seq` of the event's last numbered frame.
     pub fn watch_seq(&self) -> watch::Receiver<u64> {
         self.seq.subscribe()

@@ -83,7 +83,6 @@ impl TokenSockets {
     }
 
     /// Numbers that have a socket.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.lock().len()
     }

@@ -1,28 +1,32 @@
 //! The address by which phones on the local network reach this machine, for the QR code.
 //!
-//! A server that listens on every address does not know which one phones can reach. The kernel
-//! does: asked for a route to the internet, it names the address that it would send from, and
-//! asking sends no packet. A network without internet has no such route; there the kernel is asked
-//! about the networks on its links. A machine without any gets its loopback address, which is true
-//! if of little use. Nothing here opens a listening socket.
+//! A server that listens on every address does not know which one phones can reach. It looks at the
+//! links of the machine each time it is asked, since networks come and go while a hall is set up:
+//! a private network over the air first, since phones are on it; a VPN, a self-assigned address and
+//! a network of virtual machines last. The kernel names the address of each link when it is asked
+//! for a route, and asking sends no packet. A machine without any network gets its loopback
+//! address, and a page that shows it must warn. Nothing here opens a listening socket.
 
+use crate::api::app::JoinBase;
 use crate::base::address::Scheme;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 
 /// An address on the internet, never sent to: TEST-NET-1 (RFC 5737).
 const INTERNET: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 
-/// The address by which phones reach the server, without a path; from its listening addresses,
-/// their scheme, and the server's domain name.
-pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> String {
-    let (host, port) = match domain {
-        Some(domain) => (domain.to_owned(), listening.first().map_or(scheme.default_port(), SocketAddr::port)),
+/// The address by which phones reach the server; from its listening addresses, their scheme, and
+/// the server's domain name.
+pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> JoinBase {
+    let (host, port, is_reachable) = match domain {
+        Some(domain) => (domain.to_owned(), listening.first().map_or(scheme.default_port(), SocketAddr::port), true),
         None => {
-            let address = reachable(listening, source_address);
-            (host_of(address.ip()), address.port())
+            let address = reachable(listening, own_address);
+            (host_of(address.ip()), address.port(), !address.ip().is_loopback())
         }
     };
-    if port == scheme.default_port() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") }
+    let address = if port == scheme.default_port() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") };
+    JoinBase { address, is_reachable }
 }
 
 /// The address as a host in a URL.
@@ -33,12 +37,12 @@ fn host_of(ip: IpAddr) -> String {
     }
 }
 
-/// The listening address that other machines reach best. `source_address` is asked when the server
+/// The listening address that other machines reach best. `own_address` is asked when the server
 /// listens on all.
-fn reachable(listening: &[SocketAddr], source_address: impl Fn() -> Option<IpAddr>) -> SocketAddr {
+fn reachable(listening: &[SocketAddr], own_address: impl Fn() -> Option<IpAddr>) -> SocketAddr {
     let unspecified = listening.iter().find(|address| address.ip().is_unspecified());
     if let Some(address) = unspecified {
-        let ip = source_address().unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let ip = own_address().unwrap_or(Ipv4Addr::LOCALHOST.into());
         return SocketAddr::new(ip, address.port());
     }
     let reachable = listening.iter().find(|address| !address.ip().is_loopback());
@@ -47,37 +51,89 @@ fn reachable(listening: &[SocketAddr], source_address: impl Fn() -> Option<IpAdd
 
 /// The kernel's table of IPv4 routes.
 const ROUTES: &str = "/proc/net/route";
-
+/// The kernel's folder of links.
+const LINKS: &str = "/sys/class/net";
 /// Prefixes of links that lead to containers and virtual machines rather than to phones.
-const VIRTUAL: [&str; 4] = ["docker", "br-", "virbr", "veth"];
+const VIRTUAL: [&str; 6] = ["docker", "br-", "virbr", "veth", "vmnet", "vboxnet"];
+/// Prefixes of links that lead into another network through a tunnel.
+const TUNNELS: [&str; 7] = ["tun", "tap", "wg", "ppp", "tailscale", "zt", "ipsec"];
 
-/// The address that this machine sends from.
-fn source_address() -> Option<IpAddr> {
-    let on_links = || hosts_on_links(&std::fs::read_to_string(ROUTES).unwrap_or_default()).into_iter().find_map(source_towards);
-    source_towards(INTERNET).or_else(on_links)
+/// A link of this machine, and its address there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Link {
+    name: String,
+    ip: Ipv4Addr,
+    is_wireless: bool,
+    /// The machine reaches the internet over it.
+    is_default: bool,
 }
 
-/// A host in each network on the machine's own links. A line of the table holds link, destination,
-/// gateway, …, and the mask as its eighth field, with addresses in hexadecimal in the machine's
-/// byte order.
-fn hosts_on_links(routes: &str) -> Vec<(Ipv4Addr, u16)> {
+/// The address of this machine that phones reach best.
+fn own_address() -> Option<IpAddr> {
+    best(&links()).map(|link| link.ip.into())
+}
+
+/// The best link: the first rank, then over the air, then the way to the internet.
+fn best(links: &[Link]) -> Option<&Link> {
+    links.iter().min_by_key(|link| (link.rank(), !link.is_wireless, !link.is_default))
+}
+
+impl Link {
+    /// The rank of the link, the lowest first.
+    fn rank(&self) -> u8 {
+        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| self.name.starts_with(prefix));
+        match self.ip.octets() {
+            [127, ..] => 6,
+            [169, 254, ..] => 5,
+            _ if begins(&VIRTUAL) => 4,
+            _ if begins(&TUNNELS) => 3,
+            // Networks of carriers and of overlay VPNs (RFC 6598).
+            [100, 64..=127, ..] => 2,
+            _ if self.ip.is_private() => 0,
+            _ => 1,
+        }
+    }
+}
+
+/// The links of this machine, as its routes name them; without a table of routes the one by which
+/// it sends to the internet.
+fn links() -> Vec<Link> {
+    let routes = std::fs::read_to_string(ROUTES).unwrap_or_default();
+    let default = source_towards(INTERNET);
+    let link = |(name, host): (String, Ipv4Addr)| {
+        let ip = source_towards((host, INTERNET.1))?;
+        let is_wireless = Path::new(LINKS).join(&name).join("wireless").exists();
+        Some(Link { name, ip, is_wireless, is_default: default == Some(ip) })
+    };
+    let mut links: Vec<_> = networks(&routes).into_iter().filter_map(link).collect();
+    if let Some(ip) = default.filter(|ip| links.iter().all(|link| link.ip != *ip)) {
+        links.push(Link { name: String::new(), ip, is_wireless: false, is_default: true });
+    }
+    links
+}
+
+/// A host in each network on the machine's own links, by the link's name. A line of the table holds
+/// link, destination, gateway, …, and the mask as its eighth field, with addresses in hexadecimal
+/// in the machine's byte order.
+fn networks(routes: &str) -> Vec<(String, Ipv4Addr)> {
     let host = |line: &str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let address = |at: usize| u32::from_str_radix(fields.get(at)?, 16).ok().map(|raw| u32::from_be_bytes(raw.to_ne_bytes()));
         let (network, gateway, mask) = (address(1)?, address(2)?, address(7)?);
-        let is_virtual = VIRTUAL.iter().any(|name| fields[0].starts_with(name));
         let is_network = gateway == 0 && mask != 0 && mask != u32::MAX;
-        (is_network && !is_virtual).then(|| (Ipv4Addr::from(network | 1), INTERNET.1))
+        is_network.then(|| (fields[0].to_owned(), Ipv4Addr::from(network | 1)))
     };
     routes.lines().filter_map(host).collect()
 }
 
 /// The address that this machine sends from towards a destination.
-fn source_towards(destination: (Ipv4Addr, u16)) -> Option<IpAddr> {
+fn source_towards(destination: (Ipv4Addr, u16)) -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect(destination).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_unspecified()).then_some(ip)
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(ip) if !ip.is_unspecified() => Some(ip),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +157,32 @@ mod tests {
     }
 
     #[test]
-    fn a_network_without_internet_still_has_an_address() {
+    fn a_private_network_over_the_air_comes_before_a_vpn_and_a_self_assigned_address() {
+        let link = |text: &&str| {
+            let fields: Vec<_> = text.split(' ').collect();
+            let (is_wireless, is_default) = (fields[2..].contains(&"wireless"), fields[2..].contains(&"default"));
+            Link { name: fields[0].into(), ip: fields[1].parse().unwrap(), is_wireless, is_default }
+        };
+        for (links, expected) in [
+            (&["wlan0 192.168.0.7 wireless", "tun0 10.8.0.2 default"][..], "192.168.0.7"),
+            (&["eth0 169.254.3.4", "wlan0 172.30.1.9 wireless default"], "172.30.1.9"),
+            (&["eth0 10.0.0.5 default", "wlan0 192.168.0.7 wireless"], "192.168.0.7"),
+            (&["eth0 10.0.0.5", "eth1 192.168.1.5 default"], "192.168.1.5"),
+            (&["docker0 172.17.0.1", "eth0 10.0.0.5 default"], "10.0.0.5"),
+            (&["tailscale0 100.101.102.103", "eth0 203.0.113.9 default"], "203.0.113.9"),
+            (&["utun 100.101.102.103 default", "wlan0 192.168.0.7 wireless"], "192.168.0.7"),
+            (&["eth0 169.254.3.4", "wg0 10.9.0.2 default"], "10.9.0.2"),
+            (&["eth0 169.254.3.4", "docker0 172.17.0.1 default"], "172.17.0.1"),
+            (&["eth0 169.254.3.4", "lo 127.0.0.1 default"], "169.254.3.4"),
+        ] {
+            let links: Vec<_> = links.iter().map(link).collect();
+            assert_eq!(best(&links).unwrap().ip.to_string(), expected, "{links:?}");
+        }
+        assert_eq!(best(&[]), None);
+    }
+
+    #[test]
+    fn the_kernel_s_routes_name_the_networks_on_its_links() {
         let hex = |address: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(address));
         let line = |link: &str, network: [u8; 4], gateway: [u8; 4], mask: [u8; 4]| {
             format!("{link}\t{}\t{}\t0001\t0\t0\t0\t{}\t0\t0\t0\n", hex(network), hex(gateway), hex(mask))
@@ -110,26 +191,31 @@ mod tests {
         let routes = [
             "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n".into(),
             line("eth0", none, [192, 168, 0, 1], none),
-            line("docker0", [172, 17, 0, 0], none, [255, 255, 0, 0]),
             line("wlan0", [192, 168, 7, 0], none, wide),
             line("eth0", [10, 0, 0, 9], none, [255; 4]),
         ];
-        assert_eq!(hosts_on_links(&routes.concat()), [(Ipv4Addr::new(192, 168, 7, 1), INTERNET.1)]);
-        assert_eq!(hosts_on_links(""), []);
+        assert_eq!(networks(&routes.concat()), [("wlan0".to_owned(), Ipv4Addr::new(192, 168, 7, 1))]);
+        assert_eq!(networks(""), []);
+    }
+
+    #[test]
+    fn an_address_of_this_machine_alone_is_told_from_others() {
+        let base = |address: &str| join_base(&[address.parse().unwrap()], Scheme::Http, None);
+        assert_eq!(base("127.0.0.1:8000"), JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false });
+        assert!(base("10.0.0.5:8000").is_reachable);
     }
 
     #[test]
     fn a_domain_takes_precedence_over_addresses() {
-        let listening = ["0.0.0.0:80".parse().unwrap()];
-        assert_eq!(join_base(&listening, Scheme::Http, Some("draw.example.kr")), "http://draw.example.kr");
-        assert_eq!(join_base(&listening, Scheme::Https, Some("draw.example.kr")), "https://draw.example.kr:80");
-        let listening = ["0.0.0.0:8000".parse().unwrap()];
-        assert_eq!(join_base(&listening, Scheme::Http, Some("draw.example.kr")), "http://draw.example.kr:8000");
+        let base = |address: &str, scheme| join_base(&[address.parse().unwrap()], scheme, Some("draw.example.kr")).address;
+        assert_eq!(base("0.0.0.0:80", Scheme::Http), "http://draw.example.kr");
+        assert_eq!(base("0.0.0.0:80", Scheme::Https), "https://draw.example.kr:80");
+        assert_eq!(base("0.0.0.0:8000", Scheme::Http), "http://draw.example.kr:8000");
     }
 
     #[test]
     fn a_port_is_named_only_where_it_is_not_the_scheme_s_own() {
-        let base = |address: &str, scheme| join_base(&[address.parse().unwrap()], scheme, None);
+        let base = |address: &str, scheme| join_base(&[address.parse().unwrap()], scheme, None).address;
         assert_eq!(base("10.0.0.5:80", Scheme::Http), "http://10.0.0.5");
         assert_eq!(base("10.0.0.5:80", Scheme::Https), "https://10.0.0.5:80");
         assert_eq!(base("[fd00::5]:443", Scheme::Https), "https://[fd00::5]");

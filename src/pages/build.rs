@@ -27,6 +27,7 @@ const SHARED_HEAD: &str = r#"<meta charset="utf-8">
     <link rel="icon" href="{{files}}/shared/icon.svg">
     <link rel="stylesheet" href="{{files}}/shared/base.css">
     <link rel="stylesheet" href="{{files}}/PAGE/style.css">
+    <script defer src="{{files}}/shared/unsupported.js"></script>
     <script type="module" src="{{files}}/PAGE/main.js"></script>"#;
 
 /// One folder per page, and one for what pages share.

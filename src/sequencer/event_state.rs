@@ -81,13 +81,22 @@ impl WorkingState {
             }
         }
         outgoing.needs_publication |= !matches!(fact, Fact::Registered { .. });
+        if let Fact::Arrived { draw, number } = fact {
+            outgoing.frames[Role::Display].push(frame::winner_arrived(*draw, *number));
+        }
         match fact {
             Fact::Registered { number, .. } => outgoing.registered.push(*number),
             Fact::Announced { draw, .. } => outgoing.announced = Some(*draw),
             Fact::Arrived { draw, number } | Fact::HandedOver { draw, number, .. } | Fact::HandOverUndone { draw, number } => {
                 outgoing.push_for_consoles(frame::winner_updated(*draw, *number));
             }
+            Fact::PrizeAdded { .. }
+            | Fact::PrizeChanged { .. }
+            | Fact::PrizeRemoved { .. }
+            | Fact::PrizesOrdered { .. }
+            | Fact::ParticipantMarked { .. } => outgoing.push_prizes_changed(),
             Fact::SettingsChanged { settings } => {
+                outgoing.push_prizes_changed();
                 outgoing.more_numbers += settings.participants_max.saturating_sub(participants_max)
             }
             // Each had used up one.
@@ -121,6 +130,13 @@ impl OutgoingFrames {
     /// Adds a frame for consoles alone.
     pub fn push_for_consoles(&mut self, frame: Bytes) {
         self.frames[Role::Admin].push(frame);
+    }
+
+    /// Tells consoles of a change of prizes; a batch of many changes tells of the last one alone.
+    fn push_prizes_changed(&mut self) {
+        let (frames, changed) = (&mut self.frames[Role::Admin], frame::prizes_changed());
+        frames.retain(|frame| *frame != changed);
+        frames.push(changed);
     }
 
     /// True when reactors need the new snapshot at once, even without a frame: joiners are greeted

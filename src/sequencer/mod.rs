@@ -114,6 +114,7 @@ impl Sequencer {
     pub fn run(mut self) {
         // A writer that panicked may have changed an event by half.
         let _guard = EndProcessOnPanic;
+        self.journal.reserve_log();
         self.serve_until_stopped();
         self.save_clock();
         self.checkpoint("the journal's log stays beside its file; the next start folds it in", Instant::now());

@@ -119,7 +119,7 @@ impl TestSequencer {
 
     /// Does the journal's log hold anything but zeros?
     pub fn has_log(&self) -> bool {
-        std::fs::read(self.data().journal_log()).unwrap().iter().any(|byte| *byte != 0)
+        crate::store::testing::has_frames(&self.data())
     }
 
     fn data(&self) -> DataDir {
@@ -302,6 +302,7 @@ pub fn page_sized_prize(name: &str) -> Prize {
         quantity: 1,
         mode: None,
         winner_count: None,
+        show_length: None,
         image: None,
         repeat_winners: false,
         group: None,

@@ -23,6 +23,7 @@ impl Sequencer {
         self.probe_journal(now);
         if self.timers.fire_checkpoint(now) {
             self.checkpoint("the journal's log could not be folded in", now);
+            self.journal.reserve_log();
         }
         if self.timers.fire_sweep(now) {
             self.sweep();

@@ -24,6 +24,8 @@ pub enum Field {
     Mode,
     /// The winners per draw.
     WinnerCount,
+    /// The seconds of its show.
+    ShowLength,
     /// Winners of other prizes can win it.
     RepeatWinners,
     /// The prize is sent to its winners.
@@ -34,9 +36,9 @@ pub enum Field {
 
 impl Field {
     /// Every field, in the order of the console's form.
-    pub const ALL: [Field; 9] = {
+    pub const ALL: [Field; 10] = {
         use Field::*;
-        [Name, Grade, Rank, Quantity, Mode, WinnerCount, RepeatWinners, NeedsAddress, Group]
+        [Name, Grade, Rank, Quantity, Mode, WinnerCount, ShowLength, RepeatWinners, NeedsAddress, Group]
     };
 
     /// The field's name on the wire.
@@ -48,6 +50,7 @@ impl Field {
             Field::Quantity => "quantity",
             Field::Mode => "draw_mode",
             Field::WinnerCount => "winner_count",
+            Field::ShowLength => "show_seconds",
             Field::RepeatWinners => "repeat_winners",
             Field::NeedsAddress => "needs_address",
             Field::Group => "group",
@@ -104,6 +107,7 @@ const HEADINGS: [&[&str]; Field::ALL.len()] = [
         "winnersperdraw",
         "numberofwinners",
     ],
+    &["연출길이", "연출시간", "연출초", "쇼길이", "showlength", "showseconds", "lengthoftheshow"],
     &[
         "다른경품에당첨된사람도당첨될수있음",
         "중복당첨",

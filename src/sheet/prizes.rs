@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::table::{self, Fault, Row, Table, TableError};
 use super::values::{self, Counted};
 use crate::draw::decide::PRIZES_MAX;
-use crate::draw::{Event, Mode, Prize, PrizeId};
+use crate::draw::{Event, Mode, Prize, PrizeId, ShowLength};
 use crate::wire::request::{NAME_CHARS_MAX, PrizeBody, QUANTITY_MAX};
 use std::collections::BTreeMap;
 
@@ -280,6 +280,14 @@ impl Cells<'_> {
         mode
     }
 
+    fn show_seconds(&self, problems: &mut Vec<CellError>) -> Option<u32> {
+        let seconds = self.number(Field::ShowLength, Counted::Seconds, problems)?;
+        if ShowLength::from_seconds(seconds).is_none() {
+            self.report(Field::ShowLength, Problem::UnknownLength, problems);
+        }
+        Some(seconds)
+    }
+
     fn yes(&self, field: Field, problems: &mut Vec<CellError>) -> bool {
         let answer = values::yes_or_no(self.text(field, problems));
         if answer.is_none() {
@@ -302,6 +310,7 @@ impl Cells<'_> {
             quantity: self.number(Field::Quantity, Counted::Things, problems).unwrap_or(1),
             draw_mode: mode.map(|mode| mode.name().to_owned()),
             winner_count: self.number(Field::WinnerCount, Counted::People, problems),
+            show_seconds: self.show_seconds(problems),
             prize_image: None,
             repeat_winners: self.yes(Field::RepeatWinners, problems),
             group: self.name(Field::Group, problems),

@@ -56,6 +56,9 @@ pub enum Problem {
     /// No mode.
     #[error("must be one of slot, card, network, list")]
     UnknownMode,
+    /// Another length than shows have.
+    #[error("must be one of 2, 5, 9, 15 seconds, or empty")]
+    UnknownLength,
     /// Neither yes nor no.
     #[error("must be yes or no")]
     NotYesOrNo,
@@ -96,7 +99,7 @@ pub enum Problem {
 
 impl Problem {
     /// One problem of each kind.
-    pub const ALL: [Problem; 29] = {
+    pub const ALL: [Problem; 30] = {
         use Problem::*;
         [
             Missing,
@@ -116,6 +119,7 @@ impl Problem {
             NoHeading,
             OutOfRange(0, 0),
             UnknownMode,
+            UnknownLength,
             NotYesOrNo,
             Duplicate(0),
             Listed,
@@ -151,6 +155,7 @@ impl Problem {
             Problem::NoHeading => "no_heading",
             Problem::OutOfRange(..) => "out_of_range",
             Problem::UnknownMode => "unknown_mode",
+            Problem::UnknownLength => "unknown_length",
             Problem::NotYesOrNo => "not_yes_or_no",
             Problem::Duplicate(_) => "duplicate",
             Problem::Listed => "listed",

@@ -5,7 +5,7 @@ use super::labels::Language;
 
 /// The template's one sheet. Its headings are the labels of the console's form.
 pub fn sheet(language: Language) -> Sheet<'static> {
-    let (name, headings, rows): (_, _, [[&str; 9]; 3]) = match language {
+    let (name, headings, rows): (_, _, [[&str; 10]; 3]) = match language {
         Language::Korean => (
             "경품",
             [
@@ -15,14 +15,15 @@ pub fn sheet(language: Language) -> Sheet<'static> {
                 "수량",
                 "추첨 방식",
                 "당첨 인원",
+                "연출 길이",
                 "다른 경품에 당첨된 사람도 당첨될 수 있음",
                 "배송 주소 받기",
                 "그룹",
             ],
             [
-                ["예) 자전거", "1등", "1", "1", "슬롯머신", "1", "아니요", "예", ""],
-                ["예) 커피 5,000원권", "2등", "2", "10", "카드 뒤집기", "5", "아니요", "아니요", ""],
-                ["예) 텀블러", "3등", "3", "30", "명단 발표", "30", "예", "아니요", ""],
+                ["예) 자전거", "1등", "1", "1", "슬롯머신", "1", "9초", "아니요", "예", ""],
+                ["예) 커피 5,000원권", "2등", "2", "10", "카드 뒤집기", "5", "", "아니요", "아니요", ""],
+                ["예) 텀블러", "3등", "3", "30", "명단 발표", "30", "", "예", "아니요", ""],
             ],
         ),
         Language::English => (
@@ -34,14 +35,15 @@ pub fn sheet(language: Language) -> Sheet<'static> {
                 "Quantity",
                 "How it is drawn",
                 "Winners",
+                "Length of the show",
                 "Winners of other prizes may win it too",
                 "Asks for an address",
                 "Group",
             ],
             [
-                ["Example: Bicycle", "First", "1", "1", "Slot machine", "1", "No", "Yes", ""],
-                ["Example: Coffee voucher", "Second", "2", "10", "Cards", "5", "No", "No", ""],
-                ["Example: Tumbler", "Third", "3", "30", "List", "30", "Yes", "No", ""],
+                ["Example: Bicycle", "First", "1", "1", "Slot machine", "1", "9", "No", "Yes", ""],
+                ["Example: Coffee voucher", "Second", "2", "10", "Cards", "5", "", "No", "No", ""],
+                ["Example: Tumbler", "Third", "3", "30", "List", "30", "", "Yes", "No", ""],
             ],
         ),
     };

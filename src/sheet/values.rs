@@ -15,6 +15,8 @@ const THINGS: [&str; 46] = [
 ];
 /// The words behind a count of people.
 const PEOPLE: [&str; 7] = ["명", "인", "분", "people", "persons", "person", "winners"];
+/// The words behind a time.
+const SECONDS: [&str; 6] = ["초", "s", "sec", "secs", "second", "seconds"];
 /// The words behind a rank.
 const RANKS: [&str; 8] = ["등", "위", "순위", "번", "st", "nd", "rd", "th"];
 
@@ -45,6 +47,8 @@ pub enum Counted {
     Things,
     /// People: `3명`, or things that one person each gets: `3매`.
     People,
+    /// A time: `5초`.
+    Seconds,
     /// A place in an order: `3등`.
     Rank,
 }
@@ -77,6 +81,7 @@ pub fn number(text: &str, counted: Counted) -> Result<u32, Problem> {
     }
     let counters: &[&[&str]] = match counted {
         Counted::Things | Counted::People => &[&THINGS, &PEOPLE],
+        Counted::Seconds => &[&SECONDS],
         Counted::Rank => &[&RANKS],
     };
     if !counter.is_empty() && !counters.iter().any(|words| words.contains(&counter)) {

@@ -73,7 +73,6 @@ impl Journal {
         durable_file::private_options().create(true).truncate(false).open(&path).map_err(io)?;
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, &keys.fingerprint())?;
-        log_space::reserve(&data.journal_log());
         // At the start, and not during the event: a replay reads the facts alone, and neither the
         // details nor the indexes.
         schema::check_integrity(&db)?;
@@ -255,8 +254,8 @@ impl Journal {
         JournalCopier::new(self.path.clone())
     }
 
-    /// Moves the write-ahead log into the main file and overwrites it with zeros: when all is
-    /// quiet, and at a stop. Does not wait for a reader that holds it up.
+    /// Moves the write-ahead log into the main file and empties it: when all is quiet, and at a
+    /// stop. Does not wait for a reader that holds it up.
     ///
     /// # Errors
     /// As [`Journal::commit`]; a checkpoint that fails loses nothing committed.
@@ -264,11 +263,13 @@ impl Journal {
         self.db.busy_timeout(Duration::ZERO)?;
         let held_up = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
         self.db.busy_timeout(schema::BUSY_WAIT)?;
-        if held_up? {
-            return Ok(Checkpoint::HeldUp);
-        }
+        Ok(if held_up? { Checkpoint::HeldUp } else { Checkpoint::Done })
+    }
+
+    /// Writes the log's space before it is needed, if the log is empty: for a writer that goes on,
+    /// at its start and after a checkpoint. Costs 1 to 2 ms.
+    pub fn reserve_log(&self) {
         log_space::reserve(&self.log);
-        Ok(Checkpoint::Done)
     }
 
     /// Empties the log after a deletion, since it still holds the deleted rows. The deletion itself
@@ -315,10 +316,10 @@ mod tests {
     use crate::draw::SessionId;
     use crate::store::copies;
     use crate::store::testing::{
-        TempDataDir, details_received, entry, event_id, open_in, open_journal, opened, registered, sealed_pick, started,
-        temp_data_dir,
+        TempDataDir, details_received, entry, event_id, has_frames, open_in, open_journal, opened, registered, sealed_pick,
+        started, temp_data_dir,
     };
-    use std::fs::{self, File};
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
@@ -533,8 +534,6 @@ mod tests {
         let (data, mut journal) = open_journal();
         journal.commit(&[opened("gala")]).unwrap();
         journal.checkpoint().unwrap();
-        // Without the zeros, which would hide how far the log is written.
-        File::options().write(true).open(data.journal_log()).unwrap().set_len(0).unwrap();
         // The length of the log after each batch: from there on, the batch is durable.
         let mut ends = Vec::new();
         for batch in 0..6 {
@@ -547,7 +546,7 @@ mod tests {
         let cuts = (0..log.len()).step_by(log.len() / 20).chain(ends.iter().flat_map(|end| [*end as usize - 1, *end as usize]));
         for cut in cuts {
             let whole = ends.iter().filter(|end| **end as usize <= cut).count() as u32;
-            // What is not written yet is missing, or is the zeros that were there before.
+            // The rest is missing, or is the zeros that were there before.
             let mut zeroed = log[..cut].to_vec();
             zeroed.resize(log.len(), 0);
             assert_eq!(
@@ -633,16 +632,18 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_leaves_zeros_in_the_log_and_commits_grow_it_no_more() {
+    fn a_checkpoint_empties_the_log_and_commits_do_not_grow_a_reserved_one() {
         let (data, mut journal) = open_journal();
-        let is_empty = || fs::read(data.journal_log()).unwrap().iter().all(|byte| *byte == 0);
         let length = || fs::metadata(data.journal_log()).unwrap().len();
+        journal.reserve_log();
         let reserved = length();
-        assert!(is_empty() && reserved > 0);
+        assert!(!has_frames(&data) && reserved > 0);
         journal.commit(&[opened("gala")]).unwrap();
-        assert!(!is_empty() && length() == reserved);
+        assert!(has_frames(&data) && length() == reserved);
         assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
-        assert!(is_empty());
+        assert_eq!(length(), 0);
+        journal.reserve_log();
+        assert!(!has_frames(&data));
         for number in 1..=300 {
             journal.commit(&[registered("gala", number)]).unwrap();
             assert_eq!(length(), reserved);
@@ -657,10 +658,9 @@ mod tests {
         reader.execute_batch("BEGIN; SELECT count(*) FROM fact").unwrap();
         journal.commit(&[registered("gala", 1)]).unwrap();
         assert_eq!(journal.checkpoint().unwrap(), Checkpoint::HeldUp);
-        let is_empty = || fs::read(data.journal_log()).unwrap().iter().all(|byte| *byte == 0);
-        assert!(!is_empty());
+        assert!(fs::metadata(data.journal_log()).unwrap().len() > 0);
         reader.execute_batch("COMMIT").unwrap();
         assert_eq!(journal.checkpoint().unwrap(), Checkpoint::Done);
-        assert!(is_empty());
+        assert_eq!(fs::metadata(data.journal_log()).unwrap().len(), 0);
     }
 }

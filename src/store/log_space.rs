@@ -5,7 +5,8 @@
 //! bytes takes 0.15 ms and 40 µs. SQLite writes over its log only from the first checkpoint on, and
 //! a checkpoint at rest empties it, so without this file each rush of registrations would begin
 //! with the slow ones. A log of zeros is an empty log to SQLite, which reads no frame without a
-//! header.
+//! header. Only a writer that goes on needs the space: not a copy, an import or a stop, after which
+//! SQLite removes the log.
 
 use crate::base::durable_file;
 use std::fs::File;

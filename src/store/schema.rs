@@ -117,8 +117,9 @@ mod tests {
     fn started(draw: u32, prize_name: &str, picks: &[u32]) -> Fact {
         let winner_count = picks.len() as u32;
         let (prize_name, mode) = (prize_name.into(), Mode::Card);
+        let (prize_grade, prize_image, show_length) = (None, None, None);
         let spec =
-            DrawSpec { prize_id: None, prize_name, prize_rank: draw, prize_grade: None, prize_image: None, mode, winner_count };
+            DrawSpec { prize_id: None, prize_name, prize_rank: draw, prize_grade, prize_image, mode, winner_count, show_length };
         let (spec, pool) = (spec.into(), Pool::new(9).into());
         Fact::Started { draw: DrawId(draw), spec, pool, sealed: Some(sealed(picks)), lock: None, redraw_of: None, request: None }
     }

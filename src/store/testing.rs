@@ -31,6 +31,11 @@ pub fn open_in(data: &DataDir) -> Journal {
     Journal::open(data, &Keys::open(data).unwrap()).unwrap()
 }
 
+/// Does the log of a folder's journal hold anything but zeros?
+pub fn has_frames(data: &DataDir) -> bool {
+    std::fs::read(data.journal_log()).unwrap().iter().any(|byte| *byte != 0)
+}
+
 /// An empty journal in a folder of its own.
 pub fn open_journal() -> (TempDataDir, Journal) {
     let data = temp_data_dir();
@@ -71,6 +76,7 @@ pub fn started(event: &str) -> JournalEntry {
         prize_image: None,
         mode: Mode::Slot,
         winner_count: 1,
+        show_length: None,
     };
     let (spec, pool) = (spec.into(), Pool::new(9).into());
     entry(

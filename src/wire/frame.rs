@@ -38,7 +38,7 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
         Fact::Started { draw, .. } => vec![numbers.next("draw_started", StartedDraw::of(draw_of(draw)))],
         Fact::OutsideReceived { draw, .. } => vec![numbers.next("outside_received", OutsideReceived::of(draw_of(draw)))],
         Fact::FellBack { draw, .. } => vec![numbers.next("outside_fallback", FellBack::of(draw_of(draw)))],
-        Fact::Revealed { draw, .. } => vec![OutgoingFrame::Operators(typed("winner_revealed", RevealedDraw::of(draw_of(draw))))],
+        Fact::Revealed { draw, show_at, .. } => revealed(draw_of(draw), *show_at, &mut numbers),
         Fact::Announced { draw, .. } => {
             let result = RevealedDraw::of(draw_of(draw));
             let seed = draw_of(draw).disclosed_seed().map(|seed| data_encoding::HEXLOWER.encode(&seed.0));
@@ -83,6 +83,13 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
     }
 }
 
+/// The frames of a reveal: the winners for operators, and for everyone the end of a planned show.
+fn revealed(draw: &Draw, show_at: Option<Timestamp>, numbers: &mut FrameNumbers) -> Vec<OutgoingFrame> {
+    let winners = OutgoingFrame::Operators(typed("winner_revealed", RevealedDraw::of(draw)));
+    let planned = |at| numbers.next("show_planned", ShowPlanned { draw_id: draw.id.0, show_at: rfc3339(at) });
+    [winners].into_iter().chain(show_at.map(planned)).collect()
+}
+
 /// `participant_joined`: the number of participants, and the numbers that joined since the last
 /// such frame.
 pub fn participant_joined(total_count: u32, joined: &[Number]) -> Bytes {
@@ -119,6 +126,24 @@ pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone:
         "winner_info_received",
         Received { draw_number: number.0, prize_name, name, phone, submitted_at: rfc3339(submitted_at) },
     )
+}
+
+/// `prizes_changed`, for consoles: the list of prizes, or who can win them. Consoles ask for the
+/// new list themselves.
+pub fn prizes_changed() -> Bytes {
+    #[derive(Serialize)]
+    struct Changed {}
+    typed("prizes_changed", Changed {})
+}
+
+/// `winner_arrived`, for displays: this winner is in the hall.
+pub fn winner_arrived(draw: DrawId, number: Number) -> Bytes {
+    #[derive(Serialize)]
+    struct Arrived {
+        draw_id: u32,
+        draw_number: u32,
+    }
+    typed("winner_arrived", Arrived { draw_id: draw.0, draw_number: number.0 })
 }
 
 /// `winner_updated`, for consoles: this winner arrived, or a hand-over changed. Consoles ask for
@@ -180,6 +205,9 @@ pub(super) struct StartedDraw<'a> {
     lock: Option<LockView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     redraw_of: Option<u32>,
+    /// The planned end of the show, once there is one. It tells of no winner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    show_at: Option<String>,
 }
 
 impl<'a> StartedDraw<'a> {
@@ -190,6 +218,7 @@ impl<'a> StartedDraw<'a> {
             commitment: draw.commitment().map(|commitment| data_encoding::HEXLOWER.encode(&commitment)),
             lock: LockView::of(draw),
             redraw_of: draw.redraw_of.map(|(draw, _)| draw.0),
+            show_at: draw.show_at.map(rfc3339),
         }
     }
 }
@@ -238,6 +267,13 @@ impl<'a> RevealedDraw<'a> {
     pub(super) fn without_show(draw: &'a Draw) -> Self {
         Self { show_at: None, ..Self::of(draw) }
     }
+}
+
+/// The time at which every page shows the winners of a draw, by which phones count down.
+#[derive(Serialize)]
+struct ShowPlanned {
+    draw_id: u32,
+    show_at: String,
 }
 
 #[derive(Serialize)]

@@ -27,6 +27,8 @@ pub enum Message {
     ImHere(ImHere),
     /// Reports what a stage shows.
     Stage(StageReport),
+    /// Reports when a phone showed the winners.
+    Turned(Turned),
 }
 
 impl Message {
@@ -49,9 +51,10 @@ impl Message {
             "submit_winner_info" => Ok(Self::SubmitWinnerInfo(parse(text)?, parse(text)?)),
             "im_here" => parse(text).map(Self::ImHere),
             "stage" => parse::<StageReport>(text).and_then(StageReport::check).map(Self::Stage),
+            "turned" => parse(text).map(Self::Turned),
             _ => Err(Invalid::field(
                 "type",
-                "must be one of ping, join_code, auth, identify, draw_complete, submit_winner_info, im_here, stage",
+                "must be one of ping, join_code, auth, identify, draw_complete, submit_winner_info, im_here, stage, turned",
             )),
         }
     }
@@ -106,12 +109,21 @@ pub struct ImHere {
     pub draw_id: u32,
 }
 
+/// `turned`: sent by a sample of the phones, once they show the winners of a planned show.
+#[derive(Deserialize)]
+pub struct Turned {
+    /// The draw.
+    pub draw_id: u32,
+    /// Milliseconds after the planned moment, by the server's clock.
+    pub late_ms: i32,
+}
+
 /// `stage`: sent by a stage every second, and at every change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct StageReport {
     /// The stage's own name for itself: the same after a reload, another in another tab.
     pub stage_id: String,
-    /// The page: `main` or `lobby`.
+    /// The page, one of [`Self::PAGES`].
     pub page: String,
     /// The visible scene.
     pub scene: String,
@@ -143,6 +155,15 @@ pub struct StageReport {
 }
 
 impl StageReport {
+    /// The pages of a stage: draws with the winners between them, draws with the way to join
+    /// between them, the way to join alone, winners alone, and draws alone over other pictures.
+    pub const PAGES: [&str; 5] = ["main", "lobby", "entrance", "winners", "overlay"];
+
+    /// True when the stage plays draws.
+    pub fn plays(&self) -> bool {
+        !["entrance", "winners"].contains(&self.page.as_str())
+    }
+
     /// Checks its texts, which the console shows.
     ///
     /// # Errors

@@ -64,6 +64,29 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Invalid> {
     serde_json::from_slice(body).or_else(|_| parse_with_path(body))
 }
 
+/// Fields of numbers that pages of the server before this one send as texts.
+const NUMBER_FIELDS: [&str; 7] = ["count", "draw_id", "draw_number", "prize_id", "prize_rank", "winner_count", "winners"];
+
+/// The body with numbers in place of the texts that old pages send for them; `None` where it has no
+/// such text.
+pub fn numbers_from_texts(body: &[u8]) -> Option<Vec<u8>> {
+    let mut value: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let mut has_changed = false;
+    for (name, field) in value.as_object_mut()? {
+        has_changed |= NUMBER_FIELDS.contains(&name.as_str()) && number_from_text(field);
+    }
+    has_changed.then(|| value.to_string().into_bytes())
+}
+
+/// Turns a text of digits into its number, also within a list; returns whether there was one.
+fn number_from_text(value: &mut serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Array(items) => items.iter_mut().map(number_from_text).filter(|has_changed| *has_changed).count() > 0,
+        serde_json::Value::String(text) => text.trim().parse::<u32>().map(|number| *value = number.into()).is_ok(),
+        _ => false,
+    }
+}
+
 /// Parses a body that has many fields when it is long, of at most 64 KiB: a longer body would stay
 /// in each thread's buffers. Separate from [`parse`], since each type that both parsers read is
 /// compiled twice.

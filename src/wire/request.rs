@@ -206,11 +206,13 @@ pub struct NewLink {
     pub role: String,
 }
 
-/// `POST /admin/login`
+/// `POST /admin/login`: one of the two.
 #[derive(Deserialize)]
 pub struct Login {
     /// The admin token.
-    pub token: String,
+    pub token: Option<String>,
+    /// A login that opens the console once, as the server prints it at its start.
+    pub link: Option<String>,
 }
 
 /// `PATCH participants/{draw_number}`. A missing field changes nothing.

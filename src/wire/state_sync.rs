@@ -10,7 +10,7 @@ use super::view::phase_name;
 use super::{Role, display_number, entry_code};
 use crate::base::clock::rfc3339;
 use crate::draw::event::{Audience, EntryCode};
-use crate::draw::{Draw, Event, Phase, Timestamp};
+use crate::draw::{Draw, Event, Phase, Seat, Timestamp};
 use serde::Serialize;
 
 /// The number of latest results in the frame.
@@ -21,7 +21,7 @@ const RESULTS_MAX: usize = 10;
 pub fn text(event: &Event, seq: u64, connections: u32, role: Role, phone: Option<&AuthenticatedPhone<'_>>) -> String {
     let audience = role.audience();
     let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
-    let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw)).collect();
+    let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw, audience)).collect();
     results.reverse();
     // A phone with a number has given its consent, and thousands of them need not download the text
     // again.
@@ -129,12 +129,17 @@ struct ResultView<'a> {
     draw: RevealedDraw<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     voided: Vec<u32>,
+    /// Winners who are in the hall, which only operators are told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    arrived: Vec<u32>,
 }
 
 impl<'a> ResultView<'a> {
-    fn of(draw: &'a Draw) -> Self {
-        let voided = draw.seats.iter().filter(|seat| seat.voided.is_some());
-        Self { draw: RevealedDraw::without_show(draw), voided: voided.map(|seat| seat.number.0).collect() }
+    fn of(draw: &'a Draw, audience: Audience) -> Self {
+        let numbers = |counts: fn(&Seat) -> bool| draw.seats.iter().filter(move |seat| counts(seat)).map(|seat| seat.number.0);
+        let arrived = numbers(|seat| seat.arrived_at.is_some()).filter(|_| audience == Audience::Operators);
+        let voided = numbers(|seat| seat.voided.is_some());
+        Self { draw: RevealedDraw::without_show(draw), voided: voided.collect(), arrived: arrived.collect() }
     }
 }
 
@@ -194,6 +199,17 @@ mod tests {
             assert_eq!((&state["current"]["status"], &state["current"]["winners"]), (&json!("revealed"), &json!([7])));
             assert_eq!((&state["draw_count"], &state["role"]), (&json!(2), &json!(role.name())));
         }
+    }
+
+    #[test]
+    fn a_planned_show_tells_a_phone_its_end_and_no_winner() {
+        let mut event = sample::event().started("Pen", &[7]).build();
+        let (draw, picks) = (event.pending_draw().unwrap().id, [Number(7)].into());
+        let sealed = crate::draw::fact::SealedPick { entropy: crate::draw::Entropy([0xab; 32]), picks };
+        event.apply(Timestamp(1_000), &Fact::Revealed { draw, sealed, show_at: Some(Timestamp(6_000)) });
+        let current = &state(&event, Role::Phone)["current"];
+        assert_eq!((&current["status"], current.get("winners")), (&json!("started"), None));
+        assert_eq!(current["show_at"], "1970-01-01T00:00:06.000Z");
     }
 
     #[test]

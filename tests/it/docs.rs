@@ -29,6 +29,9 @@ const SENT: &[&str] = &[
     "connection_count",
     "winner_info_received",
     "winner_updated",
+    "winner_arrived",
+    "prizes_changed",
+    "show_planned",
     "participants_removed",
     "join_code",
     "pong",
@@ -42,7 +45,8 @@ const SENT: &[&str] = &[
 ];
 
 /// Types of the messages that clients send.
-const RECEIVED: &[&str] = &["ping", "join_code", "auth", "identify", "draw_complete", "submit_winner_info", "im_here", "stage"];
+const RECEIVED: &[&str] =
+    &["ping", "join_code", "auth", "identify", "draw_complete", "submit_winner_info", "im_here", "stage", "turned"];
 
 fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("a description is JSON")

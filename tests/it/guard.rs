@@ -242,6 +242,38 @@ async fn the_login_cookie_permits_changes_only_from_own_pages() {
 }
 
 #[tokio::test]
+async fn a_login_link_opens_the_console_once() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let log_in = |body: serde_json::Value| server.post("/admin/login").json(&body);
+    let cookie = log_in(json!({"token": ADMIN_TOKEN})).await.cookie().unwrap();
+    let link = cookie.split_once('=').unwrap().1.to_owned();
+    let own = log_in(json!({"link": link})).await;
+    own.ok();
+    assert_ne!(own.cookie().unwrap(), cookie, "the browser gets a login of its own");
+    log_in(json!({"link": link})).await.expect_refusal(401, "UNAUTHORIZED");
+    log_in(json!({"link": "1-2.3"})).await.expect_refusal(401, "UNAUTHORIZED");
+    log_in(json!({})).await.expect_refusal(422, "INVALID_REQUEST");
+    let stats =
+        |cookie: &str| server.request(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/stats")).header("Cookie", cookie);
+    stats(&own.cookie().unwrap()).await.ok();
+    stats(&cookie).await.expect_refusal(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn viewers_and_second_tabs_are_no_connected_phones() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let token = server.register(1).await.token;
+    let mut sockets = Vec::new();
+    for query in [String::new(), format!("?token={token}"), format!("?token={token}")] {
+        sockets.push(server.socket(EVENT, &query).await.synced().await);
+    }
+    let stats = server.get(&format!("/admin/{EVENT}/stats")).admin().await.ok();
+    assert_eq!((&stats["connections"]["phone"], &stats["phones_connected"]), (&json!(3), &json!(1)));
+}
+
+#[tokio::test]
 async fn a_log_out_ends_the_login_and_no_other_also_across_a_restart() {
     let mut server = TestServer::start().await;
     server.open_event().await;

@@ -218,6 +218,7 @@ async fn every_label_that_the_console_shows_is_a_heading() {
         "quantity",
         "mode",
         "winnerCount",
+        "showLength",
         "repeatWinners",
         "needsAddress",
         "groupOnly",
@@ -231,11 +232,12 @@ async fn every_label_that_the_console_shows_is_a_heading() {
         };
         for mode in ["slot", "card", "network", "list"] {
             let headings: Vec<_> = keys.map(|key| format!("\"{}\"", label(key))).into();
-            let values = format!("TV,1등,1,1,{},1,,,VIP,", label(&format!("mode_{mode}")));
+            let values = format!("TV,1등,1,1,{},1,9초,,,VIP,", label(&format!("mode_{mode}")));
             let answer = import(&server, "?preview=1", format!("{}\n{values}\n", headings.join(","))).await.ok();
             assert_eq!(answer["errors"], json!([]), "{headings:?} {values}");
             let prize = &answer["prizes"][0];
-            assert_eq!((&prize["draw_mode"], &prize["group"]), (&json!(mode), &json!("VIP")));
+            let read = (&prize["draw_mode"], &prize["show_seconds"], &prize["group"]);
+            assert_eq!(read, (&json!(mode), &json!(9), &json!("VIP")));
         }
     }
 }

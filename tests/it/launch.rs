@@ -1,110 +1,47 @@
-//! The launch script, run again and again in a fresh root: an overlay of this machine's files with
-//! a network of its own, of which nothing is left.
-//!
-//! systemd's part is played by a short program that holds it to what matters here: a socket keeps
-//! its port until it is stopped, and the server gets the sockets that its unit names.
+//! The launch script, run again and again in a fresh root: with any address after any other, with
+//! wrong arguments, and with a release's page.
 
+use crate::fresh_root;
 use std::fs;
 use std::process::Command;
 
-/// Plays `systemctl`: sockets by their units, and the server with them.
-const SYSTEMCTL: &str = r#"#!/usr/bin/python3
-import glob, os, signal, socket, sys, time
-UNITS, STATE = '/etc/systemd/system', '/run/played'
-os.makedirs(STATE, exist_ok=True)
-verb, now = sys.argv[1], '--now' in sys.argv
-names = [word for word in sys.argv[2:] if not word.startswith('-')]
-def lines(unit, key):
-    return [line.split('=', 1)[1].strip() for line in open(f'{UNITS}/{unit}') if line.startswith(key + '=')]
-def is_running(pid):
-    try:
-        return open(f'/proc/{pid}/stat').read().split()[2] != 'Z'
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-def stop(unit):
-    path = f'{STATE}/{unit}'
-    if not os.path.exists(path):
-        return
-    if unit.endswith('.service'):
-        pid = int(open(path).read())
-        os.kill(pid, signal.SIGTERM)
-        while is_running(pid):
-            time.sleep(0.02)
-    os.remove(path)
-def start(unit):
-    path = f'{STATE}/{unit}'
-    if os.path.exists(path):
-        return
-    if unit.endswith('.socket'):
-        port = lines(unit, 'ListenStream')[0].rsplit(':', 1)[1]
-        open(path, 'w').write(f"{port} {lines(unit, 'FileDescriptorName')[0]}")
-        return
-    sockets = lines(unit, 'Sockets')[0].split()
-    for each in sockets:
-        start(each)
-    held, fdnames = [], []
-    for each in sockets:
-        port, name = open(f'{STATE}/{each}').read().split()
-        listener = socket.socket(socket.AF_INET6)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(('::', int(port)))
-        listener.listen(64)
-        held.append(os.dup(listener.fileno()))
-        fdnames.append(name)
-    environment = {'PATH': os.environ['PATH'], 'CREDENTIALS_DIRECTORY': '/etc/luckydraw'}
-    for line in open('/etc/luckydraw/luckydraw.env'):
-        if '=' in line and not line.startswith('#'):
-            key, value = line.rstrip('\n').split('=', 1)
-            environment[key] = value
-    pid = os.fork()
-    if pid:
-        open(path, 'w').write(str(pid))
-        return
-    os.setsid()
-    high = [os.dup2(fd, 100 + index) for index, fd in enumerate(held)]
-    for index, fd in enumerate(high):
-        os.dup2(fd, 3 + index, inheritable=True)
-    log = os.open('/run/played/log', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1), os.dup2(log, 2)
-    environment |= {'LISTEN_FDS': str(len(held)), 'LISTEN_FDNAMES': ':'.join(fdnames), 'LISTEN_PID': str(os.getpid())}
-    os.execve('/opt/luckydraw/current/luckydraw', ['luckydraw'], environment)
-for name in names:
-    if verb in ('stop', 'restart') or (verb == 'disable' and now):
-        stop(name)
-    if verb in ('start', 'restart') or (verb == 'enable' and now):
-        start(name)
+/// Plays the page of a release: the file and its sum under `/whole`; half of the file under `/cut`;
+/// under `/other` a file that is not the sum's.
+const PAGE: &str = r#"
+import hashlib, http.server, os, subprocess
+name = f'luckydraw-9.9.9-{os.uname().machine}-unknown-linux-musl'
+os.makedirs(f'/run/page/{name}')
+subprocess.run(['strip', '-o', f'/run/page/{name}/luckydraw', '/run/luckydraw'], check=True)
+subprocess.run(['tar', '-C', '/run/page', '--use-compress-program=gzip -1', '-cf', '/run/page/file', name], check=True)
+whole = open('/run/page/file', 'rb').read()
+sums = f'{hashlib.sha256(whole).hexdigest()}  {name}.tar.gz\n'.encode()
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        place = self.path.split('/')[1]
+        body = sums if self.path.endswith('SHA256SUMS') else whole[:-1] + b'?' if place == 'other' else whole
+        self.send_response(200)
+        self.send_header('Content-Length', len(body))
+        self.end_headers()
+        self.wfile.write(body[:len(body) // 2] if place == 'cut' and body is whole else body)
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(('127.0.0.1', 9999), Page)
+open('/run/page/ready', 'w').close()
+server.serve_forever()
 "#;
 
-/// Prepares the root, then runs the launch script with each line of `runs`, and prints the state
-/// after each.
-const IN_A_FRESH_ROOT: &str = r#"
-set -eu
-mount -t tmpfs tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-cd "$1/root"
-mount --bind /dev dev
-mount -t proc proc proc
-mount -t tmpfs tmpfs run
-rm -rf etc/luckydraw opt/luckydraw var/lib/luckydraw
-mkdir -p run/systemd/system usr/local/bin etc/systemd/system
-# The memory and the settings of the kernel are the machine's own.
-for each in sysctl swapon mkswap fallocate journalctl timedatectl; do printf '#!/bin/sh\n' >usr/local/bin/$each; done
-cp "$2/systemctl" usr/local/bin/systemctl
-cp "$3" run/luckydraw
-cp "$4" run/launch.sh
-cp "$2/runs" run/runs
-chmod 755 usr/local/bin/* run/luckydraw
-ip link set lo up
-exec chroot . /bin/sh -c '
-    PATH=/usr/local/bin:$PATH
+/// Runs the launch script with each line of `runs`, and prints the state after each.
+const RUNS: &str = r#"
+    if grep -q 127.0.0.1:9999 /run/runs; then
+        python3 /run/page.py </dev/null >/run/page.log 2>&1 &
+        for _ in $(seq 600); do [ -e /run/page/ready ] || sleep 0.1; done
+    fi
     while read -r arguments; do
         # The operator adds a line of his own after the first run.
         [ ! -f /etc/luckydraw/luckydraw.env ] || grep -q PII_DAYS /etc/luckydraw/luckydraw.env || echo LUCKYDRAW_PII_DAYS=7 >>/etc/luckydraw/luckydraw.env
         before=$(cat /etc/luckydraw/* /etc/systemd/system/luckydraw* /run/played/luckydraw* 2>/dev/null | cksum)
         status=0
-        sh /run/launch.sh --binary /run/luckydraw $arguments </dev/null >/run/output 2>&1 || status=$?
+        sh /run/scripts/deploy/launch.sh $arguments </dev/null >/run/output 2>&1 || status=$?
         after=$(cat /etc/luckydraw/* /etc/systemd/system/luckydraw* /run/played/luckydraw* 2>/dev/null | cksum)
         [ "$before" = "$after" ] && changed=same || changed=changed
         sockets=$(for each in /run/played/*.socket; do printf "%s," "$(cat "$each")"; done)
@@ -115,7 +52,6 @@ exec chroot . /bin/sh -c '
         echo "$status|$changed|$sockets|$bind|$token|$own|$health|$(tail -n 3 /run/output | tr "\n" " ")"
     done </run/runs
     systemctl stop luckydraw.service
-'
 "#;
 
 /// One invocation's outcome.
@@ -132,26 +68,18 @@ struct Run {
     output: String,
 }
 
-/// Runs the launch script with each of these arguments in one fresh root; `None` where this machine
-/// gives no namespaces or overlays.
+/// Runs the launch script with the binary under test and each of these arguments, as
+/// [`launch_with`].
 fn launch(arguments: &[&str]) -> Option<Vec<Run>> {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("systemctl"), SYSTEMCTL).unwrap();
-    fs::write(folder.path().join("runs"), arguments.join("\n") + "\n").unwrap();
-    let root = folder.path().join("root");
-    fs::create_dir(&root).unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deploy/launch.sh");
-    let output = Command::new("timeout")
-        .args(["300", "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", IN_A_FRESH_ROOT, "sh"])
-        .args([root.as_os_str(), folder.path().as_os_str()])
-        .args([env!("CARGO_BIN_EXE_luckydraw"), script])
-        .output()
-        .unwrap();
+    launch_with("--binary /run/luckydraw", arguments)
+}
+
+/// Runs the launch script with `first` and each of these arguments in one fresh root; `None` where
+/// this machine gives no namespaces or overlays.
+fn launch_with(first: &str, arguments: &[&str]) -> Option<Vec<Run>> {
+    let lines: String = arguments.iter().map(|arguments| format!("{first} {arguments}\n")).collect();
+    let output = fresh_root::run(RUNS, &[("runs", &lines), ("page.py", PAGE)])?;
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    if !output.status.success() && text.is_empty() && (errors.contains("unshare") || errors.contains("mount")) {
-        eprintln!("not tried: {errors}");
-        return None;
-    }
     let runs: Vec<Run> = text.lines().zip(arguments).map(|(line, arguments)| Run::read(arguments, line)).collect();
     assert_eq!(runs.len(), arguments.len(), "{text}{errors}");
     Some(runs)
@@ -220,5 +148,38 @@ fn a_launch_that_cannot_be_right_changes_nothing() {
         assert!(!run.succeeded && run.output.contains(why), "{why}: {run:#?}");
         // The operator's line came before the first of them.
         assert!(!run.changed && run.is_healthy, "{run:#?}");
+    }
+}
+
+#[test]
+fn a_release_is_installed_from_its_page_and_a_cut_or_altered_one_refused_before_anything_changes() {
+    let page = |place: &str| format!("--page http://127.0.0.1:9999/{place}");
+    let (cut, other, whole) = (page("cut"), page("other"), page("whole"));
+    let runs = ["--page", &cut, &other, "--version 9.9.8 --page http://127.0.0.1:9999/whole", &whole, &whole];
+    let Some(runs) = launch_with("--version 9.9.9", &runs) else { return };
+    for (run, why) in runs[..4].iter().zip(["needs a value", "failed", "does not match", "no sum"]) {
+        assert!(!run.succeeded && run.output.contains(why), "{why}: {run:#?}");
+        assert!(!run.changed && !run.is_healthy && run.bind.is_empty(), "nothing is there yet: {run:#?}");
+    }
+    for (run, is_first) in [(&runs[4], true), (&runs[5], false)] {
+        assert!(run.succeeded && run.is_healthy && run.output.contains("/lottery/admin"), "{run:#?}");
+        assert!(is_first || run.keeps_own_line, "{run:#?}");
+    }
+}
+
+#[test]
+fn a_launch_script_that_was_cut_off_runs_nothing() {
+    let script = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deploy/launch.sh")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let help = |text: &str| {
+        let path = folder.path().join("launch.sh");
+        fs::write(&path, text).unwrap();
+        Command::new("sh").arg(path).arg("--help").output().unwrap().stdout
+    };
+    assert!(!help(&script).is_empty(), "the whole script has a help");
+    let last_command = script.trim_end().rfind('\n').unwrap() + 1;
+    let line_ends = script[..last_command].match_indices('\n').map(|(at, _)| at + 1);
+    for end in line_ends.chain(last_command..script.trim_end().len()) {
+        assert_eq!(help(&script[..end]), b"", "cut at {end}");
     }
 }

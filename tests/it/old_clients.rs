@@ -75,7 +75,7 @@ async fn an_old_phone_takes_part_from_registration_to_details() {
     script.send_json(&form(winner)).await;
     assert_eq!(script.until("submit_winner_info_ack").await["success"], true);
     let winners = server.request(Method::GET, &format!("/api/luckydraw/admin/{EVENT}/winners")).await.ok();
-    assert_eq!((winners["total_count"].as_u64(), winners["winners"][0]["phone"].as_str()), (Some(1), Some("010-****-5678")));
+    assert_eq!((winners["total_count"].as_u64(), winners["winners"][0]["phone"].as_str()), (Some(1), Some("010-1234-5678")));
 }
 
 #[tokio::test]
@@ -151,4 +151,60 @@ async fn old_pages_are_accepted_from_local_origins_only() {
     }
     assert_eq!(draws.clone().header("Host", "evil.example").await.status, 403);
     assert!(server.printed().to_lowercase().contains("open mode"), "and the banner warns of open mode");
+}
+
+#[tokio::test]
+async fn an_old_console_sends_texts_for_numbers_and_repeats_its_steps() {
+    let server = TestServer::start_open().await;
+    register(&server, None).await;
+    let spec = json!({"prize_name": "TV", "prize_rank": "1", "draw_mode": "slot", "winner_count": "1"});
+    post_without_token(&server, "draw/standby").json(&spec).await.ok();
+    post_without_token(&server, "draw/start-animation").json(&spec).await.ok();
+    let again = post_without_token(&server, "draw/standby").json(&spec).await.ok();
+    assert_eq!((&again["prize_name"], &again["status"]), (&json!("TV"), &json!("standby")), "after a reload");
+    let other = json!({"prize_name": "Radio", "prize_rank": 2});
+    let refused = post_without_token(&server, "draw/standby").json(&other).await;
+    refused.expect_refusal(409, "DRAW_IN_PROGRESS");
+    let body: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(body["detail"]["message"], "다른 추첨이 진행 중입니다.", "people read it");
+    let revealed = post_without_token(&server, "draw/reveal").await.ok();
+    let twice = post_without_token(&server, "draw/reveal").json(&json!({})).await.ok();
+    assert_eq!(revealed["winners"], twice["winners"]);
+    assert_eq!(post_without_token(&server, "draw/complete").await.ok()["winners"], revealed["winners"]);
+    let named = post_without_token(&server, "draw/reveal").json(&json!({"draw_id": 9}));
+    named.await.expect_refusal(409, "DRAW_OUTDATED");
+}
+
+#[tokio::test]
+async fn a_bare_script_ends_its_draw_by_its_own_socket_in_open_mode_only() {
+    let server = TestServer::start_open().await;
+    register(&server, None).await;
+    let mut script = server.socket(EVENT, "").await.synced().await;
+    let spec = json!({"prize_name": "TV", "prize_rank": 1});
+    post_without_token(&server, "draw/start-animation").json(&spec).await.ok();
+    let winners = post_without_token(&server, "draw/reveal").await.ok()["winners"].clone();
+    script.send_json(&json!({"type": "draw_complete", "winners": [winners[0].to_string()]})).await;
+    assert_eq!(script.until("draw_complete_ack").await["success"], true);
+    while script.received("draw_complete").is_empty() {
+        script.receive().await;
+    }
+
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let mut phone = server.socket(crate::event_steps::EVENT, "").await.synced().await;
+    phone.send_json(&json!({"type": "draw_complete"})).await;
+    assert_eq!(phone.until("error").await["code"], "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn an_old_phone_learns_in_korean_that_its_details_were_not_taken() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let mut phone = server.socket(crate::event_steps::EVENT, "").await.synced().await;
+    let form =
+        json!({"type": "submit_winner_info", "draw_number": 1, "prize_name": "TV", "name": "Kim", "phone": "010-1234-5678"});
+    phone.send_json(&form).await;
+    let answer = phone.until("submit_winner_info_ack").await;
+    assert_eq!(answer["success"], false);
+    assert!(answer["error"].as_str().unwrap().contains("전송되지 않았습니다"), "{answer}");
 }

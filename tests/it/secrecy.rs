@@ -94,11 +94,11 @@ async fn draw_frames(socket: &mut Socket) -> Vec<Value> {
     frames
 }
 
-/// Blanks the counts of connections, wherever they occur.
+/// Blanks the counts of connections and the time of the answer, wherever they occur.
 fn blank_connection_counts(value: &mut Value) {
     match value {
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| match name.as_str() {
-            "connection_count" | "connections" | "connected" => *value = Value::Null,
+            "connection_count" | "connections" | "connected" | "server_time" => *value = Value::Null,
             _ => blank_connection_counts(value),
         }),
         Value::Array(items) => items.iter_mut().for_each(blank_connection_counts),
@@ -150,6 +150,24 @@ async fn between_reveal_and_announcement_every_public_answer_stays_the_same() {
 }
 
 #[tokio::test]
+async fn a_planned_show_tells_phones_its_end_and_no_winner() {
+    let server = TestServer::start().await;
+    let (phones, mut display, draw) = with_started_draw(&server).await;
+    let stage = json!({"type": "stage", "stage_id": "s1", "page": "main", "scene": "running", "width": 1920, "height": 1080});
+    display.send_json(&stage).await;
+    display.until("stage_orders").await;
+    let mut phone = server.phone_socket(&phones[0]).await;
+    server.admin_post("draw/reveal", &json!({})).await.ok();
+    let revealed = display.until("winner_revealed").await;
+    let planned = phone.until("show_planned").await;
+    let fields: Vec<_> = planned.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(fields, ["draw_id", "epoch", "seq", "show_at", "type"], "it names no winner");
+    assert_eq!((&planned["draw_id"], &planned["show_at"]), (&json!(draw), &revealed["show_at"]));
+    phone.until("draw_complete").await;
+    assert_eq!(phone.numbered_kinds(), ["show_planned", "winner_announced", "draw_complete"]);
+}
+
+#[tokio::test]
 async fn the_display_and_the_console_see_a_revealed_draw_at_once() {
     let server = TestServer::start().await;
     let (_, mut display, draw) = with_started_draw(&server).await;
@@ -179,6 +197,33 @@ async fn a_long_poll_of_a_phone_is_not_woken_by_a_reveal() {
         server.admin_post("draw/complete", &json!({})).await.ok();
     });
     assert!(answer.to_string().contains("winner_announced"), "the announcement wakes it: {answer}");
+}
+
+#[tokio::test]
+async fn nobody_polls_as_a_display_or_console_without_their_credential() {
+    let server = TestServer::start().await;
+    let (phones, _display, _) = with_started_draw(&server).await;
+    server.admin_post("draw/reveal", &json!({})).await.ok();
+    for role in ["display", "admin"] {
+        let path = format!("/state?event_id={EVENT}&role={role}");
+        for token in [&phones[0].token, "wrong"] {
+            server.get(&path).bearer(token).await.expect_refusal(401, "UNAUTHORIZED");
+        }
+        server.get(&path).await.expect_refusal(401, "UNAUTHORIZED");
+        let state = server.get(&path).bearer(ADMIN_TOKEN).await.ok();
+        assert_eq!(state["state_sync"]["current"]["status"], "revealed");
+        let again = server.get(&format!("{path}&revision={}", state["revision"])).bearer(ADMIN_TOKEN);
+        let complete = json!({});
+        let (again, ()) = tokio::join!(async { again.await.ok() }, async {
+            if role == "admin" {
+                server.admin_post("draw/complete", &complete).await.ok();
+            }
+        });
+        assert!(again["revision"].as_u64() >= state["revision"].as_u64());
+    }
+    let report = json!({"stage_id": "s1", "page": "main", "scene": "lobby", "width": 1, "height": 1});
+    server.post(&format!("/admin/{EVENT}/stages")).json(&report).await.expect_refusal(401, "UNAUTHORIZED");
+    assert_eq!(server.admin_post("stages", &report).await.ok()["is_lead"], true);
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ impl RosterTree {
 
     /// The Merkle root. O(chunks) where no chunk changed since it was hashed.
     pub fn root(&self) -> Hash {
-        levels(self.roots()).pop().and_then(|top| top.first().copied()).unwrap_or_else(|| sha256(&[]))
+        root_of(self.roots())
     }
 
     /// The hashes that lead from the leaf of a number to the root, from the bottom; `None` for a

@@ -8,10 +8,14 @@ use crate::backup::BackupCommand;
 use crate::draw::EventId;
 use crate::ops::config::table::{SETTINGS, Setting};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// The flag that prints the settings.
 pub const PRINT_CONFIG: &str = "print-config";
+
+/// The widest line of a help, in characters.
+pub const COLUMNS: usize = 80;
 
 /// The program's task.
 #[expect(missing_docs, reason = "the variants say what their fields are")]
@@ -20,6 +24,8 @@ pub enum Subcommand {
     /// Serve until a signal.
     #[default]
     Serve,
+    /// Serve an event that runs by itself.
+    Demo,
     /// Ask a running server whether it is alive.
     Healthcheck(HealthcheckArguments),
     /// Check whether this machine is fit to serve; with `json`, print the report for machines.
@@ -30,6 +36,12 @@ pub enum Subcommand {
     Verify { proof: PathBuf, receipt: Option<PathBuf> },
     /// Print the licences of all that is in the binary.
     Licences,
+    /// Print every setting.
+    Settings,
+    /// Print a shell's completions.
+    Completions(Shell),
+    /// Print the manual page.
+    Manual,
 }
 
 /// The flags of `healthcheck`.
@@ -41,33 +53,51 @@ pub struct HealthcheckArguments {
     pub ready: bool,
 }
 
-/// The whole command line.
+/// The command line, whose help leaves the settings to `luckydraw settings`.
 pub fn command() -> Command {
+    // Defined for each command by clap, from the same table.
+    whole_command().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg }).term_width(COLUMNS)
+}
+
+/// The command line with everything that it takes.
+pub fn whole_command() -> Command {
     let print = switch(PRINT_CONFIG).global(true).help("Print the settings as NAME=value lines, secrets hidden, and end");
     let url = Arg::new("url").long("url").value_name("URL").help("Ask there; not set: where the settings say");
     let ready = switch("ready").help("Ask for /readyz: whether it takes new work and can keep it");
     let json = switch("json").help("Print a JSON object, for machines");
     Command::new("luckydraw")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A live lucky draw: a number for every participant, and prizes drawn on the big screen")
+        .about("a live lucky draw on one small box")
         .arg(print)
         .args(SETTINGS.iter().map(Setting::flag))
-        .after_help(
-            "Every setting is a flag and an environment variable; the flag takes precedence. An empty variable counts as not set.",
-        )
+        .subcommand(Command::new("demo").about("Serve an event that runs by itself, for a public page").after_help(
+            "Simulated phones, a draw per minute, and every hour all is wiped. It keeps\nnothing that matters: \
+                     give it a --data-dir of its own, and restart it daily.",
+        ))
         .subcommand(
             Command::new("healthcheck")
-                .about("Ask the running server whether it is alive: exit code 0 if it is, 1 if not")
+                .about("Ask the running server whether it is alive; exit code 1 if not")
                 .args([url, ready]),
         )
         .subcommand(
             Command::new("doctor")
-                .about("Report what is wrong with this machine and how to fix it: exit code 0 if nothing is, 1 if something is")
+                .about("Report what is wrong with this machine and how to fix it")
+                .after_help("Exit code: 0 if nothing is wrong, 1 if something is.")
                 .arg(json),
         )
         .subcommands(backup_commands())
         .subcommand(verify_command())
-        .subcommand(Command::new("licences").about("Print the licences of this program and of every package in it"))
+        .subcommands(printing_commands())
+}
+
+fn printing_commands() -> [Command; 4] {
+    let shell = Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell));
+    [
+        Command::new("settings").about("Print every setting, its default and its bounds"),
+        Command::new("licences").about("Print the licences of this program and of every package in it"),
+        Command::new("completions").about("Print a script that completes this command line").arg(shell.help("For this shell")),
+        Command::new("manual").about("Print the manual page; luckydraw manual | man -l -"),
+    ]
 }
 
 fn backup_commands() -> [Command; 4] {
@@ -82,13 +112,15 @@ fn backup_commands() -> [Command; 4] {
             keep.help("Keep so many that were asked for; not set: LUCKYDRAW_BACKUP_KEEP"),
         ]),
         Command::new("restore")
-            .about("Replace the data folder's contents by a backup; the old ones are kept aside; the server must not run")
+            .about("Put a backup back; the server must not run")
+            .after_help("It replaces the data folder's contents; the old ones are kept aside.")
             .arg(path(Arg::new("from"), "BACKUP").required(true).help("A backup's folder, or a copy of a journal")),
         Command::new("export")
-            .about("Write one event into a file that another server can continue with; the file is a secret")
+            .about("Write one event into a file, for another server to go on with")
+            .after_help("The file is a secret. One that is there is not overwritten.")
             .args([event, to("FILE").help("Write it there; not set: EVENT.luckydraw")]),
         Command::new("import")
-            .about("Import an exported event; the server must not run")
+            .about("Take in an exported event; the server must not run")
             .args([path(Arg::new("file"), "FILE").required(true), rename.help("Import it under this name; not set: its own")]),
     ]
 }
@@ -96,7 +128,8 @@ fn backup_commands() -> [Command; 4] {
 fn verify_command() -> Command {
     let path = |name: &'static str| Arg::new(name).value_name("FILE").value_parser(value_parser!(PathBuf));
     Command::new("verify")
-        .about("Check a proof without any server: exit code 0 if it holds, 1 if not, 2 if there is none to read")
+        .about("Check a proof without any server")
+        .after_help("Exit code: 0 if it holds, 1 if not, 2 if there is none to read.")
         .args([path("proof").required(true), path("receipt").long("receipt").help("A phone's receipt, from its verify page")])
 }
 
@@ -116,7 +149,11 @@ pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
         "healthcheck" => {
             Subcommand::Healthcheck(HealthcheckArguments { url: own.remove_one("url"), ready: own.get_flag("ready") })
         }
+        "demo" => Subcommand::Demo,
         "licences" => Subcommand::Licences,
+        "settings" => Subcommand::Settings,
+        "completions" => Subcommand::Completions(required(&mut own, "shell")),
+        "manual" => Subcommand::Manual,
         "doctor" => Subcommand::Doctor { json: own.get_flag("json") },
         "backup" => {
             let keep = own.remove_one::<u32>("keep").map(|keep| keep as usize);

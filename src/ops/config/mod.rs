@@ -10,6 +10,7 @@
 //! empty variable counts as not set. Nothing here opens a file or a socket.
 
 pub mod arguments;
+pub mod help;
 pub mod reader;
 pub mod table;
 pub mod tls;
@@ -64,6 +65,8 @@ pub struct Config {
     pub metrics_bind: Option<SocketAddr>,
     /// The filter of the log, as [`logs::parse_filter`](crate::ops::logs::parse_filter) takes it.
     pub log: String,
+    /// The server plays host and audience of its first event.
+    pub is_demo: bool,
     /// Settings of the HTTP layers.
     pub app: Settings,
     /// Settings of the sequencer.
@@ -95,6 +98,7 @@ impl Config {
             inbox_max: reader.number("INBOX_MAX") as usize,
             metrics_bind: reader.metrics_bind(),
             log: reader.log(),
+            is_demo: false,
             sequencer: Limits {
                 events_max: reader.number("MAX_EVENTS") as u32,
                 announce_after: Duration::from_millis(reader.number("ANNOUNCE_AFTER_MS")),
@@ -161,7 +165,7 @@ pub fn parse(
     let credentials = find_credentials(&env);
     let mut values = settings_in(env, &mut problems);
     let (mut prints, mut subcommand) = (false, Subcommand::Serve);
-    match arguments::command().try_get_matches_from(args) {
+    match arguments::command().override_help(help::overview()).try_get_matches_from(args) {
         Ok(matches) => {
             let (named, mut matches) = arguments::split_subcommand(matches);
             subcommand = named;
@@ -171,10 +175,10 @@ pub fn parse(
             }
         }
         Err(help) if !help.use_stderr() => return Ok(Invocation::Print(help.render().to_string())),
-        Err(error) => problems.push(Problem { name: "arguments".into(), message: first_line(&error) }),
+        Err(error) => problems.push(Problem { name: "arguments".into(), message: one_line(&error) }),
     }
     let mut reader = Reader { values: with_defaults(values, &mut problems), credentials, problems };
-    let config = Box::new(Config::read(&mut reader));
+    let config = Box::new(Config { is_demo: subcommand == Subcommand::Demo, ..Config::read(&mut reader) });
     match (reader.problems.is_empty(), prints) {
         (false, _) => Err(reader.problems),
         (true, true) => Ok(Invocation::Print(print_config(&reader.values))),
@@ -207,7 +211,7 @@ fn settings_in(
             None => {
                 let message = match table::RENAMED.iter().find(|(old, _)| *old == short) {
                     Some((_, new)) => format!("this setting is now called {PREFIX}{new}"),
-                    None => "there is no such setting (see --help)".into(),
+                    None => "there is no such setting: `luckydraw settings` lists all".into(),
                 };
                 problems.push(Problem { name: name.into_owned(), message });
             }
@@ -244,10 +248,13 @@ fn print_config(values: &BTreeMap<&'static str, String>) -> String {
     SETTINGS.iter().map(line).collect()
 }
 
-fn first_line(error: &clap::Error) -> String {
+/// The mistake in a command line, the arguments it is about, and the right use, on one line.
+fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.starts_with("For more information"));
+    let flowing = paragraphs.map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let line = flowing.collect::<Vec<_>>().join("; ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 #[cfg(test)]
@@ -395,11 +402,24 @@ mod tests {
     }
 
     #[test]
-    fn the_help_names_every_setting_with_its_default_and_bounds() {
-        let Ok(Invocation::Print(help)) = parsed(&["--help"], &[]) else { panic!() };
-        for setting in SETTINGS {
-            assert!(help.contains(&setting.variable()), "{}", setting.name);
+    fn the_help_of_the_program_lists_commands_and_that_of_a_command_its_own_flags_alone() {
+        let help = |args: &[&str]| match parsed(args, &[]) {
+            Ok(Invocation::Print(help)) => help,
+            other => panic!("{other:?}"),
+        };
+        for args in [["--help"], ["-h"], ["help"]] {
+            assert_eq!(help(&args), help::overview());
         }
-        assert!(help.contains("0 to 120000 ms") && help.contains("[default: 10000]"), "{help}");
+        let export = help(&["export", "--help"]);
+        assert!(export.contains("--to <FILE>") && !export.contains("--workers"), "{export}");
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_with_the_missing_argument_and_the_right_use() {
+        let problem = |args: &[&str]| parsed(args, &[]).unwrap_err()[0].to_string();
+        let missing = problem(&["export"]);
+        assert!(missing.contains("<EVENT>") && missing.contains("Usage: luckydraw export"), "{missing}");
+        let misspelled = problem(&["backpu"]);
+        assert!(misspelled.contains("'backup'") && !misspelled.contains('\n'), "{misspelled}");
     }
 }

@@ -10,7 +10,7 @@ use crate::base::secret::{self, Secret};
 use crate::draw::EventId;
 use crate::http::guard::Host;
 use crate::ops::admin_token::AdminTokenSource;
-use crate::ops::config::table::{self, PREFIX};
+use crate::ops::config::table::{self, DEMO_EVENT, PREFIX};
 use crate::ops::logs;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -167,7 +167,7 @@ impl Reader {
         let text = self.text("DEFAULT_EVENT");
         EventId::parse(&text).unwrap_or_else(|| {
             self.refuse("DEFAULT_EVENT", format!("{text:?} is not an event's name: it must be {}", EventId::RULE));
-            EventId::parse("demo").expect("the default is an event id")
+            EventId::parse(DEMO_EVENT).expect("the default is an event id")
         })
     }
 

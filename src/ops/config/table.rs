@@ -9,6 +9,9 @@ use clap::builder::OsStringValueParser;
 /// Prefix of every variable.
 pub const PREFIX: &str = "LUCKYDRAW_";
 
+/// The demonstration, which a first start creates unless the operator names another event.
+pub const DEMO_EVENT: &str = "demo";
+
 /// Settings of earlier versions: their old name, and the present one.
 pub const RENAMED: &[(&str, &str)] = &[("STAGES", "SOCKET_THREADS")];
 
@@ -21,7 +24,7 @@ pub struct Setting {
     /// The variable's name without the prefix.
     pub name: &'static str,
     /// The flag's name without its dashes.
-    flag: &'static str,
+    pub flag: &'static str,
     /// Type and range of the value.
     pub kind: ValueKind,
     default: DefaultValue,
@@ -67,7 +70,7 @@ pub const SETTINGS: &[Setting] = &[
     text("ADMIN_TOKEN_FILE", "admin-token-file", "FILE").help("A file that holds the admin token"),
     switch("OPEN", "open").help("Trust every client: for old scripts and rehearsals, on loopback addresses only"),
     text("DEFAULT_EVENT", "default-event", "EVENT_ID")
-        .default("demo")
+        .default(DEMO_EVENT)
         .help("The event of an address that names none; a first start creates it. 1 to 64 of A-Z a-z 0-9 _ -"),
     number("WORKERS", "workers", "threads", 1, THREADS_MAX).default_cores().help("Threads that speak HTTP"),
     number("SOCKET_THREADS", "socket-threads", "threads", 1, THREADS_MAX).default_cores().help("Threads that own the WebSockets"),
@@ -188,25 +191,38 @@ impl Setting {
         }
     }
 
-    /// The command-line flag. It takes any text, so that one bad value does not hide the others.
-    pub fn flag(&self) -> Arg {
+    /// The value's placeholder.
+    pub fn placeholder(&self) -> &'static str {
+        match self.kind {
+            ValueKind::Text(placeholder) => placeholder,
+            ValueKind::Secret => "TOKEN",
+            ValueKind::Switch => "0|1",
+            ValueKind::Number { .. } => "N",
+        }
+    }
+
+    /// The meaning, with bounds and default.
+    pub fn explanation(&self) -> String {
+        let bounds = match self.kind {
+            ValueKind::Number { unit, min, max } => format!(", {min} to {max} {unit}"),
+            _ => String::new(),
+        };
         let default = match self.default {
             DefaultValue::Value(text) => format!(" [default: {text}]"),
             DefaultValue::Cores => " [default: the number of cores]".into(),
             DefaultValue::Empty => String::new(),
         };
-        let (placeholder, bounds) = match self.kind {
-            ValueKind::Text(placeholder) => (placeholder, String::new()),
-            ValueKind::Secret => ("TOKEN", String::new()),
-            ValueKind::Switch => ("0|1", String::new()),
-            ValueKind::Number { unit, min, max } => ("N", format!(", {min} to {max} {unit}")),
-        };
+        format!("{}{bounds}{default}", self.help)
+    }
+
+    /// The command-line flag. It takes any text, so that one bad value does not hide the others.
+    pub fn flag(&self) -> Arg {
         let arg = Arg::new(self.name)
             .long(self.flag)
-            .value_name(placeholder)
+            .value_name(self.placeholder())
             .global(true)
             .value_parser(OsStringValueParser::new())
-            .help(format!("{}{bounds} [env: {}]{default}", self.help, self.variable()));
+            .help(format!("{} [env: {}]", self.explanation(), self.variable()));
         if matches!(self.kind, ValueKind::Switch) { arg.num_args(0..=1).default_missing_value("1") } else { arg }
     }
 }

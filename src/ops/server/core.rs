@@ -7,16 +7,16 @@
 
 use crate::api::socket::SocketMessages;
 use crate::api::stage_registry::Stages;
+use crate::api::turn_meter::TurnMeters;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
 use crate::base::secret::Secret;
-use crate::draw::fact::Settings;
-use crate::draw::{EventId, Mode, Prize, PrizeId};
 use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::ops::config::Config;
 use crate::ops::server::StartError;
+use crate::ops::server::first_event::FirstEvent;
 use crate::sequencer::Sequencer;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::{self, Inbox, RequestQueue};
@@ -67,6 +67,8 @@ pub struct Core {
     pub details_purged: DetailsPurged,
     /// The screens that show an event.
     pub stages: Arc<Stages>,
+    /// The spread of the moments at which phones show winners.
+    pub turns: Arc<TurnMeters>,
     /// Stopped last.
     pub sequencer: SequencerThread,
 }
@@ -79,10 +81,11 @@ impl Core {
     /// When the journal cannot be read to its end, or the operating system gives no threads.
     pub fn start(config: &Config, admin_token: &Secret, storage: Storage) -> Result<Self, StartError> {
         let Storage { keys, journal } = storage;
+        let first_event = journal.events().next().is_none().then(|| FirstEvent::create(config));
         let tokens = Tokens::new(&keys);
         let directory = Arc::new(Directory::default());
         let durable = Arc::new(AtomicBool::new(true));
-        let stages = Arc::new(Stages::default());
+        let (stages, turns) = (Arc::new(Stages::default()), Arc::new(TurnMeters::default()));
         let clock = Arc::new(SteadyClock::new(journal.clock_record()?));
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
@@ -93,6 +96,7 @@ impl Core {
                 Arc::clone(&directory),
                 inbox.clone(),
                 Arc::clone(&stages),
+                Arc::clone(&turns),
             ))
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
@@ -103,11 +107,11 @@ impl Core {
         };
         let started = recover(requests).map_err(StartError::from).and_then(|sequencer| {
             let (commit_metrics, details_purged) = (sequencer.metrics(), sequencer.details_purged());
-            Ok((SequencerThread::start(sequencer, inbox.clone(), config)?, commit_metrics, details_purged))
+            Ok((SequencerThread::start(sequencer, inbox.clone(), first_event)?, commit_metrics, details_purged))
         });
         let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
         let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, stages, sequencer })
+        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, stages, turns, sequencer })
     }
 }
 
@@ -118,9 +122,10 @@ pub struct SequencerThread {
 }
 
 impl SequencerThread {
-    fn start(mut sequencer: Sequencer, inbox: Inbox, config: &Config) -> Result<Self, StartError> {
-        let (id, settings, prizes) = first_event(config);
-        sequencer.open_first_event(id, settings, prizes);
+    fn start(mut sequencer: Sequencer, inbox: Inbox, first_event: Option<FirstEvent>) -> Result<Self, StartError> {
+        if let Some(FirstEvent { id, settings, prizes }) = first_event {
+            sequencer.open_first_event(id, settings, prizes);
+        }
         let thread = std::thread::Builder::new().name("sequencer".into()).spawn(|| sequencer.run());
         Ok(Self { inbox, thread: thread.map_err(StartError::Threads)? })
     }
@@ -132,38 +137,5 @@ impl SequencerThread {
         if self.thread.join().is_err() {
             tracing::error!("the sequencer had panicked");
         }
-    }
-}
-
-/// The event that a fresh server starts with: its name, its settings, and one prize per draw mode.
-fn first_event(config: &Config) -> (EventId, Settings, Vec<Prize>) {
-    let settings = Settings {
-        title: "럭키드로우 데모 · Lucky draw demo".into(),
-        participants_max: config.app.participants_max,
-        ..Settings::default()
-    };
-    let prizes = vec![
-        prize("커피 쿠폰 · Coffee coupon", 4, 20, Mode::List, 10),
-        prize("무선 이어폰 · Earbuds", 3, 5, Mode::Card, 5),
-        prize("태블릿 · Tablet", 2, 2, Mode::Network, 2),
-        prize("자전거 · Bicycle", 1, 1, Mode::Slot, 1),
-    ];
-    (config.default_event.clone(), settings, prizes)
-}
-
-fn prize(name: &str, rank: u32, quantity: u32, mode: Mode, winner_count: u32) -> Prize {
-    Prize {
-        // Assigned when the event is created.
-        id: PrizeId(0),
-        name: name.into(),
-        rank,
-        grade: None,
-        quantity,
-        mode: Some(mode),
-        winner_count: Some(winner_count),
-        image: None,
-        repeat_winners: false,
-        group: None,
-        needs_address: false,
     }
 }

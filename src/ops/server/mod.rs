@@ -6,11 +6,13 @@
 //! reports to the supervisor meanwhile. No other module opens a layer.
 
 pub mod core;
+pub mod demo;
+pub mod first_event;
 pub mod listeners;
 pub mod watchdog;
 
 use self::core::{Core, SequencerThread, Storage};
-use crate::api::app::App;
+use crate::api::app::{App, JoinBase};
 use crate::api::image_cache::ImageCache;
 use crate::api::links;
 use crate::api::metrics::port::Port;
@@ -162,14 +164,13 @@ fn serve(
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let drand =
         DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
-    let requests = Arc::new(RequestMetrics::new(ROUTES));
-    let stopping = CancellationToken::new();
+    let (requests, stopping) = (Arc::new(RequestMetrics::new(ROUTES)), CancellationToken::new());
     let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = Arc::new(App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
-        join_base: lan::join_base(&main, listeners::main_protocol(config).scheme(), settings.http.domain.as_deref()),
+        join_base: join_base(config, main.clone()),
         settings,
         admin_token: admin_token.secret.clone(),
         directory: core.directory,
@@ -179,6 +180,7 @@ fn serve(
         rate_limiter: RateLimiter::default(),
         registrations: RegistrationMeters::default(),
         stages: core.stages,
+        turns: core.turns,
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
@@ -211,6 +213,12 @@ fn serve(
     Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, admin_token, metrics, certificates })
 }
 
+/// The search for the address by which phones reach the server.
+fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Box<dyn Fn() -> JoinBase + Send + Sync> {
+    let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
+    Box::new(move || lan::join_base(&listening, scheme, domain.as_deref()))
+}
+
 /// Opens the local port for metrics.
 fn open_metrics(address: SocketAddr, app: &Arc<App>) -> io::Result<Port> {
     let port = Port::open(address, app)?;
@@ -225,8 +233,8 @@ impl Server {
     }
 
     /// The address by which phones reach it, without a path.
-    pub fn join_base(&self) -> &str {
-        &self.app.join_base
+    pub fn join_base(&self) -> String {
+        (self.app.join_base)().address
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.
@@ -245,6 +253,11 @@ impl Server {
         }
         let made = self.app.inbox.submit(event.clone(), Actor::Admin, Command::MakeLink(LinkRole::Display)).await.ok()?;
         made.snapshot.event.links.iter().rev().find(is_valid).map(|link| links::path(&self.app.tokens, event, link))
+    }
+
+    /// The path that opens the console of an event, once.
+    pub fn console_path(&self, event: &EventId) -> String {
+        format!("/lottery/admin?event={event}#login={}", self.app.make_login().1)
     }
 
     /// The token that opens the admin calls.

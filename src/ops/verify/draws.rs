@@ -252,6 +252,7 @@ impl<'a> Checker<'a> {
             prize_image: None,
             mode: Mode::named(&draw.draw_mode).ok_or("its mode is unknown")?,
             winner_count: draw.winner_count,
+            show_length: None,
         };
         let fields = LockedFields {
             event: draw.event_id.as_deref().unwrap_or(&proof.event_id),

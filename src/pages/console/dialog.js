@@ -47,6 +47,7 @@ export async function ask(t, { title, text, yes, no, danger = false, word = null
 
 /** Makes a labelled field: { name, input, element, value() }. */
 export function field({ name, label, type = 'text', value, options, hint, ...attributes }) {
+  if (type === 'picture') return pictureField(name, label, value, hint);
   const properties = { name, 'data-field': name, ...attributes };
   if (type === 'checkbox') {
     const box = make('input', { ...properties, type, checked: Boolean(value) });
@@ -58,6 +59,36 @@ export function field({ name, label, type = 'text', value, options, hint, ...att
   const element = make('label', { className: 'field' }, make('span', {}, label), input, help);
   const read = () => (type === 'number' ? (input.value === '' ? null : Number(input.value)) : input.value);
   return { name, value: read, input, element };
+}
+
+/**
+ * A field for a picture: what is there or chosen, and a button that removes it. Its value is
+ * { file, isRemoved }. `value`: the path of the picture; `hint`: the label of the button.
+ */
+function pictureField(name, label, value, hint) {
+  const input = make('input', { type: 'file', accept: 'image/*', 'data-field': name, 'aria-label': label });
+  const preview = make('img', { className: 'preview', alt: '' });
+  const remove = make('button', { type: 'button', className: 'small', 'data-remove': name }, hint);
+  let isRemoved = false;
+  let shown = null;
+  const show = (source) => {
+    if (shown?.startsWith('blob:')) URL.revokeObjectURL(shown);
+    shown = source;
+    preview.hidden = remove.hidden = !source;
+    if (source) preview.src = source;
+    else preview.removeAttribute('src');
+  };
+  // A picture that this browser cannot show may still be one that the server takes.
+  preview.onerror = () => (preview.hidden = true);
+  input.onchange = () => show(input.files[0] ? URL.createObjectURL(input.files[0]) : isRemoved ? null : (value ?? null));
+  remove.onclick = () => {
+    isRemoved = true;
+    input.value = '';
+    show(null);
+  };
+  show(value ?? null);
+  const element = make('div', { className: 'field' }, make('span', {}, label), preview, make('div', { className: 'row' }, input, remove));
+  return { name, input, element, value: () => ({ file: input.files[0] ?? null, isRemoved }) };
 }
 
 function makeInput(type, properties, value, options) {

@@ -1,10 +1,9 @@
-// Event tab: settings, phase, entry code, backups, rehearsal, reset and deletion.
+// Event tab: settings, phase, entry code, backups, reset and deletion.
 
 import { make } from "../shared/dom.js";
-import { formatTime } from "../shared/i18n.js";
+import { formatTime, language } from "../shared/i18n.js";
 import { JoinCode, joinImage } from "../shared/join-code.js";
 import { field } from "./dialog.js";
-import { Rehearsal } from "./rehearsal.js";
 
 /** Rules by which draws get their outside value. */
 const OUTSIDE_RULES = ['none', 'hall', 'drand', 'drand-or-hall', 'drand-or-none'];
@@ -20,11 +19,14 @@ export class Tab {
     this.event = null;
     this.backups = [];
     this.clock = null;
-    this.rehearsal = new Rehearsal(app);
     this.joinImage = make('img', { id: 'join-image', width: 240, height: 240, alt: '' });
     this.joinCode = new JoinCode((code) => {
       this.joinImage.src = joinImage(app.event, code);
     });
+    /** The settings' form: { element, fields, shown, language }. It stays while others are built anew. */
+    this.settings = null;
+    this.above = make('div', { className: 'cards' });
+    this.below = make('div', { className: 'cards' });
     this.element = make('div', { className: 'event-tab' });
     app.listeners.add((frame) => {
       const { type } = frame;
@@ -37,10 +39,6 @@ export class Tab {
   opened() {
     this.joinCode.follow(this.app.state.entry_code_rotates, this.app.send);
     this.load();
-  }
-
-  render() {
-    this.rehearsal.render();
   }
 
   async load() {
@@ -65,19 +63,41 @@ export class Tab {
   translate() {
     const { event } = this;
     if (!event) return;
-    const rehearsal = event.rehearsal ? this.rehearsal.element : '';
     const trust = this.clock?.trust ?? 'steady';
-    this.element.replaceChildren(
-      trust === 'jumped' ? this.clockCard() : '',
-      this.settingsForm(),
+    this.above.replaceChildren(trust === 'jumped' ? this.clockCard() : '');
+    this.renderSettings();
+    this.below.replaceChildren(
       this.phaseCard(),
       this.entryCodeCard(),
       this.backupCard(),
       trust === 'new' ? this.clockCard() : '',
-      rehearsal,
       this.dangerCard(),
     );
-    this.rehearsal.render();
+  }
+
+  /**
+   * Builds the settings' form, or brings the one that is there up to date: what is being edited in it
+   * stays as it is, whatever another operator does.
+   */
+  renderSettings() {
+    const { settings } = this;
+    if (settings?.language === language) {
+      const isEdited = ({ name, value }) => value() !== settings.shown.get(name);
+      const fresh = this.settingsForm();
+      for (const [place, each] of settings.fields.entries()) {
+        if (isEdited(each) || each.input === document.activeElement) continue;
+        Object.assign(each.input, { value: fresh.fields[place].input.value, checked: fresh.fields[place].input.checked });
+        settings.shown.set(each.name, each.value());
+      }
+      return;
+    }
+    const next = this.settingsForm();
+    for (const [place, each] of (settings?.fields ?? []).entries()) {
+      if (each.value() === settings.shown.get(each.name)) continue;
+      Object.assign(next.fields[place].input, { value: each.input.value, checked: each.input.checked });
+    }
+    this.settings = { ...next, language };
+    this.element.replaceChildren(this.above, next.element, this.below);
   }
 
   settingsForm() {
@@ -102,13 +122,14 @@ export class Tab {
       this.event = saved ?? this.event;
       for (const { name, value } of saved ? changed : []) shown.set(name, value());
     };
-    return make(
+    const element = make(
       'form',
       { className: 'card', id: 'settings', onsubmit: save },
       make('h2', {}, t('settings')),
       fields.map((each) => each.element),
       make('div', { className: 'row end' }, make('button', { className: 'main' }, t('save'))),
     );
+    return { element, fields, shown };
   }
 
   phaseCard() {

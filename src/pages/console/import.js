@@ -20,6 +20,7 @@ const FIELDS = {
   quantity: 'quantity',
   draw_mode: 'mode',
   winner_count: 'winnerCount',
+  show_seconds: 'showLength',
   repeat_winners: 'repeatWinners',
   needs_address: 'needsAddress',
   group: 'group',

@@ -3,6 +3,8 @@
 
 import { make } from "../shared/dom.js";
 import { formatTime } from "../shared/i18n.js";
+import { JoinAddress } from "../shared/join-address.js";
+import { joinImage } from "../shared/join-code.js";
 
 const ROLES = ['display', 'staff', 'host'];
 
@@ -17,12 +19,32 @@ export class Tab {
     this.stage = make('a', { className: 'button main', id: 'open-stage', target: '_blank', href });
     this.list = make('ul', { id: 'links', className: 'links' });
     const row = make('div', { className: 'row' }, this.stage, this.makers);
-    this.element = make('section', { className: 'card' }, this.heading, this.help, row, this.list);
+    this.joinHeading = make('h3');
+    this.joinImage = make('img', { id: 'join-code', width: 180, height: 180, alt: '', hidden: true });
+    this.joinText = make('p', { id: 'join-address' });
+    this.unreachable = make('p', { id: 'unreachable', className: 'wrong', role: 'alert', hidden: true });
+    this.joinAddress = new JoinAddress(app.event, () => this.renderJoin());
+    const join = make('div', { className: 'join' }, this.joinHeading, this.joinText, this.unreachable, this.joinImage);
+    this.element = make('section', { className: 'card' }, this.heading, this.help, row, join, this.list);
     this.translate();
   }
 
   opened() {
     this.load();
+    this.joinAddress.load();
+  }
+
+  /** Shows the address of the network that the server is in now. */
+  renderJoin() {
+    const { text, isReachable } = this.joinAddress;
+    this.joinHeading.textContent = this.app.t('joinAddress');
+    this.unreachable.textContent = this.app.t('unreachable');
+    if (text === null) return;
+    this.joinText.textContent = text;
+    this.unreachable.hidden = isReachable;
+    // A code that changes is shown with the entry code.
+    this.joinImage.hidden = Boolean(this.app.state.entry_code_rotates);
+    this.joinImage.src = joinImage(this.app.event, null, text);
   }
 
   async load() {
@@ -62,6 +84,7 @@ export class Tab {
     const { t } = this.app;
     this.heading.textContent = t('links');
     this.help.textContent = t('linksHow');
+    this.renderJoin();
     this.stage.textContent = t('openStage');
     for (const button of this.makers) button.textContent = t(`make_${button.dataset.make}`);
     const rows = this.links.map((link) => this.row(link));

@@ -59,7 +59,7 @@ export class LiveStatus {
     this.heading.textContent = t('hall');
     const figures = [
       ['registered', state.participant_count],
-      ['phones', stats?.connections.phone],
+      ['phones', stats?.phones_connected],
       ['displays', stats?.connections.display],
       ['consoles', stats?.connections.admin],
       ['behind', stats?.behind],
@@ -81,6 +81,13 @@ export class LiveStatus {
     this.server.textContent = this.app.t('server', Math.ceil(memory / MIB), cpu.toFixed(1), commitMs ?? '–', inbox);
   }
 
+  /** How close together phones showed the last winners, as a sample of them says. */
+  spreadText() {
+    const { spread, delivery } = this.stats;
+    if (spread?.draw_id !== delivery.draw_id || spread.phones < 2) return '';
+    return this.app.t('spread', spread.phones, spread.middle_ms, spread.whole_ms);
+  }
+
   renderDelivery() {
     const { t } = this.app;
     const delivery = this.stats?.delivery;
@@ -88,11 +95,10 @@ export class LiveStatus {
     if (!delivery) return void (this.delivery.textContent = t('noDelivery'));
     const { expected, delivered } = delivery;
     const percent = expected === 0 ? 100 : Math.floor((100 * delivered) / expected);
-    const slowestMs = delivery.slowest_ms ?? Math.ceil(delivery.slowest_us / 1000);
     this.bar.firstChild.style.setProperty('--full', `${percent}%`);
     this.bar.setAttribute('aria-valuenow', String(percent));
     this.bar.setAttribute('aria-label', t('delivery'));
     this.bar.dataset.full = String(percent === 100);
-    this.delivery.textContent = expected === 0 ? t('deliveredNobody') : t('delivered', delivered, expected, slowestMs);
+    this.delivery.textContent = expected === 0 ? t('deliveredNobody') : `${t('delivered', delivered, expected)} ${this.spreadText()}`;
   }
 }

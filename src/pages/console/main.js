@@ -97,6 +97,7 @@ function notify(text, kind = 'plain') {
 
 async function start() {
   wireHeader();
+  await logInByLink();
   const token = event ? storage.get(linkKey) : null;
   const { logged_in: isLoggedIn } = await call('GET', '/admin/login').catch(() => ({ logged_in: false }));
   if (isLoggedIn) return enter('admin', null);
@@ -117,11 +118,24 @@ function wireHeader() {
   document.addEventListener('keydown', handleKey);
 }
 
+/** Exchanges the link that the server printed at its start for a login, which works once. */
+async function logInByLink() {
+  const link = new URLSearchParams(location.hash.slice(1)).get('login');
+  if (!link) return;
+  history.replaceState(null, '', location.pathname + location.search);
+  await call('POST', '/admin/login', { body: { link } }).catch((refusal) => {
+    setText('login-wrong', refusal.code === 'UNAUTHORIZED' ? t('usedLink') : explain(refusal));
+  });
+}
+
 async function logIn(submit) {
   submit.preventDefault();
   setText('login-wrong', '');
   try {
     await call('POST', '/admin/login', { body: { token: byId('login-token').value.trim() } });
+    // A browser that takes no cookie would be asked for the token again and again.
+    const { logged_in: isLoggedIn } = await call('GET', '/admin/login');
+    if (!isLoggedIn) return setText('login-wrong', t('noCookies'));
     byId('login-token').value = '';
     await enter('admin', null);
   } catch (refusal) {

@@ -7,8 +7,11 @@ import { importPrizes } from "./import.js";
 const IMAGE_BYTES_MAX = 5 << 20;
 /** Longest side of an image, as the server keeps it. */
 const IMAGE_SIDE_MAX = 1600;
+const JPEG_QUALITY = 0.9;
 const UPLOAD_TIMEOUT_MS = 60_000;
 const MODES = ['slot', 'card', 'network', 'list'];
+/** Lengths of a show in seconds; empty for as long as the animation takes. */
+const SHOW_SECONDS = ['', 2, 5, 9, 15];
 
 export class Tab {
   constructor(app) {
@@ -22,6 +25,10 @@ export class Tab {
     const buttons = make('div', { className: 'row' }, this.importButton, this.addButton);
     const header = make('div', { className: 'row between' }, this.heading, buttons);
     this.element = make('section', { className: 'card' }, header, this.list);
+    // Another operator's change; what is being edited stands in its own dialog.
+    app.listeners.add(({ type }) => {
+      if (type === 'prizes_changed' && this.element.isConnected && this.dragged === null) this.load();
+    });
     this.load();
     this.translate();
   }
@@ -57,6 +64,7 @@ export class Tab {
       t('rankIs', prize.prize_rank),
       t('left', prize.remaining, prize.quantity),
       prize.draw_mode && t('modeAndCount', t(`mode_${prize.draw_mode}`), prize.winner_count ?? 1),
+      prize.show_seconds && `${t('showLength')} ${t('showSeconds', prize.show_seconds)}`,
       prize.needs_address && t('needsAddress'),
     ].filter(Boolean);
     const image = prize.prize_image
@@ -122,14 +130,15 @@ export class Tab {
   async edit(prize) {
     const { app } = this;
     const { t } = app;
-    let image = null;
-    const fields = this.fields(prize, (file) => (image = file));
+    const fields = this.fields(prize);
     const answer = await app.ask({ title: prize ? t('changePrize') : t('addPrize'), yes: t('save'), fields });
     if (!answer) return;
     await app.attempt(async () => {
-      const path = image ? await this.upload(image) : prize?.prize_image;
-      const { picture: _, ...body } = answer;
+      const { picture, ...body } = answer;
+      const kept = picture.isRemoved ? undefined : prize?.prize_image;
+      const path = picture.file ? await this.upload(picture.file) : kept;
       for (const [name, value] of Object.entries(body)) if (value === '') delete body[name];
+      if (body.show_seconds) body.show_seconds = Number(body.show_seconds);
       if (path) body.prize_image = path;
       if (prize) body.version = prize.version;
       return app.call(prize ? 'PUT' : 'POST', prize ? `prizes/${prize.prize_id}` : 'prizes', body);
@@ -138,11 +147,10 @@ export class Tab {
     await this.load();
   }
 
-  fields(prize, onImage) {
+  fields(prize) {
     const { t } = this.app;
     const nextRank = Math.max(0, ...this.prizes.map((each) => each.prize_rank)) + 1;
     const defaults = { prize_rank: nextRank, quantity: 1, draw_mode: 'slot', winner_count: 1 };
-    const onchange = ({ target }) => onImage(target.files[0] ?? null);
     const fields = [
       { name: 'prize_name', label: t('prizeName'), required: true, maxLength: 200 },
       { name: 'prize_grade', label: t('grade'), maxLength: 200, hint: t('gradeHint') },
@@ -150,16 +158,17 @@ export class Tab {
       { name: 'quantity', label: t('quantity'), type: 'number', min: 1, max: 100000, required: true },
       { name: 'draw_mode', label: t('mode'), options: MODES.map((mode) => [mode, t(`mode_${mode}`)]) },
       { name: 'winner_count', label: t('winnerCount'), type: 'number', min: 1, max: 500 },
+      { name: 'show_seconds', label: t('showLength'), options: SHOW_SECONDS.map((length) => [length, length ? t('showSeconds', length) : t('showLengthUsual')]) },
       { name: 'repeat_winners', label: t('repeatWinners'), type: 'checkbox' },
       { name: 'needs_address', label: t('needsAddress'), type: 'checkbox' },
       { name: 'group', label: t('groupOnly'), maxLength: 200 },
     ].map((each) => ({ ...each, value: prize?.[each.name] ?? defaults[each.name] }));
-    return [...fields, { name: 'picture', label: t('picture'), type: 'file', accept: 'image/*', value: '', onchange }];
+    return [...fields, { name: 'picture', label: t('picture'), type: 'picture', value: prize?.prize_image, hint: t('removePicture') }];
   }
 
   /** Uploads an image; gives its path. */
   async upload(original) {
-    const file = await shrink(original);
+    const file = await convert(original);
     if (file.size > IMAGE_BYTES_MAX) throw new Refusal('BODY_TOO_LARGE', '', 413);
     const options = { type: file.type, timeoutMs: UPLOAD_TIMEOUT_MS };
     const { prize_image: path } = await this.app.call('POST', 'images', file, options);
@@ -168,19 +177,27 @@ export class Tab {
 }
 
 /**
- * Shrinks a photograph to the size that is kept: a camera's is larger than a small server should
- * decode. A file that the browser cannot read is sent unchanged.
+ * Converts a picture to what every browser shows: its colours in sRGB, whatever its profile, in a
+ * format that the server reads, whatever the camera's, and in the size that is kept: a photograph of
+ * 12 megapixels is more than a small server should decode. An opaque picture becomes a JPEG. A file
+ * that the browser cannot read is sent unchanged.
  */
-async function shrink(file) {
+async function convert(file) {
   try {
     const image = await createImageBitmap(file);
-    const scale = IMAGE_SIDE_MAX / Math.max(image.width, image.height);
-    if (scale >= 1) return file;
+    const scale = Math.min(1, IMAGE_SIDE_MAX / Math.max(image.width, image.height));
     const canvas = make('canvas', { width: Math.round(image.width * scale), height: Math.round(image.height * scale) });
-    canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
-    const type = file.type === 'image/jpeg' ? 'image/jpeg' : 'image/png';
-    return await new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), type, 0.9));
+    const context = canvas.getContext('2d', { colorSpace: 'srgb' });
+    context.drawImage(image, 0, 0, canvas.width, canvas.height);
+    const type = isOpaque(context, canvas) ? 'image/jpeg' : 'image/png';
+    return await new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), type, JPEG_QUALITY));
   } catch {
     return file;
   }
+}
+
+function isOpaque(context, { width, height }) {
+  const { data } = context.getImageData(0, 0, width, height);
+  for (let at = 3; at < data.length; at += 4) if (data[at] < 255) return false;
+  return true;
 }

@@ -24,7 +24,8 @@ export class Rehearsal {
     this.failed = 0;
     this.heading = make('h2');
     this.help = make('p', { className: 'quiet' });
-    this.count = make('input', { id: 'phone-count', type: 'number', min: 1, max: PHONES_MAX, value: 50 });
+    const oninput = () => this.render();
+    this.count = make('input', { id: 'phone-count', type: 'number', min: 1, max: PHONES_MAX, value: 50, oninput });
     this.countLabel = make('span');
     const button = (properties) => make('button', { type: 'button', ...properties });
     this.addButton = button({ id: 'add-phones', className: 'main', onclick: () => this.addPhones() });
@@ -42,11 +43,15 @@ export class Rehearsal {
     );
   }
 
+  /** The number of phones to add. */
+  wanted() {
+    return Math.min(PHONES_MAX, Math.max(1, Number(this.count.value) || 1));
+  }
+
   async addPhones() {
-    const wanted = Math.min(PHONES_MAX, Math.max(1, Number(this.count.value) || 1));
     this.isAdding = true;
     this.failed = 0;
-    const target = this.phones.length + wanted;
+    const target = this.phones.length + this.wanted();
     const worker = async () => {
       while (this.isAdding && this.phones.length + this.failed < target) await this.addPhone();
     };
@@ -119,7 +124,7 @@ export class Rehearsal {
     this.heading.textContent = t('rehearsalTitle');
     this.help.textContent = t('rehearsalHow');
     this.countLabel.textContent = t('phoneCount');
-    this.addButton.textContent = t('addPhones');
+    this.addButton.textContent = t('addPhones', this.wanted());
     this.addButton.disabled = this.isAdding;
     this.removeButton.textContent = t('removePhones');
     this.removeButton.disabled = this.phones.length === 0;

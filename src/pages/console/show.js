@@ -8,6 +8,7 @@
 import { digits, make } from "../shared/dom.js";
 import { Draws } from "./draws.js";
 import { LiveStatus } from "./live-status.js";
+import { Rehearsal } from "./rehearsal.js";
 import { Stages } from "./stages.js";
 
 /** Pause of the button after a step. */
@@ -20,9 +21,11 @@ const COUNTDOWN_MS = 100;
 /** Frames of a step, this console's or another operator's. */
 const STEP_FRAMES = ['draw_standby', 'draw_started', 'winner_revealed', 'winner_announced'];
 const WINNERS_MAX = 500;
-const MODES = ['slot', 'card', 'network', 'list'];
-/** Frames after which the prizes have other remainders. */
-const PRIZE_FRAMES = ['state_sync', 'winner_revealed', 'winner_announced', 'draw_voided', 'event_reset'];
+/** The most winners of a draw, per mode, by rising limit. */
+const MODE_LIMITS = { slot: 1, card: 5, network: 10, list: WINNERS_MAX };
+const MODES = Object.keys(MODE_LIMITS);
+/** Frames after which the prizes, their remainders or those who can win them are others. */
+const PRIZE_FRAMES = ['state_sync', 'prizes_changed', 'participants_removed', 'winner_revealed', 'winner_announced', 'draw_voided', 'event_reset'];
 /** PageDown is the forward key of a presenter's clicker. */
 const STEP_KEYS = [' ', 'Enter', 'PageDown'];
 const CALLS = {
@@ -59,8 +62,23 @@ function pickPrize(prizes, chosen) {
 }
 
 /** The number of winners to begin with: as the prize says, as far as there are prizes and people. */
-function usualCount({ winner_count, remaining }, { participant_count }) {
-  return Math.max(1, Math.min(winner_count ?? 1, remaining || 1, participant_count || 1));
+function usualCount({ winner_count, remaining }, canWin) {
+  return Math.max(1, Math.min(winner_count ?? 1, remaining || 1, canWin || 1));
+}
+
+/**
+ * The reason why the server would refuse so many winners: { key, values, fixes }; null without one.
+ * A fix is { mode } or { count }. `canWin`: the people who can win the prize.
+ */
+function problemOf({ remaining }, mode, count, canWin) {
+  const most = MODE_LIMITS[mode];
+  if (count > most) {
+    const other = MODES.find((each) => MODE_LIMITS[each] >= count);
+    return { key: 'overMode', values: [mode, most], fixes: [...(other ? [{ mode: other }] : []), { count: most }] };
+  }
+  const left = Math.min(remaining, canWin);
+  if (count <= left || remaining === 0) return null;
+  return { key: left === remaining ? 'overLeft' : 'overPeople', values: [left], fixes: left > 0 ? [{ count: left }] : [] };
 }
 
 export class Tab {
@@ -75,10 +93,14 @@ export class Tab {
     this.countdown = null;
     this.holdTimer = null;
     this.stages = new Stages(app);
-    /** The operator's own number of winners; null for the usual one. */
+    /** The operator's own mode and number of winners; null for those of the list. */
+    this.ownMode = null;
     this.ownCount = null;
+    /** The participants when the prizes were loaded: those who came since can win as well. */
+    this.countedAt = 0;
     this.liveStatus = new LiveStatus(app);
     this.draws = new Draws(app);
+    this.rehearsal = new Rehearsal(app);
     this.element = this.build();
     this.renderModes();
     app.listeners.add(({ type }) => {
@@ -99,8 +121,10 @@ export class Tab {
     }
     this.fallbackButton = make('button', { type: 'button', id: 'fallback', onclick: () => this.fallBack() });
     this.cancelButton = make('button', { type: 'button', id: 'cancel', className: 'danger', onclick: () => this.cancel() });
-    this.mode = make('select', { id: 'mode', onchange: renderStep });
-    this.count = make('input', { id: 'count', type: 'number', min: 1, max: WINNERS_MAX, onchange: () => this.setCount(Number(this.count.value) || null) });
+    this.mode = make('select', { id: 'mode', onchange: () => this.setMode(this.mode.value) });
+    const numeric = { type: 'number', min: 1, max: WINNERS_MAX, 'aria-describedby': 'count-problem' };
+    this.count = make('input', { id: 'count', ...numeric, oninput: () => this.setCount(Number(this.count.value) || null), onchange: renderStep });
+    this.problem = make('p', { id: 'count-problem', className: 'wrong row', role: 'alert', hidden: true });
     this.list = make('ul', { id: 'run', className: 'run', role: 'radiogroup' });
     this.labels = { now: make('h2'), prizes: make('h2'), mode: make('span'), winnerCount: make('span') };
     const { now, prizes, mode, winnerCount } = this.labels;
@@ -113,10 +137,11 @@ export class Tab {
         now,
         this.currentDraw,
         make('div', { className: 'row tuning' }, make('label', {}, mode, this.mode), make('label', {}, winnerCount, this.count)),
-        make('div', { className: 'row' }, this.stepButton, this.announceButton, this.fallbackButton, this.cancelButton),
+        this.problem,
+        make('div', { className: 'row steps' }, this.stepButton, this.announceButton, this.fallbackButton, this.cancelButton),
       ),
       make('section', { className: 'card list' }, prizes, this.list),
-      make('div', { className: 'status-column' }, this.liveStatus.element, this.stages.element),
+      make('div', { className: 'status-column' }, this.rehearsal.element, this.liveStatus.element, this.stages.element),
       this.draws.element,
     );
   }
@@ -152,17 +177,20 @@ export class Tab {
     const data = await this.app.attempt(() => this.app.call('GET', 'prizes'));
     if (!data) return;
     this.prizes = data.prizes;
+    this.countedAt = this.app.state.participant_count;
     this.choose(pickPrize(this.prizes, this.chosen));
   }
 
   choose(prize) {
     const isOther = prize?.prize_id !== this.chosen?.prize_id;
     this.chosen = prize ?? null;
-    if (isOther && prize) {
-      this.mode.value = prize.draw_mode ?? 'slot';
-      this.ownCount = null;
-    }
+    if (isOther) Object.assign(this, { ownMode: null, ownCount: null });
     this.renderPrizes();
+    this.renderStep();
+  }
+
+  setMode(mode) {
+    this.ownMode = mode === (this.chosen?.draw_mode ?? 'slot') ? null : mode;
     this.renderStep();
   }
 
@@ -183,6 +211,7 @@ export class Tab {
     const { app } = this;
     const step = nextStep(app.state, this.chosen);
     if (!STEPS.includes(step) || this.isBusy || this.isPaused() || this.isPlaying()) return;
+    if (step === 'standby' && this.problemNow()) return;
     if (step === 'reveal' && !(await this.stages.confirmReveal())) return;
     if (step === 'outside') return this.giveWords();
     await this.take(step);
@@ -281,17 +310,42 @@ export class Tab {
     }
   }
 
+  /**
+   * The body of a step. It names the prize and what the operator chose otherwise: the rest is as the
+   * list is at that moment, whoever changed it.
+   */
   stepBody(step) {
-    const { current } = this.app.state;
-    if (step === 'standby') return this.drawRequest(this.chosen, this.mode.value, Number(this.count.value) || 1);
+    const { current, last_draw_id } = this.app.state;
+    if (step === 'standby') {
+      const { prize_id, winner_count } = this.chosen;
+      const count = this.wantedCount();
+      return { prize_id, draw_mode: this.ownMode ?? undefined, winner_count: count === (winner_count ?? 1) ? undefined : count, last_draw_id };
+    }
+    if (step !== 'start') return { draw_id: current?.draw_id };
     // Starts the draw on standby, even if another prize is chosen here.
-    if (step === 'start') return this.drawRequest(current, current.draw_mode, current.winner_count);
-    return { draw_id: current?.draw_id };
+    const { prize_id, prize_name, prize_rank, prize_image, draw_mode, winner_count } = current;
+    if (prize_id) return { prize_id, last_draw_id };
+    return { prize_name, prize_rank, prize_image: prize_image ?? undefined, draw_mode, winner_count, last_draw_id };
   }
 
-  drawRequest({ prize_id, prize_name, prize_rank, prize_image }, draw_mode, winner_count) {
-    const { last_draw_id } = this.app.state;
-    return { prize_id, prize_name, prize_rank, prize_image: prize_image ?? undefined, draw_mode, winner_count, last_draw_id };
+  /** The people who can win the chosen prize. */
+  canWin() {
+    const { can_win: canWin } = this.chosen;
+    return canWin === undefined ? Infinity : Math.max(0, canWin + this.app.state.participant_count - this.countedAt);
+  }
+
+  wantedMode() {
+    return this.ownMode ?? this.chosen.draw_mode ?? 'slot';
+  }
+
+  wantedCount() {
+    return this.ownCount ?? usualCount(this.chosen, this.canWin());
+  }
+
+  /** What the server would refuse of the next standby; null for nothing. */
+  problemNow() {
+    const isNext = this.chosen && nextStep(this.app.state, this.chosen) === 'standby';
+    return isNext ? problemOf(this.chosen, this.wantedMode(), this.wantedCount(), this.canWin()) : null;
   }
 
   async cancel() {
@@ -317,6 +371,8 @@ export class Tab {
     for (const [key, label] of Object.entries(this.labels)) label.textContent = this.app.t(key);
     this.renderCurrent();
     this.renderStep();
+    this.rehearsal.element.hidden = !this.app.state.rehearsal;
+    this.rehearsal.render();
     this.liveStatus.render();
     this.stages.render();
     this.draws.render();
@@ -346,7 +402,8 @@ export class Tab {
     const isPlaying = this.isPlaying();
     this.stepButton.textContent = this.isBusy ? t('working') : isPlaying ? t('playing', this.secondsLeft()) : this.stepText(step);
     this.stepButton.dataset.step = isPlaying ? 'playing' : step;
-    this.stepButton.disabled = !STEPS.includes(step) || this.isBusy || isPlaying || this.isPaused();
+    const problem = this.problemNow();
+    this.stepButton.disabled = !STEPS.includes(step) || this.isBusy || isPlaying || this.isPaused() || problem !== null;
     this.announceButton.textContent = t('announceNow');
     this.announceButton.hidden = !isPlaying;
     clearTimeout(this.countdown);
@@ -355,9 +412,42 @@ export class Tab {
     if (isPlaying || step === 'wait') this.countdown = setTimeout(() => this.renderStep(), COUNTDOWN_MS);
     this.cancelButton.textContent = t('cancel');
     this.cancelButton.hidden = !state.current || state.current.status === 'revealed';
-    for (const input of [this.mode, this.count]) input.disabled = Boolean(state.current) || !this.chosen;
+    this.renderTuning(problem);
+  }
+
+  renderTuning(problem) {
+    const { current } = this.app.state;
+    for (const input of [this.mode, this.count]) input.disabled = Boolean(current) || !this.chosen;
+    this.count.setAttribute('aria-invalid', String(problem !== null));
+    this.renderProblem(problem);
+    if (!this.chosen) return;
+    const mode = current?.draw_mode ?? this.wantedMode();
+    if (this.mode.value !== mode) this.mode.value = mode;
     // A number that is being typed stays as it is.
-    if (this.chosen && document.activeElement !== this.count) this.count.value = this.ownCount ?? usualCount(this.chosen, state);
+    if (document.activeElement !== this.count) this.count.value = current?.winner_count ?? this.wantedCount();
+  }
+
+  /** Says beside the field what stands against the draw, with a button per remedy. */
+  renderProblem(problem) {
+    const { t } = this.app;
+    const text = JSON.stringify(problem);
+    this.problem.hidden = problem === null;
+    if (text === this.problem.dataset.shown) return;
+    this.problem.dataset.shown = text;
+    if (!problem) return this.problem.replaceChildren();
+    const [first, ...rest] = problem.values;
+    const values = problem.key === 'overMode' ? [t(`mode_${first}`), ...rest] : problem.values;
+    const fix = ({ mode, count }) => {
+      const label = mode ? t('fixMode', t(`mode_${mode}`)) : t(problem.key === 'overMode' ? 'fixCount' : 'fixLeft', count);
+      return make('button', { type: 'button', className: 'small', 'data-fix': mode ?? 'count', onclick: () => this.fix(mode, count) }, label);
+    };
+    this.problem.replaceChildren(make('span', {}, t(problem.key, ...values)), ...problem.fixes.map(fix));
+  }
+
+  fix(mode, count) {
+    if (mode) return this.setMode(mode);
+    this.count.value = count;
+    this.setCount(count);
   }
 
   stepText(step) {
@@ -393,6 +483,7 @@ export class Tab {
   renderModes() {
     const { value } = this.mode;
     this.mode.replaceChildren(...MODES.map((mode) => make('option', { value: mode }, this.app.t(`mode_${mode}`))));
-    this.mode.value = value || this.chosen?.draw_mode || 'slot';
+    this.mode.value = value || 'slot';
+    delete this.problem.dataset.shown;
   }
 }

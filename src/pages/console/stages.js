@@ -6,6 +6,7 @@ import { make } from "../shared/dom.js";
 const POLL_MS = 2_000;
 /** A stage reports every second while its tab is in front. */
 const LATE_MS = 5_000;
+const PAGES = ['main', 'lobby', 'entrance', 'winners', 'overlay'];
 const TURNS = [
   ['is_black', 'black'],
   ['is_muted', 'mute'],
@@ -16,6 +17,8 @@ export class Stages {
   constructor(app) {
     this.app = app;
     this.stages = [];
+    /** A stage that led was here: its absence is news. A hall may have no screen at all. */
+    this.hadLead = false;
     this.timer = null;
     this.heading = make('h2');
     this.list = make('ul', { id: 'stages', className: 'stages' });
@@ -32,6 +35,7 @@ export class Stages {
     try {
       const { stages } = await this.app.call('GET', 'stages');
       this.stages = stages;
+      this.hadLead ||= this.lead() !== undefined;
       this.render();
     } catch {
       // The connection's status shows an outage; the last list stays.
@@ -47,7 +51,7 @@ export class Stages {
   async confirmReveal() {
     const { t } = this.app;
     const lead = this.lead();
-    const problem = lead && (lead.is_black ? 'black' : isLate(lead) ? 'late' : lead.shows_code ? 'code' : null);
+    const problem = lead ? problemOf(lead) : this.hadLead ? 'absent' : null;
     if (!problem) return true;
     const answer = await this.app.ask({ title: t('unseenTitle'), text: t(`stage_${problem}`), yes: t('revealAnyway'), fields: [] });
     return Boolean(answer);
@@ -79,7 +83,8 @@ export class Stages {
     const turns = TURNS.map(([field, name]) =>
       button(name, t(`stage-${name}`), { [field]: !stage[field] }, { 'aria-pressed': String(Boolean(stage[field])) }),
     );
-    const other = stage.page === 'main' ? 'lobby' : 'main';
+    const pages = PAGES.map((page) => make('option', { value: page, selected: page === stage.page }, t(`stagePage_${page}`)));
+    const onchange = ({ target }) => this.ask(stage, { page: target.value });
     return make(
       'li',
       { 'data-stage': stage.stage_id, 'data-lead': String(orders.is_lead) },
@@ -90,7 +95,7 @@ export class Stages {
         { className: 'row' },
         ...(orders.is_lead ? [] : [button('lead', t('stage-lead'), { is_lead: true })]),
         ...turns,
-        button('page', t(`stage-page-${other}`), { page: other }),
+        make('select', { 'data-action': 'page', 'aria-label': t('stagePage'), onchange }, pages),
       ),
     );
   }
@@ -107,6 +112,13 @@ export class Stages {
     ];
     return notes.join(' · ');
   }
+}
+
+/** Why the hall would not see a reveal on this stage; null when it would. */
+function problemOf(stage) {
+  if (stage.is_black) return 'black';
+  if (isLate(stage)) return 'late';
+  return stage.shows_code ? 'code' : null;
 }
 
 const isLate = ({ reported_ms_ago: ago, is_hidden: isHidden }) => ago > LATE_MS && !isHidden;

@@ -30,6 +30,8 @@ const model = {
   privacy: null,
   wins: null,
   selectedWin: null,
+  /** The second that counts down before the winners, or null. */
+  count: null,
   /** What this phone checked itself of the last draw. */
   checked: { code: null, place: null },
   isFormSkipped: false,
@@ -60,8 +62,9 @@ let connection = null;
 /** The part of the page for winners: a promise of it once loading began, and the part itself. */
 let loading = null;
 let winnerPart = null;
-/** A promise of the part that keeps the proof. */
+/** A promise of the part that keeps the proof, and of the one that plays the show. */
 let proof = null;
+let showPart = null;
 let shownView = null;
 let celebratedDraw = null;
 let hasLanded = false;
@@ -76,6 +79,13 @@ function show() {
   else winnerPart?.stop();
   if (view !== shownView) enter(view);
   shownView = view;
+  if (model.ticket && connection) followShow(view);
+}
+
+/** Hands the view to the part that plays the show, which loads once there is a number. */
+function followShow(view) {
+  showPart ??= import("./show.js").then(({ Show }) => new Show({ model, connection, show }));
+  showPart.then((part) => part.follow(view)).catch(() => {});
 }
 
 /** Title of the tab: a win shows among other tabs, until its owner has opened it. */

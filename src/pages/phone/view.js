@@ -139,7 +139,7 @@ function renderTicket({ ticket, wins, isStored }, t) {
   setText('my-wins', t('myWins', wins.all.length));
 }
 
-function renderNow({ state, ticket }, view, t) {
+function renderNow({ state, ticket, count }, view, t) {
   const { current, announced } = state;
   const prize = view === 'standby' || view === 'suspense' ? current : null;
   showImage('now-image', prize?.prize_image);
@@ -151,7 +151,7 @@ function renderNow({ state, ticket }, view, t) {
     setText('now-title', current.prize_name);
     setText('now-text', t('standbyText', current.winner_count));
   } else if (view === 'suspense') {
-    setText('now-title', t('suspenseTitle'));
+    setText('now-title', count ?? t('suspenseTitle'));
     setText('now-text', t('suspenseText'));
     more.hidden = false;
     setText('now-more', current.prize_name);

@@ -30,6 +30,8 @@ const RESTART_MAX_MS = 3_000;
 const REFUSALS_MAX = 2;
 const POLLING_MS = 120_000;
 const POLL_TIMEOUT_MS = 40_000;
+/** Longest time of an answer to a poll that sets the clock. */
+const QUICK_ANSWER_MS = 1_000;
 const PROBE_TIMEOUT_MS = 5_000;
 
 const RESTARTING = 1012;
@@ -70,6 +72,8 @@ class Connection {
     /** AbortController of the poll loop. */
     this.polling = null;
     this.isEnded = false;
+    /** What the last poll of a display or console answered from. */
+    this.revision = null;
     /** Sequence number and epoch of the last frame. */
     this.seen = { seq: null, epoch: null };
     this.heartbeat = setInterval(() => this.beat(), PING_MS / 2);
@@ -211,7 +215,8 @@ class Connection {
    */
   hold(frame) {
     const { type, show_at: showAt } = frame;
-    if (type === 'state_sync') this.release();
+    // The answer to a poll ends with one: it waits behind the announcement.
+    if (type === 'state_sync' && !this.polling) this.release();
     const isFirst = this.held.length === 0;
     const waitMs = type === 'winner_announced' ? this.clock.until(showAt, HOLD_MAX_MS) : 0;
     if (isFirst && waitMs === 0) {
@@ -235,7 +240,7 @@ class Connection {
       this.report('ended', { code });
       return;
     }
-    if (this.role === 'phone' && this.refusals >= REFUSALS_MAX) {
+    if (this.refusals >= REFUSALS_MAX) {
       this.poll();
       return;
     }
@@ -280,7 +285,9 @@ class Connection {
   }
 
   async pollOnce(loop) {
-    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${this.since()}`, {
+    const sentAt = performance.now();
+    const known = this.role === 'phone' ? '' : `&role=${this.role}${this.revision === null ? '' : `&revision=${this.revision}`}`;
+    const response = await fetch(`/api/luckydraw/state?event_id=${this.event}${this.since()}${known}`, {
       headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
       cache: 'no-store',
       signal: AbortSignal.any ? AbortSignal.any([loop.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]) : loop.signal,
@@ -292,8 +299,9 @@ class Connection {
       this.handleLoss(NO_SUCH_EVENT);
       return;
     }
-    if (!response.ok) throw new Error(String(response.status));
-    if (data.token_refused) {
+    const isRefused = response.status === 401 || data?.token_refused;
+    if (!response.ok && !isRefused) throw new Error(String(response.status));
+    if (isRefused) {
       this.stopPolling();
       clearTimeout(this.retry);
       this.handleLoss(BAD_TOKEN);
@@ -301,6 +309,10 @@ class Connection {
     }
     this.failures = 0;
     this.lastReceivedAt = Date.now();
+    this.revision = data.revision ?? null;
+    const receivedAt = performance.now();
+    // An answer that waited for a change says little about the clock.
+    if (receivedAt - sentAt < QUICK_ANSWER_MS) this.clock.add(sentAt, receivedAt, Date.parse(data.server_time));
     for (const frame of data.frames) this.receive(frame);
     this.receive(data.state_sync);
     this.report('polling');

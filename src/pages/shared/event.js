@@ -34,16 +34,12 @@ export function applyFrame(state, frame) {
       return { ...state, current: { ...drawIn(frame), status: 'standby' }, announced: null };
     case 'draw_started':
       return { ...state, current: { ...drawIn(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id, head: frame.head };
-    case 'outside_received': {
-      const { current } = state;
-      const isOurs = current?.draw_id === frame.draw_id;
-      return isOurs ? { ...state, current: { ...current, outside_value: frame.outside_value } } : state;
-    }
-    case 'outside_fallback': {
-      const { current } = state;
-      const isOurs = current?.draw_id === frame.draw_id;
-      return isOurs ? { ...state, current: { ...current, fallback: frame.fallback } } : state;
-    }
+    case 'outside_received':
+      return withCurrent(state, frame, { outside_value: frame.outside_value });
+    case 'show_planned':
+      return withCurrent(state, frame, { show_at: frame.show_at });
+    case 'outside_fallback':
+      return withCurrent(state, frame, { fallback: frame.fallback });
     case 'winner_revealed':
       return { ...state, current: { ...withHead(state, drawIn(frame)), status: 'revealed' } };
     case 'winner_announced':
@@ -70,6 +66,10 @@ export function applyFrame(state, frame) {
       return state;
   }
 }
+
+/** The state with a change of the current draw, if the frame is about it. */
+const withCurrent = (state, { draw_id: id }, change) =>
+  state.current?.draw_id === id ? { ...state, current: { ...state.current, ...change } } : state;
 
 /** The winners of a draw whose win is not voided. */
 export const validWinners = ({ winners, voided = [] }) => winners.filter((number) => !voided.includes(number));

@@ -33,9 +33,13 @@ export class JoinCode {
   }
 }
 
-/** The address of the QR code of an event, with its present code. */
-export function joinImage(event, code) {
+/**
+ * The address of the QR code of an event, with its present code. `address`: what it leads to, so that
+ * the image of another address is another one.
+ */
+export function joinImage(event, code, address) {
   const query = new URLSearchParams({ event_id: event, scheme: location.protocol.slice(0, -1) });
+  if (address) query.set('for', address);
   if (code) query.set('code', code);
   return `/api/luckydraw/join.svg?${query}`;
 }

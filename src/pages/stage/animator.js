@@ -65,7 +65,7 @@ export class Animator {
     }
     // The moment has come, or the host did not wait for it.
     if (name === 'announced' && current.isPlanned) this.finish(current);
-    if (current.isSettled) this.markVoided(draw.voided ?? []);
+    if (current.isSettled) this.mark(draw);
   }
 
   open(draw, participantCount) {
@@ -140,11 +140,13 @@ export class Animator {
     this.onSettled();
   }
 
-  /** Dims the numbers whose win was voided; they stay in place. */
-  markVoided(numbers) {
-    for (const number of numbers) {
-      const element = this.area.querySelector(`[data-winner="${number}"]`);
-      if (element) element.dataset.voided = '';
+  /** Dims the numbers whose win was voided; they stay in place. Turns those green who are here. */
+  mark({ voided = [], arrived = [] }) {
+    for (const [numbers, mark] of [[voided, 'voided'], [arrived, 'arrived']]) {
+      for (const number of numbers) {
+        const element = this.area.querySelector(`[data-winner="${number}"]`);
+        if (element) element.dataset[mark] = '';
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 // Lobby of the stage: the QR code to join, its short address, and the counts of people.
 
-import { call } from "../shared/api.js";
 import { byId, setShown, setText } from "../shared/dom.js";
+import { JoinAddress } from "../shared/join-address.js";
 import { JoinCode, joinImage } from "../shared/join-code.js";
 
 /** Longest title in the large type. */
@@ -10,28 +10,22 @@ const TITLE_CHARS_SHORT = 28;
 export class Lobby {
   constructor(event) {
     this.event = event;
-    this.hasAddress = false;
     this.joinCode = new JoinCode(() => this.showImage());
+    this.address = new JoinAddress(event, () => this.showImage());
   }
 
-  /** Fetches the address once; again after a failure, whenever the connection is back. */
-  async loadAddress() {
-    if (this.hasAddress) return;
-    this.hasAddress = true;
-    const query = `event_id=${this.event}&scheme=${location.protocol.slice(0, -1)}`;
-    try {
-      const { join_address: address } = await call('GET', `/join?${query}`);
-      // People type it into a phone, which adds the scheme itself.
-      setText('address', address.replace(/^https?:\/\//, ''));
-      this.showImage();
-    } catch {
-      this.hasAddress = false;
-    }
+  /** Asks for the address now, and from then on again and again: networks come and go. */
+  loadAddress() {
+    this.address.load();
   }
 
-  /** Shows the QR code, once the server was reached. */
+  /** Shows the address and its QR code, once the server was reached. */
   showImage() {
-    if (this.hasAddress) byId('code').src = joinImage(this.event, this.joinCode.code);
+    const { text, isReachable } = this.address;
+    if (text === null) return;
+    setText('address', text);
+    setShown('unreachable', !isReachable);
+    byId('code').src = joinImage(this.event, this.joinCode.code, text);
   }
 
   render(state, t) {

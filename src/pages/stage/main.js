@@ -6,6 +6,7 @@
 import { call } from "../shared/api.js";
 import { connect } from "../shared/connection.js";
 import { byId, digits, findEvent, setShown, setText, takeLinkToken } from "../shared/dom.js";
+import { Countdown } from "../shared/countdown.js";
 import { applyFrame, initialState, validWinners } from "../shared/event.js";
 import { translatePage } from "../shared/i18n.js";
 import * as storage from "../shared/storage.js";
@@ -22,24 +23,30 @@ import { renderStage, sceneOf } from "./view.js";
 /** Delay of the dot: a shorter outage needs none. */
 const DOT_AFTER_MS = 1_500;
 const CANCELLED_MS = 6_000;
-/** Time that the lobby page shows winners before it shows how to join again. */
-const LOBBY_WINNERS_MS = 90_000;
 /** Delay of a render that may wait. Not requestAnimationFrame: a hidden tab has no frames. */
 const RENDER_AFTER_MS = 50;
+/** Pitch of the countdown's last tick. */
+const TICK_STEP = 10;
 const BAD_TOKEN = 4401;
 const NO_SUCH_EVENT = 4404;
 const PHASES = { REGISTRATION_OPEN: 'open', REGISTRATION_CLOSED: 'drawing', EVENT_CLOSED: 'closed' };
+/**
+ * What this screen shows: draws and the winners between them, draws and how to join, how to join
+ * alone, winners alone, or draws alone over another picture.
+ */
+const SCREENS = ['main', 'lobby', 'entrance', 'winners', 'overlay'];
 const VIEWER = { role: 'phone', token: null, isDisplay: false };
 
 const model = {
   event: null,
   state: initialState,
-  /** /lottery/main shows the winners between draws, /lottery how to join. */
-  isMain: location.pathname.endsWith('/main'),
+  /** One of SCREENS: /lottery/main and /lottery are the first two, ?screen= names any. */
+  screen: ownScreen(),
   isDisplay: false,
   isGone: false,
   cancelledUntil: 0,
-  winnersUntil: 0,
+  /** The second that counts down before the winners, or null. */
+  count: null,
   /** The page of a list and the number of pages. */
   page: [1, 1],
 };
@@ -68,15 +75,21 @@ const animator = new Animator({
   onSettled: announceWinners,
   onPage: setPage,
 });
+const countdown = new Countdown({ until: (draw) => connection?.untilShown(draw) ?? 0, show: showSecond });
 wirePrizeImage();
 const controls = wireControls({ sound, turnPage: (by) => animator.turnPage(by), onCode: render });
 const report = new StageReport({
-  send: (message) => access.isDisplay && connection?.send(message),
-  describe: () => ({ page: model.isMain ? 'main' : 'lobby', isReducedMotion: isReducedMotion() }),
+  send: sendReport,
+  describe: () => ({ page: model.screen, isReducedMotion: isReducedMotion() }),
   onLead: (isLead) => sound.setMirror(!isLead),
   apply: applyOrders,
 });
 start();
+
+function ownScreen() {
+  const named = new URLSearchParams(location.search).get('screen');
+  return SCREENS.includes(named) ? named : location.pathname.endsWith('/main') ? 'main' : 'lobby';
+}
 
 async function start() {
   document.title = t('page');
@@ -129,13 +142,21 @@ function handleFrame(frame) {
   if (type === 'notice') applyNotice(frame.code);
   else if (type === 'stage_orders') return report.receive(frame);
   else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
-  else if (type === 'winner_announced') holdLobby();
+  else if (type === 'winner_arrived') noteArrival(frame);
   model.state = applyFrame(model.state, frame);
   followJoinCode(frame);
   if (type === 'state_sync') model.isGone = false;
   if (type === 'participant_joined' || type === 'connection_count') renderSoon();
   else render();
   if (type === 'state_sync' && animator.isSettled) completeDraw();
+}
+
+/** Notes that a winner is here: only a display is told. */
+function noteArrival({ draw_id: id, draw_number: number }) {
+  const { state } = model;
+  const withArrival = (draw) => (draw.draw_id === id ? { ...draw, arrived: [...(draw.arrived ?? []), number] } : draw);
+  model.state = { ...state, results: state.results.map(withArrival), announced: state.announced && withArrival(state.announced) };
+  sound.chime();
 }
 
 /** Shows the present code in the QR code; only a display is told. */
@@ -173,9 +194,16 @@ function handleStatus({ status, code }) {
   }
 }
 
+/** Sends the report of this stage; by a call where the network blocks sockets. */
+function sendReport(message) {
+  if (!access.isDisplay || !connection || connection.send(message) || !connection.polling) return;
+  const answer = call('POST', `/admin/${model.event}/stages`, { body: message, token: access.token });
+  answer.then((orders) => report.receive(orders)).catch(() => {});
+}
+
 /** Does what the console asks of this stage. */
 function applyOrders({ page, is_black: isBlack, is_muted: isMuted, shows_code: showsCode }) {
-  if (page) model.isMain = page === 'main';
+  if (SCREENS.includes(page)) model.screen = page;
   controls.set({ isBlack, isMuted, showsCode });
   render();
 }
@@ -184,15 +212,6 @@ function applyOrders({ page, is_black: isBlack, is_muted: isMuted, shows_code: s
 function showCancelled() {
   model.cancelledUntil = performance.now() + CANCELLED_MS;
   setTimeout(render, CANCELLED_MS + 50);
-}
-
-/**
- * Holds the lobby back for winners announced while it is open: who opens it later wants the QR
- * code.
- */
-function holdLobby() {
-  model.winnersUntil = performance.now() + LOBBY_WINNERS_MS;
-  if (!model.isMain) setTimeout(render, LOBBY_WINNERS_MS + 50);
 }
 
 /** The animation has settled; without a planned moment, the phones may learn the winners too. */
@@ -208,6 +227,18 @@ function announceWinners() {
 function completeDraw() {
   const { name, draw } = sceneOf(model);
   if (access.isDisplay && name === 'revealed' && !draw.show_at) connection?.send({ type: 'draw_complete', draw_id: draw.draw_id });
+}
+
+/** Shows a second of the countdown, which phones show as well. */
+function showSecond(second) {
+  model.count = second;
+  if (second === null) delete document.body.dataset.count;
+  else document.body.dataset.count = second;
+  if (second !== null) sound.tick(TICK_STEP - second);
+  // The render that follows the countdown may be under way.
+  queueMicrotask(render);
+  if (second === null || isReducedMotion()) return;
+  byId('caption').animate([{ transform: 'scale(1.7)', opacity: 0 }, { transform: 'none' }], { duration: 320, easing: 'ease-out' });
 }
 
 function setPage(page, pages) {
@@ -228,4 +259,6 @@ function renderSoon() {
 function render() {
   setShown('viewer', model.event !== null && !model.isGone && connection !== null && !model.isDisplay);
   renderStage(model, { animator, lobby, sound }, t);
+  const { name, draw } = sceneOf(model);
+  countdown.follow(name === 'revealed' && !animator.isSettled ? draw : null);
 }

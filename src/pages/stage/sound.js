@@ -100,6 +100,13 @@ export class Sound {
     this.play(1760, 0, 0.04, 0.12, 'square');
   }
 
+  /** Two notes: a winner is here. */
+  chime() {
+    if (!this.wake()) return;
+    this.play(1046.5, 0, 0.5, 0.25, 'triangle');
+    this.play(1568, 0.14, 0.8, 0.2, 'triangle');
+  }
+
   fanfare() {
     if (!this.wake()) return;
     for (const [hertz, start, seconds] of FANFARE) {

@@ -18,20 +18,23 @@ const { body } = document;
 
 /**
  * The scene of a state: { name, draw }. name: 'connecting' (no frame yet), 'lobby', 'standby',
- * 'running', 'revealed', 'announced', 'between' or 'over'.
+ * 'running', 'revealed', 'announced', 'between', 'over' or 'empty' (of an overlay without a draw).
  */
-export function sceneOf({ state, isMain }) {
+export function sceneOf({ state, screen }) {
   if (state.phase === null) return { name: 'connecting', draw: null };
+  if (screen === 'entrance' || screen === 'winners') return { name: state.phase === 'closed' ? 'over' : screen === 'winners' ? 'between' : 'lobby', draw: null };
   if (state.current) return { name: SCENE_OF_STATUS[state.current.status], draw: state.current };
   if (state.announced) return { name: 'announced', draw: state.announced };
   if (state.phase === 'closed') return { name: 'over', draw: null };
-  return { name: isMain && state.results.length > 0 ? 'between' : 'lobby', draw: null };
+  if (screen === 'overlay') return { name: 'empty', draw: null };
+  return { name: screen === 'main' && state.results.length > 0 ? 'between' : 'lobby', draw: null };
 }
 
 export function renderStage(model, { animator, lobby, sound }, t) {
-  const { state, isMain } = model;
+  const { state, screen } = model;
   const scene = sceneOf(model);
   const { draw } = scene;
+  body.dataset.screen = screen;
   body.dataset.mode = draw?.draw_mode ?? '';
   body.dataset.draw = draw?.draw_id ?? '';
   // The sections first: an animation measures itself in them.
@@ -48,19 +51,18 @@ export function renderStage(model, { animator, lobby, sound }, t) {
   renderProofCode(model, draw, name, animator.isSettled);
   if (name === 'between') renderBoard(earlierResults(state, null), t);
   renderNotice(name, t);
-  const showsStrip = isMain && (name === 'standby' || (name === 'announced' && draw.draw_mode !== 'list'));
+  const showsStrip = screen === 'main' && (name === 'standby' || (name === 'announced' && draw.draw_mode !== 'list'));
   renderStrip(showsStrip ? earlierResults(state, draw) : [], t);
   renderHint(model, sound, t);
 }
 
 /** Name of the visible scene. */
-function visibleScene({ state, isMain, isGone, cancelledUntil, winnersUntil }, { name }, { isSettled }) {
+function visibleScene({ state, isGone, cancelledUntil }, { name }, { isSettled }) {
   const now = performance.now();
   if (isGone) return state.phase === null ? 'none' : 'over';
   if (name === 'connecting') return name;
   if (now < cancelledUntil && QUIET_SCENES.includes(name)) return 'cancelled';
   if (body.dataset.code !== undefined && name !== 'running' && name !== 'revealed') return 'lobby';
-  if (!isMain && name === 'announced' && isSettled && now > winnersUntil) return 'lobby';
   // The animation runs to its end, whenever the announcement arrives.
   return name === 'announced' && !isSettled ? 'revealed' : name;
 }
@@ -84,7 +86,7 @@ function renderBar(state, name, t) {
   setText('bar-connected', state.connection_count.toLocaleString());
 }
 
-function renderDraw({ page }, draw, name, isSettled, t) {
+function renderDraw({ page, count }, draw, name, isSettled, t) {
   renderPrize(draw, t);
   setShown('kicker', name === 'standby');
   const captions = {
@@ -92,7 +94,7 @@ function renderDraw({ page }, draw, name, isSettled, t) {
     revealed: isSettled ? 'won' : 'revealing',
     announced: draw.redraw_of ? 'wonAgain' : 'won',
   };
-  setText('caption', t(captions[name] ?? 'ready'));
+  setText('caption', name === 'revealed' && count !== null ? count : t(captions[name] ?? 'ready'));
   setText('remark', name === 'running' ? lockText(draw, t) : isSettled ? remark(draw, name, page, t) : '');
 }
 

@@ -5,7 +5,7 @@ use crate::draw::proof::{DrandRound, Lock, OutsideRule, OutsideValue, Seed, Word
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
 };
-use crate::draw::{Prize, PrizeId, SessionId};
+use crate::draw::{Prize, PrizeId, SessionId, ShowLength};
 use std::sync::Arc;
 
 pub fn gala() -> EventId {
@@ -21,6 +21,7 @@ fn prize() -> Prize {
         quantity: 2,
         mode: Some(Mode::Network),
         winner_count: Some(2),
+        show_length: ShowLength::from_seconds(9),
         image: Some("/images/b.png".into()),
         repeat_winners: true,
         group: Some("staff".into()),
@@ -33,6 +34,7 @@ fn plain_prize() -> Prize {
         grade: None,
         mode: None,
         winner_count: None,
+        show_length: None,
         image: None,
         repeat_winners: false,
         group: None,
@@ -43,7 +45,8 @@ fn plain_prize() -> Prize {
 
 fn spec(mode: Mode) -> DrawSpec {
     let (prize_id, prize_image) = (Some(PrizeId(3)), Some("/images/b.png".into()));
-    DrawSpec { prize_id, prize_name: "자전거".into(), prize_rank: 1, prize_grade: None, prize_image, mode, winner_count: 2 }
+    let (prize_name, show_length) = ("자전거".into(), None);
+    DrawSpec { prize_id, prize_name, prize_rank: 1, prize_grade: None, prize_image, mode, winner_count: 2, show_length }
 }
 
 fn pool() -> Pool {
@@ -142,7 +145,7 @@ fn about_the_event() -> Vec<(Fact, &'static str)> {
         (Fact::EntryCodeRotates, "entry_code_rotates {}"),
         (
             Fact::PrizeAdded { prize: prize() },
-            r#"prize_added {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":"1등","quantity":2,"mode":"network","winner_count":2,"image":"/images/b.png","repeat_winners":true,"group":"staff","needs_address":true}}"#,
+            r#"prize_added {"prize":{"id":3,"name":"자전거 \"A\"","rank":1,"grade":"1등","quantity":2,"mode":"network","winner_count":2,"image":"/images/b.png","repeat_winners":true,"group":"staff","needs_address":true,"show_length":9}}"#,
         ),
         (
             Fact::PrizeChanged { prize: plain_prize() },

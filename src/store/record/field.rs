@@ -5,7 +5,7 @@
 //! this file.
 
 use crate::draw::proof::Words;
-use crate::draw::{DrawId, Entropy, Epoch, EventId, LinkId, Number, PrizeId, SessionId, Timestamp};
+use crate::draw::{DrawId, Entropy, Epoch, EventId, LinkId, Number, PrizeId, SessionId, ShowLength, Timestamp};
 use data_encoding::HEXLOWER;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, SerializeTuple, Serializer};
@@ -108,6 +108,16 @@ impl Field for Words {
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         Words::parse(&text).filter(|words| words.as_str() == text).ok_or_else(|| D::Error::custom("not an outside value"))
+    }
+}
+
+impl Field for ShowLength {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u32(self.seconds())
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::from_seconds(u32::deserialize(from)?).ok_or_else(|| D::Error::custom("not the length of a show"))
     }
 }
 

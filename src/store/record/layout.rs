@@ -9,7 +9,7 @@
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use crate::draw::proof::{DrandRound, Hash, Lock, OutsideRule, OutsideValue, Seed};
 use crate::draw::{
-    DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, Timestamp,
+    DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, ShowLength, Timestamp,
 };
 use crate::draw::{Prize, PrizeId, SessionId};
 use crate::store::record::field::{self, Field};
@@ -267,6 +267,9 @@ pub(super) struct PrizeLayout {
     group: Option<Arc<str>>,
     #[serde(default)]
     needs_address: bool,
+    // Older records have no length.
+    #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
+    show_length: Option<ShowLength>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -285,6 +288,9 @@ pub(super) struct DrawSpecLayout {
     #[serde(with = "field")]
     mode: Mode,
     winner_count: u32,
+    // Older records have no length.
+    #[serde(with = "field", default, skip_serializing_if = "Option::is_none")]
+    show_length: Option<ShowLength>,
 }
 
 #[derive(Serialize, Deserialize)]

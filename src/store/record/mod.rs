@@ -311,6 +311,7 @@ mod tests {
                 prize_image: (self.any() > 1).then(|| self.text().into()),
                 mode: Mode::List,
                 winner_count: self.any(),
+                show_length: (self.any() > 1).then(|| crate::draw::ShowLength::from_seconds(9)).flatten(),
             };
             let ranges = (0..self.number() % 5).map(|_| (self.any(), self.any())).collect();
             let weights = (0..self.number() % 5).map(|_| (self.any(), self.any() as u16)).collect();

@@ -8,7 +8,8 @@ use crate::draw::command::{Redraw, WinSelector};
 use crate::draw::fact::VoidReason;
 use crate::draw::prize::PrizeVersion;
 use crate::draw::proof::Words;
-use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId};
+use crate::draw::{DrawId, DrawRequest, Mode, Number, Prize, PrizeId, ShowLength};
+use crate::wire::message::StageReport;
 use data_encoding::HEXLOWER;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub struct DrawReference {
 pub struct StageChange {
     /// True: this stage leads, and no other.
     pub is_lead: Option<bool>,
-    /// The page: `main` or `lobby`.
+    /// The page, one of [`StageReport::PAGES`].
     pub page: Option<String>,
     /// A black screen.
     pub is_black: Option<bool>,
@@ -88,8 +89,8 @@ impl StageChange {
     /// # Errors
     /// For another name.
     pub fn check(&self) -> Result<(), Invalid> {
-        let is_page = self.page.as_deref().is_none_or(|page| ["main", "lobby"].contains(&page));
-        if is_page { Ok(()) } else { Err(Invalid::field("page", "must be one of main, lobby")) }
+        let is_page = self.page.as_deref().is_none_or(|page| StageReport::PAGES.contains(&page));
+        if is_page { Ok(()) } else { Err(Invalid::field("page", one_of(StageReport::PAGES))) }
     }
 }
 
@@ -163,6 +164,8 @@ pub struct PrizeBody {
     pub draw_mode: Option<String>,
     /// The winners per draw.
     pub winner_count: Option<u32>,
+    /// Seconds of the show.
+    pub show_seconds: Option<u32>,
     /// The path of the image.
     pub prize_image: Option<String>,
     /// Winners of other prizes can win this one too.
@@ -312,6 +315,7 @@ impl PrizeBody {
             quantity,
             mode,
             winner_count,
+            show_length: self.show_seconds.map(show_length).transpose()?,
             image: image(self.prize_image)?,
             repeat_winners: self.repeat_winners,
             group: optional("group", self.group)?,
@@ -358,6 +362,14 @@ fn is_image_address(path: &str) -> bool {
 
 fn is_data_url(image: &str) -> bool {
     image.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+}
+
+fn show_length(seconds: u32) -> Result<ShowLength, Invalid> {
+    let refused = || {
+        let lengths = ShowLength::SECONDS.map(|seconds| seconds.to_string());
+        Invalid::field("show_seconds", one_of(lengths.each_ref().map(String::as_str)))
+    };
+    ShowLength::from_seconds(seconds).ok_or_else(refused)
 }
 
 fn mode(name: Option<String>) -> Result<Option<Mode>, Invalid> {
@@ -424,6 +436,9 @@ mod tests {
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":5,"draw_mode":"card","winner_count":6}"#).is_err());
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":0}"#).is_err());
         assert!(prize(r#"{"prize_name":"TV","prize_rank":1,"quantity":500,"winner_count":500}"#).is_ok());
+        let length = |seconds| prize(&format!(r#"{{"prize_name":"TV","prize_rank":1,"quantity":5,"show_seconds":{seconds}}}"#));
+        assert_eq!(length(9).unwrap().show_length, ShowLength::from_seconds(9));
+        assert_eq!(length(10).unwrap_err().to_string(), "show_seconds: must be one of 2, 5, 9, 15");
     }
 
     #[test]

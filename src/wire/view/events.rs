@@ -64,8 +64,10 @@ pub struct Figures {
     pub draw_count: usize,
     /// Open sockets.
     pub connection_count: u32,
-    /// Open sockets by role.
+    /// Open sockets by role. Who only watches has a phone's socket too.
     pub connections: ConnectionsByRole,
+    /// Numbers that have an open socket. The tabs of one phone count once.
+    pub phones_connected: usize,
     /// Sockets whose outbox holds frames.
     pub behind: u32,
     /// Sockets closed for being too slow.
@@ -74,6 +76,8 @@ pub struct Figures {
     pub display_alive: bool,
     /// The delivery of the latest announcement.
     pub delivery: Option<DeliveryView>,
+    /// The moment at which phones showed the winners of the latest planned show.
+    pub spread: Option<SpreadView>,
     /// Registrations of the last minute.
     pub registrations: RegistrationsView,
     /// The server's figures.
@@ -157,6 +161,21 @@ pub struct DeliveryView {
     pub slowest_us: u64,
     /// The same in milliseconds.
     pub slowest_ms: f64,
+}
+
+/// The moments at which phones showed the winners of a planned show, as a sample of them says.
+#[derive(Serialize)]
+pub struct SpreadView {
+    /// The draw.
+    pub draw_id: u32,
+    /// Phones that reported.
+    pub phones: usize,
+    /// Milliseconds from the planned moment until half of them had turned.
+    pub late_ms_p50: i32,
+    /// Milliseconds between the first and the third quarter.
+    pub middle_ms: i32,
+    /// Milliseconds between the first and the last.
+    pub whole_ms: i32,
 }
 
 /// A line of the audit trail.

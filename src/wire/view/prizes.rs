@@ -5,7 +5,7 @@
 
 use super::json;
 use crate::draw::event::Audience;
-use crate::draw::{Event, Prize, PrizeId};
+use crate::draw::{Event, Prize, PrizeId, ShowLength};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
@@ -20,10 +20,14 @@ pub struct PrizeView<'a> {
     remaining: u32,
     draw_mode: Option<&'static str>,
     winner_count: Option<u32>,
+    show_seconds: Option<u32>,
     prize_image: Option<&'a str>,
     repeat_winners: bool,
     group: Option<&'a str>,
     needs_address: bool,
+    /// The numbers that can win it now, on a console's list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    can_win: Option<u32>,
     /// Version of its content, which a change names as its base.
     version: String,
 }
@@ -40,7 +44,10 @@ pub fn list(event: &Event) -> String {
         prizes: Vec<PrizeView<'a>>,
         total_count: usize,
     }
-    let prizes = prizes(event, Audience::Operators);
+    let mut prizes = prizes(event, Audience::Operators);
+    for (view, can_win) in prizes.iter_mut().zip(event.eligible_counts()) {
+        view.can_win = Some(can_win);
+    }
     json(&List { total_count: prizes.len(), prizes })
 }
 
@@ -141,6 +148,7 @@ pub fn import<'a>(import: ImportView<'_>, prizes: impl Iterator<Item = (u64, &'a
         quantity: u32,
         draw_mode: Option<&'static str>,
         winner_count: Option<u32>,
+        show_seconds: Option<u32>,
         repeat_winners: bool,
         needs_address: bool,
         group: Option<&'a str>,
@@ -153,6 +161,7 @@ pub fn import<'a>(import: ImportView<'_>, prizes: impl Iterator<Item = (u64, &'a
         quantity: prize.quantity,
         draw_mode: prize.mode.map(|mode| mode.name()),
         winner_count: prize.winner_count,
+        show_seconds: prize.show_length.map(ShowLength::seconds),
         repeat_winners: prize.repeat_winners,
         needs_address: prize.needs_address,
         group: prize.group.as_deref(),
@@ -182,10 +191,12 @@ fn view<'a>(event: &Event, prize: &'a Prize, audience: Audience) -> PrizeView<'a
         remaining: event.remaining(prize, audience),
         draw_mode: prize.mode.map(|mode| mode.name()),
         winner_count: prize.winner_count,
+        show_seconds: prize.show_length.map(ShowLength::seconds),
         prize_image: prize.image.as_deref(),
         repeat_winners: prize.repeat_winners,
         group: prize.group.as_deref(),
         needs_address: prize.needs_address,
+        can_win: None,
         version: HEXLOWER.encode(&prize.version().0),
     }
 }

@@ -13,7 +13,7 @@ pub struct StageOrders {
     pub revision: u32,
     /// This stage leads: it plays the sound.
     pub is_lead: bool,
-    /// The page: `main` or `lobby`.
+    /// The page, one of [`StageReport::PAGES`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
     /// A black screen.

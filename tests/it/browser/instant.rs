@@ -2,10 +2,10 @@
 //! second screen ends the suspense.
 
 use super::chromium::{Browser, Page, Screen};
-use super::people::open_console;
+use super::people::{ENTER, open_console};
 use crate::event_steps::EVENT;
-use crate::faulty_proxy::Acceptor;
-use crate::test_server::TestServer;
+use crate::faulty_proxy::{Acceptor, Fault, faulty_proxy};
+use crate::test_server::{ADMIN_TOKEN, TestServer};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,9 +26,9 @@ const MEDIAN_MS_MAX: f64 = 1_000.0;
 /// Notes when the body's state and settling change, by the page's own clock.
 const NOTE_TURNS: &str = "self.turns = [];
     new MutationObserver(() => {
-        const { state, settled, draw } = document.body.dataset;
-        self.turns.push({ state, settled, draw, at: performance.timeOrigin + performance.now() });
-    }).observe(document, { attributes: true, subtree: true, attributeFilter: ['data-state', 'data-settled'] });";
+        const { state, settled, draw, count, rolling, moment } = document.body.dataset;
+        self.turns.push({ state, settled, draw, count, rolling, moment, at: performance.timeOrigin + performance.now() });
+    }).observe(document, { attributes: true, subtree: true, attributeFilter: ['data-state', 'data-settled', 'data-count', 'data-rolling', 'data-moment'] });";
 
 /// A proxy whose bytes take `delay_ms` each way.
 async fn slow_network(server: SocketAddr, delay_ms: u64) -> Acceptor {
@@ -83,6 +83,14 @@ fn sorted(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
+/// Opens the console, and makes a link to a stage there.
+async fn open_console_with_stage_link<'b>(browser: &'b Browser, server: &TestServer) -> (Page<'b>, String) {
+    let host = open_console(browser, server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.open_tab("links").await;
+    let stage_link = host.make_link("display").await;
+    (host, stage_link)
+}
+
 #[tokio::test]
 async fn phones_behind_slow_networks_and_the_stage_show_the_winners_at_one_instant() {
     let server = TestServer::start().await;
@@ -94,9 +102,7 @@ async fn phones_behind_slow_networks_and_the_stage_show_the_winners_at_one_insta
     // So that there are people left for each draw.
     server.register_many(draws as u64).await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let stage = open_noted(&browser, Screen::Projector, &stage_link).await;
     stage.until_state("lobby").await;
     host.open_tab("show").await;
@@ -147,14 +153,140 @@ async fn phones_behind_slow_networks_and_the_stage_show_the_winners_at_one_insta
 }
 
 #[tokio::test]
+async fn the_last_seconds_count_down_on_the_stage_and_every_phone() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let prize = json!({"prize_name": "자전거", "prize_rank": 1, "quantity": 1, "show_seconds": 5});
+    server.admin_post("prizes", &prize).await.expect_data(201);
+    let browser = Browser::start().await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.open_tab("links").await;
+    host.until("!document.querySelector('#unreachable').hidden").await;
+    let stage_link = host.make_link("display").await;
+    let stage = open_noted(&browser, Screen::Projector, &stage_link).await;
+    stage.until_state("lobby").await;
+    stage.until_text("#unreachable", "이 컴퓨터에서만").await;
+    let mut phones = Vec::new();
+    for _ in 0..2 {
+        let phone = open_noted(&browser, Screen::Phone, &server.page(&format!("/lottery/waiting?event={EVENT}"))).await;
+        phone.join().await;
+        phones.push(phone);
+    }
+    host.open_tab("show").await;
+    host.until("document.querySelector('#stages [data-lead=true]') !== null").await;
+    for step in ["standby", "start"] {
+        host.press_step(step).await;
+    }
+    for phone in &phones {
+        phone.until("document.querySelectorAll('#roll .strip').length === 3").await;
+    }
+    host.press_step("reveal").await;
+    stage.until("document.body.dataset.settled === 'true'").await;
+    let mut ends = Vec::new();
+    for phone in &phones {
+        phone.until("['won', 'lost'].includes(document.body.dataset.state) && document.body.dataset.moment !== undefined").await;
+        assert!(
+            phone.run("return document.querySelector('#roll') === null", vec![]).await == true,
+            "the roll ends at the moment"
+        );
+        ends.push(phone.state().await);
+    }
+    ends.sort();
+    assert_eq!(ends, ["lost", "won"]);
+    // A busy machine may render late; a second is then not shown at all, and never out of order.
+    let seconds =
+        "return self.turns.map((turn) => turn.count).filter((count, at, all) => count && count !== all[at - 1]).join('')";
+    for page in phones.iter().chain([&stage]) {
+        let counted = page.run(seconds, vec![]).await;
+        assert!(["321", "21", "32", "31"].contains(&counted.as_str().unwrap()), "{counted}");
+    }
+    // The console shows what the phones report of the moment.
+    host.until_text("#delivery", "휴대폰 2대가").await;
+    let winner = phones.iter().zip(&ends).next().unwrap().0;
+    let winner = if winner.state().await == "won" { winner } else { &phones[1] };
+    winner.click("#won-here").await;
+    stage.until("document.querySelector('#animation [data-arrived]') !== null").await;
+    host.until("document.querySelector('.seat[data-arrived]') !== null").await;
+    stage.refresh().await;
+    stage.until("document.querySelector('#animation [data-arrived]') !== null").await;
+    browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
+async fn where_sockets_are_blocked_console_and_stage_poll() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.add_prize("자전거").await;
+    let proxy = faulty_proxy(server.address, Fault::RefuseEvery(1)).await;
+    let blocked = |path: &str| format!("http://{}{path}", proxy.address);
+    let phone_number = server.register(1).await.number;
+    let browser = Browser::start().await;
+    let host = browser.open(Screen::Desktop, &blocked(&format!("/lottery/admin?event={EVENT}"))).await;
+    host.fill("#login-token", ADMIN_TOKEN).await;
+    host.press(ENTER).await;
+    host.until("document.querySelector('#connection').dataset.connection === 'polling'").await;
+    let link = server.admin_post("links", &json!({"role": "display"})).await.expect_data(201);
+    let stage = browser.open(Screen::Projector, &blocked(link["path"].as_str().unwrap())).await;
+    stage.until("document.body.dataset.connection === 'polling' && document.body.dataset.role === 'stage'").await;
+    host.open_tab("show").await;
+    host.until("document.querySelector('#stages [data-lead=true]') !== null").await;
+    host.click("#stages [data-action=black]").await;
+    stage.until("document.body.dataset.black !== undefined").await;
+    host.click("#stages [data-action=black][aria-pressed=true]").await;
+    stage.until("document.body.dataset.black === undefined").await;
+    host.until("document.querySelector('#stages [data-action=black][aria-pressed=false]') !== null").await;
+    for step in ["standby", "start", "reveal"] {
+        host.press_step(step).await;
+    }
+    stage.until(&format!("document.querySelector('#animation [data-winner=\"{phone_number}\"]') !== null")).await;
+    stage.until_state("announced").await;
+    host.until("document.querySelector('.current-draw').dataset.status === 'announced'").await;
+    browser.assert_no_errors(&["WebSocket connection to"]).await;
+}
+
+#[tokio::test]
+async fn each_screen_has_its_own_part_of_the_show() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register_many(3).await;
+    server.add_prize("자전거").await;
+    let browser = Browser::start().await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
+    let lead = browser.open(Screen::Projector, &stage_link).await;
+    lead.until_state("lobby").await;
+    host.open_tab("show").await;
+    host.until("document.querySelector('#stages [data-lead=true]') !== null").await;
+    let other = browser.open(Screen::Projector, &stage_link).await;
+    let choose = async |screen: &str| {
+        host.choose("#stages [data-lead=false] [data-action=page]", screen).await;
+        other.until(&format!("document.body.dataset.screen === '{screen}'")).await;
+    };
+    host.until("document.querySelectorAll('#stages li').length === 2").await;
+    choose("overlay").await;
+    other.until_state("empty").await;
+    host.press_step("standby").await;
+    other.until_state("standby").await;
+    choose("entrance").await;
+    other.until_state("lobby").await;
+    lead.until_state("standby").await;
+    choose("winners").await;
+    other.until_state("between").await;
+    for step in ["start", "reveal"] {
+        host.press_step(step).await;
+    }
+    lead.until_state("announced").await;
+    other.until("document.querySelector('#board [data-winner]') !== null").await;
+    assert_eq!(other.state().await, "between");
+    browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
 async fn a_second_screen_does_not_end_the_suspense() {
     let server = TestServer::start().await;
     server.open_event().await;
     server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let stage = browser.open(Screen::Projector, &stage_link).await;
     stage.until_state("lobby").await;
     let phone = browser.open(Screen::Phone, &server.page(&format!("/lottery/waiting?event={EVENT}"))).await;
@@ -186,9 +318,7 @@ async fn a_host_steers_every_stage_and_announces_early_only_by_holding() {
     server.register_many(3).await;
     server.add_prize("자전거").await;
     let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("links").await;
-    let stage_link = host.make_link("display").await;
+    let (host, stage_link) = open_console_with_stage_link(&browser, &server).await;
     let stages = [browser.open(Screen::Projector, &stage_link).await, browser.open(Screen::Projector, &stage_link).await];
     for stage in &stages {
         stage.until_state("lobby").await;

@@ -185,3 +185,74 @@ async fn a_phone_without_cookies_and_storage_still_gets_a_number() {
     phone.until_state("won").await;
     browser.assert_no_errors(&[]).await;
 }
+
+#[tokio::test]
+async fn a_browser_that_is_too_old_is_told_so_on_every_page() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let browser = Browser::start().await;
+    for path in [&format!("/j/{EVENT}"), "/lottery", "/lottery/admin", "/lottery/staff", "/lottery/verify"] {
+        let page = browser.open_blank(Screen::Phone).await;
+        page.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": "delete Array.prototype.at"})).await;
+        page.go(&server.page(path)).await;
+        page.until_text("#old-browser", "너무 오래되어").await;
+        let page = browser.open(Screen::Phone, &server.page(path)).await;
+        page.until("document.readyState === 'complete'").await;
+        assert_eq!(page.run("return document.querySelector('#old-browser')", vec![]).await, Value::Null, "{path} opens here");
+        // The browser reports a module that it cannot read so.
+        let unread = "dispatchEvent(new ErrorEvent('error', { message: \"Uncaught SyntaxError: Unexpected token '?'\" }))";
+        page.run(unread, vec![]).await;
+        page.until_text("#old-browser", "too old").await;
+    }
+}
+
+#[tokio::test]
+async fn a_phone_without_a_wake_lock_plays_a_silent_picture_or_says_that_it_may_sleep() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let browser = Browser::start().await;
+    for (refuses, shown) in
+        [("", "#awake"), ("HTMLMediaElement.prototype.play = () => Promise.reject(new Error('no'));", "#may-sleep")]
+    {
+        let phone = browser.open_blank(Screen::Phone).await;
+        let source = format!("delete Navigator.prototype.wakeLock; {refuses}");
+        phone.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": source})).await;
+        phone.go(&server.page(&format!("/j/{EVENT}"))).await;
+        phone.join().await;
+        phone.click("#ticket-foot").await;
+        phone.until(&format!("document.querySelector('{shown}') !== null")).await;
+        if refuses.is_empty() {
+            phone.until("!document.querySelector('#awake').paused && document.querySelector('#awake').currentTime > 0").await;
+            assert_eq!(phone.run("return document.querySelector('#may-sleep')", vec![]).await, Value::Null);
+        }
+    }
+    browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
+async fn a_waiting_phone_shows_the_prizes_that_are_left_and_the_people() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    for (name, quantity) in [("자전거", 1), ("커피", 3)] {
+        let listed = json!({"prize_name": name, "prize_rank": 1, "quantity": quantity});
+        server.admin_post("prizes", &listed).await.expect_data(201);
+    }
+    server.register_many(2).await;
+    let browser = Browser::start().await;
+    let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
+    phone.join().await;
+    phone.until_text("#prizes summary", "남은 경품 4개 · 참가자 3명").await;
+    phone.click("#prizes summary").await;
+    phone.until_text("#prizes ul", "커피").await;
+    let display = server.display().await;
+    server.whole_draw(&json!({"prize_name": "커피", "prize_rank": 1, "draw_mode": "slot", "winner_count": 1})).await;
+    phone.until("['won', 'lost'].includes(document.body.dataset.state)").await;
+    if phone.state().await == "won" {
+        phone.click("#won-next").await;
+        phone.go(&server.page(&format!("/j/{EVENT}"))).await;
+    } else {
+        phone.until_text("#prizes summary", "남은 경품 3개").await;
+    }
+    drop(display);
+    browser.assert_no_errors(&[]).await;
+}

@@ -160,6 +160,7 @@ fn listed(name: &str, quantity: u32, repeat_winners: bool) -> Prize {
         quantity,
         mode: None,
         winner_count: None,
+        show_length: None,
         image: None,
         repeat_winners,
         group: None,

@@ -39,6 +39,12 @@ pub fn number(count: impl TryInto<u64>) -> f64 {
     count.try_into().unwrap_or(u64::MAX) as f64
 }
 
+/// A figure without its fraction, and 0 for one below.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures of a run fit, and none is negative")]
+pub fn whole(figure: f64) -> usize {
+    figure.max(0.0) as usize
+}
+
 /// Microseconds in milliseconds.
 pub fn ms(us: u64) -> f64 {
     number(us) / 1_000.0

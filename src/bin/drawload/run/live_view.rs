@@ -5,8 +5,8 @@
 //! bounded part of the ledger is read, once per second.
 
 use crate::measure::delivery_ledger::Announcement;
-use crate::measure::number;
 use crate::measure::recorder::Recorder;
+use crate::measure::{number, whole};
 use crate::scenario::Scenario;
 use std::time::Duration;
 
@@ -76,13 +76,6 @@ fn clock_time(length: Duration) -> String {
     let seconds = length.as_secs();
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
-/// A share of a few cells, in whole cells.
-fn whole(cells: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some tens, and not negative")]
-    let cells = cells.max(0.0) as usize;
-    cells
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! A run that did not pass, or not in real time, must never give one.
 
 use crate::measure::process::vcpus;
-use crate::measure::{mib, number};
+use crate::measure::{mib, number, whole};
 use crate::verdict::criteria::Verdict;
 use crate::verdict::outcome::Outcome;
 use serde::Serialize;
@@ -196,7 +196,7 @@ impl Instance {
     /// Every scenario has to fit.
     fn fit(&self, observed: &[Observed], people: usize) -> InstanceFit {
         let most = number(people) * EXTRAPOLATION_MAX;
-        let least = |of: &dyn Fn(&Observed) -> f64| whole(observed.iter().map(of).fold(most, f64::min));
+        let least = |of: &dyn Fn(&Observed) -> f64| whole(observed.iter().map(of).fold(most, f64::min)) as u64;
         let by_memory = least(&|seen| {
             let free_kib = (f64::from(self.memory_mb) - SYSTEM_MB - seen.cost.empty_mb) * 1_024.0;
             free_kib / (seen.cost.kib_per_person + KERNEL_KIB)
@@ -209,7 +209,7 @@ impl Instance {
         let by_burst = least(&|seen| self.people_by_burst(seen, most));
         let people = by_memory.min(by_cpu).min(by_burst);
         let limit = match people {
-            _ if people >= whole(most) => Limit::Extrapolation,
+            _ if people >= whole(most) as u64 => Limit::Extrapolation,
             _ if people == by_memory => Limit::Memory,
             _ if people == by_burst => Limit::Burst,
             _ => Limit::Cpu,
@@ -245,13 +245,6 @@ fn kib_per_socket(outcome: &Outcome, sockets: u64) -> Option<f64> {
     let before = outcome.samples[..first].last()?.server?;
     let with = outcome.samples.iter().find(|sample| sample.sockets == sockets)?.server?;
     Some(((mib(with.rss) - mib(before.rss)) * 1_024.0 / number(sockets)).max(0.0))
-}
-
-/// Whole people.
-fn whole(people: f64) -> u64 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most ten times the people of a run")]
-    let people = people.max(0.0) as u64;
-    people
 }
 
 #[cfg(test)]

@@ -71,7 +71,8 @@ impl<'a> Automaton<'a> {
                 "draw_started" => self.hear_prize(*seq, frame, body, Step::Start),
                 "winner_announced" => self.hear_result(*seq, frame, body, Step::Reveal),
                 "draw_complete" => self.hear_result(*seq, frame, body, Step::Complete),
-                "notice" => {}
+                // The end of a show tells of no winner.
+                "notice" | "show_planned" => {}
                 other => self.findings.add("draws.order", [format!("nobody asked for seq {seq}, a {other}")]),
             }
         }
