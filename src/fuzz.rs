@@ -8,7 +8,7 @@
 //! run for so many seconds instead of its usual rounds (`scripts/audit`), `LUCKYDRAW_FUZZ_SEED`
 //! repeats a run.
 
-use crate::base::digest::sha256;
+use crate::base::sha256;
 use data_encoding::HEXLOWER;
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

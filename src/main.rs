@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 
 /// Checks the liveness of the running server.
 fn run_healthcheck(config: &Config, arguments: &HealthcheckArguments) -> ExitCode {
-    let result = healthcheck::run(config, arguments).map(|status_line| format!("{status_line}\n"));
+    let result = healthcheck::run(config, arguments).map(|status| format!("{status}\n"));
     report(result)
 }
 

@@ -407,6 +407,7 @@ firewall_note() {
 next_note() {
     [ -x "$(program)" ] && has_systemd || return 0
     host=${DOMAIN:-$(hostname -I 2>/dev/null | cut -d' ' -f1)}
+    host=${host:-localhost}
     if speaks_tls; then url=https://$host; elif [ "$PORT" = 80 ]; then url=http://$host; else url=http://$host:$PORT; fi
     say "the console: $url/lottery/admin; its token: cat $TOKEN"
 }

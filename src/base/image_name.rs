@@ -4,7 +4,7 @@
 //! exported as an image. So a file in the folder of images is found by this type alone, which holds
 //! nothing but a hash and an ending.
 
-use crate::base::digest::sha256;
+use crate::base::sha256;
 use data_encoding::HEXLOWER;
 use std::fmt;
 

@@ -51,7 +51,7 @@ pub struct Limits {
     pub drain_max: Duration,
     /// The requested size of a socket's send buffer. Linux doubles it for its own bookkeeping, and
     /// checks whether it is full only before it starts another segment buffer of some 47 KB. With
-    /// 12 KiB a peer that never reads pins 52 KiB, with 24 KiB 100 KiB, with the system's default
+    /// 12 KiB, a peer that never reads pins 52 KiB, with 24 KiB 100 KiB, with the system's default
     /// 3.9 MB. Even the largest announcement, some 4 KB, and a usual `state_sync` fit into one
     /// write.
     pub send_buffer_bytes: usize,

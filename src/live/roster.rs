@@ -143,7 +143,8 @@ impl Roster {
     }
 
     /// Takes from `key` a number that will never be given again, such as that of a removed
-    /// participant: `key` claims anew. Returns whether `key` had it; one of many threads hears so.
+    /// participant: `key` claims anew. Returns whether `key` had it; one of many threads gets
+    /// `true`.
     pub fn forget(&self, key: &[u8; 32], number: u32) -> bool {
         let key = Key::of(key);
         self.tables().any(|table| table.forget(&key, number))

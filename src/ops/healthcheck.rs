@@ -9,12 +9,16 @@ use crate::base::address::{BindAddress, Scheme};
 use crate::base::http_client::{Request, Url};
 use crate::ops::config::Config;
 use crate::ops::config::arguments::HealthcheckArguments;
+use hyper::StatusCode;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// Time for the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The longest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Reasons for which a server counts as not healthy.
 #[expect(missing_docs, reason = "the messages say what failed")]
@@ -30,12 +34,12 @@ pub enum HealthcheckError {
     OnlyTls,
     #[error("no answer at {address}")]
     NoAnswer { address: BindAddress, source: io::Error },
-    #[error("{address} answers {status_line:?}")]
-    WrongStatus { address: BindAddress, status_line: String },
+    #[error("{address} answers {status}")]
+    WrongStatus { address: BindAddress, status: StatusCode },
 }
 
-/// Asks the server of these settings, or the one at the arguments' URL, and returns its status
-/// line.
+/// Asks the server of these settings, or the one at the arguments' URL, and returns its
+/// status.
 ///
 /// # Errors
 /// When it does not answer 200 in time.
@@ -69,9 +73,9 @@ pub fn ask_at(address: &BindAddress, path: &str) -> Result<String, HealthcheckEr
 
 fn ask(url: &Url) -> Result<String, HealthcheckError> {
     let address = url.address.clone();
-    match Request::get(url, Instant::now() + TIMEOUT).send() {
-        Ok(response) if response.status == 200 => Ok(response.status_line),
-        Ok(response) => Err(HealthcheckError::WrongStatus { address, status_line: response.status_line }),
+    match Request::get(url, Instant::now() + TIMEOUT).send(ANSWER_BYTES_MAX).map(|response| response.status) {
+        Ok(StatusCode::OK) => Ok(StatusCode::OK.to_string()),
+        Ok(status) => Err(HealthcheckError::WrongStatus { address, status }),
         Err(source) => Err(HealthcheckError::NoAnswer { address, source }),
     }
 }
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn only_the_status_200_is_healthy() {
-        assert_eq!(check(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), "HTTP/1.1 200 OK");
+        assert_eq!(check(b"HTTP/1.1 200 OK\r\n\r\n").unwrap(), "200 OK");
         assert!(matches!(check(b"HTTP/1.1 503 Busy\r\n\r\n"), Err(HealthcheckError::WrongStatus { .. })));
         assert!(matches!(check(b""), Err(HealthcheckError::NoAnswer { .. })));
     }

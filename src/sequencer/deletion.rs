@@ -44,7 +44,7 @@ struct Deletion {
     cause: DeletionCause,
 }
 
-/// Why an event is deleted, and who hears of it.
+/// Why an event is deleted, and who is told.
 pub(super) enum DeletionCause {
     /// Its age: it is not deleted while any socket is connected.
     Expired,

@@ -7,7 +7,7 @@
 //! another maker must never be adopted, and none must ever be logged. An imported event goes on
 //! under the key that came with it, so that its phones notice nothing.
 
-use crate::base::digest::sha256;
+use crate::base::sha256;
 use crate::draw::{DrawId, Event, EventId, Link, LinkId, LinkRole, Number, Registration, SessionId, Timestamp};
 use crate::store::keys::Keys;
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};

@@ -22,7 +22,7 @@ const STEPS: &str = r#"
         echo "$1|$health|$number|$kept|$(cksum 2>/dev/null </etc/luckydraw/admin-token)"
     }
     dpkg -i /run/1.0.deb >/run/said 2>&1; state installed
-    grep -q 'the console: http://.*/lottery/admin' /run/said && grep -q 'cat /etc/luckydraw/admin-token' /run/said && echo "it says where"
+    grep -q 'the console: http://[^/][^/]*/lottery/admin' /run/said && grep -q 'cat /etc/luckydraw/admin-token' /run/said && echo "it says where"
     echo LUCKYDRAW_PII_DAYS=7 >>/etc/luckydraw/luckydraw.env
     dpkg --force-confold -i /run/1.1.deb >/dev/null 2>&1; state upgraded
     sh /usr/share/luckydraw/launch.sh --port 81 >/run/said 2>&1 || cat /run/said

@@ -463,7 +463,7 @@ mod tests {
         let (standing, revoked) = (link(1), link(2));
         let made = |id, revoked_at| Link { id: LinkId(id), role: LinkRole::Display, made_at: Timestamp(0), revoked_at };
         let links = Arc::new(vec![made(1, None), made(2, Some(Timestamp(1)))]);
-        // The reactor hears of neither: it goes by the room's latest snapshot.
+        // Neither is published to the reactor: it reads the room's latest snapshot.
         drop(test.next_publication("links", |snapshot| snapshot.event.links = links, |_| {}));
         test.greeted(standing);
         assert_eq!(test.join(revoked).until_closed(), (vec![], 4401));

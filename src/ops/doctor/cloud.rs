@@ -5,6 +5,7 @@
 
 use crate::base::address::{BindAddress, Scheme};
 use crate::base::http_client::{Request, Url};
+use hyper::Method;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -29,19 +30,18 @@ pub fn public_address() -> Option<IpAddr> {
 }
 
 fn fetch_address(service: SocketAddr) -> io::Result<Option<IpAddr>> {
-    let token = fetch(service, "PUT", "/latest/api/token", ("X-aws-ec2-metadata-token-ttl-seconds", "60"))?;
-    let address = fetch(service, "GET", "/latest/meta-data/public-ipv4", ("X-aws-ec2-metadata-token", token.trim()))?;
+    let token = fetch(service, Method::PUT, "/latest/api/token", ("X-aws-ec2-metadata-token-ttl-seconds", "60"))?;
+    let address = fetch(service, Method::GET, "/latest/meta-data/public-ipv4", ("X-aws-ec2-metadata-token", token.trim()))?;
     Ok(address.trim().parse().ok())
 }
 
 /// The body of a 200; empty for any other status.
-fn fetch(service: SocketAddr, method: &str, path: &str, header: (&str, &str)) -> io::Result<String> {
+fn fetch(service: SocketAddr, method: Method, path: &str, header: (&str, &str)) -> io::Result<String> {
     let address = BindAddress { host: service.ip().to_string(), port: service.port() };
     let url = Url { scheme: Scheme::Http, address, path: path.into() };
     let headers = [header];
     let request = Request { method, headers: &headers, ..Request::get(&url, Instant::now() + ANSWER_TIMEOUT) };
-    let response = request.send()?;
-    if response.status == 200 { response.read_body(ANSWER_BYTES_MAX) } else { Ok(String::new()) }
+    Ok(String::from_utf8_lossy(&request.send(ANSWER_BYTES_MAX)?.body).into_owned())
 }
 
 #[cfg(test)]

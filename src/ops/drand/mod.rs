@@ -2,9 +2,9 @@
 //!
 //! One thread looks at the rooms once per second, and asks for a round once its time has come. A
 //! round's number is part of the lock, so a restart goes on with the same one, and nothing here is
-//! kept. A signature is verified here, before the sequencer hears of it: the arithmetic takes
-//! milliseconds that the writer does not have. Relays cannot cheat, only fail: the thread asks
-//! another one, backs off, and goes on until the draw waits no more.
+//! kept. A signature is verified here, before it is submitted to the sequencer: the arithmetic
+//! takes milliseconds that the writer does not have. Relays cannot cheat, only fail: the thread
+//! asks another one, backs off, and goes on until the draw waits no more.
 
 pub mod relay;
 

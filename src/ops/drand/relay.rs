@@ -5,6 +5,7 @@ use crate::base::http_client::{Request, Url};
 use crate::draw::proof::{Beacon, DrandChain, Signature};
 use crate::tls;
 use data_encoding::HEXLOWER;
+use hyper::StatusCode;
 use rustls::ClientConfig;
 use serde::Deserialize;
 use std::io;
@@ -81,13 +82,12 @@ impl Relays {
         let path = format!("{}/{}/public/{round}", relay.path.trim_end_matches('/'), HEXLOWER.encode(&chain.hash()));
         let url = Url { path, ..relay.clone() };
         let request = Request { tls: Some(&tls), ..Request::get(&url, deadline) };
-        let response = request.send().map_err(no_answer)?;
-        if response.status != 200 {
-            return Err(FetchError::NoRound { relay: name(), status: response.status });
+        let response = request.send(ANSWER_BYTES_MAX).map_err(no_answer)?;
+        if response.status != StatusCode::OK {
+            return Err(FetchError::NoRound { relay: name(), status: response.status.as_u16() });
         }
-        let body = response.read_body(ANSWER_BYTES_MAX).map_err(no_answer)?;
         let other = || FetchError::OtherAnswer { relay: name() };
-        let answer: Answer = serde_json::from_str(&body).map_err(|_| other())?;
+        let answer: Answer = serde_json::from_slice(&response.body).map_err(|_| other())?;
         let signature: Signature =
             HEXLOWER.decode(answer.signature.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(other)?;
         if answer.round != round {

@@ -8,13 +8,14 @@
 //! certificates from files are the way.
 
 use crate::base::chance;
-use crate::base::http_client::{Request, TimedStream, Url, resolve};
+use crate::base::http_client::{Request, Url, resolve};
 use crate::tls::AcmeOrder;
 use crate::tls::resolver::{CertificateResolver, ReachProbe};
+use hyper::header::DATE;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, ClientConnection};
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::oneshot;
@@ -24,6 +25,9 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest difference of the clocks.
 const CLOCK_ERROR_MAX: Duration = Duration::from_secs(300);
+
+/// The longest directory, in bytes: that of a real authority has some 1,000.
+const DIRECTORY_BYTES_MAX: usize = 64 << 10;
 
 /// Addresses of the domain that are tried, at most.
 const ADDRESSES_MAX: usize = 8;
@@ -118,7 +122,9 @@ impl Preflight {
 
     /// Sends a hello with the made-up server name, and waits for any answer.
     fn send_hello(&self, address: SocketAddr) -> io::Result<()> {
-        let mut stream = TimedStream::connect_to(address, Instant::now() + STEP_TIMEOUT)?;
+        let mut stream = TcpStream::connect_timeout(&address, STEP_TIMEOUT)?;
+        stream.set_read_timeout(Some(STEP_TIMEOUT))?;
+        stream.set_write_timeout(Some(STEP_TIMEOUT))?;
         let name = ServerName::try_from(self.server_name.clone()).map_err(io::Error::other)?;
         let mut tls = ClientConnection::new(Arc::clone(&self.client), name).map_err(io::Error::other)?;
         while tls.wants_write() {
@@ -132,8 +138,8 @@ impl Preflight {
 fn date_of(directory: &str, client: &Arc<ClientConfig>) -> io::Result<SystemTime> {
     let url = Url::parse(directory).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "this is not a URL"))?;
     let request = Request { tls: Some(client), ..Request::get(&url, Instant::now() + STEP_TIMEOUT) };
-    let response = request.send()?;
-    let date = response.header("date").and_then(|text| httpdate::parse_http_date(text).ok());
+    let response = request.send(DIRECTORY_BYTES_MAX)?;
+    let date = response.headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     date.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer has no date"))
 }
 

@@ -3,7 +3,7 @@
 
 use crate::event_steps::{EVENT, prize, request_id};
 use crate::test_server::TestServer;
-use luckydraw::base::digest::sha256;
+use luckydraw::base::sha256;
 use luckydraw::draw::proof::roster_tree;
 use luckydraw::ops::verify::verify;
 use serde_json::{Value, json};

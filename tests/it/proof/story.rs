@@ -2,7 +2,7 @@
 //! thing, as a crooked server would.
 
 use super::beacon;
-use luckydraw::base::digest::sha256;
+use luckydraw::base::sha256;
 use luckydraw::draw::command::{Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, SettingsPatch, Show, Sources};
 use luckydraw::draw::decide::open_event;
 use luckydraw::draw::fact::{Fact, SealedPick, Settings, VoidReason};
