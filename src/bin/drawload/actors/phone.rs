@@ -12,7 +12,7 @@ use super::socket::{
 };
 use crate::answers::{Anything, CheckedWinner, Registered, Results};
 use crate::client::Window;
-use crate::client::http::Request;
+use crate::client::http::{ANSWER_MAX, Request};
 use crate::client::protocol::Call;
 use crate::measure::clock::Rng;
 use crate::measure::connection_ledger::{RESTARTING, SILENT};
@@ -90,7 +90,7 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
         let query = query(&run.recorder(), index);
         failures += 1;
         let mut pause = reconnect_pause(&run, failures, &mut rng);
-        if let Some(socket) = socket::open(&run, index, &query, window, planned_us).await {
+        if let Ok(socket) = socket::open(&run, index, &query, window, planned_us).await {
             match hold(&run, index, socket, schedule.behaviour, &mut rng).await {
                 Left::ForGood => return,
                 Left::InStorm(storm_pause) => pause = storm_pause,
@@ -315,9 +315,16 @@ async fn never_read(run: &Run, mut socket: Socket) {
     counts.slow_kept += u64::from(kept);
 }
 
-/// Requests the results and asks whether the number has won; a winner submits its details.
+/// Requests the results, once all draws are over, and asks whether the number has won; a winner
+/// submits its details.
 pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     run.wait_to_send(planned).await;
+    // A host that is late delays the results, and no phone.
+    let mut planned = planned;
+    if !run.drawn.is_cancelled() {
+        let _ = timeout(ANSWER_MAX, run.drawn.cancelled()).await;
+        planned = run.clock.now();
+    }
     let Some(phone) = run.recorder().phones[index].clone() else { return };
     let (target, number) = (&run.target, phone.number);
     // Only what was announced before a question is sent: a draw that is announced while the answer
@@ -336,11 +343,12 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
             let listed = results.draws.len();
             wrong.push(format!("phone {index}: {announced} draws were announced, and the results list {listed}"));
         }
-        if let Some(checked) = checked
-            && (checked.draw_number != number || (had_won && !checked.won) || (won.is_none() && checked.won))
-        {
-            let (is, says) = (if had_won { "won" } else { "not won" }, checked.won);
-            wrong.push(format!("phone {index}: number {number} has {is}, and check-winner says won: {says}"));
+        if let Some(checked) = checked {
+            if checked.draw_number != number || (had_won && !checked.won) {
+                let (of, says) = (checked.draw_number, checked.won);
+                wrong.push(format!("phone {index}: number {number} has won: {had_won}, and check-winner says {of}: {says}"));
+            }
+            recorder.told_won.extend(checked.won.then_some((index, number)));
         }
         won
     };

@@ -29,6 +29,9 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// Attempts of a request whose outcome matters more than its latency.
 const ATTEMPTS: u32 = 6;
 
+/// Statuses of a server that has no room: too many requests, and out of service.
+pub const NO_ROOM: [u16; 2] = [429, 503];
+
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -227,9 +230,22 @@ async fn exchange(
 }
 
 impl RequestError {
-    /// Tells whether the server did not answer at all.
+    /// Tells whether nothing accepted the request.
     pub fn is_unreached(&self) -> bool {
-        matches!(self, RequestError::Connect(_) | RequestError::TimedOut)
+        match self {
+            RequestError::Connect(error) => super::is_unreached(error),
+            error => matches!(error, RequestError::TimedOut),
+        }
+    }
+
+    /// Tells whether the server openly refused the request, as one that is full does: it closed the
+    /// connection, or has no room now.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            RequestError::Connect(error) => !super::is_unreached(error),
+            RequestError::Refused { status, .. } => NO_ROOM.contains(status),
+            error => matches!(error, RequestError::Exchange(_)),
+        }
     }
 
     /// Tells whether the same request may succeed later: it met no refusal, or one of a server in
@@ -285,6 +301,17 @@ fn parse<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Requ
 mod tests {
     use super::*;
     use crate::answers::{Anything, MyNumber};
+
+    #[test]
+    fn a_closed_connection_is_a_refusal_and_no_server_is_none() {
+        let connect = |kind: std::io::ErrorKind| RequestError::Connect(kind.into());
+        let full = RequestError::Refused { status: 503, code: String::new() };
+        let other = RequestError::Refused { status: 404, code: String::new() };
+        let kinds = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::ConnectionRefused].map(connect);
+        let [closed, gone] = kinds;
+        let seen = [closed, gone, RequestError::TimedOut, full, other].map(|error| (error.is_refusal(), error.is_unreached()));
+        assert_eq!(seen, [(true, false), (false, true), (false, true), (true, false), (false, false)]);
+    }
 
     #[test]
     fn a_status_alone_is_no_success() {

@@ -57,6 +57,13 @@ pub async fn connect(target: &Target, window: Window) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Tells whether nothing accepted a connection. One that is accepted and closed has met a server,
+/// which may be full.
+pub fn is_unreached(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    !matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 /// Takes the second step: the TLS handshake, if the server speaks TLS.
 ///
 /// # Errors

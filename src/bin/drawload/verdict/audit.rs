@@ -104,6 +104,10 @@ pub fn compare(state: &ServerState, recorder: &Recorder) -> Findings {
     });
     findings.add("ws.greeted_late", late);
     findings.add("answers.wrong", recorder.answers_wrong.iter().cloned());
+    let has_won = |number| recorder.before.results.iter().chain(&truth).any(|draw| draw.winners.contains(number));
+    let losers = recorder.told_won.iter().filter(|(_, number)| !has_won(number));
+    let told = losers.map(|(phone, number)| format!("phone {phone}: number {number} has not won, and check-winner says it has"));
+    findings.add("answers.wrong", told);
     findings.add("answers.wrong", statements_wrong(recorder, &truth));
     if let Some(history) = &state.history {
         compare_history(&mut findings, recorder, history, &truth);

@@ -165,6 +165,7 @@ pub const METRICS: &[Metric] = &[
         256.0,
         |e| count(e.server?.descriptors_leaked?),
     ),
+    info("errors.refused", |e| count(e.recorder.counts.refused)),
     info("phones.success.percent", |e| percent(e.recorder.served(&e.balance?.incomplete), e.recorder.phones.len() as u64)),
     info("cors.preflights", |e| count(e.recorder.preflights())),
     info("ws.restarts", |e| count(e.recorder.drops.get(&RESTARTING).copied().unwrap_or(0))),
