@@ -5,7 +5,7 @@
 //! lock around an event that changes in place would have every request wait for every change. Only
 //! the sequencer may publish a snapshot or change the directory.
 
-use crate::draw::{Event, EventId};
+use crate::draw::{Event, EventId, Phase, Timestamp};
 use crate::live::connection_counts::ConnectionCounts;
 use crate::live::delivery::Delivery;
 use crate::live::ring::Ring;
@@ -134,6 +134,20 @@ impl Directory {
         self.rooms.load().values().cloned().collect()
     }
 
+    /// The event that was opened last among those that are not closed. Requests that name no event
+    /// ask for it, so the rooms are neither cloned nor collected.
+    pub fn newest_open(&self) -> Option<EventId> {
+        let mut newest: Option<(Timestamp, EventId)> = None;
+        for room in self.rooms.load().values() {
+            let event = &room.snapshot.load().event;
+            let is_newer = newest.as_ref().is_none_or(|(opened_at, _)| *opened_at <= event.opened_at);
+            if event.phase != Phase::Closed && is_newer {
+                newest = Some((event.opened_at, event.id.clone()));
+            }
+        }
+        newest.map(|(_, id)| id)
+    }
+
     /// Adds a room. Called by the sequencer alone, so that no other change is lost between the load
     /// and the store.
     pub fn insert(&self, room: Arc<Room>) {
@@ -154,7 +168,7 @@ impl Directory {
 mod tests {
     use super::*;
     use crate::draw::fact::Settings;
-    use crate::draw::{Epoch, SessionId, Timestamp};
+    use crate::draw::{Epoch, SessionId};
 
     fn snapshot(name: &str) -> Snapshot {
         let event =

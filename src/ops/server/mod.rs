@@ -21,9 +21,11 @@ use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
-use crate::backup::thread::{BackupThread, ImagesInUse};
+use crate::backup::thread::{BackupHandle, BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
+use crate::base::refreshed::Refreshed;
+use crate::base::secret::Secret;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
@@ -61,6 +63,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections, at most, where neither the settings nor the limits of the process say less.
 const CONNECTIONS_MAX: usize = 1_000_000;
+
+/// Age up to which the address for phones counts as the present one.
+const JOIN_BASE_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// The reason for which the server did not start.
 #[expect(missing_docs, reason = "the messages say what failed")]
@@ -164,15 +169,47 @@ fn serve(
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let drand =
         DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
-    let (requests, stopping) = (Arc::new(RequestMetrics::new(ROUTES)), CancellationToken::new());
-    let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
+    let main = listeners::main_addresses(config, &listeners)?;
+    let (app, sequencer) = application(config, core, &main, admin_token.secret.clone(), backups.handle())?;
+    let server = Arc::new(HttpServer {
+        settings: app.settings.http.clone(),
+        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
+        router: &ROUTER,
+        app: Arc::clone(&app),
+        metrics: Arc::clone(&app.requests),
+        memory: Arc::default(),
+        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
+        stopping: app.stopping.clone(),
+    });
+    let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
+    let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
+    let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
+    // Once the listeners accept: an authority connects to them.
+    if let Some(certificates) = &mut certificates {
+        certificates.start()?;
+    }
+    app.ready.store(true, Relaxed);
+    Ok(Server { app, acceptor, workers, sequencer, backups, drand, admin_token, metrics, certificates })
+}
+
+/// The application that handlers share, and the thread that is stopped last. Phones come to the
+/// `main` addresses.
+fn application(
+    config: &Config,
+    core: Core,
+    main: &[SocketAddr],
+    admin_token: Secret,
+    backups: BackupHandle,
+) -> io::Result<(Arc<App>, SequencerThread)> {
+    let settings = config.app.clone();
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
-    let app = Arc::new(App {
+    let app = App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
-        join_base: join_base(config, main.clone()),
+        join_base: join_base(config, main.to_vec()),
+        qr_codes: Default::default(),
         settings,
-        admin_token: admin_token.secret.clone(),
+        admin_token,
         directory: core.directory,
         inbox: core.inbox,
         reactors: core.reactors,
@@ -186,37 +223,19 @@ fn serve(
         ready: AtomicBool::new(false),
         durable: core.durable,
         clock: core.clock,
-        backups: backups.handle(),
+        backups,
         commits: core.commit_metrics,
-        requests: Arc::clone(&requests),
+        requests: Arc::new(RequestMetrics::new(ROUTES)),
         credit: BurstCredit::default(),
-        stopping: stopping.clone(),
-    });
-    let server = Arc::new(HttpServer {
-        settings: app.settings.http.clone(),
-        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
-        router: &ROUTER,
-        app: Arc::clone(&app),
-        metrics: requests,
-        memory: Arc::default(),
-        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
-        stopping,
-    });
-    let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
-    let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
-    let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
-    // Once the listeners accept: an authority connects to them.
-    if let Some(certificates) = &mut certificates {
-        certificates.start()?;
-    }
-    app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, admin_token, metrics, certificates })
+        stopping: CancellationToken::new(),
+    };
+    Ok((Arc::new(app), core.sequencer))
 }
 
-/// The search for the address by which phones reach the server.
-fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Box<dyn Fn() -> JoinBase + Send + Sync> {
+/// The address by which phones reach the server, found anew once it is a second old.
+fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Refreshed<JoinBase> {
     let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
-    Box::new(move || lan::join_base(&listening, scheme, domain.as_deref()))
+    Refreshed::new(JOIN_BASE_AGE_MAX, move || lan::join_base(&listening, scheme, domain.as_deref()))
 }
 
 /// Opens the local port for metrics.
@@ -234,7 +253,7 @@ impl Server {
 
     /// The address by which phones reach it, without a path.
     pub fn join_base(&self) -> String {
-        (self.app.join_base)().address
+        self.app.join_base.get().address.clone()
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.
