@@ -4,8 +4,8 @@
     arrival.py --port 8000 --pid 1234 --phones 10000
     arrival.py --port 8443 --pid 1234 --phones 10000 --certificate cert.pem
 
-A phone opens a connection, loads the page and each file that it names, all packed, registers on the same connection, and opens its socket
-on another. The phones come in groups, each part of a group at a time, so that the parts can be told apart. This client's own cost does not
+A phone opens a connection, loads the page and each file that it names, all packed, registers on the same connection, opens its socket on
+another, and asks for the results to list the prizes. The phones come in groups, each part of a group at a time, so that the parts can be told apart. This client's own cost does not
 matter, since only the server's CPU time is reported.
 """
 
@@ -19,7 +19,7 @@ import ssl
 from tlsfan import TIMEOUT_S, UPGRADE, cpu_s
 
 GROUP = 500
-PARTS = ["connection", "page", "files", "registration", "socket"]
+PARTS = ["connection", "page", "files", "registration", "socket", "results"]
 GET = "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: ko\r\n\r\n"
 REGISTER = "POST /api/luckydraw/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -56,9 +56,9 @@ class Connection:
 
 
 def named_files(options, context):
-    """The files that the page names, of which a browser with modules loads all but one."""
+    """The files that the page names; once loaded, they name no other before a draw."""
     page = Connection(options, context).ask((GET % options.page).replace("Accept-Encoding", "X-Encoding"), 200).decode()
-    return [path for path in dict.fromkeys(re.findall(r'"(/lottery/files/[^"]+)"', page)) if "unsupported" not in path]
+    return list(dict.fromkeys(re.findall(r'"(/lottery/files/[^"]+)"', page)))
 
 
 def arrive(options, context, files, spent):
@@ -75,6 +75,7 @@ def arrive(options, context, files, spent):
     bodies = [json.dumps({"event_id": "bench", "request_id": secrets.token_hex(16)}) for _ in phones]
     part("registration", lambda: [phone.ask(REGISTER % (len(body), body), 201) for phone, body in zip(phones, bodies)])
     part("socket", lambda: [Connection(options, context).ask(UPGRADE % options.path, 101) for _ in phones])
+    part("results", lambda: [phone.ask(GET % options.results, 200) for phone in phones])
 
 
 def main():
@@ -83,6 +84,7 @@ def main():
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--page", default="/lottery/waiting?event=bench")
     parser.add_argument("--path", default="/api/luckydraw/ws/bench")
+    parser.add_argument("--results", default="/api/luckydraw/results?event_id=bench")
     parser.add_argument("--certificate", help="the server's; without it the connections are plain")
     options = parser.parse_args()
     context = ssl.create_default_context(cafile=options.certificate) if options.certificate else None

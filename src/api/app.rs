@@ -2,6 +2,7 @@
 
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
+use crate::api::qr_codes::QrCodes;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
@@ -10,6 +11,7 @@ use crate::api::turn_meter::TurnMeters;
 use crate::backup::thread::BackupHandle;
 use crate::base::clock::SteadyClock;
 use crate::base::data_dir::DataDir;
+use crate::base::refreshed::Refreshed;
 use crate::base::secret::Secret;
 use crate::http::HttpSettings;
 use crate::http::request::RequestContext;
@@ -58,8 +60,8 @@ pub struct App {
     pub settings: Settings,
     /// The token that opens every admin call.
     pub admin_token: Secret,
-    /// Finds the address by which phones reach this server now: networks come and go.
-    pub join_base: Box<dyn Fn() -> JoinBase + Send + Sync>,
+    /// The address by which phones reach this server: networks come and go.
+    pub join_base: Refreshed<JoinBase>,
     /// Finds the room of an event.
     pub directory: Arc<Directory>,
     /// The way to the sequencer.
@@ -78,11 +80,16 @@ pub struct App {
     pub turns: Arc<TurnMeters>,
     /// Logins that were ended by a log-out.
     pub revoked_logins: RevokedLogins,
+    /// QR codes that were requested last.
+    pub qr_codes: QrCodes,
     /// Images that were requested last.
     pub images: ImageCache,
     /// True if the server takes new work: false while it starts, and once it stops. Written by the
     /// server; relaxed, since nothing else is read on the strength of it.
     pub ready: AtomicBool,
+    /// True while another origin publishes to the same edges. Written by the thread that serves
+    /// edges; relaxed, as above.
+    pub has_rival: AtomicBool,
     /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
     /// Judges what is old.

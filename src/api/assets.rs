@@ -5,16 +5,18 @@
 //! for ever; a page itself is revalidated each time and answered 304 while it is unchanged.
 //! `src/pages/build.rs` makes the table. Nothing is read from the disk. Only the compressed forms
 //! are embedded: the plain ones would be a third of a MiB of the program, for the few clients that
-//! accept no gzip.
+//! accept no gzip. The first of them has a file decompressed, and the others share it.
 
-use crate::api::app::ApiRequest;
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, with_type};
+use bytes::Bytes;
 use flate2::read::GzDecoder;
 use hyper::StatusCode;
 use hyper::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use std::io::Read;
+use std::sync::OnceLock;
 
 include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
@@ -31,17 +33,22 @@ pub struct File {
     pub brotli: &'static [u8],
     /// Compressed by gzip (RFC 1952).
     pub gzip: &'static [u8],
+    /// Not compressed, once it was asked for.
+    plain: OnceLock<Bytes>,
 }
 
 impl File {
-    /// The content, decompressed anew each time: some ten microseconds.
+    /// The content, which all answers share.
     ///
     /// # Panics
     /// Never: the build compressed it.
-    pub fn plain(&self) -> Vec<u8> {
-        let mut plain = Vec::new();
-        GzDecoder::new(self.gzip).read_to_end(&mut plain).expect("embedded files were compressed by the build");
-        plain
+    pub fn plain(&self) -> Bytes {
+        let decompress = || {
+            let mut plain = Vec::new();
+            GzDecoder::new(self.gzip).read_to_end(&mut plain).expect("embedded files were compressed by the build");
+            plain.into()
+        };
+        self.plain.get_or_init(decompress).clone()
     }
 
     /// Names of the files that this page, module or style sheet refers to in double quotes, for
@@ -51,7 +58,8 @@ impl File {
     /// # Panics
     /// When it is not UTF-8.
     pub fn references(&self, counts: impl Fn(&str) -> bool) -> Vec<String> {
-        let text = String::from_utf8(self.plain()).expect("pages and modules are UTF-8");
+        let plain = self.plain();
+        let text = str::from_utf8(&plain).expect("pages and modules are UTF-8");
         let (folder, _) = self.name.split_once('/').expect("each file is in a folder");
         let parts: Vec<_> = text.split('"').collect();
         let quoted = parts.chunks_exact(2).filter(|pair| counts(pair[0])).map(|pair| pair[1]);
@@ -69,8 +77,7 @@ pub fn find(name: &str) -> Option<&'static File> {
     FILES.binary_search_by(|file| file.name.cmp(name)).ok().map(|place| &FILES[place])
 }
 
-/// A page with every file it loads before it can do anything: those its HTML names, and the modules
-/// these import at once.
+/// A page with every file it loads before it can do anything: those its HTML names.
 ///
 /// # Panics
 /// When the page, or a file that it names, does not exist.
@@ -83,7 +90,7 @@ pub fn files_of(page: &str) -> Vec<&'static File> {
         }
         let file = find(&name).unwrap_or_else(|| panic!("{name} does not exist"));
         parts.push(file);
-        open.extend(file.references(|before| name.ends_with(".html") || before.ends_with("from ")));
+        open.extend(file.references(|_| name.ends_with(".html")));
     }
     parts
 }
@@ -92,7 +99,7 @@ pub fn files_of(page: &str) -> Vec<&'static File> {
 ///
 /// # Errors
 /// 404 for an unknown name, and for a page, which has an address of its own.
-pub async fn show(request: ApiRequest) -> HttpResult {
+pub async fn show<A>(request: RequestContext<A>) -> HttpResult {
     let name = format!("{}/{}", request.param(1), request.param(2));
     let file = find(&name).filter(|file| !file.name.ends_with(".html"));
     let file = file.ok_or_else(|| HttpError::not_found("there is nothing at this address"))?;
@@ -169,6 +176,10 @@ fn best_encoding(request_headers: &HeaderMap) -> Encoding {
 }
 
 #[cfg(test)]
+#[path = "../pages/bundle.rs"]
+mod bundle;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -191,12 +202,18 @@ mod tests {
 
     #[test]
     fn every_file_is_found_and_is_smaller_compressed() {
-        for file in FILES {
+        for file in &FILES {
             assert_eq!(find(file.name).map(|found| found.tag), Some(file.tag));
             let (packed, plain) = (file.brotli.len().max(file.gzip.len()), file.plain().len());
             assert!(packed < plain || plain < 1_000, "{}", file.name);
         }
         assert!(find("no-such-file.js").is_none());
+    }
+
+    #[test]
+    fn a_file_is_decompressed_once() {
+        let file = find("phone/main.js").unwrap();
+        assert_eq!(file.plain().as_ptr(), file.plain().as_ptr(), "both answers share its bytes");
     }
 
     #[test]

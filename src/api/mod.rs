@@ -34,6 +34,7 @@ pub mod pictures;
 pub mod prizes;
 pub mod proof;
 pub mod qr;
+pub mod qr_codes;
 pub mod rate_limiter;
 pub mod registration_meter;
 pub mod revoked_logins;

@@ -4,14 +4,17 @@
 //! compressed; it asks for what it shows by itself, and for the event too when its address names
 //! none.
 
-use crate::api::app::{ApiRequest, App};
+use crate::api::app::App;
 use crate::api::assets;
 use crate::api::error::event_not_found;
 use crate::draw::{EventId, Phase};
 use crate::http::guard::Host;
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, empty};
+use crate::live::room::Room;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION};
+use std::sync::Arc;
 
 /// The camera is for the prize desk, the screen lock and sound for all.
 const PERMISSIONS: (HeaderName, &str) = (
@@ -35,24 +38,24 @@ pub const NOTHING_HERE: &str = r#"<!doctype html>
 "#;
 
 /// The bare address leads to the lobby.
-pub async fn home(_request: ApiRequest) -> HttpResult {
+pub async fn home<A>(_request: RequestContext<A>) -> HttpResult {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
     response.headers_mut().insert(LOCATION, HeaderValue::from_static("/lottery"));
     Ok(response)
 }
 
 /// `/lottery`: the stage with the QR code to join.
-pub async fn lobby(request: ApiRequest) -> HttpResult {
+pub async fn lobby<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/main`: the projector.
-pub async fn stage(request: ApiRequest) -> HttpResult {
+pub async fn stage<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/waiting`: the phone.
-pub async fn phone(request: ApiRequest) -> HttpResult {
+pub async fn phone<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "phone/index.html")
 }
 
@@ -60,23 +63,23 @@ pub async fn phone(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
-pub async fn join(request: ApiRequest) -> HttpResult {
+pub async fn join<A>(request: RequestContext<A>) -> HttpResult {
     EventId::parse(request.param(0)).ok_or_else(event_not_found)?;
     page(&request, "phone/index.html")
 }
 
 /// `/lottery/admin`: the console; it shows all events when none is named.
-pub async fn admin(request: ApiRequest) -> HttpResult {
+pub async fn admin<A>(request: RequestContext<A>) -> HttpResult {
     page(&request, "console/index.html")
 }
 
 /// `/lottery/staff`: the prize desk.
-pub async fn staff(request: ApiRequest) -> HttpResult {
+pub async fn staff<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "staff/index.html")
 }
 
 /// `/lottery/verify`: the proof.
-pub async fn verify(request: ApiRequest) -> HttpResult {
+pub async fn verify<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "verify/index.html")
 }
 
@@ -85,7 +88,7 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
-fn event_page(request: &ApiRequest, name: &str) -> HttpResult {
+fn event_page<A>(request: &RequestContext<A>, name: &str) -> HttpResult {
     if request.query("event").is_some_and(|named| EventId::parse(&named).is_none()) {
         return Err(event_not_found());
     }
@@ -98,15 +101,13 @@ impl App {
     /// goes on.
     pub fn event_by_default(&self) -> Option<EventId> {
         let default = self.settings.default_event.as_deref().and_then(EventId::parse);
-        let events = self.directory.all().into_iter().map(|room| room.snapshot());
-        let open: Vec<_> = events.filter(|snapshot| snapshot.event.phase != Phase::Closed).collect();
-        let goes_on = |id: &EventId| self.settings.http.open || open.iter().any(|snapshot| snapshot.event.id == *id);
-        let newest = || open.iter().max_by_key(|snapshot| snapshot.event.opened_at).map(|snapshot| snapshot.event.id.clone());
-        default.clone().filter(goes_on).or_else(newest).or(default)
+        let goes_on = |room: Arc<Room>| room.snapshot().event.phase != Phase::Closed;
+        let default_goes_on = |id: &EventId| self.settings.http.open || self.directory.find(id.as_str()).is_some_and(goes_on);
+        default.clone().filter(default_goes_on).or_else(|| self.directory.newest_open()).or(default)
     }
 }
 
-fn page(request: &ApiRequest, name: &str) -> HttpResult {
+fn page<A>(request: &RequestContext<A>, name: &str) -> HttpResult {
     let file = assets::find(name).ok_or_else(|| HttpError::not_found("no such page"))?;
     let mut response = assets::response(file, &request.head.headers, "no-cache");
     let headers = response.headers_mut();
@@ -145,7 +146,7 @@ mod tests {
     }
 
     fn text(name: &str) -> String {
-        String::from_utf8(file(name).plain()).unwrap()
+        String::from_utf8(file(name).plain().to_vec()).unwrap()
     }
 
     #[test]
@@ -182,25 +183,25 @@ mod tests {
         let heaviest: Vec<_> = parts.iter().map(|file| (file.name, file.brotli.len())).collect();
         assert!(weight < 30_000, "{weight} bytes: {heaviest:?}");
         let names: Vec<_> = parts.iter().map(|file| file.name).collect();
-        for name in [
-            "phone/index.html",
-            "shared/base.css",
-            "phone/style.css",
-            "shared/icon.svg",
-            "phone/main.js",
-            "shared/connection.js",
-            "phone/messages.js",
-        ] {
+        for name in ["phone/index.html", "phone/style.css", "shared/icon.svg", "shared/unsupported.js", "phone/main.js"] {
             assert!(names.contains(&name), "{name} counts: {names:?}");
         }
         assert!(!names.contains(&"phone/winner.js"), "what only winners need is loaded after a win");
     }
 
     #[test]
-    fn a_page_asks_at_once_for_every_module_it_begins_with() {
-        let html = text("phone/index.html");
-        for file in assets::files_of("phone/index.html") {
-            assert!(file.name.ends_with(".html") || html.contains(&format!("/{}\"", file.name)), "{} is found late", file.name);
+    fn a_page_is_one_script_and_one_style_sheet() {
+        for page in PAGES {
+            let (folder, _) = page.split_once('/').unwrap();
+            let mut names: Vec<_> = assets::files_of(page).iter().map(|file| file.name.to_owned()).collect();
+            names.sort();
+            let mut expected = vec!["shared/icon.svg".to_owned(), "shared/unsupported.js".to_owned()];
+            expected.extend(["index.html", "main.js", "style.css"].map(|name| format!("{folder}/{name}")));
+            expected.sort();
+            // The stage's picture of a gift is in its HTML.
+            names.retain(|name| name != "stage/gift.svg");
+            assert_eq!(names, expected);
+            assert!(!text(&format!("{folder}/main.js")).contains("import {"), "{page}: nothing is found late");
         }
     }
 

@@ -335,6 +335,7 @@ mod tests {
     use crate::backup::thread::{BackupSchedule, BackupThread};
     use crate::base::address::Scheme;
     use crate::base::data_dir::DataDir;
+    use crate::base::refreshed::Refreshed;
     use crate::base::secret::Secret;
     use crate::draw::fact::SecretScope;
     use crate::draw::{Epoch, Fact, SessionId, Timestamp, sample};
@@ -383,7 +384,8 @@ mod tests {
             turns: Arc::default(),
             settings,
             admin_token,
-            join_base: Box::new(|| JoinBase { address: String::new(), is_reachable: false }),
+            join_base: Refreshed::new(Duration::ZERO, || JoinBase { address: String::new(), is_reachable: false }),
+            qr_codes: Default::default(),
             directory,
             inbox,
             reactors,
@@ -393,6 +395,7 @@ mod tests {
             revoked_logins: RevokedLogins::open(data.revoked_logins()).unwrap(),
             images: Default::default(),
             ready: true.into(),
+            has_rival: false.into(),
             durable: Arc::new(true.into()),
             clock: Arc::default(),
             backups: backups.handle(),

@@ -8,14 +8,16 @@
 use crate::api::app::{ApiRequest, JoinBase};
 use crate::api::error::event_not_found;
 use crate::base::address::Scheme;
+use crate::base::clock::monotonic_ms;
 use crate::draw::EventId;
 use crate::http::guard::Host;
-use crate::http::response::{HttpError, HttpResponse, HttpResult, success, with_type};
+use crate::http::response::{HttpError, HttpResult, success, with_type};
 use crate::wire::view::json;
+use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
-use qrcode::render::svg::Color;
-use qrcode::{EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Characters of a claim code or an entry code, separators included, at most.
 const CLAIM_CODE_CHARS_MAX: usize = 16;
@@ -53,7 +55,12 @@ pub async fn join_address(request: ApiRequest) -> HttpResult {
 /// # Errors
 /// As [`join_address`], and 422 for what cannot be an entry code.
 pub async fn join(request: ApiRequest) -> HttpResult {
-    qr_code(&format!("{}{}", address_of(&request, &event(&request)?).0, shown_code(&request)?))
+    let address = address_of(&request, &event(&request)?).0;
+    let codes = &request.app.qr_codes;
+    svg(match shown_code(&request)? {
+        None => codes.get_or_draw(&address, monotonic_ms()),
+        Some(code) => codes.get_or_draw(&format!("{address}#code={code}"), monotonic_ms()),
+    })
 }
 
 /// `GET /verify.svg`: the address of the verify page as a QR code, with the head of a lock behind
@@ -70,7 +77,8 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
     let path = format!("/j/{}", event.as_str());
     let (address, _) = address_of(&request, &event);
     let base = address.strip_suffix(&path).unwrap_or(&address);
-    qr_code(&format!("{base}/lottery/verify?event={}#head={head}", event.as_str()))
+    let text = format!("{base}/lottery/verify?event={}#head={head}", event.as_str());
+    svg(request.app.qr_codes.get_or_draw(&text, monotonic_ms()))
 }
 
 /// `POST /claim.svg`: the address of the prize desk with a claim in it, by the host that the asking
@@ -81,19 +89,14 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
 pub async fn claim(mut request: ApiRequest) -> HttpResult {
     let body: ClaimQr = request.json().await?;
     let host = request.host.as_ref().map_or("", Host::as_str);
-    let mut response: HttpResponse = qr_code(&desk_address(&body, host)?)?;
+    let mut response = svg(request.app.qr_codes.draw(&desk_address(&body, host)?, monotonic_ms()))?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-/// A text as a QR code in SVG.
-///
-/// # Errors
-/// 422 when it is too long for any code.
-fn qr_code(text: &str) -> HttpResult {
-    let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|_| HttpError::invalid("too long for a QR code"))?;
-    let svg = code.render::<Color>().quiet_zone(true).min_dimensions(400, 400).build();
-    Ok(with_type("image/svg+xml", svg))
+/// The response with a code.
+fn svg(drawn: Result<Bytes, HttpError>) -> HttpResult {
+    Ok(with_type("image/svg+xml", drawn?))
 }
 
 /// The event that the query names, else the default one.
@@ -107,7 +110,7 @@ fn event(request: &ApiRequest) -> Result<EventId, HttpError> {
 fn address_of(request: &ApiRequest, event: &EventId) -> (String, bool) {
     // Behind a proxy the page knows better than this connection.
     let is_secure = request.scheme == Scheme::Https || request.query("scheme").as_deref() == Some("https");
-    address_for(&request.app.join_base, request.host.as_ref(), is_secure, event.as_str())
+    address_for(|| request.app.join_base.get(), request.host.as_ref(), is_secure, event.as_str())
 }
 
 /// The code that the asking page shows in the address, behind a `#`. It is the page's own: nothing
@@ -115,22 +118,22 @@ fn address_of(request: &ApiRequest, event: &EventId) -> (String, bool) {
 ///
 /// # Errors
 /// 422 for what cannot be one.
-fn shown_code(request: &ApiRequest) -> Result<String, HttpError> {
-    let Some(code) = request.query("code") else { return Ok(String::new()) };
+fn shown_code(request: &ApiRequest) -> Result<Option<Cow<'_, str>>, HttpError> {
+    let Some(code) = request.query("code") else { return Ok(None) };
     let is_plain =
         !code.is_empty() && code.len() <= CLAIM_CODE_CHARS_MAX && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_plain.then(|| format!("#code={code}")).ok_or_else(|| HttpError::invalid("code: must be 1 to 16 letters and digits"))
+    is_plain.then_some(Some(code)).ok_or_else(|| HttpError::invalid("code: must be 1 to 16 letters and digits"))
 }
 
 /// The address by which phones join: by the requested host, unless that name means this machine
 /// only.
-fn address_for(join_base: impl Fn() -> JoinBase, host: Option<&Host>, is_secure: bool, event: &str) -> (String, bool) {
+fn address_for(join_base: impl Fn() -> Arc<JoinBase>, host: Option<&Host>, is_secure: bool, event: &str) -> (String, bool) {
     let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
     match host.filter(|host| !host.is_local()) {
         Some(host) => (format!("{scheme}://{}/j/{event}", host.as_str()), true),
         None => {
-            let JoinBase { address, is_reachable } = join_base();
-            (format!("{address}/j/{event}"), is_reachable)
+            let base = join_base();
+            (format!("{}/j/{event}", base.address), base.is_reachable)
         }
     }
 }
@@ -149,7 +152,6 @@ fn desk_address(body: &ClaimQr, host: &str) -> Result<String, HttpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::CONTENT_TYPE;
 
     fn claim_address(event: &str, code: &str) -> Option<String> {
         let body = ClaimQr { event_id: event.to_owned(), claim_code: code.to_owned(), secure: true };
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn phones_are_never_sent_to_localhost() {
-        let base = || JoinBase { address: "http://192.168.0.7:8000".into(), is_reachable: true };
+        let base = || Arc::new(JoinBase { address: "http://192.168.0.7:8000".into(), is_reachable: true });
         for host in [None, Some("localhost:8000"), Some("127.0.0.1:8000"), Some("[::1]:8000")] {
             assert_eq!(
                 address_for(base, host.and_then(Host::parse).as_ref(), false, "gala"),
@@ -182,14 +184,7 @@ mod tests {
         }
         let named = address_for(base, Host::parse("draw.example.kr").as_ref(), true, "gala");
         assert_eq!(named, ("https://draw.example.kr/j/gala".to_owned(), true));
-        let alone = || JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false };
+        let alone = || Arc::new(JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false });
         assert_eq!(address_for(alone, None, false, "gala"), ("http://127.0.0.1:8000/j/gala".to_owned(), false));
-    }
-
-    #[test]
-    fn a_qr_code_is_an_svg_image() {
-        let response = qr_code("http://192.168.0.7:8000/j/gala").unwrap();
-        assert_eq!(response.headers()[CONTENT_TYPE], "image/svg+xml");
-        assert!(qr_code(&"x".repeat(3_000)).is_err());
     }
 }

@@ -5,13 +5,13 @@
 //! lock around an event that changes in place would have every request wait for every change. Only
 //! the sequencer may publish a snapshot or change the directory.
 
-use crate::draw::{Event, EventId};
+use crate::draw::{Event, EventId, Number, Phase, Timestamp};
 use crate::live::connection_counts::ConnectionCounts;
 use crate::live::delivery::Delivery;
 use crate::live::ring::Ring;
 use crate::live::roster::Roster;
 use crate::live::token_sockets::TokenSockets;
-use crate::live::{ByRole, CloseCode};
+use crate::live::{ByRole, CloseCode, PeerId};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl Room {
     }
 
     /// Swaps in a newer snapshot and wakes the long polls that wait for its frames. Called by the
-    /// sequencer alone.
+    /// sequencer, or on an edge by the link to the origin.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let seq = snapshot.ring.last_seq();
         self.snapshot.store(snapshot);
@@ -109,6 +109,11 @@ impl Room {
     /// Numbers that have a socket: neither viewers nor a phone's second tab count.
     pub fn phones_connected(&self) -> usize {
         self.token_sockets.len()
+    }
+
+    /// The sockets that have proved this number, the oldest first.
+    pub fn sockets_of(&self, number: Number) -> Vec<PeerId> {
+        self.token_sockets.of(number)
     }
 
     /// A watch on the `seq` of the event's last numbered frame.
@@ -134,6 +139,20 @@ impl Directory {
         self.rooms.load().values().cloned().collect()
     }
 
+    /// The event that was opened last among those that are not closed. Requests that name no event
+    /// ask for it, so the rooms are neither cloned nor collected.
+    pub fn newest_open(&self) -> Option<EventId> {
+        let mut newest: Option<(Timestamp, EventId)> = None;
+        for room in self.rooms.load().values() {
+            let event = &room.snapshot.load().event;
+            let is_newer = newest.as_ref().is_none_or(|(opened_at, _)| *opened_at <= event.opened_at);
+            if event.phase != Phase::Closed && is_newer {
+                newest = Some((event.opened_at, event.id.clone()));
+            }
+        }
+        newest.map(|(_, id)| id)
+    }
+
     /// Adds a room. Called by the sequencer alone, so that no other change is lost between the load
     /// and the store.
     pub fn insert(&self, room: Arc<Room>) {
@@ -154,7 +173,7 @@ impl Directory {
 mod tests {
     use super::*;
     use crate::draw::fact::Settings;
-    use crate::draw::{Epoch, SessionId, Timestamp};
+    use crate::draw::{Epoch, SessionId};
 
     fn snapshot(name: &str) -> Snapshot {
         let event =

@@ -1,22 +1,20 @@
-//! Compresses the pages' files with brotli and gzip into a table that `api/assets.rs` includes, and
-//! collects the licences of all packages for `ops/licences.rs`.
+//! Joins the files of each page, compresses them with brotli and gzip into a table that
+//! `api/assets.rs` includes, and collects the licences of all packages for `ops/licences.rs`.
 //!
 //! Cargo runs it before it compiles the crate. One hash over all files names the folder they are
-//! served from: a module's relative imports stay inside one version, and browsers may cache it for
-//! ever. Code is not minified, so that it stays readable where it runs. Only lines that hold
-//! nothing but a comment are dropped, since prose compresses badly: they were a sixth of what a
-//! phone loads.
+//! served from: a part's import stays inside one version, and browsers may cache it for ever. Code
+//! is not minified, so that it stays readable where it runs. Only lines that hold nothing but a
+//! comment are dropped, since prose compresses badly: they were a sixth of what a phone loads.
 
+mod bundle;
 mod notices;
 
-use std::collections::{BTreeMap, BTreeSet};
+use bundle::{FOLDER, Files};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-
-/// Placeholder in a page for the address of the files' folder.
-const FOLDER: &str = "{{files}}";
 
 /// Placeholder in a page for the part of its head that all pages have.
 const HEAD: &str = "{{head}}";
@@ -30,8 +28,16 @@ const SHARED_HEAD: &str = r#"<meta charset="utf-8">
     <script defer src="{{files}}/shared/unsupported.js"></script>
     <script type="module" src="{{files}}/PAGE/main.js"></script>"#;
 
-/// One folder per page, and one for what pages share.
-const FOLDERS: [&str; 6] = ["console", "phone", "shared", "staff", "stage", "verify"];
+/// One folder per page.
+const PAGES: [&str; 5] = ["console", "phone", "staff", "stage", "verify"];
+
+const INFALLIBLE: &str = "writing to a string cannot fail";
+
+/// The folder of what pages share.
+const SHARED: &str = "shared";
+
+/// The script that is no module: browsers that know none run it.
+const CLASSIC_SCRIPT: &str = "shared/unsupported.js";
 
 fn main() {
     let source = Path::new("src/pages");
@@ -42,84 +48,71 @@ fn main() {
     // OUT_DIR is target/PROFILE/build/luckydraw-HASH/out.
     let profile = out.ancestors().nth(3).and_then(Path::file_name).and_then(|name| name.to_str());
     println!("cargo::rustc-env=BUILD_PROFILE={}", profile.unwrap_or_default());
-    let files = read_all(source);
-    let version = hash(files.iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes]));
-    for folder in FOLDERS {
+    let files = served(&read_all(source));
+    let version = hash(files.iter().flat_map(|(name, text)| [name.as_bytes(), text.as_bytes()]));
+    for folder in PAGES.into_iter().chain([SHARED]) {
         std::fs::create_dir_all(out.join(folder)).unwrap_or_else(|error| panic!("{folder}: {error}"));
     }
     let mut table = format!("/// The hash over all files.\npub const VERSION: &str = \"{version}\";\n");
-    table.push_str("/// Every file, by name.\npub static FILES: &[File] = &[\n");
-    for (name, bytes) in &files {
-        let bytes = prepare(name, bytes, &files, &version);
-        let tag = hash([bytes.as_slice()]);
-        write(&out.join(format!("{name}.br")), &brotli(&bytes));
-        write(&out.join(format!("{name}.gz")), &gzip(&bytes));
+    writeln!(table, "/// Every file, by name.\npub static FILES: [File; {}] = [", files.len()).expect(INFALLIBLE);
+    for (name, text) in &files {
+        let text = text.replace(FOLDER, &format!("/lottery/files/{version}"));
+        let tag = hash([text.as_bytes()]);
+        write(&out.join(format!("{name}.br")), &brotli(text.as_bytes()));
+        write(&out.join(format!("{name}.gz")), &gzip(text.as_bytes()));
         let include = |suffix: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}{suffix}\"))");
         writeln!(
             table,
-            "File {{ name: {name:?}, media_type: {:?}, tag: {tag:?}, brotli: {}, gzip: {} }},",
+            "File {{ name: {name:?}, media_type: {:?}, tag: {tag:?}, brotli: {}, gzip: {}, plain: OnceLock::new() }},",
             media_type(name),
             include(".br"),
             include(".gz")
         )
-        .expect("writing to a string cannot fail");
+        .expect(INFALLIBLE);
     }
     table.push_str("];\n");
     write(&out.join("files.rs"), table.as_bytes());
     write(&out.join("notices.gz"), &gzip(notices::collect().as_bytes()));
 }
 
-/// All files to serve, as `folder/name` and content, in order of their names.
-fn read_all(source: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for folder in FOLDERS {
+/// All files of the pages, as `folder/name` and text. Modules and style sheets are without
+/// comments, pages have their heads.
+fn read_all(source: &Path) -> Files {
+    let mut files = Files::new();
+    for folder in PAGES.into_iter().chain([SHARED]) {
         let path = source.join(folder);
         let entries = std::fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for entry in entries {
             let path = entry.unwrap_or_else(|error| panic!("{folder}: {error}")).path();
             let name = path.file_name().and_then(|name| name.to_str()).expect("file names are ASCII");
-            let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            files.insert(format!("{folder}/{name}"), bytes);
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let text = match name.rsplit('.').next() {
+                Some("html") => text.replace(HEAD, &SHARED_HEAD.replace("PAGE", folder)),
+                Some("js" | "css") => without_comments(name, &text),
+                _ => text,
+            };
+            files.insert(format!("{folder}/{name}"), text);
         }
     }
     files
 }
 
-/// Fills in the head and the files' address of a page; drops the comments of a module or style
-/// sheet.
-fn prepare(name: &str, bytes: &[u8], files: &BTreeMap<String, Vec<u8>>, version: &str) -> Vec<u8> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if name.ends_with(".html") => {
-            let (folder, _) = name.split_once('/').expect("each file is in a folder");
-            let page = text.replace(HEAD, &head(folder, files));
-            page.replace(FOLDER, &format!("/lottery/files/{version}")).into_bytes()
-        }
-        Ok(text) if name.ends_with(".js") || name.ends_with(".css") => without_comments(name, text).into_bytes(),
-        _ => bytes.to_vec(),
+/// The files as they are served: one script and one style sheet per page, the parts that a page
+/// loads later, and what was not joined.
+fn served(files: &Files) -> Files {
+    let (mut served, mut joined) = (Files::new(), BTreeSet::new());
+    for folder in PAGES {
+        let page = format!("{folder}/index.html");
+        let (html, sheet, linked) = bundle::styles(files, &files[&page], &format!("{folder}/style.css"));
+        served.extend([(page, html), (format!("{folder}/style.css"), sheet)]);
+        served.extend(bundle::scripts(files, folder));
+        joined.extend(linked);
     }
-}
-
-/// The shared part of a page's head. It preloads each module that the main one imports, directly or
-/// not: a browser that found them one import after another would make one round trip per level.
-fn head(folder: &str, files: &BTreeMap<String, Vec<u8>>) -> String {
-    let mut head = SHARED_HEAD.replace("PAGE", folder);
-    let mut seen = BTreeSet::new();
-    let mut open = vec![format!("{folder}/main.js")];
-    while let Some(name) = open.pop() {
-        let (folder, _) = name.split_once('/').expect("each file is in a folder");
-        let text = files.get(&name).unwrap_or_else(|| panic!("there is no {name}"));
-        let text = std::str::from_utf8(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let quoted = text.split(" from \"").skip(1).filter_map(|rest| rest.split('"').next());
-        let imports = quoted.map(|path| match path.strip_prefix("../") {
-            Some(name) => name.to_owned(),
-            None => format!("{folder}/{}", path.trim_start_matches("./")),
-        });
-        open.extend(imports.filter(|import| seen.insert(import.clone())));
+    let is_module = |name: &str| name.ends_with(".js") && name != CLASSIC_SCRIPT;
+    for (name, text) in files.iter().filter(|(name, _)| !is_module(name) && !joined.contains(*name)) {
+        served.entry(name.clone()).or_insert_with(|| text.clone());
     }
-    for name in seen {
-        write!(head, "\n    <link rel=\"modulepreload\" href=\"{FOLDER}/{name}\">").expect("writing to a string cannot fail");
-    }
-    head
+    served
 }
 
 /// Drops the lines that hold nothing but a comment. A comment beside code stays. A text of several

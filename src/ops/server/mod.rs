@@ -7,6 +7,7 @@
 
 pub mod core;
 pub mod demo;
+pub mod edge;
 pub mod first_event;
 pub mod listeners;
 pub mod watchdog;
@@ -21,10 +22,14 @@ use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
-use crate::backup::thread::{BackupThread, ImagesInUse};
+use crate::backup::thread::{BackupHandle, BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
+use crate::base::refreshed::Refreshed;
+use crate::base::secret::Secret;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
+use crate::edge::nats::NatsError;
+use crate::edge::origin::OriginThread;
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
@@ -62,6 +67,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections, at most, where neither the settings nor the limits of the process say less.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
+/// Age up to which the address for phones counts as the present one.
+const JOIN_BASE_AGE_MAX: Duration = Duration::from_secs(1);
+
 /// The reason for which the server did not start.
 #[expect(missing_docs, reason = "the messages say what failed")]
 #[derive(Debug, thiserror::Error)]
@@ -80,8 +88,10 @@ pub enum StartError {
     AdminToken(#[from] AdminTokenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
-    Threads(#[source] io::Error),
+    Threads(#[from] io::Error),
 }
 
 impl StartError {
@@ -103,6 +113,8 @@ pub struct Server {
     sequencer: SequencerThread,
     backups: BackupThread,
     drand: DrandThread,
+    /// Serves edges, where there is a way to them.
+    origin: Option<OriginThread>,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -125,7 +137,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
     let core = Core::start(config, &admin_token.secret, storage)?;
-    serve(config, listeners, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
+    serve(config, listeners, connections_max, core, admin_token, certificates)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
@@ -159,20 +171,51 @@ fn serve(
     core: Core,
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
-) -> io::Result<Server> {
+) -> Result<Server, StartError> {
     let in_use = images_in_use(Arc::clone(&core.directory));
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let drand =
         DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
-    let (requests, stopping) = (Arc::new(RequestMetrics::new(ROUTES)), CancellationToken::new());
-    let (settings, main) = (config.app.clone(), listeners::main_addresses(config, &listeners)?);
+    let main = listeners::main_addresses(config, &listeners)?;
+    let (app, sequencer) = application(config, core, &main, admin_token.secret.clone(), backups.handle())?;
+    let server = Arc::new(HttpServer {
+        settings: app.settings.http.clone(),
+        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
+        router: &ROUTER,
+        app: Arc::clone(&app),
+        metrics: Arc::clone(&app.requests),
+        memory: Arc::default(),
+        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
+        stopping: app.stopping.clone(),
+    });
+    let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
+    let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
+    let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
+    // Once the listeners accept: an authority connects to them.
+    certificates.as_mut().map(Certificates::start).transpose()?;
+    let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
+    app.ready.store(true, Relaxed);
+    Ok(Server { app, acceptor, workers, sequencer, backups, drand, origin, admin_token, metrics, certificates })
+}
+
+/// The application that handlers share, and the thread that is stopped last. Phones come to the
+/// `main` addresses.
+fn application(
+    config: &Config,
+    core: Core,
+    main: &[SocketAddr],
+    admin_token: Secret,
+    backups: BackupHandle,
+) -> io::Result<(Arc<App>, SequencerThread)> {
+    let settings = config.app.clone();
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
-    let app = Arc::new(App {
+    let app = App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
-        join_base: join_base(config, main.clone()),
+        join_base: join_base(config, main.to_vec()),
+        qr_codes: Default::default(),
         settings,
-        admin_token: admin_token.secret.clone(),
+        admin_token,
         directory: core.directory,
         inbox: core.inbox,
         reactors: core.reactors,
@@ -184,39 +227,22 @@ fn serve(
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
+        has_rival: AtomicBool::new(false),
         durable: core.durable,
         clock: core.clock,
-        backups: backups.handle(),
+        backups,
         commits: core.commit_metrics,
-        requests: Arc::clone(&requests),
+        requests: Arc::new(RequestMetrics::new(ROUTES)),
         credit: BurstCredit::default(),
-        stopping: stopping.clone(),
-    });
-    let server = Arc::new(HttpServer {
-        settings: app.settings.http.clone(),
-        https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
-        router: &ROUTER,
-        app: Arc::clone(&app),
-        metrics: requests,
-        memory: Arc::default(),
-        tls: certificates.as_ref().map(|certificates| Arc::clone(certificates.config())),
-        stopping,
-    });
-    let workers = Workers::start(config.workers, &server, DRAIN_TIMEOUT)?;
-    let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
-    let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
-    // Once the listeners accept: an authority connects to them.
-    if let Some(certificates) = &mut certificates {
-        certificates.start()?;
-    }
-    app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer: core.sequencer, backups, drand, admin_token, metrics, certificates })
+        stopping: CancellationToken::new(),
+    };
+    Ok((Arc::new(app), core.sequencer))
 }
 
-/// The search for the address by which phones reach the server.
-fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Box<dyn Fn() -> JoinBase + Send + Sync> {
+/// The address by which phones reach the server, found anew once it is a second old.
+fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Refreshed<JoinBase> {
     let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
-    Box::new(move || lan::join_base(&listening, scheme, domain.as_deref()))
+    Refreshed::new(JOIN_BASE_AGE_MAX, move || lan::join_base(&listening, scheme, domain.as_deref()))
 }
 
 /// Opens the local port for metrics.
@@ -234,7 +260,7 @@ impl Server {
 
     /// The address by which phones reach it, without a path.
     pub fn join_base(&self) -> String {
-        (self.app.join_base)().address
+        self.app.join_base.get().address.clone()
     }
 
     /// The event of an address that names none: the operator's default, if it still exists.
@@ -287,6 +313,7 @@ impl Server {
             certificates.stop();
         }
         self.acceptor.stop();
+        self.origin.into_iter().for_each(OriginThread::stop);
         self.workers.begin_stop();
         self.app.reactors.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
         self.workers.stop();

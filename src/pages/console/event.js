@@ -2,7 +2,7 @@
 
 import { make } from "../shared/dom.js";
 import { formatTime, language } from "../shared/i18n.js";
-import { JoinCode, joinImage } from "../shared/join-code.js";
+import { JoinCode, joinImage, showCode } from "../shared/join-code.js";
 import { field } from "./dialog.js";
 
 /** Rules by which draws get their outside value. */
@@ -21,7 +21,7 @@ export class Tab {
     this.clock = null;
     this.joinImage = make('img', { id: 'join-image', width: 240, height: 240, alt: '' });
     this.joinCode = new JoinCode((code) => {
-      this.joinImage.src = joinImage(app.event, code);
+      showCode(this.joinImage, joinImage(app.event, code));
     });
     /** The settings' form: { element, fields, shown, language }. It stays while others are built anew. */
     this.settings = null;
@@ -81,7 +81,7 @@ export class Tab {
    */
   renderSettings() {
     const { settings } = this;
-    if (settings?.language === language) {
+    if (settings?.language === language()) {
       const isEdited = ({ name, value }) => value() !== settings.shown.get(name);
       const fresh = this.settingsForm();
       for (const [place, each] of settings.fields.entries()) {
@@ -96,7 +96,7 @@ export class Tab {
       if (each.value() === settings.shown.get(each.name)) continue;
       Object.assign(next.fields[place].input, { value: each.input.value, checked: each.input.checked });
     }
-    this.settings = { ...next, language };
+    this.settings = { ...next, language: language() };
     this.element.replaceChildren(this.above, next.element, this.below);
   }
 

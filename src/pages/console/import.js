@@ -68,9 +68,9 @@ export async function importPrizes(app) {
     app.call('POST', `prizes/import${query}`, source, { type: 'application/octet-stream', timeoutMs: TIMEOUT_MS });
 
   async function template() {
-    const path = `prizes/template.xlsx?lang=${language}`;
+    const path = `prizes/template.xlsx?lang=${language()}`;
     const blob = await app.attempt(() => app.fetchFile(path), tImport('templateSaved'));
-    if (blob) saveFile(blob, language === 'ko' ? '경품.xlsx' : 'prizes.xlsx');
+    if (blob) saveFile(blob, language() === 'ko' ? '경품.xlsx' : 'prizes.xlsx');
   }
 
   async function preview() {

@@ -4,7 +4,7 @@
 import { make } from "../shared/dom.js";
 import { formatTime } from "../shared/i18n.js";
 import { JoinAddress } from "../shared/join-address.js";
-import { joinImage } from "../shared/join-code.js";
+import { joinImage, showCode } from "../shared/join-code.js";
 
 const ROLES = ['display', 'staff', 'host'];
 
@@ -44,7 +44,7 @@ export class Tab {
     this.unreachable.hidden = isReachable;
     // A code that changes is shown with the entry code.
     this.joinImage.hidden = Boolean(this.app.state.entry_code_rotates);
-    this.joinImage.src = joinImage(this.app.event, null, text);
+    showCode(this.joinImage, joinImage(this.app.event, null, text));
   }
 
   async load() {

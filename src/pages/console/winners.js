@@ -96,7 +96,7 @@ export class Tab {
     }
     // Times are local to this browser: the event has no zone, and the server's is a data center's.
     const offset = -new Date().getTimezoneOffset();
-    const words = `${path.includes('?') ? '&' : '?'}lang=${language}&utc_offset_min=${offset}`;
+    const words = `${path.includes('?') ? '&' : '?'}lang=${language()}&utc_offset_min=${offset}`;
     const whole = path + words + (isUnmasked ? '&unmask=1' : '');
     const blob = await app.attempt(() => app.fetchFile(whole), t('exported', name));
     if (blob) saveFile(blob, `${app.event}-${name}`);
@@ -145,7 +145,7 @@ export class Tab {
     const shown = words ? this.winners.filter(matches) : [...this.winners];
     const by = SORT_BY[this.sort.column];
     if (!by) return shown;
-    const compare = (a, b) => (typeof a === 'number' ? a - b : a.localeCompare(b, language, { numeric: true }));
+    const compare = (a, b) => (typeof a === 'number' ? a - b : a.localeCompare(b, language(), { numeric: true }));
     const sign = this.sort.isDescending ? -1 : 1;
     return shown.sort((a, b) => sign * compare(by(a), by(b)));
   }

@@ -27,7 +27,7 @@ async function play() {
     await video.play();
     byId('may-sleep')?.remove();
   } catch {
-    if (!byId('may-sleep')) byId('ticket').after(make('p', { id: 'may-sleep', className: 'note', role: 'status' }, WORDS[language]));
+    if (!byId('may-sleep')) byId('ticket').after(make('p', { id: 'may-sleep', className: 'note', role: 'status' }, WORDS[language()]));
   }
 }
 

@@ -11,7 +11,9 @@ import { applyFrame, initialState } from "../shared/event.js";
 import { isolate, translatePage } from "../shared/i18n.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
 import { messages } from "./messages.js";
+import { Proof } from "./proof.js";
 import { RegistrationForms, pendingAttempt, removeTicket, storedTicket, takeEntryPass } from "./registration.js";
+import { Show } from "./show.js";
 import { announcementFor, connectionStatus, render } from "./view.js";
 import { Wins, reasonOfLoss } from "./wins.js";
 
@@ -62,7 +64,7 @@ let connection = null;
 /** The part of the page for winners: a promise of it once loading began, and the part itself. */
 let loading = null;
 let winnerPart = null;
-/** A promise of the part that keeps the proof, and of the one that plays the show. */
+/** The part that keeps the proof, and the one that plays the show once there is a number. */
 let proof = null;
 let showPart = null;
 let shownView = null;
@@ -82,10 +84,10 @@ function show() {
   if (model.ticket && connection) followShow(view);
 }
 
-/** Hands the view to the part that plays the show, which loads once there is a number. */
+/** Plays the show. */
 function followShow(view) {
-  showPart ??= import("./show.js").then(({ Show }) => new Show({ model, connection, show }));
-  showPart.then((part) => part.follow(view)).catch(() => {});
+  showPart ??= new Show({ model, connection, show });
+  showPart.follow(view);
 }
 
 /** Title of the tab: a win shows among other tabs, until its owner has opened it. */
@@ -215,12 +217,10 @@ function handleFrame(frame) {
   show();
 }
 
-/** Hands a frame to the part that keeps the proof, which loads with the first one. */
+/** Keeps what a frame says of the proof. */
 function keepProof(frame) {
-  const { state, ticket } = model;
-  proof ??= import("./proof.js").then(({ Proof }) => new Proof(model, show));
-  // A phone without that part still has its number and its wins.
-  proof.then((part) => part.apply(frame, state, ticket)).catch(() => {});
+  proof ??= new Proof(model, show);
+  proof.apply(frame, model.state, model.ticket);
 }
 
 function applyNotice(code) {

@@ -39,11 +39,9 @@ export class Proof {
     await delay(Math.random() * (PATH_SPREAD_MS + count * PATH_SPREAD_PER_PHONE_MS));
     try {
       const found = await call('GET', `/proof/path?event_id=${this.event}`, { token });
-      const [{ fromHex, toHex }, { rootFrom }] = await Promise.all([import("../verify/bytes.js"), import("../verify/locked.js")]);
+      const { isLocked } = await import("./check.js");
       if (found.draw_id !== id) return;
-      const path = found.path.map((step) => fromHex(step, 32, 'path'));
-      const root = rootFrom(number, fromHex(key ?? found.receipt, 32, 'receipt'), found.registered_through, path);
-      const isIn = root !== null && toHex(root) === found.roster_root;
+      const isIn = isLocked(number, key ?? found.receipt, found);
       if (isIn) keepPath(this.event, session, found);
       this.set({ place: { draw: id, isIn } });
     } catch {
@@ -52,13 +50,12 @@ export class Proof {
   }
 
   /** Computes the code from the lock that this phone heard. */
-  async checkCode({ draw_id: id, seed, outside_value: value, outside_round: round }, session) {
+  async checkCode(announcement, session) {
+    const { draw_id: id } = announcement;
     const head = storedReceipt(this.event, session)?.heads[id];
     if (!head) return;
-    const [{ ascii, fromHex }, { confirmationCode }] = await Promise.all([import("../verify/bytes.js"), import("../verify/locked.js")]);
-    const words = round === undefined && value;
-    const key = words ? ascii(words) : fromHex(value ?? seed, 32, 'seed');
-    const code = await confirmationCode(fromHex(head, 32, 'head'), key);
+    const { codeOf } = await import("./check.js");
+    const code = await codeOf(head, announcement);
     keepCode(this.event, session, id, code);
     this.set({ code });
   }

@@ -1,12 +1,13 @@
 // The show on a phone: its own number rolls while a draw runs, the last seconds count down with
-// every other page, and at the moment a winner glows and the others dim. It loads once the phone has
-// its number.
+// every other page, and at the moment a winner glows and the others dim.
 //
 // The roll ends on the phone's own number, won or not: there is nothing in it to learn. A sample of
 // the phones reports when it showed the winners, for the console.
 
 import { Countdown } from "../shared/countdown.js";
 import { byId, digits, make } from "../shared/dom.js";
+import { keepAwake } from "./awake.js";
+import { Waiting } from "./waiting.js";
 
 /** Phones that report per draw, about; the server computes the same sample. */
 const SAMPLE = 64;
@@ -29,11 +30,9 @@ export class Show {
     this.view = null;
     this.reels = [];
     this.reported = null;
-    const href = new URL("./show.css", import.meta.url);
-    document.head.append(make('link', { rel: 'stylesheet', href, onload: () => this.place() }));
     window.addEventListener('resize', () => this.place());
-    if (!navigator.wakeLock) import("./awake.js").then(({ keepAwake }) => keepAwake(), () => {});
-    import("./waiting.js").then(({ Waiting }) => (this.waiting = new Waiting(model)), () => {});
+    if (!navigator.wakeLock) keepAwake();
+    this.waiting = new Waiting(model);
   }
 
   /** Follows the page, after it was rendered. */
@@ -45,7 +44,7 @@ export class Show {
     this.countdown.follow(isRunning ? current : null);
     if (view !== this.view) body.toggleAttribute('data-moment', this.view === 'suspense' && MOMENTS.includes(view));
     this.view = view;
-    this.waiting?.render(view);
+    this.waiting.render(view);
     if (announced?.show_at && MOMENTS.includes(view)) this.report(announced);
   }
 

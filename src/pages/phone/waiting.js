@@ -53,10 +53,10 @@ export class Waiting {
     const left = this.prizes.filter(({ remaining }) => remaining > 0);
     this.element.hidden = left.length === 0 || !VIEWS.includes(view);
     if (this.element.hidden) return;
-    const words = WORDS[language];
+    const words = WORDS[language()];
     const total = left.reduce((sum, { remaining }) => sum + remaining, 0);
     this.summary.textContent = words.summary(total, this.model.state.participant_count);
-    const shown = JSON.stringify([language, left]);
+    const shown = JSON.stringify([language(), left]);
     if (shown === this.shown) return;
     this.shown = shown;
     const row = ({ prize_name: name, prize_grade: grade, remaining }) =>

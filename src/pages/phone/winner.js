@@ -42,7 +42,7 @@ class WinnerPart {
     this.renderHere(win);
     // Frames arrive at any time; typed text stays while its form is unchanged.
     const { draw_id: id, needs_address: needsAddress, claim_code: code, details_received: isReceived } = win;
-    const key = [view, language, id, needsAddress, code, isReceived, wins.all.length, privacy?.until].join('|');
+    const key = [view, language(), id, needsAddress, code, isReceived, wins.all.length, privacy?.until].join('|');
     if (key !== this.builtKey) this.build(view, win, key);
     if (view === 'handed-over') this.stop();
     else this.timer ??= setInterval(() => this.poll(), POLL_MS);
@@ -100,7 +100,7 @@ class WinnerPart {
     const { pendingHere, hereFailed, wins } = this.model;
     const isSending = pendingHere.includes(win.draw_id) && !hereFailed;
     const state = wins.isHere(win) ? 'sent' : isSending ? 'sending' : hereFailed ? 'failed' : 'open';
-    const key = `${state}|${language}`;
+    const key = `${state}|${language()}`;
     if (this.here.dataset.key === key && this.here.firstChild) return;
     Object.assign(this.here.dataset, { key, state });
     const onclick = () => this.callbacks.reportPresence(this.model.selectedWin);

@@ -6,8 +6,10 @@ import * as storage from "./storage.js";
 const chosen = new URLSearchParams(location.search).get('lang') ?? storage.get('language');
 const isKorean = (navigator.languages ?? [navigator.language]).some((tag) => /^ko\b/i.test(tag));
 
-/** 'ko' or 'en'. */
-export let language = ['ko', 'en'].includes(chosen) ? chosen : isKorean ? 'ko' : 'en';
+let current = ['ko', 'en'].includes(chosen) ? chosen : isKorean ? 'ko' : 'en';
+
+/** The language now: 'ko' or 'en'. */
+export const language = () => current;
 
 /** Attributes that name a message in the HTML, and what to do with its text. */
 const FILLS = {
@@ -32,7 +34,7 @@ export const isolate = (text) => (DIRECTED.test(text) ? `\u2068${text.replace(/[
  * English falls back to Korean.
  */
 export const translator = (messages) => (key, ...values) => {
-  const text = messages[language][key] ?? messages.ko[key];
+  const text = messages[current][key] ?? messages.ko[key];
   if (text === undefined) throw new Error(`no message ${key}`);
   return typeof text === 'function' ? text(...values.map((value) => (typeof value === 'string' ? isolate(value) : value))) : text;
 };
@@ -46,19 +48,19 @@ export function translatePage(messages, onSwitch = () => {}) {
   const t = translator(messages);
   const buttons = document.querySelectorAll('[data-switch-language]');
   const fill = () => {
-    document.documentElement.lang = language;
+    document.documentElement.lang = current;
     for (const [name, put] of Object.entries(FILLS)) {
       for (const element of document.querySelectorAll(`[data-${name}]`)) put(element, t(element.dataset[name]));
     }
     for (const button of buttons) {
-      button.textContent = language === 'ko' ? 'English' : '한국어';
-      button.lang = language === 'ko' ? 'en' : 'ko';
+      button.textContent = current === 'ko' ? 'English' : '한국어';
+      button.lang = current === 'ko' ? 'en' : 'ko';
     }
   };
   for (const button of buttons) {
     button.addEventListener('click', () => {
-      language = language === 'ko' ? 'en' : 'ko';
-      storage.set('language', language);
+      current = current === 'ko' ? 'en' : 'ko';
+      storage.set('language', current);
       fill();
       onSwitch();
     });
@@ -69,4 +71,4 @@ export function translatePage(messages, onSwitch = () => {}) {
 
 /** Day and minute of a timestamp, in this language and in the browser's time zone. */
 export const formatTime = (timestamp) =>
-  new Date(timestamp).toLocaleString(language === 'ko' ? 'ko-KR' : 'en-GB', { dateStyle: 'short', timeStyle: 'short' });
+  new Date(timestamp).toLocaleString(current === 'ko' ? 'ko-KR' : 'en-GB', { dateStyle: 'short', timeStyle: 'short' });

@@ -33,6 +33,12 @@ export class JoinCode {
   }
 }
 
+/** Shows a QR code in an image, and asks for it again while the server has others to draw. */
+export function showCode(image, source) {
+  image.onerror = () => setTimeout(() => image.getAttribute('src') === source && (image.src = source), RETRY_MS);
+  image.src = source;
+}
+
 /**
  * The address of the QR code of an event, with its present code. `address`: what it leads to, so that
  * the image of another address is another one.

@@ -200,7 +200,7 @@ function addToLog({ draw_number: number, prize_name: prize }) {
 function showLog() {
   const entries = storedLog();
   setShown('log-card', entries.length > 0 && document.body.dataset.state !== 'no-right');
-  byId('log').lang = language;
+  byId('log').lang = language();
   const line = ({ at, number, prize }) => make('li', {}, `${formatTime(at)} · ${digits(number)} · ${isolate(prize)}`);
   byId('log').replaceChildren(...entries.map(line));
 }

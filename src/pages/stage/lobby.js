@@ -2,7 +2,7 @@
 
 import { byId, setShown, setText } from "../shared/dom.js";
 import { JoinAddress } from "../shared/join-address.js";
-import { JoinCode, joinImage } from "../shared/join-code.js";
+import { JoinCode, joinImage, showCode } from "../shared/join-code.js";
 
 /** Longest title in the large type. */
 const TITLE_CHARS_SHORT = 28;
@@ -25,7 +25,7 @@ export class Lobby {
     if (text === null) return;
     setText('address', text);
     setShown('unreachable', !isReachable);
-    byId('code').src = joinImage(this.event, this.joinCode.code, text);
+    showCode(byId('code'), joinImage(this.event, this.joinCode.code, text));
   }
 
   render(state, t) {

@@ -2,6 +2,7 @@
 // reload, a lost connection and a live frame all lead to the same picture.
 
 import { byId, setShown, setText } from "../shared/dom.js";
+import { showCode } from "../shared/join-code.js";
 import { renderBoard, renderPrize, renderStrip } from "./prize.js";
 
 const SCENE_OF_STATUS = { standby: 'standby', started: 'running', revealed: 'revealed' };
@@ -116,7 +117,7 @@ function renderProofCode({ event }, draw, name, isSettled) {
   const query = new URLSearchParams({ event_id: event, head: draw.head, scheme: location.protocol.slice(0, -1) });
   const source = `/api/luckydraw/verify.svg?${query}`;
   const image = byId('proof-code');
-  if (image.getAttribute('src') !== source) image.src = source;
+  if (image.getAttribute('src') !== source) showCode(image, source);
 }
 
 function remark(draw, name, [page, pages], t) {

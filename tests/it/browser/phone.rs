@@ -32,37 +32,40 @@ async fn a_phone_keeps_its_number_through_a_refresh_and_without_its_storage() {
 
 #[tokio::test]
 async fn the_page_s_own_socket_asks_for_the_frames_since_the_last_one_it_has() {
-    let server = TestServer::start().await;
+    let mut server = TestServer::start().await;
     server.open_event().await;
     let browser = Browser::start().await;
     let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
     phone.join().await;
+    let synced = server.public("/state").await["state_sync"].clone();
+    // The page's next connection is this one, which has two more frames and then ends.
     let script = r#"
-        const file = [...document.querySelectorAll('link[rel=modulepreload]')].find((each) => each.href.includes('connection.js')).href;
+        const sync = arguments[0];
         self.asked = [];
-        self.WebSocket = class extends EventTarget {
+        self.WebSocket = class {
             static CONNECTING = 0;
             static OPEN = 1;
             constructor(url) {
-                super();
-                self.asked.push(url);
+                self.asked.push(new URL(url).search);
                 this.readyState = 1;
                 setTimeout(() => {
                     this.onopen();
                     if (self.asked.length > 1) return;
-                    this.onmessage({ data: JSON.stringify({ type: 'state_sync', seq: 7, epoch: '0202020202020202' }) });
-                    this.onmessage({ data: JSON.stringify({ type: 'draw_standby', seq: 8, epoch: '0202020202020202' }) });
+                    const frame = (type, seq) => this.onmessage({ data: JSON.stringify({ ...sync, type, seq, epoch: '0202020202020202', total_count: 2 }) });
+                    frame('state_sync', 7);
+                    frame('participant_joined', 8);
                     this.onclose({ code: 1012 });
                 });
             }
             send() {}
             close() {}
-        };
-        import(file).then(({ connect }) => connect({ event: 'gala', onFrame: () => {} }));"#;
-    phone.run(script, vec![]).await;
+        };"#;
+    phone.run(script, vec![synced.clone()]).await;
+    server.kill();
     phone.until("self.asked.length === 2").await;
-    let asked = phone.run("return self.asked.map((url) => new URL(url).search)", vec![]).await;
-    assert_eq!(asked, json!(["?role=phone", "?role=phone&since=8&epoch=0202020202020202"]));
+    let (seq, epoch) = (&synced["seq"], synced["epoch"].as_str().unwrap());
+    let expected = [format!("?role=phone&since={seq}&epoch={epoch}"), "?role=phone&since=8&epoch=0202020202020202".to_owned()];
+    assert_eq!(phone.run("return self.asked", vec![]).await, json!(expected));
 }
 
 #[tokio::test]
