@@ -39,6 +39,7 @@ pub mod rate_limiter;
 pub mod registration_meter;
 pub mod revoked_logins;
 pub mod routes;
+pub mod simulated_phones;
 pub mod socket;
 pub mod spreadsheets;
 pub mod stage_registry;
