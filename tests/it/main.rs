@@ -37,6 +37,7 @@ mod launch;
 mod links;
 mod load;
 mod load_honesty;
+mod load_protocols;
 mod load_scenarios;
 mod logs;
 mod lost_numbers;

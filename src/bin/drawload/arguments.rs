@@ -275,6 +275,10 @@ pub struct ServerOptions {
     /// the server on this machine, with its process and its token]
     #[arg(long)]
     pub host: Option<String>,
+    /// A table of another server's protocol, in TOML; scripts/protocols/fastapi-seed.toml is an
+    /// example
+    #[arg(long, value_name = "FILE")]
+    pub protocol: Option<PathBuf>,
     /// The event to use; without it each scenario creates one and removes it afterwards
     #[arg(long)]
     pub event_id: Option<String>,

@@ -1,13 +1,16 @@
 //! The driver of the draws: the host over HTTP, and the display on a socket.
 //!
 //! Each step comes at its planned time. A step that fails is an error and no reason to stop: the
-//! next one follows, as it would in a real event.
+//! next one follows, as it would in a real event. Only a draw that did not start is not revealed.
 
 use super::Run;
-use super::socket::{self, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send};
+use super::socket::{
+    self, Failure, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
+};
 use crate::answers::{CheckedWinner, DrawResult, Results, Standby, Started};
 use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
+use crate::client::protocol::Call;
 use crate::measure::clock::Rng;
 use crate::measure::draw_record::{DrawRecord, Step, WINNERS};
 use crate::measure::latency::Wait;
@@ -46,6 +49,17 @@ pub type CompleteRequest = (Option<u32>, oneshot::Sender<Option<Vec<u32>>>);
 
 /// Drives every draw, as the host; `display` is `None` without sockets.
 pub async fn drive_draws(run: Rc<Run>, display: Option<mpsc::Sender<CompleteRequest>>) {
+    let _drawn = run.drawn.clone().drop_guard();
+    if !run.target.protocol.socket.has_greeting {
+        // Without a greeting nobody can tell which frame is the first that is due to a socket.
+        let all_open = async {
+            while run.recorder().connections.never_opened() > 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // A socket that never opens is judged by itself.
+        let _ = timeout(ANSWER_MAX, all_open).await;
+    }
     for ((from, interval), index) in run.scenario.each_draw().zip(0..) {
         if run.ended.is_cancelled() {
             return;
@@ -67,6 +81,10 @@ async fn drive_draw(
     let standby: Option<Standby> = step(run, index, Step::Standby, from, spec.clone()).await;
     let start_at = from + interval.mul_f64(start);
     let started: Option<Started> = step(run, index, Step::Start, start_at, spec).await;
+    if started.is_none() && run.target.has(Call::Start) {
+        // The next reveal would be of an earlier draw, whose own was refused.
+        return;
+    }
     let reveal_at = from + interval.mul_f64(reveal);
     let revealed: Option<DrawResult> = step(run, index, Step::Reveal, reveal_at, json!({})).await;
     let draw = revealed.as_ref().map(|draw| draw.draw_id).or(started.as_ref().map(|draw| draw.draw_id));
@@ -101,10 +119,9 @@ async fn drive_draw(
 async fn probe(run: &Run, index: usize, revealed: Option<DrawResult>) {
     let Some((draw, winner)) = revealed.and_then(|draw| Some((draw.draw_id, *draw.winners.first()?))) else { return };
     let target = &run.target;
-    let path = target.path(&format!("/check-winner?event_id={}&draw_number={winner}", target.event));
-    let checked: Option<CheckedWinner> = Request::get(target, path).send().await.ok();
-    let path = target.path(&format!("/results?event_id={}", target.event));
-    let results: Option<Results> = Request::get(target, path).send().await.ok();
+    let check = Request::call(target, Call::CheckWinner, json!({"draw_number": winner}));
+    let checked: Option<CheckedWinner> = check.send().await.ok();
+    let results: Option<Results> = Request::call(target, Call::Results, json!({})).send().await.ok();
     let mut recorder = run.recorder();
     let now_us = recorder.clock.now_us();
     if recorder.plan[index].announceable_us(&recorder.display.spans).is_none_or(|at_us| at_us <= now_us) {
@@ -119,7 +136,7 @@ async fn probe(run: &Run, index: usize, revealed: Option<DrawResult>) {
     }
 }
 
-/// Has the display complete the draw.
+/// Has the display complete the draw, or the host if the server turns the display away.
 async fn complete(run: &Run, index: usize, draw: Option<u32>, planned: Duration, display: &mpsc::Sender<CompleteRequest>) {
     run.wait_to_send(planned).await;
     let started_us = run.clock.now_us();
@@ -133,17 +150,23 @@ async fn complete(run: &Run, index: usize, draw: Option<u32>, planned: Duration,
     let (sender, acknowledged) = oneshot::channel();
     let acknowledged = async {
         display.send((draw, sender)).await.ok()?;
-        acknowledged.await.ok().flatten()
+        acknowledged.await.ok()
     };
-    let winners = timeout(ANSWER_MAX, acknowledged).await.unwrap_or(None);
+    let Some(winners) = timeout(ANSWER_MAX, acknowledged).await.unwrap_or(Some(None)) else {
+        // No display shows it, so that the host ends it.
+        return complete_without_display(run, index, draw, planned).await;
+    };
     let mut recorder = run.recorder();
     let answer = winners.is_some().then_some(()).ok_or("the display's word was not acknowledged");
     recorder.record_call(Wait::Complete, planned, started_us, &answer);
     recorder.plan[index].completed = winners;
 }
 
-/// Completes the draw as the host; no socket receives the announcement.
+/// Completes the draw as the host, where no display does.
 async fn complete_without_display(run: &Run, index: usize, draw: Option<u32>, planned: Duration) {
+    if let Some(draw) = draw.filter(|_| run.scenario.sockets.is_some()) {
+        run.recorder().ledger.draws.entry(draw).or_default().completed_us = Some(micros(planned.max(run.clock.now())));
+    }
     let answer: Option<DrawResult> = step(run, index, Step::Complete, planned, json!({})).await;
     if let Some((draw, answer)) = draw.zip(answer) {
         let mut recorder = run.recorder();
@@ -153,16 +176,28 @@ async fn complete_without_display(run: &Run, index: usize, draw: Option<u32>, pl
 }
 
 async fn step<T: DeserializeOwned>(run: &Run, index: usize, step: Step, planned: Duration, body: Value) -> Option<T> {
-    let (wait, path) = match step {
-        Step::Standby => (Wait::Standby, "draw/standby"),
-        Step::Start => (Wait::Start, "draw/start-animation"),
-        Step::Reveal => (Wait::Reveal, "draw/reveal"),
-        Step::Complete => (Wait::Complete, "draw/complete"),
+    let (wait, call) = match step {
+        Step::Standby => (Wait::Standby, Call::Standby),
+        Step::Start => (Wait::Start, Call::Start),
+        Step::Reveal => (Wait::Reveal, Call::Reveal),
+        Step::Complete => (Wait::Complete, Call::Complete),
     };
     run.wait_to_send(planned).await;
     let (target, now_us) = (&run.target, run.clock.now_us());
-    run.recorder().plan[index].ask(step, now_us);
-    run.call(wait, planned, Request::post(target, target.admin_path(path), body).admin()).await
+    let values = {
+        let mut recorder = run.recorder();
+        recorder.plan[index].ask(step, now_us);
+        // A server that draws nothing is told the winner: the next number that has not won.
+        let winners: Vec<u32> = recorder.numbers().nth(index).into_iter().collect();
+        let DrawRecord { prize, rank, mode, .. } = &recorder.plan[index];
+        json!({"draw": index + 1, "winners": winners, "prize_name": prize, "prize_rank": rank, "draw_mode": mode, "winner_count": WINNERS})
+    };
+    let values = values.as_object().cloned().unwrap_or_default();
+    let answer = run.call(wait, planned, Request::call_with(target, call, body, &values).admin()).await;
+    if answer.is_none() && target.has(call) {
+        run.recorder().plan[index].fail(step);
+    }
+    answer
 }
 
 /// Runs the display: holds a socket to the end of the run and completes draws for the host. A
@@ -176,13 +211,21 @@ pub async fn run_display(run: Rc<Run>, mut requests: mpsc::Receiver<CompleteRequ
         let query = format!("?role=display{}", position.unwrap_or_default());
         let now_us = run.clock.now_us();
         let mut pause = RECONNECT_AFTER;
-        if let Some(mut socket) = socket::open(&run, index, &query, Window::Usual, now_us).await {
-            if let Some(token) = &run.target.admin_token {
-                // A send that fails is noticed when the socket is read.
-                let _ = send(&mut socket, json!({"type": "auth", "token": token}).to_string()).await;
+        match socket::open(&run, index, &query, Window::Usual, now_us).await {
+            Ok(mut socket) => {
+                if let Some(token) = &run.target.admin_token {
+                    // A send that fails is noticed when the socket is read.
+                    let _ = send(&mut socket, json!({"type": "auth", "token": token}).to_string()).await;
+                }
+                let storm_pause = reconnect_pause(&run, 1, &mut rng);
+                pause = hold(&run, socket, &mut requests, &mut open_request, storm_pause).await;
             }
-            let storm_pause = reconnect_pause(&run, 1, &mut rng);
-            pause = hold(&run, socket, &mut requests, &mut open_request, storm_pause).await;
+            // The server turns the display away. The host must not wait for it.
+            Err(Failure::Refused) => {
+                open_request = None;
+                let _ = requests.try_recv();
+            }
+            Err(_) => {}
         }
         tokio::select! {
             () = run.ended.cancelled() => {}

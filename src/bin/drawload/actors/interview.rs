@@ -6,10 +6,12 @@
 use super::Run;
 use crate::answers::{CheckedWinner, DrawResult, MyNumber, Results, State, Win};
 use crate::client::http::{Request, RequestError};
+use crate::client::protocol::Call;
 use crate::measure::recorder::Registration;
 use futures_util::StreamExt;
 use futures_util::stream;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -31,6 +33,9 @@ const STATE_RESULTS_MAX: usize = 10;
 /// Interviews the phones. `truth` holds every announced draw, in order; `participants` the number
 /// of people that the event must have, where it is known.
 pub async fn interview(run: &Run, truth: &[DrawResult], participants: Option<u64>) {
+    if ![Call::MyNumber, Call::CheckWinner, Call::Results, Call::State].iter().all(|call| run.target.has(*call)) {
+        return;
+    }
     let phones: Vec<(usize, Registration)> = {
         let recorder = run.recorder();
         let phones = recorder.phones.iter().enumerate().filter_map(|(index, phone)| Some((index, phone.clone()?)));
@@ -51,22 +56,22 @@ pub async fn interview(run: &Run, truth: &[DrawResult], participants: Option<u64
 /// Everything that is wrong with the answers to one phone.
 async fn interview_phone(run: &Run, phone: &Registration, truth: &[DrawResult], participants: Option<u64>) -> Vec<String> {
     let (target, number) = (&run.target, phone.number);
-    let path = |call: &str| target.path(&format!("/{call}event_id={}", target.event));
+    let request = |call| Request::call(target, call, json!({"draw_number": number}));
     let wins = wins(truth, number);
     let mut wrong = Vec::new();
     let mut check = |call: &str, problem: Option<String>| wrong.extend(problem.map(|problem| format!("{call} {problem}")));
 
-    let answer = ask::<MyNumber>(Request::get(target, path("my-number?")).bearer(&phone.token)).await;
+    let answer = ask::<MyNumber>(request(Call::MyNumber).bearer(&phone.token)).await;
     check("my-number", compare(answer.map(|answer| answer.draw_number), &number));
 
-    let answer = ask::<CheckedWinner>(Request::get(target, path(&format!("check-winner?draw_number={number}&")))).await;
+    let answer = ask::<CheckedWinner>(request(Call::CheckWinner)).await;
     let seen = answer.map(|answer| (answer.draw_number, answer.won, answer.prizes));
     check("check-winner", compare(seen, &(number, !wins.is_empty(), wins.clone())));
 
-    let answer = ask::<Results>(Request::get(target, path("results?"))).await;
+    let answer = ask::<Results>(request(Call::Results)).await;
     check("results", compare_draws(answer.map(Results::into_draws), truth));
 
-    let answer = ask::<State>(Request::get(target, path("state?")).bearer(&phone.token)).await;
+    let answer = ask::<State>(request(Call::State).bearer(&phone.token)).await;
     let state = answer.map(|answer| answer.state_sync);
     let own = state.as_ref().map_err(Clone::clone).map(|state| {
         let you = state.you.clone();

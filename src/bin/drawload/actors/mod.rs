@@ -6,6 +6,7 @@
 pub mod driver;
 pub mod interview;
 pub mod phone;
+mod pings;
 mod socket;
 
 use crate::client::http::{Request, RequestError};
@@ -29,6 +30,8 @@ pub struct Run {
     recorder: RefCell<Recorder>,
     /// The paths of phones, where they are simulated.
     pub network: Option<Network>,
+    /// Tells that the host has driven every draw.
+    pub drawn: CancellationToken,
     /// Tells every phone to ping once more: the run is about to end.
     pub leaving: CancellationToken,
     /// Tells that nothing has reached the server for long.
@@ -43,11 +46,11 @@ impl Run {
     pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder, network_seed: Option<u64>) -> Self {
         let clock = Clock::start();
         recorder.clock = clock;
-        let [leaving, server_gone, ended] = [(); 3].map(|()| CancellationToken::new());
+        let [drawn, leaving, server_gone, ended] = [(); 4].map(|()| CancellationToken::new());
         let from = scenario.all_connected();
         let within = Span { from, length: scenario.end.saturating_sub(from) };
         let network = network_seed.map(|seed| Network::new(seed, scenario.users, within, clock, ended.clone()));
-        Self { scenario, target, clock, recorder: RefCell::new(recorder), network, leaving, server_gone, ended }
+        Self { scenario, target, clock, recorder: RefCell::new(recorder), network, drawn, leaving, server_gone, ended }
     }
 
     /// Tells whether the simulated network broke the socket of a phone, or kept it silent.
@@ -77,6 +80,9 @@ impl Run {
     /// Sends a request and records its time and outcome; returns `None` when it failed.
     async fn call<T: DeserializeOwned>(&self, wait: Wait, planned: Duration, request: Request<'_>) -> Option<T> {
         let started_us = self.clock.now_us();
+        if request.is_absent() {
+            return None;
+        }
         if request.needs_preflight() {
             let allowed = request.preflight().await;
             self.recorder().record_call(Wait::Preflight, planned, started_us, &allowed);
@@ -85,6 +91,7 @@ impl Run {
         let answer = request.send().await;
         let mut recorder = self.recorder();
         recorder.note_reached(!answer.as_ref().is_err_and(RequestError::is_unreached));
+        recorder.counts.refused += u64::from(answer.as_ref().is_err_and(RequestError::is_refusal));
         recorder.record_call(wait, planned, started_us, &answer);
         answer.ok()
     }

@@ -6,22 +6,23 @@
 //! evict them without an effect on other phones. Nothing is due to a phone that misbehaves.
 
 use super::Run;
+use super::pings::{Ping, Pings};
 use super::socket::{
     self, FINAL, PING, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
 };
 use crate::answers::{Anything, CheckedWinner, Registered, Results};
 use crate::client::Window;
-use crate::client::http::Request;
+use crate::client::http::{ANSWER_MAX, Request};
+use crate::client::protocol::Call;
 use crate::measure::clock::Rng;
 use crate::measure::connection_ledger::{RESTARTING, SILENT};
 use crate::measure::latency::Wait;
 use crate::measure::micros;
 use crate::measure::recorder::{Recorder, Registration};
 use serde_json::json;
-use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Attempts of a registration, with the same request id, as the page makes them.
 const REGISTER_ATTEMPTS: u32 = 5;
@@ -31,11 +32,6 @@ pub const REPEATED_EVERY: usize = 20;
 
 /// The longest wait for a pong or a state sync. Pages count a silent socket as lost, and reconnect.
 const SILENT_AFTER: Duration = Duration::from_secs(12);
-
-/// Pings in a row on a new socket, and the time between them, as the pages send them: they set the
-/// phone's estimate of the server's clock.
-const FIRST_PINGS: u32 = 5;
-const FIRST_PINGS_EVERY: Duration = Duration::from_millis(250);
 
 /// Between two frames of a phone that reads slowly; a draw has four every few seconds.
 const SLOW_READ_EVERY: Duration = Duration::from_secs(2);
@@ -94,7 +90,7 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
         let query = query(&run.recorder(), index);
         failures += 1;
         let mut pause = reconnect_pause(&run, failures, &mut rng);
-        if let Some(socket) = socket::open(&run, index, &query, window, planned_us).await {
+        if let Ok(socket) = socket::open(&run, index, &query, window, planned_us).await {
             match hold(&run, index, socket, schedule.behaviour, &mut rng).await {
                 Left::ForGood => return,
                 Left::InStorm(storm_pause) => pause = storm_pause,
@@ -143,7 +139,7 @@ async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
 }
 
 async fn send_registration(run: &Run, index: usize, planned: Duration, body: &serde_json::Value) -> Option<Registration> {
-    let request = Request::post(&run.target, run.target.path("/register"), body.clone()).with_origin();
+    let request = Request::call(&run.target, Call::Register, body.clone()).with_origin();
     let answer: Registered = run.call(Wait::Register, planned, request).await?;
     if answer.event_id != run.target.event || answer.draw_number == 0 || answer.session_token.is_empty() {
         let wrong = format!("phone {index} was registered as number {} in the event {}", answer.draw_number, answer.event_id);
@@ -170,49 +166,13 @@ enum Left {
     },
 }
 
-/// When a phone pings: a few times in a row on a new socket, then regularly. A ping waits for the
-/// pong of the one before: a page sends none on a socket that it takes for lost.
-struct Pings {
-    first: Interval,
-    first_left: u32,
-    regular: Interval,
-    /// The ping that has no pong yet.
-    open: Option<Ping>,
-    /// The last one was sent.
-    are_over: bool,
-}
-
-#[derive(Clone, Copy)]
-struct Ping {
-    planned_us: u64,
-    sent_us: u64,
-}
-
-impl Pings {
-    fn new(every: Duration, rng: &mut Rng) -> Self {
-        let mut regular = interval_at(Instant::now() + every.mul_f64(rng.fraction()), every);
-        let mut first = interval(FIRST_PINGS_EVERY);
-        for interval in [&mut regular, &mut first] {
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        }
-        Self { first, first_left: FIRST_PINGS, regular, open: None, are_over: false }
-    }
-
-    /// Waits until a ping is due; returns by how many microseconds it is late. Cancel safe.
-    async fn due(&mut self) -> u64 {
-        if self.open.is_some() || self.are_over {
-            return pending().await;
-        }
-        let planned = if self.first_left > 0 { self.first.tick().await } else { self.regular.tick().await };
-        self.first_left = self.first_left.saturating_sub(1);
-        micros(planned.elapsed())
-    }
-}
-
 /// Listens and pings until the socket or the run ends, or the phone begins to misbehave.
 async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour, rng: &mut Rng) -> Left {
     let mut pings = Pings::new(run.scenario.ping_interval, rng);
-    let (mut was_greeted, mut are_over) = (false, false);
+    let socket_table = &run.target.protocol.socket;
+    let (mut was_greeted, mut are_over) = (!socket_table.has_greeting, !socket_table.has_pong);
+    pings.are_over = are_over;
+    let mut next_seq = run.recorder().ledger.position(index).map_or(0, |(seq, _)| seq);
     let silent = sleep_until(Instant::now() + SILENT_AFTER);
     let all_connected = run.clock.wait_until(run.scenario.all_connected());
     let storm = run.storm();
@@ -222,7 +182,7 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
         tokio::select! {
             received = receive(&mut socket) => match received {
                 Received::Text(text) => {
-                    was_greeted |= record(run, index, text.to_text().unwrap_or_default(), &mut pings.open);
+                    was_greeted |= record(run, index, text.to_text().unwrap_or_default(), &mut pings.open, &mut next_seq);
                 }
                 Received::Closed(code) => break code,
             },
@@ -275,8 +235,21 @@ fn record_eviction(run: &Run, index: usize) {
     recorder.connections.vanish(index);
 }
 
+/// Records a frame of any protocol; returns true for a state sync.
+fn record(run: &Run, index: usize, text: &str, open: &mut Option<Ping>, next_seq: &mut u64) -> bool {
+    let protocol = &run.target.protocol;
+    if protocol.has_own_frames() {
+        return record_own(run, index, text, open);
+    }
+    // No other protocol has a state sync.
+    for text in protocol.translate(text, next_seq) {
+        record_own(run, index, &text, open);
+    }
+    false
+}
+
 /// Records a frame, and the time of an awaited pong; returns true for a state sync.
-fn record(run: &Run, index: usize, text: &str, open: &mut Option<Ping>) -> bool {
+fn record_own(run: &Run, index: usize, text: &str, open: &mut Option<Ping>) -> bool {
     let mut recorder = run.recorder();
     let Some(frame) = record_frame(&mut recorder, index, text) else { return false };
     if frame.r#type == "pong" {
@@ -342,20 +315,26 @@ async fn never_read(run: &Run, mut socket: Socket) {
     counts.slow_kept += u64::from(kept);
 }
 
-/// Requests the results and asks whether the number has won; a winner submits its details.
+/// Requests the results, once all draws are over, and asks whether the number has won; a winner
+/// submits its details.
 pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     run.wait_to_send(planned).await;
+    // A host that is late delays the results, and no phone.
+    let mut planned = planned;
+    if !run.drawn.is_cancelled() {
+        let _ = timeout(ANSWER_MAX, run.drawn.cancelled()).await;
+        planned = run.clock.now();
+    }
     let Some(phone) = run.recorder().phones[index].clone() else { return };
     let (target, number) = (&run.target, phone.number);
     // Only what was announced before a question is sent: a draw that is announced while the answer
     // is on its way need not be in it.
     let announced = run.recorder().announced();
-    let path = target.path(&format!("/results?event_id={}", target.event));
-    let results: Option<Results> = run.call(Wait::Results, planned, Request::get(target, path).with_origin()).await;
+    let results: Option<Results> =
+        run.call(Wait::Results, planned, Request::call(target, Call::Results, json!({})).with_origin()).await;
     let had_won = draw_won(&run.recorder(), number).is_some();
-    let path = target.path(&format!("/check-winner?event_id={}&draw_number={number}", target.event));
-    let checked: Option<CheckedWinner> =
-        run.call(Wait::CheckWinner, run.clock.now(), Request::get(target, path).with_origin()).await;
+    let check = Request::call(target, Call::CheckWinner, json!({"draw_number": number})).with_origin();
+    let checked: Option<CheckedWinner> = run.call(Wait::CheckWinner, run.clock.now(), check).await;
     let won = {
         let mut recorder = run.recorder();
         let won = draw_won(&recorder, number);
@@ -364,18 +343,19 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
             let listed = results.draws.len();
             wrong.push(format!("phone {index}: {announced} draws were announced, and the results list {listed}"));
         }
-        if let Some(checked) = checked
-            && (checked.draw_number != number || (had_won && !checked.won) || (won.is_none() && checked.won))
-        {
-            let (is, says) = (if had_won { "won" } else { "not won" }, checked.won);
-            wrong.push(format!("phone {index}: number {number} has {is}, and check-winner says won: {says}"));
+        if let Some(checked) = checked {
+            if checked.draw_number != number || (had_won && !checked.won) {
+                let (of, says) = (checked.draw_number, checked.won);
+                wrong.push(format!("phone {index}: number {number} has won: {had_won}, and check-winner says {of}: {says}"));
+            }
+            recorder.told_won.extend(checked.won.then_some((index, number)));
         }
         won
     };
     if let Some(draw) = won {
         let body = json!({"event_id": target.event, "draw_id": draw, "name": winner_name(number),
             "phone": format!("010-0000-{:04}", number % 10_000), "consent": true});
-        let request = Request::post(target, target.path("/winner-info"), body).bearer(&phone.token).with_origin();
+        let request = Request::call(target, Call::WinnerInfo, body).bearer(&phone.token).with_origin();
         if run.call::<Anything>(Wait::Details, run.clock.now(), request).await.is_some() {
             run.recorder().details.push((number, draw));
         }

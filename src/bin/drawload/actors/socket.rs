@@ -5,7 +5,8 @@
 
 use super::Run;
 use crate::answers::StateSync;
-use crate::client::http::ANSWER_MAX;
+use crate::client::http::{ANSWER_MAX, NO_ROOM};
+use crate::client::protocol::NO_EPOCH;
 use crate::client::{self, Connection, Window};
 use crate::measure::clock::Rng;
 use crate::measure::delivery_ledger::NumberedFrame;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -74,33 +76,65 @@ pub enum Received {
 }
 
 /// Opens a socket and counts it; `planned_us` is when the attempt was due.
-pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_us: u64) -> Option<Socket> {
+///
+/// # Errors
+/// The kind of failure, which is recorded.
+pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_us: u64) -> Result<Socket, Failure> {
     let started_us = run.clock.now_us();
-    run.recorder().counts.handshakes += 1;
+    {
+        let counts = &mut run.recorder().counts;
+        (counts.handshakes, counts.opening) = (counts.handshakes + 1, counts.opening + 1);
+    }
     // On the heap, and freed afterwards: a handshake needs more memory than a phone that listens.
     let result = Box::pin(timeout(ANSWER_MAX, handshake(run, index, query, window))).await;
     let mut recorder = run.recorder();
-    let is_unreached = match &result {
-        Ok(answer) => answer.as_ref().is_err_and(|error| matches!(**error, Error::Io(_))),
-        Err(_) => true,
-    };
-    recorder.note_reached(!is_unreached);
-    match result {
+    recorder.counts.opening -= 1;
+    let (failure, why) = match result {
         Ok(Ok(socket)) => {
+            recorder.note_reached(true);
             recorder.record(Wait::Handshake, planned_us, started_us);
             recorder.counts.sockets += 1;
             let at_us = recorder.clock.now_us();
             recorder.connections.open(index, at_us);
-            return Some(socket);
+            if !run.target.protocol.socket.has_greeting {
+                let seq = recorder.ledger.highest;
+                recorder.connections.greet(index, at_us, seq);
+                recorder.ledger.sync(index, seq, NO_EPOCH);
+                // The next frames are its own, as for one that was never away.
+                let _ = recorder.ledger.mark_returned(index);
+            }
+            return Ok(socket);
         }
-        Ok(Err(error)) => {
-            let name = recorder.ledger.name(index);
-            recorder.record_failure("ws.handshake", &format!("{name}: {error}"));
-        }
-        Err(_) => recorder.record_failure("ws.handshake", &"no answer in time"),
-    }
+        Ok(Err(error)) => (Failure::of(&error), error.to_string()),
+        Err(_) => (Failure::Unreached, "no answer in time".to_owned()),
+    };
+    recorder.note_reached(failure != Failure::Unreached);
+    recorder.counts.refused += u64::from(failure == Failure::Refused);
     recorder.counts.handshakes_failed += 1;
-    None
+    let name = recorder.ledger.name(index);
+    recorder.record_failure("ws.handshake", &format!("{name}: {why}"));
+    Err(failure)
+}
+
+/// Reason of a handshake that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing accepted the connection, or nothing came in time.
+    Unreached,
+    /// The server closed the connection, or has no room.
+    Refused,
+    Other,
+}
+
+impl Failure {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::Io(error) if client::is_unreached(error) => Self::Unreached,
+            Error::Io(_) | Error::ConnectionClosed | Error::Protocol(ProtocolError::HandshakeIncomplete) => Self::Refused,
+            Error::Http(answer) if NO_ROOM.contains(&answer.status().as_u16()) => Self::Refused,
+            _ => Self::Other,
+        }
+    }
 }
 
 async fn handshake(run: &Run, index: usize, query: &str, window: Window) -> Result<Socket, Box<Error>> {

@@ -1,6 +1,7 @@
 //! One request on a connection of its own, as a phone makes its first.
 
 use super::Window;
+use super::protocol::{Call, Protocol, Spoken};
 use super::target::Target;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,8 +15,8 @@ use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -27,6 +28,9 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// Attempts of a request whose outcome matters more than its latency.
 const ATTEMPTS: u32 = 6;
+
+/// Statuses of a server that has no room: too many requests, and out of service.
+pub const NO_ROOM: [u16; 2] = [429, 503];
 
 /// Reason why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,8 @@ pub enum RequestError {
     Unsuccessful { status: u16, code: String },
     #[error("the answer is not as described: {0}")]
     Unfit(serde_json::Error),
+    #[error("the server has no such call")]
+    Absent,
     #[error("{0} does not allow the origin")]
     OriginRefused(u16),
 }
@@ -76,19 +82,35 @@ pub struct Request<'a> {
     body: Option<Value>,
     /// The origin of the page that sends it; `None` for one of the server's own.
     origin: Option<&'a str>,
+    /// The call that it is, with its values; `None` for a path outside the protocol.
+    call: Option<(Call, Map<String, Value>)>,
 }
 
 impl<'a> Request<'a> {
+    /// A call of the API with these values, which are also its body.
+    pub fn call(target: &'a Target, call: Call, body: Value) -> Self {
+        Self::call_with(target, call, body, &Map::new())
+    }
+
+    /// A call with more values than its body has, for servers that need them.
+    pub fn call_with(target: &'a Target, call: Call, body: Value, more: &Map<String, Value>) -> Self {
+        let mut values = more.clone();
+        values.insert("event_id".into(), target.event.as_str().into());
+        values.extend(body.as_object().cloned().unwrap_or_default());
+        let request = match target.protocol.speak(call, &values, body) {
+            Some(Spoken { method, path, body }) => Self { method, body, ..Self::get(target, path) },
+            None => Self::get(target, String::new()),
+        };
+        Self { call: Some((call, values)), ..request }
+    }
+
+    /// Tells whether the server has no such call.
+    pub fn is_absent(&self) -> bool {
+        self.call.as_ref().is_some_and(|(call, _)| !self.target.has(*call))
+    }
+
     pub fn get(target: &'a Target, path: String) -> Self {
-        Self { target, method: Method::GET, path, token: None, body: None, origin: None }
-    }
-
-    pub fn post(target: &'a Target, path: String, body: Value) -> Self {
-        Self { method: Method::POST, body: Some(body), ..Self::get(target, path) }
-    }
-
-    pub fn delete(target: &'a Target, path: String) -> Self {
-        Self { method: Method::DELETE, ..Self::get(target, path) }
+        Self { target, method: Method::GET, path, token: None, body: None, origin: None, call: None }
     }
 
     /// Adds the admin token.
@@ -160,8 +182,15 @@ impl<'a> Request<'a> {
     }
 
     async fn exchange<T: DeserializeOwned>(self) -> Result<T, RequestError> {
+        if self.is_absent() {
+            return Err(RequestError::Absent);
+        }
+        let (protocol, call) = (self.target.protocol.clone(), self.call.clone());
         let (head, body) = self.answer(false).await?;
-        parse(head.status, &body)
+        match call.filter(|_| !protocol.is_own) {
+            Some((call, values)) => parse_foreign(head.status, &body, &protocol, call, &values),
+            None => parse(head.status, &body),
+        }
     }
 
     /// Sends it, or the question of a browser whether it may.
@@ -201,9 +230,22 @@ async fn exchange(
 }
 
 impl RequestError {
-    /// Tells whether the server did not answer at all.
+    /// Tells whether nothing accepted the request.
     pub fn is_unreached(&self) -> bool {
-        matches!(self, RequestError::Connect(_) | RequestError::TimedOut)
+        match self {
+            RequestError::Connect(error) => super::is_unreached(error),
+            error => matches!(error, RequestError::TimedOut),
+        }
+    }
+
+    /// Tells whether the server openly refused the request, as one that is full does: it closed the
+    /// connection, or has no room now.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            RequestError::Connect(error) => !super::is_unreached(error),
+            RequestError::Refused { status, .. } => NO_ROOM.contains(status),
+            error => matches!(error, RequestError::Exchange(_)),
+        }
     }
 
     /// Tells whether the same request may succeed later: it met no refusal, or one of a server in
@@ -211,7 +253,7 @@ impl RequestError {
     pub fn may_pass(&self) -> bool {
         match self {
             RequestError::Refused { status, .. } => *status >= 500 || *status == 429,
-            RequestError::Unsuccessful { .. } | RequestError::Unfit(_) => false,
+            RequestError::Unsuccessful { .. } | RequestError::Unfit(_) | RequestError::Absent => false,
             _ => true,
         }
     }
@@ -224,6 +266,23 @@ fn refusal(status: StatusCode, body: Option<Envelope<'_>>) -> RequestError {
         true => RequestError::Unsuccessful { status: status_code, code },
         false => RequestError::Refused { status: status_code, code },
     }
+}
+
+/// Reads an answer of another protocol as if it were ours.
+fn parse_foreign<T: DeserializeOwned>(
+    status: StatusCode,
+    body: &[u8],
+    protocol: &Protocol,
+    call: Call,
+    values: &Map<String, Value>,
+) -> Result<T, RequestError> {
+    if !status.is_success() {
+        return Err(refusal(status, None));
+    }
+    let answer = serde_json::from_slice(body).map_err(RequestError::Unfit)?;
+    let data = protocol.read(call, values, &answer);
+    let data = data.map_err(|code| RequestError::Unsuccessful { status: status.as_u16(), code })?;
+    serde_json::from_value(data).map_err(RequestError::Unfit)
 }
 
 /// Reads an answer: the envelope first, then its data.
@@ -242,6 +301,17 @@ fn parse<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Requ
 mod tests {
     use super::*;
     use crate::answers::{Anything, MyNumber};
+
+    #[test]
+    fn a_closed_connection_is_a_refusal_and_no_server_is_none() {
+        let connect = |kind: std::io::ErrorKind| RequestError::Connect(kind.into());
+        let full = RequestError::Refused { status: 503, code: String::new() };
+        let other = RequestError::Refused { status: 404, code: String::new() };
+        let kinds = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::ConnectionRefused].map(connect);
+        let [closed, gone] = kinds;
+        let seen = [closed, gone, RequestError::TimedOut, full, other].map(|error| (error.is_refusal(), error.is_unreached()));
+        assert_eq!(seen, [(true, false), (false, true), (false, true), (true, false), (false, false)]);
+    }
 
     #[test]
     fn a_status_alone_is_no_success() {

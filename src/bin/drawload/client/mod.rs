@@ -8,6 +8,7 @@ pub mod http;
 pub mod local_server;
 pub mod network;
 pub mod process_source;
+pub mod protocol;
 pub mod server_log;
 pub mod target;
 mod tls;
@@ -54,6 +55,13 @@ pub async fn connect(target: &Target, window: Window) -> io::Result<TcpStream> {
     let stream = socket.connect(target.address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Tells whether nothing accepted a connection. One that is accepted and closed has met a server,
+/// which may be full.
+pub fn is_unreached(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    !matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// Takes the second step: the TLS handshake, if the server speaks TLS.

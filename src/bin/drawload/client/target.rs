@@ -1,5 +1,6 @@
 //! The server under test: its address, the event, and the admin token.
 
+use super::protocol::{Call, Protocol};
 use super::tls::{Authorities, TlsClient};
 use crate::arguments::{ServerOptions, TrustOptions};
 use std::cell::Cell;
@@ -11,9 +12,6 @@ use tokio::time::timeout;
 
 /// Time for an address of a name to accept a connection, before the next one is tried.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
-
-/// Prefix of every path of the API.
-const PREFIX: &str = "/api/luckydraw";
 
 /// A server and one of its events.
 #[derive(Clone)]
@@ -27,6 +25,7 @@ pub struct Target {
     pub admin_token: Option<String>,
     /// The origin of the phones' pages; `None` for the server's own.
     pub origin: Option<String>,
+    pub protocol: Rc<Protocol>,
     /// `None` for a server that speaks plain HTTP.
     pub tls: Option<TlsClient>,
     sources: Rc<SourceAddresses>,
@@ -63,6 +62,7 @@ impl Target {
         Ok(Self {
             event: options.event_id.clone().unwrap_or_default(),
             admin_token: options.admin_token()?,
+            protocol: Rc::new(Protocol::load(options.protocol.as_deref())?),
             sources: Rc::new(SourceAddresses { addresses, ..SourceAddresses::default() }),
             ..target
         })
@@ -74,6 +74,7 @@ impl Target {
     /// When the URL names no server that can be found, or `trust` does not allow it.
     pub fn at(url: &str, trust: &TrustOptions) -> Result<Self, String> {
         let (scheme, authority) = parse_authority(url)?;
+        let protocol = Rc::new(Protocol::load(None)?);
         let found = authority.to_socket_addrs().map_err(|error| format!("--host {url}: {error}"))?;
         let addresses: Vec<SocketAddr> = found.collect();
         let address = *addresses.first().ok_or_else(|| format!("--host {url}: no address"))?;
@@ -97,6 +98,7 @@ impl Target {
             event: String::new(),
             admin_token: None,
             origin: None,
+            protocol,
             tls,
             sources: Rc::default(),
         })
@@ -130,19 +132,14 @@ impl Target {
         self.sources.addresses.len().max(1) as u64
     }
 
-    /// A path of the API.
-    pub fn path(&self, rest: &str) -> String {
-        format!("{PREFIX}{rest}")
-    }
-
-    /// A path of this event's admin calls.
-    pub fn admin_path(&self, rest: &str) -> String {
-        format!("{PREFIX}/admin/{}/{rest}", self.event)
+    /// Tells whether the server has a call.
+    pub fn has(&self, call: Call) -> bool {
+        self.protocol.has(call)
     }
 
     /// The URL of the event's sockets. Its scheme is `ws` under TLS too, which the connection adds.
     pub fn socket_url(&self, query: &str) -> String {
-        format!("ws://{}{PREFIX}/ws/{}{query}", self.authority, self.event)
+        format!("ws://{}{}", self.authority, self.protocol.socket_path(&self.event, query))
     }
 }
 

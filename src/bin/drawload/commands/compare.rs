@@ -4,7 +4,7 @@
 //! run whose tester was the bottleneck makes the comparison void: its times are the tester's.
 
 use crate::arguments::{CRITERION_MISSED, Compare, RunError, VOID};
-use crate::run::FORMAT;
+use crate::run::summary::FORMAT;
 use crate::verdict::metric::{is_latency, is_metric};
 use serde_json::Value;
 use std::path::Path;

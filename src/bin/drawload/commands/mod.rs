@@ -10,13 +10,13 @@ use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
 use crate::measure::latency::{API, FIGURES, Wait};
 use crate::report;
-use crate::run::Summary;
 use crate::run::ceiling::find_ceiling;
 use crate::run::ceiling::reserve_sockets;
+use crate::run::summary::Summary;
 use crate::run::{Settings, run_scenario, stop};
 use crate::scenario::{Scenario, Size, file};
 use crate::verdict::criteria::{Criterion, Origin, Verdict, standing_criteria};
-use crate::verdict::metric::METRICS;
+use crate::verdict::metric::{METRICS, needed_call};
 use std::cell::Cell;
 use std::path::Path;
 
@@ -158,6 +158,7 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         pid = pid.or(common.metrics_url.is_none().then_some(local.pid));
         target.admin_token = target.admin_token.or(local.token);
     }
+    criteria.retain(|criterion| needed_call(&criterion.metric).is_none_or(|call| target.has(call)));
     target.origin.clone_from(&common.origin);
     target.choose_address().await;
     probe_folder(&common.out).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", common.out.display())))?;

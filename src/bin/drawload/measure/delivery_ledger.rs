@@ -4,6 +4,7 @@
 //! receive the same bytes, and the audit reads it. Counting messages, as the predecessor did,
 //! cannot distinguish a lost frame from a duplicate.
 
+use super::number;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,12 +61,6 @@ impl Announcement {
     /// one.
     pub fn mean_us(&self) -> Option<u64> {
         self.late_us.checked_div(self.timed.into())
-    }
-
-    /// Phones of one part of the rows that received it.
-    pub fn received_by_part(&self, part: usize, parts: usize) -> u32 {
-        let rows = self.received_by_row.len();
-        self.received_by_row[rows * part / parts..rows * (part + 1) / parts].iter().sum()
     }
 
     fn record_lateness(&mut self, late_us: u64, row: usize) {
@@ -273,6 +268,15 @@ impl DeliveryLedger {
         let sum = |part: &[u64]| part.iter().sum::<u64>();
         let growth_us = sum(&means[means.len() - quarter..]).saturating_sub(sum(&means[..quarter]));
         growth_us.checked_div(quarter as u64)
+    }
+
+    /// The share of the phones of one part of all rows that received a draw.
+    pub fn share_received(&self, draw: &Announcement, part: usize, parts: usize) -> f64 {
+        let (per_row, phones) = (per_line(self.sockets.len()), self.sockets.len().saturating_sub(1));
+        let [from, to] = [part, part + 1].map(|part| draw.received_by_row.len() * part / parts);
+        let [first, end] = [from, to].map(|row| (row * per_row).min(phones));
+        let received: u32 = draw.received_by_row[from..to].iter().sum();
+        number(received) / number((end - first).max(1))
     }
 
     pub fn socket_count(&self) -> usize {

@@ -16,6 +16,17 @@ pub enum Step {
     Complete,
 }
 
+impl Step {
+    pub fn next(self) -> Option<Self> {
+        match self {
+            Step::Standby => Some(Step::Start),
+            Step::Start => Some(Step::Reveal),
+            Step::Reveal => Some(Step::Complete),
+            Step::Complete => None,
+        }
+    }
+}
+
 /// A draw of the plan.
 #[derive(Clone, Debug, Default)]
 pub struct DrawRecord {
@@ -26,6 +37,8 @@ pub struct DrawRecord {
     pub has_stage: bool,
     /// When the host sent each step; `None` before that.
     asked_us: [Option<u64>; 4],
+    /// Steps whose call failed.
+    failed: [bool; 4],
     pub reveal_planned_us: u64,
     /// Its id in the answer to the start.
     pub id: Option<u32>,
@@ -70,6 +83,14 @@ impl DrawRecord {
 
     pub fn ask(&mut self, step: Step, at_us: u64) {
         self.asked_us[step as usize].get_or_insert(at_us);
+    }
+
+    pub fn fail(&mut self, step: Step) {
+        self.failed[step as usize] = true;
+    }
+
+    pub fn has_failed(&self, step: Step) -> bool {
+        self.failed[step as usize]
     }
 
     /// The earliest time at which clients may learn the winners, given the times at which the

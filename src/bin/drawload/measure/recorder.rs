@@ -84,9 +84,13 @@ pub struct Counts {
     pub handshakes: u64,
     pub handshakes_failed: u64,
     pub sockets: u64,
-    /// Sockets of phones that were present at the audit at the end, and of the
-    /// display.
-    pub sockets_at_end: u64,
+    /// Handshakes without an outcome yet.
+    pub opening: u64,
+    /// Calls and handshakes that the server openly refused, as one that is full does.
+    pub refused: u64,
+    /// The fewest sockets that were open during the audit at the end, and the most, with those that
+    /// the server may have opened already.
+    pub sockets_at_end: (u64, u64),
     /// Sockets that the server may still count though no phone uses them.
     pub ghosts_allowed: u64,
     /// Slow phones that the server evicted, and those among them that read nothing and were kept.
@@ -128,6 +132,9 @@ pub struct Recorder {
     pub statements: BTreeMap<usize, Statement>,
     /// Public answers that contradict what was announced.
     pub answers_wrong: Vec<String>,
+    /// Phones that check-winner told that they have won, and their numbers. The announcement may
+    /// still be on its way.
+    pub told_won: Vec<(usize, u32)>,
     /// Numbers that changed when a phone sent its request again.
     pub numbers_changed: Vec<String>,
     /// Winners that the public learned before their announcement.
@@ -175,6 +182,7 @@ impl Recorder {
             display: DisplayPresence::default(),
             statements: BTreeMap::new(),
             answers_wrong: Vec::new(),
+            told_won: Vec::new(),
             numbers_changed: Vec::new(),
             told_early: Vec::new(),
             details: Vec::new(),
@@ -340,12 +348,12 @@ impl Recorder {
 
     /// Sockets that the server counts beyond those that it may.
     pub fn ghosts(&self, counted: u64) -> u64 {
-        counted.saturating_sub(self.before.connections + self.counts.sockets_at_end + self.counts.ghosts_allowed)
+        counted.saturating_sub(self.before.connections + self.counts.sockets_at_end.1 + self.counts.ghosts_allowed)
     }
 
     /// Sockets that phones hold and the server does not count.
     pub fn forgotten(&self, counted: u64) -> u64 {
-        self.counts.sockets_at_end.saturating_sub(counted)
+        self.counts.sockets_at_end.0.saturating_sub(counted)
     }
 
     /// Every draw that was announced, in order: as the sockets received them, and as the host was

@@ -50,7 +50,7 @@ impl ServerUsage {
             cpu_s: recorder.server_cpu.total_s(),
             cpu_worst_10s_percent: recorder.server_cpu.worst_10s_or_all().map(|busy| 100.0 * busy / vcpus()),
             descriptors_leaked: (end.descriptors > 0).then(|| {
-                let held = recorder.counts.sockets_at_end + recorder.counts.ghosts_allowed;
+                let held = recorder.counts.sockets_at_end.1 + recorder.counts.ghosts_allowed;
                 end.descriptors.saturating_sub(empty.descriptors + held)
             }),
             burst_minutes: recorder.server_cpu.burst_minutes(),

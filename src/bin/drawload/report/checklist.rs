@@ -5,7 +5,7 @@
 
 use super::labels::{badge, grade, table};
 use crate::measure::{Label, label};
-use crate::run::Summary;
+use crate::run::summary::Summary;
 use crate::verdict::criteria::Grade;
 use crate::verdict::outcome::Outcome;
 use maud::{Markup, html};

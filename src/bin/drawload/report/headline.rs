@@ -3,7 +3,7 @@
 
 use super::labels::{figure, unit};
 use crate::measure::recorder::Failure;
-use crate::run::Summary;
+use crate::run::summary::Summary;
 use crate::verdict::criteria::{Judgement, Origin};
 use crate::verdict::metric::label_of;
 use crate::verdict::outcome::Outcome;

@@ -10,8 +10,8 @@ use super::labels::{badge, both, count, figure, maybe, row, table, unit, verdict
 use super::{checklist, section, sizing};
 use crate::measure::latency::Wait;
 use crate::measure::{Label, label, labels};
-use crate::run::Summary;
 use crate::run::ceiling::{Ceiling, End, FIGURES};
+use crate::run::summary::Summary;
 use crate::verdict::criteria::{Grade, Verdict};
 use crate::verdict::metric;
 use data_encoding::BASE64;

@@ -1,7 +1,7 @@
 //! The judgements for other programs: JUnit's XML for continuous integration, and Prometheus's text
 //! format for a textfile collector.
 
-use crate::run::Summary;
+use crate::run::summary::Summary;
 use crate::verdict::criteria::Grade;
 use maud::{PreEscaped, html};
 use std::io::{self, Write};

@@ -15,7 +15,7 @@ pub mod terminal;
 
 use crate::measure::ms;
 use crate::measure::process::{ProcessStats, vcpus};
-use crate::run::Summary;
+use crate::run::summary::Summary;
 use crate::verdict::criteria::Verdict;
 use hdrhistogram::Histogram;
 use procfs::{CpuInfo, Current, Meminfo};

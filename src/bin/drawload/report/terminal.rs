@@ -3,7 +3,7 @@
 use super::headline::{group, headline};
 use super::labels::verdict;
 use super::sizing;
-use crate::run::Summary;
+use crate::run::summary::Summary;
 use crate::verdict::criteria::{Grade, Origin, Verdict};
 use crate::verdict::outcome::Outcome;
 use std::fmt::{self, Write};

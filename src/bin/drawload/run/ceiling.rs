@@ -38,6 +38,9 @@ const MAYBE_OF_A_LATE_TESTER: [&str; 6] =
 /// Promises that a server at its limit may openly refuse to keep.
 const MAYBE_OF_A_FULL_SERVER: [&str; 3] = ["ws.absent", "numbers.missing", "draws.missing"];
 
+/// Shares that open refusals lower.
+const SHARES_OF_REFUSALS: [&str; 2] = ["errors.percent", "ws.success.percent"];
+
 /// The result of a search.
 #[derive(Debug, Serialize)]
 pub struct Ceiling {
@@ -167,11 +170,13 @@ pub async fn find_ceiling(
 /// Judges one step: held, or too much for the server or for the tester.
 fn step_result(outcome: &Outcome) -> StepResult {
     let limited = &outcome.tester.limited_by;
+    let missed: Vec<&Judgement> = missed(outcome).collect();
+    let was_refused = outcome.metric("errors.refused") > Some(0.0);
     match outcome.verdict {
         // A late tester has changed the verdict where that matters.
         Verdict::Pass => StepResult::Held,
-        Verdict::Fail if limited.is_empty() || is_fault(outcome) => {
-            StepResult::ServerBroke(missed(outcome).map(describe).collect())
+        Verdict::Fail if limited.is_empty() || is_fault(&missed, limited) || (was_refused && is_full(&missed)) => {
+            StepResult::ServerBroke(missed.into_iter().map(describe).collect())
         }
         _ => StepResult::TesterLimited(limited.clone()),
     }
@@ -179,13 +184,19 @@ fn step_result(outcome: &Outcome) -> StepResult {
 
 /// Tells whether something happened that neither load nor a late tester excuses: a number given
 /// twice, frames that contradict each other.
-fn is_fault(outcome: &Outcome) -> bool {
-    let limited = !outcome.tester.limited_by.is_empty();
-    let mut musts = missed(outcome).filter(|judgement| {
-        let is_refusal = MAYBE_OF_A_FULL_SERVER.contains(&judgement.metric.as_str());
-        judgement.origin == Origin::Must && judgement.value.is_some() && !is_refusal
-    });
-    musts.any(|judgement| !limited || !MAYBE_OF_A_LATE_TESTER.contains(&judgement.metric.as_str()))
+fn is_fault(missed: &[&Judgement], limited: &[String]) -> bool {
+    let excused = |metric: &&str| {
+        MAYBE_OF_A_FULL_SERVER.contains(metric) || (!limited.is_empty() && MAYBE_OF_A_LATE_TESTER.contains(metric))
+    };
+    let mut musts = missed.iter().filter(|judgement| judgement.origin == Origin::Must && judgement.value.is_some());
+    musts.any(|judgement| !excused(&&*judgement.metric))
+}
+
+/// Tells whether a criterion was missed that open refusals miss. A late tester is no reason for
+/// those.
+fn is_full(missed: &[&Judgement]) -> bool {
+    let mut of_refusals = MAYBE_OF_A_FULL_SERVER.iter().chain(&SHARES_OF_REFUSALS);
+    of_refusals.any(|metric| missed.iter().any(|judgement| judgement.metric == *metric && judgement.value.is_some()))
 }
 
 fn missed(outcome: &Outcome) -> impl Iterator<Item = &Judgement> {
@@ -218,7 +229,7 @@ impl Step {
             missed: missed(outcome).map(describe).collect(),
             limited_by: outcome.tester.limited_by.clone(),
             metrics: FIGURES.into_iter().map(|name| (name, outcome.metric(name))).collect(),
-            fault: is_fault(outcome),
+            fault: is_fault(&missed(outcome).collect::<Vec<_>>(), &outcome.tester.limited_by),
         }
     }
 
@@ -229,11 +240,9 @@ impl Step {
 
     fn line(&self) -> String {
         let figure = |name| self.metrics.get(name).copied().flatten().map_or("-".to_owned(), |value| format!("{value:.1}"));
-        let end = match (&self.missed[..], &self.limited_by[..]) {
-            ([], []) => "held".to_owned(),
-            (missed, []) => missed.join("; "),
-            (_, limited) => format!("generator-limited: {}", limited.join("; ")),
-        };
+        let held = self.missed.is_empty().then(|| "held".to_owned());
+        let limited = self.limited_by.iter().map(|why| format!("generator-limited: {why}"));
+        let end = self.missed.iter().cloned().chain(held).chain(limited).collect::<Vec<_>>().join("; ");
         format!(
             "{:>8} users  register p95 {:>8}  handshake p95 {:>8}  spread p99 {:>8} ms  {end}",
             self.users,
@@ -326,6 +335,7 @@ fn ports_per_address() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::criteria::Grade;
 
     /// Searches a server that carries this many; returns the numbers that were tried, and what
     /// held.
@@ -373,6 +383,28 @@ mod tests {
         assert_eq!(verdict(End::Server, 10, &[false, true]), Verdict::Fail);
         assert_eq!(verdict(End::Generator, 10, &[false]), Verdict::Void);
         assert_eq!(verdict(End::Bound, 10, &[false]), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_refusal_is_the_server_s_limit_however_late_the_tester_is() {
+        let judgement = |metric: &str, value| Judgement {
+            origin: Origin::Must,
+            metric: metric.to_owned(),
+            wanted: String::new(),
+            acceptable: None,
+            value,
+            grade: Grade::Missed,
+            note: "",
+            share: None,
+        };
+        let (refused, unknown) = (judgement("draws.missing", Some(2.0)), judgement("numbers.lost", None));
+        let late = ["its timers came 58 ms late".to_owned()];
+        assert!(is_full(&[&unknown, &refused]) && !is_full(&[&unknown]));
+        for limited in [&late[..], &[]] {
+            assert!(!is_fault(&[&unknown, &refused], limited), "load excuses both");
+            assert!(is_fault(&[&judgement("numbers.doubled", Some(1.0))], limited));
+            assert_eq!(is_fault(&[&judgement("delivery.lost", Some(1.0))], limited), limited.is_empty());
+        }
     }
 
     #[test]

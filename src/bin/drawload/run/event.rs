@@ -5,6 +5,7 @@
 use crate::answers::{Anything, Event, Events};
 use crate::arguments::{RunError, ServerOptions};
 use crate::client::http::{Request, RequestError};
+use crate::client::protocol::Call;
 use crate::client::target::Target;
 use crate::measure::micros;
 use crate::measure::process::ProcessStats;
@@ -16,6 +17,10 @@ use std::time::SystemTime;
 /// Creates an event, or checks that the named one exists; returns true for a new one. Removes
 /// those that killed runs of this machine have left.
 pub async fn open(target: &mut Target, scenario: &Scenario, options: &ServerOptions) -> Result<bool, RunError> {
+    if !target.has(Call::CreateEvent) {
+        target.event = options.event_id.clone().unwrap_or_else(|| "event".to_owned());
+        return Ok(true);
+    }
     match &options.event_id {
         None => {
             remove_orphans(target).await;
@@ -25,14 +30,13 @@ pub async fn open(target: &mut Target, scenario: &Scenario, options: &ServerOpti
         Some(event) => {
             // An existing event can be found without the admin token.
             target.event.clone_from(event);
-            let path = target.path(&format!("/state?event_id={event}"));
-            if Request::get(target, path).send_with_retries::<Anything>().await.is_ok() {
+            if Request::call(target, Call::State, json!({})).send_with_retries::<Anything>().await.is_ok() {
                 return Ok(false);
             }
         }
     }
     let body = json!({"event_id": target.event, "title": "drawload", "participants_max": (scenario.users * 2).max(100)});
-    match Request::post(target, target.path("/admin/events"), body).admin().send_with_retries::<Anything>().await {
+    match Request::call(target, Call::CreateEvent, body).admin().send_with_retries::<Anything>().await {
         Ok(_) => Ok(options.event_id.is_none()),
         // A retry after a lost answer finds its own event.
         Err(RequestError::Refused { status: 409, code }) if code == "EVENT_EXISTS" => Ok(options.event_id.is_none()),
@@ -58,8 +62,11 @@ pub fn require_unused(before: &Before, target: &Target, options: &ServerOptions)
 
 /// Removes an event that the tester made.
 pub async fn remove(target: &Target) {
-    let path = target.path(&format!("/admin/events/{}", target.event));
-    if let Err(error) = Request::delete(target, path).admin().send_with_retries::<Anything>().await {
+    let request = Request::call(target, Call::DeleteEvent, json!({})).admin();
+    if request.is_absent() {
+        return;
+    }
+    if let Err(error) = request.send_with_retries::<Anything>().await {
         eprintln!("drawload: the event {} was left behind: {error}", target.event);
     }
 }
@@ -73,8 +80,7 @@ fn event_prefix() -> String {
 
 /// Removes events whose tester no longer runs.
 async fn remove_orphans(target: &Target) {
-    let path = target.path("/admin/events");
-    let Ok(listed) = Request::get(target, path).admin().send::<Events>().await else { return };
+    let Ok(listed) = Request::call(target, Call::ListEvents, json!({})).admin().send::<Events>().await else { return };
     let prefix = event_prefix();
     for Event { event_id } in listed.events {
         let tester = event_id.strip_prefix(&prefix).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());

@@ -58,9 +58,8 @@ fn matrix(scenario: &Scenario, recorder: &Recorder) -> Vec<String> {
     let rows = ROWS.min(scenario.users);
     let mark = |row: usize, column: usize| {
         let draws = announced.chunks(per_column).nth(column).unwrap_or_default();
-        let received: u64 = draws.iter().map(|draw| u64::from(draw.received_by_part(row, rows))).sum();
-        let due = number(scenario.users) / number(rows) * number(per_column);
-        MARKS[whole(number(received) / due * 4.0).min(4)]
+        let received: f64 = draws.iter().map(|draw| recorder.ledger.share_received(draw, row, rows)).sum();
+        MARKS[whole(received / number(per_column) * 4.0 + 1e-9).min(4)]
     };
     let line = |row| format!("  {}", (0..draws.div_ceil(per_column)).map(|column| mark(row, column)).collect::<String>());
     (0..rows).map(line).collect()

@@ -9,6 +9,7 @@ mod live_view;
 mod observers;
 pub mod sizing;
 pub mod stop;
+pub mod summary;
 
 use crate::actors::phone::{self, Behaviour, Schedule};
 use crate::actors::{Run, driver, interview};
@@ -16,24 +17,23 @@ use crate::arguments::{Common, NetworkChoice, RunError};
 use crate::client::http::{ANSWER_MAX, Request};
 use crate::client::network::Network;
 use crate::client::process_source::ProcessSource;
+use crate::client::protocol::Call;
 use crate::client::server_log::ServerLog;
 use crate::client::target::Target;
 use crate::client::{self, Window};
 use crate::measure::clock::{Rng, Span};
 use crate::measure::draw_record::DrawRecord;
 use crate::measure::latency::Wait;
-use crate::measure::process::{ProcessStats, vcpus};
+use crate::measure::process::ProcessStats;
 use crate::measure::recorder::Recorder;
 use crate::scenario::Scenario;
 use crate::verdict::audit;
-use crate::verdict::criteria::{Criterion, Verdict};
+use crate::verdict::criteria::Criterion;
 use crate::verdict::outcome::Outcome;
-use ceiling::Ceiling;
-use serde::Serialize;
-use sizing::Sizing;
+use serde_json::json;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
@@ -89,7 +89,7 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
         let mut recorder = Recorder::new(scenario.users);
         let log = settings.common.server_log.as_deref().map(ServerLog::follow).transpose();
         let log = log.map_err(|error| RunError::CouldNotRun(format!("--server-log: {error}")))?;
-        plan_promises(&mut recorder, &scenario);
+        plan_promises(&mut recorder, &scenario, target.protocol.socket.has_display);
         recorder.has_network = settings.common.network == NetworkChoice::Hall;
         if !creates_event {
             recorder.before = audit::fetch_before(&target).await;
@@ -130,7 +130,12 @@ async fn play(
     // contradict what they receive later.
     let settled = async {
         settle(run).await;
-        audit::fetch_state(&run.target).await
+        let state = audit::fetch_state(&run.target).await;
+        // A phone that was refused may have got in meanwhile.
+        let (fewest, most) = sockets(run);
+        let counted = &mut run.recorder().counts.sockets_at_end;
+        *counted = (counted.0.min(fewest), counted.1.max(most));
+        state
     };
     let state = match end {
         End::Whole => until_stopped(settings, settled).await,
@@ -180,13 +185,13 @@ async fn interview_phones(run: &Run, creates_event: bool) {
 
 /// Notes what the scenario promises, before anything happens: whatever the server does not do is
 /// then missing.
-fn plan_promises(recorder: &mut Recorder, scenario: &Scenario) {
+fn plan_promises(recorder: &mut Recorder, scenario: &Scenario, has_display: bool) {
     recorder.plan = (0..scenario.draw_count()).map(|index| DrawRecord::planned(index, scenario.has_stage)).collect();
     recorder.counts.registrations_due = scenario.registrations.map_or(0, |_| scenario.users as u64);
     recorder.has_sockets = scenario.sockets.is_some();
     if recorder.has_sockets {
         let display = scenario.users;
-        let sockets = if recorder.plan.is_empty() { 0..display } else { 0..display + 1 };
+        let sockets = if recorder.plan.is_empty() || !has_display { 0..display } else { 0..display + 1 };
         sockets.for_each(|socket| recorder.connections.plan(socket));
     }
 }
@@ -212,7 +217,7 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
         }
         let started_us = recorder.clock.now_us();
         // A refusal is no measurement; the scenario that follows counts errors.
-        if Request::get(target, "/health".into()).text().await.is_ok() {
+        if target.has(Call::Health) && Request::call(target, Call::Health, json!({})).text().await.is_ok() {
             recorder.record(Wait::Health, started_us, started_us);
         }
     }
@@ -242,7 +247,8 @@ fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHand
         }
     }
     if scenario.draw_count() > 0 {
-        let display = scenario.sockets.map(|_| {
+        let has_display = run.target.protocol.socket.has_display;
+        let display = scenario.sockets.filter(|_| has_display).map(|_| {
             let (sender, requests) = mpsc::channel(1);
             clients.push(spawn_local(driver::run_display(run.clone(), requests, Rng(rng.next()))));
             sender
@@ -313,6 +319,12 @@ async fn settle(run: &Run) {
     }
 }
 
+/// The sockets that are open, without and with those that the server may have opened already.
+fn sockets(run: &Run) -> (u64, u64) {
+    let counts = &run.recorder().counts;
+    (counts.sockets, counts.sockets + counts.opening)
+}
+
 /// Notes how many sockets the server may count: those that are open, those that vanished a moment
 /// ago, and slow ones, which it may have evicted.
 fn count_sockets(run: &Run) {
@@ -320,70 +332,7 @@ fn count_sockets(run: &Run) {
     let vanished_for = run.clock.now().saturating_sub(scenario.all_connected());
     let dead = if vanished_for < GHOST_MAX { scenario.dead } else { 0 };
     let half_open = run.network.as_ref().map_or(0, Network::half_open);
+    let open = sockets(run);
     let counts = &mut run.recorder().counts;
-    (counts.sockets_at_end, counts.ghosts_allowed) = (counts.sockets, (dead + scenario.slow) as u64 + half_open);
-}
-
-/// The name of the shape of `summary.json`; `summary.schema.json` describes it.
-pub const FORMAT: &str = "drawload/1";
-
-/// All scenarios of one run.
-#[derive(Debug, Serialize)]
-pub struct Summary {
-    pub format: &'static str,
-    pub version: &'static str,
-    pub started_unix_s: u64,
-    pub host: String,
-    pub seed: u64,
-    pub time_scale: f64,
-    pub vcpus: f64,
-    pub verdict: Verdict,
-    pub exit_code: u8,
-    pub scenarios: Vec<Outcome>,
-    /// Set for a search of the ceiling; `scenarios` are then the highest step that held and the
-    /// lowest that did not.
-    pub ceiling: Option<Ceiling>,
-    #[serde(rename = "advice")]
-    pub sizing: Sizing,
-}
-
-impl Summary {
-    pub fn new(host: &str, seed: u64, time_scale: f64) -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION"),
-            started_unix_s: now.map_or(0, |since| since.as_secs()),
-            host: host.to_owned(),
-            seed,
-            time_scale,
-            vcpus: vcpus(),
-            verdict: Verdict::Pass,
-            exit_code: 0,
-            scenarios: Vec::new(),
-            ceiling: None,
-            sizing: Sizing::of(&[], time_scale),
-        }
-    }
-
-    /// Adds a scenario; the worst verdict of all is that of the run.
-    pub fn add(&mut self, outcome: Outcome) {
-        self.verdict = self.verdict.max(outcome.verdict);
-        self.exit_code = self.verdict.exit_code();
-        self.scenarios.push(outcome);
-        self.sizing = Sizing::of(&self.scenarios, self.time_scale);
-    }
-
-    /// Marks a run whose next scenario was interrupted before it began.
-    pub fn interrupt(&mut self) {
-        self.verdict = Verdict::Interrupted;
-        self.exit_code = self.verdict.exit_code();
-    }
-
-    /// Adds a ceiling; its own verdict counts, and not that of the step that broke.
-    pub fn set_ceiling(&mut self, ceiling: Ceiling) {
-        self.verdict = ceiling.verdict();
-        self.exit_code = self.verdict.exit_code();
-        self.ceiling = Some(ceiling);
-    }
+    (counts.sockets_at_end, counts.ghosts_allowed) = (open, (dead + scenario.slow) as u64 + half_open);
 }

@@ -3,9 +3,11 @@
 use super::draw_audit;
 use crate::answers::{DrawResult, History, HistoryRow, Participants, Results, State, StateSync, Winners};
 use crate::client::http::Request;
+use crate::client::protocol::Call;
 use crate::client::target::Target;
 use crate::measure::recorder::{Before, Recorder};
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A socket that is connected for this long must have its state sync, or it misses what others
@@ -48,29 +50,27 @@ impl Findings {
 
 /// Requests the state that everybody may know.
 pub async fn fetch_sync(target: &Target) -> Option<StateSync> {
-    let path = target.path(&format!("/state?event_id={}", target.event));
-    Request::get(target, path).send_with_retries::<State>().await.ok().map(|state| state.state_sync)
+    Request::call(target, Call::State, json!({})).send_with_retries::<State>().await.ok().map(|state| state.state_sync)
 }
 
-async fn ask_admin<T: DeserializeOwned>(target: &Target, rest: &str) -> Option<T> {
-    Request::get(target, target.admin_path(rest)).admin().send_with_retries().await.ok()
+async fn ask_admin<T: DeserializeOwned>(target: &Target, call: Call) -> Option<T> {
+    Request::call(target, call, json!({})).admin().send_with_retries().await.ok()
 }
 
 async fn fetch_participants(target: &Target) -> Option<Vec<u32>> {
-    let answer: Participants = ask_admin(target, "participants").await?;
+    let answer: Participants = ask_admin(target, Call::Participants).await?;
     let numbers: Vec<u32> = answer.participants.iter().map(|seat| seat.draw_number).collect();
     (answer.total_count == numbers.len() as u64).then_some(numbers)
 }
 
 async fn fetch_results(target: &Target) -> Option<Vec<DrawResult>> {
-    let path = target.path(&format!("/results?event_id={}", target.event));
-    Request::get(target, path).send_with_retries::<Results>().await.ok().map(Results::into_draws)
+    Request::call(target, Call::Results, json!({})).send_with_retries::<Results>().await.ok().map(Results::into_draws)
 }
 
 /// Requests everything that is compared.
 pub async fn fetch_state(target: &Target) -> ServerState {
-    let history = ask_admin::<History>(target, "draws").await.map(|answer| answer.draws);
-    let details = ask_admin::<Winners>(target, "winners").await.map(|answer| {
+    let history = ask_admin::<History>(target, Call::History).await.map(|answer| answer.draws);
+    let details = ask_admin::<Winners>(target, Call::Winners).await.map(|answer| {
         answer.winners.into_iter().filter_map(|row| Some((row.draw_number, row.name?))).collect::<BTreeMap<_, _>>()
     });
     let participants = fetch_participants(target).await;
@@ -104,6 +104,10 @@ pub fn compare(state: &ServerState, recorder: &Recorder) -> Findings {
     });
     findings.add("ws.greeted_late", late);
     findings.add("answers.wrong", recorder.answers_wrong.iter().cloned());
+    let has_won = |number| recorder.before.results.iter().chain(&truth).any(|draw| draw.winners.contains(number));
+    let losers = recorder.told_won.iter().filter(|(_, number)| !has_won(number));
+    let told = losers.map(|(phone, number)| format!("phone {phone}: number {number} has not won, and check-winner says it has"));
+    findings.add("answers.wrong", told);
     findings.add("answers.wrong", statements_wrong(recorder, &truth));
     if let Some(history) = &state.history {
         compare_history(&mut findings, recorder, history, &truth);

@@ -95,18 +95,18 @@ impl<'a> Automaton<'a> {
 
     /// Takes a step of a draw, and records when it was not due or came early.
     fn take(&mut self, index: usize, step: Step, seq: u64, frame: &HeardFrame) {
-        let (draw, due) = (&self.recorder.plan[index], self.next[index]);
+        let (draw, mut due) = (&self.recorder.plan[index], self.next[index]);
+        // The server refused these, and said so.
+        while let Some(failed) = due.filter(|due| *due != step && draw.has_failed(*due)) {
+            self.findings.add("draws.missing", [format!("{}: its {failed:?} failed", draw.name())]);
+            due = failed.next();
+        }
         let is_first = std::mem::replace(&mut self.started_late, false);
         if due != Some(step) && !(is_first && due == Some(Step::Standby)) {
             let due = due.map_or("it was over".to_owned(), |due| format!("{due:?} was due"));
             self.findings.add("draws.order", [format!("{}: seq {seq} is a {}, and {due}", draw.name(), frame.kind)]);
         }
-        self.next[index] = match step {
-            Step::Standby => Some(Step::Start),
-            Step::Start => Some(Step::Reveal),
-            Step::Reveal => Some(Step::Complete),
-            Step::Complete => None,
-        };
+        self.next[index] = step.next();
         let allowed_us = match step {
             Step::Standby | Step::Start => draw.asked(step),
             Step::Reveal | Step::Complete => draw.announceable_us(&self.recorder.display.spans),

@@ -5,6 +5,7 @@
 //! judged and never written, would pass unseen.
 
 use super::audit::{Findings, ServerState};
+use crate::client::protocol::Call;
 use crate::measure::connection_ledger::RESTARTING;
 use crate::measure::delivery_ledger::Balance;
 use crate::measure::latency::{API, FIGURES, Wait};
@@ -164,6 +165,7 @@ pub const METRICS: &[Metric] = &[
         256.0,
         |e| count(e.server?.descriptors_leaked?),
     ),
+    info("errors.refused", |e| count(e.recorder.counts.refused)),
     info("phones.success.percent", |e| percent(e.recorder.served(&e.balance?.incomplete), e.recorder.phones.len() as u64)),
     info("cors.preflights", |e| count(e.recorder.preflights())),
     info("ws.restarts", |e| count(e.recorder.drops.get(&RESTARTING).copied().unwrap_or(0))),
@@ -190,6 +192,18 @@ pub const PLAN_TIMES: [(&str, Label, f64, f64); 5] = [
     ("draw.show.late.p99", label("함께 보기에 늦음 99 %", "late for the common moment p99"), 100.0, 500.0),
     ("draw.show.spread.p99", label("첫 화면–마지막 화면 99 %", "first to last phone to show p99"), 250.0, 1_000.0),
 ];
+
+/// The call without whose answer a metric cannot be known.
+pub fn needed_call(metric: &str) -> Option<Call> {
+    Some(match metric {
+        "ws.ghosts" | "ws.forgotten" => Call::State,
+        "numbers.lost" | "numbers.unknown" | "numbers.holes" => Call::Participants,
+        "winners.repeated" | "winners.wrong" | "history.missing" | "history.unannounced" => Call::History,
+        "results.wrong" => Call::Results,
+        "details.lost" => Call::Winners,
+        _ => return None,
+    })
+}
 
 /// The label of a metric with a criterion.
 pub fn label_of(name: &str) -> Option<Label> {

@@ -5,6 +5,7 @@ use super::criteria::{Criterion, Judgement, Verdict, verdict};
 use super::metric::{Evidence, METRICS};
 use crate::actors::Run;
 use crate::client::network::{Network, Path};
+use crate::client::protocol::Call;
 use crate::measure::delivery_ledger::LostFrame;
 use crate::measure::gap_grid::GapGrid;
 use crate::measure::latency::{FIGURES, Figures, Latency, Wait};
@@ -147,7 +148,7 @@ impl Outcome {
     pub fn new(run: &Run, lasted_s: f64, state: &ServerState, process: Option<(ProcessStats, ProcessStats)>) -> Self {
         let recorder = &mut *run.recorder();
         let findings = audit::compare(state, recorder);
-        let told_seq = state.sync.as_ref().map(|sync| sync.seq);
+        let told_seq = state.sync.as_ref().map(|sync| sync.seq).or((!run.target.has(Call::State)).then_some(0));
         let end_seq = told_seq.unwrap_or(0).max(recorder.ledger.highest);
         let balance = recorder.ledger.balance(end_seq);
         let draws = record_spreads(recorder);
