@@ -37,6 +37,7 @@ pub mod qr;
 pub mod qr_codes;
 pub mod rate_limiter;
 pub mod registration_meter;
+pub mod rehearsal;
 pub mod revoked_logins;
 pub mod routes;
 pub mod simulated_phones;

@@ -6,13 +6,9 @@
 //! opened again under its name has none. One lock for the few events that have any; no phone takes
 //! it.
 
-use crate::api::app::ApiRequest;
-use crate::api::auth::AccessLevel;
-use crate::draw::{EventId, Refusal};
-use crate::http::response::{HttpError, HttpResult, success};
+use crate::draw::EventId;
 use crate::live::room::{Directory, Room};
-use crate::wire::request::PhoneCount;
-use crate::wire::view::events::{SimulatedPhonesView, simulated_phones};
+use crate::wire::view::events::SimulatedPhonesView;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -50,6 +46,13 @@ impl PhoneGroup {
     /// Phones that there are to be.
     pub fn wanted(&self) -> u32 {
         self.wanted.load(Relaxed)
+    }
+
+    /// The figures as they are now.
+    pub fn view(&self) -> SimulatedPhonesView {
+        let [wanted, registered, connected, refused] =
+            [&self.wanted, &self.registered, &self.connected, &self.refused].map(|count| count.load(Relaxed));
+        SimulatedPhonesView { wanted, registered, connected, refused }
     }
 
     /// Returns whether the event is there, and not another one under its name.
@@ -106,32 +109,4 @@ impl SimulatedPhones {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<EventId, Arc<PhoneGroup>>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `GET rehearsal/phones`
-pub async fn show(request: ApiRequest) -> HttpResult {
-    let room = request.require_event(AccessLevel::Host).await?.room;
-    success(&view(request.app.simulated_phones.find(&room).as_deref()), "the simulated phones")
-}
-
-/// `POST rehearsal/phones`: sets their number.
-pub async fn set(mut request: ApiRequest) -> HttpResult {
-    let room = request.require_event(AccessLevel::Host).await?.room;
-    let PhoneCount { count } = request.json().await?;
-    if !room.snapshot().event.settings.rehearsal {
-        return Err(Refusal::NotARehearsal.into());
-    }
-    let too_many = |count_max| HttpError::invalid(format!("count: must be from 0 to {count_max}"));
-    let group = request.app.simulated_phones.set(&room, count).map_err(too_many)?;
-    success(&view(Some(&group)), "set")
-}
-
-fn view(group: Option<&PhoneGroup>) -> String {
-    let count = |of: fn(&PhoneGroup) -> &AtomicU32| group.map_or(0, |group| of(group).load(Relaxed));
-    simulated_phones(&SimulatedPhonesView {
-        wanted: count(|group| &group.wanted),
-        registered: count(|group| &group.registered),
-        connected: count(|group| &group.connected),
-        refused: count(|group| &group.refused),
-    })
 }

@@ -3,8 +3,8 @@
 //! The server plays host and audience of its first event: simulated phones beside those of
 //! visitors, and a draw per minute. Every hour participants, draws and all that visitors entered
 //! are wiped. Its commands go through the inbox, as every host's, and its phones through the front
-//! door, as those of a rehearsal. The journal keeps what was wiped until the process ends, so a supervisor restarts it
-//! once a day.
+//! door, as those of a rehearsal. The journal keeps what was wiped until the process ends, so a
+//! supervisor restarts it once a day.
 
 use crate::api::app::App;
 use crate::base::chance;

@@ -184,14 +184,14 @@ async fn stay_connected(door: &FrontDoor, group: &Arc<PhoneGroup>, ticket: &Tick
     }
 }
 
-/// The consequence of a frame.
+/// An act of a phone.
 enum Reaction {
     Win(u32),
     Leave,
     None,
 }
 
-/// What a phone does upon a frame. Most frames are not for it, and thousands of phones read each.
+/// The consequence of a frame for a phone. Most have none, and thousands of phones read each.
 fn react(text: &str, ticket: &Ticket) -> Reaction {
     let concerns = ["\"winner_announced\"", "\"event_reset\"", "\"participants_removed\""];
     if !concerns.iter().any(|kind| text.contains(kind)) {
@@ -211,7 +211,7 @@ fn react(text: &str, ticket: &Ticket) -> Reaction {
 /// Says that the winner is here, and gives made-up details. The server may refuse these.
 async fn answer(door: &FrontDoor, socket: &mut Socket, event: &str, ticket: &Ticket, draw: u32) -> io::Result<()> {
     send(socket, json!({"type": "im_here", "draw_id": draw})).await?;
-    if ticket.number % NO_DETAILS_EVERY == 0 {
+    if ticket.number.is_multiple_of(NO_DETAILS_EVERY) {
         return Ok(());
     }
     let details = json!({

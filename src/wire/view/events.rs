@@ -305,7 +305,7 @@ fn view(event: &Event) -> EventView<'_> {
 }
 
 /// The simulated phones of a rehearsal.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct SimulatedPhonesView {
     /// Phones that there are to be.
     pub wanted: u32,
@@ -315,11 +315,6 @@ pub struct SimulatedPhonesView {
     pub connected: u32,
     /// Phones that were refused a number.
     pub refused: u32,
-}
-
-/// The answer about simulated phones.
-pub fn simulated_phones(view: &SimulatedPhonesView) -> String {
-    json(view)
 }
 
 #[cfg(test)]
