@@ -367,6 +367,7 @@ async fn a_photograph_of_12_megapixels_is_shrunk_before_it_is_sent_and_stays_a_j
     host.click("dialog [data-answer=yes]").await;
     host.until("document.querySelector('dialog') === null").await;
     host.until("self.sent?.type === 'image/jpeg' && self.sent.size < self.original / 2").await;
+    host.until("document.querySelector('#prizes li img')?.naturalWidth > 0").await;
     let path = server.admin_get("prizes").await["prizes"][0]["prize_image"].as_str().unwrap().to_owned();
     assert!(path.ends_with(".jpg"), "{path}");
     let served = server.request(Method::GET, &path).await;
