@@ -7,6 +7,7 @@
 
 pub mod core;
 pub mod demo;
+pub mod edge;
 pub mod first_event;
 pub mod listeners;
 pub mod watchdog;
@@ -28,6 +29,8 @@ use crate::base::durable_file;
 use crate::base::refreshed::Refreshed;
 use crate::base::secret::Secret;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
+use crate::edge::nats::NatsError;
+use crate::edge::origin::OriginThread;
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
@@ -88,8 +91,10 @@ pub enum StartError {
     AdminToken(#[from] AdminTokenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
-    Threads(#[source] io::Error),
+    Threads(#[from] io::Error),
 }
 
 impl StartError {
@@ -112,6 +117,8 @@ pub struct Server {
     backups: BackupThread,
     drand: DrandThread,
     simulated_phones: SimulatedPhonesThread,
+    /// Serves edges, where there is a way to them.
+    origin: Option<OriginThread>,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -134,7 +141,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
     let core = Core::start(config, &admin_token.secret, storage)?;
-    serve(config, listeners, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
+    serve(config, listeners, connections_max, core, admin_token, certificates)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
@@ -168,7 +175,7 @@ fn serve(
     core: Core,
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
-) -> io::Result<Server> {
+) -> Result<Server, StartError> {
     let in_use = images_in_use(Arc::clone(&core.directory));
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let drand =
@@ -190,12 +197,11 @@ fn serve(
     let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
     let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
-    if let Some(certificates) = &mut certificates {
-        certificates.start()?;
-    }
+    certificates.as_mut().map(Certificates::start).transpose()?;
+    let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
     let simulated_phones = SimulatedPhonesThread::start(Arc::clone(&app), front_door(config, &main)?)?;
     app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer, backups, drand, simulated_phones, admin_token, metrics, certificates })
+    Ok(Server { app, acceptor, workers, sequencer, backups, drand, simulated_phones, origin, admin_token, metrics, certificates })
 }
 
 /// The application that handlers share, and the thread that is stopped last. Phones come to the
@@ -227,6 +233,7 @@ fn application(
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
+        has_rival: AtomicBool::new(false),
         durable: core.durable,
         clock: core.clock,
         backups,
@@ -319,6 +326,7 @@ impl Server {
             certificates.stop();
         }
         self.acceptor.stop();
+        self.origin.into_iter().for_each(OriginThread::stop);
         self.workers.begin_stop();
         self.app.reactors.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
         self.workers.stop();
