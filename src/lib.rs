@@ -52,8 +52,8 @@
 //! No thread pool on a request's way but tokio's for blocking work, and that only for files:
 //! pictures, spreadsheets, the list of backups. No lock on the way of a registration or a
 //! broadcast; the locks there are guard small tables beside it: guesses ([`api::rate_limiter`]),
-//! recent images ([`api::image_cache`]), stages ([`api::stage_registry`]), TLS certificates being
-//! replaced. No task per socket. No
+//! recent images ([`api::image_cache`]), stages ([`api::stage_registry`]), simulated phones
+//! ([`api::simulated_phones`]), TLS certificates being replaced. No task per socket. No
 //! cache of an event's state beside its snapshot. No second place where a fact is kept.
 
 pub mod api;

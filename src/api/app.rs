@@ -7,6 +7,7 @@ use crate::api::qr_codes::QrCodes;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
+use crate::api::simulated_phones::SimulatedPhones;
 use crate::api::stage_registry::Stages;
 use crate::api::turn_meter::TurnMeters;
 use crate::backup::thread::BackupHandle;
@@ -75,6 +76,8 @@ pub struct App {
     pub rate_limiter: RateLimiter,
     /// Meters new numbers.
     pub registrations: RegistrationMeters,
+    /// The simulated phones of rehearsals.
+    pub simulated_phones: SimulatedPhones,
     /// The screens that show an event.
     pub stages: Arc<Stages>,
     /// The spread of the moments at which phones show winners.

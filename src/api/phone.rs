@@ -331,6 +331,7 @@ mod tests {
     use crate::api::app::{JoinBase, sample_settings};
     use crate::api::revoked_logins::RevokedLogins;
     use crate::api::routes::ROUTES;
+    use crate::api::simulated_phones::SimulatedPhones;
     use crate::api::socket::SocketMessages;
     use crate::backup::thread::{BackupSchedule, BackupThread};
     use crate::base::address::Scheme;
@@ -386,6 +387,7 @@ mod tests {
             admin_token,
             join_base: Refreshed::new(Duration::ZERO, || JoinBase { address: String::new(), is_reachable: false }),
             qr_codes: Default::default(),
+            simulated_phones: SimulatedPhones::new(2),
             directory,
             inbox,
             reactors,

@@ -7,7 +7,7 @@
 use crate::api::app::App;
 use crate::api::{
     assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, old_clients, pages,
-    phone, pictures, prizes, proof, qr, socket, spreadsheets, stages, stats,
+    phone, pictures, prizes, proof, qr, rehearsal, socket, spreadsheets, stages, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -95,6 +95,8 @@ pub static ROUTES: &[Route<App>] = routes![
     Both GET "/admin/{event_id}/export.csv" => exports::export_csv,
     Both GET "/admin/{event_id}/export.xlsx" => exports::export_xlsx,
     Both POST "/admin/{event_id}/rehearsal/wipe" => draws::wipe_rehearsal,
+    Both GET "/admin/{event_id}/rehearsal/phones" => rehearsal::phones,
+    Both POST "/admin/{event_id}/rehearsal/phones" => rehearsal::set_phones,
     Both POST "/admin/{event_id}/backup" => backups::create,
     Both GET "/admin/{event_id}/backup" => backups::list,
     Both GET "/admin/{event_id}/links" => links::list,

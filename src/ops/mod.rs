@@ -3,7 +3,8 @@
 //!
 //! [`config`] is read by everything here and by nothing below. [`server`] opens the layers in order
 //! and closes them in reverse; [`supervisor`] is systemd's side of it, [`limits`] the limit on open
-//! files, [`drand`] gets the rounds that draws wait for, [`admin_token`] the operator's secret,
+//! files, [`drand`] gets the rounds that draws wait for, [`simulated_phones`] plays those of
+//! rehearsals, [`admin_token`] the operator's secret,
 //! [`lan`] and [`banner`] what a start prints. [`healthcheck`], [`doctor`], [`licences`] and
 //! [`verify`] are subcommands; [`logs`] is for all. Nothing in this module answers a request.
 
@@ -18,5 +19,6 @@ pub mod licences;
 pub mod limits;
 pub mod logs;
 pub mod server;
+pub mod simulated_phones;
 pub mod supervisor;
 pub mod verify;

@@ -77,15 +77,12 @@ impl Page<'_> {
         self.parts.values_mut().for_each(|modules| modules.retain(|module| !script.contains(module)));
     }
 
-    /// The page's script: its modules, and exports of those that a part imports.
+    /// The page's script: its modules, and each under its name, for parts and for tests.
     fn main(&self) -> String {
-        let mut needed = BTreeSet::new();
-        for modules in self.parts.values() {
-            needed.extend(modules.iter().flat_map(|module| self.taken_by(module)));
-        }
         let mut text: String = self.script.iter().map(|module| self.wrapped(module)).collect();
-        if !needed.is_empty() {
-            let names: Vec<_> = needed.iter().map(|module| variable(module)).collect();
+        let names: Vec<_> =
+            self.script.iter().filter(|module| !exports(self.files, module).is_empty()).map(|module| variable(module)).collect();
+        if !names.is_empty() {
             writeln!(text, "export {{ {} }};", names.join(", ")).expect("writing to a string cannot fail");
         }
         text
@@ -279,7 +276,8 @@ mod tests {
         ]);
         let expected = "const $s_two = (() => {\nconst x = 2;\nfunction c() {}\nreturn { c };\n})();\n\
              const $p_one = (() => {\nconst { c } = $s_two;\nconst x = 1;\nconst a = c + x;\nreturn { a };\n})();\n\
-             (() => {\nconst { a: b } = $p_one;\nconst two = $s_two;\nconst x = b + two.c;\n})();\n";
+             (() => {\nconst { a: b } = $p_one;\nconst two = $s_two;\nconst x = b + two.c;\n})();\n\
+             export { $s_two, $p_one };\n";
         assert_eq!(page, files(&[("p/main.js", expected)]));
     }
 

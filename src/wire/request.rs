@@ -13,8 +13,8 @@ mod telephone;
 pub use claim_code::claim_code;
 pub(crate) use draws::QUANTITY_MAX;
 pub use draws::{
-    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PrizeBody, PrizeOrder, Reset, StageChange,
-    TakeFallback, UndoHandOver, Void, Wipe, desk, win_selector,
+    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PhoneCount, PrizeBody, PrizeOrder, Reset,
+    StageChange, TakeFallback, UndoHandOver, Void, Wipe, desk, win_selector,
 };
 
 use super::parse::Invalid;

@@ -49,7 +49,7 @@ pub fn run(data: &Path, arguments: &[&str]) -> CommandOutput {
 }
 
 /// Runs the program while this test's server uses the folder.
-async fn run_while_serving(data: &Path, arguments: &[&str]) -> CommandOutput {
+pub async fn run_while_serving(data: &Path, arguments: &[&str]) -> CommandOutput {
     let (data, arguments) = (data.to_owned(), arguments.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
     let command = move || run(&data, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
     tokio::task::spawn_blocking(command).await.unwrap()

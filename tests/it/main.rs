@@ -57,6 +57,7 @@ mod proof;
 mod recovery;
 mod refusals;
 mod registration;
+mod rehearsal;
 mod secrecy;
 mod shutdown;
 mod simulation;

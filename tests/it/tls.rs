@@ -43,6 +43,16 @@ async fn server_with_certificate() -> (Authority, TestServer, SocketAddr) {
 }
 
 #[tokio::test]
+async fn simulated_phones_come_by_tls_as_all_do() {
+    let (_authority, server, _) = server_with_certificate().await;
+    server.open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [], "rehearsal": true})).await;
+    server.simulate(10).await.ok();
+    server.until_simulated("connected", 10).await;
+    server.until_connected(10).await;
+    assert_eq!(server.admin_get("stats").await["participant_count"], 10);
+}
+
+#[tokio::test]
 async fn pages_and_calls_answer_under_both_versions_with_hsts() {
     let (authority, server, address) = server_with_certificate().await;
     server.open_event().await;

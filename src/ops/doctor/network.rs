@@ -179,7 +179,7 @@ fn grade_name(domain: &str, records: &[DnsRecord], public: Option<IpAddr>) -> Fi
 pub fn check_relays(config: &Config) -> Finding {
     let (chain, deadline) = (config.sequencer.drand, Instant::now() + RELAYS_TIMEOUT);
     let round = chain.round_after(wall_clock()).saturating_sub(ROUNDS_BACK);
-    let mut relays = Relays::new(&config.drand_relays);
+    let mut relays = Relays::new(&config.drand_relays, None);
     let mut fetched = Err(FetchError::NoRelay);
     for _ in 0..relays.len() {
         fetched = relays.fetch(&chain, round, deadline.min(Instant::now() + RELAY_TIMEOUT));

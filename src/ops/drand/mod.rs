@@ -17,6 +17,7 @@ use crate::live::room::Directory;
 use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
 use relay::Relays;
+use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
@@ -109,7 +110,12 @@ struct Tries {
 impl Fetcher {
     /// A fetcher that begins with the first relay.
     pub fn new(relays: &[Url], chain: DrandChain) -> Self {
-        Self { chain, relays: Relays::new(relays), tries: BTreeMap::new() }
+        Self { chain, relays: Relays::new(relays, None), tries: BTreeMap::new() }
+    }
+
+    /// A fetcher that trusts its relays by these anchors alone.
+    pub fn trusting(relays: &[Url], chain: DrandChain, tls: Arc<ClientConfig>) -> Self {
+        Self { chain, relays: Relays::new(relays, Some(tls)), tries: BTreeMap::new() }
     }
 
     /// Asks for every round that is due, once, and gives those that came to their draws. Returns

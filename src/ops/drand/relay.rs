@@ -35,7 +35,7 @@ pub enum FetchError {
 pub struct Relays {
     urls: Vec<Url>,
     next: usize,
-    /// Trust anchors, made when a relay first needs them.
+    /// Trust anchors; without a value those of the web, made when a relay first needs them.
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -47,9 +47,10 @@ struct Answer {
 }
 
 impl Relays {
-    /// These relays, the first of which is asked first.
-    pub fn new(urls: &[Url]) -> Self {
-        Self { urls: urls.to_vec(), next: 0, tls: None }
+    /// These relays, the first of which is asked first; trusted by `tls`, or else as the web trusts
+    /// them.
+    pub fn new(urls: &[Url], tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { urls: urls.to_vec(), next: 0, tls }
     }
 
     /// The number of relays.

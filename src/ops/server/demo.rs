@@ -2,13 +2,14 @@
 //!
 //! The server plays host and audience of its first event: simulated phones beside those of
 //! visitors, and a draw per minute. Every hour participants, draws and all that visitors entered
-//! are wiped. Its commands go through the inbox, as every host's; it opens no call and no socket to
-//! anybody. The journal keeps what was wiped until the process ends, so a supervisor restarts it
-//! once a day.
+//! are wiped. Its commands go through the inbox, as every host's, and its phones through the front
+//! door, as those of a rehearsal. The journal keeps what was wiped until the process ends, so a
+//! supervisor restarts it once a day.
 
 use crate::api::app::App;
 use crate::base::chance;
-use crate::draw::{Actor, Command, DrawRequest, EventId, Number, Prize};
+use crate::draw::{Actor, Command, DrawRequest, EventId, Prize};
+use crate::live::room::Room;
 use crate::ops::server::Server;
 use crate::sequencer::inbox::{Rejection, Request};
 use std::convert::Infallible;
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// Simulated phones.
 pub const PHONES: u32 = 60;
+/// Longest wait for them, and time between looks.
+const PHONES_WAIT: Duration = Duration::from_secs(20);
+const PHONES_CHECK: Duration = Duration::from_millis(50);
 /// Draws from one wipe to the next.
 pub const DRAWS: usize = 60;
 
@@ -59,10 +63,11 @@ impl Server {
 async fn run_hour(app: &App, event: &EventId, pace: Pace) -> Result<(), Rejection> {
     app.inbox.submit(event.clone(), Actor::Admin, Command::Wipe(chance::session_id())).await?;
     app.inbox.ask(|reply| Request::DropDetails { event: event.clone(), reply }).await?;
-    for _ in 0..PHONES {
-        register(app, event).await?;
-    }
     let room = app.directory.find(event.as_str()).ok_or(Rejection::NoSuchEvent)?;
+    if app.simulated_phones.set(&room, PHONES).is_err() {
+        tracing::warn!("the demonstration has no simulated phones: there is room for few connections");
+    }
+    await_phones(&room).await;
     for round in 0..DRAWS {
         let began = Instant::now();
         let prizes = room.snapshot().event.prizes.clone();
@@ -74,15 +79,13 @@ async fn run_hour(app: &App, event: &EventId, pace: Pace) -> Result<(), Rejectio
     Ok(())
 }
 
-/// Registers one simulated phone.
-async fn register(app: &App, event: &EventId) -> Result<(), Rejection> {
-    let snapshot = app.directory.find(event.as_str()).ok_or(Rejection::NoSuchEvent)?.snapshot();
-    let key = chance::bytes();
-    let place = app.inbox.reserve()?;
-    // A full event has phones enough.
-    let Some(number) = snapshot.roster.claim(&key) else { return Ok(()) };
-    let command = Command::Register { number: Number(number), key, session: snapshot.event.session };
-    place.submit(event.clone(), Actor::Phone, command).await.map(drop)
+/// Waits for the simulated phones to register. The wait ends without them too: in a full event
+/// there are phones enough.
+async fn await_phones(room: &Room) {
+    let deadline = Instant::now() + PHONES_WAIT;
+    while room.snapshot().event.participant_count() < PHONES && Instant::now() < deadline {
+        tokio::time::sleep(PHONES_CHECK).await;
+    }
 }
 
 /// Shows a prize, draws and reveals it. The announcement follows by itself.

@@ -22,6 +22,7 @@ use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
 use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
+use crate::api::simulated_phones::SimulatedPhones;
 use crate::backup::thread::{BackupHandle, BackupThread, ImagesInUse};
 use crate::backup::unused_images::images_of;
 use crate::base::durable_file;
@@ -40,6 +41,8 @@ use crate::live::room::Directory;
 use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
 use crate::ops::drand::DrandThread;
+use crate::ops::simulated_phones::SimulatedPhonesThread;
+use crate::ops::simulated_phones::front_door::FrontDoor;
 use crate::ops::supervisor::{SocketsError, notify};
 use crate::ops::{lan, limits};
 use crate::store::JournalError;
@@ -113,6 +116,7 @@ pub struct Server {
     sequencer: SequencerThread,
     backups: BackupThread,
     drand: DrandThread,
+    simulated_phones: SimulatedPhonesThread,
     /// Serves edges, where there is a way to them.
     origin: Option<OriginThread>,
     admin_token: AdminToken,
@@ -177,7 +181,8 @@ fn serve(
     let drand =
         DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
     let main = listeners::main_addresses(config, &listeners)?;
-    let (app, sequencer) = application(config, core, &main, admin_token.secret.clone(), backups.handle())?;
+    let simulated_phones = SimulatedPhones::new(connections_max);
+    let (app, sequencer) = application(config, core, &main, (admin_token.secret.clone(), backups.handle(), simulated_phones))?;
     let server = Arc::new(HttpServer {
         settings: app.settings.http.clone(),
         https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
@@ -194,8 +199,9 @@ fn serve(
     // Once the listeners accept: an authority connects to them.
     certificates.as_mut().map(Certificates::start).transpose()?;
     let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
+    let simulated_phones = SimulatedPhonesThread::start(Arc::clone(&app), front_door(config, &main)?)?;
     app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer, backups, drand, origin, admin_token, metrics, certificates })
+    Ok(Server { app, acceptor, workers, sequencer, backups, drand, simulated_phones, origin, admin_token, metrics, certificates })
 }
 
 /// The application that handlers share, and the thread that is stopped last. Phones come to the
@@ -204,8 +210,7 @@ fn application(
     config: &Config,
     core: Core,
     main: &[SocketAddr],
-    admin_token: Secret,
-    backups: BackupHandle,
+    (admin_token, backups, simulated_phones): (Secret, BackupHandle, SimulatedPhones),
 ) -> io::Result<(Arc<App>, SequencerThread)> {
     let settings = config.app.clone();
     let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
@@ -214,6 +219,7 @@ fn application(
         files: Arc::new(Semaphore::new(1)),
         join_base: join_base(config, main.to_vec()),
         qr_codes: Default::default(),
+        simulated_phones,
         settings,
         admin_token,
         directory: core.directory,
@@ -238,6 +244,12 @@ fn application(
         stopping: CancellationToken::new(),
     };
     Ok((Arc::new(app), core.sequencer))
+}
+
+/// The way of simulated phones to the server.
+fn front_door(config: &Config, main: &[SocketAddr]) -> io::Result<FrontDoor> {
+    let address = main.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    FrontDoor::new(*address, config.app.http.domain.as_deref(), config.tls.is_some())
 }
 
 /// The address by which phones reach the server, found anew once it is a second old.
@@ -310,6 +322,7 @@ impl Server {
     pub fn stop(self) {
         notify(&[NotifyState::Stopping, NotifyState::Status("stopping: sockets are asked to reconnect")]);
         self.app.ready.store(false, Relaxed);
+        self.simulated_phones.stop();
         if let Some(certificates) = self.certificates {
             certificates.stop();
         }

@@ -69,6 +69,6 @@ export function translatePage(messages, onSwitch = () => {}) {
   return t;
 }
 
-/** Day and minute of a timestamp, in this language and in the browser's time zone. */
-export const formatTime = (timestamp) =>
-  new Date(timestamp).toLocaleString(current === 'ko' ? 'ko-KR' : 'en-GB', { dateStyle: 'short', timeStyle: 'short' });
+/** Day and time of a timestamp, in this language and in the browser's time zone; `medium`: to the second. */
+export const formatTime = (timestamp, timeStyle = 'short') =>
+  new Date(timestamp).toLocaleString(current === 'ko' ? 'ko-KR' : 'en-GB', { dateStyle: 'short', timeStyle });

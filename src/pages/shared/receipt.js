@@ -5,11 +5,14 @@
 import * as storage from "./storage.js";
 
 const DRAWS_MAX = 200;
-const EMPTY = { anchor: null, heads: {}, codes: {}, paths: [] };
+const EMPTY = { anchor: null, heads: {}, heard: {}, codes: {}, paths: [] };
 
 const keyOf = (event) => `receipt.${event}`;
 
-/** The receipt for a session, or null: { session, anchor, heads, codes, paths }. */
+/**
+ * The receipt for a session, or null: { session, anchor, heads, heard, codes, paths }. `heard`: when
+ * each head came, in milliseconds since 1970 by this browser's clock.
+ */
 export function storedReceipt(event, session) {
   const stored = storage.get(keyOf(event));
   return stored?.session === session ? { ...EMPTY, ...stored } : null;
@@ -18,9 +21,9 @@ export function storedReceipt(event, session) {
 /** Keeps the session's anchor. */
 export const keepAnchor = (event, session, anchor) => change(event, session, (kept) => ({ anchor: kept.anchor ?? anchor }), anchor);
 
-/** Keeps the head of a draw's lock. */
+/** Keeps the head of a draw's lock, and when it came. */
 export const keepHead = (event, session, { draw_id: id, head }) =>
-  change(event, session, ({ heads }) => ({ heads: latest({ [id]: head, ...heads }) }), id && head);
+  change(event, session, ({ heads, heard }) => ({ heads: latest({ [id]: head, ...heads }), heard: latest({ [id]: Date.now(), ...heard }) }), id && head);
 
 /** Keeps the confirmation code that this browser computed for a draw. */
 export const keepCode = (event, session, id, code) => change(event, session, ({ codes }) => ({ codes: latest({ [id]: code, ...codes }) }), id && code);

@@ -67,6 +67,7 @@ function drawItem({ draw, mismatch, notes }) {
     make('p', { className: 'quiet' }, facts.filter(Boolean).join(' · ')),
     part && make('p', { className: `part ${part}` }, t(part)),
     outsideItem(draw),
+    heardItem(draw),
     draw.code && make('p', { className: 'promise' }, t('code', `${draw.code.slice(0, 4)} ${draw.code.slice(4)}`)),
     ...notes.map(([code, ...values]) => make('p', { className: 'quiet' }, t(code, ...values))),
     draw.version !== 2 && make('p', { className: 'quiet' }, t('firstVersion')),
@@ -74,6 +75,13 @@ function drawItem({ draw, mismatch, notes }) {
     Array.isArray(voided) && voided.length > 0 && make('p', {}, `${t('voids')}: ${voided.map(voidText).join(', ')}`),
     inputsOf(draw),
   );
+}
+
+/** When this phone heard the lock that the draw has, which it keeps until the proof is out. */
+function heardItem({ draw_id: id, head }) {
+  const { heads, heard } = model.receipt ?? {};
+  const at = heads?.[id] === head && heard?.[id];
+  return at ? make('p', { className: 'heard' }, t('heard', formatTime(at, 'medium'))) : null;
 }
 
 /** The outside value: words, or a round with the page of a relay to compare. */
@@ -125,8 +133,8 @@ function receiptFor({ event_id: event, event_session_id: session }) {
   const ticket = storage.get(`ticket.${event}`);
   const isOurs = ticket?.session === session && ticket.receipt;
   if (!kept || !isOurs) return null;
-  const { anchor, heads, codes, paths } = kept;
-  const own = { draw_number: ticket.number, receipt: ticket.receipt, anchor, heads: { ...heads }, codes, paths };
+  const { anchor, heads, heard, codes, paths } = kept;
+  const own = { draw_number: ticket.number, receipt: ticket.receipt, anchor, heads: { ...heads }, heard, codes, paths };
   return { event_id: event, event_session_id: session, ...own };
 }
 

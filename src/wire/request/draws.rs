@@ -214,6 +214,13 @@ pub struct UndoHandOver {
     pub draw_number: u32,
 }
 
+/// `POST rehearsal/phones`
+#[derive(Deserialize)]
+pub struct PhoneCount {
+    /// Simulated phones that there are to be.
+    pub count: u32,
+}
+
 /// `POST rehearsal/wipe`
 #[derive(Deserialize)]
 pub struct Wipe {

@@ -304,6 +304,19 @@ fn view(event: &Event) -> EventView<'_> {
     }
 }
 
+/// The simulated phones of a rehearsal.
+#[derive(Default, Serialize)]
+pub struct SimulatedPhonesView {
+    /// Phones that there are to be.
+    pub wanted: u32,
+    /// Phones with a number.
+    pub registered: u32,
+    /// Phones with a socket.
+    pub connected: u32,
+    /// Phones that were refused a number.
+    pub refused: u32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

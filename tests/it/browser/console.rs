@@ -330,3 +330,69 @@ async fn a_picture_of_any_kind_becomes_what_the_person_saw_and_can_be_removed() 
     assert!(stored().await.is_null());
     browser.assert_no_errors(&[]).await;
 }
+
+#[tokio::test]
+async fn a_photograph_of_12_megapixels_is_shrunk_before_it_is_sent_and_stays_a_jpeg() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.add_prize("자전거").await;
+    let browser = Browser::start().await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.open_tab("prizes").await;
+    host.click("#prizes li [aria-label^='수정']").await;
+    host.until("document.querySelector('dialog [data-field=picture]') !== null").await;
+    let script = "
+        const canvas = Object.assign(document.createElement('canvas'), { width: 4000, height: 3000 });
+        const context = canvas.getContext('2d');
+        const colours = context.createLinearGradient(0, 0, 4000, 3000);
+        colours.addColorStop(0, '#c03020');
+        colours.addColorStop(1, '#2040c0');
+        context.fillStyle = colours;
+        context.fillRect(0, 0, 4000, 3000);
+        const send = self.fetch;
+        self.fetch = (path, options) => {
+            if (path.endsWith('/images')) self.sent = { type: options.body.type, size: options.body.size };
+            return send(path, options);
+        };
+        canvas.toBlob((photo) => {
+            const chosen = new DataTransfer();
+            chosen.items.add(new File([photo], 'photo.jpg', { type: 'image/jpeg' }));
+            const input = document.querySelector('dialog [data-field=picture]');
+            input.files = chosen.files;
+            input.dispatchEvent(new Event('change', { bubbles: true }));
+            self.original = photo.size;
+        }, 'image/jpeg', 1);";
+    host.run(script, vec![]).await;
+    host.until("self.original > 0").await;
+    host.click("dialog [data-answer=yes]").await;
+    host.until("document.querySelector('dialog') === null").await;
+    host.until("self.sent?.type === 'image/jpeg' && self.sent.size < self.original / 2").await;
+    host.until("document.querySelector('#prizes li img')?.naturalWidth > 0").await;
+    let path = server.admin_get("prizes").await["prizes"][0]["prize_image"].as_str().unwrap().to_owned();
+    assert!(path.ends_with(".jpg"), "{path}");
+    let served = server.request(Method::GET, &path).await;
+    let reader = image::ImageReader::new(std::io::Cursor::new(&served.body)).with_guessed_format().unwrap();
+    assert_eq!(reader.format(), Some(image::ImageFormat::Jpeg));
+    assert_eq!(reader.into_dimensions().unwrap(), (1_600, 1_200));
+    browser.assert_no_errors(&[]).await;
+}
+
+#[tokio::test]
+async fn a_rehearsal_has_as_many_simulated_phones_as_its_host_asks_for() {
+    let server = TestServer::start().await;
+    server.open_event_with(json!({"event_id": EVENT, "title": "Gala", "prizes": [], "rehearsal": true})).await;
+    let browser = Browser::start().await;
+    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    host.until("document.querySelector('#remove-phones:disabled') !== null").await;
+    host.run("document.querySelector('#phone-count').value = ''", vec![]).await;
+    host.fill("#phone-count", "400").await;
+    host.click("#add-phones").await;
+    host.until_text("#rehearsal-progress", "400대, 접속 400대").await;
+    assert_eq!(server.public("/state").await["state_sync"]["participant_count"], 400);
+    // They are the server's: another console sees them too.
+    host.refresh().await;
+    host.until_text("#rehearsal-progress", "400대, 접속 400대").await;
+    host.click("#remove-phones").await;
+    host.until("document.querySelector('#rehearsal-progress').textContent === ''").await;
+    browser.assert_no_errors(&[]).await;
+}

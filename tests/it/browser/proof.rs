@@ -46,6 +46,7 @@ async fn the_halls_words_decide_and_stage_and_phone_show_one_code() {
         phone.until_state("holds").await;
         phone.until_text("#draws", &code).await;
         phone.until("!document.querySelector('#receipt').hidden").await;
+        phone.until_text("#draws .heard", "이 잠금을 받아 두었고").await;
     }
     let head = server.public("/proof").await["draws"][0]["head"].as_str().unwrap().to_owned();
     let address = |head: &str| server.page(&format!("/lottery/verify?event={EVENT}&again={head}#head={head}"));

@@ -4,6 +4,7 @@
 //! No setting makes the server take another chain than quicknet. So the server with this chain is
 //! another program: the test binary starts itself again, and hands the chain over as a value.
 
+use crate::credentials::{Authority, NAME, TODAY};
 use crate::test_server::TestServer;
 use bls12_381::hash_to_curve::{ExpandMsgXmd, HashToCurve};
 use bls12_381::{G1Affine, G1Projective, G2Affine, G2Projective, Scalar};
@@ -13,8 +14,11 @@ use luckydraw::base::sha256;
 use luckydraw::draw::proof::{DrandChain, Signature};
 use luckydraw::ops::config::{self, Invocation};
 use luckydraw::ops::{logs, server};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -73,8 +77,24 @@ pub struct Relay {
 
 impl Relay {
     pub fn start(conduct: Conduct) -> Self {
+        Self::serve(conduct, None)
+    }
+
+    /// A relay that speaks TLS, with a certificate of this authority.
+    pub fn start_tls(conduct: Conduct, authority: &Authority) -> Self {
+        let (certificate, key) = authority.make(&[NAME], TODAY);
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        Self::serve(conduct, Some(Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).unwrap())))
+    }
+
+    fn serve(conduct: Conduct, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = Url::parse(&format!("http://{}/drand", listener.local_addr().unwrap())).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (scheme, host) = if tls.is_some() { ("https", NAME) } else { ("http", "127.0.0.1") };
+        let url = Url::parse(&format!("{scheme}://{host}:{port}/drand")).unwrap();
         let (conduct, asked) = (Arc::new(Mutex::new(conduct)), Arc::<AtomicUsize>::default());
         let (current, count) = (Arc::clone(&conduct), Arc::clone(&asked));
         std::thread::spawn(move || {
@@ -83,7 +103,11 @@ impl Relay {
                 count.fetch_add(1, Ordering::Relaxed);
                 let conduct = *current.lock().unwrap();
                 let stream = stream.unwrap();
-                if conduct == Conduct::Silent { silent.push(stream) } else { answer(stream, conduct) }
+                match &tls {
+                    _ if conduct == Conduct::Silent => silent.push(stream),
+                    None => answer(stream, conduct),
+                    Some(tls) => answer(StreamOwned::new(ServerConnection::new(Arc::clone(tls)).unwrap(), stream), conduct),
+                }
             }
         });
         Self { url, conduct, asked }
@@ -99,7 +123,7 @@ impl Relay {
     }
 }
 
-fn answer(mut stream: TcpStream, conduct: Conduct) {
+fn answer(mut stream: impl Read + Write, conduct: Conduct) {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -133,11 +157,11 @@ fn answer(mut stream: TcpStream, conduct: Conduct) {
 }
 
 /// A client that has seen enough may have closed already.
-fn send(stream: &mut TcpStream, status: &str, body: &str) {
+fn send(stream: &mut impl Write, status: &str, body: &str) {
     let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
 }
 
-fn send_chunked(stream: &mut TcpStream, body: &str) {
+fn send_chunked(stream: &mut impl Write, body: &str) {
     let (first, rest) = body.split_at(20);
     let _ = write!(
         stream,
@@ -146,7 +170,7 @@ fn send_chunked(stream: &mut TcpStream, body: &str) {
     );
 }
 
-fn send_huge(stream: &mut TcpStream) {
+fn send_huge(stream: &mut impl Write) {
     let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
     let block = [b'7'; 64 << 10];
     for _ in 0..1_600 {

@@ -1,6 +1,8 @@
 //! The proof's calls on a running server: what a phone is told, outside values, and crashes between
 //! the steps of a draw.
 
+use super::verifiers::Verifiers;
+use crate::backup::{run, run_while_serving, text};
 use crate::event_steps::{EVENT, prize, request_id};
 use crate::test_server::TestServer;
 use luckydraw::base::sha256;
@@ -111,4 +113,47 @@ async fn a_crash_at_each_step_resumes_the_same_draw() {
     let proof = server.public("/proof").await;
     assert_eq!((&proof["draws"][0]["head"], &proof["draws"][0]["picks"]), (&head, &revealed["winners"]));
     assert_eq!(verify(proof.to_string().as_bytes(), None).unwrap().mismatches, 0);
+}
+
+#[tokio::test]
+async fn a_draw_that_waits_moves_to_another_server_and_is_the_same_there() {
+    let server = TestServer::start().await;
+    open_hall_event(&server).await;
+    server.register_many(30).await;
+    let draw = server.start_draw(&prize("TV")).await;
+    let current = async |server: &TestServer| server.public("/state").await["state_sync"]["current"].clone();
+    let head = current(&server).await["head"].clone();
+    let before = server.public("/proof").await["anchors"].clone();
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("gala.luckydraw");
+    run_while_serving(&server.data_dir(), &["export", EVENT, "--to", text(&file)]).await.expect_success();
+
+    let mut other = TestServer::start().await;
+    other.terminate();
+    other.ended().await;
+    run(&other.data_dir(), &["import", text(&file)]).expect_success();
+    other.restart().await;
+    assert_eq!(current(&other).await["head"], head, "the lock of the draw that waits is kept");
+    assert_eq!(other.start_draw(&prize("TV")).await, draw, "and no second draw begins");
+    other.admin_post("draw/reveal", &json!({})).await.expect_refusal(409, "WAITING_FOR_OUTSIDE");
+    // The same words decide the same winners on both: the seed was fixed before.
+    for server in [&server, &other] {
+        server.admin_post("draw/outside", &json!({"draw_id": draw, "words": "red7"})).await.ok();
+        server.admin_post("draw/reveal", &json!({})).await.ok();
+        server.admin_post("draw/complete", &json!({})).await.ok();
+    }
+    let next = other.start_draw(&prize("Radio")).await;
+    other.admin_post("draw/outside", &json!({"draw_id": next, "words": "blue8"})).await.ok();
+    other.admin_post("draw/reveal", &json!({})).await.ok();
+    other.admin_post("draw/complete", &json!({})).await.ok();
+    let (here, there) = (server.public("/proof").await, other.public("/proof").await);
+    assert_eq!((&there["draws"][0]["picks"], &there["draws"][0]["head"]), (&here["draws"][0]["picks"], &head));
+    assert_eq!(there["anchors"][0], before[0], "the chain of the draw that waited stays");
+    assert_eq!((&there["draws"][0]["chain"], &there["draws"][1]["chain"]), (&json!(0), &json!(1)), "later draws use a new one");
+    let verdicts = Verifiers::start().await.run(&[(here, None), (there.clone(), None)]).await;
+    for (verifier, verdicts) in verdicts {
+        assert_eq!(verdicts, [true, true], "{verifier}");
+    }
+    let findings = verify(there.to_string().as_bytes(), None).unwrap();
+    assert!(findings.lines[1].contains("a new seed chain begins"), "{findings:?}");
 }

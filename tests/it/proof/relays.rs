@@ -2,6 +2,7 @@
 //! through crashes and fallbacks.
 
 use super::beacon::{self, Conduct, Relay, chain, sign};
+use crate::credentials::Authority;
 use crate::event_steps::{EVENT, prize};
 use crate::test_server::{TIMEOUT, TestServer, poll};
 use luckydraw::base::clock::wall_clock;
@@ -10,6 +11,7 @@ use luckydraw::draw::proof::Beacon;
 use luckydraw::draw::{DrawId, EventId};
 use luckydraw::ops::drand::{Fetcher, Waiting};
 use luckydraw::ops::verify::verify_with;
+use rustls::version::{TLS12, TLS13};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -75,6 +77,23 @@ fn of_two_relays_one_may_lie_or_hang() {
         assert_eq!((bad.asked(), good.asked()), (1, 2));
     }
     assert!(fetch(&mut Fetcher::new(&[], chain()), past_round(), 2).is_none(), "without a relay nothing comes");
+}
+
+#[test]
+fn a_relay_is_asked_over_tls_and_believed_by_its_certificate_alone() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let relay = Relay::start_tls(Conduct::Honest, &authority);
+    let trusting = |authority: &Authority| {
+        let anchors = authority.client(&[&TLS13, &TLS12], &[]);
+        Fetcher::trusting(&urls(&[&relay]), chain(), anchors)
+    };
+    let round = past_round();
+    assert_eq!(fetch(&mut trusting(&stranger), round, 2), None, "another authority's");
+    assert_eq!(fetch(&mut Fetcher::new(&urls(&[&relay]), chain()), round, 2), None, "nor is it one of the web's");
+    let beacon = fetch(&mut trusting(&authority), round, 1).expect("the round comes");
+    assert_eq!((beacon.round().number, *beacon.signature()), (round, sign(round)));
+    relay.turn(Conduct::Forged);
+    assert_eq!(fetch(&mut trusting(&authority), round, 2), None, "a good certificate makes no signature good");
 }
 
 #[test]

@@ -30,10 +30,9 @@ for line in sys.stdin:
 /// Checks files in the page, as its main module does.
 const PAGE: &str = r#"
 const [cases] = arguments;
-const folder = new URL('../verify/', document.querySelector('link[rel=stylesheet]').href);
+const script = document.querySelector('script[type=module]').src;
 return (async () => {
-  const { checkAll } = await import(new URL('draws.js', folder));
-  const { compare } = await import(new URL('receipt.js', folder));
+  const { $verify_draws: { checkAll }, $verify_receipt: { compare } } = await import(script);
   const verdicts = [];
   for (const [proof, receipt] of cases) {
     try {
