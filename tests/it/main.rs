@@ -36,6 +36,7 @@ mod imports;
 mod launch;
 mod links;
 mod load;
+mod load_agents;
 mod load_honesty;
 mod load_protocols;
 mod load_scenarios;
