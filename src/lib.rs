@@ -1,10 +1,11 @@
 //! luckydraw: a live lucky draw (경품 추첨) on one small box. This page is the map of the program.
 //!
-//! Thirteen modules on a staircase; imports go only downwards. `tests/it/tidy.rs` holds every file
+//! Fourteen modules on a staircase; imports go only downwards. `tests/it/tidy.rs` holds every file
 //! to it.
 //!
 //! ```text
 //!  ops        settings, start and stop, doctor, health check, supervisor, banner
+//!  edge       more boxes over NATS: an origin publishes, edges hold phones
 //!  api        what is answered: a table of functions, one file per group of calls; sockets
 //!  http       how it is spoken: acceptor ▸ worker ▸ guard ▸ router ▸ handler. Knows no event
 //!  backup     copies of the data folder, restore, export and import of one event
@@ -59,6 +60,7 @@ pub mod api;
 pub mod backup;
 pub mod base;
 pub mod draw;
+pub mod edge;
 #[cfg(test)]
 mod fuzz;
 pub mod http;

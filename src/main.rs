@@ -8,7 +8,7 @@
 mod allocator;
 
 use luckydraw::backup::{self, BackupCommand};
-use luckydraw::ops::banner::{Audience, Banner};
+use luckydraw::ops::banner::{self, Audience, Banner};
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
 use luckydraw::ops::config::{self, Config, Invocation, help};
 use luckydraw::ops::server::demo::Pace;
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
     };
     match subcommand {
         Subcommand::Serve | Subcommand::Demo => serve(&config),
+        Subcommand::Edge { .. } => serve_edge(&config),
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
@@ -106,14 +107,51 @@ fn report(result: Result<String, impl Error + 'static>) -> ExitCode {
 
 /// Serves until a signal.
 fn serve(config: &Config) -> ExitCode {
+    prepare_to_serve(config);
+    serve_until_signal(config).unwrap_or_else(|error| not_started(&error))
+}
+
+/// Serves phones of an origin until a signal.
+fn serve_edge(config: &Config) -> ExitCode {
+    prepare_to_serve(config);
+    serve_edge_until_signal(config).unwrap_or_else(|error| not_started(&error))
+}
+
+fn prepare_to_serve(config: &Config) {
     allocator::disable_huge_pages();
     if let Ok(filter) = logs::parse_filter(&config.log) {
         logs::start(filter);
     }
-    serve_until_signal(config).unwrap_or_else(|error| {
-        eprintln!("luckydraw: {}", with_causes(&error));
-        ExitCode::from(if error.is_usage() { EXIT_USAGE } else { 1 })
-    })
+}
+
+fn not_started(error: &StartError) -> ExitCode {
+    eprintln!("luckydraw: {}", with_causes(error));
+    ExitCode::from(if error.is_usage() { EXIT_USAGE } else { 1 })
+}
+
+/// Handlers are installed before the edge starts, as for a server.
+fn serve_edge_until_signal(config: &Config) -> Result<ExitCode, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen().map_err(StartError::Threads)?
+    };
+    let edge = server::edge::start(config)?;
+    print(banner::listening(edge.addresses()));
+    Ok(runtime.block_on(async {
+        loop {
+            // Both arms are cancel safe.
+            tokio::select! {
+                action = signals.next() => match action {
+                    SignalAction::ReloadCertificates => edge.reload_certificates(),
+                    SignalAction::Stop => break,
+                },
+                never = allocator::return_freed_memory() => match never {},
+            }
+        }
+        tracing::info!("stopping; a second signal ends at once");
+        stop(move || edge.stop(), signals).await
+    }))
 }
 
 /// Handlers are installed before the server starts, so that a signal in between stops it properly.
@@ -129,7 +167,7 @@ fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     Ok(runtime.block_on(async {
         serve_signals(&server, &mut signals, config.is_demo).await;
         tracing::info!("stopping; a second signal ends at once");
-        stop(server, signals).await
+        stop(move || server.stop(), signals).await
     }))
 }
 
@@ -149,11 +187,11 @@ async fn serve_signals(server: &Server, signals: &mut Signals, is_demo: bool) {
     }
 }
 
-/// Stops the server, unless a second signal ends the process first.
-async fn stop(server: Server, mut signals: Signals) -> ExitCode {
+/// Stops what serves, unless a second signal ends the process first.
+async fn stop(stop: impl FnOnce() + Send + 'static, mut signals: Signals) -> ExitCode {
     let (sender, stopped) = oneshot::channel();
     let stop = move || {
-        server.stop();
+        stop();
         // There is no receiver after a second signal.
         let _ = sender.send(());
     };

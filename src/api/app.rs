@@ -87,6 +87,9 @@ pub struct App {
     /// True if the server takes new work: false while it starts, and once it stops. Written by the
     /// server; relaxed, since nothing else is read on the strength of it.
     pub ready: AtomicBool,
+    /// True while another origin publishes to the same edges. Written by the thread that serves
+    /// edges; relaxed, as above.
+    pub has_rival: AtomicBool,
     /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
     /// Judges what is old.

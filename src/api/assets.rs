@@ -7,7 +7,7 @@
 //! are embedded: the plain ones would be a third of a MiB of the program, for the few clients that
 //! accept no gzip. The first of them has a file decompressed, and the others share it.
 
-use crate::api::app::ApiRequest;
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, with_type};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -99,7 +99,7 @@ pub fn files_of(page: &str) -> Vec<&'static File> {
 ///
 /// # Errors
 /// 404 for an unknown name, and for a page, which has an address of its own.
-pub async fn show(request: ApiRequest) -> HttpResult {
+pub async fn show<A>(request: RequestContext<A>) -> HttpResult {
     let name = format!("{}/{}", request.param(1), request.param(2));
     let file = find(&name).filter(|file| !file.name.ends_with(".html"));
     let file = file.ok_or_else(|| HttpError::not_found("there is nothing at this address"))?;

@@ -4,12 +4,13 @@
 //! not be restarted for it.
 
 use crate::api::app::ApiRequest;
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, json};
 use hyper::StatusCode;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// `GET /health`, `/healthz`: the server answers.
-pub async fn live(_request: ApiRequest) -> HttpResult {
+pub async fn live<A>(_request: RequestContext<A>) -> HttpResult {
     Ok(json(StatusCode::OK, r#"{"status":"healthy"}"#))
 }
 
@@ -18,25 +19,28 @@ pub async fn live(_request: ApiRequest) -> HttpResult {
 /// # Errors
 /// 503 with the reason.
 pub async fn ready(request: ApiRequest) -> HttpResult {
-    readiness(request.app.ready.load(Relaxed), request.app.durable.load(Relaxed))
+    let app = &request.app;
+    readiness(app.ready.load(Relaxed), app.durable.load(Relaxed), app.has_rival.load(Relaxed))
 }
 
-fn readiness(takes_work: bool, is_durable: bool) -> HttpResult {
-    let not_ready = match (takes_work, is_durable) {
-        (true, true) => return Ok(json(StatusCode::OK, r#"{"status":"ready"}"#)),
-        (false, _) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is starting or stopping"),
-        (true, false) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", "the journal cannot be written"),
+fn readiness(takes_work: bool, is_durable: bool, has_rival: bool) -> HttpResult {
+    let rival = "another origin publishes to the same edges: stop one of the two";
+    let not_ready = match (takes_work, is_durable, has_rival) {
+        (true, true, false) => return Ok(json(StatusCode::OK, r#"{"status":"ready"}"#)),
+        (false, ..) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is starting or stopping"),
+        (true, false, _) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", "the journal cannot be written"),
+        (true, true, true) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "TWO_ORIGINS", rival),
     };
     Err(HttpError { retry_after: Some(2), ..not_ready })
 }
 
 /// `GET /openapi.json`: the HTTP calls.
-pub async fn openapi(_request: ApiRequest) -> HttpResult {
+pub async fn openapi<A>(_request: RequestContext<A>) -> HttpResult {
     Ok(json(StatusCode::OK, include_str!("docs/openapi.json")))
 }
 
 /// `GET /asyncapi.json`: the frames and messages of the sockets.
-pub async fn asyncapi(_request: ApiRequest) -> HttpResult {
+pub async fn asyncapi<A>(_request: RequestContext<A>) -> HttpResult {
     Ok(json(StatusCode::OK, include_str!("docs/asyncapi.json")))
 }
 
@@ -46,11 +50,14 @@ mod tests {
 
     #[test]
     fn readiness_names_what_is_missing() {
-        assert_eq!(readiness(true, true).unwrap().status(), StatusCode::OK);
-        for (takes_work, is_durable, code) in
-            [(false, true, "OVERLOADED"), (false, false, "OVERLOADED"), (true, false, "NOT_DURABLE")]
-        {
-            let error = readiness(takes_work, is_durable).unwrap_err();
+        assert_eq!(readiness(true, true, false).unwrap().status(), StatusCode::OK);
+        for (takes_work, is_durable, has_rival, code) in [
+            (false, true, false, "OVERLOADED"),
+            (false, false, true, "OVERLOADED"),
+            (true, false, true, "NOT_DURABLE"),
+            (true, true, true, "TWO_ORIGINS"),
+        ] {
+            let error = readiness(takes_work, is_durable, has_rival).unwrap_err();
             assert_eq!((error.status.as_u16(), error.code), (503, code));
             assert!(error.retry_after.is_some());
         }

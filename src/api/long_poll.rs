@@ -7,9 +7,10 @@
 //! again. Waiting requests are bounded by the application's permits and hold nothing but a watch:
 //! the answer is made from the latest snapshot.
 
-use crate::api::app::{ApiRequest, App};
+use crate::api::app::ApiRequest;
 use crate::api::phone::with_private_view;
 use crate::base::clock::{rfc3339, wall_clock};
+use crate::draw::Timestamp;
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
 use crate::live::message_handler::ResumePoint;
@@ -21,6 +22,7 @@ use crate::wire::view::people::AuthenticatedPhone;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Longest wait of an up-to-date phone: below the half minute after which networks tend to cut idle
 /// connections.
@@ -32,7 +34,7 @@ const OPERATOR_WAIT_MAX: Duration = Duration::from_secs(2);
 const OPERATOR_STEP: Duration = Duration::from_millis(50);
 
 /// The receiver of an answer.
-enum Answer {
+pub enum Answer {
     /// A display or console, with the text of its `state_sync`.
     Operator(String),
     /// A phone that presents no token.
@@ -51,7 +53,7 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     let (app, room) = (&request.app, request.event_in_query()?);
     // A missing `epoch` means the current one; otherwise each poll would look stale and return at
     // once.
-    let epoch = request.query("epoch").unwrap_or_else(|| HEXLOWER.encode(&room.snapshot().event.epoch.0).into());
+    let epoch = request.query("epoch").unwrap_or_else(|| epoch_text(&room.snapshot()).into());
     let since = parse_since(request.query("since").as_deref(), Some(&epoch))?;
     if let Some(role) = operator_role(&request) {
         request.require_role(&room, role).await?;
@@ -59,7 +61,7 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     }
     if is_up_to_date(&room.snapshot(), since) {
         let _permit = app.long_polls.try_acquire().map_err(|_| HttpError::overloaded())?;
-        wait_for_frames(app, &room, since).await;
+        wait_for_frames(&app.stopping, &room, since).await;
     }
     let snapshot = room.snapshot();
     let query = request.query("token").or_else(|| request.query("session_token"));
@@ -71,7 +73,7 @@ pub async fn state(request: ApiRequest) -> HttpResult {
             sync: with_private_view(&app.tokens, &app.settings, &of, |own| personal_sync(&room, &snapshot, Role::Phone, own)),
         },
     };
-    success(&body(&snapshot, since, phone), "the state")
+    success(&body(&snapshot, since, phone, wall_clock()), "the state")
 }
 
 fn operator_role(request: &ApiRequest) -> Option<Role> {
@@ -93,7 +95,7 @@ async fn poll_as_operator(request: &ApiRequest, room: &Room, role: Role, since: 
     }
     let snapshot = room.snapshot();
     let sync = state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, None);
-    success(&body(&snapshot, since, Answer::Operator(sync)), "the state")
+    success(&body(&snapshot, since, Answer::Operator(sync), wall_clock()), "the state")
 }
 
 /// The last frame that a phone has, where it gives both its number and its epoch.
@@ -105,6 +107,11 @@ pub fn parse_since(seq: Option<&str>, epoch: Option<&str>) -> Result<Option<Resu
     Ok(seq.zip(epoch.and_then(request::epoch)).map(|(seq, epoch)| ResumePoint { epoch, seq }))
 }
 
+/// A snapshot's epoch, as polls name it.
+pub fn epoch_text(snapshot: &Snapshot) -> String {
+    HEXLOWER.encode(&snapshot.event.epoch.0)
+}
+
 /// The `state_sync` text of one phone.
 pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
     state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, Some(own))
@@ -112,23 +119,24 @@ pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &Authent
 
 /// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no
 /// failure.
-async fn wait_for_frames(app: &App, room: &Room, since: Option<ResumePoint>) {
+pub async fn wait_for_frames(stopping: &CancellationToken, room: &Room, since: Option<ResumePoint>) {
     let mut watch = room.watch_seq();
     // All arms are cancel safe.
     tokio::select! {
         _ = watch.wait_for(|seq| since.is_none_or(|since| *seq != since.seq)) => {}
         () = tokio::time::sleep(WAIT_MAX) => {}
-        () = app.stopping.cancelled() => {}
+        () = stopping.cancelled() => {}
     }
 }
 
-fn is_up_to_date(snapshot: &Snapshot, since: Option<ResumePoint>) -> bool {
+/// Returns whether that is the event's last frame.
+pub fn is_up_to_date(snapshot: &Snapshot, since: Option<ResumePoint>) -> bool {
     since.is_some_and(|since| since.epoch == snapshot.event.epoch && since.seq == snapshot.ring.last_seq())
 }
 
 /// The frames missed since then, as far as the ring holds them, and the state. A phone whose token
 /// is refused is told so, as a socket tells it by its close code.
-fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: Answer) -> String {
+pub fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: Answer, now: Timestamp) -> String {
     let known = since.filter(|since| since.epoch == snapshot.event.epoch);
     let missed = known.and_then(|since| snapshot.ring.after(since.seq));
     let frames: Vec<Bytes> = missed.map(|frames| frames.map(frame_text).collect()).unwrap_or_default();
@@ -146,8 +154,8 @@ fn body(snapshot: &Snapshot, since: Option<ResumePoint>, phone: Answer) -> Strin
     }
     text.push_str(r#"],"state_sync":"#);
     text.push_str(&String::from_utf8_lossy(&sync));
-    let epoch = HEXLOWER.encode(&snapshot.event.epoch.0);
-    let (seq, now) = (snapshot.ring.last_seq(), rfc3339(wall_clock()));
+    let epoch = epoch_text(snapshot);
+    let (seq, now) = (snapshot.ring.last_seq(), rfc3339(now));
     text.push_str(&format!(r#","seq":{seq},"epoch":"{epoch}"{revision},"server_time":"{now}"{token_refused}}}"#));
     text
 }
@@ -173,7 +181,7 @@ mod tests {
     fn body_for(frames: u64, since: Option<&str>, epoch: Option<&str>) -> Value {
         let snapshot = snapshot(frames);
         let since = parse_since(since, epoch).unwrap();
-        serde_json::from_str(&body(&snapshot, since, Answer::Anonymous)).unwrap()
+        serde_json::from_str(&body(&snapshot, since, Answer::Anonymous, wall_clock())).unwrap()
     }
 
     const EPOCH: Option<&str> = Some("0202020202020202");

@@ -4,11 +4,12 @@
 //! compressed; it asks for what it shows by itself, and for the event too when its address names
 //! none.
 
-use crate::api::app::{ApiRequest, App};
+use crate::api::app::App;
 use crate::api::assets;
 use crate::api::error::event_not_found;
 use crate::draw::{EventId, Phase};
 use crate::http::guard::Host;
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, empty};
 use crate::live::room::Room;
 use hyper::StatusCode;
@@ -37,24 +38,24 @@ pub const NOTHING_HERE: &str = r#"<!doctype html>
 "#;
 
 /// The bare address leads to the lobby.
-pub async fn home(_request: ApiRequest) -> HttpResult {
+pub async fn home<A>(_request: RequestContext<A>) -> HttpResult {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
     response.headers_mut().insert(LOCATION, HeaderValue::from_static("/lottery"));
     Ok(response)
 }
 
 /// `/lottery`: the stage with the QR code to join.
-pub async fn lobby(request: ApiRequest) -> HttpResult {
+pub async fn lobby<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/main`: the projector.
-pub async fn stage(request: ApiRequest) -> HttpResult {
+pub async fn stage<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "stage/index.html")
 }
 
 /// `/lottery/waiting`: the phone.
-pub async fn phone(request: ApiRequest) -> HttpResult {
+pub async fn phone<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "phone/index.html")
 }
 
@@ -62,23 +63,23 @@ pub async fn phone(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
-pub async fn join(request: ApiRequest) -> HttpResult {
+pub async fn join<A>(request: RequestContext<A>) -> HttpResult {
     EventId::parse(request.param(0)).ok_or_else(event_not_found)?;
     page(&request, "phone/index.html")
 }
 
 /// `/lottery/admin`: the console; it shows all events when none is named.
-pub async fn admin(request: ApiRequest) -> HttpResult {
+pub async fn admin<A>(request: RequestContext<A>) -> HttpResult {
     page(&request, "console/index.html")
 }
 
 /// `/lottery/staff`: the prize desk.
-pub async fn staff(request: ApiRequest) -> HttpResult {
+pub async fn staff<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "staff/index.html")
 }
 
 /// `/lottery/verify`: the proof.
-pub async fn verify(request: ApiRequest) -> HttpResult {
+pub async fn verify<A>(request: RequestContext<A>) -> HttpResult {
     event_page(&request, "verify/index.html")
 }
 
@@ -87,7 +88,7 @@ pub async fn verify(request: ApiRequest) -> HttpResult {
 ///
 /// # Errors
 /// 404 when the address names what cannot be an event.
-fn event_page(request: &ApiRequest, name: &str) -> HttpResult {
+fn event_page<A>(request: &RequestContext<A>, name: &str) -> HttpResult {
     if request.query("event").is_some_and(|named| EventId::parse(&named).is_none()) {
         return Err(event_not_found());
     }
@@ -106,7 +107,7 @@ impl App {
     }
 }
 
-fn page(request: &ApiRequest, name: &str) -> HttpResult {
+fn page<A>(request: &RequestContext<A>, name: &str) -> HttpResult {
     let file = assets::find(name).ok_or_else(|| HttpError::not_found("no such page"))?;
     let mut response = assets::response(file, &request.head.headers, "no-cache");
     let headers = response.headers_mut();

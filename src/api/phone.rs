@@ -395,6 +395,7 @@ mod tests {
             revoked_logins: RevokedLogins::open(data.revoked_logins()).unwrap(),
             images: Default::default(),
             ready: true.into(),
+            has_rival: false.into(),
             durable: Arc::new(true.into()),
             clock: Arc::default(),
             backups: backups.handle(),

@@ -90,7 +90,7 @@ pub async fn connect(request: ApiRequest) -> HttpResult {
 /// Hands a socket to a reactor that has room. When a hall of phones comes at one instant,
 /// handshakes are done faster than a reactor on the same core takes sockets in; they wait here, on
 /// their worker, and are not sent away.
-async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Admission) {
+pub async fn join(reactors: Reactors, socket: UpgradedSocket, entry: Admission) {
     let UpgradedSocket { socket, tls, response, read_ahead, permit } = socket;
     let mut join = Box::new(Join { socket, tls, response, read_ahead, admission: entry, permit: Some(permit) });
     for _ in 0..JOIN_ATTEMPTS_MAX {

@@ -57,7 +57,7 @@ pub use inbox::{Admission, Join, Publication};
 
 use crate::base::threads::{PendingProbe, probe};
 use crate::live::limits::Limits;
-use crate::live::message_handler::MessageHandler;
+use crate::live::message_handler::{Action, MessageHandler};
 use crate::live::{CloseCode, PeerId};
 use bytes::Bytes;
 use crossbeam::channel::{TrySendError, bounded};
@@ -125,17 +125,22 @@ impl Reactors {
         self.handles.iter().map(|handle| handle.outbox_depth.load(Relaxed)).max().unwrap_or(0)
     }
 
-    /// Hands a publication to every reactor; waits while an inbox is full. Called by the sequencer
-    /// alone.
+    /// Hands a publication to every reactor; waits while an inbox is full. Called by one thread
+    /// alone: the sequencer, or on an edge the link to the origin.
     pub fn publish(&self, publication: Arc<Publication>) {
         self.handles.iter().for_each(|handle| handle.send(Job::Publish(publication.clone())));
     }
 
-    /// Sends whole frames to one peer, after everything published before; waits while the inbox is
-    /// full. Called by the sequencer alone.
+    /// Sends whole frames to one peer, as [`Reactors::act`] does.
     pub fn unicast(&self, peer: PeerId, frames: Bytes) {
+        self.act(peer, Action::Reply(frames));
+    }
+
+    /// Carries out an action on one peer, after everything published before; waits while the inbox
+    /// is full. Called by the thread that publishes.
+    pub fn act(&self, peer: PeerId, action: Action) {
         if let Some(handle) = self.handles.get(usize::from(peer.reactor)) {
-            handle.send(Job::Unicast(peer, frames));
+            handle.send(Job::Act(peer, action));
         }
     }
 

@@ -26,6 +26,16 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// An empty ring whose first frame becomes number `seq + 1`.
+    pub fn starting_after(seq: u64) -> Self {
+        Self { last_seq: seq, ..Self::default() }
+    }
+
+    /// The number of the frame before the oldest that is held.
+    pub fn base_seq(&self) -> u64 {
+        self.last_seq - self.frames as u64
+    }
+
     /// The number of the last frame, 0 before the first.
     pub fn last_seq(&self) -> u64 {
         self.last_seq

@@ -5,13 +5,13 @@
 //! lock around an event that changes in place would have every request wait for every change. Only
 //! the sequencer may publish a snapshot or change the directory.
 
-use crate::draw::{Event, EventId, Phase, Timestamp};
+use crate::draw::{Event, EventId, Number, Phase, Timestamp};
 use crate::live::connection_counts::ConnectionCounts;
 use crate::live::delivery::Delivery;
 use crate::live::ring::Ring;
 use crate::live::roster::Roster;
 use crate::live::token_sockets::TokenSockets;
-use crate::live::{ByRole, CloseCode};
+use crate::live::{ByRole, CloseCode, PeerId};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl Room {
     }
 
     /// Swaps in a newer snapshot and wakes the long polls that wait for its frames. Called by the
-    /// sequencer alone.
+    /// sequencer, or on an edge by the link to the origin.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let seq = snapshot.ring.last_seq();
         self.snapshot.store(snapshot);
@@ -109,6 +109,11 @@ impl Room {
     /// Numbers that have a socket: neither viewers nor a phone's second tab count.
     pub fn phones_connected(&self) -> usize {
         self.token_sockets.len()
+    }
+
+    /// The sockets that have proved this number, the oldest first.
+    pub fn sockets_of(&self, number: Number) -> Vec<PeerId> {
+        self.token_sockets.of(number)
     }
 
     /// A watch on the `seq` of the event's last numbered frame.

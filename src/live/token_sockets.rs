@@ -82,6 +82,15 @@ impl TokenSockets {
         });
     }
 
+    /// The sockets of `number`, the oldest first.
+    pub fn of(&self, number: Number) -> Vec<PeerId> {
+        match self.lock().get(&number) {
+            Some(Sockets::One(one)) => vec![*one],
+            Some(Sockets::Several(peers)) => peers.to_vec(),
+            None => Vec::new(),
+        }
+    }
+
     /// Numbers that have a socket.
     pub fn len(&self) -> usize {
         self.lock().len()

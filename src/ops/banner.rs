@@ -53,10 +53,7 @@ pub enum Audience {
 impl fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { join_base, event, .. } = self;
-        for address in self.listening {
-            let verb = if address.protocol == Protocol::Redirect { "leading on to https from" } else { "listening on" };
-            writeln!(f, "luckydraw is {verb} {}", url(address))?;
-        }
+        f.write_str(&listening(self.listening))?;
         if self.audience == Audience::Trusted {
             writeln!(f, "\n*** OPEN MODE: every client is trusted, no admin token is asked for. Only for rehearsals. ***")?;
         }
@@ -68,6 +65,15 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "  2. 무대 · Stage     {stage}")?;
         writeln!(f, "  3. 콘솔 · Console   {console}\n")
     }
+}
+
+/// A line per address.
+pub fn listening(addresses: &[ListenAddress]) -> String {
+    let line = |address: &ListenAddress| {
+        let verb = if address.protocol == Protocol::Redirect { "leading on to https from" } else { "listening on" };
+        format!("luckydraw is {verb} {}\n", url(address))
+    };
+    addresses.iter().map(line).collect()
 }
 
 /// A listener's address; a scheme's own port is not written.

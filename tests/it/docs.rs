@@ -135,7 +135,7 @@ fn every_code_of_a_refusal_is_described() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut used = BTreeSet::new();
     crate::tidy::walk(&root, &root, &mut |path, text| {
-        if ["api/", "http/"].iter().any(|module| path.starts_with(module)) || path == "draw/refusal.rs" {
+        if ["api/", "edge/", "http/"].iter().any(|module| path.starts_with(module)) || path == "draw/refusal.rs" {
             used.extend(crate::tidy::without_tests(text).split('"').filter(|word| is_code(word)).map(str::to_owned));
         }
     });

@@ -69,14 +69,22 @@ const LAYERS: &[Layer] = &[
         never: &["rusqlite", "mio::", "crate::store::journal", "crate::draw::decide", "crate::draw::pick", ".decide(", ".apply("],
     },
     Layer {
+        name: "edge",
+        imports: &["draw", "base", "wire", "live", "sequencer", "http", "api"],
+        never: &["rusqlite", "rustls", "mio::", "crate::draw::decide", "crate::draw::pick", ".decide("],
+    },
+    Layer {
         name: "ops",
-        imports: &["draw", "base", "store", "tls", "live", "sequencer", "backup", "http", "api"],
+        imports: &["draw", "base", "store", "tls", "live", "sequencer", "backup", "http", "api", "edge"],
         never: &["rusqlite", ".decide(", ".apply("],
     },
 ];
 
 /// The load tester: a separate program, which imports only `wire` of the library.
 const LOAD_TESTER: &str = "bin/drawload/";
+
+/// The one module that knows NATS.
+const NATS_ONLY_IN: &str = "edge/";
 
 /// Words forbidden outside tests.
 const FORBIDDEN: &[&str] = &[".unwrap()", "todo!", "unimplemented!", "dbg!(", "TODO", "FIXME"];
@@ -113,6 +121,9 @@ fn violations(path: &str, text: &str) -> Vec<String> {
         let bad = never.iter().chain(FORBIDDEN).filter(|word| holds_word(statement, word));
         let notes = FORBIDDEN.iter().filter(|word| word.chars().all(char::is_uppercase) && comment.contains(*word));
         found.extend(bad.chain(notes).map(|word| format!("{at}: {word}")));
+        if !path.starts_with(NATS_ONLY_IN) && ["async_nats", "nkeys"].iter().any(|word| holds_word(statement, word)) {
+            found.push(format!("{at}: no module but {NATS_ONLY_IN} knows NATS"));
+        }
         if path.starts_with(LOAD_TESTER) && statement.split("luckydraw::").skip(1).any(|rest| !rest.starts_with("wire")) {
             found.push(format!("{at}: the load tester imports luckydraw::wire and no other module"));
         }

@@ -11,7 +11,6 @@ use crate::live::reactor::inbox::Publication;
 use crate::live::room::Snapshot;
 use crate::live::subscribers::Subscribers;
 use crate::live::{CloseCode, PeerId, Role};
-use bytes::Bytes;
 use std::sync::Arc;
 
 impl EventLoop {
@@ -30,13 +29,6 @@ impl EventLoop {
         }
         if let Some(code) = publication.closes {
             self.close_room(key, code);
-        }
-    }
-
-    /// Sends whole frames to one peer, if it is still here.
-    pub fn unicast(&mut self, id: PeerId, frames: &Bytes) {
-        if let Some(slot) = self.find_slot(id) {
-            self.send(slot, frames, FrameKind::Plain);
         }
     }
 

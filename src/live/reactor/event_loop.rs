@@ -222,7 +222,7 @@ impl EventLoop {
             let Ok(job) = self.inbox.jobs.try_recv() else { return };
             match job {
                 Job::Publish(publication) => self.publish(&publication),
-                Job::Unicast(peer, frames) => self.unicast(peer, &frames),
+                Job::Act(peer, action) => self.act(peer, action),
                 Job::Join(join) => self.join(*join),
                 Job::Replace(peer, number) => self.replace(peer, number),
                 Job::Probe(liveness) => drop(liveness),

@@ -9,6 +9,7 @@ use crate::base::threads::probe;
 use crate::draw::{DrawId, Number, SessionId};
 use crate::live::faulty_socket::{self, Fault};
 use crate::live::limits::Limits;
+use crate::live::message_handler::Action;
 use crate::live::peer::PeerState;
 use crate::live::reactor::event_loop::EventLoop;
 use crate::live::reactor::inbox::{Admission, Inbox, Job, Join, ReactorHandle, WAKER, Wakeup};
@@ -110,7 +111,7 @@ impl Driver {
             18 | 19 => self.join_elsewhere(),
             20 => {
                 let peer = self.any_id();
-                self.job(Job::Unicast(peer, text_frame(&"u".repeat(3_000))));
+                self.job(Job::Act(peer, Action::Reply(text_frame(&"u".repeat(3_000)))));
             }
             _ => {
                 let (peer, number) = (self.any_id(), Number(1 + self.choices.below(3) as u32));

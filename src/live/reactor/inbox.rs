@@ -6,7 +6,7 @@
 
 use crate::base::threads::LivenessProbe;
 use crate::draw::{DrawId, LinkId, Number};
-use crate::live::message_handler::ResumePoint;
+use crate::live::message_handler::{Action, ResumePoint};
 use crate::live::peer::close_frame;
 use crate::live::room::{Room, Snapshot};
 use crate::live::{ByRole, CloseCode, Identity, PeerId, Role};
@@ -120,7 +120,8 @@ impl Join {
 #[derive(Debug)]
 pub enum Job {
     Publish(Arc<Publication>),
-    Unicast(PeerId, Bytes),
+    /// Carry out an action that a message handler decided later, if the peer is still here.
+    Act(PeerId, Action),
     Join(Box<Join>),
     /// Close this peer if it still has this number: a newer socket of the number joined another
     /// reactor.

@@ -5,12 +5,12 @@
 //! frames, every frame has a bound, and a closed peer that still sends is cut off after a while. A
 //! buffer per peer would cost every idle one its memory.
 
-use crate::live::CloseCode;
 use crate::live::inbound::{Decoded, Frame, Unfinished};
 use crate::live::message_handler::{Action, AuthState, PeerContext};
 use crate::live::outbox::FrameKind;
 use crate::live::peer::{Peer, PeerState};
 use crate::live::reactor::event_loop::EventLoop;
+use crate::live::{CloseCode, PeerId};
 use crate::tls::session::ReadOutcome;
 
 /// Reads per turn from a closed peer: a megabyte is more than a well-behaved one has under way.
@@ -153,7 +153,19 @@ impl EventLoop {
         let subscribers = &self.subscribers[membership.subscribers as usize];
         let (id, number) = (self.peer_id(slot), peer.number());
         let context = PeerContext { id, auth, number, room: &subscribers.room, snapshot: &subscribers.snapshot };
-        match self.handler.handle(&context, message) {
+        let action = self.handler.handle(&context, message);
+        self.perform(slot, action);
+    }
+
+    /// Carries out an action that was decided after its message, if the peer is still here.
+    pub fn act(&mut self, id: PeerId, action: Action) {
+        if let Some(slot) = self.find_slot(id) {
+            self.perform(slot, action);
+        }
+    }
+
+    fn perform(&mut self, slot: u32, action: Action) {
+        match action {
             Action::Nothing => {}
             Action::Reply(frames) => self.send(slot, &frames, FrameKind::Plain),
             Action::Admit(role) => self.admit(slot, role),

@@ -26,6 +26,8 @@ pub enum Subcommand {
     Serve,
     /// Serve an event that runs by itself.
     Demo,
+    /// Serve phones for an origin elsewhere; `origin_nats` is the NATS between the two.
+    Edge { origin_nats: Option<String> },
     /// Ask a running server whether it is alive.
     Healthcheck(HealthcheckArguments),
     /// Check whether this machine is fit to serve; with `json`, print the report for machines.
@@ -74,6 +76,7 @@ pub fn whole_command() -> Command {
             "Simulated phones, a draw per minute, and every hour all is wiped. It keeps\nnothing that matters: \
                      give it a --data-dir of its own, and restart it daily.",
         ))
+        .subcommand(edge_command())
         .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running server whether it is alive; exit code 1 if not")
@@ -88,6 +91,17 @@ pub fn whole_command() -> Command {
         .subcommands(backup_commands())
         .subcommand(verify_command())
         .subcommands(printing_commands())
+}
+
+fn edge_command() -> Command {
+    let origin = Arg::new("origin-nats")
+        .long("origin-nats")
+        .value_name("URL")
+        .help("The NATS between the two; not set: LUCKYDRAW_NATS_URL");
+    Command::new("edge")
+        .about("Serve phones of an event whose server runs elsewhere")
+        .after_help("It keeps nothing: no journal, no key, nothing that is not announced. Stage and\nconsole stay at the origin.")
+        .arg(origin)
 }
 
 fn printing_commands() -> [Command; 4] {
@@ -150,6 +164,7 @@ pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
             Subcommand::Healthcheck(HealthcheckArguments { url: own.remove_one("url"), ready: own.get_flag("ready") })
         }
         "demo" => Subcommand::Demo,
+        "edge" => Subcommand::Edge { origin_nats: own.remove_one("origin-nats") },
         "licences" => Subcommand::Licences,
         "settings" => Subcommand::Settings,
         "completions" => Subcommand::Completions(required(&mut own, "shell")),

@@ -22,6 +22,7 @@ use crate::base::data_dir::DataDir;
 use crate::base::http_client::Url;
 use crate::draw::EventId;
 use crate::draw::proof::drand::QUICKNET;
+use crate::edge::NatsSettings;
 use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::sequencer::Limits;
@@ -75,6 +76,8 @@ pub struct Config {
     pub backups: BackupSchedule,
     /// Relays of drand, in the order of asking.
     pub drand_relays: Vec<Url>,
+    /// The way to NATS: to the edges for an origin, to the origin for an edge.
+    pub nats: Option<NatsSettings>,
 }
 
 impl Config {
@@ -114,6 +117,7 @@ impl Config {
                 keep_max: reader.number("BACKUP_KEEP") as usize,
             },
             drand_relays: reader.urls("DRAND_URLS"),
+            nats: reader.nats(),
             app,
         };
         if let Some(address) = config.addresses().find(|address| config.app.http.open && !address.may_be_loopback()) {
@@ -173,12 +177,18 @@ pub fn parse(
             for setting in SETTINGS {
                 values.extend(matches.remove_one::<OsString>(setting.name).map(|value| (setting.name, value)));
             }
+            if let Subcommand::Edge { origin_nats: Some(url) } = &subcommand {
+                values.insert("NATS_URL", url.into());
+            }
         }
         Err(help) if !help.use_stderr() => return Ok(Invocation::Print(help.render().to_string())),
         Err(error) => problems.push(Problem { name: "arguments".into(), message: one_line(&error) }),
     }
     let mut reader = Reader { values: with_defaults(values, &mut problems), credentials, problems };
     let config = Box::new(Config { is_demo: subcommand == Subcommand::Demo, ..Config::read(&mut reader) });
+    if matches!(subcommand, Subcommand::Edge { .. }) && config.nats.is_none() {
+        reader.refuse("NATS_URL", "an edge needs the NATS of its origin: give it with --origin-nats");
+    }
     match (reader.problems.is_empty(), prints) {
         (false, _) => Err(reader.problems),
         (true, true) => Ok(Invocation::Print(print_config(&reader.values))),

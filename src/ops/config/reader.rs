@@ -8,6 +8,7 @@ use crate::base::address::BindAddress;
 use crate::base::http_client::Url;
 use crate::base::secret::{self, Secret};
 use crate::draw::EventId;
+use crate::edge::{NatsSettings, nats};
 use crate::http::guard::Host;
 use crate::ops::admin_token::AdminTokenSource;
 use crate::ops::config::table::{self, DEMO_EVENT, PREFIX};
@@ -99,6 +100,26 @@ impl Reader {
             }
         }
         addresses
+    }
+
+    /// The way to NATS, if there is one.
+    pub fn nats(&mut self) -> Option<NatsSettings> {
+        let (url, file) = (self.text("NATS_URL"), |text: String| Some(text).filter(|text| !text.is_empty()).map(PathBuf::from));
+        let settings = NatsSettings {
+            credentials: file(self.text("NATS_CREDENTIALS")),
+            certificates: file(self.text("NATS_CA")),
+            url: url.clone(),
+        };
+        if url.is_empty() {
+            return None;
+        }
+        if !nats::is_address(&url) {
+            self.refuse(
+                "NATS_URL",
+                format!("{url:?} is not nats://host:port or tls://host:port, or several with commas between"),
+            );
+        }
+        Some(settings)
     }
 
     /// Addresses of other servers, separated by commas.

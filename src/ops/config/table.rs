@@ -122,6 +122,11 @@ pub const SETTINGS: &[Setting] = &[
     text("DRAND_URLS", "drand-urls", "URL,…")
         .default("https://api.drand.sh,https://api2.drand.sh,https://api3.drand.sh,https://drand.cloudflare.com")
         .help("Relays of drand, asked in turn for the rounds of events whose outside value is drand"),
+    text("NATS_URL", "nats-url", "URL,…")
+        .help("NATS servers between an origin and its edges, as nats://host:4222 or tls://host:4222. Not set: no edges"),
+    text("NATS_CREDENTIALS", "nats-credentials", "FILE")
+        .help("A file with USER:PASSWORD, an nkey's seed, or credentials as NATS tools make them. Not set: none are sent"),
+    text("NATS_CA", "nats-ca", "FILE").help("Root certificates in PEM form for the TLS of NATS. Not set: those of the system"),
     text("LOG", "log", "LEVEL")
         .default("info")
         .help("error, warn, info, debug or trace for this program, or a filter of the form target=level,…"),

@@ -7,6 +7,7 @@
 
 pub mod core;
 pub mod demo;
+pub mod edge;
 pub mod first_event;
 pub mod listeners;
 pub mod watchdog;
@@ -27,6 +28,8 @@ use crate::base::durable_file;
 use crate::base::refreshed::Refreshed;
 use crate::base::secret::Secret;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
+use crate::edge::nats::NatsError;
+use crate::edge::origin::OriginThread;
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
 use crate::http::bind::BindError;
@@ -85,8 +88,10 @@ pub enum StartError {
     AdminToken(#[from] AdminTokenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
-    Threads(#[source] io::Error),
+    Threads(#[from] io::Error),
 }
 
 impl StartError {
@@ -108,6 +113,8 @@ pub struct Server {
     sequencer: SequencerThread,
     backups: BackupThread,
     drand: DrandThread,
+    /// Serves edges, where there is a way to them.
+    origin: Option<OriginThread>,
     admin_token: AdminToken,
     metrics: Option<Port>,
     certificates: Option<Certificates>,
@@ -130,7 +137,7 @@ pub fn start(config: &Config) -> Result<Server, StartError> {
     // Before the journal is replayed: a bad certificate is reported at once.
     let certificates = open_certificates(config)?;
     let core = Core::start(config, &admin_token.secret, storage)?;
-    serve(config, listeners, connections_max, core, admin_token, certificates).map_err(StartError::Threads)
+    serve(config, listeners, connections_max, core, admin_token, certificates)
 }
 
 fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> {
@@ -164,7 +171,7 @@ fn serve(
     core: Core,
     admin_token: AdminToken,
     mut certificates: Option<Certificates>,
-) -> io::Result<Server> {
+) -> Result<Server, StartError> {
     let in_use = images_in_use(Arc::clone(&core.directory));
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
     let drand =
@@ -185,11 +192,10 @@ fn serve(
     let acceptor = Acceptor::start(listeners, workers.queues(), connections_max)?;
     let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
-    if let Some(certificates) = &mut certificates {
-        certificates.start()?;
-    }
+    certificates.as_mut().map(Certificates::start).transpose()?;
+    let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
     app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer, backups, drand, admin_token, metrics, certificates })
+    Ok(Server { app, acceptor, workers, sequencer, backups, drand, origin, admin_token, metrics, certificates })
 }
 
 /// The application that handlers share, and the thread that is stopped last. Phones come to the
@@ -221,6 +227,7 @@ fn application(
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
+        has_rival: AtomicBool::new(false),
         durable: core.durable,
         clock: core.clock,
         backups,
@@ -306,6 +313,7 @@ impl Server {
             certificates.stop();
         }
         self.acceptor.stop();
+        self.origin.into_iter().for_each(OriginThread::stop);
         self.workers.begin_stop();
         self.app.reactors.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
         self.workers.stop();
