@@ -1,6 +1,7 @@
 //! The command line, and how the program ends: its exit codes and its errors.
 //!
-//! A low layer, so that every other file may read it. Values are checked here, once; no later code sees a number out of range.
+//! A low layer, so that every other file may read it. Values are checked here, once; no later code
+//! sees a number out of range.
 
 use crate::server_options::{AgentToken, ServerOptions, TrustOptions};
 use clap::builder::RangedI64ValueParser;
@@ -214,8 +215,8 @@ pub struct Common {
     /// Path between each phone's socket and the server
     #[arg(long, value_enum, default_value = "direct")]
     pub network: NetworkChoice,
-    /// Machines that run `drawload agent`: they play the phones, each its share, and this one the host
-    /// and the display
+    /// Machines that run `drawload agent`: they play the phones, each its share, and this one the
+    /// host and the display
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
     pub agents: Vec<String>,
     #[command(flatten)]

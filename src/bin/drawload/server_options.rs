@@ -98,7 +98,7 @@ impl FromStr for SourceRange {
     }
 }
 
-/// What agents and their coordinator prove themselves with.
+/// The secret that agents and their coordinator share.
 #[derive(Args)]
 pub struct AgentToken {
     /// A file with the token that agents and their coordinator share [env: DRAWLOAD_AGENT_TOKEN]

@@ -1,5 +1,5 @@
-//! The coordinator of agents: gives each its share of the phones, and makes their entries in the one
-//! ledger.
+//! The coordinator of agents: gives each its share of the phones, and makes their entries in the
+//! one ledger.
 //!
 //! An agent that ends, or is silent for long, makes the run void: what its phones received since
 //! then is not known.

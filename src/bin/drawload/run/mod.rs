@@ -241,8 +241,8 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
     Ok(())
 }
 
-/// Starts the tasks of this share of the clients: those that last until the run ends, and those that
-/// end by themselves. The host and the display are where all phones are, or none.
+/// Starts the tasks of this share of the clients: those that last until the run ends, and those
+/// that end by themselves. The host and the display are where all phones are, or none.
 fn start_clients(run: &Rc<Run>, seed: u64, share: Share) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
     let scenario = &run.scenario;
     let mut rng = Rng(seed);
