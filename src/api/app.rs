@@ -1,5 +1,6 @@
 //! The application: the layers below that handlers reach, and the operator's settings.
 
+use crate::api::edges::Edges;
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::qr_codes::QrCodes;
@@ -78,6 +79,8 @@ pub struct App {
     pub stages: Arc<Stages>,
     /// The spread of the moments at which phones show winners.
     pub turns: Arc<TurnMeters>,
+    /// The edges that serve phones of this server.
+    pub edges: Edges,
     /// Logins that were ended by a log-out.
     pub revoked_logins: RevokedLogins,
     /// QR codes that were requested last.

@@ -6,8 +6,9 @@
 //! [`spreadsheets`], [`stats`] and [`backups`]. [`socket`] admits WebSockets and handles their
 //! messages. [`auth`] says who may do what, [`rate_limiter`] how often; [`error`] gives every
 //! refusal its status. [`routes`] is the table of all calls, [`pages`] and [`assets`] serve the
-//! embedded pages, [`metrics`] and [`health`] serve machines. Handlers know no rule, and wait for
-//! nothing but the sequencer and, for files, a blocking thread.
+//! embedded pages, [`metrics`] and [`health`] serve machines, [`edges`] lists boxes beside this
+//! one. Handlers know no rule, and wait for nothing but the sequencer and, for files, a blocking
+//! thread.
 
 pub mod app;
 pub mod assets;
@@ -18,6 +19,7 @@ pub mod context;
 pub mod deadline;
 pub mod desk;
 pub mod draws;
+pub mod edges;
 pub mod entry;
 pub mod error;
 pub mod events;

@@ -396,6 +396,7 @@ mod tests {
             images: Default::default(),
             ready: true.into(),
             has_rival: false.into(),
+            edges: Default::default(),
             durable: Arc::new(true.into()),
             clock: Arc::default(),
             backups: backups.handle(),

@@ -9,6 +9,7 @@ use crate::draw::EventId;
 use crate::edge::errands;
 use crate::edge::mirror::{Fit, Mirror};
 use crate::edge::nats::{self, Connection, NatsError};
+use crate::edge::presence;
 use crate::edge::shared::{Ask, Errand, OriginState, Shared, Task};
 use crate::edge::update::{Position, Standing, Update, text};
 use crate::edge::{HEARTBEAT, NO_EVENT, NatsSettings, SILENCE_MAX, event_of, subject};
@@ -65,8 +66,8 @@ impl Link {
     /// When the settings cannot be used.
     pub fn open(settings: &NatsSettings) -> Result<Self, NatsError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NatsError::Thread)?;
-        let Connection { client, losses } = runtime.block_on(nats::connect(settings))?;
-        let (shared, errands) = Shared::new(client);
+        let Connection { client, name, losses } = runtime.block_on(nats::connect(settings))?;
+        let (shared, errands) = Shared::new(client, name);
         Ok(Self { runtime, losses, errands, shared })
     }
 
@@ -143,6 +144,7 @@ impl Follower {
         };
         let mut tick = tokio::time::interval(HEARTBEAT / 4);
         let mut clock = tokio::time::interval(CLOCK_INTERVAL);
+        let mut report = tokio::time::interval(HEARTBEAT);
         loop {
             // All arms are cancel safe.
             tokio::select! {
@@ -153,6 +155,7 @@ impl Follower {
                 Ok(()) = losses.changed() => self.request_all(),
                 _ = tick.tick() => self.look_for_silence(Instant::now()),
                 _ = clock.tick() => self.read_clock(),
+                _ = report.tick() => self.report(),
             }
         }
     }
@@ -339,6 +342,14 @@ impl Follower {
             // An origin that is away has no clock to read.
             let _ = shared.ask(Ask { event: NO_EVENT, headers, body: Bytes::new() }).await;
         });
+    }
+
+    /// Reports this edge to its origin.
+    fn report(&self) {
+        if self.shared.origin.borrow().is_there {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move { presence::publish(&shared).await });
+        }
     }
 
     /// Does a socket's errand in a task of its own.

@@ -19,6 +19,7 @@
 //! |---|---|---|---|
 //! | `ld.EVENT.frames` | origin | edges | numbered frames and the phones' `state_sync`; a heartbeat per second |
 //! | `ld.EVENT.sync` | edge | origin | a request for the frames after the last one that the edge has |
+//! | `ld.edge.NAME.presence` | edge | origin | its phones and last frames, per second ([`presence`]) |
 //! | `ld.origin` | origin | origins | one that hears another falls silent ([`rival`]) |
 //! | `ld.EVENT.ask` | edge | origin | a phone's call or message, with the phone's credential |
 
@@ -32,6 +33,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod nats;
 pub mod origin;
+pub mod presence;
 pub mod public_answers;
 pub mod rival;
 pub mod routes;

@@ -49,6 +49,8 @@ pub enum NatsError {
 pub struct Connection {
     /// Sends and subscribes; cheap to clone.
     pub client: Client,
+    /// The name by which the server knows this end.
+    pub name: String,
     /// Changes when messages may have been lost: after a connect, and when a subscription was full.
     pub losses: watch::Receiver<u64>,
 }
@@ -101,7 +103,7 @@ pub async fn connect(settings: &NatsSettings) -> Result<Connection, NatsError> {
         options = options.add_root_certificates(path.clone());
     }
     let client = options.connect(settings.url.split(',').map(str::to_owned).collect::<Vec<_>>()).await;
-    Ok(Connection { client: client.map_err(NatsError::Connect)?, losses })
+    Ok(Connection { client: client.map_err(NatsError::Connect)?, name, losses })
 }
 
 /// Warns of a server that refuses messages which an event may need.

@@ -10,6 +10,7 @@ use crate::base::clock::wall_clock;
 use crate::draw::{EventId, Phase};
 use crate::edge::ask::Answerer;
 use crate::edge::nats::{self, Connection, NatsError};
+use crate::edge::presence::{self, Presence};
 use crate::edge::rival::Rival;
 use crate::edge::update::{Position, Standing, Update};
 use crate::edge::{HEARTBEAT, NO_EVENT, NatsSettings, PRESENCE, event_of, subject};
@@ -84,14 +85,15 @@ type Outlets = Rc<RefCell<BTreeMap<EventId, (Rc<Outlet>, AbortHandle)>>>;
 
 impl Origin {
     fn new(connection: Connection, server: Arc<HttpServer<App>>) -> Self {
-        let Connection { client, losses } = connection;
+        let Connection { client, losses, .. } = connection;
         let answerer = Rc::new(Answerer::new(Arc::clone(&server), ASKS_MAX));
         Self { client, losses, server, outlets: Rc::default(), answerer, rival: Rc::new(Rival::new(Instant::now())) }
     }
 
     async fn serve(mut self, stopping: CancellationToken) {
         let subscribed = (self.subscribe("ask").await, self.subscribe("sync").await, self.client.subscribe(PRESENCE).await);
-        let (Ok(mut asks), Ok(mut syncs), Ok(mut origins)) = subscribed else {
+        let reports = self.client.subscribe(presence::subject("*")).await;
+        let ((Ok(mut asks), Ok(mut syncs), Ok(mut origins)), Ok(mut reports)) = (subscribed, reports) else {
             return tracing::error!("NATS takes no subscription: no edge is served");
         };
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -106,6 +108,7 @@ impl Origin {
                     nats::check_payload(&self.client);
                 }
                 Some(message) = origins.next() => self.hear_origin(&message),
+                Some(message) = reports.next() => self.hear_edge(&message),
                 _ = heartbeat.tick() => {
                     self.announce_presence().await;
                     self.follow_directory().await;
@@ -126,6 +129,14 @@ impl Origin {
         self.rival.hear(&String::from_utf8_lossy(&message.payload), now);
         if self.rival.is_there(now) && !self.server.app.has_rival.swap(true, Relaxed) {
             tracing::error!("another origin publishes on this NATS: nothing is published until one of the two has stopped");
+        }
+    }
+
+    /// Lists an edge by its report.
+    fn hear_edge(&self, message: &Message) {
+        let app = &self.server.app;
+        if let Some((edge, presence)) = presence::edge_of(&message.subject).zip(Presence::read(&message.payload)) {
+            app.edges.report(edge, presence.compare(&app.directory, Instant::now()));
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// The way to NATS.
     pub client: Client,
+    /// The name by which NATS knows this edge.
+    pub name: String,
     /// The origin's state, as this edge knows it. Written by the link.
     pub origin: watch::Sender<OriginState>,
     /// The origin's clock.
@@ -145,11 +147,12 @@ pub struct Proof {
 
 impl Shared {
     /// Shared state of an edge that knows nothing yet, and the errands that its sockets will post.
-    pub fn new(client: Client) -> (Arc<Self>, mpsc::Receiver<Errand>) {
+    pub fn new(client: Client, name: String) -> (Arc<Self>, mpsc::Receiver<Errand>) {
         let (errands, posted) = mpsc::channel(ERRANDS_MAX);
         let shared = Self {
             directory: Arc::default(),
             client,
+            name,
             origin: watch::Sender::default(),
             clock: OriginClock::default(),
             handed_out: watch::Sender::default(),

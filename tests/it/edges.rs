@@ -318,3 +318,23 @@ async fn two_origins_fall_silent_until_one_is_gone() {
     assert_eq!(register.await.expect_data(201)["draw_number"], 1);
     boxes.edges[0].kill();
 }
+
+#[tokio::test]
+async fn the_origin_s_metrics_list_its_edges() {
+    let boxes = Boxes::start(1).await;
+    let (_, _socket) = boxes.phone_at(0, 1).await;
+    let deadline = Instant::now() + TIMEOUT;
+    let expected = [r#"luckydraw_edge_phones{edge="edge1"} 1"#, r#"luckydraw_edge_frames_behind{edge="edge1"} 0"#];
+    loop {
+        let text = String::from_utf8(boxes.origin.request(Method::GET, "/metrics").admin().await.body.to_vec()).unwrap();
+        if expected.iter().all(|line| text.contains(line)) && text.contains(r#"luckydraw_edge_silent_seconds{edge="edge1"} "#) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "timed out waiting for the edge in: {text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // An edge reports itself and no other.
+    let mut rogue = boxes.nats.client("edge1");
+    rogue.publish("ld.edge.edge2.presence", "", "x: y\r\n", "{}");
+    rogue.until_heard(r#"Permissions Violation for Publish to "ld.edge.edge2.presence""#).await;
+}

@@ -40,6 +40,7 @@ fn response(app: &App) -> HttpResponse {
     let mut text = MetricsText::default();
     write_state(&mut text, app);
     write_rooms(&mut text, &app.directory.all());
+    write_edges(&mut text, app);
     write_sequencer(&mut text, app);
     write_requests(&mut text, app);
     write_process(&mut text, app);
@@ -61,6 +62,27 @@ fn write_state(text: &mut MetricsText, app: &App) {
     .sample(&[], u8::from(app.clock.trust() == ClockTrust::Steady));
     let waiting = app.settings.long_polls_max - app.long_polls.available_permits();
     text.family("luckydraw_long_polls", Gauge, "Long-polls that wait.").sample(&[], waiting);
+}
+
+/// Writes what edges have reported; nothing without edges.
+fn write_edges(text: &mut MetricsText, app: &App) {
+    let now = Instant::now();
+    let edges = app.edges.list(now);
+    if edges.is_empty() {
+        return;
+    }
+    text.family("luckydraw_edge_phones", Kind::Gauge, "Connected phones of an edge.");
+    for (edge, report) in &edges {
+        text.sample(&[("edge", edge)], report.phones);
+    }
+    text.family("luckydraw_edge_frames_behind", Kind::Gauge, "Frames that an edge has yet to get.");
+    for (edge, report) in &edges {
+        text.sample(&[("edge", edge)], report.frames_behind);
+    }
+    text.family("luckydraw_edge_silent_seconds", Kind::Gauge, "Time since an edge was last heard.");
+    for (edge, report) in &edges {
+        text.sample(&[("edge", edge)], now.saturating_duration_since(report.heard_at).as_secs_f64());
+    }
 }
 
 fn write_rooms(text: &mut MetricsText, rooms: &[Arc<Room>]) {

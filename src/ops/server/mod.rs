@@ -228,6 +228,7 @@ fn application(
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         has_rival: AtomicBool::new(false),
+        edges: Default::default(),
         durable: core.durable,
         clock: core.clock,
         backups,
