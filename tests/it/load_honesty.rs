@@ -24,18 +24,22 @@ use tokio::time::{sleep, timeout};
 /// Longest run, on a busy machine.
 const RUN_MAX: Duration = Duration::from_secs(180);
 
+/// The token of agents and their coordinator.
+pub const AGENT_TOKEN: &str = "a-token-for-agents-only";
+
 /// A tester at work.
-struct Tester {
+pub struct Tester {
     child: Child,
     stderr: Lines<BufReader<ChildStderr>>,
     out: TempDir,
 }
 
 impl Tester {
-    fn start(host: &str, arguments: &[&str]) -> Self {
+    pub fn start(host: &str, arguments: &[&str]) -> Self {
         let out = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_drawload"));
-        command.env_clear().env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).kill_on_drop(true);
+        command.env_clear().env("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN).env("DRAWLOAD_AGENT_TOKEN", AGENT_TOKEN);
+        command.kill_on_drop(true);
         command.args(arguments).args(["--host", host, "--out"]).arg(out.path());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -43,7 +47,7 @@ impl Tester {
     }
 
     /// Waits for a line that begins like this; `[` is that of the running scenario.
-    async fn until(&mut self, beginning: &str) {
+    pub async fn until(&mut self, beginning: &str) {
         let lines = async {
             while let Some(line) = self.stderr.next_line().await.unwrap() {
                 if line.starts_with(beginning) {
@@ -60,11 +64,11 @@ impl Tester {
         kill_process(Pid::from_raw(self.child.id().unwrap().try_into().unwrap()).unwrap(), signal).unwrap();
     }
 
-    async fn code(&mut self) -> Option<i32> {
+    pub async fn code(&mut self) -> Option<i32> {
         timeout(RUN_MAX, self.child.wait()).await.expect("the tester ends").unwrap().code()
     }
 
-    fn summary(&self) -> Value {
+    pub fn summary(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.out.path().join("summary.json")).unwrap()).unwrap()
     }
 }

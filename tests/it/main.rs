@@ -37,6 +37,7 @@ mod imports;
 mod launch;
 mod links;
 mod load;
+mod load_agents;
 mod load_honesty;
 mod load_protocols;
 mod load_scenarios;

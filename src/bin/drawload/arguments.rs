@@ -1,13 +1,12 @@
 //! The command line, and how the program ends: its exit codes and its errors.
 //!
-//! The lowest layer: it imports no other file of this program, so that every other file may read
-//! it. Values are checked here, once; no later code sees a number out of range.
+//! A low layer, so that every other file may read it. Values are checked here, once; no later code
+//! sees a number out of range.
 
+use crate::server_options::{AgentToken, ServerOptions, TrustOptions};
 use clap::builder::RangedI64ValueParser;
 use clap::{Args, Parser, ValueEnum};
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 pub const CRITERION_MISSED: u8 = 99;
 pub const VOID: u8 = 4;
@@ -23,9 +22,6 @@ pub const SECONDS_MAX: f64 = 604_800.0;
 
 /// Maximum number of prizes in a run.
 pub const PRIZES_MAX: u32 = 10_000;
-
-/// Maximum number of addresses in one range.
-const RANGE_MAX: u32 = 1_024;
 
 /// Reason why nothing was judged.
 #[derive(Debug)]
@@ -55,6 +51,8 @@ pub enum Subcommand {
     HttpTest(HttpTest),
     /// Watches a process's memory, CPU and descriptors
     MemoryMonitor(MemoryMonitor),
+    /// Plays phones for a coordinator on another machine, which is started with --agents
+    Agent(AgentOptions),
     /// Compares a run with an earlier one
     Compare(Compare),
 }
@@ -217,6 +215,12 @@ pub struct Common {
     /// Path between each phone's socket and the server
     #[arg(long, value_enum, default_value = "direct")]
     pub network: NetworkChoice,
+    /// Machines that run `drawload agent`: they play the phones, each its share, and this one the
+    /// host and the display
+    #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',')]
+    pub agents: Vec<String>,
+    #[command(flatten)]
+    pub agent_token: AgentToken,
     /// A folder for report.html, summary.json, tables and distributions; created if missing
     #[arg(long, visible_alias = "output", value_name = "FOLDER", default_value = "results")]
     pub out: PathBuf,
@@ -258,6 +262,17 @@ pub struct MemoryMonitor {
 }
 
 #[derive(Args)]
+pub struct AgentOptions {
+    /// The address to listen on; the network between it and the coordinator must be trusted
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: String,
+    #[command(flatten)]
+    pub token: AgentToken,
+    #[command(flatten)]
+    pub trust: TrustOptions,
+}
+
+#[derive(Args)]
 pub struct Compare {
     /// The summary.json of the earlier run
     pub before: PathBuf,
@@ -266,91 +281,6 @@ pub struct Compare {
     /// A change that is too much, as in register.p95>+20%; may be given several times
     #[arg(long, value_name = "METRIC>+CHANGE")]
     pub fail_if: Vec<String>,
-}
-
-/// Address of the server, and access to it.
-#[derive(Args)]
-pub struct ServerOptions {
-    /// http://…, https://…, ws://…, wss://… or just address:port, with or without a path [default:
-    /// the server on this machine, with its process and its token]
-    #[arg(long)]
-    pub host: Option<String>,
-    /// A table of another server's protocol, in TOML; scripts/protocols/fastapi-seed.toml is an
-    /// example
-    #[arg(long, value_name = "FILE")]
-    pub protocol: Option<PathBuf>,
-    /// The event to use; without it each scenario creates one and removes it afterwards
-    #[arg(long)]
-    pub event_id: Option<String>,
-    /// Use the event even though people or draws are in it
-    #[arg(long, requires = "event_id")]
-    pub into_live_event: bool,
-    /// Token for admin calls; not needed in open mode [env: LUCKYDRAW_ADMIN_TOKEN]
-    #[arg(long, value_name = "TOKEN")]
-    admin_token: Option<String>,
-    /// A file that holds the admin token [env: LUCKYDRAW_ADMIN_TOKEN_FILE]
-    #[arg(long, value_name = "FILE", conflicts_with = "admin_token")]
-    admin_token_file: Option<PathBuf>,
-    /// Local addresses that connections come from in turn, as in 127.0.0.2-127.0.0.9; one has some
-    /// 28,000 ports
-    #[arg(long, value_name = "ADDRESS[-ADDRESS],…", value_delimiter = ',')]
-    pub source_ips: Vec<SourceRange>,
-    #[command(flatten)]
-    pub trust: TrustOptions,
-}
-
-/// Certificate authorities of a server that speaks TLS; by default those that browsers trust.
-#[derive(Args)]
-pub struct TrustOptions {
-    /// A PEM file with the certificates of a private authority
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-    /// Accept any certificate; for a server on this machine only
-    #[arg(long, conflicts_with = "ca")]
-    pub insecure: bool,
-}
-
-impl ServerOptions {
-    /// Reads the admin token. A flag outweighs the environment, which may hold a token for other
-    /// programs.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn admin_token(&self) -> Result<Option<String>, String> {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        if let Some(token) = &self.admin_token {
-            return Ok(Some(token.clone()));
-        }
-        let file = match &self.admin_token_file {
-            Some(file) => file.clone(),
-            None => match (variable("LUCKYDRAW_ADMIN_TOKEN"), variable("LUCKYDRAW_ADMIN_TOKEN_FILE")) {
-                (None, Some(file)) => file.into(),
-                (token, _) => return Ok(token),
-            },
-        };
-        let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        Ok(Some(text.trim().to_owned()))
-    }
-}
-
-/// One local address, or all from one to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceRange(pub Vec<IpAddr>);
-
-impl FromStr for SourceRange {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let Some((first, last)) = text.split_once('-') else {
-            return text.trim().parse().map(|address| Self(vec![address])).map_err(|_| format!("{text} is no address"));
-        };
-        let ends = [first, last].map(|end| end.trim().parse::<Ipv4Addr>().map(u32::from));
-        let [Ok(first), Ok(last)] = ends else { return Err(format!("{text} is no range of IPv4 addresses")) };
-        if first > last || last - first >= RANGE_MAX {
-            return Err(format!("{text} must go upwards and hold at most {RANGE_MAX} addresses"));
-        }
-        Ok(Self((first..=last).map(|bits| Ipv4Addr::from(bits).into()).collect()))
-    }
 }
 
 fn users() -> RangedI64ValueParser<u32> {
@@ -392,12 +322,5 @@ mod tests {
         let lengths = ["90", "90s", "2m", "1.5h", "500ms"].map(|text| duration(text).unwrap());
         assert_eq!(lengths, [90.0, 90.0, 120.0, 5_400.0, 0.5]);
         assert!(duration("2 days").is_err() && duration("m").is_err());
-    }
-
-    #[test]
-    fn an_invalid_source_range_is_refused() {
-        for text in ["", "x", "127.0.0.3-127.0.0.2", "127.0.0.2-", "10.0.0.0-10.255.0.0", "::1-::2"] {
-            assert!(text.parse::<SourceRange>().is_err(), "{text}");
-        }
     }
 }

@@ -16,7 +16,7 @@
 //! client     target, TLS, connections, HTTP
 //! measure    clock, latencies, delivery ledger, processes, recorder
 //! answers    the server's answers as types
-//! arguments  the command line, exit codes
+//! arguments  the command line, exit codes; beneath it the options that name a server
 //! ```
 //!
 //! One thread does everything, so that nothing needs a lock and a tester that is too slow shows as
@@ -34,6 +34,7 @@ mod measure;
 mod report;
 mod run;
 mod scenario;
+mod server_options;
 mod verdict;
 
 use arguments::{Arguments, COULD_NOT_RUN, INTERRUPTED, RunError, Subcommand, USAGE};
@@ -67,6 +68,9 @@ async fn run_subcommand(subcommand: &Subcommand) -> Result<u8, RunError> {
         Subcommand::WebsocketTest(options) => commands::websocket_test(options).await,
         Subcommand::HttpTest(options) => commands::http_test(options).await,
         Subcommand::MemoryMonitor(options) => commands::monitor::monitor(options).await,
+        Subcommand::Agent(options) => {
+            run::agent::serve(options, &options.token.read().map_err(RunError::Usage)?).await.map(|()| 0)
+        }
         Subcommand::Compare(options) => commands::compare::compare(options),
     }
 }

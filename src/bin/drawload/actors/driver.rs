@@ -4,9 +4,7 @@
 //! next one follows, as it would in a real event. Only a draw that did not start is not revealed.
 
 use super::Run;
-use super::socket::{
-    self, Failure, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
-};
+use super::socket::{self, Failure, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, send};
 use crate::answers::{CheckedWinner, DrawResult, Results, Standby, Started};
 use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
@@ -138,7 +136,7 @@ async fn probe(run: &Run, index: usize, revealed: Option<DrawResult>) {
 
 /// Has the display complete the draw, or the host if the server turns the display away.
 async fn complete(run: &Run, index: usize, draw: Option<u32>, planned: Duration, display: &mpsc::Sender<CompleteRequest>) {
-    run.wait_to_send(planned).await;
+    run.wait_to_send(run.scenario.users, planned).await;
     let started_us = run.clock.now_us();
     {
         let mut recorder = run.recorder();
@@ -182,7 +180,7 @@ async fn step<T: DeserializeOwned>(run: &Run, index: usize, step: Step, planned:
         Step::Reveal => (Wait::Reveal, Call::Reveal),
         Step::Complete => (Wait::Complete, Call::Complete),
     };
-    run.wait_to_send(planned).await;
+    run.wait_to_send(run.scenario.users, planned).await;
     let (target, now_us) = (&run.target, run.clock.now_us());
     let values = {
         let mut recorder = run.recorder();
@@ -193,7 +191,7 @@ async fn step<T: DeserializeOwned>(run: &Run, index: usize, step: Step, planned:
         json!({"draw": index + 1, "winners": winners, "prize_name": prize, "prize_rank": rank, "draw_mode": mode, "winner_count": WINNERS})
     };
     let values = values.as_object().cloned().unwrap_or_default();
-    let answer = run.call(wait, planned, Request::call_with(target, call, body, &values).admin()).await;
+    let answer = run.call(run.scenario.users, wait, planned, Request::call_with(target, call, body, &values).admin()).await;
     if answer.is_none() && target.has(call) {
         run.recorder().plan[index].fail(step);
     }
@@ -271,7 +269,7 @@ async fn hold(
                 return storm_pause;
             }
             () = run.ended.cancelled() => {
-                socket::close(run, socket).await;
+                socket::close(run, run.scenario.users, socket).await;
                 return Duration::ZERO;
             }
         }
@@ -286,8 +284,7 @@ fn draw_complete(draw: Option<u32>) -> String {
 
 /// Records a frame, and passes an acknowledgement on to the host.
 fn record(run: &Run, text: &str, open_request: &mut Option<CompleteRequest>) {
-    let mut recorder = run.recorder();
-    let Some(frame) = record_frame(&mut recorder, run.scenario.users, text) else { return };
+    let Some(frame) = run.note_frame(run.scenario.users, text) else { return };
     if frame.r#type == "draw_complete_ack"
         && let Some((_, sender)) = open_request.take()
     {

@@ -6,10 +6,9 @@
 //! evict them without an effect on other phones. Nothing is due to a phone that misbehaves.
 
 use super::Run;
+use super::entry::Entry;
 use super::pings::{Ping, Pings};
-use super::socket::{
-    self, FINAL, PING, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, record_frame, send,
-};
+use super::socket::{self, FINAL, PING, Received, Socket, drop_in_storm, position, receive, reconnect_pause, record_drop, send};
 use crate::answers::{Anything, CheckedWinner, Registered, Results};
 use crate::client::Window;
 use crate::client::http::{ANSWER_MAX, Request};
@@ -71,7 +70,7 @@ pub struct Schedule {
 pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: Rng) {
     let mut arrived = Duration::ZERO;
     if let Some(at) = schedule.register {
-        run.wait_to_send(at).await;
+        run.wait_to_send(index, at).await;
         // On the heap, and freed afterwards: a phone spends most of the run listening.
         Box::pin(register(&run, index, at, &mut rng)).await;
         arrived = at;
@@ -79,7 +78,7 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
     let Some(at) = schedule.connect else { return };
     // A phone that registers after its time to connect connects at once.
     let at = if at < arrived { run.clock.now() } else { at };
-    run.wait_to_send(at).await;
+    run.wait_to_send(index, at).await;
     let mut planned_us = micros(at);
     let window = match schedule.behaviour {
         Behaviour::Normal | Behaviour::Vanishes => Window::Usual,
@@ -115,7 +114,7 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
 async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
     let request_id = format!("{:016x}{:016x}{index:08x}", rng.next(), rng.next());
     let body = json!({"event_id": run.target.event, "request_id": request_id});
-    run.recorder().counts.registering += 1;
+    run.note(index, Entry::Registering);
     let mut registered = None;
     let mut planned = planned;
     for _ in 0..REGISTER_ATTEMPTS {
@@ -130,20 +129,18 @@ async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
         let again = send_registration(run, index, run.clock.now(), &body).await;
         if let Some(again) = again.filter(|again| (again.number, &again.token) != (first.number, &first.token)) {
             let changed = format!("phone {index} got number {}, and {} for the same request_id", first.number, again.number);
-            run.recorder().numbers_changed.push(changed);
+            run.note(index, Entry::NumberChanged(changed));
         }
     }
-    let mut recorder = run.recorder();
-    recorder.counts.registering -= 1;
-    recorder.phones[index] = registered;
+    run.note(index, Entry::Registered(registered));
 }
 
 async fn send_registration(run: &Run, index: usize, planned: Duration, body: &serde_json::Value) -> Option<Registration> {
     let request = Request::call(&run.target, Call::Register, body.clone()).with_origin();
-    let answer: Registered = run.call(Wait::Register, planned, request).await?;
+    let answer: Registered = run.call(index, Wait::Register, planned, request).await?;
     if answer.event_id != run.target.event || answer.draw_number == 0 || answer.session_token.is_empty() {
         let wrong = format!("phone {index} was registered as number {} in the event {}", answer.draw_number, answer.event_id);
-        run.recorder().answers_wrong.push(wrong);
+        run.note(index, Entry::AnswerWrong(wrong));
     }
     Some(Registration { number: answer.draw_number, token: answer.session_token })
 }
@@ -202,7 +199,7 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
                 return Left::InStorm(pause);
             }
             () = run.ended.cancelled() => {
-                socket::close(run, socket).await;
+                socket::close(run, index, socket).await;
                 return Left::ForGood;
             }
         }
@@ -211,7 +208,7 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
             pings.open.get_or_insert(Ping { planned_us: sent_us.saturating_sub(late_us), sent_us });
             pings.are_over = are_over;
             silent.as_mut().reset(Instant::now() + SILENT_AFTER);
-            run.recorder().connections.ping(index);
+            run.note(index, Entry::Ping);
             if let Err(code) = send(&mut socket, PING).await {
                 break code;
             }
@@ -219,20 +216,12 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
     };
     // A phone that is to be slow has a window so small that the server may evict it before.
     if matches!(behaviour, Behaviour::ReadsSlowly | Behaviour::NeverReads) && code == TOO_SLOW {
-        record_eviction(run, index);
+        run.note(index, Entry::Vanished);
+        run.note(index, Entry::SlowEvicted);
         return Left::ForGood;
     }
     record_drop(run, index, code);
     Left::Dropped { code, was_greeted }
-}
-
-/// Records that the server evicted a phone that was to be slow.
-fn record_eviction(run: &Run, index: usize) {
-    let mut recorder = run.recorder();
-    recorder.counts.sockets -= 1;
-    recorder.counts.slow_evicted += 1;
-    recorder.ledger.vanish(index);
-    recorder.connections.vanish(index);
 }
 
 /// Records a frame of any protocol; returns true for a state sync.
@@ -250,37 +239,27 @@ fn record(run: &Run, index: usize, text: &str, open: &mut Option<Ping>, next_seq
 
 /// Records a frame, and the time of an awaited pong; returns true for a state sync.
 fn record_own(run: &Run, index: usize, text: &str, open: &mut Option<Ping>) -> bool {
-    let mut recorder = run.recorder();
-    let Some(frame) = record_frame(&mut recorder, index, text) else { return false };
-    if frame.r#type == "pong" {
-        recorder.connections.pong(index);
-        if let Some(Ping { planned_us, sent_us }) = open.take() {
-            recorder.record(Wait::Ping, planned_us, sent_us);
-            if !recorder.record_server_time(index, sent_us, frame.server_time.as_deref()) {
-                recorder.ledger.record_invalid(index, "a pong without the server's time");
-            }
-        }
+    let Some(frame) = run.note_frame(index, text) else { return false };
+    if frame.r#type == "pong"
+        && let Some(Ping { planned_us, sent_us }) = open.take()
+    {
+        run.note(index, Entry::Pong { planned_us, sent_us, server_time: frame.server_time });
     }
     frame.r#type == "state_sync"
 }
 
 async fn misbehave(run: &Run, index: usize, socket: Socket, behaviour: Behaviour) {
-    {
-        let mut recorder = run.recorder();
-        recorder.ledger.vanish(index);
-        recorder.connections.vanish(index);
-        recorder.counts.sockets -= 1;
-    }
+    run.note(index, Entry::Vanished);
     match behaviour {
         Behaviour::Normal | Behaviour::Vanishes => run.ended.cancelled().await,
-        Behaviour::ReadsSlowly => read_slowly(run, socket).await,
-        Behaviour::NeverReads => never_read(run, socket).await,
+        Behaviour::ReadsSlowly => read_slowly(run, index, socket).await,
+        Behaviour::NeverReads => never_read(run, index, socket).await,
     }
 }
 
 /// Reads a frame now and then, and pings like other phones. While it makes progress, the server may
 /// keep it.
-async fn read_slowly(run: &Run, mut socket: Socket) {
+async fn read_slowly(run: &Run, index: usize, mut socket: Socket) {
     let mut pause = run.scenario.ping_interval.min(SLOW_READ_EVERY);
     while !run.ended.is_cancelled() {
         tokio::select! {
@@ -290,7 +269,7 @@ async fn read_slowly(run: &Run, mut socket: Socket) {
         pause = SLOW_READ_EVERY;
         let gone = send(&mut socket, PING).await.is_err();
         if gone || matches!(timeout(SILENCE, receive(&mut socket)).await, Ok(Received::Closed(_))) {
-            run.recorder().counts.slow_evicted += 1;
+            run.note(index, Entry::SlowEvicted);
             return;
         }
     }
@@ -298,7 +277,7 @@ async fn read_slowly(run: &Run, mut socket: Socket) {
 
 /// Neither reads nor sends until the end of the run. Then it reads the socket to its end, to see
 /// whether the server has closed it: there is a close, a reset, or just silence.
-async fn never_read(run: &Run, mut socket: Socket) {
+async fn never_read(run: &Run, index: usize, mut socket: Socket) {
     run.ended.cancelled().await;
     let kept = async {
         loop {
@@ -310,15 +289,13 @@ async fn never_read(run: &Run, mut socket: Socket) {
         }
     };
     let kept = timeout(READ_OUT_MAX, kept).await.unwrap_or(true);
-    let counts = &mut run.recorder().counts;
-    counts.slow_evicted += u64::from(!kept);
-    counts.slow_kept += u64::from(kept);
+    run.note(index, if kept { Entry::SlowKept } else { Entry::SlowEvicted });
 }
 
 /// Requests the results, once all draws are over, and asks whether the number has won; a winner
 /// submits its details.
 pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
-    run.wait_to_send(planned).await;
+    run.wait_to_send(index, planned).await;
     // A host that is late delays the results, and no phone.
     let mut planned = planned;
     if !run.drawn.is_cancelled() {
@@ -331,33 +308,31 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
     // is on its way need not be in it.
     let announced = run.recorder().announced();
     let results: Option<Results> =
-        run.call(Wait::Results, planned, Request::call(target, Call::Results, json!({})).with_origin()).await;
+        run.call(index, Wait::Results, planned, Request::call(target, Call::Results, json!({})).with_origin()).await;
     let had_won = draw_won(&run.recorder(), number).is_some();
     let check = Request::call(target, Call::CheckWinner, json!({"draw_number": number})).with_origin();
-    let checked: Option<CheckedWinner> = run.call(Wait::CheckWinner, run.clock.now(), check).await;
-    let won = {
-        let mut recorder = run.recorder();
-        let won = draw_won(&recorder, number);
-        let wrong = &mut recorder.answers_wrong;
-        if let Some(results) = results.filter(|results| (results.draws.len() as u64) < announced) {
-            let listed = results.draws.len();
-            wrong.push(format!("phone {index}: {announced} draws were announced, and the results list {listed}"));
+    let checked: Option<CheckedWinner> = run.call(index, Wait::CheckWinner, run.clock.now(), check).await;
+    if let Some(results) = results.filter(|results| (results.draws.len() as u64) < announced) {
+        let listed = results.draws.len();
+        let wrong = format!("phone {index}: {announced} draws were announced, and the results list {listed}");
+        run.note(index, Entry::AnswerWrong(wrong));
+    }
+    if let Some(CheckedWinner { draw_number, won, .. }) = checked {
+        if draw_number != number || (had_won && !won) {
+            let wrong = format!("phone {index}: number {number} has won: {had_won}, and check-winner says {draw_number}: {won}");
+            run.note(index, Entry::AnswerWrong(wrong));
         }
-        if let Some(checked) = checked {
-            if checked.draw_number != number || (had_won && !checked.won) {
-                let (of, says) = (checked.draw_number, checked.won);
-                wrong.push(format!("phone {index}: number {number} has won: {had_won}, and check-winner says {of}: {says}"));
-            }
-            recorder.told_won.extend(checked.won.then_some((index, number)));
+        if won {
+            run.note(index, Entry::ToldWon(number));
         }
-        won
-    };
+    }
+    let won = draw_won(&run.recorder(), number);
     if let Some(draw) = won {
         let body = json!({"event_id": target.event, "draw_id": draw, "name": winner_name(number),
             "phone": format!("010-0000-{:04}", number % 10_000), "consent": true});
         let request = Request::call(target, Call::WinnerInfo, body).bearer(&phone.token).with_origin();
-        if run.call::<Anything>(Wait::Details, run.clock.now(), request).await.is_some() {
-            run.recorder().details.push((number, draw));
+        if run.call::<Anything>(index, Wait::Details, run.clock.now(), request).await.is_some() {
+            run.note(index, Entry::Details { number, draw });
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct Ping {
 
 impl Pings {
     pub fn new(every: Duration, rng: &mut Rng) -> Self {
-        let mut regular = interval_at(Instant::now() + every.mul_f64(rng.fraction()), every);
+        let mut regular = interval_at(Instant::now() + regular_from(every, rng.fraction()), every);
         let mut first = interval(FIRST_PINGS_EVERY);
         for interval in [&mut regular, &mut first] {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -47,5 +47,25 @@ impl Pings {
         let planned = if self.first_left > 0 { self.first.tick().await } else { self.regular.tick().await };
         self.first_left = self.first_left.saturating_sub(1);
         micros(planned.elapsed())
+    }
+}
+
+/// When the regular pings begin: behind the first ones, since a ping that falls due meanwhile would
+/// look late by up to a second.
+fn regular_from(every: Duration, fraction: f64) -> Duration {
+    FIRST_PINGS_EVERY * FIRST_PINGS + every.mul_f64(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_regular_ping_falls_due_among_the_first_ones() {
+        let last_of_the_first = FIRST_PINGS_EVERY * (FIRST_PINGS - 1);
+        for every in [Duration::from_millis(300), Duration::from_secs(30)] {
+            assert!(regular_from(every, 0.0) > last_of_the_first);
+            assert_eq!(regular_from(every, 0.5) - regular_from(every, 0.0), every / 2);
+        }
     }
 }

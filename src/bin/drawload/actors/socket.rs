@@ -4,17 +4,18 @@
 //! ends.
 
 use super::Run;
+use super::entry::Entry;
 use crate::answers::StateSync;
 use crate::client::http::{ANSWER_MAX, NO_ROOM};
-use crate::client::protocol::NO_EPOCH;
 use crate::client::{self, Connection, Window};
 use crate::measure::clock::Rng;
+use crate::measure::connection_ledger::ABNORMAL_CLOSURE;
 use crate::measure::delivery_ledger::NumberedFrame;
 use crate::measure::latency::Wait;
 use crate::measure::micros;
 use crate::measure::recorder::{Recorder, Shown, Statement};
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::io::DuplexStream;
@@ -26,9 +27,6 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use tokio_util::either::Either;
 
-/// The code of a socket that ended without a close frame (RFC 6455 section 7.1.5).
-const ABNORMAL_CLOSURE: u16 = 1006;
-
 /// The code of a close frame without a code.
 const NO_STATUS: u16 = 1005;
 
@@ -36,7 +34,7 @@ const NO_STATUS: u16 = 1005;
 pub const FINAL: [u16; 3] = [4401, 4404, 4409];
 
 /// Frames without a number that any client may receive.
-const UNNUMBERED: [&str; 5] = ["participant_joined", "connection_count", "pong", "identify_ack", "already_won"];
+const UNNUMBERED: [&str; 4] = ["participant_joined", "connection_count", "identify_ack", "already_won"];
 
 /// Frames without a number for the display.
 const FOR_DISPLAYS: [&str; 5] = ["winner_revealed", "draw_complete_ack", "entry_code", "join_code", "stage_orders"];
@@ -81,43 +79,24 @@ pub enum Received {
 /// The kind of failure, which is recorded.
 pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_us: u64) -> Result<Socket, Failure> {
     let started_us = run.clock.now_us();
-    {
-        let counts = &mut run.recorder().counts;
-        (counts.handshakes, counts.opening) = (counts.handshakes + 1, counts.opening + 1);
-    }
+    run.note(index, Entry::Opening);
     // On the heap, and freed afterwards: a handshake needs more memory than a phone that listens.
     let result = Box::pin(timeout(ANSWER_MAX, handshake(run, index, query, window))).await;
-    let mut recorder = run.recorder();
-    recorder.counts.opening -= 1;
     let (failure, why) = match result {
         Ok(Ok(socket)) => {
-            recorder.note_reached(true);
-            recorder.record(Wait::Handshake, planned_us, started_us);
-            recorder.counts.sockets += 1;
-            let at_us = recorder.clock.now_us();
-            recorder.connections.open(index, at_us);
-            if !run.target.protocol.socket.has_greeting {
-                let seq = recorder.ledger.highest;
-                recorder.connections.greet(index, at_us, seq);
-                recorder.ledger.sync(index, seq, NO_EPOCH);
-                // The next frames are its own, as for one that was never away.
-                let _ = recorder.ledger.mark_returned(index);
-            }
+            let has_greeting = run.target.protocol.socket.has_greeting;
+            run.note(index, Entry::Opened { planned_us, started_us, has_greeting });
             return Ok(socket);
         }
         Ok(Err(error)) => (Failure::of(&error), error.to_string()),
         Err(_) => (Failure::Unreached, "no answer in time".to_owned()),
     };
-    recorder.note_reached(failure != Failure::Unreached);
-    recorder.counts.refused += u64::from(failure == Failure::Refused);
-    recorder.counts.handshakes_failed += 1;
-    let name = recorder.ledger.name(index);
-    recorder.record_failure("ws.handshake", &format!("{name}: {why}"));
+    run.note(index, Entry::NotOpened { failure, why });
     Err(failure)
 }
 
 /// Reason of a handshake that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Nothing accepted the connection, or nothing came in time.
     Unreached,
@@ -177,7 +156,7 @@ pub async fn receive(socket: &mut Socket) -> Received {
 
 /// Records a frame and returns its fields.
 pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) -> Option<Frame<'a>> {
-    let at_us = recorder.clock.now_us();
+    let at_us = recorder.now_us();
     let is_phone = index < recorder.phones.len();
     let Ok(frame) = serde_json::from_str::<Frame<'a>>(text) else {
         recorder.ledger.record_invalid(index, "something that is no frame");
@@ -205,12 +184,13 @@ fn record_unnumbered(recorder: &mut Recorder, index: usize, is_phone: bool, fram
     let kind = &*frame.r#type;
     match (kind, frame.draw_id) {
         ("winner_revealed", Some(draw)) if !is_phone => {
-            let at_us = recorder.clock.now_us();
+            let at_us = recorder.now_us();
             recorder.shown.push(Shown { at_us, draw, text: text.to_owned() });
         }
         ("winner_revealed", draw) if is_phone => {
             recorder.told_early.push(format!("phone {index} received the reveal of draw {}", draw.unwrap_or(0)));
         }
+        ("pong", _) => recorder.connections.pong(index),
         ("participant_joined", _) if !is_phone => recorder.display.participants = frame.total_count,
         _ if UNNUMBERED.contains(&kind) || (!is_phone && FOR_DISPLAYS.contains(&kind)) => {}
         _ => recorder.ledger.record_invalid(index, &format!("a {kind} without a number: {text:.200}")),
@@ -219,7 +199,7 @@ fn record_unnumbered(recorder: &mut Recorder, index: usize, is_phone: bool, fram
 
 /// Records a state sync: a position, and a statement about draws.
 fn record_sync(recorder: &mut Recorder, index: usize, is_phone: bool, text: &str) {
-    let at_us = recorder.clock.now_us();
+    let at_us = recorder.now_us();
     let sync = match serde_json::from_str::<StateSync>(text) {
         Ok(sync) => sync,
         Err(error) => return recorder.ledger.record_invalid(index, &format!("a state_sync not as described: {error}")),
@@ -257,40 +237,18 @@ pub async fn send(socket: &mut Socket, text: impl Into<Utf8Bytes>) -> Result<(),
 /// Records that the server or the network closed a socket. One that the simulated network broke is
 /// due back, and no fault of the server.
 pub fn record_drop(run: &Run, index: usize, code: u16) {
-    let mut recorder = run.recorder();
-    if run.is_disturbed(index) {
-        recorder.counts.sockets -= 1;
-        recorder.connections.close(index, ABNORMAL_CLOSURE);
-        let now_us = run.clock.now_us();
-        return recorder.ledger.depart(index, now_us);
-    }
-    recorder.counts.sockets -= 1;
-    *recorder.drops.entry(code).or_default() += 1;
-    recorder.connections.close(index, code);
-    end_presence(&mut recorder, index);
-}
-
-/// Ends the presence of the display, if it is the one.
-fn end_presence(recorder: &mut Recorder, index: usize) {
-    if index == recorder.phones.len() {
-        let at_us = recorder.clock.now_us();
-        recorder.display.spans.last_mut().map(|(_, end_us)| end_us.get_or_insert(at_us));
-    }
+    run.note(index, if run.is_disturbed(index) { Entry::Disturbed } else { Entry::Dropped { code } });
 }
 
 /// Drops a socket without a close frame, in the storm; it is due back after the pause.
 pub fn drop_in_storm(run: &Run, index: usize, socket: Socket, pause: Duration) {
     drop(socket);
-    let due_us = run.clock.now_us() + micros(pause);
-    let mut recorder = run.recorder();
-    recorder.counts.sockets -= 1;
-    recorder.ledger.depart(index, due_us);
-    end_presence(&mut recorder, index);
+    run.note(index, Entry::Departed { due_us: run.clock.now_us() + micros(pause) });
 }
 
 /// Closes a socket at the end of the run.
-pub async fn close(run: &Run, mut socket: Socket) {
-    run.recorder().counts.sockets -= 1;
+pub async fn close(run: &Run, index: usize, mut socket: Socket) {
+    run.note(index, Entry::Closed);
     let _ = timeout(Duration::from_secs(1), socket.close(None)).await;
 }
 

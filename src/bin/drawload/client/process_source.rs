@@ -6,9 +6,10 @@
 
 use super::http::Request;
 use super::target::Target;
-use crate::arguments::{RunError, TrustOptions};
+use crate::arguments::RunError;
 use crate::measure::mib;
 use crate::measure::process::{ProcessStats, vcpus};
+use crate::server_options::TrustOptions;
 use tokio::task::spawn_blocking;
 
 /// The name of the server's process.

@@ -2,7 +2,7 @@
 
 use super::protocol::{Call, Protocol};
 use super::tls::{Authorities, TlsClient};
-use crate::arguments::{ServerOptions, TrustOptions};
+use crate::server_options::{ServerOptions, TrustOptions};
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
@@ -137,6 +137,11 @@ impl Target {
         self.protocol.has(call)
     }
 
+    /// The URL of the server.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.authority)
+    }
+
     /// The URL of the event's sockets. Its scheme is `ws` under TLS too, which the connection adds.
     pub fn socket_url(&self, query: &str) -> String {
         format!("ws://{}{}", self.authority, self.protocol.socket_path(&self.event, query))
@@ -196,7 +201,7 @@ mod tests {
     #[test]
     fn local_addresses_take_turns() {
         let taken = |ranges: &[&str], count: usize| -> Vec<String> {
-            let ranges = ranges.iter().map(|text| text.parse::<crate::arguments::SourceRange>().unwrap());
+            let ranges = ranges.iter().map(|text| text.parse::<crate::server_options::SourceRange>().unwrap());
             let addresses = ranges.flat_map(|range| range.0).collect();
             let sources = SourceAddresses { addresses, ..SourceAddresses::default() };
             (0..count).filter_map(|_| sources.next()).map(|address| address.to_string()).collect()

@@ -4,7 +4,7 @@
 pub mod compare;
 pub mod monitor;
 
-use crate::arguments::{Accept, Common, FullScenario, HttpTest, RunError, ScenarioChoice, WebsocketTest};
+use crate::arguments::{Accept, Common, FullScenario, HttpTest, NetworkChoice, RunError, ScenarioChoice, WebsocketTest};
 use crate::client::local_server;
 use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
@@ -141,6 +141,9 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
 
 /// Checks every option before the scenarios, and finds the server.
 async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Target), RunError> {
+    if !common.agents.is_empty() && (common.network == NetworkChoice::Hall || common.server.protocol.is_some()) {
+        return Err(RunError::Usage("--agents: goes with no --network and no --protocol".into()));
+    }
     let mut criteria = standing_criteria();
     if common.accept == Accept::Threshold {
         criteria.iter_mut().for_each(Criterion::accept_threshold);
@@ -170,7 +173,10 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         }
         (None, None) => None,
     };
-    Ok((Settings { common, time_scale, criteria, process, later: Cell::default(), stop: stop::on_signals() }, target))
+    let agent_token =
+        if common.agents.is_empty() { String::new() } else { common.agent_token.read().map_err(RunError::Usage)? };
+    let (later, stop) = (Cell::default(), stop::on_signals());
+    Ok((Settings { common, time_scale, criteria, process, agent_token, later, stop }, target))
 }
 
 /// Creates the folder of the report, and checks that it takes a file: a full disk must show before

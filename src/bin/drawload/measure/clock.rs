@@ -5,6 +5,7 @@
 //! one in progress.
 
 use super::micros;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 const SAMPLES_MAX: usize = 8;
 
 /// A part of a scenario over which actions are spread.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     pub from: Duration,
     pub length: Duration,
@@ -69,6 +70,23 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    /// A clock that starts later than this one.
+    pub fn later(self, by: Duration) -> Self {
+        Self { start: self.start + by }
+    }
+
+    /// A clock that starts when this one has this value, in microseconds.
+    pub fn shifted(self, us: i64) -> Self {
+        let by = Duration::from_micros(us.unsigned_abs());
+        let earlier = || self.start.checked_sub(by).unwrap_or(self.start);
+        Self { start: if us < 0 { earlier() } else { self.start + by } }
+    }
+
+    /// The value of an earlier clock at the start of this one, in microseconds.
+    pub fn since_us(self, earlier: Self) -> i64 {
+        i64::try_from(micros(self.start.saturating_duration_since(earlier.start))).unwrap_or(i64::MAX)
+    }
+
     /// Microseconds since the start.
     pub fn now_us(self) -> u64 {
         micros(self.start.elapsed())
@@ -113,8 +131,21 @@ impl ServerClock {
     /// The time of the run at which the server's clock has this value; `None` before the first
     /// pong.
     pub fn when(&self, server_us: i64) -> Option<u64> {
-        let (_, offset_us) = self.samples.iter().min_by_key(|(round_trip_us, _)| *round_trip_us)?;
-        u64::try_from(server_us.saturating_sub(*offset_us)).ok()
+        u64::try_from(server_us.saturating_sub(self.offset_us()?)).ok()
+    }
+
+    /// The other clock minus this one, in microseconds.
+    pub fn offset_us(&self) -> Option<i64> {
+        self.quickest().map(|(_, offset_us)| offset_us)
+    }
+
+    /// The shortest round trip, in microseconds: twice the error of the offset at most.
+    pub fn round_trip_us(&self) -> Option<u64> {
+        self.quickest().map(|(round_trip_us, _)| round_trip_us)
+    }
+
+    fn quickest(&self) -> Option<(u64, i64)> {
+        self.samples.iter().min_by_key(|(round_trip_us, _)| *round_trip_us).copied()
     }
 }
 

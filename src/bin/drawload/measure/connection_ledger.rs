@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// The code of a server that restarts and expects its sockets back.
 pub const RESTARTING: u16 = 1012;
 
+/// The code of a socket that ended without a close frame (RFC 6455 section 7.1.5).
+pub const ABNORMAL_CLOSURE: u16 = 1006;
+
 /// The code under which a drop is counted that the phone itself decided on, since its socket was
 /// silent. No close frame can carry it (RFC 6455 section 7.4.2).
 pub const SILENT: u16 = 0;

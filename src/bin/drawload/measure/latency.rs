@@ -5,7 +5,7 @@
 
 use super::{Label, label, ms};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The longest recorded time: an hour.
 pub const LONGEST_US: u64 = 3_600_000_000;
@@ -23,7 +23,7 @@ enum Kind {
 /// and reports, kind, and label in Korean and English.
 macro_rules! waits {
     ($($(#[$doc:meta])* $wait:ident $name:literal $kind:ident $ko:literal $en:literal)*) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Wait { $($(#[$doc])* $wait),* }
 
         impl Wait {

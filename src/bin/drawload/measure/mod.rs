@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod connection_ledger;
+pub mod counts;
 pub mod delivery_ledger;
 pub mod draw_record;
 pub mod gap_grid;

@@ -4,6 +4,7 @@
 
 use super::clock::{Clock, ServerClock, parse_time_us};
 use super::connection_ledger::ConnectionLedger;
+use super::counts::Counts;
 use super::delivery_ledger::DeliveryLedger;
 use super::draw_record::DrawRecord;
 use super::latency::{API, Latency, Wait, histogram};
@@ -13,7 +14,7 @@ use super::time_series::{Curves, Interval, Sample, TimeSeries};
 use super::{micros, ms, number};
 use crate::answers::{DrawResult, You};
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use std::time::Duration;
 const FAILURES_MAX: usize = 1_000;
 
 /// A number that the server has acknowledged.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Registration {
     pub number: u32,
     pub token: String,
@@ -72,35 +73,11 @@ pub struct Failure {
     pub why: String,
 }
 
-/// Plain counters.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pub calls: u64,
-    pub errors: u64,
-    /// People who are to register.
-    pub registrations_due: u64,
-    /// Registrations without an answer yet.
-    pub registering: u64,
-    pub handshakes: u64,
-    pub handshakes_failed: u64,
-    pub sockets: u64,
-    /// Handshakes without an outcome yet.
-    pub opening: u64,
-    /// Calls and handshakes that the server openly refused, as one that is full does.
-    pub refused: u64,
-    /// The fewest sockets that were open during the audit at the end, and the most, with those that
-    /// the server may have opened already.
-    pub sockets_at_end: (u64, u64),
-    /// Sockets that the server may still count though no phone uses them.
-    pub ghosts_allowed: u64,
-    /// Slow phones that the server evicted, and those among them that read nothing and were kept.
-    pub slow_evicted: u64,
-    pub slow_kept: u64,
-}
-
 /// The record of one scenario.
 pub struct Recorder {
     pub clock: Clock,
+    /// The time of an entry that another machine made; `None` for one of now.
+    pub entry_us: Option<u64>,
     pub counts: Counts,
     latencies: Vec<Latency>,
     /// Failed calls, by `Wait`.
@@ -162,6 +139,7 @@ impl Recorder {
     pub fn new(phones: usize) -> Self {
         Self {
             clock: Clock::start(),
+            entry_us: None,
             counts: Counts::default(),
             latencies: vec![Latency::new(); Wait::ALL.len()],
             errors: vec![0; Wait::ALL.len()],
@@ -198,16 +176,29 @@ impl Recorder {
         }
     }
 
+    /// The time of the entry that is being made.
+    pub fn now_us(&self) -> u64 {
+        self.entry_us.unwrap_or_else(|| self.clock.now_us())
+    }
+
+    /// Ends the presence of the display, if the socket is its.
+    pub fn end_presence(&mut self, socket: usize) {
+        let now_us = self.now_us();
+        if socket == self.phones.len() {
+            self.display.spans.last_mut().map(|(_, end_us)| end_us.get_or_insert(now_us));
+        }
+    }
+
     /// Records a wait that ends now.
     pub fn record(&mut self, wait: Wait, planned_us: u64, started_us: u64) {
-        let now_us = self.clock.now_us();
+        let now_us = self.now_us();
         self.record_us(wait, now_us.saturating_sub(planned_us), now_us.saturating_sub(started_us));
     }
 
     /// Records a wait of known length.
     pub fn record_us(&mut self, wait: Wait, response_us: u64, service_us: u64) {
         self.latencies[wait as usize].record(response_us, service_us);
-        let at_us = self.clock.now_us();
+        let at_us = self.now_us();
         if wait.is_over_time() {
             self.over_time.record(wait as usize, at_us, response_us);
         }
@@ -241,7 +232,7 @@ impl Recorder {
     /// Takes the server's time from a pong; `sent_us` is when its ping was sent. Returns false when
     /// the pong has none.
     pub fn record_server_time(&mut self, socket: usize, sent_us: u64, time: Option<&str>) -> bool {
-        let (server_us, now_us) = (time.and_then(parse_time_us), self.clock.now_us());
+        let (server_us, now_us) = (time.and_then(parse_time_us), self.now_us());
         server_us.map(|server_us| self.clocks[socket].add(sent_us, now_us, server_us)).is_some()
     }
 
@@ -253,7 +244,7 @@ impl Recorder {
     /// Records that a draw was announced to a phone now, which is to show it at `show_us`.
     pub fn record_delivery(&mut self, draw: Option<u32>, show_us: Option<u64>) {
         if let Some(show_us) = show_us {
-            let late_us = self.clock.now_us().saturating_sub(show_us);
+            let late_us = self.now_us().saturating_sub(show_us);
             return self.record_us(Wait::ShowLate, late_us, late_us);
         }
         let draw = draw.and_then(|draw| self.ledger.draws.get(&draw));
@@ -264,13 +255,13 @@ impl Recorder {
 
     /// Records whether the server could be reached just now.
     pub fn note_reached(&mut self, reached: bool) {
-        let now_us = self.clock.now_us();
+        let now_us = self.now_us();
         self.unreachable_since_us = if reached { None } else { self.unreachable_since_us.or(Some(now_us)) };
     }
 
     /// Time since when nothing reaches the server, in microseconds; 0 while it answers.
     pub fn unreachable_us(&self) -> u64 {
-        self.unreachable_since_us.map_or(0, |since_us| self.clock.now_us().saturating_sub(since_us))
+        self.unreachable_since_us.map_or(0, |since_us| self.now_us().saturating_sub(since_us))
     }
 
     /// Takes a reading of the server's process. A lost measurement must not look like none.
@@ -290,8 +281,10 @@ impl Recorder {
         }
         let (calls, frames) = (self.counts.calls, self.ledger.received);
         let (calls_before, frames_before) = std::mem::replace(&mut self.sampled, (calls, frames));
-        let elapsed_s = at_s - self.samples.last().map_or(0.0, |sample| sample.at_s);
-        let per_s = |count: u64| if elapsed_s > 0.0 { number(count) / elapsed_s } else { 0.0 };
+        // The first sample comes at once: a call within a millisecond is no rate.
+        let elapsed_s = self.samples.last().map(|sample| at_s - sample.at_s);
+        let per_s =
+            |count: u64| elapsed_s.filter(|elapsed_s| *elapsed_s > 0.0).map_or(0.0, |elapsed_s| number(count) / elapsed_s);
         let (requests_per_s, frames_per_s) = (per_s(calls - calls_before), per_s(frames - frames_before));
         self.samples.push(Sample {
             at_s,
@@ -417,6 +410,16 @@ mod tests {
         let latencies = recorder.latencies();
         assert_eq!(latencies.keys().copied().collect::<Vec<_>>(), [API, "register", "results", "ws.ping"]);
         assert_eq!(latencies[API].response.len(), 2, "a ping is no API call");
+    }
+
+    #[test]
+    fn the_first_sample_has_no_rate() {
+        let mut recorder = Recorder::new(1);
+        recorder.counts.calls = 1;
+        recorder.record_sample(0.003, None);
+        recorder.counts.calls = 5;
+        recorder.record_sample(2.003, None);
+        assert_eq!(recorder.samples.iter().map(|sample| sample.requests_per_s).collect::<Vec<_>>(), [0.0, 2.0]);
     }
 
     #[test]

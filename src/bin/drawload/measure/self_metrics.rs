@@ -31,8 +31,10 @@ pub struct SelfMetrics {
     sends: u64,
     missed: u64,
     cpu: CpuUsage,
-    /// Tasks of the tester that panicked, with their messages.
+    /// Failures of the tester itself, in words.
     panics: Vec<String>,
+    /// Reasons why an agent was the bottleneck.
+    limits: Vec<String>,
 }
 
 /// The same in figures.
@@ -53,7 +55,15 @@ pub struct TesterHealth {
 
 impl SelfMetrics {
     pub fn new() -> Self {
-        Self { lag: histogram(), stalls: Vec::new(), sends: 0, missed: 0, cpu: CpuUsage::default(), panics: Vec::new() }
+        Self {
+            lag: histogram(),
+            stalls: Vec::new(),
+            sends: 0,
+            missed: 0,
+            cpu: CpuUsage::default(),
+            panics: Vec::new(),
+            limits: Vec::new(),
+        }
     }
 
     /// Records by how much a timer was late, until now. A stall counts as every check that it
@@ -74,9 +84,14 @@ impl SelfMetrics {
         to_us.saturating_sub(from_us).saturating_sub(stalled)
     }
 
-    /// Records that a task of the tester panicked.
-    pub fn record_panic(&mut self, message: String) {
-        self.panics.push(message);
+    /// Records that a part of the tester failed.
+    pub fn record_failure(&mut self, what: String) {
+        self.panics.push(what);
+    }
+
+    /// Records that an agent was the bottleneck.
+    pub fn record_limit(&mut self, why: String) {
+        self.limits.push(why);
     }
 
     /// Records by how much the tester was late to send something.
@@ -109,7 +124,7 @@ impl SelfMetrics {
         if let Some(busy) = cpu_worst_10s.filter(|busy| *busy > CPU_MAX) {
             limited_by.push(format!("its thread was {:.0} % busy", busy * 100.0));
         }
-        limited_by.extend(self.panics.iter().map(|message| format!("its own task panicked: {message}")));
+        limited_by.extend(self.limits.iter().chain(&self.panics).cloned());
         let panics = self.panics.clone();
         let (sends, sends_missed, cpu_s) = (self.sends, self.missed, self.cpu.total_s());
         let longest_stall_ms = ms(longest_us);

@@ -64,6 +64,9 @@ const ITEMS: [Item; 13] = [
     ),
 ];
 
+/// Metrics that count what draws send.
+const OF_DRAWS: [&str; 2] = ["delivery.", "winners."];
+
 /// A row per item, a column per scenario.
 pub fn section(summary: &Summary) -> Markup {
     let columns =
@@ -104,12 +107,15 @@ fn judge(item: &Item, outcome: &Outcome) -> Option<Grade> {
         true => Grade::Unjudged,
         false => judgement.grade,
     });
-    grades.max_by_key(|grade| match grade {
+    let worst = grades.max_by_key(|grade| match grade {
         Grade::Good => 0,
         Grade::Unjudged => 1,
         Grade::Tolerable => 2,
         Grade::Missed => 3,
-    })
+    });
+    // Without draws there was nothing to deliver and nobody to win. Only a fault shows then.
+    let is_empty = outcome.draws_planned == 0 && item.metrics.iter().any(|beginning| OF_DRAWS.contains(beginning));
+    worst.filter(|grade| !is_empty || *grade != Grade::Good)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! An event that a killed tester left behind is removed by the next one of this machine.
 
 use crate::answers::{Anything, Event, Events};
-use crate::arguments::{RunError, ServerOptions};
+use crate::arguments::RunError;
 use crate::client::http::{Request, RequestError};
 use crate::client::protocol::Call;
 use crate::client::target::Target;
@@ -11,6 +11,7 @@ use crate::measure::micros;
 use crate::measure::process::ProcessStats;
 use crate::measure::recorder::Before;
 use crate::scenario::Scenario;
+use crate::server_options::ServerOptions;
 use serde_json::json;
 use std::time::SystemTime;
 

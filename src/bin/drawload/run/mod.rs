@@ -3,6 +3,8 @@
 //!
 //! Beside it: the search of the ceiling, the sizing, and the summary of a whole run.
 
+pub mod agent;
+mod agents;
 pub mod ceiling;
 mod event;
 mod live_view;
@@ -11,6 +13,7 @@ pub mod sizing;
 pub mod stop;
 pub mod summary;
 
+use crate::actors::message::Share;
 use crate::actors::phone::{self, Behaviour, Schedule};
 use crate::actors::{Run, driver, interview};
 use crate::arguments::{Common, NetworkChoice, RunError};
@@ -21,7 +24,7 @@ use crate::client::protocol::Call;
 use crate::client::server_log::ServerLog;
 use crate::client::target::Target;
 use crate::client::{self, Window};
-use crate::measure::clock::{Rng, Span};
+use crate::measure::clock::{Clock, Rng, Span};
 use crate::measure::draw_record::DrawRecord;
 use crate::measure::latency::Wait;
 use crate::measure::process::ProcessStats;
@@ -62,6 +65,8 @@ pub struct Settings<'a> {
     pub criteria: Vec<Criterion>,
     /// The server's process, where it is measured.
     pub process: Option<ProcessSource>,
+    /// The token that agents and their coordinator share.
+    pub agent_token: String,
     /// Length of the scenarios that follow.
     pub later: Cell<Duration>,
     /// Cancelled by the first signal.
@@ -77,6 +82,8 @@ enum End {
     Interrupted,
     /// Nothing reached the server any more.
     ServerGone,
+    /// An agent failed.
+    TesterFailed,
 }
 
 /// Runs one scenario.
@@ -102,12 +109,21 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
     };
     let is_hall = settings.common.network == NetworkChoice::Hall;
     let network_seed = is_hall.then_some(settings.common.seed);
+    let clock = Clock::start();
+    let agents = agents::connect(&settings.common.agents, &settings.agent_token, clock).await?;
     let (recorder, creates_event, empty, log) = tokio::select! {
         () = settings.stop.cancelled() => return Err(RunError::Interrupted),
         opened = opened => opened?,
     };
-    let run = Rc::new(Run::start(scenario, target, recorder, network_seed));
-    let (outcome, end) = play(&run, settings, creates_event, empty, log).await;
+    let starts_in = if agents.is_empty() { Duration::ZERO } else { agents::STARTS_IN };
+    let starts = clock.later(clock.now() + starts_in);
+    let run = Rc::new(Run::start(scenario, target, recorder, starts, network_seed));
+    let share = if agents.is_empty() { Share::ALL } else { Share::NONE };
+    let (mut clients, mut drivers) = start_clients(&run, settings.common.seed, share);
+    let (followers, overs) = agents::start(&run, agents, settings.common.seed, clock);
+    clients.extend(followers);
+    drivers.extend(overs);
+    let (outcome, end) = play(&run, settings, (clients, drivers), creates_event, empty, log).await;
     if creates_event && end != End::ServerGone {
         event::remove(&run.target).await;
     }
@@ -118,12 +134,12 @@ pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Set
 async fn play(
     run: &Rc<Run>,
     settings: &Settings<'_>,
+    (clients, drivers): (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>),
     creates_event: bool,
     empty: Option<ProcessStats>,
     log: Option<ServerLog>,
 ) -> (Outcome, End) {
     let observers = observers::start(run, settings);
-    let (clients, drivers) = start_clients(run, settings.common.seed);
     let (mut end, drivers) = wait_for_end(run, drivers, settings).await;
     let lasted_s = run.clock.now().as_secs_f64();
     // Clients of a run that ended early are still active: an answer of the server now would
@@ -147,7 +163,8 @@ async fn play(
     let leave_max = if state.is_some() { LEAVE_MAX } else { LEAVE_EARLY_MAX };
     let tasks = clients.into_iter().chain(observers).chain(drivers).collect();
     let panics = stop::end_tasks(tasks, leave_max).await;
-    panics.into_iter().for_each(|message| run.recorder().tester.record_panic(message));
+    let panics = panics.into_iter().map(|message| format!("its own task panicked: {message}"));
+    panics.for_each(|message| run.recorder().tester.record_failure(message));
     let interviewed = match state {
         Some(_) => until_stopped(settings, interview_phones(run, creates_event)).await,
         None => None,
@@ -224,9 +241,9 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
     Ok(())
 }
 
-/// Starts every client's task: those that last until the run ends, and those that end by
-/// themselves.
-fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
+/// Starts the tasks of this share of the clients: those that last until the run ends, and those
+/// that end by themselves. The host and the display are where all phones are, or none.
+fn start_clients(run: &Rc<Run>, seed: u64, share: Share) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
     let scenario = &run.scenario;
     let mut rng = Rng(seed);
     let mut arrivals = |span: Option<Span>| span.map(|span| span.arrivals(scenario.users, &mut rng));
@@ -241,12 +258,15 @@ fn start_clients(run: &Rc<Run>, seed: u64) -> (Vec<JoinHandle<()>>, Vec<JoinHand
             behaviour: behaviour(scenario, index),
         };
         let phone_rng = Rng(rng.next());
+        if !share.has(index) {
+            continue;
+        }
         clients.push(spawn_local(phone::run_phone(run.clone(), index, schedule, phone_rng)));
         if let Some(at) = schedule.results {
             drivers.push(spawn_local(phone::request_results(run.clone(), index, at)));
         }
     }
-    if scenario.draw_count() > 0 {
+    if scenario.draw_count() > 0 && [Share::ALL, Share::NONE].contains(&share) {
         let has_display = run.target.protocol.socket.has_display;
         let display = scenario.sockets.filter(|_| has_display).map(|_| {
             let (sender, requests) = mpsc::channel(1);
@@ -282,6 +302,7 @@ async fn wait_for_end(run: &Run, drivers: Vec<JoinHandle<()>>, settings: &Settin
         () = over => End::Whole,
         () = settings.stop.cancelled() => End::Interrupted,
         () = run.server_gone.cancelled() => End::ServerGone,
+        () = run.tester_failed.cancelled() => End::TesterFailed,
     };
     if end != End::Whole {
         drivers.iter_mut().for_each(|task| task.abort());

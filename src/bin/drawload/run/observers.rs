@@ -55,7 +55,7 @@ async fn sample(run: Rc<Run>, process: Option<ProcessSource>) {
 }
 
 /// Records how late the tester's own timers are, and ends a run whose server is gone.
-async fn watch_timers(run: Rc<Run>) {
+pub async fn watch_timers(run: Rc<Run>) {
     let mut ticks = interval(Duration::from_micros(CHECKED_EVERY_US));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while let Some(planned) = next_tick(&run, &mut ticks).await {

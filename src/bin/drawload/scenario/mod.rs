@@ -10,6 +10,7 @@ use crate::arguments::{HttpCalls, Trouble};
 use crate::measure::clock::Span;
 use crate::measure::draw_record::SHOW;
 use crate::measure::number;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The reveal of a draw with a stage, as part of its interval; the show takes the rest.
@@ -19,8 +20,9 @@ pub const STAGE_REVEAL_AT: f64 = 0.05;
 const STAGE_SPARE: Duration = Duration::from_millis(200);
 
 /// A scenario with its times, counted from the start of the run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Scenario {
+    #[serde(skip)]
     pub name: &'static str,
     pub what: String,
     pub users: usize,
@@ -48,7 +50,7 @@ pub struct Scenario {
 }
 
 /// Draws at a steady pace.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Draws {
     pub from: Duration,
     pub count: u32,

@@ -1,0 +1,84 @@
+//! The lines between a coordinator and its agents: JSON, one value per line.
+
+use super::entry::Entry;
+use crate::scenario::Scenario;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// A line to an agent.
+#[derive(Serialize, Deserialize)]
+pub enum Command {
+    /// The first one: the token that both were given.
+    Hello {
+        token: String,
+    },
+    /// A question for the agent's clock.
+    Clock,
+    Job(Box<Job>),
+    /// The host has driven every draw.
+    Drawn,
+    /// Every phone pings once more.
+    Leave,
+    /// Every phone closes its socket and ends.
+    End,
+}
+
+/// A scenario, of which an agent plays its share.
+#[derive(Serialize, Deserialize)]
+pub struct Job {
+    pub scenario: Scenario,
+    pub share: Share,
+    pub seed: u64,
+    /// The URL of the server, as the agent is to reach it.
+    pub host: String,
+    pub event: String,
+    pub origin: Option<String>,
+    /// When the run starts, by the agent's clock, in microseconds.
+    pub starts_us: i64,
+}
+
+/// The phones of one machine: each one whose place is `index` among `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    index: usize,
+    of: usize,
+}
+
+impl Share {
+    /// Every phone.
+    pub const ALL: Self = Self { index: 0, of: 1 };
+
+    /// No phone: others play them.
+    pub const NONE: Self = Self { index: 1, of: 1 };
+
+    pub fn new(index: usize, of: usize) -> Self {
+        Self { index, of }
+    }
+
+    pub fn has(self, phone: usize) -> bool {
+        phone % self.of == self.index
+    }
+}
+
+/// A line to the coordinator.
+#[derive(Serialize, Deserialize)]
+pub enum Message<'a> {
+    Refused(Cow<'a, str>),
+    /// The agent's clock, in microseconds.
+    Clock(i64),
+    /// An entry of a phone, and its time in the run in microseconds.
+    Entry(usize, u64, #[serde(borrow)] Entry<'a>),
+    /// A sign of life.
+    Alive,
+    /// Every phone has requested its results.
+    Over,
+    /// Every phone has ended. Reasons why the agent was the bottleneck.
+    Done {
+        limited_by: Vec<String>,
+    },
+}
+
+/// A command or a message as a line.
+pub fn line(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default() + "\n"
+}
