@@ -60,6 +60,7 @@ pub mod api;
 pub mod backup;
 pub mod base;
 pub mod draw;
+#[cfg(feature = "edges")]
 pub mod edge;
 #[cfg(test)]
 mod fuzz;

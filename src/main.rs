@@ -8,7 +8,7 @@
 mod allocator;
 
 use luckydraw::backup::{self, BackupCommand};
-use luckydraw::ops::banner::{self, Audience, Banner};
+use luckydraw::ops::banner::{Audience, Banner};
 use luckydraw::ops::config::arguments::{HealthcheckArguments, Subcommand};
 use luckydraw::ops::config::{self, Config, Invocation, help};
 use luckydraw::ops::server::demo::Pace;
@@ -43,7 +43,10 @@ fn main() -> ExitCode {
     };
     match subcommand {
         Subcommand::Serve | Subcommand::Demo => serve(&config),
+        #[cfg(feature = "edges")]
         Subcommand::Edge { .. } => serve_edge(&config),
+        #[cfg(not(feature = "edges"))]
+        Subcommand::Edge { .. } => unreachable!("the settings refuse it"),
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
@@ -112,6 +115,7 @@ fn serve(config: &Config) -> ExitCode {
 }
 
 /// Serves phones of an origin until a signal.
+#[cfg(feature = "edges")]
 fn serve_edge(config: &Config) -> ExitCode {
     prepare_to_serve(config);
     serve_edge_until_signal(config).unwrap_or_else(|error| not_started(&error))
@@ -130,6 +134,7 @@ fn not_started(error: &StartError) -> ExitCode {
 }
 
 /// Handlers are installed before the edge starts, as for a server.
+#[cfg(feature = "edges")]
 fn serve_edge_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
     let mut signals = {
@@ -137,7 +142,7 @@ fn serve_edge_until_signal(config: &Config) -> Result<ExitCode, StartError> {
         Signals::listen().map_err(StartError::Threads)?
     };
     let edge = server::edge::start(config)?;
-    print(banner::listening(edge.addresses()));
+    print(luckydraw::ops::banner::listening(edge.addresses()));
     Ok(runtime.block_on(async {
         loop {
             // Both arms are cancel safe.

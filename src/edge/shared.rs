@@ -105,7 +105,7 @@ pub enum Task {
 
 /// A question to the origin.
 pub struct Ask<'a> {
-    /// The event; [`NO_EVENT`](super::NO_EVENT) for a call that names none.
+    /// The event; `NO_EVENT` for a call that names none.
     pub event: &'a str,
     /// Method, path and credential.
     pub headers: HeaderMap,

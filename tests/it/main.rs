@@ -24,6 +24,7 @@ mod disk;
 mod docs;
 mod doctor;
 mod draws;
+#[cfg(feature = "edges")]
 mod edges;
 mod event_steps;
 mod exports;
@@ -45,6 +46,7 @@ mod logs;
 mod lost_numbers;
 mod memory;
 mod metrics;
+#[cfg(feature = "edges")]
 mod nats;
 mod numbers;
 mod old_clients;

@@ -22,6 +22,7 @@ use crate::base::data_dir::DataDir;
 use crate::base::http_client::Url;
 use crate::draw::EventId;
 use crate::draw::proof::drand::QUICKNET;
+#[cfg(feature = "edges")]
 use crate::edge::NatsSettings;
 use crate::http::HttpSettings;
 use crate::ops::admin_token::AdminTokenSource;
@@ -35,6 +36,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use table::{PREFIX, SETTINGS, Setting, ValueKind};
+
+/// The way to NATS, of which a program without edges has none.
+#[cfg(not(feature = "edges"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NatsSettings {}
+
+/// The refusal of an edge without NATS.
+#[cfg(feature = "edges")]
+const WITHOUT_NATS: &str = "an edge needs the NATS of its origin: give it with --origin-nats";
+#[cfg(not(feature = "edges"))]
+use reader::WITHOUT_EDGES as WITHOUT_NATS;
 
 /// The supervisor's variable that names the folder of credentials (`LoadCredential=`,
 /// systemd.exec(5)).
@@ -187,7 +199,7 @@ pub fn parse(
     let mut reader = Reader { values: with_defaults(values, &mut problems), credentials, problems };
     let config = Box::new(Config { is_demo: subcommand == Subcommand::Demo, ..Config::read(&mut reader) });
     if matches!(subcommand, Subcommand::Edge { .. }) && config.nats.is_none() {
-        reader.refuse("NATS_URL", "an edge needs the NATS of its origin: give it with --origin-nats");
+        reader.refuse("NATS_URL", WITHOUT_NATS);
     }
     match (reader.problems.is_empty(), prints) {
         (false, _) => Err(reader.problems),

@@ -8,9 +8,12 @@ use crate::base::address::BindAddress;
 use crate::base::http_client::Url;
 use crate::base::secret::{self, Secret};
 use crate::draw::EventId;
+#[cfg(feature = "edges")]
 use crate::edge::{NatsSettings, nats};
 use crate::http::guard::Host;
 use crate::ops::admin_token::AdminTokenSource;
+#[cfg(not(feature = "edges"))]
+use crate::ops::config::NatsSettings;
 use crate::ops::config::table::{self, DEMO_EVENT, PREFIX};
 use crate::ops::logs;
 use std::collections::BTreeMap;
@@ -23,6 +26,10 @@ const CREDENTIAL: &str = "admin-token";
 
 /// Origins beside the server's own, at most.
 const ORIGINS_MAX: usize = 64;
+
+/// The refusal of what needs edges, in a program that has none.
+#[cfg(not(feature = "edges"))]
+pub const WITHOUT_EDGES: &str = "this program was built without edges: take a released one, or build it with --features edges";
 
 /// Addresses of other servers in one setting, at most.
 const URLS_MAX: usize = 16;
@@ -103,6 +110,7 @@ impl Reader {
     }
 
     /// The way to NATS, if there is one.
+    #[cfg(feature = "edges")]
     pub fn nats(&mut self) -> Option<NatsSettings> {
         let (url, file) = (self.text("NATS_URL"), |text: String| Some(text).filter(|text| !text.is_empty()).map(PathBuf::from));
         let settings = NatsSettings {
@@ -120,6 +128,15 @@ impl Reader {
             );
         }
         Some(settings)
+    }
+
+    /// No way to NATS: this program has none.
+    #[cfg(not(feature = "edges"))]
+    pub fn nats(&mut self) -> Option<NatsSettings> {
+        if !self.text("NATS_URL").is_empty() {
+            self.refuse("NATS_URL", WITHOUT_EDGES);
+        }
+        None
     }
 
     /// Addresses of other servers, separated by commas.

@@ -7,6 +7,7 @@
 
 pub mod core;
 pub mod demo;
+#[cfg(feature = "edges")]
 pub mod edge;
 pub mod first_event;
 pub mod listeners;
@@ -29,7 +30,9 @@ use crate::base::durable_file;
 use crate::base::refreshed::Refreshed;
 use crate::base::secret::Secret;
 use crate::draw::{Actor, Command, EventId, Link, LinkRole};
+#[cfg(feature = "edges")]
 use crate::edge::nats::NatsError;
+#[cfg(feature = "edges")]
 use crate::edge::origin::OriginThread;
 use crate::http::HttpServer;
 use crate::http::acceptor::Acceptor;
@@ -91,6 +94,7 @@ pub enum StartError {
     AdminToken(#[from] AdminTokenError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[cfg(feature = "edges")]
     #[error(transparent)]
     Nats(#[from] NatsError),
     #[error("the operating system gives no threads, descriptors or readiness queues")]
@@ -118,6 +122,7 @@ pub struct Server {
     drand: DrandThread,
     simulated_phones: SimulatedPhonesThread,
     /// Serves edges, where there is a way to them.
+    #[cfg(feature = "edges")]
     origin: Option<OriginThread>,
     admin_token: AdminToken,
     metrics: Option<Port>,
@@ -198,10 +203,24 @@ fn serve(
     let metrics = config.metrics_bind.map(|address| open_metrics(address, &app)).transpose()?;
     // Once the listeners accept: an authority connects to them.
     certificates.as_mut().map(Certificates::start).transpose()?;
+    #[cfg(feature = "edges")]
     let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
     let simulated_phones = SimulatedPhonesThread::start(Arc::clone(&app), front_door(config, &main)?)?;
     app.ready.store(true, Relaxed);
-    Ok(Server { app, acceptor, workers, sequencer, backups, drand, simulated_phones, origin, admin_token, metrics, certificates })
+    Ok(Server {
+        app,
+        acceptor,
+        workers,
+        sequencer,
+        backups,
+        drand,
+        simulated_phones,
+        #[cfg(feature = "edges")]
+        origin,
+        admin_token,
+        metrics,
+        certificates,
+    })
 }
 
 /// The application that handlers share, and the thread that is stopped last. Phones come to the
@@ -327,6 +346,7 @@ impl Server {
             certificates.stop();
         }
         self.acceptor.stop();
+        #[cfg(feature = "edges")]
         self.origin.into_iter().for_each(OriginThread::stop);
         self.workers.begin_stop();
         self.app.reactors.stop(CLOSE_SPREAD, DRAIN_TIMEOUT);
