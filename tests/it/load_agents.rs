@@ -5,6 +5,7 @@
 use crate::load::{Run, drawload};
 use crate::load_honesty::{AGENT_TOKEN, Tester};
 use crate::test_server::{ADMIN_TOKEN, TIMEOUT, TestServer};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -62,19 +63,21 @@ async fn two_agents_and_one_process_reach_the_same_verdict() {
 }
 
 #[tokio::test]
-async fn an_agent_that_ends_makes_the_run_void_by_its_name() {
-    let server = TestServer::start().await;
-    let [stays, mut ends] = [Agent::start(AGENT_TOKEN).await, Agent::start(AGENT_TOKEN).await];
-    let addresses = format!("{},{}", stays.address, ends.address);
-    let host = server.address.to_string();
-    let mut tester = Tester::start(&host, &["full-scenario", "--scenario", "a", "--users", "6", "--agents", &addresses]);
-    tester.until("[").await;
-    ends.child.kill().await.unwrap();
-    assert_eq!(tester.code().await, Some(4), "{}", tester.summary());
-    let summary = tester.summary();
-    let named = |why: &Value| why.as_str().is_some_and(|why| why.contains(&ends.address));
-    let panics = summary["scenarios"][0]["tester"]["panics"].as_array().unwrap();
-    assert!(panics.len() == 1 && panics.iter().all(named), "{panics:?}");
+async fn an_agent_that_ends_or_stalls_makes_the_run_void_by_its_name() {
+    for signal in [Signal::KILL, Signal::STOP] {
+        let server = TestServer::start().await;
+        let [stays, fails] = [Agent::start(AGENT_TOKEN).await, Agent::start(AGENT_TOKEN).await];
+        let addresses = format!("{},{}", stays.address, fails.address);
+        let host = server.address.to_string();
+        let mut tester = Tester::start(&host, &["full-scenario", "--scenario", "a", "--users", "6", "--agents", &addresses]);
+        tester.until("[").await;
+        kill_process(Pid::from_raw(fails.child.id().unwrap() as i32).unwrap(), signal).unwrap();
+        assert_eq!(tester.code().await, Some(4), "{signal:?}: {}", tester.summary());
+        let summary = tester.summary();
+        let named = |why: &Value| why.as_str().is_some_and(|why| why.contains(&fails.address));
+        let panics = summary["scenarios"][0]["tester"]["panics"].as_array().unwrap();
+        assert!(panics.len() == 1 && panics.iter().all(named), "{signal:?}: {panics:?}");
+    }
 }
 
 #[tokio::test]
