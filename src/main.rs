@@ -133,14 +133,10 @@ fn not_started(error: &StartError) -> ExitCode {
     ExitCode::from(if error.is_usage() { EXIT_USAGE } else { 1 })
 }
 
-/// Handlers are installed before the edge starts, as for a server.
+/// Starts an edge, and serves until a signal.
 #[cfg(feature = "edges")]
 fn serve_edge_until_signal(config: &Config) -> Result<ExitCode, StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
-    let mut signals = {
-        let _inside = runtime.enter();
-        Signals::listen().map_err(StartError::Threads)?
-    };
+    let (runtime, mut signals) = listen_for_signals()?;
     let edge = server::edge::start(config)?;
     print(luckydraw::ops::banner::listening(edge.addresses()));
     Ok(runtime.block_on(async {
@@ -159,13 +155,20 @@ fn serve_edge_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     }))
 }
 
-/// Handlers are installed before the server starts, so that a signal in between stops it properly.
-fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
+/// Installs the handlers of signals, before anything starts, so that a signal in between stops it
+/// properly.
+fn listen_for_signals() -> Result<(Runtime, Signals), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Threads)?;
-    let mut signals = {
+    let signals = {
         let _inside = runtime.enter();
         Signals::listen().map_err(StartError::Threads)?
     };
+    Ok((runtime, signals))
+}
+
+/// Starts the server, and serves until a signal.
+fn serve_until_signal(config: &Config) -> Result<ExitCode, StartError> {
+    let (runtime, mut signals) = listen_for_signals()?;
     let server = server::start(config)?;
     print_banner(config, &server, &runtime);
     server.start_watchdog();

@@ -11,6 +11,7 @@ use crate::api::app::ApiRequest;
 use crate::api::phone::with_private_view;
 use crate::base::clock::{rfc3339, wall_clock};
 use crate::draw::Timestamp;
+use crate::http::request::RequestContext;
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
 use crate::live::message_handler::ResumePoint;
@@ -76,12 +77,9 @@ pub async fn state(request: ApiRequest) -> HttpResult {
     success(&body(&snapshot, since, phone, wall_clock()), "the state")
 }
 
-fn operator_role(request: &ApiRequest) -> Option<Role> {
-    match request.query("role")?.as_ref() {
-        "display" => Some(Role::Display),
-        "admin" => Some(Role::Admin),
-        _ => None,
-    }
+/// The role of a query that asks for more than a phone.
+pub fn operator_role<A>(request: &RequestContext<A>) -> Option<Role> {
+    Role::named(&request.query("role")?).filter(|role| *role != Role::Phone)
 }
 
 /// Answers a display or console once there is another revision than the one it names.

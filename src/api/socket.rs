@@ -140,13 +140,8 @@ async fn entry_for(request: &ApiRequest) -> Admission {
 }
 
 /// The role that a query names; old consoles name it `client_type`.
-fn wanted_role(role: Option<&str>, client_type: Option<&str>) -> Option<Role> {
-    match role.or(client_type)? {
-        "display" => Some(Role::Display),
-        "admin" => Some(Role::Admin),
-        "phone" => Some(Role::Phone),
-        _ => None,
-    }
+pub fn wanted_role(role: Option<&str>, client_type: Option<&str>) -> Option<Role> {
+    Role::named(role.or(client_type)?)
 }
 
 /// In open mode a page that names no role and presents no token may be an old phone or an old

@@ -6,9 +6,8 @@
 use crate::draw::{EventId, Number};
 use crate::edge::HEARTBEAT;
 use crate::edge::shared::{AskError, Errand, Proof, Shared, Task};
-use crate::edge::update::Position;
 use crate::live::CloseCode;
-use crate::live::message_handler::{Action, ResumePoint};
+use crate::live::message_handler::Action;
 use crate::live::reactor::Reactors;
 use crate::wire::reply;
 use bytes::Bytes;
@@ -31,10 +30,9 @@ pub async fn run(shared: &Shared, reactors: &Reactors, errand: Errand) {
             };
             reactors.act(peer, action);
         }
-        Task::Identify { peer, message, since } => {
+        Task::Identify { peer, since } => {
             let Some(token) = token else { return };
-            let since = since.map(|Position { epoch, seq }| ResumePoint { epoch, seq });
-            let action = match prove(shared, &event, &token, message).await {
+            let action = match prove(shared, &event, &token).await {
                 // A reset came in between: after a reconnect the phone learns of it.
                 Ok(Some(proof)) if !is_present(shared, &event, &proof) => Action::Close(CloseCode::Restarting),
                 Ok(Some(proof)) => Action::Identify { number: proof.number, since, reply: proof.frame },
@@ -53,11 +51,11 @@ pub async fn run(shared: &Shared, reactors: &Reactors, errand: Errand) {
 
 /// Proves a token; waits for an origin that is away, for a bounded time. The phone stays connected
 /// meanwhile and gets every frame.
-async fn prove(shared: &Shared, event: &EventId, token: &Arc<str>, message: Bytes) -> Result<Option<Proof>, AskError> {
+async fn prove(shared: &Shared, event: &EventId, token: &Arc<str>) -> Result<Option<Proof>, AskError> {
     let attempts = async {
         loop {
             let _ = shared.origin.subscribe().wait_for(|origin| origin.is_there).await;
-            match shared.prove(event, token, message.clone()).await {
+            match shared.prove(event, token).await {
                 Err(_) => tokio::time::sleep(HEARTBEAT / 2).await,
                 proved => return proved,
             }
@@ -69,8 +67,7 @@ async fn prove(shared: &Shared, event: &EventId, token: &Arc<str>, message: Byte
 /// Sends the sockets of a number their own state anew.
 async fn refresh(shared: &Shared, reactors: &Reactors, event: &EventId, token: Option<Arc<str>>, number: Number) {
     let (Some(token), Some(room)) = (token, shared.directory.find(event.as_str())) else { return };
-    let message = Bytes::from_static(br#"{"type":"identify"}"#);
-    if let Ok(Some(proof)) = prove(shared, event, &token, message).await
+    if let Ok(Some(proof)) = prove(shared, event, &token).await
         && proof.number == number
         && is_present(shared, event, &proof)
     {

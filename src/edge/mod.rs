@@ -8,7 +8,7 @@
 //!
 //! An edge holds phones and nothing else: no journal, no key, nothing that is not announced. Its
 //! [`link`] applies updates to a [`mirror`] per event, and hands frames to reactors of its own.
-//! What the mirror cannot answer goes to the origin ([`shared`]). [`routes`] and [`socket`] are the
+//! The origin answers what the mirror cannot ([`shared`]). [`routes`] and [`socket`] are the
 //! doors of its phones, [`public_answers`] are asked for once, and [`clock`] is the origin's clock,
 //! by which phones show winners.
 //!

@@ -202,7 +202,7 @@ impl Origin {
         let Some(reply) = message.reply.clone().filter(|_| self.rival.may_serve(Instant::now())) else { return };
         let room = event_of(&message.subject).and_then(|event| self.server.app.directory.find(event));
         let at = message.headers.as_ref().and_then(Position::read);
-        let update = room.map(|room| Outlet::new(room, Arc::clone(&self.server), Rc::clone(&self.rival)).since(at));
+        let update = room.map(|room| update_since(&room, &self.server.app, at));
         let (headers, body) = match update {
             Some(update) => update.encode(),
             None => {
@@ -246,24 +246,14 @@ impl Outlet {
         Self { room, server, rival, sent: RefCell::new(Sent { at, sync: Bytes::new() }) }
     }
 
-    /// The frames after `at`, or all that are held, and the state.
-    fn since(&self, at: Option<Position>) -> Update {
-        let snapshot = self.room.snapshot();
-        let known = at.filter(|at| at.epoch == snapshot.event.epoch && snapshot.ring.after(at.seq).is_some());
-        let frames = snapshot.ring.after(known.map_or(snapshot.ring.base_seq(), |at| at.seq));
-        Update {
-            at: Position { epoch: snapshot.event.epoch, seq: snapshot.ring.last_seq() },
-            session: snapshot.event.session,
-            frames: frames.map(|frames| frames.cloned().collect()).unwrap_or_default(),
-            sync: Some(snapshot.sync[Role::Phone].clone()),
-            standing: if snapshot.event.phase == Phase::Closed { Standing::Closed } else { Standing::Going },
-            address: self.server.app.join_base.get().address.clone(),
-        }
-    }
-
     /// The last update of an event that is gone.
     fn parting(&self) -> (EventId, Update) {
-        let update = Update { frames: Vec::new(), sync: None, standing: Standing::Gone, ..self.since(None) };
+        let update = Update {
+            frames: Vec::new(),
+            sync: None,
+            standing: Standing::Gone,
+            ..update_since(&self.room, &self.server.app, None)
+        };
         (self.room.id.clone(), update)
     }
 
@@ -284,7 +274,7 @@ impl Outlet {
     /// The next update, which counts as sent from now on. `None` when there is nothing to tell.
     fn next(&self, cause: Cause) -> Option<Update> {
         let mut sent = self.sent.borrow_mut();
-        let mut update = self.since(Some(sent.at));
+        let mut update = update_since(&self.room, &self.server.app, Some(sent.at));
         let follows = update.at.epoch == sent.at.epoch && update.base_seq() == sent.at.seq;
         if !follows {
             // Edges see the gap, and ask.
@@ -299,6 +289,21 @@ impl Outlet {
             None => sent.sync = update.sync.clone().unwrap_or_default(),
         }
         Some(update)
+    }
+}
+
+/// The frames of an event after `at`, or all that are held, and the state.
+fn update_since(room: &Room, app: &App, at: Option<Position>) -> Update {
+    let snapshot = room.snapshot();
+    let known = at.filter(|at| at.epoch == snapshot.event.epoch && snapshot.ring.after(at.seq).is_some());
+    let frames = snapshot.ring.after(known.map_or(snapshot.ring.base_seq(), |at| at.seq));
+    Update {
+        at: Position { epoch: snapshot.event.epoch, seq: snapshot.ring.last_seq() },
+        session: snapshot.event.session,
+        frames: frames.map(|frames| frames.cloned().collect()).unwrap_or_default(),
+        sync: Some(snapshot.sync[Role::Phone].clone()),
+        standing: if snapshot.event.phase == Phase::Closed { Standing::Closed } else { Standing::Going },
+        address: app.join_base.get().address.clone(),
     }
 }
 

@@ -179,7 +179,7 @@ fn event_named(request: &RequestContext<Edge>, body: &Bytes) -> Option<String> {
 /// `GET /state`: the frames of a socket, for networks that block WebSocket.
 pub async fn state(request: RequestContext<Edge>) -> HttpResult {
     let app = &request.app;
-    if request.query("role").is_some_and(|role| role == "display" || role == "admin") {
+    if long_poll::operator_role(&request).is_some() {
         return refuse(request).await;
     }
     let event = request.query("event_id").unwrap_or_default().into_owned();

@@ -12,6 +12,7 @@ use crate::edge::update::{Position, text};
 use crate::edge::{ASK_TIME_MAX, MESSAGE, RESPONSE_HEADERS, subject};
 use crate::http::response::{HttpError, HttpResponse, empty};
 use crate::live::PeerId;
+use crate::live::message_handler::ResumePoint;
 use crate::live::room::Directory;
 use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
@@ -22,6 +23,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+
+/// The message by which an edge asks for the number of a token.
+const IDENTIFY: &[u8] = br#"{"type":"identify"}"#;
 
 /// Time that an answer waits for the edge to have the frames that it rests on.
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
@@ -96,7 +100,7 @@ pub enum Task {
     /// Send the message to the origin, and its answer to the peer.
     Message { peer: PeerId, message: Bytes },
     /// Prove the token's number for this peer. `since` is where its earlier connection ended.
-    Identify { peer: PeerId, message: Bytes, since: Option<Position> },
+    Identify { peer: PeerId, since: Option<ResumePoint> },
     /// Send the message to the origin; nobody waits for an answer.
     Report { message: Bytes },
     /// Send the sockets of this number a newer state of their own.
@@ -211,8 +215,8 @@ impl Shared {
     ///
     /// # Errors
     /// As [`Shared::ask`].
-    pub async fn prove(&self, event: &EventId, token: &Arc<str>, message: Bytes) -> Result<Option<Proof>, AskError> {
-        let answer = self.ask_message(event, Some(token), message).await?;
+    pub async fn prove(&self, event: &EventId, token: &Arc<str>) -> Result<Option<Proof>, AskError> {
+        let answer = self.ask_message(event, Some(token), Bytes::from_static(IDENTIFY)).await?;
         let Some((proof, own)) = answer.proof() else {
             let is_refused = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND);
             return if is_refused { Ok(None) } else { Err(AskError::Unanswered) };

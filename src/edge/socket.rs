@@ -5,11 +5,11 @@
 //! consoles have nothing here, and are refused as a socket with a wrong token is.
 
 use crate::api::long_poll::{Answer, parse_since};
+use crate::api::socket::wanted_role;
 use crate::api::turn_meter::TurnMeters;
 use crate::draw::{DrawId, EventId, Number};
 use crate::edge::app::Edge;
 use crate::edge::shared::{AskError, Errand, OwnPart, Shared, Task};
-use crate::edge::update::Position;
 use crate::http::request::RequestContext;
 use crate::http::response::HttpResult;
 use crate::http::upgrade;
@@ -21,9 +21,6 @@ use crate::wire::message::Message;
 use crate::wire::{frame_text, reply, request, text_frame};
 use bytes::Bytes;
 use std::sync::Arc;
-
-/// The message by which an edge asks for the number of a token.
-const IDENTIFY: &[u8] = br#"{"type":"identify"}"#;
 
 /// Proofs of one long poll, at most: a frame may come between a proof and its answer.
 const PROOFS_MAX: u32 = 4;
@@ -41,15 +38,15 @@ async fn admission_for(request: &RequestContext<Edge>) -> Admission {
         let is_known = shared.origin.borrow().is_known;
         return rejected(if is_known { CloseCode::NoSuchEvent } else { CloseCode::Overloaded });
     };
-    let role = request.query("role").or_else(|| request.query("client_type"));
-    if role.is_some_and(|role| role == "display" || role == "admin") {
+    let wanted = wanted_role(request.query("role").as_deref(), request.query("client_type").as_deref());
+    if wanted.is_some_and(|role| role != Role::Phone) {
         return rejected(CloseCode::BadToken);
     }
     let since = parse_since(request.query("since").as_deref(), request.query("epoch").as_deref()).unwrap_or(None);
     let Some(token) = request.query("token").filter(|token| !token.is_empty()) else {
         return Admission::Admitted { room, role: Role::Phone, identity: None, link: None, since };
     };
-    match shared.prove(&room.id, &token.into(), Bytes::from_static(IDENTIFY)).await {
+    match shared.prove(&room.id, &token.into()).await {
         Ok(Some(proof)) => {
             let identity = Some(Identity { session: proof.session, number: proof.number });
             Admission::Admitted { room, role: Role::Phone, identity, link: None, since }
@@ -66,7 +63,7 @@ async fn admission_for(request: &RequestContext<Edge>) -> Admission {
 pub async fn poll_answer(shared: &Shared, room: &Room, token: &str) -> Result<(Arc<Snapshot>, Answer), AskError> {
     let token = token.into();
     for _ in 0..PROOFS_MAX {
-        let Some(proof) = shared.prove(&room.id, &token, Bytes::from_static(IDENTIFY)).await? else {
+        let Some(proof) = shared.prove(&room.id, &token).await? else {
             return Ok((room.snapshot(), Answer::Refused));
         };
         let snapshot = room.snapshot();
@@ -105,9 +102,7 @@ impl EdgeMessages {
         let message = Bytes::copy_from_slice(message);
         self.post(Errand { event, token, task: Task::Message { peer: speaker.id, message } })
     }
-}
 
-impl EdgeMessages {
     /// Passes the report of a sampled phone on. Nothing answers, since nothing depends on it.
     fn report_turn(&self, speaker: &PeerContext<'_>, draw: DrawId, message: &[u8]) -> Action {
         let (event, session) = (&speaker.room.id, speaker.snapshot.event.session);
@@ -144,9 +139,8 @@ impl MessageHandler for EdgeMessages {
             Ok(Message::Identify(identify)) => {
                 let Some(token) = identify.session_token else { return self.pass_on(speaker, message) };
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
-                let since = identify.since.zip(epoch).map(|(seq, epoch)| Position { epoch, seq });
-                let (peer, message) = (speaker.id, Bytes::from_static(IDENTIFY));
-                let task = Task::Identify { peer, message, since };
+                let since = identify.since.zip(epoch).map(|(seq, epoch)| ResumePoint { epoch, seq });
+                let task = Task::Identify { peer: speaker.id, since };
                 self.post(Errand { event: speaker.room.id.clone(), token: Some(token.into()), task })
             }
             Ok(Message::ImHere(_) | Message::SubmitWinnerInfo(..)) => self.pass_on(speaker, message),
@@ -167,12 +161,6 @@ fn with_own_part(public: &Bytes, own: &OwnPart) -> Bytes {
     match open.strip_suffix('}') {
         Some(open) if !fields.is_empty() => text_frame(&format!("{open},{fields}}}")),
         _ => public.clone(),
-    }
-}
-
-impl From<Position> for ResumePoint {
-    fn from(Position { epoch, seq }: Position) -> Self {
-        Self { epoch, seq }
     }
 }
 

@@ -43,6 +43,11 @@ impl Role {
         }
     }
 
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+
     /// The role's name on the wire.
     pub fn name(self) -> &'static str {
         match self {

@@ -246,7 +246,7 @@ async fn nothing_of_a_winner_crosses_nats_before_its_time() {
     assert_eq!(numbers(&revealed["winners"]), [phone.number]);
     let shown = display.until("winner_revealed").await;
     let code = shown["code"].as_str().expect("a draw has a confirmation code").to_owned();
-    // What phones ask meanwhile, and the heartbeats, travel past the tap.
+    // Questions of phones, and the heartbeats, travel past the tap meanwhile.
     for path in [format!("/check-winner?draw_number={}", phone.number), "/results".into(), "/proof".into()] {
         boxes.edges[0].public(&path).await;
     }
@@ -296,7 +296,7 @@ async fn a_rogue_with_an_edge_s_credentials_can_neither_publish_nor_overhear() {
     let refused = exchange(edge, ask(&format!("/admin/{EVENT}/winners")).as_bytes()).await;
     assert!(refused.starts_with("HTTP/1.1 421 ") && refused.contains(&boxes.origin.address.to_string()), "{refused}");
     assert_eq!(boxes.edges[0].socket(EVENT, "?role=display").await.closed().await, 4401);
-    // What the rogue did disturbed nobody.
+    // The rogue has disturbed nobody.
     boxes.origin.whole_draw(&prize("TV")).await;
     numbered_until(&mut socket, 1).await;
 }

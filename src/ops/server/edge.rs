@@ -17,7 +17,7 @@ use crate::http::worker::Workers;
 use crate::live::message_handler::MessageHandler;
 use crate::live::reactor::Reactors;
 use crate::ops::config::Config;
-use crate::ops::server::{CLOSE_SPREAD, DRAIN_TIMEOUT, StartError, limit_connections, listeners, open_certificates};
+use crate::ops::server::{CLOSE_SPREAD, DRAIN_TIMEOUT, StartError, limit_connections, listeners, open_certificates, reload};
 use crate::ops::supervisor::notify;
 use crate::tls::certificates::Certificates;
 use sd_notify::NotifyState;
@@ -88,10 +88,7 @@ impl EdgeServer {
 
     /// Reads the certificates again, if there are any.
     pub fn reload_certificates(&self) {
-        match &self.certificates {
-            Some(certificates) => certificates.reload(),
-            None => tracing::info!("there is nothing to be read again"),
-        }
+        reload(self.certificates.as_ref());
     }
 
     /// Stops the edge: its phones are asked to come back, and the rest ends within a few drain

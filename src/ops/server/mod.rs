@@ -154,6 +154,14 @@ fn open_certificates(config: &Config) -> Result<Option<Certificates>, TlsError> 
     Certificates::open(tls, config.app.http.domain.as_deref(), &config.data_dir).map(Some)
 }
 
+/// Reads the certificates again, if there are any.
+fn reload(certificates: Option<&Certificates>) {
+    match certificates {
+        Some(certificates) => certificates.reload(),
+        None => tracing::info!("there is nothing to be read again"),
+    }
+}
+
 /// Raises the limit on open files, and returns how many connections there may be.
 fn limit_connections(config: &Config) -> usize {
     let wanted = config.connections_max.unwrap_or_else(|| limits::connections_in_memory().min(CONNECTIONS_MAX));
@@ -330,10 +338,7 @@ impl Server {
 
     /// Reads the certificates again, if there are any.
     pub fn reload_certificates(&self) {
-        match &self.certificates {
-            Some(certificates) => certificates.reload(),
-            None => tracing::info!("there is nothing to be read again"),
-        }
+        reload(self.certificates.as_ref());
     }
 
     /// Stops the server: blocks until every connection has ended and everything is on the disk,
