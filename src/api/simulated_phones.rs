@@ -1,7 +1,7 @@
 //! Simulated phones of a rehearsal: how many an operator wants, and what became of them.
 //!
 //! A call sets their number and counts them; a thread of the program plays them, and it comes
-//! through the front door as every phone does. Only a rehearsal has them, so that no real draw has
+//! through the listener as every phone does. Only a rehearsal has them, so that no real draw has
 //! a simulated winner. They hold to the very room that they were asked for: one that is deleted and
 //! opened again under its name has none. One lock for the few events that have any; no phone takes
 //! it.

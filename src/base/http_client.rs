@@ -8,7 +8,7 @@
 
 use crate::base::address::{BindAddress, Scheme};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, HOST, HeaderMap, USER_AGENT};
 use hyper::{Method, StatusCode};
@@ -101,46 +101,51 @@ impl<'r> Request<'r> {
         let BindAddress { host, port } = &self.url.address;
         let addresses = resolve(host, *port, self.deadline)?;
         let exchange =
-            async { tokio::time::timeout_at(self.deadline.into(), self.exchange(request, &addresses, body_bytes_max)).await };
+            async { tokio::time::timeout_at(self.deadline.into(), self.send_to(&addresses, request, body_bytes_max)).await };
         runtime.block_on(exchange).map_err(|_| io::Error::from(ErrorKind::TimedOut))?
     }
 
-    fn build(&self) -> io::Result<hyper::Request<Empty<Bytes>>> {
+    fn build(&self) -> io::Result<hyper::Request<Full<Bytes>>> {
         let request = hyper::Request::builder().method(self.method.clone()).uri(&self.url.path);
         let request = request.header(HOST, self.url.host_header()).header(USER_AGENT, "luckydraw").header(CONNECTION, "close");
         let request = self.headers.iter().fold(request, |request, &(name, value)| request.header(name, value));
-        request.body(Empty::new()).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))
+        request.body(Full::default()).map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))
     }
 
-    async fn exchange(
+    async fn send_to(
         &self,
-        request: hyper::Request<Empty<Bytes>>,
         addresses: &[SocketAddr],
+        request: hyper::Request<Full<Bytes>>,
         body_bytes_max: usize,
     ) -> io::Result<Response> {
         let socket = TcpStream::connect(addresses).await?;
         if self.url.scheme == Scheme::Http {
-            return send_over(socket, request, body_bytes_max).await;
+            return exchange(socket, request, body_bytes_max).await;
         }
         let tls = self.tls.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "an https URL needs trust anchors"))?;
         let name = ServerName::try_from(self.url.address.host.clone()).map_err(io::Error::other)?;
-        send_over(TlsConnector::from(Arc::clone(tls)).connect(name, socket).await?, request, body_bytes_max).await
+        exchange(TlsConnector::from(Arc::clone(tls)).connect(name, socket).await?, request, body_bytes_max).await
     }
 }
 
-async fn send_over(
+/// Sends a request over a connection of its own, and reads the response.
+///
+/// # Errors
+/// When the head is longer than 16 KiB, cut short or not HTTP/1, or the body is cut short or longer
+/// than `body_bytes_max`.
+pub async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    request: hyper::Request<Empty<Bytes>>,
+    request: hyper::Request<Full<Bytes>>,
     body_bytes_max: usize,
 ) -> io::Result<Response> {
     let connection = http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = connection.map_err(invalid_data)?;
-    // Ends with the runtime.
+    // Ends once the sender is dropped.
     tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await.map_err(invalid_data)?.into_parts();
-    let body = match head.status {
-        StatusCode::OK => Limited::new(body, body_bytes_max).collect().await.map_err(invalid_data)?.to_bytes(),
-        _ => Bytes::new(),
+    let body = match head.status.is_success() {
+        true => Limited::new(body, body_bytes_max).collect().await.map_err(invalid_data)?.to_bytes(),
+        false => Bytes::new(),
     };
     Ok(Response { status: head.status, headers: head.headers, body })
 }
@@ -151,7 +156,7 @@ pub struct Response {
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body of a 200; empty for any other status.
+    /// The body of a success; empty for any other status.
     pub body: Bytes,
 }
 
@@ -260,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_has_a_bound_and_only_that_of_a_200_counts() {
+    fn a_body_has_a_bound_and_only_that_of_a_success_counts() {
         assert_eq!(body_of("HTTP/1.1 200 OK\r\n\r\nhello", 5), Ok("hello".into()));
         assert_eq!(body_of("HTTP/1.1 200 OK\r\n\r\nhello", 4), Err(ErrorKind::InvalidData));
         assert_eq!(body_of("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", 9), Err(ErrorKind::InvalidData), "cut short");

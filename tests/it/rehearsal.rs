@@ -1,4 +1,4 @@
-//! Simulated phones: they come by the front door as every phone does, answer when they win, and go
+//! Simulated phones: they come by the listener as every phone does, answer when they win, and go
 //! with their event.
 
 use crate::event_steps::EVENT;

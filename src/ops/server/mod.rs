@@ -45,7 +45,7 @@ use crate::ops::admin_token::{AdminToken, AdminTokenError};
 use crate::ops::config::Config;
 use crate::ops::drand::DrandThread;
 use crate::ops::simulated_phones::SimulatedPhonesThread;
-use crate::ops::simulated_phones::front_door::FrontDoor;
+use crate::ops::simulated_phones::own_server::OwnServer;
 use crate::ops::supervisor::{SocketsError, notify};
 use crate::ops::{lan, limits};
 use crate::store::JournalError;
@@ -213,7 +213,7 @@ fn serve(
     certificates.as_mut().map(Certificates::start).transpose()?;
     #[cfg(feature = "edges")]
     let origin = config.nats.as_ref().map(|nats| OriginThread::start(nats, server)).transpose()?;
-    let simulated_phones = SimulatedPhonesThread::start(Arc::clone(&app), front_door(config, &main)?)?;
+    let simulated_phones = SimulatedPhonesThread::start(Arc::clone(&app), own_server(config, &main)?)?;
     app.ready.store(true, Relaxed);
     Ok(Server {
         app,
@@ -274,9 +274,9 @@ fn application(
 }
 
 /// The way of simulated phones to the server.
-fn front_door(config: &Config, main: &[SocketAddr]) -> io::Result<FrontDoor> {
+fn own_server(config: &Config, main: &[SocketAddr]) -> io::Result<OwnServer> {
     let address = main.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    FrontDoor::new(*address, config.app.http.domain.as_deref(), config.tls.is_some())
+    OwnServer::new(*address, config.app.http.domain.as_deref(), config.tls.is_some())
 }
 
 /// The address by which phones reach the server, found anew once it is a second old.

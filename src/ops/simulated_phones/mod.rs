@@ -5,12 +5,12 @@
 //! handlers as a phone in the room, and costs what one costs. The thread sleeps while no event
 //! wants any. It ends the phones of an event that is deleted, and all of them when it is stopped.
 
-pub mod front_door;
+pub mod own_server;
 mod phone;
 
 use crate::api::app::App;
 use crate::api::simulated_phones::PhoneGroup;
-use front_door::FrontDoor;
+use own_server::OwnServer;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -38,11 +38,11 @@ impl SimulatedPhonesThread {
     ///
     /// # Errors
     /// When the operating system gives no thread or no readiness queue.
-    pub fn start(app: Arc<App>, door: FrontDoor) -> io::Result<Self> {
+    pub fn start(app: Arc<App>, server: OwnServer) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, door) = (CancellationToken::new(), Arc::new(door));
+        let (stop, server) = (CancellationToken::new(), Arc::new(server));
         let stopped = stop.clone();
-        let serve = move || _ = runtime.block_on(stopped.run_until_cancelled(play_all(&app, &door)));
+        let serve = move || _ = runtime.block_on(stopped.run_until_cancelled(play_all(&app, &server)));
         let thread = std::thread::Builder::new().name("simulation".into()).spawn(serve)?;
         Ok(Self { stop, thread })
     }
@@ -57,7 +57,7 @@ impl SimulatedPhonesThread {
 }
 
 /// Starts and ends phones as their numbers change.
-async fn play_all(app: &Arc<App>, door: &Arc<FrontDoor>) {
+async fn play_all(app: &Arc<App>, server: &Arc<OwnServer>) {
     let mut played: Vec<Played> = Vec::new();
     loop {
         let groups = app.simulated_phones.all();
@@ -73,7 +73,7 @@ async fn play_all(app: &Arc<App>, door: &Arc<FrontDoor>) {
             let phones = &mut played[place].phones;
             phones.truncate(group.wanted() as usize);
             while phones.len() < group.wanted() as usize {
-                let task = phone::play(Arc::clone(app), Arc::clone(door), Arc::clone(&group));
+                let task = phone::play(Arc::clone(app), Arc::clone(server), Arc::clone(&group));
                 phones.push(AbortOnDropHandle::new(tokio::spawn(task)));
             }
         }

@@ -4,7 +4,7 @@
 //! One that the server refuses a number stays refused, as a person would, until there are to be
 //! fewer phones.
 
-use super::front_door::{FrontDoor, Socket};
+use super::own_server::{OwnServer, Socket};
 use crate::api::app::App;
 use crate::api::simulated_phones::PhoneGroup;
 use crate::base::chance;
@@ -84,12 +84,12 @@ enum Frame {
 }
 
 /// Plays one phone for as long as it is polled.
-pub async fn play(app: Arc<App>, door: Arc<FrontDoor>, group: Arc<PhoneGroup>) {
+pub async fn play(app: Arc<App>, server: Arc<OwnServer>, group: Arc<PhoneGroup>) {
     loop {
         let request_id = HEXLOWER.encode(&chance::bytes::<16>());
         let mut failures = 0;
         let ticket = loop {
-            match register(&app, &door, &group, &request_id).await {
+            match register(&app, &server, &group, &request_id).await {
                 Ok(ticket) => break ticket,
                 Err(Ended::Refused) => {
                     let _refused = Counted::new(&group, |group| &group.refused);
@@ -101,7 +101,7 @@ pub async fn play(app: Arc<App>, door: Arc<FrontDoor>, group: Arc<PhoneGroup>) {
         let _registered = Counted::new(&group, |group| &group.registered);
         failures = 0;
         loop {
-            match stay_connected(&door, &group, &ticket).await {
+            match stay_connected(&server, &group, &ticket).await {
                 Ended::Gone => break,
                 _ => pause(&mut failures).await,
             }
@@ -123,8 +123,8 @@ fn fraction() -> f64 {
 }
 
 /// Registers as the page does, with the code that the stage shows.
-async fn register(app: &App, door: &FrontDoor, group: &PhoneGroup, request_id: &str) -> Result<Ticket, Ended> {
-    let _arrival = door.arrivals.acquire().await.map_err(|_| Ended::Lost)?;
+async fn register(app: &App, server: &OwnServer, group: &PhoneGroup, request_id: &str) -> Result<Ticket, Ended> {
+    let _arrival = server.arrivals.acquire().await.map_err(|_| Ended::Lost)?;
     // Another event may have taken the name meanwhile, and a real one.
     if !group.is_present(&app.directory) {
         return Err(Ended::Lost);
@@ -136,7 +136,7 @@ async fn register(app: &App, door: &FrontDoor, group: &PhoneGroup, request_id: &
         EntryCode::Rotating => app.tokens.rotating_entry_code(session, wall_clock()),
     });
     let body = json!({"event_id": group.room.id.as_str(), "request_id": request_id, "consent": true, "entry_code": code});
-    let (status, answer) = door.post("/register", None, &body).await.map_err(|_| Ended::Lost)?;
+    let (status, answer) = server.post("/register", None, &body).await.map_err(|_| Ended::Lost)?;
     let data = &answer["data"];
     match (data["draw_number"].as_u64().and_then(|number| u32::try_from(number).ok()), data["session_token"].as_str()) {
         (Some(number), Some(token)) => Ok(Ticket { number, token: token.to_owned() }),
@@ -146,11 +146,11 @@ async fn register(app: &App, door: &FrontDoor, group: &PhoneGroup, request_id: &
 }
 
 /// Holds a socket until it ends.
-async fn stay_connected(door: &FrontDoor, group: &Arc<PhoneGroup>, ticket: &Ticket) -> Ended {
+async fn stay_connected(server: &OwnServer, group: &Arc<PhoneGroup>, ticket: &Ticket) -> Ended {
     let event = group.room.id.as_str();
     let opened = async {
-        let _arrival = door.arrivals.acquire().await.map_err(io::Error::other)?;
-        let mut socket = door.open_socket(event).await?;
+        let _arrival = server.arrivals.acquire().await.map_err(io::Error::other)?;
+        let mut socket = server.open_socket(event).await?;
         send(&mut socket, json!({"type": "identify", "session_token": ticket.token})).await?;
         Ok::<_, io::Error>(socket)
     };
@@ -176,7 +176,7 @@ async fn stay_connected(door: &FrontDoor, group: &Arc<PhoneGroup>, ticket: &Tick
             },
             () = sleep_until(answer_at) => {
                 let Some((draw, _)) = won.take() else { continue };
-                if answer(door, &mut socket, event, ticket, draw).await.is_err() {
+                if answer(server, &mut socket, event, ticket, draw).await.is_err() {
                     return Ended::Lost;
                 }
             }
@@ -209,7 +209,7 @@ fn react(text: &str, ticket: &Ticket) -> Reaction {
 }
 
 /// Says that the winner is here, and gives made-up details. The server may refuse these.
-async fn answer(door: &FrontDoor, socket: &mut Socket, event: &str, ticket: &Ticket, draw: u32) -> io::Result<()> {
+async fn answer(server: &OwnServer, socket: &mut Socket, event: &str, ticket: &Ticket, draw: u32) -> io::Result<()> {
     send(socket, json!({"type": "im_here", "draw_id": draw})).await?;
     if ticket.number.is_multiple_of(NO_DETAILS_EVERY) {
         return Ok(());
@@ -222,7 +222,7 @@ async fn answer(door: &FrontDoor, socket: &mut Socket, event: &str, ticket: &Tic
         "address": "리허설 Rehearsal",
         "consent": true,
     });
-    door.post("/winner-info", Some(&ticket.token), &details).await.map(drop)
+    server.post("/winner-info", Some(&ticket.token), &details).await.map(drop)
 }
 
 async fn send(socket: &mut Socket, message: serde_json::Value) -> io::Result<()> {

@@ -1,4 +1,4 @@
-// Rehearsal: simulated phones, which the server plays through its own front door, and the wipe,
+// Rehearsal: simulated phones, which the server plays over its own listener, and the wipe,
 // confirmed by one typed word.
 //
 // Only a rehearsal event offers this, so that no real draw has a simulated winner.

@@ -4,12 +4,12 @@
 //! Under TLS a phone handshakes as all do. It takes any certificate, since the one at the other end
 //! is this process; nothing else is ever asked here.
 
+use crate::base::http_client;
 use crate::tls;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use std::io;
@@ -45,14 +45,14 @@ pub type Connection = Either<TcpStream, TlsStream<TcpStream>>;
 pub type Socket = WebSocketStream<Connection>;
 
 /// The server's own listener.
-pub struct FrontDoor {
+pub struct OwnServer {
     address: SocketAddr,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     /// One permit per phone that arrives.
     pub arrivals: Semaphore,
 }
 
-impl FrontDoor {
+impl OwnServer {
     /// The listener at `address`; `domain` is the name in its certificate, under TLS.
     ///
     /// # Errors
@@ -83,33 +83,21 @@ impl FrontDoor {
         }
     }
 
-    /// Posts a body to a path of the API, and returns the status and the body of the answer.
+    /// Posts a body to a path of the API, and returns the status, and the body of a success.
     ///
     /// # Errors
     /// When no answer comes in time.
     pub async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> io::Result<(StatusCode, Value)> {
-        let exchange = async {
-            let (mut sender, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(io::Error::other)?;
-            let mut request = Request::post(format!("/api/luckydraw{path}"))
-                .header(HOST, self.authority())
-                .header(CONTENT_TYPE, "application/json");
-            if let Some(token) = token {
-                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let request = request.body(Full::<Bytes>::from(body.to_string())).map_err(io::Error::other)?;
-            let answer = async {
-                let (head, body) = sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
-                let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await.map_err(io::Error::other)?.to_bytes();
-                Ok((head.status, serde_json::from_slice(&body).unwrap_or_default()))
-            };
-            tokio::pin!(connection);
-            tokio::select! {
-                answer = answer => answer,
-                ended = &mut connection => Err(ended.err().map_or_else(|| io::ErrorKind::UnexpectedEof.into(), io::Error::other)),
-            }
-        };
-        timeout(ANSWER_MAX, exchange).await?
+        let mut request = Request::post(format!("/api/luckydraw{path}"))
+            .header(HOST, self.authority())
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::<Bytes>::from(body.to_string())).map_err(io::Error::other)?;
+        let exchange = async { http_client::exchange(self.connect().await?, request, ANSWER_BYTES_MAX).await };
+        let response = timeout(ANSWER_MAX, exchange).await??;
+        Ok((response.status, serde_json::from_slice(&response.body).unwrap_or_default()))
     }
 
     /// Opens a phone's socket.
