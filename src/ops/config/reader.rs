@@ -67,7 +67,10 @@ impl Reader {
 
     /// Notes a problem with a setting.
     pub fn refuse(&mut self, name: &str, message: impl Into<String>) {
-        self.problems.push(Problem { name: format!("{PREFIX}{name}"), message: message.into() });
+        let problem = Problem { name: format!("{PREFIX}{name}"), message: message.into() };
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// A number within the bounds of the table.
