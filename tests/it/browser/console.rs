@@ -285,14 +285,19 @@ async fn choose_file(page: &Page<'_>, selector: &str, name: &str, media_type: &s
     page.run(script, vec![json!(selector), json!(name), json!(media_type), json!(bytes)]).await;
 }
 
-#[tokio::test]
-async fn a_picture_of_any_kind_becomes_what_the_person_saw_and_can_be_removed() {
-    let server = TestServer::start().await;
+/// The console's list of prizes, with one prize on it.
+async fn open_list_of_one_prize<'b>(browser: &'b Browser, server: &TestServer) -> Page<'b> {
     server.open_event().await;
     server.add_prize("자전거").await;
-    let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
+    let host = open_console(browser, server, &format!("/lottery/admin?event={EVENT}")).await;
     host.open_tab("prizes").await;
+    host
+}
+
+#[tokio::test]
+async fn a_picture_of_any_kind_becomes_what_the_person_saw_and_can_be_removed() {
+    let (server, browser) = (TestServer::start().await, Browser::start().await);
+    let host = open_list_of_one_prize(&browser, &server).await;
     let stored = async || server.admin_get("prizes").await["prizes"][0]["prize_image"].clone();
     let edit = "#prizes li [aria-label^='수정']";
     for (name, media_type, bytes) in [
@@ -333,12 +338,8 @@ async fn a_picture_of_any_kind_becomes_what_the_person_saw_and_can_be_removed() 
 
 #[tokio::test]
 async fn a_photograph_of_12_megapixels_is_shrunk_before_it_is_sent_and_stays_a_jpeg() {
-    let server = TestServer::start().await;
-    server.open_event().await;
-    server.add_prize("자전거").await;
-    let browser = Browser::start().await;
-    let host = open_console(&browser, &server, &format!("/lottery/admin?event={EVENT}")).await;
-    host.open_tab("prizes").await;
+    let (server, browser) = (TestServer::start().await, Browser::start().await);
+    let host = open_list_of_one_prize(&browser, &server).await;
     host.click("#prizes li [aria-label^='수정']").await;
     host.until("document.querySelector('dialog [data-field=picture]') !== null").await;
     let script = "
