@@ -95,7 +95,7 @@ pub struct App {
     pub ready: AtomicBool,
     /// True while another origin publishes to the same edges. Written by the thread that serves
     /// edges; relaxed, as above.
-    pub has_rival: AtomicBool,
+    pub has_other_origin: AtomicBool,
     /// True if the last commit succeeded.
     pub durable: Arc<AtomicBool>,
     /// Judges what is old.

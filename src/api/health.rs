@@ -20,16 +20,16 @@ pub async fn live<A>(_request: RequestContext<A>) -> HttpResult {
 /// 503 with the reason.
 pub async fn ready(request: ApiRequest) -> HttpResult {
     let app = &request.app;
-    readiness(app.ready.load(Relaxed), app.durable.load(Relaxed), app.has_rival.load(Relaxed))
+    readiness(app.ready.load(Relaxed), app.durable.load(Relaxed), app.has_other_origin.load(Relaxed))
 }
 
-fn readiness(takes_work: bool, is_durable: bool, has_rival: bool) -> HttpResult {
-    let rival = "another origin publishes to the same edges: stop one of the two";
-    let not_ready = match (takes_work, is_durable, has_rival) {
+fn readiness(takes_work: bool, is_durable: bool, has_other_origin: bool) -> HttpResult {
+    let other_origin = "another origin publishes to the same edges: stop one of the two";
+    let not_ready = match (takes_work, is_durable, has_other_origin) {
         (true, true, false) => return Ok(json(StatusCode::OK, r#"{"status":"ready"}"#)),
         (false, ..) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED", "the server is starting or stopping"),
         (true, false, _) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "NOT_DURABLE", "the journal cannot be written"),
-        (true, true, true) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "TWO_ORIGINS", rival),
+        (true, true, true) => HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "TWO_ORIGINS", other_origin),
     };
     Err(HttpError { retry_after: Some(2), ..not_ready })
 }
@@ -51,13 +51,13 @@ mod tests {
     #[test]
     fn readiness_names_what_is_missing() {
         assert_eq!(readiness(true, true, false).unwrap().status(), StatusCode::OK);
-        for (takes_work, is_durable, has_rival, code) in [
+        for (takes_work, is_durable, has_other_origin, code) in [
             (false, true, false, "OVERLOADED"),
             (false, false, true, "OVERLOADED"),
             (true, false, true, "NOT_DURABLE"),
             (true, true, true, "TWO_ORIGINS"),
         ] {
-            let error = readiness(takes_work, is_durable, has_rival).unwrap_err();
+            let error = readiness(takes_work, is_durable, has_other_origin).unwrap_err();
             assert_eq!((error.status.as_u16(), error.code), (503, code));
             assert!(error.retry_after.is_some());
         }

@@ -397,7 +397,7 @@ mod tests {
             revoked_logins: RevokedLogins::open(data.revoked_logins()).unwrap(),
             images: Default::default(),
             ready: true.into(),
-            has_rival: false.into(),
+            has_other_origin: false.into(),
             edges: Default::default(),
             durable: Arc::new(true.into()),
             clock: Arc::default(),

@@ -6,11 +6,11 @@
 //! old one's sockets with 1012: their phones come back and are told the state.
 
 use crate::draw::EventId;
-use crate::edge::errands;
 use crate::edge::mirror::{Fit, Mirror};
 use crate::edge::nats::{self, Connection, NatsError};
+use crate::edge::peer_requests;
 use crate::edge::presence;
-use crate::edge::shared::{Ask, Errand, OriginState, Shared, Task};
+use crate::edge::shared::{Ask, OriginState, PeerRequest, Shared, Task};
 use crate::edge::update::{Position, Standing, Update, text};
 use crate::edge::{HEARTBEAT, NO_EVENT, NatsSettings, SILENCE_MAX, event_of, subject};
 use crate::live::CloseCode;
@@ -41,14 +41,14 @@ const HELD_BACK_MAX: usize = 64;
 /// Answers about missing frames that wait for the link, at most: one per event, and few wait.
 const SYNCED_MAX: usize = 64;
 
-/// Errands under way, at most. A phone whose errand finds no room is told to come back.
+/// Requests under way, at most. A phone whose request finds no room is told to come back.
 const UNDER_WAY_MAX: usize = 4096;
 
 /// An edge's connection that nobody reads yet.
 pub struct Link {
     runtime: Runtime,
     losses: watch::Receiver<u64>,
-    errands: mpsc::Receiver<Errand>,
+    peer_requests: mpsc::Receiver<PeerRequest>,
     /// The state that the edge's threads share.
     pub shared: Arc<Shared>,
 }
@@ -67,8 +67,8 @@ impl Link {
     pub fn open(settings: &NatsSettings) -> Result<Self, NatsError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NatsError::Thread)?;
         let Connection { client, name, losses } = runtime.block_on(nats::connect(settings))?;
-        let (shared, errands) = Shared::new(client, name);
-        Ok(Self { runtime, losses, errands, shared })
+        let (shared, peer_requests) = Shared::new(client, name);
+        Ok(Self { runtime, losses, peer_requests, shared })
     }
 
     /// Starts the thread, which hands what comes to these reactors.
@@ -76,10 +76,10 @@ impl Link {
     /// # Errors
     /// When the operating system gives no thread.
     pub fn start(self, reactors: Reactors) -> Result<LinkThread, NatsError> {
-        let Self { runtime, losses, errands, shared } = self;
+        let Self { runtime, losses, peer_requests, shared } = self;
         let stopping = CancellationToken::new();
         let follower = Follower::new(shared, reactors);
-        let follow = follower.follow(losses, errands, stopping.clone());
+        let follow = follower.follow(losses, peer_requests, stopping.clone());
         let thread = std::thread::Builder::new().name("link".into()).spawn(move || runtime.block_on(follow));
         Ok(LinkThread { stopping, thread: thread.map_err(NatsError::Thread)? })
     }
@@ -135,7 +135,7 @@ impl Follower {
     async fn follow(
         mut self,
         mut losses: watch::Receiver<u64>,
-        mut errands: mpsc::Receiver<Errand>,
+        mut peer_requests: mpsc::Receiver<PeerRequest>,
         stopping: CancellationToken,
     ) {
         let Some(mut answers) = self.answers.take() else { return };
@@ -151,7 +151,7 @@ impl Follower {
                 () = stopping.cancelled() => return,
                 Some(message) = frames.next() => self.receive(message),
                 Some((event, answer)) = answers.recv() => self.receive_missing(&event, answer),
-                Some(errand) = errands.recv() => self.begin(errand),
+                Some(request) = peer_requests.recv() => self.start_request(request),
                 Ok(()) = losses.changed() => self.request_all(),
                 _ = tick.tick() => self.look_for_silence(Instant::now()),
                 _ = clock.tick() => self.read_clock(),
@@ -167,7 +167,7 @@ impl Follower {
         let Some((event, update)) = event.zip(update) else {
             return tracing::warn!(subject = %message.subject, "what came is no update: another version?");
         };
-        self.hear(&update.address);
+        self.note_origin(&update.address);
         if update.standing == Standing::Gone {
             return self.remove(&event, update.at);
         }
@@ -175,12 +175,12 @@ impl Follower {
         match &mut followed.held_back {
             Some(waiting) if waiting.len() < HELD_BACK_MAX => waiting.push_back(update),
             Some(_) => {}
-            None => self.take(&event, update),
+            None => self.apply_or_request(&event, update),
         }
     }
 
     /// Applies an update that follows; asks for what is missing before any other.
-    fn take(&mut self, event: &EventId, update: Update) {
+    fn apply_or_request(&mut self, event: &EventId, update: Update) {
         let now = Instant::now();
         let Some(mirror) = self.events.get_mut(event).and_then(|followed| followed.mirror.as_mut()) else {
             return self.request_missing(event, Some(update));
@@ -212,17 +212,17 @@ impl Follower {
         }
         held_back.into_iter().flatten().for_each(|update| match self.events.get_mut(event) {
             Some(Followed { held_back: Some(waiting), .. }) => waiting.push_back(update),
-            _ => self.take(event, update),
+            _ => self.apply_or_request(event, update),
         });
     }
 
     /// Applies the origin's answer, or opens a new room where it does not follow.
     fn adopt(&mut self, event: &EventId, update: Update) {
-        self.hear(&update.address);
+        self.note_origin(&update.address);
         let now = Instant::now();
         let fit = self.events.get(event).and_then(|followed| followed.mirror.as_ref()).map(|mirror| mirror.fit(&update));
         match fit {
-            Some(Fit::Follows(_)) => return self.take(event, update),
+            Some(Fit::Follows(_)) => return self.apply_or_request(event, update),
             Some(Fit::Old) => return,
             // Frames before the closing are no longer held.
             Some(Fit::Gap) if update.standing == Standing::Closed => self.close_room(event, CloseCode::NoSuchEvent),
@@ -265,7 +265,7 @@ impl Follower {
     }
 
     /// Notes that the origin was heard.
-    fn hear(&mut self, address: &str) {
+    fn note_origin(&mut self, address: &str) {
         let now = Instant::now();
         let since = self.heard.filter(|(last, _)| now - *last < SILENCE_MAX).map_or(now, |(_, since)| since);
         self.heard = Some((now, since));
@@ -352,16 +352,16 @@ impl Follower {
         }
     }
 
-    /// Does a socket's errand in a task of its own.
-    fn begin(&self, errand: Errand) {
+    /// Runs a socket's request in a task of its own.
+    fn start_request(&self, request: PeerRequest) {
         let (shared, reactors) = (Arc::clone(&self.shared), self.reactors.clone());
         match Arc::clone(&self.under_way).try_acquire_owned() {
             Ok(permit) => drop(tokio::spawn(async move {
-                errands::run(&shared, &reactors, errand).await;
+                peer_requests::run(&shared, &reactors, request).await;
                 drop(permit);
             })),
             Err(_) => {
-                if let Task::Message { peer, .. } | Task::Identify { peer, .. } = errand.task {
+                if let Task::Message { peer, .. } | Task::Identify { peer, .. } = request.task {
                     reactors.act(peer, Action::Close(CloseCode::Overloaded));
                 }
             }

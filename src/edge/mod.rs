@@ -20,22 +20,22 @@
 //! | `ld.EVENT.frames` | origin | edges | numbered frames and the phones' `state_sync`; a heartbeat per second |
 //! | `ld.EVENT.sync` | edge | origin | a request for the frames after the last one that the edge has |
 //! | `ld.edge.NAME.presence` | edge | origin | its phones and last frames, per second ([`presence`]) |
-//! | `ld.origin` | origin | origins | one that hears another falls silent ([`rival`]) |
+//! | `ld.origin` | origin | origins | one that hears another falls silent ([`other_origin`]) |
 //! | `ld.EVENT.ask` | edge | origin | a phone's call or message, with the phone's credential |
 
 pub mod app;
 pub mod ask;
 pub mod clock;
-pub mod errands;
 pub mod link;
 pub mod messages;
 pub mod metrics;
 pub mod mirror;
 pub mod nats;
 pub mod origin;
+pub mod other_origin;
+pub mod peer_requests;
 pub mod presence;
 pub mod public_answers;
-pub mod rival;
 pub mod routes;
 pub mod shared;
 pub mod socket;

@@ -10,8 +10,8 @@ use crate::base::clock::wall_clock;
 use crate::draw::{EventId, Phase};
 use crate::edge::ask::Answerer;
 use crate::edge::nats::{self, Connection, NatsError};
+use crate::edge::other_origin::OtherOrigin;
 use crate::edge::presence::{self, Presence};
-use crate::edge::rival::Rival;
 use crate::edge::update::{Position, Standing, Update};
 use crate::edge::{HEARTBEAT, NO_EVENT, NatsSettings, PRESENCE, event_of, subject};
 use crate::http::HttpServer;
@@ -75,19 +75,26 @@ struct Origin {
     client: Client,
     losses: watch::Receiver<u64>,
     server: Arc<HttpServer<App>>,
-    outlets: Outlets,
+    publishers: EventPublishers,
     answerer: Rc<Answerer>,
-    rival: Rc<Rival>,
+    other_origin: Rc<OtherOrigin>,
 }
 
 /// The events that are published, by their names.
-type Outlets = Rc<RefCell<BTreeMap<EventId, (Rc<Outlet>, AbortHandle)>>>;
+type EventPublishers = Rc<RefCell<BTreeMap<EventId, (Rc<EventPublisher>, AbortHandle)>>>;
 
 impl Origin {
     fn new(connection: Connection, server: Arc<HttpServer<App>>) -> Self {
         let Connection { client, losses, .. } = connection;
         let answerer = Rc::new(Answerer::new(Arc::clone(&server), ASKS_MAX));
-        Self { client, losses, server, outlets: Rc::default(), answerer, rival: Rc::new(Rival::new(Instant::now())) }
+        Self {
+            client,
+            losses,
+            server,
+            publishers: Rc::default(),
+            answerer,
+            other_origin: Rc::new(OtherOrigin::new(Instant::now())),
+        }
     }
 
     async fn serve(mut self, stopping: CancellationToken) {
@@ -104,11 +111,11 @@ impl Origin {
                 Some(message) = asks.next() => self.answer(message),
                 Some(message) = syncs.next() => self.catch_up(message),
                 Ok(()) = self.losses.changed() => {
-                    self.rival.listen(Instant::now());
+                    self.other_origin.listen(Instant::now());
                     nats::check_payload(&self.client);
                 }
-                Some(message) = origins.next() => self.hear_origin(&message),
-                Some(message) = reports.next() => self.hear_edge(&message),
+                Some(message) = origins.next() => self.note_origin(&message),
+                Some(message) = reports.next() => self.note_edge(&message),
                 _ = heartbeat.tick() => {
                     self.announce_presence().await;
                     self.follow_directory().await;
@@ -124,16 +131,16 @@ impl Origin {
     }
 
     /// Falls silent at the first word of another origin.
-    fn hear_origin(&self, message: &Message) {
+    fn note_origin(&self, message: &Message) {
         let now = Instant::now();
-        self.rival.hear(&String::from_utf8_lossy(&message.payload), now);
-        if self.rival.is_there(now) && !self.server.app.has_rival.swap(true, Relaxed) {
+        self.other_origin.note(&String::from_utf8_lossy(&message.payload), now);
+        if self.other_origin.is_there(now) && !self.server.app.has_other_origin.swap(true, Relaxed) {
             tracing::error!("another origin publishes on this NATS: nothing is published until one of the two has stopped");
         }
     }
 
     /// Lists an edge by its report.
-    fn hear_edge(&self, message: &Message) {
+    fn note_edge(&self, message: &Message) {
         let app = &self.server.app;
         if let Some((edge, presence)) = presence::edge_of(&message.subject).zip(Presence::read(&message.payload)) {
             app.edges.report(edge, presence.compare(&app.directory, Instant::now()));
@@ -142,8 +149,8 @@ impl Origin {
 
     /// Tells other origins of this one, and speaks again once they are gone.
     async fn announce_presence(&self) {
-        queue(self.client.publish(PRESENCE, self.rival.own_id.clone().into())).await;
-        if !self.rival.is_there(Instant::now()) && self.server.app.has_rival.swap(false, Relaxed) {
+        queue(self.client.publish(PRESENCE, self.other_origin.own_id.clone().into())).await;
+        if !self.other_origin.is_there(Instant::now()) && self.server.app.has_other_origin.swap(false, Relaxed) {
             tracing::info!("the other origin is gone");
         }
     }
@@ -152,11 +159,11 @@ impl Origin {
     async fn follow_directory(&self) {
         let rooms = self.server.app.directory.all();
         let mut gone = Vec::new();
-        self.outlets.borrow_mut().retain(|_, (outlet, task)| {
-            let stays = rooms.iter().any(|room| Arc::ptr_eq(room, &outlet.room));
+        self.publishers.borrow_mut().retain(|_, (publisher, task)| {
+            let stays = rooms.iter().any(|room| Arc::ptr_eq(room, &publisher.room));
             if !stays {
                 task.abort();
-                gone.push(outlet.parting());
+                gone.push(publisher.gone());
             }
             stays
         });
@@ -164,11 +171,12 @@ impl Origin {
             send(&self.client, &id, &update).await;
         }
         for room in rooms {
-            let mut outlets = self.outlets.borrow_mut();
-            if !outlets.contains_key(&room.id) {
-                let outlet = Rc::new(Outlet::new(Arc::clone(&room), Arc::clone(&self.server), Rc::clone(&self.rival)));
-                let task = tokio::task::spawn_local(publish_always(self.client.clone(), Rc::clone(&outlet)));
-                outlets.insert(room.id.clone(), (outlet, task.abort_handle()));
+            let mut publishers = self.publishers.borrow_mut();
+            if !publishers.contains_key(&room.id) {
+                let publisher =
+                    Rc::new(EventPublisher::new(Arc::clone(&room), Arc::clone(&self.server), Rc::clone(&self.other_origin)));
+                let task = tokio::task::spawn_local(publish_always(self.client.clone(), Rc::clone(&publisher)));
+                publishers.insert(room.id.clone(), (publisher, task.abort_handle()));
             }
         }
     }
@@ -177,8 +185,8 @@ impl Origin {
     fn answer(&self, message: Message) {
         let Some(reply) = message.reply.clone() else { return };
         let (client, answerer) = (self.client.clone(), Rc::clone(&self.answerer));
-        let outlets = Rc::clone(&self.outlets);
-        let may_serve = self.rival.may_serve(Instant::now());
+        let publishers = Rc::clone(&self.publishers);
+        let may_serve = self.other_origin.may_serve(Instant::now());
         tokio::task::spawn_local(async move {
             if !may_serve {
                 let (headers, body) = answerer.busy().await;
@@ -186,11 +194,11 @@ impl Origin {
             }
             let (mut headers, body) = answerer.answer(&message).await;
             let event = event_of(&message.subject).filter(|event| *event != NO_EVENT);
-            let outlet = event.and_then(|event| outlets.borrow().get(event).map(|(outlet, _)| Rc::clone(outlet)));
-            if let Some(outlet) = outlet {
+            let publisher = event.and_then(|event| publishers.borrow().get(event).map(|(publisher, _)| Rc::clone(publisher)));
+            if let Some(publisher) = publisher {
                 // The answer may rest on frames that the watch has not told of yet.
-                outlet.publish_new(&client, Cause::News).await;
-                outlet.sent.borrow().at.write(&mut headers);
+                publisher.publish_new(&client, Cause::News).await;
+                publisher.sent.borrow().at.write(&mut headers);
             }
             respond(&client, reply, headers, body).await;
         });
@@ -199,7 +207,7 @@ impl Origin {
     /// Answers with the frames after those that the edge has, and the state; or with all that is
     /// held.
     fn catch_up(&self, message: Message) {
-        let Some(reply) = message.reply.clone().filter(|_| self.rival.may_serve(Instant::now())) else { return };
+        let Some(reply) = message.reply.clone().filter(|_| self.other_origin.may_serve(Instant::now())) else { return };
         let room = event_of(&message.subject).and_then(|event| self.server.app.directory.find(event));
         let at = message.headers.as_ref().and_then(Position::read);
         let update = room.map(|room| update_since(&room, &self.server.app, at));
@@ -226,10 +234,10 @@ enum Cause {
 }
 
 /// An event on its way to edges.
-struct Outlet {
+struct EventPublisher {
     room: Arc<Room>,
     server: Arc<HttpServer<App>>,
-    rival: Rc<Rival>,
+    other_origin: Rc<OtherOrigin>,
     sent: RefCell<Sent>,
 }
 
@@ -239,15 +247,15 @@ struct Sent {
     sync: Bytes,
 }
 
-impl Outlet {
-    fn new(room: Arc<Room>, server: Arc<HttpServer<App>>, rival: Rc<Rival>) -> Self {
+impl EventPublisher {
+    fn new(room: Arc<Room>, server: Arc<HttpServer<App>>, other_origin: Rc<OtherOrigin>) -> Self {
         let snapshot = room.snapshot();
         let at = Position { epoch: snapshot.event.epoch, seq: snapshot.ring.last_seq() };
-        Self { room, server, rival, sent: RefCell::new(Sent { at, sync: Bytes::new() }) }
+        Self { room, server, other_origin, sent: RefCell::new(Sent { at, sync: Bytes::new() }) }
     }
 
     /// The last update of an event that is gone.
-    fn parting(&self) -> (EventId, Update) {
+    fn gone(&self) -> (EventId, Update) {
         let update = Update {
             frames: Vec::new(),
             sync: None,
@@ -262,7 +270,7 @@ impl Outlet {
     async fn publish_new(&self, client: &Client, cause: Cause) {
         // A message that is queued while there is no connection is perhaps never sent.
         if client.connection_state() == State::Connected
-            && self.rival.may_serve(Instant::now())
+            && self.other_origin.may_serve(Instant::now())
             && let Some(update) = self.next(cause)
             && !send(client, &self.room.id, &update).await
         {
@@ -308,20 +316,20 @@ fn update_since(room: &Room, app: &App, at: Option<Position>) -> Update {
 }
 
 /// Publishes an event for as long as the task lives: at each new frame, and once per second.
-async fn publish_always(client: Client, outlet: Rc<Outlet>) {
-    let mut seq = outlet.room.watch_seq();
+async fn publish_always(client: Client, publisher: Rc<EventPublisher>) {
+    let mut seq = publisher.room.watch_seq();
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     loop {
         // Both arms are cancel safe.
         let cause = tokio::select! {
             changed = seq.changed() => match changed {
                 Ok(()) => Cause::News,
-                // The outlet holds the room, and the room the sender.
+                // The publisher holds the room, and the room the sender.
                 Err(_) => return,
             },
             _ = heartbeat.tick() => Cause::Heartbeat,
         };
-        outlet.publish_new(&client, cause).await;
+        publisher.publish_new(&client, cause).await;
     }
 }
 

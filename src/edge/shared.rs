@@ -31,7 +31,7 @@ const IDENTIFY: &[u8] = br#"{"type":"identify"}"#;
 const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 
 /// Messages of sockets that wait for the link, at most.
-pub const ERRANDS_MAX: usize = 8192;
+pub const PEER_REQUESTS_MAX: usize = 8192;
 
 /// Seconds after which a phone that was answered 503 tries again, at most.
 const RETRY_AFTER_MAX_S: u32 = 4;
@@ -51,7 +51,7 @@ pub struct Shared {
     /// The last frame of each event that the reactors have been handed. Written by the link.
     pub handed_out: watch::Sender<HashMap<EventId, (Position, u32)>>,
     /// Messages of sockets on their way to the link.
-    pub errands: mpsc::Sender<Errand>,
+    pub peer_requests: mpsc::Sender<PeerRequest>,
     /// Phones that have proved their number here.
     phones: Mutex<HashMap<EventId, HashMap<Number, ProvedPhone>>>,
 }
@@ -85,7 +85,7 @@ pub struct OwnPart {
 }
 
 /// A socket's message that the origin has to answer.
-pub struct Errand {
+pub struct PeerRequest {
     /// The event of the socket.
     pub event: EventId,
     /// The phone's token, where it has proved or presents one.
@@ -94,7 +94,7 @@ pub struct Errand {
     pub task: Task,
 }
 
-/// The task of an errand.
+/// The task of a request.
 #[expect(missing_docs, reason = "the variants say what their fields are")]
 pub enum Task {
     /// Send the message to the origin, and its answer to the peer.
@@ -150,9 +150,9 @@ pub struct Proof {
 }
 
 impl Shared {
-    /// Shared state of an edge that knows nothing yet, and the errands that its sockets will post.
-    pub fn new(client: Client, name: String) -> (Arc<Self>, mpsc::Receiver<Errand>) {
-        let (errands, posted) = mpsc::channel(ERRANDS_MAX);
+    /// Shared state of an edge that knows nothing yet, and the requests that its sockets will post.
+    pub fn new(client: Client, name: String) -> (Arc<Self>, mpsc::Receiver<PeerRequest>) {
+        let (peer_requests, posted) = mpsc::channel(PEER_REQUESTS_MAX);
         let shared = Self {
             directory: Arc::default(),
             client,
@@ -160,7 +160,7 @@ impl Shared {
             origin: watch::Sender::default(),
             clock: OriginClock::default(),
             handed_out: watch::Sender::default(),
-            errands,
+            peer_requests,
             phones: Mutex::default(),
         };
         (Arc::new(shared), posted)

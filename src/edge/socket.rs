@@ -1,7 +1,7 @@
 //! Sockets of phones on an edge.
 //!
 //! A phone is greeted from the mirror's snapshot and gets its frames from this edge's reactors. Its
-//! token is verified at the origin, in an errand of the link: a reactor never waits. Stages and
+//! token is verified at the origin, in a request of the link: a reactor never waits. Stages and
 //! consoles have nothing here, and are refused as a socket with a wrong token is.
 
 use crate::api::long_poll::{Answer, parse_since};
@@ -9,7 +9,7 @@ use crate::api::socket::wanted_role;
 use crate::api::turn_meter::TurnMeters;
 use crate::draw::{DrawId, EventId, Number};
 use crate::edge::app::Edge;
-use crate::edge::shared::{AskError, Errand, OwnPart, Shared, Task};
+use crate::edge::shared::{AskError, OwnPart, PeerRequest, Shared, Task};
 use crate::http::request::RequestContext;
 use crate::http::response::HttpResult;
 use crate::http::upgrade;
@@ -88,8 +88,8 @@ impl EdgeMessages {
         Self { shared }
     }
 
-    fn post(&self, errand: Errand) -> Action {
-        match self.shared.errands.try_send(errand) {
+    fn post(&self, request: PeerRequest) -> Action {
+        match self.shared.peer_requests.try_send(request) {
             Ok(()) => Action::Nothing,
             Err(_) => Action::Reply(reply::error("OVERLOADED", "the server is busy")),
         }
@@ -100,7 +100,7 @@ impl EdgeMessages {
         let (event, session) = (speaker.room.id.clone(), speaker.snapshot.event.session);
         let token = speaker.number.and_then(|number| self.shared.token_of(&event, session, number));
         let message = Bytes::copy_from_slice(message);
-        self.post(Errand { event, token, task: Task::Message { peer: speaker.id, message } })
+        self.post(PeerRequest { event, token, task: Task::Message { peer: speaker.id, message } })
     }
 
     /// Passes the report of a sampled phone on. Nothing answers, since nothing depends on it.
@@ -111,7 +111,7 @@ impl EdgeMessages {
         let token = speaker.number.filter(sampled).and_then(|number| self.shared.token_of(event, session, number));
         if token.is_some() {
             let task = Task::Report { message: Bytes::copy_from_slice(message) };
-            self.post(Errand { event: event.clone(), token, task });
+            self.post(PeerRequest { event: event.clone(), token, task });
         }
         Action::Nothing
     }
@@ -126,7 +126,7 @@ impl MessageHandler for EdgeMessages {
             // A draw was announced since: the phone gets its own part anew.
             let token = self.shared.token_of(&event.id, event.session, number);
             // With a full queue it keeps the older one until it connects again.
-            let _ = self.post(Errand { event: event.id.clone(), token, task: Task::Refresh { number } });
+            let _ = self.post(PeerRequest { event: event.id.clone(), token, task: Task::Refresh { number } });
         }
         with_own_part(public, &own)
     }
@@ -141,7 +141,7 @@ impl MessageHandler for EdgeMessages {
                 let epoch = identify.epoch.as_deref().and_then(request::epoch);
                 let since = identify.since.zip(epoch).map(|(seq, epoch)| ResumePoint { epoch, seq });
                 let task = Task::Identify { peer: speaker.id, since };
-                self.post(Errand { event: speaker.room.id.clone(), token: Some(token.into()), task })
+                self.post(PeerRequest { event: speaker.room.id.clone(), token: Some(token.into()), task })
             }
             Ok(Message::ImHere(_) | Message::SubmitWinnerInfo(..)) => self.pass_on(speaker, message),
             Ok(Message::Turned(turned)) => self.report_turn(speaker, DrawId(turned.draw_id), message),

@@ -260,7 +260,7 @@ fn application(
         revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
-        has_rival: AtomicBool::new(false),
+        has_other_origin: AtomicBool::new(false),
         edges: Default::default(),
         durable: core.durable,
         clock: core.clock,

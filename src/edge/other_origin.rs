@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 const LISTEN: Duration = Duration::from_millis(1500);
 
 /// This origin, and the other that it hears. It lives on one thread.
-pub struct Rival {
+pub struct OtherOrigin {
     /// The name of this process, which its messages carry.
     pub own_id: String,
     heard_at: Cell<Option<Instant>>,
     connected_at: Cell<Instant>,
 }
 
-impl Rival {
+impl OtherOrigin {
     /// Begins to listen.
     pub fn new(now: Instant) -> Self {
         Self { own_id: chance::hex(16), heard_at: Cell::new(None), connected_at: Cell::new(now) }
@@ -34,7 +34,7 @@ impl Rival {
     }
 
     /// Notes an origin of that name.
-    pub fn hear(&self, id: &str, now: Instant) {
+    pub fn note(&self, id: &str, now: Instant) {
         if id != self.own_id {
             self.heard_at.set(Some(now));
         }
@@ -58,15 +58,15 @@ mod tests {
     #[test]
     fn an_origin_listens_first_and_serves_while_no_other_is_heard() {
         let start = Instant::now();
-        let rival = Rival::new(start);
-        assert!(!rival.may_serve(start), "another one may be there");
+        let other_origin = OtherOrigin::new(start);
+        assert!(!other_origin.may_serve(start), "another one may be there");
         let now = start + LISTEN;
-        rival.hear(&rival.own_id, now);
-        assert!(rival.may_serve(now) && !rival.is_there(now), "itself is no other");
-        rival.hear("another", now);
-        assert!(rival.is_there(now) && !rival.may_serve(now + SILENCE_MAX - Duration::from_millis(1)));
-        assert!(rival.may_serve(now + SILENCE_MAX));
-        rival.listen(now + SILENCE_MAX);
-        assert!(!rival.may_serve(now + SILENCE_MAX), "it was away");
+        other_origin.note(&other_origin.own_id, now);
+        assert!(other_origin.may_serve(now) && !other_origin.is_there(now), "itself is no other");
+        other_origin.note("another", now);
+        assert!(other_origin.is_there(now) && !other_origin.may_serve(now + SILENCE_MAX - Duration::from_millis(1)));
+        assert!(other_origin.may_serve(now + SILENCE_MAX));
+        other_origin.listen(now + SILENCE_MAX);
+        assert!(!other_origin.may_serve(now + SILENCE_MAX), "it was away");
     }
 }

@@ -1,11 +1,11 @@
-//! Errands of an edge's sockets: what a phone asked on its socket and the origin has to answer.
+//! Requests of an edge's sockets: what a phone asked on its socket and the origin has to answer.
 //!
-//! An errand runs as a task on the link's thread, which also hands frames out: between its last
+//! A request runs as a task on the link's thread, which also hands frames out: between its last
 //! look at a room and its action on a peer no frame can come.
 
 use crate::draw::{EventId, Number};
 use crate::edge::HEARTBEAT;
-use crate::edge::shared::{AskError, Errand, Proof, Shared, Task};
+use crate::edge::shared::{AskError, PeerRequest, Proof, Shared, Task};
 use crate::live::CloseCode;
 use crate::live::message_handler::Action;
 use crate::live::reactor::Reactors;
@@ -17,9 +17,9 @@ use std::time::Duration;
 /// Time that a phone's proof waits for an origin that is away, before the phone is sent away.
 const PROOF_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Does an errand, and tells the socket.
-pub async fn run(shared: &Shared, reactors: &Reactors, errand: Errand) {
-    let Errand { event, token, task } = errand;
+/// Runs a request, and tells the socket.
+pub async fn run(shared: &Shared, reactors: &Reactors, request: PeerRequest) {
+    let PeerRequest { event, token, task } = request;
     match task {
         Task::Message { peer, message } => {
             let answered = shared.ask_message(&event, token.as_ref(), message).await;
