@@ -34,7 +34,7 @@ pub fn check_heartbeat(now: Tick, heard_at: Tick, awaits_pong: bool, silence: Du
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::jitter::Jitter;
+    use crate::base::jitter::Jitter;
 
     /// Simulates a peer's connection at one scan per second, the first `phase_ms` after it joined.
     /// The peer sends a byte at each second of `sends`, and answers a ping `pong_ms` later, if at

@@ -10,10 +10,10 @@
 //! It runs after the turn's readiness events, so that no event of a former tenant reaches a new
 //! peer. No other code may free a slot.
 
+use crate::base::jitter::Jitter;
 use crate::base::threads::EndProcessOnPanic;
 use crate::live::heartbeat::{Heartbeat, check_heartbeat};
 use crate::live::inbound;
-use crate::live::jitter::Jitter;
 use crate::live::limits::Limits;
 use crate::live::message_handler::MessageHandler;
 use crate::live::peer::{Peer, PeerState, SendError};

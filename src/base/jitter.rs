@@ -1,4 +1,4 @@
-//! Random waits, so that thousands of peers are not pinged, or closed, at the same moment.
+//! Random waits, so that thousands of connections are not pinged, or closed, at the same moment.
 //!
 //! Nothing secret depends on them: a stranger who predicts a ping has won nothing. So a small
 //! generator suffices (splitmix64, Steele et al. 2014), without a call to the operating system. It
@@ -7,12 +7,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// One reactor's source of random waits.
+/// A thread's source of random waits.
 #[derive(Debug)]
 pub struct Jitter(u64);
 
 impl Jitter {
-    /// A generator seeded differently per run and per reactor.
+    /// A generator seeded differently per run and per thread.
     pub fn new() -> Self {
         Self(RandomState::new().hash_one("jitter"))
     }
