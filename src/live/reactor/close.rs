@@ -5,13 +5,13 @@
 //! and closes the socket. A closed peer leaves its room at once; its socket lives on until its
 //! close frame is sent and its own side is closed, or until a deadline.
 
+use crate::base::clock::monotonic_ms;
 use crate::live::connection_counts::EvictionReason;
 use crate::live::outbox::FrameKind;
 use crate::live::peer::{Membership, PeerState, SendError, SendOutcome, close_frame};
 use crate::live::reactor::event_loop::EventLoop;
 use crate::live::{CloseCode, PeerId};
 use bytes::Bytes;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An empty ping (RFC 6455 section 5.5.2).
 const PING: &[u8] = &[0x89, 0];
@@ -148,7 +148,7 @@ impl EventLoop {
             subscribers.room.token_sockets.remove(number, id);
         }
         let moved = match peer.state {
-            PeerState::Admitted(role) => subscribers.remove_admitted(role, membership.index(), unix_ms()),
+            PeerState::Admitted(role) => subscribers.remove_admitted(role, membership.index(), monotonic_ms()),
             PeerState::PendingAuth(_) => subscribers.remove_pending(membership.index()).1,
             PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => {
                 unreachable!("only these two are members of a room")
@@ -184,11 +184,6 @@ impl EventLoop {
     }
 }
 
-/// The wall clock, which the sequencer compares with its own.
-pub fn unix_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,11 +199,11 @@ mod tests {
     fn a_close_frame_is_answered_and_the_peer_leaves_the_counts() {
         let test = TestRoom::open(patient_limits(), 1);
         let mut display = test.greeted(test.admitted(Role::Display));
-        assert!(test.room.connections.has_display(unix_ms(), 0));
+        assert!(test.room.connections.has_display(monotonic_ms(), 0));
         display.send(Message::Close(None));
         assert_eq!(display.until_closed(), (vec![], 0));
         eventually("it has left the counts", || test.room.connections.total() == 0);
-        assert!(test.room.connections.has_display(unix_ms(), 600_000), "but a display was there recently");
+        assert!(test.room.connections.has_display(monotonic_ms(), 600_000), "but a display was there recently");
     }
 
     #[test]

@@ -6,10 +6,10 @@
 //! that makes one thread panic put everybody out, each time it is sent. Closing the one peer at
 //! fault would go on with tables that nobody has checked.
 
+use crate::base::clock::monotonic_ms;
 use crate::live::CloseCode;
 use crate::live::inbound;
 use crate::live::peer::close_frame;
-use crate::live::reactor::close::unix_ms;
 use crate::live::reactor::event_loop::EventLoop;
 use slab::Slab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +20,7 @@ impl EventLoop {
     pub fn start_over(&mut self) {
         tracing::error!(thread = self.index, sockets = self.peers.len(), "a socket thread panicked: its sockets reconnect");
         for subscribers in std::mem::take(&mut self.subscribers).drain() {
-            subscribers.take_back_counts(self.index, unix_ms());
+            subscribers.take_back_counts(self.index, monotonic_ms());
         }
         let last = close_frame(Some(CloseCode::Restarting as u16));
         for mut peer in std::mem::replace(&mut self.peers, Slab::new()).drain() {
