@@ -65,8 +65,8 @@ pub struct EventLoop {
     pub closing: usize,
     /// Bytes of unfinished frames and records that all peers own.
     pub unfinished_bytes: usize,
-    /// Bytes of greetings that wait in all outboxes.
-    pub greeting_bytes: usize,
+    /// Bytes of greetings and replies that wait in all outboxes.
+    pub own_bytes: usize,
     /// The time at which the reactor ends at the latest, once it stops.
     pub stop_at: Option<Tick>,
     scanned_at: Tick,
@@ -112,7 +112,7 @@ impl EventLoop {
             joined: 0,
             closing: 0,
             unfinished_bytes: 0,
-            greeting_bytes: 0,
+            own_bytes: 0,
             stop_at: None,
             scanned_at: now,
         }

@@ -26,7 +26,7 @@ impl EventLoop {
         for mut peer in std::mem::replace(&mut self.peers, Slab::new()).drain() {
             // Its session may be half changed and panic again; then it is closed without a code.
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                if !peer.is_leaving() && peer.send_own(&last, self.now, &self.limits).is_ok() {
+                if !peer.is_leaving() && peer.send_control(&last, self.now, &self.limits).is_ok() {
                     peer.shut_down_writes();
                 }
             }));
@@ -34,7 +34,7 @@ impl EventLoop {
         self.permits = None;
         self.buffer = inbound::buffer(self.limits.message_bytes_max);
         (self.verdicts, self.removed) = (Vec::new(), Vec::new());
-        (self.closing, self.unfinished_bytes, self.greeting_bytes) = (0, 0, 0);
+        (self.closing, self.unfinished_bytes, self.own_bytes) = (0, 0, 0);
     }
 }
 
