@@ -103,7 +103,8 @@ impl ImageCache {
     /// Reads a file once a permit is free.
     async fn read(&self, path: PathBuf) -> Result<Option<Bytes>, HttpError> {
         let permit = within(ANSWER_TIME_MAX, Arc::clone(&self.read_permits).acquire_owned()).await?;
-        // The thread may outlive this wait on a disk that hangs, and holds its permit until it ends.
+        // The thread may outlive this wait on a disk that hangs, and holds its permit until it
+        // ends.
         let read = move || {
             let _permit = permit;
             std::fs::read(path).ok()

@@ -16,6 +16,7 @@ use crate::draw::Event;
 use crate::store::copies;
 use crate::store::keys::Keys;
 use crate::store::reader::JournalReader;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -81,9 +82,9 @@ impl UnusedImages {
         let copies = copies::before_deletions(&folder).map_err(at(&folder))?;
         self.copied.retain(|known, _| copies.iter().any(|(_, path)| path == known));
         for (_, path) in copies {
-            if !self.copied.contains_key(&path) {
-                let events = JournalReader::open(&path, &Keys::read(data)?)?.verify()?;
-                self.copied.insert(path, events.iter().flat_map(images_of).collect());
+            if let Entry::Vacant(new) = self.copied.entry(path) {
+                let events = JournalReader::open(new.key(), &Keys::read(data)?)?.verify()?;
+                new.insert(events.iter().flat_map(images_of).collect());
             }
         }
         Ok(())

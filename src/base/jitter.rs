@@ -11,12 +11,14 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Jitter(u64);
 
-impl Jitter {
+impl Default for Jitter {
     /// A generator seeded differently per run and per thread.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self(RandomState::new().hash_one("jitter"))
     }
+}
 
+impl Jitter {
     /// A wait of at least `shortest` and at most `longest`, in whole milliseconds.
     pub fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
         let millis = longest.saturating_sub(shortest).as_millis() as u64;
@@ -38,7 +40,7 @@ mod tests {
 
     #[test]
     fn waits_fill_their_range_and_stay_in_it() {
-        let mut jitter = Jitter::new();
+        let mut jitter = Jitter::default();
         let (shortest, longest) = (Duration::from_millis(20), Duration::from_millis(27));
         let mut seen = [0; 8];
         for _ in 0..10_000 {

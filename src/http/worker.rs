@@ -113,7 +113,7 @@ async fn serve_all<A>(server: Arc<HttpServer<A>>, mut queue: mpsc::Receiver<Acce
     let connections = TaskTracker::new();
     // One TLS handshake begins at a time.
     let turns = Rc::new(Semaphore::new(1));
-    let mut jitter = Jitter::new();
+    let mut jitter = Jitter::default();
     let mut start = |accepted| {
         let head_time = jitter.between(HEAD_TIME_MIN, HEAD_TIME_MAX);
         drop(connections.spawn_local(serve(Arc::clone(&server), Rc::clone(&turns), head_time, accepted)));

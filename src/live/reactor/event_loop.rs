@@ -103,7 +103,7 @@ impl EventLoop {
             handler,
             clock,
             now,
-            jitter: Jitter::new(),
+            jitter: Jitter::default(),
             peers: Slab::new(),
             permits: None,
             subscribers: Slab::new(),
