@@ -90,7 +90,7 @@ impl FullRoom {
             socket.set_nodelay(true).expect("it is open");
             socket.set_nonblocking(true).expect("it is open");
             let admission =
-                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since: None };
+                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, credential: None, since: None };
             reactors.join(Join::new(socket, admission));
             // The inbox is bounded: a thousand joins at once would be rejected.
             wait_until(|| room.connections.total() + 500 > joined);

@@ -108,7 +108,7 @@ impl FullRoom {
             socket.set_nodelay(true).unwrap();
             socket.set_nonblocking(true).unwrap();
             let admission =
-                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since: None };
+                Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, credential: None, since: None };
             reactors.join(Join::new(socket, admission));
             phone.read_exact(&mut [0; SYNC.len() + 2]).unwrap();
             phones.push(phone);

@@ -85,7 +85,7 @@ pub struct App {
     /// The edges that serve phones of this server.
     pub edges: Edges,
     /// Logins that were ended by a log-out.
-    pub revoked_logins: RevokedLogins,
+    pub revoked_logins: Arc<RevokedLogins>,
     /// QR codes that were requested last.
     pub qr_codes: QrCodes,
     /// Images that were requested last.

@@ -207,7 +207,7 @@ impl ApiRequest {
     }
 
     /// The login that the request carries, if it is still valid.
-    fn login(&self) -> Option<Login> {
+    pub fn login(&self) -> Option<Login> {
         self.app.verify_login(self.cookie(LOGIN_COOKIE)?)
     }
 }
@@ -222,8 +222,12 @@ impl App {
 
     /// The login behind a text, if it is still valid.
     fn verify_login(&self, text: &str) -> Option<Login> {
-        let login = self.tokens.verify_login(&self.admin_token_hash(), text, self.clock.now())?;
-        (!self.revoked_logins.contains(login)).then_some(login)
+        self.find_login(text).filter(|found| self.revoked_logins.is_valid(*found, self.clock.now()))
+    }
+
+    /// The login behind a text, until its time ends, also after a log-out.
+    fn find_login(&self, text: &str) -> Option<Login> {
+        self.tokens.verify_login(&self.admin_token_hash(), text, self.clock.now())
     }
 
     fn admin_token_hash(&self) -> [u8; 32] {
@@ -275,7 +279,8 @@ pub async fn login(mut request: ApiRequest) -> HttpResult {
 /// `POST /admin/logout`: ends the login, so that a copy of its cookie opens nothing either, and
 /// makes the browser forget it.
 pub async fn logout(request: ApiRequest) -> HttpResult {
-    if let Some(held) = request.login() {
+    // One that ended before too: it may not have reached the disk.
+    if let Some(held) = request.cookie(LOGIN_COOKIE).and_then(|cookie| request.app.find_login(cookie)) {
         end_login(&request.app, held).await?;
     }
     with_login_cookie(success("{}", "logged out")?, "", 0)

@@ -91,6 +91,8 @@ async fn poll_as_operator(request: &ApiRequest, room: &Room, role: Role, since: 
         tokio::time::sleep(OPERATOR_STEP).await;
         waited += OPERATOR_STEP;
     }
+    // The credential may have ended meanwhile.
+    request.require_role(room, role).await?;
     let snapshot = room.snapshot();
     let sync = state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, None);
     success(&body(&snapshot, since, Answer::Operator(sync), wall_clock()), "the state")

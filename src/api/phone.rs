@@ -374,9 +374,11 @@ mod tests {
         let (settings, admin_token, directory) = (sample_settings(), Secret::parse(&"a".repeat(32)).unwrap(), Arc::default());
         let tokens = Tokens::new(&Keys::open(&data).unwrap());
         let handler = || -> Box<dyn MessageHandler> {
+        let revoked_logins = Arc::new(RevokedLogins::open(data.revoked_logins()).unwrap());
             let (settings, admin_token, tokens) = (settings.clone(), admin_token.clone(), tokens.clone());
-            let (stages, turns) = (Arc::default(), Arc::default());
-            Box::new(SocketMessages::new(settings, admin_token, tokens, Arc::clone(&directory), inbox.clone(), stages, turns))
+            let (revoked_logins, clock) = (Arc::clone(&revoked_logins), Arc::default());
+            let (directory, inbox, (stages, turns)) = (Arc::clone(&directory), inbox.clone(), Default::default());
+            Box::new(SocketMessages { settings, admin_token, tokens, revoked_logins, clock, directory, inbox, stages, turns })
         };
         let reactors = Reactors::start(0, handler).unwrap();
         let app = App {
@@ -393,7 +395,7 @@ mod tests {
             tokens,
             rate_limiter: Default::default(),
             registrations: Default::default(),
-            revoked_logins: RevokedLogins::open(data.revoked_logins()).unwrap(),
+            revoked_logins,
             images: Default::default(),
             ready: true.into(),
             has_other_origin: false.into(),

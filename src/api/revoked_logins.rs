@@ -23,8 +23,8 @@ pub struct RevokedLogins {
     path: PathBuf,
     /// Ids, and the times at which the logins expire.
     revoked: ArcSwap<BTreeMap<[u8; 16], Timestamp>>,
-    /// Held while the file is written.
-    writing: Mutex<()>,
+    /// True while the file holds what memory holds. Locked while the file is written.
+    is_stored: Mutex<bool>,
 }
 
 impl RevokedLogins {
@@ -39,24 +39,26 @@ impl RevokedLogins {
         };
         let revoked = text.lines().map(parse_line).collect::<Option<_>>();
         let revoked = revoked.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "the list of revoked logins is damaged"))?;
-        Ok(Self { path, revoked: ArcSwap::from_pointee(revoked), writing: Mutex::default() })
+        Ok(Self { path, revoked: ArcSwap::from_pointee(revoked), is_stored: Mutex::new(true) })
     }
 
-    /// Returns whether a log-out ended this login.
-    pub fn contains(&self, login: Login) -> bool {
-        self.revoked.load().contains_key(&login.id)
+    /// Returns whether a login counts at `now`: neither its time nor a log-out has ended it.
+    pub fn is_valid(&self, login: Login, now: Timestamp) -> bool {
+        now < login.expires_at && !self.revoked.load().contains_key(&login.id)
     }
 
     /// Ends a login, and forgets those that have expired at `now`. Returns whether it counted until
     /// then: of two calls at once, one gets true. Blocks for the disk. The login counts no more
-    /// even where the file cannot be written; a restart would then bring it back.
+    /// even where the file cannot be written. A restart would then bring it back, so every call
+    /// fails until the file is written.
     ///
     /// # Errors
     /// The disk's error, or a full list.
     pub fn revoke(&self, login: Login, now: Timestamp) -> io::Result<bool> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_stored = self.is_stored.lock().unwrap_or_else(PoisonError::into_inner);
         let mut revoked = BTreeMap::clone(&self.revoked.load());
-        if revoked.contains_key(&login.id) {
+        let counted = !revoked.contains_key(&login.id);
+        if !counted && *is_stored {
             return Ok(false);
         }
         revoked.retain(|_, expires_at| now < *expires_at);
@@ -66,7 +68,10 @@ impl RevokedLogins {
         revoked.insert(login.id, login.expires_at);
         let lines: String = revoked.iter().map(|(id, at)| format!("{} {}\n", HEXLOWER.encode(id), at.0)).collect();
         self.revoked.store(revoked.into());
-        durable_file::write(&self.path, lines.as_bytes()).map(|()| true)
+        *is_stored = false;
+        durable_file::write(&self.path, lines.as_bytes())?;
+        *is_stored = true;
+        Ok(counted)
     }
 }
 
@@ -92,10 +97,25 @@ mod tests {
         assert!(!logins.revoke(login(1, 1_000), Timestamp(0)).unwrap(), "it is ended once");
         logins.revoke(login(2, 2_000), Timestamp(0)).unwrap();
         for list in [&logins, &open()] {
-            assert!(list.contains(login(1, 1_000)) && list.contains(login(2, 2_000)) && !list.contains(login(3, 1_000)));
+            let is_valid = |id| list.is_valid(login(id, 1_000), Timestamp(0));
+            assert!(!is_valid(1) && !is_valid(2) && is_valid(3));
         }
         logins.revoke(login(3, 3_000), Timestamp(1_000)).unwrap();
         assert_eq!(open().revoked.load().keys().map(|id| id[0]).collect::<Vec<_>>(), [2, 3], "an expired one is forgotten");
+    }
+
+    #[test]
+    fn a_revocation_that_is_not_on_disk_fails_until_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/revoked");
+        let logins = RevokedLogins::open(path.clone()).unwrap();
+        for _ in 0..2 {
+            assert!(logins.revoke(login(1, 1_000), Timestamp(0)).is_err());
+            assert!(!logins.is_valid(login(1, 1_000), Timestamp(0)), "it counts no more all the same");
+        }
+        std::fs::create_dir(folder.path().join("missing")).unwrap();
+        assert!(!logins.revoke(login(1, 1_000), Timestamp(0)).unwrap(), "it had ended before");
+        assert!(!RevokedLogins::open(path).unwrap().is_valid(login(1, 1_000), Timestamp(0)));
     }
 
     #[test]

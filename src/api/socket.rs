@@ -15,21 +15,22 @@ use crate::api::auth::{Credential, delay_wrong_token, verify};
 use crate::api::long_poll::{parse_since, personal_sync};
 use crate::api::old_clients;
 use crate::api::phone::with_private_view;
+use crate::api::revoked_logins::RevokedLogins;
 use crate::api::stage_registry::Stages;
 use crate::api::turn_meter::TurnMeters;
-use crate::base::clock::wall_clock;
+use crate::base::clock::{SteadyClock, wall_clock};
 use crate::base::secret::Secret;
 use crate::draw::command::DrawSelector;
 use crate::draw::event::EntryCode;
 use crate::draw::{Actor, Command, DrawId, Event, LinkId, Number, Phase, Registration};
 use crate::http::response::HttpResult;
 use crate::http::upgrade::{self, UpgradedSocket};
-use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
+use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint, RevocableCredential};
 use crate::live::reactor::{Admission, Join, Reactors};
 use crate::live::room::{Directory, Room, Snapshot};
 use crate::live::{CloseCode, Identity, Role};
 use crate::sequencer::inbox::{Inbox, Request, Responder};
-use crate::store::tokens::{ENTRY_CODE_PERIOD_MS, Tokens};
+use crate::store::tokens::{ENTRY_CODE_PERIOD_MS, Login, Tokens};
 use crate::wire::message::{Auth, DrawComplete, Identify, ImHere, Message, SubmitWinnerInfo, Turned};
 use crate::wire::parse::Invalid;
 use crate::wire::reply::{self, Acknowledged};
@@ -49,8 +50,8 @@ const JOIN_RETRY_GAP: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presented {
     Nothing,
-    /// A valid login cookie from this server's own page.
-    Login,
+    /// A valid login, whose cookie came from this server's own page.
+    Login(Login),
     /// A token; what it proves as a phone's, and what as any other.
     Token {
         number: Option<Number>,
@@ -59,11 +60,12 @@ enum Presented {
 }
 
 impl Presented {
-    /// The link that the token is of.
-    fn link(self) -> Option<LinkId> {
+    /// The credential, if it may end before its socket.
+    fn revocable(self) -> Option<RevocableCredential> {
         match self {
-            Presented::Token { credential: Some(Credential::Link(link, _)), .. } => Some(link),
-            _ => None,
+            Presented::Token { credential: Some(Credential::Link(link, _)), .. } => Some(RevocableCredential::Link(link)),
+            Presented::Login(Login { id, expires_at }) => Some(RevocableCredential::Login { id, expires_at }),
+            Presented::Token { .. } | Presented::Nothing => None,
         }
     }
 }
@@ -121,8 +123,7 @@ async fn entry_for(request: &ApiRequest) -> Admission {
             number: app.tokens.verify(&snapshot.event, &token).map(|of| of.number),
             credential: verify(&app.admin_token, &app.tokens, Some(&snapshot.event), &token),
         },
-        None if request.has_login() && request.caller.is_same_host() => Presented::Login,
-        None => Presented::Nothing,
+        None => request.login().filter(|_| request.caller.is_same_host()).map_or(Presented::Nothing, Presented::Login),
     };
     let wanted = wanted_role(request.query("role").as_deref(), request.query("client_type").as_deref());
     // A `since` that is no number misses nothing that a state sync would not tell.
@@ -131,8 +132,10 @@ async fn entry_for(request: &ApiRequest) -> Admission {
         RoleDecision::Admitted(role, number) => {
             let session = snapshot.event.session;
             let identity = number.map(|number| Identity { session, number });
-            let link = if app.settings.http.open { None } else { presented.link() };
-            Admission::Admitted { room, role, identity, link, since }
+            // Nobody has to prove that a socket is a phone's.
+            let needs_proof = role != Role::Phone && !app.settings.http.open;
+            let credential = presented.revocable().filter(|_| needs_proof);
+            Admission::Admitted { room, role, identity, credential, since }
         }
         RoleDecision::Pending(role) => Admission::PendingAuth { room, role, since },
         RoleDecision::BadToken => Admission::Rejected { code: CloseCode::BadToken },
@@ -158,35 +161,31 @@ fn decide_role(open: bool, wanted: Option<Role>, is_page: bool, presented: Prese
             RoleDecision::Admitted(role, None)
         }
         (_, Presented::Token { .. }) => RoleDecision::BadToken,
-        (_, Presented::Login) => RoleDecision::Admitted(role, None),
+        (_, Presented::Login(_)) => RoleDecision::Admitted(role, None),
         (_, Presented::Nothing) => RoleDecision::Pending(role),
     }
 }
 
 /// Handles the messages of peers. Each reactor has one.
 pub struct SocketMessages {
-    settings: Settings,
-    admin_token: Secret,
-    tokens: Tokens,
-    directory: Arc<Directory>,
-    inbox: Inbox,
-    stages: Arc<Stages>,
-    turns: Arc<TurnMeters>,
-}
-
-impl SocketMessages {
-    /// A handler for one reactor.
-    pub fn new(
-        settings: Settings,
-        admin_token: Secret,
-        tokens: Tokens,
-        directory: Arc<Directory>,
-        inbox: Inbox,
-        stages: Arc<Stages>,
-        turns: Arc<TurnMeters>,
-    ) -> Self {
-        Self { settings, admin_token, tokens, directory, inbox, stages, turns }
-    }
+    /// The operator's settings.
+    pub settings: Settings,
+    /// The token that opens everything.
+    pub admin_token: Secret,
+    /// Verifies tokens.
+    pub tokens: Tokens,
+    /// Logins that were ended by a log-out.
+    pub revoked_logins: Arc<RevokedLogins>,
+    /// Judges the age of logins.
+    pub clock: Arc<SteadyClock>,
+    /// Finds the room of an event.
+    pub directory: Arc<Directory>,
+    /// The way to the sequencer.
+    pub inbox: Inbox,
+    /// The screens that show an event.
+    pub stages: Arc<Stages>,
+    /// The spread of the times at which phones show winners.
+    pub turns: Arc<TurnMeters>,
 }
 
 impl MessageHandler for SocketMessages {
@@ -240,6 +239,15 @@ impl MessageHandler for SocketMessages {
             }
             (AuthState::Admitted(_), Message::ImHere(here)) => self.report_arrival(speaker, &here),
             (AuthState::Admitted(_), Message::Turned(turned)) => self.report_turn(speaker, &turned),
+        }
+    }
+
+    fn is_valid(&self, room: &Room, credential: RevocableCredential) -> bool {
+        match credential {
+            RevocableCredential::Link(link) => room.snapshot().event.link_role(link).is_some(),
+            RevocableCredential::Login { id, expires_at } => {
+                self.revoked_logins.is_valid(Login { id, expires_at }, self.clock.now())
+            }
         }
     }
 }
@@ -381,6 +389,7 @@ fn error(code: &str, message: &str) -> Action {
 mod tests {
     use super::*;
     use crate::api::app::sample_settings;
+    use crate::base::clock::ClockReading;
     use crate::draw::fact::Cause;
     use crate::draw::{Fact, LinkId, LinkRole, Timestamp};
     use crate::draw::{WinSelector, sample};
@@ -392,8 +401,10 @@ mod tests {
     use crate::store::keys::Keys;
     use crate::wire::frame_text;
     use serde_json::{Value, json};
+    use tempfile::TempDir;
 
     const TV: &str = "TV";
+    const CLOCK_READING: ClockReading = ClockReading { elapsed: Duration::ZERO, wall: Timestamp(1_000_000) };
     const PHONE: AuthState = AuthState::Admitted(Role::Phone);
     const DISPLAY: AuthState = AuthState::Admitted(Role::Display);
 
@@ -403,6 +414,7 @@ mod tests {
         room: Arc<Room>,
         requests: RequestQueue,
         token: String,
+        _folder: TempDir,
     }
 
     impl Fixture {
@@ -425,8 +437,12 @@ mod tests {
             let (inbox, requests) = queue(inbox_max);
             let admin_token = Secret::parse("a-token-for-tests").unwrap();
             let settings = Settings { http: HttpSettings { open, ..HttpSettings::default() }, ..sample_settings() };
-            let messages = SocketMessages::new(settings, admin_token, tokens, directory, inbox, Arc::default(), Arc::default());
-            Self { messages, room, requests, token }
+            let revoked_logins = Arc::new(RevokedLogins::open(folder.path().join("revoked")).unwrap());
+            let clock = Arc::new(SteadyClock::driven(None, Box::new(|| CLOCK_READING)));
+            let (stages, turns) = Default::default();
+            let messages =
+                SocketMessages { settings, admin_token, tokens, revoked_logins, clock, directory, inbox, stages, turns };
+            Self { messages, room, requests, token, _folder: folder }
         }
 
         fn handle(&mut self, standing: AuthState, number: Option<u32>, message: &Value) -> Action {
@@ -596,6 +612,20 @@ mod tests {
         assert_ne!(fixture.messages.state_sync(&snapshot, Role::Phone, Some(Number(3))), snapshot.sync[Role::Phone]);
     }
 
+    #[test]
+    fn a_credential_counts_until_it_ends() {
+        let fixture = Fixture::new(sample::event().build(), false, 8);
+        let login = |id: u8, expires_at| Login { id: [id; 16], expires_at: Timestamp(expires_at) };
+        let is_valid =
+            |Login { id, expires_at }| fixture.messages.is_valid(&fixture.room, RevocableCredential::Login { id, expires_at });
+        let now = fixture.messages.clock.now();
+        assert!(is_valid(login(1, now.0 + 1)) && !is_valid(login(1, now.0)), "its time ends it");
+        fixture.messages.revoked_logins.revoke(login(2, now.0 + 1), now).unwrap();
+        assert!(!is_valid(login(2, now.0 + 1)) && is_valid(login(1, now.0 + 1)), "a log-out ends it, and no other");
+        assert!(!fixture.messages.is_valid(&fixture.room, RevocableCredential::Link(LinkId(9))), "no such link");
+    }
+
+    const LOGIN: Presented = Presented::Login(Login { id: [7; 16], expires_at: Timestamp(1) });
     const WRONG_TOKEN: Presented = Presented::Token { number: None, credential: None };
     const PHONE_TOKEN: Presented = Presented::Token { number: Some(Number(7)), credential: None };
 
@@ -616,7 +646,7 @@ mod tests {
         for is_page in [false, true] {
             assert_eq!(decide_role(false, None, is_page, Presented::Nothing), RoleDecision::Admitted(Role::Phone, None));
             assert_eq!(decide_role(false, None, is_page, PHONE_TOKEN), RoleDecision::Admitted(Role::Phone, Some(Number(7))));
-            assert_eq!(decide_role(false, None, is_page, Presented::Login), RoleDecision::Admitted(Role::Phone, None));
+            assert_eq!(decide_role(false, None, is_page, LOGIN), RoleDecision::Admitted(Role::Phone, None));
             assert_eq!(decide_role(false, None, is_page, WRONG_TOKEN), RoleDecision::BadToken);
         }
     }
@@ -625,7 +655,7 @@ mod tests {
     fn a_display_or_console_proves_itself_now_or_soon() {
         for role in [Role::Display, Role::Admin] {
             assert_eq!(decide_role(false, Some(role), true, Presented::Nothing), RoleDecision::Pending(role));
-            assert_eq!(decide_role(false, Some(role), true, Presented::Login), RoleDecision::Admitted(role, None));
+            assert_eq!(decide_role(false, Some(role), true, LOGIN), RoleDecision::Admitted(role, None));
             assert_eq!(decide_role(false, Some(role), true, WRONG_TOKEN), RoleDecision::BadToken);
             assert_eq!(
                 decide_role(false, Some(role), true, PHONE_TOKEN),

@@ -44,12 +44,12 @@ async fn admission_for(request: &RequestContext<Edge>) -> Admission {
     }
     let since = parse_since(request.query("since").as_deref(), request.query("epoch").as_deref()).unwrap_or(None);
     let Some(token) = request.query("token").filter(|token| !token.is_empty()) else {
-        return Admission::Admitted { room, role: Role::Phone, identity: None, link: None, since };
+        return Admission::Admitted { room, role: Role::Phone, identity: None, credential: None, since };
     };
     match shared.prove(&room.id, &token.into()).await {
         Ok(Some(proof)) => {
             let identity = Some(Identity { session: proof.session, number: proof.number });
-            Admission::Admitted { room, role: Role::Phone, identity, link: None, since }
+            Admission::Admitted { room, role: Role::Phone, identity, credential: None, since }
         }
         Ok(None) => rejected(CloseCode::BadToken),
         Err(AskError::Unreachable | AskError::Unanswered) => rejected(CloseCode::Overloaded),

@@ -4,7 +4,7 @@
 //! The handler decides, the reactor acts: a handler never touches a socket. Two implementors:
 //! `api`'s messages, and the plain text of the reactor's own tests.
 
-use crate::draw::{Epoch, Number};
+use crate::draw::{Epoch, LinkId, Number, Timestamp};
 use crate::live::room::{Room, Snapshot};
 use crate::live::{CloseCode, PeerId, Role};
 use bytes::Bytes;
@@ -66,6 +66,20 @@ pub struct ResumePoint {
     pub seq: u64,
 }
 
+/// A credential that may end before the socket whose role it proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocableCredential {
+    /// A signed link of the room's event: an operator may revoke it.
+    Link(LinkId),
+    /// A console's login: a log-out ends it, or its time.
+    Login {
+        /// The login's own id.
+        id: [u8; 16],
+        /// The end of its time.
+        expires_at: Timestamp,
+    },
+}
+
 /// Understands what peers send. Each reactor has a handler of its own.
 pub trait MessageHandler: Send {
     /// The `state_sync` frame for a peer. It is ready-made in the snapshot unless the peer has a
@@ -76,4 +90,10 @@ pub trait MessageHandler: Send {
     /// bytes. The parser may
     /// overwrite it.
     fn handle(&mut self, peer: &PeerContext<'_>, message: &mut [u8]) -> Action;
+
+    /// Returns whether a credential still counts in a room. Asked when its peer enters and at every
+    /// scan. By default none does, since no peer is admitted by one.
+    fn is_valid(&self, _: &Room, _: RevocableCredential) -> bool {
+        false
+    }
 }

@@ -118,7 +118,7 @@ pub enum CloseCode {
     Restarting = 1012,
     /// A queue or budget of the server is full: the client retries later.
     Overloaded = 1013,
-    /// The token proves nothing here, or none came in time.
+    /// The token proves nothing here, or none came in time; or the login has ended.
     BadToken = 4401,
     /// The event does not exist, or no longer.
     NoSuchEvent = 4404,

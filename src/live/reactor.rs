@@ -8,9 +8,9 @@
 //!
 //! The way of a broadcast: the sequencer puts one [`Publication`] into every `inbox`; the
 //! `event_loop` takes it out; `broadcast` writes it to each peer's socket in turn. `join` admits
-//! peers, `read` decodes what they send, `close` ends them. A reactor never waits for a peer or for
-//! another reactor, and knows no JSON. A panic costs a reactor its own peers, which reconnect, and
-//! nothing else (`start_over`).
+//! peers, `read` decodes what they send, `credentials` watches what may end, `close` ends them. A
+//! reactor never waits for a peer or for another reactor, and knows no JSON. A panic costs a
+//! reactor its own peers, which reconnect, and nothing else (`start_over`).
 //!
 //! # Tried, and did not pay
 //! Measured with `benches/side_by_side` on two cores; medians of five interleaved rounds unless
@@ -43,6 +43,7 @@
 mod autobahn;
 mod broadcast;
 mod close;
+mod credentials;
 mod event_loop;
 #[cfg(test)]
 mod faults;

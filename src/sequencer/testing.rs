@@ -197,7 +197,7 @@ impl TestSequencer {
         client.set_read_timeout(Some(DEADLINE)).unwrap();
         let (socket, _) = listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
-        let admission = Admission::Admitted { room: self.room(), role, identity: None, link: None, since: None };
+        let admission = Admission::Admitted { room: self.room(), role, identity: None, credential: None, since: None };
         self.reactors.join(Join::new(socket, admission));
         let mut peer = TestPeer { client, read: Vec::new() };
         peer.read_until(b"state_sync");

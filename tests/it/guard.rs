@@ -305,6 +305,58 @@ async fn a_log_out_ends_the_login_and_no_other_also_across_a_restart() {
 }
 
 #[tokio::test]
+async fn a_log_out_closes_the_sockets_and_polls_of_its_login_and_no_other() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    server.register(1).await;
+    let own = format!("http://{}", server.address);
+    let log_in = async || server.post("/admin/login").json(&json!({"token": ADMIN_TOKEN})).await.cookie().unwrap();
+    let (ended, other) = (log_in().await, log_in().await);
+    let socket = async |role: &str, cookie: &str| {
+        let headers = [("cookie", cookie), ("origin", &own)];
+        server.socket_with(EVENT, &format!("?role={role}"), &headers).await.synced().await
+    };
+    let (mut console, mut display) = (socket("admin", &ended).await, socket("display", &ended).await);
+    let mut phone = socket("phone", &ended).await;
+    let mut remains = socket("admin", &other).await;
+    // A poll that waits meanwhile is refused like one that begins.
+    let state = server.get(&format!("/state?event_id={EVENT}&role=admin")).header("Cookie", &ended).await.ok();
+    let path = format!("/state?event_id={EVENT}&role=admin&revision={}", state["revision"]);
+    let poll = server.get(&path).header("Cookie", &ended);
+    let (poll, logout) = tokio::join!(poll, server.post("/admin/logout").header("Cookie", &ended));
+    logout.ok();
+    poll.expect_refusal(401, "UNAUTHORIZED");
+    assert_eq!((console.closed().await, display.closed().await), (4401, 4401));
+    server.admin_post("draw/standby", &prize("TV")).await.ok();
+    remains.until("draw_standby").await;
+    phone.send_json(&json!({"type": "ping"})).await;
+    phone.until("pong").await;
+}
+
+#[tokio::test]
+async fn a_log_out_that_is_not_on_disk_is_not_said_to_be_done() {
+    let mut server = TestServer::start().await;
+    server.open_event().await;
+    let cookie = server.post("/admin/login").json(&json!({"token": ADMIN_TOKEN})).await.cookie().unwrap();
+    let address = server.address;
+    let stats = |cookie: &str| {
+        RequestBuilder::new(address, Method::GET, &format!("/api/luckydraw/admin/{EVENT}/stats")).header("Cookie", cookie)
+    };
+    // A folder in the file's place: no rename replaces it.
+    let in_the_way = server.journal().with_file_name("revoked.logins");
+    std::fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..2 {
+        server.post("/admin/logout").header("Cookie", &cookie).await.expect_refusal(503, "NOT_DURABLE");
+        stats(&cookie).await.expect_refusal(401, "UNAUTHORIZED");
+    }
+    std::fs::remove_dir(&in_the_way).unwrap();
+    server.post("/admin/logout").header("Cookie", &cookie).await.ok();
+    server.kill();
+    server.restart().await;
+    stats(&cookie).await.expect_refusal(401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
 async fn the_api_descriptions_are_served_as_in_the_source() {
     let server = TestServer::start().await;
     let served = server.request(Method::GET, "/openapi.json").await.json();

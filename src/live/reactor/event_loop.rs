@@ -15,7 +15,7 @@ use crate::base::threads::EndProcessOnPanic;
 use crate::live::heartbeat::{Heartbeat, check_heartbeat};
 use crate::live::inbound;
 use crate::live::limits::Limits;
-use crate::live::message_handler::MessageHandler;
+use crate::live::message_handler::{MessageHandler, RevocableCredential};
 use crate::live::peer::{Peer, PeerState, SendError};
 use crate::live::reactor::inbox::{Inbox, Job, WAKER};
 use crate::live::room::Room;
@@ -59,6 +59,9 @@ pub struct EventLoop {
     pub verdicts: Vec<(u32, Verdict)>,
     /// Slots of removed peers, to be freed. Empty between two units of work; stored for its memory.
     pub removed: Vec<u32>,
+    /// Peers that were admitted by a credential that may end; some may have left since the last
+    /// scan.
+    pub credentials: Vec<(PeerId, RevocableCredential)>,
     /// Sockets that have joined so far: the generation of the last.
     pub joined: u32,
     /// Peers that are closed and not yet removed.
@@ -109,6 +112,7 @@ impl EventLoop {
             subscribers: Slab::new(),
             verdicts: Vec::new(),
             removed: Vec::new(),
+            credentials: Vec::new(),
             joined: 0,
             closing: 0,
             unfinished_bytes: 0,
@@ -264,6 +268,7 @@ impl EventLoop {
         }
         self.inbox.handles[usize::from(self.index)].outbox_depth.store(outbox_depth, Relaxed);
         self.subscribers.iter_mut().for_each(|(_, here)| here.drop_missed());
+        self.recheck_credentials();
         self.apply_verdicts();
     }
 }

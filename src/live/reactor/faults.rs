@@ -159,7 +159,7 @@ impl Driver {
             _ => {
                 let number = Number(1 + self.choices.below(3) as u32);
                 let identity = Some(Identity { session: self.test.snapshot.event.session, number });
-                Admission::Admitted { room: self.test.room.clone(), role: Role::Phone, identity, link: None, since: None }
+                Admission::Admitted { room: self.test.room.clone(), role: Role::Phone, identity, credential: None, since: None }
             }
         }
     }

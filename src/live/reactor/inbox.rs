@@ -5,8 +5,8 @@
 //! which they came; a job must never wait for a peer.
 
 use crate::base::threads::LivenessProbe;
-use crate::draw::{DrawId, LinkId, Number};
-use crate::live::message_handler::{Action, ResumePoint};
+use crate::draw::{DrawId, Number};
+use crate::live::message_handler::{Action, ResumePoint, RevocableCredential};
 use crate::live::peer::close_frame;
 use crate::live::room::{Room, Snapshot};
 use crate::live::{ByRole, CloseCode, Identity, PeerId, Role};
@@ -73,8 +73,9 @@ pub enum Admission {
         role: Role,
         /// The number that a phone has proved.
         identity: Option<Identity>,
-        /// The link that has proved its role. One that is revoked by now is closed with 4401.
-        link: Option<LinkId>,
+        /// The credential that has proved its role, if it may end: the peer is then closed with
+        /// 4401.
+        credential: Option<RevocableCredential>,
         /// The last frame that it has received, if it returns.
         since: Option<ResumePoint>,
     },

@@ -6,8 +6,8 @@
 //! Both happen here, on the thread that broadcasts, so no frame can come between them. A join never
 //! waits for its peer.
 
-use crate::draw::{LinkId, Number};
-use crate::live::message_handler::ResumePoint;
+use crate::draw::Number;
+use crate::live::message_handler::{ResumePoint, RevocableCredential};
 use crate::live::outbox::FrameKind;
 use crate::live::peer::{Membership, Peer, PeerState};
 use crate::live::reactor::event_loop::EventLoop;
@@ -46,8 +46,8 @@ impl EventLoop {
             _ if self.stop_at.is_some() => (Err(CloseCode::Restarting), None),
             Admission::Rejected { code } => (Err(code), None),
             Admission::PendingAuth { room, role, since } => (self.await_auth(slot, room, role, since), None),
-            Admission::Admitted { room, role, identity, link, since } => {
-                (self.enter_room(slot, room, role, identity, link), since)
+            Admission::Admitted { room, role, identity, credential, since } => {
+                (self.enter_room(slot, room, role, identity, credential), since)
             }
         };
         match entered {
@@ -130,14 +130,12 @@ impl EventLoop {
         room: Arc<Room>,
         role: Role,
         identity: Option<Identity>,
-        link: Option<LinkId>,
+        credential: Option<RevocableCredential>,
     ) -> Result<(), CloseCode> {
         let key = self.find_or_add_subscribers(room)?;
         self.subscribe(slot, key, role);
-        // By the latest snapshot, once the peer is listed. A link that is revoked later closes it
-        // by a publication.
-        if link.is_some_and(|link| self.subscribers[key as usize].room.snapshot().event.link_role(link).is_none()) {
-            return Err(CloseCode::BadToken);
+        if let Some(credential) = credential {
+            self.watch_credential(slot, key, credential)?;
         }
         let Some(identity) = identity else { return Ok(()) };
         // A token is issued after its registration is committed, so its session is never ahead of
@@ -231,7 +229,7 @@ impl EventLoop {
 mod tests {
     use super::*;
     use crate::base::chance;
-    use crate::draw::{Epoch, Link, LinkRole, SessionId, Timestamp};
+    use crate::draw::{Epoch, SessionId};
     use crate::live::limits::Limits;
     use crate::live::peer::close_frame;
     use crate::live::reactor::testing::*;
@@ -253,7 +251,7 @@ mod tests {
         let stranger = Some(ResumePoint { epoch: Epoch([9; 8]), seq: 1 });
         let room = test.room.clone();
         let mut stranger =
-            test.join(Admission::Admitted { room, role: Role::Display, identity: None, link: None, since: stranger });
+            test.join(Admission::Admitted { room, role: Role::Display, identity: None, credential: None, since: stranger });
         // In whatever order the reactor takes these up: it has broadcast nothing of the room since
         // the first peer joined.
         test.publish("4");
@@ -297,7 +295,7 @@ mod tests {
                     let since = (clients.len() % 3 == 0)
                         .then_some(ResumePoint { epoch: EPOCH, seq: room.snapshot().ring.last_seq() / 2 });
                     let admission =
-                        Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, link: None, since };
+                        Admission::Admitted { room: room.clone(), role: Role::Phone, identity: None, credential: None, since };
                     let socket = listener.accept().unwrap().0;
                     socket.set_nonblocking(true).unwrap();
                     reactors.join(Join::new(socket, admission));
@@ -470,23 +468,6 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_revoked_during_the_handshake_opens_nothing() {
-        let mut test = TestRoom::open(patient_limits(), 1);
-        let _early = test.phone();
-        let link = |id| {
-            let room = test.room.clone();
-            Admission::Admitted { room, role: Role::Display, identity: None, link: Some(LinkId(id)), since: None }
-        };
-        let (standing, revoked) = (link(1), link(2));
-        let made = |id, revoked_at| Link { id: LinkId(id), role: LinkRole::Display, made_at: Timestamp(0), revoked_at };
-        let links = Arc::new(vec![made(1, None), made(2, Some(Timestamp(1)))]);
-        // Neither is published to the reactor: it reads the room's latest snapshot.
-        drop(test.next_publication("links", |snapshot| snapshot.event.links = links, |_| {}));
-        test.greeted(standing);
-        assert_eq!(test.join(revoked).until_closed(), (vec![], 4401));
-    }
-
-    #[test]
     fn a_fifth_socket_of_a_number_replaces_the_oldest_on_any_reactor() {
         for reactors in [1, 3] {
             let mut test = TestRoom::open(patient_limits(), reactors);
@@ -538,8 +519,13 @@ mod tests {
         const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
         let test = TestRoom::open(patient_limits(), 1);
         let stale = Identity { session: SessionId([9; 16]), number: Number(1) };
-        let stranger =
-            Admission::Admitted { room: test.room.clone(), role: Role::Phone, identity: Some(stale), link: None, since: None };
+        let stranger = Admission::Admitted {
+            room: test.room.clone(),
+            role: Role::Phone,
+            identity: Some(stale),
+            credential: None,
+            since: None,
+        };
         let admissions = [
             (test.admitted(Role::Phone), 0x81),
             (test.numbered(3), 0x81),

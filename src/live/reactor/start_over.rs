@@ -33,7 +33,7 @@ impl EventLoop {
         }
         self.permits = None;
         self.buffer = inbound::buffer(self.limits.message_bytes_max);
-        (self.verdicts, self.removed) = (Vec::new(), Vec::new());
+        (self.verdicts, self.removed, self.credentials) = (Vec::new(), Vec::new(), Vec::new());
         (self.closing, self.unfinished_bytes, self.own_bytes) = (0, 0, 0);
     }
 }

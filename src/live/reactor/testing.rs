@@ -4,7 +4,7 @@
 use crate::draw::fact::Settings;
 use crate::draw::{DrawId, Epoch, Event, EventId, Number, SessionId, Timestamp};
 use crate::live::limits::Limits;
-use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint};
+use crate::live::message_handler::{Action, AuthState, MessageHandler, PeerContext, ResumePoint, RevocableCredential};
 use crate::live::reactor::{Admission, Join, Publication, Reactors};
 use crate::live::ring::Ring;
 use crate::live::room::{Room, Snapshot};
@@ -17,6 +17,7 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
@@ -63,17 +64,21 @@ pub struct TestRoom {
     pub unblock: mpsc::Sender<()>,
     /// Locked while a reactor handles the message `block`.
     blocked: Arc<Mutex<mpsc::Receiver<()>>>,
+    /// The id of the one login that has ended.
+    pub ended_login: Arc<AtomicU8>,
 }
 
 impl TestRoom {
     pub fn open(limits: Limits, reactors: usize) -> Self {
         let (unblock, blocked) = mpsc::channel();
-        let blocked = Arc::new(Mutex::new(blocked));
-        let new_handler = || -> Box<dyn MessageHandler> { Box::new(PlainHandler { blocked: blocked.clone() }) };
+        let (blocked, ended_login) = (Arc::new(Mutex::new(blocked)), Arc::new(AtomicU8::new(0)));
+        let new_handler = || -> Box<dyn MessageHandler> {
+            Box::new(PlainHandler { blocked: blocked.clone(), ended_login: ended_login.clone() })
+        };
         let reactors = Reactors::start_with_limits(limits, reactors, new_handler).unwrap();
         let snapshot = Arc::new(first_snapshot());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { reactors, room: Arc::new(Room::new(snapshot.clone())), snapshot, listener, unblock, blocked }
+        Self { reactors, room: Arc::new(Room::new(snapshot.clone())), snapshot, listener, unblock, blocked, ended_login }
     }
 
     /// A connection: the server's end and the client's.
@@ -100,7 +105,7 @@ impl TestRoom {
 
     /// A message handler as the room's reactors have it.
     pub fn handler(&self) -> Box<dyn MessageHandler> {
-        Box::new(PlainHandler { blocked: self.blocked.clone() })
+        Box::new(PlainHandler { blocked: self.blocked.clone(), ended_login: self.ended_login.clone() })
     }
 
     /// A connection after its TLS handshake: the server's end and session, and the client's.
@@ -137,19 +142,25 @@ impl TestRoom {
 
     /// A peer of this role without a number.
     pub fn admitted(&self, role: Role) -> Admission {
-        Admission::Admitted { room: self.room.clone(), role, identity: None, link: None, since: None }
+        Admission::Admitted { room: self.room.clone(), role, identity: None, credential: None, since: None }
+    }
+
+    /// A console that has proved its role by such a credential.
+    pub fn console(&self, credential: RevocableCredential) -> Admission {
+        let room = self.room.clone();
+        Admission::Admitted { room, role: Role::Admin, identity: None, credential: Some(credential), since: None }
     }
 
     /// A phone that returns after frame `seq`.
     pub fn returning(&self, seq: u64) -> Admission {
         let since = Some(ResumePoint { epoch: EPOCH, seq });
-        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, link: None, since }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity: None, credential: None, since }
     }
 
     /// A phone that has proved this number.
     pub fn numbered(&self, number: u32) -> Admission {
         let identity = Some(Identity { session: SESSION, number: Number(number) });
-        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, link: None, since: None }
+        Admission::Admitted { room: self.room.clone(), role: Role::Phone, identity, credential: None, since: None }
     }
 
     /// A display that has yet to prove its role, and returns after frame `seq`.
@@ -255,6 +266,7 @@ fn tls_configs() -> (Arc<ServerConfig>, Arc<ClientConfig>) {
 /// Understands plain text.
 struct PlainHandler {
     blocked: Arc<Mutex<mpsc::Receiver<()>>>,
+    ended_login: Arc<AtomicU8>,
 }
 
 impl MessageHandler for PlainHandler {
@@ -285,6 +297,13 @@ impl MessageHandler for PlainHandler {
             ["panic"] => panic!("the test asked for it"),
             ["quiet", ..] => Action::Nothing,
             _ => Action::Reply(text_frame(&format!("echo {text}"))),
+        }
+    }
+
+    fn is_valid(&self, room: &Room, credential: RevocableCredential) -> bool {
+        match credential {
+            RevocableCredential::Link(link) => room.snapshot().event.link_role(link).is_some(),
+            RevocableCredential::Login { id, .. } => id[0] != self.ended_login.load(Ordering::Relaxed),
         }
     }
 }

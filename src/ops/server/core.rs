@@ -5,6 +5,7 @@
 //! refused before it touches anything. The sequencer comes last, when everything that it publishes
 //! to is there; stopping it is the last step of a stop.
 
+use crate::api::revoked_logins::RevokedLogins;
 use crate::api::socket::SocketMessages;
 use crate::api::stage_registry::Stages;
 use crate::api::turn_meter::TurnMeters;
@@ -57,6 +58,8 @@ pub struct Core {
     pub reactors: Reactors,
     /// Derives and verifies tokens and codes.
     pub tokens: Tokens,
+    /// Logins that were ended by a log-out.
+    pub revoked_logins: Arc<RevokedLogins>,
     /// False after a commit that failed, until one succeeds.
     pub durable: Arc<AtomicBool>,
     /// Judges what is old.
@@ -87,17 +90,20 @@ impl Core {
         let durable = Arc::new(AtomicBool::new(true));
         let (stages, turns) = (Arc::new(Stages::default()), Arc::new(TurnMeters::default()));
         let clock = Arc::new(SteadyClock::new(journal.clock_record()?));
+        let revoked_logins = Arc::new(RevokedLogins::open(config.app.data_dir.revoked_logins())?);
         let (inbox, requests) = inbox::queue(config.inbox_max);
         let message_handler = || -> Box<dyn MessageHandler> {
-            Box::new(SocketMessages::new(
-                config.app.clone(),
-                admin_token.clone(),
-                tokens.clone(),
-                Arc::clone(&directory),
-                inbox.clone(),
-                Arc::clone(&stages),
-                Arc::clone(&turns),
-            ))
+            Box::new(SocketMessages {
+                settings: config.app.clone(),
+                admin_token: admin_token.clone(),
+                tokens: tokens.clone(),
+                revoked_logins: Arc::clone(&revoked_logins),
+                clock: Arc::clone(&clock),
+                directory: Arc::clone(&directory),
+                inbox: inbox.clone(),
+                stages: Arc::clone(&stages),
+                turns: Arc::clone(&turns),
+            })
         };
         let reactors = Reactors::start(config.socket_threads, message_handler).map_err(StartError::Threads)?;
         let recover = |requests: RequestQueue| {
@@ -111,7 +117,20 @@ impl Core {
         });
         let stop_reactors = |_: &StartError| reactors.stop(Duration::ZERO, Duration::ZERO);
         let (sequencer, commit_metrics, details_purged) = started.inspect_err(stop_reactors)?;
-        Ok(Self { directory, inbox, reactors, tokens, durable, clock, commit_metrics, details_purged, stages, turns, sequencer })
+        Ok(Self {
+            directory,
+            inbox,
+            reactors,
+            tokens,
+            revoked_logins,
+            durable,
+            clock,
+            commit_metrics,
+            details_purged,
+            stages,
+            turns,
+            sequencer,
+        })
     }
 }
 

@@ -21,7 +21,6 @@ use crate::api::metrics::port::Port;
 use crate::api::metrics::process::BurstCredit;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
-use crate::api::revoked_logins::RevokedLogins;
 use crate::api::routes::{ROUTER, ROUTES};
 use crate::api::simulated_phones::SimulatedPhones;
 use crate::backup::thread::{BackupHandle, BackupThread, ImagesInUse};
@@ -240,7 +239,6 @@ fn application(
     (admin_token, backups, simulated_phones): (Secret, BackupHandle, SimulatedPhones),
 ) -> io::Result<(Arc<App>, SequencerThread)> {
     let settings = config.app.clone();
-    let revoked_logins = RevokedLogins::open(settings.data_dir.revoked_logins())?;
     let app = App {
         long_polls: Semaphore::new(settings.long_polls_max),
         files: Arc::new(Semaphore::new(1)),
@@ -257,7 +255,7 @@ fn application(
         registrations: RegistrationMeters::default(),
         stages: core.stages,
         turns: core.turns,
-        revoked_logins,
+        revoked_logins: core.revoked_logins,
         images: ImageCache::default(),
         ready: AtomicBool::new(false),
         has_other_origin: AtomicBool::new(false),
