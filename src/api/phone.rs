@@ -286,7 +286,8 @@ fn take_new_number(request: &ApiRequest, event: &Event) -> Result<(), HttpError>
         meters.count_refusal(&event.id, now_ms);
         return Err(HttpError { closes: true, ..HttpError::too_many("this connection has had its numbers", 1) });
     }
-    meters.count_number(&event.id, now_ms)?;
+    let seats = event.settings.participants_max;
+    meters.count_number(&event.id, seats, before, now_ms).map_err(|wait| HttpError { closes: before > 0, ..wait.into() })?;
     request.connection.set(NewNumbers(before + 1));
     Ok(())
 }
@@ -373,8 +374,8 @@ mod tests {
         let (inbox, requests) = queue(8);
         let (settings, admin_token, directory) = (sample_settings(), Secret::parse(&"a".repeat(32)).unwrap(), Arc::default());
         let tokens = Tokens::new(&Keys::open(&data).unwrap());
-        let handler = || -> Box<dyn MessageHandler> {
         let revoked_logins = Arc::new(RevokedLogins::open(data.revoked_logins()).unwrap());
+        let handler = || -> Box<dyn MessageHandler> {
             let (settings, admin_token, tokens) = (settings.clone(), admin_token.clone(), tokens.clone());
             let (revoked_logins, clock) = (Arc::clone(&revoked_logins), Arc::default());
             let (directory, inbox, (stages, turns)) = (Arc::clone(&directory), inbox.clone(), Default::default());

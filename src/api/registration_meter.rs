@@ -1,10 +1,16 @@
 //! New numbers per event: a bound on their rate that no hall meets, and figures for the console.
 //!
-//! A hall's phones come by one address, so none is ever limited by its address. A connection gives
-//! [`NUMBERS_PER_CONNECTION_MAX`] numbers, and an event [`BURST_NUMBERS_MAX`] at once and then
-//! [`NUMBERS_PER_SECOND`]: ten thousand phones at once, each by its own connection, meet neither,
-//! and a script that takes every number meets both. Registrations come by the thousand in one
-//! second, so a meter is a few atomics and no lock. Times are arguments.
+//! A hall's phones come by one address, so none is ever limited by its address. An event gives half
+//! of its seats at once, and the other half within a minute: a hall that fills every seat within a
+//! minute meets no quota, and an operator has the time to act on a script. Quotas go by the size of
+//! the event. A fixed one would leave a small event to a script, or stop a large hall.
+//!
+//! The numbers after a connection's first have a smaller quota, which a hall behind a proxy shares
+//! as well. So a script that keeps its connections leaves the others to fresh phones, and one that
+//! does not pays for a handshake per number.
+//!
+//! Registrations come by the thousand in one second, so a meter is a few atomics and no lock. Times
+//! are arguments.
 
 use crate::api::rate_limiter::RetryAfter;
 use crate::draw::EventId;
@@ -15,10 +21,18 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// New numbers per connection, at most: a phone takes one, a family at one computer a few.
 pub const NUMBERS_PER_CONNECTION_MAX: u32 = 5;
-/// New numbers of an event at once, at most.
-pub const BURST_NUMBERS_MAX: i64 = 12_000;
-/// New numbers of an event per second, once those at once are given.
-pub const NUMBERS_PER_SECOND: i64 = 100;
+/// New numbers that every event gives at once, however small it is.
+const BURST_MIN: i64 = 300;
+/// The same of numbers after a connection's first.
+const FURTHER_BURST_MIN: i64 = 150;
+/// Time in which an event gives as many numbers as it has seats, in microseconds.
+const ALL_SEATS_US: i64 = 100_000_000;
+/// Longest time between two numbers, in microseconds.
+const PRICE_MAX_US: i64 = 200_000;
+/// The same of numbers after a connection's first.
+const FURTHER_PRICE_MAX_US: i64 = 400_000;
+/// Numbers per number after a connection's first.
+const NUMBERS_PER_FURTHER: i64 = 5;
 
 /// New numbers per second that the console is shown as a burst.
 const BURST_PER_SECOND_MIN: u32 = 100;
@@ -70,13 +84,14 @@ impl RegistrationFigures {
 }
 
 impl RegistrationMeters {
-    /// Counts a new number of an event.
+    /// Counts a new number of an event of so many seats. `before`: the new numbers that its
+    /// connection was given.
     ///
     /// # Errors
     /// Above the bound on their rate.
-    pub fn count_number(&self, event: &EventId, now_ms: i64) -> Result<(), RetryAfter> {
+    pub fn count_number(&self, event: &EventId, seats: u32, before: u32, now_ms: i64) -> Result<(), RetryAfter> {
         let meter = self.meter(event);
-        let taken = meter.take_number(now_ms);
+        let taken = meter.take_number(seats, before, now_ms);
         let counts = if taken.is_ok() { &meter.given } else { &meter.refused };
         counts.add(now_ms / 1000);
         taken
@@ -118,22 +133,24 @@ impl RegistrationMeters {
 /// strength of it.
 #[derive(Debug, Default)]
 struct Meter {
-    /// The time at which all numbers given so far are paid for, in milliseconds (the generic cell
-    /// rate algorithm, ITU-T I.371).
-    paid_ms: AtomicI64,
+    /// All new numbers.
+    numbers: Quota,
+    /// Those of connections that had one before.
+    further: Quota,
     given: PerSecond,
     refused: PerSecond,
     wrong_codes: PerSecond,
 }
 
 impl Meter {
-    fn take_number(&self, now_ms: i64) -> Result<(), RetryAfter> {
-        const PRICE_MS: i64 = 1000 / NUMBERS_PER_SECOND;
-        let pay = |paid_ms: i64| {
-            let paid_ms = paid_ms.max(now_ms) + PRICE_MS;
-            (paid_ms - now_ms <= BURST_NUMBERS_MAX * PRICE_MS).then_some(paid_ms)
-        };
-        self.paid_ms.fetch_update(Relaxed, Relaxed, pay).map(drop).map_err(|_| RetryAfter { seconds: 1 })
+    fn take_number(&self, seats: u32, before: u32, now_ms: i64) -> Result<(), RetryAfter> {
+        let seats = i64::from(seats.max(1));
+        let (price_us, burst) = (ALL_SEATS_US / seats, seats / 2);
+        if before > 0 {
+            let further_us = (price_us * NUMBERS_PER_FURTHER).min(FURTHER_PRICE_MAX_US);
+            self.further.charge(further_us, (burst / NUMBERS_PER_FURTHER).max(FURTHER_BURST_MIN), now_ms)?;
+        }
+        self.numbers.charge(price_us.min(PRICE_MAX_US), burst.max(BURST_MIN), now_ms)
     }
 
     fn figures(&self, now_s: i64) -> RegistrationFigures {
@@ -151,6 +168,29 @@ impl Meter {
             wrong_codes: in_minute(&self.wrong_codes),
             burst,
         }
+    }
+}
+
+/// A rate with a burst: the generic cell rate algorithm (ITU-T I.371).
+#[derive(Debug, Default)]
+struct Quota {
+    /// The time at which everything charged so far is paid for, in microseconds.
+    paid_us: AtomicI64,
+}
+
+impl Quota {
+    /// Charges one: `burst` at once, and then one per `price_us`.
+    fn charge(&self, price_us: i64, burst: i64, now_ms: i64) -> Result<(), RetryAfter> {
+        let (now_us, credit_us) = (now_ms * 1000, burst * price_us);
+        let pay = |paid_us: i64| {
+            let paid_us = paid_us.max(now_us) + price_us;
+            (paid_us - now_us <= credit_us).then_some(paid_us)
+        };
+        let retry_after = |paid_us: i64| {
+            let wait_us = paid_us + price_us - credit_us - now_us;
+            RetryAfter { seconds: u32::try_from(wait_us / 1_000_000 + 1).unwrap_or(1) }
+        };
+        self.paid_us.fetch_update(Relaxed, Relaxed, pay).map(drop).map_err(retry_after)
     }
 }
 
@@ -187,28 +227,72 @@ mod tests {
         EventId::parse(name).unwrap()
     }
 
+    /// New numbers of fresh connections that an event of so many seats gives at `now_ms`.
+    fn first_numbers(meters: &RegistrationMeters, event: &EventId, seats: u32, now_ms: i64) -> u32 {
+        (0..2 * seats).filter(|_| meters.count_number(event, seats, 0, now_ms).is_ok()).count() as u32
+    }
+
     #[test]
-    fn a_hall_of_ten_thousand_at_once_passes_and_a_script_is_held_to_its_rate() {
+    fn a_script_gets_half_the_seats_at_once_and_the_rest_at_a_rate() {
+        for (seats, at_once, per_second) in
+            [(1_000, 500, 10), (3_000, 1_500, 30), (20_000, 10_000, 200), (300_000, 150_000, 3_003)]
+        {
+            let (meters, gala) = (RegistrationMeters::default(), event("gala"));
+            assert_eq!(first_numbers(&meters, &gala, seats, 1_000), at_once);
+            assert_eq!(first_numbers(&meters, &gala, seats, 2_000), per_second, "{seats} seats");
+            assert_eq!(meters.count_number(&gala, seats, 0, 2_000), Err(RetryAfter { seconds: 1 }));
+            assert!(meters.count_number(&event("other"), seats, 0, 2_000).is_ok(), "another event is not touched");
+            assert_eq!(first_numbers(&meters, &gala, seats, 200_000), at_once, "calm returns");
+        }
+    }
+
+    #[test]
+    fn no_hall_meets_a_quota() {
+        // Seats, phones, the time in which they come, and the phones that share a connection.
+        for (seats, phones, within_s, sharing) in [
+            (300, 300, 120, 1),
+            (300, 300, 0, 1),
+            (300, 300, 120, 5),
+            (3_000, 3_000, 60, 1),
+            (6_000, 3_000, 0, 1),
+            (20_000, 3_000, 60, 5),
+            (20_000, 10_000, 0, 1),
+            (20_000, 20_000, 60, 1),
+        ] {
+            let share = |phone: u32| f64::from(phone) / f64::from(phones);
+            let evenly = |phone| share(phone) * f64::from(within_s) * 1000.0;
+            // As people follow a call: the most at first, nineteen of twenty within the time.
+            let eagerly = |phone| -(1.0 - share(phone)).ln() / 3.0 * f64::from(within_s) * 1000.0;
+            for (case, come_ms) in [("evenly", &evenly as &dyn Fn(u32) -> f64), ("eagerly", &eagerly)] {
+                let (meters, gala) = (RegistrationMeters::default(), event("gala"));
+                for phone in 0..phones {
+                    let taken = meters.count_number(&gala, seats, phone % sharing, come_ms(phone) as i64);
+                    assert!(taken.is_ok(), "{seats} seats, phone {phone} of {phones} in {within_s} s, {case}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn connections_that_had_a_number_leave_the_others_theirs() {
         let (meters, gala) = (RegistrationMeters::default(), event("gala"));
-        assert!((0..10_000).all(|_| meters.count_number(&gala, 1_000).is_ok()));
-        let taken = |now_ms| (0..20_000).filter(|_| meters.count_number(&gala, now_ms).is_ok()).count() as i64;
-        assert_eq!(taken(1_000), BURST_NUMBERS_MAX - 10_000);
-        assert_eq!(taken(2_000), NUMBERS_PER_SECOND);
-        assert_eq!(meters.count_number(&gala, 2_000), Err(RetryAfter { seconds: 1 }));
-        assert!(meters.count_number(&event("other"), 2_000).is_ok(), "another event is not touched");
-        assert_eq!(taken(2_000 + BURST_NUMBERS_MAX * 1000 / NUMBERS_PER_SECOND), BURST_NUMBERS_MAX, "calm returns");
+        let taken = (0..200)
+            .flat_map(|_| 0..NUMBERS_PER_CONNECTION_MAX)
+            .filter(|before| meters.count_number(&gala, 1_000, *before, 0).is_ok());
+        assert_eq!(taken.count(), 350, "the first of each, and some more");
+        assert!((0..150).all(|_| meters.count_number(&gala, 1_000, 0, 0).is_ok()), "fresh connections get theirs");
     }
 
     #[test]
     fn a_hall_of_three_hundred_in_two_minutes_alarms_nobody_and_a_burst_does() {
         let (meters, gala) = (RegistrationMeters::default(), event("gala"));
         for phone in 0..300 {
-            meters.count_number(&gala, phone * 400).unwrap();
+            meters.count_number(&gala, 20_000, 0, phone * 400).unwrap();
         }
         let calm = meters.figures(&gala, 120_000);
         assert!(!calm.is_alarming() && calm.burst.is_none() && calm.given > 100, "{calm:?}");
         for second in 130..133 {
-            (0..400).for_each(|_| meters.count_number(&gala, second * 1000).unwrap());
+            (0..400).for_each(|_| meters.count_number(&gala, 20_000, 0, second * 1000).unwrap());
         }
         let burst = meters.figures(&gala, 140_000);
         assert_eq!(burst.burst, Some(Burst { began_ago_s: 10, ended_ago_s: 8, given: 1_200 }));

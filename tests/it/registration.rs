@@ -139,6 +139,27 @@ async fn a_script_on_one_connection_is_stopped_and_a_hall_behind_one_address_is_
 }
 
 #[tokio::test]
+async fn a_script_of_many_connections_leaves_room_for_the_next_phone() {
+    const SEATS: u64 = 1_000;
+    let server = TestServer::start().await;
+    server.open_event_with(json!({"event_id": EVENT, "participants_max": SEATS})).await;
+    let bodies = |connection: u64| -> Vec<Value> {
+        (0..5).map(|index| json!({"event_id": EVENT, "request_id": request_id(9_000 + connection * 5 + index)})).collect()
+    };
+    let mut given = 0;
+    for connections in (0..SEATS / 5).collect::<Vec<_>>().chunks(50) {
+        let bodies: Vec<_> = connections.iter().map(|connection| bodies(*connection)).collect();
+        let scripts = bodies.iter().map(|bodies| register_on_one_connection(&server, bodies));
+        given += join_all(scripts).await.concat().iter().filter(|status| **status == 201).count();
+    }
+    assert!((given as u64) < SEATS / 2, "{given} of {SEATS} seats are taken");
+    let hall = server.send_all((1..=100).map(|phone| server.registration(phone, json!({})))).await;
+    hall.iter().for_each(|answer| drop(answer.expect_data(201)));
+    let figures = server.admin_get("stats").await["registrations"].clone();
+    assert!(figures["is_alarming"] == true && figures["refused"].as_u64() > Some(0), "the console is told: {figures}");
+}
+
+#[tokio::test]
 async fn a_full_event_is_raised_and_what_came_in_a_burst_is_removed() {
     let mut server = TestServer::start().await;
     server.open_event_with(json!({"event_id": EVENT, "participants_max": 5})).await;
