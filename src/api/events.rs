@@ -76,7 +76,7 @@ pub async fn phase(mut request: ApiRequest) -> HttpResult {
     success(&events::event(&accepted.snapshot.event), "changed")
 }
 
-/// `POST entry-code`: asks phones for four digits or a rotating code; `null` lets every phone
+/// `POST entry-code`: asks phones for digits or a rotating code; `null` lets every phone
 /// register again.
 pub async fn entry_code(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;

@@ -4,7 +4,8 @@
 //! never decide anything.
 
 use super::chunked::Chunked;
-use super::event::{Draw, EntryCode, Event, KeyTag, Participant, REMOVED, Seat};
+use super::entry_code::EntryCode;
+use super::event::{Draw, Event, KeyTag, Participant, REMOVED, Seat};
 use super::fact::{Cause, Eligibility, Fact, SealedPick, Settings};
 use super::prize::DrawRules;
 use super::proof::{RosterTree, SeedChain};
@@ -251,7 +252,10 @@ fn started_draw(at: Timestamp, fact: &Fact, chain: Option<Arc<SeedChain>>) -> Dr
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::{Author, Command, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show, WinSelector};
+    use super::super::command::{
+        Author, Command, DetailsSubmission, DrawSelector, EligibilityPatch, Redraw, ResetScope, Show, WinSelector,
+    };
+    use super::super::entry_code::EntryDigits;
     use super::super::fact::VoidReason;
     use super::super::sample::{EventFixture, draw_request, prize};
     use super::super::{LinkId, LinkRole, Mode, PrizeId};
@@ -302,7 +306,9 @@ mod tests {
                 from: Timestamp(below(random, fixture.times.len() as u64) as i64),
                 until: Timestamp(below(random, 2 * fixture.times.len() as u64) as i64),
             },
-            38 => Command::SetEntryCode([Some(EntryCode::Fixed(*b"0042")), Some(EntryCode::Rotating)][below(random, 2) as usize]),
+            38 => Command::SetEntryCode(
+                [EntryDigits::parse("0042").map(EntryCode::Fixed), Some(EntryCode::Rotating)][below(random, 2) as usize],
+            ),
             _ if below(random, 4) > 0 => Command::Reset(ResetScope::Nothing),
             _ if below(random, 2) == 0 => Command::Reset(ResetScope::Draws),
             _ => Command::Reset(ResetScope::Participants(session)),

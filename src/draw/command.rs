@@ -3,7 +3,7 @@
 //! A command carries all that its decision needs but time and random bytes. It must never hold a
 //! winner's details: facts stay in the journal for good, details do not.
 
-use super::event::EntryCode;
+use super::entry_code::EntryCode;
 use super::fact::{Cause, Eligibility, Settings, VoidReason};
 use super::prize::PrizeVersion;
 use super::proof::{Beacon, DrandChain, OutsideRule, Words};

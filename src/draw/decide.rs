@@ -5,7 +5,7 @@
 //! once the facts are committed.
 
 use super::command::{Command, Decision, EligibilityPatch, EntropySource, Outcome, ResetScope, SettingsPatch, Sources};
-use super::event::EntryCode;
+use super::entry_code::EntryCode;
 use super::fact::{SecretScope, Settings};
 use super::prize::PrizeVersion;
 use super::{
@@ -80,7 +80,7 @@ impl Event {
             Command::Wipe(session) => self.wipe_rehearsal(*session, sources.entropy),
             Command::ChangeSettings(patch) => self.change_settings(patch),
             Command::ChangePhase(phase) => self.change_phase(*phase),
-            Command::SetEntryCode(code) => self.set_entry_code(*code),
+            Command::SetEntryCode(code) => Ok(Self::set_entry_code(*code)),
             Command::AddPrize(prize) => self.add_prize(prize),
             Command::AddPrizes(prizes) => self.add_prizes(at, prizes),
             Command::ChangePrize { prize, made_from } => self.change_prize(prize, *made_from),
@@ -165,12 +165,9 @@ impl Event {
         Ok(Decision::new(facts, Outcome::Done))
     }
 
-    fn set_entry_code(&self, code: Option<EntryCode>) -> Result<Decision, Refusal> {
+    fn set_entry_code(code: Option<EntryCode>) -> Decision {
         let fact = match code {
             Some(EntryCode::Rotating) => Fact::EntryCodeRotates,
-            Some(EntryCode::Fixed(digits)) if !digits.iter().all(u8::is_ascii_digit) => {
-                return Err(Refusal::Invalid { field: "entry_code", why: "must be four digits" });
-            }
             Some(EntryCode::Fixed(digits)) => Fact::EntryCodeSet { code: Some(digits) },
             None => Fact::EntryCodeSet { code: None },
         };

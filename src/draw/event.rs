@@ -4,6 +4,7 @@
 //! Only [`Event::apply`] may change one.
 
 use super::chunked::Chunked;
+use super::entry_code::EntryCode;
 use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::prize::DrawRules;
 use super::proof::{Lock, OutsideValue, RosterTree, SeedChain};
@@ -20,16 +21,6 @@ pub enum Audience {
     Public,
     /// Displays and consoles: from the reveal on.
     Operators,
-}
-
-/// The code that a phone needs to register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryCode {
-    /// Four ASCII digits, which a person can type.
-    Fixed([u8; 4]),
-    /// A long code that changes with the time, which only the QR code carries. Its present value is
-    /// derived outside of the rules, which know no clock.
-    Rotating,
 }
 
 /// A registered participant.

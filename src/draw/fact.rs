@@ -3,6 +3,7 @@
 //! A fact is complete in itself, so that replaying the journal needs no clock and no entropy. It
 //! must never hold anything that may have to be erased, such as a winner's name.
 
+use super::entry_code::EntryDigits;
 use super::proof::{Hash, Lock, OutsideRule, OutsideValue, Seed};
 pub use super::void_reason::VoidReason;
 use super::{DrawId, DrawSpec, Entropy, Epoch, EventId, Link, LinkId, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp};
@@ -126,8 +127,8 @@ pub enum Fact {
     },
     /// Phones need this code to register.
     EntryCodeSet {
-        /// Four digits; `None` when no code is needed.
-        code: Option<[u8; 4]>,
+        /// The digits; `None` when no code is needed.
+        code: Option<EntryDigits>,
     },
     /// Phones need a code that changes with the time.
     EntryCodeRotates,

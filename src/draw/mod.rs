@@ -11,6 +11,7 @@ mod apply;
 mod chunked;
 pub mod command;
 pub mod decide;
+pub mod entry_code;
 pub mod event;
 pub mod fact;
 pub mod lifecycle;

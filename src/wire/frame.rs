@@ -7,7 +7,7 @@ mod outside;
 
 use super::{entry_code, text_frame};
 use crate::base::clock::rfc3339;
-use crate::draw::event::EntryCode;
+use crate::draw::entry_code::EntryCode;
 use crate::draw::fact::{Fact, VoidReason};
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
@@ -369,6 +369,7 @@ pub(super) fn typed_text(kind: &'static str, body: impl Serialize) -> String {
 mod tests {
     use super::super::frame_text;
     use super::*;
+    use crate::draw::entry_code::EntryDigits;
     use crate::draw::fact::{Cause, Eligibility, SealedPick};
     use crate::draw::{Entropy, SessionId, sample};
     use serde_json::{Value, json};
@@ -420,7 +421,7 @@ mod tests {
             event.apply(Timestamp(1), &fact);
             frames(event, &fact)
         };
-        let code = shown(&mut event, Fact::EntryCodeSet { code: Some(*b"0042") });
+        let code = shown(&mut event, Fact::EntryCodeSet { code: EntryDigits::parse("0042") });
         let frame =
             |code: Option<&str>, rotates| json!({"type": "entry_code", "entry_code": code, "entry_code_rotates": rotates});
         assert_eq!(code, [("operators", frame(Some("0042"), false))]);

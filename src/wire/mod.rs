@@ -15,7 +15,8 @@ pub mod state_sync;
 pub mod view;
 
 use crate::draw::Number;
-use crate::draw::event::{Audience, EntryCode};
+use crate::draw::entry_code::EntryCode;
+use crate::draw::event::Audience;
 use bytes::{Bytes, BytesMut};
 use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -66,7 +67,7 @@ pub fn display_number(number: Number) -> String {
 /// The digits of an entry code, as displays show them; `None` for a code that rotates.
 pub fn entry_code(code: &EntryCode) -> Option<&str> {
     match code {
-        EntryCode::Fixed(digits) => Some(std::str::from_utf8(digits).expect("an entry code is of ASCII digits")),
+        EntryCode::Fixed(digits) => Some(digits.as_str()),
         EntryCode::Rotating => None,
     }
 }

@@ -9,7 +9,8 @@ use super::view::people::{AuthenticatedPhone, WinView, wins_with_codes};
 use super::view::phase_name;
 use super::{Role, display_number, entry_code};
 use crate::base::clock::rfc3339;
-use crate::draw::event::{Audience, EntryCode};
+use crate::draw::entry_code::EntryCode;
+use crate::draw::event::Audience;
 use crate::draw::{Draw, Event, Phase, Seat, Timestamp};
 use serde::Serialize;
 
@@ -180,6 +181,7 @@ impl<'a> You<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::entry_code::EntryDigits;
     use crate::draw::fact::Fact;
     use crate::draw::{DrawId, Number, sample};
     use serde_json::{Value, json};
@@ -224,7 +226,7 @@ mod tests {
     #[test]
     fn an_entry_code_is_shown_to_operators_and_only_required_of_phones() {
         let mut event = sample::event().build();
-        event.apply(Timestamp(1), &Fact::EntryCodeSet { code: Some(*b"0042") });
+        event.apply(Timestamp(1), &Fact::EntryCodeSet { code: EntryDigits::parse("0042") });
         let phone = state(&event, Role::Phone);
         assert_eq!((&phone["entry_code_required"], phone.get("entry_code")), (&json!(true), None));
         assert_eq!(state(&event, Role::Display)["entry_code"], "0042");

@@ -9,7 +9,7 @@ use crate::api::app::App;
 use crate::api::simulated_phones::PhoneGroup;
 use crate::base::chance;
 use crate::base::clock::wall_clock;
-use crate::draw::event::EntryCode;
+use crate::draw::entry_code::EntryCode;
 use data_encoding::HEXLOWER;
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
@@ -132,7 +132,7 @@ async fn register(app: &App, server: &OwnServer, group: &PhoneGroup, request_id:
     let snapshot = group.room.snapshot();
     let session = snapshot.event.session;
     let code = snapshot.event.entry_code.as_ref().map(|code| match code {
-        EntryCode::Fixed(digits) => String::from_utf8_lossy(digits).into_owned(),
+        EntryCode::Fixed(digits) => digits.as_str().to_owned(),
         EntryCode::Rotating => app.tokens.rotating_entry_code(session, wall_clock()),
     });
     let body = json!({"event_id": group.room.id.as_str(), "request_id": request_id, "consent": true, "entry_code": code});

@@ -154,7 +154,7 @@ export class Tab {
     const { entry_code: code, entry_code_rotates: rotates } = this.event;
     const set = (next) => this.change('POST', 'entry-code', { entry_code: next }, t('saved'));
     const rotate = () => this.change('POST', 'entry-code', { rotates: true }, t('saved'));
-    const random = () => String(crypto.getRandomValues(new Uint32Array(1))[0] % 10_000).padStart(4, '0');
+    const random = (length) => String(crypto.getRandomValues(new Uint32Array(1))[0] % 10 ** length).padStart(length, '0');
     return card(
       t('entryCode'),
       t('entryHow'),
@@ -164,7 +164,8 @@ export class Tab {
       make(
         'div',
         { className: 'row' },
-        make('button', { type: 'button', id: 'new-code', onclick: () => set(random()) }, t('newCode')),
+        make('button', { type: 'button', id: 'new-code', onclick: () => set(random(4)) }, t('newCode')),
+        make('button', { type: 'button', id: 'new-long-code', onclick: () => set(random(8)) }, t('newLongCode')),
         !rotates && make('button', { type: 'button', id: 'rotate-code', onclick: rotate }, t('rotateCode')),
         (code || rotates) && make('button', { type: 'button', id: 'no-code', onclick: () => set(null) }, t('noCode')),
       ),

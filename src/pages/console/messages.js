@@ -111,7 +111,7 @@ export const messages = {
     groupsCount: '경품별 그룹 제한 사용', weightsCount: '가중치 사용', phase: '진행 단계', phaseHow_open: '참가 신청을 받고 있습니다.',
     phaseHow_drawing: '새 참가 신청을 받지 않고 추첨만 합니다.', phaseHow_closed: '행사가 끝났습니다. 결과와 당첨자 정보만 볼 수 있습니다.',
     closeTitle: '행사를 종료할까요?', closeText: '모든 휴대폰의 연결이 끊어집니다.', entryCode: '입장 코드',
-    entryHow: '네 자리 코드를 아는 사람만 참가할 수 있습니다. 무대 화면에 표시됩니다.', newCode: '새 코드', rotateCode: 'QR에 바뀌는 코드 넣기',
+    entryHow: '코드를 아는 사람만 참가할 수 있습니다. 무대 화면에 표시됩니다. 네 자리는 프로그램이 몇 초 만에 맞힐 수 있고, 여덟 자리는 몇 시간 걸립니다.', newCode: '새 코드 (4자리)', newLongCode: '긴 코드 (8자리)', rotateCode: 'QR에 바뀌는 코드 넣기',
     rotatingHow: 'QR에 넣는 코드는 30초마다 바뀌어, 찍어 둔 사진은 1분 뒤 쓸 수 없습니다.', 'alert-rotate': '바뀌는 QR 코드 요구',
     'alert-close': '참가 신청 닫기', 'alert-remove': '몰린 참가자 삭제', 'alert-raise': '최대 참가자 수 늘리기',
     registrationAlert: (peak, given, refused, wrong) =>
@@ -272,7 +272,7 @@ export const messages = {
     phaseHow_open: 'Registration is open.', phaseHow_drawing: 'Nobody new can register; draws go on.',
     phaseHow_closed: 'The event is over. Results and details can still be seen.',
     closeTitle: 'Close the event?', closeText: 'All phones are disconnected.', entryCode: 'Entry code',
-    entryHow: 'Only those who know the four digits can register. The stage shows them.', newCode: 'New code', rotateCode: 'Put a changing code into the QR',
+    entryHow: 'Only those who know the code can register. The stage shows it. A script may guess four digits within seconds, and eight within hours.', newCode: 'New code (4 digits)', newLongCode: 'Long code (8 digits)', rotateCode: 'Put a changing code into the QR',
     rotatingHow: 'The code in the QR changes every 30 seconds, so a photo of it is worth nothing after a minute.',
     'alert-rotate': 'Require the changing QR code', 'alert-close': 'Close registration', 'alert-remove': 'Remove the burst',
     'alert-raise': 'Raise the size',

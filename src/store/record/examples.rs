@@ -1,5 +1,6 @@
 //! One example per fact with its record, spelled out as the journals out there hold it.
 
+use crate::draw::entry_code::EntryDigits;
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use crate::draw::proof::{DrandRound, Lock, OutsideRule, OutsideValue, Seed, Words};
 use crate::draw::{
@@ -140,7 +141,8 @@ fn about_the_event() -> Vec<(Fact, &'static str)> {
         (Fact::PhaseChanged { phase: Phase::Open }, r#"phase_changed {"phase":"open"}"#),
         (Fact::PhaseChanged { phase: Phase::Drawing }, r#"phase_changed {"phase":"drawing"}"#),
         (Fact::PhaseChanged { phase: Phase::Closed }, r#"phase_changed {"phase":"closed"}"#),
-        (Fact::EntryCodeSet { code: Some([0, 4, 1, 7]) }, r#"entry_code_set {"code":[0,4,1,7]}"#),
+        (Fact::EntryCodeSet { code: EntryDigits::parse("0417") }, r#"entry_code_set {"code":[48,52,49,55]}"#),
+        (Fact::EntryCodeSet { code: EntryDigits::parse("04171") }, r#"entry_code_set {"code":[48,52,49,55,49]}"#),
         (Fact::EntryCodeSet { code: None }, r#"entry_code_set {"code":null}"#),
         (Fact::EntryCodeRotates, "entry_code_rotates {}"),
         (

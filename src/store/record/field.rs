@@ -4,6 +4,7 @@
 //! `#[serde(remote)]` in `layout`, and the fields in them by `#[serde(with = "field")]`, which is
 //! this file.
 
+use crate::draw::entry_code::EntryDigits;
 use crate::draw::proof::Words;
 use crate::draw::{DrawId, Entropy, Epoch, EventId, LinkId, Number, PrizeId, SessionId, ShowLength, Timestamp};
 use data_encoding::HEXLOWER;
@@ -108,6 +109,17 @@ impl Field for Words {
     fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         Words::parse(&text).filter(|words| words.as_str() == text).ok_or_else(|| D::Error::custom("not an outside value"))
+    }
+}
+
+impl Field for EntryDigits {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.as_str().bytes())
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let digits = String::from_utf8(Vec::deserialize(from)?).ok();
+        digits.and_then(|digits| Self::parse(&digits)).ok_or_else(|| D::Error::custom("not an entry code"))
     }
 }
 

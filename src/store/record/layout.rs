@@ -1,17 +1,16 @@
 //! The layout of each record: the fields that a fact has at rest, and their order.
 //!
 //! `#[serde(remote)]` lays a layout over a type of the rules: a field added or renamed there does
-//! not compile here until its spelling is decided. Nothing here may change in silence, since old
-//! journals are read by these very lines. Another layout gets another version (see
-//! [`super::version`]), and a field that it brings has a default for the records of before. The
-//! golden test in [`super`] pins the bytes.
+//! not compile here until its spelling is decided. Old journals are read by these very lines, so
+//! another layout gets another version (see [`super::version`]), and a field that it brings has a
+//! default for the records of before. The golden test in [`super`] pins the bytes.
 
 use crate::draw::fact::{Cause, Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use crate::draw::proof::{DrandRound, Hash, Lock, OutsideRule, OutsideValue, Seed};
 use crate::draw::{
     DrawId, DrawSpec, Entropy, Epoch, EventId, Fact, Link, LinkId, LinkRole, Mode, Number, Phase, Pool, ShowLength, Timestamp,
 };
-use crate::draw::{Prize, PrizeId, SessionId};
+use crate::draw::{Prize, PrizeId, SessionId, entry_code::EntryDigits};
 use crate::store::record::field::{self, Field};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
@@ -39,7 +38,8 @@ pub(super) enum FactLayout {
         phase: Phase,
     },
     EntryCodeSet {
-        code: Option<[u8; 4]>,
+        #[serde(with = "field")]
+        code: Option<EntryDigits>,
     },
     EntryCodeRotates {},
     PrizeAdded {

@@ -12,6 +12,7 @@ mod field;
 mod layout;
 mod secrets;
 
+use crate::draw::entry_code::EntryDigits;
 use crate::draw::fact::SecretScope;
 use crate::draw::{Actor, EventId, Fact, LinkId};
 use crate::store::seal::Seal;
@@ -29,6 +30,8 @@ fn version(kind: &str) -> i64 {
         // 2 brought `consent_text`, `privacy_purpose` and `rehearsal`; 3 brought `outside`; 4 has
         // rules with drand.
         "opened" | "settings_changed" => 4,
+        // 2 has codes of more than four digits.
+        "entry_code_set" => 2,
         // 2 brought `needs_address`.
         "prize_added" | "prize_changed" => 2,
         // 2 brought `request`; 3 brought `lock`, and a start without a pick; 4 has locks with a
@@ -148,6 +151,7 @@ pub(super) fn encode<'a>(event: &EventId, fact: &Fact, picks: &Seal, text: &'a m
     let version = match fact {
         // Taken in from another server, such a number stays what it was.
         Fact::Registered { secrets: SecretScope::Session, .. } => 1,
+        Fact::EntryCodeSet { code } if code.is_none_or(|code| code.as_str().len() == EntryDigits::LEN_MIN) => 1,
         _ => version(kind),
     };
     Record { kind, version, body }

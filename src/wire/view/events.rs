@@ -4,7 +4,8 @@
 
 use super::{json, phase_name, role_name};
 use crate::base::clock::rfc3339;
-use crate::draw::event::{Audience, EntryCode};
+use crate::draw::entry_code::EntryCode;
+use crate::draw::event::Audience;
 use crate::draw::{Event, Link, Timestamp};
 use crate::wire::entry_code;
 use data_encoding::HEXLOWER;
