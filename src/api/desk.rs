@@ -70,7 +70,8 @@ pub async fn winners(request: ApiRequest) -> HttpResult {
 }
 
 /// `PUT winners/{draw_id}/{draw_number}`: an operator writes or corrects a winner's details, on
-/// record. The winner's consent is asked for all the same.
+/// record, in place of the version that the body names. The winner's consent is asked for all the
+/// same.
 pub async fn correct_details(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let seat = (request.param(1).parse().map(DrawId), request.param(2).parse().map(Number));
@@ -80,8 +81,8 @@ pub async fn correct_details(mut request: ApiRequest) -> HttpResult {
     let (event, actor, win) = (access.room.id.clone(), access.credential.actor(), WinSelector::Draw(draw));
     let submit = |reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) };
     let accepted = request.app.inbox.ask(submit).await?;
-    let first = matches!(accepted.outcome, Outcome::Details { first: true, .. });
-    success(&people::details_received(draw, number, first), if first { "received" } else { "corrected" })
+    let Outcome::Details { version, .. } = accepted.outcome else { return success("{}", "received") };
+    success(&people::details_received(draw, number, version), if version == 1 { "received" } else { "corrected" })
 }
 
 /// `POST claims/look-up`

@@ -40,6 +40,7 @@ impl From<Refusal> for HttpError {
             | Refusal::DrawInProgress(_)
             | Refusal::Outdated
             | Refusal::PrizesOutdated
+            | Refusal::DetailsOutdated { .. }
             | Refusal::WinVoided
             | Refusal::AlreadyHandedOver { .. }
             | Refusal::NotHandedOver
@@ -66,6 +67,9 @@ impl From<Refusal> for HttpError {
         let mut error = Self::new(status, refusal.code(), refusal.to_string());
         if let Refusal::TooFewLeft { left } | Refusal::PrizeExhausted { left } = refusal {
             error.more.insert("left".into(), left.into());
+        }
+        if let Refusal::DetailsOutdated { version } = refusal {
+            error.more.insert("details_version".into(), version.into());
         }
         if let Refusal::AlreadyHandedOver { draw, number, prize, at, desk } = &refusal {
             error.more.insert("draw_id".into(), draw.0.into());

@@ -126,10 +126,10 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let actor = Actor::Phone;
     let submit = |reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) };
     let accepted = request.app.inbox.ask(submit).await?;
-    let Outcome::Details { draw, number, first, .. } = accepted.outcome else {
+    let Outcome::Details { draw, number, version, .. } = accepted.outcome else {
         return success("{}", "received");
     };
-    success(&people::details_received(draw, number, first), if first { "received" } else { "corrected" })
+    success(&people::details_received(draw, number, version), if version == 1 { "received" } else { "corrected" })
 }
 
 /// `GET /results`: the announced draws, for everybody.

@@ -26,13 +26,12 @@ pub async fn add(mut request: ApiRequest) -> HttpResult {
     created(&data, "added")
 }
 
-/// `PUT prizes/{prize_id}`: the prize as a whole. A body with a version replaces that version
-/// alone; one without replaces any, as scripts of before do.
+/// `PUT prizes/{prize_id}`: the prize as a whole, in place of the version that the body names.
 pub async fn change(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let id = prize_id(&request)?;
     let body: PrizeBody = request.json().await?;
-    let made_from = body.made_from()?;
+    let made_from = body.made_from(request.app.settings.http.open)?;
     let prize = body.prize(id)?;
     pictures::mark_used(&request.app, prize.image.as_deref()).await;
     let command = Command::ChangePrize { prize, made_from };
@@ -53,8 +52,9 @@ pub async fn remove(request: ApiRequest) -> HttpResult {
 pub async fn order(mut request: ApiRequest) -> HttpResult {
     let access = request.require_event(AccessLevel::Host).await?;
     let body: PrizeOrder = request.json().await?;
-    let ids = |ids: Vec<u32>| ids.into_iter().map(PrizeId).collect();
-    let command = Command::OrderPrizes { order: ids(body.order), made_from: body.made_from.map(ids) };
+    let made_from = body.made_from(request.app.settings.http.open)?;
+    let order = body.order.into_iter().map(PrizeId).collect();
+    let command = Command::OrderPrizes { order, made_from };
     let accepted = request.submit(&access, command).await?;
     success(&prizes::list(&accepted.snapshot.event), "put in order")
 }

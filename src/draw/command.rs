@@ -140,16 +140,7 @@ pub enum Command {
         until: Timestamp,
     },
     /// Accept a winner's details: the first ones, or a correction.
-    ReceiveDetails {
-        /// The win they belong to.
-        pick: WinSelector,
-        /// The winner.
-        number: Number,
-        /// The person who hands them in.
-        by: Author,
-        /// The details include a postal address.
-        has_address: bool,
-    },
+    ReceiveDetails(DetailsSubmission),
     /// Note that a winner is present.
     Arrive {
         /// The winner's draw.
@@ -253,6 +244,21 @@ pub enum DrawSelector {
     Latest,
 }
 
+/// A winner's details as the rules see them, which know no name and no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetailsSubmission {
+    /// The win they belong to.
+    pub pick: WinSelector,
+    /// The winner.
+    pub number: Number,
+    /// The person who hands them in.
+    pub by: Author,
+    /// The details include a postal address.
+    pub has_address: bool,
+    /// The version of the details that these replace, 0 for none; `None` replaces any.
+    pub made_from: Option<u32>,
+}
+
 /// The person who hands in a winner's details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Author {
@@ -336,8 +342,8 @@ pub enum Outcome {
         draw: DrawId,
         /// The winner.
         number: Number,
-        /// These are the win's first details; others replace the ones before.
-        first: bool,
+        /// The version of the win's details: 1 for the first, and one more for each correction.
+        version: u32,
         /// The prize is sent, so the address is kept.
         keeps_address: bool,
     },

@@ -88,7 +88,7 @@ impl Event {
             Command::OrderPrizes { order, made_from } => self.order_prizes(order, made_from.as_deref()),
             Command::MarkParticipant { number, patch } => self.mark_participant(*number, patch),
             Command::RemoveParticipants { from, until } => self.remove_participants(*from, *until),
-            Command::ReceiveDetails { pick, number, by, has_address } => self.receive_details(pick, *number, *by, *has_address),
+            Command::ReceiveDetails(details) => self.receive_details(details),
             Command::Arrive { draw, number } => self.arrive(*draw, *number),
             Command::HandOver { draw, number, desk } => self.hand_over(*draw, *number, desk),
             Command::UndoHandOver { draw, number } => self.undo_hand_over(*draw, *number),
@@ -171,7 +171,7 @@ impl Event {
             Some(EntryCode::Fixed(digits)) => Fact::EntryCodeSet { code: Some(digits) },
             None => Fact::EntryCodeSet { code: None },
         };
-        Ok(Decision::new([fact], Outcome::Done))
+        Decision::new([fact], Outcome::Done)
     }
 
     fn add_prize(&self, prize: &Prize) -> Result<Decision, Refusal> {
@@ -300,7 +300,7 @@ fn is_allowed_when_closed(command: &Command) -> bool {
     matches!(
         command,
         Command::Complete(_)
-            | Command::ReceiveDetails { .. }
+            | Command::ReceiveDetails(_)
             | Command::Arrive { .. }
             | Command::HandOver { .. }
             | Command::UndoHandOver { .. }

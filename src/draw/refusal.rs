@@ -83,6 +83,13 @@ pub enum Refusal {
     /// The change replaces a list or an entry of it that another operator changed first.
     #[error("the list of prizes has been changed since")]
     PrizesOutdated,
+    /// The details replace others that have been corrected meanwhile. Carries their version, from
+    /// which the author may go on.
+    #[error("the details have been changed since")]
+    DetailsOutdated {
+        /// The version of the details, 0 for none.
+        version: u32,
+    },
     /// The seat is voided, so its prize is not handed over.
     #[error("the win was voided")]
     WinVoided,
@@ -165,6 +172,7 @@ impl Refusal {
             Refusal::NotAWinner => "NOT_A_WINNER",
             Refusal::Outdated => "DRAW_OUTDATED",
             Refusal::PrizesOutdated => "PRIZES_OUTDATED",
+            Refusal::DetailsOutdated { .. } => "DETAILS_OUTDATED",
             Refusal::WinVoided => "WIN_VOIDED",
             Refusal::AlreadyHandedOver { .. } => "ALREADY_HANDED_OVER",
             Refusal::NotHandedOver => "NOT_HANDED_OVER",

@@ -4,7 +4,7 @@
 //! A command about a win must never succeed before that win is public, since its answer would tell
 //! the secret.
 
-use super::command::{Author, Decision, Outcome, WinSelector};
+use super::command::{Author, Decision, DetailsSubmission, Outcome, WinSelector};
 use super::event::Audience;
 use super::fact::VoidReason;
 use super::prize::DrawRules;
@@ -93,13 +93,9 @@ impl Event {
     }
 
     /// Accepts a winner's details, or a correction of them.
-    pub(super) fn receive_details(
-        &self,
-        pick: &WinSelector,
-        number: Number,
-        author: Author,
-        has_address: bool,
-    ) -> Result<Decision, Refusal> {
+    pub(super) fn receive_details(&self, details: &DetailsSubmission) -> Result<Decision, Refusal> {
+        let DetailsSubmission { pick, number, by, has_address, made_from } = details;
+        let (number, version) = (*number, *made_from);
         let (draw, seat) = match pick {
             WinSelector::Draw(id) => self.announced_win(*id, number)?,
             WinSelector::PrizeNamed(name) => {
@@ -111,20 +107,22 @@ impl Event {
                 named().find(|(_, seat)| seat.details_at.is_none()).or_else(|| named().next()).ok_or(Refusal::NotAWinner)?
             }
         };
-        let first = seat.details_at.is_none();
         let keeps_address = draw.rules.needs_address;
-        if keeps_address && !has_address {
+        if keeps_address && !*has_address {
             return Err(Refusal::Invalid { field: "address", why: "is needed for this prize" });
         }
-        if !first && author == Author::Winner {
+        if seat.details_at.is_some() && *by == Author::Winner {
             draw.require_not_handed_over(seat)?;
+        }
+        if version.is_some_and(|version| version != seat.details_count) {
+            return Err(Refusal::DetailsOutdated { version: seat.details_count });
         }
         if seat.details_count >= DETAILS_MAX {
             return Err(Refusal::TooMany { what: "corrections", max: DETAILS_MAX });
         }
         Ok(Decision::new(
             [Fact::DetailsReceived { draw: draw.id, number }],
-            Outcome::Details { draw: draw.id, number, first, keeps_address },
+            Outcome::Details { draw: draw.id, number, version: seat.details_count + 1, keeps_address },
         ))
     }
 
@@ -288,12 +286,15 @@ mod tests {
         let draw = fixture.draw("TV", Slot, 1).unwrap();
         let (id, winner) = (draw.id, draw.winners().next().unwrap());
         let loser = Number(winner.0 % 3 + 1);
-        let hand_in = |pick, number| Command::ReceiveDetails { pick, number, by: Author::Winner, has_address: false };
+        let hand_in = |pick, number| {
+            let (by, has_address, made_from) = (Author::Winner, false, None);
+            Command::ReceiveDetails(DetailsSubmission { pick, number, by, has_address, made_from })
+        };
         assert_eq!(fixture.execute(hand_in(WinSelector::Draw(id), loser)), Err(Refusal::NotAWinner));
         assert_eq!(fixture.execute(hand_in(WinSelector::PrizeNamed("Car".into()), winner)), Err(Refusal::NotAWinner));
-        for first in [true, false] {
+        for version in [1, 2] {
             let outcome = fixture.execute(hand_in(WinSelector::PrizeNamed("TV".into()), winner));
-            assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, first, keeps_address: false }));
+            assert_eq!(outcome, Ok(Outcome::Details { draw: id, number: winner, version, keeps_address: false }));
         }
         let pending = fixture.start("Mug", Slot, 1).unwrap();
         let next = fixture.event.pending_draw().unwrap().sealed.as_ref().unwrap().picks[0];
@@ -346,14 +347,13 @@ mod tests {
     fn details_are_corrected_by_the_winner_until_the_hand_over_and_by_an_operator_after_it() {
         let mut fixture = EventFixture::with(1);
         let id = fixture.draw("TV", Slot, 1).unwrap().id;
-        let hand_in = |author| {
+        let hand_in = |by| {
             let (pick, number) = (WinSelector::Draw(id), Number(1));
-            Command::ReceiveDetails { pick, number, by: author, has_address: false }
+            Command::ReceiveDetails(DetailsSubmission { pick, number, by, has_address: false, made_from: None })
         };
-        let first = |outcome| matches!(outcome, Ok(Outcome::Details { first: true, .. }));
         let facts = fixture.facts.len();
-        assert!(first(fixture.execute(hand_in(Author::Winner))));
-        assert!(!first(fixture.execute(hand_in(Author::Winner))));
+        fixture.execute(hand_in(Author::Winner)).unwrap();
+        fixture.execute(hand_in(Author::Winner)).unwrap();
         assert_eq!(fixture.facts.len(), facts + 2, "a correction is on record");
         fixture.execute(Command::HandOver { draw: id, number: Number(1), desk: "lobby".into() }).unwrap();
         assert_eq!(fixture.execute(hand_in(Author::Winner)).unwrap_err().code(), "ALREADY_HANDED_OVER");
@@ -365,19 +365,41 @@ mod tests {
     }
 
     #[test]
+    fn details_replace_only_those_that_they_were_made_from() {
+        let mut fixture = EventFixture::with(1);
+        let id = fixture.draw("TV", Slot, 1).unwrap().id;
+        let hand_in = |by, made_from| {
+            let pick = WinSelector::Draw(id);
+            Command::ReceiveDetails(DetailsSubmission {
+                pick,
+                number: Number(1),
+                by,
+                has_address: false,
+                made_from: Some(made_from),
+            })
+        };
+        let outdated = |version| Err(Refusal::DetailsOutdated { version });
+        assert_eq!(fixture.execute(hand_in(Author::Operator, 1)), outdated(0), "there are none");
+        fixture.execute(hand_in(Author::Winner, 0)).unwrap();
+        fixture.execute(hand_in(Author::Winner, 1)).unwrap();
+        for (by, stale) in [(Author::Operator, 1), (Author::Winner, 1), (Author::Operator, 0)] {
+            assert_eq!(fixture.execute(hand_in(by, stale)), outdated(2));
+        }
+        fixture.execute(hand_in(Author::Operator, 2)).unwrap();
+    }
+
+    #[test]
     fn an_address_is_required_when_the_prize_is_sent() {
         let mut fixture = EventFixture::with(2);
         fixture.list("TV", 1, |prize| prize.needs_address = true);
         let sent = fixture.draw("TV", Slot, 1).unwrap();
         let fetched = fixture.draw("Mug", Slot, 1).unwrap();
-        let hand_in = |draw: &Draw, has_address| Command::ReceiveDetails {
-            pick: WinSelector::Draw(draw.id),
-            number: draw.seats[0].number,
-            by: Author::Winner,
-            has_address,
+        let hand_in = |draw: &Draw, has_address| {
+            let (pick, number) = (WinSelector::Draw(draw.id), draw.seats[0].number);
+            Command::ReceiveDetails(DetailsSubmission { pick, number, by: Author::Winner, has_address, made_from: None })
         };
         assert_eq!(fixture.execute(hand_in(&sent, false)).unwrap_err().code(), "INVALID_REQUEST");
-        let kept = |outcome| matches!(outcome, Ok(Outcome::Details { keeps_address: true, first: true, .. }));
+        let kept = |outcome| matches!(outcome, Ok(Outcome::Details { keeps_address: true, version: 1, .. }));
         assert!(kept(fixture.execute(hand_in(&sent, true))) && !kept(fixture.execute(hand_in(&fetched, true))));
     }
 }

@@ -6,7 +6,7 @@
 //! [`Rejection::NotDurable`].
 
 use crate::base::chance;
-use crate::draw::command::{Author, Command, Decision, Outcome, Sources, WinSelector};
+use crate::draw::command::{Author, Command, Decision, DetailsSubmission, Outcome, Sources, WinSelector};
 use crate::draw::decide::open_event;
 use crate::draw::fact::{RecordedFact, Settings, WinnerDetails};
 use crate::draw::{Actor, Event, EventId, Fact, Number, Prize, Refusal, Timestamp};
@@ -125,9 +125,10 @@ impl Sequencer {
         (number, win): (Number, WinSelector),
         contact: Contact,
     ) -> Result<Outcome, Rejection> {
-        let Contact { name, phone, address } = contact;
+        let Contact { name, phone, address, made_from } = contact;
         let author = if actor == Actor::Phone { Author::Winner } else { Author::Operator };
-        let command = Command::ReceiveDetails { pick: win, number, by: author, has_address: address.is_some() };
+        let submission = DetailsSubmission { pick: win, number, by: author, has_address: address.is_some(), made_from };
+        let command = Command::ReceiveDetails(submission);
         let outcome = self.decide(batch, id, actor, &command)?;
         if let Outcome::Details { draw, number, keeps_address, .. } = outcome {
             let address = address.filter(|_| keeps_address);
@@ -388,9 +389,9 @@ mod tests {
             details_request(GALA, 2, draw, "Kim"),
             details_request(GALA, 1, DrawId(9), "Kim"),
         ]);
-        let outcome = |first| Outcome::Details { draw, number: Number(1), first, keeps_address: false };
-        assert_eq!(answers[0].as_ref().unwrap().outcome, outcome(true));
-        assert_eq!(answers[1].as_ref().unwrap().outcome, outcome(false), "a second submission replaces it");
+        let outcome = |version| Outcome::Details { draw, number: Number(1), version, keeps_address: false };
+        assert_eq!(answers[0].as_ref().unwrap().outcome, outcome(1));
+        assert_eq!(answers[1].as_ref().unwrap().outcome, outcome(2), "a second submission replaces it");
         assert!(answers[2..].iter().all(|answer| matches!(answer, Err(Rejection::Refused(Refusal::NotAWinner)))));
         let stored = server.sequencer.journal.details(&id(GALA)).unwrap();
         let [WinnerDetails { name, address, submitted_at, .. }] = &stored[..] else { panic!("one row: {stored:?}") };
@@ -418,7 +419,7 @@ mod tests {
         server.sequencer.journal.limit_pages(u32::MAX >> 1);
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap(), []);
         let answer = server.serve([details_request(GALA, 1, draw, "Kim")]).remove(0).unwrap();
-        assert!(matches!(answer.outcome, Outcome::Details { first: true, .. }));
+        assert!(matches!(answer.outcome, Outcome::Details { version: 1, .. }));
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap().len(), 1);
     }
 

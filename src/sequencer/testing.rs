@@ -269,7 +269,7 @@ pub fn command_request(event: &str, command: Command) -> PendingRequest {
 /// Details of a win, with an address.
 pub fn details_request(event: &str, number: u32, draw: DrawId, name: &str) -> PendingRequest {
     let (reply, answer) = channel();
-    let contact = Contact { name: name.into(), phone: "010-1234-5678".into(), address: Some("Seoul".into()) };
+    let contact = Contact { name: name.into(), phone: "010-1234-5678".into(), address: Some("Seoul".into()), made_from: None };
     let (number, win, reply) = (Number(number), WinSelector::Draw(draw), Responder::Handler(reply));
     (Request::SubmitDetails { event: id(event), actor: Actor::Phone, number, win, contact, reply }, answer)
 }

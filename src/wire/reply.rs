@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn an_accepted_message_is_acknowledged_by_its_own_frame() {
         let event = sample::event().announced("TV", &[3, 9]).build();
-        let details = Outcome::Details { draw: DrawId(1), number: Number(3), first: true, keeps_address: false };
+        let details = Outcome::Details { draw: DrawId(1), number: Number(3), version: 1, keeps_address: false };
         for (message, outcome, expected) in [
             (
                 Acknowledged::DrawComplete,

@@ -8,14 +8,16 @@
 
 mod claim_code;
 mod draws;
+mod prize_order;
 mod telephone;
 
 pub use claim_code::claim_code;
 pub(crate) use draws::QUANTITY_MAX;
 pub use draws::{
-    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PhoneCount, PrizeBody, PrizeOrder, Reset,
-    StageChange, TakeFallback, UndoHandOver, Void, Wipe, desk, win_selector,
+    Cancel, ClaimCode, DrawAtOnce, DrawBody, DrawReference, HandOver, OutsideValue, PhoneCount, PrizeBody, Reset, StageChange,
+    TakeFallback, UndoHandOver, Void, Wipe, desk, win_selector,
 };
+pub use prize_order::PrizeOrder;
 
 use super::parse::Invalid;
 use super::view::phase_named;
@@ -105,6 +107,8 @@ pub struct ContactBody {
     /// The winner agrees to their use.
     #[serde(default)]
     pub consent: bool,
+    /// The version of the details that these replace.
+    pub version: Option<u32>,
 }
 
 /// A winner's contact details, checked and trimmed. Never printed: `Debug` shows no field.
@@ -115,6 +119,8 @@ pub struct Contact {
     pub phone: String,
     /// The postal address.
     pub address: Option<String>,
+    /// The version of the details that these replace, 0 for none; `None` replaces any.
+    pub made_from: Option<u32>,
 }
 
 impl std::fmt::Debug for Contact {
@@ -251,7 +257,8 @@ impl EligibilityChange {
 }
 
 impl ContactBody {
-    /// Checks the details. Open mode needs no consent, since its old pages do not ask for it.
+    /// Checks the details. Without a version they are the first ones. Open mode needs neither
+    /// version nor consent, since its old pages have none.
     pub fn check(self, is_open_mode: bool) -> Result<Contact, Invalid> {
         if !self.consent && !is_open_mode {
             return Err(Invalid::field("consent", "must be true"));
@@ -263,7 +270,8 @@ impl ContactBody {
             phone.ok_or_else(|| Invalid::field("phone", "must be a telephone number, one of 010 with 10 or 11 digits"))?;
         let address = self.address.filter(|address| !address.trim().is_empty());
         let address = address.map(|address| trimmed("address", &address, ADDRESS_CHARS_MAX)).transpose()?;
-        Ok(Contact { name, phone, address })
+        let made_from = if is_open_mode { self.version } else { Some(self.version.unwrap_or(0)) };
+        Ok(Contact { name, phone, address, made_from })
     }
 }
 
@@ -404,7 +412,9 @@ mod tests {
                 why(parse::<DrawBody>(body).and_then(DrawBody::draw_request).map(drop)),
                 why(parse::<DrawAtOnce>(body).and_then(|body| body.draw_body().draw_request()).map(drop)),
                 why(parse::<Void>(body).and_then(Void::parts).map(drop)),
-                why(parse::<PrizeBody>(body).and_then(|body| body.made_from().and_then(|_| body.prize(PrizeId(1)))).map(drop)),
+                why(parse::<PrizeBody>(body)
+                    .and_then(|body| body.made_from(true).and_then(|_| body.prize(PrizeId(1))))
+                    .map(drop)),
                 why(parse::<NewEvent>(body).map(drop)),
                 why(parse::<EventChange>(body).and_then(EventChange::patch).map(drop)),
                 why(parse::<WinnerInfo>(body).map(drop)),
@@ -416,7 +426,8 @@ mod tests {
     }
 
     fn contact(name: &str, phone: &str, consent: bool, is_open_mode: bool) -> Result<Contact, Invalid> {
-        ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent }.check(is_open_mode)
+        ContactBody { name: name.into(), phone: phone.into(), address: Some(" ".into()), consent, version: None }
+            .check(is_open_mode)
     }
 
     #[test]

@@ -27,16 +27,19 @@ async fn prizes_are_added_changed_ordered_and_removed() {
         ids.push(added["prize_id"].as_u64().unwrap());
     }
     assert_eq!(names(&server.admin_get("prizes").await), ["TV", "Radio", "Pen"]);
-    let order = json!({"order": [ids[2], ids[0], ids[1]]});
+    let order = json!({"order": [ids[2], ids[0], ids[1]], "made_from": ids});
     server.admin_post("prizes/order", &order).await.ok();
     let mut radio = listed("Radio", 2, 5);
     radio["draw_mode"] = json!("card");
     radio["winner_count"] = json!(3);
+    radio["version"] = server.admin_get("prizes").await["prizes"][2]["version"].clone();
     server.admin(Method::PUT, &format!("prizes/{}", ids[1])).json(&radio).await.ok();
     server.admin(Method::DELETE, &format!("prizes/{}", ids[0])).await.ok();
     server.admin(Method::DELETE, &format!("prizes/{}", ids[0])).await.expect_refusal(404, "NOT_FOUND");
     server.admin(Method::PUT, "prizes/77").json(&radio).await.expect_refusal(404, "NOT_FOUND");
-    for wrong in [json!({"order": [ids[1]]}), json!({"order": [ids[1], ids[1]]}), json!({"order": [ids[1], 77]})] {
+    let listed_ids = [ids[2], ids[1]];
+    for wrong in [vec![ids[1]], vec![ids[1], ids[1]], vec![ids[1], 77]] {
+        let wrong = json!({"order": wrong, "made_from": listed_ids});
         let status = server.admin_post("prizes/order", &wrong).await.status.as_u16();
         assert!([404, 422].contains(&status), "{wrong}: {status}");
     }

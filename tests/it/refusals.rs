@@ -223,6 +223,7 @@ static SAMPLES: LazyLock<BTreeMap<String, (u16, String)>> = LazyLock::new(|| {
         Refusal::NotAWinner,
         Refusal::Outdated,
         Refusal::PrizesOutdated,
+        Refusal::DetailsOutdated { version: 2 },
         Refusal::WinVoided,
         Refusal::AlreadyHandedOver { draw, number, prize: text.into(), at: Timestamp(1), desk: text.into() },
         Refusal::NotHandedOver,

@@ -252,7 +252,9 @@ impl Simulation {
                 assert!(self.model.announced.contains(&draw.0) && voided.is_none(), "{number:?} has not won {draw:?}");
                 let first = self.model.details_now.insert((draw.0, number.0));
                 self.model.details.insert((draw.0, number.0));
-                assert_eq!(accepted.outcome, Outcome::Details { draw, number, first, keeps_address: false });
+                let Outcome::Details { version, .. } = accepted.outcome else { panic!("{:?}", accepted.outcome) };
+                assert_eq!(accepted.outcome, Outcome::Details { draw, number, version, keeps_address: false });
+                assert_eq!(version == 1, first, "a correction has a later version");
             }
             Err(rejection) => {
                 assert_eq!(code(&rejection), Some("NOT_A_WINNER"));

@@ -48,7 +48,10 @@ async fn a_winner_submits_details_and_corrects_them_until_the_hand_over() {
     let mut mistyped = form(draw);
     mistyped["phone"] = json!("010-1111-1111");
     let first = server.post("/winner-info").bearer(&winner.token).json(&mistyped).await.ok();
-    let second = server.post("/winner-info").bearer(&winner.token).json(&form(draw)).await.ok();
+    let mut corrected = form(draw);
+    server.post("/winner-info").bearer(&winner.token).json(&corrected).await.expect_refusal(409, "DETAILS_OUTDATED");
+    corrected["version"] = first["details_version"].clone();
+    let second = server.post("/winner-info").bearer(&winner.token).json(&corrected).await.ok();
     assert_eq!((&first["first"], &second["first"]), (&json!(true), &json!(false)));
 
     for phone in ["010-****-1111", "010-****-5678"] {
@@ -82,7 +85,7 @@ async fn a_host_corrects_details_on_record() {
     let correct = async |server: &TestServer, number: u64, body: Value| {
         server.admin(Method::PUT, &format!("winners/{draw}/{number}")).json(&body).await
     };
-    let body = json!({"name": NAME, "phone": "０１０．９９９９．８８８８", "consent": true});
+    let body = json!({"name": NAME, "phone": "０１０．９９９９．８８８８", "consent": true, "version": 1});
     assert_eq!(correct(&server, winner.number, body.clone()).await.ok()["first"], false);
     correct(&server, 99, body.clone()).await.expect_refusal(403, "NOT_A_WINNER");
     for wrong in [json!({"name": NAME, "phone": "010-12", "consent": true}), json!({"name": NAME, "phone": PHONE})] {
@@ -169,7 +172,7 @@ async fn an_authenticated_socket_can_submit_details() {
     let (draw, winner, loser) = with_winner(&server).await;
     let message = |number: u64| {
         json!({"type": "submit_winner_info", "event_id": EVENT, "draw_number": number, "prize_name": "TV",
-               "name": NAME, "phone": PHONE, "consent": true})
+               "name": NAME, "phone": PHONE, "consent": true, "version": 0})
     };
     let mut unauthenticated = server.socket(EVENT, "").await;
     unauthenticated.send_json(&message(winner.number)).await;
@@ -178,9 +181,11 @@ async fn an_authenticated_socket_can_submit_details() {
     losing.send_json(&message(winner.number)).await;
     assert_eq!(losing.until("submit_winner_info_ack").await["success"], false, "a phone submits for its own number only");
     let mut winning = server.phone_socket(&winner).await;
-    for _ in 0..2 {
-        winning.send_json(&message(winner.number)).await;
-        assert_eq!(winning.until("submit_winner_info_ack").await["success"], true);
+    let mut details = message(winner.number);
+    for (version, is_taken) in [(0, true), (1, true), (1, false)] {
+        details["version"] = json!(version);
+        winning.send_json(&details).await;
+        assert_eq!(winning.until("submit_winner_info_ack").await["success"], is_taken, "in place of version {version}");
     }
     assert_eq!(server.admin_get("winners").await["total_count"], 1);
     winning.send_json(&json!({"type": "im_here", "draw_id": draw})).await;

@@ -20,6 +20,7 @@ export const messages = {
     why_TOO_MANY_EVENTS: '행사가 너무 많습니다. 지난 행사를 삭제해 주세요.',
     why_DRAW_IN_PROGRESS: '다른 추첨이 진행 중입니다. 먼저 마치거나 취소해 주세요.',
     why_PRIZES_OUTDATED: '그 사이 다른 진행자가 경품을 바꿨습니다. 새 목록을 확인한 뒤 다시 바꿔 주세요.',
+    why_DETAILS_OUTDATED: '그 사이 당첨자 정보가 바뀌었습니다. 새 내용을 확인한 뒤 다시 고쳐 주세요.',
     why_DRAW_OUTDATED: '다른 진행자가 먼저 진행했습니다. 화면을 확인한 뒤 다시 눌러 주세요.',
     why_DRAW_FAILED: (why, { left } = {}) => {
       if (left > 0) return `지금은 ${left}명까지 뽑을 수 있어 당첨 인원을 ${left}명으로 맞췄습니다. 다시 눌러 주세요.`;
@@ -166,6 +167,7 @@ export const messages = {
     why_TOO_MANY_EVENTS: 'There are too many events. Please delete an old one.',
     why_DRAW_IN_PROGRESS: 'Another draw is going on. Finish or cancel it first.',
     why_PRIZES_OUTDATED: 'Another operator has changed the prizes meanwhile. Check the new list, then make your change again.',
+    why_DETAILS_OUTDATED: 'The details have been changed meanwhile. Check them, then make your correction again.',
     why_DRAW_OUTDATED: 'Another operator was faster. Look at the screen and press again.',
     why_DRAW_FAILED: (why, { left } = {}) =>
       left > 0 ? `${left} can be drawn now. The number of winners is set to ${left}: press again.` : `This cannot be drawn: ${why}`,

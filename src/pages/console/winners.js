@@ -181,7 +181,7 @@ export class Tab {
   }
 
   /** Writes or corrects a winner's details, which leaves a line in the audit trail. */
-  async correct({ draw_id, draw_number, name, phone, address }) {
+  async correct({ draw_id, draw_number, name, phone, address, details_version: version }) {
     const { app } = this;
     const { t } = app;
     const fields = [
@@ -192,8 +192,9 @@ export class Tab {
     ];
     const answer = await app.ask({ title: t('correctTitle', digits(draw_number)), text: t('correctText'), yes: t('save'), fields });
     if (!answer) return;
-    const body = { ...answer, address: answer.address.trim() || null };
+    const body = { ...answer, address: answer.address.trim() || null, version };
     await app.attempt(() => app.call('PUT', `winners/${draw_id}/${draw_number}`, body), t('saved'));
+    this.refresh();
   }
 
   async undoHandOver({ draw_id, draw_number }) {

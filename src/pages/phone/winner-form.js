@@ -44,9 +44,13 @@ export function detailsForm({ event, token, win, privacy, onSent }) {
     try {
       const body = { event_id: event, draw_id: win.draw_id, name: draft.name.trim(), phone: plainPhone(draft.phone), consent: true };
       if (fields.address) body.address = draft.address.trim();
-      const { first } = await call('POST', '/winner-info', { body, token });
+      if (win.details_version) body.version = win.details_version;
+      const { first, details_version: version } = await call('POST', '/winner-info', { body, token });
+      win.details_version = version;
       onSent(first !== false);
     } catch (error) {
+      // Staff, or another page of this phone, wrote them meanwhile: sent again, these replace those.
+      if (error.code === 'DETAILS_OUTDATED') win.details_version = error.detail?.details_version;
       wrong.textContent = explainRefusal(error, fields);
     }
     button.disabled = false;
@@ -168,6 +172,7 @@ function explainRefusal(error, fields) {
   if (!(error instanceof Refusal)) return t('failed');
   if (error.code === 'NOT_A_WINNER') return t('notWinner');
   if (error.code === 'ALREADY_HANDED_OVER') return t('handedOver');
+  if (error.code === 'DETAILS_OUTDATED') return t('outdated');
   if (error.code === 'OFFLINE') return t('offline');
   const named = Object.entries({ name: 'nameMissing', phone: 'phoneWrong', address: 'addressMissing' });
   const [name, key] = named.find(([each]) => error.message.startsWith(`${each}:`)) ?? [];

@@ -180,15 +180,6 @@ pub struct PrizeBody {
     pub version: Option<String>,
 }
 
-/// `POST prizes/order`
-#[derive(Deserialize)]
-pub struct PrizeOrder {
-    /// The id of each listed prize, once.
-    pub order: Vec<u32>,
-    /// The order that the change was made from.
-    pub made_from: Option<Vec<u32>>,
-}
-
 /// `POST claims/look-up`
 #[derive(Deserialize)]
 pub struct ClaimCode {
@@ -301,8 +292,12 @@ impl Void {
 }
 
 impl PrizeBody {
-    /// The version that the change was made from, if the body names one.
-    pub fn made_from(&self) -> Result<Option<PrizeVersion>, Invalid> {
+    /// The version that the change was made from. Open mode needs none, since its old scripts name
+    /// none.
+    pub fn made_from(&self, is_open_mode: bool) -> Result<Option<PrizeVersion>, Invalid> {
+        if self.version.is_none() && !is_open_mode {
+            return Err(Invalid::field("version", "is missing"));
+        }
         let version = |text: &String| HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(PrizeVersion);
         let read = |text| version(text).ok_or_else(|| Invalid::field("version", "must be 16 hexadecimal digits"));
         self.version.as_ref().map(read).transpose()

@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// A win as its winner sees it.
 #[derive(Serialize)]
@@ -30,6 +31,9 @@ pub struct WinView<'a> {
     needs_address: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     claim_code: Option<String>,
+    /// For the winner alone: the version that a correction replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details_version: Option<u32>,
 }
 
 /// A phone that proved its number, and the values of its private view.
@@ -93,6 +97,8 @@ struct WinnerView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<&'a str>,
     submitted_at: Option<String>,
+    /// The version that a correction replaces; 0 while there are none.
+    details_version: u32,
     voided: bool,
     arrived_at: Option<String>,
     /// The prize was handed over.
@@ -109,7 +115,12 @@ pub fn wins(event: &Event, number: Number, audience: Audience) -> Vec<WinView<'_
 /// The announced wins of an authenticated phone, with its claim codes.
 pub fn wins_with_codes<'a>(event: &'a Event, phone: &AuthenticatedPhone<'_>) -> Vec<WinView<'a>> {
     let wins = event.wins(phone.number, Audience::Public);
-    wins.map(|(draw, seat)| WinView { claim_code: Some((phone.claim_code)(draw.id)), ..win(draw, seat) }).collect()
+    let own = |(draw, seat): (&'a Arc<Draw>, &'a Seat)| WinView {
+        claim_code: Some((phone.claim_code)(draw.id)),
+        details_version: Some(seat.details_count),
+        ..win(draw, seat)
+    };
+    wins.map(own).collect()
 }
 
 /// The answer to a registration or a recovery.
@@ -232,6 +243,7 @@ fn winner<'a>(draw: &'a Draw, seat: &'a Seat, details: Option<&'a WinnerDetails>
         phone: details.map(|details| phone(&details.phone)),
         address: details.and_then(|details| details.address.as_deref()).filter(|_| mask == Mask::Off),
         submitted_at: details.map(|details| rfc3339(details.submitted_at)),
+        details_version: seat.details_count,
         voided: seat.voided.is_some(),
         arrived_at: seat.arrived_at.map(rfc3339),
         claimed: seat.handed_over.is_some(),
@@ -289,15 +301,16 @@ pub fn hand_over_undone(draw: DrawId, number: Number) -> String {
     json(&Undone { draw_id: draw.0, draw_number: number.0, handed_over: false })
 }
 
-/// The answer to a winner's details; `first` unless they replace others.
-pub fn details_received(draw: DrawId, number: Number, first: bool) -> String {
+/// The answer to a winner's details, by their version.
+pub fn details_received(draw: DrawId, number: Number, version: u32) -> String {
     #[derive(Serialize)]
     struct Received {
         draw_id: u32,
         draw_number: u32,
         first: bool,
+        details_version: u32,
     }
-    json(&Received { draw_id: draw.0, draw_number: number.0, first })
+    json(&Received { draw_id: draw.0, draw_number: number.0, first: version == 1, details_version: version })
 }
 
 /// A masked name, which its owner recognises: the first and last characters stay, of two only the
@@ -336,6 +349,7 @@ fn win<'a>(draw: &'a Draw, seat: &Seat) -> WinView<'a> {
         details_received: seat.details_at.is_some(),
         needs_address: draw.rules.needs_address,
         claim_code: None,
+        details_version: None,
     }
 }
 

@@ -101,7 +101,8 @@ async fn an_edited_prize_goes_on_stage_and_a_count_too_high_is_said_in_its_field
     let listed = json!({"prize_name": "TV", "prize_rank": 1, "quantity": 3, "draw_mode": "slot"});
     let id = server.admin_post("prizes", &listed).await.expect_data(201)["prize_id"].as_u64().unwrap();
     let edit = async |name: &str, mode: &str, count: u32| {
-        let prize = json!({"prize_name": name, "prize_rank": 1, "quantity": 3, "draw_mode": mode, "winner_count": count});
+        let mut prize = json!({"prize_name": name, "prize_rank": 1, "quantity": 3, "draw_mode": mode, "winner_count": count});
+        prize["version"] = server.admin_get("prizes").await["prizes"][0]["version"].clone();
         server.admin(Method::PUT, &format!("prizes/{id}")).json(&prize).await.ok();
     };
     let browser = Browser::start().await;

@@ -104,7 +104,7 @@ impl Writer {
     /// Submits a winner's details under this name.
     pub fn submit_details(&self, draw: DrawId, number: Number, name: String) -> Result<Accepted, Rejection> {
         let event = EventId::parse(EVENT).unwrap();
-        let (win, contact) = (WinSelector::Draw(draw), Contact { name, phone: "0".into(), address: None });
+        let (win, contact) = (WinSelector::Draw(draw), Contact { name, phone: "0".into(), address: None, made_from: None });
         let actor = Actor::Phone;
         self.wait(|reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) })
     }
