@@ -22,7 +22,7 @@ use crate::store::record::{self, Record};
 use crate::store::seal::Seal;
 use crate::store::transaction::transaction;
 use crate::store::{JournalEntry, audit, details, log_space, replay, schema};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -154,9 +154,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be read.
     pub fn clock_record(&self) -> Result<Option<ClockRecord>, JournalError> {
-        let sql = "SELECT value FROM meta WHERE name = 'clock'";
-        let text: Option<String> = self.db.query_row(sql, [], |row| row.get(0)).optional()?;
-        Ok(text.and_then(|text| text.parse().ok()))
+        Ok(schema::clock_record(&self.db)?)
     }
 
     /// Keeps what the next process needs to know about the wall clock.

@@ -5,6 +5,7 @@
 //! [`JournalReader::verify`] checks every page, applies every fact by the rules and opens every
 //! sealed text, which is all that a server would do with it. It must never write.
 
+use crate::base::clock::ClockRecord;
 use crate::draw::fact::{RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::error::JournalError;
@@ -123,6 +124,16 @@ impl std::fmt::Debug for JournalReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("JournalReader(..)")
     }
+}
+
+/// The record of the wall clock in the journal at `path`, which takes no keys to read.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_clock_record(path: &Path) -> Result<Option<ClockRecord>, JournalError> {
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.busy_timeout(BUSY_WAIT)?;
+    Ok(schema::clock_record(&db)?)
 }
 
 /// Applies a fact; false when the rules cannot take it after those before it.

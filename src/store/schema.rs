@@ -7,6 +7,7 @@
 //! show them with `current = 0`. The views read the facts as they are; there are no tables beside
 //! them that a crash could leave out of step.
 
+use crate::base::clock::ClockRecord;
 use crate::store::error::JournalError;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::Path;
@@ -22,6 +23,13 @@ pub(super) const BUSY_WAIT: Duration = Duration::from_millis(250);
 
 /// Prepared statements that are kept: all that this module has.
 const STATEMENTS_MAX: usize = 32;
+
+/// The record of the wall clock that the last process left.
+pub(super) fn clock_record(db: &Connection) -> rusqlite::Result<Option<ClockRecord>> {
+    let sql = "SELECT value FROM meta WHERE name = 'clock'";
+    let text: Option<String> = db.query_row(sql, [], |row| row.get(0)).optional()?;
+    Ok(text.and_then(|text| text.parse().ok()))
+}
 
 /// Creates the journal in an empty `db`, or recognizes one, and sets it up to lose nothing.
 ///

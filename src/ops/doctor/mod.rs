@@ -23,6 +23,7 @@ pub fn examine(config: &Config) -> Report {
     let mut findings = vec![storage::check_folder(config.data_dir.path())];
     findings.extend(storage::check_disk(config.data_dir.path()));
     findings.extend(storage::check_copies(&config.data_dir, config.app.details_days));
+    findings.extend(storage::check_deletions(&config.data_dir));
     findings.extend(network::check_ports(config));
     findings.extend(network::check_name(config.app.http.domain.as_deref()));
     findings.extend(network::check_certificate(config));

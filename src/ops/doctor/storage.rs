@@ -2,10 +2,11 @@
 //! space and the time of an fsync, for which every answer of the server waits.
 
 use crate::backup::old_details::{self, JournalCopy};
-use crate::base::clock::rfc3339;
+use crate::base::clock::{ClockTrust, SteadyClock, rfc3339};
 use crate::base::data_dir::DataDir;
 use crate::draw::Timestamp;
 use crate::ops::doctor::report::Finding;
+use crate::store::reader::read_clock_record;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -68,6 +69,40 @@ pub fn check_copies(data: &DataDir, details_days: u32) -> Vec<Finding> {
     }
     findings.push(Finding::good(CHECK, "those outside the data folder, exports too, are yours to delete"));
     findings
+}
+
+/// Checks that what is old is deleted: after an hour's pause a server begins anew to watch its
+/// clock, and one that runs for its events alone never trusts it. No finding without a journal.
+pub fn check_deletions(data: &DataDir) -> Option<Finding> {
+    let journal = data.journal();
+    if !journal.is_file() {
+        return None;
+    }
+    Some(match read_clock_record(&journal) {
+        Ok(record) => {
+            let clock = SteadyClock::new(record);
+            grade_deletions(clock.trust(), clock.record().steady)
+        }
+        Err(error) => Finding::wrong("deletions", error.to_string(), "give the folder to the user of the server"),
+    })
+}
+
+/// Grades the trust in the clock after the server ran for `steady` without a jump or a long pause.
+fn grade_deletions(trust: ClockTrust, steady: Duration) -> Finding {
+    const CHECK: &str = "deletions";
+    let hours = steady.as_secs() / 3_600;
+    let fix = "let the server run on for a day, or confirm its clock in the console; or delete events once their prizes are sent";
+    match trust {
+        ClockTrust::Steady => Finding::good(CHECK, "winners' details and events go by their age"),
+        ClockTrust::New => {
+            let message = format!("nothing goes by its age: the server ran for {hours} of 24 hours without an hour's pause");
+            Finding::advice(CHECK, message, fix)
+        }
+        ClockTrust::Jumped => {
+            let message = format!("nothing goes by its age: the clock jumped, and ran steadily for {hours} of 24 hours since");
+            Finding::advice(CHECK, message, fix)
+        }
+    }
 }
 
 fn try_write(path: &Path) -> io::Result<()> {
@@ -207,6 +242,27 @@ mod tests {
         assert_eq!(grade(&[5_000, 1, 1]), Grade::Good, "one slow write is an outlier");
         assert_eq!((grade(&[50, 60, 1]), grade(&[1_200, 1_100, 1_000])), (Grade::Advice, Grade::Wrong));
         assert_eq!(grade(&[]), Grade::Wrong);
+    }
+
+    #[test]
+    fn a_server_that_runs_for_its_events_alone_is_told_that_nothing_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path());
+        assert!(check_deletions(&data).is_none(), "there is nothing to delete yet");
+        let db = rusqlite::Connection::open(data.journal()).unwrap();
+        db.execute_batch("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT)").unwrap();
+        let now_ms = crate::base::clock::wall_clock().0;
+        let grade = |ended_ms: i64, steady_hours: i64| {
+            let record = format!("{ended_ms} {} 0", steady_hours * 3_600_000);
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('clock', ?1)", [record]).unwrap();
+            check_deletions(&data).unwrap()
+        };
+        assert_eq!(grade(now_ms - 60_000, 24).grade, Grade::Good);
+        let with_a_pause = grade(now_ms - 18 * 3_600_000, 24);
+        assert_eq!(with_a_pause.grade, Grade::Advice);
+        assert!(with_a_pause.message.contains("0 of 24 hours"), "{with_a_pause}");
+        assert!(grade(now_ms - 60_000, 6).message.contains("6 of 24 hours"));
+        assert_eq!(grade(now_ms + 86_400_000, 24).grade, Grade::Advice, "a clock that went back");
     }
 
     #[test]
