@@ -22,7 +22,7 @@ FOLDER = REPOSITORY / "target" / "audit"
 # A crate of some modules, the files to plant faults in, the tests that have to catch them, and the share of the budget.
 LIVE = ["base", "draw", "live", "tls", "wire"]
 AREAS = [
-    ("draw", ["draw"], ["draw/*.rs"], ["--lib", "draw::"], 0.5),
+    ("draw", ["draw"], ["draw/**/*.rs"], ["--lib", "draw::"], 0.5),
     ("roster", LIVE, ["live/roster.rs", "live/claim_table.rs"], ["--test", "roster_stress"], 0.25),
     ("event loop", LIVE, ["live/reactor/*.rs", "live/outbox.rs", "live/subscribers.rs"], ["--lib", "live::"], 0.25),
 ]
