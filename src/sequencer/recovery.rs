@@ -42,6 +42,7 @@ impl Sequencer {
         for (id, replayed) in replayed {
             let mut event = EventState::new(replayed.with_roster());
             let room = event.publish(OutgoingFrames::default()).room;
+            event.resume_show(started_at);
             room.connections.note_display(started_at.0);
             directory.insert(room);
             events.insert(id, event);
