@@ -70,11 +70,10 @@ async fn every_page_passes_the_accessibility_check() {
     host.press_step("reveal").await;
     stage.until_state("announced").await;
     check(&stage, "stage, winner").await;
-    for (screen, state) in [("overlay", "announced"), ("winners", "between")] {
-        stage.go(&server.page(&format!("/lottery/main?event={EVENT}&screen={screen}"))).await;
-        stage.until_state(state).await;
-        check(&stage, &format!("stage, {screen}")).await;
-    }
+    // An overlay has no ground of its own to check a contrast with.
+    stage.go(&server.page(&format!("/lottery/main?event={EVENT}&screen=winners"))).await;
+    stage.until_state("between").await;
+    check(&stage, "stage, winners").await;
     phone.until_state("won").await;
     check(&phone, "phone, won").await;
     phone.click("#won-next").await;
