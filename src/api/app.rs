@@ -23,6 +23,7 @@ use crate::live::room::Directory;
 use crate::sequencer::commit_metrics::CommitMetrics;
 use crate::sequencer::inbox::Inbox;
 use crate::store::tokens::Tokens;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
@@ -54,6 +55,8 @@ pub struct JoinBase {
     pub address: String,
     /// False for an address that only this machine reaches: it is in no network.
     pub is_reachable: bool,
+    /// Other addresses of this machine, such as of a VPN, to which no phone should be sent.
+    pub detours: Vec<IpAddr>,
 }
 
 /// Everything that handlers share.

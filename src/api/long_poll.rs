@@ -94,7 +94,7 @@ async fn poll_as_operator(request: &ApiRequest, room: &Room, role: Role, since: 
     // The credential may have ended meanwhile.
     request.require_role(room, role).await?;
     let snapshot = room.snapshot();
-    let sync = state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, None);
+    let sync = state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connection_totals(), role, None);
     success(&body(&snapshot, since, Answer::Operator(sync), wall_clock()), "the state")
 }
 
@@ -114,7 +114,7 @@ pub fn epoch_text(snapshot: &Snapshot) -> String {
 
 /// The `state_sync` text of one phone.
 pub fn personal_sync(room: &Room, snapshot: &Snapshot, role: Role, own: &AuthenticatedPhone<'_>) -> String {
-    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connections.total(), role, Some(own))
+    state_sync::text(&snapshot.event, snapshot.ring.last_seq(), room.connection_totals(), role, Some(own))
 }
 
 /// Waits for a frame, for the longest wait, or for the server to stop. A wait that runs out is no

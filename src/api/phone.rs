@@ -387,7 +387,11 @@ mod tests {
             turns: Arc::default(),
             settings,
             admin_token,
-            join_base: Refreshed::new(Duration::ZERO, || JoinBase { address: String::new(), is_reachable: false }),
+            join_base: Refreshed::new(Duration::ZERO, || JoinBase {
+                address: String::new(),
+                is_reachable: false,
+                detours: Vec::new(),
+            }),
             qr_codes: Default::default(),
             simulated_phones: SimulatedPhones::new(2),
             directory,

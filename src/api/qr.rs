@@ -17,7 +17,6 @@ use bytes::Bytes;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::sync::Arc;
 
 /// Characters of a claim code or an entry code, separators included, at most.
 const CLAIM_CODE_CHARS_MAX: usize = 16;
@@ -110,7 +109,7 @@ fn event(request: &ApiRequest) -> Result<EventId, HttpError> {
 fn address_of(request: &ApiRequest, event: &EventId) -> (String, bool) {
     // Behind a proxy the page knows better than this connection.
     let is_secure = request.scheme == Scheme::Https || request.query("scheme").as_deref() == Some("https");
-    address_for(|| request.app.join_base.get(), request.host.as_ref(), is_secure, event.as_str())
+    address_for(&request.app.join_base.get(), request.host.as_ref(), is_secure, event.as_str())
 }
 
 /// The code that the asking page shows in the address, behind a `#`. It is the page's own: nothing
@@ -126,15 +125,13 @@ fn shown_code(request: &ApiRequest) -> Result<Option<Cow<'_, str>>, HttpError> {
 }
 
 /// The address by which phones join: by the requested host, unless that name means this machine
-/// only.
-fn address_for(join_base: impl Fn() -> Arc<JoinBase>, host: Option<&Host>, is_secure: bool, event: &str) -> (String, bool) {
+/// only, or is an address of it that phones reach worse than another.
+fn address_for(base: &JoinBase, host: Option<&Host>, is_secure: bool, event: &str) -> (String, bool) {
     let scheme = if is_secure { Scheme::Https } else { Scheme::Http };
-    match host.filter(|host| !host.is_local()) {
+    let is_detour = |host: &Host| host.ip().is_some_and(|ip| base.detours.contains(&ip));
+    match host.filter(|host| !host.is_local() && !is_detour(host)) {
         Some(host) => (format!("{scheme}://{}/j/{event}", host.as_str()), true),
-        None => {
-            let base = join_base();
-            (format!("{}/j/{event}", base.address), base.is_reachable)
-        }
+        None => (format!("{}/j/{event}", base.address), base.is_reachable),
     }
 }
 
@@ -173,18 +170,23 @@ mod tests {
     }
 
     #[test]
-    fn phones_are_never_sent_to_localhost() {
-        let base = || Arc::new(JoinBase { address: "http://192.168.0.7:8000".into(), is_reachable: true });
-        for host in [None, Some("localhost:8000"), Some("127.0.0.1:8000"), Some("[::1]:8000")] {
+    fn phones_are_sent_neither_to_localhost_nor_into_a_vpn() {
+        let detours = vec![[100, 101, 102, 103].into(), [169, 254, 3, 4].into()];
+        let base = JoinBase { address: "http://192.168.0.7:8000".into(), is_reachable: true, detours };
+        let own = ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "100.101.102.103:8000", "169.254.3.4"];
+        for host in own.map(Some).into_iter().chain([None]) {
             assert_eq!(
-                address_for(base, host.and_then(Host::parse).as_ref(), false, "gala"),
+                address_for(&base, host.and_then(Host::parse).as_ref(), false, "gala"),
                 ("http://192.168.0.7:8000/j/gala".to_owned(), true),
                 "{host:?}"
             );
         }
-        let named = address_for(base, Host::parse("draw.example.kr").as_ref(), true, "gala");
+        // Of another machine, in front of this one.
+        let fronted = address_for(&base, Host::parse("100.64.0.9").as_ref(), false, "gala");
+        assert_eq!(fronted, ("http://100.64.0.9/j/gala".to_owned(), true));
+        let named = address_for(&base, Host::parse("draw.example.kr").as_ref(), true, "gala");
         assert_eq!(named, ("https://draw.example.kr/j/gala".to_owned(), true));
-        let alone = || Arc::new(JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false });
-        assert_eq!(address_for(alone, None, false, "gala"), ("http://127.0.0.1:8000/j/gala".to_owned(), false));
+        let alone = JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false, detours: Vec::new() };
+        assert_eq!(address_for(&alone, None, false, "gala"), ("http://127.0.0.1:8000/j/gala".to_owned(), false));
     }
 }

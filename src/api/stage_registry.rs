@@ -30,7 +30,29 @@ pub struct Stages {
 struct Stage {
     report: StageReport,
     reported_at: Instant,
-    orders: StageOrders,
+    requests: Requests,
+}
+
+/// All that the console has asked of a stage.
+///
+/// A request goes out until the stage reports its revision. From then on its value follows the
+/// report, since a key at the stage may have changed it: a later request to something else must not
+/// repeat it. A reloaded stage has applied none and gets them all, as they were last.
+#[derive(Debug, Default)]
+struct Requests {
+    revision: u32,
+    is_lead: bool,
+    page: Option<Requested<String>>,
+    is_black: Option<Requested<bool>>,
+    is_muted: Option<Requested<bool>>,
+    shows_code: Option<Requested<bool>>,
+}
+
+/// A value that the console asked for, and the revision in which it did.
+#[derive(Debug)]
+struct Requested<T> {
+    value: T,
+    revision: u32,
 }
 
 impl Stages {
@@ -42,11 +64,11 @@ impl Stages {
         let known = stages.iter().position(|stage| stage.report.stage_id == report.stage_id);
         let place = known.unwrap_or(stages.len());
         match stages.get_mut(place) {
-            Some(stage) => (stage.report, stage.reported_at) = (report, now),
+            Some(stage) => stage.take(report, now),
             None if place == STAGES_MAX => return StageOrders::default(),
-            None => stages.push(Stage { report, reported_at: now, orders: StageOrders::default() }),
+            None => stages.push(Stage { report, reported_at: now, requests: Requests::default() }),
         }
-        StageOrders { is_lead: lead_of(stages) == Some(place), ..stages[place].orders.clone() }
+        stages[place].orders(lead_of(stages) == Some(place))
     }
 
     /// Changes what is asked of a stage; false when there is no such stage.
@@ -55,9 +77,9 @@ impl Stages {
         let Some(stages) = events.get_mut(event) else { return false };
         let Some(place) = stages.iter().position(|stage| stage.report.stage_id == stage_id) else { return false };
         if change.is_lead == Some(true) {
-            stages.iter_mut().for_each(|stage| stage.orders.is_lead = false);
+            stages.iter_mut().for_each(|stage| stage.requests.is_lead = false);
         }
-        stages[place].orders.change(change);
+        stages[place].requests.add(change);
         true
     }
 
@@ -76,7 +98,7 @@ impl Stages {
         let lead = lead_of(stages);
         let view = |(place, stage): (usize, &Stage)| StageView {
             report: stage.report.clone(),
-            orders: StageOrders { is_lead: lead == Some(place), ..stage.orders.clone() },
+            orders: stage.orders(lead == Some(place)),
             reported_ms_ago: now.saturating_duration_since(stage.reported_at).as_millis() as u64,
         };
         stages.iter().enumerate().map(view).collect()
@@ -93,10 +115,70 @@ impl Stages {
     }
 }
 
+impl Stage {
+    /// Takes another report.
+    fn take(&mut self, report: StageReport, now: Instant) {
+        self.requests.follow(&report);
+        (self.report, self.reported_at) = (report, now);
+    }
+
+    /// The requests that it has yet to apply.
+    fn orders(&self, is_lead: bool) -> StageOrders {
+        let Requests { revision, page, is_black, is_muted, shows_code, .. } = &self.requests;
+        let applied = self.report.applied_revision;
+        StageOrders {
+            revision: *revision,
+            is_lead,
+            page: due(page, applied),
+            is_black: due(is_black, applied),
+            is_muted: due(is_muted, applied),
+            shows_code: due(shows_code, applied),
+        }
+    }
+}
+
+impl Requests {
+    /// Adds what `change` names.
+    fn add(&mut self, change: &StageChange) {
+        self.revision += 1;
+        self.is_lead = change.is_lead.unwrap_or(self.is_lead);
+        let revision = self.revision;
+        replace(&mut self.page, change.page.clone(), revision);
+        replace(&mut self.is_black, change.is_black, revision);
+        replace(&mut self.is_muted, change.is_muted, revision);
+        replace(&mut self.shows_code, change.shows_code, revision);
+    }
+
+    /// Lets the applied values follow the stage's report.
+    fn follow(&mut self, report: &StageReport) {
+        let applied = report.applied_revision;
+        follow(&mut self.page, &report.page, applied);
+        follow(&mut self.is_black, &report.is_black, applied);
+        follow(&mut self.is_muted, &report.is_muted, applied);
+        follow(&mut self.shows_code, &report.shows_code, applied);
+    }
+}
+
+fn replace<T>(requested: &mut Option<Requested<T>>, value: Option<T>, revision: u32) {
+    if let Some(value) = value {
+        *requested = Some(Requested { value, revision });
+    }
+}
+
+fn due<T: Clone>(requested: &Option<Requested<T>>, applied: u32) -> Option<T> {
+    requested.as_ref().filter(|requested| requested.revision > applied).map(|requested| requested.value.clone())
+}
+
+fn follow<T: Clone>(requested: &mut Option<Requested<T>>, reported: &T, applied: u32) {
+    if let Some(requested) = requested.as_mut().filter(|requested| requested.revision <= applied) {
+        requested.value.clone_from(reported);
+    }
+}
+
 /// The place of the stage that leads: the one that the console named, else the first that plays
 /// draws.
 fn lead_of(stages: &[Stage]) -> Option<usize> {
-    let named = stages.iter().position(|stage| stage.orders.is_lead);
+    let named = stages.iter().position(|stage| stage.requests.is_lead);
     named.or_else(|| stages.iter().position(|stage| stage.report.plays()))
 }
 
@@ -129,6 +211,26 @@ mod tests {
         stages.report(&event, report("a"), later);
         assert_eq!(lead(&stages, &event, later + Duration::from_secs(2)), [true], "b is gone");
         assert_eq!(stages.show(&event, later + GONE_AFTER), Show::Open);
+    }
+
+    #[test]
+    fn a_request_goes_out_once_and_a_key_at_the_stage_outlasts_the_next_one() {
+        let (stages, event, now) = (Stages::default(), EventId::parse("gala").unwrap(), Instant::now());
+        let ask = |change| assert!(stages.change(&event, "a", &change, now));
+        let applied = |applied_revision, is_black| {
+            let orders = stages.report(&event, StageReport { applied_revision, is_black, ..report("a") }, now);
+            (orders.revision, orders.is_black, orders.is_muted)
+        };
+        stages.report(&event, report("a"), now);
+        ask(StageChange { is_black: Some(true), ..StageChange::default() });
+        assert_eq!(applied(0, false), (1, Some(true), None));
+        assert_eq!(applied(1, true), (1, None, None), "it is black, as it was asked");
+        // Somebody presses B at the stage, and the console mutes it before the stage has reported.
+        ask(StageChange { is_muted: Some(true), ..StageChange::default() });
+        assert_eq!(applied(1, false), (2, None, Some(true)), "its screen stays lit");
+        assert_eq!(applied(2, false), (2, None, None));
+        let reloaded = applied(0, false);
+        assert_eq!(reloaded, (2, Some(false), Some(false)), "a reloaded stage gets all of it, as it was last");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::live::ring::Ring;
 use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
 use crate::live::{ByRole, CloseCode, Role};
-use crate::wire::{frame, frame_text, join_frames};
+use crate::wire::frame::{self, ConnectionTotals};
+use crate::wire::{frame_text, join_frames};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -169,8 +170,8 @@ impl Mirror {
         (self.counts_sent, self.counts_sent_at) = (counts, now);
         let joined = (counts.participant_count != sent.participant_count)
             .then(|| frame::participant_joined(counts.participant_count, &[]));
-        let connected =
-            (counts.connection_count != sent.connection_count).then(|| frame::connection_count(counts.connection_count));
+        let totals = ConnectionTotals { sockets: counts.connection_count, phones: None };
+        let connected = (counts.connection_count != sent.connection_count).then(|| frame::connection_count(totals));
         joined.into_iter().chain(connected).collect()
     }
 }

@@ -14,7 +14,7 @@ use crate::http::response::HttpError;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Methods of this server. A connection that sends another one is closed after its answer.
 const METHODS: [Method; 7] =
@@ -71,9 +71,14 @@ impl Host {
         self.has_name("localhost") || self.name() == "127.0.0.1" || self.ip_v6() == Some(Ipv6Addr::LOCALHOST)
     }
 
+    /// The IP address that the name is.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.name().parse::<Ipv4Addr>().map(IpAddr::from).ok().or(self.ip_v6().map(IpAddr::from))
+    }
+
     /// Returns whether the name is an IP address.
     pub fn is_ip(&self) -> bool {
-        self.name().parse::<Ipv4Addr>().is_ok() || self.ip_v6().is_some()
+        self.ip().is_some()
     }
 
     /// Returns whether this is the name; case does not matter.

@@ -12,6 +12,7 @@ use crate::live::ring::Ring;
 use crate::live::roster::Roster;
 use crate::live::token_sockets::TokenSockets;
 use crate::live::{ByRole, CloseCode, PeerId};
+use crate::wire::frame::ConnectionTotals;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -109,6 +110,11 @@ impl Room {
     /// Numbers that have a socket: neither viewers nor a phone's second tab count.
     pub fn phones_connected(&self) -> usize {
         self.token_sockets.len()
+    }
+
+    /// The connections of all roles.
+    pub fn connection_totals(&self) -> ConnectionTotals {
+        ConnectionTotals { sockets: self.connections.total(), phones: Some(self.phones_connected() as u32) }
     }
 
     /// The sockets that have proved this number, the oldest first.

@@ -18,15 +18,16 @@ const INTERNET: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 9);
 /// The address by which phones reach the server; from its listening addresses, their scheme, and
 /// the server's domain name.
 pub fn join_base(listening: &[SocketAddr], scheme: Scheme, domain: Option<&str>) -> JoinBase {
+    let links = links();
     let (host, port, is_reachable) = match domain {
         Some(domain) => (domain.to_owned(), listening.first().map_or(scheme.default_port(), SocketAddr::port), true),
         None => {
-            let address = reachable(listening, own_address);
+            let address = reachable(listening, || best(&links).map(|link| link.ip.into()));
             (host_of(address.ip()), address.port(), !address.ip().is_loopback())
         }
     };
     let address = if port == scheme.default_port() { format!("{scheme}://{host}") } else { format!("{scheme}://{host}:{port}") };
-    JoinBase { address, is_reachable }
+    JoinBase { address, is_reachable, detours: detours(&links) }
 }
 
 /// The address as a host in a URL.
@@ -68,15 +69,22 @@ struct Link {
     is_default: bool,
 }
 
-/// The address of this machine that phones reach best.
-fn own_address() -> Option<IpAddr> {
-    best(&links()).map(|link| link.ip.into())
-}
-
 /// The best link: the first rank, then over the air, then the way to the internet.
 fn best(links: &[Link]) -> Option<&Link> {
     links.iter().min_by_key(|link| (link.rank(), !link.is_wireless, !link.is_default))
 }
+
+/// Addresses of this machine that phones should not be sent to, since it has a better one: of a
+/// VPN, of a network of virtual machines, and self-assigned ones.
+fn detours(links: &[Link]) -> Vec<IpAddr> {
+    if best(links).is_none_or(|best| best.rank() > DIRECT_RANK_MAX) {
+        return Vec::new();
+    }
+    links.iter().filter(|link| link.rank() > DIRECT_RANK_MAX).map(|link| link.ip.into()).collect()
+}
+
+/// The highest rank of a network that phones are on.
+const DIRECT_RANK_MAX: u8 = 1;
 
 impl Link {
     /// The rank of the link, the lowest first.
@@ -179,6 +187,9 @@ mod tests {
             assert_eq!(best(&links).unwrap().ip.to_string(), expected, "{links:?}");
         }
         assert_eq!(best(&[]), None);
+        let detours_of = |links: &[&str]| detours(&links.iter().map(link).collect::<Vec<_>>()).len();
+        assert_eq!(detours_of(&["wlan0 192.168.0.7 wireless", "tun0 10.8.0.2", "eth0 169.254.3.4", "eth1 10.0.0.5"]), 2);
+        assert_eq!(detours_of(&["tailscale0 100.101.102.103", "eth0 169.254.3.4"]), 0, "there is no better way");
     }
 
     #[test]
@@ -201,7 +212,8 @@ mod tests {
     #[test]
     fn an_address_of_this_machine_alone_is_told_from_others() {
         let base = |address: &str| join_base(&[address.parse().unwrap()], Scheme::Http, None);
-        assert_eq!(base("127.0.0.1:8000"), JoinBase { address: "http://127.0.0.1:8000".into(), is_reachable: false });
+        let base_of = |address: &str| (base(address).address, base(address).is_reachable);
+        assert_eq!(base_of("127.0.0.1:8000"), ("http://127.0.0.1:8000".into(), false));
         assert!(base("10.0.0.5:8000").is_reachable);
     }
 

@@ -110,6 +110,9 @@ impl Sequencer {
         if !facts.is_empty() {
             let change = batch.changes.entry(id.clone()).or_insert_with(|| Change::of(Some(working.clone())));
             facts.iter().for_each(|fact| working.apply(batch.at, fact, &mut change.outgoing));
+            // A command is one step, though it may announce the draw before.
+            let step = facts.iter().rev().find_map(|fact| frame::step_taken(&working.event, actor, fact));
+            step.into_iter().for_each(|step| change.outgoing.push_for_consoles(step));
             batch.add_facts(id, actor, facts);
         }
         Ok(outcome)

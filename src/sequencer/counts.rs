@@ -6,7 +6,8 @@
 
 use crate::draw::Number;
 use crate::live::{ByRole, Role};
-use crate::wire::{frame, join_frames};
+use crate::wire::frame::{self, ConnectionTotals};
+use crate::wire::join_frames;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(super) struct CountUpdates {
 #[derive(Debug)]
 struct Sent {
     participants: u32,
-    connections: u32,
+    connections: ConnectionTotals,
     /// Set when peers that joined since the last update may have been greeted with another count of
     /// connections.
     is_stale: bool,
@@ -49,9 +50,9 @@ impl CountUpdates {
     /// Updates of an event whose participants so far are known to everyone.
     pub fn new(participants: u32) -> Self {
         Self {
-            sent: ByRole::from_fn(|_| Sent {
+            sent: ByRole::from_fn(|role| Sent {
                 participants,
-                connections: 0,
+                connections: ConnectionTotals { sockets: 0, phones: Some(0) }.told_to(role),
                 is_stale: false,
                 registered: Vec::new(),
                 pending_since: None,
@@ -74,8 +75,10 @@ impl CountUpdates {
     ///
     /// A peer that leaves and comes back leaves the total as it was, but its greeting may name the
     /// count in between.
-    pub fn note_greeting(&mut self, connections: u32) {
-        self.sent.0.iter_mut().for_each(|sent| sent.is_stale |= sent.connections != connections);
+    pub fn note_greeting(&mut self, connections: ConnectionTotals) {
+        Role::ALL
+            .into_iter()
+            .for_each(|role| self.sent[role].is_stale |= self.sent[role].connections != connections.told_to(role));
     }
 
     /// Forgets the numbers of the next update: a reset made them void.
@@ -89,11 +92,11 @@ impl CountUpdates {
         &mut self,
         now: Instant,
         participants: u32,
-        connections: u32,
+        connections: ConnectionTotals,
         sockets: impl Fn(Role) -> u32,
     ) -> ByRole<Option<Bytes>> {
         ByRole::from_fn(|role| {
-            let (sent, sockets) = (&mut self.sent[role], sockets(role));
+            let (sent, sockets, connections) = (&mut self.sent[role], sockets(role), connections.told_to(role));
             // Without a socket nothing counts as sent: a peer that joins now is greeted from its
             // reactor's snapshot, which may be older than these counts.
             if sockets == 0 || !sent.is_due(now, participants, connections, |frames| interval(role, sockets, frames)) {
@@ -109,7 +112,13 @@ impl CountUpdates {
 impl Sent {
     /// True when something is to be sent and the interval is over for as many frames as the last
     /// update took.
-    fn is_due(&mut self, now: Instant, participants: u32, connections: u32, interval: impl Fn(u32) -> Duration) -> bool {
+    fn is_due(
+        &mut self,
+        now: Instant,
+        participants: u32,
+        connections: ConnectionTotals,
+        interval: impl Fn(u32) -> Duration,
+    ) -> bool {
         let is_current = self.participants == participants && self.connections == connections;
         if is_current && self.registered.is_empty() && !self.is_stale {
             self.pending_since = None;
@@ -121,7 +130,7 @@ impl Sent {
     }
 
     /// The frames that bring the role up to date; from now on they count as sent.
-    fn update(&mut self, participants: u32, connections: u32, role: Role) -> Vec<Bytes> {
+    fn update(&mut self, participants: u32, connections: ConnectionTotals, role: Role) -> Vec<Bytes> {
         let mut frames = Vec::new();
         if self.participants != participants || !self.registered.is_empty() {
             match self.registered.len() {
@@ -162,6 +171,11 @@ mod tests {
         String::from_utf8_lossy(frames.as_ref().expect("frames are due")).into_owned()
     }
 
+    /// So many sockets, each of a phone with a number.
+    fn sockets_and_phones(count: u32) -> ConnectionTotals {
+        ConnectionTotals { sockets: count, phones: Some(count) }
+    }
+
     /// Registers one number per `gap` for a minute, and counts the frames that `sockets` phones and
     /// two displays get.
     fn frames_in_a_minute(sockets: u32, gap: Duration) -> (usize, usize) {
@@ -170,7 +184,8 @@ mod tests {
         let (mut phones, mut displays) = (0, 0);
         for step in 1..(60_000 / gap.as_millis() as u32) {
             counts.add_number(Number(step));
-            let due = counts.due(start + gap * step, step, step, |role| if role == Role::Phone { sockets } else { 2 });
+            let due = counts
+                .due(start + gap * step, step, sockets_and_phones(step), |role| if role == Role::Phone { sockets } else { 2 });
             let count = |frames: &Option<Bytes>| frames.as_ref().map_or(0, |b| b.windows(6).filter(|w| w == b"\"type\"").count());
             phones += count(&due[Role::Phone]) * sockets as usize;
             displays += count(&due[Role::Display]);
@@ -193,8 +208,9 @@ mod tests {
         let start = Instant::now();
         let mut counts = CountUpdates::new(0);
         let phones = |count| move |role| if role == Role::Phone { count } else { 0 };
-        let mut is_due =
-            |ms, count| counts.due(start + Duration::from_millis(ms), 0, count, phones(count))[Role::Phone].is_some();
+        let mut is_due = |ms, count| {
+            counts.due(start + Duration::from_millis(ms), 0, sockets_and_phones(count), phones(count))[Role::Phone].is_some()
+        };
         assert!(!is_due(0, 7_500));
         assert!(!is_due(3_000, 15_000));
         assert!(is_due(10_000, 15_000));
@@ -211,7 +227,7 @@ mod tests {
         for number in 1..=3 {
             counts.add_number(Number(number));
             let at = start + Duration::from_secs(u64::from(number));
-            let text = text(&counts.due(at, number, 0, |_| 1)[Role::Display]);
+            let text = text(&counts.due(at, number, sockets_and_phones(0), |_| 1)[Role::Display]);
             let expected = format!(r#""total_count":{number},"draw_number":{number},"draw_numbers":[{number}]"#);
             assert!(text.contains(&expected), "{text}");
         }
@@ -221,7 +237,7 @@ mod tests {
     fn a_list_names_the_latest_numbers_and_the_total_counts_them_all() {
         let mut counts = CountUpdates::new(0);
         (1..=100).for_each(|number| counts.add_number(Number(number)));
-        let due = counts.due(Instant::now(), 100, 0, |_| 1);
+        let due = counts.due(Instant::now(), 100, sockets_and_phones(0), |_| 1);
         for role in Role::ALL {
             let text = text(&due[role]);
             assert!(text.contains(r#""total_count":100,"draw_number":100,"draw_numbers":[37,38,"#), "{text}");
@@ -233,7 +249,7 @@ mod tests {
         let mut counts = CountUpdates::new(0);
         counts.add_number(Number(1));
         counts.forget_numbers();
-        assert!(counts.due(Instant::now(), 0, 0, |_| 1).0.iter().all(Option::is_none));
+        assert!(counts.due(Instant::now(), 0, sockets_and_phones(0), |_| 1).0.iter().all(Option::is_none));
     }
 
     #[test]
@@ -241,8 +257,8 @@ mod tests {
         let start = Instant::now();
         let mut counts = CountUpdates::new(0);
         counts.add_number(Number(1));
-        assert!(counts.due(start, 1, 0, |_| 0)[Role::Phone].is_none());
-        let text = text(&counts.due(start, 1, 1, |_| 1)[Role::Phone]);
+        assert!(counts.due(start, 1, sockets_and_phones(0), |_| 0)[Role::Phone].is_none());
+        let text = text(&counts.due(start, 1, sockets_and_phones(1), |_| 1)[Role::Phone]);
         assert!(text.contains(r#""total_count":1"#), "{text}");
     }
 
@@ -251,19 +267,35 @@ mod tests {
         let start = Instant::now();
         let mut counts = CountUpdates::new(0);
         let later = |seconds| start + Duration::from_secs(seconds);
-        assert!(counts.due(later(0), 0, 1, |_| 1)[Role::Display].is_some());
+        assert!(counts.due(later(0), 0, sockets_and_phones(1), |_| 1)[Role::Display].is_some());
         // It leaves, something else is published meanwhile, and it comes back.
-        counts.note_greeting(0);
-        assert!(text(&counts.due(later(9), 0, 1, |_| 1)[Role::Display]).contains(r#""count":1"#));
-        counts.note_greeting(1);
-        assert!(counts.due(later(18), 0, 1, |_| 1)[Role::Display].is_none(), "greeting and update agree");
+        counts.note_greeting(sockets_and_phones(0));
+        assert!(text(&counts.due(later(9), 0, sockets_and_phones(1), |_| 1)[Role::Display]).contains(r#""count":1"#));
+        counts.note_greeting(sockets_and_phones(1));
+        assert!(counts.due(later(18), 0, sockets_and_phones(1), |_| 1)[Role::Display].is_none(), "greeting and update agree");
+    }
+
+    #[test]
+    fn only_operators_are_told_of_the_phones_among_the_sockets() {
+        let start = Instant::now();
+        let mut counts = CountUpdates::new(0);
+        let mut due = |seconds, phones| {
+            let totals = ConnectionTotals { sockets: 3, phones: Some(phones) };
+            counts.due(start + Duration::from_secs(seconds), 0, totals, |_| 1)
+        };
+        let first = due(0, 0);
+        assert!(text(&first[Role::Display]).contains(r#""count":3,"phones_connected":0}"#));
+        assert!(text(&first[Role::Phone]).contains(r#""count":3}"#));
+        let later = due(9, 1);
+        assert!(text(&later[Role::Admin]).contains(r#""phones_connected":1}"#), "a socket has proved its number");
+        assert!(later[Role::Phone].is_none());
     }
 
     #[test]
     fn counts_that_did_not_change_are_not_sent() {
         let start = Instant::now();
         let mut counts = CountUpdates::new(7);
-        assert!(counts.due(start, 7, 0, |_| 1).0.iter().all(Option::is_none));
-        assert!(counts.due(start, 7, 1, |_| 1).0.iter().all(Option::is_some));
+        assert!(counts.due(start, 7, sockets_and_phones(0), |_| 1).0.iter().all(Option::is_none));
+        assert!(counts.due(start, 7, sockets_and_phones(1), |_| 1).0.iter().all(Option::is_some));
     }
 }

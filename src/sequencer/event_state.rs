@@ -16,7 +16,7 @@ use crate::wire::frame::{self, OutgoingFrame};
 use crate::wire::{join_frames, state_sync, text_frame};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One event of the writer.
 pub(super) struct EventState {
@@ -25,7 +25,8 @@ pub(super) struct EventState {
     pub room: Option<Arc<Room>>,
     counts: CountUpdates,
     revision: u64,
-    /// The draw that is revealed and not announced, and when this process first saw it so.
+    /// The draw that is revealed and not announced, and the time since when, as far as this process
+    /// and its show count it.
     pub unannounced: Option<(DrawId, Instant)>,
     /// Set while the event's deletion is under way: it takes no command.
     pub is_ending: bool,
@@ -193,13 +194,26 @@ impl EventState {
         }
     }
 
+    /// Counts the part of a planned show that went by before this process started, so that its
+    /// announcement comes as planned. A wall clock that was set back adds no wait: the show is as
+    /// long as it was.
+    pub fn resume_show(&mut self, started_at: Timestamp) {
+        let Some((draw, since)) = &mut self.unannounced else { return };
+        let elapsed_ms = self.working.event.draw(*draw).and_then(|draw| {
+            let (revealed_at, length_ms) = (draw.revealed_at?, draw.show_length_ms()?);
+            Some((started_at.0 - revealed_at.0).clamp(0, length_ms) as u64)
+        });
+        let elapsed = Duration::from_millis(elapsed_ms.unwrap_or_default());
+        *since = since.checked_sub(elapsed).unwrap_or(*since);
+    }
+
     /// The publication of the counts that are due at `now`, if any.
     ///
     /// It has a revision of its own, since reactors skip a revision that they have seen.
     pub fn publish_counts(&mut self, now: Instant) -> Option<Publication> {
         let room = self.room.clone()?;
         let (participants, connections) = (self.working.event.participant_count(), &room.connections);
-        let frames = self.counts.due(now, participants, connections.total(), |role| connections.connected(role));
+        let frames = self.counts.due(now, participants, room.connection_totals(), |role| connections.connected(role));
         frames.0.iter().any(Option::is_some).then(|| {
             let snapshot = self.next_snapshot();
             room.publish(snapshot.clone());
@@ -211,7 +225,7 @@ impl EventState {
     fn next_snapshot(&mut self) -> Arc<Snapshot> {
         self.revision += 1;
         let WorkingState { event, ring, roster } = self.working.clone();
-        let connections = self.room.as_ref().map_or(0, |room| room.connections.total());
+        let connections = self.room.as_ref().map(|room| room.connection_totals()).unwrap_or_default();
         self.counts.note_greeting(connections);
         let sync = ByRole::from_fn(|role| text_frame(&state_sync::text(&event, ring.last_seq(), connections, role, None)));
         let previous = self.room.as_ref().map(|room| room.snapshot());

@@ -41,6 +41,7 @@ impl Sequencer {
         for (id, replayed) in replayed {
             let mut event = EventState::new(replayed.with_roster());
             let room = event.publish(OutgoingFrames::default()).room;
+            event.resume_show(clock.wall());
             room.connections.note_display(started_ms);
             directory.insert(room);
             events.insert(id, event);

@@ -173,19 +173,42 @@ mod tests {
         assert_eq!(announced(&server), [true, true]);
     }
 
-    #[test]
-    fn a_planned_show_is_announced_shortly_before_its_end() {
+    /// A server in a planned show of five seconds.
+    fn server_in_a_show() -> TestSequencer {
         let mut server = TestSequencer::open();
         let registration = command_request(GALA, server.claim(1));
         let slot = DrawRequest { mode: Some(Mode::Slot), winner_count: Some(1), ..draw_request("TV") };
         server.serve([registration, command_request(GALA, Command::Start(slot))]);
         server.serve([command_request(GALA, Command::Reveal(Show::Planned))]).remove(0).unwrap();
+        server
+    }
+
+    #[test]
+    fn a_planned_show_is_announced_shortly_before_its_end() {
+        let mut server = server_in_a_show();
         let (draw, revealed_at) = server.event().unannounced.unwrap();
         server.sequencer.announce_due(revealed_at + Duration::from_millis(4_599));
         assert!(server.event().unannounced.is_some(), "the show goes on");
         server.sequencer.announce_due(revealed_at + Duration::from_millis(4_600));
         assert!(server.event().unannounced.is_none());
         assert!(server.room().snapshot().event.draw(draw).unwrap().show_at.is_some(), "phones hold the winners until then");
+    }
+
+    #[test]
+    fn a_restart_in_a_show_leaves_its_end_where_it_was_planned() {
+        let server = server_in_a_show();
+        let stopped_at = Instant::now();
+        let mut server = server.restart_at(60);
+        let (draw, since) = server.event().unannounced.unwrap();
+        assert!(since < stopped_at, "the show began before the restart");
+        // By seconds from the reveal to the start, the share of the show that has gone by.
+        for (off_s, elapsed_ms) in [(3, 3_000), (60, 5_000), (-60, 0)] {
+            let (now, event) = (Instant::now(), server.event());
+            event.unannounced = Some((draw, now));
+            let revealed_at = event.working.event.draw(draw).unwrap().revealed_at.unwrap();
+            event.resume_show(Timestamp(revealed_at.0 + off_s * 1_000));
+            assert_eq!(event.unannounced.unwrap().1, now - Duration::from_millis(elapsed_ms), "{off_s} s");
+        }
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl From<Fault> for Problem {
             Fault::ErrorValue => Problem::ErrorValue,
             Fault::NoValue => Problem::NoValue,
             Fault::Date => Problem::Date,
-            Fault::Formatted => Problem::Formatted,
+            Fault::Formatted | Fault::Scaled => Problem::Formatted,
             Fault::Merged => Problem::Merged,
             Fault::Quote => Problem::Quote,
             Fault::SplitNumber => Problem::SplitNumber,

@@ -57,6 +57,8 @@ pub enum Fault {
     Date,
     /// A number that its format shows as something else, such as `7` as `007`.
     Formatted,
+    /// A number that its format shows as another, such as `3,000` as `3`.
+    Scaled,
     /// The text of a merged cell that begins in a row above.
     Merged,
     /// A quotation mark at the start of a cell that does not end it.

@@ -96,7 +96,7 @@ fn whole(text: &str) -> Result<u32, Problem> {
     let mut groups = integer.split(',');
     let first = groups.next().unwrap_or("");
     let is_grouped = integer.contains(',');
-    if is_grouped && !((1..=3).contains(&first.len()) && groups.all(|group| group.len() == 3)) {
+    if is_grouped && !((1..=3).contains(&first.len()) && !first.starts_with('0') && groups.all(|group| group.len() == 3)) {
         return Err(Problem::DecimalComma);
     }
     match fraction {
@@ -177,6 +177,7 @@ mod tests {
         for (text, problem) in [
             ("2,0", Problem::DecimalComma),
             ("1,5", Problem::DecimalComma),
+            ("0,500", Problem::DecimalComma),
             ("1,00,000", Problem::DecimalComma),
             ("1.000", Problem::DecimalComma),
             ("1.000,0", Problem::DecimalComma),

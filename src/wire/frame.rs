@@ -3,14 +3,17 @@
 //! Frames for everyone are numbered by `seq`. The numbering must depend on the committed facts
 //! alone, so that replaying the journal gives each frame its old number and its old bytes.
 
+mod operators;
 mod outside;
 
-use super::{entry_code, text_frame};
+use super::{Role, entry_code, text_frame};
 use crate::base::clock::rfc3339;
 use crate::draw::entry_code::EntryCode;
 use crate::draw::fact::{Fact, VoidReason};
 use crate::draw::{Draw, DrawId, DrawSpec, Event, Number, Phase, Timestamp};
 use bytes::Bytes;
+pub(super) use operators::shown_ranges;
+pub use operators::{prizes_changed, step_taken, winner_arrived, winner_info_received, winner_updated};
 use outside::{FellBack, LockView, OutsideReceived, OutsideView};
 use serde::Serialize;
 
@@ -35,7 +38,7 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
         Fact::StandbyEnded => {
             vec![numbers.next("draw_voided", Voided { draw_id: None, draw_number: None, reason: "cancelled" })]
         }
-        Fact::Started { draw, .. } => vec![numbers.next("draw_started", StartedDraw::of(draw_of(draw)))],
+        Fact::Started { draw, .. } => started(draw_of(draw), &mut numbers),
         Fact::OutsideReceived { draw, .. } => vec![numbers.next("outside_received", OutsideReceived::of(draw_of(draw)))],
         Fact::FellBack { draw, .. } => vec![numbers.next("outside_fallback", FellBack::of(draw_of(draw)))],
         Fact::Revealed { draw, show_at, .. } => revealed(draw_of(draw), *show_at, &mut numbers),
@@ -83,6 +86,11 @@ pub fn frames_for(event: &Event, fact: &Fact, last_seq: u64) -> Vec<OutgoingFram
     }
 }
 
+/// The frames of a start; first who can win, so that an animation begins with them.
+fn started(draw: &Draw, numbers: &mut FrameNumbers) -> Vec<OutgoingFrame> {
+    vec![OutgoingFrame::Operators(operators::draw_pool(draw)), numbers.next("draw_started", StartedDraw::of(draw))]
+}
+
 /// The frames of a reveal: the winners for operators, and for everyone the end of a planned show.
 fn revealed(draw: &Draw, show_at: Option<Timestamp>, numbers: &mut FrameNumbers) -> Vec<OutgoingFrame> {
     let winners = OutgoingFrame::Operators(typed("winner_revealed", RevealedDraw::of(draw)));
@@ -103,58 +111,31 @@ pub fn participant_joined(total_count: u32, joined: &[Number]) -> Bytes {
     typed("participant_joined", Joined { total_count, draw_number: numbers.last().copied(), draw_numbers: &numbers })
 }
 
-/// `connection_count`: the number of open sockets.
-pub fn connection_count(count: u32) -> Bytes {
+/// The connections of an event, as far as a role is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionTotals {
+    /// Open sockets of every role.
+    pub sockets: u32,
+    /// Numbers whose phone is connected; `None` to phones.
+    pub phones: Option<u32>,
+}
+
+impl ConnectionTotals {
+    /// The totals that a role is told.
+    pub fn told_to(self, role: Role) -> Self {
+        Self { phones: self.phones.filter(|_| role != Role::Phone), ..self }
+    }
+}
+
+/// `connection_count`: the number of open sockets, and of connected phones to who shows them.
+pub fn connection_count(totals: ConnectionTotals) -> Bytes {
     #[derive(Serialize)]
     struct Connections {
         count: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phones_connected: Option<u32>,
     }
-    typed("connection_count", Connections { count })
-}
-
-/// `winner_info_received`, for consoles. `phone` must be masked.
-pub fn winner_info_received(number: Number, prize_name: &str, name: &str, phone: &str, submitted_at: Timestamp) -> Bytes {
-    #[derive(Serialize)]
-    struct Received<'a> {
-        draw_number: u32,
-        prize_name: &'a str,
-        name: &'a str,
-        phone: &'a str,
-        submitted_at: String,
-    }
-    typed(
-        "winner_info_received",
-        Received { draw_number: number.0, prize_name, name, phone, submitted_at: rfc3339(submitted_at) },
-    )
-}
-
-/// `prizes_changed`, for consoles: the list of prizes, or who can win them. Consoles ask for the
-/// new list themselves.
-pub fn prizes_changed() -> Bytes {
-    #[derive(Serialize)]
-    struct Changed {}
-    typed("prizes_changed", Changed {})
-}
-
-/// `winner_arrived`, for displays: this winner is in the hall.
-pub fn winner_arrived(draw: DrawId, number: Number) -> Bytes {
-    #[derive(Serialize)]
-    struct Arrived {
-        draw_id: u32,
-        draw_number: u32,
-    }
-    typed("winner_arrived", Arrived { draw_id: draw.0, draw_number: number.0 })
-}
-
-/// `winner_updated`, for consoles: this winner arrived, or a hand-over changed. Consoles ask for
-/// the new state themselves.
-pub fn winner_updated(draw: DrawId, number: Number) -> Bytes {
-    #[derive(Serialize)]
-    struct Updated {
-        draw_id: u32,
-        draw_number: u32,
-    }
-    typed("winner_updated", Updated { draw_id: draw.0, draw_number: number.0 })
+    typed("connection_count", Connections { count: totals.sockets, phones_connected: totals.phones })
 }
 
 /// The prize's fields of a draw, in frames and in answers.
@@ -409,8 +390,9 @@ mod tests {
         let (spec, pool) = (draw.spec.clone(), draw.pool.clone());
         let fact = Fact::Started { draw: draw.id, spec, pool, sealed: Some(sealed), lock: None, redraw_of: None, request: None };
         let started = frames(&event, &fact);
-        assert_eq!((started.len(), started[0].0), (1, "everyone"));
-        let text = started[0].1.to_string();
+        let receivers: Vec<_> = started.iter().map(|(to, frame)| (*to, frame["type"].as_str().unwrap())).collect();
+        assert_eq!(receivers, [("operators", "draw_pool"), ("everyone", "draw_started")]);
+        let text = format!("{} {}", started[0].1, started[1].1);
         assert!(!text.contains("winners") && !text.contains("abab"), "{text}");
     }
 

@@ -123,6 +123,9 @@ pub struct Turned {
 pub struct StageReport {
     /// The stage's own name for itself: the same after a reload, another in another tab.
     pub stage_id: String,
+    /// The revision of the console's requests that it has applied; 0 after a reload.
+    #[serde(default)]
+    pub applied_revision: u32,
     /// The page, one of [`Self::PAGES`].
     pub page: String,
     /// The visible scene.

@@ -4,7 +4,7 @@
 //! Each role has its own. Until a draw is announced, a phone's frame must show a revealed draw as
 //! if it had only started. An authenticated phone also gets its private view.
 
-use super::frame::{PrizeFields, RevealedDraw, StartedDraw, typed_text};
+use super::frame::{ConnectionTotals, PrizeFields, RevealedDraw, StartedDraw, shown_ranges, typed_text};
 use super::view::people::{AuthenticatedPhone, WinView, wins_with_codes};
 use super::view::phase_name;
 use super::{Role, display_number, entry_code};
@@ -19,8 +19,14 @@ const RESULTS_MAX: usize = 10;
 
 /// The JSON text of the current state for `role`, covering every frame up to `seq`. `phone` adds
 /// the private view of an authenticated phone.
-pub fn text(event: &Event, seq: u64, connections: u32, role: Role, phone: Option<&AuthenticatedPhone<'_>>) -> String {
-    let audience = role.audience();
+pub fn text(
+    event: &Event,
+    seq: u64,
+    connections: ConnectionTotals,
+    role: Role,
+    phone: Option<&AuthenticatedPhone<'_>>,
+) -> String {
+    let (audience, connections) = (role.audience(), connections.told_to(role));
     let draws = || event.draws().filter(|draw| draw.is_known_to(audience));
     let mut results: Vec<_> = draws().rev().take(RESULTS_MAX).map(|draw| ResultView::of(draw, audience)).collect();
     results.reverse();
@@ -44,7 +50,8 @@ pub fn text(event: &Event, seq: u64, connections: u32, role: Role, phone: Option
             consent_text,
             rehearsal: event.settings.rehearsal,
             participant_count: event.participant_count(),
-            connection_count: connections,
+            connection_count: connections.sockets,
+            phones_connected: connections.phones,
             draw_count: draws().count(),
             current: current(event, audience),
             results,
@@ -78,6 +85,8 @@ struct StateSync<'a> {
     rehearsal: bool,
     participant_count: u32,
     connection_count: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phones_connected: Option<u32>,
     draw_count: usize,
     current: Option<Current<'a>>,
     results: Vec<ResultView<'a>>,
@@ -101,6 +110,9 @@ struct Current<'a> {
     status: &'static str,
     #[serde(flatten)]
     step: Step<'a>,
+    /// Numbers that can win, for operators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<Vec<(u32, u32)>>,
 }
 
 #[derive(Serialize)]
@@ -114,14 +126,14 @@ enum Step<'a> {
 /// A revealed draw stays current until it is announced; the public sees it as started.
 fn current(event: &Event, audience: Audience) -> Option<Current<'_>> {
     let running = event.pending_draw().or(event.unannounced_draw());
-    match (running, &event.standby) {
-        (Some(draw), _) if draw.is_known_to(audience) => {
-            Some(Current { status: "revealed", step: Step::Revealed(RevealedDraw::of(draw)) })
-        }
-        (Some(draw), _) => Some(Current { status: "started", step: Step::Started(StartedDraw::of(draw)) }),
-        (None, Some(spec)) => Some(Current { status: "standby", step: Step::Standby(PrizeFields::of(spec)) }),
-        (None, None) => None,
-    }
+    let (status, step) = match (running, &event.standby) {
+        (Some(draw), _) if draw.is_known_to(audience) => ("revealed", Step::Revealed(RevealedDraw::of(draw))),
+        (Some(draw), _) => ("started", Step::Started(StartedDraw::of(draw))),
+        (None, Some(spec)) => ("standby", Step::Standby(PrizeFields::of(spec))),
+        (None, None) => return None,
+    };
+    let pool = running.filter(|_| audience == Audience::Operators).map(|draw| shown_ranges(&draw.pool));
+    Some(Current { status, step, pool })
 }
 
 #[derive(Serialize)]
@@ -186,8 +198,10 @@ mod tests {
     use crate::draw::{DrawId, Number, sample};
     use serde_json::{Value, json};
 
+    const CONNECTIONS: ConnectionTotals = ConnectionTotals { sockets: 3, phones: Some(2) };
+
     fn state(event: &Event, role: Role) -> Value {
-        serde_json::from_str(&text(event, 7, 3, role, None)).unwrap()
+        serde_json::from_str(&text(event, 7, CONNECTIONS, role, None)).unwrap()
     }
 
     #[test]
@@ -201,6 +215,19 @@ mod tests {
             assert_eq!((&state["current"]["status"], &state["current"]["winners"]), (&json!("revealed"), &json!([7])));
             assert_eq!((&state["draw_count"], &state["role"]), (&json!(2), &json!(role.name())));
         }
+    }
+
+    #[test]
+    fn operators_are_told_who_can_win_and_how_many_phones_are_connected() {
+        let event = sample::event().started("TV", &[3]).build();
+        let pool = &event.pending_draw().unwrap().pool;
+        for role in [Role::Display, Role::Admin] {
+            let state = state(&event, role);
+            assert_eq!((&state["current"]["pool"], &state["phones_connected"]), (&json!(pool.ranges), &json!(2)));
+        }
+        let phone = state(&event, Role::Phone);
+        assert_eq!((phone["current"].get("pool"), phone.get("phones_connected")), (None, None));
+        assert_eq!(phone["connection_count"], 3);
     }
 
     #[test]
@@ -244,7 +271,7 @@ mod tests {
         let claim_code = |draw: DrawId| format!("CODE{}", draw.0);
         let now = Timestamp(1_795_360_011_042);
         let phone = AuthenticatedPhone { number: Number(3), claim_code: &claim_code, details_days: 30, now };
-        let own: Value = serde_json::from_str(&text(&event, 7, 3, Role::Phone, Some(&phone))).unwrap();
+        let own: Value = serde_json::from_str(&text(&event, 7, CONNECTIONS, Role::Phone, Some(&phone))).unwrap();
         assert_eq!((&own["you"]["display_number"], &own["you"]["won"]), (&json!("003"), &json!(true)));
         assert_eq!(own["you"]["prizes"][0]["claim_code"], "CODE1");
         assert_eq!((&own["privacy"]["days"], &own["privacy"]["until"]), (&json!(30), &json!("2026-12-22")));

@@ -15,6 +15,7 @@ const ASYNCAPI: &str = include_str!("../../src/api/docs/asyncapi.json");
 const SENT: &[&str] = &[
     "state_sync",
     "draw_standby",
+    "draw_pool",
     "draw_started",
     "outside_received",
     "outside_fallback",
@@ -31,6 +32,7 @@ const SENT: &[&str] = &[
     "winner_updated",
     "winner_arrived",
     "prizes_changed",
+    "step_taken",
     "show_planned",
     "participants_removed",
     "join_code",

@@ -46,8 +46,8 @@ export async function ask(t, { title, text, yes, no, danger = false, word = null
 }
 
 /** Makes a labelled field: { name, input, element, value() }. */
-export function field({ name, label, type = 'text', value, options, hint, ...attributes }) {
-  if (type === 'picture') return pictureField(name, label, value, hint);
+export function field({ name, label, type = 'text', value, options, hint, chosen, ...attributes }) {
+  if (type === 'picture') return pictureField(name, label, value, hint, chosen);
   const properties = { name, 'data-field': name, ...attributes };
   if (type === 'checkbox') {
     const box = make('input', { ...properties, type, checked: Boolean(value) });
@@ -63,13 +63,14 @@ export function field({ name, label, type = 'text', value, options, hint, ...att
 
 /**
  * A field for a picture: what is there or chosen, and a button that removes it. Its value is
- * { file, isRemoved }. `value`: the path of the picture; `hint`: the label of the button.
+ * { file, isRemoved }. `value`: the path of the picture; `hint`: the label of the button; `chosen`: its
+ * value in an earlier dialog.
  */
-function pictureField(name, label, value, hint) {
+function pictureField(name, label, value, hint, chosen) {
   const input = make('input', { type: 'file', accept: 'image/*', 'data-field': name, 'aria-label': label });
   const preview = make('img', { className: 'preview', alt: '' });
   const remove = make('button', { type: 'button', className: 'small', 'data-remove': name }, hint);
-  let isRemoved = false;
+  let isRemoved = Boolean(chosen?.isRemoved);
   let shown = null;
   const show = (source) => {
     if (shown?.startsWith('blob:')) URL.revokeObjectURL(shown);
@@ -86,7 +87,12 @@ function pictureField(name, label, value, hint) {
     input.value = '';
     show(null);
   };
-  show(value ?? null);
+  if (chosen?.file) {
+    const files = new DataTransfer();
+    files.items.add(chosen.file);
+    input.files = files.files;
+  }
+  input.onchange();
   const element = make('div', { className: 'field' }, make('span', {}, label), preview, make('div', { className: 'row' }, input, remove));
   return { name, input, element, value: () => ({ file: input.files[0] ?? null, isRemoved }) };
 }

@@ -6,6 +6,7 @@
 import { digits, make } from "../shared/dom.js";
 import { isolate } from "../shared/i18n.js";
 import { playChime } from "./chime.js";
+import { fillIfChanged } from "./rows.js";
 
 const GRACE_SECONDS = 3;
 const DRAWS_MAX = 12;
@@ -63,8 +64,9 @@ export class Draws {
   render() {
     const { t } = this.app;
     this.heading.textContent = t('drawn');
-    const items = this.latestDraws().map((seats) => this.drawItem(seats));
-    this.list.replaceChildren(...(items.length ? items : [make('li', { className: 'quiet' }, t('noDraws'))]));
+    const draws = this.latestDraws();
+    const none = () => [make('li', { className: 'quiet' }, t('noDraws'))];
+    fillIfChanged(this.list, draws, () => (draws.length ? draws.map((seats) => this.drawItem(seats)) : none()));
   }
 
   /** Seats per draw, the latest draw first. */
@@ -101,8 +103,8 @@ export class Draws {
       !isVoided && seat.claimed && t('seat_claimed'),
     ].filter(Boolean);
     const canVoid = seats.some((one) => one.status === 'announced') && !isVoided && !seat.handed_over_at;
-    const absent = { className: 'small', 'data-absent': key, onclick: () => this.toggleAbsent(seat, key) };
-    const other = { className: 'small plain', 'aria-label': t('voidOther', number), onclick: () => this.askToVoid(seat) };
+    const absent = { className: 'small', 'data-absent': key, 'data-focus': `absent:${key}`, onclick: () => this.toggleAbsent(seat, key) };
+    const other = { className: 'small plain', 'data-focus': `other:${key}`, 'aria-label': t('voidOther', number), onclick: () => this.askToVoid(seat) };
     return make(
       'li',
       { className: isVoided ? 'seat voided' : 'seat', 'data-seat': key, 'data-arrived': !isVoided && seat.arrived ? '' : null },
@@ -158,7 +160,8 @@ export class Draws {
   async voidSeat({ draw_id, draw_number }, reason, redraw) {
     const { t } = this.app;
     const success = t(redraw ? 'did_redraw' : 'did_void', digits(draw_number));
-    await this.app.attempt(() => this.app.call('POST', 'draw/void', { draw_id, draw_number, reason, redraw }), success);
+    const call = () => this.app.call('POST', 'draw/void', { draw_id, draw_number, reason, redraw });
+    await (redraw ? this.app.takeStep('start', call, success) : this.app.attempt(call, success));
     this.refresh();
   }
 }

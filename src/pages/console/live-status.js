@@ -3,6 +3,7 @@
 
 import { make } from "../shared/dom.js";
 import { RegistrationAlert } from "./registration-alert.js";
+import { fillIfChanged } from "./rows.js";
 
 const POLL_MS = 5_000;
 /** After an announcement the figures change quickly. */
@@ -65,7 +66,7 @@ export class LiveStatus {
       ['behind', stats?.behind],
     ];
     const row = ([key, value]) => [make('dt', {}, t(`fig_${key}`)), make('dd', { id: `fig-${key}` }, String(value ?? '–'))];
-    this.figures.replaceChildren(...figures.flatMap(row));
+    fillIfChanged(this.figures, figures, () => figures.flatMap(row));
     this.renderServer();
     this.renderDelivery();
     this.registrations.render(stats?.registrations);

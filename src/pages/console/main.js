@@ -59,6 +59,24 @@ const app = {
   fetchFile: (path) => fetchFile(`/admin/${event}/${path}`, { token: app.token }),
   /** Sends a message over the connection. */
   send: (message) => connection?.send(message),
+  /** Steps of this console whose frames are to come; see takeStep. */
+  ownSteps: [],
+  /**
+   * Runs a call that takes a step of the show, as attempt does: the frame that tells of it is then this
+   * console's own.
+   */
+  async takeStep(step, work, success) {
+    app.ownSteps.push(step);
+    const data = await app.attempt(work, success);
+    if (data === undefined) app.isOwnStep(step);
+    return data;
+  },
+  /** True for a step that this console took, once. */
+  isOwnStep(step) {
+    const place = app.ownSteps.indexOf(step);
+    if (place >= 0) app.ownSteps.splice(place, 1);
+    return place >= 0;
+  },
   /** Milliseconds until the planned moment of a draw, 0 without one. */
   untilShown: (draw) => connection?.untilShown(draw) ?? 0,
   untilRound: (draw) => connection?.untilRound(draw) ?? 0,
@@ -146,7 +164,7 @@ async function logIn(submit) {
 
 /** Handles the keys of the console, unless somebody is typing or a dialog is open. */
 function handleKey(key) {
-  if (key.ctrlKey || key.metaKey || key.altKey || document.querySelector('dialog[open]')) return;
+  if (key.defaultPrevented || key.ctrlKey || key.metaKey || key.altKey || document.querySelector('dialog[open]')) return;
   if (key.target.closest?.('input, textarea, select')) return;
   if (key.key === '?') return void showHelp(t);
   const place = Number(key.key);
@@ -190,6 +208,8 @@ function handleFrame(frame) {
 function handleStatus({ status, code }) {
   byId('connection').dataset.connection = status;
   setText('connection-text', t(`connection_${status}`));
+  // Without a socket no frame tells of a step.
+  if (status !== 'live') app.ownSteps = [];
   if (status !== 'ended') return;
   if (code === NO_SUCH_EVENT) notify(t('why_EVENT_NOT_FOUND'), 'bad');
   if (code === BAD_TOKEN) leave();

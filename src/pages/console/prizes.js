@@ -77,6 +77,8 @@ export class Tab {
         'data-prize': prize.prize_id,
         draggable: true,
         ondragstart: () => (this.dragged = place),
+        // Also where it was dropped beside the list.
+        ondragend: () => (this.dragged = null),
         ondragover: (drag) => drag.preventDefault(),
         ondrop: (drop) => this.drop(drop, place),
       },
@@ -126,14 +128,17 @@ export class Tab {
     await this.load();
   }
 
-  /** Asks for a prize's fields and saves it; null makes a new one. */
-  async edit(prize) {
+  /**
+   * Asks for a prize's fields and saves it; null makes a new one. `typed`: the fields of a save that
+   * was refused.
+   */
+  async edit(prize, typed = prize) {
     const { app } = this;
     const { t } = app;
-    const fields = this.fields(prize);
+    const fields = this.fields(prize, typed);
     const answer = await app.ask({ title: prize ? t('changePrize') : t('addPrize'), yes: t('save'), fields });
     if (!answer) return;
-    await app.attempt(async () => {
+    const saved = await app.attempt(async () => {
       const { picture, ...body } = answer;
       const kept = picture.isRemoved ? undefined : prize?.prize_image;
       const path = picture.file ? await this.upload(picture.file) : kept;
@@ -145,9 +150,10 @@ export class Tab {
     }, t('saved'));
     // A refused change may mean that another operator was first: the list shows what they did.
     await this.load();
+    if (!saved) await this.edit(this.prizes.find(({ prize_id: id }) => id === prize?.prize_id) ?? null, answer);
   }
 
-  fields(prize) {
+  fields(prize, typed) {
     const { t } = this.app;
     const nextRank = Math.max(0, ...this.prizes.map((each) => each.prize_rank)) + 1;
     const defaults = { prize_rank: nextRank, quantity: 1, draw_mode: 'slot', winner_count: 1 };
@@ -162,8 +168,8 @@ export class Tab {
       { name: 'repeat_winners', label: t('repeatWinners'), type: 'checkbox' },
       { name: 'needs_address', label: t('needsAddress'), type: 'checkbox' },
       { name: 'group', label: t('groupOnly'), maxLength: 200 },
-    ].map((each) => ({ ...each, value: prize?.[each.name] ?? defaults[each.name] }));
-    return [...fields, { name: 'picture', label: t('picture'), type: 'picture', value: prize?.prize_image, hint: t('removePicture') }];
+    ].map((each) => ({ ...each, value: typed?.[each.name] ?? defaults[each.name] }));
+    return [...fields, { name: 'picture', label: t('picture'), type: 'picture', value: prize?.prize_image, chosen: typed?.picture, hint: t('removePicture') }];
   }
 
   /** Uploads an image; gives its path. */

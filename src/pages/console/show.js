@@ -9,12 +9,11 @@ import { digits, make } from "../shared/dom.js";
 import { Draws } from "./draws.js";
 import { LiveStatus } from "./live-status.js";
 import { Rehearsal } from "./rehearsal.js";
+import { fillIfChanged } from "./rows.js";
 import { Stages } from "./stages.js";
 
 /** Pause of the button after a step. */
 const PAUSE_MS = 900;
-/** Time within which a frame is the answer to this console's own step. */
-const OWN_STEP_MS = 1_500;
 /** Time for which the button that announces before the end of a show is held. */
 const HOLD_MS = 1_000;
 const COUNTDOWN_MS = 100;
@@ -26,8 +25,10 @@ const MODE_LIMITS = { slot: 1, card: 5, network: 10, list: WINNERS_MAX };
 const MODES = Object.keys(MODE_LIMITS);
 /** Frames after which the prizes, their remainders or those who can win them are others. */
 const PRIZE_FRAMES = ['state_sync', 'prizes_changed', 'participants_removed', 'winner_revealed', 'winner_announced', 'draw_voided', 'event_reset'];
-/** PageDown is the forward key of a presenter's clicker. */
-const STEP_KEYS = [' ', 'Enter', 'PageDown'];
+const STEP_KEYS = [' ', 'Enter'];
+/** The keys of a presenter's clicker: forward, and a black screen by the key's place. */
+const CLICKER_FORWARD = ['PageDown', 'ArrowRight'];
+const CLICKER_BLACK = ['KeyB', 'Period'];
 const CALLS = {
   standby: 'draw/standby',
   start: 'draw/start-animation',
@@ -88,7 +89,6 @@ export class Tab {
     this.chosen = null;
     /** By performance.now(): the clock on the wall may be set back. */
     this.pausedUntil = 0;
-    this.steppedAt = -OWN_STEP_MS;
     this.isBusy = false;
     this.countdown = null;
     this.holdTimer = null;
@@ -103,9 +103,10 @@ export class Tab {
     this.rehearsal = new Rehearsal(app);
     this.element = this.build();
     this.renderModes();
-    app.listeners.add(({ type }) => {
-      if (PRIZE_FRAMES.includes(type)) this.loadPrizes();
-      if (STEP_FRAMES.includes(type)) this.noteStep(type);
+    app.listeners.add((frame) => {
+      if (PRIZE_FRAMES.includes(frame.type)) this.loadPrizes();
+      if (STEP_FRAMES.includes(frame.type)) this.pause();
+      if (frame.type === 'step_taken') this.noteStep(frame);
     });
     this.loadPrizes();
   }
@@ -161,13 +162,16 @@ export class Tab {
 
   handleKey(key) {
     const isOnOther = key.target.closest?.('button, a, [role="tab"]') && key.target !== this.stepButton;
-    if (STEP_KEYS.includes(key.key)) {
-      if (isOnOther && key.key !== 'PageDown') return;
+    const isForward = CLICKER_FORWARD.includes(key.key);
+    if (isForward || STEP_KEYS.includes(key.key)) {
+      if (isOnOther && !isForward) return;
       key.preventDefault();
       if (!key.repeat) this.step();
     } else if (key.key === 'ArrowDown' || key.key === 'ArrowUp') {
       key.preventDefault();
       this.moveChoice(key.key === 'ArrowDown' ? 1 : -1);
+    } else if (CLICKER_BLACK.includes(key.code)) {
+      if (!key.repeat) this.stages.toggleBlack();
     } else if (key.key === 'v' || key.key === 'V') {
       this.draws.focusFirst();
     }
@@ -222,9 +226,8 @@ export class Tab {
     this.isBusy = true;
     this.renderStep();
     const body = this.stepBody(step);
-    await app.attempt(() => this.call(step, body), app.t(`did_${step}`));
+    await app.takeStep(step, () => this.call(step, body), app.t(`did_${step}`));
     this.isBusy = false;
-    this.steppedAt = performance.now();
     this.pause();
   }
 
@@ -244,11 +247,10 @@ export class Tab {
     return current?.status === 'revealed' && this.app.untilShown(current) > 0;
   }
 
-  /** Pauses after a step, and tells of one that another operator took. */
-  noteStep(type) {
-    const isOwn = this.isBusy || performance.now() - this.steppedAt < OWN_STEP_MS;
-    if (!isOwn && type !== 'winner_announced') this.app.notify(this.app.t('otherPressed'));
-    this.pause();
+  /** Says which other operator took a step. */
+  noteStep({ step, by, link_id: link }) {
+    const { app } = this;
+    if (!app.isOwnStep(step)) app.notify(app.t('otherPressed', app.t(`by_${by}`, link)));
   }
 
   holdAnnounce(press) {
@@ -383,17 +385,21 @@ export class Tab {
     const { current, announced } = state;
     const draw = current ?? announced;
     this.currentDraw.dataset.status = current?.status ?? (announced ? 'announced' : 'idle');
-    if (!draw) return void this.currentDraw.replaceChildren(make('p', { className: 'quiet' }, t('nothingOn')));
+    fillIfChanged(this.currentDraw, [current?.status, draw], () => (draw ? this.drawRows(draw, current) : [make('p', { className: 'quiet' }, t('nothingOn'))]));
+  }
+
+  drawRows(draw, current) {
+    const { t } = this.app;
     const image = draw.prize_image ? make('img', { src: draw.prize_image, alt: '' }) : '';
     const winners = (draw.winners ?? []).map((number) =>
       make('li', { className: draw.voided?.includes(number) ? 'number voided' : 'number' }, digits(number)),
     );
-    this.currentDraw.replaceChildren(
+    return [
       make('p', { className: 'status' }, t(current ? `on_${current.status}` : 'on_announced')),
       make('div', { className: 'prize' }, image, make('strong', {}, draw.prize_name)),
       make('p', { className: 'quiet' }, t('modeAndCount', t(`mode_${draw.draw_mode}`), draw.winner_count)),
       ...(winners.length > 0 ? [make('ul', { className: 'numbers' }, winners)] : []),
-    );
+    ];
   }
 
   renderStep() {
@@ -462,6 +468,12 @@ export class Tab {
 
   renderPrizes() {
     const { t } = this.app;
+    this.list.setAttribute('aria-label', t('prizes'));
+    fillIfChanged(this.list, [this.prizes, this.chosen?.prize_id], () => this.prizeRows());
+  }
+
+  prizeRows() {
+    const { t } = this.app;
     const rows = this.prizes.map((prize) => {
       const isChosen = prize.prize_id === this.chosen?.prize_id;
       const properties = {
@@ -470,14 +482,14 @@ export class Tab {
         tabIndex: isChosen ? 0 : -1,
         className: prize.remaining === 0 ? 'gone' : '',
         'data-prize': prize.prize_id,
+        'data-focus': prize.prize_id,
         onclick: () => this.choose(prize),
       };
       const name = prize.prize_grade ? `${prize.prize_grade} · ${prize.prize_name}` : prize.prize_name;
       const left = make('span', { className: 'quiet' }, t('left', prize.remaining, prize.quantity));
       return make('li', properties, make('span', { className: 'name' }, name), left);
     });
-    this.list.setAttribute('aria-label', t('prizes'));
-    this.list.replaceChildren(...(rows.length ? rows : [make('li', { className: 'quiet' }, t('noPrizes'))]));
+    return rows.length ? rows : [make('li', { className: 'quiet' }, t('noPrizes'))];
   }
 
   renderModes() {

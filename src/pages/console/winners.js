@@ -7,7 +7,8 @@ import { saveFile } from "./download.js";
 
 const LOAD_AFTER_MS = 300;
 const LISTS = ['winners', 'participants', 'draws'];
-const FRAMES = ['winner_info_received', 'winner_updated', 'winner_announced', 'draw_voided', 'event_reset'];
+/** A console that polls gets states and none of the others. */
+const FRAMES = ['state_sync', 'winner_info_received', 'winner_updated', 'winner_announced', 'draw_voided', 'event_reset'];
 const COLUMNS = ['number', 'prize', 'name', 'phone', 'address', 'state'];
 /** Value of a winner that a column sorts by. */
 const SORT_BY = {
@@ -49,7 +50,8 @@ export class Tab {
       make('div', { className: 'scroll', tabIndex: 0 }, table),
     );
     app.listeners.add(({ type }) => {
-      if (FRAMES.includes(type)) this.refresh();
+      // A state may tell nothing new, and each view of unmasked details is on record.
+      if (FRAMES.includes(type) && !(type === 'state_sync' && this.isUnmasked)) this.refresh();
     });
     this.translate();
   }

@@ -1,4 +1,4 @@
-// Keeps the screen on where the browser has no wake lock, which over plain HTTP is everywhere: a
+// Keeps the screen on where the browser gives no wake lock, which over plain HTTP is everywhere: a
 // silent moving picture plays out of sight, as a film would. A browser starts it only in a tap. Says
 // so when it cannot.
 
@@ -12,10 +12,13 @@ const WORDS = {
 /** Pictures per second: enough to count as moving. */
 const PICTURES_PER_SECOND = 2;
 
+let isKept = false;
 let video = null;
 
 /** Plays the picture from the next tap on, and again whenever the page is back. */
 export function keepAwake() {
+  if (isKept) return;
+  isKept = true;
   for (const name of ['pointerup', 'keydown']) window.addEventListener(name, play);
   document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && video && play());
   if (navigator.userActivation?.isActive) play();

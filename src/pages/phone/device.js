@@ -1,6 +1,8 @@
 // Device features of a phone: wake lock, vibration and sound. The browser or its owner may refuse
 // each of them, and nothing depends on it.
 
+import { keepAwake } from "./awake.js";
+
 let wantsWakeLock = false;
 let audio = null;
 
@@ -11,9 +13,10 @@ let audio = null;
 export async function keepScreenOn() {
   wantsWakeLock = true;
   try {
-    await navigator.wakeLock?.request('screen');
+    await navigator.wakeLock.request('screen');
   } catch {
-    // Battery saving, or a browser that wants a tap first: the next tap tries again.
+    // Plain HTTP, battery saving, or a browser that wants a tap first: the next tap tries again.
+    if (document.visibilityState === 'visible') keepAwake();
   }
 }
 

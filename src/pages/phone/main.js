@@ -149,6 +149,7 @@ async function refresh() {
   const { ticket } = model;
   const { state_sync: sync } = await call('GET', `/state?event_id=${model.event}`, { token: ticket?.token }).catch(() => ({}));
   if (!sync || model.ticket !== ticket) return false;
+  if (sync.you) sync.you.prizes = withoutEarly(sync.you.prizes);
   applyOwn(sync);
   if (!ticket) model.state = applyFrame(model.state, sync);
   show();
@@ -197,10 +198,12 @@ function handleFrame(frame) {
       break;
     case 'draw_voided':
       if (ticket && frame.draw_number === ticket.number) removeWins(frame.draw_id, frame.reason);
+      showPart?.waiting.load();
       break;
     case 'event_reset':
       if (frame.reset_participants) return startOver();
       if (ticket) removeWins(null, 'reset');
+      showPart?.waiting.load();
       break;
     case 'participants_removed':
       if (ticket && frame.ranges.some(([first, last]) => first <= ticket.number && ticket.number <= last)) return startOver();
@@ -231,9 +234,13 @@ function applyNotice(code) {
 /** Applies the server's list of wins that the part for winners asked for. */
 function applyWins(prizes) {
   if (!model.ticket) return;
-  replaceWins(prizes);
+  replaceWins(withoutEarly(prizes));
   show();
 }
+
+/** The wins without that of a show whose moment is to come: the server names it shortly before. */
+const withoutEarly = (prizes) =>
+  prizes.filter((win) => win.draw_id !== model.state.current?.draw_id || connection.untilShown(model.state.current) === 0);
 
 function removeWins(draw, reason) {
   const [win] = model.wins.remove(draw);

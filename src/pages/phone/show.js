@@ -6,7 +6,6 @@
 
 import { Countdown } from "../shared/countdown.js";
 import { byId, digits, make } from "../shared/dom.js";
-import { keepAwake } from "./awake.js";
 import { Waiting } from "./waiting.js";
 
 /** Phones that report per draw, about; the server computes the same sample. */
@@ -31,7 +30,6 @@ export class Show {
     this.reels = [];
     this.reported = null;
     window.addEventListener('resize', () => this.place());
-    if (!navigator.wakeLock) keepAwake();
     this.waiting = new Waiting(model);
   }
 
@@ -104,7 +102,7 @@ export class Show {
     if (this.reported === draw) return;
     this.reported = draw;
     const { clock } = this.connection;
-    if (clock.samples.length === 0 || (ticket.number + draw) % Math.max(1, Math.ceil(state.participant_count / SAMPLE)) !== 0) return;
+    if (!clock.isSet || (ticket.number + draw) % Math.max(1, Math.ceil(state.participant_count / SAMPLE)) !== 0) return;
     requestAnimationFrame(() => {
       const late = Math.round(clock.now() - Date.parse(showAt));
       setTimeout(() => this.connection.send({ type: 'turned', draw_id: draw, late_ms: late }), Math.random() * REPORT_SPREAD_MS);

@@ -1,7 +1,7 @@
 // What a waiting phone shows below its number: how many take part, and the prizes that are left.
 //
 // The list is asked for once, spread over a while, so that a hall does not ask at one instant. Each
-// announcement is then counted from it.
+// announcement is then counted from it. A void or a reset gives prizes back: then it is asked for anew.
 
 import { call } from "../shared/api.js";
 import { byId, delay, make } from "../shared/dom.js";
@@ -31,6 +31,7 @@ export class Waiting {
     /** The last announced draw that the list counts. */
     this.counted = Infinity;
     this.shown = '';
+    this.isDue = false;
     this.list = make('ul');
     this.summary = make('summary');
     this.element = make('details', { id: 'prizes', hidden: true }, this.summary, this.list);
@@ -39,8 +40,11 @@ export class Waiting {
   }
 
   async load() {
+    if (this.isDue) return;
+    this.isDue = true;
     const { event, state } = this.model;
     await delay(Math.random() * (SPREAD_MS + state.participant_count * SPREAD_PER_PHONE_MS));
+    this.isDue = false;
     const found = await call('GET', `/results?event_id=${event}`).catch(() => null);
     if (!found) return;
     this.prizes = found.prizes;

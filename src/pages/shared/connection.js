@@ -5,6 +5,8 @@
 // never a socket. Phones sleep, networks fail, servers restart, and a browser may report none of
 // it, so a silent connection counts as lost after a timeout.
 
+import { ServerClock } from "./server-clock.js";
+
 const PING_MS = 20_000;
 /** Pings in a row on a new socket, and the time between them: they set the clock. */
 const FIRST_PINGS = 5;
@@ -13,9 +15,10 @@ const FIRST_PING_INTERVAL_MS = 250;
 const ROUND_MAX_MS = 60_000;
 /** Longest time that a page holds winners until the moment at which every page shows them. */
 const HOLD_MAX_MS = 2_500;
+/** Longest time that a page holds winners until it knows the server's clock. */
+const CLOCK_WAIT_MS = 1_000;
 /** Longest show that a page waits for. */
 const SHOW_MAX_MS = 20_000;
-const SAMPLES_MAX = 8;
 /** Silence after which a connection is lost: longer than a ping and its pong need. */
 const SILENCE_MS = 32_000;
 /** Time a socket may take to open. */
@@ -62,8 +65,12 @@ class Connection {
     /** The time at which the ping without a pong was sent, by performance.now(). */
     this.pingSentAt = null;
     this.firstPings = 0;
+    /** Pings without a pong, and those of them that were sent before the clock was to be set anew. */
+    this.unanswered = 0;
+    this.outdated = 0;
     /** An announcement that waits for its moment, and the frames behind it. */
     this.held = [];
+    this.holdTimer = null;
     this.lastReceivedAt = 0;
     this.failures = 0;
     this.refusals = 0;
@@ -153,8 +160,8 @@ class Connection {
       clearTimeout(deadline);
       hasOpened = true;
       this.refusals = 0;
-      this.pingSentAt = null;
-      this.firstPings = FIRST_PINGS;
+      this.unanswered = 0;
+      this.prepareClock();
       this.authenticate(socket);
     };
     socket.onmessage = ({ data }) => {
@@ -214,23 +221,40 @@ class Connection {
    * the frames behind it in their order. A state sync holds all of it.
    */
   hold(frame) {
-    const { type, show_at: showAt } = frame;
     // The answer to a poll ends with one: it waits behind the announcement.
-    if (type === 'state_sync' && !this.polling) this.release();
-    const isFirst = this.held.length === 0;
-    const waitMs = type === 'winner_announced' ? this.clock.until(showAt, HOLD_MAX_MS) : 0;
-    if (isFirst && waitMs === 0) {
-      this.onFrame(frame);
-      return;
-    }
+    if (frame.type === 'state_sync' && !this.polling) this.release();
     this.held.push(frame);
-    if (isFirst) setTimeout(() => this.release(), waitMs);
+    if (this.held.length === 1) this.passOn();
+  }
+
+  /** Passes on what waits, up to the first frame whose time has not come. */
+  passOn() {
+    clearTimeout(this.holdTimer);
+    while (this.held.length > 0) {
+      const waitMs = this.waitOf(this.held[0]);
+      if (waitMs > 0) {
+        this.holdTimer = setTimeout(() => this.release(), waitMs);
+        return;
+      }
+      this.onFrame(this.held.shift());
+    }
+  }
+
+  /** Milliseconds for which a frame waits; the state of a show in progress for the clock alone. */
+  waitOf({ type, show_at: showAt, current }) {
+    const isState = type === 'state_sync';
+    const moment = isState ? current?.show_at : type === 'winner_announced' ? showAt : null;
+    if (!moment) return 0;
+    if (!this.clock.isSet) {
+      if (this.firstPings <= 0) this.measureClock();
+      return this.isOpen() ? CLOCK_WAIT_MS : 0;
+    }
+    return isState ? 0 : this.clock.until(showAt, HOLD_MAX_MS);
   }
 
   release() {
-    const { held } = this;
-    this.held = [];
-    for (const frame of held) this.onFrame(frame);
+    clearTimeout(this.holdTimer);
+    while (this.held.length > 0) this.onFrame(this.held.shift());
   }
 
   handleLoss(code) {
@@ -334,6 +358,8 @@ class Connection {
     if (this.isEnded || document.visibilityState === 'hidden') return;
     if (this.socket && Date.now() - this.lastReceivedAt > PING_MS + 2_000) this.drop(this.socket);
     if (!this.socket && !this.polling && this.retry) this.open();
+    // The phone may have slept.
+    else this.measureClock();
   }
 
   beat() {
@@ -344,52 +370,38 @@ class Connection {
 
   ping() {
     const sentAt = performance.now();
+    if (!this.send({ type: 'ping' })) return;
+    this.unanswered += 1;
     // A ping without a pong is not measured again.
-    if (this.send({ type: 'ping' })) this.pingSentAt ??= sentAt;
+    this.pingSentAt ??= sentAt;
   }
 
+  /** Makes the next pongs set the clock anew, and none of a ping that was sent before. */
+  prepareClock() {
+    this.clock.isStale = true;
+    this.outdated = this.unanswered;
+    this.pingSentAt = null;
+    this.firstPings = FIRST_PINGS;
+  }
+
+  measureClock() {
+    this.prepareClock();
+    this.ping();
+  }
+
+  /** Pongs come in the order of their pings. */
   readClock({ server_time: time }) {
+    this.unanswered -= 1;
+    if (this.outdated > 0) {
+      this.outdated -= 1;
+      return;
+    }
     if (this.pingSentAt === null) return;
     if (time) this.clock.add(this.pingSentAt, performance.now(), Date.parse(time));
     this.pingSentAt = null;
+    // The first frame may have waited for the clock alone.
+    this.passOn();
     this.firstPings -= 1;
     if (this.firstPings > 0) setTimeout(() => this.ping(), FIRST_PING_INTERVAL_MS);
-  }
-}
-
-/**
- * The server's clock as this page estimates it. A ping's round trip bounds the error, since the
- * server read its time somewhere within it: the quickest of the last pings counts. The page's own
- * clock is performance.now(), since the wall clock of a phone may be wrong and may jump.
- */
-class ServerClock {
-  constructor() {
-    /** The last pings: { roundTripMs, offsetMs }, the newest last. */
-    this.samples = [];
-  }
-
-  /**
-   * Adds a ping sent at `sentAt` whose pong came at `receivedAt`, both by performance.now(), with
-   * the server's time in milliseconds.
-   */
-  add(sentAt, receivedAt, serverMs) {
-    const roundTripMs = receivedAt - sentAt;
-    this.samples.push({ roundTripMs, offsetMs: serverMs - (sentAt + receivedAt) / 2 });
-    if (this.samples.length > SAMPLES_MAX) this.samples.shift();
-  }
-
-  /** The server's time now, in milliseconds since 1970. Needs a first pong. */
-  now() {
-    const best = this.samples.reduce((a, b) => (b.roundTripMs < a.roundTripMs ? b : a));
-    return performance.now() + best.offsetMs;
-  }
-
-  /**
-   * Milliseconds until a time that the server named; 0 when it is past or not named, and without
-   * a pong. At most `mostMs`, so that no wrong clock holds a page up for longer.
-   */
-  until(time, mostMs) {
-    if (!time || this.samples.length === 0) return 0;
-    return Math.min(mostMs, Math.max(0, Date.parse(time) - this.now()));
   }
 }

@@ -27,7 +27,8 @@ export class Countdown {
     clearTimeout(this.timer);
     const leftMs = this.moment ? this.until(draw) : 0;
     const left = Math.ceil(leftMs / 1_000);
-    if (leftMs > 0) this.timer = setTimeout(() => this.tick(draw), leftMs - 1_000 * Math.min(SECONDS, left - 1));
+    // At least once per second, since the clock is set anew after a sleep.
+    if (leftMs > 0) this.timer = setTimeout(() => this.tick(draw), Math.min(1_000, leftMs - 1_000 * Math.min(SECONDS, left - 1)));
     this.set(left >= 1 && left <= SECONDS ? left : null);
   }
 

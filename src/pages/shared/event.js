@@ -52,7 +52,7 @@ export function applyFrame(state, frame) {
     case 'participant_joined':
       return { ...state, participant_count: frame.total_count };
     case 'connection_count':
-      return { ...state, connection_count: frame.count };
+      return { ...state, connection_count: frame.count, phones_connected: frame.phones_connected };
     case 'entry_code':
       return {
         ...state,

@@ -48,12 +48,12 @@ export class Animator {
     this.current?.animation.turnPage?.(by);
   }
 
-  /** Brings the area to a scene. */
-  present({ name, draw }, participantCount) {
+  /** Brings the area to a scene. `pool`: the numbers that can win its draw. */
+  present({ name, draw }, pool) {
     if (!SCENES.includes(name)) return this.clear();
     if (this.current?.id !== draw.draw_id) {
       this.clear();
-      this.current = this.open(draw, participantCount);
+      this.current = this.open(draw, pool);
     }
     const { current } = this;
     if (name === 'running' && !current.isRunning) {
@@ -68,11 +68,11 @@ export class Animator {
     if (current.isSettled) this.mark(draw);
   }
 
-  open(draw, participantCount) {
+  open(draw, pool) {
     const Animation = ANIMATIONS[draw.draw_mode] ?? ListAnimation;
     const plan = {
       area: this.area,
-      participantCount: Math.max(1, participantCount),
+      pool,
       winnerCount: draw.winner_count,
       isReducedMotion: this.isReducedMotion,
       onLand: (step, element) => this.land(step, element),

@@ -4,6 +4,7 @@
 // number is written on a card only when it is turned for good.
 
 import { delay, digits, make } from "../shared/dom.js";
+import { placesOf } from "./pool.js";
 
 const SPIN_INTERVAL_MS = 430;
 const SPIN_MS = 950;
@@ -13,12 +14,12 @@ const LAST_PAUSE_MS = 650;
 const GATHER_MS = 700;
 
 export class CardAnimation {
-  constructor({ area, participantCount, winnerCount, isReducedMotion, onLand }) {
-    Object.assign(this, { participantCount, isReducedMotion, onLand });
+  constructor({ area, pool, winnerCount, isReducedMotion, onLand }) {
+    Object.assign(this, { pool, isReducedMotion, onLand });
     this.cards = Array.from({ length: winnerCount }, () => new Card());
     this.table = make('div', { className: 'cards' }, this.cards.map((card) => card.element));
     this.table.dataset.count = winnerCount;
-    this.table.style.setProperty('--digits', Math.max(3, String(participantCount).length));
+    this.makeRoomFor([]);
     area.append(this.table);
     this.spinTimer = null;
     this.isOver = false;
@@ -38,6 +39,7 @@ export class CardAnimation {
   /** Turns the winners' cards, in `pace` times the usual time. */
   async settle(winners, pace) {
     this.rest();
+    this.makeRoomFor(winners);
     await delay(pace * GATHER_MS);
     for (const [seat, winner] of winners.entries()) {
       const card = this.cards[seat];
@@ -56,6 +58,7 @@ export class CardAnimation {
 
   show(winners) {
     this.stop();
+    this.makeRoomFor(winners);
     winners.forEach((winner, seat) => this.cards[seat]?.open(winner));
     this.table.dataset.settled = '';
   }
@@ -65,10 +68,14 @@ export class CardAnimation {
     this.rest();
   }
 
+  /** Sizes the type for the pool's numbers and for these. */
+  makeRoomFor(numbers) {
+    this.table.style.setProperty('--digits', placesOf(Math.max(this.pool.highest, ...numbers)));
+  }
+
   spinOne() {
     const idle = this.cards.filter((card) => !card.isSpinning);
-    const number = 1 + Math.floor(Math.random() * this.participantCount);
-    idle[Math.floor(Math.random() * idle.length)]?.spin(number);
+    idle[Math.floor(Math.random() * idle.length)]?.spin(this.pool.random());
   }
 
   rest() {

@@ -2,6 +2,7 @@
 // pages that turn by themselves.
 
 import { delay, digits, make } from "../shared/dom.js";
+import { placesOf } from "./pool.js";
 
 const FLICKER_MS = 120;
 /** One in this many cells changes at a time. */
@@ -33,8 +34,8 @@ const SHAPES = [
 
 export class ListAnimation {
   /** `onPage(page, pages)` is called when a page is shown. */
-  constructor({ area, participantCount, winnerCount, isReducedMotion, onLand, onPage }) {
-    Object.assign(this, { participantCount, winnerCount, isReducedMotion, onLand, onPage });
+  constructor({ area, pool, winnerCount, isReducedMotion, onLand, onPage }) {
+    Object.assign(this, { pool, winnerCount, isReducedMotion, onLand, onPage });
     this.sheet = make('div', { className: 'sheet' });
     area.append(this.sheet);
     this.page = 0;
@@ -94,7 +95,7 @@ export class ListAnimation {
   }
 
   randomNumber() {
-    return digits(1 + Math.floor(Math.random() * this.participantCount));
+    return digits(this.pool.random());
   }
 
   flicker() {
@@ -109,7 +110,7 @@ export class ListAnimation {
     const [columns, rows] = SHAPES.find(([columns, rows]) => columns * rows >= wanted) ?? SHAPES.at(-1);
     this.sheet.style.setProperty('--columns', columns);
     this.sheet.style.setProperty('--rows', rows);
-    this.sheet.style.setProperty('--digits', Math.max(3, String(this.participantCount).length));
+    this.sheet.style.setProperty('--digits', placesOf(Math.max(this.pool.highest, ...this.pages.flat())));
     return columns * rows;
   }
 
@@ -118,6 +119,7 @@ export class ListAnimation {
     clearInterval(this.timer);
     delete this.sheet.dataset.running;
     const sorted = [...winners].sort((a, b) => a - b);
+    this.pages = [sorted];
     const pages = Math.ceil(sorted.length / this.setShape(sorted.length));
     // Pages of equal length, so that the last one is not a single number.
     const length = Math.ceil(sorted.length / pages);

@@ -35,7 +35,7 @@ export class Lobby {
     setText('lead', t(isOpen ? 'scan' : 'late'));
     setText('lead-more', t(isOpen ? 'scanned' : 'lateMore'));
     setCount('count', state.participant_count);
-    setCount('connected', state.connection_count);
+    setCount('connected', state.phones_connected ?? state.connection_count);
     setText('entry-code', state.entry_code ?? '');
     setShown('entry', Boolean(state.entry_code) && isOpen);
   }

@@ -15,6 +15,7 @@ import { Confetti } from "./confetti.js";
 import { wireControls } from "./controls.js";
 import { Lobby } from "./lobby.js";
 import { messages } from "./messages.js";
+import { Pool } from "./pool.js";
 import { wirePrizeImage } from "./prize.js";
 import { StageReport } from "./report.js";
 import { Sound } from "./sound.js";
@@ -43,6 +44,8 @@ const model = {
   /** One of SCREENS: /lottery/main and /lottery are the first two, ?screen= names any. */
   screen: ownScreen(),
   isDisplay: false,
+  /** The numbers that can win a draw: { draw_id, numbers }, or null. */
+  pool: null,
   isGone: false,
   cancelledUntil: 0,
   /** The second that counts down before the winners, or null. */
@@ -141,14 +144,24 @@ function handleFrame(frame) {
   const { type } = frame;
   if (type === 'notice') applyNotice(frame.code);
   else if (type === 'stage_orders') return report.receive(frame);
+  else if (type === 'draw_pool') return notePool(frame.draw_id, frame.ranges);
+  else if (type === 'state_sync') notePool(frame.current?.draw_id, frame.current?.pool);
   else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
   else if (type === 'winner_arrived') noteArrival(frame);
-  model.state = applyFrame(model.state, frame);
+  const before = model.state;
+  model.state = applyFrame(before, frame);
+  // A stage that polls gets states alone.
+  if (type === 'state_sync' && before.phase !== null && hasNewArrival(before, model.state)) sound.chime();
   followJoinCode(frame);
   if (type === 'state_sync') model.isGone = false;
   if (type === 'participant_joined' || type === 'connection_count') renderSoon();
   else render();
   if (type === 'state_sync' && animator.isSettled) completeDraw();
+}
+
+/** Notes who can win a draw: only a display is told. */
+function notePool(id, ranges) {
+  if (ranges) model.pool = { draw_id: id, numbers: new Pool(ranges) };
 }
 
 /** Notes that a winner is here: only a display is told. */
@@ -157,6 +170,13 @@ function noteArrival({ draw_id: id, draw_number: number }) {
   const withArrival = (draw) => (draw.draw_id === id ? { ...draw, arrived: [...(draw.arrived ?? []), number] } : draw);
   model.state = { ...state, results: state.results.map(withArrival), announced: state.announced && withArrival(state.announced) };
   sound.chime();
+}
+
+/** True when a winner is here now who was not before. */
+function hasNewArrival(before, state) {
+  const arrivals = ({ results }) => results.flatMap(({ draw_id: id, arrived = [] }) => arrived.map((number) => `${id}:${number}`));
+  const known = arrivals(before);
+  return arrivals(state).some((arrival) => !known.includes(arrival));
 }
 
 /** Shows the present code in the QR code; only a display is told. */

@@ -7,6 +7,7 @@
 
 import { delay, digits, make } from "../shared/dom.js";
 import { layOut, paintGraph, paintLitNodes } from "./graph.js";
+import { placesOf } from "./pool.js";
 
 const NODES_MAX = 1_000;
 const SPARKS = 16;
@@ -20,15 +21,15 @@ const FLY_MS = 700;
 const intervalMs = (winnerCount) => (winnerCount <= 3 ? 1_250 : winnerCount <= 5 ? 950 : 590);
 
 export class NetworkAnimation {
-  constructor({ area, participantCount, winnerCount, isReducedMotion, onLand }) {
-    Object.assign(this, { isReducedMotion, onLand });
+  constructor({ area, pool, winnerCount, isReducedMotion, onLand }) {
+    Object.assign(this, { pool, isReducedMotion, onLand });
     this.graphCanvas = make('canvas', { className: 'graph' });
     this.sparkCanvas = make('canvas', { className: 'sparks' });
     this.orbs = make('div', { className: 'orbs', 'data-count': winnerCount });
     this.network = make('div', { className: 'network' }, this.graphCanvas, this.sparkCanvas, this.orbs);
-    this.network.style.setProperty('--digits', Math.max(3, String(participantCount).length));
+    this.makeRoomFor([]);
     area.append(this.network);
-    this.labels = deal(participantCount, Math.min(participantCount, NODES_MAX));
+    this.labels = pool.deal(NODES_MAX);
     this.context = this.sparkCanvas.getContext('2d');
     this.graph = null;
     this.sparks = [];
@@ -54,6 +55,7 @@ export class NetworkAnimation {
   /** Lets the winners rise, in `pace` times the usual time. */
   async settle(winners, pace) {
     this.pace = pace;
+    this.makeRoomFor(winners);
     if (!this.graph) return this.show(winners);
     const orbs = winners.map(() => make('span', { className: 'orb' }));
     this.orbs.replaceChildren(...orbs);
@@ -70,6 +72,7 @@ export class NetworkAnimation {
   }
 
   show(winners) {
+    this.makeRoomFor(winners);
     this.fit();
     this.stop();
     if (this.graph) this.context.clearRect(0, 0, this.sparkCanvas.width, this.sparkCanvas.height);
@@ -77,6 +80,11 @@ export class NetworkAnimation {
       ...winners.map((winner) => make('span', { className: 'orb', 'data-winner': winner }, digits(winner))),
     );
     this.network.dataset.settled = '';
+  }
+
+  /** Sizes the type for the pool's numbers and for these. */
+  makeRoomFor(numbers) {
+    this.network.style.setProperty('--digits', placesOf(Math.max(this.pool.highest, ...numbers)));
   }
 
   stop() {
@@ -175,16 +183,6 @@ export class NetworkAnimation {
     await flight.finished.catch(() => {});
     if (!this.isOver) this.onLand(seat, orb);
   }
-}
-
-/** Deals `wanted` of the numbers from 1 to `count`, in random order. */
-function deal(count, wanted) {
-  const numbers = Array.from({ length: count }, (_, i) => i + 1);
-  for (let i = 0; i < wanted; i += 1) {
-    const j = i + randomBelow(count - i);
-    [numbers[i], numbers[j]] = [numbers[j], numbers[i]];
-  }
-  return numbers.slice(0, wanted);
 }
 
 const randomBelow = (limit) => Math.floor(Math.random() * limit);

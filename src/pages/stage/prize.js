@@ -3,6 +3,7 @@
 
 import { byId, digits, isLocalImage, make, setShown, setText } from "../shared/dom.js";
 import { validWinners } from "../shared/event.js";
+import { isolate } from "../shared/i18n.js";
 
 /** Longest name, in characters, per size of type; longer ones take the smallest. */
 const NAME_SIZES = [
@@ -82,4 +83,6 @@ export function renderStrip(results, t) {
   byId('strip-rows').replaceChildren(...rows);
 }
 
-const prizeName = (result) => make('span', { className: 'prize-name' }, result.prize_name);
+/** The name of a result's prize, with its grade. */
+const prizeName = ({ prize_grade: grade, prize_name: name }) =>
+  make('span', { className: 'prize-name', dir: 'auto' }, grade ? `${grade} · ${isolate(name)}` : name);

@@ -3,6 +3,8 @@
 
 const EVERY_MS = 1_000;
 const ID_KEY = 'stage.id';
+/** The channel on which the stages of this browser tell each other their names. */
+const CHANNEL = 'luckydraw.stages';
 const { body } = document;
 
 export class StageReport {
@@ -12,12 +14,26 @@ export class StageReport {
    */
   constructor({ send, describe, onLead, apply }) {
     Object.assign(this, { sendMessage: send, describe, onLead, apply });
-    this.id = ownId();
+    this.id = storedId() ?? storeId();
+    /** The revision of what the console asks that this page has applied. */
     this.revision = 0;
     this.last = '';
+    this.claimId();
     setInterval(() => this.send(), EVERY_MS);
     document.addEventListener('visibilitychange', () => this.send());
     new MutationObserver(() => this.sendChange()).observe(body, { attributes: true });
+  }
+
+  /** Takes another name where another tab has this one: a duplicated tab copies what a tab stores. */
+  claimId() {
+    const channel = new BroadcastChannel(CHANNEL);
+    channel.onmessage = ({ data: { id, isTaken } }) => {
+      if (id !== this.id) return;
+      if (!isTaken) return channel.postMessage({ id, isTaken: true });
+      Object.assign(this, { id: storeId(), revision: 0 });
+      this.send();
+    };
+    channel.postMessage({ id: this.id, isTaken: false });
   }
 
   message() {
@@ -26,6 +42,7 @@ export class StageReport {
     return {
       type: 'stage',
       stage_id: this.id,
+      applied_revision: this.revision,
       page,
       scene: state,
       is_settled: settled === 'true',
@@ -56,18 +73,27 @@ export class StageReport {
     if (revision === this.revision) return;
     this.revision = revision;
     this.apply(orders);
+    this.send();
   }
 }
 
-/** A name that outlives a reload of this tab. */
-function ownId() {
-  const fresh = () => Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+/** The name that this tab had before a reload, or null. */
+function storedId() {
   try {
-    const id = sessionStorage.getItem(ID_KEY) ?? fresh();
-    sessionStorage.setItem(ID_KEY, id);
-    return id;
+    return sessionStorage.getItem(ID_KEY);
   } catch {
     // Storage may be forbidden: a reload is then another stage.
-    return fresh();
+    return null;
   }
+}
+
+/** Makes a new name, and stores it for a reload of this tab. */
+function storeId() {
+  const id = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  try {
+    sessionStorage.setItem(ID_KEY, id);
+  } catch {
+    // The name is this page's alone.
+  }
+  return id;
 }

@@ -1,10 +1,11 @@
 // Slot machine animation: one number, a reel for each digit, stopped from left to right.
 //
 // The compositor alone spins the reels, with one transform each; nothing is measured or laid out
-// while they turn. A reel shows only digits that some registered number has at that place, so that
-// no impossible number flies by, and no reel knows the winner before it stops.
+// while they turn. A reel shows only digits that some number that can win has at that place, and no
+// reel knows the winner before it stops.
 
 import { delay, digits, make } from "../shared/dom.js";
+import { placesOf } from "./pool.js";
 
 /** Height of a digit on its strip, in em, as the style sheet sets it. */
 const ROW_EM = 1.3;
@@ -28,10 +29,10 @@ const SLOWDOWN_EASING = 'cubic-bezier(0.25, 0.75, 0.35, 1)';
 const ALL_DIGITS = [...'0123456789'];
 
 export class SlotAnimation {
-  constructor({ area, participantCount, isReducedMotion, onLand }) {
+  constructor({ area, pool, isReducedMotion, onLand }) {
     Object.assign(this, { isReducedMotion, onLand });
-    this.places = placesOf(participantCount);
-    this.reels = Array.from({ length: this.places }, (_, place) => new Reel(digitsAt(place, participantCount)));
+    this.places = placesOf(pool.highest);
+    this.reels = Array.from({ length: this.places }, (_, place) => new Reel(pool.digitsAt(this.places - 1 - place)));
     this.machine = make('div', { className: 'slot' }, this.reels.map((reel) => reel.element));
     this.machine.style.setProperty('--places', this.places);
     this.cabinet = make('div', { className: 'cabinet' }, this.machine);
@@ -40,8 +41,8 @@ export class SlotAnimation {
   }
 
   /** Milliseconds that the reels take to stop. */
-  static durationMs({ participantCount }) {
-    return FIRST_STOP_MS + (placesOf(participantCount) - 1) * STOP_INTERVAL_MS + LAST_SLOWDOWN.ms;
+  static durationMs({ pool }) {
+    return FIRST_STOP_MS + (placesOf(pool.highest) - 1) * STOP_INTERVAL_MS + LAST_SLOWDOWN.ms;
   }
 
   run() {
@@ -76,8 +77,8 @@ export class SlotAnimation {
   }
 
   /**
-   * The digits of a winner, one per reel. A number has more of them than the count of participants
-   * when some were removed; it gets as many reels as it needs.
+   * The digits of a winner, one per reel. A page that is not told who can win may have too few
+   * reels for it: it gets as many as it needs.
    */
   digitsOf(number) {
     const shown = digits(number).padStart(this.places, '0');
@@ -91,15 +92,6 @@ export class SlotAnimation {
     this.machine.style.setProperty('--places', this.places);
     return [...shown];
   }
-}
-
-/** Digits of a number up to `participantCount`: at least three. */
-const placesOf = (participantCount) => Math.max(3, String(participantCount).length);
-
-/** Digits that numbers from 1 to `participantCount` have at a place. */
-function digitsAt(place, participantCount) {
-  const lead = Math.floor(participantCount / 10 ** (placesOf(participantCount) - 1 - place));
-  return Array.from({ length: Math.min(9, lead) + 1 }, (_, digit) => String(digit));
 }
 
 class Reel {

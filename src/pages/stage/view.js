@@ -3,6 +3,7 @@
 
 import { byId, setShown, setText } from "../shared/dom.js";
 import { showCode } from "../shared/join-code.js";
+import { Pool } from "./pool.js";
 import { renderBoard, renderPrize, renderStrip } from "./prize.js";
 
 const SCENE_OF_STATUS = { standby: 'standby', started: 'running', revealed: 'revealed' };
@@ -40,7 +41,7 @@ export function renderStage(model, { animator, lobby, sound }, t) {
   body.dataset.draw = draw?.draw_id ?? '';
   // The sections first: an animation measures itself in them.
   showSections(visibleScene(model, scene, animator));
-  animator.present(scene, state.participant_count);
+  animator.present(scene, poolOf(model, draw));
   const name = visibleScene(model, scene, animator);
   showSections(name);
   body.dataset.settled = animator.isSettled;
@@ -56,6 +57,9 @@ export function renderStage(model, { animator, lobby, sound }, t) {
   renderStrip(showsStrip ? earlierResults(state, draw) : [], t);
   renderHint(model, sound, t);
 }
+
+/** The numbers that can win a draw; on a page that is not told, those of all participants. */
+const poolOf = ({ pool, state }, draw) => (pool && pool.draw_id === draw?.draw_id ? pool.numbers : Pool.upTo(state.participant_count));
 
 /** Name of the visible scene. */
 function visibleScene({ state, isGone, cancelledUntil }, { name }, { isSettled }) {
@@ -84,7 +88,7 @@ function renderBar(state, name, t) {
   setShown('rehearsal', Boolean(state.rehearsal));
   setShown('figures', state.phase !== null && name !== 'lobby');
   setText('bar-count', state.participant_count.toLocaleString());
-  setText('bar-connected', state.connection_count.toLocaleString());
+  setText('bar-connected', (state.phones_connected ?? state.connection_count).toLocaleString());
 }
 
 function renderDraw({ page, count }, draw, name, isSettled, t) {

@@ -9,7 +9,7 @@
 use super::{COLUMNS_MAX, Fault, Row, Rows, TEXT_BYTES_MAX, Table, TableError, is_error_value};
 use crate::sheet::characters::clean;
 use calamine::{Data, DataRef, Dimensions, Reader, SheetType, SheetVisible, Xlsx};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 /// The most files in a workbook, and the most unpacked bytes of all of them.
@@ -96,7 +96,7 @@ fn sheet_rows(book: &mut Book<'_>, name: &str) -> Result<Vec<Row>, TableError> {
             at = line;
         }
         let (text, fault) = cell(&next.value, next.formula.is_some());
-        let fault = fault.or(formatted.contains(&next.pos).then_some(Fault::Formatted));
+        let fault = fault.or(formatted.get(&next.pos).copied());
         if text.is_empty() && fault.is_none() {
             continue;
         }
@@ -115,20 +115,27 @@ fn sheet_rows(book: &mut Book<'_>, name: &str) -> Result<Vec<Row>, TableError> {
     Ok(rows.rows)
 }
 
-/// The places of numbers that their format shows as something else.
-fn formatted_numbers(book: &mut Book<'_>, name: &str) -> Result<BTreeSet<(u32, u32)>, TableError> {
+/// The places of numbers that their format shows as something else, or as another number.
+fn formatted_numbers(book: &mut Book<'_>, name: &str) -> Result<BTreeMap<(u32, u32), Fault>, TableError> {
     let mut reader = book.worksheet_cells_reader(name).map_err(|_| TableError::Broken)?;
-    let mut places = BTreeSet::new();
+    let mut places = BTreeMap::new();
     while let Some((cell, style)) = reader.next_cell_with_style_id().map_err(|_| TableError::Broken)? {
         let is_number = matches!(cell.get_value(), DataRef::Int(_) | DataRef::Float(_));
         let format = reader.styles().get(style).and_then(|style| style.number_format.as_ref());
-        let is_plain = format.is_none_or(|format| PLAIN_FORMATS.contains(&format.format_code.as_str()));
+        let code = format.map_or("", |format| format.format_code.as_str());
         let (_, column) = cell.get_position();
-        if is_number && !is_plain && (column as usize) < COLUMNS_MAX {
-            places.insert(cell.get_position());
+        if is_number && !PLAIN_FORMATS.contains(&code) && (column as usize) < COLUMNS_MAX {
+            places.insert(cell.get_position(), if is_scaled(code) { Fault::Scaled } else { Fault::Formatted });
         }
     }
     Ok(places)
+}
+
+/// True for a format that shows a number in per cent, or in thousands by a comma behind its digits.
+fn is_scaled(code: &str) -> bool {
+    let plain: String = code.split(';').next().unwrap_or("").split('"').step_by(2).collect();
+    let behind = plain.rfind(['0', '#', '?']).map_or("", |last| &plain[last + 1..]);
+    plain.contains('%') || behind.starts_with(',')
 }
 
 /// A cell's text as a person types it, whole numbers without a decimal point.
@@ -244,6 +251,16 @@ mod tests {
     use rust_xlsxwriter::Workbook;
     use std::io::Write;
     use zip::write::{SimpleFileOptions, ZipWriter};
+
+    #[test]
+    fn a_format_that_scales_shows_another_number() {
+        for code in ["0,", "#,##0,", "#,##0,\"천\"", "0.0,,", "0%", "#,##0.0%;[Red]-0%"] {
+            assert!(is_scaled(code), "{code}");
+        }
+        for code in ["000", "#,##0", "0\"개\"", "0\"%\"", "#,##0\" 매, 모두\"", "#,##0;-#,##0,", "[Red]0"] {
+            assert!(!is_scaled(code), "{code}");
+        }
+    }
 
     fn workbook_rows(file: &[u8]) -> Result<Vec<Row>, TableError> {
         read(file, count_headings).map(|table| table.rows)

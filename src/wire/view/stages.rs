@@ -2,11 +2,10 @@
 
 use super::json;
 use crate::wire::message::StageReport;
-use crate::wire::request::StageChange;
 use serde::Serialize;
 
-/// The requests of the console to a stage. A stage applies them when the revision has changed, so
-/// that the keys at the stage itself go on working.
+/// The requests of the console that a stage has yet to apply. It applies a revision once, so that
+/// the keys at the stage itself go on working.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StageOrders {
     /// Rises by one per change.
@@ -27,25 +26,13 @@ pub struct StageOrders {
     pub shows_code: Option<bool>,
 }
 
-impl StageOrders {
-    /// Takes over what `change` names.
-    pub fn change(&mut self, change: &StageChange) {
-        self.revision += 1;
-        self.is_lead = change.is_lead.unwrap_or(self.is_lead);
-        self.page = change.page.clone().or(self.page.take());
-        self.is_black = change.is_black.or(self.is_black);
-        self.is_muted = change.is_muted.or(self.is_muted);
-        self.shows_code = change.shows_code.or(self.shows_code);
-    }
-}
-
 /// A stage.
 #[derive(Serialize)]
 pub struct StageView {
     /// Its last report.
     #[serde(flatten)]
     pub report: StageReport,
-    /// The requests to it.
+    /// The requests to it that it has yet to apply.
     pub orders: StageOrders,
     /// Milliseconds since its last report.
     pub reported_ms_ago: u64,

@@ -70,6 +70,10 @@ async fn every_page_passes_the_accessibility_check() {
     host.press_step("reveal").await;
     stage.until_state("announced").await;
     check(&stage, "stage, winner").await;
+    // An overlay has no ground of its own to check a contrast with.
+    stage.go(&server.page(&format!("/lottery/main?event={EVENT}&screen=winners"))).await;
+    stage.until_state("between").await;
+    check(&stage, "stage, winners").await;
     phone.until_state("won").await;
     check(&phone, "phone, won").await;
     phone.click("#won-next").await;
@@ -83,6 +87,12 @@ async fn every_page_passes_the_accessibility_check() {
             host.make_link("staff").await;
         }
         check(&host, &format!("console, {tab}")).await;
+        if tab == "prizes" {
+            host.click("#import-prizes").await;
+            host.until("document.querySelector('dialog[open]') !== null").await;
+            check(&host, "console, import").await;
+            host.run("document.querySelector('dialog[open]').close()", vec![]).await;
+        }
     }
     let staff = host.open_beside(Screen::Phone, &server.page(&format!("/lottery/staff?event={EVENT}"))).await;
     staff.until_state("ready").await;

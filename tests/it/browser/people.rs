@@ -2,6 +2,7 @@
 
 use super::chromium::{Browser, Page, Screen};
 use crate::test_server::{ADMIN_TOKEN, TestServer};
+use hyper::Method;
 use serde_json::json;
 
 /// Keys as WebDriver writes them.
@@ -13,6 +14,12 @@ impl TestServer {
     /// The full address of a page.
     pub fn page(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Takes a participant out of the draws.
+    pub async fn exclude(&self, number: u64) {
+        let path = format!("participants/{number}");
+        self.admin(Method::PATCH, &path).json(&json!({"eligible": false})).await.ok();
     }
 
     /// Adds a prize to the event.

@@ -214,11 +214,12 @@ async fn a_phone_without_a_wake_lock_plays_a_silent_picture_or_says_that_it_may_
     let server = TestServer::start().await;
     server.open_event().await;
     let browser = Browser::start().await;
-    for (refuses, shown) in
-        [("", "#awake"), ("HTMLMediaElement.prototype.play = () => Promise.reject(new Error('no'));", "#may-sleep")]
-    {
+    let absent = "delete Navigator.prototype.wakeLock;";
+    let refused = "navigator.wakeLock.request = () => Promise.reject(new DOMException('low battery', 'NotAllowedError'));";
+    let silent = "HTMLMediaElement.prototype.play = () => Promise.reject(new Error('no'));";
+    for (lock, refuses, shown) in [(absent, "", "#awake"), (refused, "", "#awake"), (refused, silent, "#may-sleep")] {
         let phone = browser.open_blank(Screen::Phone).await;
-        let source = format!("delete Navigator.prototype.wakeLock; {refuses}");
+        let source = format!("{lock} {refuses}");
         phone.command("Page.addScriptToEvaluateOnNewDocument", json!({"source": source})).await;
         phone.go(&server.page(&format!("/j/{EVENT}"))).await;
         phone.join().await;
@@ -243,19 +244,21 @@ async fn a_waiting_phone_shows_the_prizes_that_are_left_and_the_people() {
     server.register_many(2).await;
     let browser = Browser::start().await;
     let phone = browser.open(Screen::Phone, &server.page(&format!("/j/{EVENT}"))).await;
-    phone.join().await;
+    server.exclude(phone.join().await).await;
     phone.until_text("#prizes summary", "남은 경품 4개 · 참가자 3명").await;
     phone.click("#prizes summary").await;
     phone.until_text("#prizes ul", "커피").await;
     let display = server.display().await;
-    server.whole_draw(&json!({"prize_name": "커피", "prize_rank": 1, "draw_mode": "slot", "winner_count": 1})).await;
-    phone.until("['won', 'lost'].includes(document.body.dataset.state)").await;
-    if phone.state().await == "won" {
-        phone.click("#won-next").await;
-        phone.go(&server.page(&format!("/j/{EVENT}"))).await;
-    } else {
-        phone.until_text("#prizes summary", "남은 경품 3개").await;
-    }
+    let coffee = json!({"prize_name": "커피", "prize_rank": 1, "draw_mode": "slot", "winner_count": 1});
+    let (draw, winners) = server.whole_draw(&coffee).await;
+    phone.until_text("#prizes summary", "남은 경품 3개").await;
+    let absent = json!({"draw_id": draw, "draw_number": winners[0], "reason": "absent", "redraw": false});
+    server.admin_post("draw/void", &absent).await.ok();
+    phone.until_text("#prizes summary", "남은 경품 4개").await;
+    server.whole_draw(&coffee).await;
+    phone.until_text("#prizes summary", "남은 경품 3개").await;
+    server.admin_post("reset", &json!({"reset_draws": true})).await.ok();
+    phone.until_text("#prizes summary", "남은 경품 4개").await;
     drop(display);
     browser.assert_no_errors(&[]).await;
 }
