@@ -16,6 +16,7 @@ import { wireControls } from "./controls.js";
 import { Lobby } from "./lobby.js";
 import { messages } from "./messages.js";
 import { wirePrizeImage } from "./prize.js";
+import { StageProof } from "./proof.js";
 import { StageReport } from "./report.js";
 import { Sound } from "./sound.js";
 import { renderStage, sceneOf } from "./view.js";
@@ -75,6 +76,7 @@ const animator = new Animator({
   onSettled: announceWinners,
   onPage: setPage,
 });
+const proof = new StageProof(model, render);
 const countdown = new Countdown({ until: (draw) => connection?.untilShown(draw) ?? 0, show: showSecond });
 wirePrizeImage();
 const controls = wireControls({ sound, turnPage: (by) => animator.turnPage(by), onCode: render });
@@ -144,6 +146,7 @@ function handleFrame(frame) {
   else if (type === 'draw_voided' && frame.draw_id && !frame.draw_number) showCancelled();
   else if (type === 'winner_arrived') noteArrival(frame);
   model.state = applyFrame(model.state, frame);
+  proof.apply(frame, model.state);
   followJoinCode(frame);
   if (type === 'state_sync') model.isGone = false;
   if (type === 'participant_joined' || type === 'connection_count') renderSoon();
@@ -258,7 +261,7 @@ function renderSoon() {
 
 function render() {
   setShown('viewer', model.event !== null && !model.isGone && connection !== null && !model.isDisplay);
-  renderStage(model, { animator, lobby, sound }, t);
+  renderStage(model, { animator, lobby, sound, proof }, t);
   const { name, draw } = sceneOf(model);
   countdown.follow(name === 'revealed' && !animator.isSettled ? draw : null);
 }
