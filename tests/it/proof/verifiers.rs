@@ -9,6 +9,8 @@ use luckydraw::ops::verify::verify_with;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// Loads the script as a module and prints 1 or 0 per line of input.
 const PYTHON: &str = r#"
@@ -91,11 +93,10 @@ impl Verifiers {
     /// The verdict on each case, per verifier: true when it holds.
     pub async fn run(&self, cases: &[Case]) -> Vec<(&'static str, Vec<bool>)> {
         let page = self.page().await;
-        vec![
-            ("luckydraw verify", rust(cases)),
-            ("scripts/verify-proof", python(cases)),
-            ("the page", javascript(&page, cases).await),
-        ]
+        let [one, other]: [Arc<[Case]>; 2] = [cases.into(), cases.into()];
+        let (rust, python) = (spawn_blocking(move || rust(&one)), spawn_blocking(move || python(&other)));
+        let (rust, python, page) = tokio::join!(rust, python, javascript(&page, cases));
+        vec![("luckydraw verify", rust.unwrap()), ("scripts/verify-proof", python.unwrap()), ("the page", page)]
     }
 }
 
