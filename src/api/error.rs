@@ -45,6 +45,7 @@ impl From<Refusal> for HttpError {
             | Refusal::AlreadyHandedOver { .. }
             | Refusal::NotHandedOver
             | Refusal::NotARehearsal
+            | Refusal::OutsideRequired
             | Refusal::OutsideGiven
             | Refusal::NoOutsideValue
             | Refusal::NoFallback => S::CONFLICT,

@@ -105,6 +105,7 @@ fn server_figures(app: &App) -> ServerView {
         memory_bytes: usage.resident_bytes,
         cpu_seconds: usage.cpu_s,
         durable: app.durable.load(Relaxed),
+        clock_slow: app.clock.is_slow(),
         inbox_depth: app.inbox.depth(),
         commit_ms_p99: app.commits.commit_us.snapshot().quantile(0.99).map(|us| us as f64 / 1e3),
     }

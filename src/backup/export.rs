@@ -12,7 +12,7 @@ use crate::base::data_dir::DataDir;
 use crate::base::durable_file;
 use crate::base::image_name::ImageName;
 use crate::draw::fact::WinnerDetails;
-use crate::draw::proof::{Hash, SeedChain};
+use crate::draw::proof::{Hash, Seed, SeedChain};
 use crate::draw::{DrawId, Event, EventId, Fact, Number};
 use crate::store::event_export::{self, EventExport};
 use crate::store::journal::Journal;
@@ -105,22 +105,21 @@ fn collect(reader: &JournalReader, event: &EventId) -> Result<Contents, BackupEr
     Ok(Contents { entries, details: count - details.len(), images: images.into_iter().collect() })
 }
 
-/// Ends every seed chain at the last draw that it was used for, and drops those without a draw.
-fn drop_unused_seeds(entries: &mut Vec<JournalEntry>) {
+/// Ends every seed chain at the last draw that it was used for; of those without a draw only the
+/// anchor is left, which phones may have kept.
+fn drop_unused_seeds(entries: &mut [JournalEntry]) {
     let mut used: BTreeMap<Hash, u32> = BTreeMap::new();
     for entry in entries.iter() {
         if let Fact::Started { lock: Some(lock), .. } = &entry.stamped.fact {
             used.insert(lock.anchor, lock.place);
         }
     }
-    entries.retain_mut(|entry| {
-        let Fact::ChainBegun { anchor, length, last } = &mut entry.stamped.fact else { return true };
+    for entry in entries {
+        let Fact::ChainBegun { anchor, length, last } = &mut entry.stamped.fact else { continue };
         let place = used.get(anchor).copied();
-        let seed = place.and_then(|place| SeedChain::new(*anchor, *last, *length).seed(place));
-        let (Some(place), Some(seed)) = (place, seed) else { return false };
-        (*length, *last) = (place, seed);
-        true
-    });
+        let used_seed = place.and_then(|place| Some((place, SeedChain::new(*anchor, *last, *length).seed(place)?)));
+        (*length, *last) = used_seed.unwrap_or((0, Seed(*anchor)));
+    }
 }
 
 /// The path of the image that a fact names.
@@ -161,7 +160,7 @@ fn read_back(file: &Path, contents: &Contents) -> Result<(), BackupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::proof::{Lock, OutsideRule, Seed};
+    use crate::draw::proof::{Lock, OutsideRule};
     use crate::draw::{DrawSpec, Mode, Pool};
     use crate::store::testing::entry;
     use std::sync::Arc;
@@ -205,7 +204,9 @@ mod tests {
         let mut entries: Vec<_> = facts.map(|fact| entry("gala", 1, fact)).into();
         drop_unused_seeds(&mut entries);
         let second = Fact::ChainBegun { anchor, length: 2, last: chain.seed(2).unwrap() };
-        assert_eq!(entries.len(), 3, "a chain without a draw stays at home");
         assert_eq!(entries[0].stamped.fact, second);
+        let anchor_alone = Fact::ChainBegun { anchor: [9; 32], length: 0, last: Seed([9; 32]) };
+        assert_eq!(entries[3].stamped.fact, anchor_alone, "the seeds of a chain without a draw stay at home");
+        assert_eq!(SeedChain::new([9; 32], Seed([9; 32]), 0).seed(1), None);
     }
 }

@@ -8,6 +8,8 @@
 use crate::draw::Timestamp;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
@@ -102,6 +104,9 @@ pub struct ClockRecord {
 /// from before a jump is older than the jump: its timestamp says nothing.
 pub struct SteadyClock {
     state: Mutex<ClockState>,
+    /// The last round of drand was public before its time by the wall clock. The thread that asks
+    /// relays writes it, figures read it; relaxed, since nothing is decided by it.
+    is_slow: AtomicBool,
     read: Box<dyn Fn() -> ClockReading + Send + Sync>,
 }
 
@@ -154,7 +159,7 @@ impl SteadyClock {
                 "nothing is deleted by its age until the wall clock was steady for a day, or is confirmed in the console"
             );
         }
-        Self { state: Mutex::new(state), read }
+        Self { state: Mutex::new(state), is_slow: AtomicBool::new(false), read }
     }
 
     /// The time before which things are older than `age`; `None` while nothing may be destroyed by
@@ -184,6 +189,16 @@ impl SteadyClock {
     /// Trusts the wall clock as it is: an operator has checked it.
     pub fn confirm(&self) {
         self.observe().trust_now();
+    }
+
+    /// Notes that the wall clock is behind the rounds of drand, or is not.
+    pub fn note_slow(&self, is_slow: bool) {
+        self.is_slow.store(is_slow, Relaxed);
+    }
+
+    /// True when a round of drand was public before its time by the wall clock.
+    pub fn is_slow(&self) -> bool {
+        self.is_slow.load(Relaxed)
     }
 
     /// The record for the next process.

@@ -28,6 +28,7 @@ impl Event {
             opened_at: at,
             changed_at: at,
             chain: None,
+            anchors: Arc::default(),
             tree: RosterTree::default(),
             locked: None,
             participants: Chunked::default(),
@@ -69,9 +70,7 @@ impl Event {
             }
             Fact::StandbyShown { spec } => self.standby = Some(spec.clone()),
             Fact::StandbyEnded => self.standby = None,
-            Fact::ChainBegun { anchor, length, last } => {
-                self.chain = Some(Arc::new(SeedChain::new(*anchor, *last, *length)));
-            }
+            Fact::ChainBegun { anchor, length, last } => self.replace_chain(SeedChain::new(*anchor, *last, *length)),
             Fact::Started { draw, .. } => self.add_draw(*draw, started_draw(at, fact, self.chain.clone())),
             Fact::OutsideReceived { draw, value, sealed } => self.update_draw(*draw, |draw| {
                 draw.outside = Some(value.clone());
@@ -105,6 +104,11 @@ impl Event {
             Fact::DetailsUnmasked => {}
             Fact::EpochRenewed { epoch } => self.epoch = *epoch,
         }
+    }
+
+    fn replace_chain(&mut self, chain: SeedChain) {
+        Arc::make_mut(&mut self.anchors).push(chain.anchor);
+        self.chain = Some(Arc::new(chain));
     }
 
     fn change_prizes(&mut self, fact: &Fact) {
@@ -176,6 +180,7 @@ impl Event {
         if let Some(session) = session {
             self.session = session;
             self.chain = None;
+            self.anchors = Arc::default();
             self.tree = RosterTree::default();
             self.locked = None;
             self.cleared_draws = Arc::default();

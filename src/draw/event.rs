@@ -7,7 +7,7 @@ use super::chunked::Chunked;
 use super::entry_code::EntryCode;
 use super::fact::{Eligibility, SealedPick, SecretScope, Settings, VoidReason};
 use super::prize::DrawRules;
-use super::proof::{Lock, OutsideValue, RosterTree, SeedChain};
+use super::proof::{Hash, Lock, OutsideValue, RosterTree, SeedChain};
 use super::{
     DrawId, DrawSpec, Epoch, EventId, Link, LinkId, LinkRole, Number, Phase, Pool, Prize, PrizeId, SessionId, Timestamp,
 };
@@ -218,6 +218,9 @@ pub struct Event {
     pub changed_at: Timestamp,
     /// The seeds of the draws to come; `None` in an event from before chains.
     pub chain: Option<Arc<SeedChain>>,
+    /// The anchors of all chains of the session in order, also of those that another one replaced
+    /// before their first draw: phones keep the one that they heard first.
+    pub anchors: Arc<Vec<Hash>>,
     /// The registrations' keys.
     pub(super) tree: RosterTree,
     /// The newest lock, and the registrations that it holds.

@@ -136,7 +136,7 @@ impl Event {
         self.require_no_pending_draw()?;
         self.require_current(request)?;
         if self.settings.outside != OutsideRule::None {
-            return Err(Refusal::WaitingForOutside);
+            return Err(Refusal::OutsideRequired);
         }
         let spec = DrawRequest { mode: Some(Mode::List), ..request.clone() }.resolve(&self.prizes)?;
         let (mut facts, draw) = self.start_after(at, self.due_announcement().into_iter().collect(), spec, None, sources)?;

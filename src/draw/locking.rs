@@ -46,6 +46,12 @@ impl Event {
         part + 1 < self.tree.chunk_count()
     }
 
+    /// The bytes whose hash is the head of a draw's lock; `None` for a draw from before locks.
+    pub fn lock_bytes(&self, draw: &Draw) -> Option<Vec<u8>> {
+        let lock = draw.lock.as_ref()?;
+        Some(lock.fields(self, draw.id, &draw.spec, draw.redraw_of, &draw.pool, draw.started_at).bytes())
+    }
+
     /// The newest lock of the session.
     pub fn last_lock(&self) -> Option<&Lock> {
         self.last_locked_draw()?.lock.as_deref()
@@ -131,23 +137,7 @@ impl Event {
             round: self.settings.outside.is_drand().then(|| drand.round(drand.round_after(at))),
             head: NO_END,
         };
-        let Lock { event, anchor, place, previous, roster_root, outside, round, .. } = &lock;
-        let fields = LockedFields {
-            event: event.as_str(),
-            session: &self.session,
-            anchor,
-            place: *place,
-            previous,
-            draw,
-            spec,
-            redraw_of,
-            roster_root,
-            pool,
-            outside: *outside,
-            round: *round,
-            at,
-        };
-        lock.head = fields.head();
+        lock.head = lock.fields(self, draw, spec, redraw_of, pool, at).head();
         let seed = chain.seed(lock.place).filter(|_| lock.outside == OutsideRule::None);
         let sealed = seed.map(|seed| pick_sealed(pool, spec, &seed, &lock.head, &[]));
         (lock, sealed)
@@ -161,6 +151,35 @@ impl Event {
     /// The place of the next draw's seed in this chain.
     fn next_place(&self, chain: &SeedChain) -> u32 {
         self.last_lock().filter(|lock| lock.anchor == chain.anchor).map_or(1, |lock| lock.place + 1)
+    }
+}
+
+impl Lock {
+    /// All that the lock holds, from the draw that it is of.
+    fn fields<'a>(
+        &'a self,
+        event: &'a Event,
+        draw: DrawId,
+        spec: &'a DrawSpec,
+        redraw_of: Option<(DrawId, Number)>,
+        pool: &'a Pool,
+        at: Timestamp,
+    ) -> LockedFields<'a> {
+        LockedFields {
+            event: self.event.as_str(),
+            session: &event.session,
+            anchor: &self.anchor,
+            place: self.place,
+            previous: &self.previous,
+            draw,
+            spec,
+            redraw_of,
+            roster_root: &self.roster_root,
+            pool,
+            outside: self.outside,
+            round: self.round,
+            at,
+        }
     }
 }
 
@@ -261,7 +280,7 @@ mod tests {
         assert!(fixture.event.draw(draw).unwrap().confirmation_code().is_some());
         assert_eq!(give(&mut fixture, draw, "red8"), Err(Refusal::OutsideGiven));
         let at_once = Command::DrawAtOnce(super::super::sample::draw_request("Mug", Slot, 1));
-        assert_eq!(fixture.execute(at_once), Err(Refusal::WaitingForOutside));
+        assert_eq!(fixture.execute(at_once), Err(Refusal::OutsideRequired));
         let mut none = EventFixture::with(3);
         let draw = none.start("TV", Slot, 1).unwrap();
         assert_eq!(give(&mut none, draw, "red7"), Err(Refusal::NoOutsideValue));

@@ -59,6 +59,9 @@ pub enum Refusal {
     /// A reveal of a draw whose outside value is not here.
     #[error("the draw waits for its outside value")]
     WaitingForOutside,
+    /// A draw in one call of an event whose draws wait for an outside value.
+    #[error("draws of this event wait for an outside value: start one, and reveal it once the value is here")]
+    OutsideRequired,
     /// Another outside value for a draw that has one.
     #[error("the draw has another outside value")]
     OutsideGiven,
@@ -165,6 +168,7 @@ impl Refusal {
             Refusal::DrawInProgress(_) => "DRAW_IN_PROGRESS",
             Refusal::NothingToReveal => "REVEAL_FAILED",
             Refusal::WaitingForOutside => "WAITING_FOR_OUTSIDE",
+            Refusal::OutsideRequired => "OUTSIDE_REQUIRED",
             Refusal::OutsideGiven => "OUTSIDE_GIVEN",
             Refusal::NoOutsideValue => "NO_OUTSIDE_VALUE",
             Refusal::NoFallback => "NO_FALLBACK",

@@ -215,6 +215,7 @@ static SAMPLES: LazyLock<BTreeMap<String, (u16, String)>> = LazyLock::new(|| {
         Refusal::DrawInProgress(draw),
         Refusal::NothingToReveal,
         Refusal::WaitingForOutside,
+        Refusal::OutsideRequired,
         Refusal::OutsideGiven,
         Refusal::NoOutsideValue,
         Refusal::NoFallback,

@@ -154,7 +154,7 @@ impl Simulation {
     fn draw_at_once(&mut self) {
         let (prize, count) = self.random.one_of(&[("Mug", 2), ("Sock", 3)]);
         let lacking = || self.model.lacks(prize, count).then_some("DRAW_FAILED");
-        let waits = || if self.is_hall { Some("WAITING_FOR_OUTSIDE") } else { lacking() };
+        let waits = || if self.is_hall { Some("OUTSIDE_REQUIRED") } else { lacking() };
         let refused = self.model.pending.as_ref().map_or_else(waits, |_| Some("DRAW_IN_PROGRESS"));
         match self.writer.execute(Command::DrawAtOnce(draw_request(prize, Mode::List, count))) {
             Ok(accepted) => {

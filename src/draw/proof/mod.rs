@@ -19,7 +19,7 @@ pub use outside::{Awaited, Fallback, OutsideRule, OutsideValue, Words};
 pub use roster_tree::RosterTree;
 
 use super::{DrawId, DrawSpec, Entropy, EventId, Number, Pool, SessionId, Timestamp};
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA256, digest};
 use ring::hmac;
 
 /// A SHA-256.
@@ -86,13 +86,18 @@ pub struct LockedFields<'a> {
 impl LockedFields<'_> {
     /// The hash of the lock: public from the start of the draw on.
     pub fn head(&self) -> Hash {
+        digest(&SHA256, &self.bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// The bytes whose hash is the head: all fields, each with its length before it.
+    pub fn bytes(&self) -> Vec<u8> {
         let Self { spec, pool, .. } = self;
         let redraw_of = self.redraw_of.map(|(draw, number)| [draw.0.to_be_bytes(), number.0.to_be_bytes()].concat());
         let ranges: Vec<u8> = pool.ranges.iter().flat_map(|(first, last)| [*first, *last]).flat_map(u32::to_be_bytes).collect();
         let weight = |(number, weight): &(u32, u16)| [&number.to_be_bytes()[..], &weight.to_be_bytes()].concat();
         let weights: Vec<u8> = pool.weights.iter().flat_map(weight).collect();
         let round = self.round.map(|DrandRound { chain, number, .. }| [&chain[..], &number.to_be_bytes()].concat());
-        hash_fields(&[
+        let fields: [&[u8]; 18] = [
             b"luckydraw lock 2",
             self.event.as_bytes(),
             &self.session.0,
@@ -111,7 +116,8 @@ impl LockedFields<'_> {
             &weights,
             &[self.outside.name().as_bytes(), &round.unwrap_or_default()].concat(),
             &self.at.0.to_be_bytes(),
-        ])
+        ];
+        fields.iter().flat_map(|field| [&(field.len() as u32).to_be_bytes(), *field].concat()).collect()
     }
 }
 

@@ -175,7 +175,8 @@ fn grade_name(domain: &str, records: &[DnsRecord], public: Option<IpAddr>) -> Fi
     }
 }
 
-/// Asks relays of drand for a round of some seconds ago, until one has it.
+/// Asks relays of drand for a round of some seconds ago, until one has it, and then for the round
+/// that a draw would wait for, which it must not have.
 pub fn check_relays(config: &Config) -> Finding {
     let (chain, deadline) = (config.sequencer.drand, Instant::now() + RELAYS_TIMEOUT);
     let round = chain.round_after(wall_clock()).saturating_sub(ROUNDS_BACK);
@@ -187,15 +188,22 @@ pub fn check_relays(config: &Config) -> Finding {
             break;
         }
     }
-    grade_relays(fetched.map(|_| round))
+    let mut has_next = || relays.fetch(&chain, chain.round_after(wall_clock()), Instant::now() + RELAY_TIMEOUT).is_ok();
+    let is_slow = fetched.is_ok() && has_next();
+    grade_relays(fetched.map(|_| round), is_slow)
 }
 
-/// `round`: the round that a relay gave, or the last relay's failure.
-fn grade_relays(round: Result<u64, FetchError>) -> Finding {
+/// `round`: the round that a relay gave, or the last relay's failure; `is_slow`: it also gave one
+/// that comes only in three seconds by this machine's clock.
+fn grade_relays(round: Result<u64, FetchError>, is_slow: bool) -> Finding {
     const CHECK: &str = "drand";
     let fix =
         "let this machine reach one of LUCKYDRAW_DRAND_URLS and set its clock, or use no drand as the outside value of events";
     match round {
+        Ok(_) if is_slow => {
+            let fix = "set the clock (timedatectl set-ntp true): a draw by drand would be locked when its round is known";
+            Finding::wrong(CHECK, "a relay has a round that is three seconds ahead: this machine's clock is slow", fix)
+        }
         Ok(round) => Finding::good(CHECK, format!("a relay gave round {round}, which is signed")),
         Err(error) => Finding::advice(CHECK, format!("no relay gave a recent round: {error}"), fix),
     }
@@ -241,8 +249,9 @@ mod tests {
 
     #[test]
     fn a_relay_is_needed_only_by_events_that_ask_for_drand() {
-        assert_eq!(grade_relays(Ok(7)).grade, Grade::Good);
-        let missing = grade_relays(Err(FetchError::NoRound { relay: "http://relay/".into(), status: 404 }));
+        assert_eq!(grade_relays(Ok(7), false).grade, Grade::Good);
+        assert_eq!(grade_relays(Ok(7), true).grade, Grade::Wrong, "the clock is slow");
+        let missing = grade_relays(Err(FetchError::NoRound { relay: "http://relay/".into(), status: 404 }), false);
         assert!(missing.grade == Grade::Advice && missing.message.contains("http://relay/"), "{missing:?}");
     }
 

@@ -2,21 +2,23 @@
 //!
 //! One thread looks at the rooms once per second, and asks for a round once its time has come. A
 //! round's number is part of the lock, so a restart goes on with the same one, and nothing here is
-//! kept. A signature is verified here, before it is submitted to the sequencer: the arithmetic
-//! takes milliseconds that the writer does not have. Relays cannot cheat, only fail: the thread
-//! asks another one, backs off, and goes on until the draw waits no more.
+//! kept. When a draw begins to wait, one relay is asked at once: if it has the round already, the
+//! wall clock is slow, and the lock came too late to prove anything. A signature is verified here,
+//! before it is submitted to the sequencer: the arithmetic takes milliseconds that the writer does
+//! not have. Relays cannot cheat, only fail: the thread asks another one, backs off, and goes on
+//! until the draw waits no more.
 
 pub mod relay;
 
 use crate::base::chance;
-use crate::base::clock::wall_clock;
+use crate::base::clock::{SteadyClock, wall_clock};
 use crate::base::http_client::Url;
 use crate::draw::proof::{Awaited, Beacon, DrandChain};
 use crate::draw::{Actor, Command, DrawId, EventId, Timestamp};
 use crate::live::room::Directory;
 use crate::sequencer::inbox::{Inbox, Request, Responder};
 use crossbeam::channel::{RecvTimeoutError, Sender, bounded};
-use relay::Relays;
+use relay::{FetchError, Relays};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -32,6 +34,10 @@ const RELAY_DELAY_MS: i64 = 300;
 
 /// Time for one answer of one relay.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Time for the answer about a round that nobody should have yet, and the least time until it: with
+/// less, a relay's own clock could be the wrong one.
+const EARLY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits between passes over all relays, at first and at most.
 const BACKOFF_MIN: Duration = Duration::from_millis(300);
@@ -50,13 +56,20 @@ impl DrandThread {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub fn start(relays: &[Url], chain: DrandChain, directory: Arc<Directory>, inbox: Inbox) -> io::Result<Self> {
+    pub fn start(
+        relays: &[Url],
+        chain: DrandChain,
+        directory: Arc<Directory>,
+        inbox: Inbox,
+        clock: Arc<SteadyClock>,
+    ) -> io::Result<Self> {
         let (mut fetcher, name) = (Fetcher::new(relays, chain), chain.hash());
         let (sender, stopped) = bounded::<Infallible>(0);
         let serve = move || {
             loop {
                 let waiting = waiting_in(&directory, &name);
                 let pause = fetcher.advance(&waiting, &mut |event, draw, beacon| give(&inbox, event, draw, beacon));
+                clock.note_slow(fetcher.is_clock_slow());
                 if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -97,12 +110,15 @@ pub struct Fetcher {
     chain: DrandChain,
     relays: Relays,
     tries: BTreeMap<u64, Tries>,
+    is_clock_slow: bool,
 }
 
 /// The tries to get one round.
 struct Tries {
     failures: u32,
     next_at: Instant,
+    /// A relay was asked before the round's time.
+    was_asked_early: bool,
     /// The round, once a relay had it: the writer may have to be told again.
     beacon: Option<Beacon>,
 }
@@ -110,12 +126,17 @@ struct Tries {
 impl Fetcher {
     /// A fetcher that begins with the first relay.
     pub fn new(relays: &[Url], chain: DrandChain) -> Self {
-        Self { chain, relays: Relays::new(relays, None), tries: BTreeMap::new() }
+        Self { chain, relays: Relays::new(relays, None), tries: BTreeMap::new(), is_clock_slow: false }
     }
 
     /// A fetcher that trusts its relays by these anchors alone.
     pub fn trusting(relays: &[Url], chain: DrandChain, tls: Arc<ClientConfig>) -> Self {
-        Self { chain, relays: Relays::new(relays, Some(tls)), tries: BTreeMap::new() }
+        Self { chain, relays: Relays::new(relays, Some(tls)), tries: BTreeMap::new(), is_clock_slow: false }
+    }
+
+    /// True when a relay had a round before its time by this machine's clock.
+    pub fn is_clock_slow(&self) -> bool {
+        self.is_clock_slow
     }
 
     /// Asks for every round that is due, once, and gives those that came to their draws. Returns
@@ -124,13 +145,15 @@ impl Fetcher {
         self.tries.retain(|round, _| waiting.contains_key(round));
         let mut next = SCAN_INTERVAL;
         for (round, draws) in waiting {
-            let until_due = until(self.chain.time_of(*round), wall_clock());
+            let (begun, until_due) = (Instant::now(), until(self.chain.time_of(*round), wall_clock()));
+            let tries = self.tries.entry(*round).or_insert(Tries::new(begun));
             if until_due > Duration::ZERO {
-                next = next.min(until_due);
+                if until_due > EARLY_TIMEOUT && !std::mem::replace(&mut tries.was_asked_early, true) {
+                    check_clock(&mut self.relays, &self.chain, *round, &mut self.is_clock_slow);
+                }
+                next = next.min(until(self.chain.time_of(*round), wall_clock()));
                 continue;
             }
-            let begun = Instant::now();
-            let tries = self.tries.entry(*round).or_insert(Tries { failures: 0, next_at: begun, beacon: None });
             if begun >= tries.next_at {
                 tries.try_once(&mut self.relays, &self.chain, *round);
                 if let Some(beacon) = tries.beacon {
@@ -143,7 +166,24 @@ impl Fetcher {
     }
 }
 
+/// Asks a relay for a round that is to come. A relay that has it shows a slow clock, one that has
+/// not shows a good one, and without an answer nothing is known.
+fn check_clock(relays: &mut Relays, chain: &DrandChain, round: u64, is_clock_slow: &mut bool) {
+    match relays.fetch(chain, round, Instant::now() + EARLY_TIMEOUT) {
+        Ok(_) => {
+            *is_clock_slow = true;
+            tracing::error!(round, "drand's round was public when a draw was locked: this machine's clock is slow, set it");
+        }
+        Err(FetchError::NoRound { .. }) => *is_clock_slow = false,
+        Err(_) => {}
+    }
+}
+
 impl Tries {
+    fn new(now: Instant) -> Self {
+        Self { failures: 0, next_at: now, was_asked_early: false, beacon: None }
+    }
+
     fn try_once(&mut self, relays: &mut Relays, chain: &DrandChain, round: u64) {
         if self.beacon.is_none() {
             match relays.fetch(chain, round, Instant::now() + ANSWER_TIMEOUT) {

@@ -190,8 +190,8 @@ fn serve(
 ) -> Result<Server, StartError> {
     let in_use = images_in_use(Arc::clone(&core.directory));
     let backups = BackupThread::start(config.backups.clone(), in_use, core.details_purged.clone())?;
-    let drand =
-        DrandThread::start(&config.drand_relays, config.sequencer.drand, Arc::clone(&core.directory), core.inbox.clone())?;
+    let (directory, clock) = (Arc::clone(&core.directory), Arc::clone(&core.clock));
+    let drand = DrandThread::start(&config.drand_relays, config.sequencer.drand, directory, core.inbox.clone(), clock)?;
     let main = listeners::main_addresses(config, &listeners)?;
     let simulated_phones = SimulatedPhones::new(connections_max);
     let (app, sequencer) = application(config, core, &main, (admin_token.secret.clone(), backups.handle(), simulated_phones))?;

@@ -1,87 +1,17 @@
 //! The draws of a proof, one after the other: each names the end of the one before it, so that none
 //! can be left out between two.
 
-use super::Proof;
+use super::file::{DrawHeader, FirstVersionDraw, LockedDraw, NUMBER_MAX, Numbers, Proof, RedrawOf, Voided, parse_object};
 use super::outside::{CheckedRule, check_rule, check_value};
 use crate::draw::pick::{commitment, pick};
-use crate::draw::proof::{self, DrandChain, Hash, LockedFields, NO_END, Seed, difference, roster_tree};
+use crate::draw::proof::{self, DrandChain, Hash, LockedFields, NO_END, OutsideRule, Seed, difference, roster_tree};
 use crate::draw::{DrawId, DrawSpec, Entropy, Mode, Number, Pool, SessionId, Timestamp};
 use data_encoding::HEXLOWER;
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The highest number of a proof.
-const NUMBER_MAX: u32 = 1 << 21;
 /// The most numbers in the pools of one file together.
 const NUMBERS_MAX: u64 = 200_000_000;
-
-/// A locked draw as the file has it.
-#[derive(Deserialize)]
-pub(super) struct LockedDraw {
-    draw_id: u32,
-    status: String,
-    event_id: Option<String>,
-    chain: usize,
-    place: u32,
-    prize_name: String,
-    prize_rank: u32,
-    draw_mode: String,
-    winner_count: u32,
-    redraw_of: Option<RedrawOf>,
-    registered_through: u32,
-    roster_root: Option<String>,
-    pool_size: u32,
-    excluded: Vec<Numbers>,
-    weights: Option<Vec<(u32, u16)>>,
-    pub outside: String,
-    pub round: Option<u64>,
-    pub drand_chain: Option<String>,
-    pub started_at_ms: i64,
-    head: String,
-    pub fallback: Option<String>,
-    pub outside_value: Option<String>,
-    seed: String,
-    picks: Vec<u32>,
-    code: Option<String>,
-    voided: Vec<Voided>,
-}
-
-/// A draw from before locks.
-#[derive(Deserialize)]
-struct FirstVersionDraw {
-    draw_id: u32,
-    status: String,
-    winner_count: u32,
-    redraw_of: Option<RedrawOf>,
-    pool: Vec<(u32, u32)>,
-    pool_size: u32,
-    registered_through: u32,
-    excluded: Vec<(u32, u32)>,
-    weights: Vec<(u32, u16)>,
-    entropy: String,
-    commitment: String,
-    picks: Vec<u32>,
-    voided: Vec<Voided>,
-}
-
-#[derive(Deserialize)]
-struct RedrawOf {
-    draw_id: u32,
-    draw_number: u32,
-}
-
-#[derive(Deserialize)]
-struct Voided {
-    draw_number: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Numbers {
-    One(u32),
-    Run(u32, u32),
-}
 
 /// A draw that holds, as a receipt is compared with it.
 pub(super) struct CheckedLock {
@@ -90,6 +20,9 @@ pub(super) struct CheckedLock {
     pub registered_through: u32,
     pub code: Option<String>,
     pub pool: Pool,
+    pub outside: OutsideRule,
+    /// When the round became public that decided the draw, where a known chain's did.
+    pub round_at: Option<Timestamp>,
 }
 
 /// The locked draw before, as the next one goes on from it.
@@ -101,6 +34,8 @@ struct Previous {
     end: Hash,
     roster_root: Hash,
     pool: Pool,
+    outside: OutsideRule,
+    started_at: Timestamp,
 }
 
 /// The state of a check between two draws.
@@ -111,16 +46,14 @@ pub(super) struct Checker<'a> {
     /// Chains of drand beside quicknet.
     chains: &'a [DrandChain],
     previous: Option<Previous>,
+    /// The highest id so far, and true once a draw had a lock, whether it held or not.
+    last_id: u32,
+    has_locks: bool,
     /// The voided numbers of each draw so far.
     voided: BTreeMap<u32, Vec<u32>>,
     /// The draw of each entropy of the first version.
     entropies: BTreeMap<Hash, u32>,
     numbers: u64,
-}
-
-/// The id of a draw in a file.
-pub(super) fn draw_id_of(draw: &Value) -> Option<u32> {
-    draw["draw_id"].as_u64()?.try_into().ok()
 }
 
 impl<'a> Checker<'a> {
@@ -129,23 +62,40 @@ impl<'a> Checker<'a> {
         Self { chains, ..Self::default() }
     }
 
-    /// Checks the next draw; the text says what it shows.
-    pub fn check(&mut self, proof: &Proof, draw: &Value) -> Result<String, String> {
-        match draw.get("version").map(Value::as_u64) {
-            None => self.check_first_version(&FirstVersionDraw::deserialize(draw).map_err(malformed)?),
-            Some(Some(2)) => self.check_locked(proof, &LockedDraw::deserialize(draw).map_err(malformed)?),
+    /// Checks the next draw. Gives its name, and a text about what it shows.
+    pub fn check(&mut self, proof: &Proof<'_>, draw: &RawValue) -> (String, Result<String, String>) {
+        match parse_object::<DrawHeader>(draw.get()) {
+            Ok(header) => {
+                let name = header.prize_name.as_deref().unwrap_or("?");
+                (format!("draw {} {name:?}", header.draw_id), self.check_draw(proof, &header, draw.get()))
+            }
+            Err(error) => ("a draw".to_owned(), Err(malformed(error))),
+        }
+    }
+
+    fn check_draw(&mut self, proof: &Proof<'_>, header: &DrawHeader, text: &str) -> Result<String, String> {
+        ensure(header.draw_id > self.last_id, || "its id is not above those before".into())?;
+        self.last_id = header.draw_id;
+        match header.version {
+            None => {
+                // A server could begin any draw without a lock and call it old.
+                ensure(!self.has_locks, || "it has no lock, and a draw before it has one".into())?;
+                self.check_first_version(&parse_object::<FirstVersionDraw>(text).map_err(malformed)?)
+            }
+            Some(Some(2)) => {
+                self.has_locks = true;
+                self.check_locked(proof, &parse_object::<LockedDraw>(text).map_err(malformed)?)
+            }
             Some(_) => Err("is of a version that this program does not know".into()),
         }
     }
 
-    /// Checks what follows the draws: at most one chain has no draw, and the leaves are those of
-    /// the newest lock.
-    pub fn check_rest(&self, proof: &Proof) -> Result<(), String> {
-        let used = self.previous.as_ref().map_or(0, |previous| previous.chain + 1);
-        ensure(proof.anchors.len() <= used + 1, || "it has a seed chain without a draw".into())?;
-        proof.anchors.iter().try_for_each(|anchor| hash("anchors", anchor).map(drop))?;
+    /// Checks what follows the draws: no two chains are one, and the leaves are those of the newest
+    /// lock.
+    pub fn check_rest(&self, proof: &Proof<'_>) -> Result<(), String> {
+        let anchors = proof.anchors.iter().map(|anchor| hash("anchors", anchor)).collect::<Result<BTreeSet<_>, _>>()?;
+        ensure(anchors.len() == proof.anchors.len(), || "two of its seed chains are one".into())?;
         let Some(leaves) = &proof.leaves else { return Ok(()) };
-        ensure(leaves.hashes.len() <= NUMBER_MAX as usize, || "it has too many leaves".into())?;
         // A lock without an announcement is not in the file yet.
         let Some(lock) = self.locked.get(&leaves.draw_id) else { return Ok(()) };
         let hashes = leaves.hashes.iter().map(|leaf| hash("leaves", leaf)).collect::<Result<Vec<_>, _>>()?;
@@ -153,13 +103,13 @@ impl<'a> Checker<'a> {
         ensure(roster_tree::root_of(hashes) == lock.roster_root, || "its leaves do not lead to the root of its lock".into())
     }
 
-    fn check_locked(&mut self, proof: &Proof, draw: &LockedDraw) -> Result<String, String> {
+    fn check_locked(&mut self, proof: &Proof<'_>, draw: &LockedDraw) -> Result<String, String> {
         let is_cancelled = self.check_order(draw)?;
         let seed = self.check_seed(proof, draw)?;
         let pool = self.locked_pool(draw)?;
         ensure(pool.size == draw.pool_size, || format!("pool_size is {}, its ranges hold {}", draw.pool_size, pool.size))?;
         ensure((1..=pool.size).contains(&draw.winner_count), || "its number of winners is impossible".into())?;
-        let rule = check_rule(draw)?;
+        let rule = check_rule(draw, self.chains)?;
         let (head, roster_root) = self.check_head(proof, draw, &pool, &rule)?;
         let value = check_value(draw, &rule, is_cancelled, self.chains)?;
         let expected = match &value.bytes {
@@ -167,7 +117,7 @@ impl<'a> Checker<'a> {
             None => Vec::new(),
         };
         let picks: Vec<Number> = draw.picks.iter().copied().map(Number).collect();
-        ensure(picks == expected, || format!("picks are {:?}, recomputed {:?}", draw.picks, plain(&expected)))?;
+        ensure(picks == expected, || format!("picks are {:?}, recomputed {:?}", &*draw.picks, plain(&expected)))?;
         let bytes = value.bytes.unwrap_or_default();
         let code = (!is_cancelled).then(|| proof::confirmation_code(&head, &seed, &bytes));
         ensure(draw.code == code, || format!("its code is {:?}, recomputed {code:?}", draw.code))?;
@@ -175,15 +125,31 @@ impl<'a> Checker<'a> {
         ensure(!is_cancelled || draw.voided.is_empty(), || "it was cancelled and has voided winners".into())?;
         let end = proof::end(&head, &seed, &bytes, is_cancelled, &picks);
         let (id, chain, place, registered_through) = (draw.draw_id, draw.chain, draw.place, draw.registered_through);
-        let note = match (place, chain) {
-            (1, 1..) => "; NOTE: a new seed chain begins, chosen after the registrations",
-            _ => "",
-        };
-        let picks = &draw.picks;
+        let (outside, started_at) = (rule.outside, Timestamp(draw.started_at_ms));
+        let note = self.change_notes(draw, outside);
+        let picks = &*draw.picks;
         let text = format!("ok, {}, {} of {}: {picks:?}{}{note}", draw.status, draw.winner_count, pool.size, value.note);
-        self.locked.insert(id, CheckedLock { head, roster_root, registered_through, code, pool: pool.clone() });
-        self.previous = Some(Previous { id, chain, place, seed, end, roster_root, pool });
+        let round_at = rule.round_at.filter(|_| draw.fallback.is_none());
+        let lock = CheckedLock { head, roster_root, registered_through, code, pool: pool.clone(), outside, round_at };
+        self.locked.insert(id, lock);
+        self.previous = Some(Previous { id, chain, place, seed, end, roster_root, pool, outside, started_at });
         Ok(text)
+    }
+
+    /// Notes about changes between two draws, which a server may make and people should know.
+    fn change_notes(&self, draw: &LockedDraw, outside: OutsideRule) -> String {
+        let mut notes = String::new();
+        if draw.chain > 0 && draw.place == 1 {
+            notes += "; NOTE: a new seed chain begins, chosen after the registrations";
+        }
+        let Some(previous) = &self.previous else { return notes };
+        if previous.outside != outside {
+            notes += &format!("; NOTE: the rule was {} before", previous.outside.name());
+        }
+        if draw.started_at_ms < previous.started_at.0 {
+            notes += "; NOTE: the server's clock was set back since the draw before";
+        }
+        notes
     }
 
     /// The pool of a locked draw, which the file tells by what changed since the lock before.
@@ -214,18 +180,16 @@ impl<'a> Checker<'a> {
         let follows = previous.is_none_or(|previous| draw.draw_id == previous.id.wrapping_add(1));
         ensure(follows, || "a draw before it is left out".into())?;
         let in_place = match previous {
-            None => (draw.chain, draw.place) == (0, 1),
-            Some(&Previous { chain, place, .. }) => [(chain, place + 1), (chain + 1, 1)].contains(&(draw.chain, draw.place)),
+            Some(previous) if previous.chain == draw.chain => draw.place == previous.place + 1,
+            // A chain that was replaced before its first draw has none.
+            Some(previous) => draw.chain > previous.chain && draw.place == 1,
+            None => draw.place == 1,
         };
         ensure(in_place, || "a draw before it is left out, or its seed is of another place".into())?;
-        match draw.status.as_str() {
-            "announced" => Ok(false),
-            "cancelled" => Ok(true),
-            _ => Err("its status is unknown".into()),
-        }
+        is_cancelled(&draw.status)
     }
 
-    fn check_seed(&self, proof: &Proof, draw: &LockedDraw) -> Result<Seed, String> {
+    fn check_seed(&self, proof: &Proof<'_>, draw: &LockedDraw) -> Result<Seed, String> {
         let seed = Seed(hash("seed", &draw.seed)?);
         let anchor = proof.anchors.get(draw.chain).ok_or("its seed chain has no anchor")?;
         let before = match &self.previous {
@@ -237,7 +201,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Checks the lock's hash; returns it, and the root that it holds.
-    fn check_head(&self, proof: &Proof, draw: &LockedDraw, pool: &Pool, rule: &CheckedRule) -> Result<(Hash, Hash), String> {
+    fn check_head(&self, proof: &Proof<'_>, draw: &LockedDraw, pool: &Pool, rule: &CheckedRule) -> Result<(Hash, Hash), String> {
         let session = bytes::<16>("event_session_id", &proof.event_session_id)?;
         let roster_root = match (&draw.roster_root, &self.previous) {
             (Some(root), _) => hash("roster_root", root)?,
@@ -275,20 +239,20 @@ impl<'a> Checker<'a> {
     }
 
     fn check_first_version(&mut self, draw: &FirstVersionDraw) -> Result<String, String> {
-        ensure(!self.voided.contains_key(&draw.draw_id), || "two draws have this id".into())?;
+        is_cancelled(&draw.status)?;
         let entropy = Entropy(hash("entropy", &draw.entropy)?);
         ensure(hash("commitment", &draw.commitment)? == commitment(&entropy), || "the commitment is not the entropy's".into())?;
         check_runs(&draw.excluded, draw.registered_through)?;
         let pool = self.pool(&draw.excluded, draw.registered_through, &draw.weights)?;
-        ensure(pool.ranges == draw.pool, || "its pool is not the numbers that are not excluded".into())?;
+        ensure(pool.ranges == *draw.pool, || "its pool is not the numbers that are not excluded".into())?;
         ensure(pool.size == draw.pool_size, || format!("pool_size is {}, its ranges hold {}", draw.pool_size, pool.size))?;
         ensure((1..=pool.size).contains(&draw.winner_count), || "its number of winners is impossible".into())?;
         let expected = plain(&pick(&pool, draw.winner_count, &entropy));
-        ensure(draw.picks == expected, || format!("picks are {:?}, recomputed {expected:?}", draw.picks))?;
+        ensure(*draw.picks == *expected, || format!("picks are {:?}, recomputed {expected:?}", &*draw.picks))?;
         self.check_voids(draw.draw_id, &draw.picks, &draw.voided, draw.redraw_of.as_ref())?;
         let first = *self.entropies.entry(entropy.0).or_insert(draw.draw_id);
         ensure(first == draw.draw_id, || format!("its entropy is that of draw {first}"))?;
-        Ok(format!("ok, version 1, {}, {} of {}: {:?}", draw.status, draw.winner_count, pool.size, draw.picks))
+        Ok(format!("ok, version 1, {}, {} of {}: {:?}", draw.status, draw.winner_count, pool.size, &*draw.picks))
     }
 
     /// The pool of all numbers but those excluded, which are rising runs that do not touch.
@@ -320,6 +284,15 @@ impl<'a> Checker<'a> {
         }
         self.voided.insert(id, voided.iter().map(|voided| voided.draw_number).collect());
         Ok(())
+    }
+}
+
+/// The status of a draw: true for a cancelled one.
+fn is_cancelled(status: &str) -> Result<bool, String> {
+    match status {
+        "announced" => Ok(false),
+        "cancelled" => Ok(true),
+        _ => Err("its status is unknown".into()),
     }
 }
 

@@ -1,14 +1,17 @@
 //! The outside value of a draw in a proof: its rule, the round that its lock names, and the value.
 
-use super::draws::{LockedDraw, bytes, ensure, hash};
+use super::draws::{bytes, ensure, hash};
+use super::file::LockedDraw;
 use crate::draw::Timestamp;
 use crate::draw::proof::drand::{QUICKNET, randomness};
-use crate::draw::proof::{DrandChain, DrandRound, Fallback, OutsideRule, Words};
+use crate::draw::proof::{DrandChain, DrandRound, Fallback, Hash, OutsideRule, Words};
 
 /// The rule of a draw, and its round if the rule asks for one.
 pub(super) struct CheckedRule {
     pub outside: OutsideRule,
     pub round: Option<DrandRound>,
+    /// When the round became public, where its chain is a known one.
+    pub round_at: Option<Timestamp>,
 }
 
 /// The value of a draw.
@@ -21,14 +24,20 @@ pub(super) struct CheckedValue {
 }
 
 /// Checks the rule of a draw, and that its round is the first that nobody knew at the lock.
-pub(super) fn check_rule(draw: &LockedDraw) -> Result<CheckedRule, String> {
+pub(super) fn check_rule(draw: &LockedDraw, chains: &[DrandChain]) -> Result<CheckedRule, String> {
     let outside = OutsideRule::named(&draw.outside).ok_or("its outside rule is unknown")?;
     let round = match (outside.is_drand(), draw.round) {
         (true, Some(number)) => Some(check_round(draw, number)?),
         (false, None) if draw.drand_chain.is_none() => None,
         _ => return Err("its round does not fit its rule".into()),
     };
-    Ok(CheckedRule { outside, round })
+    let round_at = round.and_then(|round| Some(find_chain(round.chain, chains)?.time_of(round.number)));
+    Ok(CheckedRule { outside, round, round_at })
+}
+
+/// Quicknet or another chain of these, by its hash.
+fn find_chain(name: Hash, chains: &[DrandChain]) -> Option<DrandChain> {
+    [QUICKNET].iter().chain(chains).find(|chain| chain.hash() == name).copied()
 }
 
 fn check_round(draw: &LockedDraw, number: u64) -> Result<DrandRound, String> {
@@ -76,7 +85,7 @@ fn words_of(draw: &LockedDraw) -> &str {
 
 fn check_signature(round: &DrandRound, signature: &str, chains: &[DrandChain]) -> Result<CheckedValue, String> {
     let signature = bytes::<48>("outside_value", signature)?;
-    let chain = [QUICKNET].iter().chain(chains).find(|chain| chain.hash() == round.chain).copied();
+    let chain = find_chain(round.chain, chains);
     if let Some(chain) = chain {
         let is_signed = chain.verify(round.number, &signature).is_some();
         ensure(is_signed, || format!("its outside value is not the signature of round {}", round.number))?;

@@ -70,7 +70,8 @@ export class LiveStatus {
     this.renderServer();
     this.renderDelivery();
     this.registrations.render(stats?.registrations);
-    const alarm = stats === null || stats.display_alive !== false ? '' : t('noStage');
+    const alarms = [stats?.display_alive === false && t('noStage'), stats?.server.clock_slow && t('clockSlow')];
+    const alarm = alarms.filter(Boolean).join(' ');
     if (this.alarm.textContent !== alarm) this.alarm.textContent = alarm;
   }
 

@@ -310,6 +310,7 @@ function goTo(page) {
 
 function handleStatus(update) {
   status.update(update);
+  if (update.status !== 'live') proof?.pause();
   if (update.status === 'ended') handleEnd(update.code);
   if (update.status !== 'live') return;
   for (const draw of model.pendingHere) connection?.send({ type: 'im_here', draw_id: draw });

@@ -20,8 +20,10 @@ const attemptKey = (event) => `try.${event}`;
 const passKey = (event) => `pass.${event}`;
 
 /**
- * The ticket stored for this event, or null: { token, number, recovery, session, since, receipt,
- * replaces }. `receipt`: the key of the registration.
+ * The ticket stored for this event, or null: { token, number, recovery, session, since, id,
+ * isExisting, receipt, replaces }. `id`: what this browser made up for the registration, null after
+ * a recovery; its hash is the registration's key, and `receipt` what the server says that key is.
+ * `isExisting`: the server says that the number was given before.
  * `since`: the last draw before it, in which it took no part; `replaces`: the number that a restore
  * of the server took from this phone, if any.
  */
@@ -69,7 +71,7 @@ async function register(event, { consent, entryCode, since, replaces, onRetry = 
       if (entryCode) body.entry_code = entryCode;
       const pass = storage.get(passKey(event));
       if (pass?.id === id) body.entry_pass = pass.pass;
-      return storeTicket(event, await call('POST', '/register', { body }), since, replaces);
+      return storeTicket(event, await call('POST', '/register', { body }), { id, since, replaces });
     } catch (refusal) {
       if (!(refusal instanceof Refusal) || !TRANSIENT.includes(refusal.code)) {
         // A refusal gives no number, so the next attempt may use a new id.
@@ -86,13 +88,15 @@ async function register(event, { consent, entryCode, since, replaces, onRetry = 
 const lastDraw = ({ current, announced, last_draw_id: last }) =>
   Math.max(0, current?.draw_id ?? 0, announced?.draw_id ?? 0, last ?? 0);
 
-function storeTicket(event, data, since, replaces = null) {
+function storeTicket(event, data, { id = null, since = 0, replaces = null } = {}) {
   const ticket = {
     token: data.session_token,
     number: data.draw_number,
     recovery: data.recovery_code,
     session: data.event_session_id,
     since: data.is_existing ? 0 : since,
+    id,
+    isExisting: Boolean(data.is_existing),
     receipt: data.receipt,
     replaces: replaces === data.draw_number ? null : replaces,
   };
@@ -173,7 +177,7 @@ export class RegistrationForms {
     setText('recover-wrong', '');
     try {
       const body = { event_id: model.event, draw_number: number, recovery_code: code };
-      callbacks.adopt(storeTicket(model.event, await call('POST', '/recover', { body }), 0));
+      callbacks.adopt(storeTicket(model.event, await call('POST', '/recover', { body })));
       callbacks.show();
     } catch ({ code: reason }) {
       setText('recover-wrong', t({ OFFLINE: 'offline', TOO_MANY: 'tooMany' }[reason] ?? 'recoverWrong'));

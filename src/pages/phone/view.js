@@ -96,6 +96,7 @@ function renderJoin({ state, needsCode, isRegistering, refusal, failures, isRese
   const kind = !isReset ? 'join' : isForgotten ? 'forgotten' : 'reset';
   setText('join-title', t(`${kind}Title`));
   setText('join-lead', t(`${kind}Lead`, oldNumber ? digits(oldNumber) : null));
+  setText('join-rule', state.outside ? t(`rule_${state.outside}`) : '');
   const asksConsent = Boolean(state.consent_required && state.consent_text);
   setShown('consent', asksConsent);
   setText('consent-text', asksConsent ? state.consent_text : '');
@@ -171,7 +172,7 @@ function renderNow({ state, ticket, count }, view, t) {
 /** What this phone checked itself: its place in the locked list, or the code of the last draw. */
 function renderProof({ checked: { place, code }, ticket }, view, t) {
   const isRunning = view === 'suspense' && place;
-  const text = isRunning ? t(place.isIn ? 'placeIn' : 'placeOut', digits(ticket.number)) : code ? t('code', `${code.slice(0, 4)} ${code.slice(4)}`) : '';
+  const text = isRunning ? t(`place_${place}`, digits(ticket.number)) : code ? t('code', `${code.slice(0, 4)} ${code.slice(4)}`) : '';
   setShown('proof', text !== '');
   setText('proof', text);
 }

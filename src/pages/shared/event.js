@@ -33,7 +33,7 @@ export function applyFrame(state, frame) {
     case 'draw_standby':
       return { ...state, current: { ...drawIn(frame), status: 'standby' }, announced: null };
     case 'draw_started':
-      return { ...state, current: { ...drawIn(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id, head: frame.head };
+      return { ...state, current: { ...drawIn(frame), status: 'started' }, announced: null, last_draw_id: frame.draw_id };
     case 'outside_received':
       return withCurrent(state, frame, { outside_value: frame.outside_value });
     case 'show_planned':
@@ -41,10 +41,10 @@ export function applyFrame(state, frame) {
     case 'outside_fallback':
       return withCurrent(state, frame, { fallback: frame.fallback });
     case 'winner_revealed':
-      return { ...state, current: { ...withHead(state, drawIn(frame)), status: 'revealed' } };
+      return { ...state, current: { ...drawIn(frame), status: 'revealed' } };
     case 'winner_announced':
     case 'draw_complete':
-      return announce(state, withHead(state, drawIn(frame)));
+      return announce(state, drawIn(frame));
     case 'draw_voided':
       return voidDraw(state, frame);
     case 'event_reset':
@@ -78,16 +78,10 @@ function drawIn({ type, seq, epoch, ...draw }) {
   return draw;
 }
 
-/** The draw with the head of its lock, which its start told. */
-function withHead({ current, head, last_draw_id: last }, draw) {
-  if (current?.draw_id === draw.draw_id && current.head) return { head: current.head, ...draw };
-  return head && last === draw.draw_id ? { head, ...draw } : draw;
-}
-
 function fromSync({ type, ...sync }) {
   // A result announced while this page was away is news, unless another draw is already current.
   const announced = sync.current ? null : (sync.results.at(-1) ?? null);
-  return { ...initialState, ...sync, you: sync.you ?? null, announced: announced && withHead(sync, announced) };
+  return { ...initialState, ...sync, you: sync.you ?? null, announced };
 }
 
 function announce(state, draw) {

@@ -17,6 +17,7 @@ import { Lobby } from "./lobby.js";
 import { messages } from "./messages.js";
 import { Pool } from "./pool.js";
 import { wirePrizeImage } from "./prize.js";
+import { StageProof } from "./proof.js";
 import { StageReport } from "./report.js";
 import { Sound } from "./sound.js";
 import { renderStage, sceneOf } from "./view.js";
@@ -78,6 +79,7 @@ const animator = new Animator({
   onSettled: announceWinners,
   onPage: setPage,
 });
+const proof = new StageProof(model, render);
 const countdown = new Countdown({ until: (draw) => connection?.untilShown(draw) ?? 0, show: showSecond });
 wirePrizeImage();
 const controls = wireControls({ sound, turnPage: (by) => animator.turnPage(by), onCode: render });
@@ -152,6 +154,7 @@ function handleFrame(frame) {
   model.state = applyFrame(before, frame);
   // A stage that polls gets states alone.
   if (type === 'state_sync' && before.phase !== null && hasNewArrival(before, model.state)) sound.chime();
+  proof.apply(frame, model.state);
   followJoinCode(frame);
   if (type === 'state_sync') model.isGone = false;
   if (type === 'participant_joined' || type === 'connection_count') renderSoon();
@@ -278,7 +281,7 @@ function renderSoon() {
 
 function render() {
   setShown('viewer', model.event !== null && !model.isGone && connection !== null && !model.isDisplay);
-  renderStage(model, { animator, lobby, sound }, t);
+  renderStage(model, { animator, lobby, sound, proof }, t);
   const { name, draw } = sceneOf(model);
   countdown.follow(name === 'revealed' && !animator.isSettled ? draw : null);
 }

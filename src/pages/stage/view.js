@@ -32,7 +32,7 @@ export function sceneOf({ state, screen }) {
   return { name: screen === 'main' && state.results.length > 0 ? 'between' : 'lobby', draw: null };
 }
 
-export function renderStage(model, { animator, lobby, sound }, t) {
+export function renderStage(model, { animator, lobby, sound, proof }, t) {
   const { state, screen } = model;
   const scene = sceneOf(model);
   const { draw } = scene;
@@ -49,8 +49,10 @@ export function renderStage(model, { animator, lobby, sound }, t) {
   body.dataset.sound = sound.isMuted ? 'muted' : sound.isLocked ? 'locked' : 'on';
   renderBar(state, name, t);
   if (name === 'lobby') lobby?.render(state, t);
-  if (draw) renderDraw(model, draw, name, animator.isSettled, t);
-  renderProofCode(model, draw, name, animator.isSettled);
+  // What the frame says of lock and code gives way to what this stage heard and computed.
+  const shown = draw?.draw_id ? { ...draw, ...proof.of(draw) } : draw;
+  if (draw) renderDraw(model, shown, name, animator.isSettled, t);
+  renderProofCode(model, shown, name, animator.isSettled);
   if (name === 'between') renderBoard(earlierResults(state, null), t);
   renderNotice(name, t);
   const showsStrip = screen === 'main' && (name === 'standby' || (name === 'announced' && draw.draw_mode !== 'list'));
@@ -108,7 +110,7 @@ function lockText({ head, pool_size: size, outside, outside_value: value, outsid
   if (!head) return '';
   const lock = t('lock', size.toLocaleString(), `${head.slice(0, 4)} ${head.slice(4, 8)}`);
   const source = fallback ?? outside;
-  if (source === 'none') return lock;
+  if (source === 'none') return fallback ? `${t('gaveUp')} · ${lock}` : lock;
   if (source === 'hall') return `${value ? t('words', value) : t('callWords')} · ${lock}`;
   return `${t(value ? 'roundCame' : 'round', round)} · ${lock}`;
 }

@@ -44,6 +44,19 @@ export function u32(...numbers) {
 /** Fields, each with its length before it. */
 export const fields = (...parts) => concat(...parts.flatMap((part) => [u32(part.length), part]));
 
+/** The fields of which bytes are made, each with its length before it. */
+export function splitFields(bytes) {
+  const [found, view] = [[], new DataView(bytes.buffer, bytes.byteOffset)];
+  for (let at = 0; at < bytes.length; ) {
+    ensure(at + 4 <= bytes.length, 'malformed', 'fields');
+    const end = at + 4 + view.getUint32(at);
+    ensure(end <= bytes.length, 'malformed', 'fields');
+    found.push(bytes.subarray(at + 4, end));
+    at = end;
+  }
+  return found;
+}
+
 /** HMAC-SHA256 (RFC 2104). Not by WebCrypto, which pages over plain HTTP do not have. */
 export async function hmac(key, message) {
   const padded = concat(key.length > BLOCK ? await sha256(key) : key, new Uint8Array(BLOCK)).slice(0, BLOCK);

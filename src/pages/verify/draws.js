@@ -7,6 +7,7 @@ import { pick, poolOf, runsOf, weightsOf } from "./pick.js";
 import { sha256 } from "./sha256.js";
 
 const COMMITMENT_LABEL = ascii('luckydraw commitment');
+const STATUSES = ['announced', 'cancelled'];
 const NUMBERS_MAX = 200_000_000;
 const DRAWS_MAX = 10_000;
 
@@ -18,7 +19,7 @@ const DRAWS_MAX = 10_000;
 export async function checkAll(proof) {
   const { draws } = proof;
   const lockChecker = new LockChecker(proof);
-  const state = { voided: new Map(), entropies: new Map(), numbers: 0 };
+  const state = { voided: new Map(), entropies: new Map(), numbers: 0, lastId: 0, hasLocks: false };
   const checked = [];
   for (let draw of draws.slice(0, DRAWS_MAX)) {
     let mismatch = null;
@@ -26,11 +27,9 @@ export async function checkAll(proof) {
     try {
       state.numbers += Number(draw.registered_through);
       ensure(state.numbers <= NUMBERS_MAX, 'badRanges');
-      if (draw.version === undefined) await checkFirstVersion(draw, state);
-      else {
-        ensure(draw.version === 2, 'badVersion');
-        ({ draw, notes } = await lockChecker.check(draw));
-      }
+      checkOrder(draw, state);
+      if (state.hasLocks) ({ draw, notes } = await lockChecker.check(draw));
+      else await checkFirstVersion(draw, state);
       checkLater(draw, state);
     } catch (error) {
       mismatch = asMismatch(error);
@@ -44,6 +43,16 @@ export async function checkAll(proof) {
     rest = asMismatch(error);
   }
   return { checked, rest, locked: lockChecker.draws };
+}
+
+/** Checks that ids rise, that the draw has ended, and that no draw is without a lock after one that has one. */
+function checkOrder({ draw_id: id, version, status }, state) {
+  ensure(isNumber(id) && id > state.lastId, 'twice', id);
+  state.lastId = id;
+  ensure(version === undefined || version === 2, 'badVersion');
+  ensure(STATUSES.includes(status), 'badStatus');
+  ensure(version === 2 || !state.hasLocks, 'unlocked');
+  state.hasLocks = version === 2;
 }
 
 const asMismatch = (error) => (error instanceof Mismatch ? error : new Mismatch('malformed', error.message));
@@ -70,8 +79,7 @@ function checkLater(draw, { voided }) {
   voided.set(draw.draw_id, draw.voided.map((void_) => void_.draw_number));
 }
 
-async function checkFirstVersion(draw, { voided, entropies }) {
-  ensure(!voided.has(draw.draw_id), 'twice', draw.draw_id);
+async function checkFirstVersion(draw, { entropies }) {
   const entropy = fromHex(draw.entropy, 32, 'entropy');
   const commitment = toHex(await sha256(concat(COMMITMENT_LABEL, entropy)));
   ensure(commitment === draw.commitment, 'badCommitment');

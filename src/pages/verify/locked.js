@@ -8,14 +8,13 @@ import { portableSha256, sha256 } from "./sha256.js";
 
 const CROCKFORD = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const MODES = ['slot', 'card', 'network', 'list'];
-const STATUSES = ['announced', 'cancelled'];
 const NONE = new Uint8Array(0);
 
 /** Checks locked draws in order. `heads`: the head of each draw that holds, by its id. */
 export class LockChecker {
   constructor(proof) {
     this.proof = proof;
-    this.anchors = proof.anchors ?? [];
+    this.anchors = proof.anchors === undefined ? [] : proof.anchors;
     this.last = null;
     this.previous = null;
     /** The lists of the locked draw before, which the next one goes on from. */
@@ -46,11 +45,20 @@ export class LockChecker {
     ensure(!isCancelled || draw.voided.length === 0, 'cancelledVoid');
     const end = fields(ascii('luckydraw end 2'), head, seed, value ?? NONE, ascii(draw.status), u32(...expected));
     this.previous = { id: draw.draw_id, end: await sha256(end) };
-    this.last = { chain: draw.chain, place: draw.place, seed };
+    notes.push(...this.changes(draw));
+    this.last = { chain: draw.chain, place: draw.place, seed, outside: draw.outside, startedAt: draw.started_at_ms };
     this.lists = draw;
     this.draws.set(draw.draw_id, draw);
-    if (draw.chain > 0 && draw.place === 1) notes.push(['newChain']);
     return { draw, notes };
+  }
+
+  /** What a server may do and people should know: it changed something between two draws. */
+  changes({ chain, place, outside, started_at_ms: startedAt }) {
+    const { last } = this;
+    const found = chain > 0 && place === 1 ? [['newChain']] : [];
+    if (last && last.outside !== outside) found.push(['otherRule', last.outside, outside]);
+    if (last && startedAt < last.startedAt) found.push(['clockBack']);
+    return found;
   }
 
   /** The draw with whole lists: the file tells what changed since the lock before. */
@@ -70,14 +78,12 @@ export class LockChecker {
   }
 
   /** Checks that no draw is left out before this one. */
-  checkOrder({ draw_id: id, chain, place, status }) {
+  checkOrder({ draw_id: id, chain, place }) {
     const { last, previous } = this;
     ensure(isNumber(id) && (!previous || id === previous.id + 1), 'leftOut');
-    const isNext = last
-      ? (chain === last.chain && place === last.place + 1) || (chain === last.chain + 1 && place === 1)
-      : chain === 0 && place === 1;
-    ensure(isNext, 'leftOut');
-    ensure(STATUSES.includes(status), 'badStatus');
+    // A chain that was replaced before its first draw has none.
+    const isNext = chain === last?.chain ? place === last.place + 1 : chain > (last?.chain ?? -1) && place === 1;
+    ensure(Number.isInteger(chain) && isNext, 'leftOut');
   }
 
   async checkSeed({ chain, place, seed: hex }) {
@@ -115,11 +121,12 @@ export class LockChecker {
     );
   }
 
-  /** Checks what follows the draws: no chain is left over, and leaves lead to their root. */
+  /** Checks what follows the draws: no two chains are one, and leaves lead to their root. */
   checkRest() {
-    const { anchors, last } = this;
-    ensure(anchors.length <= (last ? last.chain + 1 : 0) + 1, 'badAnchors');
+    const { anchors } = this;
+    ensure(Array.isArray(anchors), 'malformed', 'anchors');
     for (const anchor of anchors) fromHex(anchor, 32, 'anchors');
+    ensure(new Set(anchors).size === anchors.length, 'badAnchors');
     const { leaves } = this.proof;
     const lock = leaves && this.draws.get(leaves.draw_id);
     if (!lock) return;

@@ -16,19 +16,19 @@ const LEAD_MS = 3000;
 export function roundOf({ outside, round, drand_chain: chain, started_at_ms: time }) {
   ensure(Object.hasOwn(FALLBACKS, outside), 'badOutside');
   if (!outside.startsWith('drand')) {
-    ensure(round === undefined && chain === undefined, 'badRound');
+    ensure(!isThere(round) && !isThere(chain), 'badRound');
     return new Uint8Array(0);
   }
   ensure(Number.isSafeInteger(round) && round >= 1 && chain !== QUICKNET, 'badRound');
   const first = 1 + Math.max(0, Math.ceil((time + LEAD_MS - GENESIS_MS) / PERIOD_MS));
-  ensure(chain !== undefined || round === first, 'otherRound', round, first);
+  ensure(isThere(chain) || round === first, 'otherRound', round, first);
   return concat(fromHex(chain ?? QUICKNET, 32, 'drand_chain'), u32(Math.floor(round / 2 ** 32), round % 2 ** 32));
 }
 
 /** The value that decides, null where it never came; and notes as codes with values. */
 export async function outsideOf(draw, isCancelled) {
   const { outside, outside_value: value, fallback: reason, round, drand_chain: chain } = draw;
-  const hasFallback = reason !== undefined;
+  const hasFallback = isThere(reason);
   ensure(!hasFallback || (typeof reason === 'string' && FALLBACKS[outside]), 'badOutside');
   const source = hasFallback ? FALLBACKS[outside] : outside.split('-')[0];
   const notes = hasFallback ? [['fellBack', reason]] : [];
@@ -42,9 +42,16 @@ export async function outsideOf(draw, isCancelled) {
     return { value: ascii(value), notes };
   }
   const signature = fromHex(value, 48, 'outside_value');
-  notes.push(chain === undefined ? ['unchecked', round] : ['otherChain', round]);
+  notes.push(isThere(chain) ? ['otherChain', round] : ['unchecked']);
   return { value: await sha256(signature), notes };
 }
+
+/** A field that is null is as one that is not there. */
+export const isThere = (value) => value !== undefined && value !== null;
+
+/** When relays began to have the round that decided a draw, in milliseconds; null where none of quicknet did. */
+export const timeOfRound = ({ round, drand_chain: chain, fallback }) =>
+  isThere(round) && !isThere(chain) && !isThere(fallback) ? GENESIS_MS + (round - 1) * PERIOD_MS : null;
 
 /** The page of a relay that shows a round. */
 export const relayOf = (round) => `https://api.drand.sh/${QUICKNET}/public/${round}`;

@@ -34,7 +34,8 @@ impl LockView {
             pool_size: draw.pool.size,
             outside: lock.outside.name(),
             outside_round: lock.round.map(|round| round.number),
-            outside_at: lock.round.map(|round| rfc3339(round.at)),
+            // Rounds come at whole seconds.
+            outside_at: lock.round.map(|round| rfc3339(round.at).replace(".000Z", "Z")),
             fallback: draw.taken_fallback().map(Fallback::name),
             outside_value: OutsideView::of(draw).outside_value,
         })

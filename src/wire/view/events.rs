@@ -132,6 +132,8 @@ pub struct ServerView {
     pub cpu_seconds: f64,
     /// The last commit succeeded.
     pub durable: bool,
+    /// A round of drand was public when a draw was locked that waited for it.
+    pub clock_slow: bool,
     /// Commands that wait for the writer.
     pub inbox_depth: usize,
     /// Upper bound of 99 % of the commits so far, in milliseconds; `None` before the first.

@@ -15,6 +15,10 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+/// The longest lock that a path comes with. Every phone asks for its own, and a pool with hundreds
+/// of runs or weights is for the proof.
+const LOCK_BYTES_MAX: usize = 2_048;
+
 /// A locked draw. `../../draw/PROOF.md` explains each field; what can be computed is left out.
 #[derive(Serialize)]
 struct LockedDrawView<'a> {
@@ -141,7 +145,7 @@ pub fn proof(event: &Event, with_leaves: bool) -> String {
         draw_id: u32,
         hashes: Vec<String>,
     }
-    let (mut anchors, mut before): (Vec<Hash>, _) = (Vec::new(), None);
+    let (mut anchors, mut before) = (event.anchors.to_vec(), None);
     let draws = event.draws_with_cleared().filter(|draw| is_open(draw));
     let draws = draws.filter_map(|draw| match &draw.lock {
         Some(lock) => {
@@ -152,7 +156,6 @@ pub fn proof(event: &Event, with_leaves: bool) -> String {
         None => first_version(draw).map(DrawView::FirstVersion),
     });
     let draws = draws.collect();
-    event.chain.as_ref().map(|chain| chain_index(&mut anchors, chain.anchor));
     let leaves = event
         .locked_roster()
         .filter(|_| with_leaves)
@@ -178,8 +181,13 @@ pub fn path(event: &Event, number: Number) -> Option<String> {
         registered_through: u32,
         roster_root: String,
         path: Vec<String>,
+        /// The bytes of the lock, whose hash is the head that phones heard.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lock: Option<String>,
     }
     let (draw, roster) = event.locked_roster()?;
+    let locked = event.draws_with_cleared().find(|locked| locked.id == draw);
+    let lock = locked.and_then(|locked| event.lock_bytes(locked)).filter(|bytes| bytes.len() <= LOCK_BYTES_MAX);
     let (receipt, path) = (roster.key(number.0)?, roster.path(number.0)?);
     Some(json(&PathView {
         draw_id: draw.0,
@@ -188,6 +196,7 @@ pub fn path(event: &Event, number: Number) -> Option<String> {
         registered_through: roster.len(),
         roster_root: HEXLOWER.encode(&roster.root()),
         path: path.iter().map(|hash| HEXLOWER.encode(hash)).collect(),
+        lock: lock.map(|bytes| HEXLOWER.encode(&bytes)),
     }))
 }
 
@@ -196,12 +205,12 @@ fn is_open(draw: &Draw) -> bool {
     draw.is_known_to(Audience::Public) || draw.status() == Status::Cancelled
 }
 
-/// The index of an anchor; draws of one chain follow each other.
+/// The index of an anchor. A journal of another program may lack the fact that began the chain.
 fn chain_index(anchors: &mut Vec<Hash>, anchor: Hash) -> usize {
-    if anchors.last() != Some(&anchor) {
+    anchors.iter().rposition(|each| *each == anchor).unwrap_or_else(|| {
         anchors.push(anchor);
-    }
-    anchors.len() - 1
+        anchors.len() - 1
+    })
 }
 
 /// A locked draw; `before` is the locked draw before it in the file.

@@ -51,6 +51,8 @@ pub enum Conduct {
     Honest,
     /// Honest, in chunks.
     Chunked,
+    /// It has rounds that are to come: by the caller's clock, which is slow.
+    Early,
     /// It has no round.
     Missing,
     /// It accepts and never answers.
@@ -143,7 +145,7 @@ fn answer(mut stream: impl Read + Write, conduct: Conduct) {
     let text = match conduct {
         Conduct::Missing => return send(&mut stream, "404 Not Found", "{}"),
         Conduct::Honest | Conduct::Chunked if !is_there => return send(&mut stream, "425 Too Early", "{}"),
-        Conduct::Honest => body(round, &sign(round)),
+        Conduct::Honest | Conduct::Early => body(round, &sign(round)),
         Conduct::Chunked => return send_chunked(&mut stream, &body(round, &sign(round))),
         Conduct::Stale => body(round - 1, &sign(round - 1)),
         Conduct::OtherRound => body(round, &sign(round - 1)),

@@ -2,7 +2,7 @@
 //! the steps of a draw.
 
 use super::verifiers::Verifiers;
-use crate::backup::{run, run_while_serving, text};
+use crate::backup::{back_up, run, run_while_serving, text};
 use crate::event_steps::{EVENT, prize, request_id};
 use crate::test_server::TestServer;
 use luckydraw::base::sha256;
@@ -41,6 +41,9 @@ async fn a_phone_is_told_the_anchor_and_finds_its_registration_in_the_lock() {
     let leaf = roster_tree::leaf(1, &hash(&registered["receipt"]));
     let root = roster_tree::root_from(leaf, 1, found["registered_through"].as_u64().unwrap() as u32, &steps);
     assert_eq!(root, Some(hash(&found["roster_root"])));
+    let lock = data_encoding::HEXLOWER.decode(found["lock"].as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!(sha256(&lock), hash(&started["head"]), "the lock that the phone heard");
+    assert!(lock.windows(32).any(|bytes| bytes == hash(&found["roster_root"])), "and it holds the root");
     server.get(&format!("/proof/path?event_id={EVENT}")).await.expect_refusal(400, "TOKEN_REQUIRED");
     server.admin_post("draw/reveal", &json!({})).await.ok();
     server.admin_post("draw/complete", &json!({})).await.ok();
@@ -61,10 +64,9 @@ async fn the_first_words_count_and_no_reveal_comes_before_them() {
     let server = TestServer::start().await;
     open_hall_event(&server).await;
     server.register_many(20).await;
-    server
-        .admin_post("draw", &json!({"prize_name": "TV", "prize_rank": 1, "count": 1}))
-        .await
-        .expect_refusal(409, "WAITING_FOR_OUTSIDE");
+    let at_once = server.admin_post("draw", &json!({"prize_name": "TV", "prize_rank": 1, "count": 1})).await;
+    assert_eq!(at_once.header("retry-after"), "", "it would be refused for ever");
+    at_once.expect_refusal(409, "OUTSIDE_REQUIRED");
     let mut phone = server.socket(EVENT, "").await.synced().await;
     let draw = server.start_draw(&prize("TV")).await;
     let refused = server.admin_post("draw/reveal", &json!({})).await;
@@ -156,4 +158,43 @@ async fn a_draw_that_waits_moves_to_another_server_and_is_the_same_there() {
     }
     let findings = verify(there.to_string().as_bytes(), None).unwrap();
     assert!(findings.lines[1].contains("a new seed chain begins"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_phone_that_registered_before_a_move_or_a_restore_finds_its_anchor_in_the_proof() {
+    let server = TestServer::start().await;
+    server.open_event().await;
+    let registered =
+        server.post("/register").json(&json!({"event_id": EVENT, "request_id": request_id(1)})).await.expect_data(201);
+    server.register_many(20).await;
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("gala.luckydraw");
+    run_while_serving(&server.data_dir(), &["export", EVENT, "--to", text(&file)]).await.expect_success();
+    let backup = back_up(&server, temp.path()).await;
+    let mut cases = Vec::new();
+    for arguments in [["import", text(&file)], ["restore", text(&backup)]] {
+        let mut other = TestServer::start().await;
+        other.terminate();
+        other.ended().await;
+        run(&other.data_dir(), &arguments).expect_success();
+        other.restart().await;
+        let mut phone = other.socket(EVENT, "").await.synced().await;
+        let draw = other.start_draw(&prize("TV")).await;
+        let head = phone.until("draw_started").await["head"].clone();
+        other.admin_post("draw/reveal", &json!({})).await.ok();
+        other.admin_post("draw/complete", &json!({"draw_id": draw})).await.ok();
+        let proof = other.public("/proof").await;
+        assert_eq!(proof["anchors"][0], registered["anchor"], "{arguments:?}: the anchor that the phone heard");
+        assert_eq!((proof["anchors"].as_array().unwrap().len(), &proof["draws"][0]["chain"]), (2, &json!(1)), "{arguments:?}");
+        let receipt = json!({
+            "event_id": EVENT, "event_session_id": proof["event_session_id"], "draw_number": 1, "receipt": registered["receipt"],
+            "anchor": registered["anchor"], "heads": {draw.to_string(): head}, "codes": {}, "paths": [],
+        });
+        let findings = verify(proof.to_string().as_bytes(), Some(receipt.to_string().as_bytes())).unwrap();
+        assert!(findings.lines[0].contains("NOTE: a new seed chain begins"), "{arguments:?}: {findings:?}");
+        cases.push((proof, Some(receipt)));
+    }
+    for (verifier, verdicts) in Verifiers::start().await.run(&cases).await {
+        assert_eq!(verdicts, [true, true], "{verifier}");
+    }
 }

@@ -98,18 +98,51 @@ fn a_relay_is_asked_over_tls_and_believed_by_its_certificate_alone() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_round_before_its_time_and_tries_become_rare() {
+fn a_round_is_asked_for_once_before_its_time_and_tries_become_rare() {
     let relay = Relay::start(Conduct::Missing);
     let mut fetcher = Fetcher::new(&urls(&[&relay]), chain());
-    let pause = fetcher.advance(&waiting(past_round() + 1_000), &mut |_, _, _| panic!("it is not there"));
-    assert!(relay.asked() == 0 && pause <= Duration::from_secs(1));
+    for _ in 0..2 {
+        let pause = fetcher.advance(&waiting(past_round() + 1_000), &mut |_, _, _| panic!("it is not there"));
+        assert!(relay.asked() == 1 && pause <= Duration::from_secs(1), "once, to check the clock");
+    }
+    assert!(!fetcher.is_clock_slow());
     let (mut pauses, round) = (Vec::new(), past_round());
     for _ in 0..3 {
         pauses.push(fetcher.advance(&waiting(round), &mut |_, _, _| panic!("it is not there")));
         std::thread::sleep(*pauses.last().unwrap());
     }
-    assert_eq!(relay.asked(), 3, "{pauses:?}");
+    assert_eq!(relay.asked(), 1 + 3, "{pauses:?}");
     assert!(pauses[2] > pauses[0], "{pauses:?}");
+}
+
+#[test]
+fn a_relay_that_has_a_round_before_its_time_shows_a_slow_clock() {
+    let relay = Relay::start(Conduct::Early);
+    let mut fetcher = Fetcher::new(&urls(&[&relay]), chain());
+    let look = |fetcher: &mut Fetcher, round| {
+        fetcher.advance(&waiting(round), &mut |_, _, _| panic!("no value is taken before its time"));
+        fetcher.is_clock_slow()
+    };
+    assert!(look(&mut fetcher, past_round() + 1_000));
+    relay.turn(Conduct::Silent);
+    assert!(look(&mut fetcher, past_round() + 1_010), "nothing new is known");
+    relay.turn(Conduct::Honest);
+    assert!(!look(&mut fetcher, past_round() + 1_020), "the clock was set");
+}
+
+#[tokio::test]
+async fn a_lock_by_a_slow_clock_is_an_alarm_on_the_console() {
+    let relay = Relay::start(Conduct::Early);
+    let server = beacon::serve(&[&relay]).await;
+    open_event(&server, "drand").await;
+    assert_eq!(server.admin_get("stats").await["server"]["clock_slow"], false);
+    server.start_draw(&prize("TV")).await;
+    let deadline = Instant::now() + TIMEOUT;
+    while server.admin_get("stats").await["server"]["clock_slow"] != true {
+        assert!(Instant::now() < deadline, "no alarm came");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(server.printed().contains("this machine's clock is slow"), "{}", server.printed());
 }
 
 async fn open_event(server: &TestServer, outside: &str) {

@@ -9,6 +9,8 @@ use luckydraw::ops::verify::verify_with;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// Loads the script as a module and prints 1 or 0 per line of input.
 const PYTHON: &str = r#"
@@ -21,7 +23,7 @@ for line in sys.stdin:
     proof, receipt = json.loads(line)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            print_none = module.check(proof, receipt) == 0
+            print_none = module.check(proof, receipt)[0] == 0
     except Exception:
         print_none = False
     print(int(print_none))
@@ -55,19 +57,46 @@ pub struct Verifiers {
     browser: Browser,
 }
 
+/// Gives the page this text as the file that a person chose.
+const CHOOSE_FILE: &str = r#"
+const [text, length] = arguments;
+const files = new DataTransfer();
+files.items.add(new File([text ?? new Uint8Array(length)], 'proof.json', { type: 'application/json' }));
+const input = document.querySelector('#file');
+input.files = files.files;
+input.dispatchEvent(new Event('change'));
+"#;
+
+impl Page<'_> {
+    pub async fn choose_file(&self, text: &str) {
+        self.run(CHOOSE_FILE, vec![json!(text)]).await;
+    }
+
+    /// Chooses a file of so many zeros.
+    pub async fn choose_bytes(&self, count: u64) {
+        self.run(CHOOSE_FILE, vec![Value::Null, json!(count)]).await;
+    }
+}
+
 impl Verifiers {
+    /// The verify page, of no event.
+    pub async fn page(&self) -> Page<'_> {
+        let page = self.browser.open(Screen::Phone, &self.server.page("/lottery/verify?event=none")).await;
+        page.until_state("no-event").await;
+        page
+    }
+
     pub async fn start() -> Self {
         Self { server: TestServer::start().await, browser: Browser::start().await }
     }
 
     /// The verdict on each case, per verifier: true when it holds.
     pub async fn run(&self, cases: &[Case]) -> Vec<(&'static str, Vec<bool>)> {
-        let page = self.browser.open(Screen::Phone, &self.server.page("/lottery/verify?event=none")).await;
-        vec![
-            ("luckydraw verify", rust(cases)),
-            ("scripts/verify-proof", python(cases)),
-            ("the page", javascript(&page, cases).await),
-        ]
+        let page = self.page().await;
+        let [one, other]: [Arc<[Case]>; 2] = [cases.into(), cases.into()];
+        let (rust, python) = (spawn_blocking(move || rust(&one)), spawn_blocking(move || python(&other)));
+        let (rust, python, page) = tokio::join!(rust, python, javascript(&page, cases));
+        vec![("luckydraw verify", rust.unwrap()), ("scripts/verify-proof", python.unwrap()), ("the page", page)]
     }
 }
 
@@ -93,6 +122,21 @@ fn python(cases: &[Case]) -> Vec<bool> {
     let verdicts: Vec<bool> = String::from_utf8(output.stdout).unwrap().lines().map(|line| line == "1").collect();
     assert_eq!(verdicts.len(), cases.len(), "a verdict per case");
     verdicts
+}
+
+/// What the script prints about a proof, and its exit code.
+pub fn python_prints(proof: &str, receipt: Option<&Value>) -> (String, Option<i32>) {
+    let temp = tempfile::tempdir().unwrap();
+    let (proof_path, receipt_path) = (temp.path().join("proof.json"), temp.path().join("receipt.json"));
+    std::fs::write(&proof_path, proof).unwrap();
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/verify-proof"));
+    command.arg(&proof_path);
+    if let Some(receipt) = receipt {
+        std::fs::write(&receipt_path, receipt.to_string()).unwrap();
+        command.arg("--receipt").arg(&receipt_path);
+    }
+    let output = command.output().expect("python3 is installed");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
 }
 
 async fn javascript(page: &Page<'_>, cases: &[Case]) -> Vec<bool> {
