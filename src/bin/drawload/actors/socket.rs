@@ -84,7 +84,7 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
     let result = Box::pin(timeout(ANSWER_MAX, handshake(run, index, query, window))).await;
     let (failure, why) = match result {
         Ok(Ok(socket)) => {
-            let has_greeting = run.target.protocol.socket.has_greeting;
+            let has_greeting = run.target().protocol.socket.has_greeting;
             run.note(index, Entry::Opened { planned_us, started_us, has_greeting });
             return Ok(socket);
         }
@@ -92,6 +92,7 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
         Err(_) => (Failure::Unreached, "no answer in time".to_owned()),
     };
     run.note(index, Entry::NotOpened { failure, why });
+    run.move_on(index);
     Err(failure)
 }
 
@@ -117,8 +118,9 @@ impl Failure {
 }
 
 async fn handshake(run: &Run, index: usize, query: &str, window: Window) -> Result<Socket, Box<Error>> {
-    let request = run.target.socket_url(query).into_client_request()?;
-    let connection = client::open(&run.target, window).await.map_err(Error::Io)?;
+    let target = run.target_of(index);
+    let request = target.socket_url(query).into_client_request()?;
+    let connection = client::open(target, window).await.map_err(Error::Io)?;
     // The display has a cable, and a phone that reads slowly is slow enough.
     let network = run.network.as_ref().filter(|_| index < run.scenario.users && window == Window::Usual);
     let connection = match network {
@@ -174,6 +176,7 @@ pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) ->
         let numbered = NumberedFrame { kind, seq, epoch, draw: *draw, winners, show_us, text };
         if recorder.ledger.receive(index, numbered, at_us) && is_phone {
             recorder.record_delivery(frame.draw_id, show_us);
+            frame.draw_id.inspect(|draw| recorder.addresses.announce(index, *draw, at_us));
         }
     }
     Some(frame)

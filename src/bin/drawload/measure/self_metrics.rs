@@ -35,6 +35,19 @@ pub struct SelfMetrics {
     panics: Vec<String>,
     /// Reasons why an agent was the bottleneck.
     limits: Vec<String>,
+    pub agents: Vec<AgentHealth>,
+}
+
+/// The clock of an agent, against that of the coordinator.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgentHealth {
+    pub agent: String,
+    /// Times that it was compared, before and while the scenario lasted.
+    pub clock_readings: u64,
+    /// The largest error of the comparison.
+    pub error_ms: f64,
+    /// Time that it gained since the start, by which its times were corrected.
+    pub drift_ms: f64,
 }
 
 /// The same in figures.
@@ -51,6 +64,7 @@ pub struct TesterHealth {
     pub limited_by: Vec<String>,
     /// Failures of the tester itself: a run with one proves nothing.
     pub panics: Vec<String>,
+    pub agents: Vec<AgentHealth>,
 }
 
 impl SelfMetrics {
@@ -63,6 +77,7 @@ impl SelfMetrics {
             cpu: CpuUsage::default(),
             panics: Vec::new(),
             limits: Vec::new(),
+            agents: Vec::new(),
         }
     }
 
@@ -125,10 +140,10 @@ impl SelfMetrics {
             limited_by.push(format!("its thread was {:.0} % busy", busy * 100.0));
         }
         limited_by.extend(self.limits.iter().chain(&self.panics).cloned());
-        let panics = self.panics.clone();
+        let (panics, agents) = (self.panics.clone(), self.agents.clone());
         let (sends, sends_missed, cpu_s) = (self.sends, self.missed, self.cpu.total_s());
         let longest_stall_ms = ms(longest_us);
-        TesterHealth { timer_lag_p99_ms, longest_stall_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by, panics }
+        TesterHealth { timer_lag_p99_ms, longest_stall_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by, panics, agents }
     }
 }
 

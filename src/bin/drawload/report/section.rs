@@ -21,7 +21,7 @@ const NOTHING: Label = label("", "");
 pub fn title(outcome: &Outcome) -> Markup {
     html! {
         @if outcome.scenario.len() == 1 { (outcome.scenario.to_uppercase()) " · " }
-        @if let Some(label) = scenario(outcome.scenario) { (label) } @else { (outcome.what) }
+        @if let Some(label) = scenario(outcome.scenario, &outcome.what) { (label) } @else { (outcome.what) }
     }
 }
 
@@ -48,6 +48,7 @@ pub fn section(outcome: &Outcome) -> Markup {
             (calls(outcome))
             (latencies(outcome))
             (server(outcome))
+            (addresses(outcome))
             (sockets(outcome))
             (tester(outcome))
         }
@@ -266,6 +267,35 @@ fn server(outcome: &Outcome) -> Markup {
     html! { (heading) (table(columns, rows)) p.note { (burst) " " (figure(server.burst_minutes)) " vCPU-min" } }
 }
 
+/// The addresses of the server side by side, where there are several.
+fn addresses(outcome: &Outcome) -> Markup {
+    if outcome.addresses.len() < 2 {
+        return html! {};
+    }
+    let columns = labels![
+        "" "", "폰" "phones", "떠난 폰" "phones that left", "연결" "handshakes", "실패한 연결" "failed", "도착한 알림" "announcements",
+        "편차 p50" "spread p50", "편차 p99" "spread p99"
+    ];
+    let rows = outcome.addresses.iter().map(|of| {
+        let spread = |ms: f64| maybe((of.spread.count > 0).then_some(ms), " ms");
+        row![
+            &of.address,
+            count(of.phones),
+            count(of.left),
+            count(of.handshakes),
+            count(of.handshakes_failed),
+            count(of.deliveries),
+            spread(of.spread.p50_ms),
+            spread(of.spread.p99_ms),
+        ]
+    });
+    let explained = label(
+        "편차는 모든 주소의 첫 폰부터 이 주소의 마지막 폰까지입니다. 주소가 끊긴 폰은 다음 주소로 돌아옵니다.",
+        "Spread is from the first phone of all addresses to the last one of this address. A phone that an address fails comes back by the next.",
+    );
+    html! { h3 { (label("주소별", "By address")) } (table(columns, rows)) p.note { (explained) } }
+}
+
 /// Sockets that the server or the network closed.
 fn sockets(outcome: &Outcome) -> Markup {
     if outcome.metric("ws.success.percent").is_none() {
@@ -328,9 +358,16 @@ fn tester(outcome: &Outcome) -> Markup {
         ],
         row![label("CPU 시간", "CPU time"), format!("{} s", figure(tester.cpu_s)), "–"],
     ];
+    let agents = tester.agents.iter().map(|of| {
+        let [drift, error] = [of.drift_ms, of.error_ms].map(|ms| format!("{} ms", figure(ms)));
+        row![&of.agent, count(of.clock_readings), drift, error]
+    });
     html! {
         h3 { (label("시험기 자신", "The tester itself")) }
         p.note { (explained) }
         (table(labels!["" "", "측정" "measured", "무효가 되는 한계" "void above"], rows))
+        @if !tester.agents.is_empty() {
+            (table(labels!["에이전트" "agent", "시계를 비교한 횟수" "clock readings", "벌어진 시간" "drift, corrected", "오차" "error"], agents))
+        }
     }
 }

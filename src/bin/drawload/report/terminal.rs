@@ -3,6 +3,7 @@
 use super::headline::{group, headline};
 use super::labels::verdict;
 use super::sizing;
+use crate::measure::address_ledger::AddressFigures;
 use crate::run::summary::Summary;
 use crate::verdict::criteria::{Grade, Origin, Verdict};
 use crate::verdict::outcome::Outcome;
@@ -60,6 +61,9 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
         )?,
         None => writeln!(text, "server   not measured: give its --pid")?,
     }
+    if outcome.addresses.len() > 1 {
+        outcome.addresses.iter().try_for_each(|of| write_address(text, of))?;
+    }
     write!(text, "tester   timers {:.1} ms late at p99, ", tester.timer_lag_p99_ms)?;
     write!(text, "{} of {} sends missed their time, ", tester.sends_missed, tester.sends)?;
     writeln!(text, "{:.2} CPU-seconds", tester.cpu_s)?;
@@ -72,6 +76,15 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     let groups = group(&outcome.failures);
     groups.iter().take(FAILURES_MAX).try_for_each(|group| writeln!(text, "failure  {}", group.line()))?;
     write_bottlenecks(text, outcome)
+}
+
+fn write_address(text: &mut String, of: &AddressFigures) -> fmt::Result {
+    let AddressFigures { address, phones, left, handshakes, handshakes_failed, deliveries, spread } = of;
+    write!(
+        text,
+        "address  {address}: {phones} phones, {left} left it, {handshakes} handshakes and {handshakes_failed} failed, "
+    )?;
+    writeln!(text, "{deliveries} announcements, spread p99 {:.1} ms", spread.p99_ms)
 }
 
 fn write_judgements(text: &mut String, outcome: &Outcome) -> fmt::Result {
