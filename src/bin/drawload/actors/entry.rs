@@ -158,6 +158,10 @@ fn apply_to_socket(recorder: &mut Recorder, index: usize, entry: Entry<'_>) {
                 let _ = recorder.ledger.mark_returned(index);
             }
         }
+        Entry::NotOpened { failure: Failure::Disturbed, .. } => {
+            recorder.counts.opening -= 1;
+            recorder.counts.handshakes -= 1;
+        }
         Entry::NotOpened { failure, why } => {
             recorder.counts.opening -= 1;
             recorder.counts.handshakes_failed += 1;

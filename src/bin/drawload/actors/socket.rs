@@ -91,8 +91,11 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
         Ok(Err(error)) => (Failure::of(&error), error.to_string()),
         Err(_) => (Failure::Unreached, "no answer in time".to_owned()),
     };
+    let failure = if run.is_disturbed(index) { Failure::Disturbed } else { failure };
     run.note(index, Entry::NotOpened { failure, why });
-    run.move_on(index);
+    if failure != Failure::Disturbed {
+        run.move_on(index);
+    }
     Err(failure)
 }
 
@@ -103,6 +106,8 @@ pub enum Failure {
     Unreached,
     /// The server closed the connection, or has no room.
     Refused,
+    /// The simulated network broke it, through no fault of the server.
+    Disturbed,
     Other,
 }
 
@@ -258,6 +263,7 @@ pub async fn close(run: &Run, index: usize, mut socket: Socket) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::entry;
 
     /// A state sync at 7.
     fn sync(role: &str, current: &str) -> String {
@@ -312,6 +318,18 @@ mod tests {
         assert_eq!(recorder.ledger.invalid, 5);
         record_frame(&mut recorder, 1, r#"{"type":"participant_joined","total_count":4}"#);
         assert_eq!((recorder.ledger.invalid, recorder.display.participants), (5, Some(4)));
+    }
+
+    #[test]
+    fn a_handshake_that_the_simulated_network_breaks_is_no_fault_of_the_server() {
+        let mut recorder = synced();
+        for (failure, counted) in [(Failure::Disturbed, (0, 0, 0)), (Failure::Refused, (1, 1, 1))] {
+            entry::apply(&mut recorder, 0, Entry::Opening);
+            entry::apply(&mut recorder, 0, Entry::NotOpened { failure, why: "it ended".into() });
+            let counts = &recorder.counts;
+            assert_eq!((counts.handshakes, counts.handshakes_failed, recorder.failures.len()), counted, "{failure:?}");
+            assert_eq!(counts.opening, 0);
+        }
     }
 
     #[test]

@@ -4,14 +4,28 @@
 use super::labels::{figure, unit};
 use crate::measure::recorder::Failure;
 use crate::run::summary::Summary;
-use crate::verdict::criteria::{Judgement, Origin};
+use crate::verdict::criteria::{Judgement, Origin, Verdict};
 use crate::verdict::metric::label_of;
 use crate::verdict::outcome::Outcome;
 use std::collections::BTreeMap;
 
-/// The criterion that decided the verdict, in Korean and English; `None` when none was missed.
+/// The criterion that decided the verdict, or the reason why it is void, in Korean and English;
+/// `None` for a run that passed.
 pub fn headline(summary: &Summary) -> Option<(String, String)> {
-    let missed = |outcome: &'_ &Outcome| outcome.judgements.iter().any(|judgement| counts(outcome, judgement));
+    let limited = summary.scenarios.iter().filter(|outcome| outcome.verdict == Verdict::Void);
+    let why_void = limited.filter_map(|outcome| {
+        let (ko, en) = (outcome.tester.limited_by_ko.first()?, outcome.tester.limited_by.first()?);
+        let scenario = outcome.scenario.to_uppercase();
+        Some((format!("{scenario}: {ko}"), format!("{scenario}: the tester was the bottleneck: {en}")))
+    });
+    missed(summary).or_else(|| why_void.into_iter().next())
+}
+
+fn missed(summary: &Summary) -> Option<(String, String)> {
+    // The plan of an interrupted run was cut short by the signal.
+    let missed = |outcome: &'_ &Outcome| {
+        outcome.verdict == Verdict::Fail && outcome.judgements.iter().any(|judgement| counts(outcome, judgement))
+    };
     let outcome = summary.scenarios.iter().find(missed)?;
     let mut missed: Vec<&Judgement> = outcome.judgements.iter().filter(|judgement| counts(outcome, judgement)).collect();
     missed.sort_by_key(|judgement| judgement.origin != Origin::Must);
@@ -30,7 +44,7 @@ pub fn headline(summary: &Summary) -> Option<(String, String)> {
 }
 
 /// Tells whether a judgement makes the run fail.
-fn counts(outcome: &Outcome, judgement: &Judgement) -> bool {
+pub fn counts(outcome: &Outcome, judgement: &Judgement) -> bool {
     judgement.is_missed() && !judgement.is_void(&outcome.tester)
 }
 

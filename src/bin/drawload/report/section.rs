@@ -35,8 +35,8 @@ pub fn section(outcome: &Outcome) -> Markup {
                 (badge(class, name))
                 span.note { (figure(outcome.lasted_s)) " s" }
             }
-            @for why in &outcome.tester.limited_by {
-                p { (badge("void", label("시험기가 병목:", "generator-limited:"))) " " (why) }
+            @for (ko, en) in outcome.tester.limited_by_ko.iter().zip(&outcome.tester.limited_by) {
+                p { (badge("void", label("시험기가 병목:", "generator-limited:"))) " " (both(ko, en)) }
             }
             (headline(outcome))
             (network(outcome))
@@ -258,6 +258,9 @@ fn server(outcome: &Outcome) -> Markup {
         (label("소켓", "sockets"), counted(|at| at.sockets), None),
         (label("CPU 시간, s", "CPU time, s"), (server.empty.cpu_s, server.end.cpu_s), None),
     ];
+    // A server elsewhere reports less: nothing of it is zero.
+    let is_local = server.pss_peak_mb > 0.0;
+    let rows = rows.into_iter().filter(|(_, (empty, end), _)| is_local || *empty + *end > 0.0);
     let rows = rows.map(|(name, (empty, end), peak)| {
         let sign = if end > empty { "+" } else { "" };
         row![name, figure(empty), figure(end), format!("{sign}{}", figure(end - empty)), maybe(peak, "")]

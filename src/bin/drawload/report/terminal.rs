@@ -52,9 +52,9 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     match &outcome.server {
         Some(server) => writeln!(
             text,
-            "server   {:.1} MB RSS at its peak ({:.1} MB PSS), {:.2} CPU-seconds, worst 10 s {}, {:.2} burst minutes",
+            "server   {:.1} MB RSS at its peak{}, {:.2} CPU-seconds, worst 10 s {}, {:.2} burst minutes",
             server.rss_peak_mb,
-            server.pss_peak_mb,
+            outcome.metric("server.pss_peak_mb").map_or(String::new(), |mb| format!(" ({mb:.1} MB PSS)")),
             server.cpu_s,
             server.cpu_worst_10s_percent.map_or("not measured".to_owned(), |percent| format!("{percent:.1} %")),
             server.burst_minutes

@@ -228,7 +228,8 @@ impl Outcome {
 
     /// Criteria with a limit that their value must stay below, by how close it comes.
     pub fn bottlenecks(&self) -> Vec<(&str, f64)> {
-        let shares = self.judgements.iter().filter_map(|judgement| Some((&*judgement.metric, judgement.share?)));
+        let judged = self.judgements.iter().filter(|judgement| !judgement.is_void(&self.tester));
+        let shares = judged.filter_map(|judgement| Some((&*judgement.metric, judgement.share?)));
         let mut ranked: Vec<_> = shares.collect();
         ranked.sort_by(|one, other| other.1.total_cmp(&one.1));
         ranked
