@@ -40,17 +40,19 @@ pub struct Job {
 pub struct Share {
     index: usize,
     of: usize,
+    /// The host and the display are played here too: never by an agent, also not by the only one.
+    pub has_host: bool,
 }
 
 impl Share {
     /// Every phone.
-    pub const ALL: Self = Self { index: 0, of: 1 };
+    pub const ALL: Self = Self { index: 0, of: 1, has_host: true };
 
     /// No phone: others play them.
-    pub const NONE: Self = Self { index: 1, of: 1 };
+    pub const NONE: Self = Self { index: 1, of: 1, has_host: true };
 
     pub fn new(index: usize, of: usize) -> Self {
-        Self { index, of }
+        Self { index, of, has_host: false }
     }
 
     pub fn has(self, phone: usize) -> bool {

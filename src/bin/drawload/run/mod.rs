@@ -244,7 +244,7 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
 }
 
 /// Starts the tasks of this share of the clients: those that last until the run ends, and those
-/// that end by themselves. The host and the display are where all phones are, or none.
+/// that end by themselves.
 fn start_clients(run: &Rc<Run>, seed: u64, share: Share) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
     let scenario = &run.scenario;
     let mut rng = Rng(seed);
@@ -268,7 +268,7 @@ fn start_clients(run: &Rc<Run>, seed: u64, share: Share) -> (Vec<JoinHandle<()>>
             drivers.push(spawn_local(phone::request_results(run.clone(), index, at)));
         }
     }
-    if scenario.draw_count() > 0 && [Share::ALL, Share::NONE].contains(&share) {
+    if scenario.draw_count() > 0 && share.has_host {
         let has_display = run.target().protocol.socket.has_display;
         let display = scenario.sockets.filter(|_| has_display).map(|_| {
             let (sender, requests) = mpsc::channel(1);
