@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 /// `None` for a run that passed.
 pub fn headline(summary: &Summary) -> Option<(String, String)> {
     let limited = summary.scenarios.iter().filter(|outcome| outcome.verdict == Verdict::Void);
-    let why_void = limited.filter_map(|outcome| {
+    let mut why_void = limited.filter_map(|outcome| {
         let (ko, en) = (outcome.tester.limited_by_ko.first()?, outcome.tester.limited_by.first()?);
         let scenario = outcome.scenario.to_uppercase();
         Some((format!("{scenario}: {ko}"), format!("{scenario}: the tester was the bottleneck: {en}")))
     });
-    missed(summary).or_else(|| why_void.into_iter().next())
+    missed(summary).or_else(|| why_void.next())
 }
 
 fn missed(summary: &Summary) -> Option<(String, String)> {
