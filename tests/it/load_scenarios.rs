@@ -78,6 +78,11 @@ async fn every_phone_catches_up_after_a_storm_exactly_once() {
     assert_all_received(&run, 41.0 * 160.0);
     assert_eq!(run.summary["scenarios"][0]["latencies"]["ws.return"]["response"]["count"].as_f64(), Some(departed));
     assert_eq!(run.metric("ws.drops"), 0.0, "the server is not blamed for sockets that the tester dropped");
+}
+
+#[tokio::test]
+async fn a_storm_among_idle_phones_loses_none() {
+    let server = TestServer::start().await;
     let idle =
         full_scenario(server.address, &["--scenario", "a", "--reconnect-storm", "--users", "20", "--time-scale", "0.01"]).await;
     assert_eq!((idle.code, idle.metric("storm.absent")), (Some(0), 0.0), "{}", idle.output);

@@ -71,6 +71,8 @@ impl AgentKey {
         let builder = ServerConfig::builder_with_provider(self.provider.clone()).with_protocol_versions(&[&TLS13])?;
         let builder = builder.with_client_cert_verifier(self.verifier.clone());
         let mut config = builder.with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(self.key.clone())));
+        // Each coordinator proves the token anew.
+        config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![VERSION.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -180,8 +182,9 @@ mod tests {
         let connects = async {
             let mut stream = coordinator.connector().unwrap().connect(NAME.try_into().unwrap(), near).await?;
             stream.write_all(b"a job").await?;
-            stream.shutdown().await
+            stream.shutdown().await.map(|()| stream)
         };
+        // The stream lasts until the agent has read its end.
         let (read, sent) = tokio::join!(accepts, connects);
         (read, sent.err().map(|error| error.to_string()))
     }
