@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -167,8 +167,7 @@ impl Agent {
     }
 
     async fn next_line(&mut self) -> Result<String, String> {
-        let line = timeout(SILENCE_MAX, self.lines.next_line()).await;
-        let line = line.map_err(|_| format!("was silent for {} s", SILENCE_MAX.as_secs()))?;
+        let line = self.lines.next_line().await;
         line.map_err(|error| error.to_string())?.ok_or_else(|| "ended".to_owned())
     }
 
@@ -194,12 +193,26 @@ impl Agent {
     async fn follow(&mut self, run: &Run, index: usize, job: Job, over: &CancellationToken) -> Result<(), String> {
         self.send(&Command::Job(Box::new(job))).await?;
         let mut told = [false; 3];
+        // It lasts from line to line, whatever is sent meanwhile.
+        let silence = sleep(SILENCE_MAX);
+        tokio::pin!(silence);
         let mut questions = interval(CLOCK_EVERY);
         questions.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let (word, command) = tokio::select! {
                 text = self.next_line() => {
+                    silence.as_mut().reset(Instant::now() + SILENCE_MAX);
                     if self.hear(run, index, &text?, over)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                () = &mut silence => {
+                    // A coordinator that stood still itself has lines that it has not read.
+                    let unread = timeout(Duration::ZERO, self.next_line()).await;
+                    let text = unread.map_err(|_| format!("was silent for {} s", SILENCE_MAX.as_secs()))??;
+                    silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+                    if self.hear(run, index, &text, over)? {
                         return Ok(());
                     }
                     continue;
