@@ -324,8 +324,14 @@ async fn settle(run: &Run) {
     };
     wait_while(ANSWER_MAX, &|recorder| recorder.counts.registering + recorder.ledger.absent() > 0).await;
     run.leaving.cancel();
-    let seq = audit::fetch_sync(run.target()).await.map_or(0, |sync| sync.seq);
-    let owed = |recorder: &Recorder| recorder.ledger.balance(seq).lost + recorder.connections.pongs_missing();
+    let told = audit::fetch_sync(run.target()).await.map(|sync| sync.seq);
+    let owed = |recorder: &Recorder| {
+        // A server that tells no position owes the announcement of each draw that it completed.
+        let completed = recorder.plan.iter().filter(|draw| draw.completed.is_some()).count() as u64;
+        let unheard = if told.is_none() && recorder.has_sockets { completed.saturating_sub(recorder.announced()) } else { 0 };
+        let seq = told.unwrap_or(0).max(recorder.ledger.highest);
+        recorder.ledger.balance(seq).lost + recorder.connections.pongs_missing() + unheard
+    };
     wait_while(SETTLE_MAX, &|recorder| owed(recorder) > 0).await;
     let deadline = Instant::now() + SETTLE_MAX;
     loop {
