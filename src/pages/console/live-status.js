@@ -2,6 +2,7 @@
 // a stage is open, and the delivery of the last result.
 
 import { make } from "../shared/dom.js";
+import { Edges } from "./edges.js";
 import { RegistrationAlert } from "./registration-alert.js";
 
 const POLL_MS = 5_000;
@@ -22,6 +23,7 @@ export class LiveStatus {
     this.delivery = make('p', { id: 'delivery' });
     this.server = make('p', { id: 'server', className: 'quiet' });
     this.alarm = make('p', { id: 'stage-alarm', className: 'wrong', role: 'alert' });
+    this.edges = new Edges(app);
     this.registrations = new RegistrationAlert(app);
     this.element = make(
       'section',
@@ -31,6 +33,7 @@ export class LiveStatus {
       this.figures,
       make('div', { className: 'delivery' }, this.bar, this.delivery),
       this.server,
+      this.edges.element,
       this.alarm,
     );
     app.listeners.add(({ type }) => {
@@ -69,6 +72,7 @@ export class LiveStatus {
     this.renderServer();
     this.renderDelivery();
     this.registrations.render(stats?.registrations);
+    this.edges.render(stats);
     const alarm = stats === null || stats.display_alive !== false ? '' : t('noStage');
     if (this.alarm.textContent !== alarm) this.alarm.textContent = alarm;
   }
