@@ -45,8 +45,10 @@ fn main() -> ExitCode {
         Subcommand::Serve | Subcommand::Demo => serve(&config),
         #[cfg(feature = "edges")]
         Subcommand::Edge { .. } => serve_edge(&config),
+        #[cfg(feature = "edges")]
+        Subcommand::EdgeCode { name } => report(server::edge::codes(&config, name.as_deref())),
         #[cfg(not(feature = "edges"))]
-        Subcommand::Edge { .. } => unreachable!("the settings refuse it"),
+        Subcommand::Edge { .. } | Subcommand::EdgeCode { .. } => unreachable!("the settings refuse it"),
         Subcommand::Healthcheck(arguments) => run_healthcheck(&config, &arguments),
         Subcommand::Doctor { json } => run_doctor(&config, json),
         Subcommand::Backup(command) => run_backup(&config, &command),
@@ -139,6 +141,7 @@ fn serve_edge_until_signal(config: &Config) -> Result<ExitCode, StartError> {
     let (runtime, mut signals) = listen_for_signals()?;
     let edge = server::edge::start(config)?;
     print(luckydraw::ops::banner::listening(edge.addresses()));
+    edge.start_watchdog();
     Ok(runtime.block_on(async {
         loop {
             // Both arms are cancel safe.

@@ -5,6 +5,7 @@
 #   launch.sh [--version VERSION [--page URL]] [ADDRESS]       a released server, which is compared with its sum
 #   launch.sh --binary FILE [ADDRESS]                          a binary on this machine
 #   launch.sh --url URL --sha256 HEX [ADDRESS]                 a binary elsewhere
+#   launch.sh … --edge CODE [ADDRESS]                          an edge of the server whose console gave the code
 #   launch.sh --print NAME      prints a file that it would write: luckydraw.service, luckydraw.socket, luckydraw-redirect.socket, sysctl.conf
 #   launch.sh --help            prints this
 #
@@ -12,6 +13,7 @@
 #   --domain NAME --contact MAIL    HTTPS on port 443 with a certificate of Let's Encrypt; port 80 redirects to it
 #   --port N                        plain HTTP on this port
 #   --port N --domain NAME          the same, for a proxy that has the certificate of that name
+#   --public-url URL                beside any of these: the address by which phones come; an edge without --domain needs it
 #
 # Without ADDRESS, the first run takes port 80, and a later run keeps what is there. A later run
 # with another ADDRESS changes the address; other settings, the token and the data stay. The Debian
@@ -28,6 +30,8 @@ BINARY_SHA256=${BINARY_SHA256:-}
 DOMAIN=${DOMAIN:-}
 CONTACT=${CONTACT:-}
 PORT=${PORT:-}
+EDGE=${EDGE:-}                  # the code of an edge
+PUBLIC_URL=${PUBLIC_URL:-}
 SWAP_MIB=${SWAP_MIB:-1024}
 set -eu
 
@@ -35,6 +39,7 @@ HOME_DIR=/opt/luckydraw         # releases/ID/luckydraw, and the link `current` 
 STATE_DIR=/var/lib/luckydraw    # the journal and its keys: the folder to back up
 SETTINGS=/etc/luckydraw/luckydraw.env
 TOKEN=/etc/luckydraw/admin-token
+EDGE_SETTINGS=/etc/luckydraw/edge.env   # the code of an edge, which is a secret
 UNITS=/etc/systemd/system
 CHANGED=$HOME_DIR/changed       # exists until the server is restarted with the changes
 
@@ -43,6 +48,7 @@ die() { printf 'launch: %s\n' "$*" >&2; exit 1; }
 
 help() { sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "$0"; }
 
+is_edge() { [ -n "$EDGE" ] || [ -f "$EDGE_SETTINGS" ]; }
 speaks_tls() { [ -n "$CONTACT" ]; }
 sockets() { if speaks_tls; then echo luckydraw.socket luckydraw-redirect.socket; else echo luckydraw.socket; fi; }
 # The server that the unit starts: the package's where it is the only one.
@@ -113,14 +119,14 @@ StartLimitIntervalSec=0
 Sockets=$(sockets)
 Type=notify
 NotifyAccess=main
-ExecStart=$(program)
+ExecStart=$(program)$(if is_edge; then echo ' edge'; fi)
 User=luckydraw
 Group=luckydraw
 StateDirectory=luckydraw
 StateDirectoryMode=0700
 WorkingDirectory=$STATE_DIR
 Environment=LUCKYDRAW_DATA_DIR=$STATE_DIR
-EnvironmentFile=-$SETTINGS
+EnvironmentFile=-$SETTINGS$(if is_edge; then printf '\nEnvironmentFile=%s' "$EDGE_SETTINGS"; fi)
 LoadCredential=admin-token:$TOKEN
 
 # The server pings after its writer, workers and socket threads have answered. If it hangs, systemd
@@ -181,7 +187,7 @@ EOF
 # Writes stdin to a file if it differs. Arguments: mode, path.
 write_file() {
     mkdir -p "$(dirname "$2")"
-    cat >"$2.new"
+    (umask 077 && cat >"$2.new")
     chmod "$1" "$2.new"
     if cmp -s "$2.new" "$2"; then rm "$2.new"; else mv "$2.new" "$2"; : >"$CHANGED"; say "wrote $2"; fi
 }
@@ -193,6 +199,12 @@ setting() { if [ -f "$SETTINGS" ]; then sed -n "s/^$1=//p" "$SETTINGS" | tail -n
 choose_address() {
     if [ -n "$CONTACT" ] && [ -n "$PORT" ]; then die "--contact is for HTTPS on port 443: leave out --port"; fi
     if [ -n "$CONTACT" ] && [ -z "$DOMAIN" ]; then die "a certificate needs a host name: --domain"; fi
+    case "$EDGE" in *[!A-Za-z0-9_-]*) die "--edge is followed by the code that the origin's console gives" ;; esac
+    case "$PUBLIC_URL" in *[!A-Za-z0-9:/.-]*) die "$PUBLIC_URL is no address" ;; '' | http://* | https://*) ;; *) die "$PUBLIC_URL is no address" ;; esac
+    [ -n "$PUBLIC_URL" ] || PUBLIC_URL=$(setting LUCKYDRAW_PUBLIC_URL)
+    if [ -n "$EDGE" ] && [ -z "$DOMAIN$PUBLIC_URL" ]; then
+        die "phones are led to an edge by its public address: --domain, or --public-url http://ADDRESS"
+    fi
     if [ -n "$DOMAIN" ] && [ -z "$CONTACT$PORT" ]; then
         die "--domain needs --contact MAIL for a certificate, or --port N behind a proxy that has one"
     fi
@@ -290,12 +302,13 @@ write_settings() {
     { other_settings; address_settings; } >"$HOME_DIR/settings"
     write_file 644 "$SETTINGS" <"$HOME_DIR/settings"
     rm "$HOME_DIR/settings"
+    if [ -n "$EDGE" ]; then printf 'LUCKYDRAW_JOIN=%s\n' "$EDGE" | write_file 600 "$EDGE_SETTINGS"; fi
 }
 
 # The settings beside the address: the operator's own, or those of a first run.
 other_settings() {
     if [ -f "$SETTINGS" ]; then
-        sed '/^# The address, as launch.sh wrote it/d; /^# The socket units. addresses/d; /^# Plain HTTP, for healthcheck/d; /^LUCKYDRAW_\(BIND\|REDIRECT_BIND\|PLAIN_BIND\|ACME_CONTACT\|DOMAIN\)=/d' "$SETTINGS"
+        sed '/^# The address, as launch.sh wrote it/d; /^# The socket units. addresses/d; /^# Plain HTTP, for healthcheck/d; /^LUCKYDRAW_\(BIND\|REDIRECT_BIND\|PLAIN_BIND\|ACME_CONTACT\|DOMAIN\|PUBLIC_URL\)=/d' "$SETTINGS"
         return
     fi
     echo "# The server's settings (luckydraw settings): systemctl restart luckydraw after a change."
@@ -314,6 +327,7 @@ address_settings() {
         echo "LUCKYDRAW_BIND=[::]:$PORT"
     fi
     if [ -n "$DOMAIN" ]; then echo "LUCKYDRAW_DOMAIN=$DOMAIN"; fi
+    if [ -n "$PUBLIC_URL" ]; then echo "LUCKYDRAW_PUBLIC_URL=$PUBLIC_URL"; fi
 }
 
 # Downloads a file, which is cut or another one as long as its sum differs. Arguments: address, sum.
@@ -406,6 +420,7 @@ firewall_note() {
 # The last lines: what to do next.
 next_note() {
     [ -x "$(program)" ] && has_systemd || return 0
+    if is_edge; then say "the origin's console lists this edge, and its join address leads phones here"; return; fi
     host=${DOMAIN:-$(hostname -I 2>/dev/null | cut -d' ' -f1)}
     host=${host:-localhost}
     if speaks_tls; then url=https://$host; elif [ "$PORT" = 80 ]; then url=http://$host; else url=http://$host:$PORT; fi
@@ -427,6 +442,8 @@ read_arguments() {
             --domain) DOMAIN=$2 ;;
             --contact) CONTACT=$2 ;;
             --port) PORT=$2 ;;
+            --edge) EDGE=$2 ;;
+            --public-url) PUBLIC_URL=$2 ;;
             --print)
                 PORT=${PORT:-80}
                 case "$2" in

@@ -3,6 +3,7 @@
 use crate::api::edges::Edges;
 use crate::api::image_cache::ImageCache;
 use crate::api::metrics::process::BurstCredit;
+use crate::api::placement::Led;
 use crate::api::qr_codes::QrCodes;
 use crate::api::rate_limiter::RateLimiter;
 use crate::api::registration_meter::RegistrationMeters;
@@ -87,6 +88,10 @@ pub struct App {
     pub turns: Arc<TurnMeters>,
     /// The edges that serve phones of this server.
     pub edges: Edges,
+    /// Phones that were led to edges.
+    pub led: Led,
+    /// Connections at once, at most.
+    pub connections_max: u32,
     /// Logins that were ended by a log-out.
     pub revoked_logins: Arc<RevokedLogins>,
     /// QR codes that were requested last.

@@ -315,7 +315,8 @@ fn number_response(app: &App, status: StatusCode, state: &Event, of: &Registrati
     Ok(response)
 }
 
-fn cookie_name(event: &EventId) -> String {
+/// The name of the cookie that keeps an event's number.
+pub fn cookie_name(event: &EventId) -> String {
     format!("ld_{event}")
 }
 
@@ -405,6 +406,8 @@ mod tests {
             ready: true.into(),
             has_other_origin: false.into(),
             edges: Default::default(),
+            led: Default::default(),
+            connections_max: 2,
             durable: Arc::new(true.into()),
             clock: Arc::default(),
             backups: backups.handle(),

@@ -6,8 +6,8 @@
 
 use crate::api::app::App;
 use crate::api::{
-    assets, auth, backups, clock, desk, draws, entry, events, exports, health, links, long_poll, metrics, old_clients, pages,
-    phone, pictures, prizes, proof, qr, rehearsal, socket, spreadsheets, stages, stats,
+    assets, auth, backups, clock, desk, draws, edge_code, entry, events, exports, health, links, long_poll, metrics, old_clients,
+    pages, phone, pictures, prizes, proof, qr, rehearsal, socket, spread, spreadsheets, stages, stats,
 };
 use crate::http::router::{Route, Router};
 use crate::routes;
@@ -36,7 +36,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Root GET "/lottery/staff" => pages::staff,
     Root GET "/lottery/verify" => pages::verify,
     Root GET "/lottery/files/{version}/{folder}/{name}" => assets::show,
-    Root GET "/j/{event_id}" => pages::join,
+    Root GET "/j/{event_id}" => spread::join,
     Prefixed POST "/register" => phone::register,
     Prefixed POST "/entry-pass" => entry::entry_pass,
     Prefixed POST "/recover" => phone::recover,
@@ -58,6 +58,7 @@ pub static ROUTES: &[Route<App>] = routes![
     Both POST "/admin/logout" => auth::logout,
     Both GET "/admin/clock" => clock::show,
     Both POST "/admin/clock" => clock::confirm,
+    Both POST "/admin/edge-code" => edge_code::make_code,
     Both GET "/admin/events" => events::list,
     Both POST "/admin/events" => events::create,
     Both GET "/admin/events/{event_id}" => events::show,

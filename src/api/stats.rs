@@ -3,6 +3,7 @@
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::AccessLevel;
+use crate::api::edges::{EdgeReport, merge};
 use crate::api::metrics::process;
 use crate::base::clock::{monotonic_ms, rfc3339, wall_clock};
 use crate::http::response::HttpResult;
@@ -11,11 +12,12 @@ use crate::live::Role;
 use crate::live::room::Room;
 use crate::sequencer::inbox::Request;
 use crate::wire::view::events::{
-    self, AuditView, BurstView, ConnectionsByRole, DeliveryView, Figures, RegistrationsView, ServerView, SpreadView,
+    self, AuditView, BurstView, ConnectionsByRole, DeliveryView, EdgeView, Figures, RegistrationsView, ServerView, SpreadView,
 };
 use crate::wire::view::json;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 /// Time for which a display that left still counts: as long as an announcement waits for one.
 const DISPLAY_GRACE_MS: i64 = 30_000;
@@ -46,9 +48,10 @@ pub async fn audit(request: ApiRequest) -> HttpResult {
 }
 
 fn event_figures(app: &App, room: &Room) -> Figures {
-    let (snapshot, counts) = (room.snapshot(), &room.connections);
+    let (snapshot, counts, now) = (room.snapshot(), &room.connections, Instant::now());
+    let on_edges = app.edges.of_event(room.id.as_str(), now);
     let connections = ConnectionsByRole {
-        phone: counts.connected(Role::Phone),
+        phone: counts.connected(Role::Phone).saturating_add(on_edges.sockets),
         display: counts.connected(Role::Display),
         admin: counts.connected(Role::Admin),
     };
@@ -57,12 +60,12 @@ fn event_figures(app: &App, room: &Room) -> Figures {
         draw_count: events::draw_count(&snapshot.event),
         connection_count: counts.total(),
         connections,
-        phones_connected: room.phones_connected(),
+        phones_connected: room.phones_connected() + on_edges.phones as usize,
         // Relaxed, as it is written: nothing is decided by it.
-        behind: counts.behind.load(Relaxed),
+        behind: counts.behind.load(Relaxed).saturating_add(on_edges.behind),
         display_alive: counts.has_display(monotonic_ms(), DISPLAY_GRACE_MS),
-        evicted: counts.evicted_total(),
-        delivery: room.delivery.report().map(|reading| DeliveryView {
+        evicted: counts.evicted_total().saturating_add(on_edges.evicted),
+        delivery: merge(room.delivery.report(), on_edges.delivery).map(|reading| DeliveryView {
             draw_id: reading.draw.0,
             expected: reading.expected,
             delivered: reading.delivered,
@@ -77,7 +80,24 @@ fn event_figures(app: &App, room: &Room) -> Figures {
             whole_ms: spread.whole_ms,
         }),
         registrations: registration_figures(app, room),
+        takes_edges: app.edges.takes_edges(),
+        edges: app.edges.list(now).iter().map(|(name, report)| edge_view(name, report, now)).collect(),
         server: server_figures(app),
+    }
+}
+
+fn edge_view(name: &str, report: &EdgeReport, now: Instant) -> EdgeView {
+    EdgeView {
+        name: name.to_owned(),
+        address: report.address.clone(),
+        version: report.version.clone(),
+        has_other_version: report.has_other_version(),
+        sockets: report.sockets(),
+        sockets_max: report.sockets_max,
+        frames_behind: report.frames_behind,
+        lag_ms: report.lag_ms,
+        clock_ahead_ms: report.clock_ahead_ms,
+        silent_ms: now.saturating_duration_since(report.heard_at).as_millis() as u64,
     }
 }
 

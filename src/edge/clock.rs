@@ -9,6 +9,7 @@ use crate::draw::Timestamp;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Answers that count. With a reading per few seconds the oldest is below a minute old.
 const SAMPLES_MAX: usize = 8;
@@ -51,6 +52,17 @@ impl OriginClock {
         self.offset_ms.store(best.offset_ms, Relaxed);
     }
 
+    /// Time since the origin's clock showed `then`, at least zero; `None` before the first answer.
+    pub fn since(&self, then: Timestamp) -> Option<Duration> {
+        let is_known = !self.samples.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        is_known.then(|| Duration::from_millis((self.now().0 - then.0).max(0) as u64))
+    }
+
+    /// Milliseconds by which this machine's wall clock is ahead of the origin's.
+    pub fn ahead_ms(&self) -> i64 {
+        wall_clock().0 - self.now().0
+    }
+
     /// The origin's time now.
     pub fn now(&self) -> Timestamp {
         Timestamp(monotonic_ms() + self.offset_ms.load(Relaxed))
@@ -80,6 +92,7 @@ mod tests {
 
     #[test]
     fn without_an_answer_it_is_this_machine_s_clock() {
+        assert_eq!((OriginClock::default().since(Timestamp(0)), OriginClock::default().ahead_ms()), (None, 0));
         let (before, now, after) = (wall_clock().0 - 1_000, OriginClock::default().now().0, wall_clock().0 + 1_000);
         assert!((before..=after).contains(&now));
     }

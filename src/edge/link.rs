@@ -10,7 +10,7 @@ use crate::edge::mirror::{Fit, Mirror};
 use crate::edge::nats::{self, Connection, NatsError};
 use crate::edge::peer_requests;
 use crate::edge::presence;
-use crate::edge::shared::{Ask, OriginState, PeerRequest, Shared, Task};
+use crate::edge::shared::{Ask, OriginState, OwnPlace, PeerRequest, Shared, Task};
 use crate::edge::update::{Position, Standing, Update, text};
 use crate::edge::{HEARTBEAT, NO_EVENT, NatsSettings, SILENCE_MAX, event_of, subject};
 use crate::live::CloseCode;
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,8 @@ pub struct Link {
 
 /// The thread of the link.
 pub struct LinkThread {
+    /// Runs tasks on the thread.
+    pub runtime: Handle,
     stopping: CancellationToken,
     thread: JoinHandle<()>,
 }
@@ -64,10 +66,10 @@ impl Link {
     ///
     /// # Errors
     /// When the settings cannot be used.
-    pub fn open(settings: &NatsSettings) -> Result<Self, NatsError> {
+    pub fn open(settings: &NatsSettings, own: OwnPlace) -> Result<Self, NatsError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NatsError::Thread)?;
         let Connection { client, name, losses } = runtime.block_on(nats::connect(settings))?;
-        let (shared, peer_requests) = Shared::new(client, name);
+        let (shared, peer_requests) = Shared::new(client, name, own);
         Ok(Self { runtime, losses, peer_requests, shared })
     }
 
@@ -78,10 +80,11 @@ impl Link {
     pub fn start(self, reactors: Reactors) -> Result<LinkThread, NatsError> {
         let Self { runtime, losses, peer_requests, shared } = self;
         let stopping = CancellationToken::new();
+        let handle = runtime.handle().clone();
         let follower = Follower::new(shared, reactors);
         let follow = follower.follow(losses, peer_requests, stopping.clone());
         let thread = std::thread::Builder::new().name("link".into()).spawn(move || runtime.block_on(follow));
-        Ok(LinkThread { stopping, thread: thread.map_err(NatsError::Thread)? })
+        Ok(LinkThread { runtime: handle, stopping, thread: thread.map_err(NatsError::Thread)? })
     }
 }
 
@@ -162,7 +165,12 @@ impl Follower {
 
     /// Takes an update from the subscription.
     fn receive(&mut self, message: Message) {
-        let event = event_of(&message.subject).and_then(EventId::parse);
+        let named = event_of(&message.subject);
+        if named == Some(NO_EVENT) {
+            // A doctor tries what credentials permit.
+            return;
+        }
+        let event = named.and_then(EventId::parse);
         let update = message.headers.as_ref().and_then(|headers| Update::decode(headers, message.payload.clone()));
         let Some((event, update)) = event.zip(update) else {
             return tracing::warn!(subject = %message.subject, "what came is no update: another version?");
@@ -188,7 +196,8 @@ impl Follower {
         match mirror.fit(&update) {
             Fit::Follows(known) => {
                 let is_new_session = mirror.session() != update.session;
-                if let Some(publication) = mirror.apply(&update, known, now) {
+                let lag = self.shared.note_lag(update.sent_at);
+                if let Some(publication) = mirror.apply(&update, known, now, lag) {
                     self.reactors.publish(Arc::new(publication));
                 }
                 if is_new_session {

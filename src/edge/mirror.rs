@@ -5,7 +5,7 @@
 //! gap, or another epoch, is for the caller to ask the origin about.
 
 use crate::draw::fact::Settings;
-use crate::draw::{Event, EventId, SessionId, Timestamp};
+use crate::draw::{DrawId, Event, EventId, SessionId, Timestamp};
 use crate::edge::update::{Position, Standing, Update};
 use crate::live::reactor::Publication;
 use crate::live::ring::Ring;
@@ -119,7 +119,8 @@ impl Mirror {
 
     /// Takes an update over that follows after `known` frames, shows it in the room, and returns
     /// the publication for the reactors. `None` when it changes nothing.
-    pub fn apply(&mut self, update: &Update, known: usize, now: Instant) -> Option<Publication> {
+    /// `lag`: the time that the update took to come here.
+    pub fn apply(&mut self, update: &Update, known: usize, now: Instant, lag: Duration) -> Option<Publication> {
         self.heard_at = now;
         let frames = update.frames.get(known..).unwrap_or_default();
         let sync = update.sync.as_ref().filter(|sync| **sync != self.sync);
@@ -133,12 +134,17 @@ impl Mirror {
             return None;
         }
         frames.iter().cloned().for_each(|frame| self.ring.push(frame));
+        let announces = frames.iter().rev().find_map(announced_in);
+        if let Some(draw) = announces {
+            self.room.delivery.begin_after(draw, lag);
+        }
         if let Some(sync) = sync {
             self.sync = sync.clone();
         }
         (self.at, self.session, self.standing) = (update.at, update.session, update.standing);
         let frames = join_frames(frames.iter().chain(&counts));
-        Some(self.publish(frames, closes.then_some(CloseCode::NoSuchEvent)))
+        let closes = closes.then_some(CloseCode::NoSuchEvent);
+        Some(Publication { announces, ..self.publish(frames, closes) })
     }
 
     /// Closes the room for good with this code, and returns the publication that does it.
@@ -186,6 +192,18 @@ fn snapshot(id: &EventId, at: Position, session: SessionId, revision: u64, ring:
     Snapshot { revision, event, roster, ring: ring.clone(), sync: of_role, documents: Arc::default() }
 }
 
+/// The draw that a frame announces to phones.
+fn announced_in(frame: &Bytes) -> Option<DrawId> {
+    #[derive(Deserialize)]
+    struct Announcement<'a> {
+        r#type: &'a str,
+        draw_id: Option<u32>,
+    }
+    let text = frame_text(frame);
+    let frame: Announcement<'_> = serde_json::from_slice(&text).ok()?;
+    frame.draw_id.filter(|_| frame.r#type == "winner_announced").map(DrawId)
+}
+
 /// The counts in a `state_sync`; zeros in one that cannot be read.
 fn counts_in(sync: &Bytes) -> Counts {
     serde_json::from_slice(&frame_text(sync)).unwrap_or_default()
@@ -197,6 +215,9 @@ mod tests {
     use crate::draw::Epoch;
     use crate::wire::text_frame;
 
+    /// The lag of the tests' updates.
+    const LAG: Duration = Duration::from_millis(3);
+
     fn update(epoch: u8, seq: u64, frames: &[&str], participants: u32) -> Update {
         let sync = format!(r#"{{"type":"state_sync","participant_count":{participants},"connection_count":2}}"#);
         Update {
@@ -206,6 +227,7 @@ mod tests {
             sync: Some(text_frame(&sync)),
             standing: Standing::Going,
             address: String::new(),
+            sent_at: Timestamp(0),
         }
     }
 
@@ -231,12 +253,12 @@ mod tests {
     fn frames_are_handed_on_once_and_as_they_are() {
         let mut mirror = mirror(7);
         let two = update(1, 8, &["known", "new"], 5);
-        let publication = mirror.apply(&two, 1, Instant::now()).unwrap();
+        let publication = mirror.apply(&two, 1, Instant::now(), LAG).unwrap();
         assert_eq!(publication.frames[Role::Phone], Some(text_frame("new")));
         assert_eq!(publication.frames[Role::Display], None, "no stage is here");
         let ring = &publication.snapshot.ring;
         assert_eq!((ring.last_seq(), ring.after(7).unwrap().count(), ring.after(6).is_none()), (8, 1, true));
-        assert!(mirror.apply(&two, 2, Instant::now()).is_none(), "the same again changes nothing");
+        assert!(mirror.apply(&two, 2, Instant::now(), LAG).is_none(), "the same again changes nothing");
     }
 
     #[test]
@@ -244,15 +266,15 @@ mod tests {
         let mut mirror = mirror(7);
         let now = Instant::now();
         let sent = |publication: Option<Publication>| publication.unwrap().frames[Role::Phone].clone();
-        assert_eq!(sent(mirror.apply(&update(1, 7, &[], 6), 0, now)), None, "joiners are greeted with it, phones wait");
+        assert_eq!(sent(mirror.apply(&update(1, 7, &[], 6), 0, now, LAG)), None, "joiners are greeted with it, phones wait");
         let later = now + COUNTS_INTERVAL_MIN + Duration::from_secs(1);
         let heartbeat = Update { sync: None, ..update(1, 7, &[], 0) };
         assert_eq!(
-            sent(mirror.apply(&heartbeat, 0, later)),
+            sent(mirror.apply(&heartbeat, 0, later, LAG)),
             Some(frame::participant_joined(6, &[])),
             "no count is held back for ever"
         );
-        assert_eq!(sent(mirror.apply(&update(1, 7, &[], 7), 0, later)), None);
+        assert_eq!(sent(mirror.apply(&update(1, 7, &[], 7), 0, later, LAG)), None);
     }
 
     #[test]
@@ -260,8 +282,21 @@ mod tests {
         let mut mirror = mirror(7);
         let closed = Update { standing: Standing::Closed, ..update(1, 8, &["notice"], 5) };
         let closes = |publication: Option<Publication>| publication.and_then(|publication| publication.closes);
-        assert_eq!(closes(mirror.apply(&closed, 0, Instant::now())), Some(CloseCode::NoSuchEvent));
-        assert_eq!(closes(mirror.apply(&closed, 1, Instant::now())), None);
+        assert_eq!(closes(mirror.apply(&closed, 0, Instant::now(), LAG)), Some(CloseCode::NoSuchEvent));
+        assert_eq!(closes(mirror.apply(&closed, 1, Instant::now(), LAG)), None);
+    }
+
+    #[test]
+    fn an_announcement_is_metered_from_the_time_at_which_it_was_made() {
+        let mut mirror = mirror(7);
+        let frames = [r#"{"type":"winner_announced","draw_id":3}"#, r#"{"type":"draw_complete","draw_id":3}"#];
+        let publication = mirror.apply(&update(1, 9, &frames, 5), 0, Instant::now(), LAG).unwrap();
+        assert_eq!(publication.announces, Some(DrawId(3)));
+        mirror.room.delivery.count_broadcast(DrawId(3), 2, 2);
+        let report = mirror.room.delivery.report().unwrap();
+        assert!(report.delivered == 2 && report.slowest_us >= LAG.as_micros() as u64, "{report:?}");
+        let other = mirror.apply(&update(1, 10, &[r#"{"type":"draw_standby"}"#], 5), 0, Instant::now(), LAG).unwrap();
+        assert_eq!(other.announces, None);
     }
 
     #[test]

@@ -12,6 +12,9 @@
 //! doors of its phones, [`public_answers`] are asked for once, and [`clock`] is the origin's clock,
 //! by which phones show winners.
 //!
+//! An edge joins by one [`join_code`], which the origin's console gives. [`check`] tries for the
+//! doctor what credentials permit.
+//!
 //! NATS carries only what can be asked for again: a gap, another epoch, a slow consumer or a
 //! reconnect makes an edge ask for the frames it missed. No other module knows NATS ([`nats`]).
 //!
@@ -19,13 +22,15 @@
 //! |---|---|---|---|
 //! | `ld.EVENT.frames` | origin | edges | numbered frames and the phones' `state_sync`; a heartbeat per second |
 //! | `ld.EVENT.sync` | edge | origin | a request for the frames after the last one that the edge has |
-//! | `ld.edge.NAME.presence` | edge | origin | its phones and last frames, per second ([`presence`]) |
+//! | `ld.edge.NAME.presence` | edge | origin | its address, load and last frames, per second ([`presence`]) |
 //! | `ld.origin` | origin | origins | one that hears another falls silent ([`other_origin`]) |
 //! | `ld.EVENT.ask` | edge | origin | a phone's call or message, with the phone's credential |
 
 pub mod app;
 pub mod ask;
+pub mod check;
 pub mod clock;
+pub mod join_code;
 pub mod link;
 pub mod messages;
 pub mod metrics;
@@ -41,6 +46,7 @@ pub mod shared;
 pub mod socket;
 pub mod update;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,10 +81,55 @@ const RESPONSE_HEADERS: [&str; 7] =
 pub struct NatsSettings {
     /// Addresses, separated by commas, as `nats://host:4222` or `tls://host:4222`.
     pub url: String,
-    /// The file with the credentials; `None` where NATS asks for none.
-    pub credentials: Option<PathBuf>,
+    /// The credentials; `None` where NATS asks for none.
+    pub credentials: Option<TextSource>,
     /// Root certificates for the server's TLS in PEM form; `None` for those of the system.
-    pub certificates: Option<PathBuf>,
+    pub certificates: Option<TextSource>,
+    /// The origin's address, as an edge that joined by a code knows it.
+    pub origin: Option<String>,
+    /// An origin's file with the credentials of its edges, for codes to join.
+    pub edge_credentials: Option<TextSource>,
+    /// The address of NATS as edges reach it; `None` for the origin's own.
+    pub edge_url: Option<String>,
+}
+
+/// The source of a text that may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub enum TextSource {
+    /// A file, read when it is needed.
+    File(PathBuf),
+    /// The text itself, of a code to join.
+    Given(String),
+}
+
+impl TextSource {
+    /// The text.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&self) -> Result<String, nats::NatsError> {
+        match self {
+            Self::File(path) => {
+                std::fs::read_to_string(path).map_err(|source| nats::NatsError::File { path: path.clone(), source })
+            }
+            Self::Given(text) => Ok(text.clone()),
+        }
+    }
+}
+
+impl fmt::Display for TextSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Given(_) => f.write_str("the code to join"),
+        }
+    }
+}
+
+impl fmt::Debug for TextSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The subject of an event's `frames`, `sync` or `ask`. A name of an event is one token.

@@ -6,11 +6,13 @@
 //! start.
 
 use crate::base::chance;
-use crate::edge::NatsSettings;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use crate::edge::{NatsSettings, TextSource};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use std::io::{self, Write};
+use std::os::fd::IntoRawFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Messages that a subscription holds, at most. One more is dropped, and the subscriber is told.
@@ -28,8 +30,11 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 /// Waits between attempts to connect, at most.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// Time after which the same warning is logged again.
+const WARN_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
 /// The largest message that the origin may have to send: a picture with its headers.
-const PAYLOAD_WANTED: usize = 1 << 20;
+pub const PAYLOAD_WANTED: usize = 1 << 20;
 
 /// The reason why the way to NATS cannot be used.
 #[expect(missing_docs, reason = "the messages say what failed")]
@@ -37,12 +42,28 @@ const PAYLOAD_WANTED: usize = 1 << 20;
 pub enum NatsError {
     #[error("{} cannot be read", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("{} holds neither USER:PASSWORD, nor an nkey's seed, nor a NATS credentials file", path.display())]
-    Credentials { path: PathBuf },
+    #[error("{source_name} holds neither USER:PASSWORD, nor an nkey's seed, nor credentials as NATS tools make them")]
+    Credentials { source_name: String },
+    #[error("the operating system gives no file in memory")]
+    Memory(#[source] io::Error),
     #[error("the connection to NATS cannot be opened")]
     Connect(#[source] async_nats::ConnectError),
     #[error("the operating system gives no thread")]
     Thread(#[source] io::Error),
+}
+
+/// The reason why nothing could be checked.
+#[expect(missing_docs, reason = "the messages say what failed")]
+#[derive(Debug, thiserror::Error)]
+pub enum LinkFault {
+    #[error(transparent)]
+    Settings(#[from] NatsError),
+    #[error("NATS refuses these credentials")]
+    Refused,
+    #[error("NATS is not reached: {0}")]
+    Unreachable(String),
+    #[error("NATS takes the credentials and permits neither an origin's nor an edge's messages")]
+    NoPermission,
 }
 
 /// A connection, open or not.
@@ -72,38 +93,126 @@ pub fn is_address(text: &str) -> bool {
 /// # Errors
 /// When a file cannot be used.
 pub async fn connect(settings: &NatsSettings) -> Result<Connection, NatsError> {
-    let Identity { name, options } = identity(settings.credentials.as_deref())?;
+    let Identity { name, options } = base_options(settings)?;
     let (sender, losses) = watch::channel(0);
+    let noted = Mutex::new(LastWarning::default());
     let note = move |event: Event| {
-        match &event {
-            Event::Connected => tracing::info!("NATS is connected"),
-            Event::SlowConsumer(_) => tracing::warn!("a subscription was full: messages were dropped"),
-            Event::Draining | Event::Closed => {}
-            other => tracing::warn!("NATS: {other}"),
-        }
+        // Each change is whole, so a thread that panicked left nothing half done.
+        noted.lock().unwrap_or_else(PoisonError::into_inner).log(&event, Instant::now());
         if matches!(event, Event::Connected | Event::SlowConsumer(_)) {
             sender.send_modify(|losses| *losses += 1);
         }
         std::future::ready(())
     };
-    let mut options = options
-        .name("luckydraw")
+    let options = with_certificates(options, settings)?
         .retry_on_initial_connect()
         .max_reconnects(None)
-        .connection_timeout(CONNECT_TIME_MAX)
         .reconnect_delay_callback(reconnect_wait)
         .ping_interval(PING_EVERY)
         .subscription_capacity(SUBSCRIPTION_MAX)
         .client_capacity(OUTGOING_MAX)
-        // An edge may listen under its own prefix alone, or edges would read each other's answers.
-        .custom_inbox_prefix(format!("_INBOX.{name}"))
         .event_callback(note);
-    if let Some(path) = &settings.certificates {
-        readable(path)?;
-        options = options.add_root_certificates(path.clone());
-    }
     let client = options.connect(settings.url.split(',').map(str::to_owned).collect::<Vec<_>>()).await;
     Ok(Connection { client: client.map_err(NatsError::Connect)?, name, losses })
+}
+
+/// Opens a connection at once or not at all, for a check; with the refusals of the server.
+///
+/// # Errors
+/// [`LinkFault`] without a connection.
+pub async fn connect_once(settings: &NatsSettings) -> Result<(Client, String, Arc<Mutex<Vec<String>>>), LinkFault> {
+    let Identity { name, options } = base_options(settings)?;
+    let refusals = Arc::<Mutex<Vec<String>>>::default();
+    let heard = Arc::clone(&refusals);
+    let note = move |event: Event| {
+        if let (Event::ServerError(error), Ok(mut heard)) = (event, heard.lock()) {
+            heard.push(error.to_string());
+        }
+        std::future::ready(())
+    };
+    let options = with_certificates(options, settings)?.event_callback(note).max_reconnects(Some(1));
+    match options.connect(settings.url.split(',').map(str::to_owned).collect::<Vec<_>>()).await {
+        Ok(client) => Ok((client, name, refusals)),
+        Err(error) => match error.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Err(LinkFault::Refused),
+            _ => Err(LinkFault::Unreachable(error.to_string())),
+        },
+    }
+}
+
+/// The last warning about the connection. Attempts to connect fail each second or two for as long
+/// as a server is away, and each dropped message is an event.
+#[derive(Default)]
+struct LastWarning {
+    text: String,
+    at: Option<Instant>,
+}
+
+impl LastWarning {
+    /// Logs an event; one that says the same as the last at most once per [`WARN_AGAIN_AFTER`].
+    fn log(&mut self, event: &Event, now: Instant) {
+        match event {
+            Event::Connected => {
+                *self = Self::default();
+                tracing::info!("NATS is connected");
+            }
+            Event::Draining | Event::Closed => {}
+            Event::SlowConsumer(_) => self.warn("a subscription was full: messages were dropped", now),
+            other => self.warn(&format!("NATS: {other}"), now),
+        }
+    }
+
+    fn warn(&mut self, text: &str, now: Instant) {
+        if self.is_due(text, now) {
+            tracing::warn!("{text}");
+        }
+    }
+
+    /// Returns whether to warn, and notes the warning.
+    fn is_due(&mut self, text: &str, now: Instant) -> bool {
+        let is_recent = self.at.is_some_and(|at| now.saturating_duration_since(at) < WARN_AGAIN_AFTER);
+        if is_recent && self.text == text {
+            return false;
+        }
+        (self.text, self.at) = (text.to_owned(), Some(now));
+        true
+    }
+}
+
+/// Options of every connection: credentials, and the prefix of answers.
+fn base_options(settings: &NatsSettings) -> Result<Identity, NatsError> {
+    let Identity { name, options } = match &settings.credentials {
+        None => Identity { name: chance::hex(8), options: ConnectOptions::new() },
+        Some(source) => {
+            let text = source.read()?;
+            identity(&text).ok_or_else(|| NatsError::Credentials { source_name: source.to_string() })?
+        }
+    };
+    // An edge may listen under its own prefix alone, or edges would read each other's answers.
+    let options = options.name("luckydraw").connection_timeout(CONNECT_TIME_MAX).custom_inbox_prefix(format!("_INBOX.{name}"));
+    Ok(Identity { name, options })
+}
+
+/// Adds the root certificates, which the library reads from a file at each connect.
+fn with_certificates(options: ConnectOptions, settings: &NatsSettings) -> Result<ConnectOptions, NatsError> {
+    let path = match &settings.certificates {
+        None => return Ok(options),
+        Some(TextSource::File(path)) => {
+            TextSource::File(path.clone()).read()?;
+            path.clone()
+        }
+        Some(TextSource::Given(text)) => file_in_memory(text).map_err(NatsError::Memory)?,
+    };
+    Ok(options.add_root_certificates(path))
+}
+
+/// A file in memory with this text. Its descriptor stays open for as long as the process lives, and
+/// its path leads to it.
+fn file_in_memory(text: &str) -> io::Result<PathBuf> {
+    let descriptor = rustix::fs::memfd_create("nats-ca", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut file = std::fs::File::from(descriptor);
+    file.write_all(text.as_bytes())?;
+    Ok(format!("/proc/self/fd/{}", file.into_raw_fd()).into())
 }
 
 /// Warns of a server that refuses messages which an event may need.
@@ -121,32 +230,30 @@ fn reconnect_wait(attempts: usize) -> Duration {
     longest.mul_f64(0.5 + f64::from(chance::bytes::<1>()[0]) / 512.0)
 }
 
-/// Reads the credentials: `USER:PASSWORD`, an nkey's seed, or the file that NATS tools make.
-fn identity(path: Option<&Path>) -> Result<Identity, NatsError> {
-    let Some(path) = path else { return Ok(Identity { name: chance::hex(8), options: ConnectOptions::new() }) };
-    let text = readable(path)?;
+/// The name by which the server knows the owner of credentials; `None` for what is none.
+pub fn name_in(credentials: &str) -> Option<String> {
+    identity(credentials).map(|identity| identity.name)
+}
+
+/// Reads credentials: `USER:PASSWORD`, an nkey's seed, or the file that NATS tools make.
+fn identity(text: &str) -> Option<Identity> {
     let text = text.trim();
-    let invalid = || NatsError::Credentials { path: path.to_owned() };
     let public_key = |seed: &str| nkeys::KeyPair::from_seed(seed).map(|pair| pair.public_key());
     if let Some((_, rest)) = text.split_once("USER NKEY SEED-----") {
         let seed = rest.split_whitespace().next().unwrap_or_default();
-        let options = ConnectOptions::with_credentials(text).map_err(|_| invalid())?;
-        return Ok(Identity { name: public_key(seed).map_err(|_| invalid())?, options });
+        let options = ConnectOptions::with_credentials(text).ok()?;
+        return Some(Identity { name: public_key(seed).ok()?, options });
     }
     if let Ok(name) = public_key(text) {
-        return Ok(Identity { name, options: ConnectOptions::with_nkey(text.to_owned()) });
+        return Some(Identity { name, options: ConnectOptions::with_nkey(text.to_owned()) });
     }
-    let (user, password) = text.split_once(':').ok_or_else(invalid)?;
+    let (user, password) = text.split_once(':')?;
     let is_token = !user.is_empty() && user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if !is_token || password.is_empty() || password.contains(char::is_whitespace) {
-        return Err(invalid());
+        return None;
     }
     let options = ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
-    Ok(Identity { name: user.to_owned(), options })
-}
-
-fn readable(path: &Path) -> Result<String, NatsError> {
-    std::fs::read_to_string(path).map_err(|source| NatsError::File { path: path.to_owned(), source })
+    Some(Identity { name: user.to_owned(), options })
 }
 
 #[cfg(test)]
@@ -165,17 +272,31 @@ mod tests {
 
     #[test]
     fn credentials_are_of_three_forms() {
-        let name_of = |text: &str| {
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), text).unwrap();
-            identity(Some(file.path())).map(|identity| identity.name).map_err(|error| error.to_string())
-        };
-        assert_eq!(name_of("edge1:secret\n"), Ok("edge1".into()));
+        assert_eq!(name_in("edge1:secret\n"), Some("edge1".into()));
         let pair = nkeys::KeyPair::new_user();
-        assert_eq!(name_of(&pair.seed().unwrap()), Ok(pair.public_key()));
+        assert_eq!(name_in(&pair.seed().unwrap()), Some(pair.public_key()));
         for bad in ["", "edge1", "edge1:", ":secret", "edge.1:secret", "edge *:secret", "edge1:sec ret"] {
-            assert!(name_of(bad).unwrap_err().contains("USER:PASSWORD"), "{bad}");
+            assert_eq!(name_in(bad), None, "{bad}");
         }
-        assert!(matches!(identity(Some(Path::new("/nowhere/at-all"))), Err(NatsError::File { .. })));
+        let missing = TextSource::File("/nowhere/at-all".into());
+        assert!(matches!(missing.read(), Err(NatsError::File { .. })));
+    }
+
+    #[test]
+    fn a_server_that_is_away_for_long_is_one_warning_per_minute() {
+        let (mut last, start) = (LastWarning::default(), Instant::now());
+        let due: usize = (0..120).map(|s| usize::from(last.is_due("NATS: DNS error", start + Duration::from_secs(s)))).sum();
+        assert_eq!(due, 2);
+        assert!(last.is_due("NATS: disconnected", start + Duration::from_secs(120)), "another state is told at once");
+        last.log(&Event::Connected, start);
+        assert!(last.is_due("NATS: disconnected", start), "and so is the first one after a connect");
+    }
+
+    #[test]
+    fn certificates_of_a_code_are_read_from_memory() {
+        let path = file_in_memory("PEM").unwrap();
+        for _ in 0..2 {
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), "PEM");
+        }
     }
 }

@@ -6,9 +6,11 @@
 //! is no harm: the next heartbeat shows its number, and edges ask.
 
 use crate::api::app::App;
+use crate::api::edges::{News, VERSION};
 use crate::base::clock::wall_clock;
 use crate::draw::{EventId, Phase};
 use crate::edge::ask::Answerer;
+use crate::edge::join_code;
 use crate::edge::nats::{self, Connection, NatsError};
 use crate::edge::other_origin::OtherOrigin;
 use crate::edge::presence::{self, Presence};
@@ -56,6 +58,7 @@ impl OriginThread {
         let connection = runtime.block_on(nats::connect(settings))?;
         let stopping = CancellationToken::new();
         let stopped = stopping.clone();
+        set_codes(settings.clone(), &server.app);
         let serve = move || LocalSet::new().block_on(&runtime, Origin::new(connection, server).serve(stopped));
         let thread = std::thread::Builder::new().name("origin".into()).spawn(serve).map_err(NatsError::Thread)?;
         Ok(Self { stopping, thread })
@@ -68,6 +71,17 @@ impl OriginThread {
             tracing::error!("the thread that served edges had panicked");
         }
     }
+}
+
+/// Lets operators have the codes by which edges join.
+fn set_codes(settings: NatsSettings, app: &Arc<App>) {
+    // The application outlives this no longer than its server does.
+    let server = Arc::downgrade(app);
+    app.edges.set_codes(Box::new(move || {
+        let address = server.upgrade().map(|app| app.join_base.get().address.clone()).unwrap_or_default();
+        let codes = join_code::codes(&settings, &address).map_err(|error| error.to_string())?;
+        Ok(codes.into_iter().map(|(name, code)| (name, code.encode())).collect())
+    }));
 }
 
 /// Everything that serves edges. It lives on one thread.
@@ -119,6 +133,7 @@ impl Origin {
                 _ = heartbeat.tick() => {
                     self.announce_presence().await;
                     self.follow_directory().await;
+                    self.count_on_edges();
                 }
             }
         }
@@ -142,8 +157,23 @@ impl Origin {
     /// Lists an edge by its report.
     fn note_edge(&self, message: &Message) {
         let app = &self.server.app;
-        if let Some((edge, presence)) = presence::edge_of(&message.subject).zip(Presence::read(&message.payload)) {
-            app.edges.report(edge, presence.compare(&app.directory, Instant::now()));
+        let Some((edge, presence)) = presence::edge_of(&message.subject).zip(Presence::read(&message.payload)) else { return };
+        let report = presence.compare(&app.directory, Instant::now());
+        let (address, version, is_other) = (report.address.clone(), report.version.clone(), report.has_other_version());
+        match (app.edges.report(edge, report), is_other) {
+            (News::None, _) => {}
+            (News::Joined, false) => tracing::info!(edge, address, "an edge serves phones"),
+            (News::Joined, true) => {
+                tracing::warn!(edge, version, own = VERSION, "an edge has another version: no phone is led to it")
+            }
+        }
+    }
+
+    /// Counts the sockets that edges have among those of their events.
+    fn count_on_edges(&self) {
+        let (app, now) = (&self.server.app, Instant::now());
+        for room in app.directory.all() {
+            room.connections.note_on_edges(app.edges.of_event(room.id.as_str(), now).sockets);
         }
     }
 
@@ -312,6 +342,7 @@ fn update_since(room: &Room, app: &App, at: Option<Position>) -> Update {
         sync: Some(snapshot.sync[Role::Phone].clone()),
         standing: if snapshot.event.phase == Phase::Closed { Standing::Closed } else { Standing::Going },
         address: app.join_base.get().address.clone(),
+        sent_at: wall_clock(),
     }
 }
 

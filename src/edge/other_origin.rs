@@ -35,7 +35,8 @@ impl OtherOrigin {
 
     /// Notes an origin of that name.
     pub fn note(&self, id: &str, now: Instant) {
-        if id != self.own_id {
+        // An empty one is a doctor's.
+        if !id.is_empty() && id != self.own_id {
             self.heard_at.set(Some(now));
         }
     }

@@ -20,7 +20,7 @@ use crate::routes;
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::{ETAG, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_SECURITY_POLICY, ETAG, HeaderValue, LOCATION, SET_COOKIE};
 use serde::Deserialize;
 
 /// The router of an edge.
@@ -44,10 +44,10 @@ pub static ROUTES: &[Route<Edge>] = routes![
     Root GET "/lottery/main" => at_origin,
     Root GET "/lottery/admin" => at_origin,
     Root GET "/lottery/staff" => at_origin,
-    Root GET "/lottery/waiting" => pages::phone,
+    Root GET "/lottery/waiting" => phone,
     Root GET "/lottery/verify" => pages::verify,
     Root GET "/lottery/files/{version}/{folder}/{name}" => assets::show,
-    Root GET "/j/{event_id}" => pages::join,
+    Root GET "/j/{event_id}" => join,
     Prefixed POST "/register" => pass_on,
     Prefixed POST "/entry-pass" => pass_on,
     Prefixed POST "/recover" => pass_on,
@@ -103,6 +103,32 @@ pub async fn refuse(request: RequestContext<Edge>) -> HttpResult {
     let mut error = HttpError { closes: true, ..error };
     error.more.insert("origin".into(), address.into());
     Err(error)
+}
+
+/// `/j/{event_id}`: the phone's page.
+pub async fn join(request: RequestContext<Edge>) -> HttpResult {
+    let origin = request.app.shared.origin.borrow().address.clone();
+    Ok(with_origin(pages::join(request).await?, &origin))
+}
+
+/// `/lottery/waiting`: the phone's page.
+pub async fn phone(request: RequestContext<Edge>) -> HttpResult {
+    let origin = request.app.shared.origin.borrow().address.clone();
+    Ok(with_origin(pages::phone(request).await?, &origin))
+}
+
+/// Lets a page find its way back: a cookie names the origin, and the page may ask whether it is
+/// there.
+fn with_origin(mut page: HttpResponse, origin: &str) -> HttpResponse {
+    let cookie = format!("luckydraw_origin={origin}; Path=/; SameSite=Lax");
+    let policy = page.headers().get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok()).unwrap_or_default();
+    let policy = policy.replace("connect-src 'self'", &format!("connect-src 'self' {origin}"));
+    let made = (HeaderValue::try_from(cookie), HeaderValue::try_from(policy));
+    if let ((Ok(cookie), Ok(policy)), false) = (made, origin.is_empty()) {
+        page.headers_mut().append(SET_COOKIE, cookie);
+        page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    page
 }
 
 fn origin_address(request: &RequestContext<Edge>) -> Result<String, HttpError> {

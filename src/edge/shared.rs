@@ -4,8 +4,10 @@
 //! within seconds and tries again with the same `request_id`. A call is never sent twice from here,
 //! since only its phone knows whether a second one is the same.
 
+use crate::api::app::JoinBase;
 use crate::base::chance;
 use crate::base::clock::monotonic_ms;
+use crate::base::refreshed::Refreshed;
 use crate::draw::{EventId, Number, SessionId, Timestamp};
 use crate::edge::clock::OriginClock;
 use crate::edge::update::{Position, text};
@@ -20,6 +22,7 @@ use data_encoding::HEXLOWER;
 use http_body_util::Full;
 use hyper::StatusCode;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -44,6 +47,11 @@ pub struct Shared {
     pub client: Client,
     /// The name by which NATS knows this edge.
     pub name: String,
+    /// This edge's own address and room.
+    pub own: OwnPlace,
+    /// The longest time that an update took to come here since the last report, in milliseconds.
+    /// Relaxed: it is a figure.
+    pub lag_ms: AtomicU32,
     /// The origin's state, as this edge knows it. Written by the link.
     pub origin: watch::Sender<OriginState>,
     /// The origin's clock.
@@ -54,6 +62,17 @@ pub struct Shared {
     pub peer_requests: mpsc::Sender<PeerRequest>,
     /// Phones that have proved their number here.
     phones: Mutex<HashMap<EventId, HashMap<Number, ProvedPhone>>>,
+}
+
+/// The place of an edge.
+#[derive(Debug)]
+pub struct OwnPlace {
+    /// The address by which phones reach it.
+    pub base: Refreshed<JoinBase>,
+    /// Sockets that it has room for.
+    pub sockets_max: u32,
+    /// The origin's address, as far as a code to join told it; else empty.
+    pub origin: String,
 }
 
 /// The origin, as an edge knows it.
@@ -151,13 +170,15 @@ pub struct Proof {
 
 impl Shared {
     /// Shared state of an edge that knows nothing yet, and the requests that its sockets will post.
-    pub fn new(client: Client, name: String) -> (Arc<Self>, mpsc::Receiver<PeerRequest>) {
+    pub fn new(client: Client, name: String, own: OwnPlace) -> (Arc<Self>, mpsc::Receiver<PeerRequest>) {
         let (peer_requests, posted) = mpsc::channel(PEER_REQUESTS_MAX);
         let shared = Self {
             directory: Arc::default(),
             client,
             name,
-            origin: watch::Sender::default(),
+            lag_ms: AtomicU32::new(0),
+            origin: watch::Sender::new(OriginState { address: own.origin.clone(), ..OriginState::default() }),
+            own,
             clock: OriginClock::default(),
             handed_out: watch::Sender::default(),
             peer_requests,
@@ -199,6 +220,14 @@ impl Shared {
             self.wait_for(ask.event, at).await;
         }
         Ok(Answer { status, headers, body: message.payload })
+    }
+
+    /// Notes the time that an update took to come here, and returns it; zero before the origin's
+    /// clock is known.
+    pub fn note_lag(&self, sent_at: Timestamp) -> Duration {
+        let lag = self.clock.since(sent_at).unwrap_or_default();
+        self.lag_ms.fetch_max(u32::try_from(lag.as_millis()).unwrap_or(u32::MAX), Relaxed);
+        lag
     }
 
     /// Waits until the reactors have been handed these frames, or for a bounded time.

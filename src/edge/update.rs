@@ -5,7 +5,7 @@
 //! `state_sync` are one message, since a phone that joins between two would be greeted with a state
 //! older than its frames.
 
-use crate::draw::{Epoch, SessionId};
+use crate::draw::{Epoch, SessionId, Timestamp};
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
@@ -46,6 +46,8 @@ pub struct Update {
     pub standing: Standing,
     /// The address by which people reach the origin.
     pub address: String,
+    /// The time at which it was made.
+    pub sent_at: Timestamp,
 }
 
 impl Position {
@@ -73,6 +75,7 @@ impl Update {
         self.at.write(&mut headers);
         headers.insert("session", HEXLOWER.encode(&self.session.0));
         headers.insert("address", self.address.as_str());
+        headers.insert("time", self.sent_at.0.to_string());
         match self.standing {
             Standing::Going => {}
             Standing::Closed => headers.insert("standing", "closed"),
@@ -98,6 +101,7 @@ impl Update {
             sync: Some(rest).filter(|rest| !rest.is_empty()),
             standing,
             address: text(headers, "address").unwrap_or_default().to_owned(),
+            sent_at: Timestamp(text(headers, "time")?.parse().ok()?),
         })
     }
 }
@@ -147,6 +151,7 @@ mod tests {
             sync: sync.map(|sync| Bytes::from(sync.to_owned())),
             standing: Standing::Going,
             address: "http://10.0.0.1:8000".into(),
+            sent_at: Timestamp(1_000),
         }
     }
 
@@ -174,6 +179,7 @@ mod tests {
             ("seq", "-1"),
             ("session", "zz"),
             ("standing", "new"),
+            ("time", "now"),
             ("frames", "4"),
             ("frames", "1,x"),
             ("frames", "18446744073709551615"),

@@ -141,6 +141,12 @@ fn read_host(head: &Parts) -> Result<Option<Host>, HttpError> {
     Host::parse(text).map(Some).ok_or_else(|| malformed("the host is not valid"))
 }
 
+/// Returns whether a text is an origin of the web: `http(s)://host`, with a port if needed.
+pub fn is_web_origin(text: &str) -> bool {
+    let host = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+    host.is_some_and(|(_, host)| Host::parse(host).is_some())
+}
+
 /// Returns whether this server goes by that name.
 fn is_ours(settings: &HttpSettings, host: &Host) -> bool {
     if settings.open {

@@ -23,6 +23,8 @@ pub enum EvictionReason {
 pub struct ConnectionCounts {
     /// Admitted peers. Written by the reactors.
     connected: ByRole<AtomicU32>,
+    /// Peers of edges. Written by the thread that serves them.
+    on_edges: AtomicU32,
     /// Peers whose outbox is not empty. Written by the reactors.
     pub behind: AtomicU32,
     /// Peers evicted since the start, by reason. Written by the reactors.
@@ -74,9 +76,15 @@ impl ConnectionCounts {
         self.connected[role].load(Relaxed)
     }
 
-    /// Connected peers of all roles.
+    /// Connected peers of all roles, with those of edges.
     pub fn total(&self) -> u32 {
-        Role::ALL.into_iter().map(|role| self.connected(role)).sum()
+        let here: u32 = Role::ALL.into_iter().map(|role| self.connected(role)).sum();
+        here.saturating_add(self.on_edges.load(Relaxed))
+    }
+
+    /// Notes the peers that edges have.
+    pub fn note_on_edges(&self, peers: u32) {
+        self.on_edges.store(peers, Relaxed);
     }
 
     /// Is a display connected, or was one within the last `within_ms`?
@@ -109,6 +117,8 @@ mod tests {
         }
         counts.count_leave(Role::Phone, 0);
         assert_eq!((Role::ALL.map(|role| counts.connected(role)), counts.total()), ([1, 0, 1], 2));
+        counts.note_on_edges(5);
+        assert_eq!((counts.connected(Role::Phone), counts.total()), (1, 7), "edges hold the others");
         for reason in [EvictionReason::Slow, EvictionReason::Slow, EvictionReason::Flooding] {
             counts.count_eviction(reason);
         }

@@ -6,7 +6,10 @@
 
 use crate::draw::DrawId;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The time of a new meter, so that an announcement can have been made before the room was.
+const HEAD_START_US: u64 = 3_600_000_000;
 
 /// A meter for one draw at a time. The reactors write it; the sequencer resets it before it
 /// publishes an announcement. Relaxed throughout: no other memory is read because of the figures.
@@ -50,7 +53,12 @@ impl Default for Delivery {
 impl Delivery {
     /// Starts the count for `draw`, whose announcement is published next.
     pub fn begin(&self, draw: DrawId) {
-        self.begun_us.store(self.now_us(), Relaxed);
+        self.begin_after(draw, Duration::ZERO);
+    }
+
+    /// Starts the count for `draw`, whose announcement has taken this long to come here.
+    pub fn begin_after(&self, draw: DrawId, on_its_way: Duration) {
+        self.begun_us.store(self.now_us().saturating_sub(on_its_way.as_micros() as u64), Relaxed);
         self.expected.store(0, Relaxed);
         self.delivered.store(0, Relaxed);
         self.slowest_us.store(0, Relaxed);
@@ -92,7 +100,7 @@ impl Delivery {
     }
 
     fn now_us(&self) -> u64 {
-        self.origin.elapsed().as_micros() as u64
+        HEAD_START_US + self.origin.elapsed().as_micros() as u64
     }
 }
 

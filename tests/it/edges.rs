@@ -14,16 +14,20 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// An origin and its edges.
-struct Boxes {
-    nats: NatsServer,
-    origin: TestServer,
-    edges: Vec<TestServer>,
+pub struct Boxes {
+    pub nats: NatsServer,
+    pub origin: TestServer,
+    pub edges: Vec<TestServer>,
 }
 
 impl Boxes {
     /// An origin with an open event, and so many edges that serve it.
-    async fn start(edges: usize) -> Self {
-        let nats = NatsServer::start().await;
+    pub async fn start(edges: usize) -> Self {
+        Self::start_on(NatsServer::start().await, edges).await
+    }
+
+    /// The same on this NATS.
+    pub async fn start_on(nats: NatsServer, edges: usize) -> Self {
         let origin = TestServer::start_with(&borrowed(&nats.settings("origin"))).await;
         origin.open_event().await;
         let mut boxes = Self { nats, origin, edges: Vec::new() };
@@ -42,14 +46,14 @@ impl Boxes {
     }
 
     /// A phone that registers and connects at an edge.
-    async fn phone_at(&self, edge: usize, index: u64) -> (Phone, Socket) {
+    pub async fn phone_at(&self, edge: usize, index: u64) -> (Phone, Socket) {
         let phone = self.edges[edge].register(index).await;
         let socket = self.edges[edge].phone_socket(&phone).await;
         (phone, socket)
     }
 }
 
-fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+pub fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
     settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
@@ -71,8 +75,21 @@ async fn until_status(what: &str, status: u16, call: impl Fn() -> RequestBuilder
     }
 }
 
+/// Waits until the event's figures at the origin are so, and returns them.
+pub async fn until_stats(origin: &TestServer, what: &str, mut is_so: impl FnMut(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let stats = origin.get(&format!("/admin/{EVENT}/stats")).admin().await.ok();
+        if is_so(&stats) {
+            return stats;
+        }
+        assert!(Instant::now() < deadline, "timed out waiting until {what}: {stats}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Waits until an edge serves the event.
-async fn until_served(edge: &TestServer) {
+pub async fn until_served(edge: &TestServer) {
     until_status("the edge serves the event", 200, || edge.get(&format!("/state?event_id={EVENT}"))).await;
 }
 
@@ -82,7 +99,7 @@ async fn until_linked(edge: &TestServer) {
 }
 
 /// Reads a socket until it has this many announcements, and returns all its numbered frames.
-async fn numbered_until(socket: &mut Socket, draws: usize) -> Vec<Value> {
+pub async fn numbered_until(socket: &mut Socket, draws: usize) -> Vec<Value> {
     while socket.received("draw_complete").len() < draws {
         socket.until("draw_complete").await;
     }
@@ -317,6 +334,50 @@ async fn two_origins_fall_silent_until_one_is_gone() {
     until_linked(&boxes.edges[0]).await;
     assert_eq!(register.await.expect_data(201)["draw_number"], 1);
     boxes.edges[0].kill();
+}
+
+#[tokio::test]
+async fn the_console_s_figures_are_of_all_boxes() {
+    let boxes = Boxes::start(2).await;
+    let (_, mut at_first) = boxes.phone_at(0, 1).await;
+    let (_, mut at_second) = boxes.phone_at(1, 2).await;
+    let mut at_origin = boxes.origin.phone_socket(&boxes.origin.register(3).await).await;
+    let (draw, _) = boxes.origin.whole_draw(&prize("TV")).await;
+    for socket in [&mut at_first, &mut at_second, &mut at_origin] {
+        numbered_until(socket, 1).await;
+    }
+    let stats = until_stats(&boxes.origin, "all phones have the announcement", |stats| stats["delivery"]["delivered"] == 3).await;
+    assert_eq!((&stats["delivery"]["draw_id"], &stats["delivery"]["expected"]), (&json!(draw), &json!(3)));
+    assert_eq!((&stats["connections"]["phone"], &stats["phones_connected"]), (&json!(3), &json!(3)));
+    let edges = stats["edges"].as_array().unwrap();
+    for (edge, name) in edges.iter().zip(["edge1", "edge2"]) {
+        assert_eq!((&edge["name"], &edge["sockets"], &edge["frames_behind"]), (&json!(name), &json!(1), &json!(0)), "{edge}");
+        assert_eq!(edge["has_other_version"], false);
+        assert!(edge["lag_ms"].as_u64().unwrap() < 60_000 && edge["clock_ahead_ms"].as_i64().unwrap().abs() < 60_000, "{edge}");
+    }
+    assert_eq!(edges[1]["address"], format!("http://{}", boxes.edges[1].address));
+    // Phones see the count of all boxes.
+    until_stats(&boxes.origin, "all sockets are counted", |stats| stats["connection_count"] == 3).await;
+    drop(at_second);
+    until_stats(&boxes.origin, "a phone has left its edge", |stats| stats["phones_connected"] == 2).await;
+}
+
+#[tokio::test]
+async fn an_edge_of_another_version_is_named() {
+    let boxes = Boxes::start(0).await;
+    let mut other = boxes.nats.client("edge1");
+    let report = || json!({"version": "0.0.9", "address": "http://192.0.2.7", "sockets_max": 100}).to_string();
+    let is_listed = |stats: &Value| {
+        other.publish("ld.edge.edge1.presence", "", "x: y\r\n", &report());
+        stats["edges"][0].is_object()
+    };
+    let stats = until_stats(&boxes.origin, "the edge is listed", is_listed).await;
+    let edge = &stats["edges"][0];
+    assert_eq!((&edge["version"], &edge["has_other_version"]), (&json!("0.0.9"), &json!(true)));
+    let text = String::from_utf8(boxes.origin.request(Method::GET, "/metrics").admin().await.body.to_vec()).unwrap();
+    let line = r#"luckydraw_edge_info{edge="edge1",version="0.0.9",address="http://192.0.2.7"} 1"#;
+    assert!(text.contains(line), "{text}");
+    assert!(boxes.origin.printed().contains("an edge has another version"), "{}", boxes.origin.printed());
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ mod docs;
 mod doctor;
 mod draws;
 #[cfg(feature = "edges")]
+mod edge_setup;
+#[cfg(feature = "edges")]
 mod edges;
 mod event_steps;
 mod exports;

@@ -22,13 +22,18 @@ pub struct NatsServer {
 impl NatsServer {
     /// Starts `scripts/deploy/nats.conf` on a port of its own, with [`TAP`] as one user more.
     pub async fn start() -> Self {
+        Self::start_edited(|conf| conf).await
+    }
+
+    /// The same with a configuration that was edited.
+    pub async fn start_edited(edit: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/deploy/nats.conf");
         let text = std::fs::read_to_string(shipped).unwrap();
         let more = "# One more per edge";
         assert!(text.contains(more), "the configuration says where users go");
         let text = text.replace(more, &format!("{{ user: {TAP}, password: {TAP} }}\n    {more}"));
-        std::fs::write(folder.path().join("nats.conf"), text).unwrap();
+        std::fs::write(folder.path().join("nats.conf"), edit(text)).unwrap();
         // Free a moment ago; the server sets SO_REUSEADDR, so that it finds it again.
         let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
         let server = Self { child: spawn(&folder, address), address, folder };
@@ -52,6 +57,19 @@ impl NatsServer {
     pub fn settings(&self, user: &str) -> Vec<(String, String)> {
         let file = self.credentials(user).to_str().unwrap().to_owned();
         vec![("LUCKYDRAW_NATS_URL".into(), format!("nats://{}", self.address)), ("LUCKYDRAW_NATS_CREDENTIALS".into(), file)]
+    }
+
+    /// A file with the credentials of both edges.
+    pub fn edge_credentials(&self) -> String {
+        let file = self.folder.path().join("edges.credentials");
+        let lines = ["edge1", "edge2"].map(|user| format!("{user}:{}\n", password(user)));
+        std::fs::write(&file, format!("# of edges\n{}", lines.concat())).unwrap();
+        file.to_str().unwrap().to_owned()
+    }
+
+    /// Everything that the server has logged.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
     }
 
     /// A client that has signed in as this user.

@@ -114,9 +114,14 @@ impl TestServer {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, number: libc::c_int) {
+        signal(&self.child, number);
+    }
+
     /// Sends SIGHUP, on which the server reads its certificates again.
     pub fn hang_up(&self) {
-        signal(&self.child, libc::SIGHUP);
+        self.signal(libc::SIGHUP);
     }
 
     /// The address that the process has logged for this scheme since its last start.
@@ -128,7 +133,7 @@ impl TestServer {
 
     /// Sends SIGTERM, on which the server shuts down.
     pub fn terminate(&self) {
-        signal(&self.child, libc::SIGTERM);
+        self.signal(libc::SIGTERM);
     }
 
     /// Limits the size of every file, as a full disk would; `None` lifts the limit.

@@ -10,6 +10,7 @@ pub mod text;
 
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::{AccessLevel, is_same_secret};
+use crate::api::edges::EdgeReport;
 use crate::base::clock::ClockTrust;
 use crate::base::secret::Secret;
 use crate::http::response::{HttpResponse, HttpResult, with_type};
@@ -71,17 +72,29 @@ fn write_edges(text: &mut MetricsText, app: &App) {
     if edges.is_empty() {
         return;
     }
-    text.family("luckydraw_edge_phones", Kind::Gauge, "Connected phones of an edge.");
+    text.family("luckydraw_edge_info", Kind::Gauge, "The version and the address of an edge.");
     for (edge, report) in &edges {
-        text.sample(&[("edge", edge)], report.phones);
+        text.sample(&[("edge", edge), ("version", &report.version), ("address", &report.address)], 1);
     }
-    text.family("luckydraw_edge_frames_behind", Kind::Gauge, "Frames that an edge has yet to get.");
-    for (edge, report) in &edges {
-        text.sample(&[("edge", edge)], report.frames_behind);
-    }
-    text.family("luckydraw_edge_silent_seconds", Kind::Gauge, "Time since an edge was last heard.");
-    for (edge, report) in &edges {
-        text.sample(&[("edge", edge)], now.saturating_duration_since(report.heard_at).as_secs_f64());
+    let figures: [(&str, &str, fn(&EdgeReport, Instant) -> f64); 6] = [
+        ("luckydraw_edge_phones", "Connected phones of an edge.", |report, _| report.sockets().into()),
+        ("luckydraw_edge_phones_max", "Phones that an edge has room for.", |report, _| report.sockets_max.into()),
+        ("luckydraw_edge_frames_behind", "Frames that an edge has yet to get.", |report, _| report.frames_behind as f64),
+        ("luckydraw_edge_lag_seconds", "The longest way of an update to an edge within the last second.", |report, _| {
+            f64::from(report.lag_ms) / 1e3
+        }),
+        ("luckydraw_edge_clock_ahead_seconds", "An edge's wall clock against this server's.", |report, _| {
+            report.clock_ahead_ms as f64 / 1e3
+        }),
+        ("luckydraw_edge_silent_seconds", "Time since an edge was last heard.", |report, now| {
+            now.saturating_duration_since(report.heard_at).as_secs_f64()
+        }),
+    ];
+    for (name, help, figure) in figures {
+        text.family(name, Kind::Gauge, help);
+        for (edge, report) in &edges {
+            text.sample(&[("edge", edge)], figure(report, now));
+        }
     }
 }
 

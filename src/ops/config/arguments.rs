@@ -28,6 +28,8 @@ pub enum Subcommand {
     Demo,
     /// Serve phones for an origin elsewhere; `origin_nats` is the NATS between the two.
     Edge { origin_nats: Option<String> },
+    /// Print the codes by which edges join; with `name`, that edge's alone.
+    EdgeCode { name: Option<String> },
     /// Ask a running server whether it is alive.
     Healthcheck(HealthcheckArguments),
     /// Check whether this machine is fit to serve; with `json`, print the report for machines.
@@ -76,7 +78,7 @@ pub fn whole_command() -> Command {
             "Simulated phones, a draw per minute, and every hour all is wiped. It keeps\nnothing that matters: \
                      give it a --data-dir of its own, and restart it daily.",
         ))
-        .subcommand(edge_command())
+        .subcommands(edge_commands())
         .subcommand(
             Command::new("healthcheck")
                 .about("Ask the running server whether it is alive; exit code 1 if not")
@@ -93,15 +95,21 @@ pub fn whole_command() -> Command {
         .subcommands(printing_commands())
 }
 
-fn edge_command() -> Command {
+fn edge_commands() -> [Command; 2] {
     let origin = Arg::new("origin-nats")
         .long("origin-nats")
         .value_name("URL")
         .help("The NATS between the two; not set: LUCKYDRAW_NATS_URL");
-    Command::new("edge")
-        .about("Serve phones of an event whose server runs elsewhere")
-        .after_help("It keeps nothing: no journal, no key, nothing that is not announced. Stage and\nconsole stay at the origin.")
-        .arg(origin)
+    let edge = Command::new("edge").about("Serve phones of an event whose server runs elsewhere").arg(origin).after_help(
+        "With --join CODE, which the origin's console gives, it needs nothing else. It\nkeeps nothing: no journal, no key, \
+         nothing that is not announced. Stage and\nconsole stay at the origin.",
+    );
+    let name = Arg::new("name").value_name("NAME").help("The edge's name in NATS; not given: every edge's code");
+    let code = Command::new("edge-code")
+        .about("Print the codes by which edges join this origin")
+        .after_help("A code is a secret. It holds one of LUCKYDRAW_NATS_EDGE_CREDENTIALS.")
+        .arg(name);
+    [edge, code]
 }
 
 fn printing_commands() -> [Command; 4] {
@@ -165,6 +173,7 @@ pub fn split_subcommand(mut matches: ArgMatches) -> (Subcommand, ArgMatches) {
         }
         "demo" => Subcommand::Demo,
         "edge" => Subcommand::Edge { origin_nats: own.remove_one("origin-nats") },
+        "edge-code" => Subcommand::EdgeCode { name: own.remove_one("name") },
         "licences" => Subcommand::Licences,
         "settings" => Subcommand::Settings,
         "completions" => Subcommand::Completions(required(&mut own, "shell")),

@@ -11,7 +11,7 @@ use std::io;
 
 /// The commands by what they are for. Each is in one group.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Serve otherwise", &["demo", "edge"]),
+    ("Serve otherwise", &["demo", "edge", "edge-code"]),
     ("Check", &["doctor", "healthcheck", "verify"]),
     ("Copy and move", &["backup", "restore", "export", "import"]),
     ("Read and install", &["settings", "licences", "completions", "manual"]),

@@ -44,7 +44,7 @@ pub enum NatsSettings {}
 
 /// The refusal of an edge without NATS.
 #[cfg(feature = "edges")]
-const WITHOUT_NATS: &str = "an edge needs the NATS of its origin: give it with --origin-nats";
+const WITHOUT_NATS: &str = "this needs the NATS between origin and edges: an edge has it of --join or --origin-nats";
 #[cfg(not(feature = "edges"))]
 use reader::WITHOUT_EDGES as WITHOUT_NATS;
 
@@ -64,6 +64,8 @@ pub struct Config {
     pub data_dir: DataDir,
     /// Where the admin token comes from.
     pub admin_token: AdminTokenSource,
+    /// The address by which phones reach it; `None` to find it.
+    pub public_url: Option<String>,
     /// The event that a first start creates.
     pub default_event: EventId,
     /// Threads that speak HTTP.
@@ -106,6 +108,7 @@ impl Config {
             tls: tls::read_tls(reader, app.http.domain.as_deref()),
             data_dir: data_dir.clone(),
             admin_token: reader.admin_token(),
+            public_url: reader.public_url(),
             default_event: reader.default_event(),
             workers: reader.number("WORKERS") as usize,
             socket_threads: reader.number("SOCKET_THREADS") as usize,
@@ -141,7 +144,9 @@ impl Config {
 }
 
 fn read_app(reader: &mut Reader, data_dir: &DataDir) -> Settings {
-    let http = HttpSettings { open: reader.switch("OPEN"), allowed_origins: reader.origins(), domain: reader.domain() };
+    // The server goes by the name in its own address too.
+    let allowed_origins = reader.origins().into_iter().chain(reader.public_url()).collect();
+    let http = HttpSettings { open: reader.switch("OPEN"), allowed_origins, domain: reader.domain() };
     Settings {
         http,
         default_event: Some(reader.text("DEFAULT_EVENT")),
@@ -198,8 +203,12 @@ pub fn parse(
     }
     let mut reader = Reader { values: with_defaults(values, &mut problems), credentials, problems };
     let config = Box::new(Config { is_demo: subcommand == Subcommand::Demo, ..Config::read(&mut reader) });
-    if matches!(subcommand, Subcommand::Edge { .. }) && config.nats.is_none() {
+    if matches!(subcommand, Subcommand::Edge { .. } | Subcommand::EdgeCode { .. }) && config.nats.is_none() {
         reader.refuse("NATS_URL", WITHOUT_NATS);
+    }
+    if matches!(subcommand, Subcommand::Serve | Subcommand::Demo | Subcommand::EdgeCode { .. }) && !reader.text("JOIN").is_empty()
+    {
+        reader.refuse("JOIN", "is for an edge: luckydraw edge");
     }
     match (reader.problems.is_empty(), prints) {
         (false, _) => Err(reader.problems),

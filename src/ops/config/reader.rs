@@ -9,8 +9,8 @@ use crate::base::http_client::Url;
 use crate::base::secret::{self, Secret};
 use crate::draw::EventId;
 #[cfg(feature = "edges")]
-use crate::edge::{NatsSettings, nats};
-use crate::http::guard::Host;
+use crate::edge::{NatsSettings, TextSource, join_code::JoinCode, nats};
+use crate::http::guard::{Host, is_web_origin};
 use crate::ops::admin_token::AdminTokenSource;
 #[cfg(not(feature = "edges"))]
 use crate::ops::config::NatsSettings;
@@ -112,32 +112,46 @@ impl Reader {
         addresses
     }
 
-    /// The way to NATS, if there is one.
+    /// The way to NATS, if there is one: of the settings, or of a code to join.
     #[cfg(feature = "edges")]
     pub fn nats(&mut self) -> Option<NatsSettings> {
-        let (url, file) = (self.text("NATS_URL"), |text: String| Some(text).filter(|text| !text.is_empty()).map(PathBuf::from));
-        let settings = NatsSettings {
-            credentials: file(self.text("NATS_CREDENTIALS")),
-            certificates: file(self.text("NATS_CA")),
-            url: url.clone(),
-        };
-        if url.is_empty() {
-            return None;
+        let (url, code) = (self.nats_addresses("NATS_URL"), self.text("JOIN"));
+        let edge_url = self.nats_addresses("NATS_EDGE_URL");
+        if !code.is_empty() {
+            if url.is_some() {
+                self.refuse("NATS_URL", "LUCKYDRAW_JOIN holds the address already: remove one of the two");
+            }
+            // The message never repeats the code: it is a secret.
+            return JoinCode::decode(&code).map(JoinCode::settings).map_err(|error| self.refuse("JOIN", error.to_string())).ok();
         }
+        let file = |name| Some(self.text(name)).filter(|text| !text.is_empty()).map(|path| TextSource::File(path.into()));
+        Some(NatsSettings {
+            url: url?,
+            credentials: file("NATS_CREDENTIALS"),
+            certificates: file("NATS_CA"),
+            origin: None,
+            edge_credentials: file("NATS_EDGE_CREDENTIALS"),
+            edge_url,
+        })
+    }
+
+    /// Addresses of NATS, if there are any.
+    #[cfg(feature = "edges")]
+    fn nats_addresses(&mut self, name: &str) -> Option<String> {
+        let url = Some(self.text(name)).filter(|url| !url.is_empty())?;
         if !nats::is_address(&url) {
-            self.refuse(
-                "NATS_URL",
-                format!("{url:?} is not nats://host:port or tls://host:port, or several with commas between"),
-            );
+            self.refuse(name, format!("{url:?} is not nats://host:port or tls://host:port, or several with commas between"));
         }
-        Some(settings)
+        Some(url)
     }
 
     /// No way to NATS: this program has none.
     #[cfg(not(feature = "edges"))]
     pub fn nats(&mut self) -> Option<NatsSettings> {
-        if !self.text("NATS_URL").is_empty() {
-            self.refuse("NATS_URL", WITHOUT_EDGES);
+        for name in ["NATS_URL", "JOIN"] {
+            if !self.text(name).is_empty() {
+                self.refuse(name, WITHOUT_EDGES);
+            }
         }
         None
     }
@@ -219,10 +233,19 @@ impl Reader {
         if origins.len() > ORIGINS_MAX {
             self.refuse("ALLOWED_ORIGINS", format!("these are more than {ORIGINS_MAX}"));
         }
-        for origin in origins.iter().filter(|origin| !is_origin(origin)) {
+        for origin in origins.iter().filter(|origin| !is_web_origin(origin)) {
             self.refuse("ALLOWED_ORIGINS", format!("{origin:?} is not http(s)://host or http(s)://host:port"));
         }
         origins.iter().map(|origin| without_default_port(origin).to_owned()).collect()
+    }
+
+    /// The address by which phones reach the server, where it is set; spelled as browsers spell it.
+    pub fn public_url(&mut self) -> Option<String> {
+        let text = self.text("PUBLIC_URL").to_ascii_lowercase();
+        if !text.is_empty() && !is_web_origin(&text) {
+            self.refuse("PUBLIC_URL", format!("{text:?} is not http(s)://host or http(s)://host:port"));
+        }
+        (!text.is_empty()).then(|| without_default_port(&text).to_owned())
     }
 
     /// The server's domain name, in lower case.
@@ -242,11 +265,6 @@ impl Reader {
         }
         text
     }
-}
-
-fn is_origin(text: &str) -> bool {
-    let host = text.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
-    host.is_some_and(|(_, host)| Host::parse(host).is_some())
 }
 
 /// An origin without the port that its scheme implies: browsers leave it out.

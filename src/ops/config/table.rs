@@ -77,6 +77,9 @@ pub const SETTINGS: &[Setting] = &[
     text("ALLOWED_ORIGINS", "allowed-origins", "ORIGIN,…")
         .help("Other origins whose pages may call, as https://host or https://host:port, at most 64. Not set: none"),
     text("DOMAIN", "domain", "NAME").help("The server's domain name. Not set: it answers to addresses and localhost only"),
+    text("PUBLIC_URL", "public-url", "URL").help(
+        "The address by which phones reach it, as https://host or http://host:port. Not set: found from the domain or the network",
+    ),
     text("TLS_CERT", "tls-cert", "FILE").help(
         "A certificate and its chain in PEM form; with it LUCKYDRAW_BIND speaks https. Read again when it changes and on SIGHUP",
     ),
@@ -127,6 +130,12 @@ pub const SETTINGS: &[Setting] = &[
     text("NATS_CREDENTIALS", "nats-credentials", "FILE")
         .help("A file with USER:PASSWORD, an nkey's seed, or credentials as NATS tools make them. Not set: none are sent"),
     text("NATS_CA", "nats-ca", "FILE").help("Root certificates in PEM form for the TLS of NATS. Not set: those of the system"),
+    text("NATS_EDGE_CREDENTIALS", "nats-edge-credentials", "FILE").help(
+        "An origin's file with credentials of its edges, one per line or as NATS tools make them: the console and `luckydraw \
+         edge-code` make codes to join of them",
+    ),
+    text("NATS_EDGE_URL", "nats-edge-url", "URL,…").help("The NATS servers as edges reach them. Not set: LUCKYDRAW_NATS_URL"),
+    secret("JOIN", "join").help("The code by which an edge joins, in place of the settings of NATS: it is a secret"),
     text("LOG", "log", "LEVEL")
         .default("info")
         .help("error, warn, info, debug or trace for this program, or a filter of the form target=level,…"),

@@ -5,12 +5,14 @@
 //! other grades what was read, purely, so that tests show it machines that are broken in ways no
 //! test machine is. [`report`] is what they have in common. [`storage`] looks at the data folder
 //! and its disk, [`network`] at addresses, name and certificate, [`kernel`] at the limits that the
-//! kernel sets, [`machine`] at clock, memory and burst credit. The doctor never fixes anything
-//! itself.
+//! kernel sets, `nats` at the way to edges, [`machine`] at clock, memory and burst credit. The
+//! doctor never fixes anything itself.
 
 pub mod cloud;
 pub mod kernel;
 pub mod machine;
+#[cfg(feature = "edges")]
+pub mod nats;
 pub mod network;
 pub mod report;
 pub mod storage;
@@ -28,6 +30,8 @@ pub fn examine(config: &Config) -> Report {
     findings.extend(network::check_name(config.app.http.domain.as_deref()));
     findings.extend(network::check_certificate(config));
     findings.push(network::check_relays(config));
+    #[cfg(feature = "edges")]
+    findings.extend(nats::check_link(config));
     findings.push(machine::check_clock(config.data_dir.path()));
     findings.push(kernel::check_open_files(config));
     findings.extend(machine::check_memory());

@@ -193,8 +193,7 @@ fn serve(
     let (directory, clock) = (Arc::clone(&core.directory), Arc::clone(&core.clock));
     let drand = DrandThread::start(&config.drand_relays, config.sequencer.drand, directory, core.inbox.clone(), clock)?;
     let main = listeners::main_addresses(config, &listeners)?;
-    let simulated_phones = SimulatedPhones::new(connections_max);
-    let (app, sequencer) = application(config, core, &main, (admin_token.secret.clone(), backups.handle(), simulated_phones))?;
+    let (app, sequencer) = application(config, core, &main, (admin_token.secret.clone(), backups.handle(), connections_max))?;
     let server = Arc::new(HttpServer {
         settings: app.settings.http.clone(),
         https_port: config.tls.as_ref().and(main.first()).map(SocketAddr::port),
@@ -236,7 +235,7 @@ fn application(
     config: &Config,
     core: Core,
     main: &[SocketAddr],
-    (admin_token, backups, simulated_phones): (Secret, BackupHandle, SimulatedPhones),
+    (admin_token, backups, connections_max): (Secret, BackupHandle, usize),
 ) -> io::Result<(Arc<App>, SequencerThread)> {
     let settings = config.app.clone();
     let app = App {
@@ -244,7 +243,7 @@ fn application(
         files: Arc::new(Semaphore::new(1)),
         join_base: join_base(config, main.to_vec()),
         qr_codes: Default::default(),
-        simulated_phones,
+        simulated_phones: SimulatedPhones::new(connections_max),
         settings,
         admin_token,
         directory: core.directory,
@@ -260,6 +259,8 @@ fn application(
         ready: AtomicBool::new(false),
         has_other_origin: AtomicBool::new(false),
         edges: Default::default(),
+        led: Default::default(),
+        connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
         durable: core.durable,
         clock: core.clock,
         backups,
@@ -280,7 +281,10 @@ fn own_server(config: &Config, main: &[SocketAddr]) -> io::Result<OwnServer> {
 /// The address by which phones reach the server, found anew once it is a second old.
 fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Refreshed<JoinBase> {
     let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
-    Refreshed::new(JOIN_BASE_AGE_MAX, move || lan::join_base(&listening, scheme, domain.as_deref()))
+    let set = config.public_url.clone().map(|address| JoinBase { address, is_reachable: true });
+    Refreshed::new(JOIN_BASE_AGE_MAX, move || {
+        set.clone().unwrap_or_else(|| lan::join_base(&listening, scheme, domain.as_deref()))
+    })
 }
 
 /// Opens the local port for metrics.
@@ -331,7 +335,7 @@ impl Server {
 
     /// Starts to report to the supervisor.
     pub fn start_watchdog(&self) {
-        Watchdog { app: Arc::clone(&self.app), workers: self.workers.runtimes().to_vec() }.start();
+        Watchdog::of_server(Arc::clone(&self.app), self.workers.runtimes()).start();
     }
 
     /// Reads the certificates again, if there are any.

@@ -19,15 +19,28 @@ use tokio::runtime::Handle;
 /// Time between status notifications where the supervisor wants no pings.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 
-/// The threads that the server cannot do without. It outlives the server without keeping it open.
+/// The threads that a server cannot do without.
 pub struct Watchdog {
-    /// The application that is probed.
-    pub app: Arc<App>,
-    /// Runtimes of the workers, one per thread.
-    pub workers: Vec<Handle>,
+    /// Threads that run async tasks, by their names.
+    pub runtimes: Vec<(String, Handle)>,
+    /// Probes all other threads, which have until then to answer.
+    pub probe: Box<dyn Fn(Instant) -> Vec<PendingProbe> + Send>,
+    /// The server's state in one line.
+    pub status: Box<dyn Fn() -> String + Send>,
 }
 
 impl Watchdog {
+    /// The watchdog of a server. It outlives the server without keeping it open.
+    pub fn of_server(app: Arc<App>, workers: &[Handle]) -> Self {
+        let status_of = Arc::clone(&app);
+        let probe = move |deadline| {
+            let mut probes = vec![app.inbox.send_probe(deadline)];
+            probes.extend(app.reactors.probe(deadline));
+            probes
+        };
+        Self { runtimes: named(workers), probe: Box::new(probe), status: Box::new(move || status(&status_of)) }
+    }
+
     /// Notifies the supervisor that the server is ready, and goes on with status and pings until
     /// the process ends. Without a supervisor nothing happens.
     pub fn start(self) {
@@ -36,7 +49,7 @@ impl Watchdog {
         }
         // A quarter of the timeout: an answer may take another quarter, and half of it is left.
         let ping_every = sd_notify::watchdog_enabled().map(|timeout| timeout / 4);
-        notify(&[NotifyState::Ready, NotifyState::Status(&self.status())]);
+        notify(&[NotifyState::Ready, NotifyState::Status(&(self.status)())]);
         let watch = move || {
             let every = ping_every.unwrap_or(STATUS_EVERY);
             loop {
@@ -53,7 +66,7 @@ impl Watchdog {
     fn check(&self, timeout: Duration, pings: bool) {
         let silent = self.silent_threads(Instant::now() + timeout);
         if silent.is_empty() {
-            let status = self.status();
+            let status = (self.status)();
             let states = [NotifyState::Status(&status), NotifyState::Watchdog];
             return notify(if pings { &states } else { &states[..1] });
         }
@@ -64,25 +77,29 @@ impl Watchdog {
 
     /// Names of the threads that do not answer by `deadline`.
     fn silent_threads(&self, deadline: Instant) -> Vec<String> {
-        let probe_worker = |(index, runtime): (usize, &Handle)| {
-            probe(format!("worker-{index}"), |call| {
-                // Dropped when the worker comes to run it, or at once when its runtime has ended.
+        let probe_runtime = |(name, runtime): &(String, Handle)| {
+            probe(name.clone(), |call| {
+                // Dropped when the thread comes to run it, or at once when its runtime has ended.
                 drop(runtime.spawn(async move { drop(call) }));
                 true
             })
         };
-        let mut probes: Vec<PendingProbe> = self.workers.iter().enumerate().map(probe_worker).collect();
-        probes.push(self.app.inbox.send_probe(deadline));
-        probes.extend(self.app.reactors.probe(deadline));
+        let mut probes: Vec<PendingProbe> = self.runtimes.iter().map(probe_runtime).collect();
+        probes.extend((self.probe)(deadline));
         probes.into_iter().filter(|probe| !probe.answers_by(deadline)).map(|probe| probe.name).collect()
     }
+}
 
-    /// The state of the server in one line.
-    fn status(&self) -> String {
-        let rooms = self.app.directory.all();
-        let sockets: usize = rooms.iter().map(|room| room.connections.total() as usize).sum();
-        let participants: u64 = rooms.iter().map(|room| u64::from(room.snapshot().event.participant_count())).sum();
-        let journal = if self.app.durable.load(Relaxed) { "kept" } else { "NOT WRITABLE" };
-        format!("{} events, {participants} participants, {sockets} sockets, journal {journal}", rooms.len())
-    }
+/// Workers by their names.
+pub fn named(workers: &[Handle]) -> Vec<(String, Handle)> {
+    workers.iter().enumerate().map(|(index, worker)| (format!("worker-{index}"), worker.clone())).collect()
+}
+
+/// The state of a server in one line.
+fn status(app: &App) -> String {
+    let rooms = app.directory.all();
+    let sockets: usize = rooms.iter().map(|room| room.connections.total() as usize).sum();
+    let participants: u64 = rooms.iter().map(|room| u64::from(room.snapshot().event.participant_count())).sum();
+    let journal = if app.durable.load(Relaxed) { "kept" } else { "NOT WRITABLE" };
+    format!("{} events, {participants} participants, {sockets} sockets, journal {journal}", rooms.len())
 }

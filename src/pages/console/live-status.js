@@ -2,6 +2,7 @@
 // a stage is open, and the delivery of the last result.
 
 import { make } from "../shared/dom.js";
+import { Edges } from "./edges.js";
 import { RegistrationAlert } from "./registration-alert.js";
 import { fillIfChanged } from "./rows.js";
 
@@ -23,6 +24,7 @@ export class LiveStatus {
     this.delivery = make('p', { id: 'delivery' });
     this.server = make('p', { id: 'server', className: 'quiet' });
     this.alarm = make('p', { id: 'stage-alarm', className: 'wrong', role: 'alert' });
+    this.edges = new Edges(app);
     this.registrations = new RegistrationAlert(app);
     this.element = make(
       'section',
@@ -32,6 +34,7 @@ export class LiveStatus {
       this.figures,
       make('div', { className: 'delivery' }, this.bar, this.delivery),
       this.server,
+      this.edges.element,
       this.alarm,
     );
     app.listeners.add(({ type }) => {
@@ -70,6 +73,7 @@ export class LiveStatus {
     this.renderServer();
     this.renderDelivery();
     this.registrations.render(stats?.registrations);
+    this.edges.render(stats);
     const alarms = [stats?.display_alive === false && t('noStage'), stats?.server.clock_slow && t('clockSlow')];
     const alarm = alarms.filter(Boolean).join(' ');
     if (this.alarm.textContent !== alarm) this.alarm.textContent = alarm;

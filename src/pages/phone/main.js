@@ -10,6 +10,7 @@ import { byId, delay, digits, findEvent, setText } from "../shared/dom.js";
 import { applyFrame, initialState } from "../shared/event.js";
 import { isolate, translatePage } from "../shared/i18n.js";
 import { keepScreenOn, playFanfare, unlockSound, vibrate } from "./device.js";
+import { leaveDeadEdge, takeHeld } from "./edge.js";
 import { messages } from "./messages.js";
 import { Proof } from "./proof.js";
 import { RegistrationForms, pendingAttempt, removeTicket, storedTicket, takeEntryPass } from "./registration.js";
@@ -311,6 +312,7 @@ function goTo(page) {
 function handleStatus(update) {
   status.update(update);
   if (update.status !== 'live') proof?.pause();
+  leaveDeadEdge(update, model.event);
   if (update.status === 'ended') handleEnd(update.code);
   if (update.status !== 'live') return;
   for (const draw of model.pendingHere) connection?.send({ type: 'im_here', draw_id: draw });
@@ -417,6 +419,7 @@ async function start() {
     model.ending = 'no-event';
     return show();
   }
+  takeHeld(model.event);
   const pending = pendingAttempt(model.event);
   model.ticket = storedTicket(model.event);
   if (model.ticket) {

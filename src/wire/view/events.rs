@@ -81,8 +81,46 @@ pub struct Figures {
     pub spread: Option<SpreadView>,
     /// Registrations of the last minute.
     pub registrations: RegistrationsView,
+    /// True when edges can join this server.
+    pub takes_edges: bool,
+    /// The edges that serve phones of this server, sorted by name.
+    pub edges: Vec<EdgeView>,
     /// The server's figures.
     pub server: ServerView,
+}
+
+/// The code by which an edge joins.
+#[derive(Serialize)]
+pub struct EdgeCodeView {
+    /// The name by which NATS will know it.
+    pub name: String,
+    /// A secret.
+    pub code: String,
+}
+
+/// An edge, as it last reported itself.
+#[derive(Serialize)]
+pub struct EdgeView {
+    /// The name by which NATS knows it.
+    pub name: String,
+    /// The address by which phones reach it; empty when it names none.
+    pub address: String,
+    /// The version of its program.
+    pub version: String,
+    /// True when this server's program has another version.
+    pub has_other_version: bool,
+    /// Its sockets, over all events.
+    pub sockets: u32,
+    /// Sockets that it has room for.
+    pub sockets_max: u32,
+    /// Frames that it has yet to get, over all events.
+    pub frames_behind: u64,
+    /// The longest way of an update to its sockets within the last second, in milliseconds.
+    pub lag_ms: u32,
+    /// Milliseconds by which its wall clock is ahead of this server's.
+    pub clock_ahead_ms: i64,
+    /// Milliseconds since its last report.
+    pub silent_ms: u64,
 }
 
 /// Registrations of the last minute.
