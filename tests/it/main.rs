@@ -61,6 +61,7 @@ mod recovery;
 mod refusals;
 mod registration;
 mod rehearsal;
+mod release;
 mod secrecy;
 mod shutdown;
 mod simulation;
