@@ -7,10 +7,12 @@
 One event of 20,000 participants, 50 prizes and 200 draws makes every answer large. The server's own description says which calls need no
 token. For each of them, clients open connections up to the limit, ask, and never read; each that is closed is opened again. Meanwhile ten
 honest phones ask for their number on connections of their own. The promise: the server lives, its group stays below the limit, and once
-the connections are open the honest p99 is at most twice the quiet one. Needs root and memory control groups.
+the connections are open the honest p99 is at most twice the quiet one. Then the same as in a hall: 300 sockets that rest, 300 hostile
+connections, and 128 MiB at most. Needs root and memory control groups.
 """
 
 import argparse
+import collections
 import contextlib
 import json
 import multiprocessing
@@ -28,13 +30,15 @@ import time
 import urllib.parse
 import zlib
 
-from common import API, ADMIN_TOKEN, Client, Lost, Server, Unavailable, check, end_on_signals, require_root, scratch_folder
+from common import API, ADMIN_TOKEN, Client, Lost, Server, Unavailable, check, end_on_signals, open_websocket, require_root, scratch_folder
 
 EVENT = "torture"
 GROUPS = pathlib.Path("/sys/fs/cgroup")
 IS_V2 = (GROUPS / "cgroup.controllers").exists()
 GROUP = (GROUPS if IS_V2 else GROUPS / "memory") / f"luckydraw-torture-{os.getpid()}"
 LIMIT_BYTES = 400 << 20
+HALL = dict(sockets=300, hostile=300, limit_bytes=128 << 20)
+CROWD = dict(sockets=0, hostile=None, limit_bytes=LIMIT_BYTES)  # None: the connection limit
 ROUNDS = 60  # seconds per call
 RECEIVE_BUFFER = 4096  # so that the client's kernel takes as little as it may
 PIPELINED = 20  # requests of one call on one connection
@@ -48,7 +52,7 @@ def ask(method, path, body=b"", headers="", length=None):
     return head.encode() + body
 
 
-def calls(description, epoch, image, file):
+def calls(description, epoch, image, file, winner):
     """Name of each hostile call, and its bytes for the n-th connection."""
     values = {"event_id": EVENT, "event": EVENT, "draw_number": "1", "name": image}
     found = {}
@@ -68,10 +72,14 @@ def calls(description, epoch, image, file):
                 message = ask("POST", target, b"{" + b" " * (60 << 10), "Content-Type: application/json\r\n", 64 << 10)
             found[f"{method} {path}"] = lambda n, message=message: message
     state = f"{API}/state?event_id={EVENT}"
+    # Unmasked in effect, by a mask of zeros.
+    question = json.dumps({"type": "identify", "draw_number": winner}).encode()
+    question = struct.pack(">BB4x", 0x81, 0x80 | len(question)) + question
     return found | {
         "state since": lambda n: ask("GET", f"{state}&since={n % 200}&epoch={epoch}"),
         "half a head": lambda n: ask("GET", "/health", headers="X-Long: " + "x" * (15 << 10))[:-4],
         "socket": lambda n: ask("GET", f"{API}/ws/{EVENT}?since={n % 200}&epoch={epoch}", headers=UPGRADE),
+        "socket, unread replies": lambda n: ask("GET", f"{API}/ws/{EVENT}", headers=UPGRADE) + question * 40,
         "socket, half a message": lambda n: ask("GET", f"{API}/ws/{EVENT}", headers=UPGRADE) + b"\x81\xfe\x3f\xff" + bytes(4 + 16_000),
     }
 
@@ -288,6 +296,8 @@ def try_calls(options):
         description = json.loads(admin.send("GET", "/openapi.json")[1])
         file = re.search(r'/lottery/files/[^"]+', admin.send("GET", "/lottery")[1].decode())[0]
         epoch = admin.get(f"/state?event_id={EVENT}")["epoch"]
+        # Who has won most often gets the longest replies.
+        winner = collections.Counter(number for draw in admin.get(f"/results?event_id={EVENT}")["results"] for number in draw["winners"]).most_common(1)[0][0]
         admin.close()
         found = re.search(r"connections_max\D{0,8}(\d+)", server.log.read_text(errors="replace"))
         connections = options.connections or int(found[1])
@@ -297,17 +307,20 @@ def try_calls(options):
         quiet = honest.take()[0]
         print(f"quiet: {connections} connections allowed, p99 {quiet:.1f} ms, {group.memory() >> 20} MiB", flush=True)
         # The honest phones keep their places.
-        hostile = max(1, connections - PHONES - 20)
-        for name, message in calls(description, epoch, image, file).items():
+        hostile = options.hostile or max(1, connections - PHONES - 20)
+        for name, message in calls(description, epoch, image, file, winner).items():
             if options.only and name not in options.only.split(","):
                 continue
             opening = []
-            most, opened, peak = attack(server, group, message, hostile, options.seconds, lambda: opening.append(honest.take()))
-            p99, failures, answered = honest.take()
+            with contextlib.ExitStack() as phones:
+                for _ in range(options.sockets):
+                    phones.callback(open_websocket(server, f"{API}/ws/{EVENT}").close)
+                most, opened, peak = attack(server, group, message, hostile, options.seconds, lambda: opening.append(honest.take()))
+                p99, failures, answered = honest.take()
             failures += sum(failed for _, failed, _ in opening)
             highest = max(highest, peak)
             lives = server.is_alive() and group.killed() == 0
-            kept = lives and peak < LIMIT_BYTES and p99 <= 2 * max(quiet, 1) and failures == 0
+            kept = lives and peak < options.limit_bytes and p99 <= 2 * max(quiet, 1) and failures == 0
             if not kept:
                 broken.append(name)
             print(
@@ -323,10 +336,13 @@ def try_calls(options):
 
 def run(binary, rounds):
     """Every call for `rounds` seconds."""
-    options = argparse.Namespace(binary=binary, seconds=rounds, connections=None, participants=20_000, draws=200, only=None)
-    broken, highest = try_calls(options)
-    check(not broken, f"no call exhausts memory or slows honest phones down; broken by: {', '.join(broken)}")
-    return f"no call without a token took the group above {highest >> 20} MiB"
+    peaks = []
+    for seconds, place in [(rounds, CROWD), (max(2, rounds // 10), HALL)]:
+        options = argparse.Namespace(binary=binary, seconds=seconds, connections=None, participants=20_000, draws=200, only=None, **place)
+        broken, highest = try_calls(options)
+        check(not broken, f"no call exhausts memory or slows honest phones down; broken by: {', '.join(broken)}")
+        peaks.append(highest >> 20)
+    return f"no call without a token took the group above {peaks[0]} MiB, and with 300 phones and 300 hostile connections above {peaks[1]} MiB"
 
 
 def main():
@@ -337,8 +353,11 @@ def main():
     parser.add_argument("--participants", type=int, default=20_000)
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--only", help="calls, separated by commas")
+    parser.add_argument("--hall", action="store_true", help="300 phones and 300 hostile connections within 128 MiB")
     end_on_signals()
-    broken, _ = try_calls(parser.parse_args())
+    options = parser.parse_args()
+    vars(options).update(HALL if options.hall else CROWD)
+    broken, _ = try_calls(options)
     sys.exit(1 if broken else 0)
 
 

@@ -25,6 +25,8 @@ PHONES = 50
 # Kind, frames are sent meanwhile, and the most seconds until the server has closed all of that kind.
 KINDS = [("reset", False, 5), ("slow", True, 15), ("dead", True, 15), ("dead", False, 50), ("silent", False, 50)]
 FRAMES_PER_S = 50
+FACTOR_MAX = 2  # the honest p99 with bad peers, by the one without
+LEAST_MS = 5  # a quiet p99 below this is the scheduler's
 CLONE_NEWNET = 0x40000000
 LARGE_NAME = "🎁" * 190  # the longest, in letters of four bytes
 
@@ -53,7 +55,9 @@ def run(binary, rounds):
                     results.append(f"{name} {took_s:.1f} s")
                 loaded = honest.take_latencies()
             check(honest.lost == 0, f"honest phones stay; {honest.lost} were lost")
-            results.append(f"p99 of honest phones {p99(quiet):.1f} ms without them, {p99(loaded):.1f} ms with them")
+            figure = f"p99 of honest phones {p99(quiet):.1f} ms without them, {p99(loaded):.1f} ms with them"
+            check(p99(loaded) <= FACTOR_MAX * max(p99(quiet), LEAST_MS), f"{figure}: at most {FACTOR_MAX} times")
+            results.append(figure)
     return "; ".join(results)
 
 

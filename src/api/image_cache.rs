@@ -62,7 +62,7 @@ pub struct ImageCache {
     /// Reads under way, by the name of the image; a task each waits for, so connections bound them.
     reads: Mutex<HashMap<String, Arc<OnceCell<Option<Bytes>>>>>,
     /// Permits to read a file.
-    read_permits: Semaphore,
+    read_permits: Arc<Semaphore>,
     /// Results by the SHA-256 of the upload.
     converted: Mutex<VecDeque<([u8; 32], Stored)>>,
     /// Permits to wait for a turn.
@@ -71,7 +71,7 @@ pub struct ImageCache {
 
 impl Default for ImageCache {
     fn default() -> Self {
-        let (waiting, read_permits) = (Semaphore::new(WAITING_MAX), Semaphore::new(READS_MAX));
+        let (waiting, read_permits) = (Semaphore::new(WAITING_MAX), Arc::new(Semaphore::new(READS_MAX)));
         Self { recent: Mutex::default(), reads: Mutex::default(), read_permits, converted: Mutex::default(), waiting }
     }
 }
@@ -102,9 +102,14 @@ impl ImageCache {
 
     /// Reads a file once a permit is free.
     async fn read(&self, path: PathBuf) -> Result<Option<Bytes>, HttpError> {
-        let permit = within(ANSWER_TIME_MAX, self.read_permits.acquire()).await?;
-        let image = run_blocking(move || std::fs::read(path).ok()).await?;
-        drop(permit);
+        let permit = within(ANSWER_TIME_MAX, Arc::clone(&self.read_permits).acquire_owned()).await?;
+        // The thread may outlive this wait on a disk that hangs, and holds its permit until it
+        // ends.
+        let read = move || {
+            let _permit = permit;
+            std::fs::read(path).ok()
+        };
+        let image = run_blocking(read).await?;
         Ok(image.flatten().map(Bytes::from))
     }
 

@@ -135,9 +135,8 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
 /// `GET /results`: the announced draws, for everybody.
 pub async fn results(request: ApiRequest) -> HttpResult {
     let snapshot = request.event_in_query()?.snapshot();
-    let text =
-        snapshot.documents.results.get_or_init(|| envelope_text(&draws::results(&snapshot.event), "the announced draws").into());
-    Ok(json(StatusCode::OK, text.clone()))
+    let text = || envelope_text(&draws::results(&snapshot.event), "the announced draws");
+    Ok(json(StatusCode::OK, request.document(&snapshot.documents.results, text)?))
 }
 
 /// Calls `render` with the private view of an authenticated phone: number, claim codes, retention
@@ -411,7 +410,17 @@ mod tests {
         };
         let head = hyper::Request::new(()).into_parts().0;
         let (scheme, caller, connection) = (Scheme::Http, Caller::Direct, Default::default());
-        let request = ApiRequest { app: Arc::new(app), head, scheme, host: None, caller, params: vec![], connection, body: None };
+        let request = ApiRequest {
+            app: Arc::new(app),
+            head,
+            scheme,
+            host: None,
+            caller,
+            params: vec![],
+            connection,
+            body: None,
+            memory: Arc::default(),
+        };
         (request, requests)
     }
 

@@ -17,8 +17,8 @@ pub async fn proof(request: ApiRequest) -> HttpResult {
     let with_leaves = request.query("leaves").as_deref() == Some("1");
     let documents = &snapshot.documents;
     let document = if with_leaves { &documents.proof_with_leaves } else { &documents.proof };
-    let text = || envelope_text(&proof::proof(&snapshot.event, with_leaves), "what each pick was made of").into();
-    Ok(json(StatusCode::OK, document.get_or_init(text).clone()))
+    let text = || envelope_text(&proof::proof(&snapshot.event, with_leaves), "what each pick was made of");
+    Ok(json(StatusCode::OK, request.document(document, text)?))
 }
 
 /// `GET /proof/path`: the way from the phone's own registration to the root of the newest lock.

@@ -2,7 +2,7 @@
 
 use crate::api::app::ApiRequest;
 use crate::api::auth::AccessLevel;
-use crate::base::clock::wall_clock;
+use crate::base::clock::monotonic_ms;
 use crate::draw::Refusal;
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::Role;
@@ -22,7 +22,7 @@ pub async fn report(mut request: ApiRequest) -> HttpResult {
     let room = request.app.find_or_open_room(request.param(0)).await?;
     request.require_role(&room, Role::Display).await?;
     let report = request.json::<StageReport>().await?.check()?;
-    room.connections.note_display(wall_clock().0);
+    room.connections.note_display(monotonic_ms());
     success(&json(&request.app.stages.report(&room.id, report, Instant::now())), "reported")
 }
 

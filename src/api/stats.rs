@@ -60,7 +60,7 @@ fn event_figures(app: &App, room: &Room) -> Figures {
         phones_connected: room.phones_connected(),
         // Relaxed, as it is written: nothing is decided by it.
         behind: counts.behind.load(Relaxed),
-        display_alive: counts.has_display(wall_clock().0, DISPLAY_GRACE_MS),
+        display_alive: counts.has_display(monotonic_ms(), DISPLAY_GRACE_MS),
         evicted: counts.evicted_total(),
         delivery: room.delivery.report().map(|reading| DeliveryView {
             draw_id: reading.draw.0,

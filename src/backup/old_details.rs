@@ -35,7 +35,8 @@ pub struct JournalCopy {
 /// The copies of the journal in a data folder, in the order of their paths.
 ///
 /// # Errors
-/// When a folder cannot be read. Files that are gone meanwhile, or no copies, are left out.
+/// When a folder cannot be read. Files that are gone meanwhile, or no copies, are left out; a copy
+/// that cannot be read is left out and logged.
 pub fn copies(data: &DataDir) -> Result<Vec<JournalCopy>, BackupError> {
     let mut files = Vec::new();
     list_files(data.path(), DEPTH_MAX, &mut files).map_err(at(data.path()))?;
@@ -43,7 +44,13 @@ pub fn copies(data: &DataDir) -> Result<Vec<JournalCopy>, BackupError> {
     let [log, index] = side_files(&own);
     files.retain(|file| ![&own, &log, &index].contains(&file) && copied_details::is_copy(file));
     files.sort_unstable();
-    let read = |path: PathBuf| Some(JournalCopy { oldest: copied_details::oldest(&path).ok()?, path });
+    let read = |path: PathBuf| match copied_details::oldest(&path) {
+        Ok(oldest) => Some(JournalCopy { oldest, path }),
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "a copy of the journal cannot be read, and may hold old winner details");
+            None
+        }
+    };
     Ok(files.into_iter().filter_map(read).collect())
 }
 

@@ -169,7 +169,7 @@ fn purge_copies(data: &DataDir, purged: &DetailsPurged) {
 
 /// Removes the images that no event has shown for long enough.
 fn collect_images(data: &DataDir, in_use: &ImagesInUse, unused: &mut UnusedImages) {
-    match unused.collect(&data.images(), in_use, Instant::now()) {
+    match unused.collect(data, in_use, Instant::now()) {
         Ok(0) => {}
         Ok(images) => tracing::info!(images, "images that nothing shows were removed"),
         Err(error) => tracing::warn!(%error, "unused images could not be removed"),

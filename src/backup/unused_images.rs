@@ -4,13 +4,19 @@
 //! Age is measured by this process and not by the wall clock, which may jump: a file goes once two
 //! passes an hour apart found it unused and unchanged. A use that begins meanwhile marks the file
 //! first ([`mark_used`]), and the file is checked once more after it has lost its name. So no image
-//! goes that an event is about to show. Backups hold their own links to the images and lose
-//! nothing. This file must never remove a file of another kind.
+//! goes that an event is about to show. Backups hold their own links to the images; a copy from
+//! before a deletion is a journal alone, so the images that it names stay as long as it does. This
+//! file must never remove a file of another kind.
 
+use crate::backup::{BackupError, at};
 use crate::base::data_dir::DataDir;
 use crate::base::durable_file::TEMPORARY_SUFFIX;
 use crate::base::image_name::ImageName;
 use crate::draw::Event;
+use crate::store::copies;
+use crate::store::keys::Keys;
+use crate::store::reader::JournalReader;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -29,29 +35,59 @@ const PART_SUFFIX: &str = ".part";
 pub struct UnusedImages {
     /// Unused files with their time of change, and when the first pass found them so.
     found: BTreeMap<OsString, (SystemTime, Instant)>,
+    /// The images that each copy from before a deletion names. A copy is read once.
+    copied: BTreeMap<PathBuf, BTreeSet<ImageName>>,
 }
 
 impl UnusedImages {
-    /// Removes the files in `dir` that were unused for [`UNUSED_MIN`], and returns their number;
-    /// `in_use` is asked after the files are listed.
+    /// Removes the images of a data folder that were unused for [`UNUSED_MIN`], and returns their
+    /// number; `in_use` is asked after the files are listed.
     ///
     /// # Errors
-    /// The disk's error. Files that could not be removed are tried again.
-    pub fn collect(&mut self, dir: &Path, in_use: impl FnOnce() -> BTreeSet<ImageName>, now: Instant) -> io::Result<usize> {
-        let files = collectable(dir)?;
+    /// The disk's error, or a copy from before a deletion that cannot be read. Files that could not
+    /// be removed are tried again.
+    pub fn collect(
+        &mut self,
+        data: &DataDir,
+        in_use: impl FnOnce() -> BTreeSet<ImageName>,
+        now: Instant,
+    ) -> Result<usize, BackupError> {
+        let dir = data.images();
+        let files = collectable(&dir).map_err(at(&dir))?;
         let in_use = in_use();
-        let is_used = |name: &OsString| name.to_str().and_then(ImageName::parse).is_some_and(|name| in_use.contains(&name));
+        let is_in = |images: &BTreeSet<ImageName>, name: &OsString| {
+            name.to_str().and_then(ImageName::parse).is_some_and(|name| images.contains(&name))
+        };
         let known = std::mem::take(&mut self.found);
-        for (name, changed_at) in files.into_iter().filter(|(name, _)| !is_used(name)) {
+        for (name, changed_at) in files.into_iter().filter(|(name, _)| !is_in(&in_use, name)) {
             let since = known.get(&name).filter(|(before, _)| *before == changed_at).map_or(now, |(_, since)| *since);
             self.found.insert(name, (changed_at, since));
         }
-        let old = self.found.iter().filter(|(_, (_, since))| now.saturating_duration_since(*since) >= UNUSED_MIN);
+        let is_old = |since: Instant| now.saturating_duration_since(since) >= UNUSED_MIN;
+        if self.found.values().any(|(_, since)| is_old(*since)) {
+            self.read_copies(data)?;
+        }
         let mut removed = 0;
-        for (name, (changed_at, _)) in old {
-            removed += usize::from(remove_unchanged(&dir.join(name), *changed_at)?);
+        for (name, (changed_at, _)) in self.found.iter().filter(|(_, (_, since))| is_old(*since)) {
+            if !self.copied.values().any(|images| is_in(images, name)) {
+                removed += usize::from(remove_unchanged(&dir.join(name), *changed_at).map_err(at(&dir))?);
+            }
         }
         Ok(removed)
+    }
+
+    /// Reads the copies from before a deletion that are new, and forgets those that are gone.
+    fn read_copies(&mut self, data: &DataDir) -> Result<(), BackupError> {
+        let folder = data.backups();
+        let copies = copies::before_deletions(&folder).map_err(at(&folder))?;
+        self.copied.retain(|known, _| copies.iter().any(|(_, path)| path == known));
+        for (_, path) in copies {
+            if let Entry::Vacant(new) = self.copied.entry(path) {
+                let events = JournalReader::open(new.key(), &Keys::read(data)?)?.verify()?;
+                new.insert(events.iter().flat_map(images_of).collect());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -121,7 +157,7 @@ mod tests {
     use super::*;
     use crate::base::image_name;
     use crate::draw::{Fact, Prize, PrizeId, Timestamp, sample};
-    use crate::store::testing::{TempDataDir, temp_data_dir};
+    use crate::store::testing::{TempDataDir, entry, event_id, open_journal, opened, temp_data_dir};
 
     fn name(digit: &str) -> ImageName {
         ImageName::parse(&format!("{}.png", digit.repeat(64))).unwrap()
@@ -148,7 +184,7 @@ mod tests {
         let (mut images, start) = (UnusedImages::default(), Instant::now());
         let mut collect = |after: Duration| {
             let in_use = || BTreeSet::from([used.clone()]);
-            images.collect(&data.images(), in_use, start + after).unwrap()
+            images.collect(&data, in_use, start + after).unwrap()
         };
         assert_eq!(collect(Duration::ZERO), 0);
         assert_eq!(collect(UNUSED_MIN - Duration::from_secs(1)), 0, "a file younger than an hour");
@@ -159,6 +195,24 @@ mod tests {
         assert_eq!(names(&data), [used.as_str(), marked.as_str(), "mine.txt"]);
         assert_eq!(collect(2 * UNUSED_MIN), 1, "an hour after its last use");
         assert_eq!(names(&data), [used.as_str(), "mine.txt"]);
+    }
+
+    #[test]
+    fn an_image_stays_as_long_as_a_copy_from_before_a_deletion_names_it() {
+        let (data, mut journal) = open_journal();
+        let image = name("a");
+        fs::create_dir(data.images()).unwrap();
+        fs::write(data.image(&image), "picture").unwrap();
+        let shown = Some(format!("{}{}", image_name::PATH, image).into());
+        let prize = Prize { id: PrizeId(1), image: shown, ..sample::prize("Tea", 1) };
+        journal.commit(&[opened("gala"), entry("gala", 1, Fact::PrizeAdded { prize })]).unwrap();
+        journal.copier().copy_before_deletion(&data.backups(), &[event_id("gala")], Timestamp(5)).unwrap();
+        let (mut images, start) = (UnusedImages::default(), Instant::now());
+        let mut collect = |hours: u32| images.collect(&data, BTreeSet::new, start + hours * UNUSED_MIN).unwrap();
+        assert_eq!((collect(0), collect(2), collect(3)), (0, 0, 0));
+        assert_eq!(names(&data), [image.as_str()], "the event can be brought back with its picture");
+        fs::remove_file(data.backups().join("before-delete-gala-5.sqlite")).unwrap();
+        assert_eq!(collect(4), 1);
     }
 
     #[test]

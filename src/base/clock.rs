@@ -169,6 +169,13 @@ impl SteadyClock {
         self.observe().steady_now()
     }
 
+    /// The wall clock as it is, which stamps facts. A clock that is set back is followed: held at
+    /// the latest time instead, a box that booted in the future would name that time until it has
+    /// come. The journal's order says what came first, never its times.
+    pub fn wall(&self) -> Timestamp {
+        self.observe().last.wall
+    }
+
     /// The trust in the wall clock. Every deletion is held until it is [`ClockTrust::Steady`].
     pub fn trust(&self) -> ClockTrust {
         self.observe().trust()

@@ -1,6 +1,6 @@
 //! Foundations for every module above `draw`: chance, clock, digest, histogram, thread supervision,
 //! addresses, secrets, values of a known age, the data folder and its durable files, a small HTTP
-//! client.
+//! client, random waits.
 //!
 //! No file here may know any of those modules.
 
@@ -12,6 +12,7 @@ pub mod durable_file;
 pub mod histogram;
 pub mod http_client;
 pub mod image_name;
+pub mod jitter;
 pub mod refreshed;
 pub mod secret;
 pub mod threads;

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 const COUNT_FRAMES_PER_S: u32 = 1_000;
 
 /// Shortest time between two updates of counts.
-const COUNTS_INTERVAL_MIN: Duration = Duration::from_secs(1);
+const COUNTS_INTERVAL_MIN: Duration = Duration::from_secs(5);
 
 /// The relation of an update to what a mirror has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,9 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 const UPLOAD_BYTES_MAX: usize = 24 << 20;
 /// Bytes of answers under way that are not shared.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Bytes of the documents that answers share, until their last reader has gone: two of the largest,
+/// the proof with the hashes of 300,000 registrations.
+const DOCUMENT_BYTES_MAX: usize = 48 << 20;
 /// The longest body that is no upload. Longer ones are read for authenticated callers alone.
 const ORDINARY_BODY_MAX: usize = 64 << 10;
 /// Bytes of a body or an answer that cost nothing.
@@ -30,13 +33,14 @@ pub struct MemoryBudgets {
     bodies: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     answers: Arc<Semaphore>,
+    documents: Arc<Semaphore>,
 }
 
 impl Default for MemoryBudgets {
     fn default() -> Self {
-        let [bodies, uploads, answers] =
-            [BODY_BYTES_MAX, UPLOAD_BYTES_MAX, ANSWER_BYTES_MAX].map(|bytes| Arc::new(Semaphore::new(bytes)));
-        Self { bodies, uploads, answers }
+        let [bodies, uploads, answers, documents] =
+            [BODY_BYTES_MAX, UPLOAD_BYTES_MAX, ANSWER_BYTES_MAX, DOCUMENT_BYTES_MAX].map(|bytes| Arc::new(Semaphore::new(bytes)));
+        Self { bodies, uploads, answers, documents }
     }
 }
 
@@ -55,7 +59,18 @@ impl MemoryBudgets {
         BodyCharge { budget: Arc::clone(budget), charged: None, free: FREE_BYTES }
     }
 
-    /// Charges an answer until its last byte is written. Bytes that others hold too cost nothing.
+    /// Charges a document that many answers are going to share, once, until the last reference to
+    /// it goes: a slow reader keeps an old version long after the newest has taken its place.
+    ///
+    /// # Errors
+    /// 503 when the budget is exhausted.
+    pub fn charge_document(&self, document: String) -> Result<Bytes, HttpError> {
+        let charged = take(&self.documents, document.len()).ok_or_else(HttpError::overloaded)?;
+        Ok(Bytes::from_owner(ChargedBytes { bytes: document.into(), _charged: charged }))
+    }
+
+    /// Charges an answer until its last byte is written. Bytes that others hold too cost nothing: a
+    /// document is charged when it is made.
     ///
     /// # Errors
     /// 503 when the budget is exhausted.
@@ -135,6 +150,21 @@ mod tests {
         assert!(free.into_iter().all(|answer| budgets.charge_answer(answer).is_ok()));
         drop(under_way);
         assert_eq!(budgets.answers.available_permits(), ANSWER_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_document_is_charged_once_until_its_last_reader_has_gone() {
+        let budgets = MemoryBudgets::default();
+        let version = || budgets.charge_document("x".repeat(DOCUMENT_BYTES_MAX / 3 + 1));
+        let (first, second) = (version().unwrap(), version().unwrap());
+        let slow = budgets.charge_answer(answer(first.clone())).unwrap();
+        assert_eq!(budgets.answers.available_permits(), ANSWER_BYTES_MAX, "its readers cost nothing");
+        drop(first);
+        assert_eq!(version().unwrap_err().status.as_u16(), 503, "a reader keeps the first version");
+        drop(slow);
+        assert!(version().is_ok());
+        drop(second);
+        assert_eq!(budgets.documents.available_permits(), DOCUMENT_BYTES_MAX);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use crate::base::address::Scheme;
 use crate::http::HttpServer;
 use crate::http::origin::Caller;
-use crate::http::request::{ConnectionNotes, RequestBody, RequestContext};
+use crate::http::request::{ConnectionNotes, RequestContext};
 use crate::http::response::{HttpError, HttpResponse, HttpResult, empty};
 use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
@@ -56,8 +56,8 @@ pub async fn answer<A>(
                     let params = Vec::new();
                     let app = Arc::clone(&server.app);
                     let caller = caller.clone();
-                    let body = Some(RequestBody { body, memory: Arc::clone(&server.memory) });
-                    dispatch(server, RequestContext { app, head, scheme, host, caller, params, connection, body }).await
+                    let (body, memory) = (Some(body), Arc::clone(&server.memory));
+                    dispatch(server, RequestContext { app, head, scheme, host, caller, params, connection, body, memory }).await
                 }
             };
             (caller, result)

@@ -16,7 +16,7 @@ use hyper::http::request::Parts;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Time for a body to arrive.
@@ -59,18 +59,25 @@ pub struct RequestContext<A> {
     /// Notes about its connection.
     pub connection: Rc<ConnectionNotes>,
     /// `None` once it is read.
-    pub body: Option<RequestBody>,
-}
-
-/// A body still to be read, and the memory for it.
-pub struct RequestBody {
-    /// The body.
-    pub body: Incoming,
+    pub body: Option<Incoming>,
     /// Budgets of all connections.
     pub memory: Arc<MemoryBudgets>,
 }
 
 impl<A> RequestContext<A> {
+    /// The document in `slot`, which many answers share: made at its first request, and charged to
+    /// the budget of documents while anybody reads it.
+    ///
+    /// # Errors
+    /// 503 when older documents that are still being read exhaust the budget.
+    pub fn document(&self, slot: &OnceLock<Bytes>, make: impl FnOnce() -> String) -> Result<Bytes, HttpError> {
+        if let Some(made) = slot.get() {
+            return Ok(made.clone());
+        }
+        let charged = self.memory.charge_document(make())?;
+        Ok(slot.get_or_init(|| charged).clone())
+    }
+
     /// The path parameter at `index`; empty when the route has fewer.
     pub fn param(&self, index: usize) -> &str {
         self.params.get(index).map_or("", String::as_str)
@@ -98,7 +105,7 @@ impl<A> RequestContext<A> {
     /// 413 above `max` bytes, 408 after 10 seconds, 400 when the peer breaks off or sends trailers,
     /// 503 when too many bodies are being read.
     pub async fn read_body(&mut self, max: usize) -> Result<Bytes, HttpError> {
-        let Some(RequestBody { mut body, memory }) = self.body.take() else { return Ok(Bytes::new()) };
+        let Some(mut body) = self.body.take() else { return Ok(Bytes::new()) };
         let failed = |status, code, message: &'static str| HttpError { closes: true, ..HttpError::new(status, code, message) };
         let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", "the body is too large");
         // Before the first read, which would ask a client that waits for `100 Continue` to send it
@@ -107,7 +114,7 @@ impl<A> RequestContext<A> {
             return Err(too_large());
         }
         let read = async {
-            let (mut charge, mut whole) = (memory.begin_body(max), Bytes::new());
+            let (mut charge, mut whole) = (self.memory.begin_body(max), Bytes::new());
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|_| failed(StatusCode::BAD_REQUEST, "BAD_REQUEST", "the body broke off"))?;
                 // hyper 1.12 reads what follows `0\r\n\n` as trailers, the next request included.

@@ -68,7 +68,7 @@ where
     F: Future<Output = ()> + 'static,
 {
     let upgrade = request.head.extensions.remove::<OnUpgrade>();
-    let has_body = request.body.take().is_some_and(|body| !body.body.is_end_stream());
+    let has_body = request.body.take().is_some_and(|body| !body.is_end_stream());
     let head = Request::from_parts(request.head, ());
     let repeats = SINGLE_FIELDS.iter().any(|name| head.headers().get_all(name).iter().nth(1).is_some());
     let error = match (create_response_with_body(&head, Full::<Bytes>::default), upgrade) {

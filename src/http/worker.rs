@@ -8,6 +8,7 @@
 //! answers.
 
 use crate::base::address::Scheme;
+use crate::base::jitter::Jitter;
 use crate::http::HttpServer;
 use crate::http::acceptor::Accepted;
 use crate::http::bind::Protocol;
@@ -36,8 +37,10 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Time for a head to arrive, and of an idle connection between requests.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time for a head to arrive, and of an idle connection between requests. Each connection has a
+/// time between these, so that those of a rush are not closed at one instant.
+const HEAD_TIME_MIN: Duration = Duration::from_secs(5);
+const HEAD_TIME_MAX: Duration = Duration::from_secs(7);
 
 /// Bytes that hyper buffers per connection, and so the longest head.
 const BUFFER_MAX: usize = 16 << 10;
@@ -110,19 +113,24 @@ async fn serve_all<A>(server: Arc<HttpServer<A>>, mut queue: mpsc::Receiver<Acce
     let connections = TaskTracker::new();
     // One TLS handshake begins at a time.
     let turns = Rc::new(Semaphore::new(1));
+    let mut jitter = Jitter::default();
+    let mut start = |accepted| {
+        let head_time = jitter.between(HEAD_TIME_MIN, HEAD_TIME_MAX);
+        drop(connections.spawn_local(serve(Arc::clone(&server), Rc::clone(&turns), head_time, accepted)));
+    };
     loop {
         // Both arms are cancel safe.
         tokio::select! {
             () = server.stopping.cancelled() => break,
             accepted = queue.recv() => match accepted {
-                Some(accepted) => drop(connections.spawn_local(serve(Arc::clone(&server), Rc::clone(&turns), accepted))),
+                Some(accepted) => start(accepted),
                 None => break,
             },
         }
     }
     // The acceptor has stopped; connections that it accepted before are still answered.
     while let Ok(accepted) = queue.try_recv() {
-        connections.spawn_local(serve(Arc::clone(&server), Rc::clone(&turns), accepted));
+        start(accepted);
     }
     connections.close();
     if tokio::time::timeout(drain_max, connections.wait()).await.is_err() {
@@ -131,7 +139,7 @@ async fn serve_all<A>(server: Arc<HttpServer<A>>, mut queue: mpsc::Receiver<Acce
 }
 
 /// Serves one connection until it ends, or becomes a WebSocket and leaves.
-async fn serve<A>(server: Arc<HttpServer<A>>, turns: Rc<Semaphore>, accepted: Accepted) {
+async fn serve<A>(server: Arc<HttpServer<A>>, turns: Rc<Semaphore>, head_time: Duration, accepted: Accepted) {
     let Accepted { socket, protocol, permit } = accepted;
     let switch = Switch::default();
     let stream = match (protocol, &server.tls) {
@@ -159,7 +167,7 @@ async fn serve<A>(server: Arc<HttpServer<A>>, turns: Rc<Semaphore>, accepted: Ac
         Ok::<_, Infallible>(response)
     });
     {
-        let mut connection = pin!(http().serve_connection(LingeringClose::new(stream), answer).with_upgrades());
+        let mut connection = pin!(http(head_time).serve_connection(LingeringClose::new(stream), answer).with_upgrades());
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = server.stopping.cancelled() => {
@@ -203,10 +211,10 @@ async fn shake_hands(
     }
 }
 
-/// HTTP/1.1 as this server speaks it.
-fn http() -> http1::Builder {
+/// HTTP/1.1 as this server speaks it; `head_time` is the longest wait for a request's head.
+fn http(head_time: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     // Without a timer the head's time limit would panic.
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(BUFFER_MAX).half_close(false).keep_alive(true);
+    http.timer(TokioTimer::new()).header_read_timeout(head_time).max_buf_size(BUFFER_MAX).half_close(false).keep_alive(true);
     http
 }

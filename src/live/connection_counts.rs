@@ -27,8 +27,10 @@ pub struct ConnectionCounts {
     pub behind: AtomicU32,
     /// Peers evicted since the start, by reason. Written by the reactors.
     evicted: [AtomicU64; 3],
-    /// The last time a display left, in milliseconds since 1970. Written by the reactors, and by
-    /// the sequencer at start.
+    /// The last time a display left, by [`monotonic_ms`]. Written by the reactors, and by the
+    /// sequencer at start.
+    ///
+    /// [`monotonic_ms`]: crate::base::clock::monotonic_ms
     display_left_at: AtomicI64,
 }
 

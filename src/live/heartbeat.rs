@@ -34,7 +34,7 @@ pub fn check_heartbeat(now: Tick, heard_at: Tick, awaits_pong: bool, silence: Du
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::jitter::Jitter;
+    use crate::base::jitter::Jitter;
 
     /// Simulates a peer's connection at one scan per second, the first `phase_ms` after it joined.
     /// The peer sends a byte at each second of `sends`, and answers a ping `pong_ms` later, if at
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_dead_peer_is_pinged_once_and_found_dead_within_50_seconds() {
-        let mut jitter = Jitter::new();
+        let mut jitter = Jitter::default();
         for phase_ms in (0..1000).cycle().step_by(7).take(2_000) {
             let (pings, died_at) = simulate(&[], None, phase_ms, &mut jitter);
             assert!(pings.len() == 1 && (20_000..=30_000).contains(&pings[0]), "{pings:?}");
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_answers_pings_is_never_found_dead() {
-        let mut jitter = Jitter::new();
+        let mut jitter = Jitter::default();
         for phase_ms in 0..500 {
             for pong_ms in [1, 300, 19_000] {
                 let (pings, died_at) = simulate(&[], Some(pong_ms), phase_ms, &mut jitter);
@@ -92,12 +92,12 @@ mod tests {
     #[test]
     fn a_peer_that_sends_is_not_pinged() {
         let sends: Vec<u32> = (0..400).step_by(15).collect();
-        assert_eq!(simulate(&sends, None, 0, &mut Jitter::new()), (vec![], None));
+        assert_eq!(simulate(&sends, None, 0, &mut Jitter::default()), (vec![], None));
     }
 
     #[test]
     fn pings_of_many_peers_are_spread_over_time() {
-        let mut jitter = Jitter::new();
+        let mut jitter = Jitter::default();
         let pings: std::collections::HashSet<_> = (0..200).map(|_| simulate(&[], None, 0, &mut jitter).0[0]).collect();
         assert!(pings.len() >= 5, "{pings:?}");
     }

@@ -28,10 +28,10 @@ pub struct Limits {
     pub outbox_frames_max: usize,
     /// Bytes that wait in one peer's outbox, its greeting not counted. One more evicts the peer.
     pub outbox_bytes_max: usize,
-    /// Bytes of greetings that wait in the outboxes of one reactor. Above, a returning peer gets
-    /// its `state_sync` without the frames it missed, and one that cannot take even that is closed
-    /// with 1013.
-    pub greeting_bytes_max: usize,
+    /// Bytes of greetings and replies that wait in the outboxes of one reactor: bytes that no other
+    /// peer shares. Above, a returning peer gets its `state_sync` without the frames it missed, and
+    /// one that does not take even that, or a reply, is closed with 1013.
+    pub own_bytes_max: usize,
     /// The time that a frame may wait in an outbox before the peer is evicted.
     pub frame_age_max: Duration,
     /// Bytes of the longest message, and so of the longest payload.
@@ -69,7 +69,7 @@ impl Default for Limits {
             pong_max: Duration::from_secs(20),
             outbox_frames_max: 64,
             outbox_bytes_max: 64 << 10,
-            greeting_bytes_max: 16 << 20,
+            own_bytes_max: 16 << 20,
             frame_age_max: Duration::from_secs(10),
             message_bytes_max: 16 << 10,
             burst_frames_max: 40,

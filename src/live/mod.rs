@@ -15,7 +15,6 @@ pub mod delivery;
 mod faulty_socket;
 mod heartbeat;
 mod inbound;
-mod jitter;
 pub mod limits;
 pub mod message_handler;
 mod outbox;

@@ -15,9 +15,12 @@ use std::io;
 /// The kind of a buffer of frames, as far as an outbox distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
-    /// Any frame.
-    Plain,
-    /// A greeting. Its bytes do not count: no peer is too slow before its first frame.
+    /// Frames that many peers share.
+    Shared,
+    /// A reply: the bytes are this peer's alone.
+    Own,
+    /// A greeting. Its bytes do not count towards the outbox's bound: no peer is too slow before its
+    /// first frame.
     Greeting,
     /// A phone's announcement, whose delivery is counted.
     Announcement(DrawId),
@@ -33,9 +36,9 @@ pub struct Outbox {
     queue: VecDeque<Queued>,
     /// Bytes in `queue` that count towards the bound.
     bytes: usize,
-    /// Bytes of the greetings in `queue`, whole until their last byte has left: a part of a buffer
-    /// holds all of it.
-    greeting_bytes: usize,
+    /// Bytes of the greetings and replies in `queue`, whole until their last byte has left: a part
+    /// of a buffer holds all of it.
+    own_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,7 @@ struct Queued {
     /// The bytes that the kernel has not taken yet.
     rest: Bytes,
     kind: FrameKind,
-    /// Bytes that the reactor's budget of greetings is charged with.
+    /// Bytes that the reactor's budget is charged with.
     charged: usize,
     queued_at: Tick,
     /// Has the kernel taken part of the buffer? Then the rest has to follow.
@@ -51,11 +54,11 @@ struct Queued {
 }
 
 impl Outbox {
-    /// An outbox with the rest of one buffer, however large: a bound that refused the first buffer
-    /// would refuse it to all peers.
-    pub fn with_rest(rest: Bytes, kind: FrameKind, begun: bool, now: Tick) -> Self {
+    /// An outbox with one buffer, however large, of which the kernel has taken `taken` bytes: a
+    /// bound that refused the first buffer would refuse it to all peers.
+    pub fn with_rest(buffer: Bytes, taken: usize, kind: FrameKind, now: Tick) -> Self {
         let mut outbox = Self::default();
-        outbox.add(Queued::new(rest, kind, begun, now));
+        outbox.add(Queued::new(buffer, taken, kind, now));
         outbox
     }
 
@@ -64,7 +67,7 @@ impl Outbox {
     /// # Errors
     /// [`Full`] when it would exceed `limits`; the buffer is not added then.
     pub fn push(&mut self, frames: Bytes, kind: FrameKind, now: Tick, limits: &Limits) -> Result<(), Full> {
-        let queued = Queued::new(frames, kind, false, now);
+        let queued = Queued::new(frames, 0, kind, now);
         if self.queue.len() >= limits.outbox_frames_max || self.bytes + queued.counted_bytes() > limits.outbox_bytes_max {
             return Err(Full);
         }
@@ -92,15 +95,15 @@ impl Outbox {
                 return Ok(false);
             }
             done(first.kind);
-            self.greeting_bytes -= first.charged;
+            self.own_bytes -= first.charged;
             self.queue.pop_front();
         }
         Ok(true)
     }
 
-    /// Bytes of the greetings that wait.
-    pub fn greeting_bytes(&self) -> usize {
-        self.greeting_bytes
+    /// Bytes of the greetings and replies that wait.
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes
     }
 
     /// Buffers in the outbox.
@@ -119,21 +122,21 @@ impl Outbox {
         self.queue.retain(|queued| queued.begun);
         self.queue.iter_mut().for_each(|queued| queued.kind = FrameKind::Greeting);
         self.bytes = 0;
-        self.greeting_bytes = self.queue.iter().map(|queued| queued.charged).sum();
+        self.own_bytes = self.queue.iter().map(|queued| queued.charged).sum();
         !self.queue.is_empty()
     }
 
     fn add(&mut self, queued: Queued) {
         self.bytes += queued.counted_bytes();
-        self.greeting_bytes += queued.charged;
+        self.own_bytes += queued.charged;
         self.queue.push_back(queued);
     }
 }
 
 impl Queued {
-    fn new(rest: Bytes, kind: FrameKind, begun: bool, now: Tick) -> Self {
-        let charged = if kind == FrameKind::Greeting { rest.len() } else { 0 };
-        Self { rest, kind, charged, queued_at: now, begun }
+    fn new(buffer: Bytes, taken: usize, kind: FrameKind, now: Tick) -> Self {
+        let charged = if matches!(kind, FrameKind::Greeting | FrameKind::Own) { buffer.len() } else { 0 };
+        Self { rest: buffer.slice(taken..), kind, charged, queued_at: now, begun: taken > 0 }
     }
 
     fn counted_bytes(&self) -> usize {
@@ -162,7 +165,7 @@ mod tests {
     #[test]
     fn frames_leave_whole_and_in_order_whatever_the_kernel_takes() {
         for total in 0..=9 {
-            let mut outbox = Outbox::with_rest("abc".into(), FrameKind::Plain, true, NOW);
+            let mut outbox = Outbox::with_rest("_abc".into(), 1, FrameKind::Shared, NOW);
             outbox.push("def".into(), FrameKind::Announcement(DrawId(4)), NOW, &Limits::default()).unwrap();
             outbox.push("ghi".into(), FrameKind::Greeting, NOW, &Limits::default()).unwrap();
             let (first, mut kinds, empty) = flush(&mut outbox, 9, total);
@@ -170,7 +173,7 @@ mod tests {
             let (rest, later, _) = flush(&mut outbox, 9, 9);
             kinds.extend(later);
             assert_eq!([first, rest].concat(), b"abcdefghi");
-            assert_eq!(kinds, [FrameKind::Plain, FrameKind::Announcement(DrawId(4)), FrameKind::Greeting]);
+            assert_eq!(kinds, [FrameKind::Shared, FrameKind::Announcement(DrawId(4)), FrameKind::Greeting]);
             assert_eq!(outbox.bytes, 0);
         }
     }
@@ -180,39 +183,39 @@ mod tests {
         let limits = Limits::default();
         for (len, fits) in [(1, 64), (1024, 64), (2048, 32), (4096, 16)] {
             let frame = Bytes::from(vec![0; len]);
-            let mut outbox = Outbox::with_rest(frame.clone(), FrameKind::Plain, false, NOW);
-            let taken = (1..100).take_while(|_| outbox.push(frame.clone(), FrameKind::Plain, NOW, &limits).is_ok()).count();
+            let mut outbox = Outbox::with_rest(frame.clone(), 0, FrameKind::Shared, NOW);
+            let taken = (1..100).take_while(|_| outbox.push(frame.clone(), FrameKind::Shared, NOW, &limits).is_ok()).count();
             assert_eq!(taken + 1, fits, "frames of {len} bytes");
         }
     }
 
     #[test]
     fn a_greeting_does_not_count_towards_the_bound() {
-        let mut outbox = Outbox::with_rest(Bytes::from(vec![0; 300 << 10]), FrameKind::Greeting, true, NOW);
-        assert!(outbox.push(Bytes::from(vec![0; 64 << 10]), FrameKind::Plain, NOW, &Limits::default()).is_ok());
-        assert_eq!(outbox.greeting_bytes(), 300 << 10);
+        let mut outbox = Outbox::with_rest(Bytes::from(vec![0; 300 << 10]), 1, FrameKind::Greeting, NOW);
+        assert!(outbox.push(Bytes::from(vec![0; 64 << 10]), FrameKind::Shared, NOW, &Limits::default()).is_ok());
+        assert_eq!(outbox.own_bytes(), 300 << 10, "with the byte that the kernel has taken");
         flush(&mut outbox, 9, 9);
-        assert_eq!(outbox.greeting_bytes(), 300 << 10, "the buffer is held whole");
+        assert_eq!(outbox.own_bytes(), 300 << 10, "the buffer is held whole");
         assert!(outbox.discard_unsent());
-        assert_eq!(outbox.greeting_bytes(), 300 << 10);
+        assert_eq!(outbox.own_bytes(), 300 << 10);
         flush(&mut outbox, 1 << 20, 1 << 20);
-        assert_eq!(outbox.greeting_bytes(), 0);
-        let mut outbox = Outbox::with_rest(Bytes::from(vec![0; 300 << 10]), FrameKind::Greeting, true, NOW);
-        assert!(outbox.push(Bytes::from(vec![0; 64 << 10]), FrameKind::Plain, NOW, &Limits::default()).is_ok());
-        assert_eq!(outbox.push("x".into(), FrameKind::Plain, NOW, &Limits::default()), Err(Full));
+        assert_eq!(outbox.own_bytes(), 0);
+        let mut outbox = Outbox::with_rest(Bytes::from(vec![0; 300 << 10]), 1, FrameKind::Greeting, NOW);
+        assert!(outbox.push(Bytes::from(vec![0; 64 << 10]), FrameKind::Shared, NOW, &Limits::default()).is_ok());
+        assert_eq!(outbox.push("x".into(), FrameKind::Shared, NOW, &Limits::default()), Err(Full));
     }
 
     #[test]
     fn a_frame_that_has_begun_is_finished_and_the_others_are_dropped() {
-        let mut outbox = Outbox::with_rest("abc".into(), FrameKind::Announcement(DrawId(1)), false, NOW);
-        outbox.push("def".into(), FrameKind::Plain, NOW, &Limits::default()).unwrap();
+        let mut outbox = Outbox::with_rest("abc".into(), 0, FrameKind::Announcement(DrawId(1)), NOW);
+        outbox.push("def".into(), FrameKind::Shared, NOW, &Limits::default()).unwrap();
         flush(&mut outbox, 9, 1);
         assert!(outbox.discard_unsent());
-        outbox.push("bye".into(), FrameKind::Plain, NOW, &Limits::default()).unwrap();
+        outbox.push("bye".into(), FrameKind::Shared, NOW, &Limits::default()).unwrap();
         let (rest, done, _) = flush(&mut outbox, 9, 9);
-        assert_eq!((rest.as_slice(), done), (b"bcbye".as_slice(), vec![FrameKind::Greeting, FrameKind::Plain]));
+        assert_eq!((rest.as_slice(), done), (b"bcbye".as_slice(), vec![FrameKind::Greeting, FrameKind::Shared]));
 
-        let mut outbox = Outbox::with_rest("abc".into(), FrameKind::Plain, false, NOW);
+        let mut outbox = Outbox::with_rest("abc".into(), 0, FrameKind::Shared, NOW);
         assert!(!outbox.discard_unsent(), "no byte of it had left");
     }
 }

@@ -170,19 +170,19 @@ impl Peer {
         if taken == frames.len() {
             return Ok(SendOutcome::Complete);
         }
-        self.queue(frames.slice(taken..), kind, taken > 0, now, limits)
+        self.queue(frames.clone(), taken, kind, now, limits)
     }
 
-    /// Sends a frame of the peer's own, which is copied only if it has to wait.
+    /// Sends a frame of some bytes, a ping or the like, which is copied only if it has to wait.
     ///
     /// # Errors
     /// Why the peer has to leave.
-    pub fn send_own(&mut self, frame: &[u8], now: Tick, limits: &Limits) -> Result<SendOutcome, SendError> {
+    pub fn send_control(&mut self, frame: &[u8], now: Tick, limits: &Limits) -> Result<SendOutcome, SendError> {
         let taken = self.write(frame)?;
         if taken == frame.len() {
             return Ok(SendOutcome::Complete);
         }
-        self.queue(Bytes::copy_from_slice(&frame[taken..]), FrameKind::Plain, taken > 0, now, limits)
+        self.queue(Bytes::copy_from_slice(frame), taken, FrameKind::Shared, now, limits)
     }
 
     /// Sends what waits in the outbox, as far as the kernel takes it, and calls `done` for each
@@ -201,9 +201,9 @@ impl Peer {
         Ok(is_empty)
     }
 
-    /// Bytes of greetings that wait in its outbox.
-    pub fn greeting_bytes(&self) -> usize {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.greeting_bytes())
+    /// Bytes of greetings and replies that wait in its outbox.
+    pub fn own_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.own_bytes())
     }
 
     /// Drops the outbox but for the rest of a buffer that has begun to leave.
@@ -311,13 +311,20 @@ impl Peer {
     }
 
     #[cold]
-    fn queue(&mut self, rest: Bytes, kind: FrameKind, begun: bool, now: Tick, limits: &Limits) -> Result<SendOutcome, SendError> {
+    fn queue(
+        &mut self,
+        buffer: Bytes,
+        taken: usize,
+        kind: FrameKind,
+        now: Tick,
+        limits: &Limits,
+    ) -> Result<SendOutcome, SendError> {
         match &mut self.outbox {
             None => {
-                self.outbox = Some(Box::new(Outbox::with_rest(rest, kind, begun, now)));
+                self.outbox = Some(Box::new(Outbox::with_rest(buffer, taken, kind, now)));
                 Ok(SendOutcome::FellBehind)
             }
-            Some(outbox) => match outbox.push(rest, kind, now, limits) {
+            Some(outbox) => match outbox.push(buffer, kind, now, limits) {
                 Ok(()) => Ok(SendOutcome::StillBehind),
                 Err(_) => Err(SendError::OutboxFull),
             },
@@ -362,7 +369,7 @@ mod tests {
         let (frame, limits) = (Bytes::from(vec![7; 4096]), Limits::default());
         let mut sent = Vec::new();
         while !matches!(sent.last(), Some(Err(_))) {
-            sent.push(peer.send(&frame, FrameKind::Plain, Tick::at(0), &limits));
+            sent.push(peer.send(&frame, FrameKind::Shared, Tick::at(0), &limits));
         }
         let count = |wanted| sent.iter().filter(|&&one| one == wanted).count();
         assert_eq!(count(Ok(SendOutcome::FellBehind)), 1);

@@ -17,7 +17,7 @@ const PER_THREAD: u64 = 3;
 const BYTES_PER_CONNECTION: u64 = 56 << 10;
 
 /// Bytes of memory beside connections: the program, its events and every budget.
-const RESERVED_MEMORY: u64 = 128 << 20;
+const RESERVED_MEMORY: u64 = 160 << 20;
 
 /// Connections, at least, whatever the memory.
 const CONNECTIONS_MIN: u64 = 256;
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn memory_bounds_connections() {
-        assert_eq!(connections_in(400 << 20), 4_973, "the unit's limit on the smallest box");
-        assert_eq!((connections_in(0), connections_in(128 << 20)), (256, 256));
+        assert_eq!(connections_in(400 << 20), 4_388, "the unit's limit on the smallest box");
+        assert_eq!((connections_in(0), connections_in(160 << 20)), (256, 256));
         assert!(connections_in(u64::MAX) > 1_000_000);
         assert!(memory_limit().is_some_and(|bytes| bytes > 16 << 20), "this machine has memory");
     }

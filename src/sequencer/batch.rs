@@ -65,7 +65,7 @@ impl Sequencer {
 
     /// Serves requests in order, as one batch where no query comes between them.
     pub(super) fn serve(&mut self, requests: Vec<Request>) {
-        let at = self.clock.now();
+        let at = self.clock.wall();
         let mut batch = Batch::new(at);
         for request in requests {
             match request {
@@ -195,7 +195,7 @@ impl Sequencer {
         let (is_new, needs_publication) = (event.room.is_none(), outgoing.needs_publication());
         let publication = event.publish(outgoing);
         if is_new {
-            publication.room.connections.note_display(self.started_at.0);
+            publication.room.connections.note_display(self.started_ms);
             self.directory.insert(publication.room.clone());
         }
         if needs_publication {

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 /// Count frames per second that all sockets of a role share.
 const FRAMES_PER_S: u32 = 1_000;
-/// Shortest interval between two updates, which a single socket gets: calm for phones.
-const PHONE_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// Shortest interval between two updates, which a single socket gets. A phone shows the number of
+/// participants in small print: each update costs a send per phone, so they are rare.
+const PHONE_INTERVAL_MIN: Duration = Duration::from_secs(5);
 /// The same for displays and consoles: lively.
 const OPERATOR_INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// Credit that a long silence saves up: an update that costs no more goes out at once.
-const CREDIT_MAX: Duration = Duration::from_secs(1);
+const CREDIT_MAX: Duration = Duration::from_secs(5);
 /// The most new numbers that displays and consoles get one by one; more go as one list.
 const SINGLE_FRAMES_MAX: usize = 4;
 /// The most new numbers that a list names. Those before them are in the total.
@@ -194,13 +195,13 @@ mod tests {
         let phones = |count| move |role| if role == Role::Phone { count } else { 0 };
         let mut is_due =
             |ms, count| counts.due(start + Duration::from_millis(ms), 0, count, phones(count))[Role::Phone].is_some();
-        assert!(!is_due(0, 1_500));
-        assert!(!is_due(600, 3_000));
-        assert!(is_due(2_000, 3_000));
-        assert!(!is_due(3_000, 3_001) && !is_due(5_000, 3_001));
-        assert!(is_due(5_001, 3_001));
-        assert!(!is_due(60_000, 2_000) && is_due(61_000, 2_000));
-        assert!(is_due(70_000, 1_000), "the saved credit pays for it");
+        assert!(!is_due(0, 7_500));
+        assert!(!is_due(3_000, 15_000));
+        assert!(is_due(10_000, 15_000));
+        assert!(!is_due(15_000, 15_005) && !is_due(25_000, 15_005));
+        assert!(is_due(25_005, 15_005));
+        assert!(!is_due(300_000, 10_000) && is_due(305_000, 10_000));
+        assert!(is_due(350_000, 5_000), "the saved credit pays for it");
     }
 
     #[test]

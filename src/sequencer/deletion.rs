@@ -112,7 +112,7 @@ impl Sequencer {
     fn start_copy(&mut self) {
         let deletions = std::mem::take(&mut self.deletions.waiting);
         let events: Vec<EventId> = deletions.iter().map(|deletion| deletion.event.clone()).collect();
-        let (copier, folder, at) = (self.journal.copier(), self.limits.backups_dir.clone(), self.clock.now());
+        let (copier, folder, at) = (self.journal.copier(), self.limits.backups_dir.clone(), self.clock.wall());
         let (sender, result) = bounded(1);
         let copy = move || {
             // A writer that has ended deletes nothing.

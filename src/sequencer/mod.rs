@@ -24,11 +24,11 @@ mod testing;
 mod timers;
 mod upkeep;
 
-use crate::base::clock::{SteadyClock, wall_clock};
+use crate::base::clock::SteadyClock;
 use crate::base::threads::EndProcessOnPanic;
 use crate::draw::fact::Settings;
 use crate::draw::proof::DrandChain;
-use crate::draw::{EventId, Prize, Timestamp};
+use crate::draw::{EventId, Prize};
 use crate::live::reactor::Reactors;
 use crate::live::room::Directory;
 use crate::store::CommitError;
@@ -79,12 +79,13 @@ pub struct Sequencer {
     /// False from a failed write to the next that succeeds. Written here alone, read by the health
     /// checks; relaxed, since nothing else is read on the strength of it.
     durable: Arc<AtomicBool>,
-    clock: Clock,
-    /// Judges what is old.
-    steady_clock: Arc<SteadyClock>,
-    /// The start of this process. It counts as a display having been there: after a restart the
-    /// screen is about to come back.
-    started_at: Timestamp,
+    /// Stamps facts with the wall clock, and judges what is old.
+    clock: Arc<SteadyClock>,
+    /// The start of this process, by [`monotonic_ms`]. It counts as a display having been there:
+    /// after a restart the screen is about to come back.
+    ///
+    /// [`monotonic_ms`]: crate::base::clock::monotonic_ms
+    started_ms: i64,
     timers: Timers,
     deletions: Deletions,
     metrics: Arc<CommitMetrics>,
@@ -151,22 +152,6 @@ impl Sequencer {
     }
 }
 
-/// The wall clock, held so that it never steps back while this process lives.
-///
-/// Across a restart it may: a run with a wrong clock must not bind every later one. The journal's
-/// order says what came first, never its times.
-#[derive(Debug, Default)]
-struct Clock {
-    last: Timestamp,
-}
-
-impl Clock {
-    fn now(&mut self) -> Timestamp {
-        self.last = self.last.max(wall_clock());
-        self.last
-    }
-}
-
 /// The result of a write to the journal, if the journal can still be trusted.
 ///
 /// After a failed fsync nobody knows what the disk holds, and a second fsync may be answered from
@@ -177,18 +162,4 @@ fn exit_if_fatal<T>(written: Result<T, CommitError>) -> Result<T, CommitError> {
         std::process::exit(JOURNAL_LOST);
     }
     written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_clock_never_steps_back() {
-        let ahead = Timestamp(wall_clock().0 + 3_600_000);
-        let mut clock = Clock { last: ahead };
-        assert_eq!((clock.now(), clock.now()), (ahead, ahead), "it waits for a wall clock that was set back");
-        let mut clock = Clock::default();
-        assert!(clock.now() <= clock.now() && clock.now() >= Timestamp(wall_clock().0 - 60_000));
-    }
 }

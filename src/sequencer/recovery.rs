@@ -1,7 +1,7 @@
 //! Recovery: from the journal's facts to events, directory and rosters, by the same `apply` that
 //! serves live traffic.
 
-use crate::base::clock::SteadyClock;
+use crate::base::clock::{SteadyClock, monotonic_ms};
 use crate::draw::fact::{Fact, RecordedFact};
 use crate::draw::{Event, EventId, Number, Phase};
 use crate::live::reactor::Reactors;
@@ -11,7 +11,7 @@ use crate::sequencer::deletion::Deletions;
 use crate::sequencer::event_state::{EventState, OutgoingFrames, WorkingState};
 use crate::sequencer::inbox::RequestQueue;
 use crate::sequencer::timers::Timers;
-use crate::sequencer::{Clock, Limits, Sequencer};
+use crate::sequencer::{Limits, Sequencer};
 use crate::store::JournalError;
 use crate::store::copied_details::DetailsPurged;
 use crate::store::journal::Journal;
@@ -32,17 +32,16 @@ impl Sequencer {
         requests: RequestQueue,
         limits: Limits,
         durable: Arc<AtomicBool>,
-        steady_clock: Arc<SteadyClock>,
+        clock: Arc<SteadyClock>,
     ) -> Result<Self, JournalError> {
         let mut replayed = BTreeMap::new();
         journal.replay(|id, fact| replay(&mut replayed, id, &fact))?;
-        let mut clock = Clock::default();
-        let started_at = clock.now();
+        let started_ms = monotonic_ms();
         let mut events = BTreeMap::new();
         for (id, replayed) in replayed {
             let mut event = EventState::new(replayed.with_roster());
             let room = event.publish(OutgoingFrames::default()).room;
-            room.connections.note_display(started_at.0);
+            room.connections.note_display(started_ms);
             directory.insert(room);
             events.insert(id, event);
         }
@@ -55,8 +54,7 @@ impl Sequencer {
             limits,
             durable,
             clock,
-            steady_clock,
-            started_at,
+            started_ms,
             timers: Timers::new(Instant::now()),
             deletions: Deletions::default(),
             metrics: Arc::default(),

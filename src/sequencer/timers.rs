@@ -77,6 +77,11 @@ impl Timers {
         fire(&mut self.sweep_at, now, SWEEP_INTERVAL)
     }
 
+    /// Brings the sweep forward: the last one left something to do.
+    pub fn hasten_sweep(&mut self, at: Instant) {
+        self.sweep_at = self.sweep_at.min(at);
+    }
+
     pub fn fire_clock(&mut self, now: Instant) -> bool {
         fire(&mut self.clock_at, now, CLOCK_INTERVAL)
     }

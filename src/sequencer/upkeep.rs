@@ -1,7 +1,7 @@
 //! Work that the writer does without a request: announcements, counts, the journal's upkeep, and
 //! the end of old events.
 
-use crate::base::clock::wall_clock;
+use crate::base::clock::monotonic_ms;
 use crate::draw::command::Command;
 use crate::draw::{Actor, DrawId};
 use crate::sequencer::deletion::DeletionCause;
@@ -9,7 +9,7 @@ use crate::sequencer::event_state::EventState;
 use crate::sequencer::inbox::{Request, Responder};
 use crate::sequencer::timers::{AnnouncementPlan, DISPLAY_GRACE, announcement_cause};
 use crate::sequencer::{Sequencer, exit_if_fatal};
-use crate::store::journal::Checkpoint;
+use crate::store::journal::{Checkpoint, PURGED_MAX};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl Sequencer {
         if !self.durable.load(Relaxed) {
             return;
         }
-        let now_ms = wall_clock().0;
+        let now_ms = monotonic_ms();
         let due = self.events.iter().filter_map(|(id, event)| {
             let (draw, since) = event.unannounced?;
             let has_display = event.room.as_ref()?.connections.has_display(now_ms, DISPLAY_GRACE.as_millis() as i64);
@@ -87,7 +87,7 @@ impl Sequencer {
     /// Keeps what the next process needs to know about the wall clock. Left out while the journal
     /// takes no write: the next process then trusts the clock later.
     pub(super) fn save_clock(&mut self) {
-        if exit_if_fatal(self.journal.save_clock(self.steady_clock.record())).is_ok() {
+        if exit_if_fatal(self.journal.save_clock(self.clock.record())).is_ok() {
             self.note_write();
         }
     }
@@ -114,18 +114,23 @@ impl Sequencer {
     /// Deletes old details, and begins to delete old events, as far as the wall clock is trusted;
     /// an event with a socket connected is not old.
     pub(super) fn sweep(&mut self) {
-        if let Some(due) = self.steady_clock.cutoff(self.limits.details_ttl) {
+        if let Some(due) = self.clock.cutoff(self.limits.details_ttl) {
             let purged = exit_if_fatal(self.journal.purge_details(due));
             // Copies follow the journal, so that one place decides what is old.
             purged.as_ref().iter().for_each(|rows| self.details_purged.note(due, **rows));
             match purged {
                 Ok(0) => {}
-                // Their checkpoint may have been held up.
-                Ok(_) => self.timers.restart_checkpoint(Instant::now()),
+                Ok(rows) => {
+                    // Their checkpoint may have been held up, and more rows may be due.
+                    self.timers.restart_checkpoint(Instant::now());
+                    if rows == PURGED_MAX {
+                        self.timers.hasten_sweep(Instant::now());
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "old winner details could not be purged"),
             }
         }
-        let Some(bound) = self.steady_clock.cutoff(self.limits.event_ttl) else { return };
+        let Some(bound) = self.clock.cutoff(self.limits.event_ttl) else { return };
         let is_old = |event: &EventState| event.working.event.changed_at < bound && !event.is_ending;
         let old: Vec<_> = self.events.iter().filter(|(_, event)| is_old(event)).map(|(id, _)| id.clone()).collect();
         old.into_iter().for_each(|id| self.begin_deletion(id, DeletionCause::Expired));
@@ -202,7 +207,7 @@ mod tests {
         let mut server = TestSequencer::open();
         server.serve([open_request("young")]).remove(0).unwrap();
         server.age(2 * EVENT_TTL);
-        server.sequencer.events.get_mut("young").unwrap().working.event.changed_at = server.sequencer.clock.last;
+        server.sequencer.events.get_mut("young").unwrap().working.event.changed_at = server.sequencer.clock.wall();
         for peer in [server.console(), server.phone()] {
             server.sequencer.sweep();
             server.finish_deletions();
@@ -240,7 +245,7 @@ mod tests {
         server.sequencer.sweep();
         assert_eq!(server.sequencer.journal.details(&id(GALA)).unwrap(), []);
         let purged = server.sequencer.details_purged();
-        let due = server.sequencer.steady_clock.cutoff(DETAILS_TTL).unwrap();
+        let due = server.sequencer.clock.cutoff(DETAILS_TTL).unwrap();
         assert_eq!((purged.before(), purged.take_rows()), (due, 1), "copies follow");
         assert!(server.directory.find(GALA).is_some(), "the event outlives the details");
     }
@@ -281,7 +286,7 @@ mod tests {
         for by in [40 * 86_400, -80 * 86_400, 40 * 86_400] {
             server.jump(by);
             assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s: everything is held");
-            server.sequencer.steady_clock.confirm();
+            server.sequencer.clock.confirm();
             assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s: no time has passed");
         }
         check_the_end(&mut server, phone);
@@ -298,10 +303,23 @@ mod tests {
             server.age(Duration::from_secs(600));
             server.jump(-by);
             assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s, corrected");
-            server.sequencer.steady_clock.confirm();
+            server.sequencer.clock.confirm();
             assert_eq!(left_after_sweep(&mut server), (true, true), "{by} s, confirmed: no time has passed");
             check_the_end(&mut server, phone);
         }
+    }
+
+    #[test]
+    fn facts_follow_a_clock_that_is_set_right() {
+        let hours = 9 * 3_600;
+        let mut server = TestSequencer::open().restart_at(hours);
+        server.register(1);
+        let ahead = server.event().working.event.changed_at;
+        server.jump(-hours);
+        server.register(2);
+        let after = server.event().working.event.changed_at;
+        assert_eq!((ahead.0 - after.0) / 1_000, hours, "no fact is stamped with a time that is still to come");
+        assert_eq!(after, server.sequencer.clock.wall());
     }
 
     #[test]

@@ -82,19 +82,35 @@ pub fn by_recency(made_at: Timestamp, now: Timestamp) -> impl Ord {
     (made_at > now, Reverse(made_at))
 }
 
+/// The copies in a folder that were made before a deletion, with their times; none where there is
+/// no folder.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn before_deletions(folder: &Path) -> io::Result<Vec<(Timestamp, PathBuf)>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut copies = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        copies.extend(entry.file_name().to_str().and_then(made_at).map(|at| (at, entry.path())));
+    }
+    Ok(copies)
+}
+
 /// Removes all but the newest copies, and the leftover of a crash during one. Leaves other files
 /// alone.
 fn remove_surplus(folder: &Path, now: Timestamp) -> io::Result<()> {
-    let mut copies: Vec<(Timestamp, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if let Some(at) = made_at(name) {
-            copies.push((at, path));
-        } else if name.starts_with(PREFIX) && name.ends_with(TEMPORARY_SUFFIX) {
-            fs::remove_file(&path)?;
+        let entry = entry?;
+        let is_leftover = |name: &str| name.starts_with(PREFIX) && name.ends_with(TEMPORARY_SUFFIX);
+        if entry.file_name().to_str().is_some_and(is_leftover) {
+            fs::remove_file(entry.path())?;
         }
     }
+    let mut copies = before_deletions(folder)?;
     copies.sort_unstable_by_key(|(at, _)| by_recency(*at, now));
     copies.iter().skip(COPIES_MAX).try_for_each(|(_, path)| fs::remove_file(path))
 }

@@ -61,9 +61,14 @@ pub(super) fn read(
     Ok(all)
 }
 
-/// Deletes the details that came before a time; returns how many.
+/// The most details that a purge deletes at once, so that it keeps the writer for a moment only.
+pub const PURGED_MAX: usize = 128;
+
+/// Deletes details that came before a time, at most [`PURGED_MAX`]; returns how many.
 pub(super) fn purge(db: &Connection, before: Timestamp) -> rusqlite::Result<usize> {
-    db.prepare_cached("DELETE FROM details WHERE at < ?1")?.execute([before.0])
+    let sql = "DELETE FROM details WHERE (event, draw, number) IN
+        (SELECT event, draw, number FROM details WHERE at < ?1 LIMIT ?2)";
+    db.prepare_cached(sql)?.execute((before.0, PURGED_MAX as i64))
 }
 
 /// The place that the seal authenticates. An event's id holds no zero byte, and the rest has a
@@ -97,6 +102,16 @@ mod tests {
         assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 1);
         assert_eq!(journal.details(&event_id("gala")).unwrap(), [late.details.unwrap()]);
         assert_eq!(journal.purge_details(Timestamp(2_000)).unwrap(), 0);
+    }
+
+    #[test]
+    fn many_details_are_purged_in_slices() {
+        let (_data, mut journal) = open_journal();
+        let many = 2 * PURGED_MAX + 9;
+        let entries = (1..=many as u32).map(|number| details_received("gala", number, 1_000));
+        journal.commit(&[opened("gala")].into_iter().chain(entries).collect::<Vec<_>>()).unwrap();
+        let purged: Vec<_> = (0..4).map(|_| journal.purge_details(Timestamp(2_000)).unwrap()).collect();
+        assert_eq!(purged, [PURGED_MAX, PURGED_MAX, 9, 0]);
     }
 
     #[test]

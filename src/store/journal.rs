@@ -13,6 +13,7 @@ use crate::base::durable_file;
 use crate::draw::fact::{AuditLine, RecordedFact, WinnerDetails};
 use crate::draw::{DrawId, EventId, Fact, Number, Timestamp};
 use crate::store::copies::JournalCopier;
+pub use crate::store::details::PURGED_MAX;
 use crate::store::erasure::Erasure;
 use crate::store::error::{CommitError, JournalError};
 use crate::store::keys::Keys;
@@ -199,13 +200,16 @@ impl Journal {
         self.clear_log()
     }
 
-    /// Deletes the winners' details that were submitted before a time; returns how many.
+    /// Deletes winners' details that were submitted before a time, at most [`PURGED_MAX`]; returns
+    /// how many.
     ///
     /// # Errors
     /// As [`Journal::commit`].
     pub fn purge_details(&mut self, before: Timestamp) -> Result<usize, CommitError> {
         let purged = transaction(&mut self.db, |tx| details::purge(tx, before))?;
-        if purged > 0 {
+        // The log is emptied once, after the last slice; where that one was full, by the checkpoint
+        // that follows every write.
+        if (1..PURGED_MAX).contains(&purged) {
             self.clear_log()?;
         }
         Ok(purged)

@@ -63,19 +63,34 @@ async fn an_invalid_scenario_file_is_refused_by_its_key() {
     assert_eq!(both.code, Some(64), "{}", both.output);
 }
 
+/// The most runs of a scenario in which a coincidence is waited for.
+const TRIES: usize = 10;
+
 #[tokio::test]
 async fn every_phone_catches_up_after_a_storm_exactly_once() {
-    let server = TestServer::start().await;
     let size = ["--users", "40", "--prizes", "40", "--time-scale", "0.02"];
-    let run = full_scenario(server.address, &[&["--scenario", "b", "--reconnect-storm"], &size[..]].concat()).await;
-    assert_eq!(run.code, Some(0), "{}", run.output);
-    assert_eq!(run.metric("storm.departed"), 41.0, "every phone and the display");
-    assert_eq!(run.metric("storm.absent"), 0.0);
-    // Each is away for at least 0.1 s, and draws start every 0.06 s, or later on a busy machine.
-    assert!(run.metric("storm.caught_up") > 0.0, "{}", run.output);
-    assert_all_received(&run, 41.0 * 160.0);
-    assert_eq!(run.summary["scenarios"][0]["latencies"]["ws.return"]["response"]["count"], 41);
-    assert_eq!(run.metric("ws.drops"), 0.0, "the server is not blamed for sockets that the tester dropped");
+    let mut caught_up = 0.0;
+    // A busy machine plays its draws late, and may play none while the phones are away.
+    for _ in 0..TRIES {
+        let server = TestServer::start().await;
+        let run = full_scenario(server.address, &[&["--scenario", "b", "--reconnect-storm"], &size[..]].concat()).await;
+        assert_eq!(run.code, Some(0), "{}", run.output);
+        assert_eq!(run.metric("storm.departed"), 41.0, "every phone and the display");
+        assert_eq!(run.metric("storm.absent"), 0.0);
+        assert_all_received(&run, 41.0 * 160.0);
+        assert_eq!(run.summary["scenarios"][0]["latencies"]["ws.return"]["response"]["count"], 41);
+        assert_eq!(run.metric("ws.drops"), 0.0, "the server is not blamed for sockets that the tester dropped");
+        caught_up = run.metric("storm.caught_up");
+        if caught_up > 0.0 {
+            break;
+        }
+    }
+    assert!(caught_up > 0.0, "no frame came while the phones were away, in {TRIES} runs");
+}
+
+#[tokio::test]
+async fn a_storm_among_idle_phones_loses_none() {
+    let server = TestServer::start().await;
     let idle =
         full_scenario(server.address, &["--scenario", "a", "--reconnect-storm", "--users", "20", "--time-scale", "0.01"]).await;
     assert_eq!((idle.code, idle.metric("storm.departed"), idle.metric("storm.absent")), (Some(0), 20.0, 0.0), "{}", idle.output);

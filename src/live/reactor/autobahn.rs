@@ -49,6 +49,7 @@ fn limits() -> Limits {
     Limits {
         message_bytes_max: 16 << 20,
         unfinished_bytes_max: plenty,
+        own_bytes_max: plenty,
         frame_interval: Duration::ZERO,
         message_age_max: Duration::from_secs(600),
         ..patient_limits()

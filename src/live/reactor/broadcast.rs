@@ -37,7 +37,7 @@ impl EventLoop {
         let subscribers = &mut self.subscribers[key as usize];
         let kind = match publication.announces {
             Some(draw) if role == Role::Phone => FrameKind::Announcement(draw),
-            _ => FrameKind::Plain,
+            _ => FrameKind::Shared,
         };
         let (mut delivered, mut fell_behind) = (0, 0);
         for &slot in &subscribers.admitted[role] {

@@ -5,13 +5,13 @@
 //! and closes the socket. A closed peer leaves its room at once; its socket lives on until its
 //! close frame is sent and its own side is closed, or until a deadline.
 
+use crate::base::clock::monotonic_ms;
 use crate::live::connection_counts::EvictionReason;
 use crate::live::outbox::FrameKind;
 use crate::live::peer::{Membership, PeerState, SendError, SendOutcome, close_frame};
 use crate::live::reactor::event_loop::EventLoop;
 use crate::live::{CloseCode, PeerId};
 use bytes::Bytes;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// An empty ping (RFC 6455 section 5.5.2).
 const PING: &[u8] = &[0x89, 0];
@@ -22,12 +22,12 @@ impl EventLoop {
         // Of several buffers sent in a row, the first may already have closed the peer.
         let peer = &mut self.peers[slot as usize];
         if !peer.is_leaving() {
-            let before = peer.greeting_bytes();
+            let before = peer.own_bytes();
             let sent = peer.send(frames, kind, self.now, &self.limits);
-            let after = peer.greeting_bytes();
-            self.greeting_bytes = self.greeting_bytes - before + after;
+            let after = peer.own_bytes();
+            self.own_bytes = self.own_bytes - before + after;
             self.handle_send_outcome(slot, sent);
-            if after > before && self.greeting_bytes > self.limits.greeting_bytes_max {
+            if after > before && self.own_bytes > self.limits.own_bytes_max {
                 self.close(slot, CloseCode::Overloaded);
             }
         }
@@ -38,7 +38,7 @@ impl EventLoop {
         let mut frame = [0; 127];
         frame[..2].copy_from_slice(&[0x8a, payload.len() as u8]);
         frame[2..2 + payload.len()].copy_from_slice(payload);
-        let sent = self.peers[slot as usize].send_own(&frame[..2 + payload.len()], self.now, &self.limits);
+        let sent = self.peers[slot as usize].send_control(&frame[..2 + payload.len()], self.now, &self.limits);
         self.handle_send_outcome(slot, sent);
     }
 
@@ -46,7 +46,7 @@ impl EventLoop {
     pub fn ping(&mut self, slot: u32) {
         let peer = &mut self.peers[slot as usize];
         peer.note_ping();
-        let sent = peer.send_own(PING, self.now, &self.limits);
+        let sent = peer.send_control(PING, self.now, &self.limits);
         self.handle_send_outcome(slot, sent);
     }
 
@@ -55,13 +55,13 @@ impl EventLoop {
         let Some(peer) = self.peers.get_mut(slot as usize).filter(|peer| peer.outbox.is_some()) else { return };
         let membership = peer.membership;
         let room = membership.map(|membership| &self.subscribers[membership.subscribers as usize].room);
-        let before = peer.greeting_bytes();
+        let before = peer.own_bytes();
         let is_empty = peer.flush_outbox(|kind| {
             if let (FrameKind::Announcement(draw), Some(room)) = (kind, room) {
                 room.delivery.count_late_delivery(draw);
             }
         });
-        self.greeting_bytes = self.greeting_bytes - before + peer.greeting_bytes();
+        self.own_bytes = self.own_bytes - before + peer.own_bytes();
         match (is_empty, membership) {
             (Ok(true), Some(membership)) => self.subscribers[membership.subscribers as usize].count_caught_up(),
             (Ok(true), None) => self.begin_drain(slot),
@@ -97,12 +97,12 @@ impl EventLoop {
         let peer = &mut self.peers[slot as usize];
         self.unfinished_bytes -= peer.unfinished_bytes();
         peer.discard_unfinished();
-        self.greeting_bytes -= peer.greeting_bytes();
+        self.own_bytes -= peer.own_bytes();
         peer.discard_unsent();
-        self.greeting_bytes += peer.greeting_bytes();
+        self.own_bytes += peer.own_bytes();
         peer.state = PeerState::Closing;
         peer.due_at = self.now.after(self.limits.close_frame_age_max);
-        match peer.send_own(&close_frame(code), self.now, &self.limits) {
+        match peer.send_control(&close_frame(code), self.now, &self.limits) {
             Ok(SendOutcome::Complete) => self.begin_drain(slot),
             Ok(SendOutcome::FellBehind | SendOutcome::StillBehind) => {}
             Err(_) => self.remove(slot),
@@ -121,7 +121,7 @@ impl EventLoop {
         self.unfinished_bytes -= peer.unfinished_bytes();
         self.closing -= usize::from(peer.is_leaving());
         peer.discard_unfinished();
-        self.greeting_bytes -= peer.greeting_bytes();
+        self.own_bytes -= peer.own_bytes();
         peer.outbox = None;
         peer.state = PeerState::Removed;
         self.removed.push(slot);
@@ -148,7 +148,7 @@ impl EventLoop {
             subscribers.room.token_sockets.remove(number, id);
         }
         let moved = match peer.state {
-            PeerState::Admitted(role) => subscribers.remove_admitted(role, membership.index(), unix_ms()),
+            PeerState::Admitted(role) => subscribers.remove_admitted(role, membership.index(), monotonic_ms()),
             PeerState::PendingAuth(_) => subscribers.remove_pending(membership.index()).1,
             PeerState::Joining | PeerState::Closing | PeerState::Draining | PeerState::Removed => {
                 unreachable!("only these two are members of a room")
@@ -184,11 +184,6 @@ impl EventLoop {
     }
 }
 
-/// The wall clock, which the sequencer compares with its own.
-pub fn unix_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,11 +199,11 @@ mod tests {
     fn a_close_frame_is_answered_and_the_peer_leaves_the_counts() {
         let test = TestRoom::open(patient_limits(), 1);
         let mut display = test.greeted(test.admitted(Role::Display));
-        assert!(test.room.connections.has_display(unix_ms(), 0));
+        assert!(test.room.connections.has_display(monotonic_ms(), 0));
         display.send(Message::Close(None));
         assert_eq!(display.until_closed(), (vec![], 0));
         eventually("it has left the counts", || test.room.connections.total() == 0);
-        assert!(test.room.connections.has_display(unix_ms(), 600_000), "but a display was there recently");
+        assert!(test.room.connections.has_display(monotonic_ms(), 600_000), "but a display was there recently");
     }
 
     #[test]

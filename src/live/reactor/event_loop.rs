@@ -10,10 +10,10 @@
 //! It runs after the turn's readiness events, so that no event of a former tenant reaches a new
 //! peer. No other code may free a slot.
 
+use crate::base::jitter::Jitter;
 use crate::base::threads::EndProcessOnPanic;
 use crate::live::heartbeat::{Heartbeat, check_heartbeat};
 use crate::live::inbound;
-use crate::live::jitter::Jitter;
 use crate::live::limits::Limits;
 use crate::live::message_handler::MessageHandler;
 use crate::live::peer::{Peer, PeerState, SendError};
@@ -65,8 +65,8 @@ pub struct EventLoop {
     pub closing: usize,
     /// Bytes of unfinished frames and records that all peers own.
     pub unfinished_bytes: usize,
-    /// Bytes of greetings that wait in all outboxes.
-    pub greeting_bytes: usize,
+    /// Bytes of greetings and replies that wait in all outboxes.
+    pub own_bytes: usize,
     /// The time at which the reactor ends at the latest, once it stops.
     pub stop_at: Option<Tick>,
     scanned_at: Tick,
@@ -103,7 +103,7 @@ impl EventLoop {
             handler,
             clock,
             now,
-            jitter: Jitter::new(),
+            jitter: Jitter::default(),
             peers: Slab::new(),
             permits: None,
             subscribers: Slab::new(),
@@ -112,7 +112,7 @@ impl EventLoop {
             joined: 0,
             closing: 0,
             unfinished_bytes: 0,
-            greeting_bytes: 0,
+            own_bytes: 0,
             stop_at: None,
             scanned_at: now,
         }

@@ -57,6 +57,7 @@ impl EventLoop {
                 self.close(slot, code);
             }
         }
+        self.count_first_record(slot);
         self.decode_read_ahead(slot, &join.read_ahead);
         if self.peers[slot as usize].has_unread() {
             self.read(slot, false);
@@ -86,9 +87,9 @@ impl EventLoop {
         // After a numbered frame an older one would come out of order; the `state_sync` covers it.
         let last = subscribers.snapshot.ring.last_seq();
         let since = since.filter(|_| peer.has_no_frame(last));
-        let room_for_greetings = self.limits.greeting_bytes_max.saturating_sub(self.greeting_bytes);
+        let room_left = self.limits.own_bytes_max.saturating_sub(self.own_bytes);
         let missed = since.and_then(|since| subscribers.missed(since));
-        let missed = missed.filter(|missed| !missed.is_empty() && missed.len() <= room_for_greetings);
+        let missed = missed.filter(|missed| !missed.is_empty() && missed.len() <= room_left);
         let sync = self.handler.state_sync(&subscribers.snapshot, role, Some(number));
         match missed {
             Some(missed) => {
@@ -97,7 +98,7 @@ impl EventLoop {
             }
             // Counted: a phone that proves its token again and again must not fill its outbox for
             // free.
-            None => self.send_buffers(slot, &[reply, &sync], FrameKind::Plain),
+            None => self.send_buffers(slot, &[reply, &sync], FrameKind::Own),
         }
     }
 
@@ -175,7 +176,7 @@ impl EventLoop {
         let last = subscribers.snapshot.ring.last_seq();
         let missed = since.and_then(|since| subscribers.missed(since)).unwrap_or_default();
         // The frames are owed to those that read; the `state_sync` covers them.
-        let fits = self.greeting_bytes + missed.len() <= self.limits.greeting_bytes_max;
+        let fits = self.own_bytes + missed.len() <= self.limits.own_bytes_max;
         let missed = if fits { missed } else { Bytes::new() };
         let sync = self.handler.state_sync(&subscribers.snapshot, role, peer.number());
         if missed.is_empty() {
@@ -422,7 +423,7 @@ mod tests {
     #[test]
     fn greetings_that_nobody_reads_stay_within_their_budget() {
         const BUDGET: usize = 1 << 20;
-        let mut test = TestRoom::open(Limits { greeting_bytes_max: BUDGET, ..patient_limits() }, 1);
+        let mut test = TestRoom::open(Limits { own_bytes_max: BUDGET, ..patient_limits() }, 1);
         let texts: Vec<String> = (1..=60).map(|n| format!("{n} {}", "x".repeat(4_000))).collect();
         for text in &texts {
             test.publish(text);
@@ -450,6 +451,22 @@ mod tests {
             let mut back = test.join(test.returning(0));
             back.next_text() == texts[0]
         });
+    }
+
+    #[test]
+    fn replies_that_nobody_reads_stay_within_their_budget() {
+        let limits = Limits { own_bytes_max: 1 << 20, outbox_bytes_max: 8 << 20, outbox_frames_max: 100, ..patient_limits() };
+        let test = TestRoom::open(limits, 1);
+        let mut honest = test.phone();
+        let unread: Vec<_> = (0..40).map(|_| test.join_raw(test.admitted(Role::Phone))).collect();
+        let question = raw_frame(0x81, format!("echo {}", "x".repeat(12 << 10)).as_bytes());
+        for _ in 0..30 {
+            // One that is closed already takes no more.
+            unread.iter().for_each(|mut far| drop(far.write_all(&question)));
+        }
+        eventually("some are closed for what they do not read", || test.room.connections.total() < 41);
+        honest.send_text("echo still here");
+        honest.expect(&["echo echo still here"]);
     }
 
     #[test]

@@ -110,6 +110,13 @@ impl EventLoop {
         self.count_unfinished(slot, before);
     }
 
+    /// Notes since when a peer owns the part of a TLS record that came with its handshake, and frees
+    /// some bytes if all peers own more than their budget.
+    pub fn count_first_record(&mut self, slot: u32) {
+        self.unfinished_bytes -= self.peers[slot as usize].unfinished_bytes();
+        self.count_unfinished(slot, 0);
+    }
+
     /// Counts the unfinished bytes that a peer owns, `before` and now, and frees some if all peers
     /// own more than their budget.
     fn count_unfinished(&mut self, slot: u32, before: usize) {
@@ -167,7 +174,7 @@ impl EventLoop {
     fn perform(&mut self, slot: u32, action: Action) {
         match action {
             Action::Nothing => {}
-            Action::Reply(frames) => self.send(slot, &frames, FrameKind::Plain),
+            Action::Reply(frames) => self.send(slot, &frames, FrameKind::Own),
             Action::Admit(role) => self.admit(slot, role),
             Action::Identify { number, since, reply } => self.identify(slot, number, since, &reply),
             Action::Close(code) => self.close(slot, code),

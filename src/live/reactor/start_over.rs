@@ -6,10 +6,10 @@
 //! that makes one thread panic put everybody out, each time it is sent. Closing the one peer at
 //! fault would go on with tables that nobody has checked.
 
+use crate::base::clock::monotonic_ms;
 use crate::live::CloseCode;
 use crate::live::inbound;
 use crate::live::peer::close_frame;
-use crate::live::reactor::close::unix_ms;
 use crate::live::reactor::event_loop::EventLoop;
 use slab::Slab;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,13 +20,13 @@ impl EventLoop {
     pub fn start_over(&mut self) {
         tracing::error!(thread = self.index, sockets = self.peers.len(), "a socket thread panicked: its sockets reconnect");
         for subscribers in std::mem::take(&mut self.subscribers).drain() {
-            subscribers.take_back_counts(self.index, unix_ms());
+            subscribers.take_back_counts(self.index, monotonic_ms());
         }
         let last = close_frame(Some(CloseCode::Restarting as u16));
         for mut peer in std::mem::replace(&mut self.peers, Slab::new()).drain() {
             // Its session may be half changed and panic again; then it is closed without a code.
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                if !peer.is_leaving() && peer.send_own(&last, self.now, &self.limits).is_ok() {
+                if !peer.is_leaving() && peer.send_control(&last, self.now, &self.limits).is_ok() {
                     peer.shut_down_writes();
                 }
             }));
@@ -34,7 +34,7 @@ impl EventLoop {
         self.permits = None;
         self.buffer = inbound::buffer(self.limits.message_bytes_max);
         (self.verdicts, self.removed) = (Vec::new(), Vec::new());
-        (self.closing, self.unfinished_bytes, self.greeting_bytes) = (0, 0, 0);
+        (self.closing, self.unfinished_bytes, self.own_bytes) = (0, 0, 0);
     }
 }
 

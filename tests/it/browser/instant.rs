@@ -20,7 +20,6 @@ const DELAYS_MS: [u64; 6] = [5, 5, 50, 50, 150, 300];
 /// Draws, unless `INSTANT_DRAWS` is set.
 const DRAWS: usize = 4;
 /// A loose bound on the median spread: a busy machine renders late, and the figures are reported.
-/// stage is up to a second ahead.
 const MEDIAN_MS_MAX: f64 = 1_000.0;
 
 /// Notes when the body's state and settling change, by the page's own clock.

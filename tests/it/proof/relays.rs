@@ -2,6 +2,7 @@
 //! through crashes and fallbacks.
 
 use super::beacon::{self, Conduct, Relay, chain, sign};
+use crate::backup::{run, run_while_serving, text};
 use crate::credentials::Authority;
 use crate::event_steps::{EVENT, prize};
 use crate::test_server::{TIMEOUT, TestServer, poll};
@@ -196,4 +197,35 @@ async fn a_fallback_is_taken_with_a_reason_and_shown() {
     let proof = server.public("/proof").await;
     let findings = verify_with(proof.to_string().as_bytes(), None, &[chain()]).unwrap();
     assert!(findings.mismatches == 0 && findings.lines[0].contains("drand was given up"), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_draw_that_waits_for_a_round_moves_to_another_server_and_the_round_decides_the_same() {
+    let relay = Relay::start(Conduct::Missing);
+    let server = beacon::serve(&[&relay]).await;
+    open_event(&server, "drand").await;
+    let draw = server.start_draw(&prize("TV")).await;
+    let locked = current(&server).await;
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("gala.luckydraw");
+    run_while_serving(&server.data_dir(), &["export", EVENT, "--to", text(&file)]).await.expect_success();
+    let mut other = beacon::serve(&[&relay]).await;
+    other.terminate();
+    other.ended().await;
+    run(&other.data_dir(), &["import", text(&file)]).expect_success();
+    other.restart().await;
+    let moved = current(&other).await;
+    assert_eq!((&moved["head"], &moved["outside_round"]), (&locked["head"], &locked["outside_round"]), "the lock is kept");
+    relay.turn(Conduct::Honest);
+    let mut picks = Vec::new();
+    for server in [&server, &other] {
+        until_value(server).await;
+        server.admin_post("draw/reveal", &json!({"draw_id": draw})).await.ok();
+        server.admin_post("draw/complete", &json!({"draw_id": draw})).await.ok();
+        let proof = server.public("/proof").await;
+        let findings = verify_with(proof.to_string().as_bytes(), None, &[chain()]).unwrap();
+        assert_eq!(findings.mismatches, 0, "{findings:?}");
+        picks.push(proof["draws"][0]["picks"].clone());
+    }
+    assert!(picks[0].is_array() && picks[0] == picks[1], "{picks:?}");
 }

@@ -1,4 +1,4 @@
-//! Random waits, so that thousands of peers are not pinged, or closed, at the same moment.
+//! Random waits, so that thousands of connections are not pinged, or closed, at the same moment.
 //!
 //! Nothing secret depends on them: a stranger who predicts a ping has won nothing. So a small
 //! generator suffices (splitmix64, Steele et al. 2014), without a call to the operating system. It
@@ -7,16 +7,18 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// One reactor's source of random waits.
+/// A thread's source of random waits.
 #[derive(Debug)]
 pub struct Jitter(u64);
 
-impl Jitter {
-    /// A generator seeded differently per run and per reactor.
-    pub fn new() -> Self {
+impl Default for Jitter {
+    /// A generator seeded differently per run and per thread.
+    fn default() -> Self {
         Self(RandomState::new().hash_one("jitter"))
     }
+}
 
+impl Jitter {
     /// A wait of at least `shortest` and at most `longest`, in whole milliseconds.
     pub fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
         let millis = longest.saturating_sub(shortest).as_millis() as u64;
@@ -38,7 +40,7 @@ mod tests {
 
     #[test]
     fn waits_fill_their_range_and_stay_in_it() {
-        let mut jitter = Jitter::new();
+        let mut jitter = Jitter::default();
         let (shortest, longest) = (Duration::from_millis(20), Duration::from_millis(27));
         let mut seen = [0; 8];
         for _ in 0..10_000 {
