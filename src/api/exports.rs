@@ -18,8 +18,9 @@ use crate::draw::{Draw, Event, Number, Participant, Seat, Timestamp};
 use crate::http::response::{HttpError, HttpResult, with_type};
 use crate::live::room::Snapshot;
 use crate::sequencer::inbox::Rejection;
-use crate::sheet::export::{Cell, Sheet, csv, xlsx};
+use crate::sheet::export::{Cell, Sheet, csv};
 use crate::sheet::labels::{Language, word};
+use crate::sheet::workbook;
 use crate::wire::view::people::{Mask, masked_phone};
 use hyper::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderValue};
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ pub async fn export_csv(request: ApiRequest) -> HttpResult {
 pub async fn export_xlsx(request: ApiRequest) -> HttpResult {
     let write = move |data: &ExportData| {
         let sheets = [Kind::Winners, Kind::Participants, Kind::Draws].map(|kind| data.sheet(kind));
-        xlsx(sheets.into()).inspect_err(|error| tracing::error!(%error, "a workbook could not be written")).ok()
+        workbook::write(sheets.into()).inspect_err(|error| tracing::error!(%error, "a workbook could not be written")).ok()
     };
     export(&request, "event.xlsx", XLSX, write).await
 }

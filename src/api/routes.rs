@@ -13,12 +13,8 @@ use crate::http::router::{Route, Router};
 use crate::routes;
 
 /// The router of this application.
-pub static ROUTER: Router<App> = Router {
-    prefix: "/api/luckydraw",
-    routes: ROUTES,
-    nothing_here: pages::NOTHING_HERE,
-    open_mode_message: old_clients::in_korean,
-};
+pub static ROUTER: Router<App> =
+    Router { prefix: "/api/luckydraw", routes: ROUTES, error_page: pages::error_page, open_mode_message: old_clients::in_korean };
 
 /// The table.
 pub static ROUTES: &[Route<App>] = routes![

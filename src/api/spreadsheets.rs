@@ -10,11 +10,10 @@ use crate::draw::Command;
 use crate::http::response::{HttpError, HttpResult, created, success, with_type};
 use crate::sequencer::inbox::Rejection;
 use crate::sheet::columns::Field;
-use crate::sheet::export::xlsx;
 use crate::sheet::labels::Language;
 use crate::sheet::prizes::{self, CellError, ParsedPrizes};
 use crate::sheet::table::{Table, TableError};
-use crate::sheet::template;
+use crate::sheet::{template, workbook};
 use crate::wire::view::prizes::{self as view, ErrorView, ImportView, Imported, LeftOutView};
 use hyper::StatusCode;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
@@ -64,7 +63,7 @@ pub async fn template(request: ApiRequest) -> HttpResult {
     let permit = file_permit(&request.app)?;
     let work = move || {
         let _permit = permit;
-        xlsx(vec![template::sheet(language)]).ok()
+        workbook::write(vec![template::sheet(language)]).ok()
     };
     let bytes = run_blocking(work).await?.flatten().ok_or(Rejection::NotDurable)?;
     let mut response = with_type(XLSX, bytes);

@@ -24,12 +24,8 @@ use hyper::header::{CONTENT_SECURITY_POLICY, ETAG, HeaderValue, LOCATION, SET_CO
 use serde::Deserialize;
 
 /// The router of an edge.
-pub static ROUTER: Router<Edge> = Router {
-    prefix: "/api/luckydraw",
-    routes: ROUTES,
-    nothing_here: pages::NOTHING_HERE,
-    open_mode_message: old_clients::in_korean,
-};
+pub static ROUTER: Router<Edge> =
+    Router { prefix: "/api/luckydraw", routes: ROUTES, error_page: pages::error_page, open_mode_message: old_clients::in_korean };
 
 /// The table.
 pub static ROUTES: &[Route<Edge>] = routes![

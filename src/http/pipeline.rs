@@ -8,13 +8,15 @@ use crate::base::address::Scheme;
 use crate::http::HttpServer;
 use crate::http::origin::Caller;
 use crate::http::request::{ConnectionNotes, RequestContext};
-use crate::http::response::{HttpError, HttpResponse, HttpResult, empty, with_type};
+use crate::http::response::{HttpError, HttpResponse, HttpResult, empty};
 use crate::http::router::Match;
 use crate::http::{guard, origin, upgrade};
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Request, StatusCode};
 use std::rc::Rc;
@@ -103,23 +105,21 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok()).is_some_and(|accepted| accepted.contains("text/html"))
 }
 
-/// The response to an error: for people where nothing is, else the contract's envelope.
+/// The response to an error: a page for people where there is one, else the contract's envelope.
+/// Status and headers are the same.
 fn error_response<A>(server: &HttpServer<A>, error: HttpError, wants_page: bool) -> HttpResponse {
-    if wants_page && error.status == StatusCode::NOT_FOUND {
-        return nothing_here(server.router.nothing_here);
-    }
+    let page = if wants_page { (server.router.error_page)(&error) } else { None };
     let message = match server.settings.open {
         true => (server.router.open_mode_message)(error.code, error.message),
         false => error.message,
     };
-    HttpError { message, ..error }.into_response()
-}
-
-/// The page at an address where there is nothing.
-fn nothing_here(page: &'static str) -> HttpResponse {
-    let mut response = with_type("text/html; charset=utf-8", page);
-    *response.status_mut() = StatusCode::NOT_FOUND;
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    let mut response = HttpError { message, ..error }.into_response();
+    if let Some(page) = page {
+        *response.body_mut() = Full::new(Bytes::from_static(page.as_bytes()));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    }
     response
 }
 

@@ -58,8 +58,8 @@ pub struct Router<A: 'static> {
     pub prefix: &'static str,
     /// The table, literal segments before `{…}` ones.
     pub routes: &'static [Route<A>],
-    /// The page at an address where there is nothing, for browsers: HTML.
-    pub nothing_here: &'static str,
+    /// The page for a person whose browser meets this error, if there is one: HTML.
+    pub error_page: fn(&HttpError) -> Option<&'static str>,
     /// The message to people in open mode, by an error's code and its own message.
     pub open_mode_message: fn(&str, Cow<'static, str>) -> Cow<'static, str>,
 }
@@ -159,7 +159,7 @@ mod tests {
 
     const ROUTER: Router<()> = Router {
         prefix: "/api/luckydraw",
-        nothing_here: "",
+        error_page: |_| None,
         open_mode_message: |_, message| message,
         routes: routes![
             Root GET "/health" => no_answer,

@@ -1,11 +1,9 @@
-//! CSV and XLSX files that open as intended, whatever text they hold.
+//! Tables to write, and CSV files that open as intended, whatever text they hold.
 //!
-//! No cell may become a formula: in CSV a text that starts like one gets an apostrophe, in XLSX it
-//! is written as a text cell. A telephone number looks like a number, and a program that takes it
-//! for one drops its leading zero. Rows are written as they come; XLSX goes through a temporary
-//! file, so that neither format holds all participants twice.
-
-use rust_xlsxwriter::{Workbook, Worksheet, XlsxError};
+//! No cell may become a formula: in CSV a text that starts like one gets an apostrophe, in XLSX
+//! (`workbook.rs`) it is written as a text cell. A telephone number looks like a number, and a
+//! program that takes it for one drops its leading zero. Rows are written as they come, so that
+//! neither format holds all participants twice.
 
 /// The characters that start a formula; Excel takes the full-width ones for the narrow ones, and
 /// looks behind a tab or a line end.
@@ -64,36 +62,6 @@ pub fn csv(sheet: Sheet<'_>) -> Vec<u8> {
     writer.into_inner().expect(infallible)
 }
 
-/// Sheets as an XLSX workbook.
-///
-/// # Errors
-/// When a temporary file cannot be written.
-pub fn xlsx(sheets: Vec<Sheet<'_>>) -> Result<Vec<u8>, XlsxError> {
-    let mut workbook = Workbook::new();
-    for Sheet { name, headings, rows } in sheets {
-        let worksheet = workbook.add_worksheet_with_constant_memory()?;
-        worksheet.set_name(name)?;
-        for (column, heading) in (0..).zip(headings) {
-            worksheet.write_string(0, column, heading)?;
-        }
-        for (line, row) in (1..).zip(rows) {
-            write_row(worksheet, line, &row)?;
-        }
-    }
-    workbook.save_to_buffer()
-}
-
-fn write_row(worksheet: &mut Worksheet, line: u32, row: &[Cell]) -> Result<(), XlsxError> {
-    for (column, cell) in (0..).zip(row) {
-        match cell {
-            Cell::Text(text) | Cell::Phone(text) => worksheet.write_string(line, column, text)?,
-            Cell::Number(number) => worksheet.write_number(line, column, *number)?,
-            Cell::Empty => continue,
-        };
-    }
-    Ok(())
-}
-
 fn csv_text(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) => escaped(text),
@@ -128,6 +96,7 @@ fn hyphenated(phone: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::table::{self, Row, Table};
+    use super::super::workbook;
     use super::*;
 
     fn read(file: &[u8]) -> Table {
@@ -190,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_workbook_stores_texts_as_texts() {
-        let workbook = xlsx(vec![sheet()]).unwrap();
+        let workbook = workbook::write(vec![sheet()]).unwrap();
         let cells: Vec<_> = read(&workbook).rows.into_iter().map(|row| row.cells.join("|")).collect();
         assert_eq!((cells[0].as_str(), cells[1].as_str(), cells[7].as_str()), ("name|nothing|count", "=1+1||7", "01012345678"));
     }

@@ -54,15 +54,15 @@ pub fn sheet(language: Language) -> Sheet<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::export::xlsx;
     use super::super::prizes::read_file;
+    use super::super::workbook;
     use super::*;
     use crate::draw::sample;
 
     #[test]
     fn the_template_imports_without_a_problem_in_both_languages() {
         for language in [Language::Korean, Language::English] {
-            let file = xlsx(vec![sheet(language)]).unwrap();
+            let file = workbook::write(vec![sheet(language)]).unwrap();
             let (table, parsed) = read_file(&file, &sample::event().build()).unwrap();
             assert_eq!((parsed.errors.as_slice(), parsed.columns_left_out.len()), (&[][..], 0), "{table:?}");
             let (_, last) = &parsed.prizes[2];

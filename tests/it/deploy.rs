@@ -80,7 +80,8 @@ fn the_sysctls_satisfy_the_doctor_and_each_has_a_comment() {
 
 #[test]
 fn the_scripts_parse_as_shell() {
-    for (shell, script) in [("sh", "launch.sh"), ("bash", "push")] {
+    for (shell, script) in [("sh", "launch.sh"), ("bash", "build"), ("bash", "package"), ("bash", "push"), ("bash", "../release")]
+    {
         let output = Command::new(shell).args(["-n", &format!("{SCRIPTS}/{script}")]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }

@@ -38,6 +38,13 @@ async fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
         let page = exchange(server.address, head.as_bytes()).await;
         assert!(page.starts_with("HTTP/1.1 404") && page.contains("text/html") && page.contains("<h1>"), "{page}");
     }
+    // A name of the local network is refused with the remedy, to a program as to a person.
+    for (accepts, kind) in [("text/html", "<h1>"), ("*/*", "FORBIDDEN_ORIGIN")] {
+        let head = format!("GET /lottery HTTP/1.1\r\nHost: laptop.local:8000\r\nAccept: {accepts}\r\n\r\n");
+        let answer = exchange(server.address, head.as_bytes()).await;
+        let is_refused = answer.starts_with("HTTP/1.1 403") && answer.contains("connection: close");
+        assert!(is_refused && answer.contains(kind) && answer.contains("LUCKYDRAW_DOMAIN"), "{answer}");
+    }
     for (method, path, allowed) in [
         (Method::GET, "/api/luckydraw/register", vec!["POST", "OPTIONS"]),
         (Method::POST, "/api/luckydraw/results", vec!["GET", "HEAD", "OPTIONS"]),

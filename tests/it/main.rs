@@ -64,6 +64,7 @@ mod recovery;
 mod refusals;
 mod registration;
 mod rehearsal;
+mod release;
 mod secrecy;
 mod shutdown;
 mod simulation;

@@ -7,12 +7,16 @@
 use crate::backup::BackupCommand;
 use crate::draw::EventId;
 use crate::ops::config::table::{SETTINGS, Setting};
+use clap::builder::UnknownArgumentValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// The flag that prints the settings.
 pub const PRINT_CONFIG: &str = "print-config";
+
+/// Names of other programs for the flag `--bind`.
+const BIND_GUESSES: [&str; 3] = ["host", "listen", "port"];
 
 /// The widest line of a help, in characters.
 pub const COLUMNS: usize = 80;
@@ -60,7 +64,8 @@ pub struct HealthcheckArguments {
 /// The command line, whose help leaves the settings to `luckydraw settings`.
 pub fn command() -> Command {
     // Defined for each command by clap, from the same table.
-    whole_command().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg }).term_width(COLUMNS)
+    let command = whole_command().mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
+    command.args(BIND_GUESSES.map(not_a_flag)).term_width(COLUMNS)
 }
 
 /// The command line with everything that it takes.
@@ -157,6 +162,11 @@ fn verify_command() -> Command {
 
 fn parse_event(text: &str) -> Result<EventId, String> {
     EventId::parse(text).ok_or_else(|| format!("an event's name is {}", EventId::RULE))
+}
+
+/// A flag that does not exist, whose refusal names `--bind`.
+fn not_a_flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).global(true).hide(true).value_parser(UnknownArgumentValueParser::suggest_arg("--bind"))
 }
 
 fn switch(name: &'static str) -> Arg {

@@ -282,8 +282,7 @@ fn print_config(values: &BTreeMap<&'static str, String>) -> String {
 /// The mistake in a command line, the arguments it is about, and the right use, on one line.
 fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.starts_with("For more information"));
-    let flowing = paragraphs.map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let flowing = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
     let line = flowing.collect::<Vec<_>>().join("; ");
     line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
@@ -452,5 +451,10 @@ mod tests {
         assert!(missing.contains("<EVENT>") && missing.contains("Usage: luckydraw export"), "{missing}");
         let misspelled = problem(&["backpu"]);
         assert!(misspelled.contains("'backup'") && !misspelled.contains('\n'), "{misspelled}");
+        assert!(problem(&["serve"]).contains("--help"), "{}", problem(&["serve"]));
+        for flag in ["--port", "--host", "--listen"] {
+            let unknown = problem(&[flag, "80"]);
+            assert!(unknown.contains("'--bind'"), "{flag}: {unknown}");
+        }
     }
 }

@@ -64,7 +64,7 @@ export class Tab {
     return make(
       'tr',
       { 'data-kind': kind },
-      make('td', {}, formatTime(at)),
+      make('td', { className: 'time' }, formatTime(at)),
       make('td', {}, this.actorName(actor)),
       make('td', { className: 'long', title }, this.sentence(kind, summary)),
     );

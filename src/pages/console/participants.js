@@ -71,7 +71,7 @@ export class Tab {
       'tr',
       { 'data-number': number },
       make('th', { scope: 'row' }, name),
-      make('td', {}, formatTime(createdAt)),
+      make('td', { className: 'time' }, formatTime(createdAt)),
       cell('eligibleOf', 'eligible', (input) => input.checked, { type: 'checkbox', checked: eligible }),
       cell('groupOf', 'group', (input) => input.value, { value: group ?? '', maxLength: 200 }),
       cell('weightOf', 'weight', (input) => Number(input.value), { type: 'number', min: 1, max: 65535, value: weight }),
