@@ -281,7 +281,7 @@ fn own_server(config: &Config, main: &[SocketAddr]) -> io::Result<OwnServer> {
 /// The address by which phones reach the server, found anew once it is a second old.
 fn join_base(config: &Config, listening: Vec<SocketAddr>) -> Refreshed<JoinBase> {
     let (scheme, domain) = (listeners::main_protocol(config).scheme(), config.app.http.domain.clone());
-    let set = config.public_url.clone().map(|address| JoinBase { address, is_reachable: true });
+    let set = config.public_url.clone().map(|address| JoinBase { address, is_reachable: true, detours: Vec::new() });
     Refreshed::new(JOIN_BASE_AGE_MAX, move || {
         set.clone().unwrap_or_else(|| lan::join_base(&listening, scheme, domain.as_deref()))
     })
