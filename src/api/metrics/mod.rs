@@ -65,6 +65,9 @@ fn write_state(text: &mut MetricsText, app: &App) {
     text.family("luckydraw_long_polls", Gauge, "Long-polls that wait.").sample(&[], waiting);
 }
 
+/// A figure of an edge now.
+type EdgeFigure = fn(&EdgeReport, Instant) -> f64;
+
 /// Writes what edges have reported; nothing without edges.
 fn write_edges(text: &mut MetricsText, app: &App) {
     let now = Instant::now();
@@ -76,7 +79,7 @@ fn write_edges(text: &mut MetricsText, app: &App) {
     for (edge, report) in &edges {
         text.sample(&[("edge", edge), ("version", &report.version), ("address", &report.address)], 1);
     }
-    let figures: [(&str, &str, fn(&EdgeReport, Instant) -> f64); 6] = [
+    let figures: [(&str, &str, EdgeFigure); 6] = [
         ("luckydraw_edge_phones", "Connected phones of an edge.", |report, _| report.sockets().into()),
         ("luckydraw_edge_phones_max", "Phones that an edge has room for.", |report, _| report.sockets_max.into()),
         ("luckydraw_edge_frames_behind", "Frames that an edge has yet to get.", |report, _| report.frames_behind as f64),
