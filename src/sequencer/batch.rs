@@ -70,6 +70,10 @@ impl Sequencer {
         for request in requests {
             match request {
                 Request::Command { event, actor, command, reply } => {
+                    // The answers before it name draws that a reset removes.
+                    if matches!(command, Command::Reset(_)) {
+                        self.finish(std::mem::replace(&mut batch, Batch::new(at)));
+                    }
                     let result = self.decide(&mut batch, &event, actor, &command);
                     batch.answers.push((reply, event, result));
                 }
@@ -312,6 +316,7 @@ mod tests {
         let before = server.room().snapshot();
         let answers = server.serve([
             command_request(GALA, registration.clone()),
+            command_request(GALA, Command::AddPrize(page_sized_prize("first"))),
             command_request(GALA, Command::Standby(draw_request("TV"))),
             command_request(GALA, Command::Reset(ResetScope::Participants(SessionId([9; 16])))),
             open_request("other"),
@@ -360,6 +365,18 @@ mod tests {
         let snapshot = server.directory.find("new").unwrap().snapshot();
         assert!(!snapshot.event.prizes.is_empty() && snapshot.revision == 1, "published once, as it is in the end");
         assert!(Arc::ptr_eq(&snapshot, &answers[1].as_ref().unwrap().snapshot), "each answer has the batch's last state");
+    }
+
+    #[test]
+    fn a_draw_that_a_reset_removes_is_in_the_answer_of_its_own_command() {
+        let mut server = TestSequencer::with_participant();
+        let answers = server.serve([
+            command_request(GALA, Command::DrawAtOnce(draw_request("TV"))),
+            command_request(GALA, Command::Reset(ResetScope::Draws)),
+        ]);
+        let [Ok(drawn), Ok(reset)] = &answers[..] else { panic!("both are accepted: {answers:?}") };
+        let Outcome::Revealed(draw) = drawn.outcome else { panic!("no draw: {:?}", drawn.outcome) };
+        assert!(drawn.snapshot.event.draw(draw).is_some() && reset.snapshot.event.draw(draw).is_none());
     }
 
     #[test]
