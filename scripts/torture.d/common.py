@@ -41,7 +41,7 @@ def check(holds, promise):
 
 
 def build():
-    subprocess.run(["cargo", "build", "--profile", "dist", "--quiet", "--bin", "luckydraw"], cwd=REPOSITORY, check=True)
+    subprocess.run(["cargo", "build", "--profile", "dist", "--features", "edges", "--quiet", "--bin", "luckydraw"], cwd=REPOSITORY, check=True)
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "dist" / "luckydraw"
 
 

@@ -19,8 +19,8 @@ pub enum FrameKind {
     Shared,
     /// A reply: the bytes are this peer's alone.
     Own,
-    /// A greeting. Its bytes do not count towards the outbox's bound: no peer is too slow before its
-    /// first frame.
+    /// A greeting. Its bytes do not count towards the outbox's bound: no peer is too slow before
+    /// its first frame.
     Greeting,
     /// A phone's announcement, whose delivery is counted.
     Announcement(DrawId),

@@ -7,7 +7,7 @@
 use crate::faulty_proxy::{Acceptor, read_head};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -60,6 +60,8 @@ struct State {
     pings: u64,
     /// A stage is there, and shows are planned.
     has_stage: bool,
+    /// Phones that have been connected, by number; the display is `None`.
+    joined: BTreeSet<Option<u32>>,
 }
 
 struct Participant {
@@ -158,6 +160,9 @@ impl Server {
         if self.is("every call takes 1.5 s") && path.contains("luckydraw") {
             sleep_until(Instant::now() + Duration::from_millis(1_500)).await;
         }
+        if path.ends_with("/draw/standby") {
+            self.hold_draw().await;
+        }
         let (status, answer) = self.answer(method, &path, &body, &token);
         let answer = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{answer}",
@@ -165,6 +170,21 @@ impl Server {
         );
         client.write_all(answer.as_bytes()).await?;
         client.shutdown().await
+    }
+
+    /// Waits until everybody is connected: on a busy machine a fault would otherwise come before
+    /// the phone that is to notice it.
+    async fn hold_draw(&self) {
+        let all_joined = async {
+            while {
+                let state = self.state.lock().unwrap();
+                state.joined.len() <= state.participants.len()
+            } {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // A phone that never comes is what some faults are about.
+        let _ = timeout(Duration::from_secs(5), all_joined).await;
     }
 
     fn answer(self: &Arc<Self>, method: &str, path: &str, body: &Value, token: &str) -> (u16, String) {
@@ -209,7 +229,7 @@ impl Server {
         state.readings += 1;
         let elapsed = self.started.elapsed().as_secs_f64();
         let mib = match self.fault {
-            "138 MB leak" => 20.0 + 138.0 * (elapsed / 3.0).min(1.0),
+            "138 MB leak" => 20.0 + 138.0 * (state.readings as f64 / 20.0).min(1.0),
             _ => 20.0,
         };
         let peak = if self.is("700 MB for 50 ms") && state.readings > 3 { 700.0 } else { mib };
@@ -685,6 +705,7 @@ impl Server {
     fn join(self: &Arc<Self>, outgoing: UnboundedSender<Outgoing>, is_display: bool, own: Option<u32>) -> u64 {
         let mut state = self.state.lock().unwrap();
         state.connected += 1;
+        state.joined.insert(own.filter(|_| !is_display));
         let id = state.peers.last_key_value().map_or(0, |(id, _)| id + 1).max(state.connected);
         let place = state.peers.values().filter(|peer| !peer.is_display).count() as u64;
         let mut sync = self.state_sync(&state, if is_display { "display" } else { "phone" }, own);
@@ -736,7 +757,7 @@ impl Server {
             Some("ping") => {
                 let mut state = self.state.lock().unwrap();
                 state.pings += 1;
-                if self.is("all sockets are dropped while idle") && state.pings == 20 {
+                if self.is("all sockets are dropped while idle") && state.pings == 8 {
                     std::mem::take(&mut state.peers);
                 }
                 let is_chosen = state.peers.get(&id).is_some_and(|peer| peer.place == 1 && !peer.is_display);

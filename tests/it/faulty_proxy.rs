@@ -35,6 +35,8 @@ pub enum Fault {
     ChangeWinners,
     /// Opens sockets and never sends anything on them.
     Silence,
+    /// Holds a phone that returns until the host has begun another draw, so that it has missed one.
+    HoldReturning,
 }
 
 /// A listener on a free port that serves each connection by a closure. Dropping it ends it.
@@ -67,9 +69,15 @@ impl Drop for Acceptor {
     }
 }
 
+/// The longest that a request is held for others.
+const HELD_MAX: Duration = Duration::from_secs(10);
+
 /// Counts over all connections; any thread adds, and nothing depends on the order.
 #[derive(Default)]
 struct Counts {
+    /// State syncs that were sent, and standbys that were answered.
+    greetings: AtomicU64,
+    standbys: AtomicU64,
     frames: AtomicU64,
     announcements: AtomicU64,
     answers: AtomicU64,
@@ -78,17 +86,49 @@ struct Counts {
 
 /// Opens a proxy in front of a server.
 pub async fn faulty_proxy(server: SocketAddr, fault: Fault) -> Acceptor {
+    gated_proxy(server, fault, 0).await
+}
+
+/// Opens a proxy with which the first draw waits until this many sockets are greeted, since a phone
+/// that connects late on a busy machine would miss the fault.
+pub async fn gated_proxy(server: SocketAddr, fault: Fault, sockets: u64) -> Acceptor {
     let counts = Arc::new(Counts::default());
-    Acceptor::open(move |client, _| proxy(client, server, fault, counts.clone())).await
+    Acceptor::open(move |client, _| proxy(client, server, fault, sockets, counts.clone())).await
+}
+
+/// Waits until a count has reached a number, or [`HELD_MAX`] is over.
+async fn hold(count: &AtomicU64, until: u64) {
+    let reached = async {
+        while count.load(Relaxed) < until {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // What did not happen then shows in the test.
+    let _ = timeout(HELD_MAX, reached).await;
 }
 
 /// Proxies one connection to its end.
-async fn proxy(mut client: TcpStream, server: SocketAddr, fault: Fault, counts: Arc<Counts>) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(server).await?;
+async fn proxy(
+    mut client: TcpStream,
+    server: SocketAddr,
+    fault: Fault,
+    sockets: u64,
+    counts: Arc<Counts>,
+) -> std::io::Result<()> {
     let request = read_head(&mut client).await?;
+    let begins_draw = holds(&request, b"/draw/standby");
+    if begins_draw {
+        hold(&counts.greetings, sockets).await;
+    }
+    if fault == Fault::HoldReturning && holds(&request, b"since=") && !holds(&request, b"role=display") {
+        hold(&counts.standbys, counts.standbys.load(Relaxed) + 1).await;
+    }
+    let mut server = TcpStream::connect(server).await?;
     server.write_all(&request).await?;
     if !holds(&request.to_ascii_lowercase(), b"upgrade: websocket") {
-        return proxy_answer(client, server, fault, &counts).await;
+        let answered = proxy_answer(client, server, fault, &counts).await;
+        counts.standbys.fetch_add(u64::from(begins_draw), Relaxed);
+        return answered;
     }
     let upgrades = counts.upgrades.fetch_add(1, Relaxed) + 1;
     if matches!(fault, Fault::RefuseEvery(every) if upgrades.is_multiple_of(every)) {
@@ -140,7 +180,8 @@ async fn proxy_frames(
     let mut held: Option<Vec<u8>> = None;
     loop {
         let mut frame = read_frame(&mut server).await?;
-        let numbered = holds(&frame, b"\"seq\":") && !holds(&frame, b"\"type\":\"state_sync\"");
+        let greets = holds(&frame, b"\"type\":\"state_sync\"");
+        let numbered = holds(&frame, b"\"seq\":") && !greets;
         let place = if numbered { counts.frames.fetch_add(1, Relaxed) + 1 } else { 0 };
         let announces = holds(&frame, b"\"type\":\"winner_announced\"");
         let announcement = if announces { counts.announcements.fetch_add(1, Relaxed) + 1 } else { 0 };
@@ -158,6 +199,7 @@ async fn proxy_frames(
             _ => {}
         }
         client.write_all(&frame).await?;
+        counts.greetings.fetch_add(u64::from(greets), Relaxed);
         if let Some(late) = held.take_if(|_| numbered) {
             client.write_all(&late).await?;
         }

@@ -5,6 +5,8 @@
 
 use crate::faulty_proxy::{Acceptor, read_head};
 use crate::load::{Run, drawload};
+use crate::load_agents::Agent;
+use crate::load_honesty::AGENT_TOKEN;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -87,28 +89,33 @@ async fn serve(mut client: TcpStream, seed: Arc<Mutex<Seed>>) -> std::io::Result
     client.shutdown().await
 }
 
-async fn judge(fault: &'static str) -> Run {
+async fn judge(fault: &'static str, more: &[&str]) -> Run {
     let seed = Arc::new(Mutex::new(Seed { fault, ..Seed::default() }));
     let server = Acceptor::open(move |client, _| serve(client, seed.clone())).await;
     let host = server.address.to_string();
     let protocol = ["--protocol", "scripts/protocols/fastapi-seed.toml", "--host", &host];
     let scenario = ["full-scenario", "--scenario", "b", "--users", "10", "--prizes", "5", "--time-scale", "0.02"];
-    drawload(&[], &[&scenario[..], &protocol].concat()).await
+    drawload(&[("DRAWLOAD_AGENT_TOKEN", AGENT_TOKEN)], &[&scenario[..], &protocol, more].concat()).await
 }
 
 #[tokio::test]
 async fn a_server_of_another_protocol_is_judged_by_the_same_ledger() {
-    let honest = judge("none").await;
-    assert_eq!(honest.code, Some(0), "{}", honest.output);
-    // Ten phones, five draws of four frames each.
-    assert_eq!((honest.metric("delivery.received"), honest.metric("draws.announced")), (200.0, 5.0), "{}", honest.output);
+    let agents = [Agent::start(AGENT_TOKEN).await, Agent::start(AGENT_TOKEN).await];
+    let agents = agents.each_ref().map(|agent| &*agent.address).join(",");
+    for more in [&[][..], &["--agents", &agents]] {
+        let honest = judge("none", more).await;
+        assert_eq!(honest.code, Some(0), "{}", honest.output);
+        // Ten phones, five draws of four frames each.
+        let counts = (honest.metric("delivery.received"), honest.metric("draws.announced"));
+        assert_eq!(counts, (200.0, 5.0), "{}", honest.output);
+    }
     for (fault, metric) in [
         ("one phone misses a frame", "delivery.contradicted"),
         ("one phone receives another winner", "delivery.contradicted"),
         ("two share a number", "numbers.doubled"),
         ("a retry gets another number", "numbers.changed"),
     ] {
-        let run = judge(fault).await;
+        let run = judge(fault, &[]).await;
         let found = run.judgements().iter().find(|judgement| judgement["metric"] == metric).unwrap();
         assert!(run.code == Some(99) && found["grade"] == "missed", "{fault}: {}", run.output);
     }

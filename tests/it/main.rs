@@ -38,6 +38,7 @@ mod imports;
 mod launch;
 mod links;
 mod load;
+mod load_addresses;
 mod load_agents;
 mod load_honesty;
 mod load_protocols;

@@ -6,6 +6,7 @@
 
 use crate::fake_server::{FakeServer, Fault};
 use crate::load::{Run, drawload};
+use crate::load_honesty::Tester;
 use crate::test_server::ADMIN_TOKEN;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
@@ -14,6 +15,10 @@ use std::process::{Command, Stdio};
 
 /// Runs that go at a time.
 const AT_A_TIME: usize = 6;
+
+/// Runs in which a fault has to be noticed: a tester that was too slow judges no times, and says
+/// so.
+const ATTEMPTS: usize = 3;
 
 /// A run of the tester.
 #[derive(Clone, Copy)]
@@ -36,9 +41,9 @@ enum Play {
 
 use Play::{Draws, Held, Idle, Mixed, Paced, Sockets, Stage};
 
-/// Two draws of a stage; a show takes 2.6 s.
+/// A draw of a stage, whose show takes 2.6 s, and time for a host that is late.
 pub const STAGED: &str = "users = 10\nping_interval = 1\nstage = true\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n\
-    [[phase]]\nkind = 'sockets'\nseconds = 0.2\n[[phase]]\nkind = 'draws'\ncount = 2\ninterval = 3\n";
+    [[phase]]\nkind = 'sockets'\nseconds = 0.2\n[[phase]]\nkind = 'draws'\ncount = 1\ninterval = 6\n";
 
 /// Draws every 0.35 s, a phone's ping every second.
 pub const PACED: &str = "users = 10\nping_interval = 1\n[[phase]]\nkind = 'arrivals'\nseconds = 0.2\n[[phase]]\nkind = 'sockets'\n\
@@ -66,14 +71,22 @@ async fn play(play: Play, address: SocketAddr) -> Run {
 /// Plays each fault, and returns what went unnoticed.
 async fn unnoticed(faults: &[(Fault, Play, &str)]) -> Vec<String> {
     let runs = iter(faults.iter().copied()).map(|(fault, kind, metric)| async move {
-        let server = FakeServer::start(fault).await;
-        let run = play(kind, server.address()).await;
-        let grade = run.judgements().iter().find(|judgement| judgement["metric"] == metric).map(|one| one["grade"].clone());
-        let is_missed = grade.as_ref().is_some_and(|grade| grade == "missed" || grade == "tolerable");
-        // On a machine so busy that the tester is the bottleneck, a missed time is void.
-        let is_void = run.code == Some(4) && run.summary["scenarios"][0]["tester"]["limited_by"] != serde_json::json!([]);
-        let is_named = (run.code == Some(99) || is_void) && is_missed && run.output.contains(metric);
-        (!is_named).then(|| format!("{fault}: exit {:?}, {metric} is {grade:?}\n{}", run.code, run.output))
+        let mut unnoticed = None;
+        for _ in 0..ATTEMPTS {
+            let server = FakeServer::start(fault).await;
+            let run = play(kind, server.address()).await;
+            let grade = run.judgements().iter().find(|judgement| judgement["metric"] == metric).map(|one| one["grade"].clone());
+            let is_missed = grade.as_ref().is_some_and(|grade| grade == "missed" || grade == "tolerable");
+            // On a machine so busy that the tester is the bottleneck, a missed time is void.
+            let was_slow = run.summary["scenarios"][0]["tester"]["limited_by"] != serde_json::json!([]);
+            let is_named =
+                (run.code == Some(99) || (was_slow && run.code == Some(4))) && is_missed && run.output.contains(metric);
+            unnoticed = (!is_named).then(|| format!("{fault}: exit {:?}, {metric} is {grade:?}\n{}", run.code, run.output));
+            if is_named || !was_slow {
+                break;
+            }
+        }
+        unnoticed
     });
     runs.buffer_unordered(AT_A_TIME).filter_map(async |unnoticed| unnoticed).collect().await
 }
@@ -247,13 +260,14 @@ async fn lateness_and_a_server_that_grows_or_ends_are_named() {
 #[tokio::test]
 async fn a_process_that_ends_in_mid_run_is_named() {
     let server = FakeServer::start("none").await;
-    let mut process = Command::new("sleep").arg("1.5").stdin(Stdio::null()).spawn().unwrap();
-    let (host, pid) = (server.address().to_string(), process.id().to_string());
-    let arguments = ["websocket-test", "--host", &host, "--users", "3", "--duration", "3", "--ramp-up", "0.2", "--pid", &pid];
-    let run = drawload(&[("LUCKYDRAW_ADMIN_TOKEN", ADMIN_TOKEN)], &arguments);
-    let reaped = tokio::task::spawn_blocking(move || process.wait());
-    let run = run.await;
-    assert!(reaped.await.unwrap().unwrap().success());
-    assert_eq!(run.code, Some(99), "{}", run.output);
-    assert!(run.metric("server.lost") >= 1.0, "{}", run.output);
+    let mut process = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+    let pid = process.id().to_string();
+    let arguments = ["websocket-test", "--users", "3", "--duration", "5", "--ramp-up", "0.2", "--pid", &pid];
+    let mut tester = Tester::start(&server.address().to_string(), &arguments);
+    tester.until("[").await;
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(tester.code().await, Some(99), "{}", tester.summary());
+    let lost = &tester.summary()["scenarios"][0]["metrics"]["server.lost"];
+    assert!(lost.as_f64() >= Some(1.0), "{lost}");
 }

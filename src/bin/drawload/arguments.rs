@@ -263,7 +263,7 @@ pub struct MemoryMonitor {
 
 #[derive(Args)]
 pub struct AgentOptions {
-    /// The address to listen on; the network between it and the coordinator must be trusted
+    /// The address to listen on, as in 0.0.0.0:7000
     #[arg(long, value_name = "ADDRESS")]
     pub listen: String,
     #[command(flatten)]

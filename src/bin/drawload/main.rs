@@ -68,9 +68,7 @@ async fn run_subcommand(subcommand: &Subcommand) -> Result<u8, RunError> {
         Subcommand::WebsocketTest(options) => commands::websocket_test(options).await,
         Subcommand::HttpTest(options) => commands::http_test(options).await,
         Subcommand::MemoryMonitor(options) => commands::monitor::monitor(options).await,
-        Subcommand::Agent(options) => {
-            run::agent::serve(options, &options.token.read().map_err(RunError::Usage)?).await.map(|()| 0)
-        }
+        Subcommand::Agent(options) => run::agent::serve(options).await.map(|()| 0),
         Subcommand::Compare(options) => commands::compare::compare(options),
     }
 }

@@ -16,10 +16,11 @@ const AGENT_TOKEN_MIN: usize = 16;
 /// Address of the server, and access to it.
 #[derive(Args)]
 pub struct ServerOptions {
-    /// http://…, https://…, ws://…, wss://… or just address:port, with or without a path [default:
-    /// the server on this machine, with its process and its token]
-    #[arg(long)]
-    pub host: Option<String>,
+    /// http://…, https://…, ws://…, wss://… or just address:port, with or without a path; of
+    /// several, as an origin and its edges, the first is the host's and the display's, and phones
+    /// are spread over all [default: the server on this machine, with its process and its token]
+    #[arg(long, visible_alias = "address", value_name = "URL,…", value_delimiter = ',')]
+    pub host: Vec<String>,
     /// A table of another server's protocol, in TOML; scripts/protocols/fastapi-seed.toml is an
     /// example
     #[arg(long, value_name = "FILE")]

@@ -110,8 +110,8 @@ impl EventLoop {
         self.count_unfinished(slot, before);
     }
 
-    /// Notes since when a peer owns the part of a TLS record that came with its handshake, and frees
-    /// some bytes if all peers own more than their budget.
+    /// Notes since when a peer owns the part of a TLS record that came with its handshake, and
+    /// frees some bytes if all peers own more than their budget.
     pub fn count_first_record(&mut self, slot: u32) {
         self.unfinished_bytes -= self.peers[slot as usize].unfinished_bytes();
         self.count_unfinished(slot, 0);

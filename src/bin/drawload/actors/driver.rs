@@ -48,7 +48,7 @@ pub type CompleteRequest = (Option<u32>, oneshot::Sender<Option<Vec<u32>>>);
 /// Drives every draw, as the host; `display` is `None` without sockets.
 pub async fn drive_draws(run: Rc<Run>, display: Option<mpsc::Sender<CompleteRequest>>) {
     let _drawn = run.drawn.clone().drop_guard();
-    if !run.target.protocol.socket.has_greeting {
+    if !run.target().protocol.socket.has_greeting {
         // Without a greeting nobody can tell which frame is the first that is due to a socket.
         let all_open = async {
             while run.recorder().connections.never_opened() > 0 {
@@ -79,7 +79,7 @@ async fn drive_draw(
     let standby: Option<Standby> = step(run, index, Step::Standby, from, spec.clone()).await;
     let start_at = from + interval.mul_f64(start);
     let started: Option<Started> = step(run, index, Step::Start, start_at, spec).await;
-    if started.is_none() && run.target.has(Call::Start) {
+    if started.is_none() && run.target().has(Call::Start) {
         // The next reveal would be of an earlier draw, whose own was refused.
         return;
     }
@@ -116,7 +116,7 @@ async fn drive_draw(
 /// Asks the public calls for a draw that is revealed and not announced: they must not know it.
 async fn probe(run: &Run, index: usize, revealed: Option<DrawResult>) {
     let Some((draw, winner)) = revealed.and_then(|draw| Some((draw.draw_id, *draw.winners.first()?))) else { return };
-    let target = &run.target;
+    let target = run.target();
     let check = Request::call(target, Call::CheckWinner, json!({"draw_number": winner}));
     let checked: Option<CheckedWinner> = check.send().await.ok();
     let results: Option<Results> = Request::call(target, Call::Results, json!({})).send().await.ok();
@@ -181,7 +181,7 @@ async fn step<T: DeserializeOwned>(run: &Run, index: usize, step: Step, planned:
         Step::Complete => (Wait::Complete, Call::Complete),
     };
     run.wait_to_send(run.scenario.users, planned).await;
-    let (target, now_us) = (&run.target, run.clock.now_us());
+    let (target, now_us) = (run.target(), run.clock.now_us());
     let values = {
         let mut recorder = run.recorder();
         recorder.plan[index].ask(step, now_us);
@@ -211,7 +211,7 @@ pub async fn run_display(run: Rc<Run>, mut requests: mpsc::Receiver<CompleteRequ
         let mut pause = RECONNECT_AFTER;
         match socket::open(&run, index, &query, Window::Usual, now_us).await {
             Ok(mut socket) => {
-                if let Some(token) = &run.target.admin_token {
+                if let Some(token) = &run.target().admin_token {
                     // A send that fails is noticed when the socket is read.
                     let _ = send(&mut socket, json!({"type": "auth", "token": token}).to_string()).await;
                 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 /// Something that happened to a phone or its socket. Times are those of the run.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Entry<'a> {
+    /// The phone goes by the next address from now on.
+    MovedOn,
     /// Something was sent this late, through the tester's own fault.
     Sent {
         late_us: u64,
@@ -83,12 +85,29 @@ pub struct CallFailure {
     pub is_refusal: bool,
 }
 
+impl Entry<'_> {
+    /// Moves every time in it by so many microseconds, from another machine's clock to this one's.
+    pub fn shifted(mut self, by_us: i64) -> Self {
+        let mut shift = |us: &mut u64| *us = us.saturating_add_signed(by_us);
+        match &mut self {
+            Entry::Call { planned_us, started_us, .. } | Entry::Opened { planned_us, started_us, .. } => {
+                [planned_us, started_us].into_iter().for_each(&mut shift);
+            }
+            Entry::Pong { planned_us, sent_us, .. } => [planned_us, sent_us].into_iter().for_each(&mut shift),
+            Entry::Departed { due_us } => shift(due_us),
+            _ => {}
+        }
+        self
+    }
+}
+
 /// Makes an entry.
 pub fn apply(recorder: &mut Recorder, index: usize, entry: Entry<'_>) {
     match entry {
+        Entry::MovedOn => recorder.addresses.move_on(index),
         Entry::Sent { late_us } => recorder.tester.record_send(late_us),
         Entry::Call { wait, planned_us, started_us, failure } => {
-            recorder.note_reached(!failure.as_ref().is_some_and(|failure| failure.is_unreached));
+            recorder.note_reached(index, !failure.as_ref().is_some_and(|failure| failure.is_unreached));
             recorder.counts.refused += u64::from(failure.as_ref().is_some_and(|failure| failure.is_refusal));
             let answer = failure.map_or(Ok(()), |failure| Err(failure.why));
             recorder.record_call(wait, Duration::from_micros(planned_us), started_us, &answer);
@@ -127,7 +146,8 @@ fn apply_to_socket(recorder: &mut Recorder, index: usize, entry: Entry<'_>) {
         Entry::Opened { planned_us, started_us, has_greeting } => {
             recorder.counts.opening -= 1;
             recorder.counts.sockets += 1;
-            recorder.note_reached(true);
+            recorder.note_reached(index, true);
+            recorder.addresses.open(index, true);
             recorder.record(Wait::Handshake, planned_us, started_us);
             recorder.connections.open(index, now_us);
             if !has_greeting {
@@ -138,16 +158,22 @@ fn apply_to_socket(recorder: &mut Recorder, index: usize, entry: Entry<'_>) {
                 let _ = recorder.ledger.mark_returned(index);
             }
         }
+        Entry::NotOpened { failure: Failure::Disturbed, .. } => {
+            recorder.counts.opening -= 1;
+            recorder.counts.handshakes -= 1;
+        }
         Entry::NotOpened { failure, why } => {
             recorder.counts.opening -= 1;
             recorder.counts.handshakes_failed += 1;
             recorder.counts.refused += u64::from(failure == Failure::Refused);
-            recorder.note_reached(failure != Failure::Unreached);
+            recorder.note_reached(index, failure != Failure::Unreached);
+            recorder.addresses.open(index, false);
             let name = recorder.ledger.name(index);
             recorder.record_failure("ws.handshake", &format!("{name}: {why}"));
         }
         _ => {
             recorder.counts.sockets -= 1;
+            recorder.addresses.close(index);
             apply_to_end(recorder, index, &entry, now_us);
         }
     }

@@ -7,6 +7,7 @@ use super::Run;
 use crate::answers::{CheckedWinner, DrawResult, MyNumber, Results, State, Win};
 use crate::client::http::{Request, RequestError};
 use crate::client::protocol::Call;
+use crate::client::target::Target;
 use crate::measure::recorder::Registration;
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -33,7 +34,7 @@ const STATE_RESULTS_MAX: usize = 10;
 /// Interviews the phones. `truth` holds every announced draw, in order; `participants` the number
 /// of people that the event must have, where it is known.
 pub async fn interview(run: &Run, truth: &[DrawResult], participants: Option<u64>) {
-    if ![Call::MyNumber, Call::CheckWinner, Call::Results, Call::State].iter().all(|call| run.target.has(*call)) {
+    if ![Call::MyNumber, Call::CheckWinner, Call::Results, Call::State].iter().all(|call| run.target().has(*call)) {
         return;
     }
     let phones: Vec<(usize, Registration)> = {
@@ -45,7 +46,7 @@ pub async fn interview(run: &Run, truth: &[DrawResult], participants: Option<u64
         if run.recorder().answers_wrong.len() >= WRONG_MAX {
             return;
         }
-        let wrong = interview_phone(run, &phone, truth, participants).await;
+        let wrong = interview_phone(run.target_of(index), &phone, truth, participants).await;
         run.recorder().answers_wrong.extend(wrong.into_iter().map(|wrong| format!("phone {index}: {wrong}")));
     });
     if timeout(TIME_MAX, asked).await.is_err() {
@@ -54,8 +55,8 @@ pub async fn interview(run: &Run, truth: &[DrawResult], participants: Option<u64
 }
 
 /// Everything that is wrong with the answers to one phone.
-async fn interview_phone(run: &Run, phone: &Registration, truth: &[DrawResult], participants: Option<u64>) -> Vec<String> {
-    let (target, number) = (&run.target, phone.number);
+async fn interview_phone(target: &Target, phone: &Registration, truth: &[DrawResult], participants: Option<u64>) -> Vec<String> {
+    let number = phone.number;
     let request = |call| Request::call(target, call, json!({"draw_number": number}));
     let wins = wins(truth, number);
     let mut wrong = Vec::new();

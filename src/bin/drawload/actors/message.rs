@@ -3,16 +3,11 @@
 use super::entry::Entry;
 use crate::scenario::Scenario;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// A line to an agent.
 #[derive(Serialize, Deserialize)]
 pub enum Command {
-    /// The first one: the token that both were given.
-    Hello {
-        token: String,
-    },
-    /// A question for the agent's clock.
+    /// A question for the agent's clock, before the job and while it is played.
     Clock,
     Job(Box<Job>),
     /// The host has driven every draw.
@@ -29,8 +24,11 @@ pub struct Job {
     pub scenario: Scenario,
     pub share: Share,
     pub seed: u64,
-    /// The URL of the server, as the agent is to reach it.
-    pub host: String,
+    /// The seed of the phones' paths, where they are simulated.
+    pub network_seed: Option<u64>,
+    /// The URLs of the server, as the agent is to reach it, and the table of its protocol.
+    pub hosts: Vec<String>,
+    pub protocol: Option<String>,
     pub event: String,
     pub origin: Option<String>,
     /// When the run starts, by the agent's clock, in microseconds.
@@ -42,17 +40,19 @@ pub struct Job {
 pub struct Share {
     index: usize,
     of: usize,
+    /// The host and the display are played here too: never by an agent, also not by the only one.
+    pub has_host: bool,
 }
 
 impl Share {
     /// Every phone.
-    pub const ALL: Self = Self { index: 0, of: 1 };
+    pub const ALL: Self = Self { index: 0, of: 1, has_host: true };
 
     /// No phone: others play them.
-    pub const NONE: Self = Self { index: 1, of: 1 };
+    pub const NONE: Self = Self { index: 1, of: 1, has_host: true };
 
     pub fn new(index: usize, of: usize) -> Self {
-        Self { index, of }
+        Self { index, of, has_host: false }
     }
 
     pub fn has(self, phone: usize) -> bool {
@@ -63,19 +63,18 @@ impl Share {
 /// A line to the coordinator.
 #[derive(Serialize, Deserialize)]
 pub enum Message<'a> {
-    Refused(Cow<'a, str>),
+    /// The job cannot be played, and why.
+    Refused(String),
     /// The agent's clock, in microseconds.
     Clock(i64),
     /// An entry of a phone, and its time in the run in microseconds.
     Entry(usize, u64, #[serde(borrow)] Entry<'a>),
-    /// A sign of life.
-    Alive,
+    /// A sign of life, and the number of sockets that roaming phones left open.
+    Alive { half_open: u64 },
     /// Every phone has requested its results.
     Over,
     /// Every phone has ended. Reasons why the agent was the bottleneck.
-    Done {
-        limited_by: Vec<String>,
-    },
+    Done { limited_by: Vec<String> },
 }
 
 /// A command or a message as a line.

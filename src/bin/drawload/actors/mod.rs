@@ -14,6 +14,7 @@ mod socket;
 use crate::client::http::{Request, RequestError};
 use crate::client::network::Network;
 use crate::client::target::Target;
+use crate::measure::address_ledger::AddressLedger;
 use crate::measure::clock::{Clock, Span};
 use crate::measure::latency::Wait;
 use crate::measure::micros;
@@ -32,7 +33,8 @@ use tokio_util::sync::CancellationToken;
 /// One scenario while it runs, as all its tasks share it.
 pub struct Run {
     pub scenario: Scenario,
-    pub target: Target,
+    /// The addresses of the server; the host and the display go by the first.
+    targets: Vec<Target>,
     pub clock: Clock,
     recorder: RefCell<Recorder>,
     /// The way to the coordinator, on an agent.
@@ -52,21 +54,51 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run by this clock. With `network_seed`, each phone gets a path of its own.
-    pub fn start(scenario: Scenario, target: Target, mut recorder: Recorder, clock: Clock, network_seed: Option<u64>) -> Self {
+    /// A run by this clock, against the addresses of a server, of which there is one or more. With
+    /// `network_seed`, each phone gets a path of its own.
+    pub fn start(
+        scenario: Scenario,
+        targets: Vec<Target>,
+        mut recorder: Recorder,
+        clock: Clock,
+        network_seed: Option<u64>,
+    ) -> Self {
         recorder.clock = clock;
+        recorder.addresses = AddressLedger::new(scenario.users, targets.iter().map(|target| target.authority.clone()).collect());
         let [drawn, leaving, server_gone, tester_failed, ended] = [(); 5].map(|()| CancellationToken::new());
         let from = scenario.all_connected();
         let within = Span { from, length: scenario.end.saturating_sub(from) };
         let network = network_seed.map(|seed| Network::new(seed, scenario.users, within, clock, ended.clone()));
         let recorder = RefCell::new(recorder);
         let coordinator = None;
-        Self { scenario, target, clock, recorder, coordinator, network, drawn, leaving, server_gone, tester_failed, ended }
+        Self { scenario, targets, clock, recorder, coordinator, network, drawn, leaving, server_gone, tester_failed, ended }
     }
 
     /// Sends every entry to the coordinator too.
     pub fn report_to(self, coordinator: Sender<String>) -> Self {
         Self { coordinator: Some(coordinator), ..self }
+    }
+
+    /// The server, by its first address.
+    pub fn target(&self) -> &Target {
+        &self.targets[0]
+    }
+
+    /// The server, by the address of a phone; the host and the display have the first.
+    pub fn target_of(&self, index: usize) -> &Target {
+        &self.targets[self.recorder().addresses.of(index)]
+    }
+
+    /// All addresses of the server.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// Sends a phone by the next address, since its own failed it.
+    fn move_on(&self, index: usize) {
+        if self.targets.len() > 1 && index < self.scenario.users {
+            self.note(index, Entry::MovedOn);
+        }
     }
 
     /// Tells whether the simulated network broke the socket of a phone, or kept it silent.
@@ -143,6 +175,9 @@ impl Run {
         }
         let answer = request.send().await;
         note(wait, answer.as_ref().err());
+        if answer.as_ref().is_err_and(|error| error.is_unreached() || error.is_refusal()) {
+            self.move_on(index);
+        }
         answer.ok()
     }
 }

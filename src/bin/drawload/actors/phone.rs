@@ -98,6 +98,9 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
                         return;
                     }
                     failures = if was_greeted || code == RESTARTING { 0 } else { failures };
+                    if !was_greeted {
+                        run.move_on(index);
+                    }
                     pause = reconnect_pause(&run, failures + 1, &mut rng);
                 }
             }
@@ -113,7 +116,7 @@ pub async fn run_phone(run: Rc<Run>, index: usize, schedule: Schedule, mut rng: 
 /// phone in [`REPEATED_EVERY`] also repeats a success, which must give the same number.
 async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
     let request_id = format!("{:016x}{:016x}{index:08x}", rng.next(), rng.next());
-    let body = json!({"event_id": run.target.event, "request_id": request_id});
+    let body = json!({"event_id": run.target().event, "request_id": request_id});
     run.note(index, Entry::Registering);
     let mut registered = None;
     let mut planned = planned;
@@ -136,9 +139,10 @@ async fn register(run: &Run, index: usize, planned: Duration, rng: &mut Rng) {
 }
 
 async fn send_registration(run: &Run, index: usize, planned: Duration, body: &serde_json::Value) -> Option<Registration> {
-    let request = Request::call(&run.target, Call::Register, body.clone()).with_origin();
+    let target = run.target_of(index);
+    let request = Request::call(target, Call::Register, body.clone()).with_origin();
     let answer: Registered = run.call(index, Wait::Register, planned, request).await?;
-    if answer.event_id != run.target.event || answer.draw_number == 0 || answer.session_token.is_empty() {
+    if answer.event_id != target.event || answer.draw_number == 0 || answer.session_token.is_empty() {
         let wrong = format!("phone {index} was registered as number {} in the event {}", answer.draw_number, answer.event_id);
         run.note(index, Entry::AnswerWrong(wrong));
     }
@@ -166,7 +170,7 @@ enum Left {
 /// Listens and pings until the socket or the run ends, or the phone begins to misbehave.
 async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour, rng: &mut Rng) -> Left {
     let mut pings = Pings::new(run.scenario.ping_interval, rng);
-    let socket_table = &run.target.protocol.socket;
+    let socket_table = &run.target().protocol.socket;
     let (mut was_greeted, mut are_over) = (!socket_table.has_greeting, !socket_table.has_pong);
     pings.are_over = are_over;
     let mut next_seq = run.recorder().ledger.position(index).map_or(0, |(seq, _)| seq);
@@ -226,7 +230,7 @@ async fn hold(run: &Run, index: usize, mut socket: Socket, behaviour: Behaviour,
 
 /// Records a frame of any protocol; returns true for a state sync.
 fn record(run: &Run, index: usize, text: &str, open: &mut Option<Ping>, next_seq: &mut u64) -> bool {
-    let protocol = &run.target.protocol;
+    let protocol = &run.target().protocol;
     if protocol.has_own_frames() {
         return record_own(run, index, text, open);
     }
@@ -303,7 +307,7 @@ pub async fn request_results(run: Rc<Run>, index: usize, planned: Duration) {
         planned = run.clock.now();
     }
     let Some(phone) = run.recorder().phones[index].clone() else { return };
-    let (target, number) = (&run.target, phone.number);
+    let (target, number) = (run.target_of(index), phone.number);
     // Only what was announced before a question is sent: a draw that is announced while the answer
     // is on its way need not be in it.
     let announced = run.recorder().announced();

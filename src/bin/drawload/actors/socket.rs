@@ -84,14 +84,18 @@ pub async fn open(run: &Run, index: usize, query: &str, window: Window, planned_
     let result = Box::pin(timeout(ANSWER_MAX, handshake(run, index, query, window))).await;
     let (failure, why) = match result {
         Ok(Ok(socket)) => {
-            let has_greeting = run.target.protocol.socket.has_greeting;
+            let has_greeting = run.target().protocol.socket.has_greeting;
             run.note(index, Entry::Opened { planned_us, started_us, has_greeting });
             return Ok(socket);
         }
         Ok(Err(error)) => (Failure::of(&error), error.to_string()),
         Err(_) => (Failure::Unreached, "no answer in time".to_owned()),
     };
+    let failure = if run.is_disturbed(index) { Failure::Disturbed } else { failure };
     run.note(index, Entry::NotOpened { failure, why });
+    if failure != Failure::Disturbed {
+        run.move_on(index);
+    }
     Err(failure)
 }
 
@@ -102,6 +106,8 @@ pub enum Failure {
     Unreached,
     /// The server closed the connection, or has no room.
     Refused,
+    /// The simulated network broke it, through no fault of the server.
+    Disturbed,
     Other,
 }
 
@@ -117,8 +123,9 @@ impl Failure {
 }
 
 async fn handshake(run: &Run, index: usize, query: &str, window: Window) -> Result<Socket, Box<Error>> {
-    let request = run.target.socket_url(query).into_client_request()?;
-    let connection = client::open(&run.target, window).await.map_err(Error::Io)?;
+    let target = run.target_of(index);
+    let request = target.socket_url(query).into_client_request()?;
+    let connection = client::open(target, window).await.map_err(Error::Io)?;
     // The display has a cable, and a phone that reads slowly is slow enough.
     let network = run.network.as_ref().filter(|_| index < run.scenario.users && window == Window::Usual);
     let connection = match network {
@@ -174,6 +181,7 @@ pub fn record_frame<'a>(recorder: &mut Recorder, index: usize, text: &'a str) ->
         let numbered = NumberedFrame { kind, seq, epoch, draw: *draw, winners, show_us, text };
         if recorder.ledger.receive(index, numbered, at_us) && is_phone {
             recorder.record_delivery(frame.draw_id, show_us);
+            frame.draw_id.inspect(|draw| recorder.addresses.announce(index, *draw, at_us));
         }
     }
     Some(frame)
@@ -255,6 +263,7 @@ pub async fn close(run: &Run, index: usize, mut socket: Socket) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actors::entry;
 
     /// A state sync at 7.
     fn sync(role: &str, current: &str) -> String {
@@ -309,6 +318,18 @@ mod tests {
         assert_eq!(recorder.ledger.invalid, 5);
         record_frame(&mut recorder, 1, r#"{"type":"participant_joined","total_count":4}"#);
         assert_eq!((recorder.ledger.invalid, recorder.display.participants), (5, Some(4)));
+    }
+
+    #[test]
+    fn a_handshake_that_the_simulated_network_breaks_is_no_fault_of_the_server() {
+        let mut recorder = synced();
+        for (failure, counted) in [(Failure::Disturbed, (0, 0, 0)), (Failure::Refused, (1, 1, 1))] {
+            entry::apply(&mut recorder, 0, Entry::Opening);
+            entry::apply(&mut recorder, 0, Entry::NotOpened { failure, why: "it ended".into() });
+            let counts = &recorder.counts;
+            assert_eq!((counts.handshakes, counts.handshakes_failed, recorder.failures.len()), counted, "{failure:?}");
+            assert_eq!(counts.opening, 0);
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl<'a> Request<'a> {
         }
         let (protocol, call) = (self.target.protocol.clone(), self.call.clone());
         let (head, body) = self.answer(false).await?;
-        match call.filter(|_| !protocol.is_own) {
+        match call.filter(|_| protocol.source.is_some()) {
             Some((call, values)) => parse_foreign(head.status, &body, &protocol, call, &values),
             None => parse(head.status, &body),
         }

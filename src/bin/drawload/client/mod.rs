@@ -4,6 +4,7 @@
 //! opens in two steps, since the baseline measures each. No session or ticket is kept for the next
 //! one: every phone is new to the server.
 
+pub mod agent_channel;
 pub mod http;
 pub mod local_server;
 pub mod network;

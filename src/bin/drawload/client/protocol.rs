@@ -47,9 +47,9 @@ pub struct Protocol {
     pub socket: SocketTable,
     #[serde(default)]
     frames: FrameTable,
-    /// The protocol is luckydraw's.
+    /// Its text; `None` for luckydraw's own.
     #[serde(skip)]
-    pub is_own: bool,
+    pub source: Option<String>,
 }
 
 /// The epoch of frames that have none.
@@ -119,15 +119,25 @@ impl Protocol {
     /// # Errors
     /// Which part of the file is wrong.
     pub fn load(file: Option<&Path>) -> Result<Self, String> {
-        let name = file.map_or("luckydraw.toml".to_owned(), |file| file.display().to_string());
-        let wrong = |why: String| format!("--protocol {name}: {why}");
-        let text = file.map_or_else(|| Ok(LUCKYDRAW.to_owned()), std::fs::read_to_string);
-        let text = text.map_err(|error| wrong(error.to_string()))?;
-        let protocol: Self = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let source = file.map(|file| {
+            let text = std::fs::read_to_string(file);
+            text.map_err(|error| format!("--protocol {}: {error}", file.display()))
+        });
+        Self::parse(source.transpose()?)
+    }
+
+    /// The protocol of luckydraw, or that of a text.
+    ///
+    /// # Errors
+    /// Which part of the text is wrong.
+    pub fn parse(source: Option<String>) -> Result<Self, String> {
+        let wrong = |why: String| format!("--protocol: {why}");
+        let text = source.as_deref().unwrap_or(LUCKYDRAW);
+        let protocol: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if let Some(table) = protocol.calls.values().find(|table| parse_route(&table.route).is_none()) {
             return Err(wrong(format!("{} is no route: a method and a path", table.route)));
         }
-        Ok(Self { is_own: file.is_none(), ..protocol })
+        Ok(Self { source, ..protocol })
     }
 
     pub fn has(&self, call: Call) -> bool {

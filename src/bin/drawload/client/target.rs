@@ -13,7 +13,10 @@ use tokio::time::timeout;
 /// Time for an address of a name to accept a connection, before the next one is tried.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
 
-/// A server and one of its events.
+/// The server without --host, when none is found on this machine.
+const DEFAULT_HOST: &str = "http://127.0.0.1:8000";
+
+/// An address of a server, and one of its events.
 #[derive(Clone)]
 pub struct Target {
     pub address: SocketAddr,
@@ -49,11 +52,21 @@ impl SourceAddresses {
 }
 
 impl Target {
+    /// Every address that the options name, or the one of `found` or [`DEFAULT_HOST`].
+    ///
+    /// # Errors
+    /// Which option is wrong, and why.
+    pub fn all(options: &ServerOptions, found: Option<&str>) -> Result<Vec<Self>, String> {
+        let hosts: Vec<&str> = options.host.iter().map(String::as_str).collect();
+        let hosts = if hosts.is_empty() { vec![found.unwrap_or(DEFAULT_HOST)] } else { hosts };
+        hosts.into_iter().map(|host| Self::new(options, host)).collect()
+    }
+
     /// Reads the options; the event is still to be chosen if they name none.
     ///
     /// # Errors
     /// Which option is wrong, and why.
-    pub fn new(options: &ServerOptions, host: &str) -> Result<Self, String> {
+    fn new(options: &ServerOptions, host: &str) -> Result<Self, String> {
         let target = Self::at(host, &options.trust)?;
         let addresses: Vec<IpAddr> = options.source_ips.iter().flat_map(|range| range.0.iter().copied()).collect();
         if addresses.iter().any(|source| source.is_ipv4() != target.address.is_ipv4()) {

@@ -4,12 +4,13 @@
 pub mod compare;
 pub mod monitor;
 
-use crate::arguments::{Accept, Common, FullScenario, HttpTest, NetworkChoice, RunError, ScenarioChoice, WebsocketTest};
+use crate::arguments::{Accept, Common, FullScenario, HttpTest, RunError, ScenarioChoice, WebsocketTest};
 use crate::client::local_server;
 use crate::client::process_source::ProcessSource;
 use crate::client::target::Target;
 use crate::measure::latency::{API, FIGURES, Wait};
 use crate::report;
+use crate::run::agent::agent_key;
 use crate::run::ceiling::find_ceiling;
 use crate::run::ceiling::reserve_sockets;
 use crate::run::summary::Summary;
@@ -19,9 +20,6 @@ use crate::verdict::criteria::{Criterion, Origin, Verdict, standing_criteria};
 use crate::verdict::metric::{METRICS, needed_call};
 use std::cell::Cell;
 use std::path::Path;
-
-/// The server without --host, when none is found on this machine.
-const DEFAULT_HOST: &str = "http://127.0.0.1:8000";
 
 /// Bytes that the folder of the report must take; a report has about as many.
 const PROBE_BYTES: usize = 1 << 20;
@@ -87,7 +85,7 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
         return Err(RunError::Usage(format!("--prizes {prizes}: there are only {users} users to win them")));
     }
     scenarios.iter().try_for_each(Scenario::check_stage).map_err(RunError::Usage)?;
-    let (settings, target) = prepare(common, time_scale).await?;
+    let (settings, targets) = prepare(common, time_scale).await?;
     let asked = settings.criteria.iter().filter(|criterion| criterion.origin == Origin::Asked);
     for criterion in asked {
         if !scenarios.iter().any(|scenario| criterion.applies_to(scenario)) {
@@ -95,15 +93,16 @@ async fn run_all(scenarios: Vec<Scenario>, common: &Common, time_scale: f64) -> 
         }
     }
     let users = scenarios.iter().map(|scenario| scenario.users as u64).max().unwrap_or(0);
-    reserve_sockets(users, target.source_count()).map_err(RunError::CouldNotRun)?;
+    reserve_sockets(users, targets[0].source_count()).map_err(RunError::CouldNotRun)?;
     let minutes = scenarios.iter().map(|scenario| scenario.end.as_secs_f64()).sum::<f64>() / 60.0;
     let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.to_uppercase()).collect();
-    eprintln!("drawload: {} at {}: about {minutes:.1} min", names.join(", "), target.authority);
-    let mut summary = Summary::new(&target.authority, common.seed, time_scale);
+    let host = all_authorities(&targets);
+    eprintln!("drawload: {} at {host}: about {minutes:.1} min", names.join(", "));
+    let mut summary = Summary::new(&host, common.seed, time_scale);
     settings.later.set(scenarios.iter().map(|scenario| scenario.end).sum());
     for scenario in scenarios {
         settings.later.set(settings.later.get().saturating_sub(scenario.end));
-        let outcome = match run_scenario(scenario, target.clone(), &settings).await {
+        let outcome = match run_scenario(scenario, &targets, &settings).await {
             Err(RunError::Interrupted) if !summary.scenarios.is_empty() => {
                 summary.interrupt();
                 break;
@@ -127,9 +126,9 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
         let prizes = size.prizes;
         return Err(RunError::Usage(format!("--prizes {prizes}: there are fewer users to win them at the beginning")));
     }
-    let (settings, target) = prepare(&options.common, options.time_scale).await?;
-    let mut summary = Summary::new(&target.authority, options.common.seed, options.time_scale);
-    let (ceiling, outcomes) = find_ceiling(options, size, target, &settings).await?;
+    let (settings, targets) = prepare(&options.common, options.time_scale).await?;
+    let mut summary = Summary::new(&all_authorities(&targets), options.common.seed, options.time_scale);
+    let (ceiling, outcomes) = find_ceiling(options, size, &targets, &settings).await?;
     for outcome in outcomes {
         print!("{}", report::terminal::scenario(&outcome));
         summary.add(outcome);
@@ -140,10 +139,7 @@ async fn ceiling(options: &FullScenario, size: Size) -> Result<u8, RunError> {
 }
 
 /// Checks every option before the scenarios, and finds the server.
-async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Target), RunError> {
-    if !common.agents.is_empty() && (common.network == NetworkChoice::Hall || common.server.protocol.is_some()) {
-        return Err(RunError::Usage("--agents: goes with no --network and no --protocol".into()));
-    }
+async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Vec<Target>), RunError> {
     let mut criteria = standing_criteria();
     if common.accept == Accept::Threshold {
         criteria.iter_mut().for_each(Criterion::accept_threshold);
@@ -152,31 +148,36 @@ async fn prepare(common: &Common, time_scale: f64) -> Result<(Settings<'_>, Targ
         criteria.push(Criterion::parse(text).map_err(RunError::Usage)?);
     }
     criteria.retain(|criterion| criterion.metric != "server.log_errors" || common.server_log.is_some());
-    let local = if common.server.host.is_none() { local_server::find() } else { None };
-    let host = common.server.host.clone().or_else(|| local.as_ref().map(|local| local.host.clone()));
-    let mut target = Target::new(&common.server, host.as_deref().unwrap_or(DEFAULT_HOST)).map_err(RunError::Usage)?;
+    let local = if common.server.host.is_empty() { local_server::find() } else { None };
+    let found = local.as_ref().map(|local| local.host.as_str());
+    let mut targets = Target::all(&common.server, found).map_err(RunError::Usage)?;
     let mut pid = common.pid;
     if let Some(local) = local {
         eprintln!("drawload: found luckydraw at {}, process {}", local.host, local.pid);
         pid = pid.or(common.metrics_url.is_none().then_some(local.pid));
-        target.admin_token = target.admin_token.or(local.token);
+        targets[0].admin_token = targets[0].admin_token.take().or(local.token);
     }
-    criteria.retain(|criterion| needed_call(&criterion.metric).is_none_or(|call| target.has(call)));
-    target.origin.clone_from(&common.origin);
-    target.choose_address().await;
+    criteria.retain(|criterion| needed_call(&criterion.metric).is_none_or(|call| targets[0].has(call)));
+    for target in &mut targets {
+        target.origin.clone_from(&common.origin);
+        target.choose_address().await;
+    }
     probe_folder(&common.out).map_err(|error| RunError::CouldNotRun(format!("--out {}: {error}", common.out.display())))?;
     let process = match (pid, &common.metrics_url) {
         (Some(pid), _) => Some(ProcessSource::local(pid)?),
         (None, Some(url)) => {
-            let token = common.metrics_token.clone().or_else(|| target.admin_token.clone());
+            let token = common.metrics_token.clone().or_else(|| targets[0].admin_token.clone());
             Some(ProcessSource::remote(url, &common.server.trust, token).await?)
         }
         (None, None) => None,
     };
-    let agent_token =
-        if common.agents.is_empty() { String::new() } else { common.agent_token.read().map_err(RunError::Usage)? };
+    let agent_key = if common.agents.is_empty() { None } else { Some(agent_key(&common.agent_token)?) };
     let (later, stop) = (Cell::default(), stop::on_signals());
-    Ok((Settings { common, time_scale, criteria, process, agent_token, later, stop }, target))
+    Ok((Settings { common, time_scale, criteria, process, agent_key, later, stop }, targets))
+}
+
+fn all_authorities(targets: &[Target]) -> String {
+    targets.iter().map(|target| target.authority.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Creates the folder of the report, and checks that it takes a file: a full disk must show before

@@ -2,6 +2,7 @@
 //!
 //! This layer knows neither the network nor a criterion. The units of all figures are here.
 
+pub mod address_ledger;
 pub mod clock;
 pub mod connection_ledger;
 pub mod counts;

@@ -2,6 +2,7 @@
 //!
 //! One thread writes it, so a `RefCell` is all the protection it needs.
 
+use super::address_ledger::AddressLedger;
 use super::clock::{Clock, ServerClock, parse_time_us};
 use super::connection_ledger::ConnectionLedger;
 use super::counts::Counts;
@@ -95,6 +96,7 @@ pub struct Recorder {
     /// The server's clock, as each phone estimates it.
     clocks: Vec<ServerClock>,
     pub ledger: DeliveryLedger,
+    pub addresses: AddressLedger,
     pub connections: ConnectionLedger,
     pub before: Before,
     /// The scenario opens sockets, so that frames are heard.
@@ -151,6 +153,7 @@ impl Recorder {
             phones: vec![None; phones],
             clocks: vec![ServerClock::default(); phones + 1],
             ledger: DeliveryLedger::new(phones + 1),
+            addresses: AddressLedger::new(phones, vec![String::new()]),
             connections: ConnectionLedger::new(phones + 1),
             before: Before::default(),
             has_sockets: false,
@@ -253,10 +256,15 @@ impl Recorder {
         }
     }
 
-    /// Records whether the server could be reached just now.
-    pub fn note_reached(&mut self, reached: bool) {
+    /// Records whether a phone or the host could reach the server just now. Only the first address
+    /// can show that it is gone: a phone that another one fails goes by the next.
+    pub fn note_reached(&mut self, index: usize, reached: bool) {
         let now_us = self.now_us();
-        self.unreachable_since_us = if reached { None } else { self.unreachable_since_us.or(Some(now_us)) };
+        if reached {
+            self.unreachable_since_us = None;
+        } else if self.addresses.of(index) == 0 {
+            self.unreachable_since_us.get_or_insert(now_us);
+        }
     }
 
     /// Time since when nothing reaches the server, in microseconds; 0 while it answers.

@@ -35,6 +35,19 @@ pub struct SelfMetrics {
     panics: Vec<String>,
     /// Reasons why an agent was the bottleneck.
     limits: Vec<String>,
+    pub agents: Vec<AgentHealth>,
+}
+
+/// The clock of an agent, against that of the coordinator.
+#[derive(Clone, Debug, Serialize)]
+pub struct AgentHealth {
+    pub agent: String,
+    /// Times that it was compared, before and while the scenario lasted.
+    pub clock_readings: u64,
+    /// The largest error of the comparison.
+    pub error_ms: f64,
+    /// Time that it gained since the start, by which its times were corrected.
+    pub drift_ms: f64,
 }
 
 /// The same in figures.
@@ -49,8 +62,12 @@ pub struct TesterHealth {
     pub cpu_worst_10s: Option<f64>,
     /// Reasons why the tester was the bottleneck; empty when it was not.
     pub limited_by: Vec<String>,
+    /// The same in Korean.
+    #[serde(skip)]
+    pub limited_by_ko: Vec<String>,
     /// Failures of the tester itself: a run with one proves nothing.
     pub panics: Vec<String>,
+    pub agents: Vec<AgentHealth>,
 }
 
 impl SelfMetrics {
@@ -63,6 +80,7 @@ impl SelfMetrics {
             cpu: CpuUsage::default(),
             panics: Vec::new(),
             limits: Vec::new(),
+            agents: Vec::new(),
         }
     }
 
@@ -111,24 +129,43 @@ impl SelfMetrics {
         let missed = number(self.missed) / number(self.sends.max(1));
         let cpu_worst_10s = self.cpu.worst_10s;
         let longest_us = self.stalls.iter().map(|(start, end)| end - start).max().unwrap_or(0);
-        let mut limited_by = Vec::new();
-        if timer_lag_p99_ms > LAG_P99_MS_MAX {
-            limited_by.push(format!("its timers came {timer_lag_p99_ms:.0} ms late at p99"));
-        }
+        let mut limits: Vec<(String, String)> = Vec::new();
         if longest_us > STALL_US_MAX {
-            limited_by.push(format!("it stood still for {:.1} s", ms(longest_us) / 1_000.0));
+            let s = ms(longest_us) / 1_000.0;
+            limits.push((format!("시험기가 {s:.1}초 동안 멈춰 있었음"), format!("it stood still for {s:.1} s")));
+        }
+        if timer_lag_p99_ms > LAG_P99_MS_MAX {
+            let ko = format!("시험기의 타이머가 p99에서 {timer_lag_p99_ms:.0} ms 늦음");
+            limits.push((ko, format!("its timers came {timer_lag_p99_ms:.0} ms late at p99")));
         }
         if missed > MISSED_MAX {
-            limited_by.push(format!("{} of {} sends missed their time", self.missed, self.sends));
+            let (missed, sends) = (self.missed, self.sends);
+            limits.push((
+                format!("전송 {sends}개 중 {missed}개가 제때를 놓침"),
+                format!("{missed} of {sends} sends missed their time"),
+            ));
         }
         if let Some(busy) = cpu_worst_10s.filter(|busy| *busy > CPU_MAX) {
-            limited_by.push(format!("its thread was {:.0} % busy", busy * 100.0));
+            let percent = busy * 100.0;
+            limits.push((format!("시험기의 스레드가 {percent:.0} % 바쁨"), format!("its thread was {percent:.0} % busy")));
         }
-        limited_by.extend(self.limits.iter().chain(&self.panics).cloned());
-        let panics = self.panics.clone();
+        limits.extend(self.limits.iter().chain(&self.panics).map(|why| (why.clone(), why.clone())));
+        let (limited_by_ko, limited_by) = limits.into_iter().unzip();
+        let (panics, agents) = (self.panics.clone(), self.agents.clone());
         let (sends, sends_missed, cpu_s) = (self.sends, self.missed, self.cpu.total_s());
         let longest_stall_ms = ms(longest_us);
-        TesterHealth { timer_lag_p99_ms, longest_stall_ms, sends, sends_missed, cpu_s, cpu_worst_10s, limited_by, panics }
+        TesterHealth {
+            timer_lag_p99_ms,
+            longest_stall_ms,
+            sends,
+            sends_missed,
+            cpu_s,
+            cpu_worst_10s,
+            limited_by,
+            limited_by_ko,
+            panics,
+            agents,
+        }
     }
 }
 
@@ -155,7 +192,7 @@ mod tests {
         metrics.record_lag(103_000_000, 3_000_000);
         let health = metrics.health();
         assert!(health.timer_lag_p99_ms > 1_000.0, "150 missed checks of 5,150: {health:?}");
-        assert!(health.limited_by[1].contains("3.0 s"), "{health:?}");
+        assert!(health.limited_by[0].contains("3.0 s") && health.limited_by_ko[0].contains("3.0초"), "{health:?}");
         assert_eq!(metrics.awake_us(99_000_000, 104_000_000), 2_000_000);
         assert_eq!(metrics.awake_us(101_000_000, 102_000_000), 0);
         assert_eq!(metrics.awake_us(103_000_000, 104_000_000), 1_000_000);

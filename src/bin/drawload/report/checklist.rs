@@ -20,7 +20,7 @@ const fn item(ko: &'static str, en: &'static str, metrics: &'static [&'static st
     Item { label: label(ko, en), metrics }
 }
 
-const ITEMS: [Item; 13] = [
+const ITEMS: [Item; 14] = [
     item("모두가 저마다의 번호를 받고, 다시 물어도 같다", "everybody has a number of their own, and keeps it", &["numbers."]),
     item(
         "모든 소켓이 열리고, 인사받고, 살아 있다",
@@ -36,13 +36,21 @@ const ITEMS: [Item; 13] = [
         ],
     ),
     item("추첨마다 모든 단계가 한 번씩, 제때에", "each draw takes every step once, in order, in its time", &["draws."]),
-    item("모든 프레임이 모든 폰에 한 번씩", "every frame reaches every phone once", &["delivery."]),
+    item(
+        "모든 프레임이 모든 폰에 한 번씩",
+        "every frame reaches every phone once",
+        &["delivery.lost", "delivery.doubled", "delivery.reordered", "delivery.contradicted", "delivery.strange"],
+    ),
     item(
         "당첨자가 어디서나 같고 자격이 있다",
         "winners are eligible, and the same everywhere",
         &["winners.", "history.", "results.wrong", "answers.wrong"],
     ),
-    item("모두가 함께 안다", "all phones learn it together", &["draw.delivery", "draw.spread", "draw.show"]),
+    item(
+        "모두가 함께 안다",
+        "all phones learn it together",
+        &["draw.delivery", "draw.spread", "draw.show", "delivery.slowest", "delivery.growth"],
+    ),
     item("응답 시간과 오류율", "response times and errors", &["api.", "errors."]),
     item(
         "메모리가 한계 아래이고 늘지 않는다",
@@ -57,11 +65,8 @@ const ITEMS: [Item; 13] = [
     ),
     item("끊긴 뒤 모두가 돌아와 놓친 것을 받는다", "all come back after a loss, and catch up", &["storm."]),
     item("당첨자 정보가 남는다", "winners' details are kept", &["details."]),
-    item(
-        "서버 로그에 오류가 없다",
-        "the server's log holds no error",
-        &["server.log_errors", "server.lost", "server.unreachable"],
-    ),
+    item("서버가 끝까지 있다", "the server is there to the end", &["server.lost", "server.unreachable"]),
+    item("서버 로그에 오류가 없다", "the server's log holds no error", &["server.log_errors"]),
 ];
 
 /// Metrics that count what draws send.

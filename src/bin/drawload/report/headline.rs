@@ -4,14 +4,28 @@
 use super::labels::{figure, unit};
 use crate::measure::recorder::Failure;
 use crate::run::summary::Summary;
-use crate::verdict::criteria::{Judgement, Origin};
+use crate::verdict::criteria::{Judgement, Origin, Verdict};
 use crate::verdict::metric::label_of;
 use crate::verdict::outcome::Outcome;
 use std::collections::BTreeMap;
 
-/// The criterion that decided the verdict, in Korean and English; `None` when none was missed.
+/// The criterion that decided the verdict, or the reason why it is void, in Korean and English;
+/// `None` for a run that passed.
 pub fn headline(summary: &Summary) -> Option<(String, String)> {
-    let missed = |outcome: &'_ &Outcome| outcome.judgements.iter().any(|judgement| counts(outcome, judgement));
+    let limited = summary.scenarios.iter().filter(|outcome| outcome.verdict == Verdict::Void);
+    let mut why_void = limited.filter_map(|outcome| {
+        let (ko, en) = (outcome.tester.limited_by_ko.first()?, outcome.tester.limited_by.first()?);
+        let scenario = outcome.scenario.to_uppercase();
+        Some((format!("{scenario}: {ko}"), format!("{scenario}: the tester was the bottleneck: {en}")))
+    });
+    missed(summary).or_else(|| why_void.next())
+}
+
+fn missed(summary: &Summary) -> Option<(String, String)> {
+    // The plan of an interrupted run was cut short by the signal.
+    let missed = |outcome: &'_ &Outcome| {
+        outcome.verdict == Verdict::Fail && outcome.judgements.iter().any(|judgement| counts(outcome, judgement))
+    };
     let outcome = summary.scenarios.iter().find(missed)?;
     let mut missed: Vec<&Judgement> = outcome.judgements.iter().filter(|judgement| counts(outcome, judgement)).collect();
     missed.sort_by_key(|judgement| judgement.origin != Origin::Must);
@@ -30,7 +44,7 @@ pub fn headline(summary: &Summary) -> Option<(String, String)> {
 }
 
 /// Tells whether a judgement makes the run fail.
-fn counts(outcome: &Outcome, judgement: &Judgement) -> bool {
+pub fn counts(outcome: &Outcome, judgement: &Judgement) -> bool {
     judgement.is_missed() && !judgement.is_void(&outcome.tester)
 }
 
@@ -56,10 +70,12 @@ pub struct Group<'a> {
     pub last_s: f64,
 }
 
-/// Groups failures, the most frequent first.
+/// Groups failures, the most frequent first. Those of several phones are of one kind.
 pub fn group(failures: &[Failure]) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<(&str, &str), Group<'_>> = BTreeMap::new();
     for Failure { at_s, what, why } in failures {
+        let (who, reason) = why.split_once(": ").unwrap_or_default();
+        let why = if who.starts_with("phone ") { reason } else { why };
         let new = || Group { what, why, count: 0, first_s: *at_s, last_s: *at_s };
         let group = groups.entry((what, why)).or_insert_with(new);
         (group.count, group.last_s) = (group.count + 1, group.last_s.max(*at_s));
@@ -86,8 +102,11 @@ mod tests {
     #[test]
     fn failures_of_one_kind_are_one_line() {
         let failure = |at_s, what: &str| Failure { at_s, what: what.into(), why: "503 OVERLOADED".into() };
-        let failures = [failure(1.0, "results"), failure(2.0, "register"), failure(3.5, "register")];
+        let mut failures = vec![failure(1.0, "results"), failure(2.0, "register"), failure(3.5, "register")];
+        failures
+            .extend([3, 4, 5].map(|phone| Failure { why: format!("phone {phone}: refused"), ..failure(9.0, "ws.handshake") }));
         let lines: Vec<String> = group(&failures).iter().map(Group::line).collect();
-        assert_eq!(lines, ["2 times from 2.00 s to 3.50 s register: 503 OVERLOADED", "at 1.00 s results: 503 OVERLOADED"]);
+        assert_eq!(lines.first().unwrap(), "3 times from 9.00 s to 9.00 s ws.handshake: refused");
+        assert_eq!(lines[1..], ["2 times from 2.00 s to 3.50 s register: 503 OVERLOADED", "at 1.00 s results: 503 OVERLOADED"]);
     }
 }

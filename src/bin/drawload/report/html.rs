@@ -5,15 +5,16 @@
 //! is two radio buttons and a style. Its policy forbids everything but that one style, so that even
 //! markup that slipped through the escaping could load and run nothing. `maud` escapes every text.
 
-use super::headline::headline;
+use super::headline;
 use super::labels::{badge, both, count, figure, maybe, row, table, unit, verdict};
 use super::{checklist, section, sizing};
 use crate::measure::latency::Wait;
 use crate::measure::{Label, label, labels};
 use crate::run::ceiling::{Ceiling, End, FIGURES};
 use crate::run::summary::Summary;
-use crate::verdict::criteria::{Grade, Verdict};
+use crate::verdict::criteria::{Grade, Judgement, Verdict};
 use crate::verdict::metric;
+use crate::verdict::outcome::Outcome;
 use data_encoding::BASE64;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use time::OffsetDateTime;
@@ -104,7 +105,7 @@ fn meaning(verdict: Verdict) -> Label {
 
 /// The criterion that decided, before anything else.
 fn why(summary: &Summary) -> Markup {
-    match headline(summary) {
+    match headline::headline(summary) {
         Some((ko, en)) => html! { p { b { (both(ko, en)) } } },
         None => html! {},
     }
@@ -112,15 +113,21 @@ fn why(summary: &Summary) -> Markup {
 
 /// Counts of criteria by grade, and of frames.
 fn counts(summary: &Summary) -> Markup {
-    let judgements = summary.scenarios.iter().flat_map(|outcome| &outcome.judgements);
-    let grades: Vec<Grade> = judgements.map(|judgement| judgement.grade).collect();
-    let of = |wanted: Grade| grades.iter().filter(|grade| **grade == wanted).count();
-    let (good, unjudged) = (of(Grade::Good), of(Grade::Unjudged));
-    let missed = grades.len() - good - unjudged;
+    let count = |counts: &dyn Fn(&Outcome, &Judgement) -> bool| {
+        let of = |outcome: &Outcome| outcome.judgements.iter().filter(|judgement| counts(outcome, judgement)).count();
+        summary.scenarios.iter().map(of).sum::<usize>()
+    };
+    let (missed, void) = (count(&headline::counts), count(&|outcome, judgement| judgement.is_void(&outcome.tester)));
+    let good = count(&|outcome, judgement| judgement.grade == Grade::Good && !judgement.is_void(&outcome.tester));
+    let unjudged = count(&|_, judgement| judgement.grade == Grade::Unjudged);
     let sum = |name: &str| figure(summary.scenarios.iter().filter_map(|outcome| outcome.metric(name)).sum());
     let (received, expected) = (sum("delivery.received"), sum("delivery.expected"));
-    let ko = format!("기준 {good}개 충족 · {missed}개 미달 · {unjudged}개 판정 안 함 · 프레임 {expected}개 중 {received}개 도착");
-    let en = format!("{good} criteria met · {missed} missed · {unjudged} not judged · {received} of {expected} frames received");
+    let ko = format!(
+        "기준 {good}개 충족 · {missed}개 미달 · {void}개 무효 · {unjudged}개 판정 안 함 · 프레임 {expected}개 중 {received}개 도착"
+    );
+    let en = format!(
+        "{good} criteria met · {missed} missed · {void} void · {unjudged} not judged · {received} of {expected} frames received"
+    );
     html! { p.facts { (both(ko, en)) } }
 }
 

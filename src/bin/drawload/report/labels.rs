@@ -3,6 +3,7 @@
 //! Both languages are in the page and a style hides one, so that the switch needs no script.
 
 use crate::measure::{Label, label, number};
+use crate::scenario::file::CUSTOM;
 use crate::verdict::criteria::{Grade, Verdict};
 use crate::verdict::metric::is_latency;
 use maud::{Markup, Render, html};
@@ -48,8 +49,9 @@ pub fn grade(grade: Grade) -> (&'static str, Label) {
 }
 
 /// The label of a built-in scenario; a scenario file has its own name.
-pub fn scenario(name: &str) -> Option<Label> {
+pub fn scenario(name: &str, what: &str) -> Option<Label> {
     Some(match name {
+        "file" if what == CUSTOM => label("직접 만든 시나리오", CUSTOM),
         "a" => label("등록 폭주", "registration spike"),
         "b" => label("연속 추첨", "draws"),
         "c" => label("복합 행사", "mixed event"),
@@ -68,6 +70,7 @@ pub fn scenario(name: &str) -> Option<Label> {
 pub fn unit(metric: &str) -> &'static str {
     match metric.rsplit(['.', '_']).next().unwrap_or_default() {
         "second" => " /s",
+        "ms" => " ms",
         "percent" => " %",
         "mb" => " MB",
         "minutes" => " min",
@@ -145,7 +148,7 @@ mod tests {
     fn numbers_are_readable() {
         let written = [0.0, 7.0, 0.456, 12.34, 123.4, 37_200.0, 1_234_567.0, -0.5].map(figure);
         assert_eq!(written, ["0", "7", "0.46", "12.3", "123", "37,200", "1,234,567", "−0.50"]);
-        let units = ["api.p95", "errors.percent", "delivery.lost", "server.cpu_s"].map(unit);
-        assert_eq!(units, [" ms", " %", "", " s"]);
+        let units = ["api.p95", "errors.percent", "delivery.lost", "server.cpu_s", "delivery.growth_ms"].map(unit);
+        assert_eq!(units, [" ms", " %", "", " s", " ms"]);
     }
 }

@@ -21,7 +21,7 @@ const NOTHING: Label = label("", "");
 pub fn title(outcome: &Outcome) -> Markup {
     html! {
         @if outcome.scenario.len() == 1 { (outcome.scenario.to_uppercase()) " · " }
-        @if let Some(label) = scenario(outcome.scenario) { (label) } @else { (outcome.what) }
+        @if let Some(label) = scenario(outcome.scenario, &outcome.what) { (label) } @else { (outcome.what) }
     }
 }
 
@@ -35,8 +35,8 @@ pub fn section(outcome: &Outcome) -> Markup {
                 (badge(class, name))
                 span.note { (figure(outcome.lasted_s)) " s" }
             }
-            @for why in &outcome.tester.limited_by {
-                p { (badge("void", label("시험기가 병목:", "generator-limited:"))) " " (why) }
+            @for (ko, en) in outcome.tester.limited_by_ko.iter().zip(&outcome.tester.limited_by) {
+                p { (badge("void", label("시험기가 병목:", "generator-limited:"))) " " (both(ko, en)) }
             }
             (headline(outcome))
             (network(outcome))
@@ -48,6 +48,7 @@ pub fn section(outcome: &Outcome) -> Markup {
             (calls(outcome))
             (latencies(outcome))
             (server(outcome))
+            (addresses(outcome))
             (sockets(outcome))
             (tester(outcome))
         }
@@ -257,6 +258,9 @@ fn server(outcome: &Outcome) -> Markup {
         (label("소켓", "sockets"), counted(|at| at.sockets), None),
         (label("CPU 시간, s", "CPU time, s"), (server.empty.cpu_s, server.end.cpu_s), None),
     ];
+    // A server elsewhere reports less: nothing of it is zero.
+    let is_local = server.pss_peak_mb > 0.0;
+    let rows = rows.into_iter().filter(|(_, (empty, end), _)| is_local || *empty + *end > 0.0);
     let rows = rows.map(|(name, (empty, end), peak)| {
         let sign = if end > empty { "+" } else { "" };
         row![name, figure(empty), figure(end), format!("{sign}{}", figure(end - empty)), maybe(peak, "")]
@@ -264,6 +268,35 @@ fn server(outcome: &Outcome) -> Markup {
     let columns = labels!["" "", "빈 서버" "empty", "끝" "end", "차이" "difference", "최대" "peak"];
     let burst = label("$5 기준선(vCPU당 5 %) 위에서 쓴 버스트:", "Burst above the $5 baseline (5 % of each vCPU):");
     html! { (heading) (table(columns, rows)) p.note { (burst) " " (figure(server.burst_minutes)) " vCPU-min" } }
+}
+
+/// The addresses of the server side by side, where there are several.
+fn addresses(outcome: &Outcome) -> Markup {
+    if outcome.addresses.len() < 2 {
+        return html! {};
+    }
+    let columns = labels![
+        "" "", "폰" "phones", "떠난 폰" "phones that left", "연결" "handshakes", "실패한 연결" "failed", "도착한 알림" "announcements",
+        "편차 p50" "spread p50", "편차 p99" "spread p99"
+    ];
+    let rows = outcome.addresses.iter().map(|of| {
+        let spread = |ms: f64| maybe((of.spread.count > 0).then_some(ms), " ms");
+        row![
+            &of.address,
+            count(of.phones),
+            count(of.left),
+            count(of.handshakes),
+            count(of.handshakes_failed),
+            count(of.deliveries),
+            spread(of.spread.p50_ms),
+            spread(of.spread.p99_ms),
+        ]
+    });
+    let explained = label(
+        "편차는 모든 주소의 첫 폰부터 이 주소의 마지막 폰까지입니다. 주소가 끊긴 폰은 다음 주소로 돌아옵니다.",
+        "Spread is from the first phone of all addresses to the last one of this address. A phone that an address fails comes back by the next.",
+    );
+    html! { h3 { (label("주소별", "By address")) } (table(columns, rows)) p.note { (explained) } }
 }
 
 /// Sockets that the server or the network closed.
@@ -328,9 +361,16 @@ fn tester(outcome: &Outcome) -> Markup {
         ],
         row![label("CPU 시간", "CPU time"), format!("{} s", figure(tester.cpu_s)), "–"],
     ];
+    let agents = tester.agents.iter().map(|of| {
+        let [drift, error] = [of.drift_ms, of.error_ms].map(|ms| format!("{} ms", figure(ms)));
+        row![&of.agent, count(of.clock_readings), drift, error]
+    });
     html! {
         h3 { (label("시험기 자신", "The tester itself")) }
         p.note { (explained) }
         (table(labels!["" "", "측정" "measured", "무효가 되는 한계" "void above"], rows))
+        @if !tester.agents.is_empty() {
+            (table(labels!["에이전트" "agent", "시계를 비교한 횟수" "clock readings", "벌어진 시간" "drift, corrected", "오차" "error"], agents))
+        }
     }
 }

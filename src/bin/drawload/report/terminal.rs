@@ -3,6 +3,7 @@
 use super::headline::{group, headline};
 use super::labels::verdict;
 use super::sizing;
+use crate::measure::address_ledger::AddressFigures;
 use crate::run::summary::Summary;
 use crate::verdict::criteria::{Grade, Origin, Verdict};
 use crate::verdict::outcome::Outcome;
@@ -51,14 +52,17 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     match &outcome.server {
         Some(server) => writeln!(
             text,
-            "server   {:.1} MB RSS at its peak ({:.1} MB PSS), {:.2} CPU-seconds, worst 10 s {}, {:.2} burst minutes",
+            "server   {:.1} MB RSS at its peak{}, {:.2} CPU-seconds, worst 10 s {}, {:.2} burst minutes",
             server.rss_peak_mb,
-            server.pss_peak_mb,
+            outcome.metric("server.pss_peak_mb").map_or(String::new(), |mb| format!(" ({mb:.1} MB PSS)")),
             server.cpu_s,
             server.cpu_worst_10s_percent.map_or("not measured".to_owned(), |percent| format!("{percent:.1} %")),
             server.burst_minutes
         )?,
         None => writeln!(text, "server   not measured: give its --pid")?,
+    }
+    if outcome.addresses.len() > 1 {
+        outcome.addresses.iter().try_for_each(|of| write_address(text, of))?;
     }
     write!(text, "tester   timers {:.1} ms late at p99, ", tester.timer_lag_p99_ms)?;
     write!(text, "{} of {} sends missed their time, ", tester.sends_missed, tester.sends)?;
@@ -72,6 +76,15 @@ fn write_scenario(text: &mut String, outcome: &Outcome) -> fmt::Result {
     let groups = group(&outcome.failures);
     groups.iter().take(FAILURES_MAX).try_for_each(|group| writeln!(text, "failure  {}", group.line()))?;
     write_bottlenecks(text, outcome)
+}
+
+fn write_address(text: &mut String, of: &AddressFigures) -> fmt::Result {
+    let AddressFigures { address, phones, left, handshakes, handshakes_failed, deliveries, spread } = of;
+    write!(
+        text,
+        "address  {address}: {phones} phones, {left} left it, {handshakes} handshakes and {handshakes_failed} failed, "
+    )?;
+    writeln!(text, "{deliveries} announcements, spread p99 {:.1} ms", spread.p99_ms)
 }
 
 fn write_judgements(text: &mut String, outcome: &Outcome) -> fmt::Result {

@@ -120,22 +120,22 @@ enum StepResult {
 pub async fn find_ceiling(
     options: &FullScenario,
     size: Size,
-    target: Target,
+    targets: &[Target],
     settings: &Settings<'_>,
 ) -> Result<(Ceiling, Vec<Outcome>), RunError> {
-    let limit = socket_limit(target.source_count());
+    let limit = socket_limit(targets[0].source_count());
     let max = options.users_max.min(u32::try_from(limit.users).unwrap_or(u32::MAX));
     let mut search = Search { start: size.users, max, held: 0, broke: None };
     let (mut steps, mut last_break, mut interrupted) = (Vec::new(), StepResult::Held, false);
     let (mut held, mut broken): (Option<Outcome>, Option<Outcome>) = (None, None);
     while let Some(users) = search.next() {
-        reserve_sockets(users.into(), target.source_count()).map_err(RunError::CouldNotRun)?;
+        reserve_sockets(users.into(), targets[0].source_count()).map_err(RunError::CouldNotRun)?;
         // All phones within 20 s and the draws: the more users, the steeper.
         let size = Size { users, prizes: size.prizes.min(users), ..size };
         let step = file::planned("b", size).map_err(RunError::Usage)?;
         let scenario = Scenario { name: "ceiling", what: "a step towards the ceiling".to_owned(), ..step };
         let scenario = scenario.with_trouble(&options.trouble);
-        let outcome = match run_scenario(scenario, target.clone(), settings).await {
+        let outcome = match run_scenario(scenario, targets, settings).await {
             Err(RunError::CouldNotRun(why)) if !steps.is_empty() => {
                 steps.push(Step::unreached(users, why.clone()));
                 (search.broke, last_break) = (Some(users), StepResult::ServerBroke(vec![why]));

@@ -13,11 +13,38 @@ use crate::measure::recorder::Before;
 use crate::scenario::Scenario;
 use crate::server_options::ServerOptions;
 use serde_json::json;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::{sleep, timeout};
+
+/// Time for an edge to serve a new event.
+const SERVED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Opens the event at the first address, and waits until the others serve it; returns true for a
+/// new one.
+pub async fn open(targets: &mut [Target], scenario: &Scenario, options: &ServerOptions) -> Result<bool, RunError> {
+    let Some((first, others)) = targets.split_first_mut() else { return Ok(false) };
+    let is_new = create(first, scenario, options).await?;
+    for target in others {
+        target.event.clone_from(&first.event);
+        let served = async {
+            while Request::call(target, Call::State, json!({})).send::<Anything>().await.is_err() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if target.has(Call::State) && timeout(SERVED_WITHIN, served).await.is_err() {
+            let why = format!("{} does not serve the event {} of {}", target.authority, target.event, first.authority);
+            if is_new {
+                remove(first).await;
+            }
+            return Err(RunError::CouldNotRun(why));
+        }
+    }
+    Ok(is_new)
+}
 
 /// Creates an event, or checks that the named one exists; returns true for a new one. Removes
 /// those that killed runs of this machine have left.
-pub async fn open(target: &mut Target, scenario: &Scenario, options: &ServerOptions) -> Result<bool, RunError> {
+async fn create(target: &mut Target, scenario: &Scenario, options: &ServerOptions) -> Result<bool, RunError> {
     if !target.has(Call::CreateEvent) {
         target.event = options.event_id.clone().unwrap_or_else(|| "event".to_owned());
         return Ok(true);

@@ -17,6 +17,7 @@ use crate::actors::message::Share;
 use crate::actors::phone::{self, Behaviour, Schedule};
 use crate::actors::{Run, driver, interview};
 use crate::arguments::{Common, NetworkChoice, RunError};
+use crate::client::agent_channel::AgentKey;
 use crate::client::http::{ANSWER_MAX, Request};
 use crate::client::network::Network;
 use crate::client::process_source::ProcessSource;
@@ -65,8 +66,8 @@ pub struct Settings<'a> {
     pub criteria: Vec<Criterion>,
     /// The server's process, where it is measured.
     pub process: Option<ProcessSource>,
-    /// The token that agents and their coordinator share.
-    pub agent_token: String,
+    /// The key that agents and their coordinator share, where there are any.
+    pub agent_key: Option<AgentKey>,
     /// Length of the scenarios that follow.
     pub later: Cell<Duration>,
     /// Cancelled by the first signal.
@@ -90,42 +91,43 @@ enum End {
 ///
 /// # Errors
 /// When it could not start, or a signal came before it did.
-pub async fn run_scenario(scenario: Scenario, mut target: Target, settings: &Settings<'_>) -> Result<Outcome, RunError> {
+pub async fn run_scenario(scenario: Scenario, targets: &[Target], settings: &Settings<'_>) -> Result<Outcome, RunError> {
+    let mut targets = targets.to_vec();
     let opened = async {
-        let creates_event = event::open(&mut target, &scenario, &settings.common.server).await?;
+        let creates_event = event::open(&mut targets, &scenario, &settings.common.server).await?;
         let mut recorder = Recorder::new(scenario.users);
         let log = settings.common.server_log.as_deref().map(ServerLog::follow).transpose();
         let log = log.map_err(|error| RunError::CouldNotRun(format!("--server-log: {error}")))?;
-        plan_promises(&mut recorder, &scenario, target.protocol.socket.has_display);
+        plan_promises(&mut recorder, &scenario, targets[0].protocol.socket.has_display);
         recorder.has_network = settings.common.network == NetworkChoice::Hall;
         if !creates_event {
-            recorder.before = audit::fetch_before(&target).await;
-            event::require_unused(&recorder.before, &target, &settings.common.server)?;
+            recorder.before = audit::fetch_before(&targets[0]).await;
+            event::require_unused(&recorder.before, &targets[0], &settings.common.server)?;
         }
         let empty = read_process(settings).await;
         let empty = empty.and_then(|reading| recorder.note_reading(reading));
-        measure_baseline(&mut recorder, &target).await.map_err(RunError::CouldNotRun)?;
+        measure_baseline(&mut recorder, &targets[0]).await.map_err(RunError::CouldNotRun)?;
         Ok::<_, RunError>((recorder, creates_event, empty, log))
     };
     let is_hall = settings.common.network == NetworkChoice::Hall;
     let network_seed = is_hall.then_some(settings.common.seed);
     let clock = Clock::start();
-    let agents = agents::connect(&settings.common.agents, &settings.agent_token, clock).await?;
+    let agents = agents::connect(&settings.common.agents, settings.agent_key.as_ref(), clock).await?;
     let (recorder, creates_event, empty, log) = tokio::select! {
         () = settings.stop.cancelled() => return Err(RunError::Interrupted),
         opened = opened => opened?,
     };
     let starts_in = if agents.is_empty() { Duration::ZERO } else { agents::STARTS_IN };
     let starts = clock.later(clock.now() + starts_in);
-    let run = Rc::new(Run::start(scenario, target, recorder, starts, network_seed));
+    let run = Rc::new(Run::start(scenario, targets, recorder, starts, network_seed));
     let share = if agents.is_empty() { Share::ALL } else { Share::NONE };
     let (mut clients, mut drivers) = start_clients(&run, settings.common.seed, share);
-    let (followers, overs) = agents::start(&run, agents, settings.common.seed, clock);
+    let (followers, overs) = agents::start(&run, agents, settings.common.seed, network_seed);
     clients.extend(followers);
     drivers.extend(overs);
     let (outcome, end) = play(&run, settings, (clients, drivers), creates_event, empty, log).await;
     if creates_event && end != End::ServerGone {
-        event::remove(&run.target).await;
+        event::remove(run.target()).await;
     }
     Ok(outcome)
 }
@@ -146,7 +148,7 @@ async fn play(
     // contradict what they receive later.
     let settled = async {
         settle(run).await;
-        let state = audit::fetch_state(&run.target).await;
+        let state = audit::fetch_state(run.target()).await;
         // A phone that was refused may have got in meanwhile.
         let (fewest, most) = sockets(run);
         let counted = &mut run.recorder().counts.sockets_at_end;
@@ -242,7 +244,7 @@ async fn measure_baseline(recorder: &mut Recorder, target: &Target) -> Result<()
 }
 
 /// Starts the tasks of this share of the clients: those that last until the run ends, and those
-/// that end by themselves. The host and the display are where all phones are, or none.
+/// that end by themselves.
 fn start_clients(run: &Rc<Run>, seed: u64, share: Share) -> (Vec<JoinHandle<()>>, Vec<JoinHandle<()>>) {
     let scenario = &run.scenario;
     let mut rng = Rng(seed);
@@ -266,8 +268,8 @@ fn start_clients(run: &Rc<Run>, seed: u64, share: Share) -> (Vec<JoinHandle<()>>
             drivers.push(spawn_local(phone::request_results(run.clone(), index, at)));
         }
     }
-    if scenario.draw_count() > 0 && [Share::ALL, Share::NONE].contains(&share) {
-        let has_display = run.target.protocol.socket.has_display;
+    if scenario.draw_count() > 0 && share.has_host {
+        let has_display = run.target().protocol.socket.has_display;
         let display = scenario.sockets.filter(|_| has_display).map(|_| {
             let (sender, requests) = mpsc::channel(1);
             clients.push(spawn_local(driver::run_display(run.clone(), requests, Rng(rng.next()))));
@@ -322,12 +324,18 @@ async fn settle(run: &Run) {
     };
     wait_while(ANSWER_MAX, &|recorder| recorder.counts.registering + recorder.ledger.absent() > 0).await;
     run.leaving.cancel();
-    let seq = audit::fetch_sync(&run.target).await.map_or(0, |sync| sync.seq);
-    let owed = |recorder: &Recorder| recorder.ledger.balance(seq).lost + recorder.connections.pongs_missing();
+    let told = audit::fetch_sync(run.target()).await.map(|sync| sync.seq);
+    let owed = |recorder: &Recorder| {
+        // A server that tells no position owes the announcement of each draw that it completed.
+        let completed = recorder.plan.iter().filter(|draw| draw.completed.is_some()).count() as u64;
+        let unheard = if told.is_none() && recorder.has_sockets { completed.saturating_sub(recorder.announced()) } else { 0 };
+        let seq = told.unwrap_or(0).max(recorder.ledger.highest);
+        recorder.ledger.balance(seq).lost + recorder.connections.pongs_missing() + unheard
+    };
     wait_while(SETTLE_MAX, &|recorder| owed(recorder) > 0).await;
     let deadline = Instant::now() + SETTLE_MAX;
     loop {
-        let counted = audit::fetch_sync(&run.target).await.map(|sync| sync.connection_count);
+        let counted = audit::fetch_sync(run.target()).await.map(|sync| sync.connection_count);
         count_sockets(run);
         let is_settled = {
             let recorder = run.recorder();
@@ -340,10 +348,11 @@ async fn settle(run: &Run) {
     }
 }
 
-/// The sockets that are open, without and with those that the server may have opened already.
+/// The sockets that are open at the first address, and those at all of them, with those that the
+/// server may have opened already.
 fn sockets(run: &Run) -> (u64, u64) {
-    let counts = &run.recorder().counts;
-    (counts.sockets, counts.sockets + counts.opening)
+    let recorder = run.recorder();
+    (recorder.addresses.open_at_first(), recorder.counts.sockets + recorder.counts.opening)
 }
 
 /// Notes how many sockets the server may count: those that are open, those that vanished a moment
@@ -355,5 +364,6 @@ fn count_sockets(run: &Run) {
     let half_open = run.network.as_ref().map_or(0, Network::half_open);
     let open = sockets(run);
     let counts = &mut run.recorder().counts;
+    let half_open = half_open + counts.half_open.values().sum::<u64>();
     (counts.sockets_at_end, counts.ghosts_allowed) = (open, (dead + scenario.slow) as u64 + half_open);
 }

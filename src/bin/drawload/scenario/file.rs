@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Number of users when neither the file nor the command line names one.
 const USERS: u32 = 300;
 
+/// The name of a file that has none.
+pub const CUSTOM: &str = "a custom scenario";
+
 /// The plan's scenarios.
 const PLANNED: [(&str, &str); 4] =
     [("a", include_str!("a.toml")), ("b", include_str!("b.toml")), ("c", include_str!("c.toml")), ("d", include_str!("d.toml"))];
@@ -117,7 +120,7 @@ impl ScenarioFile {
         let ping_s = check_seconds("ping_interval", self.ping_interval.unwrap_or(30.0), f64::MIN_POSITIVE)?;
         let mut scenario = Scenario {
             name: "file",
-            what: self.name.clone().unwrap_or_else(|| "a custom scenario".into()),
+            what: self.name.clone().unwrap_or_else(|| CUSTOM.into()),
             users,
             scale,
             ping_interval: Duration::from_secs_f64(ping_s * scale),

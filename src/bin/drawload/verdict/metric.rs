@@ -178,7 +178,8 @@ pub const METRICS: &[Metric] = &[
     info("draws.announced", |e| count(e.recorder.announced())),
     info("delivery.expected", |e| count(e.balance?.expected)),
     info("delivery.received", |e| count(e.recorder.ledger.received)),
-    info("server.pss_peak_mb", |e| Some(e.server?.pss_peak_mb)),
+    // A server elsewhere does not report it.
+    info("server.pss_peak_mb", |e| e.server.map(|server| server.pss_peak_mb).filter(|mb| *mb > 0.0)),
     info("server.cpu_core_percent", |e| Some(e.server?.cpu_worst_10s_percent? * vcpus())),
     info("server.cpu_s", |e| Some(e.server?.cpu_s)),
     info("server.burst_minutes", |e| Some(e.server?.burst_minutes)),

@@ -6,6 +6,7 @@ use super::metric::{Evidence, METRICS};
 use crate::actors::Run;
 use crate::client::network::{Network, Path};
 use crate::client::protocol::Call;
+use crate::measure::address_ledger::AddressFigures;
 use crate::measure::delivery_ledger::LostFrame;
 use crate::measure::gap_grid::GapGrid;
 use crate::measure::latency::{FIGURES, Figures, Latency, Wait};
@@ -57,6 +58,8 @@ pub struct Outcome {
     pub gaps: GapGrid,
     pub draws: Vec<DrawOutcome>,
     pub socket_closes: BTreeMap<u16, u64>,
+    /// In the order of the command line.
+    pub addresses: Vec<AddressFigures>,
     pub failures: Vec<Failure>,
     /// Number of failures that are not listed.
     pub failures_unlisted: u64,
@@ -148,7 +151,7 @@ impl Outcome {
     pub fn new(run: &Run, lasted_s: f64, state: &ServerState, process: Option<(ProcessStats, ProcessStats)>) -> Self {
         let recorder = &mut *run.recorder();
         let findings = audit::compare(state, recorder);
-        let told_seq = state.sync.as_ref().map(|sync| sync.seq).or((!run.target.has(Call::State)).then_some(0));
+        let told_seq = state.sync.as_ref().map(|sync| sync.seq).or((!run.target().has(Call::State)).then_some(0));
         let end_seq = told_seq.unwrap_or(0).max(recorder.ledger.highest);
         let balance = recorder.ledger.balance(end_seq);
         let draws = record_spreads(recorder);
@@ -171,7 +174,7 @@ impl Outcome {
         Self {
             scenario: run.scenario.name,
             what: run.scenario.what.clone(),
-            event_id: run.target.event.clone(),
+            event_id: run.target().event.clone(),
             users: run.scenario.users,
             draws_planned: run.scenario.draw_count(),
             planned_s: run.scenario.end.as_secs_f64(),
@@ -189,6 +192,7 @@ impl Outcome {
             gaps: GapGrid::of(&recorder.ledger, end_seq),
             draws,
             socket_closes: recorder.drops.clone(),
+            addresses: recorder.addresses.figures(),
             failures: std::mem::take(&mut recorder.failures),
             failures_unlisted: recorder.failures_unlisted,
             network: run.network.as_ref().map(NetworkFigures::of),
@@ -224,7 +228,8 @@ impl Outcome {
 
     /// Criteria with a limit that their value must stay below, by how close it comes.
     pub fn bottlenecks(&self) -> Vec<(&str, f64)> {
-        let shares = self.judgements.iter().filter_map(|judgement| Some((&*judgement.metric, judgement.share?)));
+        let judged = self.judgements.iter().filter(|judgement| !judgement.is_void(&self.tester));
+        let shares = judged.filter_map(|judgement| Some((&*judgement.metric, judgement.share?)));
         let mut ranked: Vec<_> = shares.collect();
         ranked.sort_by(|one, other| other.1.total_cmp(&one.1));
         ranked
