@@ -174,8 +174,15 @@ async fn a_winner_reports_to_the_origin_by_its_edge() {
     let details = json!({"event_id": EVENT, "draw_id": draw, "name": "Kim", "phone": "010-1234-5678", "consent": true});
     boxes.edges[0].post("/winner-info").bearer(&phone.token).json(&details).await.ok();
     assert_eq!(console.until("winner_info_received").await["draw_number"], phone.number);
-    let message =
-        json!({"type": "submit_winner_info", "draw_id": draw, "name": "Lee", "phone": "010-1234-5678", "consent": true});
+    // A correction names the version that it replaces.
+    let message = json!({
+        "type": "submit_winner_info",
+        "draw_id": draw,
+        "name": "Lee",
+        "phone": "010-1234-5678",
+        "consent": true,
+        "version": 1,
+    });
     socket.send_json(&message).await;
     assert_eq!(socket.until("submit_winner_info_ack").await["success"], true);
     assert_eq!(console.until("winner_info_received").await["name"], "Lee");

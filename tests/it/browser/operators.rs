@@ -118,7 +118,8 @@ async fn a_refused_save_keeps_what_was_typed_and_a_lost_drag_stops_no_refresh() 
     host.run("[...document.querySelectorAll('#prizes button')].find((button) => button.textContent === '수정').click()", vec![])
         .await;
     host.fill("dialog[open] [data-field=prize_name]", "빨간 자전거").await;
-    let other = json!({"prize_name": "파란 자전거", "prize_rank": 1, "quantity": 2});
+    let mut other = json!({"prize_name": "파란 자전거", "prize_rank": 1, "quantity": 2});
+    other["version"] = server.admin_get("prizes").await["prizes"][0]["version"].clone();
     server.admin(Method::PUT, "prizes/1").json(&other).await.ok();
     host.click("dialog[open] [data-answer=yes]").await;
     host.until_text("#notes", "다른 진행자가 경품을").await;

@@ -37,7 +37,8 @@ pub const FINAL: [u16; 3] = [4401, 4404, 4409];
 const UNNUMBERED: [&str; 4] = ["participant_joined", "connection_count", "identify_ack", "already_won"];
 
 /// Frames without a number for the display.
-const FOR_DISPLAYS: [&str; 5] = ["winner_revealed", "draw_complete_ack", "entry_code", "join_code", "stage_orders"];
+const FOR_DISPLAYS: [&str; 7] =
+    ["winner_revealed", "draw_complete_ack", "draw_pool", "entry_code", "join_code", "stage_orders", "winner_arrived"];
 
 /// The read buffer that every phone keeps; the usual 128 KiB would be 2.5 GB for 20,000 phones.
 const READ_BYTES: usize = 2 << 10;
