@@ -46,7 +46,8 @@ async fn a_full_event_refuses_the_next_registration() {
 #[tokio::test]
 async fn overload_and_failed_commits_cost_no_seat() {
     const SEATS: u64 = 300;
-    let server = TestServer::start_with(&[("LUCKYDRAW_INBOX_MAX", "64")]).await;
+    // Open mode has no quota of new numbers, which would refuse some of them first.
+    let server = TestServer::start_with(&[("LUCKYDRAW_INBOX_MAX", "64"), ("LUCKYDRAW_OPEN", "1")]).await;
     server.open_event_with(json!({"event_id": EVENT, "title": "T", "prizes": [], "participants_max": SEATS})).await;
     // A lock that another program holds: commits wait for it, then fail.
     let held = rusqlite::Connection::open(server.journal()).unwrap();

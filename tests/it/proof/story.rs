@@ -369,9 +369,13 @@ pub fn start_costs(participants: u32, outside: OutsideRule) -> (usize, Duration)
     let mut locked = story.event.clone();
     decided.facts.iter().for_each(|fact| locked.apply(at, fact));
     let took = begun.elapsed();
-    let length = |event: &Event, fact: &Fact| match &frames_for(event, fact, 1_000)[..] {
-        [OutgoingFrame::Everyone(frame)] => frame.len(),
-        other => panic!("{other:?}"),
+    let length = |event: &Event, fact: &Fact| {
+        let frames = frames_for(event, fact, 1_000);
+        let for_everyone = frames.iter().find_map(|frame| match frame {
+            OutgoingFrame::Everyone(frame) => Some(frame.len()),
+            _ => None,
+        });
+        for_everyone.expect("everyone is told of a start")
     };
     let with_lock = length(&locked, &decided.facts[0]);
     let Fact::Started { lock, sealed, .. } = &mut decided.facts[0] else { panic!("the start is the only fact") };
