@@ -302,7 +302,8 @@ def try_calls(options):
         file = re.search(r'/lottery/files/[^"]+', admin.send("GET", "/lottery")[1].decode())[0]
         epoch = admin.get(f"/state?event_id={EVENT}")["epoch"]
         # Who has won most often gets the longest replies.
-        winner = collections.Counter(number for draw in admin.get(f"/results?event_id={EVENT}")["results"] for number in draw["winners"]).most_common(1)[0][0]
+        draws = admin.get(f"/results?event_id={EVENT}")["draws"]
+        winner = collections.Counter(seat["draw_number"] for draw in draws for seat in draw["winners"]).most_common(1)[0][0]
         admin.close()
         found = re.search(r"connections_max\D{0,8}(\d+)", server.log.read_text(errors="replace"))
         connections = options.connections or int(found[1])
