@@ -25,44 +25,50 @@ const PERMISSIONS: (HeaderName, &str) = (
 /// No other window gets a handle on a page.
 const OPENER: (HeaderName, &str) = (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
-/// The page at an address where there is nothing. Like those below it needs no file and no script.
-const NOTHING_HERE: &str = r#"<!doctype html>
-<html lang="ko">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>없는 주소입니다 · Nothing here</title>
-<h1>없는 주소입니다</h1>
-<p>주소를 다시 확인하거나 화면의 QR 코드를 다시 찍어 주세요. <a href="/lottery">추첨 화면으로 가기</a></p>
-<p lang="en">There is nothing at this address. Please check it, or scan the QR code again. <a href="/lottery">To the draw</a></p>
-</html>
-"#;
+/// A page that needs no file and no script: a title and a paragraph in Korean, and both in English.
+macro_rules! bare_page {
+    ($title:literal, $title_en:literal, $text:literal, $text_en:literal) => {
+        concat!(
+            "<!doctype html>\n<html lang=\"ko\">\n<meta charset=\"utf-8\">\n",
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
+            "<meta name=\"color-scheme\" content=\"light dark\">\n<title>",
+            $title,
+            " · ",
+            $title_en,
+            "</title>\n<h1>",
+            $title,
+            "</h1>\n<p>",
+            $text,
+            "</p>\n<p lang=\"en\">",
+            $text_en,
+            "</p>\n</html>\n"
+        )
+    };
+}
+
+/// The page at an address where there is nothing.
+const NOTHING_HERE: &str = bare_page!(
+    "없는 주소입니다",
+    "Nothing here",
+    r#"주소를 다시 확인하거나 화면의 QR 코드를 다시 찍어 주세요. <a href="/lottery">추첨 화면으로 가기</a>"#,
+    r#"There is nothing at this address. Please check it, or scan the QR code again. <a href="/lottery">To the draw</a>"#
+);
 
 /// The page at a host name that is not the server's, such as that of a laptop.
-const UNKNOWN_HOST: &str = r#"<!doctype html>
-<html lang="ko">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>이 이름으로는 열 수 없습니다 · Not by this name</title>
-<h1>이 이름으로는 열 수 없습니다</h1>
-<p>서버가 출력한 숫자 주소(예: 192.168.0.10:8000)로 열거나 화면의 QR 코드를 찍어 주세요. 이 이름을 쓰려면 LUCKYDRAW_DOMAIN에 이름을 넣고 서버를 다시 시작하세요.</p>
-<p lang="en">This server does not go by that host name. Please use its IP address, as the server printed it, or scan the QR code. To use the name, set LUCKYDRAW_DOMAIN to it and start the server again.</p>
-</html>
-"#;
+const UNKNOWN_HOST: &str = bare_page!(
+    "이 이름으로는 열 수 없습니다",
+    "Not by this name",
+    "서버가 출력한 숫자 주소(예: 192.168.0.10:8000)로 열거나 화면의 QR 코드를 찍어 주세요. 이 이름을 쓰려면 LUCKYDRAW_DOMAIN에 이름을 넣고 서버를 다시 시작하세요.",
+    "This server does not go by that host name. Please use its IP address, as the server printed it, or scan the QR code. To use the name, set LUCKYDRAW_DOMAIN to it and start the server again."
+);
 
 /// The page of a server that cannot answer now.
-const BUSY: &str = r#"<!doctype html>
-<html lang="ko">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>잠시만 기다려 주세요 · Please wait</title>
-<h1>잠시만 기다려 주세요</h1>
-<p>접속이 몰리고 있습니다. 몇 초 뒤에 새로 고쳐 주세요.</p>
-<p lang="en">Many phones are connecting. Please reload in a few seconds.</p>
-</html>
-"#;
+const BUSY: &str = bare_page!(
+    "잠시만 기다려 주세요",
+    "Please wait",
+    "접속이 몰리고 있습니다. 몇 초 뒤에 새로 고쳐 주세요.",
+    "Many phones are connecting. Please reload in a few seconds."
+);
 
 /// The page for a person whose browser meets this error. Other errors come from scripts alone.
 pub fn error_page(error: &HttpError) -> Option<&'static str> {
