@@ -11,13 +11,14 @@
 use crate::api::app::{ApiRequest, App};
 use crate::api::auth::EventAccess;
 use crate::api::auth::{AccessLevel, Credential};
+use crate::api::phone::submit_details;
 use crate::base::clock::monotonic_ms;
 use crate::draw::event::Audience;
 use crate::draw::fact::WinnerDetails;
-use crate::draw::{Command, DrawId, EventId, Number, Outcome, Refusal, Timestamp, WinSelector};
+use crate::draw::{Command, DrawId, EventId, Number, Outcome, Refusal, Timestamp};
 use crate::http::response::{HttpError, HttpResult, success};
 use crate::live::room::Snapshot;
-use crate::sequencer::inbox::{Rejection, Request, Responder};
+use crate::sequencer::inbox::{Rejection, Request};
 use crate::store::tokens::Tokens;
 use crate::wire::request::{self, ClaimCode, ContactBody, EligibilityChange, HandOver, ParticipantRemoval, UndoHandOver};
 use crate::wire::view::people::{self, Listing, Mask};
@@ -78,11 +79,7 @@ pub async fn correct_details(mut request: ApiRequest) -> HttpResult {
     let (Ok(draw), Ok(number)) = seat else { return Err(Refusal::NotAWinner.into()) };
     let body: ContactBody = request.json().await?;
     let contact = body.check(request.app.settings.http.open)?;
-    let (event, actor, win) = (access.room.id.clone(), access.credential.actor(), WinSelector::Draw(draw));
-    let submit = |reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) };
-    let accepted = request.app.inbox.ask(submit).await?;
-    let Outcome::Details { version, .. } = accepted.outcome else { return success("{}", "received") };
-    success(&people::details_received(draw, number, version), if version == 1 { "received" } else { "corrected" })
+    submit_details(&request.app, access.room.id.clone(), access.credential.actor(), (draw, number), contact).await
 }
 
 /// `POST claims/look-up`

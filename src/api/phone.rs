@@ -19,7 +19,7 @@ use crate::live::room::Snapshot;
 use crate::sequencer::inbox::{Rejection, Request, Responder};
 use crate::store::tokens::{Tokens, hash_request_id};
 use crate::wire::parse::parse;
-use crate::wire::request::{self, ContactBody, Recover, Register, WinnerInfo};
+use crate::wire::request::{self, Contact, ContactBody, Recover, Register, WinnerInfo};
 use crate::wire::view::draws;
 use crate::wire::view::people::{self, AuthenticatedPhone, IssuedNumber};
 use data_encoding::HEXLOWER;
@@ -122,10 +122,20 @@ pub async fn winner_info(mut request: ApiRequest) -> HttpResult {
     let snapshot = request.app.find_room(&info.event_id)?.snapshot();
     let number = require_registration(&request, &snapshot.event)?.number;
     let contact = contact.check(request.app.settings.http.open)?;
-    let (event, win) = (snapshot.event.id.clone(), WinSelector::Draw(DrawId(info.draw_id)));
-    let actor = Actor::Phone;
+    submit_details(&request.app, snapshot.event.id.clone(), Actor::Phone, (DrawId(info.draw_id), number), contact).await
+}
+
+/// Submits a winner's details, and answers with their version.
+pub async fn submit_details(
+    app: &App,
+    event: EventId,
+    actor: Actor,
+    (draw, number): (DrawId, Number),
+    contact: Contact,
+) -> HttpResult {
+    let win = WinSelector::Draw(draw);
     let submit = |reply| Request::SubmitDetails { event, actor, number, win, contact, reply: Responder::Handler(reply) };
-    let accepted = request.app.inbox.ask(submit).await?;
+    let accepted = app.inbox.ask(submit).await?;
     let Outcome::Details { draw, number, version, .. } = accepted.outcome else {
         return success("{}", "received");
     };
