@@ -82,23 +82,22 @@ pub fn step_taken(event: &Event, actor: Actor, fact: &Fact) -> Option<Bytes> {
 
 /// `winner_arrived`, for displays: this winner is in the hall.
 pub fn winner_arrived(draw: DrawId, number: Number) -> Bytes {
-    #[derive(Serialize)]
-    struct Arrived {
-        draw_id: u32,
-        draw_number: u32,
-    }
-    typed("winner_arrived", Arrived { draw_id: draw.0, draw_number: number.0 })
+    about_winner("winner_arrived", draw, number)
 }
 
 /// `winner_updated`, for consoles: this winner arrived, or a hand-over changed. Consoles ask for
 /// the new state themselves.
 pub fn winner_updated(draw: DrawId, number: Number) -> Bytes {
+    about_winner("winner_updated", draw, number)
+}
+
+fn about_winner(kind: &'static str, draw: DrawId, number: Number) -> Bytes {
     #[derive(Serialize)]
-    struct Updated {
+    struct Winner {
         draw_id: u32,
         draw_number: u32,
     }
-    typed("winner_updated", Updated { draw_id: draw.0, draw_number: number.0 })
+    typed(kind, Winner { draw_id: draw.0, draw_number: number.0 })
 }
 
 #[cfg(test)]
