@@ -12,18 +12,13 @@ use crate::live::ring::Ring;
 use crate::live::room::{Room, Snapshot};
 use crate::live::roster::Roster;
 use crate::live::{ByRole, CloseCode, Role};
+use crate::sequencer::counts::update_interval;
 use crate::wire::frame::{self, ConnectionTotals};
 use crate::wire::{frame_text, join_frames};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Count frames per second that all phones of an edge share.
-const COUNT_FRAMES_PER_S: u32 = 1_000;
-
-/// Shortest time between two updates of counts.
-const COUNTS_INTERVAL_MIN: Duration = Duration::from_secs(5);
 
 /// The relation of an update to what a mirror has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +163,7 @@ impl Mirror {
     /// of frames.
     fn due_counts(&mut self, now: Instant) -> Vec<Bytes> {
         let phones = self.room.connections.connected(Role::Phone);
-        let interval = (Duration::from_secs(1) * phones / COUNT_FRAMES_PER_S).max(COUNTS_INTERVAL_MIN);
+        let interval = update_interval(Role::Phone, phones, 1);
         let (counts, sent) = (self.counts, self.counts_sent);
         if counts == sent || now.saturating_duration_since(self.counts_sent_at) < interval {
             return Vec::new();
@@ -267,7 +262,7 @@ mod tests {
         let now = Instant::now();
         let sent = |publication: Option<Publication>| publication.unwrap().frames[Role::Phone].clone();
         assert_eq!(sent(mirror.apply(&update(1, 7, &[], 6), 0, now, LAG)), None, "joiners are greeted with it, phones wait");
-        let later = now + COUNTS_INTERVAL_MIN + Duration::from_secs(1);
+        let later = now + update_interval(Role::Phone, 1, 1) + Duration::from_secs(1);
         let heartbeat = Update { sync: None, ..update(1, 7, &[], 0) };
         assert_eq!(
             sent(mirror.apply(&heartbeat, 0, later, LAG)),

@@ -99,7 +99,7 @@ impl CountUpdates {
             let (sent, sockets, connections) = (&mut self.sent[role], sockets(role), connections.told_to(role));
             // Without a socket nothing counts as sent: a peer that joins now is greeted from its
             // reactor's snapshot, which may be older than these counts.
-            if sockets == 0 || !sent.is_due(now, participants, connections, |frames| interval(role, sockets, frames)) {
+            if sockets == 0 || !sent.is_due(now, participants, connections, |frames| update_interval(role, sockets, frames)) {
                 return None;
             }
             let frames = sent.update(participants, connections, role);
@@ -153,11 +153,12 @@ impl Sent {
     }
 }
 
-/// The interval after an update of so many frames, by the sockets that would get the next one.
+/// The interval after an update of so many frames, by the sockets that would get the next one. An
+/// edge keeps to it as well.
 ///
 /// The sockets of the last update would not do: a venue that fills up in a second would get an
 /// update midway, at the price of the few sockets that were there, while its handshakes wait.
-fn interval(role: Role, sockets: u32, frames: u32) -> Duration {
+pub fn update_interval(role: Role, sockets: u32, frames: u32) -> Duration {
     let least = if role == Role::Phone { PHONE_INTERVAL_MIN } else { OPERATOR_INTERVAL_MIN };
     let budgeted = Duration::from_secs(1) * sockets * frames / FRAMES_PER_S;
     budgeted.max(least)

@@ -13,7 +13,7 @@
 
 mod batch;
 pub mod commit_metrics;
-mod counts;
+pub mod counts;
 mod deletion;
 mod event_state;
 pub mod inbox;
